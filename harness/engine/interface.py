@@ -1,0 +1,140 @@
+"""An engine: what runs a container on a host. Six verbs, the same for all of them.
+
+A job is one container (or, for ``process``, one process group in its own cgroup).
+The job on the host is the truth: it runs detached, is found again by its labels,
+is polled, and leaves its results as files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness.values.record import Finding
+
+JobPhase = Literal["created", "running", "exited", "gone"]
+
+LABEL_PREFIX = "harness."
+"""Labels of a job: ``harness.session``, ``harness.invocation``, ``harness.attempt``, ``harness.case``,
+``harness.round``, ``harness.host``, ``harness.task`` and, by the engine itself, ``harness.name`` and ``harness.ephemeral``."""
+
+CACHE_PREFIX = "harness-cache-"
+"""Every ephemeral folder's name starts so; nothing else is ever removed."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The benchmark's code as a deterministic tar: its files lie under ``bench/``. ``digest`` is SHA-256 in hex."""
+
+    digest: str
+    archive: bytes
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder of the host for a job, known to the payload as ``paths[name]``.
+
+    ``ephemeral``: a per-invocation folder that submit makes and cancel removes,
+    ``CACHE_PREFIX`` in its name.
+    """
+
+    name: str
+    source: str
+    read_only: bool = True
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """Everything that an engine needs to start one job.
+
+    ``name`` is unique per identity and attempt: submitting it twice starts one job.
+    ``request`` is what the payload reads (``bench/protocol.py``), to which the engine
+    adds ``paths``. ``memory_bytes`` None means no limit (preparation jobs only). ``cpus``
+    are CPU numbers; ``gpus`` are device ids, empty for none.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    payload: Payload
+    request: Mapping[str, object]
+    image: str
+    mounts: tuple[Mount, ...] = ()
+    memory_bytes: int | None = None
+    cpus: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
+    tmp_bytes: int = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class JobHandle:
+    """Names one job on one host; rebuilt by ``list`` from the host alone."""
+
+    host: str
+    name: str
+    id: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What the engine itself knows of a job; ``oom_killed`` is None where it cannot tell."""
+
+    phase: JobPhase
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+    error: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine is and can do; ``image_digest`` is None where the image is not there."""
+
+    engine: str
+    version: str
+    image_digest: str | None = None
+    api_version: str | None = None
+    cgroup_version: int | None = None
+    can_limit_memory: bool = False
+    can_limit_swap: bool = False
+    can_limit_cpus: bool = False
+    storage: str | None = None
+    gpu_support: str | None = None
+    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Engine(Protocol):
+    """Runs jobs on one host."""
+
+    name: str
+    host: str
+
+    def probe(self, image: str) -> EngineFacts:
+        """Ask what the engine is and whether ``image`` is there. Raises EngineUnavailable with the cure."""
+        ...
+
+    def submit(self, request: JobRequest) -> JobHandle:
+        """Start a job, detached; the same name again returns the job that is there. Raises JobRefused, HostUnreachable."""
+        ...
+
+    def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
+        """The states of jobs, in the same order; ``gone`` for one that the host does not know."""
+        ...
+
+    def fetch(self, handle: JobHandle, destination: Path) -> None:
+        """Copy the job's results folder, as far as it is, into ``destination``: no path outside, no links, capped size."""
+        ...
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """End jobs where they run and remove every trace of them (also of finished ones). Idempotent."""
+        ...
+
+    def list(self, session: str | None = None) -> list[JobHandle]:
+        """All jobs of a session (or of any) on this host, running or not."""
+        ...

@@ -1,0 +1,103 @@
+"""A case: one combination of parameter values, and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Interpolation = Literal["nearest", "bilinear", "bilinear-antialias", "native"]
+Element = Literal["float32", "uint8", "encoded"]
+Mode = Literal["load", "train"]
+PageCache = Literal["cold-start", "cold", "warm"]
+
+
+class ModelSetting(BaseModel):
+    """The model that a training case trains: a classifier on top of a ``keras.applications`` base.
+
+    ``weights`` is ``none`` (random initialisation; the same cost per step),
+    ``imagenet`` or the path of a weights file. ``trainable`` false freezes the base.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "mobilenet"
+    alpha: float = 1.0
+    weights: str = "none"
+    trainable: bool = False
+
+
+class Case(BaseModel):
+    """One combination of values; sizes in bytes, ``image_size`` as (height, width) in pixels.
+
+    ``memory_limit`` is a number of bytes, or ``none``: all that the host can give
+    (rule 2 of the measuring rules), enforced like any other limit. ``model`` is None where
+    ``mode`` is ``load``. ``cpus`` is a number of CPUs, or None for all that the
+    host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    loader: str
+    cache: str = "none"
+    element: Element = "float32"
+    cache_disk: str = "scratch"
+    cache_reuse: Literal["fresh", "reused"] = "fresh"
+    page_cache: PageCache = "cold-start"
+    memory_limit: int | Literal["none"] = "none"
+    mode: Mode = "load"
+    model: ModelSetting | None = None
+    image_size: tuple[int, int] = (256, 256)
+    interpolation: Interpolation = "nearest"
+    batch_size: int = 32
+    epochs: int = 2
+    cpus: int | None = None
+    gpus: int | Literal["auto"] = "auto"
+    budgets: Literal["container", "default"] = "container"
+    shuffle: bool = True
+    augment: Literal["none", "flip-crop"] = "none"
+    deterministic: bool = True
+    precision: Literal["float32", "mixed_float16"] = "float32"
+    max_images: int | None = None
+
+    @property
+    def case_id(self) -> str:
+        """Twelve hex digits over all parameters, equal wherever the parameters are."""
+        return digest_of(self.model_dump(mode="json"))[:12]
+
+
+def canonical_json(value: object) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest_of(value: object) -> str:
+    """SHA-256, in hex, of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def invocation_identity(
+    *,
+    image_digest: str,
+    payload_digest: str,
+    data_fingerprint: str,
+    case: Case,
+    alias: str | None,
+    host: str,
+    round_number: int,
+) -> str:
+    """Sixteen hex digits that name one invocation for ever: what it runs, on what data, where, in which round."""
+    return digest_of(
+        {
+            "image": image_digest,
+            "payload": payload_digest,
+            "data": data_fingerprint,
+            "case": case.model_dump(mode="json"),
+            "alias": alias,
+            "host": host,
+            "round": round_number,
+        }
+    )[:16]

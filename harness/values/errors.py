@@ -1,0 +1,124 @@
+"""Every error that a user may see.
+
+::
+
+    HarnessError
+    ├── ConfigurationError        a file or an option is wrong: exit code 2
+    ├── SessionError              a session folder cannot be used so: exit code 2
+    ├── DataError                 a data set is missing, odd or cannot be read
+    └── HostError                 one host; never stops another one
+        ├── HostUnreachable
+        ├── HostNotReady
+        ├── HostBusy
+        ├── HostLocked
+        └── EngineError
+            ├── EngineUnavailable  no engine answers, or it may not be used
+            ├── ImageUnavailable   the image is not there and cannot be had
+            └── JobRefused         the engine would not start this job
+
+Each says what happened, where (file and line, or host) and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class HarnessError(Exception):
+    """Root of what is shown to a user without a traceback.
+
+    ``hint`` is what to do next; ``where`` is a file and line, or a host.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{head}\n  → {self.hint}" if self.hint else head
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in a file that a user wrote; lines count from 1."""
+
+    file: str
+    line: int | None
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        text = f"{place}: {self.message}"
+        return f"{text}\n  → {self.hint}" if self.hint else text
+
+
+class ConfigurationError(HarnessError):
+    """Mistakes in files or options; all of them at once."""
+
+    def __init__(self, mistakes: Sequence[Mistake] | str, *, where: str | None = None, hint: str | None = None) -> None:
+        if isinstance(mistakes, str):
+            self.mistakes: tuple[Mistake, ...] = ()
+            super().__init__(mistakes, where=where, hint=hint)
+        else:
+            self.mistakes = tuple(mistakes)
+            super().__init__("\n".join(str(m) for m in self.mistakes), where=where, hint=hint)
+
+
+class SessionError(HarnessError):
+    """A session folder is absent, damaged, or does not fit what was asked."""
+
+
+class DataError(HarnessError):
+    """A data set is missing, empty, or holds files that no loader can read."""
+
+
+class HostError(HarnessError):
+    """Something is wrong with one host; ``where`` is its name."""
+
+    exit_code = 1
+    state = "not_ready"
+
+
+class HostUnreachable(HostError):
+    """No connection to the host."""
+
+    state = "unreachable"
+
+
+class HostNotReady(HostError):
+    """The host answers but cannot measure."""
+
+
+class HostBusy(HostError):
+    """Somebody uses the host and ``allow_busy`` is not set."""
+
+    state = "busy"
+
+
+class HostLocked(HostError):
+    """Another session measures on this machine."""
+
+    state = "locked"
+
+
+class EngineError(HostError):
+    """The engine of a host refused or failed."""
+
+
+class EngineUnavailable(EngineError):
+    """No engine answers, or this user may not use it."""
+
+
+class ImageUnavailable(EngineError):
+    """The image is not on the host and could not be built or fetched."""
+
+
+class JobRefused(EngineError):
+    """The engine would not start this job."""

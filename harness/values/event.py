@@ -1,0 +1,142 @@
+"""Events: lines of ``events.jsonl``, anything that is not a record. Stages yield them; the console and the disk take them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened; the class name is its kind on disk."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as a JSON object, without its time (the writer adds ``at``)."""
+        return {"event": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class SessionStarted(Event):
+    session: str
+    folder: str
+    resumed: bool
+    done: int
+    planned: int
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostStateChanged(Event):
+    """``state``: ready, unreachable, not_ready, busy or locked."""
+
+    host: str
+    state: str
+    message: str = ""
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineChosen(Event):
+    host: str
+    engine: str
+    version: str
+    reason: str
+    is_fallback: bool = False
+
+
+@dataclass(frozen=True)
+class ImageReady(Event):
+    """``method``: present, built, pulled, environment."""
+
+    host: str
+    image_digest: str
+    method: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ImageShipped(Event):
+    host: str
+    method: str
+    bytes_needed: int
+    bytes_sent: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DataReady(Event):
+    host: str
+    data: str
+    fingerprint: str
+    images: int
+    bytes: int
+    how: str
+
+
+@dataclass(frozen=True)
+class RoundStarted(Event):
+    host: str
+    round: int
+    order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class InvocationStarted(Event):
+    host: str
+    invocation: str
+    attempt: int
+    round: int
+    case_id: str
+    label: str
+    done: int
+    planned: int
+    adopted: bool = False
+
+
+@dataclass(frozen=True)
+class EpochDone(Event):
+    host: str
+    invocation: str
+    index: int
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class InvocationFinished(Event):
+    host: str
+    invocation: str
+    attempt: int
+    round: int
+    case_id: str
+    label: str
+    status: str
+    cause: str | None = None
+    seconds: float | None = None
+    done: int = 0
+    planned: int = 0
+
+
+@dataclass(frozen=True)
+class SessionFinding(Event):
+    id: str
+    severity: str
+    message: str
+    hint: str
+    host: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """Something long is under way (an image build, a data set); console only, never on disk."""
+
+    host: str | None
+    what: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class SessionFinished(Event):
+    session: str
+    counts: dict[str, int] = field(default_factory=dict)
+    interrupted: bool = False

@@ -1,0 +1,124 @@
+"""A record: one invocation, raw. What was not measured is null, never 0.
+
+Bytes are integers, seconds floats, time stamps UTC in ISO 8601. Statistics are
+computed when a report is made; the validity kept here is the run's own judgement.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.values.case import Case
+
+RECORD_FORMAT = 1
+
+Status = Literal["ok", "oom", "timeout", "disk_full", "error", "lost", "skipped"]
+Validity = Literal["valid", "degraded", "invalid"]
+Severity = Literal["info", "warning", "error"]
+
+FAILED: frozenset[str] = frozenset({"error", "timeout", "disk_full", "lost"})
+"""Statuses that make a run exit with 1."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finding(_Frozen):
+    """Something a reader must know before believing a number; ``hint`` is what to do about it."""
+
+    id: str
+    severity: Severity
+    message: str
+    hint: str
+
+
+class Epoch(_Frozen):
+    """One pass over the data. ``index`` counts from 1.
+
+    ``images`` were delivered in ``seconds`` of monotonic time (the flush of a
+    cache, ``flush_s``, comes after). ``first_batch_s`` is the time to the first
+    batch; in training it ends with the first step. ``bytes_read`` came from storage;
+    ``cpu_s`` is CPU time of the benchmark and its children.
+    """
+
+    index: int
+    images: int
+    seconds: float
+    first_batch_s: float | None = None
+    bytes_read: int | None = None
+    cpu_s: float | None = None
+    flush_s: float | None = None
+
+
+class Memory(_Frozen):
+    """The limit asked, what was enforced and by what, and peaks, in bytes.
+
+    ``peak_total`` counts page cache; ``peak_anon`` is what the program needs.
+    """
+
+    limit_asked: int | None = None
+    limit_effective: int | None = None
+    enforced_by: str | None = None
+    peak_anon: int | None = None
+    peak_total: int | None = None
+    oom_kills: int | None = None
+    swap_used: int | None = None
+
+
+class CacheUse(_Frozen):
+    """A cache: its kind, what it held, and bytes measured beside bytes predicted."""
+
+    kind: str
+    element: str
+    bytes: int | None = None
+    predicted_bytes: int | None = None
+    reused: bool = False
+    build_s: float | None = None
+
+
+class Gpu(_Frozen):
+    """A GPU that the invocation saw."""
+
+    name: str
+    memory_bytes: int | None = None
+    driver: str | None = None
+
+
+class Record(_Frozen):
+    """One line of ``records.jsonl``."""
+
+    format: Literal[1] = 1
+    session: str
+    experiment: str
+    invocation: str
+    attempt: int
+    host: str
+    hardware: str
+    engine: str
+    image_digest: str
+    payload_digest: str
+    data_fingerprint: str
+    case: Case
+    case_id: str
+    alias: str | None = None
+    round: int
+    order: int
+    status: Status
+    cause: str | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    validity: Validity = "valid"
+    findings: tuple[Finding, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    memory: Memory = Memory()
+    cache: CacheUse | None = None
+    io: dict[str, Any] = Field(default_factory=dict)
+    gpu: tuple[Gpu, ...] = ()
+    predictions: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    log: str | None = None
+    log_tail: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
