@@ -1,0 +1,82 @@
+"""Paths and folders on a host, over any connection."""
+
+from __future__ import annotations
+
+import posixpath
+
+from harness.hosts.connection import Connection
+from harness.values.errors import HostNotReady
+
+# The last dot keeps line ends that belong to a folder's name.
+_PLACES_SCRIPT = 'printf "%s\\0%s\\0" "$HOME" "$(pwd; printf .)"'
+_FREE_SCRIPT = 'd=$1; while [ ! -e "$d" ]; do d=$(dirname "$d"); done; df -PB1 "$d" | tail -n 1'
+
+
+def read_home(connection: Connection) -> str:
+    """The connected user's home folder, absolute."""
+    return _read_places(connection)[0]
+
+
+def resolve_path(connection: Connection, path: str) -> str:
+    """``path`` on the host, absolute and without ``..``: ``~`` and ``~user`` are expanded, links left as they are.
+
+    A relative path starts in the folder in which commands start: home over SSH, the current
+    folder on this machine. Raises HostNotReady where a home folder is unknown.
+    """
+    if path.startswith("/"):
+        return posixpath.normpath(path)
+    first, _, rest = path.partition("/")
+    if first.startswith("~"):
+        start = read_home(connection) if first == "~" else _read_home_of(connection, first[1:])
+        return posixpath.normpath(posixpath.join(start, rest))
+    return posixpath.normpath(posixpath.join(_read_places(connection)[1], path))
+
+
+def make_folder(connection: Connection, path: str, *, mode: int = 0o755) -> None:
+    """Make a folder and its parents; nothing happens where it is there. Raises HostNotReady."""
+    done = connection.run(["mkdir", "-p", "-m", f"{mode:o}", "--", path])
+    if done.returncode != 0:
+        raise HostNotReady(
+            f"the folder {path} cannot be made: {_last_line(done.stderr)}",
+            where=connection.host,
+            hint="name a folder that this user may write, with `scratch:` or `disks:` in the inventory",
+        )
+
+
+def read_free_bytes(connection: Connection, path: str) -> int | None:
+    """Bytes that this user may still write where ``path`` is or would be made; None where df cannot tell."""
+    done = connection.run(["sh", "-c", _FREE_SCRIPT, "sh", path])
+    fields = done.text.split()
+    if done.returncode != 0 or len(fields) < 6 or not fields[3].isdigit():
+        return None
+    return int(fields[3])
+
+
+def _read_places(connection: Connection) -> tuple[str, str]:
+    done = connection.run(["sh", "-c", _PLACES_SCRIPT])
+    parts = done.text.split("\0")
+    home, current = (parts[0], parts[1].removesuffix(".").removesuffix("\n")) if len(parts) > 2 else ("", "")
+    if done.returncode != 0 or not home.startswith("/"):
+        raise HostNotReady(
+            "the user has no home folder ($HOME is not set)",
+            where=connection.host,
+            hint="give absolute paths in the inventory, or set HOME for this user",
+        )
+    return home, current if current.startswith("/") else home
+
+
+def _read_home_of(connection: Connection, user: str) -> str:
+    done = connection.run(["getent", "passwd", "--", user])
+    fields = done.text.rstrip("\n").split(":")
+    if done.returncode != 0 or len(fields) < 7 or not fields[5].startswith("/"):
+        raise HostNotReady(
+            f"there is no user {user!r} whose home folder ~{user} could be",
+            where=connection.host,
+            hint="give an absolute path in the inventory",
+        )
+    return fields[5]
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
