@@ -1,0 +1,199 @@
+"""What pydantic found, in plain language: grouped by place, with what was found and what is wanted.
+
+``document.py`` is what the rest of the project imports; it adds file and line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+Path = tuple[str | int, ...]
+_Error = Mapping[str, Any]
+
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping (`key: value` lines)",
+    "mapping_type": "a mapping (`key: value` lines)",
+    "model_type": "a mapping (`key: value` lines)",
+    "model_attributes_type": "a mapping (`key: value` lines)",
+    "none_required": "nothing (null)",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "a number greater than {}"),
+    "greater_than_equal": ("ge", "a number not smaller than {}"),
+    "less_than": ("lt", "a number smaller than {}"),
+    "less_than_equal": ("le", "a number not greater than {}"),
+    "multiple_of": ("multiple_of", "a multiple of {}"),
+    "too_short": ("min_length", "at least {} items"),
+    "too_long": ("max_length", "at most {} items"),
+    "string_too_short": ("min_length", "at least {} characters"),
+    "string_too_long": ("max_length", "at most {} characters"),
+}
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing that is wrong: where below the validated value, what is wanted there, and a hint.
+
+    ``message`` is whole unless ``is_about_value``: then the reader adds what was found.
+    """
+
+    path: Path
+    message: str
+    hint: str | None = None
+    is_about_value: bool = False
+
+
+def near_miss(word: str, known: Iterable[str]) -> str | None:
+    """The known word that ``word`` was probably meant to be; None where nothing is near."""
+    plain = {_plain(name): name for name in known}
+    if _plain(word) in plain:
+        return plain[_plain(word)]
+    found = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
+
+
+def _plain(word: str) -> str:
+    return str(word).lower().replace("-", "_").replace(" ", "_")
+
+
+def complaints_of(error: ValidationError, model: type[BaseModel], value: object) -> list[Complaint]:
+    """The errors of one validation, those of a union's branches at one place made one."""
+    groups: dict[Path, list[tuple[Path, _Error]]] = {}
+    for entry in error.errors(include_url=False):
+        loc: Path = entry["loc"]
+        groups.setdefault(real_path(loc, value, entry["type"]), []).append((loc, typing.cast(_Error, entry)))
+    complaints = []
+    for path, entries in groups.items():
+        if _is_outdone(path, entries, groups):
+            continue
+        complaints.append(_combine(path, [entry for _, entry in entries], model))
+    return complaints
+
+
+def real_path(loc: Path, value: object, kind: str = "") -> Path:
+    """A pydantic location without the names of union branches: only keys and indices of ``value``."""
+    path: list[str | int] = []
+    for index, part in enumerate(loc):
+        is_last = index == len(loc) - 1
+        is_item = isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+        if is_item or (isinstance(value, Mapping) and part in value):
+            path.append(part)
+            value = value[part]  # type: ignore[index] # one of the two holds
+        elif is_last and kind == "missing":
+            path.append(part)
+    return tuple(path)
+
+
+def _is_outdone(path: Path, entries: list[tuple[Path, _Error]], groups: Mapping[Path, object]) -> bool:
+    """Whether another branch of the same union came further: its complaints, deeper down, say more."""
+    is_union = any(len(loc) > len(path) for loc, _ in entries)
+    return is_union and any(len(other) > len(path) and other[: len(path)] == path for other in groups)
+
+
+def _combine(path: Path, entries: list[_Error], model: type[BaseModel]) -> Complaint:
+    whole = [e for e in entries if e["type"] in {"value_error", "assertion_error", "extra_forbidden", "missing"}]
+    if whole:
+        return _whole_complaint(path, whole[0], model)
+    wanted: list[str] = []
+    words: list[str] = []
+    for entry in entries:
+        words += _expected_words(entry)
+        text = _wanted(entry)
+        if text not in wanted:
+            wanted.append(text)
+    found = entries[0].get("input")
+    guess = near_miss(found, words) if isinstance(found, str) else None
+    hint = f"did you mean {guess}?" if guess else None
+    return Complaint(path, f"{' or '.join(wanted)} is wanted", hint, is_about_value=True)
+
+
+def _whole_complaint(path: Path, entry: _Error, model: type[BaseModel]) -> Complaint:
+    if entry["type"] == "extra_forbidden":
+        known = known_keys(model, path[:-1])
+        guess = near_miss(str(path[-1]), known)
+        hint = f"did you mean {guess}?" if guess else f"known keys: {', '.join(known)}" if known else None
+        return Complaint(path, "unknown key", hint)
+    if entry["type"] == "missing":
+        return Complaint(path, "this key is missing", f"add `{path[-1]}: …`")
+    text = str(entry.get("ctx", {}).get("error") or entry["msg"])
+    message, _, hint = text.partition("\n")
+    return Complaint(path, message, hint.strip(" →\n") or None)
+
+
+def _wanted(entry: _Error) -> str:
+    kind, context = entry["type"], entry.get("ctx", {})
+    if kind in _WANTED:
+        return _WANTED[kind]
+    if kind in {"literal_error", "enum"}:
+        return str(context["expected"]).replace("'", "")
+    if kind in _BOUNDS:
+        name, text = _BOUNDS[kind]
+        return text.format(context[name])
+    if kind == "string_pattern_mismatch":
+        return f"text of the form {context['pattern']}"
+    message: str = entry["msg"]
+    return message[:1].lower() + message[1:]
+
+
+def _expected_words(entry: _Error) -> list[str]:
+    if entry["type"] not in {"literal_error", "enum"}:
+        return []
+    return re.findall(r"'((?:[^'\\]|\\.)*)'", str(entry["ctx"]["expected"]))
+
+
+def known_keys(model: type[BaseModel], path: Path) -> list[str]:
+    """The keys that models of ``model`` take at a path; empty where the path leads to none."""
+    places: list[Any] = [model]
+    for part in path:
+        places = [step for place in places for step in _steps(place, part)]
+    keys: dict[str, None] = {}
+    for place in places:
+        for branch in _branches(place):
+            if hasattr(branch, "model_fields"):
+                keys.update((field.alias or name, None) for name, field in branch.model_fields.items())
+    return list(keys)
+
+
+def _branches(annotation: Any) -> list[Any]:
+    """An annotation without Annotated, and each member of a union."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _branches(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [branch for member in typing.get_args(annotation) for branch in _branches(member)]
+    return [annotation]
+
+
+def _steps(annotation: Any, part: str | int) -> list[Any]:
+    """Annotations that one key or index leads to."""
+    found: list[Any] = []
+    for branch in _branches(annotation):
+        if hasattr(branch, "model_fields"):
+            found += [f.annotation for name, f in branch.model_fields.items() if part in (name, f.alias)]
+            continue
+        arguments = [a for a in typing.get_args(branch) if a is not Ellipsis]
+        if arguments:
+            found.append(arguments[-1])
+    return found

@@ -1,0 +1,235 @@
+"""YAML text to nodes and plain values: every node keeps its line; what YAML does behind one's back is said.
+
+``document.py`` is what the rest of the project imports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import yaml
+
+from harness.values.errors import Mistake
+
+_VAULT_HEADER = "$ANSIBLE_VAULT;"
+_YAML_TAG = "tag:yaml.org,2002:"
+_KNOWN_TAGS = {_YAML_TAG + name for name in ("null", "bool", "int", "float", "binary", "timestamp", "str", "value")}
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """A value behind a tag that is not ours (``!vault``): kept, never read, never printed."""
+
+    tag: str
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "[redacted]"
+
+
+_HINTS: tuple[tuple[str, str, str | None], ...] = (
+    (r"'\\t' that cannot start", "a tab stands where only spaces may", "indent with spaces; YAML does not take tabs"),
+    (
+        r"mapping values are not allowed",
+        "a second ': ' in one value, or a line that is indented further than the one above",
+        "put a value that holds ': ' in quotes, and give keys of one mapping the same indentation",
+    ),
+    (
+        r"could not find expected ':'",
+        "a key without ':' and a value",
+        "write it as `key: value`, with a space after the colon",
+    ),
+    (
+        r"expected <block end>|expected the node content|while parsing a block",
+        "the indentation, or a list item or key, does not fit what stands above",
+        "give keys of one mapping the same indentation, and do not mix `- items` with `key: value`",
+    ),
+    (
+        r"expected ',' or|did not find expected",
+        "a list [ … ] or mapping { … } is not closed, or a comma is missing",
+        "close it, and put commas between its items",
+    ),
+    (r"found unknown escape character", "a backslash inside double quotes", "use single quotes: '…'"),
+    (r"while scanning a quoted scalar", "a quote is opened but not closed", "close it with the same quote"),
+    (
+        r"character '[@`%]' that cannot start",
+        "a value begins with a character that YAML keeps for itself",
+        "put it in quotes",
+    ),
+    (
+        r"undefined alias|while scanning an alias|while scanning an anchor",
+        "a value begins with * or &, which YAML reads as a reference",
+        "put it in quotes, like '*.lab'",
+    ),
+    (r"expected a single document", "a second document begins here", "keep one document in a file: remove this `---`"),
+    (r"special characters are not allowed", "a control character", "is this a text file in UTF-8?"),
+)
+
+
+def compose_text(text: str, file_name: str) -> tuple[yaml.Node | None, list[Mistake]]:
+    """The root node of a text, or what is wrong with its syntax; None and no mistakes where it is empty."""
+    if text.startswith(_VAULT_HEADER):
+        return yaml.ScalarNode("!vault", text, yaml.Mark(file_name, 0, 0, 0, None, 0)), []
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader), []
+    except yaml.YAMLError as error:
+        return None, [_syntax_mistake(error, text, file_name)]
+    except RecursionError:
+        return None, [Mistake(file_name, None, "lists or mappings are nested too deeply", "is this the right file?")]
+
+
+def _syntax_mistake(error: yaml.YAMLError, text: str, file_name: str) -> Mistake:
+    """PyYAML's words in plain ones, with the line."""
+    message, line = str(error), None
+    if isinstance(error, yaml.MarkedYAMLError):
+        message = " ".join(filter(None, (error.context, error.problem)))
+        mark = error.problem_mark or error.context_mark
+        line = None if mark is None else mark.line + 1
+    elif isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, int(error.position)) + 1
+    for pattern, plain, hint in _HINTS:
+        if re.search(pattern, message):
+            return Mistake(file_name, line, f"not valid YAML: {plain}", hint)
+    return Mistake(file_name, line, f"not valid YAML: {message}")
+
+
+class Values:
+    """Builds plain values from nodes, once per node, and collects what is wrong with them."""
+
+    def __init__(self, file_name: str) -> None:
+        self.file_name = file_name
+        self.mistakes: list[Mistake] = []
+        self._built: dict[int, Any] = {}
+        self._entries: dict[int, list[tuple[Any, yaml.Node, yaml.Node]]] = {}
+        self._open: set[int] = set()
+        self._scalars = yaml.SafeLoader("")
+
+    def build(self, node: yaml.Node) -> Any:
+        """The plain value of a node."""
+        if id(node) in self._built:
+            return self._built[id(node)]
+        if id(node) in self._open:
+            self._mistake(node, "a value that contains itself", "remove the *reference to the value that it stands in")
+            return None
+        self._open.add(id(node))
+        value = self._construct(node)
+        self._open.discard(id(node))
+        self._built[id(node)] = value
+        return value
+
+    def entries(self, node: yaml.MappingNode) -> list[tuple[Any, yaml.Node, yaml.Node]]:
+        """(key, node of the key, node of the value) of a mapping, those merged with ``<<`` first."""
+        if id(node) not in self._entries:
+            self._entries[id(node)] = []  # while it is being read: a mapping merged into itself adds nothing
+            self._entries[id(node)] = self._read_entries(node)
+        return self._entries[id(node)]
+
+    def _construct(self, node: yaml.Node) -> Any:
+        if node.tag not in _KNOWN_TAGS and not node.tag.startswith(_YAML_TAG):
+            return Opaque(node.tag, node.value if isinstance(node, yaml.ScalarNode) else "")
+        if isinstance(node, yaml.MappingNode):
+            return {key: self.build(value) for key, _, value in self.entries(node)}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item) for item in node.value]
+        try:
+            return self._scalars.construct_object(node)
+        except (ValueError, OverflowError, yaml.YAMLError):
+            self._mistake(node, f"`{node.value}` cannot be read as {node.tag.removeprefix(_YAML_TAG)}", "quote it")
+            return None
+
+    def _read_entries(self, node: yaml.MappingNode) -> list[tuple[Any, yaml.Node, yaml.Node]]:
+        merged: dict[Any, tuple[Any, yaml.Node, yaml.Node]] = {}
+        own: dict[Any, tuple[Any, yaml.Node, yaml.Node]] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _YAML_TAG + "merge":
+                for entry in self._merged_entries(value_node):
+                    merged.setdefault(entry[0], entry)
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._mistake(key_node, "a list or mapping stands where a key should", "quote it, like '{{ name }}'")
+                continue
+            key = self.build(key_node)
+            if key in own:
+                first = own[key][1].start_mark.line + 1
+                self._mistake(key_node, f"the key {key!r} stands here again; it is set in line {first}", "keep one")
+                continue
+            own[key] = (key, key_node, value_node)
+        return list({**merged, **own}.values())
+
+    def _merged_entries(self, node: yaml.Node) -> list[tuple[Any, yaml.Node, yaml.Node]]:
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        entries = []
+        for source in sources:
+            if isinstance(source, yaml.MappingNode):
+                entries += self.entries(source)
+            else:
+                self._mistake(source, "`<<` takes a mapping, or a list of mappings", "write it like `<<: *name`")
+        return entries
+
+    def _mistake(self, node: yaml.Node, message: str, hint: str | None) -> None:
+        self.mistakes.append(Mistake(self.file_name, node.start_mark.line + 1, message, hint))
+
+
+def written_text(node: yaml.Node) -> str | None:
+    """What stands in the file for a plain (unquoted) scalar; None for anything else."""
+    if isinstance(node, yaml.ScalarNode) and node.style is None:
+        return str(node.value)
+    return None
+
+
+def surprise_of(node: yaml.Node) -> tuple[str, str] | None:
+    """Where YAML 1.1 reads a plain scalar as something that nobody means: (what it became, what to write)."""
+    text = written_text(node)
+    if text is None or node.tag not in {_YAML_TAG + "int", _YAML_TAG + "float"}:
+        return None
+    if _SEXAGESIMAL.match(text):
+        return "a number to the base of 60", f'put it in quotes: "{text}"'
+    if _OCTAL.match(text):
+        return f"the octal number {int(text.replace('_', ''), 8)}", f'write {text.lstrip("0") or 0}, or "{text}"'
+    return None
+
+
+def describe(value: object, written: str | None = None) -> str:
+    """A value as its writer knows it, short, and what YAML made of it where the two differ."""
+    if isinstance(value, Opaque):
+        return f"a {value.tag} value, which cannot be read here"
+    if value is None:
+        return "nothing" if not written else f"`{written}` (YAML reads it as nothing)"
+    if isinstance(value, bool):
+        plain = "true" if value else "false"
+        return (
+            plain if written in (None, plain) else f"`{written}`, which YAML reads as {plain}: quote it if it is text"
+        )
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if isinstance(value, date):
+        return f"`{written or value}`, which YAML reads as a date: quote it if it is text"
+    if isinstance(value, int | float) and written is not None and written != str(value):
+        return f"`{written}`, which YAML reads as the number {value}: quote it if it is text"
+    text = str(value)
+    short = text if len(text) <= 60 else text[:57] + "…"
+    return f"the number {short}" if isinstance(value, int | float) else f"the text {short!r}"
+
+
+def walk_scalars(values: Values, node: yaml.Node, seen: set[int] | None = None) -> Iterator[yaml.ScalarNode]:
+    """Each scalar below a node, once."""
+    seen = set() if seen is None else seen
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for _, _, child in values.entries(node):
+            yield from walk_scalars(values, child, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from walk_scalars(values, child, seen)
