@@ -1,0 +1,224 @@
+"""Progress and tables: the only place that prints. stdout = result, stderr = progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.values import event as happened
+from harness.values.units import format_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+_SIGNS = {"ok": "✓", "oom": "✗", "timeout": "◷", "disk_full": "▣", "error": "!", "lost": "?", "skipped": "–"}
+
+
+class Console:
+    """Where commands show what they do. ``quiet`` shows only results and errors; ``verbose`` more.
+
+    Without a terminal, or with ``NO_COLOR``, lines are plain; nothing is ever asked without a terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        from rich.console import Console as Rich
+
+        self.quiet = quiet
+        self.verbose = verbose
+        self._out: RichConsole = Rich(highlight=False, soft_wrap=True)
+        self._err: RichConsole = Rich(stderr=True, highlight=False, soft_wrap=True)
+        self._mutex = threading.Lock()
+        self._status: Any = None
+        self._begun = time.monotonic()
+        self._started: tuple[float, int] | None = None
+
+    def result(self, text: str) -> None:
+        """A result, for stdout, as it is."""
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+
+    def result_json(self, value: object) -> None:
+        """A result for programs."""
+        self.result(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+        """A table as a result. Plain and never cut where stdout is not a terminal."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        if not self._out.is_terminal:
+            self._plain_table(columns, rows, title)
+            return
+        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._out.print(table)
+
+    def _plain_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
+        lines = [list(columns), *[list(row) for row in rows]]
+        widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+        text = [title] if title else []
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            text += ["  ".join(cells).rstrip()]
+        self.result("\n".join(text))
+
+    def note(self, text: str) -> None:
+        """A line of progress, for stderr."""
+        if not self.quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        """A line that only ``-v`` shows."""
+        if self.verbose:
+            self._line(text, "dim")
+
+    def warning(self, text: str) -> None:
+        """Something that the user should know; shown even with ``--quiet``."""
+        self._line(f"warning: {text}", "yellow")
+
+    def alarm(self, text: str) -> None:
+        """Something that must not be overlooked: red, and shown even with ``--quiet``."""
+        self._line(text, "bold red")
+
+    def error(self, text: str) -> None:
+        """Why a command ends without its result."""
+        self._line(f"error: {text}", "red")
+
+    def ask(self, question: str) -> bool:
+        """Yes or no from a terminal; always no without one."""
+        if not (sys.stdin.isatty() and self._err.is_terminal):
+            return False
+        from rich.prompt import Confirm
+
+        return Confirm.ask(question, console=self._err, default=False)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        with self._mutex:
+            if self._status is not None:
+                self._status.stop()
+                self._status = None
+
+    def handle(self, event: happened.Event) -> None:
+        """Show one event."""
+        show = _SHOW.get(type(event))
+        if show is not None:
+            show(self, event)
+
+    def live(self, text: str) -> None:
+        """Set the one line that changes in place; nothing where there is no terminal."""
+        if self.quiet or not self._err.is_terminal:
+            return
+        with self._mutex:
+            if self._status is None:
+                self._status = self._err.status("")
+                self._status.start()
+            from rich.text import Text
+
+            self._status.update(Text(text))
+
+    def _line(self, text: str, style: str | None = None) -> None:
+        from rich.text import Text
+
+        with self._mutex:
+            self._err.print(Text(text, style=style or ""))
+
+    def pace(self, done: int, planned: int) -> str:
+        """How long still, from how long it took so far."""
+        if self._started is None:
+            self._started = (time.monotonic(), done)
+        begun, first = self._started
+        if done <= first:
+            return ""
+        left = (time.monotonic() - begun) / (done - first) * (planned - done)
+        return f", about {format_duration(left)} left"
+
+
+def _session_started(console: Console, event: happened.SessionStarted) -> None:
+    word = "continues" if event.resumed else "begins"
+    console.note(f"session {event.session} {word}: {event.done} of {event.planned} invocations done ({event.folder})")
+
+
+def _host_state(console: Console, event: happened.HostStateChanged) -> None:
+    text = f"{event.host}: {event.state}" + (f": {event.message}" if event.message else "")
+    if event.state == "ready":
+        console.note(text)
+    else:
+        console.alarm(text + (f"\n  → {event.hint}" if event.hint else ""))
+
+
+def _engine_chosen(console: Console, event: happened.EngineChosen) -> None:
+    text = f"{event.host}: engine {event.engine} ({event.version}): {event.reason}"
+    if event.is_fallback:
+        console.alarm(text)
+    else:
+        console.note(text)
+
+
+def _image_ready(console: Console, event: happened.ImageReady) -> None:
+    took = f" in {format_duration(event.seconds)}" if event.seconds else ""
+    console.note(f"{event.host}: image {event.image_digest[:12]} {event.method}{took}")
+
+
+def _data_ready(console: Console, event: happened.DataReady) -> None:
+    size = f"{event.images} images, {event.bytes / 1e6:.0f} MB"
+    console.note(f"{event.host}: data set {event.data} {event.how}: {size}, fingerprint {event.fingerprint[:12]}")
+
+
+def _round_started(console: Console, event: happened.RoundStarted) -> None:
+    console.detail(f"{event.host}: round {event.round}: {len(event.order)} invocations")
+
+
+def _invocation_started(console: Console, event: happened.InvocationStarted) -> None:
+    pace = console.pace(event.done, event.planned)
+    how = " (already running, adopted)" if event.adopted else ""
+    console.live(f"{event.host}  {event.done}/{event.planned}  round {event.round}  {event.label}{how}{pace}")
+    console.detail(f"{event.host}: {event.label} begins{how}")
+
+
+def _invocation_finished(console: Console, event: happened.InvocationFinished) -> None:
+    sign, pace = _SIGNS.get(event.status, "?"), console.pace(event.done, event.planned)
+    took = format_duration(event.seconds) if event.seconds is not None else ""
+    place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
+    console.note(f"{place}  {sign} {event.status:<9} {event.label}  {took}".rstrip() + pace)
+    if event.cause and event.status != "ok":
+        console.note(f"    {event.cause}")
+
+
+def _finding(console: Console, event: happened.SessionFinding) -> None:
+    place = f"{event.host}: " if event.host else ""
+    console.warning(f"{place}{event.message}\n  → {event.hint}")
+
+
+def _progress(console: Console, event: happened.Progress) -> None:
+    share = f" {event.fraction:.0%}" if event.fraction is not None else ""
+    console.live(f"{event.host + ': ' if event.host else ''}{event.what}{share}")
+    console.detail(f"{event.what}{share}")
+
+
+def _session_finished(console: Console, event: happened.SessionFinished) -> None:
+    counts = ", ".join(f"{number} {status}" for status, number in sorted(event.counts.items()))
+    console.note(f"session {event.session}: {counts or 'nothing measured'}")
+
+
+_SHOW: Mapping[type, Any] = {
+    happened.SessionStarted: _session_started,
+    happened.HostStateChanged: _host_state,
+    happened.EngineChosen: _engine_chosen,
+    happened.ImageReady: _image_ready,
+    happened.DataReady: _data_ready,
+    happened.RoundStarted: _round_started,
+    happened.InvocationStarted: _invocation_started,
+    happened.InvocationFinished: _invocation_finished,
+    happened.SessionFinding: _finding,
+    happened.Progress: _progress,
+    happened.SessionFinished: _session_finished,
+}

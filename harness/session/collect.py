@@ -1,0 +1,215 @@
+"""From a job's results to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.analysis.status import Evidence, judge_ending
+from harness.analysis.validity import judge_validity
+from harness.bench import protocol
+from harness.engine.interface import JobState
+from harness.session.plan import Invocation
+from harness.session.setup import HostSetup
+from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, Status
+
+_TAIL_LINES = 30
+_TAIL_CHARACTERS = 4000
+_EPOCH_FIELDS = frozenset(Epoch.model_fields)
+
+
+@dataclass(frozen=True)
+class SessionIdentity:
+    """What all records of a session share."""
+
+    session: str
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came back from a job; None is what was not there."""
+
+    outcome: dict[str, Any] | None
+    failure: dict[str, Any] | None
+    environment: dict[str, Any]
+    events: tuple[dict[str, Any], ...]
+    log: str
+
+
+def read_results(folder: Path) -> Results:
+    """Read a fetched results folder, as far as it is."""
+    outcome = protocol.read_json(folder / protocol.OUTCOME)
+    failure = protocol.read_json(folder / protocol.FAILURE)
+    environment = protocol.read_json(folder / protocol.ENVIRONMENT)
+    log = folder / protocol.LOG
+    return Results(
+        outcome=outcome if isinstance(outcome, dict) else None,
+        failure=failure if isinstance(failure, dict) else None,
+        environment=environment if isinstance(environment, dict) else {},
+        events=tuple(protocol.read_lines(folder / protocol.EVENTS)),
+        log=log.read_text(encoding="utf-8", errors="replace") if log.is_file() else "",
+    )
+
+
+def build_record(
+    identity: SessionIdentity,
+    setup: HostSetup,
+    invocation: Invocation,
+    state: JobState,
+    results: Results,
+    *,
+    log: str | None,
+    started_at: str,
+    finished_at: str,
+) -> Record:
+    """One record, judged: how it ended, and whether it may be believed."""
+    ending = judge_ending(
+        Evidence(
+            outcome=results.outcome,
+            failure=results.failure,
+            events=results.events,
+            phase=state.phase,
+            exit_code=state.exit_code,
+            engine_oom=state.oom_killed,
+            engine_error=state.error,
+        )
+    )
+    memory = _memory(invocation, results.outcome)
+    predicted = (invocation.predictions or {}).get("cache_bytes")
+    cache = _cache(invocation, results.events, predicted)
+    validity, findings = judge_validity(
+        memory,
+        outcome=results.outcome,
+        warnings=state.warnings,
+        cache_bytes=cache.bytes if cache else None,
+        predicted_bytes=predicted if ending.status == "ok" else None,
+    )
+    outcome = results.outcome or {}
+    return _base(
+        identity,
+        setup,
+        invocation,
+        status=ending.status,
+        cause=ending.cause,
+        evidence=ending.evidence,
+        validity=validity,
+        findings=findings,
+        epochs=tuple(_epochs(results.events)),
+        memory=memory,
+        cache=cache,
+        io=_io(results),
+        gpu=tuple(Gpu(name=str(name)) for name in (results.environment.get("devices") or {}).get("gpus") or ()),
+        environment={**setup.environment, **results.environment, "supervisor": outcome.get("supervisor")},
+        log=log,
+        log_tail=_tail(results) if ending.status != "ok" else None,
+        started_at=outcome.get("started_at") or started_at,
+        finished_at=outcome.get("finished_at") or finished_at,
+    )
+
+
+def build_skipped(
+    identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, reason: str, at: str
+) -> Record:
+    """The record of an invocation that was not begun, with the reason in numbers."""
+    return build_unmeasured(identity, setup, invocation, status="skipped", cause=reason, at=at)
+
+
+def build_unmeasured(
+    identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, status: Status, cause: str, at: str
+) -> Record:
+    """The record of an invocation that left no results."""
+    return _base(
+        identity,
+        setup,
+        invocation,
+        status=status,
+        cause=cause,
+        memory=Memory(limit_asked=invocation.memory_bytes),
+        environment=setup.environment,
+        started_at=at,
+        finished_at=at,
+    )
+
+
+def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, **fields: Any) -> Record:
+    data = setup.data.get(invocation.case.data)
+    return Record(
+        session=identity.session,
+        experiment=identity.experiment,
+        invocation=invocation.identity,
+        attempt=invocation.attempt,
+        host=invocation.host,
+        hardware=setup.facts.hardware,
+        engine=setup.engine.name,
+        image_digest=setup.image_digest,
+        payload_digest=setup.payload.digest,
+        data_fingerprint=data.fingerprint if data else "absent",
+        case=invocation.case,
+        case_id=invocation.case.case_id,
+        alias=invocation.alias,
+        round=invocation.round,
+        order=invocation.order,
+        predictions=dict(invocation.predictions or {}),
+        **fields,
+    )
+
+
+def _epochs(events: Sequence[Mapping[str, Any]]) -> list[Epoch]:
+    return [
+        Epoch.model_validate({key: value for key, value in event.items() if key in _EPOCH_FIELDS})
+        for event in events
+        if event.get("event") == "epoch"
+    ]
+
+
+def _memory(invocation: Invocation, outcome: Mapping[str, Any] | None) -> Memory:
+    found: Mapping[str, Any] = (outcome or {}).get("memory") or {}
+    return Memory(
+        limit_asked=invocation.memory_bytes,
+        limit_effective=found.get("limit_effective"),
+        enforced_by=found.get("enforced_by"),
+        peak_anon=found.get("peak_anon"),
+        peak_total=found.get("peak_total"),
+        oom_kills=found.get("oom_kills"),
+        swap_used=found.get("swap_used"),
+    )
+
+
+def _cache(invocation: Invocation, events: Sequence[Mapping[str, Any]], predicted: int | None) -> CacheUse | None:
+    case = invocation.case
+    if case.cache == "none":
+        return None
+    done: Mapping[str, Any] = next((event for event in reversed(events) if event.get("event") == "done"), {})
+    return CacheUse(
+        kind=case.cache,
+        element=case.element,
+        bytes=done.get("cache_bytes"),
+        predicted_bytes=predicted,
+        reused=case.cache_reuse == "reused",
+        build_s=done.get("build_s"),
+    )
+
+
+def _io(results: Results) -> dict[str, Any]:
+    phases = {
+        event["name"]: event.get("t") for event in results.events if event.get("event") == "phase" and "name" in event
+    }
+    outcome = results.outcome or {}
+    return {
+        "page_cache": outcome.get("page_cache"),
+        "disk": outcome.get("disk"),
+        "phases": phases,
+        "wall_s": outcome.get("wall_s"),
+        "child": outcome.get("child"),
+    }
+
+
+def _tail(results: Results) -> str:
+    lines = results.log.splitlines()[-_TAIL_LINES:]
+    trace = (results.failure or {}).get("traceback")
+    if isinstance(trace, list):
+        lines += [str(line) for line in trace[-10:]]
+    return "\n".join(lines)[-_TAIL_CHARACTERS:]

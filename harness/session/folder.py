@@ -1,0 +1,132 @@
+"""The session folder: where a session's files lie, and how its name is found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.values.errors import SessionError
+from harness.values.facts import Facts
+
+SESSION_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SessionFolder:
+    """``path`` is ``<output>/<inventory name>-<experiment name>-<8 hex>``."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The session's name: the folder's."""
+        return self.path.name
+
+    @property
+    def session_file(self) -> Path:
+        return self.path / "session.json"
+
+    @property
+    def records_file(self) -> Path:
+        return self.path / "records.jsonl"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def report_file(self) -> Path:
+        return self.path / "report.html"
+
+    def log_file(self, host: str, invocation: str, attempt: int) -> Path:
+        """Where the log of one attempt is kept."""
+        return self.path / "logs" / host / f"{invocation}-{attempt}.log"
+
+    def exists(self) -> bool:
+        """Whether a session was begun here."""
+        return self.session_file.is_file()
+
+    def read(self) -> dict[str, Any]:
+        """The content of ``session.json``. Raises SessionError where it is absent, damaged or of another format."""
+        try:
+            value = json.loads(self.session_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SessionError(
+                "this is no session folder: it has no session.json",
+                where=str(self.path),
+                hint="name a folder that `harness run` made; `harness status` lists those in ./reports",
+            ) from None
+        except (OSError, ValueError) as error:
+            hint = "restore it from a copy, or start anew with `harness run --fresh`"
+            raise SessionError(f"session.json cannot be read: {error}", where=str(self.path), hint=hint) from error
+        if not isinstance(value, dict) or value.get("format") != SESSION_FORMAT:
+            found = value.get("format") if isinstance(value, dict) else "?"
+            raise SessionError(
+                f"session.json has format {found}, not {SESSION_FORMAT}",
+                where=str(self.path),
+                hint="it was written by another version of harness: use that one",
+            )
+        return value
+
+    def write(self, value: Mapping[str, Any]) -> None:
+        """Write ``session.json``, whole or not at all."""
+        self._make()
+        write_atomically(self.session_file, json.dumps({"format": SESSION_FORMAT, **value}, indent=1, sort_keys=True))
+
+    def write_facts(self, host: str, facts: Facts) -> None:
+        """Keep what a host was found to be."""
+        target = self.path / "facts" / f"{host}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, facts.model_dump_json(indent=1) + "\n")
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "choose another place with --output"
+            raise SessionError(f"cannot make this folder: {error.strerror}", where=str(self.path), hint=hint) from error
+
+
+def find_folder(
+    output: Path, *, inventory: str, experiment: str, digest: str, name: str | None, is_fresh: bool
+) -> SessionFolder:
+    """The folder of a session: the same command finds the same one.
+
+    ``digest`` is of the resolved experiment without rounds, budget and timeout. Of several
+    (``--fresh`` starts ``…-2``, ``…-3``) the newest continues.
+    """
+    base = name or f"{inventory}-{experiment}-{digest}"
+    number, newest = 1, SessionFolder(output / base)
+    while newest.exists():
+        following = SessionFolder(output / f"{base}-{number + 1}")
+        if not following.exists():
+            return following if is_fresh else newest
+        number, newest = number + 1, following
+    return newest
+
+
+def list_folders(output: Path) -> list[SessionFolder]:
+    """All sessions below a folder, newest first."""
+    if not output.is_dir():
+        return []
+    folders = [SessionFolder(path) for path in output.iterdir() if (path / "session.json").is_file()]
+    return sorted(folders, key=_last_change, reverse=True)
+
+
+def _last_change(folder: SessionFolder) -> float:
+    files = (folder.records_file, folder.events_file, folder.session_file)
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and through to the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

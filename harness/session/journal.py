@@ -1,0 +1,152 @@
+"""``records.jsonl`` and ``events.jsonl``: append only, flushed and synced line by line; one writer."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.session.folder import SessionFolder
+from harness.values.errors import SessionError
+from harness.values.event import Event, Progress
+from harness.values.record import Record
+
+
+def now_utc() -> str:
+    """This moment, UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What a file of JSON lines holds; ``cut`` is a last line that was not written to its end."""
+
+    values: tuple[dict[str, Any], ...]
+    cut: str | None = None
+
+
+def read_lines(path: Path) -> Lines:
+    """All lines of a file. Raises SessionError for a damaged line that is not the last."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Lines(())
+    *whole, tail = raw.split(b"\n")
+    values = []
+    for number, line in enumerate(whole, start=1):
+        if not line.strip():
+            continue
+        try:
+            values.append(json.loads(line))
+        except ValueError as error:
+            hint = "take this line out (keep a copy), and run again: its invocation is measured anew"
+            raise SessionError(f"not a JSON line: {error}", where=f"{path}:{number}", hint=hint) from error
+    return Lines(tuple(values), tail.decode(errors="replace") if tail.strip() else None)
+
+
+def read_records(folder: SessionFolder) -> list[Record]:
+    """All records of a session, oldest first. Raises SessionError for one that is not of this format."""
+    records = []
+    for number, value in enumerate(read_lines(folder.records_file).values, start=1):
+        try:
+            records.append(Record.model_validate(value))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            hint = "it was written by another version of harness, or by hand; start anew with --fresh"
+            where = f"{folder.records_file}, record {number}"
+            raise SessionError(f"{place}: {first['msg']}", where=where, hint=hint) from error
+    return records
+
+
+class Journal:
+    """The one writer of a session's records and events; safe to call from all hosts' threads.
+
+    Opening takes a lock on the folder, so that two controllers never write one session,
+    and cuts off a last line that a killed controller left half-written.
+    """
+
+    def __init__(self, folder: SessionFolder) -> None:
+        self._folder = folder
+        self._mutex = threading.Lock()
+        self._lock_stream = _take_folder(folder)
+        self.cut = {path.name: cut for path in (folder.records_file, folder.events_file) if (cut := _cut_tail(path))}
+        self._records = folder.records_file.open("a", encoding="utf-8")
+        self._events = folder.events_file.open("a", encoding="utf-8")
+
+    def write_record(self, record: Record) -> None:
+        """Append a record; when this returns it is on the disk."""
+        self._append(self._records, record.model_dump_json())
+
+    def write_event(self, event: Event) -> None:
+        """Append an event with its time. ``Progress`` is for the console alone."""
+        if isinstance(event, Progress):
+            return
+        value: Mapping[str, Any] = {"at": now_utc(), **event.to_json()}
+        self._append(self._events, json.dumps(value, ensure_ascii=False, sort_keys=True))
+
+    def close(self) -> None:
+        """Let the folder go."""
+        for stream in (self._records, self._events, self._lock_stream):
+            stream.close()
+
+    def _append(self, stream: Any, line: str) -> None:
+        with self._mutex:
+            try:
+                stream.write(line + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            except OSError as error:
+                hint = "make room there and give the same command again: it continues"
+                raise SessionError(
+                    f"cannot write: {error.strerror}", where=str(self._folder.path), hint=hint
+                ) from error
+
+
+def _take_folder(folder: SessionFolder) -> Any:
+    stream = (folder.path / ".lock").open("a", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.close()
+        raise SessionError(
+            "another `harness run` is working on this session right now",
+            where=str(folder.path),
+            hint="watch it with `harness status`, or wait for its end",
+        ) from None
+    return stream
+
+
+def is_taken(folder: SessionFolder) -> bool:
+    """Whether a controller on this machine works on the session now; changes nothing."""
+    try:
+        with (folder.path / ".lock").open("r", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _cut_tail(path: Path) -> str | None:
+    """Take a half-written last line off a file and return it."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if not raw or raw.endswith(b"\n"):
+        return None
+    whole = raw.rfind(b"\n") + 1
+    with path.open("r+b") as stream:
+        stream.truncate(whole)
+        os.fsync(stream.fileno())
+    return raw[whole:].decode(errors="replace")

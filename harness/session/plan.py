@@ -1,0 +1,152 @@
+"""The plan: which invocations, on which host, in which order; and what is left of it (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.values.case import Case, invocation_identity
+from harness.values.record import Record
+
+_RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
+
+
+@dataclass(frozen=True)
+class HostDigests:
+    """What an invocation's identity is made of on one host. ``data`` is fingerprint by data set name."""
+
+    host: str
+    image_digest: str
+    payload_digest: str
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One invocation to do. ``memory_bytes`` is the limit to enforce; ``skip`` why it cannot be done."""
+
+    identity: str
+    host: str
+    case: Case
+    alias: str | None
+    round: int
+    order: int
+    memory_bytes: int | None = None
+    predictions: Mapping[str, Any] | None = None
+    skip: str | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a case cannot run on a host at all, in numbers."""
+
+    case_id: str
+    reason: str
+
+
+def plan_host(
+    digests: HostDigests,
+    cases: Sequence[Case],
+    *,
+    rounds: int,
+    order: Callable[[Sequence[Case], int], Sequence[Case]],
+    limits: Mapping[str, int | None],
+    predictions: Mapping[str, Mapping[str, Any]],
+    refusals: Iterable[Refusal] = (),
+) -> tuple[Invocation, ...]:
+    """All invocations of one host, round by round in ``order(cases, round)``.
+
+    ``limits``, ``predictions`` and ``refusals`` are by case_id. Orders count from 1 within a round.
+    """
+    refused = {refusal.case_id: refusal.reason for refusal in refusals}
+    planned = []
+    for round_number in range(1, rounds + 1):
+        for position, case in enumerate(order(cases, round_number), start=1):
+            identity = invocation_identity(
+                image_digest=digests.image_digest,
+                payload_digest=digests.payload_digest,
+                data_fingerprint=digests.data.get(case.data, "absent"),
+                case=case,
+                alias=None,
+                host=digests.host,
+                round_number=round_number,
+            )
+            planned.append(
+                Invocation(
+                    identity=identity,
+                    host=digests.host,
+                    case=case,
+                    alias=None,
+                    round=round_number,
+                    order=position,
+                    memory_bytes=limits.get(case.case_id),
+                    predictions=predictions.get(case.case_id),
+                    skip=refused.get(case.case_id),
+                )
+            )
+    return tuple(planned)
+
+
+def newest_records(records: Iterable[Record]) -> dict[str, Record]:
+    """The newest record of each identity: the one that counts."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        held = newest.get(record.invocation)
+        if held is None or record.attempt >= held.attempt:
+            newest[record.invocation] = record
+    return newest
+
+
+def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool) -> bool:
+    """Whether a record settles its invocation (the table of resuming).
+
+    ``ok`` and ``oom`` that are not invalid are never done again; ``lost`` always is;
+    ``skipped`` is when its reason is gone; what failed or is invalid is only when asked for.
+    """
+    if record is None or record.status == "lost":
+        return False
+    if record.status == "skipped":
+        return skip is not None
+    if record.status in _RERUN_IF_ASKED or record.validity == "invalid":
+        return not rerun_failed
+    return True
+
+
+def remaining(
+    planned: Sequence[Invocation],
+    records: Iterable[Record],
+    *,
+    rerun_failed: bool,
+    only: frozenset[str] | None = None,
+) -> tuple[Invocation, ...]:
+    """What is still to do, each with its attempt's number. ``only``: case_ids to keep, or None for all."""
+    newest = newest_records(records)
+    left = []
+    for invocation in planned:
+        if only is not None and invocation.case.case_id not in only:
+            continue
+        record = newest.get(invocation.identity)
+        if not is_done(record, skip=invocation.skip, rerun_failed=rerun_failed):
+            left.append(replace(invocation, attempt=1 if record is None else record.attempt + 1))
+    return tuple(left)
+
+
+def changed_digests(session: Mapping[str, Any], digests: HostDigests) -> list[str]:
+    """What differs between a session and what would run now: such invocations must not be mixed."""
+    changes = []
+    if session.get("payload_digest") not in (None, digests.payload_digest):
+        changes.append("the benchmark's code (payload) has changed")
+    before = (session.get("image_digests") or {}).get(digests.host)
+    if before not in (None, digests.image_digest):
+        changes.append(
+            f"the image on {digests.host} is another one ({before[:12]} before, {digests.image_digest[:12]} now)"
+        )
+    for name, fingerprint in digests.data.items():
+        known = ((session.get("data") or {}).get(name) or {}).get("fingerprint")
+        if known not in (None, fingerprint):
+            changes.append(
+                f"data set {name!r} on {digests.host} holds other files ({known[:12]} before, {fingerprint[:12]} now)"
+            )
+    return changes

@@ -1,0 +1,247 @@
+"""Runs what is left of a plan on one host: submit, poll, fetch, record, remove.
+
+The job on the host is the truth. A controller may die at any line of this file: whatever was
+submitted is found again by its labels, whatever was recorded is never done twice, and what is
+neither is removed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
+from harness.session.collect import (
+    SessionIdentity,
+    build_record,
+    build_skipped,
+    build_unmeasured,
+    read_results,
+)
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal, now_utc
+from harness.session.plan import Invocation
+from harness.session.request import build_job
+from harness.session.setup import HostSetup
+from harness.values.errors import HostUnreachable, ImageUnavailable, JobRefused
+from harness.values.event import Event, InvocationFinished, InvocationStarted, RoundStarted
+from harness.values.record import Record, Status
+
+_T = TypeVar("_T")
+
+_SUPERVISOR_GRACE_S = 90.0
+_LINK_PATIENCE_S = 120.0
+_POLL_FIRST_S = 0.3
+_POLL_MOST_S = 2.0
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What does not change while a session runs. ``seed`` of orders and shuffles; ``deadline`` monotonic, or None."""
+
+    identity: SessionIdentity
+    folder: SessionFolder
+    seed: int
+    timeout_s: float
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the runner tells, and asks, while it runs. All are called from the host's own thread.
+
+    ``refuse`` says why an invocation cannot begin now (memory or disk that is no longer free), or None.
+    """
+
+    emit: Callable[[Event], None]
+    label: Callable[[Invocation], str]
+    refuse: Callable[[HostSetup, Invocation], str | None]
+    beat: Callable[[], None]
+    round_done: Callable[[int], None]
+
+
+class HostRunner:
+    """One host's worker. ``stop`` set means: begin nothing more, and end what runs."""
+
+    def __init__(
+        self, settings: RunSettings, setup: HostSetup, journal: Journal, hooks: Hooks, stop: threading.Event
+    ) -> None:
+        self._settings = settings
+        self._setup = setup
+        self._journal = journal
+        self._hooks = hooks
+        self._stop = stop
+        self._done = 0
+        self._planned = 0
+
+    def run(self, todo: Sequence[Invocation], *, done: int, planned: int, recorded: frozenset[tuple[str, int]]) -> None:
+        """Do all of ``todo`` in its order.
+
+        ``recorded`` are (identity, attempt) of records already written; ``done`` of ``planned`` is for progress.
+        Raises HostUnreachable where the host stays away.
+        """
+        self._done, self._planned = done, planned
+        adopted = self._adopt(todo, recorded)
+        current_round = 0
+        for index, invocation in enumerate(todo):
+            if self._stop.is_set() or self._is_over():
+                break
+            if invocation.round != current_round:
+                current_round = invocation.round
+                order = tuple(other.case.case_id for other in todo if other.round == current_round)
+                self._hooks.emit(RoundStarted(self._setup.host, current_round, order))
+            self._do(invocation, adopted.get(invocation.identity))
+            if index + 1 == len(todo) or todo[index + 1].round != current_round:
+                self._hooks.round_done(current_round)
+        if self._stop.is_set():
+            self._sweep()
+
+    def _is_over(self) -> bool:
+        return self._settings.deadline is not None and time.monotonic() > self._settings.deadline
+
+    def _adopt(self, todo: Sequence[Invocation], recorded: frozenset[tuple[str, int]]) -> dict[str, JobHandle]:
+        """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""
+        wanted = {
+            (invocation.identity, str(invocation.attempt)): invocation for invocation in todo if not invocation.skip
+        }
+        adopted: dict[str, JobHandle] = {}
+        unwanted = []
+        for handle in self._setup.engine.list(self._settings.identity.session):
+            identity = handle.labels.get(f"{LABEL_PREFIX}invocation", "")
+            attempt = handle.labels.get(f"{LABEL_PREFIX}attempt", "")
+            is_recorded = attempt.isdigit() and (identity, int(attempt)) in recorded
+            if (identity, attempt) in wanted and not is_recorded:
+                adopted[identity] = handle
+            else:
+                unwanted.append(handle)
+        if unwanted:
+            self._setup.engine.cancel(unwanted)
+        return adopted
+
+    def _sweep(self) -> None:
+        self._setup.engine.cancel(self._setup.engine.list(self._settings.identity.session))
+
+    def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
+        label = self._hooks.label(invocation)
+        case_id, begun = invocation.case.case_id, time.monotonic()
+        reason = invocation.skip
+        if reason is None and handle is None:
+            reason = self._hooks.refuse(self._setup, invocation)
+        if reason is not None:
+            record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())
+            self._finish(record, label, None)
+            return
+        self._hooks.emit(
+            InvocationStarted(
+                self._setup.host,
+                invocation.identity,
+                invocation.attempt,
+                invocation.round,
+                case_id,
+                label,
+                self._done,
+                self._planned,
+                adopted=handle is not None,
+            )
+        )
+        started_at = now_utc()
+        try:
+            handle = handle or self._submit(invocation)
+        except (JobRefused, ImageUnavailable) as error:
+            status: Status = "disk_full" if "no space left" in str(error).lower() else "error"
+            record = build_unmeasured(
+                self._settings.identity, self._setup, invocation, status=status, cause=str(error), at=started_at
+            )
+            self._finish(record, label, time.monotonic() - begun)
+            return
+        state = self._wait(handle)
+        if state is None:
+            self._setup.engine.cancel([handle])
+            return
+        record = self._collect(invocation, handle, state, started_at)
+        self._finish(record, label, time.monotonic() - begun)
+        self._patiently(lambda: self._setup.engine.cancel([handle]))
+
+    def _submit(self, invocation: Invocation) -> JobHandle:
+        settings = self._settings
+        job = build_job(settings.identity.session, settings.seed, settings.timeout_s, self._setup, invocation)
+        return self._patiently(lambda: self._setup.engine.submit(job))
+
+    def _wait(self, handle: JobHandle) -> JobState | None:
+        """Poll until the job has ended; None where the user wants to stop."""
+        begun = time.monotonic()
+        while True:
+            state = self._patiently(lambda: self._setup.engine.poll([handle]))[0]
+            if state.phase in ("exited", "gone"):
+                return state
+            elapsed = time.monotonic() - begun
+            if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
+                return JobState(phase="exited", error="the supervisor did not end it in time")
+            self._hooks.beat()
+            if self._stop.wait(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * 0.05)):
+                return None
+
+    def _collect(self, invocation: Invocation, handle: JobHandle, state: JobState, started_at: str) -> Record:
+        temporary = Path(tempfile.mkdtemp(prefix=".fetch-", dir=self._settings.folder.path))
+        try:
+            if state.phase != "gone":
+                self._patiently(lambda: self._setup.engine.fetch(handle, temporary))
+            results = read_results(temporary)
+            log = self._keep_log(invocation, results.log)
+            return build_record(
+                self._settings.identity,
+                self._setup,
+                invocation,
+                state,
+                results,
+                log=log,
+                started_at=started_at,
+                finished_at=now_utc(),
+            )
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _keep_log(self, invocation: Invocation, text: str) -> str | None:
+        if not text:
+            return None
+        target = self._settings.folder.log_file(self._setup.host, invocation.identity, invocation.attempt)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return str(target.relative_to(self._settings.folder.path))
+
+    def _finish(self, record: Record, label: str, seconds: float | None) -> None:
+        self._journal.write_record(record)
+        self._done += 1
+        self._hooks.emit(
+            InvocationFinished(
+                self._setup.host,
+                record.invocation,
+                record.attempt,
+                record.round,
+                record.case_id,
+                label,
+                record.status,
+                record.cause,
+                seconds,
+                self._done,
+                self._planned,
+            )
+        )
+
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask again, ever more slowly, while the host does not answer; the job there goes on meanwhile."""
+        begun, pause = time.monotonic(), 1.0
+        while True:
+            try:
+                return ask()
+            except HostUnreachable:
+                if time.monotonic() - begun > _LINK_PATIENCE_S or self._stop.is_set():
+                    raise
+            self._stop.wait(pause)
+            pause = min(pause * 1.6, 15.0)

@@ -1,0 +1,66 @@
+"""What is known of a host before its first invocation: made by preparing it, read by plan and runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.engine.interface import Engine, EngineFacts, Mount, Payload
+from harness.hosts.connection import Connection
+from harness.values.facts import Facts
+
+
+@dataclass(frozen=True)
+class HostData:
+    """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes."""
+
+    name: str
+    kind: str
+    fingerprint: str
+    images: int
+    classes: int
+    bytes: int
+    mounts: tuple[Mount, ...]
+    mean_height: float | None = None
+    mean_width: float | None = None
+
+
+@dataclass(frozen=True)
+class HostSetup:
+    """A host that is ready to measure.
+
+    ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
+    ``disks`` are folders by name, ``scratch`` among them; ``missing_data`` tells by data set why it is not there.
+    """
+
+    host: str
+    connection: Connection
+    engine: Engine
+    engine_facts: EngineFacts
+    facts: Facts
+    image: str
+    image_digest: str
+    payload: Payload
+    data: Mapping[str, HostData]
+    missing_data: Mapping[str, str]
+    disks: Mapping[str, str]
+    memory_available: int
+    cpus: tuple[int, ...]
+    gpus: tuple[str, ...] = ()
+    memory_reserve: int | None = None
+    disk_reserve: int | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What every record of this host says of its engine."""
+        return {
+            "engine": self.engine_facts.engine,
+            "engine_version": self.engine_facts.version,
+            "engine_storage": self.engine_facts.storage,
+            "cgroup_version": self.engine_facts.cgroup_version or self.facts.cgroup_version,
+            "image": self.image,
+            "kernel": self.facts.kernel,
+            "host_available_bytes": self.memory_available,
+        }
