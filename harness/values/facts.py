@@ -35,7 +35,13 @@ class DiskFacts(_Frozen):
 
 
 class Facts(_Frozen):
-    """A host at one moment; None is what could not be read. Memory and disks in bytes."""
+    """A host at one moment; None is what could not be read. Memory and disks in bytes.
+
+    ``disks``: ``scratch``, ``images`` (the Docker Engine's), those of the inventory by name, and ``data:NAME``.
+    ``silent_gpus``: NVIDIA devices on the PCI bus (``vendor:device``) whose driver does not answer.
+    ``nvidia_runtime``: how containers get GPUs: ``runtime``, ``cdi``, or both joined by a comma.
+    ``clock_offset_s``: the host's clock minus the controller's, as far as it certainly differs.
+    """
 
     cpu_model: str | None = None
     architecture: str | None = None
@@ -49,6 +55,7 @@ class Facts(_Frozen):
     cgroup_version: int | None = None
     disks: dict[str, DiskFacts] = {}
     gpus: tuple[GpuFacts, ...] = ()
+    silent_gpus: tuple[str, ...] = ()
     nvidia_runtime: str | None = None
     governor: str | None = None
     turbo: bool | None = None
@@ -56,6 +63,7 @@ class Facts(_Frozen):
     load_1m: float | None = None
     uid: int | None = None
     gid: int | None = None
+    clock_offset_s: float | None = None
     read_at: str | None = None
 
     @property

@@ -1,0 +1,98 @@
+"""Facts about disks: what a folder lies on, how fast a kind that is, and how much is free."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from harness.hosts.facts.fact import Fact
+from harness.values.facts import DiskFacts
+
+_DF_LINE = re.compile(r"(?P<device>\S.*?)\s+(?P<type>\S+)\s+(?P<total>\d+)\s+\d+\s+(?P<free>\d+)\s+(?:\d+%|-)\s+/")
+_NETWORK = re.compile(
+    r"(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|lustre|gpfs|beegfs|afs|9p|davfs|orangefs"
+    r"|fuse\.(sshfs|ceph|glusterfs|rclone|s3fs|gcsfuse|juicefs))\Z"
+)
+_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
+_VIRTUAL_FILESYSTEMS = frozenset({"virtiofs", "vboxsf", "fuse.vmhgfs-fuse", "prl_fs"})
+_VIRTUAL_MODELS = re.compile(
+    r"qemu|vmware|virtual|vbox|persistentdisk|nvme_card|elastic block store|ec2 nvme|microsoft nvme|msft", re.IGNORECASE
+)
+_WORST_FIRST = ("network", "virtual", "hdd", "ssd", "nvme", "memory")
+
+
+def classify_device(name: str, rotational: str, model: str) -> str:
+    """The kind of one block device that has no other below it.
+
+    A paravirtual disk says ``rotational`` whatever lies behind it, so that its flag is not believed.
+    """
+    if re.match(r"(zram|ram|pmem)\d", name):
+        return "memory"
+    if re.match(r"(nbd|rbd|drbd)\d", name):
+        return "network"
+    if re.match(r"(vd|xvd|loop|ubd)", name) or _VIRTUAL_MODELS.search(model):
+        return "virtual"
+    if name.startswith("nvme"):
+        return "nvme"
+    return {"1": "hdd", "0": "ssd"}.get(rotational, "unknown")
+
+
+def parse_disk(text: str) -> DiskFacts | None:
+    """What the disk script writes: the folder, a line of ``df -PT``, and one line per device below."""
+    lines = text.splitlines()
+    facts: dict[str, object] = {}
+    kinds: list[str] = []
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word == "path":
+            facts["path"] = rest
+        elif word == "df" and (match := _DF_LINE.match(rest)):
+            facts |= {"filesystem": match["type"], "device": match["device"]}
+            facts |= {"total_bytes": int(match["total"]), "free_bytes": int(match["free"])}
+        elif word == "device":
+            name, rotational, model = [*rest.split(" ", 2), "", ""][:3]
+            kinds.append(classify_device(name, rotational, model))
+    if "path" not in facts:
+        return None
+    return DiskFacts.model_validate(facts | {"kind": _kind_of(str(facts.get("filesystem", "")), kinds)})
+
+
+def _kind_of(filesystem: str, kinds: list[str]) -> str:
+    """The slowest of the devices decides; a file system without devices is told by its type."""
+    if _NETWORK.match(filesystem):
+        return "network"
+    if filesystem in _MEMORY:
+        return "memory"
+    if filesystem in _VIRTUAL_FILESYSTEMS:
+        return "virtual"
+    return next((kind for kind in _WORST_FIRST if kind in kinds), "unknown")
+
+
+# A folder that will be made lies where its nearest parent lies. A device mapper, RAID or
+# bcache device is followed to those below it; a partition to its whole disk.
+_DISK_SCRIPT = r"""
+leaves() {
+  below=
+  for s in "/sys/class/block/$1/slaves"/*; do
+    [ -e "$s" ] && below=1 && ( leaves "${s##*/}" )
+  done
+  [ -n "$below" ] && return
+  d=$(readlink -f "/sys/class/block/$1") || return
+  [ -e "$d" ] || return
+  [ -e "$d/partition" ] && d=${d%/*}
+  echo "device ${d##*/} $(cat "$d/queue/rotational" 2>/dev/null || echo '?')" \
+    $(cat "$d/device/vendor" "$d/device/model" 2>/dev/null)
+}
+printf 'path %s\n' "$1"
+d=$1
+while [ ! -e "$d" ] && [ "$d" != / ] && [ "$d" != . ]; do d=$(dirname "$d"); done
+line=$(df -PT -B1 "$d" | tail -n 1)
+printf 'df %s\n' "$line"
+case $line in /dev/*) source=$(readlink -f "${line%% *}"); leaves "${source##*/}" ;; esac
+"""
+
+
+def disk_fact(name: str, path: str, *, only_if_there: bool = False) -> Fact[DiskFacts]:
+    """The fact for what ``path`` lies on; ``only_if_there``: nothing where there is no such path."""
+    script = f"[ -e {shlex.quote(path)} ] || exit 1\n{_DISK_SCRIPT}" if only_if_there else _DISK_SCRIPT
+    return Fact(f"disk:{name}", ("sh", "-c", script, "sh", path), parse_disk)

@@ -1,0 +1,44 @@
+"""A fact: one command, and a pure parser of what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """What to run on a host, and how to read it.
+
+    ``parse`` gets all that the command wrote to stdout, whatever its exit code was: a
+    missing tool writes nothing. It returns None for what it does not understand, never a
+    guess and never 0.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    parse: Callable[[str], T | None]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one fact's command left on a host: a recording."""
+
+    name: str
+    command: tuple[str, ...]
+    returncode: int | None
+    output: str
+
+
+def parse_int(text: str) -> int | None:
+    """A whole number, or None."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def parse_first_line(text: str) -> str | None:
+    """The first line that holds something."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), None)

@@ -1,0 +1,82 @@
+"""Facts about NVIDIA GPUs: those whose driver answers, those whose driver does not, and how containers get them."""
+
+from __future__ import annotations
+
+from harness.hosts.facts.fact import Fact, parse_int
+from harness.values.facts import GpuFacts
+
+_MISSING = ("[n/a]", "n/a", "[not supported]", "[insufficient permissions]", "[unknown error]", "")
+
+
+def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
+    """``nvidia-smi --query-gpu=… --format=csv,nounits``, columns told by their header; None where no driver answers.
+
+    Memory is counted in MiB. What the driver does not say (``[N/A]``) is None.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    start = next((i for i, line in enumerate(lines) if "name" in _columns(line)), None)
+    if start is None:
+        return None
+    columns = _columns(lines[start])
+    gpus = []
+    for line in lines[start + 1 :]:
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) != len(columns):
+            continue
+        row = {
+            column: None if field.lower() in _MISSING else field for column, field in zip(columns, fields, strict=True)
+        }
+        if row["name"] is None:
+            continue
+        memory = parse_int((row.get("memory.total") or "").removesuffix("MiB"))
+        gpus.append(
+            GpuFacts(
+                name=row["name"],
+                memory_bytes=None if memory is None else memory * 2**20,
+                driver=row.get("driver_version"),
+                uuid=row.get("uuid"),
+            )
+        )
+    return tuple(gpus)
+
+
+def parse_pci_gpus(text: str) -> tuple[str, ...] | None:
+    """NVIDIA display devices on the PCI bus, ``vendor:device`` in hex; a line each: vendor, device, class."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split()
+        # PCI class 03xx: display controllers; 0x10de is NVIDIA's vendor number.
+        if len(fields) == 3 and fields[0] == "0x10de" and fields[2].startswith("0x03"):
+            found.append(f"{fields[0][2:]}:{fields[1][2:]}")
+    return tuple(found)
+
+
+def parse_nvidia_runtime(text: str) -> str | None:
+    """How a container may get a GPU: ``runtime``, ``cdi``, both joined by a comma, or None."""
+    words = text.split()
+    ways = [way for way in ("runtime", "cdi") if way in words]
+    return ", ".join(ways) or None
+
+
+def _columns(header: str) -> list[str]:
+    """Names of a header's columns; units stand behind them in brackets."""
+    return [column.strip().split(" [")[0] for column in header.split(",")]
+
+
+_PCI_SCRIPT = """
+for d in /sys/bus/pci/devices/*; do
+  [ -r "$d/class" ] && echo "$(cat "$d/vendor") $(cat "$d/device") $(cat "$d/class")"
+done
+"""
+_RUNTIME_SCRIPT = """
+command -v nvidia-container-runtime-hook nvidia-container-runtime >/dev/null && echo runtime
+grep -qs nvidia.com/gpu /etc/cdi/* /var/run/cdi/* && echo cdi
+"""
+
+GPUS = Fact(
+    "gpus",
+    ("nvidia-smi", "--query-gpu=name,memory.total,driver_version,uuid", "--format=csv,nounits"),
+    parse_nvidia_smi,
+)
+PCI_GPUS = Fact("pci_gpus", ("sh", "-c", _PCI_SCRIPT), parse_pci_gpus)
+NVIDIA_RUNTIME = Fact("nvidia_runtime", ("sh", "-c", _RUNTIME_SCRIPT), parse_nvidia_runtime)

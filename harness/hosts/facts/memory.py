@@ -1,0 +1,74 @@
+"""Facts about memory: of the machine, and of the cgroup that this user's programs live in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.hosts.facts.fact import Fact, parse_int
+
+
+@dataclass(frozen=True)
+class MemoryFacts:
+    """/proc/meminfo in bytes."""
+
+    total: int | None
+    available: int | None
+    swap: int | None
+
+
+def parse_meminfo(text: str) -> MemoryFacts | None:
+    """MemTotal, MemAvailable and SwapTotal; the file counts in KiB and writes ``kB``."""
+    values: dict[str, int] = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        fields = rest.split()
+        if len(fields) == 2 and fields[1] == "kB" and (count := parse_int(fields[0])) is not None:
+            values[name.strip()] = count * 1024
+    if not values:
+        return None
+    return MemoryFacts(values.get("MemTotal"), values.get("MemAvailable"), values.get("SwapTotal"))
+
+
+def parse_cgroup_room(text: str) -> int | None:
+    """Bytes that the cgroups around this user's programs still allow; None where nothing limits them.
+
+    One line per level: limit, usage and, what can be taken back at any time, inactive file pages.
+    """
+    rooms = []
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) != 3:
+            continue
+        limit, usage, inactive = (parse_int(field) for field in fields)
+        # v1 writes "no limit" as the largest multiple of a page.
+        if limit is None or limit >= 2**62 or usage is None:
+            continue
+        rooms.append(max(0, limit - max(0, usage - (inactive or 0))))
+    return min(rooms, default=None)
+
+
+_CGROUP_SCRIPT = """
+level() { echo "$(cat "$1") $(cat "$2") $(sed -n "s/^$4 //p" "$3")"; }
+while IFS=: read -r id controllers path; do
+  case ",$controllers," in
+  *,memory,*) top=/sys/fs/cgroup/memory version=1 ;;
+  ,,) top=/sys/fs/cgroup version=2; [ -e $top/cgroup.controllers ] || continue ;;
+  *) continue ;;
+  esac
+  # Inside a container the path is the host's, and its files are at the top.
+  [ -d "$top$path" ] || path=
+  d=$top${path%/}
+  while :; do
+    if [ $version = 1 ] && [ -e "$d/memory.limit_in_bytes" ]; then
+      level "$d/memory.limit_in_bytes" "$d/memory.usage_in_bytes" "$d/memory.stat" total_inactive_file
+    elif [ $version = 2 ] && [ -e "$d/memory.max" ]; then
+      level "$d/memory.max" "$d/memory.current" "$d/memory.stat" inactive_file
+    fi
+    [ "$d" = "$top" ] && break
+    d=${d%/*}
+  done
+done < /proc/self/cgroup
+"""
+
+MEMINFO = Fact("meminfo", ("grep", "-E", "^(MemTotal|MemAvailable|SwapTotal):", "/proc/meminfo"), parse_meminfo)
+CGROUP_ROOM = Fact("cgroup_room", ("sh", "-c", _CGROUP_SCRIPT), parse_cgroup_room)

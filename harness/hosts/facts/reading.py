@@ -1,0 +1,154 @@
+"""All facts of a host: one script there, pure parsers here."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from harness.hosts.connection import Connection
+from harness.hosts.facts import disks as disk_facts
+from harness.hosts.facts import gpus, memory, processor, system
+from harness.hosts.facts.fact import Fact, Section
+from harness.hosts.facts.script import build_script, split_sections
+from harness.values.errors import HostNotReady
+from harness.values.facts import DiskFacts, Facts
+
+T = TypeVar("T")
+
+IMAGE_STORE = "/var/lib/docker"
+"""Where a Docker Engine keeps images unless told otherwise; its disk is the fact ``images``."""
+
+READ_TIMEOUT_S = 120.0
+
+_ALWAYS: tuple[Fact[Any], ...] = (
+    processor.CPU_MODEL,
+    processor.LSCPU_MODEL,
+    processor.DEVICE_TREE_MODEL,
+    processor.ONLINE_CPUS,
+    processor.ALLOWED_CPUS,
+    processor.GOVERNOR,
+    processor.TURBO,
+    memory.MEMINFO,
+    memory.CGROUP_ROOM,
+    system.OS,
+    system.KERNEL,
+    system.CGROUP_VERSION,
+    system.BOOT_ID,
+    system.LOAD,
+    system.USER,
+    system.CLOCK,
+    gpus.GPUS,
+    gpus.PCI_GPUS,
+    gpus.NVIDIA_RUNTIME,
+)
+
+
+def list_facts(
+    scratch: str, disks: Mapping[str, str] | None = None, data_folders: Mapping[str, str] | None = None
+) -> tuple[Fact[Any], ...]:
+    """Every fact of a host; paths are absolute.
+
+    Disks are named ``scratch``, ``images``, as in ``disks``, and ``data:NAME``.
+    """
+    named = {"scratch": scratch, **(disks or {})}
+    found = [disk_facts.disk_fact(name, path) for name, path in named.items()]
+    found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in (data_folders or {}).items()]
+    if "images" not in named:
+        found.append(disk_facts.disk_fact("images", IMAGE_STORE, only_if_there=True))
+    return (*_ALWAYS, *found)
+
+
+def read_facts(
+    connection: Connection,
+    *,
+    scratch: str,
+    disks: Mapping[str, str] | None = None,
+    data_folders: Mapping[str, str] | None = None,
+) -> Facts:
+    """What the host is just now, in one round trip. Paths are absolute (``folders.resolve_path``).
+
+    Raises HostUnreachable, or HostNotReady where the host has no POSIX shell.
+    """
+    before = time.time()
+    sections = read_sections(connection, list_facts(scratch, disks, data_folders))
+    facts = build_facts(sections)
+    after = time.time()
+    offset = None
+    clock = _parse(system.CLOCK, sections)
+    if clock is not None:
+        # The host's clock was read somewhere between the two: its offset is known to half of that.
+        inside = min(max(clock, before), after)
+        offset = round(clock - inside, 3)
+    return facts.model_copy(
+        update={"read_at": datetime.now(UTC).isoformat(timespec="seconds"), "clock_offset_s": offset}
+    )
+
+
+def read_sections(connection: Connection, facts: tuple[Fact[Any], ...]) -> dict[str, Section]:
+    """What each fact's command wrote on the host: a recording that the parsers take."""
+    mark = f"--harness-{secrets.token_hex(12)}"
+    script = build_script(facts, mark)
+    done = connection.run(["sh"], input=script.encode(), timeout_s=READ_TIMEOUT_S)
+    sections = split_sections(done.text, facts, mark)
+    if not sections:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()
+        raise HostNotReady(
+            f"facts cannot be read: the host's shell answered with exit code {done.returncode}"
+            + (f" ({reason[-1]})" if reason else ""),
+            where=connection.host,
+            hint="the user needs a POSIX shell: try `ssh HOST sh -c 'echo ok'`; it must print ok and nothing else",
+        )
+    return sections
+
+
+def build_facts(sections: Mapping[str, Section]) -> Facts:
+    """Facts from a recording; None is what could not be read."""
+    ram = _parse(memory.MEMINFO, sections)
+    kernel = _parse(system.KERNEL, sections)
+    user = _parse(system.USER, sections)
+    online = _parse(processor.ONLINE_CPUS, sections)
+    answering = _parse(gpus.GPUS, sections) or ()
+    return Facts(
+        cpu_model=_parse(processor.CPU_MODEL, sections)
+        or _parse(processor.LSCPU_MODEL, sections)
+        or _parse(processor.DEVICE_TREE_MODEL, sections),
+        architecture=kernel[1] if kernel else None,
+        logical_cpus=len(online) if online else None,
+        usable_cpus=_parse(processor.ALLOWED_CPUS, sections) or (),
+        ram_bytes=ram.total if ram else None,
+        available_bytes=_least(ram.available if ram else None, _parse(memory.CGROUP_ROOM, sections)),
+        swap_bytes=ram.swap if ram else None,
+        os=_parse(system.OS, sections),
+        kernel=kernel[0] if kernel else None,
+        cgroup_version=_parse(system.CGROUP_VERSION, sections),
+        disks=_read_disks(sections),
+        gpus=answering,
+        silent_gpus=() if answering else _parse(gpus.PCI_GPUS, sections) or (),
+        nvidia_runtime=_parse(gpus.NVIDIA_RUNTIME, sections),
+        governor=_parse(processor.GOVERNOR, sections),
+        turbo=_parse(processor.TURBO, sections),
+        boot_id=_parse(system.BOOT_ID, sections),
+        load_1m=_parse(system.LOAD, sections),
+        uid=user[0] if user else None,
+        gid=user[1] if user else None,
+    )
+
+
+def _parse(fact: Fact[T], sections: Mapping[str, Section]) -> T | None:
+    section = sections.get(fact.name)
+    return None if section is None else fact.parse(section.output)
+
+
+def _read_disks(sections: Mapping[str, Section]) -> dict[str, DiskFacts]:
+    found = {}
+    for name, section in sections.items():
+        if name.startswith("disk:") and (disk := disk_facts.parse_disk(section.output)) is not None:
+            found[name.removeprefix("disk:")] = disk
+    return found
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)

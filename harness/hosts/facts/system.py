@@ -1,0 +1,81 @@
+"""Facts about the system: release, kernel, control groups, boot, load, user, clock."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from harness.hosts.facts.fact import Fact, parse_int
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+
+def parse_os_release(text: str) -> str | None:
+    """PRETTY_NAME of os-release(5), else NAME and VERSION_ID; later lines win."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if not equals or name.startswith("#"):
+            continue
+        try:
+            values[name] = " ".join(shlex.split(value))
+        except ValueError:
+            continue
+    return values.get("PRETTY_NAME") or " ".join(filter(None, (values.get("NAME"), values.get("VERSION_ID")))) or None
+
+
+def parse_uname(text: str) -> tuple[str, str] | None:
+    """Kernel release and architecture of ``uname -r -m``."""
+    fields = text.split()
+    return (fields[0], fields[1]) if len(fields) == 2 else None
+
+
+def parse_cgroup_version(text: str) -> int | None:
+    """1 or 2, by which of them limits memory here: lines of /proc/mounts.
+
+    A hybrid machine mounts both; the memory controller is then v1's.
+    """
+    is_v2 = False
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 4:
+            continue
+        if fields[2] == "cgroup" and "memory" in fields[3].split(","):
+            return 1
+        is_v2 = is_v2 or (fields[2] == "cgroup2" and fields[1] == "/sys/fs/cgroup")
+    return 2 if is_v2 else None
+
+
+def parse_boot_id(text: str) -> str | None:
+    """The kernel's own name for this boot."""
+    text = text.strip()
+    return text if _UUID.match(text) else None
+
+
+def parse_load_1m(text: str) -> float | None:
+    """The load average of the last minute: first field of /proc/loadavg."""
+    try:
+        return float(text.split(maxsplit=1)[0])
+    except (IndexError, ValueError):
+        return None
+
+
+def parse_user(text: str) -> tuple[int, int] | None:
+    """Numbers of the user and of its group."""
+    numbers = [parse_int(line) for line in text.split()]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and None not in numbers else None  # type: ignore[return-value]
+
+
+def parse_clock(text: str) -> float | None:
+    """Seconds since 1970 by the host's clock; whole ones where its ``date`` knows no nanoseconds."""
+    match = re.match(r"(\d{9,11})(\.\d{1,9})?(?=\D|\Z)", text.strip())
+    return float(match[0]) if match else None
+
+
+OS = Fact("os", ("sh", "-c", "cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release"), parse_os_release)
+KERNEL = Fact("kernel", ("uname", "-r", "-m"), parse_uname)
+CGROUP_VERSION = Fact("cgroup_version", ("grep", "-E", " cgroup2? ", "/proc/mounts"), parse_cgroup_version)
+BOOT_ID = Fact("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"), parse_boot_id)
+LOAD = Fact("load_1m", ("cat", "/proc/loadavg"), parse_load_1m)
+USER = Fact("user", ("sh", "-c", "id -u; id -g"), parse_user)
+CLOCK = Fact("clock", ("date", "+%s.%N"), parse_clock)
