@@ -1,0 +1,281 @@
+"""What a data set is: its file list with labels, sizes and hashes, its fingerprint, and its odd files.
+
+``python -m bench.dataset JOB_FOLDER`` is the task ``dataset``; ``describe`` is the same without a job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .errors import DatasetError
+from .hashes import Hashes
+from .inspection import Inspection, inspect_file
+from .links import LINKS, make_links
+from .listing import Listing, is_text, list_coco, list_folder, printable_path
+from .manifest import Manifest, escape, write_manifest
+from .parallel import Pace, spread
+from .preparation import Job, run_task
+from .protocol import DATASET, MANIFEST, write_json
+
+MOST_NAMED = 50
+_QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+
+Report = Callable[[int, int], None]
+"""Called with images done and images in all, about twice a second."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A data set in figures; the fields of ``dataset.json``.
+
+    ``bytes`` are of all image files; ``size_quantiles`` maps a percentage to bytes a file, ``pixel_quantiles`` to
+    pixels an image; means are over readable images, in pixels. ``odd`` counts notes
+    (files that can be read) and causes (files that cannot); ``unreadable`` names the first 50 of these
+    as (path, reason). ``encoder`` and ``source`` are known of generated sets.
+    """
+
+    kind: str
+    images: int
+    classes: int
+    class_names: tuple[str, ...]
+    bytes: int
+    fingerprint: str
+    mean_width: float | None
+    mean_height: float | None
+    mean_pixels: float | None
+    size_quantiles: dict[str, int]
+    pixel_quantiles: dict[str, int]
+    odd: dict[str, int]
+    unreadable: tuple[tuple[str, str], ...]
+    unreadable_count: int
+    seconds: float
+    reused_hashes: int
+    encoder: str | None = None
+    source: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The description as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A listing together with what was found in each file (in the listing's order)."""
+
+    listing: Listing
+    found: tuple[Inspection, ...]
+    reused: int
+    seconds: float
+
+
+def examine(
+    listing: Listing, *, keep: Path | None = None, cpus: int | None = None, on_progress: Report | None = None
+) -> Examination:
+    """Read, hash and decode every file once, except what is as it was when the folder ``keep`` was written."""
+    start = time.monotonic()
+    hashes = Hashes(keep)
+    found: dict[str, Inspection] = {}
+    for path in listing.paths:
+        known = _recall(listing.folder, path, hashes)
+        if known is not None:
+            found[path] = known
+    reused = len(found)
+    fresh = [path for path in listing.paths if path not in found]
+    pace = Pace(on_progress, len(listing.paths))
+    pace.add(reused)
+    for begin, results in spread(partial(inspect_files, str(listing.folder)), fresh, cpus=cpus):
+        named = dict(zip(fresh[begin : begin + len(results)], results, strict=True))
+        found.update(named)
+        hashes.add(named)
+        pace.add(len(named))
+    hashes.close(listing.paths)
+    ordered = tuple(found[path] for path in listing.paths)
+    return Examination(listing, ordered, reused, time.monotonic() - start)
+
+
+def _recall(folder: Path, path: str, hashes: Hashes) -> Inspection | None:
+    if not is_text(path):
+        return Inspection(0, 0, "", cause="bad_name", problem="its name is not UTF-8: rename it")
+    try:
+        return hashes.find(path, os.stat(folder / path))
+    except OSError:
+        return None
+
+
+def inspect_files(folder: str, paths: Sequence[str]) -> list[Inspection]:
+    """Inspect files of one folder, one after the other: the work of one process."""
+    return [inspect_file(os.path.join(folder, path)) for path in paths]
+
+
+def fingerprint_of(entries: Sequence[tuple[str, int, str]], annotations: tuple[int, str] | None = None) -> str:
+    """SHA-256 over the sorted (relative path, size, SHA-256 of content) of a set's image files.
+
+    One line an entry, tab-separated, sorted by path as bytes. Labels are part of it: in one folder per class they stand
+    in the paths; for a COCO pair the instances JSON is one more entry, of an empty path, whatever its name and place.
+    """
+    digest = hashlib.sha256()
+    if annotations is not None:
+        digest.update(f"\t{annotations[0]}\t{annotations[1]}\n".encode())
+    for path, size, content in sorted(entries, key=lambda entry: os.fsencode(entry[0])):
+        digest.update(f"{escape(printable_path(path))}\t{size}\t{content}\n".encode())
+    return digest.hexdigest()
+
+
+def summarise(examination: Examination) -> Description:
+    """The figures of an examined data set."""
+    listing, found = examination.listing, examination.found
+    sound = [each for each in found if each.problem is None]
+    named = [(printable_path(path), each.problem) for path, each in zip(listing.paths, found, strict=True)]
+    reason = "not every loader takes files with this suffix: convert it to JPEG or PNG, or remove it"
+    bad = [(path, problem) for path, problem in named if problem is not None]
+    bad += [(printable_path(path), reason) for path in listing.refused]
+    odd = Counter(note for each in found for note in each.notes)
+    odd.update(each.cause for each in found if each.cause is not None)
+    odd.update({"other_format": len(listing.refused)})
+    odd.update(listing.odd)
+    entries = [(path, each.size, each.sha256) for path, each in zip(listing.paths, found, strict=True)]
+    pixels = [each.width * each.height for each in sound]
+    return Description(
+        kind=listing.kind,
+        images=len(listing.paths),
+        classes=len(listing.classes),
+        class_names=listing.classes,
+        bytes=sum(each.size for each in found),
+        fingerprint=fingerprint_of(entries, listing.annotations),
+        mean_width=_mean([each.width for each in sound]),
+        mean_height=_mean([each.height for each in sound]),
+        mean_pixels=_mean(pixels),
+        size_quantiles=_quantiles([each.size for each in found]),
+        pixel_quantiles=_quantiles(pixels),
+        odd={name: count for name, count in sorted(odd.items()) if count},
+        unreadable=tuple(bad[:MOST_NAMED]),
+        unreadable_count=len(bad),
+        seconds=round(examination.seconds, 3),
+        reused_hashes=examination.reused,
+    )
+
+
+def _mean(values: Sequence[int]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _quantiles(values: Sequence[int]) -> dict[str, int]:
+    """Percentage to value, by nearest rank."""
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return {str(percent): ordered[round(last * percent / 100)] for percent in _QUANTILES} if ordered else {}
+
+
+def list_path(path: Path, annotations: Path | None = None) -> Listing:
+    """The listing of ``path``, which is a COCO pair's image folder where ``annotations`` is given.
+
+    A folder that holds ``images/`` and ``annotations.json`` is a pair too (generated sets
+    are); anything else has one folder per class. Raises DatasetError.
+    """
+    if annotations is not None:
+        return list_coco(path, annotations)
+    if (path / "annotations.json").is_file() and (path / "images").is_dir():
+        return list_coco(path / "images", path / "annotations.json")
+    return list_folder(path)
+
+
+def describe(
+    path: Path,
+    annotations: Path | None = None,
+    *,
+    keep: Path | None = None,
+    cpus: int | None = None,
+    on_progress: Report | None = None,
+) -> Description:
+    """Describe the data set at ``path`` (see ``list_path``), odd and unreadable files included.
+
+    Raises DatasetError where there is none.
+    """
+    return summarise(examine(list_path(path, annotations), keep=keep, cpus=cpus, on_progress=on_progress))
+
+
+def prepare(
+    listing: Listing,
+    folder: Path,
+    *,
+    links: bool = False,
+    cpus: int | None = None,
+    on_progress: Report | None = None,
+) -> Description:
+    """Check a data set and write its manifest, classes, description and, if asked, tree of links into ``folder``.
+
+    Raises DatasetError, with names, for files that not every loader can read: then no manifest is left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    examination = examine(listing, keep=folder, cpus=cpus, on_progress=on_progress)
+    description = summarise(examination)
+    if description.unreadable_count or not description.images:
+        (folder / MANIFEST).unlink(missing_ok=True)
+        raise _refusal(description, listing)
+    if links:
+        make_links(folder / LINKS, listing)
+    found = examination.found
+    write_manifest(
+        folder,
+        Manifest(
+            paths=listing.paths,
+            labels=listing.labels,
+            widths=tuple(each.width for each in found),
+            heights=tuple(each.height for each in found),
+            sizes=tuple(each.size for each in found),
+            hashes=tuple(each.sha256 for each in found),
+            classes=listing.classes,
+        ),
+    )
+    write_json(folder / DATASET, description.to_json())
+    return description
+
+
+def _refusal(description: Description, listing: Listing) -> DatasetError:
+    """Why a set cannot be measured."""
+    where = listing.folder
+    if description.unreadable_count:
+        names = "\n".join(f"  {path}: {reason}" for path, reason in description.unreadable)
+        more = description.unreadable_count - len(description.unreadable)
+        rest = f"\n  and {more} more" if more else ""
+        return DatasetError(
+            f"{description.unreadable_count} of {description.images + len(listing.refused)} files in {where}"
+            f" cannot be read by every loader:\n{names}{rest}",
+            hint="mend, convert or remove these files; `harness data describe` names them too",
+        )
+    return DatasetError(
+        f"{where} has no images: zero files ending in .jpg, .jpeg or .png",
+        hint="give a folder with one folder of images per class, or a COCO pair whose images have annotations",
+    )
+
+
+def run(job: Job) -> dict[str, Any]:
+    """The task ``dataset``."""
+    data: Mapping[str, Any] = job.request.get("data") or {}
+    job.enter("list")
+    if data.get("kind") == "coco":
+        listing = list_coco(job.path("data"), job.path("annotations"))
+    else:
+        listing = list_folder(job.path("data"))
+    job.enter("check")
+    description = prepare(
+        listing,
+        job.path("dataset"),
+        links=bool(job.request.get("links")),
+        cpus=job.cpus,
+        on_progress=job.progress,
+    )
+    return replace(description, source=data.get("name")).to_json()
+
+
+if __name__ == "__main__":
+    sys.exit(run_task(run, sys.argv[1:]))

@@ -1,0 +1,155 @@
+"""Which files a data set has and what each is labelled: one folder per class, or a COCO pair. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .coco import read_coco
+from .errors import DatasetError
+from .inspection import REFUSED, TAKEN
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A data set by names: ``paths`` relative to ``folder``, sorted as bytes, and a label each.
+
+    ``refused`` are files that only some loaders would take, by their suffix. ``odd``
+    counts what is not an image's own oddity. ``annotations`` is (size, SHA-256) of the
+    instances JSON of a COCO pair.
+    """
+
+    kind: str
+    folder: Path
+    paths: tuple[str, ...]
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    odd: dict[str, int] = field(default_factory=dict)
+    annotations: tuple[int, str] | None = None
+
+
+def list_folder(folder: Path) -> Listing:
+    """One folder per class, in the order of their names, as Keras lists it: folders below a class belong to it.
+
+    Hidden folders at the top are no classes (``flow_from_directory`` must be given the
+    class names). Links to folders below a class are not followed; files are taken by suffix, hidden or not.
+    Raises DatasetError.
+    """
+    hint = "give a folder that holds one folder of images per class, or images and annotations of a COCO pair"
+    names = sorted(entry.name for entry in _scan(folder, hint) if not entry.name.startswith(".") and _is_folder(entry))
+    if not names:
+        raise DatasetError(f"{folder} has no class folders: zero classes", hint=hint)
+    for name in names:
+        if not _is_text(name):
+            raise DatasetError(f"{folder}: the class folder {_printable(name)} is not named in UTF-8", hint="rename it")
+    rows: list[tuple[str, int]] = []
+    refused: list[str] = []
+    odd = {"other_files": 0, "empty_classes": 0}
+    for label, name in enumerate(names):
+        before = len(rows) + len(refused)
+        for path in _walk(folder, name):
+            suffix = os.path.splitext(path)[1].lower()
+            if suffix in TAKEN:
+                rows.append((path, label))
+            elif suffix in REFUSED:
+                refused.append(path)
+            else:
+                odd["other_files"] += 1
+        odd["empty_classes"] += len(rows) + len(refused) == before
+    rows.sort(key=lambda row: os.fsencode(row[0]))
+    return Listing(
+        kind="folder",
+        folder=folder,
+        paths=tuple(path for path, _ in rows),
+        labels=tuple(label for _, label in rows),
+        classes=tuple(names),
+        refused=tuple(sorted(refused, key=os.fsencode)),
+        odd={name: count for name, count in odd.items() if count},
+    )
+
+
+def list_coco(folder: Path, annotations: Path) -> Listing:
+    """A COCO pair; see ``read_coco``. Raises DatasetError."""
+    hint = "give the folder that the file names in the instances JSON are relative to"
+    _scan(folder, hint)
+    labels = read_coco(annotations)
+    with open(annotations, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if _is_taken(path)]
+    odd = {"without_annotations": labels.left_out, "orphan_annotations": labels.orphans}
+    return Listing(
+        kind="coco",
+        folder=folder,
+        paths=tuple(path for path, _ in rows),
+        labels=tuple(label for _, label in rows),
+        classes=labels.classes,
+        refused=tuple(path for path in labels.paths if not _is_taken(path)),
+        odd={name: count for name, count in odd.items() if count},
+        annotations=(annotations.stat().st_size, digest),
+    )
+
+
+def _is_taken(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in TAKEN
+
+
+def _scan(folder: Path, hint: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError as error:
+        raise DatasetError(f"there is no folder {folder}", hint=hint) from error
+    except NotADirectoryError as error:
+        raise DatasetError(f"{folder} is not a folder", hint=hint) from error
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path | str, error: OSError) -> DatasetError:
+    user = f"the user that measures (uid {os.getuid()})"
+    return DatasetError(f"cannot read the folder {folder}: {error.strerror}", hint=f"let {user} read and enter it")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _walk(folder: Path, name: str) -> list[str]:
+    """All files below one class folder, as paths relative to ``folder``."""
+
+    def stop(error: OSError) -> None:
+        raise _unreadable(error.filename, error) from error
+
+    paths: list[str] = []
+    for parent, _, files in os.walk(os.path.join(folder, name), onerror=stop):
+        inner = os.path.relpath(parent, folder)
+        paths.extend(f"{inner}/{file}" for file in files)
+    return paths
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(name: str) -> str:
+    return ascii(os.fsencode(name))[1:]
+
+
+def printable_path(path: str) -> str:
+    """``path`` as it may stand in a message or a JSON file: bytes that are no UTF-8 are written ``\\xNN``."""
+    return path if _is_text(path) else _printable(path)
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8: the manifest and TensorFlow's readers need it so."""
+    return _is_text(path)
