@@ -1,0 +1,201 @@
+"""The cgroup of a job, read from inside: limit, use, peaks and kills, for version 1 and version 2.
+
+Standard library only, and cheap: the supervisor reads it five times a second.
+
+Files and their meaning: ``Documentation/admin-guide/cgroup-v1/memory.rst`` and
+``Documentation/admin-guide/cgroup-v2.rst`` of the Linux kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+SHARED_VARIABLE = "HARNESS_CGROUP"
+"""An engine that could make no cgroup for a job sets this to ``shared``: what can be read is not the job's own."""
+
+_UNLIMITED = 2**62
+"""Version 1 says LONG_MAX, rounded to pages, where there is no limit."""
+
+
+class Reading(NamedTuple):
+    """One look at a cgroup, in bytes; None is what this kernel does not tell.
+
+    ``anon`` is what cannot be given back without swap: anonymous memory plus tmpfs
+    and shared memory (version 1: ``total_rss + total_shmem``, version 2: ``anon + shmem``).
+    ``total`` counts page cache too. ``oom_kills`` is a count since the cgroup was made.
+    """
+
+    anon: int | None = None
+    total: int | None = None
+    swap: int | None = None
+    oom_kills: int | None = None
+
+
+class Cgroup(NamedTuple):
+    """The memory cgroup of this process: ``folder`` holds its files, ``root`` is where the hierarchy is mounted."""
+
+    version: int
+    folder: str
+    root: str
+
+    @property
+    def name(self) -> str:
+        """As evidence names it: ``cgroup-v1`` or ``cgroup-v2``."""
+        return f"cgroup-v{self.version}"
+
+    def limit_bytes(self) -> int | None:
+        """The memory limit that holds, whichever level sets it; None where there is none."""
+        if self.version == 1:
+            return _finite(self._stat().get("hierarchical_memory_limit"))
+        return _least(_number(os.path.join(folder, "memory.max")) for folder in self._levels())
+
+    def swap_limit_bytes(self) -> int | None:
+        """The limit of memory *and* swap together; None where there is none or swap is not accounted."""
+        if self.version == 1:
+            return _finite(self._stat().get("hierarchical_memsw_limit"))
+        swap = _least(_number(os.path.join(folder, "memory.swap.max")) for folder in self._levels())
+        memory = self.limit_bytes()
+        return None if swap is None or memory is None else memory + swap
+
+    def read(self) -> Reading:
+        """What is used now."""
+        stat = self._stat()
+        if self.version == 1:
+            anon = _sum(stat.get("total_rss"), stat.get("total_shmem", 0))
+            total = _number(os.path.join(self.folder, "memory.usage_in_bytes"))
+            kills = _fields(os.path.join(self.folder, "memory.oom_control")).get("oom_kill")
+            return Reading(anon, total, stat.get("total_swap"), kills)
+        anon = _sum(stat.get("anon"), stat.get("shmem", 0))
+        total = _number(os.path.join(self.folder, "memory.current"))
+        kills = _fields(os.path.join(self.folder, "memory.events")).get("oom_kill")
+        return Reading(anon, total, _number(os.path.join(self.folder, "memory.swap.current")), kills)
+
+    def peak_bytes(self) -> int | None:
+        """The most that was ever used, page cache counted; None before Linux 5.19 on version 2."""
+        name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
+        return _number(os.path.join(self.folder, name))
+
+    def processes(self) -> list[int]:
+        """All processes in it and below it."""
+        found: list[int] = []
+        for folder, _, files in os.walk(self.folder):
+            if "cgroup.procs" in files:
+                found += [int(word) for word in _text(os.path.join(folder, "cgroup.procs")).split() if word != "0"]
+        return found
+
+    def _stat(self) -> dict[str, int]:
+        return _fields(os.path.join(self.folder, "memory.stat"))
+
+    def _levels(self) -> list[str]:
+        """The cgroup's folder and those above it, as far as they can be seen."""
+        levels, folder = [self.folder], self.folder
+        while folder != self.root and len(folder) > len(self.root):
+            folder = os.path.dirname(folder)
+            levels.append(folder)
+        return levels
+
+
+def find_own(proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
+    """The memory cgroup of this process, or None where there is no memory controller.
+
+    In a container ``/proc/self/cgroup`` may name a path of the host that is not visible: what is mounted
+    is then the container's own cgroup. ``proc`` and ``prefix`` (put before mount points) are for recorded files.
+    """
+    paths = _own_paths(_text(os.path.join(proc, "cgroup")))
+    mounts = _mounts(_text(os.path.join(proc, "mountinfo")))
+    for version, probe in ((1, "memory.usage_in_bytes"), (2, "memory.current")):
+        if version not in mounts or version not in paths:
+            continue
+        top, point = mounts[version]
+        folder = _inside(paths[version], top, prefix + point)
+        if os.path.exists(os.path.join(folder, probe)):
+            return Cgroup(version, folder, prefix + point)
+        if version == 2 and os.path.exists(os.path.join(folder, "memory.stat")):
+            return Cgroup(version, folder, prefix + point)  # the real root: no limit, no total, but statistics
+    return None
+
+
+def find_job(environment: dict[str, str] | None = None) -> Cgroup | None:
+    """The cgroup that holds this job and nothing else; None where the engine could make none."""
+    variables = os.environ if environment is None else environment
+    return None if variables.get(SHARED_VARIABLE) == "shared" else find_own()
+
+
+def swap_total_bytes(path: str = "/proc/meminfo") -> int | None:
+    """The machine's swap: where it is 0, no job can have used any."""
+    for line in _text(path).splitlines():
+        if line.startswith("SwapTotal:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _own_paths(text: str) -> dict[int, str]:
+    paths: dict[int, str] = {}
+    for line in text.splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            paths[1] = path
+        elif number == "0" and not controllers:
+            paths[2] = path
+    return paths
+
+
+def _mounts(text: str) -> dict[int, tuple[str, str]]:
+    """By version: what of the hierarchy is mounted, and where; the first mount of each counts."""
+    mounts: dict[int, tuple[str, str]] = {}
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, kind = left.split(), right.split()
+        if len(fields) < 5 or len(kind) < 3:
+            continue
+        if kind[0] == "cgroup2":
+            mounts.setdefault(2, (fields[3], fields[4]))
+        elif kind[0] == "cgroup" and "memory" in kind[2].split(","):
+            mounts.setdefault(1, (fields[3], fields[4]))
+    return mounts
+
+
+def _inside(path: str, top: str, point: str) -> str:
+    """The folder of a cgroup ``path`` in a hierarchy of which ``top`` is mounted at ``point``."""
+    rest = path if top == "/" else path.removeprefix(top)
+    outside = top not in ("/", path) and not path.startswith(top + "/")
+    folder = os.path.normpath(point + "/" + rest)
+    return point if outside or ".." in path.split("/") or not os.path.isdir(folder) else folder
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def _fields(path: str) -> dict[str, int]:
+    """A file of ``name number`` lines."""
+    fields: dict[str, int] = {}
+    for line in _text(path).splitlines():
+        name, _, value = line.partition(" ")
+        if value.strip().isdigit():
+            fields[name] = int(value)
+    return fields
+
+
+def _number(path: str) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _finite(value: int | None) -> int | None:
+    return None if value is None or value >= _UNLIMITED else value
+
+
+def _sum(first: int | None, second: int) -> int | None:
+    return None if first is None else first + second
+
+
+def _least(values: object) -> int | None:
+    found = [value for value in values if value is not None]  # type: ignore[attr-defined]
+    return min(found, default=None)
