@@ -1,0 +1,165 @@
+"""The lock of a machine: one session measures at a time, whatever its engine and its user.
+
+It is the folder ``/tmp/harness.lock``, made atomically and writable for all (another user must be
+able to take over the lock of a dead session, and cannot remove a folder of somebody else from a sticky
+``/tmp``); the lock is held while a file ``owner`` lies in it. When another may have it:
+
+- *nobody holds it*: at once;
+- *the host was started anew* since (another boot id): at once, nothing that was measured runs any more;
+- *held by another session*: when its heartbeat is older than ``stale_after_s``, or its controller ran on this
+  very machine and its process is gone, *and* no container or process of that session runs on the
+  host. A lost link alone does not free a host that still measures;
+- *held by the same session* (a controller that was killed, and is started again): when the old controller ran
+  on this machine and its process is gone, at once; else when the heartbeat is old. What
+  still runs is its own and is adopted;
+- otherwise never: ``HostLocked`` says who, since when, and what to do.
+
+Heartbeats are counted in the host's uptime: neither the skew between clocks nor a step of one matters. Taking
+over compares the holder's token *and* heartbeat in the moment of writing, so that of many who saw the same dead
+holder one wins, and a holder who comes back to life in between keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.hosts import lock_commands
+from harness.hosts.connection import Completed, Connection
+from harness.hosts.lock_owner import (
+    LockOwner,
+    LockState,
+    format_owner,
+    is_controller_gone,
+    make_owner,
+    parse_state,
+)
+from harness.values.errors import HostError, HostLocked, HostNotReady
+
+__all__ = ["LOCK_PATH", "STALE_AFTER_S", "Lock", "LockOwner", "acquire", "break_lock", "make_owner", "read_lock"]
+
+LOCK_PATH = "/tmp/harness.lock"
+STALE_AFTER_S = 180.0
+"""A heartbeat is sent at least three times in this time."""
+
+_TIMEOUT_S = lock_commands.GUARD_WAIT_S + 40.0
+_MOST_TRIES = 20
+_UNLOCK = "wait for it to end, or, if you know that it is dead, free the host with `harness unlock INVENTORY`"
+
+
+class Lock:
+    """A lock that is held. ``beat`` at least every third of ``stale_after_s``; ``release`` at the end."""
+
+    def __init__(self, connection: Connection, owner: LockOwner, path: str) -> None:
+        self.connection = connection
+        self.owner = owner
+        self.path = path
+
+    def beat(self) -> None:
+        """Give a sign of life. Raises HostLocked where somebody else holds the lock by now.
+
+        A lock that vanished (the host was started anew, /tmp was swept) is taken again where nobody else has.
+        """
+        done = _run(self.connection, lock_commands.beat_command(self.path, self.owner.token))
+        if done.returncode != lock_commands.CHANGED:
+            _refuse_failure(self.connection, done, self.path)
+            return
+        state = parse_state(done.text)
+        if state.owner is None:
+            state = _claim(self.connection, self.owner, self.path, state.stamp)
+            if state.owner is not None and state.owner.token == self.owner.token:
+                return
+        raise _locked(self.connection.host, state.owner, "the lock of this session was taken over")
+
+    def release(self) -> None:
+        """Give the lock up, only if it is still ours. Idempotent."""
+        done = _run(self.connection, lock_commands.release_command(self.path, self.owner.token))
+        if done.returncode != lock_commands.CHANGED:
+            _refuse_failure(self.connection, done, self.path)
+
+
+def acquire(
+    connection: Connection,
+    owner: LockOwner,
+    *,
+    is_alive: Callable[[str], bool],
+    stale_after_s: float = STALE_AFTER_S,
+    path: str = LOCK_PATH,
+) -> Lock:
+    """Take the machine's lock for ``owner`` (``make_owner``); the rules stand in this module's docstring.
+
+    ``is_alive(session)`` says whether a container or process of a session runs on the host; where it raises
+    a HostError, the session counts as alive. Raises HostLocked, HostNotReady, HostUnreachable.
+    """
+    state = _claim(connection, owner, path, lock_commands.ABSENT)
+    for _ in range(_MOST_TRIES):
+        held = state.owner
+        if held is not None and held.token == owner.token:
+            return Lock(connection, held, path)
+        # A file that names no owner can be nobody's: it is replaced like that of a dead one.
+        if held is not None and (why := _why_not(held, owner, is_alive, stale_after_s)):
+            raise _locked(connection.host, held, why)
+        state = _claim(connection, owner, path, state.stamp)
+    raise _locked(connection.host, state.owner, "many contend for this machine")
+
+
+def read_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | None:
+    """Who holds the machine's lock; None where nobody does, or where the host was started anew since."""
+    owner = parse_state(_run(connection, lock_commands.read_command(path)).text).owner
+    return owner if owner is not None and owner.is_this_boot else None
+
+
+def break_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | None:
+    """Free the lock whoever holds it (``harness unlock``); returns who did."""
+    done = _run(connection, lock_commands.break_command(path))
+    _refuse_failure(connection, done, path)
+    return parse_state(done.text).owner
+
+
+def _why_not(held: LockOwner, me: LockOwner, is_alive: Callable[[str], bool], stale_after_s: float) -> str | None:
+    """Why the lock may not be taken over, or None where it may."""
+    if not held.is_this_boot:
+        return None
+    is_silent = held.age_s is None or held.age_s > stale_after_s
+    if not is_silent and not is_controller_gone(held, me):
+        if held.session == me.session:
+            if (held.machine, held.pid) == (me.machine, me.pid) and me.pid_start == held.pid_start:
+                return "this session holds this machine already, as another host of the inventory"
+            return "this session is running already"
+        return "another session measures on this machine"
+    if held.session == me.session:
+        return None
+    try:
+        still_runs = is_alive(held.session)
+    except HostError as error:
+        return f"another session holds this machine, and whether it still runs cannot be told: {error.message}"
+    return "the controller of another session is silent, but its job still runs on this machine" if still_runs else None
+
+
+def _claim(connection: Connection, owner: LockOwner, path: str, expected: str) -> LockState:
+    done = _run(connection, lock_commands.claim_command(path, owner.token, format_owner(owner), expected))
+    if done.returncode != lock_commands.CHANGED:
+        _refuse_failure(connection, done, path)
+    return parse_state(done.text)
+
+
+def _run(connection: Connection, command: list[str]) -> Completed:
+    return connection.run(command, timeout_s=_TIMEOUT_S)
+
+
+def _refuse_failure(connection: Connection, done: Completed, path: str) -> None:
+    if done.returncode == lock_commands.DONE:
+        return
+    reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+    if done.returncode == lock_commands.NO_FLOCK:
+        message, hint = "the host has no `flock`", "install the package util-linux there"
+    elif done.returncode == lock_commands.BUSY:
+        message, hint = f"the lock {path} is held up by a process that hangs", f"see `fuser -v {path}` on the host"
+    else:
+        message = f"the lock {path} cannot be written: {reason}"
+        hint = f"see that /tmp has room and that {path}, if it is there, is a folder with mode 0777"
+    raise HostNotReady(message, where=connection.host, hint=hint)
+
+
+def _locked(host: str, held: LockOwner | None, why: str) -> HostLocked:
+    holder = f": {held.describe()}" if held is not None else ""
+    return HostLocked(f"{why}{holder}", where=host, hint=_UNLOCK)
