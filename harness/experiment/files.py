@@ -1,0 +1,169 @@
+"""Experiments from files and presets; the JSON Schema and the template that come from the same models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from harness.experiment.model import Experiment
+from harness.experiment.parameters import ARTICLE_CACHE_SUFFIX, Assignment
+from harness.values.case import ModelSetting
+from harness.values.document import Document, load_document, near_miss, parse_text, validate
+from harness.values.errors import ConfigurationError, Mistake
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_FILE_SUFFIXES = (".yaml", ".yml", ".json")
+_PACKAGE = "harness.experiment"
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that ship with the harness, sorted."""
+    folder = resources.files(_PACKAGE) / "presets"
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def preset_text(name: str) -> str:
+    """The YAML of a preset, to read or to start from."""
+    return (resources.files(_PACKAGE) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def init_experiment_text() -> str:
+    """A commented experiment for ``harness init``: documentation, example and test at once."""
+    return (resources.files(_PACKAGE) / "template.yaml").read_text(encoding="utf-8")
+
+
+def load_experiment(name_or_path: str) -> Experiment:
+    """An experiment by the name of a preset, or from a YAML file (anything with a slash or a ``.yaml`` at its end).
+
+    Raises ConfigurationError with every mistake of the file, each with its line. A weights file is
+    looked for beside the experiment file, and stands in the result with its absolute path.
+    """
+    if name_or_path in preset_names():
+        return parse_experiment(preset_text(name_or_path), f"preset {name_or_path}", name=name_or_path)
+    path = Path(name_or_path).expanduser()
+    if "/" in name_or_path or path.suffix.lower() in _FILE_SUFFIXES or path.is_file():
+        return read_experiment(load_document(path), name=path.stem, folder=path.parent)
+    near = near_miss(name_or_path, preset_names())
+    raise ConfigurationError(
+        f"there is no preset and no file {name_or_path!r}",
+        where="--experiment",
+        hint=(f"did you mean {near}? " if near else "")
+        + f"presets: {', '.join(preset_names())}; or the path of a YAML file",
+    )
+
+
+def parse_experiment(text: str, file_name: str, *, name: str = "experiment", folder: Path = Path()) -> Experiment:
+    """The experiment of a text; ``file_name`` is what mistakes call it."""
+    return read_experiment(parse_text(text, file_name), name=name, folder=folder)
+
+
+def read_experiment(document: Document, *, name: str, folder: Path) -> Experiment:
+    """The experiment of a document; ``name`` where it says none; paths are relative to ``folder``."""
+    value = document.value
+    if isinstance(value, dict) and "name" not in value:
+        value = {"name": name, **value}
+    experiment, mistakes = validate(Experiment, value, document)
+    weights, absent = _find_weights(document, folder)
+    if experiment is None or absent:
+        raise ConfigurationError(sorted([*mistakes, *absent], key=lambda mistake: mistake.line or 0))
+    notes = (*experiment.notes, *_reading_notes(document))
+    return _with_weights(experiment, weights).model_copy(update={"notes": notes})
+
+
+def experiment_schema() -> dict[str, Any]:
+    """The JSON Schema of experiment files, made from the models that check them; ``name`` may be left out in a file."""
+    schema = Experiment.model_json_schema()
+    for parameter in schema["$defs"]["Assignment"]["properties"].values():
+        parameter.pop("default")  # an empty tuple stands for "not named", which no file writes
+    schema["required"] = [key for key in schema["required"] if key != "name"]
+    return {
+        "$schema": SCHEMA_DIALECT,
+        **schema,
+        "title": "Experiment of harness",
+        "description": "What to vary, what to leave out or add, and how a session goes about it.",
+    }
+
+
+_Place = tuple[str | int, ...]
+
+
+def _assignments(value: Any) -> Iterator[tuple[_Place, Mapping[str, Any]]]:
+    """Where parameters are named in a document: ``parameters``, each rule, ``baseline``."""
+    if not isinstance(value, Mapping):
+        return
+    for key in ("parameters", "baseline"):
+        if isinstance(value.get(key), Mapping):
+            yield (key,), value[key]
+    for key in ("exclude", "include"):
+        rules = value.get(key)
+        for index, rule in enumerate(rules if isinstance(rules, list) else []):
+            if isinstance(rule, Mapping):
+                yield (key, index), rule
+
+
+def _values_of(document: Document, parameter: str) -> Iterator[tuple[_Place, Any]]:
+    """Each value that a document gives a parameter, with its place."""
+    for place, mapping in _assignments(document.value):
+        value = mapping.get(parameter)
+        if isinstance(value, list):
+            yield from (((*place, parameter, index), item) for index, item in enumerate(value))
+        elif value is not None:
+            yield (*place, parameter), value
+
+
+def _find_weights(document: Document, folder: Path) -> tuple[dict[str, str], list[Mistake]]:
+    """Absolute paths of the weights files that a document names, and a mistake for each that is not there."""
+    found: dict[str, str] = {}
+    absent = []
+    for place, value in _values_of(document, "model"):
+        weights = value.get("weights") if isinstance(value, Mapping) else None
+        if not isinstance(weights, str) or weights in ("none", "imagenet"):
+            continue
+        path = (folder / Path(weights).expanduser()).resolve()
+        found[weights] = str(path)
+        if not path.is_file():
+            hint = "weights are none, imagenet, or the path of a file beside the experiment"
+            absent.append(document.mistake((*place, "weights"), f"there is no weights file {path}", hint))
+    return found, absent
+
+
+def _with_weights(experiment: Experiment, paths: Mapping[str, str]) -> Experiment:
+    if not paths:
+        return experiment
+
+    def resolve(assignment: Assignment) -> Assignment:
+        return assignment.model_copy(update={"model": tuple(_resolve(model, paths) for model in assignment.model)})
+
+    return experiment.model_copy(
+        update={
+            "parameters": resolve(experiment.parameters),
+            "baseline": resolve(experiment.baseline),
+            "exclude": tuple(map(resolve, experiment.exclude)),
+            "include": tuple(map(resolve, experiment.include)),
+        }
+    )
+
+
+def _resolve(model: ModelSetting, paths: Mapping[str, str]) -> ModelSetting:
+    if model.weights not in paths:
+        return model
+    return model.model_copy(update={"weights": paths[model.weights]})
+
+
+def _reading_notes(document: Document) -> list[str]:
+    """What a file says in words that are not ours, and how it was read."""
+    notes = []
+    for _, value in _values_of(document, "cache"):
+        if isinstance(value, bool):
+            notes.append(f"cache: {str(value).lower()} is read as {'memory' if value else 'none'}")
+        elif isinstance(value, str) and value.endswith(ARTICLE_CACHE_SUFFIX):
+            notes.append(f"cache: {value} is read as file; where the file lies is for cache_disk to say")
+    for _, mapping in _assignments(document.value):
+        size = mapping.get("image_size")
+        if isinstance(size, list) and len(size) == 2 and size[0] != size[1] and all(isinstance(s, int) for s in size):
+            notes.append(
+                f"image_size: {size} is read as two sizes; one of {size[0]} × {size[1]} is {size[0]}x{size[1]}"
+            )
+    return list(dict.fromkeys(notes))

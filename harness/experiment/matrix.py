@@ -1,0 +1,185 @@
+"""The matrix: which cases an experiment is made of, and what was folded out and why.
+
+::
+
+    cases = (product of `parameters` − `exclude`) ∪ `include`, without what means nothing, each once, and the ceilings
+
+Rules are matched against cases as they would run: with the parameters that play no part in them at
+their one fixed value (``meaning.normalise``). An ``include`` rule adds the product of
+its own values, with every other parameter at the first of its values in
+``parameters``; ``exclude`` does not touch what it adds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from harness.bench.registry import LOADERS
+from harness.experiment.comparison import baseline_of, comparable_key, make_ceilings
+from harness.experiment.meaning import meaningless_because, normalise
+from harness.experiment.model import Experiment
+from harness.experiment.names import case_description
+from harness.experiment.parameters import PARAMETERS, Assignment, complete, matches
+from harness.values.case import Case
+from harness.values.errors import ConfigurationError
+
+MOST_COMBINATIONS = 20_000
+"""A product above it is a slip, and would not end in a lifetime."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A combination that is not run, and why. ``case`` is what it would have been."""
+
+    case: Case
+    description: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """``cases`` to run, each once, ceilings last; ``folded`` means nothing or is there already; ``excluded`` by rule."""
+
+    cases: tuple[Case, ...]
+    folded: tuple[Folded, ...] = ()
+    excluded: tuple[Folded, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Gathered:
+    """What one pass over the combinations has found so far."""
+
+    cases: dict[Case, None] = field(default_factory=dict)
+    folded: list[Folded] = field(default_factory=list)
+    excluded: list[Folded] = field(default_factory=list)
+    hits: Counter[int] = field(default_factory=Counter)
+
+    def fold(self, case: Case, reason: str) -> None:
+        self.folded.append(Folded(case, case_description(case), reason))
+
+
+def combinations(assignment: Assignment) -> Iterator[Case]:
+    """Every combination of a complete assignment, in the order of ``PARAMETERS``: the last one turns fastest."""
+    for values in itertools.product(*(getattr(assignment, name) for name in PARAMETERS)):
+        yield Case(**dict(zip(PARAMETERS, values, strict=True)))
+
+
+def count_combinations(assignment: Assignment) -> int:
+    """How many combinations a complete assignment has."""
+    return math.prod(len(getattr(assignment, name)) for name in PARAMETERS)
+
+
+def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = None) -> Matrix:
+    """The cases of an experiment.
+
+    ``data_kinds`` says ``folder`` or ``coco`` for each data set that is known (None: none is known yet, and
+    no case is folded out for its data). Raises ConfigurationError for an empty matrix, saying why each
+    combination is out, and for one of absurd size.
+    """
+    first = {name: (getattr(experiment.parameters, name)[0],) for name in PARAMETERS}
+    additions = [complete(rule, first) for rule in experiment.include]
+    _refuse_absurd(experiment, additions)
+    gathered = _Gathered()
+    for case in combinations(experiment.parameters):
+        _gather(case, gathered, experiment.exclude, data_kinds)
+    for addition in additions:
+        for case in combinations(addition):
+            _gather(case, gathered, (), data_kinds)
+    if not gathered.cases:
+        raise _empty(experiment, gathered)
+    cases = tuple(gathered.cases)
+    ceilings = [c for c in make_ceilings(cases) if not _is_turned_off(c, experiment, gathered)]
+    notes = (*experiment.notes, *_rule_notes(experiment, gathered), *_baseline_notes(experiment, cases))
+    return Matrix((*cases, *ceilings), tuple(gathered.folded), tuple(gathered.excluded), notes)
+
+
+def _gather(
+    raw: Case, gathered: _Gathered, exclude: tuple[Assignment, ...], data_kinds: Mapping[str, str] | None
+) -> None:
+    case, changed = normalise(raw)
+    rule = next((number for number, rule in enumerate(exclude, 1) if matches(rule, case)), None)
+    if rule is not None:
+        gathered.hits[rule] += 1
+        gathered.excluded.append(Folded(case, case_description(case), f"exclude rule {rule}"))
+        return
+    reason = meaningless_because(case, data_kinds)
+    if reason is not None:
+        gathered.fold(case, reason)
+    elif case in gathered.cases:
+        gathered.fold(raw, "the same as another case" + (f": {_no_part(changed, case)}" if changed else ""))
+    else:
+        gathered.cases[case] = None
+
+
+def _no_part(changed: tuple[str, ...], case: Case) -> str:
+    setting = f"cache {case.cache}" if set(changed) <= {"cache_disk", "cache_reuse"} else f"mode {case.mode}"
+    return f"{', '.join(changed)} {'plays' if len(changed) == 1 else 'play'} no part with {setting}"
+
+
+def _is_turned_off(ceiling: Case, experiment: Experiment, gathered: _Gathered) -> bool:
+    """Only a rule that names the ceiling itself turns it off; one that matches it by chance does not."""
+    for number, rule in enumerate(experiment.exclude, 1):
+        if ceiling.loader in rule.loader and matches(rule, ceiling):
+            gathered.hits[number] += 1
+            gathered.excluded.append(Folded(ceiling, case_description(ceiling), f"exclude rule {number}"))
+            return True
+    return False
+
+
+def _rule_notes(experiment: Experiment, gathered: _Gathered) -> list[str]:
+    return [
+        f"exclude rule {number} matches no case"
+        for number, _ in enumerate(experiment.exclude, 1)
+        if not gathered.hits[number]
+    ]
+
+
+def _baseline_notes(experiment: Experiment, cases: tuple[Case, ...]) -> list[str]:
+    rule = case_rule_text(experiment.baseline)
+    alone = [case for case in cases if baseline_of(case, cases, experiment) is None]
+    if len(alone) == len(cases):
+        return [f"no case is the baseline ({rule}): there will be figures but no ratios"]
+    notes = [f"{len(alone)} of {len(cases)} cases have no baseline ({rule}) to be compared with"] if alone else []
+    counts = Counter(comparable_key(case) for case in cases if matches(experiment.baseline, case))
+    if max(counts.values(), default=0) > 1:
+        notes.append(
+            f"more than one comparable case matches the baseline ({rule}): the first in the plan's order is it"
+        )
+    return notes
+
+
+def case_rule_text(rule: Assignment) -> str:
+    """A rule in words: ``loader: keras-idg``."""
+    return ", ".join(f"{name}: {' or '.join(str(value) for value in values)}" for name, values in rule.named().items())
+
+
+def _refuse_absurd(experiment: Experiment, additions: list[Assignment]) -> None:
+    count = count_combinations(experiment.parameters) + sum(map(count_combinations, additions))
+    if count > MOST_COMBINATIONS:
+        raise ConfigurationError(
+            f"experiment {experiment.name}: the lists make {count:,} combinations, more than {MOST_COMBINATIONS:,}",
+            hint="shorten the lists of `parameters`; `include` adds single cases",
+        )
+
+
+def _empty(experiment: Experiment, gathered: _Gathered) -> ConfigurationError:
+    out = [*gathered.folded, *gathered.excluded]
+    reasons = Counter(folded.reason for folded in out)
+    lines = [f"  {count} × {reason}" for reason, count in reasons.most_common(20)]
+    if len(reasons) > len(lines):
+        lines.append(f"  and {len(reasons) - len(lines)} more reasons")
+    return ConfigurationError(
+        f"experiment {experiment.name}: the matrix is empty, of {len(out)} combinations none is left:\n"
+        + "\n".join(lines),
+        hint="`harness loaders` shows what each loader can make",
+    )
+
+
+def is_automatic(case: Case) -> bool:
+    """Whether a case was added by itself (the ceiling) and is no pipeline to choose."""
+    return LOADERS[case.loader].is_automatic

@@ -1,0 +1,73 @@
+"""What a combination means: parameters that play no part are set to one value, and what no loader makes is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.bench.registry import LOADERS, LoaderSpec
+from harness.experiment.parameters import default_of
+from harness.values.case import Case
+
+_ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
+_ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh"}
+
+
+def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
+    """The case with each parameter that plays no part in it at one fixed value, and the names of those that changed.
+
+    Loading has no model, no precision and uses no GPU; a disk and the reuse of a dump
+    belong to a file cache; training without a named model trains the default one.
+    """
+    fixed: dict[str, object] = {}
+    if case.mode == "load":
+        fixed |= _ONLY_OF_TRAINING
+    elif case.model is None:
+        fixed["model"] = default_of("model")
+    if case.cache != "file":
+        fixed |= _ONLY_OF_FILE_CACHES
+    changed = {name: value for name, value in fixed.items() if getattr(case, name) != value}
+    return (case.model_copy(update=changed) if changed else case), tuple(changed)
+
+
+def meaningless_because(case: Case, data_kinds: Mapping[str, str] | None = None) -> str | None:
+    """Why a case means nothing, or None where it can run.
+
+    ``data_kinds`` is ``folder`` or ``coco`` for each data set known; a set that is not among them is not judged.
+    """
+    spec = LOADERS[case.loader]
+    reasons = [*_loader_reasons(case, spec), *_data_reasons(case, spec, data_kinds or {})]
+    return "; ".join(reasons) or None
+
+
+def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
+    reasons = []
+    if case.cache not in spec.caches:
+        can = ", ".join(spec.caches)
+        reasons.append(f"{spec.name} has no cache {case.cache} (it has: {can})" if can != "none" else _no_cache(spec))
+    for parameter, possible in (
+        ("element", spec.elements),
+        ("interpolation", spec.interpolations),
+        ("augment", spec.augments),
+    ):
+        value = getattr(case, parameter)
+        if value not in possible:
+            reasons.append(f"{spec.name} makes no {parameter} {value} (it makes: {', '.join(possible)})")
+    if not case.deterministic and not _can_reorder(spec):
+        reasons.append(f"{spec.name} has one order only: deterministic false means nothing")
+    return reasons
+
+
+def _no_cache(spec: LoaderSpec) -> str:
+    return f"{spec.name} does not cache"
+
+
+def _can_reorder(spec: LoaderSpec) -> bool:
+    """Whether ``deterministic: false`` changes anything: the loader is a tf.data graph whose options are ours."""
+    return spec.name.startswith("tfdata")
+
+
+def _data_reasons(case: Case, spec: LoaderSpec, data_kinds: Mapping[str, str]) -> list[str]:
+    kind = data_kinds.get(case.data)
+    if kind is not None and kind not in spec.kinds:
+        return [f"{spec.name} cannot read {case.data}, which is of kind {kind} (it reads: {', '.join(spec.kinds)})"]
+    return []

@@ -1,0 +1,133 @@
+"""An experiment: what to vary, what to leave out or add, and how a session goes about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, WithJsonSchema, field_validator
+
+from harness.bench.registry import LOADERS
+from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
+from harness.values.units import parse_duration_s
+
+DEFAULT_SEED = 1
+DEFAULT_ROUNDS = 3
+DEFAULT_TIMEOUT_S = 6 * 3600.0
+
+
+def read_duration(value: Any) -> float:
+    """Seconds of ``90s``, ``15min``, ``2h`` or a plain number of seconds; above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"a duration is wanted, like 90s, 15min or 2h, not {value!r}")
+    seconds = parse_duration_s(value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError("a duration is a finite time above 0")
+    return seconds
+
+
+Duration = Annotated[
+    float,
+    PlainValidator(read_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([sShHdDmM]|[mM][iI][nN])?\s*$"},
+            ]
+        }
+    ),
+]
+
+
+class Experiment(BaseModel):
+    """What a file or a preset says, resolved: every parameter named, sizes in bytes, durations in seconds.
+
+    The cases are (the product of ``parameters`` without those that an ``exclude`` rule matches) and
+    those of the ``include`` rules; see ``matrix.expand``. ``model_dump(mode="json")`` reads back as an equal one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="Part of the session folder's name: letters, digits, dot, underscore, hyphen."
+    )
+    description: Annotated[str, Strict()] = Field("", description="What it answers.")
+    notes: tuple[Annotated[str, Strict()], ...] = Field(
+        (), description="What a reader of its numbers must know; plan and report repeat it."
+    )
+    parameters: Assignment = Field(description="The matrix is the product of all lists here.")
+    exclude: tuple[Assignment, ...] = Field(
+        (),
+        description="Cases that match a rule are left out; a rule names some parameters, each with one value or more.",
+    )
+    include: tuple[Assignment, ...] = Field(
+        (),
+        description="Cases to add: the product of a rule's own values, every other parameter at the first of its "
+        "values in `parameters`. `exclude` does not touch them.",
+    )
+    rounds: Annotated[int, Strict(), Field(ge=1)] = Field(
+        DEFAULT_ROUNDS, description="How often each case runs on each host; a verdict needs three or more."
+    )
+    seed: Annotated[int, Strict()] = Field(DEFAULT_SEED, description="Of the order of cases and of shuffling.")
+    baseline: Assignment = Field(
+        Assignment(loader=("keras-idg",)),
+        description="Which case the others are compared with, where all but loader, cache and element is equal.",
+    )
+    timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
+    budget: Duration | None = Field(None, description="Of the whole session on one host; no case starts after it.")
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that one invocation may take."""
+        return self.timeout
+
+    @property
+    def budget_s(self) -> float | None:
+        """Seconds that a session may take, or None."""
+        return self.budget
+
+    @field_validator("parameters", mode="after")
+    @classmethod
+    def _complete_parameters(cls, value: Assignment) -> Assignment:
+        """Name every parameter; ``data`` and ``loader`` have no default."""
+        for name in ("data", "loader"):
+            if not getattr(value, name):
+                raise ValueError(f"no {name} is named\nadd `{name}: …` below `parameters:`")
+        _refuse_automatic(value)
+        return complete(value, {name: (default_of(name),) for name in PARAMETERS})
+
+    @field_validator("include", mode="after")
+    @classmethod
+    def _check_include(cls, value: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
+        for rule in value:
+            _refuse_empty(rule)
+            _refuse_automatic(rule)
+        return value
+
+    @field_validator("exclude", mode="after")
+    @classmethod
+    def _check_exclude(cls, value: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
+        for rule in value:
+            _refuse_empty(rule)
+        return value
+
+    @field_validator("baseline", mode="after")
+    @classmethod
+    def _check_baseline(cls, value: Assignment) -> Assignment:
+        _refuse_empty(value)
+        _refuse_automatic(value)
+        return value
+
+
+def _refuse_empty(rule: Assignment) -> None:
+    if not rule.named():
+        raise ValueError("a rule that names no parameter matches every case\nname at least one, like `loader: tfdata`")
+
+
+def _refuse_automatic(assignment: Assignment) -> None:
+    for name in assignment.loader:
+        if LOADERS[name].is_automatic:
+            raise ValueError(
+                f"{name} is added to every training experiment by itself\n"
+                f"leave it out here; an exclude rule `loader: {name}` turns it off"
+            )

@@ -1,0 +1,308 @@
+"""Parameters as a file writes them: each takes one value or a list of values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    Strict,
+    WithJsonSchema,
+    model_serializer,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from harness.bench.registry import CACHES, LOADERS
+from harness.values.case import Case, Element, Interpolation, Mode, ModelSetting, PageCache
+from harness.values.document import near_miss
+from harness.values.units import parse_bytes
+
+MODELS: tuple[str, ...] = ("mobilenet",)
+"""The bases that the payload can train on."""
+
+IMAGENET_ALPHAS = (0.25, 0.5, 0.75, 1.0)
+"""The widths for which ImageNet weights of MobileNet are published (keras.applications.MobileNet)."""
+
+ARTICLE_CACHE_SUFFIX = ".tfcache"
+
+
+class Many:
+    """Marks a tuple that a file may write as one value or as a list; equal values count once."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A lone value becomes a list of one before the items are checked."""
+        items = core_schema.no_info_after_validator_function(distinct, handler(source))
+        return core_schema.no_info_before_validator_function(_as_list, items)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The item, or an array of them."""
+        items = handler(schema)["items"]
+        return {"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]}
+
+
+def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    """The values in their order, each once; of models, those that name the same fields alike."""
+
+    def identity(value: Any) -> Hashable:
+        named = frozenset(value.model_fields_set) if isinstance(value, BaseModel) else frozenset()
+        return type(value), value, named
+
+    return tuple({identity(value): value for value in values}.values())
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError("an empty list makes an empty matrix\ngive at least one value, or leave the parameter out")
+        return value
+    return (value,)
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = near_miss(word, names)
+    return f"did you mean {near}?" if near else "known: " + ", ".join(names)
+
+
+def _known(kind: str, names: Iterable[str]) -> Callable[[str], str]:
+    known = tuple(names)
+
+    def check(word: str) -> str:
+        if word not in known:
+            raise ValueError(f"unknown {kind} {word!r}\n{_suggestion(word, known)}")
+        return word
+
+    return check
+
+
+def read_cache(word: Any) -> str:
+    """A cache's name; also the article's spelling: ``false``, ``true`` or ``some_path.tfcache``."""
+    if isinstance(word, bool):
+        return "memory" if word else "none"
+    if not isinstance(word, str):
+        raise ValueError(f"a cache is one of {', '.join(CACHES)} (or false, true, some_path.tfcache), not {word!r}")
+    if word.endswith(ARTICLE_CACHE_SUFFIX):
+        return "file"
+    return _known("cache", CACHES)(word)
+
+
+def read_memory_limit(word: Any) -> int | Literal["none"]:
+    """Bytes of ``16GB`` or ``1.5GiB``, or ``none``."""
+    if word == "none":
+        return "none"
+    if isinstance(word, bool) or not isinstance(word, int | str):
+        raise ValueError(f"a memory limit is a size like 16GB or 1.5GiB, or none, not {word!r}")
+    try:
+        size = parse_bytes(word)
+    except ValueError as error:
+        raise ValueError(f"{error}\nor write none for all that the host can give") from None
+    if size == 0:
+        raise ValueError("a memory limit of 0 lets nothing run\nwrite none for all that the host can give")
+    return size
+
+
+def read_image_size(value: Any) -> tuple[int, int]:
+    """(height, width) in pixels of ``256``, ``"256x320"`` or, inside a list, ``[256, 320]``."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", value)):
+        value = [int(match[1]), int(match[2])]
+    pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
+    if len(pair) != 2 or any(isinstance(side, bool) or not isinstance(side, int) for side in pair):
+        raise ValueError(f"an image size is a number of pixels, or HEIGHTxWIDTH like 256x320, not {value!r}")
+    if min(pair) < 1:
+        raise ValueError("an image size counts pixels: at least 1")
+    return pair[0], pair[1]
+
+
+def _count_or(words: tuple[Any, ...], meaning: Any, *, least: int, what: str) -> Callable[[Any], Any]:
+    spoken = next(word for word in words if isinstance(word, str))
+
+    def read(value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            if value in words:
+                return meaning
+        elif isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return value
+        raise ValueError(f"{what} is a whole number, at least {least}, or {spoken}, not {value!r}")
+
+    return read
+
+
+def read_model(value: Any) -> Any:
+    """A model's name alone stands for that model with its defaults."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def check_model(model: ModelSetting) -> ModelSetting:
+    """Refuse what the payload cannot build."""
+    _known("model", MODELS)(model.name)
+    if model.alpha <= 0:
+        raise ValueError(f"alpha is the width of the model, above 0, not {model.alpha:g}")
+    if model.weights == "imagenet" and model.alpha not in IMAGENET_ALPHAS:
+        alphas = ", ".join(f"{alpha:g}" for alpha in IMAGENET_ALPHAS)
+        raise ValueError(f"ImageNet weights exist for alpha {alphas}, not {model.alpha:g}")
+    return model
+
+
+Name = Annotated[str, Strict(), Field(min_length=1)]
+LoaderName = Annotated[str, Strict(), AfterValidator(_known("loader", LOADERS)), WithJsonSchema({"enum": [*LOADERS]})]
+CacheName = Annotated[
+    str,
+    PlainValidator(read_cache),
+    WithJsonSchema({"anyOf": [{"enum": [*CACHES]}, {"type": "boolean"}, {"type": "string", "pattern": r"\.tfcache$"}]}),
+]
+MemoryLimit = Annotated[
+    int | Literal["none"],
+    PlainValidator(read_memory_limit),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "none"},
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT][iI]?)?[bB]?\s*$"},
+            ]
+        }
+    ),
+]
+ImageSize = Annotated[
+    tuple[int, int],
+    PlainValidator(read_image_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\s*\d+\s*[x×]\s*\d+\s*$"},
+                {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
+            ]
+        }
+    ),
+]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Flag = Annotated[bool, Strict()]
+Cpus = Annotated[
+    int | None,
+    PlainValidator(_count_or((None, "auto"), None, least=1, what="cpus")),
+    WithJsonSchema({"anyOf": [{"enum": ["auto", None]}, {"type": "integer", "minimum": 1}]}),
+]
+Gpus = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_count_or(("auto",), "auto", least=0, what="gpus")),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0}]}),
+]
+MaxImages = Annotated[
+    int | None,
+    PlainValidator(_count_or((None, "all"), None, least=1, what="max_images")),
+    WithJsonSchema({"anyOf": [{"enum": ["all", None]}, {"type": "integer", "minimum": 1}]}),
+]
+Model = Annotated[ModelSetting, BeforeValidator(read_model), AfterValidator(check_model)]
+
+
+class Assignment(BaseModel):
+    """Values of some parameters; each one value or a list. A parameter that is not named is an empty tuple."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Annotated[tuple[Name, ...], Many()] = Field((), description="A data set, by its name in the inventory.")
+    mode: Annotated[tuple[Mode, ...], Many()] = Field(
+        (), description="load: iterate without training; train: model.fit. Default load."
+    )
+    loader: Annotated[tuple[LoaderName, ...], Many()] = Field((), description="What reads and decodes the images.")
+    cache: Annotated[tuple[CacheName, ...], Many()] = Field(
+        (), description="Where decoded images stay between epochs; also false, true, some_path.tfcache. Default none."
+    )
+    element: Annotated[tuple[Element, ...], Many()] = Field((), description="What a cache holds. Default float32.")
+    cache_disk: Annotated[tuple[Name, ...], Many()] = Field(
+        (), description="The disk of a cache file, by its name in the inventory. Default scratch."
+    )
+    cache_reuse: Annotated[tuple[Literal["fresh", "reused"], ...], Many()] = Field(
+        (), description="reused: the dump is made by an earlier process, before the clock. Default fresh."
+    )
+    page_cache: Annotated[tuple[PageCache, ...], Many()] = Field(
+        (), description="What the kernel holds of the files when the clock starts. Default cold-start."
+    )
+    memory_limit: Annotated[tuple[MemoryLimit, ...], Many()] = Field(
+        (), description="A size like 16GB or 1.5GiB, enforced; none: all that the host can give. Default none."
+    )
+    model: Annotated[tuple[Model, ...], Many()] = Field(
+        (), description="What is trained: a name, or name, alpha, weights (none, imagenet or a path), trainable."
+    )
+    image_size: Annotated[tuple[ImageSize, ...], Many()] = Field(
+        (), description="Pixels: 256, or HEIGHTxWIDTH like 256x320; a list is several sizes. Default 256."
+    )
+    interpolation: Annotated[tuple[Interpolation, ...], Many()] = Field(
+        (), description="How images are resized; native: as a loader's users get it. Default nearest."
+    )
+    batch_size: Annotated[tuple[Count, ...], Many()] = Field((), description="Images a batch. Default 32.")
+    epochs: Annotated[tuple[Count, ...], Many()] = Field((), description="Passes over the data. Default 2.")
+    cpus: Annotated[tuple[Cpus, ...], Many()] = Field((), description="How many CPUs; auto: all. Default auto.")
+    gpus: Annotated[tuple[Gpus, ...], Many()] = Field((), description="How many GPUs; auto: all. Default auto.")
+    budgets: Annotated[tuple[Literal["container", "default"], ...], Many()] = Field(
+        (), description="container: tf.data is told its true memory and CPUs; default: what it assumes by itself."
+    )
+    shuffle: Annotated[tuple[Flag, ...], Many()] = Field((), description="Another order each epoch. Default true.")
+    augment: Annotated[tuple[Literal["none", "flip-crop"], ...], Many()] = Field((), description="Default none.")
+    deterministic: Annotated[tuple[Flag, ...], Many()] = Field(
+        (), description="false: a loader may deliver images as they come. Default true."
+    )
+    precision: Annotated[tuple[Literal["float32", "mixed_float16"], ...], Many()] = Field(
+        (), description="Of the model. Default float32."
+    )
+    max_images: Annotated[tuple[MaxImages, ...], Many()] = Field(
+        (), description="Only the first so many images of the set; all: no cap. Default all."
+    )
+
+    def named(self) -> dict[str, tuple[Any, ...]]:
+        """The parameters that are named, with their values."""
+        return {name: values for name in PARAMETERS if (values := getattr(self, name))}
+
+    @model_serializer(mode="plain")
+    def _serialize(self) -> dict[str, Any]:
+        """What is named only, and of a model what is named only: so it reads back as the same rule."""
+        return {
+            name: tuple(
+                value.model_dump(exclude_unset=True) if isinstance(value, ModelSetting) else value for value in values
+            )
+            for name, values in self.named().items()
+        }
+
+
+PARAMETERS: tuple[str, ...] = tuple(Assignment.model_fields)
+"""All parameters, in the order in which cases are listed."""
+
+
+def default_of(parameter: str) -> Any:
+    """The value of a parameter that nobody names: the default of ``Case``; None where there is none."""
+    if parameter == "model":
+        return ModelSetting()
+    field = Case.model_fields[parameter]
+    return None if field.is_required() else field.default
+
+
+def complete(assignment: Assignment, base: Mapping[str, tuple[Any, ...]]) -> Assignment:
+    """The same with every parameter named: what it leaves out is taken from ``base``, models with all their fields."""
+    values = {name: getattr(assignment, name) or base[name] for name in PARAMETERS}
+    models = distinct(ModelSetting(**model.model_dump()) for model in values["model"])
+    return assignment.model_copy(update={**values, "model": models})
+
+
+def matches(rule: Assignment, case: Case) -> bool:
+    """Whether a case has, for each parameter that the rule names, one of its values; of a model, the fields named."""
+    return all(
+        any(_is_value(wanted, getattr(case, name)) for wanted in values) for name, values in rule.named().items()
+    )
+
+
+def _is_value(wanted: Any, actual: Any) -> bool:
+    if isinstance(wanted, ModelSetting):
+        return isinstance(actual, ModelSetting) and all(
+            getattr(wanted, field) == getattr(actual, field) for field in wanted.model_fields_set
+        )
+    return bool(wanted == actual)
