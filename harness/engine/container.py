@@ -1,0 +1,187 @@
+"""A container as we ask a Docker Engine for it: pure functions from a job request to the body of a create request."""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.bench import protocol
+from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
+
+JOB_FOLDER = "/harness"
+HOME = "/home/job"
+HOME_BYTES = 64 * 2**20
+SHM_BYTES = 64 * 2**20
+"""``/dev/shm``; like every tmpfs it counts against the memory limit."""
+PIDS_LIMIT = 4096
+LOG_BYTES = 2**20
+"""Docker's own log; results are files, so it only has to hold what goes wrong before the supervisor runs."""
+STOP_TIMEOUT_S = 20
+
+LABEL_NAME = LABEL_PREFIX + "name"
+LABEL_EPHEMERAL = LABEL_PREFIX + "ephemeral"
+LABEL_WARNINGS = LABEL_PREFIX + "warnings"
+LABEL_MEMORY = LABEL_PREFIX + "memory"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The user of the connection, whose files a job reads and writes."""
+
+    uid: int
+    gid: int
+
+
+def mount_target(mount: Mount) -> str:
+    """Where a mount lies inside a container."""
+    if mount.name == "annotations":
+        return "/annotations.json"
+    if mount.name == "weights":
+        return "/weights/" + posixpath.basename(mount.source.rstrip("/"))
+    return "/" + mount.name
+
+
+def job_paths(request: JobRequest) -> dict[str, str]:
+    """What the payload finds under ``paths`` in its request."""
+    return {mount.name: mount_target(mount) for mount in request.mounts}
+
+
+def ephemeral_folders(request: JobRequest) -> tuple[str, ...]:
+    """The folders that live and die with the job. Raises ValueError for one that could be somebody's data."""
+    folders = tuple(mount.source for mount in request.mounts if mount.ephemeral)
+    for folder in folders:
+        if not is_ephemeral(folder):
+            raise ValueError(f"{folder} is not a folder of ours: its name must begin with {CACHE_PREFIX}")
+    return folders
+
+
+def is_ephemeral(folder: str) -> bool:
+    """True for an absolute, plain path whose last part has the prefix: nothing else is ever removed."""
+    name = posixpath.basename(folder)
+    is_plain = posixpath.isabs(folder) and posixpath.normpath(folder) == folder
+    return is_plain and name.startswith(CACHE_PREFIX) and len(name) > len(CACHE_PREFIX)
+
+
+def labels_of(request: JobRequest, warnings: Sequence[str] = ()) -> dict[str, str]:
+    """All labels of the container: the request's, and what the engine must find again without us."""
+    labels = dict(request.labels)
+    labels[LABEL_NAME] = request.name
+    labels[LABEL_EPHEMERAL] = json.dumps(ephemeral_folders(request))
+    if request.memory_bytes is not None:
+        labels[LABEL_MEMORY] = str(request.memory_bytes)
+    if warnings:
+        labels[LABEL_WARNINGS] = json.dumps(list(warnings))
+    return labels
+
+
+def read_list_label(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
+    """A label that holds a JSON list of strings; empty where it is absent or not ours."""
+    try:
+        value = json.loads(labels.get(label) or "[]")
+    except json.JSONDecodeError:
+        return ()
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def build_create(
+    request: JobRequest, owner: Owner, *, gpu_support: str | None = None, warnings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The body of ``POST /containers/create`` for a job.
+
+    ``gpu_support`` is how this engine hands out GPUs (``nvidia`` or ``cdi``); ``warnings`` are
+    kept as a label, so that a controller that comes later still knows them.
+    """
+    return {
+        "Image": request.image,
+        "Entrypoint": ["python3", "-S", "-E", "-m", "bench.supervisor", JOB_FOLDER],
+        "Cmd": [],
+        "User": f"{owner.uid}:{owner.gid}",
+        "WorkingDir": f"{JOB_FOLDER}/{protocol.PAYLOAD}",
+        "Env": _environment(request),
+        "Labels": labels_of(request, warnings),
+        "Volumes": {JOB_FOLDER: {}},
+        "StopSignal": "SIGTERM",
+        "StopTimeout": STOP_TIMEOUT_S,
+        "HostConfig": _host_config(request, owner, gpu_support),
+    }
+
+
+def _environment(request: JobRequest) -> list[str]:
+    # Where NVIDIA's is the default runtime, it hands out every GPU unless told otherwise.
+    gpus = [] if request.gpus else ["NVIDIA_VISIBLE_DEVICES=void"]
+    return [f"HOME={HOME}", "USER=job", "LOGNAME=job", "TMPDIR=/tmp", "LANG=C.UTF-8", *gpus]
+
+
+def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> dict[str, Any]:
+    tmpfs = "rw,nosuid,nodev,size={size},mode={mode},uid={uid},gid={gid}"
+    config: dict[str, Any] = {
+        "NetworkMode": "none",
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": PIDS_LIMIT,
+        "IpcMode": "private",
+        "Init": False,
+        "ShmSize": SHM_BYTES,
+        "Tmpfs": {
+            "/tmp": tmpfs.format(size=request.tmp_bytes, mode="1777", uid=owner.uid, gid=owner.gid),
+            HOME: tmpfs.format(size=HOME_BYTES, mode="0700", uid=owner.uid, gid=owner.gid),
+        },
+        "Mounts": [_bind(mount) for mount in request.mounts],
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": str(LOG_BYTES), "max-file": "1"}},
+        "RestartPolicy": {"Name": "no"},
+        "AutoRemove": False,
+    }
+    if request.memory_bytes is not None:
+        # Memory and swap together: unset, Docker allows as much swap again.
+        config["Memory"] = request.memory_bytes
+        config["MemorySwap"] = request.memory_bytes
+    if request.cpus:
+        config["CpusetCpus"] = ",".join(str(cpu) for cpu in sorted(request.cpus))
+    if request.gpus:
+        config["DeviceRequests"] = [device_request(request.gpus, gpu_support)]
+    return config
+
+
+def _bind(mount: Mount) -> dict[str, Any]:
+    return {"Type": "bind", "Source": mount.source, "Target": mount_target(mount), "ReadOnly": mount.read_only}
+
+
+def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, Any]:
+    """GPUs by id, in the form that the engine knows. Device ids exclude a count, and CDI takes no options."""
+    if gpu_support == "cdi":
+        ids = [gpu if "=" in gpu else f"nvidia.com/gpu={gpu}" for gpu in gpus]
+        return {"Driver": "cdi", "Count": 0, "DeviceIDs": ids, "Capabilities": None, "Options": None}
+    capabilities = [["gpu", "compute", "utility"]]
+    return {"Driver": "nvidia", "Count": 0, "DeviceIDs": list(gpus), "Capabilities": capabilities, "Options": {}}
+
+
+def build_job_archive(request: JobRequest, owner: Owner) -> bytes:
+    """A tar of the job's folder: payload, request with its paths, and an empty results folder, owned by the job."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as target:
+        _add(target, owner, protocol.PAYLOAD)
+        with tarfile.open(fileobj=io.BytesIO(request.payload.archive)) as source:
+            for member in source:
+                stream = source.extractfile(member) if member.isfile() else None
+                _add(target, owner, f"{protocol.PAYLOAD}/{member.name}", None if stream is None else stream.read())
+        body = {**request.request, "paths": job_paths(request)}
+        _add(target, owner, protocol.REQUEST, json.dumps(body, indent=1, sort_keys=True).encode())
+        _add(target, owner, protocol.RESULTS)
+    return buffer.getvalue()
+
+
+def _add(archive: tarfile.TarFile, owner: Owner, name: str, content: bytes | None = None) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.uid, entry.gid = owner.uid, owner.gid
+    if content is None:
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(entry)
+    else:
+        entry.size, entry.mode = len(content), 0o644
+        archive.addfile(entry, io.BytesIO(content))

@@ -1,0 +1,161 @@
+"""A Docker daemon: how its client is made, and what its failures mean.
+
+Everything that a broken connection can raise becomes one ``HostUnreachable``; every
+call has a deadline, so that a daemon that freezes is noticed as well as one that dies.
+"""
+
+from __future__ import annotations
+
+import getpass
+import http.client
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+PROBE_TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 120.0
+
+ClientFactory = Callable[[float], "APIClient"]
+"""Makes a client whose calls end within the given seconds."""
+
+
+def local_address() -> str:
+    """Where this machine's engine listens: ``DOCKER_HOST``, or Docker's own default."""
+    return os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+
+
+def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None) -> APIClient:
+    """A client of this machine's engine, API version negotiated. Raises what docker-py raises."""
+    from docker.api.client import APIClient
+    from docker.utils import kwargs_from_env
+
+    settings: dict[str, Any] = {"base_url": base_url} if base_url else kwargs_from_env()
+    settings.setdefault("base_url", DEFAULT_SOCKET)
+    if str(settings["base_url"]).startswith("ssh://"):
+        raise OSError("an engine behind ssh:// is reached as a host of an inventory, not through DOCKER_HOST")
+    return APIClient(version="auto", timeout=timeout_s, **settings)  # type: ignore[arg-type]  # seconds may be a float
+
+
+def open_client(
+    host: str = "localhost", *, base_url: str | None = None, timeout_s: float = CALL_TIMEOUT_S
+) -> APIClient:
+    """A client of this machine's engine for building and finding images. Raises EngineUnavailable with the cure."""
+    try:
+        connect_local(PROBE_TIMEOUT_S, base_url).close()
+        return connect_local(timeout_s, base_url)
+    except Exception as error:
+        if is_lost(error):
+            raise unavailable(error, host, base_url or local_address()) from error
+        raise
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all that led to it, also those that libraries keep among the arguments."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, one.__context__]
+        waiting += [argument for argument in one.args if isinstance(argument, BaseException)]
+        waiting.append(getattr(one, "reason", None) if isinstance(getattr(one, "reason", None), Exception) else None)
+
+
+def is_lost(error: BaseException) -> bool:
+    """True for whatever a client raises when the daemon, or the way to it, is gone or silent."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    if isinstance(error, APIError):
+        return False
+    kinds = (DockerException, RequestException, HTTPError, OSError, EOFError, http.client.HTTPException)
+    return isinstance(error, kinds) or type(error).__module__.split(".")[0] == "paramiko"
+
+
+@contextmanager
+def talking(host: str, doing: str, forget: Callable[[], None]) -> Iterator[None]:
+    """Turn what a call raises into our errors: HostUnreachable when the link is gone, else EngineError.
+
+    ``forget`` is called when the link is gone: the old client is dead for ever.
+    Docker's NotFound and conflicts (409) pass through, for the caller to judge.
+    """
+    from docker.errors import APIError, NotFound
+
+    try:
+        yield
+    except NotFound:
+        raise
+    except APIError as error:
+        if status_of(error) == 409:
+            raise
+        hint = "look at the Docker daemon's log (journalctl -u docker)"
+        raise EngineError(f"Docker would not {doing}: {explain(error)}", where=host, hint=hint) from error
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        forget()
+        hint = "see whether the Docker daemon runs (systemctl status docker); then run the same command again"
+        raise HostUnreachable(
+            f"lost the Docker engine ({doing}): {_last_words(error)}", where=host, hint=hint
+        ) from error
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of an error that the daemon answered with."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def explain(error: BaseException) -> str:
+    """The daemon's own words."""
+    return str(getattr(error, "explanation", None) or error).strip()
+
+
+def unavailable(error: BaseException, host: str, address: str) -> EngineUnavailable:
+    """No engine answers at ``address``: why, and what cures it."""
+    message, hint = _diagnose(list(causes_of(error)), address)
+    return EngineUnavailable(message, where=host, hint=hint)
+
+
+def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
+    def has(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    from requests.exceptions import Timeout
+
+    said = " It is what DOCKER_HOST says." if os.environ.get("DOCKER_HOST") else ""
+    start = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
+    if has(PermissionError):
+        cure = f"sudo usermod -aG docker {_user()}, then log in again"
+        return f"the Docker socket {address} may not be used by {_user()}.{said}", cure
+    if has(Timeout, TimeoutError):
+        cure = "the daemon hangs or is overloaded: see journalctl -u docker, then sudo systemctl restart docker"
+        return f"the Docker daemon at {address} did not answer within {PROBE_TIMEOUT_S:.0f} s.{said}", cure
+    if has(FileNotFoundError):
+        return f"there is no Docker socket at {address}.{said}", start
+    if has(ConnectionRefusedError):
+        return f"nothing listens at the Docker socket {address}.{said}", start
+    return f"no Docker engine answers at {address}: {_last_words(causes[0])}.{said}", start
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _last_words(error: BaseException) -> str:
+    """The innermost reason in one line."""
+    words = [" ".join(str(cause).split()) for cause in causes_of(error)]
+    return min((word for word in words if word), key=len, default=type(error).__name__)[:300]

@@ -1,0 +1,283 @@
+"""The ``docker`` engine: jobs as containers of a Docker Engine, through its low-level API, warnings kept."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.engine import daemon
+from harness.engine.archive import ArchiveError, extract_results
+from harness.engine.container import (
+    JOB_FOLDER,
+    LABEL_EPHEMERAL,
+    LABEL_NAME,
+    Owner,
+    build_create,
+    build_job_archive,
+    ephemeral_folders,
+    is_ephemeral,
+    read_list_label,
+)
+from harness.engine.dockerinfo import engine_facts, gpu_support
+from harness.engine.dockerstate import job_state
+from harness.engine.identity import image_digest
+from harness.engine.interface import LABEL_PREFIX, EngineFacts, JobHandle, JobRequest, JobState
+from harness.hosts.connection import Connection
+from harness.values.errors import EngineError, ImageUnavailable, JobRefused
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+
+class DockerEngine:
+    """Runs jobs in containers on one host.
+
+    ``connect`` makes a client with a deadline (default: this machine's engine, as ``DOCKER_HOST``
+    or Docker's default says); ``connection`` makes and removes ephemeral folders on the
+    host; ``uid`` and ``gid`` are that connection's user. One thread uses an engine at a time.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        host: str,
+        connection: Connection,
+        *,
+        uid: int,
+        gid: int,
+        connect: daemon.ClientFactory | None = None,
+        address: str | None = None,
+    ) -> None:
+        self.host = host
+        self._connection = connection
+        self._owner = Owner(uid, gid)
+        self._address = address or daemon.local_address()
+        self._connect = connect or (lambda timeout_s: daemon.connect_local(timeout_s, address))
+        self._client: APIClient | None = None
+
+    def probe(self, image: str) -> EngineFacts:
+        """What the engine is and can do, within seconds. Raises EngineUnavailable with the cure."""
+        try:
+            client = self._connect(daemon.PROBE_TIMEOUT_S)
+            with contextlib.closing(client):
+                version, info = client.version(), client.info()
+                digest = _inspect_digest(client, image) if image else None
+        except Exception as error:
+            if daemon.is_lost(error) or daemon.status_of(error) is not None:
+                raise daemon.unavailable(error, self.host, self._address) from error
+            raise
+        return engine_facts(version, info, api_version=client.api_version, image_digest=digest)
+
+    def submit(self, request: JobRequest) -> JobHandle:
+        """Create, fill and start the job's container, or find the one that is there. Never pulls an image."""
+        try:
+            folders = ephemeral_folders(request)
+        except ValueError as error:
+            raise JobRefused(str(error), where=self.host, hint="name it by the job") from error
+        there = self._find(request.name)
+        if there is not None:
+            return there
+        try:
+            for folder in folders:
+                self._remove_folder(folder)
+                self._run("make a cache folder", ["mkdir", "-p", "-m", "0700", "--", folder])
+            handle = self._create(request)
+            self._start(request, handle)
+        except EngineError as error:
+            for folder in folders:
+                self._remove_folder(folder)
+            if isinstance(error, (JobRefused, ImageUnavailable)):
+                raise
+            raise JobRefused(error.message, where=self.host, hint=error.hint) from error
+        return handle
+
+    def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
+        """The states of jobs, by one list and an inspect of each that is there."""
+        from docker.errors import NotFound
+
+        if not handles:
+            return []
+        states: list[JobState] = []
+        with self._talking("tell the state of containers") as client:
+            filters = {"label": [LABEL_NAME]}
+            known = {one["Id"] for one in client.containers(all=True, filters=filters)}
+            for handle in handles:
+                try:
+                    state = job_state(client.inspect_container(handle.id)) if handle.id in known else JobState("gone")
+                except NotFound:
+                    state = JobState("gone")
+                states.append(state)
+        return states
+
+    def fetch(self, handle: JobHandle, destination: Path) -> None:
+        """Copy the results folder of a job, running or ended. Raises EngineError where the job is gone."""
+        from docker.errors import NotFound
+
+        with self._talking("hand out results") as client:
+            try:
+                stream, _ = client.get_archive(handle.id, f"{JOB_FOLDER}/results")
+                extract_results(stream, destination)
+            except NotFound as error:
+                hint = "it was removed by hand or by another session: run the same command again"
+                raise EngineError(f"the container of {handle.name} is gone", where=self.host, hint=hint) from error
+            except ArchiveError as error:
+                raise EngineError(str(error), where=self.host, hint=f"look at container {handle.name}") from error
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Kill jobs where they run, then remove their ephemeral folders, then them: what is left is found by labels."""
+        for handle in handles:
+            folders = self._kill(handle)
+            for folder in dict.fromkeys(folders):
+                if is_ephemeral(folder):
+                    self._remove_folder(folder)
+            self._remove(handle.id)
+
+    def list(self, session: str | None = None) -> list[JobHandle]:
+        """All containers that carry our labels, or those of one session."""
+        labels = [LABEL_NAME] + ([f"{LABEL_PREFIX}session={session}"] if session is not None else [])
+        with self._talking("list containers") as client:
+            found = client.containers(all=True, filters={"label": labels})
+        return [self._handle(one["Id"], one.get("Labels") or {}) for one in found]
+
+    def close(self) -> None:
+        """Let the client go; what runs goes on."""
+        self._forget()
+
+    # -- steps of submit ---------------------------------------------------------------------------------------
+
+    def _find(self, name: str) -> JobHandle | None:
+        """The job of that name; one that was created but never started was cut off in between and is removed."""
+        from docker.errors import NotFound
+
+        with self._talking("look for a container") as client:
+            try:
+                inspected = client.inspect_container(name)
+            except NotFound:
+                return None
+            labels = (inspected.get("Config") or {}).get("Labels") or {}
+            if labels.get(LABEL_NAME) != name:
+                hint = f"rename or remove it: docker rm {name}"
+                raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
+            if job_state(inspected).phase != "created":
+                return self._handle(inspected["Id"], labels)
+        self._remove(inspected["Id"])
+        return None
+
+    def _create(self, request: JobRequest) -> JobHandle:
+        support = self._gpu_support() if request.gpus else None
+        created = self._post_create(request, build_create(request, self._owner, gpu_support=support))
+        warnings = [str(warning) for warning in created.get("Warnings") or ()]
+        if warnings:
+            # Labels cannot be added later, and a controller that comes back must know what was discarded.
+            self._remove(created["Id"])
+            body = build_create(request, self._owner, gpu_support=support, warnings=warnings)
+            created = self._post_create(request, body)
+        return JobHandle(self.host, request.name, created["Id"], dict(request.labels) | {LABEL_NAME: request.name})
+
+    def _post_create(self, request: JobRequest, body: dict[str, Any]) -> dict[str, Any]:
+        from docker.errors import APIError, NotFound
+
+        try:
+            with self._talking(f"create the container of {request.name}") as client:
+                created: dict[str, Any] = client.create_container_from_config(body, request.name)  # type: ignore[no-untyped-call]  # stub lacks types
+                return created
+        except NotFound as error:
+            hint = "build it with `harness image build`, or ship it"
+            message = f"the image {request.image} is not on this host: {daemon.explain(error)}"
+            raise ImageUnavailable(message, where=self.host, hint=hint) from error
+        except APIError as error:
+            hint = "another controller made it at this moment: run the same command again"
+            raise JobRefused(daemon.explain(error), where=self.host, hint=hint) from error
+
+    def _start(self, request: JobRequest, handle: JobHandle) -> None:
+        from docker.errors import APIError
+
+        try:
+            with self._talking(f"start the container of {request.name}") as client:
+                archive = io.BytesIO(build_job_archive(request, self._owner))
+                client.put_archive(handle.id, JOB_FOLDER, archive)
+                client.start(handle.id)
+        except APIError as error:
+            self._remove(handle.id)
+            raise JobRefused(daemon.explain(error), where=self.host) from error
+        except EngineError:
+            self._remove(handle.id)
+            raise
+
+    def _gpu_support(self) -> str | None:
+        with self._talking("tell what it is") as client:
+            return gpu_support(client.info())
+
+    # -- steps of cancel ---------------------------------------------------------------------------------------
+
+    def _kill(self, handle: JobHandle) -> tuple[str, ...]:
+        """End a container; the ephemeral folders that its labels name (those of the handle where it is gone)."""
+        from docker.errors import APIError, NotFound
+
+        labels = handle.labels
+        with self._talking("kill a container") as client:
+            try:
+                inspected = client.inspect_container(handle.id)
+                labels = (inspected.get("Config") or {}).get("Labels") or {}
+                if job_state(inspected).phase == "running":
+                    client.kill(handle.id)
+                    client.wait(handle.id, timeout=30)
+            except NotFound:
+                pass
+            except APIError as error:
+                if daemon.status_of(error) != 409:  # 409: it ended by itself in between
+                    raise
+        return read_list_label(labels, LABEL_EPHEMERAL)
+
+    def _remove(self, container: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        with self._talking("remove a container") as client:
+            try:
+                client.remove_container(container, v=True, force=True)
+            except NotFound:
+                pass
+            except APIError as error:
+                if daemon.status_of(error) != 409:  # 409: somebody removes it right now
+                    raise
+
+    # -- the host and its daemon -------------------------------------------------------------------------------
+
+    def _remove_folder(self, folder: str) -> None:
+        self._run("remove a cache folder", ["rm", "-rf", "--", folder])
+
+    def _run(self, doing: str, argv: Sequence[str]) -> None:
+        done = self._connection.run(argv, timeout_s=600.0)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            hint = "see who owns the folder above it, and whether its disk is full"
+            raise EngineError(f"could not {doing}: {said or done.returncode}", where=self.host, hint=hint)
+
+    def _handle(self, identifier: str, labels: dict[str, str]) -> JobHandle:
+        return JobHandle(self.host, labels.get(LABEL_NAME, ""), identifier, dict(labels))
+
+    @contextlib.contextmanager
+    def _talking(self, doing: str) -> Iterator[APIClient]:
+        with daemon.talking(self.host, doing, self._forget):
+            if self._client is None:
+                self._client = self._connect(daemon.CALL_TIMEOUT_S)
+            yield self._client
+
+    def _forget(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close()
+
+
+def _inspect_digest(client: APIClient, image: str) -> str | None:
+    from docker.errors import NotFound
+
+    try:
+        return image_digest(client.inspect_image(image))  # type: ignore[no-untyped-call]  # stub lacks types
+    except NotFound:
+        return None
