@@ -1,0 +1,278 @@
+"""One invocation inside its process: prepare TensorFlow, build loader and model, warm up, measure, flush."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import pagecache
+from .budgets import Budgets, compute_budgets, read_available_bytes, set_threads
+from .cgroup import find_own
+from .devices import Devices, check_devices, read_cuda, restrict_gpus
+from .environment import describe_software, leave_out_pandas, prepare_process
+from .failure import BenchmarkFailure
+from .journal import Journal
+from .loaders.interface import CHANNELS, Loader, LoaderContext, find_cache_files, is_cache_whole
+from .manifest import Manifest, read_manifest
+from .measure_request import MeasureRequest
+from .meter import Meter
+from .protocol import ENVIRONMENT, write_json
+from .registry import LOADERS
+from .usage import read_anon_bytes
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FLOAT32_BYTES = 4
+
+
+@dataclass
+class Bench:
+    """What is ready to be measured."""
+
+    request: MeasureRequest
+    context: LoaderContext
+    loader: Loader
+    model: Any | None
+    sizes: tuple[int, ...]
+
+
+def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal, build_s: float | None) -> None:
+    """Run all phases and end with ``done``. ``build_s``: seconds that a reused cache took to fill, else None."""
+    journal.enter_phase("import")
+    devices = import_tensorflow(request, job)
+    journal.enter_phase("build")
+    bench = build(request, job)
+    write_json(results / ENVIRONMENT, describe(request, bench, devices))
+    journal.enter_phase("warmup")
+    warmup_s = _training().warm_up(bench.loader, bench.model)
+    warm_page_cache(bench)
+    journal.enter_phase("measure", warmup_s=warmup_s)
+    run_epochs(bench, journal, bench.request.epochs, journal.end_epoch)
+    journal.finish(
+        images=bench.loader.images,
+        cache_bytes=measure_cache(bench.loader),
+        reused=request.is_reused,
+        build_s=build_s,
+        warmup_s=warmup_s,
+        order=bench.loader.order,
+        anon_bytes=read_anon_bytes(),
+        max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+    bench.loader.close()
+
+
+def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
+    """Fill a cache in one epoch of loading; phase ``filled`` says what it took. Nothing of it is a measured epoch."""
+    journal.enter_phase("fill")
+    request = replace(request, mode="load", model=None, gpus=[])
+    import_tensorflow(request, job)
+    clear_cache(request)
+    bench = build(request, job)
+    run_epochs(bench, journal, 1, lambda **fields: journal.enter_phase("filled", **fields))
+    bench.loader.close()
+
+
+def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
+    """Import TensorFlow with threads and devices set as asked. Raises BenchmarkFailure ``gpu_missing``."""
+    prepare_process(str(job / "keras"))
+    if not (request.loader == "keras-idg" and request.kind == "coco"):
+        leave_out_pandas()
+    restrict_gpus(request.gpus)
+    set_threads(request.budgets)
+    return check_devices(request.gpus)
+
+
+def build(request: MeasureRequest, job: Path) -> Bench:
+    """The loader and, where one is trained, the model: it comes first, so that tf.data's budget is what it leaves."""
+    manifest = _read_data(request)
+    model = _build_model(request, manifest)
+    context = make_context(request, manifest, job, compute_case_budgets(request, len(manifest)))
+    if not request.is_reused:
+        clear_cache(request)
+    return Bench(request, context, make_loader(request.loader, context), model, manifest.sizes)
+
+
+def _read_data(request: MeasureRequest) -> Manifest:
+    folder = Path(request.path("dataset"))
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError as error:
+        raise BenchmarkFailure("data", f"{error.filename} is missing: the data set has not been checked yet") from error
+    if len(manifest) == 0:
+        raise BenchmarkFailure("data", f"{folder} lists no images")
+    return manifest.head(request.max_images)
+
+
+def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
+    if request.mode != "train":
+        return None
+    from .model import build_model
+
+    model = build_model(
+        request.model or {},
+        image_size=request.image_size,
+        classes=len(manifest.classes),
+        weights_path=request.paths.get("weights"),
+        precision=request.precision,
+    )
+    _training().compile_model(model)
+    return model
+
+
+def make_context(request: MeasureRequest, manifest: Manifest, job: Path, budgets: Budgets) -> LoaderContext:
+    """What the loader may know."""
+    scratch = job / "scratch"
+    scratch.mkdir(exist_ok=True)
+    links = os.path.join(request.path("dataset"), "links")
+    return LoaderContext(
+        kind=request.kind,
+        folder=request.path("data"),
+        paths=manifest.paths,
+        labels=manifest.labels,
+        classes=manifest.classes,
+        scratch=str(scratch),
+        image_size=request.image_size,
+        batch_size=request.batch_size,
+        interpolation=request.interpolation,
+        seed=request.seed,
+        is_native=request.is_native,
+        is_subset=request.max_images is not None,
+        links=links if os.path.isdir(links) else None,
+        shuffle=request.shuffle,
+        deterministic=request.deterministic,
+        cache=request.cache,
+        cache_prefix=request.cache_prefix,
+        budgets=budgets,
+    )
+
+
+def make_loader(name: str, context: LoaderContext) -> Loader:
+    """A loader by its name in the registry; its module is imported only now."""
+    module, _, function = LOADERS[name].maker.partition(":")
+    made: Loader = getattr(importlib.import_module(f".{module}", __package__), function)(context)
+    return made
+
+
+def limit_bytes(request: MeasureRequest) -> int:
+    """Memory that this process may use: the smaller of the cgroup's limit and the asked one, else what is available."""
+    cgroup = find_own()
+    limits = [request.limit_bytes, cgroup.limit_bytes() if cgroup else None]
+    return min((limit for limit in limits if limit is not None), default=read_available_bytes())
+
+
+def memory_cache_bytes(request: MeasureRequest, images: int) -> int:
+    """What a cache in memory will hold, in bytes; 0 without one. images × height × width × channels × 4."""
+    height, width = request.image_size
+    return images * height * width * CHANNELS * FLOAT32_BYTES if request.cache == "memory" else 0
+
+
+def compute_case_budgets(request: MeasureRequest, images: int) -> Budgets:
+    """The budgets of this case, from what the process needs by now."""
+    return compute_budgets(
+        request.budgets,
+        limit_bytes=limit_bytes(request),
+        anon_bytes=read_anon_bytes() or 0,
+        cache_bytes=memory_cache_bytes(request, images),
+    )
+
+
+def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[str, Any]:
+    """The fields of ``environment.json``."""
+    budgets = bench.context.budgets.as_fields() if bench.context.budgets else {}
+    return {
+        **describe_software(),
+        "interpolation": request.interpolation,
+        "decoder": bench.loader.decoder,
+        "order": bench.loader.order,
+        "devices": devices.as_fields(),
+        "cuda": read_cuda(),
+        "budgets": {**budgets, "applied_to_loader": bench.loader.takes_budgets and request.budgets == "container"},
+        "anon_bytes_before": read_anon_bytes(),
+    }
+
+
+def warm_page_cache(bench: Bench) -> None:
+    """For ``page_cache: warm``: read all files once. Refuses where they cannot stay in memory beside the process."""
+    request = bench.request
+    if request.page_cache != "warm":
+        return
+    files_bytes = sum(bench.sizes)
+    limit, anon = limit_bytes(request), read_anon_bytes() or 0
+    room = limit - anon - memory_cache_bytes(request, bench.loader.images)
+    if room < files_bytes:
+        raise BenchmarkFailure(
+            "error",
+            f"`page_cache: warm` needs {files_bytes} bytes for the files beside {limit - room} bytes of memory in use, "
+            f"and the limit is {limit} bytes: raise `memory_limit`, or take `page_cache: cold-start`",
+        )
+    pagecache.warm(bench.context.files)
+
+
+def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..., None]) -> None:
+    """Load or train ``epochs`` epochs."""
+    loader = bench.loader
+
+    def prepare(index: int) -> None:
+        is_cold = bench.request.page_cache == "cold"
+        # Before the first epoch also for cold-start: Keras has looked at two batches by now.
+        if is_cold or (bench.request.page_cache == "cold-start" and index == 1):
+            pagecache.drop([*bench.context.files, *loader.cache_files()], prove=False)
+
+    def settle(index: int) -> float | None:
+        return flush_cache(loader, journal) if index == 1 and not is_reused else None
+
+    is_reused = bench.request.is_reused and journal.phase != "fill"
+    meter = Meter(journal, loader.images, prepare=prepare, settle=settle, publish=publish)
+    if bench.model is None:
+        _loading().load(loader, epochs, meter)
+    else:
+        _training().train(bench.model, loader, epochs, meter)
+
+
+def flush_cache(loader: Loader, journal: Journal) -> float | None:
+    """Bring a filled file cache through to the disk; seconds, or None without one. Its index must be there."""
+    if loader.cache_prefix is None:
+        return None
+    if not is_cache_whole(loader.cache_prefix):
+        raise BenchmarkFailure(
+            "error", f"after a whole epoch the cache {loader.cache_prefix} has no index: nothing was kept"
+        )
+    phase = journal.phase or "measure"
+    journal.enter_phase("flush")
+    begun = time.perf_counter()
+    loader.flush()
+    seconds = time.perf_counter() - begun
+    journal.return_to_phase(phase)
+    return seconds
+
+
+def measure_cache(loader: Loader) -> int | None:
+    """Bytes of the cache's files; None without a file cache."""
+    return sum(os.stat(path).st_size for path in loader.cache_files()) if loader.cache_prefix else None
+
+
+def clear_cache(request: MeasureRequest) -> None:
+    """Remove what an earlier run left of this cache: TensorFlow would read it, or stumble over its lock file."""
+    if request.cache_prefix is not None:
+        for path in find_cache_files(request.cache_prefix):
+            os.unlink(path)
+
+
+def _training() -> ModuleType:
+    """Imported late: it imports TensorFlow, before which environment and devices must be set."""
+    from . import training
+
+    return training
+
+
+def _loading() -> ModuleType:
+    from . import loading
+
+    return loading

@@ -1,0 +1,1 @@
+"""The loaders, one a module: ``make(context) -> Loader``."""

@@ -1,0 +1,38 @@
+"""``ceiling``: one batch, decoded once and repeated: what the model alone can eat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import tensorflow as tf
+
+from .interface import Loader, LoaderContext
+from .tfdata import describe_decoder, make_decoder, make_options
+
+
+def make(context: LoaderContext) -> Loader:
+    """As many images as the data set has, all from its first batch; a short last batch stays short."""
+    count = len(context.paths)
+    size = min(context.batch_size, count)
+    first = replace(context, paths=context.paths[:size], labels=context.labels[:size])
+    decode = make_decoder(first)
+    pairs = [decode(path, tf.constant(label, tf.int32)) for path, label in zip(first.files, first.labels, strict=True)]
+    images = tf.stack([image for image, _ in pairs])
+    labels = tf.stack([label for _, label in pairs])
+    dataset = _repeat(images, labels, count // size)
+    if count % size:
+        dataset = dataset.concatenate(_repeat(images[: count % size], labels[: count % size], 1))
+    dataset = dataset.prefetch(tf.data.AUTOTUNE).with_options(make_options(context))
+    return Loader(
+        dataset=dataset,
+        images=count,
+        batch_size=size,
+        element_spec=dataset.element_spec,
+        order="one batch, repeated",
+        decoder=describe_decoder(first),
+    )
+
+
+def _repeat(images: Any, labels: Any, times: int) -> Any:
+    return tf.data.Dataset.from_tensors((images, labels)).repeat(times)

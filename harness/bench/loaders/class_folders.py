@@ -1,0 +1,39 @@
+"""A folder with one folder per class, for loaders that take nothing else."""
+
+from __future__ import annotations
+
+import os
+
+from ..links import class_folder, link_name
+from .interface import LoaderContext
+
+
+def find_class_folders(context: LoaderContext) -> tuple[str, list[str]]:
+    """(folder, names of its sub-folders in the order of the classes): one folder a class, with the listed images alone.
+
+    The data set's own folder where it is that, its tree of links where one was made, else a tree of links in scratch.
+    """
+    names = [class_folder(name) for name in context.classes]
+    if not context.is_subset:
+        own = context.folder if context.kind == "folder" else context.links
+        if own is not None and _sub_folders(own) == sorted(names):
+            return own, names
+    return _make_links(context, names), names
+
+
+def _sub_folders(folder: str) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def _make_links(context: LoaderContext, names: list[str]) -> str:
+    """Empty classes get an empty folder, so that the numbers of the others stay what they are."""
+    tree = os.path.join(context.scratch, "classes")
+    for name in names:
+        os.makedirs(os.path.join(tree, name), exist_ok=True)
+    for path, label in zip(context.paths, context.labels, strict=True):
+        target = os.path.realpath(os.path.join(context.folder, path))
+        os.symlink(target, os.path.join(tree, names[label], link_name(path)))
+    return tree

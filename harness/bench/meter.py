@@ -1,0 +1,82 @@
+"""The clock of an epoch, the same for loading and for training. Standard library only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .failure import BenchmarkFailure
+from .journal import Journal
+from .usage import Usage, read_usage
+
+
+class Meter:
+    """Measures epochs of ``images`` images each.
+
+    ``prepare(index)`` runs before an epoch's clock (page cache), ``settle(index)`` after it and
+    gives the seconds of a flush or None; ``publish`` takes the fields of each whole epoch.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        images: int,
+        *,
+        prepare: Callable[[int], None],
+        settle: Callable[[int], float | None],
+        publish: Callable[..., None],
+    ) -> None:
+        self._journal = journal
+        self._expected = images
+        self._prepare = prepare
+        self._settle = settle
+        self._publish = publish
+        self._index = 0
+        self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._images = self._steps = 0
+        self._first_batch_s: float | None = None
+        self._before: Usage = read_usage()
+        self._begun = time.perf_counter()
+
+    def begin(self) -> None:
+        """The next epoch begins: its clock starts last."""
+        self._index += 1
+        self._prepare(self._index)
+        self._journal.begin_epoch(self._index)
+        self._start_clock()
+
+    def step(self, images: int) -> None:
+        """One more batch is done; ``images`` were delivered in this epoch so far."""
+        if self._first_batch_s is None:
+            self._first_batch_s = time.perf_counter() - self._begun
+        self._steps += 1
+        self._images = images
+        self._journal.report_step(self._steps, images)
+
+    def end(self) -> None:
+        """The epoch is over. Raises BenchmarkFailure where it delivered more or fewer images than the data set has."""
+        seconds = time.perf_counter() - self._begun
+        after = read_usage()
+        if self._images != self._expected:
+            raise BenchmarkFailure(
+                "error",
+                f"epoch {self._index} delivered {self._images} of {self._expected} images: its figures say nothing",
+            )
+        flush_s = self._settle(self._index)
+        fields: dict[str, Any] = {
+            "index": self._index,
+            "images": self._images,
+            "seconds": seconds,
+            "first_batch_s": self._first_batch_s,
+            "bytes_read": _difference(after.bytes_read, self._before.bytes_read),
+            "cpu_s": after.cpu_s - self._before.cpu_s,
+            "flush_s": flush_s,
+        }
+        self._publish(**fields)
+
+
+def _difference(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before
