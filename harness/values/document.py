@@ -26,7 +26,7 @@ from harness.values.yaml_text import Opaque, Values, compose_text, describe, sur
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Document", "Opaque", "load_document", "near_miss", "parse_text", "validate"]
+__all__ = ["Document", "Opaque", "describe", "dotted", "load_document", "near_miss", "parse_text", "validate"]
 
 _Model = TypeVar("_Model", bound="BaseModel")
 

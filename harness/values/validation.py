@@ -65,12 +65,12 @@ class Complaint:
     is_about_value: bool = False
 
 
-def near_miss(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` was probably meant to be; None where nothing is near."""
+def near_miss(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known word that ``word`` was probably meant to be; None where none is near (``cutoff``: difflib's ratio)."""
     plain = {_plain(name): name for name in known}
     if _plain(word) in plain:
         return plain[_plain(word)]
-    found = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
 

@@ -1,0 +1,236 @@
+"""How a host is reached, from Ansible's own variables.
+
+Of ``ansible_ssh_common_args``, ``ansible_ssh_extra_args`` only ProxyJump, ProxyCommand, Port and IdentityFile
+are honoured; as in OpenSSH the first of several counts, and ``ansible_port`` and ``ansible_ssh_private_key_file``
+come before both (the order of Ansible's ssh command line).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.inventory.layers import Setting
+from harness.values.document import near_miss
+from harness.values.errors import Mistake
+
+ADDRESS = ("ansible_ssh_host", "ansible_host")
+PORT = ("ansible_ssh_port", "ansible_port")
+USER = ("ansible_ssh_user", "ansible_user")
+PRIVATE_KEY = ("ansible_ssh_private_key_file", "ansible_private_key_file")
+CONNECTION = ("ansible_connection",)
+ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
+ACCESS_NAMES = (*ADDRESS, *PORT, *USER, *PRIVATE_KEY, *CONNECTION, *ARGUMENTS)
+"""Ansible's variables that are read here; of two for one thing, the first counts, as in Ansible."""
+
+_CONNECTIONS: dict[str, Literal["ssh", "local"]] = {
+    "ssh": "ssh",
+    "smart": "ssh",
+    "paramiko": "ssh",
+    "paramiko_ssh": "ssh",
+    "ansible.builtin.ssh": "ssh",
+    "local": "local",
+    "ansible.builtin.local": "local",
+}
+_TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+_FLAGS = {"-J": "proxyjump", "-p": "port", "-i": "identityfile"}
+_HONOURED = {"proxyjump": "ProxyJump", "proxycommand": "ProxyCommand", "port": "Port", "identityfile": "IdentityFile"}
+_CURES = {
+    "stricthostkeychecking": "remove it: host keys are always checked; give the key with `harness: {host_key: …}`",
+    "userknownhostsfile": "remove it: host keys are always checked; give the key with `harness: {host_key: …}`",
+    "controlmaster": "remove it: each host has one connection anyway",
+    "controlpath": "remove it: each host has one connection anyway",
+    "controlpersist": "remove it: each host has one connection anyway",
+    "serveraliveinterval": "remove it: links are watched anyway",
+    "serveralivecountmax": "remove it: links are watched anyway",
+    "connecttimeout": "remove it: every wait has a deadline anyway",
+    "forwardagent": "remove it: an agent is never forwarded",
+    "user": "set `ansible_user`",
+    "hostname": "set `ansible_host`",
+}
+_FLAG_CURES = {"-A": "forwardagent", "-l": "user", "-M": "controlmaster", "-S": "controlpath"}
+
+
+class UnfitError(ValueError):
+    """A value that cannot be used: ``hint`` is what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one host is reached, and which setting said so, by field."""
+
+    address: str
+    port: int | None = None
+    user: str | None = None
+    connection: Literal["ssh", "local"] = "ssh"
+    private_key: str | None = None
+    proxy_jump: str | None = None
+    proxy_command: str | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+
+def check_access(name: str, setting: Setting) -> list[Mistake]:
+    """What is wrong with one of ``ACCESS_NAMES`` where it stands; templates are judged later, host by host."""
+    if isinstance(setting.value, str) and "{{" in setting.value:
+        return []
+    try:
+        if name in ARGUMENTS:
+            read_arguments(_as_text(setting.value))
+        elif name in PORT:
+            _as_port(setting.value)
+        elif name in CONNECTION:
+            _as_connection(setting.value)
+        else:
+            _as_text(setting.value)
+    except UnfitError as unfit:
+        return [setting.mistake(f"{name}: {line}", unfit.hint) for line in str(unfit).splitlines()]
+    return []
+
+
+def resolve_access(host: str, variables: Mapping[str, Setting], mistakes: list[Mistake]) -> Access:
+    """The access of a host from its merged variables; what is wrong goes into ``mistakes``."""
+    found: dict[str, Any] = {}
+    settings: dict[str, Setting] = {}
+
+    def take(key: str, names: tuple[str, ...], read: Callable[[object], Any]) -> None:
+        for name in names:
+            setting = variables.get(name)
+            if setting is None or setting.value is None or key in found:
+                continue
+            try:
+                found[key] = read(expand_templates(setting.value, host, variables))
+                settings[key] = setting
+            except UnfitError as unfit:
+                mistakes.extend(setting.mistake(f"{name}: {line}", unfit.hint) for line in str(unfit).splitlines())
+
+    take("address", ADDRESS, _as_text)
+    take("port", PORT, _as_port)
+    take("user", USER, _as_text)
+    take("connection", CONNECTION, _as_connection)
+    take("private_key", PRIVATE_KEY, _as_text)
+    for name in ARGUMENTS:
+        arguments: dict[str, str] = {}
+        setting = variables.get(name)
+        if setting is None or setting.value is None:
+            continue
+        try:
+            arguments = read_arguments(_as_text(expand_templates(setting.value, host, variables)))
+        except UnfitError as unfit:
+            mistakes.extend(setting.mistake(f"{name}: {line}", unfit.hint) for line in str(unfit).splitlines())
+        _add_arguments(arguments, setting, found, settings)
+    found = {key: value for key, value in found.items() if value != "none" or not key.startswith("proxy_")}
+    if host == "localhost":
+        found.setdefault("connection", "local")
+    return Access(**{"address": host, **found}, settings=settings)
+
+
+def _add_arguments(
+    arguments: Mapping[str, str], setting: Setting, found: dict[str, Any], settings: dict[str, Setting]
+) -> None:
+    for keyword, value in arguments.items():
+        key = {"proxyjump": "proxy_jump", "proxycommand": "proxy_command", "identityfile": "private_key"}.get(
+            keyword, keyword
+        )
+        is_second_proxy = key.startswith("proxy_") and bool({"proxy_jump", "proxy_command"} & found.keys())
+        if key not in found and not is_second_proxy:
+            found[key] = int(value) if key == "port" else value
+            settings[key] = setting
+
+
+def expand_templates(value: object, host: str, variables: Mapping[str, Setting], depth: int = 0) -> object:
+    """``{{ inventory_hostname }}`` and ``{{ name }}`` of a plain variable; any other template raises UnfitError."""
+    if not isinstance(value, str) or "{{" not in value:
+        return value
+    if depth > 8:
+        raise UnfitError(f"the template `{value}` refers to itself", "write the value itself")
+    known = {"inventory_hostname": host, "inventory_hostname_short": host.split(".", maxsplit=1)[0]}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in known:
+            return known[name]
+        setting = variables.get(name)
+        if setting is None or not isinstance(setting.value, str | int) or isinstance(setting.value, bool):
+            guess = near_miss(name, [*known, *variables])
+            hint = f"did you mean {{{{ {guess} }}}}?" if guess and guess != name else "write the value itself"
+            raise UnfitError(f"the template's {name} is no text or number that is known for {host}", hint)
+        return str(expand_templates(setting.value, host, variables, depth + 1))
+
+    text = _TEMPLATE.sub(replace, value)
+    if "{{" in text or "{%" in text:
+        raise UnfitError(
+            f"the template `{value}` cannot be read", "only {{ name }} is understood: write the value itself"
+        )
+    return text
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise UnfitError(
+        "a text is wanted", "write it in plain text; put it in quotes where YAML reads it as something else"
+    )
+
+
+def _as_port(value: object) -> int:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and value.strip().isdecimal()):
+        port = int(str(value))
+        if 1 <= port <= 65535:
+            return port
+    raise UnfitError(f"{value!r} is not a port", "write a number from 1 to 65535")
+
+
+def _as_connection(value: object) -> Literal["ssh", "local"]:
+    if isinstance(value, str) and value in _CONNECTIONS:
+        return _CONNECTIONS[value]
+    guess = near_miss(str(value), _CONNECTIONS)
+    hint = f"did you mean {guess}?" if guess else "hosts are reached by `ssh`, or are this machine: `local`"
+    raise UnfitError(f"no connection {value!r} here", hint)
+
+
+def read_arguments(text: str) -> dict[str, str]:
+    """OpenSSH arguments as {keyword in lower case: value}, the first of each.
+
+    Raises UnfitError with a line for each that is not honoured.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UnfitError(f"cannot be split into words ({error})", "close the quote") from None
+    found: dict[str, str] = {}
+    refused: list[tuple[str, str]] = []
+    while words:
+        word = words.pop(0)
+        flag, value = word[:2], word[2:]
+        if flag in {*_FLAGS, "-o", "-l", "-F", "-S"} and not value:
+            value = words.pop(0) if words else ""
+        keyword, value = _keyword(flag, value)
+        if keyword not in _HONOURED or not value:
+            shown = f"{flag} {value}".strip() if keyword is None else word if flag != "-o" else f"-o {keyword}"
+            refused.append((shown, _CURES.get(keyword or "", "")))
+        elif keyword == "port":
+            found.setdefault(keyword, str(_as_port(value)))
+        else:
+            found.setdefault(keyword, value)
+    if refused:
+        hint = next((cure for _, cure in refused if cure), "") or "remove it"
+        message = "\n".join(f"`{shown}` is not honoured" for shown, _ in refused)
+        raise UnfitError(message, f"{hint} (of these arguments, {', '.join(_HONOURED.values())} are understood)")
+    return found
+
+
+def _keyword(flag: str, value: str) -> tuple[str | None, str]:
+    if flag == "-o":
+        match = re.match(r"\s*(\w+)\s*[=\s]\s*(.*)\Z", value, re.DOTALL)
+        return (match[1].lower(), match[2]) if match else (value.lower(), "")
+    return _FLAGS.get(flag) or _FLAG_CURES.get(flag), value

@@ -1,0 +1,61 @@
+"""Where each value of a host comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from harness.inventory.host import Host
+from harness.inventory.layers import OWN
+from harness.values.document import Opaque
+
+REDACTED = "[redacted]"
+DEFAULT = "default"
+_SECRET = re.compile(r"pass(word|phrase|wd)?(_|\Z)|secret|token|credential|api_?key|vault", re.IGNORECASE)
+_ACCESS = ("address", "port", "user", "connection", "private_key", "proxy_jump", "proxy_command")
+
+
+class Explained(NamedTuple):
+    """One value; ``file`` is ``default`` and ``line`` None where nobody set it."""
+
+    key: str
+    value: Any
+    file: str
+    line: int | None
+
+
+def explain_host(host: Host) -> list[Explained]:
+    """Each value of a host with the file and line that it came from, secrets redacted."""
+    explained = [_explain(host, key, getattr(host, key)) for key in _ACCESS]
+    for name, value in host.variables.model_dump().items():
+        for key, leaf in _leaves(f"{OWN}.{name}", value):
+            explained.append(_explain(host, key, leaf))
+    return explained + [_explain(host, f"foreign.{name}", value) for name, value in host.foreign.items()]
+
+
+def _explain(host: Host, key: str, value: Any) -> Explained:
+    origin = host.origins.get(key)
+    if origin is None:
+        return Explained(key, redact(key, value), DEFAULT, None)
+    return Explained(key, redact(key, value), origin.file, origin.line)
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            if item is not None:
+                yield from _leaves(f"{key}.{name}", item)
+    else:
+        yield key, value
+
+
+def redact(key: str, value: Any) -> Any:
+    """The value, or ``[redacted]`` where its name or tag says that it is nobody's business."""
+    if isinstance(value, Opaque) or (value is not None and _SECRET.search(key.rpartition(".")[2])):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {name: redact(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact("", item) for item in value]
+    return value

@@ -1,0 +1,66 @@
+"""What an inventory is once it has been read: frozen, each value with the file and line that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.inventory.variables import HostVariables
+from harness.values.errors import Mistake
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value stands; lines count from 1."""
+
+    file: str
+    line: int | None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """One machine of the inventory.
+
+    ``groups`` from the most general to the most specific, without ``all`` and ``ungrouped``. ``port`` and
+    ``user`` are None where SSH's own default holds. ``private_key`` is a path on the controller, ``~`` not
+    expanded; ``proxy_jump`` is OpenSSH's ``[user@]host[:port][,…]``; ``proxy_command`` is a shell command
+    with OpenSSH's tokens (``%h``, ``%p``, ``%r``) in it; at most one of the two is set. ``foreign``: variables
+    of other programs, kept and ignored. ``origins``: by dotted key, like ``name``, ``address``,
+    ``harness.data.coco.folder`` or ``foreign.ntp_server``; what is not in it is a default.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    address: str
+    port: int | None
+    user: str | None
+    connection: Literal["ssh", "local"]
+    private_key: str | None
+    proxy_jump: str | None
+    proxy_command: str | None
+    variables: HostVariables
+    origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
+    foreign: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts, in the order of Ansible's ``all``; ``groups``: host names by group, ``all`` and ``ungrouped`` too."""
+
+    path: Path
+    name: str
+    hosts: tuple[Host, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    warnings: tuple[Mistake, ...] = ()
+
+    def host(self, name: str) -> Host:
+        """The host of a name. Raises KeyError."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise KeyError(name)

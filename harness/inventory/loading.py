@@ -1,0 +1,142 @@
+"""From an inventory file to an ``Inventory``: every mistake of all its files at once.
+
+Precedence, weakest first (``VARIABLE_PRECEDENCE`` and ``VariableManager.get_vars`` of ansible-core): ``vars`` of
+``all``; ``vars`` of the host's groups by depth, priority and name; ``group_vars/all``; ``group_vars/`` of those groups;
+the host's own variables in the inventory file; ``host_vars/``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.inventory.access import ACCESS_NAMES, Access, resolve_access
+from harness.inventory.folders import folder_conflicts, place_folders
+from harness.inventory.host import Host, Inventory, Origin
+from harness.inventory.layers import OWN, Layer, Merged, Notes, Setting, merge_layers
+from harness.inventory.tree import ALL, UNGROUPED, Tree
+from harness.inventory.var_files import VarFiles
+from harness.inventory.variables import HostVariables
+from harness.values.document import Document, load_document
+from harness.values.errors import ConfigurationError, Mistake
+
+_INI_GROUP = re.compile(r"^\[[\w.:-]+\]\s*$", re.MULTILINE)
+
+
+def load_inventory(path: Path) -> Inventory:
+    """Read an inventory file and what stands beside it. Raises ConfigurationError with every mistake at once."""
+    document = _load(path)
+    notes = Notes()
+    tree = Tree(document, notes)
+    files = VarFiles(path.parent, notes)
+    if not tree.hosts and not notes.mistakes:
+        hint = "write at least one under `hosts:`; `harness init` writes an example"
+        notes.mistakes.append(Mistake(str(path), None, "the inventory holds no host", hint))
+    hosts = [_make_host(name, tree, files, notes) for name in tree.members(ALL)]
+    files.warn_strays(tree.groups, tree.hosts)
+    if notes.mistakes:
+        raise ConfigurationError(_in_order(notes.mistakes, path))
+    groups = {name: tree.members(name) for name in tree.groups}
+    if not groups[UNGROUPED]:
+        del groups[UNGROUPED]
+    found = tuple(host for host in hosts if host is not None)
+    return Inventory(path, path.stem, found, groups, tuple(_in_order(notes.warnings, path)))
+
+
+def _load(path: Path) -> Document:
+    hint = "an INI file? make YAML of it: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
+    is_ini = False
+    with contextlib.suppress(OSError):  # load_document says what is wrong
+        is_ini = bool(_INI_GROUP.search(path.read_text(encoding="utf-8", errors="replace")))
+    try:
+        document = load_document(path)
+    except ConfigurationError as error:
+        if is_ini:
+            mistakes = [Mistake(m.file, m.line, m.message, hint) for m in error.mistakes]
+            raise ConfigurationError(mistakes) from None
+        raise
+    if not isinstance(document.value, Mapping):
+        text = "an inventory is a mapping of groups, beginning with `all:`"
+        cure = hint if is_ini else "`harness init` writes an example"
+        raise ConfigurationError([document.mistake((), text, cure)])
+    return document
+
+
+def _in_order(mistakes: Iterable[Mistake], path: Path) -> list[Mistake]:
+    return sorted(dict.fromkeys(mistakes), key=lambda m: (m.file != str(path), m.file, m.line or 0))
+
+
+def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes) -> Host | None:
+    groups = tree.groups_of(name)
+    entry = tree.hosts[name]
+    chain: list[Layer] = [
+        *tree.groups[ALL].layers,
+        *(layer for group in groups for layer in group.layers),
+        *files.group_layers(ALL),
+        *(layer for group in groups for layer in files.group_layers(group.name)),
+        *entry.layers,
+        *files.host_layers(name),
+    ]
+    merged = merge_layers(chain)
+    access = resolve_access(name, merged.others, notes.mistakes)
+    is_local = access.connection == "local"
+    if name == "localhost" and is_local and "connection" not in access.settings:
+        for key in {"address", "port"} & access.settings.keys():
+            message = f"localhost: its {key} is ignored, it is this machine"
+            notes.warnings.append(
+                access.settings[key].mistake(message, "set `ansible_connection: ssh` to reach it by SSH")
+            )
+    own = place_folders(merged.own, is_local=is_local, mistakes=notes.mistakes)
+    foreign = {key: setting for key, setting in merged.others.items() if key not in ACCESS_NAMES}
+    variables = _check_variables(Merged(own, merged.others), name, is_local, notes)
+    if variables is None:
+        return None
+    return Host(
+        name=name,
+        groups=tuple(group.name for group in groups if group.name != UNGROUPED),
+        address=access.address,
+        port=access.port,
+        user=access.user,
+        connection=access.connection,
+        private_key=access.private_key,
+        proxy_jump=access.proxy_jump,
+        proxy_command=access.proxy_command,
+        variables=variables,
+        origins=_origins(entry.setting, access, own, foreign),
+        foreign={key: setting.value for key, setting in foreign.items()},
+    )
+
+
+def _check_variables(merged: Merged, name: str, is_local: bool, notes: Notes) -> HostVariables | None:
+    """The variables of one host; None where a mistake in them has been told already, where it stands."""
+    from pydantic import ValidationError
+
+    try:
+        variables = HostVariables.model_validate(merged.own_values())
+    except ValidationError:
+        return None
+    for keys, message, hint in folder_conflicts(variables, is_local=is_local):
+        setting = next(merged.own[key] for key in keys if key in merged.own)
+        notes.mistakes.append(setting.mistake(f"{OWN}.{message}", hint))
+    return variables
+
+
+def _origins(
+    first: Setting, access: Access, own: Mapping[str, Setting], foreign: Mapping[str, Setting]
+) -> dict[str, Origin]:
+    origins = {"name": first.origin}
+    origins.update((key, setting.origin) for key, setting in access.settings.items())
+    origins.update((f"foreign.{key}", setting.origin) for key, setting in foreign.items())
+    for key, setting in own.items():
+        _add_origins(origins, f"{OWN}.{key}", setting, setting.value)
+    return origins
+
+
+def _add_origins(origins: dict[str, Origin], key: str, setting: Setting, value: Any) -> None:
+    origins[key] = setting.origin
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _add_origins(origins, f"{key}.{name}", Setting(item, setting.document, (*setting.path, name)), item)

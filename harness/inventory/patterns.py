@@ -1,0 +1,121 @@
+"""Choosing hosts with Ansible's patterns: ``gpu:!ws03``, ``ws*``, ``a:&b``, ``~regex``, ``group[1:3]``, ``@file``.
+
+Source of the rules: ``split_host_pattern``, ``order_patterns`` and ``InventoryManager`` in ansible-core's
+``inventory/manager.py``. Unlike there, a part that matches nothing is an error: a mistyped ``!ws3`` would
+otherwise measure the host that it should leave out.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.inventory.host import Host, Inventory
+from harness.values.document import near_miss
+from harness.values.errors import ConfigurationError
+
+_PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+):([0-9]*))\]\Z")
+_GLOB = re.compile(r"[.?*\[]")
+_WHERE = "--limit"
+
+
+def select_hosts(inventory: Inventory, pattern: str | None) -> tuple[Host, ...]:
+    """The hosts of a pattern, each once; all of them for None. Raises ConfigurationError where it matches nothing."""
+    if pattern is None:
+        return inventory.hosts
+    parts = [part for text in _split(pattern, inventory) for part in _read_file(text)]
+    chosen: dict[str, None] = {}
+    regular = [part for part in parts if part[0] not in "!&"] or ["all"]
+    for part in regular:
+        chosen.update(dict.fromkeys(_match(part, inventory)))
+    for part in parts:
+        if part[0] == "&":
+            kept = set(_match(part[1:], inventory))
+            chosen = {name: None for name in chosen if name in kept}
+    for part in parts:
+        if part[0] == "!":
+            left_out = set(_match(part[1:], inventory))
+            chosen = {name: None for name in chosen if name not in left_out}
+    if not chosen:
+        hint = f"hosts: {_some(h.name for h in inventory.hosts)}; groups: {_some(inventory.groups)}"
+        raise ConfigurationError(f"no host is left by {pattern!r}", where=_WHERE, hint=hint)
+    hosts = {host.name: host for host in inventory.hosts}
+    return tuple(hosts[name] for name in chosen)
+
+
+def _split(pattern: str, inventory: Inventory) -> list[str]:
+    """Parts at commas, and each of them at colons outside brackets."""
+    parts: list[str] = []
+    known = {*inventory.groups, *(host.name for host in inventory.hosts)}
+    for text in (piece.strip() for piece in pattern.split(",")):
+        is_whole = text.lstrip("!&") in known or text.startswith("@")
+        parts += [text] if is_whole else _PART.findall(text)
+    return [part for part in parts if part]
+
+
+def _read_file(part: str) -> list[str]:
+    """The patterns of ``@file``, one a line; any other part as it is."""
+    if not part.startswith("@"):
+        return [part]
+    path = Path(part[1:]).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise ConfigurationError(
+            f"{path} cannot be read: {reason}", where=_WHERE, hint="@FILE names a file with one pattern a line"
+        ) from None
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _match(part: str, inventory: Inventory) -> list[str]:
+    """The hosts of one part, without its ``!`` or ``&``."""
+    names = [host.name for host in inventory.hosts]
+    if part in names:
+        return [part]
+    expression, subscript = part, None
+    found = None if part.startswith("~") else _SUBSCRIPT.match(part)
+    if found:
+        expression, subscript = found[1], found
+    groups = _matching(inventory.groups, expression)
+    hosts = dict.fromkeys(name for group in groups for name in inventory.groups[group])
+    if not groups or expression.startswith("~") or _GLOB.search(expression):
+        hosts.update(dict.fromkeys(_matching(names, expression)))
+    if not hosts and not groups:
+        guess = near_miss(expression, [*inventory.groups, *names])
+        hint = f"did you mean {guess}?" if guess else f"hosts: {_some(names)}; groups: {_some(inventory.groups)}"
+        raise ConfigurationError(f"no host or group matches {part!r}", where=_WHERE, hint=hint)
+    return list(hosts) if subscript is None else _subscribe(list(hosts), subscript, part)
+
+
+def _subscribe(hosts: list[str], subscript: re.Match[str], part: str) -> list[str]:
+    """``[0]``, ``[-1]``, ``[1:3]`` (its end included) or ``[1:]`` of a list."""
+    _, index, start, end = subscript.groups()
+    if index is not None:
+        position = int(index)
+        chosen = [hosts[position]] if -len(hosts) <= position < len(hosts) else []
+    else:
+        chosen = hosts[int(start) : int(end) + 1 if end else None]
+    if not chosen:
+        hint = f"{subscript[1]} has {len(hosts)} hosts, counted from 0"
+        raise ConfigurationError(f"no host matches {part!r}", where=_WHERE, hint=hint)
+    return chosen
+
+
+def _matching(names: Iterable[str], expression: str) -> list[str]:
+    text = expression[1:] if expression.startswith("~") else fnmatch.translate(expression)
+    try:
+        matcher = re.compile(text)
+    except re.error as error:
+        raise ConfigurationError(
+            f"{expression!r} is not a regular expression: {error}", where=_WHERE, hint="~ begins a regular expression"
+        ) from None
+    return [name for name in names if matcher.match(name)]
+
+
+def _some(names: Iterable[str], most: int = 8) -> str:
+    shown = list(names)
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

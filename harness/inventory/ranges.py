@@ -1,0 +1,87 @@
+"""Host names with ranges, as Ansible expands them: ``ws[01:12]``, ``ws[a:f]``, ``ws[01:12:2]``, several in one name.
+
+Source of the rules: ``expand_hostname_range`` in ansible-core's ``plugins/inventory/__init__.py``.
+Where it would do something that nobody means (an empty or endless range), this raises.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+
+MOST_HOSTS = 10_000
+_HOST_NAME = re.compile(r"[^\W_][\w.:%-]*\Z")
+_WITH_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)\Z")
+_BRACKETED_WITH_PORT = re.compile(r"\[([^\]]+)\]:([0-9]+)\Z")
+
+
+def split_port(pattern: str) -> tuple[str, int | None]:
+    """``ws[01:12]:2222`` → (``ws[01:12]``, 2222); an IPv6 address needs brackets for that: ``[fe80::1]:22``."""
+    match = _BRACKETED_WITH_PORT.match(pattern) or _WITH_PORT.match(pattern)
+    return (match[1], int(match[2])) if match else (pattern, None)
+
+
+def expand_host_pattern(pattern: str) -> list[str]:
+    """The host names of a key under ``hosts:``, without its port. Raises ValueError("what\\nwhat to do")."""
+    names = _expand(pattern)
+    for name in names:
+        if not _HOST_NAME.match(name):
+            raise ValueError(
+                f"{name!r} cannot be a host's name: it becomes part of file names\n"
+                "use letters, digits, '.', '_' and '-'; an address goes into `ansible_host`"
+            )
+    return names
+
+
+def _expand(pattern: str) -> list[str]:
+    head, bracket, rest = pattern.partition("[")
+    if not bracket:
+        return [pattern]
+    inside, bracket, tail = rest.partition("]")
+    if not bracket:
+        raise ValueError(f"{pattern!r}: the range's ] is missing\nwrite it like ws[01:12]")
+    items = _range_items(inside, pattern)
+    tails = _expand(tail)
+    if len(items) * len(tails) > MOST_HOSTS:
+        raise ValueError(f"{pattern!r} means more than {MOST_HOSTS} hosts\nis a digit too many?")
+    return [f"{head}{item}{end}" for item in items for end in tails]
+
+
+def _range_items(inside: str, pattern: str) -> list[str]:
+    bounds = inside.split(":")
+    if len(bounds) not in {2, 3}:
+        raise ValueError(
+            f"{pattern!r}: [{inside}] is not a range\n"
+            "write it like ws[01:12], ws[a:f] or ws[01:12:2]; a lone name needs no []"
+        )
+    begin, end = bounds[0] or "0", bounds[1]
+    step_text = bounds[2] if len(bounds) == 3 else "1"
+    if not end:
+        raise ValueError(f"{pattern!r}: the range has no end\nwrite it like ws[01:12]")
+    if not step_text.isdecimal() or int(step_text) == 0:
+        raise ValueError(f"{pattern!r}: the step must be a whole number from 1\nwrite it like ws[01:12:2]")
+    step = int(step_text)
+    letters = string.ascii_letters
+    if len(begin) == len(end) == 1 and begin in letters and end in letters:
+        items = list(letters[letters.index(begin) : letters.index(end) + 1 : step])
+    else:
+        items = _numbers(begin, end, step, pattern)
+    if not items:
+        raise ValueError(f"{pattern!r}: the range begins after its end\nswap the two")
+    return items
+
+
+def _numbers(begin: str, end: str, step: int, pattern: str) -> list[str]:
+    if not (begin.isascii() and begin.isdecimal() and end.isascii() and end.isdecimal()):
+        raise ValueError(
+            f"{pattern!r}: a range takes two numbers, or two single letters\nwrite it like ws[01:12] or ws[a:f]"
+        )
+    width = len(begin) if begin[0] == "0" and len(begin) > 1 else 0
+    if width and width != len(end):
+        raise ValueError(
+            f"{pattern!r}: the range's ends have unequal lengths\nwrite both with {max(width, len(end))} digits"
+        )
+    numbers = range(int(begin), int(end) + 1, step)
+    if len(numbers) > MOST_HOSTS:
+        raise ValueError(f"{pattern!r} means more than {MOST_HOSTS} hosts\nis a digit too many?")
+    return [str(number).zfill(width) for number in numbers]

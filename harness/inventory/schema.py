@@ -1,0 +1,72 @@
+"""The JSON Schema of inventory files, made from the models that check them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.inventory.access import ADDRESS, ARGUMENTS, PRIVATE_KEY, USER
+from harness.inventory.layers import OWN
+from harness.inventory.variables import HostVariables
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TEXT = {"type": ["string", "null"]}
+
+
+def inventory_schema() -> dict[str, Any]:
+    """A schema for a whole file: groups as Ansible has them, ``harness:`` typed, variables of other programs free."""
+    own = HostVariables.model_json_schema(ref_template="#/$defs/{model}")
+    definitions = own.pop("$defs", {})
+    definitions["HostVariables"] = own
+    definitions["Variables"] = _variables()
+    definitions["Group"] = _group()
+    group = {"$ref": "#/$defs/Group"}
+    return {
+        "$schema": _DIALECT,
+        "title": "harness inventory",
+        "description": "Hosts, groups and their variables, in Ansible's YAML shape.",
+        "type": "object",
+        "minProperties": 1,
+        "properties": {"all": group},
+        "additionalProperties": group,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _group() -> dict[str, Any]:
+    group, variables = {"$ref": "#/$defs/Group"}, {"$ref": "#/$defs/Variables"}
+    return {
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": {
+            "hosts": {
+                "description": "Host names, or ranges: ws01, ws[01:12], ws[a:f], ws[01:12:2].",
+                "type": ["object", "string", "null"],
+                "additionalProperties": variables,
+            },
+            "children": {
+                "description": "Groups below this one.",
+                "type": ["object", "string", "null"],
+                "additionalProperties": group,
+            },
+            "vars": {"description": "Variables of all hosts of this group.", **variables},
+        },
+    }
+
+
+def _variables() -> dict[str, Any]:
+    port = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}, {"type": "null"}]}
+    named: dict[str, Any] = dict.fromkeys((*ADDRESS, *USER, *PRIVATE_KEY), _TEXT)
+    arguments = "Of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are honoured; others are mistakes."
+    named |= {name: {"description": arguments, **_TEXT} for name in ARGUMENTS}
+    return {
+        "type": ["object", "null"],
+        "properties": {
+            OWN: {"anyOf": [{"$ref": "#/$defs/HostVariables"}, {"type": "null"}]},
+            "ansible_connection": {"description": "`local`: this machine; else `ssh`.", **_TEXT},
+            "ansible_port": port,
+            "ansible_ssh_port": port,
+            **named,
+        },
+        "patternProperties": {"^ansible_(\\w+_)?(pass|password|passphrase)$": False},
+        "additionalProperties": True,
+    }

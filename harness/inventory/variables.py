@@ -1,0 +1,210 @@
+"""What a user may say about a host under ``harness:``, checked. Field texts are what editors show (JSON Schema)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+    model_validator,
+)
+
+from harness.values.units import parse_bytes
+
+DEFAULT_SCRATCH = "~/.cache/harness"
+SCRATCH_DISK = "scratch"
+"""The disk that every host has: its scratch folder."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?\Z")
+_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{40,}=*( .*)?\Z")
+
+
+def _check_name(text: str) -> str:
+    if not _NAME.match(text):
+        raise ValueError(
+            f"{text!r} cannot be a name: it becomes part of file names\n"
+            "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64"
+        )
+    return text
+
+
+def _check_folder(text: str) -> str:
+    if not text.strip() or any(ord(c) < 32 for c in text):
+        raise ValueError("an empty or broken path\nwrite an absolute path, or one that begins with ~/")
+    if "$" in text:
+        raise ValueError(f"{text!r}: variables of the shell are not expanded\nwrite the path itself, or begin with ~/")
+    if text.startswith("~") and text != "~" and not text.startswith("~/"):
+        raise ValueError(f"{text!r}: only the own home folder is known\nwrite an absolute path, or begin with ~/")
+    return text
+
+
+def _check_place(text: str) -> str:
+    if text.rstrip("/") in {"", "~"}:
+        raise ValueError(f"{text!r} is too wide a place to write and clean in\nname a folder of its own")
+    return text
+
+
+def _check_image(text: str) -> str:
+    if not text or any(c.isspace() for c in text) or text.startswith(("-", "http:", "https:")):
+        raise ValueError(f"{text!r} is not the name of an image or registry\nwrite it like host:5000/name:tag")
+    return text
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("an empty text\nwrite a value, or leave the key out")
+    return text
+
+
+def _check_host_key(text: str) -> str:
+    if not _FINGERPRINT.match(text) and not _PUBLIC_KEY.match(text):
+        raise ValueError(
+            "neither a fingerprint nor a public host key\n"
+            "write SHA256:… as `ssh-keygen -lf` prints it, or `ssh-ed25519 AAAA…` without the host's name"
+        )
+    return text
+
+
+def _check_ids(ids: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if not ids:
+        raise ValueError("an empty list\nname at least one, or write auto (all) or 0 (none)")
+    if len(set(ids)) != len(ids):
+        raise ValueError("the same one stands here twice\nkeep one")
+    return ids
+
+
+def _parse_size(value: object) -> object:
+    return value if value is None or not isinstance(value, str | int) else parse_bytes(value)
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+Folder = Annotated[str, AfterValidator(_check_folder)]
+Place = Annotated[Folder, AfterValidator(_check_place)]
+Image = Annotated[str, AfterValidator(_check_image)]
+_SIZE_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]?[iI]?[bB])?\s*$"},
+    ],
+    "examples": ["4GiB", "16GB"],
+}
+Size = Annotated[int, BeforeValidator(_parse_size), WithJsonSchema(_SIZE_SCHEMA)]
+Number = Annotated[StrictInt, Field(ge=0)]
+Ids = Annotated[tuple[Number | str, ...], AfterValidator(_check_ids)]
+CpuIds = Annotated[tuple[Number, ...], AfterValidator(_check_ids)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Generate(_Checked):
+    """A data set that is made on the host: the same seed gives the same bytes everywhere."""
+
+    profile: Literal["coco", "dogs-and-cats"]
+    """`coco`: COCO's sizes, 80 classes, about 160 kB an image; `dogs-and-cats`: 2 classes, about 22 kB an image."""
+    images: Annotated[StrictInt, Field(ge=1)]
+    """How many images."""
+    seed: Number = 1
+    """The same seed, the same images."""
+
+
+class DataSet(_Checked):
+    """A data set in one of three forms: `folder`, or `images` with `annotations`, or `generate`."""
+
+    folder: Folder | None = None
+    """A folder with one folder of images for each class."""
+    images: Folder | None = None
+    """The image folder of a COCO pair."""
+    annotations: Folder | None = None
+    """The instances JSON of a COCO pair."""
+    generate: Generate | None = None
+    """A set that is made on the host."""
+
+    @property
+    def kind(self) -> Literal["folder", "coco", "generate"]:
+        """Which of the three forms this is."""
+        return "folder" if self.folder else "generate" if self.generate else "coco"
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The paths that the user named, by key; empty for a generated set."""
+        named = {"folder": self.folder, "images": self.images, "annotations": self.annotations}
+        return {key: path for key, path in named.items() if path is not None}
+
+    @model_validator(mode="after")
+    def _check_form(self) -> DataSet:
+        forms = [
+            name
+            for name, is_used in (
+                ("folder", self.folder is not None),
+                ("images and annotations", self.images is not None or self.annotations is not None),
+                ("generate", self.generate is not None),
+            )
+            if is_used
+        ]
+        cure = "give one of `folder: …`, `images: …` with `annotations: …`, or `generate: {…}`"
+        if len(forms) != 1:
+            found = f"{len(forms)} forms of data set in one ({', '.join(forms)})" if forms else "no place of the data"
+            raise ValueError(f"{found}\n{cure}")
+        if forms[0].startswith("images") and (self.images is None or self.annotations is None):
+            missing = "images" if self.images is None else "annotations"
+            raise ValueError(
+                f"a COCO pair without `{missing}`\nadd `{missing}: …`, or use `folder: …` for one folder per class"
+            )
+        return self
+
+
+def _check_disks(disks: dict[str, str]) -> dict[str, str]:
+    if SCRATCH_DISK in disks:
+        raise ValueError("the disk name `scratch` is taken: it is the scratch folder\nset `scratch: …` instead")
+    return disks
+
+
+class HostVariables(_Checked):
+    """What a host or group says under `harness:`."""
+
+    engine: Literal["auto", "docker", "process"] = "auto"
+    """What runs the benchmark: Docker Engine or a process in its own cgroup; `auto` takes Docker where it answers."""
+    image: Image | None = None
+    """The container image; without it the project's own is built or shipped."""
+    registry: Image | None = None
+    """An image registry that hosts can pull from."""
+    data: dict[Name, DataSet] = {}
+    """Data sets by name. The experiment names the one to use."""
+    scratch: Place = DEFAULT_SCRATCH
+    """Where caches, generated and shipped data go. Never inside a data folder."""
+    disks: Annotated[dict[Name, Place], AfterValidator(_check_disks)] = {}
+    """More folders where caches may go, by name; `scratch` is always one."""
+    experiment: Annotated[str, AfterValidator(_check_text)] | None = None
+    """What to run where no `--experiment` is given: a preset's name, or a YAML file relative to this one."""
+    cpus: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] | CpuIds = "auto"
+    """The most CPUs an experiment may have: `auto` (all), a number, or a list of CPU numbers."""
+    gpus: Literal["auto"] | Number | Ids = "auto"
+    """The most GPUs an experiment may have: `auto` (all), 0 (none), a number, or a list of ids."""
+    memory_reserve: Size | None = None
+    """Memory that stays free, like 4GiB. Default: the larger of 2 GiB and 10 %."""
+    disk_reserve: Size | None = None
+    """Disk that stays free, like 20GB. Default: the larger of 5 GiB and 5 %."""
+    allow_busy: StrictBool = False
+    """Measure although somebody else uses the host."""
+    host_key: Annotated[str, AfterValidator(_check_host_key)] | None = None
+    """The host's SSH key or its SHA256 fingerprint, checked beside known_hosts."""
+
+    @property
+    def cache_disks(self) -> dict[str, str]:
+        """Every disk by name, scratch among them."""
+        return {SCRATCH_DISK: self.scratch, **self.disks}
+
+
+MERGED_BY_NAME = ("data", "disks")
+"""Keys whose entries merge name by name; every other key is replaced whole by the stronger place."""
