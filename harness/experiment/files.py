@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.experiment.model import Experiment
-from harness.experiment.parameters import ARTICLE_CACHE_SUFFIX, Assignment
+from harness.experiment.parameters import Assignment
+from harness.experiment.words import ARTICLE_CACHE_SUFFIX
 from harness.values.case import ModelSetting
 from harness.values.document import Document, load_document, near_miss, parse_text, validate
 from harness.values.errors import ConfigurationError, Mistake

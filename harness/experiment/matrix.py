@@ -42,7 +42,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Matrix:
-    """``cases`` to run, each once, ceilings last; ``folded`` means nothing or is there already; ``excluded`` by rule."""
+    """``cases`` to run, each once, ceilings last; ``folded``: means nothing, or is there twice; ``excluded``: by rule."""
 
     cases: tuple[Case, ...]
     folded: tuple[Folded, ...] = ()

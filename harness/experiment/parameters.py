@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,17 +21,16 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from harness.bench.registry import CACHES, LOADERS
+from harness.experiment.words import (
+    check_model,
+    count_or,
+    known_word,
+    read_cache,
+    read_image_size,
+    read_memory_limit,
+    read_model,
+)
 from harness.values.case import Case, Element, Interpolation, Mode, ModelSetting, PageCache
-from harness.values.document import near_miss
-from harness.values.units import parse_bytes
-
-MODELS: tuple[str, ...] = ("mobilenet",)
-"""The bases that the payload can train on."""
-
-IMAGENET_ALPHAS = (0.25, 0.5, 0.75, 1.0)
-"""The widths for which ImageNet weights of MobileNet are published (keras.applications.MobileNet)."""
-
-ARTICLE_CACHE_SUFFIX = ".tfcache"
 
 
 class Many:
@@ -67,93 +65,10 @@ def _as_list(value: Any) -> Any:
     return (value,)
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = near_miss(word, names)
-    return f"did you mean {near}?" if near else "known: " + ", ".join(names)
-
-
-def _known(kind: str, names: Iterable[str]) -> Callable[[str], str]:
-    known = tuple(names)
-
-    def check(word: str) -> str:
-        if word not in known:
-            raise ValueError(f"unknown {kind} {word!r}\n{_suggestion(word, known)}")
-        return word
-
-    return check
-
-
-def read_cache(word: Any) -> str:
-    """A cache's name; also the article's spelling: ``false``, ``true`` or ``some_path.tfcache``."""
-    if isinstance(word, bool):
-        return "memory" if word else "none"
-    if not isinstance(word, str):
-        raise ValueError(f"a cache is one of {', '.join(CACHES)} (or false, true, some_path.tfcache), not {word!r}")
-    if word.endswith(ARTICLE_CACHE_SUFFIX):
-        return "file"
-    return _known("cache", CACHES)(word)
-
-
-def read_memory_limit(word: Any) -> int | Literal["none"]:
-    """Bytes of ``16GB`` or ``1.5GiB``, or ``none``."""
-    if word == "none":
-        return "none"
-    if isinstance(word, bool) or not isinstance(word, int | str):
-        raise ValueError(f"a memory limit is a size like 16GB or 1.5GiB, or none, not {word!r}")
-    try:
-        size = parse_bytes(word)
-    except ValueError as error:
-        raise ValueError(f"{error}\nor write none for all that the host can give") from None
-    if size == 0:
-        raise ValueError("a memory limit of 0 lets nothing run\nwrite none for all that the host can give")
-    return size
-
-
-def read_image_size(value: Any) -> tuple[int, int]:
-    """(height, width) in pixels of ``256``, ``"256x320"`` or, inside a list, ``[256, 320]``."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", value)):
-        value = [int(match[1]), int(match[2])]
-    pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
-    if len(pair) != 2 or any(isinstance(side, bool) or not isinstance(side, int) for side in pair):
-        raise ValueError(f"an image size is a number of pixels, or HEIGHTxWIDTH like 256x320, not {value!r}")
-    if min(pair) < 1:
-        raise ValueError("an image size counts pixels: at least 1")
-    return pair[0], pair[1]
-
-
-def _count_or(words: tuple[Any, ...], meaning: Any, *, least: int, what: str) -> Callable[[Any], Any]:
-    spoken = next(word for word in words if isinstance(word, str))
-
-    def read(value: Any) -> Any:
-        if value is None or isinstance(value, str):
-            if value in words:
-                return meaning
-        elif isinstance(value, int) and not isinstance(value, bool) and value >= least:
-            return value
-        raise ValueError(f"{what} is a whole number, at least {least}, or {spoken}, not {value!r}")
-
-    return read
-
-
-def read_model(value: Any) -> Any:
-    """A model's name alone stands for that model with its defaults."""
-    return {"name": value} if isinstance(value, str) else value
-
-
-def check_model(model: ModelSetting) -> ModelSetting:
-    """Refuse what the payload cannot build."""
-    _known("model", MODELS)(model.name)
-    if model.alpha <= 0:
-        raise ValueError(f"alpha is the width of the model, above 0, not {model.alpha:g}")
-    if model.weights == "imagenet" and model.alpha not in IMAGENET_ALPHAS:
-        alphas = ", ".join(f"{alpha:g}" for alpha in IMAGENET_ALPHAS)
-        raise ValueError(f"ImageNet weights exist for alpha {alphas}, not {model.alpha:g}")
-    return model
-
-
 Name = Annotated[str, Strict(), Field(min_length=1)]
-LoaderName = Annotated[str, Strict(), AfterValidator(_known("loader", LOADERS)), WithJsonSchema({"enum": [*LOADERS]})]
+LoaderName = Annotated[
+    str, Strict(), AfterValidator(known_word("loader", LOADERS)), WithJsonSchema({"enum": [*LOADERS]})
+]
 CacheName = Annotated[
     str,
     PlainValidator(read_cache),
@@ -189,17 +104,17 @@ Count = Annotated[int, Strict(), Field(ge=1)]
 Flag = Annotated[bool, Strict()]
 Cpus = Annotated[
     int | None,
-    PlainValidator(_count_or((None, "auto"), None, least=1, what="cpus")),
+    PlainValidator(count_or((None, "auto"), None, least=1, what="cpus")),
     WithJsonSchema({"anyOf": [{"enum": ["auto", None]}, {"type": "integer", "minimum": 1}]}),
 ]
 Gpus = Annotated[
     int | Literal["auto"],
-    PlainValidator(_count_or(("auto",), "auto", least=0, what="gpus")),
+    PlainValidator(count_or(("auto",), "auto", least=0, what="gpus")),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0}]}),
 ]
 MaxImages = Annotated[
     int | None,
-    PlainValidator(_count_or((None, "all"), None, least=1, what="max_images")),
+    PlainValidator(count_or((None, "all"), None, least=1, what="max_images")),
     WithJsonSchema({"anyOf": [{"enum": ["all", None]}, {"type": "integer", "minimum": 1}]}),
 ]
 Model = Annotated[ModelSetting, BeforeValidator(read_model), AfterValidator(check_model)]

@@ -1,0 +1,270 @@
+"""What a case will need before it runs: cache, memory, disk, time; and the epoch in which a cache has paid.
+
+The bytes of a cache follow from arithmetic and hold to a fraction of a per cent. Memory and time rest on the constants
+below: measured on an ordinary x86 server with TensorFlow 2.21 and rough by nature (± 30 %).
+They serve to plan and to warn, never as a result. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any, NamedTuple
+
+from harness.values.case import Case
+from harness.values.record import Record
+from harness.values.units import format_bytes
+
+BYTES_PER_VALUE: Mapping[str, int] = {"float32": 4, "uint8": 1}
+
+LABEL_BYTES = 4
+"""A cached element is an image and its int32 label."""
+
+INDEX_BYTES = 57
+"""What the ``.index`` file of a TensorFlow file cache holds per element: two keys and two entries
+(seen with 2.21: 54.7 at 500 elements, 59.9 at 300 large ones)."""
+
+BASE_BYTES = {"load": 480 * 10**6, "train": 640 * 10**6}
+"""Anonymous memory of a payload that has imported TensorFlow and built its pipeline (and, in training, the
+graph of its model), without pixels."""
+
+BATCHES_IN_FLIGHT = 4
+"""Batches that exist at once: the one in use, those prefetched, the one being put together."""
+
+DECODED_BYTES_PER_CPU = 12 * 10**6
+"""What one thread holds while it decodes and resizes a photograph: the file, its pixels, their float32."""
+
+ACTIVATION_FACTOR = 10.0
+"""Bytes of activations of MobileNet with its base frozen, in input bytes of the batch, at alpha 1."""
+
+MEMORY_CACHE_OVERHEAD = 1.02
+"""An allocator's rounding for tensors that stay."""
+
+
+def cache_bytes(
+    images: int, image_size: tuple[int, int], *, channels: int = 3, element: str = "float32", is_file: bool = False
+) -> int | None:
+    """Bytes of a cache that holds every image: ``N × (H × W × C × bytes per value + label)``.
+
+    A file cache has an index beside its data (``is_file``). None for ``encoded``, whose size is that of the files.
+    """
+    if element not in BYTES_PER_VALUE:
+        return None
+    height, width = image_size
+    pixels = height * width * channels * BYTES_PER_VALUE[element]
+    return images * (pixels + LABEL_BYTES + (INDEX_BYTES if is_file else 0))
+
+
+def images_of(case: Case, images: int) -> int:
+    """How many of a set's images a case uses."""
+    return images if case.max_images is None else min(images, case.max_images)
+
+
+def case_cache_bytes(case: Case, images: int) -> int | None:
+    """Bytes of a case's cache; None where it has none."""
+    if case.cache == "none":
+        return None
+    return cache_bytes(images_of(case, images), case.image_size, element=case.element, is_file=case.cache == "file")
+
+
+def peak_memory(case: Case, images: int, *, cpus: int = 4) -> int:
+    """Anonymous memory, in bytes, that a case would reach if nothing stopped it."""
+    height, width = case.image_size
+    batch = case.batch_size * height * width * 3 * BYTES_PER_VALUE["float32"]
+    peak = BASE_BYTES[case.mode] + BATCHES_IN_FLIGHT * batch + DECODED_BYTES_PER_CPU * _threads(case, cpus)
+    if case.mode == "train" and case.model is not None:
+        peak += round(ACTIVATION_FACTOR * case.model.alpha * batch)
+    if case.cache == "memory":
+        peak += round(MEMORY_CACHE_OVERHEAD * (case_cache_bytes(case, images) or 0))
+    return peak
+
+
+class Fit(NamedTuple):
+    """Whether a case is expected to live within its memory, and why in numbers."""
+
+    is_expected: bool
+    reason: str
+
+
+def fits(case: Case, images: int, *, limit_bytes: int | None, cpus: int = 4) -> Fit:
+    """Whether a case's predicted peak is below the limit that will be enforced; None: no limit is known."""
+    peak = peak_memory(case, images, cpus=cpus)
+    need = f"{format_bytes(peak)} of memory"
+    if case.cache == "memory":
+        need += f", {format_bytes(case_cache_bytes(case, images))} of it the cache"
+    if limit_bytes is None:
+        return Fit(True, f"needs about {need}")
+    if peak <= limit_bytes:
+        return Fit(True, f"needs about {need}; the limit is {format_bytes(limit_bytes)}")
+    return Fit(False, f"would need about {need}, more than its limit of {format_bytes(limit_bytes)}")
+
+
+def images_until_oom(case: Case, images: int, *, limit_bytes: int, cpus: int = 4) -> int | None:
+    """How many images a memory cache takes in before the limit ends it; None where it fits or nothing is cached."""
+    total = case_cache_bytes(case, images)
+    if case.cache != "memory" or not total or peak_memory(case, images, cpus=cpus) <= limit_bytes:
+        return None
+    room = limit_bytes - peak_memory(case.model_copy(update={"cache": "none"}), images, cpus=cpus)
+    count = images_of(case, images)
+    return max(0, min(count, int(room / (MEMORY_CACHE_OVERHEAD * total / count))))
+
+
+def disk_needed(cases: Iterable[Case], images: Mapping[str, int]) -> dict[str, int]:
+    """Bytes that caches need at once on each named disk: the largest of them, for each is removed before the next.
+
+    ``images`` is the size of each data set; one that is not known counts nothing.
+    """
+    needed: dict[str, int] = {}
+    for case in cases:
+        if case.cache == "file" and case.data in images:
+            size = case_cache_bytes(case, images[case.data]) or 0
+            needed[case.cache_disk] = max(needed.get(case.cache_disk, 0), size)
+    return needed
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What time is estimated from. Defaults: COCO's photographs (0.28 megapixels, 160 kB) on an ordinary x86 core.
+
+    ``decode_s``: CPU seconds to read, decode and resize an image (350 images per CPU second at 256 px:
+    seen 327–382 for ImageDataGenerator and 323–375 for tf.data). ``macs_per_cpu_s``: multiply-adds a core
+    does in a model's step (MobileNet, 569 million at alpha 1 and 224 px, at 54–68 images/s on two cores).
+    ``step_s_per_image``: what a step costs besides. ``gpu_images_s``: what a GPU eats.
+    """
+
+    start_s: float = 9.0
+    build_s: float = 6.0
+    decode_s: float = 1 / 350
+    macs_per_cpu_s: float = 17e9
+    step_s_per_image: float = 0.0007
+    gpu_images_s: float = 1000.0
+    cache_write_bytes_s: float = 200e6
+    cache_read_bytes_s: float = 400e6
+    memory_bytes_s: float = 2e9
+
+
+DEFAULT_RATES = Rates()
+
+_MOBILENET_MACS = 569e6
+"""At alpha 1 and 224 × 224 (Howard et al. 2017, table 6); it goes about with alpha² and with the pixels."""
+
+_SINGLE_THREADED = frozenset({"keras-idg", "tfdata-sequential"})
+
+
+def _threads(case: Case, cpus: int) -> int:
+    return 1 if case.loader in _SINGLE_THREADED else max(1, min(cpus, case.cpus or cpus))
+
+
+def step_cpu_s(case: Case, rates: Rates = DEFAULT_RATES) -> float:
+    """CPU seconds that training spends on an image, without a GPU; 0 for loading."""
+    if case.mode != "train" or case.model is None:
+        return 0.0
+    height, width = case.image_size
+    macs = _MOBILENET_MACS * case.model.alpha**2 * height * width / 224**2
+    backward = 3.0 if case.model.trainable else 1.0
+    return macs * backward / rates.macs_per_cpu_s + rates.step_s_per_image
+
+
+def epoch_s(case: Case, images: int, *, index: int, cpus: int = 4, has_gpu: bool = False, rates: Rates) -> float:
+    """Seconds of an epoch (``index`` from 1): input and model share the CPUs; with a GPU the slower one decides."""
+    count = images_of(case, images)
+    all_cpus = max(1, min(cpus, case.cpus or cpus))
+    held = case_cache_bytes(case, images) or 0
+    is_hit = case.cache != "none" and (index > 1 or case.cache_reuse == "reused")
+    if case.loader == "ceiling":
+        input_cpu_s, alone_s = 0.0, 0.0
+    elif is_hit:
+        input_cpu_s = held / rates.memory_bytes_s
+        alone_s = held / rates.cache_read_bytes_s if case.cache == "file" else input_cpu_s
+    else:
+        input_cpu_s = count * rates.decode_s
+        alone_s = input_cpu_s / _threads(case, cpus)
+        alone_s += held / rates.cache_write_bytes_s if case.cache == "file" else 0.0
+    if has_gpu and case.mode == "train":
+        return max(alone_s, count / rates.gpu_images_s)
+    return max(alone_s, (input_cpu_s + count * step_cpu_s(case, rates)) / all_cpus)
+
+
+def duration_s(
+    case: Case,
+    images: int,
+    *,
+    cpus: int = 4,
+    has_gpu: bool = False,
+    limit_bytes: int | None = None,
+    rates: Rates = DEFAULT_RATES,
+    records: Sequence[Record] = (),
+) -> float:
+    """Seconds of one invocation, start included: the median of earlier records of the same case, else by rates.
+
+    An earlier ``oom`` counts as well as an ``ok``: the same end is expected again.
+    """
+    seen = [seconds for record in records if (seconds := _recorded_s(record, case)) is not None]
+    if seen:
+        return median(seen)
+    start = rates.start_s + (rates.build_s if case.mode == "train" else 0.0)
+    first = epoch_s(case, images, index=1, cpus=cpus, has_gpu=has_gpu, rates=rates)
+    taken_in = None if limit_bytes is None else images_until_oom(case, images, limit_bytes=limit_bytes, cpus=cpus)
+    if taken_in is not None:
+        return start + first * taken_in / max(1, images_of(case, images))
+    later = epoch_s(case, images, index=2, cpus=cpus, has_gpu=has_gpu, rates=rates)
+    filled = (
+        first
+        if case.cache_reuse == "fresh"
+        else first
+        + epoch_s(
+            case.model_copy(update={"cache_reuse": "fresh"}), images, index=1, cpus=cpus, has_gpu=has_gpu, rates=rates
+        )
+    )
+    return start + filled + (case.epochs - 1) * later
+
+
+def _recorded_s(record: Record, case: Case) -> float | None:
+    if record.case_id != case.case_id or record.status not in ("ok", "oom") or record.validity == "invalid":
+        return None
+    if record.started_at is None or record.finished_at is None:
+        return None
+    seconds = (datetime.fromisoformat(record.finished_at) - datetime.fromisoformat(record.started_at)).total_seconds()
+    return seconds if seconds > 0 else None
+
+
+def payback_epoch(none_epoch_s: float, fill_s: float, steady_s: float) -> int | None:
+    """The first epoch after which a cache has cost no more time in all than none: None where it never has.
+
+    Smallest n with ``fill + (n − 1) · steady ≤ n · none``: of the article's 42, 14 and 23 minutes, 4.
+    """
+    if fill_s <= none_epoch_s:
+        return 1
+    gain = none_epoch_s - steady_s
+    if gain <= 0:
+        return None
+    epoch = max(2, int((fill_s - steady_s) / gain))
+    while fill_s + (epoch - 1) * steady_s > epoch * none_epoch_s:
+        epoch += 1
+    return epoch
+
+
+def predict(
+    case: Case,
+    *,
+    images: int,
+    cpus: int = 4,
+    limit: int | None = None,
+    has_gpu: bool = False,
+    records: Sequence[Record] = (),
+) -> dict[str, Any]:
+    """What a record keeps as ``predictions``: ``cache_bytes``, ``peak_memory_bytes``, ``fits``, ``reason``,
+    ``images_until_oom`` and ``duration_s``; ``limit`` is the limit that will be enforced, in bytes."""
+    fit = fits(case, images, limit_bytes=limit, cpus=cpus)
+    return {
+        "cache_bytes": case_cache_bytes(case, images),
+        "peak_memory_bytes": peak_memory(case, images, cpus=cpus),
+        "fits": fit.is_expected,
+        "reason": fit.reason,
+        "images_until_oom": None if limit is None else images_until_oom(case, images, limit_bytes=limit, cpus=cpus),
+        "duration_s": round(
+            duration_s(case, images, cpus=cpus, has_gpu=has_gpu, limit_bytes=limit, records=records), 1
+        ),
+    }
