@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -47,15 +47,16 @@ _ALWAYS: tuple[Fact[Any], ...] = (
 
 
 def list_facts(
-    scratch: str, disks: Mapping[str, str] | None = None, data_folders: Mapping[str, str] | None = None
+    scratch: str, disks: Mapping[str, str] | None = None, data_folders: Mapping[str, str] | Sequence[str] = ()
 ) -> tuple[Fact[Any], ...]:
     """Every fact of a host; paths are absolute.
 
-    Disks are named ``scratch``, ``images``, as in ``disks``, and ``data:NAME``.
+    Disks are named ``scratch``, ``images``, as in ``disks``, and ``data:NAME`` (or ``data:PATH`` for a list).
     """
     named = {"scratch": scratch, **(disks or {})}
     found = [disk_facts.disk_fact(name, path) for name, path in named.items()]
-    found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in (data_folders or {}).items()]
+    folders = data_folders if isinstance(data_folders, Mapping) else {path: path for path in data_folders}
+    found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in folders.items()]
     if "images" not in named:
         found.append(disk_facts.disk_fact("images", IMAGE_STORE, only_if_there=True))
     return (*_ALWAYS, *found)
@@ -66,7 +67,7 @@ def read_facts(
     *,
     scratch: str,
     disks: Mapping[str, str] | None = None,
-    data_folders: Mapping[str, str] | None = None,
+    data_folders: Mapping[str, str] | Sequence[str] = (),
 ) -> Facts:
     """What the host is just now, in one round trip. Paths are absolute (``folders.resolve_path``).
 
@@ -85,6 +86,11 @@ def read_facts(
     return facts.model_copy(
         update={"read_at": datetime.now(UTC).isoformat(timespec="seconds"), "clock_offset_s": offset}
     )
+
+
+def read_available_bytes(connection: Connection) -> int | None:
+    """Memory available on the host just now, within the cgroups of this user; None where it does not say."""
+    return _available_bytes(read_sections(connection, (memory.MEMINFO, memory.CGROUP_ROOM)))
 
 
 def read_sections(connection: Connection, facts: tuple[Fact[Any], ...]) -> dict[str, Section]:
@@ -119,7 +125,7 @@ def build_facts(sections: Mapping[str, Section]) -> Facts:
         logical_cpus=len(online) if online else None,
         usable_cpus=_parse(processor.ALLOWED_CPUS, sections) or (),
         ram_bytes=ram.total if ram else None,
-        available_bytes=_least(ram.available if ram else None, _parse(memory.CGROUP_ROOM, sections)),
+        available_bytes=_available_bytes(sections),
         swap_bytes=ram.swap if ram else None,
         os=_parse(system.OS, sections),
         kernel=kernel[0] if kernel else None,
@@ -150,5 +156,10 @@ def _read_disks(sections: Mapping[str, Section]) -> dict[str, DiskFacts]:
     return found
 
 
-def _least(*values: int | None) -> int | None:
-    return min((value for value in values if value is not None), default=None)
+def _available_bytes(sections: Mapping[str, Section]) -> int | None:
+    """What the machine has, or the cgroups around this user's programs still allow, whichever is less."""
+    ram = _parse(memory.MEMINFO, sections)
+    if ram is None or ram.available is None:
+        return None
+    room = _parse(memory.CGROUP_ROOM, sections)
+    return ram.available if room is None else min(ram.available, room)

@@ -1,0 +1,141 @@
+"""Checks of the engine: does it answer, has it the image, does it enforce limits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.analysis.check import Check, EngineView, LimitProbe
+from harness.values.errors import HarnessError
+from harness.values.facts import Facts
+from harness.values.units import format_bytes
+
+_SWAP_CURE = (
+    "boot with `swapaccount=1` (cgroup v1: GRUB_CMDLINE_LINUX in /etc/default/grub, `sudo update-grub`, reboot), "
+    "use cgroup v2, or turn swap off with `sudo swapoff -a`"
+)
+
+
+def check_engine(
+    facts: Facts,
+    engine: EngineView | HarnessError | None,
+    process: EngineView | HarnessError | None,
+    probe: LimitProbe | None,
+) -> Iterator[Check]:
+    """The engine that a session would use here: ``engine``, or ``process`` where that does not answer."""
+    if engine is None and process is None:
+        yield Check("engine", "", "unproven", "no engine was asked")
+        return
+    if isinstance(engine, HarnessError):
+        is_fatal = process is None or isinstance(process, HarnessError)
+        outcome = "failure" if is_fatal else "warning"
+        way_out = "" if is_fatal else "; jobs run as processes of this machine's own Python instead"
+        yield Check(
+            "engine", "docker", "failure" if outcome == "failure" else "warning", engine.message + way_out, engine.hint
+        )
+    if isinstance(process, HarnessError) and (engine is None or isinstance(engine, HarnessError)):
+        yield Check("engine", "process", "failure", process.message, process.hint)
+    used = next((view for view in (engine, process) if view is not None and not isinstance(view, HarnessError)), None)
+    if used is None:
+        return
+    stored = f", storage {used.storage}" if used.storage else ""
+    yield Check("engine", used.engine, "ok", f"{used.engine} {used.version}{stored}")
+    yield _check_image(used)
+    yield _check_cgroup(facts, used)
+    yield _check_limit(used, probe)
+    yield _check_swap(facts, used, probe)
+    yield _check_cpus(facts, used)
+
+
+def _check_image(used: EngineView) -> Check:
+    if used.image_digest is not None:
+        return Check("image", used.engine, "ok", f"image {used.image_digest[:19]} is there")
+    if used.engine == "process":
+        return Check(
+            "image",
+            "process",
+            "failure",
+            "TensorFlow is not installed in this Python",
+            "pip install 'harness[process]'",
+        )
+    return Check(
+        "image",
+        used.engine,
+        "unproven",
+        "the image is not there yet",
+        "`harness run` makes it, or `harness image build`",
+    )
+
+
+def _check_cgroup(facts: Facts, used: EngineView) -> Check:
+    version = used.cgroup_version or facts.cgroup_version
+    if version is None:
+        cure = "boot without `cgroup_disable=memory`; on ARM boards with `cgroup_enable=memory`"
+        return Check("cgroup", "", "warning", "no memory controller of control groups is mounted", cure)
+    return Check("cgroup", "", "ok", f"cgroup v{version}")
+
+
+def _check_limit(used: EngineView, probe: LimitProbe | None) -> Check:
+    if not used.can_limit_memory:
+        why = f": {'; '.join(used.reasons)}" if used.reasons else ""
+        cure = "run as root, or in `systemd-run --user --scope -p Delegate=yes`, or use Docker"
+        if used.engine == "docker":
+            cure = "boot with `cgroup_enable=memory` and start dockerd again; see the warnings of `docker info`"
+        return Check(
+            "memory-limit", "", "warning", f"memory cannot be limited, limited cases will be skipped{why}", cure
+        )
+    if probe is None:
+        return Check(
+            "memory-limit",
+            "",
+            "unproven",
+            f"{used.engine} says that it limits memory; no job has tried",
+            "`harness check --ship` tries one",
+        )
+    return judge_probe(probe)
+
+
+def judge_probe(probe: LimitProbe) -> Check:
+    """Whether a limit holds: it must be read back as asked *and* have ended what outgrew it."""
+    asked = format_bytes(probe.asked_bytes)
+    cure = "see the warnings of `docker info`, and the log of the probe"
+    if probe.effective_bytes is not None and probe.effective_bytes > probe.asked_bytes:
+        message = f"a limit of {asked} became {format_bytes(probe.effective_bytes)}: the engine discards limits"
+        return Check("memory-limit", "", "failure", message, cure)
+    if probe.was_killed and probe.effective_bytes is not None:
+        return Check(
+            "memory-limit", "", "ok", f"a limit of {asked} is enforced ({probe.enforced_by}): what outgrew it was ended"
+        )
+    if probe.was_killed:
+        message = f"what outgrew {asked} was ended, but the limit could not be read back from inside"
+        return Check("memory-limit", "", "warning", message, cure)
+    message = f"a limit of {asked} did not hold: {probe.failure or 'what outgrew it was not ended'}"
+    return Check("memory-limit", "", "failure", message, cure)
+
+
+def _check_swap(facts: Facts, used: EngineView, probe: LimitProbe | None) -> Check:
+    if facts.swap_bytes == 0:
+        return Check("swap", "", "ok", "the machine has no swap")
+    size = "swap of unknown size" if facts.swap_bytes is None else f"{format_bytes(facts.swap_bytes)} of swap"
+    if probe is not None and probe.swap_limit_bytes is not None:
+        if probe.swap_limit_bytes <= probe.asked_bytes:
+            return Check("swap", "", "ok", f"{size}, counted within limits (read back)")
+        allowed = format_bytes(probe.swap_limit_bytes - probe.asked_bytes)
+        return Check("swap", "", "warning", f"a limited job may use {allowed} of swap beside its limit", _SWAP_CURE)
+    if used.can_limit_swap:
+        return Check("swap", "", "ok", f"{size}, counted within limits")
+    return Check("swap", "", "warning", f"{size} is not counted within limits: a limited job may swap", _SWAP_CURE)
+
+
+def _check_cpus(facts: Facts, used: EngineView) -> Check:
+    usable, logical = len(facts.usable_cpus), facts.logical_cpus
+    if not used.can_limit_cpus:
+        why = f": {'; '.join(used.reasons)}" if used.reasons else ""
+        return Check(
+            "cpus", "", "warning", f"jobs cannot be held to CPUs{why}", "see that the cpuset controller is mounted"
+        )
+    if not usable or logical is None:
+        return Check("cpus", "", "unproven", "the number of CPUs could not be read")
+    if usable < logical:
+        message = f"{usable} of {logical} CPUs may be used by this user"
+        return Check("cpus", "", "warning", message, "see `taskset -p $$` and the cpuset of this user")
+    return Check("cpus", "", "ok", f"{logical} CPUs")

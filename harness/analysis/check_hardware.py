@@ -1,0 +1,95 @@
+"""Checks of the machine itself: GPU and driver, memory, clock policy, clock. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.analysis.check import Check, EngineView
+from harness.analysis.cuda import is_driver_enough, minimum_driver
+from harness.analysis.protection import available_limit
+from harness.values.errors import HostNotReady
+from harness.values.facts import Facts
+from harness.values.units import format_bytes
+
+LEAST_USABLE_BYTES = 2 * 10**9
+"""TensorFlow alone needs about half a GB; with less than this no case of the presets ends well."""
+MOST_CLOCK_OFFSET_S = 5.0
+
+
+def check_hardware(
+    facts: Facts, engine: EngineView | None, needed_cuda: str | None, memory_reserve: int | None
+) -> Iterator[Check]:
+    """``engine`` is the one that will be used; ``needed_cuda`` what the image was built for, None without CUDA."""
+    yield from _check_gpus(facts, needed_cuda)
+    if facts.gpus:
+        yield _check_runtime(facts, engine)
+    yield _check_memory(facts, memory_reserve)
+    if facts.governor is not None and facts.governor != "performance":
+        cure = "for steadier figures: `sudo cpupower frequency-set -g performance` while measuring"
+        yield Check("governor", "", "warning", f"the CPU frequency governor is {facts.governor}", cure)
+    if facts.clock_offset_s is not None and abs(facts.clock_offset_s) > MOST_CLOCK_OFFSET_S:
+        message = f"its clock is {facts.clock_offset_s:+.0f} s off the controller's"
+        yield Check("clock", "", "warning", message, "start a time service there: `sudo timedatectl set-ntp true`")
+
+
+def _check_gpus(facts: Facts, needed_cuda: str | None) -> Iterator[Check]:
+    if facts.silent_gpus:
+        message = (
+            f"{len(facts.silent_gpus)} NVIDIA GPU(s) on the PCI bus ({', '.join(facts.silent_gpus)}), no driver answers"
+        )
+        cure = "run `nvidia-smi` there: install the driver, or reboot if it was updated since the last start"
+        yield Check("gpu", "", "warning", message, cure)
+    elif not facts.gpus:
+        yield Check("gpu", "", "ok", "no NVIDIA GPU: the CPU image is used")
+    for gpu in facts.gpus:
+        memory = f", {format_bytes(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
+        yield Check("gpu", gpu.name, "ok", f"{gpu.name}{memory}, driver {gpu.driver or 'unknown'}")
+        if needed_cuda is not None:
+            yield _check_driver(gpu.name, gpu.driver, needed_cuda)
+
+
+def _check_driver(name: str, driver: str | None, cuda: str) -> Check:
+    minimum = minimum_driver(cuda)
+    enough = is_driver_enough(driver, minimum) if driver is not None and minimum is not None else None
+    if minimum is None or enough is None:
+        return Check("driver", name, "unproven", f"whether driver {driver or '?'} serves CUDA {cuda} is not known")
+    if enough:
+        return Check("driver", name, "ok", f"driver {driver} serves CUDA {cuda} (≥ {minimum})")
+    message = f"driver {driver} is too old for the image's CUDA {cuda}: {minimum} or newer is needed"
+    cure = f"install a driver ≥ {minimum} and reboot, or use the CPU image with `image:` in the inventory"
+    return Check("driver", name, "failure", message, cure)
+
+
+def _check_runtime(facts: Facts, engine: EngineView | None) -> Check:
+    if engine is not None and engine.engine == "process":
+        return Check("nvidia-runtime", "", "ok", "processes need none")
+    way = (engine.gpu_support if engine is not None else None) or None
+    if way is not None:
+        return Check("nvidia-runtime", "", "ok", f"containers get GPUs by {way}")
+    if facts.nvidia_runtime is not None:
+        message = f"the NVIDIA container toolkit is installed ({facts.nvidia_runtime}), but the engine does not name it"
+        cure = "`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`"
+        return Check("nvidia-runtime", "", "warning" if engine is not None else "unproven", message, cure)
+    cure = (
+        "`sudo apt install nvidia-container-toolkit` (from NVIDIA's repository), then "
+        "`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`"
+    )
+    return Check("nvidia-runtime", "", "failure", "containers cannot get the GPU: no NVIDIA runtime and no CDI", cure)
+
+
+def _check_memory(facts: Facts, memory_reserve: int | None) -> Check:
+    try:
+        limit = available_limit(facts, memory_reserve)
+    except HostNotReady as error:
+        return Check("memory", "", "failure", error.message, error.hint)
+    total = format_bytes(facts.ram_bytes)
+    message = f"{format_bytes(limit)} of {total} may be used (available now, less the reserve)"
+    if limit < LEAST_USABLE_BYTES:
+        return Check(
+            "memory",
+            "",
+            "failure" if limit == 0 else "warning",
+            message,
+            "end programs that hold memory: `ps aux --sort=-rss | head`",
+        )
+    return Check("memory", "", "ok", message)

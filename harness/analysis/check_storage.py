@@ -1,0 +1,86 @@
+"""Checks of disks and data sets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from harness.analysis.check import Check, DataSight
+from harness.analysis.protection import disk_allowance
+from harness.values.facts import DiskFacts, Facts
+from harness.values.units import format_bytes
+
+LOAD_FACTOR = 2.0
+"""`docker load` needs about twice the image for a moment."""
+
+
+def check_disks(facts: Facts, disk_reserve: int | None, image_bytes: int | None) -> Iterator[Check]:
+    """Where caches and images go; ``image_bytes`` is the size of an image that must still come, None otherwise."""
+    for name, disk in facts.disks.items():
+        if name.startswith("data:"):
+            continue
+        if name == "images":
+            if image_bytes is not None:
+                yield _check_image_store(disk, image_bytes)
+            continue
+        yield _check_cache_disk(name, disk, disk_reserve)
+
+
+def check_data(sights: Iterable[DataSight]) -> Iterator[Check]:
+    """Each data set of the inventory: found, how many images, its fingerprint."""
+    for sight in sights:
+        yield _check_data(sight)
+
+
+def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> Check:
+    where = f"{disk.path} ({disk.filesystem or 'unknown file system'}, {disk.kind})"
+    if disk.free_bytes is None:
+        return Check(
+            "disk", name, "unproven", f"{where}: what is free could not be read", f"try `df {disk.path}` there"
+        )
+    allowance = disk_allowance(disk, disk_reserve)
+    message = f"{where}: {format_bytes(allowance)} for caches, {format_bytes(disk.free_bytes)} free"
+    if allowance == 0:
+        cure = f"free some space on {disk.path}, or name another folder with `scratch:` or `disks:`"
+        return Check("disk", name, "failure" if name == "scratch" else "warning", message, cure)
+    if disk.kind == "memory":
+        return Check("disk", name, "warning", f"{message}; it lies in memory", "name a folder on a real disk")
+    if disk.kind == "network":
+        cure = "name a folder on a local disk: on a network disk the page cache's state stays unproven"
+        return Check("disk", name, "warning", message, cure)
+    return Check("disk", name, "ok", message)
+
+
+def _check_image_store(disk: DiskFacts, image_bytes: int) -> Check:
+    needed = round(LOAD_FACTOR * image_bytes)
+    if disk.free_bytes is None:
+        return Check("disk", "images", "unproven", f"{disk.path}: what is free could not be read")
+    message = (
+        f"{disk.path}: {format_bytes(disk.free_bytes)} free, the image needs {format_bytes(needed)} while it is loaded"
+    )
+    if disk.free_bytes < needed:
+        return Check(
+            "disk", "images", "failure", message, "free some space there: `docker system df`, `docker image prune`"
+        )
+    return Check("disk", "images", "ok", message)
+
+
+def _check_data(sight: DataSight) -> Check:
+    if sight.problem is not None:
+        return Check(
+            "data",
+            sight.name,
+            "failure",
+            f"{sight.place}: {sight.problem}",
+            "mend it, or correct `data:` in the inventory",
+        )
+    if not sight.is_found:
+        if sight.will_be_made:
+            return Check("data", sight.name, "ok", f"{sight.place}: will be generated")
+        cure = "correct `data:` in the inventory, or bring it there"
+        return Check("data", sight.name, "failure", f"{sight.place}: not found", cure)
+    size = "" if sight.images is None else f", {sight.images} images"
+    size += "" if sight.bytes is None else f", {format_bytes(sight.bytes)}"
+    if sight.fingerprint is None:
+        cure = "`harness run` reads every file once and computes it"
+        return Check("data", sight.name, "unproven", f"{sight.place}{size}: its fingerprint is not computed yet", cure)
+    return Check("data", sight.name, "ok", f"{sight.place}{size}, fingerprint {sight.fingerprint[:12]}")

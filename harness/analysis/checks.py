@@ -1,0 +1,111 @@
+"""From facts to what works on a host and what does not, each with its cure: ``harness check``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.analysis.check import Check, DataSight, EngineView, LimitProbe, LockView, Outcome, limit_probe_of
+from harness.analysis.check_engine import check_engine, judge_probe
+from harness.analysis.check_hardware import check_hardware
+from harness.analysis.check_storage import check_data, check_disks
+from harness.analysis.load import busy_load, busy_reason
+from harness.values.errors import HarnessError, HostError
+from harness.values.facts import Facts, hardware_label
+
+__all__ = [
+    "Check",
+    "DataSight",
+    "EngineView",
+    "LimitProbe",
+    "LockView",
+    "Outcome",
+    "busy_reason",
+    "host_state",
+    "is_ready",
+    "judge_host",
+    "judge_probe",
+    "limit_probe_of",
+]
+
+
+def judge_host(
+    facts: Facts | HarnessError,
+    engine: EngineView | HarnessError | None = None,
+    process: EngineView | HarnessError | None = None,
+    *,
+    limit_probe: LimitProbe | None = None,
+    data: Iterable[DataSight] = (),
+    needed_cuda: str | None = None,
+    image_bytes: int | None = None,
+    memory_reserve: int | None = None,
+    disk_reserve: int | None = None,
+    lock_owner: LockView | None = None,
+    allow_busy: bool = False,
+    own_load: float = 0.0,
+) -> list[Check]:
+    """All checks of one host, in the order in which a reader mends things.
+
+    ``facts`` is the error where there are none. ``engine`` and ``process`` are what the Docker Engine and the
+    embedded engine said of themselves, the error where they did not answer, None where they were not asked.
+    ``needed_cuda`` is the CUDA version of the image, None without; ``image_bytes`` the size of one that must still be
+    brought.
+    """
+    if isinstance(facts, HarnessError):
+        state = facts.state if isinstance(facts, HostError) else "not_ready"
+        return [Check("host", state, "failure", facts.message, facts.hint)]
+    used = next((view for view in (engine, process) if view is not None and not isinstance(view, HarnessError)), None)
+    return [
+        Check("host", "ready", "ok", _describe(facts)),
+        *_check_lock(lock_owner),
+        _check_load(facts, allow_busy, own_load),
+        *check_engine(facts, engine, process, limit_probe),
+        *check_hardware(facts, used, needed_cuda, memory_reserve),
+        *check_disks(facts, disk_reserve, image_bytes),
+        *check_data(data),
+    ]
+
+
+def is_ready(checks: Iterable[Check]) -> bool:
+    """Whether a session could begin on the host: nothing failed."""
+    return host_state(checks) == "ready"
+
+
+def host_state(checks: Iterable[Check]) -> str:
+    """``ready``, ``unreachable``, ``not_ready``, ``locked`` or ``busy``: the first that holds.
+
+    What must be mended comes before what passes by itself.
+    """
+    failed = [check for check in checks if check.outcome == "failure"]
+    if any(check.id == "host" and check.subject == "unreachable" for check in failed):
+        return "unreachable"
+    passing = {"lock": "locked", "load": "busy"}
+    if any(check.id not in passing for check in failed):
+        return "not_ready"
+    found = {passing[check.id] for check in failed}
+    return "locked" if "locked" in found else "busy" if found else "ready"
+
+
+def _describe(facts: Facts) -> str:
+    system = ", ".join(part for part in (facts.os, f"Linux {facts.kernel}" if facts.kernel else None) if part)
+    return f"{hardware_label(facts)}; {system}" if system else hardware_label(facts)
+
+
+def _check_lock(owner: LockView | None) -> list[Check]:
+    if owner is None:
+        return []
+    cure = "wait for it to end, or, if you know that it is dead, `harness unlock INVENTORY`"
+    return [Check("lock", owner.session, "failure", f"another session holds it: {owner.describe()}", cure)]
+
+
+def _check_load(facts: Facts, allow_busy: bool, own_load: float) -> Check:
+    if facts.load_1m is None:
+        return Check("load", "", "unproven", "its load could not be read")
+    reason = busy_reason(facts, own_load=own_load)
+    if reason is None:
+        return Check(
+            "load", "", "ok", f"load {facts.load_1m:.2f} in the last minute (busy above {busy_load(facts):.1f})"
+        )
+    if allow_busy:
+        return Check("load", "", "warning", f"{reason}; allowed", "figures from a busy host are worth less")
+    cure = "wait until it is quiet (see `top` there), or allow it with `allow_busy: true` or `--allow-busy`"
+    return Check("load", "", "failure", reason, cure)

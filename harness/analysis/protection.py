@@ -1,0 +1,42 @@
+"""What a measurement may take of its host (rule 2 of the measuring rules). Pure."""
+
+from __future__ import annotations
+
+from harness.values.errors import HostNotReady
+from harness.values.facts import DiskFacts, Facts
+
+MEMORY_RESERVE_BYTES = 2 * 2**30
+MEMORY_RESERVE_SHARE = 0.10
+DISK_RESERVE_BYTES = 5 * 2**30
+DISK_RESERVE_SHARE = 0.05
+
+
+def default_memory_reserve(facts: Facts) -> int:
+    """Bytes of memory that stay the host's: the larger of 2 GiB and 10 % of its RAM."""
+    return max(MEMORY_RESERVE_BYTES, round(MEMORY_RESERVE_SHARE * (facts.ram_bytes or 0)))
+
+
+def available_limit(facts: Facts, memory_reserve: int | None = None) -> int:
+    """What ``memory_limit: none`` means on this host: bytes available now minus the reserve; never below 0.
+
+    ``memory_reserve`` of the inventory takes the place of the default. Raises HostNotReady where
+    the host does not say what is available: a limit is never guessed.
+    """
+    if facts.available_bytes is None or facts.ram_bytes is None:
+        raise HostNotReady(
+            "the host does not say how much memory is available, so that no limit can protect it",
+            hint="see that /proc/meminfo has MemTotal and MemAvailable there (Linux ≥ 3.14)",
+        )
+    reserve = default_memory_reserve(facts) if memory_reserve is None else memory_reserve
+    return max(0, facts.available_bytes - reserve)
+
+
+def disk_allowance(disk: DiskFacts, disk_reserve: int | None = None) -> int:
+    """Bytes that caches may fill: what is free minus the larger of 5 % of the disk and 5 GiB; never below 0.
+
+    ``disk_reserve`` of the inventory takes the place of the default. Where the disk does not say what is
+    free, nothing may be filled: ask ``disk.free_bytes`` first where unknown and full must be told apart.
+    """
+    if disk_reserve is None:
+        disk_reserve = max(DISK_RESERVE_BYTES, round(DISK_RESERVE_SHARE * (disk.total_bytes or 0)))
+    return max(0, (disk.free_bytes or 0) - disk_reserve)
