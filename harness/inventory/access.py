@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.inventory.layers import Setting
-from harness.values.document import near_miss
+from harness.values.document import Opaque, describe, near_miss
 from harness.values.errors import Mistake
 
 ADDRESS = ("ansible_ssh_host", "ansible_host")
@@ -36,8 +36,17 @@ _CONNECTIONS: dict[str, Literal["ssh", "local"]] = {
     "ansible.builtin.local": "local",
 }
 _TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
-_FLAGS = {"-J": "proxyjump", "-p": "port", "-i": "identityfile"}
-_HONOURED = {"proxyjump": "ProxyJump", "proxycommand": "ProxyCommand", "port": "Port", "identityfile": "IdentityFile"}
+_FLAGS = {
+    "-J": "ProxyJump",
+    "-p": "Port",
+    "-i": "IdentityFile",
+    "-A": "ForwardAgent",
+    "-l": "User",
+    "-M": "ControlMaster",
+    "-S": "ControlPath",
+}
+_FLAGS_WITH_VALUE = {"-J", "-p", "-i", "-l", "-S", "-F", "-o"}
+_HONOURED = {"proxyjump", "proxycommand", "port", "identityfile"}
 _CURES = {
     "stricthostkeychecking": "remove it: host keys are always checked; give the key with `harness: {host_key: …}`",
     "userknownhostsfile": "remove it: host keys are always checked; give the key with `harness: {host_key: …}`",
@@ -51,15 +60,19 @@ _CURES = {
     "user": "set `ansible_user`",
     "hostname": "set `ansible_host`",
 }
-_FLAG_CURES = {"-A": "forwardagent", "-l": "user", "-M": "controlmaster", "-S": "controlpath"}
+_CURE = "remove it: of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are understood"
 
 
 class UnfitError(ValueError):
-    """A value that cannot be used: ``hint`` is what to do."""
+    """A value that cannot be used: each reason with what to do about it."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    def __init__(self, *reasons: tuple[str, str]) -> None:
+        super().__init__(reasons[0][0])
+        self.reasons = reasons
+
+    def mistakes(self, name: str, setting: Setting) -> list[Mistake]:
+        """The reasons, at the place of the variable."""
+        return [setting.mistake(f"{name}: {message}", hint) for message, hint in self.reasons]
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,11 @@ class Access:
     settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
+def is_readable(setting: Setting) -> bool:
+    """Whether there is a value to read: an encrypted one has been told of where it stands."""
+    return setting.value is not None and not isinstance(setting.value, Opaque)
+
+
 def check_access(name: str, setting: Setting) -> list[Mistake]:
     """What is wrong with one of ``ACCESS_NAMES`` where it stands; templates are judged later, host by host."""
     if isinstance(setting.value, str) and "{{" in setting.value:
@@ -90,7 +108,7 @@ def check_access(name: str, setting: Setting) -> list[Mistake]:
         else:
             _as_text(setting.value)
     except UnfitError as unfit:
-        return [setting.mistake(f"{name}: {line}", unfit.hint) for line in str(unfit).splitlines()]
+        return unfit.mistakes(name, setting)
     return []
 
 
@@ -102,13 +120,13 @@ def resolve_access(host: str, variables: Mapping[str, Setting], mistakes: list[M
     def take(key: str, names: tuple[str, ...], read: Callable[[object], Any]) -> None:
         for name in names:
             setting = variables.get(name)
-            if setting is None or setting.value is None or key in found:
+            if setting is None or not is_readable(setting) or key in found:
                 continue
             try:
                 found[key] = read(expand_templates(setting.value, host, variables))
                 settings[key] = setting
             except UnfitError as unfit:
-                mistakes.extend(setting.mistake(f"{name}: {line}", unfit.hint) for line in str(unfit).splitlines())
+                mistakes.extend(unfit.mistakes(name, setting))
 
     take("address", ADDRESS, _as_text)
     take("port", PORT, _as_port)
@@ -118,12 +136,12 @@ def resolve_access(host: str, variables: Mapping[str, Setting], mistakes: list[M
     for name in ARGUMENTS:
         arguments: dict[str, str] = {}
         setting = variables.get(name)
-        if setting is None or setting.value is None:
+        if setting is None or not is_readable(setting):
             continue
         try:
             arguments = read_arguments(_as_text(expand_templates(setting.value, host, variables)))
         except UnfitError as unfit:
-            mistakes.extend(setting.mistake(f"{name}: {line}", unfit.hint) for line in str(unfit).splitlines())
+            mistakes += unfit.mistakes(name, setting)
         _add_arguments(arguments, setting, found, settings)
     found = {key: value for key, value in found.items() if value != "none" or not key.startswith("proxy_")}
     if host == "localhost":
@@ -149,7 +167,7 @@ def expand_templates(value: object, host: str, variables: Mapping[str, Setting],
     if not isinstance(value, str) or "{{" not in value:
         return value
     if depth > 8:
-        raise UnfitError(f"the template `{value}` refers to itself", "write the value itself")
+        raise UnfitError((f"the template `{value}` refers to itself", "write the value itself"))
     known = {"inventory_hostname": host, "inventory_hostname_short": host.split(".", maxsplit=1)[0]}
 
     def replace(match: re.Match[str]) -> str:
@@ -160,14 +178,12 @@ def expand_templates(value: object, host: str, variables: Mapping[str, Setting],
         if setting is None or not isinstance(setting.value, str | int) or isinstance(setting.value, bool):
             guess = near_miss(name, [*known, *variables])
             hint = f"did you mean {{{{ {guess} }}}}?" if guess and guess != name else "write the value itself"
-            raise UnfitError(f"the template's {name} is no text or number that is known for {host}", hint)
+            raise UnfitError((f"the template's {name} is no text or number that is known for {host}", hint))
         return str(expand_templates(setting.value, host, variables, depth + 1))
 
     text = _TEMPLATE.sub(replace, value)
     if "{{" in text or "{%" in text:
-        raise UnfitError(
-            f"the template `{value}` cannot be read", "only {{ name }} is understood: write the value itself"
-        )
+        raise UnfitError((f"the template `{value}` cannot be read", "only {{ name }} is understood: write the value"))
     return text
 
 
@@ -176,9 +192,7 @@ def _as_text(value: object) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise UnfitError(
-        "a text is wanted", "write it in plain text; put it in quotes where YAML reads it as something else"
-    )
+    raise UnfitError((f"a text is wanted, found {describe(value)}", "put it in quotes"))
 
 
 def _as_port(value: object) -> int:
@@ -187,7 +201,7 @@ def _as_port(value: object) -> int:
         port = int(str(value))
         if 1 <= port <= 65535:
             return port
-    raise UnfitError(f"{value!r} is not a port", "write a number from 1 to 65535")
+    raise UnfitError((f"{value!r} is not a port", "write a number from 1 to 65535"))
 
 
 def _as_connection(value: object) -> Literal["ssh", "local"]:
@@ -195,7 +209,7 @@ def _as_connection(value: object) -> Literal["ssh", "local"]:
         return _CONNECTIONS[value]
     guess = near_miss(str(value), _CONNECTIONS)
     hint = f"did you mean {guess}?" if guess else "hosts are reached by `ssh`, or are this machine: `local`"
-    raise UnfitError(f"no connection {value!r} here", hint)
+    raise UnfitError((f"no connection {value!r} here", hint))
 
 
 def read_arguments(text: str) -> dict[str, str]:
@@ -206,31 +220,29 @@ def read_arguments(text: str) -> dict[str, str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UnfitError(f"cannot be split into words ({error})", "close the quote") from None
+        raise UnfitError((f"cannot be split into words ({error})", "close the quote")) from None
     found: dict[str, str] = {}
     refused: list[tuple[str, str]] = []
     while words:
         word = words.pop(0)
         flag, value = word[:2], word[2:]
-        if flag in {*_FLAGS, "-o", "-l", "-F", "-S"} and not value:
+        if flag in _FLAGS_WITH_VALUE and not value:
             value = words.pop(0) if words else ""
         keyword, value = _keyword(flag, value)
-        if keyword not in _HONOURED or not value:
-            shown = f"{flag} {value}".strip() if keyword is None else word if flag != "-o" else f"-o {keyword}"
-            refused.append((shown, _CURES.get(keyword or "", "")))
-        elif keyword == "port":
-            found.setdefault(keyword, str(_as_port(value)))
+        name = keyword.lower()
+        if name not in _HONOURED or not value:
+            shown = f"-o {keyword}" if flag == "-o" else word if flag not in _FLAGS_WITH_VALUE else f"{flag} {value}"
+            refused.append((f"`{shown.strip()}` is not honoured", _CURES.get(name, _CURE)))
         else:
-            found.setdefault(keyword, value)
+            found.setdefault(name, str(_as_port(value)) if name == "port" else value)
     if refused:
-        hint = next((cure for _, cure in refused if cure), "") or "remove it"
-        message = "\n".join(f"`{shown}` is not honoured" for shown, _ in refused)
-        raise UnfitError(message, f"{hint} (of these arguments, {', '.join(_HONOURED.values())} are understood)")
+        raise UnfitError(*refused)
     return found
 
 
-def _keyword(flag: str, value: str) -> tuple[str | None, str]:
+def _keyword(flag: str, value: str) -> tuple[str, str]:
+    """OpenSSH's keyword for an argument, and its value; for a flag without one, the flag."""
     if flag == "-o":
         match = re.match(r"\s*(\w+)\s*[=\s]\s*(.*)\Z", value, re.DOTALL)
-        return (match[1].lower(), match[2]) if match else (value.lower(), "")
-    return _FLAGS.get(flag) or _FLAG_CURES.get(flag), value
+        return (match[1], match[2]) if match else (value, "")
+    return _FLAGS.get(flag, flag), value

@@ -38,7 +38,7 @@ def place_folders(own: Mapping[str, Setting], *, is_local: bool, mistakes: list[
 
 
 def _place(path: Any, setting: Setting, is_local: bool, mistakes: list[Mistake]) -> Any:
-    if not isinstance(path, str) or path.startswith(("/", "~")) or not path.strip():
+    if not isinstance(path, str) or not path.strip() or path.startswith(("/", "~")) or "{{" in path:
         return path
     if is_local:
         return _from_file(path, setting)

@@ -37,6 +37,12 @@ def _check_name(text: str) -> str:
     return text
 
 
+def _check_disk_name(text: str) -> str:
+    if text == SCRATCH_DISK:
+        raise ValueError("the disk name `scratch` is taken: it is the scratch folder\nset `scratch: …` instead")
+    return text
+
+
 def _check_folder(text: str) -> str:
     if not text.strip() or any(ord(c) < 32 for c in text):
         raise ValueError("an empty or broken path\nwrite an absolute path, or one that begins with ~/")
@@ -87,6 +93,7 @@ def _parse_size(value: object) -> object:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+DiskName = Annotated[Name, AfterValidator(_check_disk_name)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
 Place = Annotated[Folder, AfterValidator(_check_place)]
 Image = Annotated[str, AfterValidator(_check_image)]
@@ -164,12 +171,6 @@ class DataSet(_Checked):
         return self
 
 
-def _check_disks(disks: dict[str, str]) -> dict[str, str]:
-    if SCRATCH_DISK in disks:
-        raise ValueError("the disk name `scratch` is taken: it is the scratch folder\nset `scratch: …` instead")
-    return disks
-
-
 class HostVariables(_Checked):
     """What a host or group says under `harness:`."""
 
@@ -183,7 +184,7 @@ class HostVariables(_Checked):
     """Data sets by name. The experiment names the one to use."""
     scratch: Place = DEFAULT_SCRATCH
     """Where caches, generated and shipped data go. Never inside a data folder."""
-    disks: Annotated[dict[Name, Place], AfterValidator(_check_disks)] = {}
+    disks: dict[DiskName, Place] = {}
     """More folders where caches may go, by name; `scratch` is always one."""
     experiment: Annotated[str, AfterValidator(_check_text)] | None = None
     """What to run where no `--experiment` is given: a preset's name, or a YAML file relative to this one."""

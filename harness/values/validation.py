@@ -126,7 +126,11 @@ def _combine(path: Path, entries: list[_Error], model: type[BaseModel]) -> Compl
     found = entries[0].get("input")
     guess = near_miss(found, words) if isinstance(found, str) else None
     hint = f"did you mean {guess}?" if guess else None
-    return Complaint(path, f"{' or '.join(wanted)} is wanted", hint, is_about_value=True)
+    return Complaint(path, f"{_any_of(wanted)} is wanted", hint, is_about_value=True)
+
+
+def _any_of(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _whole_complaint(path: Path, entry: _Error, model: type[BaseModel]) -> Complaint:
