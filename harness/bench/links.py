@@ -1,4 +1,4 @@
-"""A tree of links, one folder a class: how ``image_dataset_from_directory`` reads a COCO pair. Standard library only."""
+"""A tree of links, one folder a class: how ``image_dataset_from_directory`` reads a COCO pair."""
 
 from __future__ import annotations
 
