@@ -102,18 +102,25 @@ def find_own(proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
     In a container ``/proc/self/cgroup`` may name a path of the host that is not visible: what is mounted
     is then the container's own cgroup. ``proc`` and ``prefix`` (put before mount points) are for recorded files.
     """
+    for version, probe in ((1, "memory.usage_in_bytes"), (2, "memory.current")):
+        found = locate(version, proc, prefix)
+        if found is None:
+            continue
+        if os.path.exists(os.path.join(found.folder, probe)):
+            return found
+        if version == 2 and os.path.exists(os.path.join(found.folder, "memory.stat")):
+            return found  # the real root: no limit, no total, but statistics
+    return None
+
+
+def locate(version: int, proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
+    """This process's place in the hierarchy of one version, whether or not memory is controlled there."""
     paths = _own_paths(_text(os.path.join(proc, "cgroup")))
     mounts = _mounts(_text(os.path.join(proc, "mountinfo")))
-    for version, probe in ((1, "memory.usage_in_bytes"), (2, "memory.current")):
-        if version not in mounts or version not in paths:
-            continue
-        top, point = mounts[version]
-        folder = _inside(paths[version], top, prefix + point)
-        if os.path.exists(os.path.join(folder, probe)):
-            return Cgroup(version, folder, prefix + point)
-        if version == 2 and os.path.exists(os.path.join(folder, "memory.stat")):
-            return Cgroup(version, folder, prefix + point)  # the real root: no limit, no total, but statistics
-    return None
+    if version not in mounts or version not in paths:
+        return None
+    top, point = mounts[version]
+    return Cgroup(version, _inside(paths[version], top, prefix + point), prefix + point)
 
 
 def find_job(environment: dict[str, str] | None = None) -> Cgroup | None:

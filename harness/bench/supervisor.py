@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -42,8 +41,6 @@ MODULES = {
     "generate": "bench.generate",
     "probe": "bench.probe",
 }
-FILL = "--fill"
-"""Second argument of the benchmark that only makes the cache, which the measured one then reuses."""
 
 
 class Stop:
@@ -80,6 +77,7 @@ class Supervisor:
         self._limits: Mapping[str, Any] = self._request.get("limits") or {}
         self._cgroup = find_job()
         self._begun = time.monotonic()
+        self._own_cpu_s = time.process_time()
         self._deadline = self._begun + float(self._request.get("timeout_s") or 3600.0)
         self._timed_out = False
         self._stop = Stop()
@@ -113,7 +111,7 @@ class Supervisor:
             "memory": self._sampler.memory(),
             "page_cache": self._page_cache,
             "disk": {"free_bytes_min": self._sampler.free_bytes_min},
-            "supervisor": own_figures(self._sampler.count),
+            "supervisor": own_figures(self._sampler.count, self._own_cpu_s),
         }
         try:
             protocol.write_json(self._results / protocol.OUTCOME, outcome)
@@ -133,8 +131,6 @@ class Supervisor:
             return None
         case: Mapping[str, Any] = self._request.get("case") or {}
         if task == "measure":
-            if case.get("cache_reuse") == "reused" and not self._fill(module):
-                return None
             self._make_page_cache(str(case.get("page_cache") or "cold-start"))
         if self._stop.is_asked or time.monotonic() > self._deadline:
             self._timed_out = not self._stop.is_asked
@@ -149,18 +145,6 @@ class Supervisor:
             return True
         held = "there is none" if effective is None else f"it is {effective} bytes"
         self._fail(f"a memory limit of {asked} bytes was asked for, but inside the job {held}: nothing was started")
-        return False
-
-    def _fill(self, module: str) -> bool:
-        """Let a first child make the cache that the measured one reuses."""
-        child = self._attend(self._start(module, str(self._folder), FILL), log=True)
-        end_others(self._cgroup)
-        if child.exit_code == 0:
-            return True
-        if not (self._results / protocol.FAILURE).exists():
-            ending = f"signal {child.signal}" if child.signal else f"exit code {child.exit_code}"
-            oom = self._sampler.oom_at_s is not None
-            self._fail(f"the run that fills the cache ended with {ending}", kind="oom" if oom else "error")
         return False
 
     def _make_page_cache(self, state: str) -> None:
@@ -237,13 +221,13 @@ class Supervisor:
         name = "data" if self._request.get("task") == "generate" else "cache"
         return self._paths.get(name)
 
-    def _fail(self, message: str, kind: str = "error") -> None:
+    def _fail(self, message: str) -> None:
         self._log.write((message + "\n").encode())
         with contextlib.suppress(OSError):
             protocol.write_json(
                 self._results / protocol.FAILURE,
                 {
-                    "kind": kind,
+                    "kind": "error",
                     "message": message,
                     "phase": "supervisor",
                     "type": None,
@@ -260,15 +244,14 @@ def reserve_room(path: Path) -> None:
         os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
 
 
-def own_figures(samples: int) -> dict[str, Any]:
-    """What this process itself has used; bytes of anonymous memory are its peak as far as looked at: now."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+def own_figures(samples: int, cpu_before_s: float) -> dict[str, Any]:
+    """What this process itself uses: CPU time since it began its job (its own start is before), anonymous memory now."""
     anon: int | None = None
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as stream:
         for line in stream:
             if line.startswith("RssAnon:"):
                 anon = int(line.split()[1]) * 1024
-    return {"cpu_s": round(usage.ru_utime + usage.ru_stime, 4), "anon_bytes": anon, "samples": samples}
+    return {"cpu_s": round(time.process_time() - cpu_before_s, 4), "anon_bytes": anon, "samples": samples}
 
 
 def _describe(child: Child | None) -> dict[str, Any]:

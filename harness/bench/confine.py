@@ -1,0 +1,198 @@
+"""What confines a job of the ``process`` engine: a cgroup with its limit read back, CPUs, read-only data, its own /tmp.
+
+Standard library only; runs on the host, in the process that then becomes the supervisor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import subprocess
+from collections.abc import Sequence
+
+from .cgroup import Cgroup, locate, swap_total_bytes
+from .jobs import Trouble
+from .removal import CGROUP_PREFIX, remove_cgroup
+
+SCOPE_VARIABLE = "HARNESS_SCOPE"
+"""Set inside the systemd scope that was made for a job."""
+
+LEAF = "job"
+
+_CLONE_NEWNS = 0x00020000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
+_MS_NOSUID_NODEV = 2 | 4
+_KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
+"""nosuid, nodev, noexec, noatime, nodiratime: the same bits in statvfs(2) and mount(2)."""
+_PR_SET_CHILD_SUBREAPER = 36
+_CURE = "run as root, or as a user with a systemd session of cgroup version 2, or use Docker"
+
+
+def scope_command(name: str) -> list[str]:
+    """The command line before a job's own that gives it a delegated cgroup; empty where that is not needed or not had.
+
+    On cgroup version 2 systemd owns the tree: a scope with ``Delegate=yes`` is the part of it that
+    one may use (systemd.resource-control(5)). ``OOMPolicy=continue`` exists for scopes since systemd 253;
+    before, a scope always goes on.
+    """
+    if locate_memory_version() != 2 or not os.path.isdir("/run/systemd/system"):
+        return []
+    try:
+        found = subprocess.run(["systemd-run", "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    words = found.stdout.split()
+    version = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+    policy = ["-p", "OOMPolicy=continue"] if version >= 253 else []
+    manager = [] if os.geteuid() == 0 else ["--user"]
+    unit = f"--unit={name if name.startswith(CGROUP_PREFIX) else CGROUP_PREFIX + name}.scope"
+    return ["systemd-run", *manager, "--scope", "--quiet", "--collect", unit, "-p", "Delegate=yes", *policy, "--"]
+
+
+def locate_memory_version() -> int | None:
+    """The version of the hierarchy that controls memory on this machine."""
+    if locate(1) is not None:
+        return 1
+    own = locate(2)
+    if own is None:
+        return None
+    root = _read(os.path.join(own.root, "cgroup.controllers")).split()
+    return 2 if "memory" in root else None
+
+
+def place_cgroup(name: str) -> tuple[int, str]:
+    """(version, path) of the cgroup that a job is to have; nothing is made. Raises Trouble with the reason."""
+    base = name if name.startswith(CGROUP_PREFIX) else CGROUP_PREFIX + name
+    version = locate_memory_version()
+    own = locate(version) if version else None
+    if version is None or own is None:
+        raise Trouble("this machine has no memory cgroups", "enable them in the kernel (cgroup_enable=memory)")
+    if version == 1:
+        parent = next((place for place in (own.folder, own.root) if os.access(place, os.W_OK)), None)
+        if parent is None or os.statvfs(parent).f_flag & os.ST_RDONLY:
+            raise Trouble("cgroups of version 1 may not be made by this user", _CURE)
+        return 1, os.path.join(parent, base)
+    if os.environ.get(SCOPE_VARIABLE):
+        return 2, os.path.join(own.folder, LEAF)
+    for place in own._levels():
+        controllers = _read(os.path.join(place, "cgroup.subtree_control")).split()
+        if "memory" in controllers and os.access(place, os.W_OK) and os.access(f"{place}/cgroup.procs", os.W_OK):
+            return 2, os.path.join(place, base)
+    raise Trouble("no cgroup of version 2 is delegated to this user", _CURE)
+
+
+def enter_cgroup(version: int, path: str, memory_bytes: int | None) -> list[str]:
+    """Make a cgroup afresh, set its limit, read that back, and move this process in; what to warn of.
+
+    Memory and swap together get the same limit: none of it may be swapped out.
+    """
+    try:
+        remove_cgroup(path)
+        os.mkdir(path)
+        if version == 2 and os.environ.get(SCOPE_VARIABLE):
+            # Processes may live in leaves only: leave the scope's own level, then let it hand memory down.
+            _write(os.path.join(path, "cgroup.procs"), str(os.getpid()))
+            _write(os.path.join(os.path.dirname(path), "cgroup.subtree_control"), "+memory")
+        warnings = [] if memory_bytes is None else set_limit(version, path, memory_bytes)
+        _write(os.path.join(path, "cgroup.procs"), str(os.getpid()))
+    except OSError as error:
+        raise Trouble(f"the cgroup {path} cannot be made: {error.strerror}", _CURE) from error
+    return warnings
+
+
+def set_limit(version: int, path: str, memory_bytes: int) -> list[str]:
+    """Set and read back. Raises Trouble where the kernel holds another limit, OSError where it refuses."""
+    swap = os.path.join(path, "memory.memsw.limit_in_bytes" if version == 1 else "memory.swap.max")
+    memory = os.path.join(path, "memory.limit_in_bytes" if version == 1 else "memory.max")
+    _write(memory, str(memory_bytes))
+    has_swap_limit = os.path.exists(swap)
+    if has_swap_limit:
+        _write(swap, str(memory_bytes) if version == 1 else "0")
+    held = Cgroup(version, path, path).limit_bytes()
+    if held is None or held > memory_bytes:
+        raise Trouble(f"a limit of {memory_bytes} bytes was set, but {path} holds {held}", _CURE)
+    if has_swap_limit or swap_total_bytes() == 0:
+        return []
+    return ["swap is not accounted: what the limit denies in memory may have been swapped out"]
+
+
+def try_limit() -> dict[str, object]:
+    """Whether a limit can be set here: makes a cgroup, sets one, removes it."""
+    version: int | None = None
+    path = ""
+    pid = os.getpid()
+    try:
+        version, path = place_cgroup(f"{CGROUP_PREFIX}try-{pid}")
+        in_scope = version == 2 and bool(os.environ.get(SCOPE_VARIABLE))
+        if in_scope:
+            warnings = enter_cgroup(version, path, 256 * 2**20)
+        else:
+            os.mkdir(path)
+            warnings = set_limit(version, path, 64 * 2**20)
+    except (Trouble, OSError) as error:
+        return {"version": version or locate_memory_version(), "can_limit": False, "reason": str(error)}
+    finally:
+        if path and not os.environ.get(SCOPE_VARIABLE):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+    return {"version": version, "can_limit": True, "can_limit_swap": not warnings, "reason": None}
+
+
+def seal(read_only: Sequence[str], writable: Sequence[str], private: Sequence[str], private_bytes: int) -> str | None:
+    """Give this process its own view of the file system, as a container would have it.
+
+    ``read_only`` paths are bound read-only (except ``writable`` ones inside them), ``private``
+    folders become a tmpfs of at most ``private_bytes``, which counts against the memory limit. Returns
+    why it cannot be (not root), or None. Mounts of the host still arrive; nothing goes back.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+        arguments = [None if word is None else os.fsencode(word) for word in (source, target, kind)]
+        if libc.mount(*arguments, ctypes.c_ulong(flags), None if data is None else data.encode()) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), target)
+
+    if os.geteuid() != 0:
+        return "only root can bind data read-only"
+    if libc.unshare(_CLONE_NEWNS) != 0:
+        return f"no mount namespace: {os.strerror(ctypes.get_errno())}"
+    try:
+        mount(None, "/", None, _MS_REC | _MS_SLAVE)
+        held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in writable]
+        for path in read_only:
+            kept = os.statvfs(path).f_flag & _KEPT_FLAGS
+            mount(path, path, None, _MS_BIND | _MS_REC)
+            mount(None, path, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+        for path, descriptor in held:
+            if any(_is_inside(path, place) for place in read_only):
+                mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND)
+            os.close(descriptor)
+        for path in private:
+            mount("tmpfs", path, "tmpfs", _MS_NOSUID_NODEV, f"size={private_bytes},mode=700")
+    except OSError as error:
+        return f"{error.filename or 'a folder'} cannot be bound: {error.strerror}"
+    return None
+
+
+def adopt_orphans() -> None:
+    """What the benchmark leaves behind becomes a child of this process, to be reaped and ended by it."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _is_inside(path: str, place: str) -> bool:
+    return (os.path.realpath(path) + "/").startswith(os.path.realpath(place).rstrip("/") + "/")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def _write(path: str, value: str) -> None:
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(value)

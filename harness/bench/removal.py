@@ -1,0 +1,112 @@
+"""How a job of the ``process`` engine ends without a trace: processes, cgroup, ephemeral folders, its own folder.
+
+Standard library only. Nothing is removed that does not carry one of the prefixes below.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+
+from .jobs import JOB_VARIABLE, Trouble, locked, names_in, read_object, read_text, start_time
+
+CGROUP_PREFIX = "harness-"
+CACHE_PREFIX = "harness-cache-"
+STAGING = ".staging-"
+TRASH = ".trash-"
+
+_KILL_PATIENCE_S = 15.0
+
+
+def sweep(jobs: str) -> None:
+    """Remove what killed submissions and removals left behind."""
+    for name in names_in(jobs):
+        if name.startswith(STAGING):
+            pid, _, start = name.rpartition("-")[0].rpartition("-")[2], "", name.rpartition("-")[2]
+            if pid.isdigit() and start_time(int(pid)) == start:
+                continue
+        elif not name.startswith(TRASH):
+            continue
+        shutil.rmtree(os.path.join(jobs, name), ignore_errors=True)
+
+
+def end(folder: str) -> None:
+    """Kill all processes of a job and remove its cgroup, its ephemeral folders and itself. Idempotent."""
+    if not os.path.isdir(folder):
+        return
+    with locked(folder) as is_there:
+        if not is_there:
+            return
+        clear(folder)
+        trash = os.path.join(os.path.dirname(folder), f"{TRASH}{os.path.basename(folder)}-{time.time_ns()}")
+        os.rename(folder, trash)
+    shutil.rmtree(trash, ignore_errors=True)
+    if os.path.isdir(trash):
+        raise Trouble(f"{trash} could not be removed whole", "remove it by hand")
+
+
+def clear(folder: str) -> None:
+    """Everything of a job but its folder: processes, cgroup, ephemeral folders."""
+    group = read_text(os.path.join(folder, "cgroup")).strip()
+    if os.path.basename(group).startswith(CGROUP_PREFIX) or os.path.basename(os.path.dirname(group)).startswith(
+        CGROUP_PREFIX
+    ):
+        remove_cgroup(group)
+    _kill_marked(folder)
+    for path in read_object(os.path.join(folder, "job.json")).get("ephemeral") or []:
+        remove_ephemeral(path)
+
+
+def remove_cgroup(group: str) -> None:
+    """Kill what is in a cgroup until nothing is, and remove it."""
+    deadline = time.monotonic() + _KILL_PATIENCE_S
+    while os.path.isdir(group):
+        for folder, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError), open(os.path.join(folder, "cgroup.kill"), "r+") as stream:
+                stream.write("1")
+            for word in read_text(os.path.join(folder, "cgroup.procs")).split():
+                _kill(int(word))
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        if os.path.isdir(group):
+            if time.monotonic() > deadline:
+                raise Trouble(f"processes in {group} cannot be killed", "see what they wait for (ps -o stat,wchan)")
+            time.sleep(0.02)
+
+
+def remove_ephemeral(path: str) -> None:
+    """Remove one per-invocation folder; anything that does not carry the prefix, or is a link, stays."""
+    if not os.path.basename(path).startswith(CACHE_PREFIX) or os.path.islink(path) or not os.path.lexists(path):
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        raise Trouble(f"the cache folder {path} could not be removed whole", "remove it by hand")
+
+
+def _kill_marked(folder: str) -> None:
+    """Kill every process that carries the job's mark in its environment."""
+    mark = f"{JOB_VARIABLE}={folder}".encode()
+    deadline = time.monotonic() + _KILL_PATIENCE_S
+    while True:
+        marked = []
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != os.getpid():
+                with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as stream:
+                    if mark in stream.read().split(b"\0") and start_time(int(name)):
+                        marked.append(int(name))
+        if not marked:
+            return
+        if time.monotonic() > deadline:
+            raise Trouble(f"processes {marked} of {folder} cannot be killed", "see what they wait for")
+        for pid in marked:
+            _kill(pid)
+        time.sleep(0.02)
+
+
+def _kill(pid: int) -> None:
+    if pid > 1:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,228 @@
+"""The ``process`` engine: the payload in a fresh process on the host's own Python, in a cgroup of its own.
+
+For hosts without a Docker Engine. Everything goes through a ``Connection``; each verb is one command: a
+few modules of ``harness.bench`` travel as source to the host's Python, so that nothing is installed there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from harness.engine.archive import ArchiveError, extract_results
+from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.hosts.connection import Completed, Connection
+from harness.values.errors import EngineError, EngineUnavailable, JobRefused
+from harness.values.record import Finding
+
+SESSION_LABEL = "harness.session"
+NAME_LABEL = "harness.name"
+EPHEMERAL_LABEL = "harness.ephemeral"
+
+_MODULES = ("cgroup", "jobs", "removal", "confine", "environment_digest", "launch")
+_BOOT = """\
+import json, sys
+from importlib.machinery import ModuleSpec
+sys.path[:] = [place for place in sys.path if place]
+request = json.loads(sys.stdin.buffer.readline())
+class Sources:
+    def find_spec(self, name, path=None, target=None):
+        if name in request["sources"]:
+            return ModuleSpec(name, self, is_package=not request["sources"][name])
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(request["sources"][module.__name__], module.__name__, "exec"), module.__dict__)
+sys.meta_path.insert(0, Sources())
+from bench import launch
+launch.answer(request, sys.stdin.buffer, sys.stdout.buffer)
+"""
+_SUBMIT_TIMEOUT_S = 120.0
+_CANCEL_TIMEOUT_S = 120.0
+_FETCH_TIMEOUT_S = 120.0
+
+
+class ProcessEngine:
+    """Runs jobs as processes on one host; implements ``harness.engine.interface.Engine``.
+
+    ``scratch`` is the host's folder for jobs (``~`` is the connected user's home), ``python`` the interpreter
+    there, with TensorFlow.
+    """
+
+    name = "process"
+
+    def __init__(self, connection: Connection, *, scratch: str, python: str = sys.executable) -> None:
+        self.host = connection.host
+        self._connection = connection
+        self._scratch = scratch
+        self._python = python
+
+    def probe(self, image: str) -> EngineFacts:
+        """What this host's Python is, and whether memory can be limited; ``image`` means nothing here."""
+        found = self._ask("probe", flags=())
+        if found["tensorflow"] is None:
+            raise EngineUnavailable(
+                f"TensorFlow is not installed for {self._python}",
+                where=self.host,
+                hint="pip install 'harness[process]' there, or use a Docker Engine",
+            )
+        group = found["cgroup"]
+        reasons = () if group["can_limit"] else (f"memory cannot be limited: {group['reason']}",)
+        return EngineFacts(
+            engine=self.name,
+            version=found["tensorflow"],
+            image_digest=found["digest"],
+            cgroup_version=group["version"],
+            can_limit_memory=group["can_limit"],
+            can_limit_swap=bool(group.get("can_limit_swap")),
+            can_limit_cpus=True,
+            gpu_support="direct",
+            reasons=reasons,
+            findings=tuple(_cannot_limit(reason) for reason in reasons),
+        )
+
+    def submit(self, request: JobRequest) -> JobHandle:
+        """Start a job, detached; the same name again returns the one that is there."""
+        labels = {
+            **request.labels,
+            NAME_LABEL: request.name,
+            EPHEMERAL_LABEL: json.dumps([mount.source for mount in request.mounts if mount.ephemeral]),
+        }
+        found = self._ask(
+            "submit",
+            archive=request.payload.archive,
+            timeout_s=_SUBMIT_TIMEOUT_S,
+            name=request.name,
+            labels=labels,
+            request=dict(request.request),
+            mounts=[vars(mount) for mount in request.mounts],
+            memory_bytes=request.memory_bytes,
+            cpus=list(request.cpus),
+            gpus=list(request.gpus),
+            tmp_bytes=request.tmp_bytes,
+            python=self._python,
+        )
+        if "refused" in found:
+            raise JobRefused(found["refused"], where=self.host, hint=found["hint"])
+        return JobHandle(host=self.host, name=request.name, id=found["id"], labels=labels)
+
+    def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
+        """The states of jobs, in one command."""
+        if not handles:
+            return []
+        found = self._ask("look", names=[handle.name for handle in handles])
+        return [
+            JobState(**{**state, "warnings": tuple(state.get("warnings") or ())})
+            for state in self._checked(found)["states"]
+        ]
+
+    def fetch(self, handle: JobHandle, destination: Path) -> None:
+        """Copy the results, as far as they are; files that were there are replaced one by one."""
+        done = self._run("results", timeout_s=_FETCH_TIMEOUT_S, names=[handle.name])
+        if done.stdout[:1] == b"{":
+            self._checked(json.loads(done.stdout))
+        try:
+            extract_results([done.stdout], destination)
+        except ArchiveError as error:
+            raise EngineError(str(error), where=self.host, hint=f"look into {handle.id}/results there") from error
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """End jobs and remove every trace of them."""
+        if handles:
+            names = [handle.name for handle in handles]
+            self._checked(self._ask("end", timeout_s=_CANCEL_TIMEOUT_S, names=names))
+
+    def list(self, session: str | None = None) -> list[JobHandle]:
+        """All jobs of a session, or of any, rebuilt from the host alone."""
+        handles = [
+            JobHandle(
+                host=self.host, name=job["name"], id=f"{self._scratch}/jobs/{job['name']}", labels=dict(job["labels"])
+            )
+            for job in self._checked(self._ask("list"))["jobs"]
+        ]
+        return [handle for handle in handles if session is None or handle.labels.get(SESSION_LABEL) == session]
+
+    def _ask(
+        self,
+        verb: str,
+        *,
+        flags: Sequence[str] = ("-S", "-E"),
+        archive: bytes = b"",
+        timeout_s: float = 60.0,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        done = self._run(verb, flags=flags, archive=archive, timeout_s=timeout_s, **fields)
+        try:
+            value = json.loads(done.stdout)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise self._broken(done)
+        return value
+
+    def _run(
+        self,
+        verb: str,
+        *,
+        flags: Sequence[str] = ("-S", "-E"),
+        archive: bytes = b"",
+        timeout_s: float = 60.0,
+        **fields: Any,
+    ) -> Completed:
+        header = {
+            "verb": verb,
+            "scratch": self._scratch,
+            "sources": read_sources(),
+            "boot": _BOOT,
+            "archive_bytes": len(archive),
+            **fields,
+        }
+        done = self._connection.run(
+            [self._python, *flags, "-c", _BOOT],
+            input=json.dumps(header).encode() + b"\n" + archive,
+            timeout_s=timeout_s,
+        )
+        if done.returncode != 0:
+            raise self._broken(done)
+        return done
+
+    def _checked(self, value: dict[str, Any]) -> dict[str, Any]:
+        if "refused" in value:
+            raise EngineError(value["refused"], where=self.host, hint=value.get("hint"))
+        return value
+
+    def _broken(self, done: Completed) -> EngineError:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        if done.returncode in (126, 127):
+            return EngineUnavailable(
+                f"{self._python} cannot be run",
+                where=self.host,
+                hint="install Python 3.11 or later and pip install 'harness[process]' there, or use a Docker Engine",
+            )
+        return EngineError(
+            f"{self._python} gave no answer (exit code {done.returncode}): {lines[-1] if lines else 'it said nothing'}",
+            where=self.host,
+            hint="see that it is Python 3.11 or later and that the disk has room",
+        )
+
+
+@functools.cache
+def read_sources() -> dict[str, str]:
+    """The modules that a verb may need on the host, imported there as they are needed."""
+    folder = resources.files("harness.bench")
+    modules = {f"bench.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
+    return {"bench": "", **modules}
+
+
+def _cannot_limit(reason: str) -> Finding:
+    return Finding(
+        id="limit-impossible",
+        severity="warning",
+        message=reason,
+        hint="cases with a memory limit are skipped here; run as root or use a Docker Engine to measure them",
+    )
