@@ -3,8 +3,8 @@
 Only integer additions, products and shifts (floating point gave other pixels with AVX-512 masked),
 so that a seed gives the same pixels on every CPU. What is imitated are the statistics of natural images
 (D. L. Ruderman, "The statistics of natural images", 1994; A. B. Lee, D. Mumford, J. Huang, "Occlusion models for
-natural images", 2001): power that falls with the square of the frequency (octaves of value noise), regions with sharp edges,
-texture that differs by region, and colours that go with brightness.
+natural images", 2001): power that falls with the square of the frequency (octaves of value noise), regions with
+sharp edges, texture that differs by region, and colours that go with brightness.
 """
 
 from __future__ import annotations
