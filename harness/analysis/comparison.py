@@ -1,0 +1,82 @@
+"""Comparison of a case with a baseline: paired by session, host and round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.analysis.statistics import THRESHOLD, Estimate, Verdict, estimate_ratio, judge_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One invocation, reduced to one number of which more is better (images/s)."""
+
+    session: str
+    host: str
+    round: int
+    value: float
+
+    @property
+    def machine(self) -> tuple[str, str]:
+        """Names of two sessions' hosts may be equal by accident."""
+        return (self.session, self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class HostRatio:
+    """The ratio on one host alone."""
+
+    host: str
+    ratio: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A case against its baseline on hosts of one hardware.
+
+    ``ratio`` is None where no round has both. ``unpaired`` counts measurements of the case
+    whose round has no baseline. ``agreeing`` counts hosts whose own ratio lies on the same
+    side as the whole (or within the threshold of 1 where the verdict is ``same``).
+    """
+
+    ratio: Estimate | None
+    verdict: Verdict
+    unpaired: int = 0
+    hosts: tuple[HostRatio, ...] = ()
+    agreeing: int = 0
+
+
+def compare(case: Sequence[Measurement], baseline: Sequence[Measurement]) -> Comparison:
+    """Ratio case ÷ baseline over all rounds that have both.
+
+    All pairs of the hosts at hand count alike: what is claimed is claimed of these
+    hosts; a host that goes its own way widens the interval and is missing in ``agreeing``.
+    """
+    beside = {(m.machine, m.round): m.value for m in baseline}
+    by_machine: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    unpaired = 0
+    for measurement in case:
+        other = beside.get((measurement.machine, measurement.round))
+        if other is None:
+            unpaired += 1
+        else:
+            by_machine.setdefault(measurement.machine, []).append((measurement.value, other))
+    ratio = estimate_ratio([pair for pairs in by_machine.values() for pair in pairs])
+    verdict = judge_ratio(ratio)
+    hosts = tuple(_host_ratio(name, pairs) for (_, name), pairs in sorted(by_machine.items()))
+    return Comparison(ratio, verdict, unpaired, hosts, _count_agreeing(hosts, ratio, verdict))
+
+
+def _host_ratio(name: str, pairs: Sequence[tuple[float, float]]) -> HostRatio:
+    ratio = estimate_ratio(pairs)
+    assert ratio is not None  # a machine is listed only with a pair
+    return HostRatio(name, ratio)
+
+
+def _count_agreeing(hosts: Sequence[HostRatio], ratio: Estimate | None, verdict: Verdict) -> int:
+    if ratio is None:
+        return 0
+    if verdict.kind == "same":
+        return sum(1 / THRESHOLD <= host.ratio.value <= THRESHOLD for host in hosts)
+    return sum((host.ratio.value > 1) == (ratio.value > 1) for host in hosts)

@@ -1,0 +1,205 @@
+"""The matrix: records sorted into hardware, setting, memory limit and row, each row compared with its baseline.
+
+A *setting* is everything that two cases must share to be comparable; what is left (loader,
+cache with its element, disk and reuse, memory limit) are the rows and columns of its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.analysis.comparison import Comparison, Measurement, compare
+from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
+from harness.bench.registry import CACHES, LOADERS
+from harness.values.case import Case, canonical_json
+from harness.values.record import Record
+
+CEILING = "ceiling"
+ROW_PARAMETERS = ("loader", "cache", "element", "cache_disk", "cache_reuse")
+LIMIT_PARAMETER = "memory_limit"
+CEILING_PARAMETERS = ("data", "model", "image_size", "batch_size", "precision", "gpus", "cpus", "budgets")
+"""What sets the cost of a training step, and so what a case shares with its ceiling."""
+
+_DEFAULT_BASELINE = {"loader": "keras-idg"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case beside its baseline at the same memory limit.
+
+    ``comparison`` is of the setting's metric, ``per_cpu`` of images per CPU second; both None for the
+    baseline itself and where there is no baseline with a result. ``against_ceiling`` is
+    None without a ceiling; ``payback`` is the epoch from which a cache has paid, counted against
+    the same loader without one.
+    """
+
+    summary: CaseSummary
+    is_baseline: bool
+    comparison: Comparison | None = None
+    per_cpu: Comparison | None = None
+    against_ceiling: Comparison | None = None
+    model_bound: bool | None = None
+    payback: int | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1."""
+
+    key: str
+    case: Case
+    metric: Metric
+    rows: tuple[Row, ...]
+    ceiling: CaseSummary | None = None
+
+    @property
+    def limits(self) -> list[int | str]:
+        """Memory limits, smallest first, ``none`` last."""
+        found: set[int | str] = {row.summary.case.memory_limit for row in self.rows}
+        return sorted(found, key=_limit_order)
+
+    def rows_at(self, limit: int | str) -> list[Row]:
+        """The rows of one memory limit."""
+        return [row for row in self.rows if row.summary.case.memory_limit == limit]
+
+
+@dataclass(frozen=True)
+class HardwareGroup:
+    """Hosts of one hardware and all that was measured on them."""
+
+    hardware: str
+    hosts: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    records: tuple[Record, ...]
+
+
+def build_matrix(records: Iterable[Record], baseline: object = None) -> list[HardwareGroup]:
+    """Group records (newest attempts) by hardware and setting, and compare.
+
+    ``baseline`` is the experiment's: a loader's name, a mapping of parameters to a value or a list of
+    values, or None for ``keras-idg``.
+    """
+    by_hardware: dict[str, list[Record]] = {}
+    for record in records:
+        by_hardware.setdefault(record.hardware, []).append(record)
+    wanted = _read_baseline(baseline)
+    return [_build_group(hardware, found, wanted) for hardware, found in sorted(by_hardware.items())]
+
+
+def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, object]) -> HardwareGroup:
+    by_case: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        by_case.setdefault((record.case_id, record.alias or ""), []).append(record)
+    summaries = [summarise_case(found) for found in by_case.values()]
+    ceilings = [summary for summary in summaries if summary.case.loader == CEILING]
+    by_setting: dict[str, list[CaseSummary]] = {}
+    for summary in summaries:
+        if summary.case.loader != CEILING:
+            by_setting.setdefault(setting_key(summary.case), []).append(summary)
+    settings = [_build_setting(key, found, ceilings, wanted) for key, found in by_setting.items()]
+    hosts = tuple(sorted({record.host for record in records}))
+    return HardwareGroup(hardware, hosts, tuple(sorted(settings, key=_setting_order)), tuple(records))
+
+
+def setting_key(case: Case) -> str:
+    """One text for all cases that share a setting."""
+    return canonical_json(case.model_dump(mode="json", exclude={*ROW_PARAMETERS, LIMIT_PARAMETER}))
+
+
+def _build_setting(
+    key: str, summaries: Sequence[CaseSummary], ceilings: Sequence[CaseSummary], wanted: Mapping[str, object]
+) -> Setting:
+    case = summaries[0].case
+    metric: Metric = "steady" if case.epochs > 1 else "first"
+    ordered = sorted(summaries, key=lambda s: _row_order(s, wanted))
+    ceiling = _find_ceiling(case, ceilings) if case.mode == "train" else None
+    rows = []
+    for summary in ordered:
+        beside = [s for s in ordered if s.case.memory_limit == summary.case.memory_limit]
+        rows.append(_build_row(summary, beside, metric, ceiling, wanted))
+    return Setting(key, case, metric, tuple(rows), ceiling)
+
+
+def _build_row(
+    summary: CaseSummary,
+    beside: Sequence[CaseSummary],
+    metric: Metric,
+    ceiling: CaseSummary | None,
+    wanted: Mapping[str, object],
+) -> Row:
+    baseline = next((s for s in beside if s.alias is None and _is_wanted(s.case, wanted)), None)
+    uncached = next((s for s in beside if s.case.loader == summary.case.loader and s.case.cache == "none"), None)
+    comparison = per_cpu = against = None
+    if baseline is not None and baseline is not summary and baseline.used and summary.used:
+        comparison = compare(summary.measurements(metric), baseline.measurements(metric))
+        per_cpu = compare(summary.measurements("per_cpu"), baseline.measurements("per_cpu"))
+    if ceiling is not None and summary.used:
+        against = compare(summary.measurements(metric), _ceiling_measurements(ceiling, metric))
+    return Row(
+        summary=summary,
+        is_baseline=summary is baseline,
+        comparison=comparison,
+        per_cpu=per_cpu,
+        against_ceiling=against,
+        model_bound=is_model_bound(against) if against else None,
+        payback=payback_of(summary, uncached) if uncached is not None and summary.case.cache != "none" else None,
+    )
+
+
+def _ceiling_measurements(ceiling: CaseSummary, metric: Metric) -> list[Measurement]:
+    return ceiling.measurements(metric) or ceiling.measurements("steady") or ceiling.measurements("first")
+
+
+def _find_ceiling(case: Case, ceilings: Sequence[CaseSummary]) -> CaseSummary | None:
+    """The ceiling of the same model setting; whatever its memory limit and interpolation, for it decodes one batch."""
+    wanted = [getattr(case, name) for name in CEILING_PARAMETERS]
+    fitting = [c for c in ceilings if c.used and [getattr(c.case, n) for n in CEILING_PARAMETERS] == wanted]
+    return min(fitting, key=lambda c: c.alias or "", default=None)
+
+
+def _read_baseline(baseline: object) -> dict[str, object]:
+    if isinstance(baseline, str) and baseline:
+        return {"loader": baseline}
+    if isinstance(baseline, Mapping):
+        return {str(name): value for name, value in baseline.items() if name in Case.model_fields}
+    return dict(_DEFAULT_BASELINE)
+
+
+def _is_wanted(case: Case, wanted: Mapping[str, object]) -> bool:
+    """Whether a case has, for each parameter named, the value or one of the values; of a model, the fields named."""
+    values = case.model_dump(mode="json")
+    return all(_is_value(rule, values[name]) for name, rule in wanted.items())
+
+
+def _is_value(rule: object, actual: object) -> bool:
+    if isinstance(rule, Mapping):
+        return isinstance(actual, Mapping) and all(actual.get(name) == value for name, value in rule.items())
+    if rule == actual:
+        return True
+    return isinstance(rule, Sequence) and not isinstance(rule, str) and any(_is_value(one, actual) for one in rule)
+
+
+def _row_order(summary: CaseSummary, wanted: Mapping[str, object]) -> tuple[object, ...]:
+    case, loaders, caches = summary.case, list(LOADERS), list(CACHES)
+    return (
+        not _is_wanted(case, wanted),
+        loaders.index(case.loader) if case.loader in loaders else len(loaders),
+        case.loader,
+        caches.index(case.cache) if case.cache in caches else len(caches),
+        case.cache,
+        case.element,
+        case.cache_disk,
+        case.cache_reuse,
+        summary.alias or "",
+        _limit_order(case.memory_limit),
+    )
+
+
+def _setting_order(setting: Setting) -> tuple[object, ...]:
+    case = setting.case
+    return (case.mode != "train", case.data, case.image_size, case.interpolation == "native", setting.key)
+
+
+def _limit_order(limit: int | str) -> tuple[bool, int]:
+    return (isinstance(limit, str), 0 if isinstance(limit, str) else limit)

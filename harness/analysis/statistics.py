@@ -1,0 +1,166 @@
+"""Statistics for few, long runs: pure functions on plain numbers; SciPy is imported where it is used.
+
+The unit of replication is the invocation (Kalibera and Jones, "Rigorous
+Benchmarking in Reasonable Time", ISMM 2013): an invocation is reduced to one
+number before it comes here. Rates and ratios are positive and vary by factors, so
+everything is done on logarithms and transformed back: a mean of logs is the log of
+the geometric mean (Fleming and Wallace, "How not to lie with statistics", CACM
+29(3), 1986), and its interval is Student's (Student, "The probable error of a
+mean", Biometrika 6(1), 1908).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics as descriptive
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+CONFIDENCE = 0.95
+THRESHOLD = 1.05
+"""Ratios between 1/1.05 and 1.05 make no practical difference."""
+
+MOST_ROUNDS = 200
+"""More rounds than this are not worth asking for."""
+
+VerdictKind = Literal["faster", "slower", "same", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A geometric mean of ``n`` numbers with its 95 % interval; ``low`` and ``high`` are None at n = 1.
+
+    ``log_deviation`` is the sample standard deviation of the logarithms, None at n = 1.
+    """
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    log_deviation: float | None = None
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are at least two numbers behind it."""
+        return self.low is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an interval says against the threshold.
+
+    ``side`` is where an undecided interval leans if it excludes 1. ``more_rounds`` would
+    probably settle it; None where nothing is open, or where ``MOST_ROUNDS`` would not do.
+    """
+
+    kind: VerdictKind
+    side: Literal["faster", "slower"] | None = None
+    more_rounds: int | None = None
+
+
+@lru_cache(maxsize=4096)
+def student_quantile(degrees_of_freedom: int) -> float:
+    """The factor t of a two-sided 95 % interval with this many degrees of freedom."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + CONFIDENCE / 2, degrees_of_freedom))
+
+
+def estimate_geometric_mean(values: Sequence[float]) -> Estimate | None:
+    """Geometric mean of positive numbers, with mean ± t·s/√n of the logs as its interval; None for no numbers.
+
+    Raises ValueError for a number that is not positive and finite.
+    """
+    if not values:
+        return None
+    if any(not (value > 0 and math.isfinite(value)) for value in values):
+        raise ValueError("rates and ratios are positive, finite numbers")
+    logs = [math.log(value) for value in values]
+    n, centre = len(logs), math.fsum(logs) / len(logs)
+    if n == 1:
+        return Estimate(value=values[0], n=1)
+    deviation = math.sqrt(math.fsum((x - centre) ** 2 for x in logs) / (n - 1))
+    half = student_quantile(n - 1) * deviation / math.sqrt(n)
+    return Estimate(
+        value=_exponential(centre),
+        n=n,
+        low=_exponential(centre - half),
+        high=_exponential(centre + half),
+        log_deviation=deviation,
+    )
+
+
+def estimate_ratio(pairs: Sequence[tuple[float, float]]) -> Estimate | None:
+    """Ratio of paired numbers (case, baseline), one pair a round: geometric mean of case ÷ baseline; None for no pairs.
+
+    Pairing takes out what a round has in common (drift of the host).
+    """
+    return estimate_geometric_mean([case / baseline for case, baseline in pairs])
+
+
+def estimate_median(values: Sequence[float]) -> Estimate | None:
+    """Median with its distribution-free interval from order statistics; no interval below n = 6; None for no numbers.
+
+    The interval is from the k-th smallest to the k-th largest, with the largest k for which
+    the binomial coverage 1 − 2·P(B(n, ½) < k) is at least 95 % (David and Nagaraja, "Order
+    Statistics", 3rd ed., 7.1). At n < 6 not even the whole range covers 95 %.
+    """
+    if not values:
+        return None
+    ordered, n = sorted(values), len(values)
+    centre = descriptive.median(ordered)
+    below, rank = 0.0, 0
+    for k in range(n // 2):
+        below += math.comb(n, k) / 2**n
+        if 1 - 2 * below < CONFIDENCE:
+            break
+        rank = k + 1
+    if rank == 0:
+        return Estimate(value=centre, n=n)
+    return Estimate(value=centre, n=n, low=ordered[rank - 1], high=ordered[n - rank])
+
+
+def judge_ratio(ratio: Estimate | None) -> Verdict:
+    """The verdict of a ratio (higher is faster) by its 95 % interval against [1/1.05, 1.05]."""
+    if ratio is None:
+        return Verdict("unknown")
+    if ratio.low is None or ratio.high is None:
+        return Verdict("unknown", more_rounds=2)
+    kind = _kind_of(ratio.low, ratio.high)
+    if kind != "unknown":
+        return Verdict(kind)
+    side: Literal["faster", "slower"] | None = None
+    if ratio.low > 1:
+        side = "faster"
+    elif ratio.high < 1:
+        side = "slower"
+    return Verdict("unknown", side=side, more_rounds=more_rounds_needed(ratio))
+
+
+def more_rounds_needed(ratio: Estimate) -> int | None:
+    """Rounds to add until the interval settles, if mean and spread stay as they are; None above ``MOST_ROUNDS``."""
+    if ratio.log_deviation is None:
+        return 2
+    centre = math.log(ratio.value)
+    for n in range(ratio.n + 1, ratio.n + MOST_ROUNDS + 1):
+        half = student_quantile(n - 1) * ratio.log_deviation / math.sqrt(n)
+        if _kind_of(_exponential(centre - half), _exponential(centre + half)) != "unknown":
+            return n - ratio.n
+    return None
+
+
+def _kind_of(low: float, high: float) -> VerdictKind:
+    if low > THRESHOLD:
+        return "faster"
+    if high < 1 / THRESHOLD:
+        return "slower"
+    if low >= 1 / THRESHOLD and high <= THRESHOLD:
+        return "same"
+    return "unknown"
+
+
+def _exponential(x: float) -> float:
+    """exp(x) that ends at the largest float instead of overflowing."""
+    return math.exp(min(x, 709.0))

@@ -1,0 +1,212 @@
+"""Summary of one case on one hardware: what its invocations come to.
+
+The first epoch is its own metric and is never mixed with the later ones (a fill
+epoch pays for the cache; a steady one uses it). Only ``ok`` invocations are averaged,
+``invalid`` ones never, ``degraded`` ones never together with valid ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.analysis.comparison import Comparison, Measurement
+from harness.analysis.statistics import THRESHOLD, Estimate, estimate_geometric_mean
+from harness.values.case import Case
+from harness.values.record import Epoch, Record
+
+Metric = Literal["steady", "first", "per_cpu"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """One invocation in a few numbers; None for what it does not have.
+
+    ``fill_s`` is the first epoch with the flush of its cache; ``steady_epoch_s`` the
+    mean duration of epochs 2 to the last; ``images_per_cpu_s`` and ``parallelism`` (CPU
+    seconds per second) are of the steady epochs, or of the only one.
+    """
+
+    first_epoch_s: float | None = None
+    first_images_per_s: float | None = None
+    fill_s: float | None = None
+    steady_epoch_s: float | None = None
+    steady_images_per_s: float | None = None
+    images_per_cpu_s: float | None = None
+    parallelism: float | None = None
+
+
+@dataclass(frozen=True)
+class CaseSummary:
+    """All invocations of one case (newest attempts) on hosts of one hardware.
+
+    ``used`` are the records behind the averages, ``basis`` their validity (None without
+    any), ``left_out`` the finished ones that must not be averaged with them. Peaks are the
+    highest seen, ``limit_bytes`` the lowest limit in force, whatever the status.
+    """
+
+    case: Case
+    case_id: str
+    alias: str | None
+    records: tuple[Record, ...]
+    used: tuple[Record, ...]
+    basis: Literal["valid", "degraded"] | None
+    left_out: int
+    statuses: Mapping[str, int]
+    first_epoch_s: Estimate | None
+    first_images_per_s: Estimate | None
+    fill_s: Estimate | None
+    steady_epoch_s: Estimate | None
+    steady_images_per_s: Estimate | None
+    images_per_cpu_s: Estimate | None
+    parallelism: Estimate | None
+    limit_bytes: int | None
+    peak_anon_bytes: int | None
+    peak_total_bytes: int | None
+    cache_bytes: int | None
+    cache_predicted_bytes: int | None
+
+    def measurements(self, metric: Metric) -> list[Measurement]:
+        """One number an invocation, for a comparison."""
+        pick = _METRICS[metric]
+        found = ((record, pick(reduce_record(record))) for record in self.used)
+        return [Measurement(r.session, r.host, r.round, value) for r, value in found if value is not None]
+
+
+_METRICS: dict[Metric, Callable[[Reduction], float | None]] = {
+    "steady": lambda reduction: reduction.steady_images_per_s,
+    "first": lambda reduction: reduction.first_images_per_s,
+    "per_cpu": lambda reduction: reduction.images_per_cpu_s,
+}
+
+
+def reduce_record(record: Record) -> Reduction:
+    """The numbers of one invocation from its raw epochs."""
+    first = next((epoch for epoch in record.epochs if epoch.index == 1), None)
+    steady = [epoch for epoch in record.epochs if epoch.index > 1]
+    measured = steady or ([first] if first else [])
+    return Reduction(
+        first_epoch_s=first.seconds if first else None,
+        first_images_per_s=_rate([first]) if first else None,
+        fill_s=first.seconds + (first.flush_s or 0.0) if first else None,
+        steady_epoch_s=math.fsum(e.seconds for e in steady) / len(steady) if steady else None,
+        steady_images_per_s=_rate(steady),
+        images_per_cpu_s=_per_cpu_second(measured),
+        parallelism=_parallelism(measured),
+    )
+
+
+def summarise_case(records: Sequence[Record]) -> CaseSummary:
+    """The summary of records that share a case (and alias) and a hardware; at least one record."""
+    used, basis = _choose_used(records)
+    reductions = [reduce_record(record) for record in used]
+    finished = sum(record.status == "ok" for record in records)
+    limits = [r.memory.limit_effective or r.memory.limit_asked for r in records]
+    caches = [r.cache for r in records if r.cache is not None]
+    return CaseSummary(
+        case=records[0].case,
+        case_id=records[0].case_id,
+        alias=records[0].alias,
+        records=tuple(records),
+        used=used,
+        basis=basis,
+        left_out=finished - len(used),
+        statuses=dict(sorted(Counter(record.status for record in records).items())),
+        first_epoch_s=_estimate(r.first_epoch_s for r in reductions),
+        first_images_per_s=_estimate(r.first_images_per_s for r in reductions),
+        fill_s=_estimate(r.fill_s for r in reductions),
+        steady_epoch_s=_estimate(r.steady_epoch_s for r in reductions),
+        steady_images_per_s=_estimate(r.steady_images_per_s for r in reductions),
+        images_per_cpu_s=_estimate(r.images_per_cpu_s for r in reductions),
+        parallelism=_estimate(r.parallelism for r in reductions),
+        limit_bytes=_lowest(limits),
+        peak_anon_bytes=_highest(r.memory.peak_anon for r in records),
+        peak_total_bytes=_highest(r.memory.peak_total for r in records),
+        cache_bytes=_highest(c.bytes for c in caches),
+        cache_predicted_bytes=_highest(c.predicted_bytes for c in caches),
+    )
+
+
+def is_model_bound(against_ceiling: Comparison) -> bool | None:
+    """Whether a training case is within noise of the ceiling (what the model alone can eat).
+
+    True where it reaches 1/1.05 of the ceiling's images/s or more: no loader can win
+    there. False where the 95 % interval of case ÷ ceiling lies wholly below 1. None: can't tell.
+    """
+    ratio = against_ceiling.ratio
+    if ratio is None:
+        return None
+    if ratio.value >= 1 / THRESHOLD:
+        return True
+    return False if ratio.high is not None and ratio.high < 1 else None
+
+
+def payback_epoch(
+    *, fill_s: float, cached_epoch_s: float, uncached_first_s: float, uncached_epoch_s: float
+) -> int | None:
+    """The first epoch after which a training with the cache is ahead of one without; None if it never is.
+
+    Smallest k with fill + (k−1)·cached ≤ first + (k−1)·uncached, all in seconds. With the article's
+    42, 14, 23 and 23 minutes: the fourth.
+    """
+    if fill_s <= uncached_first_s:
+        return 1
+    gain_s = uncached_epoch_s - cached_epoch_s
+    if gain_s <= 0:
+        return None
+    return 1 + math.ceil((fill_s - uncached_first_s) / gain_s - 1e-9)
+
+
+def payback_of(cached: CaseSummary, uncached: CaseSummary) -> int | None:
+    """``payback_epoch`` of two summaries; None where one lacks a number, too."""
+    if not (cached.fill_s and cached.steady_epoch_s and uncached.first_epoch_s and uncached.steady_epoch_s):
+        return None
+    return payback_epoch(
+        fill_s=cached.fill_s.value,
+        cached_epoch_s=cached.steady_epoch_s.value,
+        uncached_first_s=uncached.first_epoch_s.value,
+        uncached_epoch_s=uncached.steady_epoch_s.value,
+    )
+
+
+def _choose_used(records: Sequence[Record]) -> tuple[tuple[Record, ...], Literal["valid", "degraded"] | None]:
+    for validity in ("valid", "degraded"):
+        used = tuple(r for r in records if r.status == "ok" and r.validity == validity)
+        if used:
+            return used, "valid" if validity == "valid" else "degraded"
+    return (), None
+
+
+def _rate(epochs: Sequence[Epoch]) -> float | None:
+    seconds, images = math.fsum(e.seconds for e in epochs), sum(e.images for e in epochs)
+    return images / seconds if seconds > 0 and images > 0 else None
+
+
+def _per_cpu_second(epochs: Sequence[Epoch]) -> float | None:
+    spent, images = _cpu_seconds(epochs), sum(e.images for e in epochs)
+    return images / spent if spent and images > 0 else None
+
+
+def _parallelism(epochs: Sequence[Epoch]) -> float | None:
+    spent, seconds = _cpu_seconds(epochs), math.fsum(e.seconds for e in epochs)
+    return spent / seconds if spent and seconds > 0 else None
+
+
+def _cpu_seconds(epochs: Sequence[Epoch]) -> float | None:
+    known = [epoch.cpu_s for epoch in epochs if epoch.cpu_s is not None]
+    return math.fsum(known) if known and len(known) == len(epochs) else None
+
+
+def _estimate(values: Iterable[float | None]) -> Estimate | None:
+    return estimate_geometric_mean([value for value in values if value is not None and value > 0])
+
+
+def _highest(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _lowest(values: Iterable[int | None]) -> int | None:
+    return min((value for value in values if value is not None), default=None)
