@@ -1,0 +1,186 @@
+"""Beliefs: what a reader must know before believing the page, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.analysis.matrix import HardwareGroup
+from harness.report.progress import complete_rounds, planned_rounds
+from harness.report.source import SessionData
+from harness.report.tables import split_hardware
+from harness.report.view import Belief, Mark
+from harness.report.words import cap_list, clean_text, format_range, format_ratio, join_words, name_case, plural
+from harness.values.record import Finding, Record
+
+_SEVERITIES: Mapping[str, Mark] = {
+    "error": Mark("✕", "error", "bad"),
+    "warning": Mark("!", "warning", "open"),
+    "info": Mark("i", "note", "quiet"),
+}
+_NOISY_LOG_DEVIATION = 0.10
+_READY = ("ready", "")
+
+
+def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGroup]) -> list[Belief]:
+    """All of them, the gravest first."""
+    found = [belief for session in sessions for belief in _session_beliefs(session)]
+    records = [record for session in sessions for record in session.records]
+    found += [*_record_findings(records), *_validity(records)]
+    for group in groups:
+        found += [*_mixtures(group), *_spread(group), *_twins(group)]
+    found += _other_pixels(groups)
+    order = [mark.text for mark in _SEVERITIES.values()]
+    return sorted(found, key=lambda belief: order.index(belief.mark.text))
+
+
+def _belief(severity: str, message: str, hint: str, where: str = "") -> Belief:
+    mark = _SEVERITIES.get(severity, _SEVERITIES["warning"])
+    return Belief(mark, clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300))
+
+
+def _session_beliefs(session: SessionData) -> Iterable[Belief]:
+    done, planned = complete_rounds(session), planned_rounds(session)
+    if planned is not None and done < planned:
+        hint = "the same run goes on where it stopped"
+        yield _belief(
+            "info", f"{done} of {plural(planned, 'round')} so far: all figures are preliminary", hint, session.name
+        )
+    if done == 1 and (planned is None or planned == 1):
+        hint = "ask for at least 3 rounds: the same session continues"
+        yield _belief("warning", "one round: no interval, so no verdict", hint, session.name)
+    said = session.experiment.get("notes")
+    for note in said if isinstance(said, list | tuple) else ():
+        yield _belief("info", str(note), "", session.experiment_name)
+    for note in session.notes:
+        yield _belief(
+            "warning", note, "what could not be read is missing here; the file itself is untouched", session.name
+        )
+    yield from _engine_beliefs(session)
+    yield from _host_beliefs(session)
+    seen = set()
+    for event in session.events_of("SessionFinding"):
+        said = tuple(str(event.get(name) or "") for name in ("severity", "message", "hint", "host"))
+        if said not in seen:
+            seen.add(said)
+            yield _belief(said[0], said[1], said[2], said[3] or session.name)
+
+
+def _engine_beliefs(session: SessionData) -> Iterable[Belief]:
+    chosen = {str(event.get("host")): event for event in session.events_of("EngineChosen")}
+    for host, event in sorted(chosen.items()):
+        if event.get("is_fallback"):
+            message = f"no container: engine {event.get('engine')} was used instead ({event.get('reason')})"
+            yield _belief("warning", message, "`harness check` says what the other engine lacks", host)
+
+
+def _host_beliefs(session: SessionData) -> Iterable[Belief]:
+    states = {str(event.get("host")): event for event in session.events_of("HostStateChanged")}
+    for host, event in sorted(states.items()):
+        if event.get("state") not in _READY:
+            message = f"host is {event.get('state')}: {event.get('message') or 'no reason given'}"
+            yield _belief("warning", message, str(event.get("hint") or "`harness check` says more"), host)
+    by_boot: dict[str, list[str]] = {}
+    for host, facts in sorted(session.facts.items()):
+        if facts.boot_id:
+            by_boot.setdefault(facts.boot_id, []).append(host)
+    for hosts in by_boot.values():
+        if len(hosts) > 1:
+            message = f"{plural(len(hosts), 'host')} share one machine: they are no independent witnesses"
+            yield _belief("warning", message, "take figures from such a lab with --forks 1", cap_list(hosts))
+
+
+def _record_findings(records: Sequence[Record]) -> Iterable[Belief]:
+    alike: dict[tuple[str, str], list[tuple[Record, Finding]]] = {}
+    for record in records:
+        for finding in record.findings:
+            alike.setdefault((finding.severity, finding.id), []).append((record, finding))
+    for (severity, identifier), found in sorted(alike.items()):
+        messages = sorted({finding.message for _, finding in found})
+        message = f"{identifier}: {clean_text(messages[0])}"
+        if len(messages) > 1:
+            message += f" (and {len(messages) - 1} more like it)"
+        hosts = cap_list(sorted({clean_text(record.host, 80) for record, _ in found}))
+        where = f"{len(found)} of {plural(len(records), 'run')}, {hosts}"
+        yield _belief(severity, message, found[0][1].hint, where)
+
+
+def _validity(records: Sequence[Record]) -> Iterable[Belief]:
+    invalid = [record for record in records if record.validity == "invalid"]
+    degraded = [record for record in records if record.validity == "degraded" and record.status == "ok"]
+    if invalid:
+        message = f"{plural(len(invalid), 'run')} invalid: shown in the counts, in no average"
+        yield _belief(
+            "error", message, "mend what the findings name, then run again with --rerun-failed", _cases(invalid)
+        )
+    if degraded:
+        message = (
+            f"{plural(len(degraded), 'run')} degraded: never averaged with valid ones; "
+            "a row that has nothing else is tagged so"
+        )
+        yield _belief("warning", message, "the findings say what is off and what to do", _cases(degraded))
+
+
+def _cases(records: Sequence[Record]) -> str:
+    return cap_list(sorted({name_case(record.case) for record in records}), most=3)
+
+
+def _mixtures(group: HardwareGroup) -> Iterable[Belief]:
+    label = split_hardware(group.hardware)[0]
+    engines = sorted({record.engine for record in group.records})
+    if len(engines) > 1:
+        message = f"measured with different engines: {join_words(engines)}"
+        yield _belief("warning", message, "give all hosts of a hardware the same engine", label)
+    for name, what in (("image_digest", "images"), ("payload_digest", "versions of the benchmark")):
+        digests = sorted({getattr(record, name)[:12] for record in group.records})
+        if len(digests) > 1:
+            message = f"measured with {len(digests)} different {what}: {cap_list(digests, 4)}"
+            yield _belief("warning", message, "start a session with --fresh so that all use one", label)
+    by_data: dict[str, set[str]] = {}
+    for record in group.records:
+        by_data.setdefault(record.case.data, set()).add(record.data_fingerprint[:12])
+    for data, prints in sorted(by_data.items()):
+        if len(prints) > 1:
+            message = f"data set {data} is not the same everywhere: {cap_list(sorted(prints), 4)}"
+            yield _belief("warning", message, "ship one data set to all hosts", label)
+
+
+def _spread(group: HardwareGroup) -> Iterable[Belief]:
+    wide = []
+    for setting in group.settings:
+        for row in setting.rows:
+            rate = row.summary.steady_images_per_s or row.summary.first_images_per_s
+            if rate is not None and rate.log_deviation is not None and rate.log_deviation > _NOISY_LOG_DEVIATION:
+                wide.append(name_case(row.summary.case))
+    if wide:
+        message = f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between runs: {cap_list(wide, 3)}"
+        hint = "quiet the host, or ask for more rounds: the same session continues"
+        yield _belief("info", message, hint, split_hardware(group.hardware)[0])
+
+
+def _twins(group: HardwareGroup) -> Iterable[Belief]:
+    from harness.analysis.comparison import compare
+
+    for setting in group.settings:
+        plain = {row.summary.case_id: row.summary for row in setting.rows if row.summary.alias is None}
+        for row in setting.rows:
+            twin = plain.get(row.summary.case_id)
+            if row.summary.alias is None or twin is None:
+                continue
+            found = compare(row.summary.measurements(setting.metric), twin.measurements(setting.metric))
+            if found.ratio is None:
+                continue
+            interval = format_range(found.ratio, is_ratio=True)
+            said = format_ratio(found.ratio.value) + (f" ({interval})" if interval else "")
+            is_off = found.verdict.kind in ("faster", "slower") or found.verdict.side is not None
+            message = f"the noise floor: one case measured twice a round came to {said} of itself"
+            if is_off:
+                message += "; differences of this size mean nothing here"
+            where = f"{name_case(row.summary.case)}; {split_hardware(group.hardware)[0]}"
+            yield _belief("warning" if is_off else "info", message, "nearer to 1 is better", where)
+
+
+def _other_pixels(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
+    if any(setting.case.interpolation == "native" for group in groups for setting in group.settings):
+        message = "tables headed native compare other pixels: each loader resizes in its own way"
+        hint = "for loaders at equal work read the tables with a named interpolation"
+        yield _belief("info", message, hint)

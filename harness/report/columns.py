@@ -1,0 +1,152 @@
+"""Columns of the exports: one row an invocation, newest attempts; each with its meaning and unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.summary import Reduction, reduce_record
+from harness.values.record import Record
+
+if TYPE_CHECKING:
+    import pandas
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: ``kind`` is its pandas type (nullable), ``meaning`` goes into the documentation."""
+
+    name: str
+    kind: str
+    meaning: str
+    pick: Callable[[Record, Reduction], Any]
+
+
+def _case(name: str, kind: str, meaning: str) -> Column:
+    return Column(name, kind, meaning, lambda record, _: getattr(record.case, name))
+
+
+def _record(name: str, kind: str, meaning: str) -> Column:
+    return Column(name, kind, meaning, lambda record, _: getattr(record, name))
+
+
+def _reduced(name: str, meaning: str) -> Column:
+    return Column(name, "Float64", meaning, lambda _, reduction: getattr(reduction, name))
+
+
+def _memory(name: str, field: str, meaning: str) -> Column:
+    return Column(name, "Int64", meaning, lambda record, _: getattr(record.memory, field))
+
+
+COLUMNS: tuple[Column, ...] = (
+    _record("session", "string", "name of the session"),
+    _record("experiment", "string", "name of the experiment"),
+    _record("invocation", "string", "identity of the invocation, 16 hex digits"),
+    _record("attempt", "Int64", "which attempt this is, from 1; older ones are not exported"),
+    _record("host", "string", "name of the host in the inventory"),
+    _record("hardware", "string", "what the host is: CPU, CPUs, RAM, GPUs, disk class, and a key over them"),
+    _record("engine", "string", "docker or process"),
+    _record("round", "Int64", "round, from 1"),
+    _record("order", "Int64", "place in the round's random order"),
+    _record("case_id", "string", "twelve hex digits over all parameters"),
+    _record("alias", "string", "b for the twin that runs the same case again (A/A)"),
+    _case("data", "string", "name of the data set"),
+    _case("mode", "string", "load (no training) or train"),
+    _case("loader", "string", "loader"),
+    _case("cache", "string", "cache"),
+    _case("element", "string", "what a cache holds: float32, uint8 or encoded"),
+    _case("cache_disk", "string", "named disk of a cache file"),
+    _case("cache_reuse", "string", "fresh, or reused: the dump was made before the measured training"),
+    _case("page_cache", "string", "state of the page cache that was asked for"),
+    Column(
+        "memory_limit_bytes",
+        "Int64",
+        "limit of the case in bytes; empty for none",
+        lambda record, _: None if record.case.memory_limit == "none" else record.case.memory_limit,
+    ),
+    Column("image_height_px", "Int64", "height after resizing", lambda record, _: record.case.image_size[0]),
+    Column("image_width_px", "Int64", "width after resizing", lambda record, _: record.case.image_size[1]),
+    _case("interpolation", "string", "nearest, bilinear, bilinear-antialias or native"),
+    _case("batch_size", "Int64", "images a batch"),
+    _case("epochs", "Int64", "epochs asked for"),
+    Column("model", "string", "model", lambda record, _: record.case.model.name if record.case.model else None),
+    Column(
+        "model_alpha", "Float64", "width of the model", lambda record, _: record.case.model and record.case.model.alpha
+    ),
+    Column(
+        "model_weights", "string", "weights", lambda record, _: record.case.model.weights if record.case.model else None
+    ),
+    _case("cpus", "Int64", "CPUs asked for; empty for all"),
+    Column("gpus", "string", "GPUs asked for, or auto", lambda record, _: str(record.case.gpus)),
+    _case("precision", "string", "of the training"),
+    _case("max_images", "Int64", "cap on the number of images; empty for all"),
+    _record("status", "string", "ok, oom, timeout, disk_full, error, lost or skipped"),
+    _record("cause", "string", "why it did not end well"),
+    _record("validity", "string", "valid, degraded or invalid"),
+    Column("findings", "string", "ids, separated by spaces", lambda record, _: " ".join(f.id for f in record.findings)),
+    Column("epochs_done", "Int64", "epochs that were completed", lambda record, _: len(record.epochs)),
+    Column(
+        "images_per_epoch",
+        "Int64",
+        "images delivered in the first epoch",
+        lambda record, _: record.epochs[0].images if record.epochs else None,
+    ),
+    _reduced("first_epoch_s", "duration of epoch 1 in seconds, without the flush of a cache"),
+    _reduced("fill_s", "duration of epoch 1 with the flush of its cache, in seconds"),
+    _reduced("first_images_per_s", "images delivered in epoch 1 a second"),
+    _reduced("steady_epoch_s", "mean duration of epochs 2 to the last, in seconds; empty with one epoch"),
+    _reduced("steady_images_per_s", "images delivered a second over epochs 2 to the last"),
+    _reduced(
+        "images_per_cpu_s", "images delivered a CPU second in the steady epochs (in the only one, if there is one)"
+    ),
+    _reduced("parallelism", "CPU seconds a second in the same epochs"),
+    _memory("limit_asked_bytes", "limit_asked", "memory limit that was asked of the engine"),
+    _memory("limit_effective_bytes", "limit_effective", "memory limit read back from inside"),
+    Column("limit_enforced_by", "string", "cgroup-v1 or cgroup-v2", lambda record, _: record.memory.enforced_by),
+    _memory("peak_anon_bytes", "peak_anon", "highest anonymous memory: what the program needs"),
+    _memory("peak_total_bytes", "peak_total", "highest memory of the cgroup, page cache included"),
+    _memory("oom_kills", "oom_kills", "OOM kills that the cgroup counted"),
+    _memory("swap_used_bytes", "swap_used", "swap used"),
+    Column(
+        "cache_bytes", "Int64", "bytes that the cache held, measured", lambda r, _: r.cache.bytes if r.cache else None
+    ),
+    Column(
+        "cache_predicted_bytes",
+        "Int64",
+        "bytes by the formula: images × height × width × channels × bytes a value",
+        lambda r, _: r.cache.predicted_bytes if r.cache else None,
+    ),
+    Column(
+        "gpu_names",
+        "string",
+        "GPUs that the benchmark saw, separated by semicolons",
+        lambda record, _: "; ".join(gpu.name for gpu in record.gpu) or None,
+    ),
+    _record("image_digest", "string", "identity of the image, or of the environment for engine process"),
+    _record("payload_digest", "string", "digest of the benchmark's code"),
+    _record("data_fingerprint", "string", "fingerprint of the data set"),
+    _record("log", "string", "log file inside the session folder"),
+    _record("started_at", "string", "UTC, ISO 8601"),
+    _record("finished_at", "string", "UTC, ISO 8601"),
+)
+
+
+def tabulate_rows(records: Iterable[Record]) -> list[dict[str, Value]]:
+    """One dictionary a record, in the order of ``COLUMNS``; None for what was not measured."""
+    rows = []
+    for record in records:
+        reduction = reduce_record(record)
+        rows.append({column.name: column.pick(record, reduction) for column in COLUMNS})
+    return rows
+
+
+def make_frame(records: Iterable[Record]) -> pandas.DataFrame:
+    """The same as a table with nullable types, so that an absent integer stays an absent integer."""
+    import pandas
+
+    rows = tabulate_rows(records)
+    columns = {c.name: pandas.array([row[c.name] for row in rows], dtype=c.kind) for c in COLUMNS}  # type: ignore[call-overload]
+    return pandas.DataFrame(columns)

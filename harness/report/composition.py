@@ -1,0 +1,91 @@
+"""Composition: sessions in, the whole view out. Pure: the same sessions give the same view."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.analysis.matrix import build_matrix
+from harness.report.article import view_article
+from harness.report.beliefs import collect_beliefs
+from harness.report.embed import pack_sessions
+from harness.report.environment import view_environment, view_hosts
+from harness.report.failures import view_failures
+from harness.report.progress import describe_progress
+from harness.report.source import SessionData
+from harness.report.tables import view_groups
+from harness.report.view import Mark, View
+from harness.report.words import STATUS_SIGNS, cap_list, clean_text, join_words, name_row, name_size, plural
+from harness.values.record import Record
+
+_MOST_SUPERSEDED = 50
+
+
+def build_view(sessions: Sequence[SessionData]) -> View:
+    """All that the page says about these sessions."""
+    records = [record for session in sessions for record in session.records]
+    baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
+    groups = build_matrix(records, baseline)
+    failures, left_out = view_failures(sessions)
+    block = pack_sessions(sessions)
+    names = cap_list([clean_text(session.name, 120) for session in sessions], 4)
+    return View(
+        title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {names}",
+        summary=tuple(_summarise(sessions, records)),
+        progress=describe_progress(sessions),
+        counts=tuple(_count_statuses(records)),
+        groups=tuple(view_groups(groups)),
+        beliefs=tuple(collect_beliefs(sessions, groups)),
+        failures=tuple(failures),
+        failures_left_out=left_out,
+        article=view_article(groups),
+        hosts=tuple(view_hosts(sessions)),
+        environment=tuple(view_environment(sessions)),
+        superseded=tuple(_superseded(sessions)),
+        data_block=block,
+        data_note=_data_note(sessions, block),
+    )
+
+
+def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> list[tuple[str, str]]:
+    cases = {record.case_id: record.case for record in records}
+    hosts = sorted({record.host for record in records} | {host for session in sessions for host in session.facts})
+    modes = {"train": "training", "load": "loading"}
+    caches: dict[str, list[str]] = {}
+    for case in cases.values():
+        caches.setdefault(name_row(case)[0], []).append(name_row(case)[1])
+    rows = [f"{loader} ({', '.join(sorted(set(found)))})" for loader, found in sorted(caches.items())]
+    said = [
+        ("Hosts", cap_list([clean_text(host, 80) for host in hosts]) or "none answered yet"),
+        ("Measured", join_words(sorted({modes[case.mode] for case in cases.values()}))),
+        ("Data", cap_list(sorted({clean_text(case.data, 80) for case in cases.values()}))),
+        ("Sizes", cap_list(sorted({name_size(case) for case in cases.values()}))),
+        ("Loaders (caches)", clean_text(cap_list(rows, 20), 600)),
+        ("Volume", f"{plural(len(cases), 'case')}, {plural(len(records), 'run')}"),
+    ]
+    descriptions = {str(s.experiment["description"]) for s in sessions if s.experiment.get("description")}
+    if descriptions:
+        said.insert(0, ("Experiment", clean_text(" / ".join(sorted(descriptions)), 400)))
+    return [(name, value) for name, value in said if value]
+
+
+def _count_statuses(records: Sequence[Record]) -> list[Mark]:
+    counts: Counter[str] = Counter(record.status for record in records)
+    found = [(STATUS_SIGNS[status], counts[status]) for status in STATUS_SIGNS if status in counts]
+    return [Mark(sign, f"{count} {word}", tint) for (sign, word, tint), count in found]
+
+
+def _superseded(sessions: Sequence[SessionData]) -> list[str]:
+    older = [record for session in sessions for record in session.superseded]
+    said = [
+        clean_text(f"{r.host}, round {r.round}, attempt {r.attempt}: {r.case.loader}/{r.case.cache} ended {r.status}")
+        for r in older[:_MOST_SUPERSEDED]
+    ]
+    return said if len(older) <= _MOST_SUPERSEDED else [*said, f"and {len(older) - _MOST_SUPERSEDED} more"]
+
+
+def _data_note(sessions: Sequence[SessionData], block: str | None) -> str:
+    if block is not None:
+        return "This page carries its raw records: `harness report` reads the file again, `harness export` the folder."
+    files = cap_list([f"{clean_text(session.origin, 120)}/records.jsonl" for session in sessions])
+    return f"Over 5 MB of records: they lie beside this page, in {files}."

@@ -1,0 +1,107 @@
+"""Environment: what each host is, and the digests, versions and seed that a repetition needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.report.source import SessionData
+from harness.report.view import HostView
+from harness.report.words import NOTHING, cap_list, clean_text, plural
+from harness.values.facts import Facts
+from harness.values.units import format_bytes
+
+_VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda")
+_MOST_HOSTS = 100
+
+
+def view_hosts(sessions: Sequence[SessionData]) -> list[HostView]:
+    """Facts and engine of each host of each session."""
+    views = []
+    for session in sessions:
+        names = sorted({*session.facts, *(record.host for record in session.records)})
+        for name in names:
+            label = clean_text(name if len(sessions) == 1 else f"{name} ({session.name})", 120)
+            views.append(HostView(label, tuple(_host_pairs(session, name))))
+    return views[:_MOST_HOSTS]
+
+
+def _host_pairs(session: SessionData, host: str) -> Iterable[tuple[str, str]]:
+    facts = session.facts.get(host)
+    if facts is not None:
+        yield from _fact_pairs(facts)
+    chosen = [event for event in session.events_of("EngineChosen") if event.get("host") == host]
+    if chosen:
+        reason = f" ({chosen[-1]['reason']})" if chosen[-1].get("reason") else ""
+        yield "engine", clean_text(f"{chosen[-1].get('engine')} {chosen[-1].get('version') or ''}{reason}")
+    else:
+        engines = sorted({record.engine for record in session.records if record.host == host})
+        yield "engine", clean_text(cap_list(engines) or NOTHING)
+    enforced = sorted({r.memory.enforced_by for r in session.records if r.host == host and r.memory.enforced_by})
+    if enforced:
+        yield "limits enforced by", clean_text(cap_list(enforced))
+
+
+def _fact_pairs(facts: Facts) -> Iterable[tuple[str, str]]:
+    yield "CPU", clean_text(f"{facts.cpu_model or NOTHING}, {plural(facts.logical_cpus or 0, 'logical CPU')}")
+    yield "RAM", f"{format_bytes(facts.ram_bytes)}, {format_bytes(facts.available_bytes)} available at the start"
+    yield "swap", format_bytes(facts.swap_bytes)
+    gpus = [f"{g.name}, {format_bytes(g.memory_bytes)}, driver {g.driver or NOTHING}" for g in facts.gpus]
+    yield "GPU", clean_text("; ".join(gpus) or "none")
+    for name, disk in sorted(facts.disks.items()):
+        free = f"{format_bytes(disk.free_bytes)} of {format_bytes(disk.total_bytes)} free"
+        yield f"disk {clean_text(name, 40)}", clean_text(f"{disk.kind}, {disk.filesystem or NOTHING}, {free}")
+    yield (
+        "system",
+        clean_text(f"{facts.os or NOTHING}, kernel {facts.kernel or NOTHING}, {facts.architecture or NOTHING}"),
+    )
+    cgroup = NOTHING if facts.cgroup_version is None else f"v{facts.cgroup_version}"
+    yield "cgroup, governor", clean_text(f"{cgroup}, {facts.governor or NOTHING}")
+    yield "load at the start", NOTHING if facts.load_1m is None else f"{facts.load_1m:.2f}"
+
+
+def view_environment(sessions: Sequence[SessionData]) -> list[tuple[str, str]]:
+    """Digests, versions, data sets and seeds of all sessions, each said once."""
+    pairs: list[tuple[str, str]] = []
+    for session in sessions:
+        prefix = "" if len(sessions) == 1 else f"{session.name}: "
+        pairs += [(clean_text(prefix + name), clean_text(value, 400)) for name, value in _session_pairs(session)]
+    return pairs
+
+
+def _session_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
+    yield "session", session.name
+    yield "begun", str(session.description.get("created_at") or NOTHING)
+    yield "seed", str(session.description.get("seed", NOTHING))
+    inventory = session.description.get("inventory")
+    if isinstance(inventory, Mapping):
+        yield "inventory", str(inventory.get("path") or inventory.get("name") or NOTHING)
+    yield "image digest", _listed(record.image_digest for record in session.records)
+    digest = session.description.get("payload_digest")
+    yield "payload digest", str(digest) if digest else _listed(record.payload_digest for record in session.records)
+    yield from _data_pairs(session)
+    versions = session.description.get("versions")
+    if isinstance(versions, Mapping):
+        yield "controller", ", ".join(f"{name} {value}" for name, value in sorted(versions.items()))
+    for name in _VERSIONS:
+        found = _listed(str(r.environment[name]) for r in session.records if r.environment.get(name) is not None)
+        if found != NOTHING:
+            yield f"{name} that measured", found
+
+
+def _data_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
+    data: Any = session.description.get("data")
+    described = data if isinstance(data, Mapping) else {}
+    names = sorted({*map(str, described), *(record.case.data for record in session.records)})
+    ready = {str(event.get("data")): event for event in session.events_of("DataReady")}
+    for name in names:
+        prints = _listed(r.data_fingerprint for r in session.records if r.case.data == name)
+        event = ready.get(name)
+        amount = ""
+        if event is not None and isinstance(event.get("images"), int) and isinstance(event.get("bytes"), int):
+            amount = f"{event['images']:,} images, {format_bytes(event['bytes'])}; "
+        yield f"data set {name}", f"{amount}fingerprint {prints}"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return cap_list(sorted(set(values)), most=4) or NOTHING

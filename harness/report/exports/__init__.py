@@ -1,0 +1,1 @@
+"""Exporters, one a file: each turns records into the bytes of one format."""

@@ -1,0 +1,135 @@
+"""Failures: what did not end well, why, what to do, and how to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from harness.report.marks import describe_place
+from harness.report.source import SessionData
+from harness.report.tables import split_hardware
+from harness.report.view import FailureView, Mark
+from harness.report.words import NOTHING, STATUS_SIGNS, clean_log, clean_text, name_case
+from harness.values.record import Record
+from harness.values.units import format_bytes
+
+MOST_SHOWN = 60
+
+_ORDER = ("error", "disk_full", "timeout", "lost", "oom", "skipped")
+_TO_DO: Mapping[str, str] = {
+    "oom": "A result, not a fault: this case does not fit into its limit. Give it more memory, or a cache on disk.",
+    "timeout": "Raise the experiment’s timeout, lower max_images or epochs, or leave this case out.",
+    "disk_full": "Make room on the disk named in the cause, or put caches on another one (disks, cache_disk).",
+    "error": "Read the cause and the log; mend it, then give the command below.",
+    "lost": "The host, its engine or the link went away; the same run does it again by itself.",
+    "skipped": "Mend the reason; the same run does it then by itself.",
+}
+_EVIDENCE = (
+    ("engine_oom_killed", "engine saw an OOM kill"),
+    ("oom_kills", "OOM kills counted by the cgroup"),
+    ("child_signal", "signal that ended the benchmark"),
+    ("child_exit_code", "its exit code"),
+    ("engine_exit_code", "exit code of the container"),
+    ("engine_error", "error of the engine"),
+    ("failure_type", "error inside"),
+)
+_DROPPED_OPTIONS = {"--fresh": 0, "--rerun-failed": 0, "--only": 1}
+
+
+def view_failures(sessions: Sequence[SessionData]) -> tuple[list[FailureView], int]:
+    """Invocations that ended alike, one view each, worst first; and how many were left out beyond ``MOST_SHOWN``."""
+    alike: dict[tuple[str, ...], list[Record]] = {}
+    owner: dict[tuple[str, ...], SessionData] = {}
+    for session in sessions:
+        for record in session.records:
+            if record.status != "ok":
+                key: tuple[str, ...] = (
+                    record.status,
+                    record.hardware,
+                    record.case_id,
+                    record.alias or "",
+                    session.origin,
+                )
+                key = (*key, str(record.evidence.get("failure_kind")))
+                alike.setdefault(key, []).append(record)
+                owner[key] = session
+    ordered = sorted(alike, key=lambda key: (_ORDER.index(key[0]), key))
+    return [_view_failure(alike[key], owner[key]) for key in ordered[:MOST_SHOWN]], max(len(ordered) - MOST_SHOWN, 0)
+
+
+def _view_failure(records: Sequence[Record], session: SessionData) -> FailureView:
+    first = records[0]
+    sign, word, tint = STATUS_SIGNS[first.status]
+    logged = next((record for record in records if record.log_tail), None)
+    return FailureView(
+        mark=Mark(sign, word, tint),
+        case=clean_text(name_case(first.case)),
+        hardware=split_hardware(first.hardware)[0],
+        where=_places(records),
+        cause=clean_text(first.cause or "no cause was recorded", 600),
+        evidence=tuple(_evidence(records)),
+        to_do=_TO_DO[first.status],
+        command=repeat_command(session, first),
+        log=clean_log(logged.log_tail) if logged and logged.log_tail else "",
+        log_file=clean_text(logged.log or "", 200) if logged else "",
+    )
+
+
+def repeat_command(session: SessionData, record: Record) -> str:
+    """The command that does exactly this again: the session's own, narrowed to the case.
+
+    An ``oom`` is a result, which only a fresh session measures again.
+    """
+    again = "--fresh" if record.status == "oom" else "--rerun-failed"
+    return clean_text(shlex.join([*_own_command(session), "--only", record.case_id, again]), 600)
+
+
+def _own_command(session: SessionData) -> list[str]:
+    for event in reversed(session.events_of("SessionStarted")):
+        argv = event.get("argv")
+        if isinstance(argv, list) and "run" in argv:
+            return ["harness", *_without_options([str(word) for word in argv[argv.index("run") :]])]
+    inventory = session.description.get("inventory")
+    path = inventory.get("path") if isinstance(inventory, Mapping) else None
+    return ["harness", "run", str(path or "INVENTORY")]
+
+
+def _without_options(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    skip = 0
+    for word in words:
+        name = word.partition("=")[0]
+        if skip:
+            skip -= 1
+        elif name in _DROPPED_OPTIONS:
+            skip = 0 if "=" in word else _DROPPED_OPTIONS[name]
+        else:
+            kept.append(word)
+    return kept
+
+
+def _places(records: Sequence[Record]) -> str:
+    by_host: dict[str, list[int]] = {}
+    for record in records:
+        by_host.setdefault(record.host, []).append(record.round)
+    said = []
+    for host, rounds in sorted(by_host.items()):
+        numbers = ", ".join(str(number) for number in sorted(rounds)[:12])
+        said.append(f"{clean_text(host, 80)}, round{'s' if len(rounds) > 1 else ''} {numbers}")
+    shown = "; ".join(said[:8])
+    return shown if len(said) <= 8 else f"{shown}; and {len(said) - 8} more hosts"
+
+
+def _evidence(records: Sequence[Record]) -> list[tuple[str, str]]:
+    first = records[0]
+    found = [("place", place)] if (place := describe_place(records)) else []
+    for key, name in _EVIDENCE:
+        value = first.evidence.get(key)
+        if value is not None:
+            said = "yes" if value is True else "no" if value is False else clean_text(value)
+            found.append((name, said))
+    memory = first.memory
+    if memory.peak_anon is not None or memory.limit_effective is not None:
+        limit = format_bytes(memory.limit_effective) if memory.limit_effective is not None else NOTHING
+        found.append(("peak memory, limit", f"{format_bytes(memory.peak_anon)}, {limit}"))
+    return found

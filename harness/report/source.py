@@ -1,0 +1,193 @@
+"""What a report is made of: a session folder, or an old report that carries its records.
+
+Reading is tolerant: a cut last line, a line of another version or an unknown event
+costs that line and becomes a note on the page, never the report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.report.embed import unpack_sessions
+from harness.values.errors import SessionError
+from harness.values.facts import Facts
+from harness.values.record import Record
+
+KNOWN_EVENTS = frozenset(
+    {"SessionStarted", "SessionFinished", "SessionFinding", "HostStateChanged", "EngineChosen", "ImageReady"}
+    | {"ImageShipped", "DataReady", "RoundStarted"}
+)
+"""Events that a report reads; the others (epochs, starts) are for those who watch."""
+
+_FORMAT = 1
+_MOST_NOTES = 20
+
+
+@dataclass(frozen=True)
+class SessionData:
+    """One session as a report sees it.
+
+    ``records`` holds the newest attempt of each invocation in the order of the file,
+    ``superseded`` the older ones; ``notes`` what could not be read. ``origin`` names the
+    folder or page without its path.
+    """
+
+    origin: str
+    description: Mapping[str, Any]
+    facts: Mapping[str, Facts]
+    records: tuple[Record, ...]
+    superseded: tuple[Record, ...]
+    events: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The session's name."""
+        return str(self.description.get("session") or self.description.get("name") or self.origin)
+
+    @property
+    def experiment(self) -> Mapping[str, Any]:
+        """The resolved experiment."""
+        found = self.description.get("experiment")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def experiment_name(self) -> str:
+        """What the experiment calls itself."""
+        return str(self.description.get("experiment_name") or self.experiment.get("name") or "unnamed")
+
+    def events_of(self, kind: str) -> list[Mapping[str, Any]]:
+        """Events of one kind, oldest first."""
+        return [event for event in self.events if event.get("event") == kind]
+
+
+def read_source(path: Path) -> list[SessionData]:
+    """The sessions of a session folder (one) or of an old ``report.html`` (all that it was made of).
+
+    Raises SessionError where there is neither.
+    """
+    if path.is_file():
+        return _read_page(path)
+    return [_read_folder(path)]
+
+
+def _read_folder(folder: Path) -> SessionData:
+    description = _read_description(folder)
+    notes: list[str] = []
+    lines = _read_lines(folder / "records.jsonl", notes)
+    events = _read_lines(folder / "events.jsonl", notes)
+    facts: dict[str, Any] = {}
+    for file in sorted((folder / "facts").glob("*.json")):
+        try:
+            facts[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            notes.append(f"facts/{file.name} cannot be read: {error}")
+    origin = folder.name or folder.resolve().name
+    return _assemble(origin, description, facts, lines=lines, events=events, notes=notes)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    file = folder / "session.json"
+    hint = "name a folder that `harness run` made, or a report.html that carries its records"
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SessionError("no session here: there is no session.json", where=str(folder), hint=hint) from None
+    except (OSError, ValueError) as error:
+        raise SessionError(f"session.json cannot be read: {error}", where=str(folder), hint=hint) from error
+    if not isinstance(value, dict) or value.get("format") != _FORMAT:
+        found = value.get("format") if isinstance(value, dict) else "none"
+        hint = "read it with the version of harness that wrote it"
+        raise SessionError(f"session.json has format {found}, not {_FORMAT}", where=str(folder), hint=hint)
+    return value
+
+
+def _read_page(page: Path) -> list[SessionData]:
+    try:
+        sessions = unpack_sessions(page.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        hint = "name the session folder instead; a page over 5 MB of records names them and does not carry them"
+        raise SessionError(f"no records in this page: {error}", where=str(page), hint=hint) from error
+    return [
+        _assemble(
+            str(value.get("origin") or page.name),
+            value.get("session") or {},
+            value.get("facts") or {},
+            lines=enumerate(value.get("records") or (), start=1),
+            events=enumerate(value.get("events") or (), start=1),
+            notes=[str(note) for note in value.get("notes") or ()],
+        )
+        for value in sessions
+    ]
+
+
+def _read_lines(file: Path, notes: list[str]) -> list[tuple[int, Any]]:
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    *whole, tail = raw.split(b"\n")
+    if tail.strip():
+        notes.append(f"the last line of {file.name} was cut off and is not counted: the controller was stopped there")
+    found = []
+    for number, line in enumerate(whole, start=1):
+        if line.strip():
+            try:
+                found.append((number, json.loads(line)))
+            except ValueError:
+                notes.append(f"line {number} of {file.name} is no JSON and is not counted")
+    return found
+
+
+def _assemble(
+    origin: str,
+    description: dict[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    lines: Iterable[tuple[int, Any]],
+    events: Iterable[tuple[int, Any]],
+    notes: list[str],
+) -> SessionData:
+    records = []
+    for number, value in lines:
+        try:
+            records.append(Record.model_validate(value))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "record"
+            notes.append(f"record {number} is not of this format and is not counted: {place}: {first['msg']}")
+    hosts = {}
+    for host, value in facts.items():
+        try:
+            hosts[host] = Facts.model_validate(value)
+        except ValidationError as error:
+            notes.append(f"facts of {host} are not of this format: {error.errors()[0]['msg']}")
+    newest = newest_attempts(records)
+    kept = {id(record) for record in newest}
+    if len(notes) > _MOST_NOTES:
+        notes = [*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more like these"]
+    return SessionData(
+        origin=origin,
+        description=description,
+        facts=hosts,
+        records=tuple(newest),
+        superseded=tuple(record for record in records if id(record) not in kept),
+        events=tuple(e for _, e in events if isinstance(e, dict) and e.get("event") in KNOWN_EVENTS),
+        notes=tuple(notes),
+    )
+
+
+def newest_attempts(records: Iterable[Record]) -> list[Record]:
+    """One record an invocation: its highest attempt, and of equal attempts the last written."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        known = newest.get(record.invocation)
+        if known is None or record.attempt >= known.attempt:
+            newest[record.invocation] = record
+    return list(newest.values())

@@ -1,0 +1,132 @@
+"""Numbers and names as the page says them: three significant digits, a unit beside each, one word for one thing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.analysis.statistics import Estimate
+from harness.values.case import Case, ModelSetting
+from harness.values.units import format_bytes
+
+NOTHING = "–"
+"""What was not measured."""
+
+STATUS_SIGNS: Mapping[str, tuple[str, str, str]] = {
+    "ok": ("✓", "ok", "none"),
+    "oom": ("✕", "out of memory", "bad"),
+    "timeout": ("◷", "timeout", "bad"),
+    "disk_full": ("▣", "disk full", "bad"),
+    "error": ("!", "error", "bad"),
+    "lost": ("?", "lost", "open"),
+    "skipped": ("∅", "skipped", "quiet"),
+}
+"""Sign, word and tint of each status: never colour alone."""
+
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def format_number(value: float | None) -> str:
+    """``33.7``, ``1,230``, ``0.0123``: three significant digits."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    decimals = max(2 - math.floor(math.log10(abs(rounded))), 0)
+    return f"{rounded:,.{decimals}f}"
+
+
+def format_ratio(value: float | None) -> str:
+    """``3.90×``; never fewer digits than two after the point below 10."""
+    if value is None:
+        return NOTHING
+    return f"{value:.2f}×" if value < 9.995 else f"{format_number(value)}×"
+
+
+def format_range(estimate: Estimate | None, *, is_ratio: bool = False) -> str:
+    """``134–145``: the 95 % interval, empty where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    if not is_ratio:
+        return f"{format_number(estimate.low)}–{format_number(estimate.high)}"
+    return f"{_bare_ratio(estimate.low)}–{_bare_ratio(estimate.high)}"
+
+
+def _bare_ratio(value: float) -> str:
+    return "over 1,000" if value > 1000 else format_ratio(value).rstrip("×")
+
+
+def clean_text(text: object, most: int = 300) -> str:
+    """One line of somebody else's text: no control or direction marks (shown as �), cut in the middle when long.
+
+    Escaping is the template's work.
+    """
+    line = _INVISIBLE.sub("�", " ".join(str(text)[: most * 20].split()))
+    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
+
+
+def clean_log(text: str, most: int = 2000) -> str:
+    """The last ``most`` characters of a log, lines kept and no line longer than 300 characters."""
+    lines = (clean_text(line) for line in text[-most * 10 :].splitlines())
+    tail = "\n".join(lines)
+    return tail if len(tail) <= most else "…" + tail[-most:]
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 round``, ``3 rounds``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    listed = list(words)
+    return listed[0] if len(listed) == 1 else ", ".join(listed[:-1]) + " and " + listed[-1] if listed else ""
+
+
+def cap_list(words: Sequence[str], most: int = 12) -> str:
+    """Names in one line; of many, the first ones and how many more."""
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+def name_limit(limit: int | str) -> str:
+    """``1.5 GB`` or ``none``."""
+    return "none" if isinstance(limit, str) else format_bytes(limit)
+
+
+def name_row(case: Case) -> tuple[str, str]:
+    """Loader and cache of a case, with what else tells its row from others: element, disk, reuse."""
+    extras: list[str] = []
+    if case.cache != "none" and case.element != "float32":
+        extras.append(case.element)
+    if case.cache != "none" and case.cache_disk != "scratch":
+        extras.append(f"on {case.cache_disk}")
+    if case.cache_reuse != "fresh":
+        extras.append("dump reused")
+    return case.loader, ", ".join([case.cache, *extras])
+
+
+def name_case(case: Case) -> str:
+    """A case in one line: ``tfdata · cache file · training · 128 × 128 px · nearest · limit 1.5 GB``."""
+    loader, cache = name_row(case)
+    mode = "training" if case.mode == "train" else "loading"
+    limit = "no limit" if case.memory_limit == "none" else f"limit {name_limit(case.memory_limit)}"
+    return f"{loader} · cache {cache} · {mode} · {name_size(case)} · {case.interpolation} · {limit}"
+
+
+def name_size(case: Case) -> str:
+    """``256 × 256 px``: height, then width."""
+    return f"{case.image_size[0]} × {case.image_size[1]} px"
+
+
+def name_model(model: ModelSetting | None) -> str:
+    """``mobilenet α = 0.25, base frozen, weights none``."""
+    if model is None:
+        return "no model"
+    base = "trained whole" if model.trainable else "base frozen"
+    return f"{model.name} α = {model.alpha:g}, {base}, weights {clean_text(model.weights, 60)}"
