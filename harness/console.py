@@ -194,8 +194,13 @@ def _invocation_finished(console: Console, event: happened.InvocationFinished) -
 
 
 def _finding(console: Console, event: happened.SessionFinding) -> None:
-    place = f"{event.host}: " if event.host else ""
-    console.warning(f"{place}{event.message}\n  → {event.hint}")
+    text = f"{event.host + ': ' if event.host else ''}{event.message}\n  → {event.hint}"
+    if event.severity == "error":
+        console.alarm(text)
+    elif event.severity == "warning":
+        console.warning(text)
+    else:
+        console.note(text)
 
 
 def _progress(console: Console, event: happened.Progress) -> None:

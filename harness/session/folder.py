@@ -74,7 +74,7 @@ class SessionFolder:
 
     def write(self, value: Mapping[str, Any]) -> None:
         """Write ``session.json``, whole or not at all."""
-        self._make()
+        self.make()
         write_atomically(self.session_file, json.dumps({"format": SESSION_FORMAT, **value}, indent=1, sort_keys=True))
 
     def write_facts(self, host: str, facts: Facts) -> None:
@@ -83,7 +83,8 @@ class SessionFolder:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, facts.model_dump_json(indent=1) + "\n")
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the folder where it is not there. Raises SessionError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

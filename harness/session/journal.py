@@ -75,6 +75,7 @@ class Journal:
     """
 
     def __init__(self, folder: SessionFolder) -> None:
+        folder.make()
         self._folder = folder
         self._mutex = threading.Lock()
         self._lock_stream = _take_folder(folder)

@@ -1,0 +1,63 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+# They need Python ≥ 3.11, make and a package index; `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+INVENTORY ?= inventory/local.yaml
+
+# The TensorFlow package of the `process` engine: with CUDA's libraries where an NVIDIA driver answers.
+TF_EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo process-gpu; else echo process-cpu; fi)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+$(STAMPS)/run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=…"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA)]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/test: $(STAMPS)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA),test]'
+	@mkdir -p $(STAMPS) && touch $@
+
+.PHONY: setup
+setup: $(STAMPS)/run ## Make the virtual environment with TensorFlow
+
+.PHONY: run
+run: $(STAMPS)/run ## Set up, measure preset `quick` on this machine, write the report
+	$(BIN)/harness run $(INVENTORY) --experiment quick
+
+.PHONY: test
+test: $(STAMPS)/test ## Set up and run every check and test; each part prints its minutes
+	@BIN=$(BIN) tests/run_all.sh
+
+.PHONY: lint
+lint: $(STAMPS)/test ## Style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: image
+image: $(STAMPS)/run ## Build the CPU image on this machine's Docker Engine
+	$(BIN)/harness image build cpu
+
+.PHONY: image-gpu
+image-gpu: $(STAMPS)/run ## Build the GPU image (several GB) and import TensorFlow in it
+	BIN=$(BIN) images/try_gpu.sh
+
+.PHONY: schema
+schema: $(STAMPS)/run ## Refresh the committed JSON Schemas
+	mkdir -p docs/schema
+	for name in inventory experiment record; do $(BIN)/harness schema $$name > docs/schema/$$name.json; done
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches of tools (never reports)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

@@ -1,0 +1,104 @@
+"""The program: its commands, its options, its exit codes. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from harness.cli import data, files, hosts, image, sessions
+
+_EPILOG = (
+    "Exit codes: 0 nothing failed; 1 a case failed or a host was not ready; "
+    "2 usage or configuration; 3 no host ready; 130 interrupted."
+)
+
+_SHARED = frozenset({"-v", "--verbose", "--quiet"})
+
+app = typer.Typer(
+    name="harness",
+    help=(
+        "Measure which input pipeline to use on which machine: Keras ImageDataGenerator against tf.data, with no cache, a "
+        "memory cache or a file cache, under enforced memory limits.\n\n"
+        "Start with:  harness init  ·  harness check inventory.yaml  ·  harness run inventory.yaml"
+    ),
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from harness import __version__
+
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show more of what happens.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show only results, warnings and errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Keep what all commands share; the console itself is made when a command first needs it."""
+    context.obj = {"verbose": verbose, "quiet": quiet}
+
+
+files.register(app)
+hosts.register(app)
+sessions.register(app)
+app.add_typer(image.app, name="image")
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the program and exit. No traceback reaches a user unless ``HARNESS_DEBUG`` is set."""
+    arguments = lift_shared_options(sys.argv[1:])
+    if os.environ.get("HARNESS_DEBUG"):
+        app(args=arguments)
+    try:
+        app(args=arguments)
+    except SystemExit:
+        raise
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    except Exception as error:  # the last line of defence; the tree in harness/values/errors.py
+        sys.exit(_explain(error))
+
+
+def lift_shared_options(arguments: Sequence[str]) -> list[str]:
+    """``-v`` and ``--quiet`` work before a command's name and behind it: here they are put before it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    shared = [word for word in arguments[:end] if word in _SHARED]
+    return [*shared, *(word for word in arguments[:end] if word not in _SHARED), *arguments[end:]]
+
+
+def _explain(error: Exception) -> int:
+    from harness.values.errors import HarnessError
+
+    if isinstance(error, HarnessError):
+        _say(f"error: {error}")
+        return error.exit_code
+    _say(
+        f"error: something unforeseen happened: {type(error).__name__}: {error}\n"
+        "  → set HARNESS_DEBUG=1 to see where, and report it with that text"
+    )
+    return 2
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,52 @@
+"""Commands about data sets: make, describe."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import JsonOption
+
+app = typer.Typer(no_args_is_help=True, help="Generate data sets, or describe one that you have.")
+
+
+class ProfileName(StrEnum):
+    """What a generated set is like."""
+
+    coco = "coco"
+    dogs_and_cats = "dogs-and-cats"
+
+
+@app.command(epilog="Example:  harness data make coco-like --profile coco --images 2000")
+def make(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to make it; must not be there yet.", show_default=False)],
+    profile: Annotated[ProfileName, typer.Option("--profile", help="What it is like.")] = ProfileName.coco,
+    images: Annotated[int, typer.Option("--images", min=1, help="How many.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.data import make_data
+
+    make_data(console_of(context), folder, profile.value, images, seed, as_json=as_json)
+
+
+@app.command(epilog="Example:  harness data describe /data/coco/train2017 --annotations instances_train2017.json")
+def describe(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="Folder of images, or one folder a class.", show_default=False)],
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", help="Instances JSON, where it is a COCO pair.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print count, classes, bytes, sizes, odd files and the fingerprint. Exit 2 where a file cannot be read."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.data import describe_data
+
+    raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json))

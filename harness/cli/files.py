@@ -1,0 +1,121 @@
+"""Commands about files: init, schema, report, export, loaders."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import JsonOption, OutputOption, ReportsFolder
+
+
+class SchemaName(StrEnum):
+    """What has a JSON Schema."""
+
+    inventory = "inventory"
+    experiment = "experiment"
+    record = "record"
+
+
+class ExportFormat(StrEnum):
+    """What records can be exported as."""
+
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+    markdown = "markdown"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command(epilog="Example:  harness init my-lab")(init)
+    app.command(epilog="Example:  harness schema inventory > inventory.schema.json")(schema)
+    app.command(epilog="Example:  harness report --open  ·  harness report reports/lab-article-1f2e3d4c")(report)
+    app.command(epilog="Example:  harness export --format csv --to records.csv")(export)
+    app.command(epilog="Example:  harness loaders --json")(loaders)
+
+
+def init(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+) -> None:
+    """Write a commented inventory and experiment to start from, and their schemas beside them."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.files import write_starters
+
+    console = console_of(context)
+    for path in write_starters(folder, force=force):
+        console.result(str(path))
+
+
+def schema(
+    context: typer.Context,
+    name: Annotated[SchemaName, typer.Argument(help="Which file's schema.", show_default=False)],
+) -> None:
+    """Print the JSON Schema made from the same models that check the files."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.files import schema_text
+
+    console_of(context).result(schema_text(name.value))
+
+
+def report(
+    context: typer.Context,
+    sessions: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SESSION]...", help="Session folders or old reports; else the newest."),
+    ] = None,
+    output: OutputOption = ReportsFolder,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page here.")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
+) -> None:
+    """Make the HTML report of one session, or of several together, and print where it is."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.reports import make_report
+
+    page = make_report(sessions or [], output, to)
+    console_of(context).result(page.resolve().as_uri())
+    if open_it:
+        typer.launch(page.resolve().as_uri())
+
+
+def export(
+    context: typer.Context,
+    session: Annotated[Path | None, typer.Argument(help="Session folder; else the newest.")] = None,
+    output: OutputOption = ReportsFolder,
+    format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.csv,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a file instead of stdout.")] = None,
+) -> None:
+    """Write a session's records as CSV, JSON, Parquet or Markdown; one row an invocation."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.reports import export_session
+
+    text = export_session(session, output, format_.value, to)
+    console_of(context).result(str(to) if text is None else text)
+
+
+def loaders(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List loaders and caches: what each is, what it can make, what it is for."""
+    from dataclasses import asdict
+
+    from harness.bench.registry import CACHES, LOADERS
+    from harness.cli.session_console import console_of
+
+    console = console_of(context)
+    if as_json:
+        console.result_json(
+            {
+                "loaders": [asdict(spec) for spec in LOADERS.values()],
+                "caches": [asdict(spec) for spec in CACHES.values()],
+            }
+        )
+        return
+    rows = [
+        [spec.name, spec.summary, ", ".join(spec.caches), ", ".join(spec.interpolations), spec.for_what]
+        for spec in LOADERS.values()
+    ]
+    console.table(["loader", "what it is", "caches", "interpolations", "what for"], rows)
+    console.table(["cache", "what it is", "what for"], [[s.name, s.summary, s.for_what] for s in CACHES.values()])

@@ -1,0 +1,115 @@
+"""Commands that look at hosts or tidy them: check, plan, clean, unlock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import (
+    BaseImageOption,
+    EngineOption,
+    ExperimentOption,
+    InventoryArgument,
+    JsonOption,
+    LimitOption,
+    OutputOption,
+    ReportsFolder,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command(epilog="Example:  harness check inventory/local.yaml --ship")(check)
+    app.command(epilog="Example:  harness plan inventory/local.yaml --experiment article --offline")(plan)
+    app.command(epilog="Example:  harness clean inventory/local.yaml --dry-run")(clean)
+    app.command(epilog="Example:  harness unlock inventory/local.yaml --limit ws03")(unlock)
+
+
+def check(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    engine: EngineOption = None,
+    ship: Annotated[bool, typer.Option("--ship", help="Build or send what is missing, to prove a limit.")] = False,
+    base_image: BaseImageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.check import check_hosts
+
+    console = console_of(context)
+    code = check_hosts(
+        console, inventory, limit=limit, engine=engine, ship=ship, base_image=base_image, as_json=as_json
+    )
+    raise typer.Exit(code)
+
+
+def plan(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    experiment: ExperimentOption = None,
+    engine: EngineOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no host; assume that all are ready.")] = False,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="HOST", help="Each value of a host, with its file and line.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Overrides the experiment's rounds.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id.")
+    ] = None,
+    output: OutputOption = ReportsFolder,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what `run` would do: hosts × cases, order, predicted memory and disk, what cannot fit. Changes nothing."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.plan import explain_inventory, show_plan
+
+    console = console_of(context)
+    if explain is not None:
+        explain_inventory(console, inventory, explain, as_json=as_json)
+        return
+    show_plan(
+        console,
+        inventory,
+        limit=limit,
+        experiment=experiment,
+        engine=engine,
+        offline=offline,
+        rounds=rounds,
+        only=only or [],
+        output=output,
+        as_json=as_json,
+    )
+
+
+def clean(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Generated data sets and file lists too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.clean import clean_hosts
+
+    raise typer.Exit(
+        clean_hosts(console_of(context), inventory, limit=limit, dry_run=dry_run, data=data, as_json=as_json)
+    )
+
+
+def unlock(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take a lock away that a session left behind, after showing who holds it since when."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.clean import unlock_hosts
+
+    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes))

@@ -1,0 +1,55 @@
+"""Commands about images: build, base, list."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import BaseImageOption, JsonOption
+
+app = typer.Typer(
+    no_args_is_help=True, help="Build the TensorFlow images, or a base image where no registry is reached."
+)
+
+
+class ImageKind(StrEnum):
+    """Which image definition."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+@app.command(epilog="Example:  harness image build gpu --base-image debian:bookworm-slim")
+def build(
+    context: typer.Context,
+    kind: Annotated[ImageKind, typer.Argument(help="cpu, or gpu with CUDA's libraries.")] = ImageKind.cpu,
+    base_image: BaseImageOption = None,
+) -> None:
+    """Build an image on this machine's Docker Engine and print its reference and identity."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.images import build
+
+    build(console_of(context), kind.value, base_image)
+
+
+@app.command(epilog="Example:  harness image base --suite bookworm")
+def base(
+    context: typer.Context,
+    suite: Annotated[str, typer.Option("--suite", help="Debian release.")] = "bookworm",
+) -> None:
+    """Make a base image from Debian packages (debootstrap; needs root) where no image registry can be reached."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.images import make_base
+
+    make_base(console_of(context), suite)
+
+
+@app.command("list", epilog="Example:  harness image list --json")
+def list_images(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List image definitions, and which of them this machine's engine has."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.images import show_images
+
+    show_images(console_of(context), as_json=as_json)

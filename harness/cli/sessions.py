@@ -1,0 +1,93 @@
+"""Commands about sessions: run, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import (
+    BaseImageOption,
+    EngineOption,
+    ExperimentOption,
+    InventoryArgument,
+    JsonOption,
+    LimitOption,
+    OutputOption,
+    ReportsFolder,
+)
+
+_RUN_EPILOG = (
+    "Examples:  harness run inventory/local.yaml  ·  harness run inventory/lab.yaml --experiment article"
+    " --limit 'gpu:!ws03'  ·  harness run inventory/local.yaml --only loader=tfdata,cache=file --rerun-failed"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command(epilog=_RUN_EPILOG)(run)
+    app.command(epilog="Example:  harness status  ·  harness status reports/local-quick-1f2e3d4c --json")(status)
+
+
+def run(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    experiment: ExperimentOption = None,
+    output: OutputOption = ReportsFolder,
+    engine: EngineOption = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Overrides the experiment's rounds.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of orders and shuffles; fixed unless given.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id; repeatable."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new session instead of continuing one.")] = False,
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="Do again what ended as error, timeout, disk_full or invalid.")
+    ] = False,
+    name: Annotated[str | None, typer.Option("--name", help="The session folder's name.")] = None,
+    base_image: BaseImageOption = None,
+    allow_busy: Annotated[
+        bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")
+    ] = False,
+    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+) -> None:
+    """Measure: run what has no record yet, host by host and round by round, and write the report.
+
+    The same command continues where the last one ended, whatever ended it.
+    """
+    from harness.cli.session_console import console_of
+    from harness.workflow.run import RunOptions, run_session
+
+    wanted = RunOptions(
+        inventory=inventory,
+        limit=limit,
+        experiment=experiment,
+        output=output,
+        engine=engine,
+        rounds=rounds,
+        seed=seed,
+        only=tuple(only or ()),
+        is_fresh=fresh,
+        rerun_failed=rerun_failed,
+        name=name,
+        base_image=base_image,
+        allow_busy=allow_busy,
+        forks=forks,
+    )
+    raise typer.Exit(run_session(console_of(context), wanted))
+
+
+def status(
+    context: typer.Context,
+    session: Annotated[Path | None, typer.Argument(help="Session folder; else the newest.")] = None,
+    output: OutputOption = ReportsFolder,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what runs, how far it is and how long it still takes. Read-only, from any terminal."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.status import show_status
+
+    show_status(console_of(context), session, output, as_json=as_json)

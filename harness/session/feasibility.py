@@ -1,0 +1,113 @@
+"""What cannot run on a host, and why, in numbers (pure): before a session, and again when a case's turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.analysis.protection import disk_allowance
+from harness.session.plan import Refusal
+from harness.session.setup import HostSetup
+from harness.values.case import Case
+from harness.values.facts import DiskFacts
+from harness.values.units import format_bytes
+
+
+def limit_of(case: Case, memory_available: int) -> int:
+    """The limit to enforce, in bytes: ``none`` is all that the host can give."""
+    return memory_available if case.memory_limit == "none" else case.memory_limit
+
+
+def refusals(
+    cases: Sequence[Case],
+    *,
+    memory_available: int,
+    disks: Mapping[str, DiskFacts],
+    disk_reserve: int | None,
+    cache_bytes: Mapping[str, int | None],
+    missing_data: Mapping[str, str],
+    missing_weights: Mapping[str, str],
+    engine_reasons: Sequence[str],
+    can_limit_memory: bool,
+    disk_names: Sequence[str],
+    gpus: int,
+) -> tuple[Refusal, ...]:
+    """Cases that cannot run on a host at all. ``cache_bytes`` are predictions by case_id."""
+    found = []
+    for case in cases:
+        reason = (
+            _data_reason(case, missing_data, missing_weights)
+            or _gpu_reason(case, gpus)
+            or _memory_reason(case, memory_available, engine_reasons, can_limit_memory)
+            or _disk_reason(case, disks, disk_reserve, cache_bytes.get(case.case_id), disk_names)
+        )
+        if reason:
+            found.append(Refusal(case.case_id, reason))
+    return tuple(found)
+
+
+def _data_reason(case: Case, missing: Mapping[str, str], weights: Mapping[str, str]) -> str | None:
+    if case.data in missing:
+        return missing[case.data]
+    return weights.get(case.model.weights) if case.model is not None else None
+
+
+def _gpu_reason(case: Case, gpus: int) -> str | None:
+    if case.gpus == "auto" or case.gpus <= gpus:
+        return None
+    return f"the case asks for {case.gpus} GPUs, the host offers {gpus}"
+
+
+def _memory_reason(case: Case, available: int, reasons: Sequence[str], can_limit: bool) -> str | None:
+    if not can_limit:
+        why = "; ".join(reasons) or "the engine cannot set one"
+        return f"no memory limit can be enforced here: {why}"
+    limit = limit_of(case, available)
+    if limit > available:
+        return (
+            f"a limit of {format_bytes(limit)} is more than this host can give: {format_bytes(available)} "
+            "are available after the reserve"
+        )
+    return None
+
+
+def _disk_reason(
+    case: Case,
+    disks: Mapping[str, DiskFacts],
+    reserve: int | None,
+    needed: int | None,
+    names: Sequence[str],
+) -> str | None:
+    if case.cache not in ("file",):
+        return None
+    if case.cache_disk not in names:
+        return f"the host has no disk named {case.cache_disk!r} (it has {', '.join(names)}): add it under `disks:`"
+    disk = disks.get(case.cache_disk)
+    return None if disk is None or needed is None else lacking_disk(disk, reserve, needed)
+
+
+def lacking_disk(disk: DiskFacts, reserve: int | None, needed: int) -> str | None:
+    """Available, required and missing bytes where a cache would not fit beside the reserve; None where it fits."""
+    if disk.free_bytes is None:
+        return None
+    available = disk_allowance(disk, reserve)
+    if needed <= available:
+        return None
+    return (
+        f"its cache does not fit on {disk.path}: {format_bytes(available)} available after the reserve, "
+        f"{format_bytes(needed)} required, {format_bytes(needed - available)} missing "
+        f"({available} / {needed} / {needed - available} bytes)"
+    )
+
+
+def lacking_memory(limit: int, free_now: int | None) -> str | None:
+    """Why an invocation cannot begin now, where less is free than its limit."""
+    if free_now is None or free_now >= limit:
+        return None
+    return f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}"
+
+
+def cpu_shortage(setup: HostSetup, case: Case) -> str | None:
+    """Why a case's CPUs cannot be had."""
+    if case.cpus is None or case.cpus <= len(setup.cpus):
+        return None
+    return f"the case asks for {case.cpus} CPUs, the host offers {len(setup.cpus)}"

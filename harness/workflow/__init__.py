@@ -1,0 +1,1 @@
+"""The commands as lists of stages; the only place that knows their order."""

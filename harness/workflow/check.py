@@ -1,0 +1,166 @@
+"""``harness check``: what works on each host and what does not, with the cure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.check import Check, DataSight, LimitProbe
+from harness.analysis.checks import host_state, judge_host
+from harness.engine.daemon import open_client
+from harness.engine.interface import Engine, EngineFacts
+from harness.hosts.lock import read_lock
+from harness.inventory import DataSet, Host, load_inventory, select_hosts
+from harness.ship.definition import image_definition, image_reference
+from harness.ship.image import ensure_image, find_image
+from harness.ship.limitprobe import probe_limit
+from harness.ship.payload import build_payload
+from harness.values.errors import EngineUnavailable, HarnessError, HostError
+from harness.workflow.preparing import image_kind
+from harness.workflow.reaching import Reached, docker_engine, probe_engines, process_engine, reach
+from harness.workflow.resolve import wanted_engine
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+CUDA_OF_IMAGE = "12.5"
+"""What TensorFlow 2.21's wheels are built for (tf.sysconfig.get_build_info()['cuda_version'])."""
+
+_SIGNS = {"ok": "✓", "warning": "!", "failure": "✗", "unproven": "?"}
+
+
+def check_hosts(
+    console: Console,
+    inventory: Path,
+    *,
+    limit: str | None,
+    engine: str | None,
+    ship: bool,
+    base_image: str | None,
+    as_json: bool,
+) -> int:
+    """Check every host and print what was found. Returns 0, 1 where one is not ready, 3 where none is."""
+    read = load_inventory(inventory)
+    for warning in read.warnings:
+        console.warning(str(warning))
+    hosts = select_hosts(read, limit)
+    answers: list[dict[str, Any]] = []
+    for host in hosts:
+        console.live(f"asking {host.name}")
+        checks, hardware = _check_host(console, host, engine, ship=ship, base_image=base_image)
+        state = host_state(checks)
+        answers.append(
+            {"host": host.name, "state": state, "hardware": hardware, "checks": [vars(one) for one in checks]}
+        )
+        console.close()
+        if not as_json:
+            _print(console, host.name, state, checks)
+    if as_json:
+        console.result_json(answers)
+    ready = sum(answer["state"] == "ready" for answer in answers)
+    return 0 if ready == len(hosts) else 3 if ready == 0 else 1
+
+
+def _check_host(
+    console: Console, host: Host, engine: str | None, *, ship: bool, base_image: str | None
+) -> tuple[list[Check], str]:
+    try:
+        reached = reach(host)
+        requested = wanted_engine(host, engine)
+        docker, process = probe_engines(reached, requested, "")
+        image = _find_image(console, reached, docker, ship=ship, base_image=base_image)
+        if image:
+            docker, process = probe_engines(reached, requested, image)
+        probe = _prove(console, reached, requested, docker, process, image)
+        checks = judge_host(
+            reached.facts,
+            docker,
+            process,
+            limit_probe=probe,
+            data=[_sight(reached, name, source) for name, source in host.variables.data.items()],
+            needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
+            memory_reserve=host.variables.memory_reserve,
+            disk_reserve=host.variables.disk_reserve,
+            lock_owner=read_lock(reached.connection),
+            allow_busy=bool(host.variables.allow_busy),
+        )
+    except HostError as error:
+        return judge_host(error), ""
+    return checks, reached.facts.hardware
+
+
+def _find_image(
+    console: Console,
+    reached: Reached,
+    docker: EngineFacts | EngineUnavailable | None,
+    *,
+    ship: bool,
+    base_image: str | None,
+) -> str | None:
+    """The reference of an image in which a probe can run; built only with ``--ship``."""
+    if not isinstance(docker, EngineFacts):
+        return None
+    client = open_client(reached.name)
+    kind = image_kind(reached)
+    reference = reached.host.variables.image or image_reference(image_definition(kind))
+    if find_image(client, reference) is not None:
+        return reference
+    if not ship or reached.host.variables.image:
+        return None
+    try:
+        made = ensure_image(client, kind, base_image=base_image, is_root=os.geteuid() == 0, on_progress=console.live)
+    except HarnessError as error:
+        console.warning(str(error))
+        return None
+    return made.reference
+
+
+def _prove(
+    console: Console,
+    reached: Reached,
+    requested: str,
+    docker: EngineFacts | EngineUnavailable | None,
+    process: EngineFacts | EngineUnavailable | None,
+    image: str | None,
+) -> LimitProbe | None:
+    """Try a limit on the engine that would be used; None where there is nothing to try it with."""
+    engine: Engine
+    if isinstance(docker, EngineFacts):
+        if image is None:
+            return None
+        engine = docker_engine(reached)
+    elif requested != "docker" and isinstance(process, EngineFacts) and process.can_limit_memory:
+        engine = process_engine(reached)
+    else:
+        return None
+    console.live(f"{reached.name}: trying a memory limit")
+    return probe_limit(engine, host=reached.name, payload=build_payload(), image=image or "")
+
+
+def _sight(reached: Reached, name: str, source: DataSet) -> DataSight:
+    """A data set of the inventory: where it should be, whether it is, and its fingerprint where that is known."""
+    from harness.ship.dataset import read_known
+
+    known = read_known(reached.connection, reached.scratch, name, source)
+    paths = [path for path in (source.folder, source.images, source.annotations) if path]
+    missing = [path for path in paths if reached.connection.run(["test", "-r", path]).returncode != 0]
+    return DataSight(
+        name=name,
+        place=", ".join(paths) or "generated in scratch",
+        is_found=not missing and (known is not None or bool(paths)),
+        images=known.images if known else None,
+        bytes=known.bytes if known else None,
+        fingerprint=known.fingerprint if known else None,
+        problem=f"not there, or not readable: {', '.join(missing)}" if missing else None,
+        will_be_made=not paths,
+    )
+
+
+def _print(console: Console, host: str, state: str, checks: list[Check]) -> None:
+    console.result(f"{host}: {state}")
+    for check in checks:
+        subject = f"{check.id} {check.subject}".strip()
+        console.result(f"  {_SIGNS[check.outcome]} {subject}: {check.message}")
+        if check.cure and check.outcome != "ok":
+            console.result(f"      → {check.cure}")

@@ -1,0 +1,145 @@
+"""``harness clean`` and ``harness unlock``: what dead sessions left on hosts, found by label and prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHandle
+from harness.hosts.lock import break_lock, read_lock
+from harness.inventory import Host, load_inventory, select_hosts
+from harness.values.errors import HostError
+from harness.workflow.reaching import Reached, all_engines, is_session_alive, reach
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something on a host that nobody needs any more."""
+
+    host: str
+    what: str
+    name: str
+    why: str
+
+
+def clean_hosts(
+    console: Console, inventory: Path, *, limit: str | None, dry_run: bool, data: bool, as_json: bool
+) -> int:
+    """Remove leftovers, or list them. A session that is alive keeps what is its own. Returns the exit code."""
+    found: list[Leftover] = []
+
+    def tidy(host: Host) -> None:
+        found.extend(_clean_host(reach(host), dry_run=dry_run, data=data))
+
+    failures = _each_host(console, inventory, limit, tidy)
+    if as_json:
+        console.result_json([vars(leftover) for leftover in found])
+    elif found:
+        rows = [[leftover.host, leftover.what, leftover.name, leftover.why] for leftover in found]
+        console.table(["host", "what", "name", "would be removed because" if dry_run else "removed because"], rows)
+    else:
+        console.result("nothing left over")
+    return failures
+
+
+def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool) -> int:
+    """Show and break locks. Asks on a terminal; without one ``--yes`` is needed. Returns the exit code."""
+    kept: list[str] = []
+
+    def free(host: Host) -> None:
+        reached = reach(host)
+        owner = read_lock(reached.connection)
+        if owner is None:
+            console.result(f"{host.name}: not locked")
+        elif yes or console.ask(f"{host.name} is locked by {owner.describe()}. Take the lock away?"):
+            break_lock(reached.connection)
+            console.result(f"{host.name}: unlocked (was held by {owner.describe()})")
+        else:
+            kept.append(host.name)
+            console.result(f"{host.name}: still locked by {owner.describe()}; take it away with --yes")
+
+    code = _each_host(console, inventory, limit, free)
+    return code or int(bool(kept))
+
+
+def _each_host(console: Console, inventory: Path, limit: str | None, act: Callable[[Host], None]) -> int:
+    hosts = select_hosts(load_inventory(inventory), limit)
+    failed = 0
+    for host in hosts:
+        try:
+            act(host)
+        except HostError as error:
+            failed += 1
+            console.alarm(f"{error.state}: {error}")
+    return 0 if not failed else 3 if failed == len(hosts) else 1
+
+
+def _clean_host(reached: Reached, *, dry_run: bool, data: bool) -> list[Leftover]:
+    owner = read_lock(reached.connection)
+    is_alive = is_session_alive(reached)
+    living = owner.session if owner is not None and (not _is_stale(owner.age_s) or is_alive(owner.session)) else None
+    found: list[Leftover] = []
+    kept: set[str] = set()
+    for engine in all_engines(reached):
+        found += _clean_jobs(reached, engine, living, kept, dry_run=dry_run)
+    found += _clean_folders(reached, kept, dry_run=dry_run)
+    if owner is not None and living is None:
+        found.append(Leftover(reached.name, "lock", owner.session, "its session is dead"))
+        if not dry_run:
+            break_lock(reached.connection)
+    if data and living is None:
+        found += _clean_data(reached, dry_run=dry_run)
+    return found
+
+
+def _is_stale(age_s: float | None) -> bool:
+    from harness.hosts.lock import STALE_AFTER_S
+
+    return age_s is None or age_s > STALE_AFTER_S
+
+
+def _clean_jobs(
+    reached: Reached, engine: Engine, living: str | None, kept: set[str], *, dry_run: bool
+) -> list[Leftover]:
+    dead: list[JobHandle] = []
+    for handle in engine.list():
+        if living is not None and handle.labels.get(f"{LABEL_PREFIX}session") == living:
+            kept.add(handle.name)
+        else:
+            dead.append(handle)
+    if dead and not dry_run:
+        engine.cancel(dead)
+    why = "no living session owns it"
+    return [Leftover(reached.name, f"{engine.name} job", handle.name, why) for handle in dead]
+
+
+def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[Leftover]:
+    """Cache folders by exact prefix on each named disk, but for those of jobs that live."""
+    found = []
+    for disk in sorted(set(reached.disks.values())):
+        listing = reached.connection.run(
+            ["find", disk, "-maxdepth", "1", "-type", "d", "-name", f"{CACHE_PREFIX}*", "-print0"]
+        )
+        for path in filter(None, listing.text.split("\0")):
+            if path.rsplit("/", 1)[-1].removeprefix(CACHE_PREFIX) in kept:
+                continue
+            found.append(Leftover(reached.name, "cache folder", path, "no living job uses it"))
+            if not dry_run:
+                reached.connection.run(["rm", "-rf", "--one-file-system", "--", path], timeout_s=600.0)
+    return found
+
+
+def _clean_data(reached: Reached, *, dry_run: bool) -> list[Leftover]:
+    found = []
+    for name in ("data", "datasets"):
+        path = f"{reached.scratch}/{name}"
+        if reached.connection.run(["test", "-d", path]).returncode == 0:
+            found.append(Leftover(reached.name, "generated data and file lists", path, "--data asked for it"))
+            if not dry_run:
+                reached.connection.run(["rm", "-rf", "--one-file-system", "--", path], timeout_s=600.0)
+    return found

@@ -1,0 +1,240 @@
+"""One host's part of a session: lock, prepare, plan, run what is left, let go."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.checks import busy_reason
+from harness.engine.interface import Payload
+from harness.experiment import case_label, round_order
+from harness.hosts.facts import read_available_bytes
+from harness.hosts.folders import read_free_bytes
+from harness.hosts.lock import Lock, acquire
+from harness.hosts.lock_owner import make_owner
+from harness.session import feasibility
+from harness.session.collect import SessionIdentity
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal, read_records
+from harness.session.plan import HostDigests, Invocation, changed_digests, plan_host, remaining
+from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.session.setup import HostSetup
+from harness.values.case import Case
+from harness.values.errors import HostBusy, SessionError
+from harness.values.event import Event, HostStateChanged, SessionStarted
+from harness.workflow.expectations import expect
+from harness.workflow.preparing import Wanted, prepare
+from harness.workflow.reaching import Reached, is_session_alive, reach
+from harness.workflow.resolve import Resolved, wanted_engine
+
+if TYPE_CHECKING:
+    from harness.inventory import Host
+    from harness.workflow.run import RunOptions
+
+_BEAT_S = 30.0
+
+
+@dataclass
+class Shared:
+    """What all hosts of a session share; ``content`` of session.json is changed under ``mutex`` only."""
+
+    folder: SessionFolder
+    content: dict[str, Any]
+    journal: Journal
+    payload: Payload
+    emit: Callable[[Event], None]
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def note_host(self, setup: HostSetup, changes: Sequence[str]) -> None:
+        """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
+        if changes:
+            raise SessionError(
+                "; ".join(changes),
+                where=str(self.folder.path),
+                hint="figures must not be mixed: start a new session with --fresh",
+            )
+        with self.mutex:
+            self.content.setdefault("image_digests", {})[setup.host] = setup.image_digest
+            self.content.setdefault("hosts", {})[setup.host] = {
+                "hardware": setup.facts.hardware,
+                "engine": setup.engine.name,
+                "engine_version": setup.engine_facts.version,
+                "memory_available": setup.memory_available,
+            }
+            for name, data in setup.data.items():
+                self.content.setdefault("data", {})[name] = {
+                    "fingerprint": data.fingerprint,
+                    "kind": data.kind,
+                    "images": data.images,
+                    "classes": data.classes,
+                    "bytes": data.bytes,
+                }
+            self.folder.write(self.content)
+            self.folder.write_facts(setup.host, setup.facts)
+
+    def write_report(self) -> None:
+        """Write the report afresh; one writer at a time."""
+        from harness.report import write_report
+
+        with self.mutex:
+            write_report([self.folder.path], self.folder.report_file)
+
+
+class HostWork:
+    """What one worker thread does for its host."""
+
+    def __init__(
+        self, host: Host, resolved: Resolved, options: RunOptions, shared: Shared, stop: threading.Event
+    ) -> None:
+        self.name = host.name
+        self._host = host
+        self._resolved = resolved
+        self._options = options
+        self._shared = shared
+        self._stop = stop
+        self._begun = time.monotonic()
+
+    def run(self) -> set[str]:
+        """Do all that is left on this host; returns the identities of its plan. Raises HostError, SessionError."""
+        if self._stop.is_set():
+            return set()
+        reached = reach(self._host)
+        owner = make_owner(self._shared.folder.name, "harness run")
+        held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
+        try:
+            self._refuse_busy(reached)
+            return self._measure(reached, held)
+        finally:
+            held.release()
+
+    def _refuse_busy(self, reached: Reached) -> None:
+        allowed = self._options.allow_busy or bool(self._host.variables.allow_busy)
+        reason = busy_reason(reached.facts, allow_busy=allowed)
+        if reason:
+            hint = "wait until it is idle, or measure all the same with --allow-busy (figures will be worth less)"
+            raise HostBusy(reason, where=self.name, hint=hint)
+
+    def _measure(self, reached: Reached, held: Lock) -> set[str]:
+        known = (self._shared.content.get("hosts") or {}).get(self.name) or {}
+        wanted = Wanted(
+            engine=wanted_engine(self._host, self._options.engine),
+            base_image=self._options.base_image,
+            cases=self._resolved.cases,
+            payload=self._shared.payload,
+            memory_available=known.get("memory_available"),
+        )
+        setup = prepare(reached, wanted, self._shared.emit)
+        digests = HostDigests(
+            host=self.name,
+            image_digest=setup.image_digest,
+            payload_digest=setup.payload.digest,
+            data={name: data.fingerprint for name, data in setup.data.items()},
+        )
+        self._shared.note_host(setup, changed_digests(self._shared.content, digests))
+        self._shared.emit(HostStateChanged(self.name, "ready"))
+        planned = make_plan(self._resolved, setup, digests)
+        records = read_records(self._shared.folder)
+        todo = remaining(planned, records, rerun_failed=self._options.rerun_failed, only=self._resolved.only)
+        mine = [item for item in planned if self._resolved.only is None or item.case.case_id in self._resolved.only]
+        done = len(mine) - len(todo)
+        folder = self._shared.folder
+        started = SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine))
+        self._shared.emit(started)
+        runner = HostRunner(self._settings(), setup, self._shared.journal, self._hooks(held), self._stop)
+        recorded = frozenset((record.invocation, record.attempt) for record in records)
+        runner.run(todo, done=done, planned=len(mine), recorded=recorded)
+        return {invocation.identity for invocation in mine}
+
+    def _settings(self) -> RunSettings:
+        experiment, folder = self._resolved.experiment, self._shared.folder
+        return RunSettings(
+            identity=SessionIdentity(folder.name, experiment.name),
+            folder=folder,
+            seed=experiment.seed,
+            timeout_s=experiment.timeout_s,
+            deadline=None if experiment.budget_s is None else self._begun + experiment.budget_s,
+        )
+
+    def _hooks(self, held: Lock) -> Hooks:
+        beats = _Beats(held)
+        cases = self._resolved.matrix.cases
+        return Hooks(
+            emit=self._shared.emit,
+            label=lambda invocation: case_label(invocation.case, among=cases),
+            refuse=refuse_now,
+            beat=beats.beat,
+            round_done=lambda _number: self._shared.write_report(),
+        )
+
+
+class _Beats:
+    """Beats a lock now and then, however often it is asked."""
+
+    def __init__(self, held: Lock) -> None:
+        self._held = held
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        if time.monotonic() - self._last > _BEAT_S:
+            self._last = time.monotonic()
+            self._held.beat()
+
+
+def make_plan(resolved: Resolved, setup: HostSetup, digests: HostDigests) -> tuple[Invocation, ...]:
+    """All invocations of one host, in order, with limits, predictions and what cannot be."""
+    cases = resolved.matrix.cases
+    predictions = {case.case_id: predictions_of(case, setup) for case in cases}
+    cache_bytes = {case_id: found.get("cache_bytes") for case_id, found in predictions.items()}
+    refused = feasibility.refusals(
+        cases,
+        memory_available=setup.memory_available,
+        disks=setup.facts.disks,
+        disk_reserve=setup.disk_reserve,
+        cache_bytes=cache_bytes,
+        missing_data=setup.missing_data,
+        missing_weights={},
+        engine_reasons=setup.engine_facts.reasons,
+        can_limit_memory=setup.engine_facts.can_limit_memory,
+        disk_names=tuple(setup.disks),
+        gpus=len(setup.gpus),
+    )
+    experiment = resolved.experiment
+
+    def order(given: Sequence[Case], round_number: int) -> Sequence[Case]:
+        return round_order(given, seed=experiment.seed, host=setup.host, round_number=round_number)
+
+    return plan_host(
+        digests,
+        cases,
+        rounds=experiment.rounds,
+        order=order,
+        limits={case.case_id: feasibility.limit_of(case, setup.memory_available) for case in cases},
+        predictions=predictions,
+        refusals=refused,
+    )
+
+
+def predictions_of(case: Case, setup: HostSetup) -> Mapping[str, Any]:
+    """What is expected of a case on a host before it ran."""
+    data = setup.data.get(case.data)
+    if data is None:
+        return {}
+    images = min(data.images, case.max_images or data.images)
+    return expect(case, images, cpus=len(setup.cpus), limit=feasibility.limit_of(case, setup.memory_available))
+
+
+def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
+    """Why an invocation cannot begin at this moment: memory or disk that is no longer free."""
+    if invocation.memory_bytes is not None:
+        reason = feasibility.lacking_memory(invocation.memory_bytes, read_available_bytes(setup.connection))
+        if reason:
+            return reason
+    disk = setup.facts.disks.get(invocation.case.cache_disk)
+    needed = (invocation.predictions or {}).get("cache_bytes")
+    if invocation.case.cache != "file" or disk is None or needed is None:
+        return None
+    now = disk.model_copy(update={"free_bytes": read_free_bytes(setup.connection, disk.path)})
+    return feasibility.lacking_disk(now, setup.disk_reserve, needed)

@@ -1,0 +1,56 @@
+"""``harness image``: build an image, make a base image, list what there is."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from harness.engine.daemon import open_client
+from harness.ship import base as base_images
+from harness.ship.definition import image_definitions, image_reference
+from harness.ship.image import ensure_image
+from harness.values.errors import EngineUnavailable
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+
+def build(console: Console, kind: str, base_image: str | None) -> None:
+    """Build one image on this machine's engine and print its reference and identity."""
+    client = open_client()
+    try:
+        reference, digest, method = ensure_image(
+            client, kind, base_image=base_image, is_root=os.geteuid() == 0, on_progress=console.note
+        )
+    finally:
+        console.close()
+    console.note(f"{kind} image: {method}")
+    console.result(f"{reference} {digest}")
+
+
+def make_base(console: Console, suite: str) -> None:
+    """Make a base image from Debian packages and print its reference."""
+    console.result(base_images.make_base(open_client(), suite=suite, on_progress=console.note))
+
+
+def show_images(console: Console, *, as_json: bool) -> None:
+    """Print each image definition, its reference, and whether the engine has it."""
+    client: Any = None
+    try:
+        client = open_client()
+    except EngineUnavailable as error:
+        console.warning(str(error))
+    rows = []
+    for definition in image_definitions().values():
+        reference = image_reference(definition)
+        rows.append([definition.kind, reference, _presence(client, reference)])
+    if as_json:
+        console.result_json([dict(zip(("image", "reference", "present"), row, strict=True)) for row in rows])
+        return
+    console.table(["image", "reference", "on this engine"], rows)
+
+
+def _presence(client: Any, reference: str) -> str:
+    if client is None:
+        return "unknown"
+    return "yes" if client.images(name=reference) else "no"

@@ -1,0 +1,165 @@
+"""Makes a reached host ready: engine, image, payload, data sets. Yields what happens through ``emit``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.engine.daemon import open_client
+from harness.engine.interface import Engine, EngineFacts, Payload
+from harness.engine.selection import choose
+from harness.session.setup import HostData, HostSetup
+from harness.ship.dataset import prepare_data
+from harness.ship.image import ensure_image
+from harness.values.case import Case
+from harness.values.errors import DataError, HostNotReady, ImageUnavailable
+from harness.values.event import DataReady, EngineChosen, ImageReady, Progress, SessionFinding
+from harness.workflow.reaching import (
+    Emit,
+    Reached,
+    docker_engine,
+    probe_engines,
+    process_engine,
+    select_cpus,
+    select_gpus,
+)
+from harness.workflow.weights import find_weights
+
+_DATA_TIMEOUT_S = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a session needs of a host."""
+
+    engine: str
+    base_image: str | None
+    cases: tuple[Case, ...]
+    payload: Payload
+    memory_available: int | None = None
+
+
+def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
+    """A host that is ready to measure. Raises HostError, and ConfigurationError for weights that are nowhere."""
+    weights = find_weights(wanted.cases, reached)
+    engine, facts, image = _ready_engine(reached, wanted, emit)
+    if facts.image_digest is None:
+        raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
+    cpus = select_cpus(reached.facts, reached.host.variables.cpus)
+    data, missing = _ready_data(reached, wanted, engine, image, cpus, emit)
+    return HostSetup(
+        host=reached.name,
+        connection=reached.connection,
+        engine=engine,
+        engine_facts=facts,
+        facts=reached.facts,
+        image=image,
+        image_digest=facts.image_digest,
+        payload=wanted.payload,
+        data=data,
+        missing_data=missing,
+        disks=reached.disks,
+        memory_available=wanted.memory_available or reached.memory_available,
+        cpus=cpus,
+        gpus=select_gpus(reached.facts, reached.host.variables.gpus),
+        memory_reserve=reached.host.variables.memory_reserve,
+        disk_reserve=reached.host.variables.disk_reserve,
+        weights=weights,
+    )
+
+
+def image_kind(reached: Reached) -> str:
+    """``gpu`` where the host has GPUs that may be used, else ``cpu``."""
+    return "gpu" if select_gpus(reached.facts, reached.host.variables.gpus) else "cpu"
+
+
+def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:
+    docker, process = probe_engines(reached, wanted.engine, reached.host.variables.image or "")
+    choice = choose(wanted.engine, docker=docker, process=process)
+    if choice.engine == "docker":
+        try:
+            return _ready_docker(reached, wanted, emit)
+        except ImageUnavailable as error:
+            choice = choose(wanted.engine, docker=docker, process=process, image=error)
+    if choice.warning:
+        hint = "figures of `process` are not isolated as in a container; `harness check` says what docker lacks"
+        emit(SessionFinding("engine-fallback", choice.severity, choice.warning, hint, reached.name))
+    return _ready_process(reached, emit, choice.reason)
+
+
+def _ready_docker(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:
+    engine = docker_engine(reached)
+    begun = time.monotonic()
+    if reached.host.variables.image:
+        image, method = reached.host.variables.image, "present"
+    else:
+        image, _, method = ensure_image(
+            open_client(reached.name),
+            image_kind(reached),
+            base_image=wanted.base_image,
+            is_root=os.geteuid() == 0,
+            on_progress=lambda text: emit(Progress(reached.name, text)),
+        )
+    facts: EngineFacts = engine.probe(image)
+    if facts.image_digest is None:
+        hint = "build it with `harness image build`, or take `image:` out of the inventory"
+        raise ImageUnavailable(f"the engine has no image {image!r}", where=reached.name, hint=hint)
+    emit(EngineChosen(reached.name, "docker", facts.version, f"Docker Engine, image {image}"))
+    emit(ImageReady(reached.name, facts.image_digest, method, time.monotonic() - begun))
+    return engine, facts, image
+
+
+def _ready_process(reached: Reached, emit: Emit, reason: str) -> tuple[Engine, EngineFacts, str]:
+    engine = process_engine(reached)
+    facts = engine.probe("")
+    emit(EngineChosen(reached.name, "process", facts.version, reason))
+    return engine, facts, ""
+
+
+def _ready_data(
+    reached: Reached, wanted: Wanted, engine: Engine, image: str, cpus: Sequence[int], emit: Emit
+) -> tuple[dict[str, HostData], dict[str, str]]:
+    data: dict[str, HostData] = {}
+    missing: dict[str, str] = {}
+    names = dict.fromkeys(case.data for case in wanted.cases)
+    sources = reached.host.variables.data
+    for name in names:
+        if name not in sources:
+            known = ", ".join(sorted(sources)) or "none"
+            missing[name] = f"the host has no data set {name!r} (it has {known}): add it under `harness: data:`"
+            continue
+        links = any(case.loader == "keras-directory" and case.data == name for case in wanted.cases)
+
+        def show(text: str, fraction: float | None = None, name: str = name) -> None:
+            emit(Progress(reached.name, f"data set {name}: {text}", fraction))
+
+        prepared = prepare_data(
+            engine,
+            host=reached.name,
+            name=name,
+            spec=sources[name],
+            scratch=reached.scratch,
+            payload=wanted.payload,
+            image=image,
+            cpus=tuple(cpus),
+            links=links,
+            on_progress=show,
+            timeout_s=_DATA_TIMEOUT_S,
+        )
+        if prepared.images == 0:
+            raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")
+        data[name] = HostData(
+            name=name,
+            kind=prepared.kind,
+            fingerprint=prepared.fingerprint,
+            images=prepared.images,
+            classes=prepared.classes,
+            bytes=prepared.bytes,
+            mounts=tuple(prepared.mounts),
+            mean_height=prepared.mean_height,
+            mean_width=prepared.mean_width,
+        )
+        emit(DataReady(reached.name, name, prepared.fingerprint, prepared.images, prepared.bytes, prepared.source))
+    return data, missing

@@ -1,0 +1,142 @@
+"""From a host of the inventory to a host that is ready to measure: connection, lock, facts, engine, image, data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.analysis.protection import available_limit
+from harness.engine.interface import Engine, EngineFacts
+from harness.hosts.connection import Connection
+from harness.hosts.facts import read_facts
+from harness.hosts.folders import resolve_path
+from harness.hosts.local import LocalConnection
+from harness.values.errors import EngineUnavailable, HostNotReady
+from harness.values.event import Event
+from harness.values.facts import Facts
+
+if TYPE_CHECKING:
+    from harness.inventory import Host
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A host that answered: how it is reached, what it is, and where things lie on it."""
+
+    host: Host
+    connection: Connection
+    facts: Facts
+    scratch: str
+    disks: Mapping[str, str]
+    memory_available: int
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+
+def open_connection(host: Host) -> Connection:
+    """Connect to a host. Raises HostNotReady, HostUnreachable."""
+    if host.connection == "local":
+        return LocalConnection(host.name)
+    raise HostNotReady(
+        "hosts over SSH cannot be reached yet by this version",
+        where=host.name,
+        hint="run on the machine itself, with `ansible_connection: local` in its inventory",
+    )
+
+
+def reach(host: Host) -> Reached:
+    """Connect, resolve folders and read facts."""
+    connection = open_connection(host)
+    variables = host.variables
+    scratch = resolve_path(connection, variables.scratch)
+    disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
+    folders = [path for source in variables.data.values() for path in (source.folder, source.images) if path]
+    facts = read_facts(connection, scratch=scratch, disks=disks, data_folders=folders)
+    available = available_limit(facts, variables.memory_reserve)
+    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available)
+
+
+def docker_engine(reached: Reached) -> Engine:
+    """The Docker Engine of a host, not yet asked anything."""
+    from harness.engine.docker import DockerEngine
+
+    return DockerEngine(
+        host=reached.name,
+        connection=reached.connection,
+        uid=reached.facts.uid or 0,
+        gid=reached.facts.gid or 0,
+    )
+
+
+def process_engine(reached: Reached) -> Engine:
+    """The embedded engine of a host, not yet asked anything."""
+    from harness.engine.process import ProcessEngine
+
+    return ProcessEngine(reached.connection, scratch=reached.scratch)
+
+
+def all_engines(reached: Reached) -> list[Engine]:
+    """Every engine of a host that answers, for finding what sessions left."""
+    engines: list[Engine] = [process_engine(reached)]
+    if reached.host.variables.engine != "process":
+        docker = docker_engine(reached)
+        try:
+            docker.probe("")
+        except EngineUnavailable:
+            return engines
+        engines.append(docker)
+    return engines
+
+
+def is_session_alive(reached: Reached) -> Callable[[str], bool]:
+    """Whether a job of a session runs on the host, whatever engine: what keeps its lock."""
+
+    def ask(session: str) -> bool:
+        for engine in all_engines(reached):
+            handles = engine.list(session)
+            if any(state.phase == "running" for state in engine.poll(handles)):
+                return True
+        return False
+
+    return ask
+
+
+def probe_engines(
+    reached: Reached, requested: str, image: str
+) -> tuple[EngineFacts | EngineUnavailable | None, EngineFacts | EngineUnavailable | None]:
+    """What docker and process say of themselves; None for one that was not asked."""
+    docker = None if requested == "process" else _probe(docker_engine(reached), image)
+    process = None if requested == "docker" else _probe(process_engine(reached), image)
+    return docker, process
+
+
+def _probe(engine: Engine, image: str) -> EngineFacts | EngineUnavailable:
+    try:
+        return engine.probe(image)
+    except EngineUnavailable as error:
+        return error
+
+
+def select_cpus(facts: Facts, wanted: str | int | Sequence[int]) -> tuple[int, ...]:
+    """The CPUs that jobs may use: ``auto`` or 0 for all usable, N for the first N, or a list of ids."""
+    usable = facts.usable_cpus or tuple(range(facts.logical_cpus or 1))
+    if wanted in ("auto", 0):
+        return usable
+    if isinstance(wanted, int):
+        return usable[:wanted]
+    return tuple(cpu for cpu in usable if isinstance(wanted, Sequence) and cpu in wanted)
+
+
+def select_gpus(facts: Facts, wanted: str | int | Sequence[int | str]) -> tuple[str, ...]:
+    """Ids of the GPUs that jobs may use: ``auto`` for all, 0 for none, N for the first N, or a list of ids."""
+    found = tuple(gpu.uuid or str(index) for index, gpu in enumerate(facts.gpus))
+    if wanted == "auto":
+        return found
+    if isinstance(wanted, int):
+        return found[:wanted]
+    return tuple(str(gpu) for gpu in wanted) if not isinstance(wanted, str) else found

@@ -1,0 +1,108 @@
+"""From what a user typed to hosts, experiment and cases: the first stage of plan and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.experiment import (
+    Experiment,
+    Matrix,
+    choose_experiment,
+    expand,
+    experiment_digest,
+    load_experiment,
+    select_cases,
+)
+from harness.inventory import Host, Inventory, load_inventory, select_hosts
+from harness.values.case import Case
+from harness.values.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+_PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
+ENGINES = ("auto", "docker", "process")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What is to be done, before any host was asked."""
+
+    inventory: Inventory
+    hosts: tuple[Host, ...]
+    experiment: Experiment
+    reason: str
+    matrix: Matrix
+    cases: tuple[Case, ...]
+    is_part: bool
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits of the resolved experiment without rounds, budget and timeout."""
+        return experiment_digest(self.experiment)
+
+    @property
+    def only(self) -> frozenset[str] | None:
+        """The case_ids that ``--only`` left, or None for all."""
+        return frozenset(case.case_id for case in self.cases) if self.is_part else None
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The data sets that these cases need."""
+        return tuple(dict.fromkeys(case.data for case in self.cases))
+
+
+def resolve(
+    console: Console,
+    inventory: Path,
+    *,
+    limit: str | None,
+    experiment: str | None,
+    rounds: int | None = None,
+    seed: int | None = None,
+    only: Sequence[str] = (),
+) -> Resolved:
+    """Read the files, choose hosts and experiment, expand the matrix. Raises ConfigurationError."""
+    read = load_inventory(inventory)
+    for warning in read.warnings:
+        console.warning(str(warning))
+    hosts = select_hosts(read, limit)
+    names = sorted({name for host in hosts for name in host.variables.data})
+    wanted, reason = choose_experiment(experiment, [host.variables.experiment for host in hosts], names)
+    chosen = load_experiment(wanted)
+    changes = {key: value for key, value in (("rounds", rounds), ("seed", seed)) if value is not None}
+    if changes:
+        chosen = chosen.model_copy(update=changes)
+    matrix = expand(chosen, data_kinds=data_kinds(hosts))
+    cases = select_cases(matrix.cases, only) if only else matrix.cases
+    return Resolved(read, hosts, chosen, reason, matrix, tuple(cases), is_part=bool(only))
+
+
+def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
+    """``folder`` or ``coco`` of each data set that these hosts name."""
+    kinds: dict[str, str] = {}
+    for host in hosts:
+        for name, source in host.variables.data.items():
+            if source.generate is not None:
+                kinds.setdefault(name, _PROFILE_KINDS[source.generate.profile])
+            else:
+                kinds.setdefault(name, "folder" if source.folder is not None else "coco")
+    return kinds
+
+
+def wanted_engine(host: Host, option: str | None) -> str:
+    """The engine that the command line or the inventory asks for. Raises ConfigurationError for an unknown one."""
+    engine = option or host.variables.engine
+    if engine not in ENGINES:
+        hint = f"one of {', '.join(ENGINES)}"
+        raise ConfigurationError(f"unknown engine {engine!r}", where="--engine", hint=hint)
+    return engine
+
+
+def unread_data(resolved: Resolved) -> dict[str, list[str]]:
+    """Data sets that no host of the session names, with near misses: an experiment that cannot run anywhere."""
+    known = sorted({name for host in resolved.hosts for name in host.variables.data})
+    return {name: known for name in resolved.data_names if name not in known}

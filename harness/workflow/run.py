@@ -1,0 +1,291 @@
+"""``harness run``: hosts side by side, one benchmark at a time on each, until every invocation has its record."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.session.folder import SessionFolder, find_folder
+from harness.session.journal import Journal, read_records
+from harness.session.plan import newest_records
+from harness.ship.payload import build_payload
+from harness.values.errors import ConfigurationError, HarnessError, HostError, SessionError
+from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
+from harness.values.record import FAILED, Record
+from harness.workflow.hostwork import HostWork, Shared
+from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line of ``run`` says."""
+
+    inventory: Path
+    limit: str | None = None
+    experiment: str | None = None
+    output: Path = Path("reports")
+    engine: str | None = None
+    rounds: int | None = None
+    seed: int | None = None
+    only: tuple[str, ...] = ()
+    is_fresh: bool = False
+    rerun_failed: bool = False
+    name: str | None = None
+    base_image: str | None = None
+    allow_busy: bool = False
+    forks: int = 10
+
+
+@dataclass
+class _Ended:
+    """How the hosts' workers ended; written by them, read when all have."""
+
+    not_ready: list[str] = field(default_factory=list)
+    ready: list[str] = field(default_factory=list)
+    errors: list[HarnessError] = field(default_factory=list)
+    identities: set[str] = field(default_factory=set)
+
+
+def run_session(console: Console, options: RunOptions) -> int:
+    """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
+    resolved = resolve(
+        console,
+        options.inventory,
+        limit=options.limit,
+        experiment=options.experiment,
+        rounds=options.rounds,
+        seed=options.seed,
+        only=options.only,
+    )
+    _announce(console, resolved)
+    _refuse_absent_data(resolved)
+    for host in resolved.hosts:
+        wanted_engine(host, options.engine)
+    folder = find_folder(
+        options.output,
+        inventory=resolved.inventory.name,
+        experiment=resolved.experiment.name,
+        digest=resolved.digest,
+        name=options.name,
+        is_fresh=options.is_fresh,
+    )
+    payload = build_payload()
+    content = _session_content(folder, resolved, payload.digest)
+    journal = Journal(folder)
+    try:
+        folder.write(content)
+        return _run(console, options, resolved, Shared(folder, content, journal, payload, _emit(console, journal)))
+    finally:
+        journal.close()
+        console.close()
+
+
+def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shared) -> int:
+    for name, cut in shared.journal.cut.items():
+        hint = "nothing to do: what it belonged to is measured again"
+        shared.emit(
+            SessionFinding("cut-line", "info", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint)
+        )
+    stop, ended = threading.Event(), _Ended()
+    with _interruptible(console, stop), ThreadPoolExecutor(max_workers=options.forks) as pool:
+        for host in resolved.hosts:
+            work = HostWork(host, resolved, options, shared, stop)
+            pool.submit(_guard, work, ended, shared.emit)
+    records = list(newest_records(read_records(shared.folder)).values())
+    counts = _count(records, ended.identities)
+    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=stop.is_set()))
+    if records:
+        shared.write_report()
+    _last_screen(console, options, shared.folder, records, ended, interrupted=stop.is_set())
+    return _exit_code(records, ended, interrupted=stop.is_set())
+
+
+def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None:
+    """One host's failure never stops another."""
+    try:
+        ended.identities |= work.run()
+        ended.ready.append(work.name)
+    except HostError as error:
+        ended.not_ready.append(work.name)
+        ended.errors.append(error)
+        emit(HostStateChanged(work.name, error.state, error.message, error.hint))
+    except HarnessError as error:
+        ended.not_ready.append(work.name)
+        ended.errors.append(error)
+        emit(HostStateChanged(work.name, "not_ready", str(error)))
+    except Exception as error:  # a defect of ours on one host must not cost the others their session
+        import traceback
+
+        ended.not_ready.append(work.name)
+        trace = traceback.format_exc(limit=-6)
+        hint = f"report this, please:\n{trace}"
+        unforeseen = HostError(f"something unforeseen: {type(error).__name__}: {error}", where=work.name, hint=hint)
+        ended.errors.append(unforeseen)
+        emit(HostStateChanged(work.name, "not_ready", unforeseen.message, unforeseen.hint))
+
+
+def _announce(console: Console, resolved: Resolved) -> None:
+    experiment = resolved.experiment
+    console.note(
+        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × {experiment.rounds} rounds "
+        f"on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
+    )
+    for note in resolved.matrix.notes:
+        console.note(f"note: {note}")
+    if resolved.matrix.folded:
+        console.detail(f"{len(resolved.matrix.folded)} combinations folded out; `harness plan` lists them")
+
+
+def _refuse_absent_data(resolved: Resolved) -> None:
+    for name, known in unread_data(resolved).items():
+        listed = ", ".join(known) or "none"
+        raise ConfigurationError(
+            f"no host of this session has a data set named {name!r} (known here: {listed})",
+            where=str(resolved.inventory.path),
+            hint=f"add it under `harness: data: {name}:` or choose another --experiment",
+        )
+
+
+def _session_content(folder: SessionFolder, resolved: Resolved, payload_digest: str) -> dict[str, Any]:
+    """What ``session.json`` is to hold. Raises SessionError where the benchmark's code has changed since."""
+    from harness import __version__
+
+    if folder.exists():
+        content = folder.read()
+        if content.get("payload_digest") != payload_digest:
+            raise SessionError(
+                "the benchmark's code (payload) has changed since this session began; its figures must not be mixed",
+                where=str(folder.path),
+                hint="start a new one with --fresh, or use the version that began it",
+            )
+        known = content.setdefault("experiment", {})
+        known["rounds"] = max(resolved.experiment.rounds, int(known.get("rounds", 1)))
+        return content
+    from harness.session.journal import now_utc
+
+    experiment = resolved.experiment
+    return {
+        "name": folder.name,
+        "session": folder.name,
+        "experiment_name": experiment.name,
+        "experiment": experiment.model_dump(mode="json"),
+        "experiment_digest": resolved.digest,
+        "seed": experiment.seed,
+        "inventory": {
+            "name": resolved.inventory.name,
+            "path": str(resolved.inventory.path),
+            "hosts": [host.name for host in resolved.inventory.hosts],
+        },
+        "versions": {"harness": __version__},
+        "payload_digest": payload_digest,
+        "image_digests": {},
+        "data": {},
+        "hosts": {},
+        "created_at": now_utc(),
+    }
+
+
+def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        journal.write_event(event)
+        console.handle(event)
+
+    return emit
+
+
+@contextmanager
+def _interruptible(console: Console, stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM ask the workers to end; nothing is raised into them."""
+
+    def ask(_number: int, _frame: object) -> None:
+        if not stop.is_set():
+            console.alarm("stopping: what runs is ended and removed; the same command continues from here")
+        stop.set()
+
+    kept = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, before in kept.items():
+            signal.signal(number, before)
+
+
+def _count(records: Sequence[Record], identities: set[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for record in records:
+        if not identities or record.invocation in identities:
+            counts[record.status] = counts.get(record.status, 0) + 1
+    return counts
+
+
+def _last_screen(
+    console: Console,
+    options: RunOptions,
+    folder: SessionFolder,
+    records: Sequence[Record],
+    ended: _Ended,
+    *,
+    interrupted: bool,
+) -> None:
+    failed = [record for record in records if record.status in FAILED or record.validity == "invalid"]
+    for record in failed:
+        log = f"  log: {folder.path / record.log}" if record.log else ""
+        console.alarm(
+            f"{record.host} {record.case_id} round {record.round}: {record.status}: {record.cause or ''}{log}"
+        )
+    again = command_line(options)
+    if any(record.status != "lost" for record in failed):
+        console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
+    if any(record.status == "lost" for record in failed):
+        console.note(f"lost ones are done again by the same command:  {again}")
+    if interrupted:
+        console.note(f"go on with:  {again}")
+    if records:
+        console.result(folder.report_file.resolve().as_uri())
+
+
+def command_line(options: RunOptions) -> str:
+    """The command that continues a session, as a user would type it."""
+    import shlex
+
+    words = ["harness", "run", str(options.inventory)]
+    for flag, value in (
+        ("--limit", options.limit),
+        ("--experiment", options.experiment),
+        ("--engine", options.engine),
+        ("--name", options.name),
+        ("--rounds", options.rounds),
+        ("--seed", options.seed),
+    ):
+        if value is not None:
+            words += [flag, str(value)]
+    if options.output != Path("reports"):
+        words += ["--output", str(options.output)]
+    for pattern in options.only:
+        words += ["--only", pattern]
+    return shlex.join(words)
+
+
+def _exit_code(records: Sequence[Record], ended: _Ended, *, interrupted: bool) -> int:
+    if interrupted:
+        return INTERRUPTED
+    usage = [error for error in ended.errors if not isinstance(error, HostError)]
+    if usage and not ended.ready:
+        return usage[0].exit_code
+    if not ended.ready:
+        return 3
+    if ended.not_ready:
+        return 1
+    mine = [record for record in records if record.invocation in ended.identities]
+    return int(any(record.status in FAILED or record.validity == "invalid" for record in mine))
