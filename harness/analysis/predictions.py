@@ -1,7 +1,7 @@
 """What a case will need before it runs: cache, memory, disk, time; and the epoch in which a cache has paid.
 
 The bytes of a cache follow from arithmetic and hold to a fraction of a per cent. Memory and time rest on the constants
-below: measured on an ordinary x86 server with TensorFlow 2.21 and rough by nature (± 30 %).
+below, seen on ordinary x86 servers with TensorFlow 2.21: memory within some 30 %, time within a factor of two.
 They serve to plan and to warn, never as a result. Pure.
 """
 

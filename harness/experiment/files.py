@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.experiment.model import Experiment
-from harness.experiment.parameters import Assignment
+from harness.experiment.parameters import PARAMETERS, Assignment
 from harness.experiment.words import ARTICLE_CACHE_SUFFIX
 from harness.values.case import ModelSetting
 from harness.values.document import Document, load_document, near_miss, parse_text, validate
@@ -76,8 +76,9 @@ def read_experiment(document: Document, *, name: str, folder: Path) -> Experimen
 def experiment_schema() -> dict[str, Any]:
     """The JSON Schema of experiment files, made from the models that check them; ``name`` may be left out in a file."""
     schema = Experiment.model_json_schema()
-    for parameter in schema["$defs"]["Assignment"]["properties"].values():
-        parameter.pop("default")  # an empty tuple stands for "not named", which no file writes
+    for definition in schema["$defs"].values():
+        for name in PARAMETERS if "loader" in definition["properties"] else ():
+            definition["properties"][name].pop("default")  # an empty tuple stands for "not named", which no file writes
     schema["required"] = [key for key in schema["required"] if key != "name"]
     return {
         "$schema": SCHEMA_DIALECT,
@@ -88,6 +89,7 @@ def experiment_schema() -> dict[str, Any]:
 
 
 _Place = tuple[str | int, ...]
+_Assignment = TypeVar("_Assignment", bound=Assignment)
 
 
 def _assignments(value: Any) -> Iterator[tuple[_Place, Mapping[str, Any]]]:
@@ -134,7 +136,7 @@ def _with_weights(experiment: Experiment, paths: Mapping[str, str]) -> Experimen
     if not paths:
         return experiment
 
-    def resolve(assignment: Assignment) -> Assignment:
+    def resolve(assignment: _Assignment) -> _Assignment:
         return assignment.model_copy(update={"model": tuple(_resolve(model, paths) for model in assignment.model)})
 
     return experiment.model_copy(

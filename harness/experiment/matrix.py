@@ -15,12 +15,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from harness.bench.registry import LOADERS
 from harness.experiment.comparison import baseline_of, comparable_key, make_ceilings
-from harness.experiment.meaning import meaningless_because, normalise
+from harness.experiment.meaning import ONLY_OF_FILE_CACHES, meaningless_because, normalise
 from harness.experiment.model import Experiment
 from harness.experiment.names import case_description
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, matches
@@ -42,7 +42,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Matrix:
-    """``cases`` to run, each once, ceilings last; ``folded``: means nothing, or is there twice; ``excluded``: by rule."""
+    """``cases`` to run, each once, ceilings last; ``folded``: meaningless, or there twice; ``excluded``: by rule."""
 
     cases: tuple[Case, ...]
     folded: tuple[Folded, ...] = ()
@@ -85,11 +85,10 @@ def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = Non
     additions = [complete(rule, first) for rule in experiment.include]
     _refuse_absurd(experiment, additions)
     gathered = _Gathered()
-    for case in combinations(experiment.parameters):
-        _gather(case, gathered, experiment.exclude, data_kinds)
-    for addition in additions:
-        for case in combinations(addition):
-            _gather(case, gathered, (), data_kinds)
+    for assignment, exclude in ((experiment.parameters, experiment.exclude), *((rule, ()) for rule in additions)):
+        varied = {name for name in PARAMETERS if len(getattr(assignment, name)) > 1}
+        for case in combinations(assignment):
+            _gather(case, gathered, exclude, data_kinds, varied)
     if not gathered.cases:
         raise _empty(experiment, gathered)
     cases = tuple(gathered.cases)
@@ -99,7 +98,11 @@ def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = Non
 
 
 def _gather(
-    raw: Case, gathered: _Gathered, exclude: tuple[Assignment, ...], data_kinds: Mapping[str, str] | None
+    raw: Case,
+    gathered: _Gathered,
+    exclude: tuple[Assignment, ...],
+    data_kinds: Mapping[str, str] | None,
+    varied: Set[str],
 ) -> None:
     case, changed = normalise(raw)
     rule = next((number for number, rule in enumerate(exclude, 1) if matches(rule, case)), None)
@@ -111,14 +114,21 @@ def _gather(
     if reason is not None:
         gathered.fold(case, reason)
     elif case in gathered.cases:
-        gathered.fold(raw, "the same as another case" + (f": {_no_part(changed, case)}" if changed else ""))
+        idle = [name for name in changed if name in varied]
+        gathered.fold(raw, "the same as another case" + (f": {_no_part(idle, case)}" if idle else ""))
     else:
         gathered.cases[case] = None
 
 
-def _no_part(changed: tuple[str, ...], case: Case) -> str:
-    setting = f"cache {case.cache}" if set(changed) <= {"cache_disk", "cache_reuse"} else f"mode {case.mode}"
-    return f"{', '.join(changed)} {'plays' if len(changed) == 1 else 'play'} no part with {setting}"
+def _no_part(idle: list[str], case: Case) -> str:
+    of_cache = [name for name in idle if name in ONLY_OF_FILE_CACHES]
+    of_mode = [name for name in idle if name not in of_cache]
+    parts = ((of_mode, f"mode {case.mode}"), (of_cache, f"cache {case.cache}"))
+    return "; ".join(
+        f"{', '.join(names)} {'plays' if len(names) == 1 else 'play'} no part with {setting}"
+        for names, setting in parts
+        if names
+    )
 
 
 def _is_turned_off(ceiling: Case, experiment: Experiment, gathered: _Gathered) -> bool:
@@ -158,7 +168,7 @@ def case_rule_text(rule: Assignment) -> str:
     return ", ".join(f"{name}: {' or '.join(str(value) for value in values)}" for name, values in rule.named().items())
 
 
-def _refuse_absurd(experiment: Experiment, additions: list[Assignment]) -> None:
+def _refuse_absurd(experiment: Experiment, additions: Sequence[Assignment]) -> None:
     count = count_combinations(experiment.parameters) + sum(map(count_combinations, additions))
     if count > MOST_COMBINATIONS:
         raise ConfigurationError(

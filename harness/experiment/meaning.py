@@ -8,8 +8,8 @@ from harness.bench.registry import LOADERS, LoaderSpec
 from harness.experiment.parameters import default_of
 from harness.values.case import Case
 
-_ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
-_ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh"}
+ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
+ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh"}
 
 
 def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
@@ -20,11 +20,11 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
     """
     fixed: dict[str, object] = {}
     if case.mode == "load":
-        fixed |= _ONLY_OF_TRAINING
+        fixed |= ONLY_OF_TRAINING
     elif case.model is None:
         fixed["model"] = default_of("model")
     if case.cache != "file":
-        fixed |= _ONLY_OF_FILE_CACHES
+        fixed |= ONLY_OF_FILE_CACHES
     changed = {name: value for name, value in fixed.items() if getattr(case, name) != value}
     return (case.model_copy(update=changed) if changed else case), tuple(changed)
 

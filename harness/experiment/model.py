@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from harness.bench.registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
@@ -39,6 +48,35 @@ Duration = Annotated[
 ]
 
 
+class Pipelines(Assignment):
+    """An assignment whose loaders are pipelines to choose from: automatic cases are never asked for."""
+
+    @field_validator("loader", mode="after")
+    @classmethod
+    def _refuse_automatic(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if LOADERS[name].is_automatic:
+                raise ValueError(
+                    f"{name} is added to every training experiment by itself\n"
+                    f"leave it out here; an exclude rule `loader: {name}` turns it off"
+                )
+        return value
+
+
+class Rule(Assignment):
+    """An assignment that names something: a rule that names nothing would match every case."""
+
+    @model_validator(mode="after")
+    def _refuse_empty(self) -> Self:
+        if not self.named():
+            raise ValueError("a rule that names no parameter\nname at least one, like `loader: tfdata`")
+        return self
+
+
+class PipelineRule(Rule, Pipelines):
+    """A rule that names pipelines, not automatic cases."""
+
+
 class Experiment(BaseModel):
     """What a file or a preset says, resolved: every parameter named, sizes in bytes, durations in seconds.
 
@@ -55,12 +93,12 @@ class Experiment(BaseModel):
     notes: tuple[Annotated[str, Strict()], ...] = Field(
         (), description="What a reader of its numbers must know; plan and report repeat it."
     )
-    parameters: Assignment = Field(description="The matrix is the product of all lists here.")
-    exclude: tuple[Assignment, ...] = Field(
+    parameters: Pipelines = Field(description="The matrix is the product of all lists here.")
+    exclude: tuple[Rule, ...] = Field(
         (),
         description="Cases that match a rule are left out; a rule names some parameters, each with one value or more.",
     )
-    include: tuple[Assignment, ...] = Field(
+    include: tuple[PipelineRule, ...] = Field(
         (),
         description="Cases to add: the product of a rule's own values, every other parameter at the first of its "
         "values in `parameters`. `exclude` does not touch them.",
@@ -69,8 +107,8 @@ class Experiment(BaseModel):
         DEFAULT_ROUNDS, description="How often each case runs on each host; a verdict needs three or more."
     )
     seed: Annotated[int, Strict()] = Field(DEFAULT_SEED, description="Of the order of cases and of shuffling.")
-    baseline: Assignment = Field(
-        Assignment(loader=("keras-idg",)),
+    baseline: PipelineRule = Field(
+        PipelineRule(loader=("keras-idg",)),
         description="Which case the others are compared with, where all but loader, cache and element is equal.",
     )
     timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
@@ -88,46 +126,9 @@ class Experiment(BaseModel):
 
     @field_validator("parameters", mode="after")
     @classmethod
-    def _complete_parameters(cls, value: Assignment) -> Assignment:
+    def _complete_parameters(cls, value: Pipelines) -> Pipelines:
         """Name every parameter; ``data`` and ``loader`` have no default."""
         for name in ("data", "loader"):
             if not getattr(value, name):
                 raise ValueError(f"no {name} is named\nadd `{name}: …` below `parameters:`")
-        _refuse_automatic(value)
         return complete(value, {name: (default_of(name),) for name in PARAMETERS})
-
-    @field_validator("include", mode="after")
-    @classmethod
-    def _check_include(cls, value: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
-        for rule in value:
-            _refuse_empty(rule)
-            _refuse_automatic(rule)
-        return value
-
-    @field_validator("exclude", mode="after")
-    @classmethod
-    def _check_exclude(cls, value: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
-        for rule in value:
-            _refuse_empty(rule)
-        return value
-
-    @field_validator("baseline", mode="after")
-    @classmethod
-    def _check_baseline(cls, value: Assignment) -> Assignment:
-        _refuse_empty(value)
-        _refuse_automatic(value)
-        return value
-
-
-def _refuse_empty(rule: Assignment) -> None:
-    if not rule.named():
-        raise ValueError("a rule that names no parameter matches every case\nname at least one, like `loader: tfdata`")
-
-
-def _refuse_automatic(assignment: Assignment) -> None:
-    for name in assignment.loader:
-        if LOADERS[name].is_automatic:
-            raise ValueError(
-                f"{name} is added to every training experiment by itself\n"
-                f"leave it out here; an exclude rule `loader: {name}` turns it off"
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -201,7 +201,10 @@ def default_of(parameter: str) -> Any:
     return None if field.is_required() else field.default
 
 
-def complete(assignment: Assignment, base: Mapping[str, tuple[Any, ...]]) -> Assignment:
+_Assignment = TypeVar("_Assignment", bound=Assignment)
+
+
+def complete(assignment: _Assignment, base: Mapping[str, tuple[Any, ...]]) -> _Assignment:
     """The same with every parameter named: what it leaves out is taken from ``base``, models with all their fields."""
     values = {name: getattr(assignment, name) or base[name] for name in PARAMETERS}
     models = distinct(ModelSetting(**model.model_dump()) for model in values["model"])

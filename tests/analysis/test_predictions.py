@@ -1,0 +1,158 @@
+"""Predictions: the article's own numbers, and what must hold whatever the constants are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.predictions import (
+    cache_bytes,
+    case_cache_bytes,
+    disk_needed,
+    duration_s,
+    fits,
+    images_until_oom,
+    payback_epoch,
+    peak_memory,
+    predict,
+)
+from harness.values.case import Case, ModelSetting
+from harness.values.record import Record
+
+COCO_IMAGES = 117_266
+
+
+def make(**fields):
+    fields = {"data": "coco", "loader": "tfdata", **fields}
+    if fields.get("mode") == "train":
+        fields.setdefault("model", ModelSetting())
+    return Case(**fields)
+
+
+def make_record(case, seconds, **fields):
+    minutes, rest = divmod(seconds, 60)
+    values = {"status": "ok", **fields}
+    return Record(
+        session="s", experiment="e", invocation="i", attempt=1, host="h", hardware="w", engine="process",
+        image_digest="d", payload_digest="p", data_fingerprint="f", case=case, case_id=case.case_id, round=1, order=1,
+        started_at="2026-01-01T00:00:00+00:00", finished_at=f"2026-01-01T00:{minutes:02d}:{rest:02d}+00:00", **values,
+    )  # fmt: skip
+
+
+def test_the_dump_of_the_article():
+    size = cache_bytes(COCO_IMAGES, (256, 256), is_file=True)
+    assert size == pytest.approx(92.2e9, rel=0.001)
+    assert cache_bytes(COCO_IMAGES, (256, 256), element="uint8") == pytest.approx(size / 4, rel=0.001)
+    assert cache_bytes(COCO_IMAGES, (256, 256), element="encoded") is None
+
+
+def test_a_dump_that_was_measured():
+    """tf.data 2.21, 300 elements of 128 × 128 × 3 float32 and an int32 label: data file and index, in bytes."""
+    assert cache_bytes(300, (128, 128), is_file=True) == pytest.approx(58_983_600 + 17_960, rel=1e-4)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 512), st.integers(1, 512), st.sampled_from(["float32", "uint8"]))
+def test_a_cache_grows_with_images_and_pixels_and_the_label_is_nothing(images, height, width, element):
+    size = cache_bytes(images, (height, width), element=element)
+    pixels = images * height * width * 3 * {"float32": 4, "uint8": 1}[element]
+    assert 0 <= size - pixels == 4 * images
+    assert cache_bytes(images + 1, (height, width), element=element) > size
+
+
+def test_only_caches_have_bytes_and_a_cap_counts():
+    assert case_cache_bytes(make(), 1000) is None
+    whole = case_cache_bytes(make(cache="memory"), 1000)
+    assert case_cache_bytes(make(cache="memory", max_images=250), 1000) * 4 == whole
+    assert case_cache_bytes(make(cache="memory", max_images=5000), 1000) == whole
+
+
+def test_the_crash_of_the_article_is_predicted():
+    limit = 16 * 10**9
+    for cache, expected in (("none", True), ("memory", False), ("file", True)):
+        fit = fits(make(mode="train", cache=cache), COCO_IMAGES, limit_bytes=limit, cpus=8)
+        assert fit.is_expected is expected
+        assert "16 GB" in fit.reason
+    fit = fits(make(mode="train", cache="memory"), COCO_IMAGES, limit_bytes=limit)
+    assert "92.2 GB of it the cache" in fit.reason
+    dies_at = images_until_oom(make(mode="train", cache="memory"), COCO_IMAGES, limit_bytes=limit, cpus=8)
+    assert 0.1 * COCO_IMAGES < dies_at < 0.2 * COCO_IMAGES
+    assert fits(make(cache="memory"), COCO_IMAGES, limit_bytes=None).is_expected
+
+
+@given(st.integers(1, 10**6), st.integers(0, 64 * 10**9), st.integers(1, 64))
+def test_a_case_dies_exactly_where_it_does_not_fit(images, limit, cpus):
+    case = make(cache="memory")
+    at = images_until_oom(case, images, limit_bytes=limit, cpus=cpus)
+    assert (at is None) == fits(case, images, limit_bytes=limit, cpus=cpus).is_expected
+    assert at is None or 0 <= at <= images
+    assert peak_memory(case, images, cpus=cpus) > peak_memory(make(), images, cpus=cpus)
+
+
+def test_disks_hold_one_cache_at_a_time():
+    small, large = make(cache="file", image_size=(64, 64)), make(cache="file")
+    cases = [small, large, make(cache="memory"), make(cache="file", cache_disk="nvme", max_images=10),
+             make(cache="file", data="unknown", cache_disk="other")]  # fmt: skip
+    needed = disk_needed(cases, {"coco": 1000})
+    assert needed == {"scratch": case_cache_bytes(large, 1000), "nvme": case_cache_bytes(large, 10)}
+
+
+def test_a_cache_of_the_article_has_paid_in_the_fourth_epoch():
+    assert payback_epoch(23, 42, 14) == 4
+    assert payback_epoch(23, 42, 23) is None
+    assert payback_epoch(23, 42, 30) is None
+    assert payback_epoch(23, 23, 30) == 1
+
+
+@given(st.floats(0.1, 1e4), st.floats(0.1, 1e4), st.floats(0.1, 1e4))
+def test_the_epoch_of_payback_is_the_first_one(none_s, fill_s, steady_s):
+    epoch = payback_epoch(none_s, fill_s, steady_s)
+    if epoch is None:
+        assert fill_s > none_s and steady_s >= none_s
+        return
+    assert fill_s + (epoch - 1) * steady_s <= epoch * none_s
+    if 1 < epoch < 10**6:
+        before = epoch - 1
+        assert fill_s + (before - 1) * steady_s > before * none_s * (1 - 1e-9)
+
+
+def test_time_grows_with_work_and_shrinks_with_help():
+    idg, tfdata = make(loader="keras-idg"), make()
+    assert duration_s(idg, 10_000, cpus=8) > duration_s(tfdata, 10_000, cpus=8)
+    assert duration_s(tfdata, 10_000, cpus=2) > duration_s(tfdata, 10_000, cpus=8)
+    assert duration_s(make(epochs=4), 10_000) > duration_s(make(epochs=2), 10_000)
+    assert duration_s(make(mode="train"), 10_000) > duration_s(make(), 10_000)
+    assert duration_s(make(mode="train"), 10_000, has_gpu=True) < duration_s(make(mode="train"), 10_000)
+    assert duration_s(make(cache="memory", epochs=9), 10_000) < duration_s(make(epochs=9), 10_000)
+    reused, fresh = make(cache="file", cache_reuse="reused"), make(cache="file")
+    assert duration_s(reused, 10_000) > duration_s(fresh, 10_000)
+    died = duration_s(make(cache="memory"), 10_000, limit_bytes=2 * 10**9)
+    assert died < duration_s(make(cache="memory"), 10_000)
+
+
+def test_the_ceiling_reads_nothing():
+    ceiling, case = make(mode="train", loader="ceiling"), make(mode="train")
+    assert duration_s(ceiling, 10_000) < duration_s(case, 10_000)
+
+
+def test_earlier_records_of_the_same_case_are_believed_first():
+    case, other = make(), make(batch_size=64)
+    records = [
+        make_record(case, 100), make_record(case, 300), make_record(case, 200), make_record(other, 1000),
+        make_record(case, 5, status="error"), make_record(case, 5, validity="invalid"),
+    ]  # fmt: skip
+    assert duration_s(case, 10_000, records=records) == 200
+    assert duration_s(other, 10_000, records=records) == 1000
+    assert duration_s(make(epochs=5), 10_000, records=records) == duration_s(make(epochs=5), 10_000)
+
+
+def test_what_a_record_keeps():
+    import json
+
+    found = predict(make(cache="memory"), images=2000, cpus=2, limit=10**9)
+    assert found["cache_bytes"] == case_cache_bytes(make(cache="memory"), 2000)
+    assert found["fits"] is False
+    assert 0 < found["images_until_oom"] < 2000
+    assert json.loads(json.dumps(found)) == found
+    free = predict(make(), images=2000)
+    assert (free["cache_bytes"], free["fits"], free["images_until_oom"]) == (None, True, None)

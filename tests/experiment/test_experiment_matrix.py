@@ -1,0 +1,351 @@
+"""Properties of the matrix: what its size is, what rules do to it, and that nothing is there twice."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.bench.registry import LOADERS
+from harness.experiment import (
+    PARAMETERS,
+    Experiment,
+    baseline_of,
+    case_description,
+    case_label,
+    ceiling_of,
+    comparable_key,
+    expand,
+    is_automatic,
+    matches,
+    select_cases,
+)
+from harness.experiment.matrix import combinations, count_combinations
+from harness.experiment.meaning import meaningless_because, normalise
+from harness.experiment.names import exact_size
+from harness.experiment.parameters import Assignment
+from harness.values.case import Case, ModelSetting
+from harness.values.errors import ConfigurationError
+from harness.values.units import parse_bytes
+
+PIPELINES = sorted(name for name, spec in LOADERS.items() if not spec.is_automatic)
+
+VALUES = {
+    "data": ["coco", "dogs-and-cats"],
+    "mode": ["load", "train"],
+    "loader": PIPELINES,
+    "cache": ["none", "memory", "file", True],
+    "cache_reuse": ["fresh", "reused"],
+    "cache_disk": ["scratch", "nvme"],
+    "memory_limit": ["none", "1GB", "1.5GiB"],
+    "image_size": [128, 256, "64x96"],
+    "interpolation": ["nearest", "bilinear", "native"],
+    "model": [{"alpha": 0.25}, "mobilenet"],
+    "epochs": [1, 2],
+    "deterministic": [True, False],
+    "augment": ["none", "flip-crop"],
+    "max_images": [None, 10],
+}
+
+
+@st.composite
+def assignments(draw, *, required=(), least=0):
+    optional = st.lists(st.sampled_from(sorted(VALUES)), unique=True, min_size=least, max_size=5)
+    names = sorted({*required, *draw(optional)})
+    return {name: draw(st.lists(st.sampled_from(VALUES[name]), min_size=1, max_size=3)) for name in names}
+
+
+experiments = st.builds(
+    lambda parameters, exclude, include: {
+        "name": "x", "parameters": parameters, "exclude": exclude, "include": include
+    },
+    assignments(required=("data", "loader")),
+    st.lists(assignments(least=1), max_size=2),
+    st.lists(assignments(least=1), max_size=2),
+)  # fmt: skip
+
+
+def expand_or_none(experiment):
+    try:
+        return expand(experiment, data_kinds={"coco": "coco"})
+    except ConfigurationError as error:
+        assert "the matrix is empty" in str(error)
+        return None
+
+
+@given(experiments)
+@settings(max_examples=120, deadline=None)
+def test_every_combination_is_a_case_or_is_told_why_not(value):
+    experiment = Experiment.model_validate(value)
+    matrix = expand_or_none(experiment)
+    if matrix is None:
+        return
+    pipelines = [case for case in matrix.cases if not is_automatic(case)]
+    excluded = [out for out in matrix.excluded if not is_automatic(out.case)]
+    first = {name: getattr(experiment.parameters, name)[:1] for name in PARAMETERS}
+    added = sum(math.prod(len(v) for v in {**first, **rule.named()}.values()) for rule in experiment.include)
+    assert len(pipelines) + len(matrix.folded) + len(excluded) == count_combinations(experiment.parameters) + added
+    assert len(set(matrix.cases)) == len(matrix.cases) == len({case.case_id for case in matrix.cases})
+    assert all(out.reason and out.description for out in (*matrix.folded, *matrix.excluded))
+
+
+@given(assignments(required=("data", "loader")))
+@settings(max_examples=60, deadline=None)
+def test_the_size_of_the_product_is_the_product_of_the_sizes(parameters):
+    experiment = Experiment.model_validate({"name": "x", "parameters": parameters})
+    everything = list(combinations(experiment.parameters))
+    sizes = [len(getattr(experiment.parameters, name)) for name in PARAMETERS]
+    assert len(everything) == len(set(everything)) == math.prod(sizes)
+
+
+@given(experiments)
+@settings(max_examples=80, deadline=None)
+def test_excluded_cases_are_gone_and_the_rest_stays(value):
+    whole = expand_or_none(Experiment.model_validate({**value, "exclude": [], "include": []}))
+    experiment = Experiment.model_validate({**value, "include": []})
+    matrix = expand_or_none(experiment)
+    if whole is None or matrix is None:
+        return
+
+    def is_out(case):
+        return any(matches(rule, case) for rule in experiment.exclude)
+
+    pipelines = [case for case in matrix.cases if not is_automatic(case)]
+    assert pipelines == [case for case in whole.cases if not is_automatic(case) and not is_out(case)]
+
+
+@given(experiments)
+@settings(max_examples=80, deadline=None)
+def test_includes_only_add_and_no_rule_takes_them_away(value):
+    without = expand_or_none(Experiment.model_validate({**value, "include": []}))
+    experiment = Experiment.model_validate(value)
+    matrix = expand_or_none(experiment)
+    if matrix is None:
+        assert without is None
+        return
+    before = set() if without is None else {case for case in without.cases if not is_automatic(case)}
+    after = {case for case in matrix.cases if not is_automatic(case)}
+    assert before <= after
+    for case in after - before:
+        assert any(matches(rule, case) or _matches_unnormalised(rule, case) for rule in experiment.include)
+
+
+def _matches_unnormalised(rule, case):
+    """A rule may name what plays no part in the case that it adds (a model where nothing is trained)."""
+    idle = {"model", "precision", "gpus"} if case.mode == "load" else set()
+    idle |= {"cache_disk", "cache_reuse"} if case.cache != "file" else set()
+    relevant = {name: values for name, values in rule.named().items() if name not in idle}
+    return matches(Assignment(**relevant), case)
+
+
+@given(experiments)
+@settings(max_examples=80, deadline=None)
+def test_folding_is_idempotent(value):
+    matrix = expand_or_none(Experiment.model_validate(value))
+    for case in matrix.cases if matrix else ():
+        assert normalise(case) == (case, ()) or is_automatic(case)
+        assert meaningless_because(case) is None
+
+
+@given(experiments)
+@settings(max_examples=60, deadline=None)
+def test_labels_and_descriptions_name_one_case_each(value):
+    matrix = expand_or_none(Experiment.model_validate(value))
+    if matrix is None:
+        return
+    labels = [case_label(case, matrix.cases) for case in matrix.cases]
+    assert len(set(labels)) == len(labels)
+    for case in matrix.cases:
+        pairs = dict(pair.split("=", 1) for pair in case_description(case).split(", "))
+        assert set(pairs) == set(PARAMETERS)
+        pairs.pop("model")
+        only = ",".join(f"{name}={text}" for name, text in pairs.items())
+        assert case in select_cases(matrix.cases, [only])
+        assert select_cases(matrix.cases, [case.case_id]) == (case,)
+
+
+@given(experiments)
+@settings(max_examples=60, deadline=None)
+def test_each_training_case_has_one_ceiling_and_comparable_cases_share_their_baseline(value):
+    experiment = Experiment.model_validate({**value, "exclude": []})
+    matrix = expand_or_none(experiment)
+    if matrix is None:
+        return
+    for case in matrix.cases:
+        ceiling = ceiling_of(case, matrix.cases)
+        assert (ceiling is None) == (case.mode == "load")
+        if ceiling is not None:
+            assert (ceiling.loader, ceiling.cache, ceiling.memory_limit) == ("ceiling", "none", "none")
+            assert (ceiling.model, ceiling.image_size, ceiling.data) == (case.model, case.image_size, case.data)
+        baseline = baseline_of(case, matrix.cases, experiment)
+        if baseline is not None:
+            assert baseline.loader == "keras-idg"
+            assert comparable_key(baseline) == comparable_key(case)
+            assert baseline_of(baseline, matrix.cases, experiment) == baseline
+    ceilings = [case for case in matrix.cases if is_automatic(case)]
+    assert len(ceilings) == len({ceiling_of(case, matrix.cases) for case in matrix.cases if case.mode == "train"})
+
+
+def make(parameters, **rest):
+    return Experiment.model_validate({"name": "x", "parameters": {"data": "coco", **parameters}, **rest})
+
+
+def test_parameters_that_play_no_part_fold_cases_together():
+    matrix = expand(make({"loader": "tfdata", "cache": ["none", "file"], "cache_disk": ["scratch", "nvme"]}))
+    assert [(case.cache, case.cache_disk) for case in matrix.cases] == [
+        ("none", "scratch"), ("file", "scratch"), ("file", "nvme")
+    ]  # fmt: skip
+    assert [folded.reason for folded in matrix.folded] == [
+        "the same as another case: cache_disk plays no part with cache none"
+    ]
+
+
+def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model():
+    load, train, ceiling = expand(make({"loader": "tfdata", "mode": ["load", "train"], "gpus": "auto"})).cases
+    assert (load.model, load.gpus) == (None, 0)
+    assert train.model == ceiling.model == ModelSetting()
+    assert train.gpus == ceiling.gpus == "auto"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"loader": "keras-idg", "cache": "memory"}, "keras-idg does not cache"),
+        ({"loader": "keras-idg", "interpolation": "bilinear"}, "keras-idg makes no interpolation bilinear"),
+        ({"loader": "tfdata", "element": "encoded"}, "tfdata makes no element encoded"),
+        ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory makes no augment flip-crop"),
+        ({"loader": "keras-idg", "deterministic": False}, "deterministic false means nothing"),
+    ],
+)
+def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters, reason):
+    with pytest.raises(ConfigurationError) as caught:
+        expand(make(parameters))
+    assert "of 1 combinations none is left" in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_an_empty_matrix_counts_each_reason():
+    experiment = make({"loader": ["keras-idg", "tfdata"], "cache": ["memory", "none"]}, exclude=[{"cache": "none"},
+                      {"loader": "tfdata"}])  # fmt: skip
+    with pytest.raises(ConfigurationError) as caught:
+        expand(experiment)
+    text = str(caught.value)
+    assert "1 × keras-idg does not cache" in text
+    assert "2 × exclude rule 1" in text
+    assert "1 × exclude rule 2" in text
+
+
+def test_an_absurd_product_is_refused():
+    with pytest.raises(ConfigurationError, match="combinations, more than"):
+        expand(make({"loader": "tfdata", "batch_size": list(range(1, 300)), "epochs": list(range(1, 300))}))
+
+
+def test_an_include_rule_takes_the_first_value_of_what_it_does_not_name():
+    experiment = make(
+        {"loader": ["keras-idg", "tfdata"], "memory_limit": ["1GB", "2GB"], "batch_size": [8, 16]},
+        exclude=[{"batch_size": 8}],
+        include=[{"loader": "tfdata", "cache": ["memory", "file"], "image_size": 64}],
+    )
+    added = [case for case in expand(experiment).cases if case.image_size == (64, 64)]
+    assert [(case.cache, case.memory_limit, case.batch_size) for case in added] == [
+        ("memory", 10**9, 8), ("file", 10**9, 8)
+    ]  # fmt: skip
+
+
+def test_only_a_rule_that_names_the_ceiling_turns_it_off():
+    parameters = {"loader": "tfdata", "mode": "train", "memory_limit": ["none", "1GB"]}
+    kept = expand(make(parameters, exclude=[{"memory_limit": "none"}])).cases
+    assert [case.loader for case in kept] == ["tfdata", "ceiling"]
+    off = expand(make(parameters, exclude=[{"loader": "ceiling"}]))
+    assert [case.loader for case in off.cases] == ["tfdata", "tfdata"]
+    assert [out.reason for out in off.excluded] == ["exclude rule 1"]
+
+
+def test_the_ceiling_runs_the_longest_and_smallest_of_what_it_stands_for():
+    parameters = {"loader": "tfdata", "mode": "train", "epochs": [1, 3], "max_images": ["all", 100, 50]}
+    ceilings = [case for case in expand(make(parameters)).cases if is_automatic(case)]
+    assert [(case.epochs, case.max_images) for case in ceilings] == [(3, 50)]
+
+
+def test_exclude_matches_a_model_by_the_fields_that_the_rule_names():
+    parameters = {"loader": "tfdata", "mode": "train", "model": [{"alpha": 0.25}, {"alpha": 1.0}]}
+    matrix = expand(make(parameters, exclude=[{"model": {"alpha": 0.25}}]))
+    assert [case.model.alpha for case in matrix.cases] == [1.0, 1.0]
+    assert {case.loader for case in matrix.cases} == {"tfdata", "ceiling"}
+
+
+def test_notes_tell_of_rules_and_baselines_that_match_nothing():
+    matrix = expand(make({"loader": "tfdata"}, exclude=[{"cache": "file"}], notes=["mind this"]))
+    assert matrix.notes == (
+        "mind this",
+        "exclude rule 1 matches no case",
+        "no case is the baseline (loader: keras-idg): there will be figures but no ratios",
+    )
+
+
+def test_a_loader_that_cannot_read_a_data_set_is_folded_out(monkeypatch):
+    import dataclasses
+
+    from harness.bench import registry
+
+    narrow = dataclasses.replace(registry.LOADERS["keras-directory"], kinds=("folder",))
+    monkeypatch.setitem(registry.LOADERS, "keras-directory", narrow)
+    experiment = make({"loader": ["keras-directory", "tfdata"]})
+    assert len(expand(experiment).cases) == 2
+    matrix = expand(experiment, data_kinds={"coco": "coco"})
+    assert [case.loader for case in matrix.cases] == ["tfdata"]
+    assert matrix.folded[0].reason == "keras-directory cannot read coco, which is of kind coco (it reads: folder)"
+
+
+def test_labels_show_only_what_tells_cases_apart():
+    experiment = make({"loader": ["keras-idg", "tfdata"], "cache": ["none", "file"], "memory_limit": ["none", "1GB"]})
+    cases = expand(experiment).cases
+    assert [case_label(case, cases) for case in cases] == [
+        "keras-idg, no limit", "keras-idg, limit 1GB",
+        "tfdata, no cache, no limit", "tfdata, no cache, limit 1GB",
+        "tfdata, file cache, no limit", "tfdata, file cache, limit 1GB",
+    ]  # fmt: skip
+    assert case_label(cases[0]) == "keras-idg"
+
+
+def test_only_takes_pairs_alternatives_and_ids_and_refuses_the_rest():
+    varied = {"cache": ["none", "memory", "file"], "mode": ["load", "train"], "memory_limit": ["none", "1GB"]}
+    experiment = make({"loader": ["keras-idg", "tfdata"], "model": {"alpha": 0.5}, **varied})
+    cases = expand(experiment).cases
+    assert select_cases(cases, []) == cases
+    assert {c.cache for c in select_cases(cases, ["loader=tfdata, cache=memory|file"])} == {"memory", "file"}
+    assert {c.memory_limit for c in select_cases(cases, ["memory_limit=1000MB"])} == {10**9}
+    assert {c.cache for c in select_cases(cases, ["cache=true"])} == {"memory"}
+    assert {c.mode for c in select_cases(cases, ["alpha=0.5"])} == {"train"}
+    both = select_cases(cases, ["cache=file", cases[0].case_id[:6]])
+    assert {c.cache for c in both} == {"none", "file"}
+    assert list(both) == [c for c in cases if c in both]
+    for pattern, text in {
+        "loadr=tfdata": "did you mean loader",
+        "loader=tfdat": "did you mean tfdata",
+        "cache=": "is not parameter=value",
+        "tfdata": "neither parameter=value",
+        "memory_limit=16G": "is not a size",
+        "epochs=7": "no case is so",
+        "cache=[": "cannot be read",
+    }.items():
+        with pytest.raises(ConfigurationError, match=text.replace("(", r"\(")):
+            select_cases(cases, [pattern])
+
+
+@given(st.integers(1, 2**53))
+def test_sizes_in_labels_read_back_exactly(count):
+    assert parse_bytes(exact_size(count)) == count
+
+
+def test_parameters_are_those_of_a_case_and_take_its_values():
+    assert set(PARAMETERS) == set(Case.model_fields)
+    experiment = make({"loader": "tfdata"})
+    assert expand(experiment).cases[0] == normalise(Case(data="coco", loader="tfdata"))[0]
+    for name in ("cache_reuse", "budgets", "augment", "precision", "element", "interpolation", "page_cache", "mode"):
+        import typing
+
+        of_file = typing.get_args(Assignment.model_fields[name].annotation)[0]
+        assert of_file == Case.model_fields[name].annotation, name
