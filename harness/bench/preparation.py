@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import sys
 import time
 import traceback
@@ -45,6 +46,14 @@ class Job:
         with open(self.results / EVENTS, "a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
+    def _rename(self, message: str) -> str:
+        """``message`` with the paths of the host (``shown`` in the request) instead of those inside the job."""
+        for name, shown in (self.request.get("shown") or {}).items():
+            if name in self.paths:
+                inside = rf"(?<![\w/.-]){re.escape(self.paths[name])}(?![\w.-])"
+                message = re.sub(inside, str(shown).replace("\\", "\\\\"), message)
+        return message
+
     def enter(self, phase: str) -> None:
         """Begin a phase."""
         self.phase = phase
@@ -62,6 +71,7 @@ class Job:
     def fail(self, error: BaseException) -> None:
         """Leave ``failure.json``."""
         kind, message, hint = _explain(error)
+        message = self._rename(message)
         lines = traceback.format_exception(error)
         failure = {"kind": kind, "message": message, "hint": hint, "phase": self.phase, "type": type(error).__name__}
         write_json(self.results / FAILURE, {**failure, "traceback": lines, "epoch": None, "step": None})

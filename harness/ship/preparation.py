@@ -1,0 +1,122 @@
+"""One preparation job, from submit to its result: polled, its progress told, and always removed."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.bench import protocol
+from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
+from harness.values.errors import DataError, HarnessError, JobRefused
+
+_POLL_S = 0.5
+_GRACE_S = 60.0
+"""Beyond the job's own timeout, which its supervisor enforces."""
+
+_VERBS = {"generate": "making", "check": "checking", "list": "listing"}
+
+
+def run_preparation(
+    engine: Engine,
+    request: JobRequest,
+    *,
+    host: str,
+    timeout_s: float,
+    on_progress: Callable[[str, float | None], None],
+) -> dict[str, Any]:
+    """Run the job and return its ``dataset.json``; one that an interrupted controller left running is taken over.
+
+    Raises DataError.
+    """
+    handle = _submit(engine, request, host)
+    try:
+        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+            results = Path(folder)
+            state = _wait(engine, handle, results, host, timeout_s, on_progress)
+            found = protocol.read_json(results / protocol.DATASET)
+            if state.phase == "exited" and isinstance(found, dict):
+                return found
+            raise _explain(results, state, host)
+    finally:
+        with contextlib.suppress(
+            HarnessError
+        ):  # what went wrong before is what matters; `harness clean` finds the rest
+            engine.cancel([handle])
+
+
+def _submit(engine: Engine, request: JobRequest, host: str) -> JobHandle:
+    """Start the job; a finished one of the same name is from an earlier run, and is removed first."""
+    known = [handle for handle in engine.list() if handle.name == request.name]
+    finished = [one for one, state in zip(known, engine.poll(known), strict=True) if state.phase != "running"]
+    engine.cancel(finished)
+    try:
+        return engine.submit(request)
+    except JobRefused as error:
+        missing = [mount.source for mount in request.mounts if mount.source in error.message]
+        if missing:
+            hint = "check the paths of this data set in the inventory, and that this user may read them"
+            raise DataError(f"data set: {error.message}", where=host, hint=hint) from error
+        raise
+
+
+def _wait(
+    engine: Engine,
+    handle: JobHandle,
+    results: Path,
+    host: str,
+    timeout_s: float,
+    on_progress: Callable[[str, float | None], None],
+) -> JobState:
+    """Poll until the job has ended; its results are then in ``results``."""
+    deadline = time.monotonic() + timeout_s + _GRACE_S
+    while True:
+        state = engine.poll([handle])[0]
+        if state.phase != "gone":
+            engine.fetch(handle, results)
+        if state.phase in ("exited", "gone"):
+            return state
+        _tell(protocol.read_lines(results / protocol.EVENTS), on_progress)
+        if time.monotonic() > deadline:
+            hint = "see what the host is doing; a larger `timeout` gives it longer"
+            raise DataError(f"preparing a data set took more than {timeout_s:.0f} s", where=host, hint=hint)
+        time.sleep(_POLL_S)
+
+
+def _tell(events: list[dict[str, Any]], on_progress: Callable[[str, float | None], None]) -> None:
+    """Report the newest event."""
+    for event in reversed(events):
+        if event.get("event") == "phase":
+            on_progress(_VERBS.get(str(event.get("name")), str(event.get("name"))), None)
+            return
+        if event.get("event") == "progress":
+            done, total = int(event.get("images") or 0), int(event.get("total") or 0)
+            verb = _VERBS.get(str(event.get("phase")), str(event.get("phase")))
+            on_progress(f"{verb}: {done} of {total} images", done / total if total else None)
+            return
+
+
+def _explain(results: Path, state: JobState, host: str) -> DataError:
+    """Why there is no result."""
+    failure = protocol.read_json(results / protocol.FAILURE)
+    if isinstance(failure, dict) and failure.get("message"):
+        hint = failure.get("hint") or "run `harness data describe` on the folder for a look at it"
+        return DataError(str(failure["message"]), where=host, hint=str(hint))
+    if state.phase == "gone":
+        return DataError(
+            "the job that prepared the data set was removed", where=host, hint="run the same command again"
+        )
+    outcome = protocol.read_json(results / protocol.OUTCOME) or {}
+    if outcome.get("timed_out"):
+        return DataError(
+            "preparing the data set took too long", where=host, hint="is its disk slow, or over a network?"
+        )
+    child = outcome.get("child") or {}
+    how = f"signal {child['signal']}" if child.get("signal") else f"exit code {child.get('exit_code', state.exit_code)}"
+    log = results / protocol.LOG
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    tail = "".join(f"\n  {line}" for line in lines[-5:])
+    return DataError(f"the job that prepared the data set ended with {how}{tail}", where=host, hint="run it again")
