@@ -22,8 +22,8 @@ _SHARED = frozenset({"-v", "--verbose", "--quiet"})
 app = typer.Typer(
     name="harness",
     help=(
-        "Measure which input pipeline to use on which machine: Keras ImageDataGenerator against tf.data, with no cache, a "
-        "memory cache or a file cache, under enforced memory limits.\n\n"
+        "Measure which input pipeline to use on which machine: Keras ImageDataGenerator against tf.data, with no "
+        "cache, a memory cache or a file cache, under enforced memory limits.\n\n"
         "Start with:  harness init  ·  harness check inventory.yaml  ·  harness run inventory.yaml"
     ),
     epilog=_EPILOG,

@@ -1,0 +1,97 @@
+"""A controller to be killed: runs a small session with the process engine and dies at the Nth boundary that it crosses.
+
+    python driver.py WORK_FOLDER ROUNDS KILL_AT      (KILL_AT 0: never)
+
+A boundary is the moment before and the moment after each step that changes something: starting a job, fetching it,
+writing its record, removing it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stub import stub_cases, stub_setup  # noqa: E402
+
+from harness.engine.process import ProcessEngine  # noqa: E402
+from harness.hosts.local import LocalConnection  # noqa: E402
+from harness.session.collect import SessionIdentity  # noqa: E402
+from harness.session.folder import SessionFolder  # noqa: E402
+from harness.session.journal import Journal, read_records  # noqa: E402
+from harness.session.plan import HostDigests, plan_host, remaining  # noqa: E402
+from harness.session.runner import Hooks, HostRunner, RunSettings  # noqa: E402
+
+SESSION = "killed-session"
+
+
+class Boundaries:
+    """Counts crossings, and ends this process without a word at the chosen one."""
+
+    def __init__(self, kill_at: int) -> None:
+        self._left = kill_at
+
+    def cross(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: object, name: str) -> None:
+        inner = getattr(owner, name)
+
+        def wrapped(*arguments: object, **named: object) -> object:
+            self.cross()
+            value = inner(*arguments, **named)
+            self.cross()
+            return value
+
+        setattr(owner, name, wrapped)
+
+
+def main(work: Path, rounds: int, kill_at: int) -> None:
+    scratch, data = work / "scratch", work / "data"
+    scratch.mkdir(exist_ok=True)
+    data.mkdir(exist_ok=True)
+    connection = LocalConnection("here")
+    engine = ProcessEngine(connection, scratch=str(scratch))
+    setup = stub_setup(engine, connection, scratch, data)
+    folder = SessionFolder(work / "session")
+    journal = Journal(folder)
+    if not folder.exists():
+        folder.write({"name": SESSION})
+    cases = stub_cases(1)
+    digests = HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64})
+    planned = plan_host(
+        digests,
+        cases,
+        rounds=rounds,
+        order=lambda given, _round: given,
+        limits={case.case_id: case.memory_limit for case in cases},
+        predictions={},
+    )
+    boundaries = Boundaries(kill_at)
+    for owner, names in ((engine, ("submit", "fetch", "cancel")), (journal, ("write_record",))):
+        for name in names:
+            boundaries.around(owner, name)
+    records = read_records(folder)
+    settings = RunSettings(SessionIdentity(SESSION, "test"), folder, seed=1, timeout_s=60.0)
+    hooks = Hooks(
+        emit=journal.write_event,
+        label=lambda invocation: invocation.case.case_id,
+        refuse=lambda _setup, _invocation: None,
+        beat=lambda: None,
+        round_done=lambda _number: None,
+    )
+    runner = HostRunner(settings, setup, journal, hooks, threading.Event())
+    todo = remaining(planned, records, rerun_failed=False)
+    recorded = frozenset((record.invocation, record.attempt) for record in records)
+    runner.run(todo, done=len(planned) - len(todo), planned=len(planned), recorded=recorded)
+    journal.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
