@@ -28,7 +28,7 @@ class Connection(Protocol):
     host: str
 
     def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
-        """Run one command to its end; a nonzero exit code is returned, not raised; 127 where there is no such program."""
+        """Run one command to its end; a nonzero exit code is returned, not raised; 127: there is no such program."""
         ...
 
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:

@@ -8,7 +8,9 @@ import shlex
 from harness.hosts.facts.fact import Fact
 from harness.values.facts import DiskFacts
 
-_DF_LINE = re.compile(r"(?P<device>\S.*?)\s+(?P<type>\S+)\s+(?P<total>\d+)\s+\d+\s+(?P<free>\d+)\s+(?:\d+%|-)\s+/")
+_DF_LINE = re.compile(
+    r"(?P<device>\S.*?)\s+(?P<type>\S+)\s+(?P<total>\d{1,19})\s+\d+\s+(?P<free>\d{1,19})\s+(?:\d+%|-)\s+/"
+)
 _NETWORK = re.compile(
     r"(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|lustre|gpfs|beegfs|afs|9p|davfs|orangefs"
     r"|fuse\.(sshfs|ceph|glusterfs|rclone|s3fs|gcsfuse|juicefs))\Z"

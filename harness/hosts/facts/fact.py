@@ -34,9 +34,9 @@ class Section:
 
 
 def parse_int(text: str) -> int | None:
-    """A whole number, or None."""
+    """A whole number of at most 64 bits, or None."""
     text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def parse_first_line(text: str) -> str | None:

@@ -9,7 +9,7 @@ _MISSING = ("[n/a]", "n/a", "[not supported]", "[insufficient permissions]", "[u
 
 
 def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
-    """``nvidia-smi --query-gpu=… --format=csv,nounits``, columns told by their header; None where no driver answers.
+    """``nvidia-smi --query-gpu=… --format=csv``, columns told by their header; None where no driver answers.
 
     Memory is counted in MiB. What the driver does not say (``[N/A]``) is None.
     """
@@ -75,7 +75,7 @@ grep -qs nvidia.com/gpu /etc/cdi/* /var/run/cdi/* && echo cdi
 
 GPUS = Fact(
     "gpus",
-    ("nvidia-smi", "--query-gpu=name,memory.total,driver_version,uuid", "--format=csv,nounits"),
+    ("nvidia-smi", "--query-gpu=name,memory.total,driver_version,uuid", "--format=csv"),
     parse_nvidia_smi,
 )
 PCI_GPUS = Fact("pci_gpus", ("sh", "-c", _PCI_SCRIPT), parse_pci_gpus)

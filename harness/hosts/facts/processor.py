@@ -6,7 +6,7 @@ import re
 
 from harness.hosts.facts.fact import Fact
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
+_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?\Z")
 _MOST_CPUS = 65536
 _EMPTY_NAMES = frozenset({"", "-", "unknown", "not specified"})
 # 32-bit ARM kernels write the core's generic name where others write a model.

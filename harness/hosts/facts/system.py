@@ -55,9 +55,10 @@ def parse_boot_id(text: str) -> str | None:
 def parse_load_1m(text: str) -> float | None:
     """The load average of the last minute: first field of /proc/loadavg."""
     try:
-        return float(text.split(maxsplit=1)[0])
+        load = float(text.split(maxsplit=1)[0])
     except (IndexError, ValueError):
         return None
+    return load if 0 <= load < 1e9 else None
 
 
 def parse_user(text: str) -> tuple[int, int] | None:

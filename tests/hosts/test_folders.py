@@ -1,0 +1,76 @@
+"""Paths and folders on a host."""
+
+from __future__ import annotations
+
+import pwd
+
+import pytest
+
+from harness.hosts.connection import Completed
+from harness.hosts.folders import make_folder, read_free_bytes, read_home, resolve_path
+from harness.hosts.local import LocalConnection
+from harness.values.errors import HostNotReady
+
+
+class Answering(LocalConnection):
+    """A host that answers every command alike."""
+
+    def __init__(self, stdout: bytes, returncode: int = 0) -> None:
+        super().__init__("ws01")
+        self.answer = Completed(returncode, stdout, b"")
+
+    def run(self, argv, *, input=None, timeout_s=60.0):
+        return self.answer
+
+
+def test_paths_become_absolute(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home dir"))
+    monkeypatch.chdir(tmp_path)
+    local = LocalConnection()
+    assert read_home(local) == str(tmp_path / "home dir")
+    assert resolve_path(local, "~") == str(tmp_path / "home dir")
+    assert resolve_path(local, "~/.cache//x/../harness") == str(tmp_path / "home dir/.cache/harness")
+    assert resolve_path(local, "/a/./b/../c") == "/a/c"
+    assert resolve_path(local, "data/set") == str(tmp_path / "data/set")
+
+
+def test_a_folder_name_that_ends_in_a_line_end_survives(monkeypatch, tmp_path):
+    odd = tmp_path / "odd\n"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    assert resolve_path(LocalConnection(), "x") == str(odd / "x")
+
+
+def test_the_home_of_another_user():
+    me = pwd.getpwuid(0)
+    assert resolve_path(LocalConnection(), f"~{me.pw_name}/x") == f"{me.pw_dir}/x"
+    with pytest.raises(HostNotReady, match="no user"):
+        resolve_path(LocalConnection(), "~nobody-of-this-name/x")
+
+
+def test_a_user_without_home_is_told(monkeypatch):
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(HostNotReady, match="no home folder") as raised:
+        resolve_path(LocalConnection(), "~/x")
+    assert raised.value.hint
+    with pytest.raises(HostNotReady):
+        resolve_path(Answering(b"garbage"), "~/x")
+
+
+def test_make_folder_makes_parents_and_tells_why_not(tmp_path):
+    local = LocalConnection()
+    make_folder(local, str(tmp_path / "a/b c"))
+    make_folder(local, str(tmp_path / "a/b c"))
+    assert (tmp_path / "a/b c").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HostNotReady, match="Not a directory"):
+        make_folder(local, str(tmp_path / "file/x"))
+
+
+def test_free_bytes_also_where_the_folder_is_not_made(tmp_path):
+    local = LocalConnection()
+    free = read_free_bytes(local, str(tmp_path / "not/there"))
+    assert free is not None
+    assert 0 < free < 10**18
+    assert read_free_bytes(Answering(b"", 1), "/x") is None
+    assert read_free_bytes(Answering(b"garbage"), "/x") is None

@@ -1,0 +1,119 @@
+"""The connection to this machine: commands, deadlines, files."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.hosts.connection import Connection
+from harness.hosts.local import LocalConnection
+from harness.values.errors import HostNotReady, HostUnreachable
+
+connection: Connection = LocalConnection("here")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pid: int) -> bool:
+    end = time.monotonic() + 10
+    while is_running(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not is_running(pid)
+
+
+def test_run_returns_code_and_both_streams():
+    done = connection.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
+
+
+def test_run_passes_input_and_arguments_unquoted():
+    done = connection.run(["sh", "-c", 'cat; printf "%s|" "$@"', "sh", "a b", "$HOME", "'"], input=b"in\0put")
+    assert done.stdout == b"in\0puta b|$HOME|'|"
+
+
+def test_run_gives_no_terminal_input_where_none_is_given():
+    assert connection.run(["cat"], timeout_s=5).stdout == b""
+
+
+def test_missing_program_is_127_and_forbidden_one_126(tmp_path):
+    assert connection.run(["no-such-program-at-all"]).returncode == 127
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    done = connection.run([str(script)])
+    assert done.returncode == 126
+    assert b"script" in done.stderr
+
+
+def test_undecodable_output_is_text_all_the_same():
+    assert connection.run(["printf", r"\377ok"]).text.endswith("ok")
+
+
+def test_deadline_ends_the_command_and_all_that_it_started(tmp_path):
+    pids = tmp_path / "pids"
+    script = f"sleep 60 & echo $! > {pids}; echo $$ >> {pids}; wait"
+    with pytest.raises(HostUnreachable) as raised:
+        connection.run(["sh", "-c", script], timeout_s=0.5)
+    assert raised.value.where == "here"
+    assert "0.5 s" in raised.value.message
+    assert all(wait_until_gone(int(pid)) for pid in pids.read_text().split())
+
+
+def test_deadline_holds_where_a_daemon_keeps_the_pipe(tmp_path):
+    pid_file = tmp_path / "pid"
+    script = f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 60' & sleep 60"
+    begun = time.monotonic()
+    with pytest.raises(HostUnreachable):
+        connection.run(["sh", "-c", script], timeout_s=1)
+    assert time.monotonic() - begun < 30  # not the minute that the daemon holds on
+    daemon = int(pid_file.read_text())
+    assert is_running(daemon)
+    os.kill(daemon, 9)
+
+
+def test_put_writes_content_and_mode(tmp_path):
+    target = tmp_path / "file"
+    connection.put(b"first", str(target))
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+    source = tmp_path / "source"
+    source.write_bytes(b"second")
+    connection.put(source, str(target), mode=0o600)
+    assert target.read_bytes() == b"second"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_put_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "target"
+    target.write_bytes(b"old")
+    with pytest.raises(HostNotReady, match="could not be written"):
+        connection.put(tmp_path / "absent", str(target))
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["target"]
+    with pytest.raises(HostNotReady, match="no-folder"):
+        connection.put(b"x", str(tmp_path / "no-folder" / "file"))
+
+
+def test_get_fetches_or_raises_and_leaves_nothing(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"\0data")
+    connection.get(str(source), target)
+    assert target.read_bytes() == b"\0data"
+    with pytest.raises(FileNotFoundError):
+        connection.get(str(tmp_path / "absent"), tmp_path / "other")
+    assert sorted(os.listdir(tmp_path)) == ["source", "target"]
+
+
+def test_expand_and_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    local = LocalConnection()
+    assert local.home == str(tmp_path)
+    assert local.expand("~/a/../b") == str(tmp_path / "b")
