@@ -143,6 +143,18 @@ class DockerEngine:
             found = client.containers(all=True, filters={"label": labels})
         return [self._handle(one["Id"], one.get("Labels") or {}) for one in found]
 
+    @property
+    def client(self) -> APIClient:
+        """A client of this engine, for those who look after images. Raises EngineUnavailable with the cure."""
+        if self._client is None:
+            try:
+                self._client = self._connect(daemon.CALL_TIMEOUT_S)
+            except Exception as error:
+                if daemon.is_lost(error):
+                    raise daemon.unavailable(error, self.host, self._address) from error
+                raise
+        return self._client
+
     def close(self) -> None:
         """Let the client go; what runs goes on."""
         self._forget()

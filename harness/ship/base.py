@@ -1,0 +1,168 @@
+"""A base image from Debian packages, for where no image registry can be reached: debootstrap, then an import."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.engine import daemon
+from harness.ship.archives import choose_source, own_suite, read_sources
+from harness.values.errors import EngineError, ImageUnavailable
+from harness.values.units import format_bytes
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+PACKAGES = ("ca-certificates", "python3", "python3-venv")
+REPOSITORY = "harness-base"
+_RECIPE = 1
+"""Counts changes of what is done beside the packages, so that an older tar is not taken."""
+_DEADLINE_S = 1800.0
+
+
+def make_base(
+    client: APIClient,
+    *,
+    suite: str | None = None,
+    mirror: str | None = None,
+    cache: Path | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> str:
+    """Make a base image and return its reference; needs root, unless the tar of an earlier making is there.
+
+    ``suite`` and ``mirror`` are by default this machine's own. The tar is kept in ``cache`` under its
+    content's hash. Raises ImageUnavailable, HostUnreachable.
+    """
+    report = on_progress or (lambda _: None)
+    folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness" / "base"
+    suite, mirror = choose_source(read_sources(), suite=suite, mirror=mirror, own=own_suite())
+    tar, content = find_kept(folder, suite, mirror) or _bootstrap(folder, suite, mirror, report)
+    reference = f"{REPOSITORY}:{suite}-{content[:12]}"
+    report(f"import {reference} ({format_bytes(tar.stat().st_size)})")
+    _import(client, tar, reference)
+    return reference
+
+
+def find_kept(folder: Path, suite: str, mirror: str) -> tuple[Path, str] | None:
+    """A tar of an earlier making and its hash, if both are whole."""
+    try:
+        content = str(json.loads(_index(folder, suite, mirror).read_text())["content"])
+        tar = folder / f"{content}.tar"
+        return (tar, content) if _hash(tar) == content else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], None]) -> tuple[Path, str]:
+    program = shutil.which("debootstrap") or shutil.which("debootstrap", path="/usr/sbin:/sbin")
+    if program is None:
+        raise ImageUnavailable("debootstrap is not installed", hint="sudo apt-get install debootstrap")
+    if os.geteuid() != 0:
+        raise ImageUnavailable("debootstrap needs root", hint="sudo harness image base")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _scratch(folder) as scratch:
+        root = scratch / "root"
+        command = [program, "--variant=minbase", "--include=" + ",".join(PACKAGES), suite, str(root), mirror]
+        _run(command, report)
+        for place in ("var/cache/apt/archives", "var/lib/apt/lists", "var/log", "var/cache/debconf"):
+            shutil.rmtree(root / place, ignore_errors=True)
+            (root / place).mkdir(parents=True, exist_ok=True)
+        tar = scratch / "base.tar"
+        _run(
+            ["tar", "--numeric-owner", "--sort=name", "--one-file-system", "-C", str(root), "-cf", str(tar), "."],
+            report,
+        )
+        content = _hash(tar)
+        tar.replace(folder / f"{content}.tar")
+        part = scratch / "index.json"
+        part.write_text(json.dumps({"suite": suite, "mirror": mirror, "content": content}))
+        part.replace(_index(folder, suite, mirror))
+    return folder / f"{content}.tar", content
+
+
+@contextmanager
+def explaining(doing: str) -> Iterator[None]:
+    """A client's failures as ours: HostUnreachable, else ImageUnavailable; NotFound passes.
+
+    The client belongs to the caller, who makes a new one.
+    """
+    from docker.errors import APIError, NotFound
+
+    try:
+        with daemon.talking("localhost", doing, lambda: None):
+            yield
+    except NotFound:
+        raise
+    except APIError as error:
+        raise ImageUnavailable(f"Docker would not {doing}: {daemon.explain(error)}") from error
+    except EngineError as error:
+        if isinstance(error, ImageUnavailable):
+            raise
+        raise ImageUnavailable(error.message, hint=error.hint) from error
+
+
+def _import(client: APIClient, tar: Path, reference: str) -> None:
+    repository, _, tag = reference.partition(":")
+    with explaining(f"import {reference}"):
+        said = client.import_image_from_file(str(tar), repository=repository, tag=tag)
+    if '"error"' in str(said):
+        raise ImageUnavailable(f"{reference} could not be imported: {said}", hint="see whether the disk is full")
+
+
+def _run(command: list[str], report: Callable[[str], None]) -> None:
+    """Run a program to its end, its lines reported. Raises ImageUnavailable with the last of them."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as run:
+        try:
+            for line in run.stdout or ():
+                lines.append(line.strip())
+                report(lines[-1])
+            run.wait(timeout=_DEADLINE_S)
+        except BaseException:
+            run.terminate()
+            raise
+    if run.returncode != 0:
+        tail = "\n".join(f"  | {line}" for line in lines[-8:])
+        hint = "see whether the package archive is reached: apt-get update"
+        raise ImageUnavailable(f"{Path(command[0]).name} failed ({run.returncode}):\n{tail}", hint=hint)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder that is removed afterwards, whatever debootstrap left mounted in it."""
+    path = Path(tempfile.mkdtemp(prefix="making-", dir=folder))
+    try:
+        yield path
+    finally:
+        for point in mounts_below(path, Path("/proc/self/mountinfo").read_text()):
+            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+        if not mounts_below(path, Path("/proc/self/mountinfo").read_text()):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def mounts_below(folder: Path, mountinfo: str) -> list[str]:
+    """Mount points inside a folder, the innermost first: a folder with one in it must not be removed."""
+    points = [line.split()[4] for line in mountinfo.splitlines() if len(line.split()) > 4]
+    inside = [point for point in points if point.startswith(f"{folder}/")]
+    return sorted(inside, key=len, reverse=True)
+
+
+def _index(folder: Path, suite: str, mirror: str) -> Path:
+    key = json.dumps([_RECIPE, suite, mirror, PACKAGES, platform.machine()])
+    return folder / f"{suite}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

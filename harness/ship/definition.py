@@ -1,0 +1,75 @@
+"""Image definitions: the files of which images are built, found in a wheel and in a source tree alike."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from harness.values.errors import ImageUnavailable
+
+CERTIFICATES_FOLDER = "images/ca"
+"""Where a build looks for further certificates; never part of a definition."""
+
+
+@dataclass(frozen=True)
+class ImageDefinition:
+    """An image that can be built: ``files`` are (path in the build context, content); ``dockerfile`` is one of them."""
+
+    kind: str
+    dockerfile: str
+    files: tuple[tuple[str, bytes], ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over paths and contents, line ends as they are."""
+        digest = hashlib.sha256()
+        for path, content in sorted(self.files):
+            for part in (path.encode(), content):
+                digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.hexdigest()
+
+
+_FILES = {
+    "cpu": ("images/Dockerfile.cpu", "images/requirements-cpu.txt"),
+    "gpu": ("Dockerfile.gpu", "images/requirements-gpu.txt"),
+}
+"""By kind: the Dockerfile, and what it copies."""
+
+KINDS = tuple(_FILES)
+
+
+def image_definitions() -> dict[str, ImageDefinition]:
+    """All definitions, by kind. Raises ImageUnavailable where the installation is damaged."""
+    return {kind: image_definition(kind) for kind in KINDS}
+
+
+def image_definition(kind: str) -> ImageDefinition:
+    """The definition of ``cpu`` or ``gpu``."""
+    root = _root()
+    paths = _FILES[kind]
+    return ImageDefinition(kind, paths[0], tuple((path, _child(root, path).read_bytes()) for path in sorted(paths)))
+
+
+def image_reference(definition: ImageDefinition) -> str:
+    """``harness-cpu:1a2b3c4d5e6f``: tagged by the definition's digest; a changed definition is another image."""
+    return f"harness-{definition.kind}:{definition.digest[:12]}"
+
+
+def _root() -> Traversable:
+    """Inside a wheel beside this module; in a source tree its root."""
+    packed = resources.files("harness.ship").joinpath("definitions")
+    if packed.joinpath("Dockerfile.gpu").is_file():
+        return packed
+    tree = Path(__file__).resolve().parents[2]
+    if (tree / "Dockerfile.gpu").is_file():
+        return tree
+    raise ImageUnavailable("this installation has no image definitions", hint="install harness again from its wheel")
+
+
+def _child(root: Traversable, path: str) -> Traversable:
+    for part in path.split("/"):
+        root = root.joinpath(part)
+    return root

@@ -1,0 +1,232 @@
+"""Images on an engine: found by their content tag, else built, with a base from wherever one can be had."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.engine.identity import image_digest
+from harness.ship.base import explaining, make_base
+from harness.ship.definition import (
+    CERTIFICATES_FOLDER,
+    KINDS,
+    ImageDefinition,
+    image_definition,
+    image_definitions,
+    image_reference,
+)
+from harness.ship.surroundings import find_build_arguments, find_certificates
+from harness.values.errors import HarnessError, HostUnreachable, ImageUnavailable
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+__all__ = [
+    "KINDS",
+    "ImageDefinition",
+    "ImageResult",
+    "build_image",
+    "ensure_image",
+    "find_image",
+    "image_definition",
+    "image_definitions",
+    "image_reference",
+]
+
+PULLED_BASE = "debian:bookworm-slim"
+LABEL_DEFINITION = "harness.definition"
+LABEL_BASE = "harness.base"
+_SILENCE_S = 1800
+"""A build that says nothing for so long hangs: unpacking CUDA's libraries takes minutes, not more."""
+
+_STAGE = re.compile(r"Step \d+/\d+ : FROM ")
+_LAYER = re.compile(r" ---> ([0-9a-f]{12,64})\s*$")
+
+OnProgress = Callable[[str], None]
+
+
+class ImageResult(NamedTuple):
+    """An image that is there. ``method``: ``present`` or ``built``."""
+
+    reference: str
+    digest: str
+    method: str
+
+
+def find_image(client: APIClient, reference: str) -> str | None:
+    """The identity of an image, or None where the engine has it not."""
+    inspected = _inspect(client, reference)
+    return None if inspected is None else image_digest(inspected)
+
+
+def ensure_image(
+    client: APIClient,
+    kind: str,
+    *,
+    base_image: str | None = None,
+    is_root: bool = False,
+    on_progress: OnProgress | None = None,
+) -> ImageResult:
+    """The image of a kind (``cpu`` or ``gpu``): present, else built.
+
+    A present image whose base is not the ``base_image`` that was asked for is built again. The
+    base is ``base_image``, else pulled, else made by debootstrap where the controller is root.
+    Raises ImageUnavailable with everything that was tried.
+    """
+    report = on_progress or _ignore
+    definition = image_definition(kind)
+    reference = image_reference(definition)
+    inspected = _inspect(client, reference)
+    if inspected is not None and (base_image is None or _base_of(inspected) == base_image):
+        return ImageResult(reference, image_digest(inspected), "present")
+    base = base_image or _find_base(client, is_root=is_root, report=report)
+    digest = build_image(client, definition, base_image=base, on_progress=report)
+    return ImageResult(reference, digest, "built")
+
+
+def build_image(
+    client: APIClient,
+    definition: ImageDefinition,
+    *,
+    base_image: str,
+    certificates: bytes | None = None,
+    arguments: Mapping[str, str] | None = None,
+    reference: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> str:
+    """Build an image and return its identity. The tag is set only when all went well.
+
+    ``certificates`` (PEM) and ``arguments`` are by default those of this machine. What ``on_progress`` raises
+    ends the build. Raises ImageUnavailable with the last lines of the build.
+    """
+    report = on_progress or _ignore
+    tag = reference or image_reference(definition)
+    context = build_context(definition, find_certificates() if certificates is None else certificates)
+    settings = dict(find_build_arguments() if arguments is None else arguments)
+    with explaining(f"build {tag}"):
+        stream = client.build(
+            fileobj=io.BytesIO(context),
+            custom_context=True,
+            encoding="gzip",
+            dockerfile=definition.dockerfile,
+            tag=tag,
+            buildargs={**settings, "BASE_IMAGE": base_image},
+            labels={LABEL_DEFINITION: definition.digest, LABEL_BASE: base_image},
+            rm=True,
+            forcerm=True,
+            decode=True,
+            timeout=_SILENCE_S,
+        )
+        stages = _follow(stream, tag, base_image, report)
+        digest = find_image(client, tag)
+        _remove_stages(client, stages)
+    if digest is None:
+        raise ImageUnavailable(f"the build of {tag} ended without an image", hint="see the Docker daemon's log")
+    return digest
+
+
+def build_context(definition: ImageDefinition, certificates: bytes) -> bytes:
+    """The build context as a tar, compressed: the definition's files and one file of further certificates."""
+    files = [*definition.files, (f"{CERTIFICATES_FOLDER}/machine.crt", certificates)]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, content in sorted(files):
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return gzip.compress(buffer.getvalue(), mtime=0)
+
+
+def _follow(stream: Iterator[Any], tag: str, base_image: str, report: OnProgress) -> list[str]:
+    """Report a build line by line; the last image of each of its stages, as the classic builder names them."""
+    tail: list[str] = []
+    stages: list[str] = []
+    layer = ""
+    for event in stream:
+        if event.get("error"):
+            lines = "\n".join(f"  | {line}" for line in tail[-15:])
+            message = f"the build of {tag} on {base_image} failed: {event['error']}\n{lines}"
+            hint = "where packages cannot be reached, check proxies, certificates and pip's index on this machine"
+            raise ImageUnavailable(message.rstrip(), hint=hint)
+        for line in str(event.get("stream") or "").splitlines():
+            if not line.strip():
+                continue
+            tail.append(line.rstrip())
+            report(line.strip())
+            if _STAGE.match(line) and layer:
+                stages.append(layer)
+            found = _LAYER.match(line)
+            layer = found[1] if found else layer
+    return stages
+
+
+def _remove_stages(client: APIClient, stages: list[str]) -> None:
+    """Give back the disk that a stage for building took; what the image itself stands on, the engine keeps."""
+    from docker.errors import APIError
+
+    for stage in stages:
+        with contextlib.suppress(APIError):
+            if not (_inspect(client, stage) or {}).get("RepoTags"):
+                client.remove_image(stage)
+
+
+def _find_base(client: APIClient, *, is_root: bool, report: OnProgress) -> str:
+    """A base image from wherever one can be had. Raises ImageUnavailable with all that was tried."""
+    tried = []
+    if _inspect(client, PULLED_BASE) is not None:
+        return PULLED_BASE
+    try:
+        report(f"pull {PULLED_BASE}")
+        return _pull(client, PULLED_BASE)
+    except ImageUnavailable as error:
+        tried.append(error.message)
+    if is_root:
+        try:
+            report("no image registry is reached: make a base image from Debian packages")
+            return make_base(client, on_progress=report)
+        except HostUnreachable:
+            raise
+        except HarnessError as error:
+            tried.append(str(error))
+    else:
+        tried.append("a base image was not made from Debian packages, because that needs root")
+    hint = "name one with --base-image, or make one as root: sudo harness image base"
+    raise ImageUnavailable("no base image could be had:\n" + "\n".join(f"  - {one}" for one in tried), hint=hint)
+
+
+def _pull(client: APIClient, reference: str) -> str:
+    repository, _, tag = reference.partition(":")
+    try:
+        with explaining(f"pull {reference}"):
+            for event in client.pull(repository, tag=tag, stream=True, decode=True):
+                if event.get("error"):
+                    raise ImageUnavailable(f"{reference} could not be pulled: {event['error']}")
+    except HostUnreachable as error:  # a registry that swallows packets looks like a silent engine
+        raise ImageUnavailable(f"{reference} could not be pulled: {error.message}") from error
+    return reference
+
+
+def _inspect(client: APIClient, reference: str) -> dict[str, Any] | None:
+    from docker.errors import NotFound
+
+    try:
+        with explaining(f"look for {reference}"):
+            inspected: dict[str, Any] = client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stub lacks types
+            return inspected
+    except NotFound:
+        return None
+
+
+def _base_of(inspected: Mapping[str, Any]) -> str | None:
+    labels = (inspected.get("Config") or {}).get("Labels") or {}
+    base = labels.get(LABEL_BASE)
+    return None if base is None else str(base)
+
+
+def _ignore(_: str) -> None:
+    return
