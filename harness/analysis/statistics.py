@@ -63,9 +63,9 @@ class Verdict:
 @lru_cache(maxsize=4096)
 def student_quantile(degrees_of_freedom: int) -> float:
     """The factor t of a two-sided 95 % interval with this many degrees of freedom."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # the quantile that scipy.stats.t uses, a second of imports cheaper
 
-    return float(t.ppf(0.5 + CONFIDENCE / 2, degrees_of_freedom))
+    return float(stdtrit(degrees_of_freedom, 0.5 + CONFIDENCE / 2))
 
 
 def estimate_geometric_mean(values: Sequence[float]) -> Estimate | None:

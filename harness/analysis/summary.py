@@ -43,7 +43,7 @@ class Reduction:
 class CaseSummary:
     """All invocations of one case (newest attempts) on hosts of one hardware.
 
-    ``used`` are the records behind the averages, ``basis`` their validity (None without
+    ``used`` are the records behind the averages, ``reductions`` their numbers, ``basis`` their validity (None without
     any), ``left_out`` the finished ones that must not be averaged with them. Peaks are the
     highest seen, ``limit_bytes`` the lowest limit in force, whatever the status.
     """
@@ -53,6 +53,7 @@ class CaseSummary:
     alias: str | None
     records: tuple[Record, ...]
     used: tuple[Record, ...]
+    reductions: tuple[Reduction, ...]
     basis: Literal["valid", "degraded"] | None
     left_out: int
     statuses: Mapping[str, int]
@@ -72,7 +73,7 @@ class CaseSummary:
     def measurements(self, metric: Metric) -> list[Measurement]:
         """One number an invocation, for a comparison."""
         pick = _METRICS[metric]
-        found = ((record, pick(reduce_record(record))) for record in self.used)
+        found = ((record, pick(reduction)) for record, reduction in zip(self.used, self.reductions, strict=True))
         return [Measurement(r.session, r.host, r.round, value) for r, value in found if value is not None]
 
 
@@ -102,7 +103,7 @@ def reduce_record(record: Record) -> Reduction:
 def summarise_case(records: Sequence[Record]) -> CaseSummary:
     """The summary of records that share a case (and alias) and a hardware; at least one record."""
     used, basis = _choose_used(records)
-    reductions = [reduce_record(record) for record in used]
+    reductions = tuple(reduce_record(record) for record in used)
     finished = sum(record.status == "ok" for record in records)
     limits = [r.memory.limit_effective or r.memory.limit_asked for r in records]
     caches = [r.cache for r in records if r.cache is not None]
@@ -112,6 +113,7 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
         alias=records[0].alias,
         records=tuple(records),
         used=used,
+        reductions=reductions,
         basis=basis,
         left_out=finished - len(used),
         statuses=dict(sorted(Counter(record.status for record in records).items())),

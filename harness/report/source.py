@@ -178,7 +178,7 @@ def _assemble(
         facts=hosts,
         records=tuple(newest),
         superseded=tuple(record for record in records if id(record) not in kept),
-        events=tuple(e for _, e in events if isinstance(e, dict) and e.get("event") in KNOWN_EVENTS),
+        events=tuple(e for _, e in events if isinstance(e, dict) and str(e.get("event")) in KNOWN_EVENTS),
         notes=tuple(notes),
     )
 

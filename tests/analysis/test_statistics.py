@@ -1,0 +1,134 @@
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.statistics import (
+    MOST_ROUNDS,
+    Estimate,
+    estimate_geometric_mean,
+    estimate_median,
+    estimate_ratio,
+    judge_ratio,
+    more_rounds_needed,
+    student_quantile,
+)
+
+rates = st.floats(min_value=0.01, max_value=1e6)
+
+
+def test_quantiles_are_those_of_the_printed_tables():
+    assert student_quantile(1) == pytest.approx(12.706, abs=1e-3)
+    assert student_quantile(2) == pytest.approx(4.303, abs=1e-3)
+    assert student_quantile(9) == pytest.approx(2.262, abs=1e-3)
+
+
+def test_geometric_mean_and_its_interval_by_hand():
+    found = estimate_geometric_mean([1.0, math.e, math.e**2])
+    assert found is not None
+    assert found.value == pytest.approx(math.e)
+    assert found.log_deviation == pytest.approx(1.0)
+    assert found.low == pytest.approx(math.exp(1 - 4.30265 / math.sqrt(3)), rel=1e-4)
+    assert found.high == pytest.approx(math.exp(1 + 4.30265 / math.sqrt(3)), rel=1e-4)
+
+
+def test_one_number_has_no_interval_and_none_has_no_estimate():
+    assert estimate_geometric_mean([33.7]) == Estimate(value=33.7, n=1)
+    assert estimate_geometric_mean([]) is None
+    assert estimate_ratio([]) is None
+    assert estimate_median([]) is None
+
+
+@pytest.mark.parametrize("odd", [0.0, -1.0, math.nan, math.inf])
+def test_numbers_that_no_rate_can_be_are_refused(odd):
+    with pytest.raises(ValueError, match="positive"):
+        estimate_geometric_mean([1.0, odd])
+
+
+def test_a_huge_spread_does_not_overflow():
+    found = estimate_geometric_mean([1e-300, 1e300])
+    assert found is not None and found.high is not None and math.isfinite(found.high)
+
+
+def test_pairing_takes_out_what_a_round_has_in_common():
+    drift = [1.0, 0.7, 0.5]
+    found = estimate_ratio([(200 * d, 100 * d) for d in drift])
+    assert found is not None
+    assert found.value == pytest.approx(2.0)
+    assert found.low == pytest.approx(2.0) and found.high == pytest.approx(2.0)
+
+
+@given(st.lists(st.tuples(rates, rates), min_size=2, max_size=8))
+def test_the_inverse_comparison_gives_the_inverse_ratio(pairs):
+    there, back = estimate_ratio(pairs), estimate_ratio([(b, a) for a, b in pairs])
+    assert there is not None and back is not None
+    assert there.value * back.value == pytest.approx(1.0)
+    if there.low > 1e-200 and there.high < 1e200:
+        assert there.low * back.high == pytest.approx(1.0)
+    mirrored = {"faster": "slower", "slower": "faster", "same": "same", "unknown": "unknown"}
+    if all(abs(math.log(end)) != pytest.approx(math.log(1.05)) for end in (there.low, there.high) if end > 0):
+        assert judge_ratio(back).kind == mirrored[judge_ratio(there).kind]
+
+
+def test_the_interval_covers_what_it_says_at_three_rounds():
+    noise, inside, sessions = random.Random(7), 0, 4000
+    for _ in range(sessions):
+        found = estimate_ratio([(math.exp(noise.gauss(0, 0.03)), math.exp(noise.gauss(0, 0.03))) for _ in range(3)])
+        inside += found.low <= 1 <= found.high
+    assert 0.935 < inside / sessions < 0.965
+
+
+def interval(low, high, n=3):
+    return Estimate(value=math.sqrt(low * high), n=n, low=low, high=high, log_deviation=0.05)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "side"),
+    [
+        (1.06, 1.2, "faster", None),
+        (1.05, 1.2, "unknown", "faster"),
+        (1.01, 1.2, "unknown", "faster"),
+        (0.8, 1.2, "unknown", None),
+        (0.8, 0.99, "unknown", "slower"),
+        (0.8, 0.95, "slower", None),
+        (0.96, 1.04, "same", None),
+        (1.01, 1.04, "same", None),
+    ],
+)
+def test_verdicts_by_the_whole_interval(low, high, kind, side):
+    verdict = judge_ratio(interval(low, high))
+    assert (verdict.kind, verdict.side) == (kind, side)
+    assert (verdict.more_rounds is None) or kind == "unknown"
+
+
+def test_no_interval_no_verdict():
+    verdict = judge_ratio(Estimate(value=9.0, n=1))
+    assert verdict.kind == "unknown" and verdict.side is None and verdict.more_rounds == 2
+    assert judge_ratio(None).kind == "unknown"
+
+
+def test_as_many_more_rounds_as_said_would_settle_it():
+    found = estimate_ratio([(1.1, 1.0), (1.0, 1.0), (1.2, 1.0)])
+    assert found is not None
+    more = more_rounds_needed(found)
+    assert more is not None
+    for extra, settled in ((more, True), (more - 1, False)):
+        n = found.n + extra
+        half = student_quantile(n - 1) * found.log_deviation / math.sqrt(n)
+        low = math.exp(math.log(found.value) - half)
+        assert (low > 1.05) is settled
+
+
+def test_rounds_that_would_not_do_are_not_asked_for():
+    on_the_edge = Estimate(value=1.05, n=3, low=0.9, high=1.2, log_deviation=0.3)
+    assert more_rounds_needed(on_the_edge) is None
+    assert MOST_ROUNDS >= 100
+
+
+def test_a_median_has_no_interval_below_six():
+    assert estimate_median([1, 2, 3, 4, 5]) == Estimate(value=3, n=5)
+    assert estimate_median([6, 1, 2, 3, 4, 5]) == Estimate(value=3.5, n=6, low=1, high=6)
+    ten = estimate_median(range(1, 11))
+    assert (ten.low, ten.high) == (2, 9)

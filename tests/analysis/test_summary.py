@@ -1,0 +1,126 @@
+import pytest
+
+from harness.analysis.comparison import Measurement, compare
+from harness.analysis.summary import is_model_bound, payback_epoch, payback_of, reduce_record, summarise_case
+from harness.values.case import Case
+from harness.values.record import CacheUse, Epoch, Memory, Record
+
+
+def record(
+    seconds=(10.0, 4.0, 5.0), *, number=1, cpu=(20.0, 8.0, 10.0), images=100, flush=None, cache="none", **changes
+):
+    case = Case(data="d", loader="tfdata", cache=cache, epochs=max(len(seconds), 1), memory_limit=10**9)
+    epochs = tuple(
+        Epoch(index=place, images=images, seconds=s, cpu_s=c, flush_s=flush if place == 1 else None)
+        for place, (s, c) in enumerate(zip(seconds, cpu, strict=False), start=1)
+    )
+    fields = {
+        "session": "s", "experiment": "e", "invocation": f"i{number}", "attempt": 1, "host": "h", "hardware": "hw",
+        "engine": "process", "image_digest": "i", "payload_digest": "p", "data_fingerprint": "f", "case": case,
+        "case_id": case.case_id, "round": number, "order": 1, "status": "ok", "epochs": epochs,
+    }  # fmt: skip
+    return Record(**{**fields, **changes})
+
+
+def test_the_fill_epoch_is_never_mixed_with_steady_ones():
+    found = reduce_record(record(flush=2.0))
+    assert found.first_epoch_s == 10.0
+    assert found.first_images_per_s == 10.0
+    assert found.fill_s == 12.0
+    assert found.steady_epoch_s == pytest.approx(4.5)
+    assert found.steady_images_per_s == pytest.approx(200 / 9.0)
+    assert found.images_per_cpu_s == pytest.approx(200 / 18.0)
+    assert found.parallelism == pytest.approx(2.0)
+
+
+def test_one_epoch_has_no_steady_state():
+    found = reduce_record(record(seconds=(10.0,)))
+    assert found.steady_images_per_s is None and found.steady_epoch_s is None
+    assert found.images_per_cpu_s == pytest.approx(5.0)
+
+
+def test_what_was_not_measured_is_none():
+    assert reduce_record(record(cpu=(None, None, None))).images_per_cpu_s is None
+    assert reduce_record(record(cpu=(20.0, 8.0, None))).images_per_cpu_s is None
+    assert reduce_record(record(seconds=())).first_epoch_s is None
+    assert reduce_record(record(seconds=(0.0, 0.0))).steady_images_per_s is None
+
+
+def test_invalid_is_never_averaged_and_degraded_not_with_valid():
+    good = record(number=1)
+    odd = record(seconds=(1.0, 1.0, 1.0), number=2, validity="degraded")
+    bad = record(seconds=(9.0, 9.0, 9.0), number=3, validity="invalid")
+    found = summarise_case([good, odd, bad])
+    assert found.used == (good,) and found.basis == "valid" and found.left_out == 2
+    assert found.first_epoch_s.value == 10.0
+    only_odd = summarise_case([odd, bad])
+    assert only_odd.used == (odd,) and only_odd.basis == "degraded" and only_odd.left_out == 1
+    assert summarise_case([bad]).basis is None
+    assert summarise_case([bad]).steady_images_per_s is None
+
+
+def test_epochs_of_what_did_not_end_well_are_not_averaged():
+    dead = record(number=2, status="oom", epochs=(Epoch(index=1, images=100, seconds=1.0),))
+    found = summarise_case([record(number=1), dead])
+    assert found.first_epoch_s.n == 1
+    assert found.statuses == {"ok": 1, "oom": 1}
+
+
+def test_peaks_are_the_highest_and_the_limit_the_lowest():
+    memories = [Memory(limit_effective=10**9, peak_anon=7), Memory(limit_effective=9 * 10**8, peak_anon=9), Memory()]
+    found = summarise_case([record(number=n, memory=memory) for n, memory in enumerate(memories, start=1)])
+    assert found.peak_anon_bytes == 9
+    assert found.limit_bytes == 9 * 10**8
+    assert found.peak_total_bytes is None
+    assert found.cache_bytes is None
+
+
+def test_cache_bytes_predicted_and_measured():
+    use = CacheUse(kind="file", element="float32", bytes=101, predicted_bytes=100)
+    assert summarise_case([record(cache="file")]).cache_bytes is None
+    with_use = summarise_case([record().model_copy(update={"cache": use})])
+    assert (with_use.cache_bytes, with_use.cache_predicted_bytes) == (101, 100)
+
+
+def test_measurements_keep_host_and_round():
+    found = summarise_case([record(number=1), record(number=2, seconds=(10.0, 5.0, 5.0))])
+    assert found.measurements("first")[0] == Measurement("s", "h", 1, 10.0)
+    assert [m.round for m in found.measurements("steady")] == [1, 2]
+    assert found.measurements("steady")[1].value == pytest.approx(20.0)
+
+
+def test_the_articles_file_cache_pays_from_the_fourth_epoch_on():
+    article = {"fill_s": 42.0, "cached_epoch_s": 14.0, "uncached_first_s": 23.0, "uncached_epoch_s": 23.0}
+    assert payback_epoch(**article) == 4
+    cached, uncached = 42.0 + 14.0 * 3, 23.0 * 4
+    assert cached <= uncached and 42.0 + 14.0 * 2 > 23.0 * 3
+
+
+def test_payback_at_once_never_and_exactly():
+    assert payback_epoch(fill_s=9, cached_epoch_s=5, uncached_first_s=10, uncached_epoch_s=10) == 1
+    assert payback_epoch(fill_s=20, cached_epoch_s=10, uncached_first_s=10, uncached_epoch_s=10) is None
+    assert payback_epoch(fill_s=20, cached_epoch_s=5, uncached_first_s=10, uncached_epoch_s=10) == 3
+
+
+def test_payback_of_summaries_counts_the_flush():
+    uncached = summarise_case([record(seconds=(10.0, 10.0))])
+    cached = summarise_case([record(seconds=(14.0, 5.0), flush=4.0)])
+    assert payback_of(cached, uncached) == 3
+    assert payback_of(summarise_case([record(seconds=())]), uncached) is None
+
+
+@pytest.mark.parametrize(
+    ("rates", "answer"),
+    [
+        ([98, 99, 97], True),
+        ([103, 102, 101], True),
+        ([50, 51, 49], False),
+        ([80, 95, 99], None),
+        ([60], None),
+        ([], None),
+    ],
+)
+def test_model_bound_is_within_noise_of_the_ceiling(rates, answer):
+    case = [Measurement("s", "h", number, rate) for number, rate in enumerate(rates)]
+    ceiling = [Measurement("s", "h", number, 100.0) for number in range(3)]
+    assert is_model_bound(compare(case, ceiling)) is answer

@@ -1,0 +1,374 @@
+import base64
+import gzip
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from builder import SessionBuilder, build_lab, make_case, make_facts, make_finding, make_oom, make_record
+
+from harness.report.embed import BLOCK_ID, pack_sessions, unpack_sessions
+from harness.report.export import export_records
+from harness.report.page import hash_style, render_page, write_report
+from harness.report.source import SessionData, read_source
+from harness.values.errors import SessionError
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Reading(HTMLParser):
+    """Elements, attributes, ids and text of a page; fails on tags that do not nest."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.open, self.elements, self.text, self.ids = [], [], [], []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.elements.append((tag, values))
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "script" not in self.open and "style" not in self.open:
+            self.text.append(data)
+
+    def all(self, tag):
+        return [values for name, values in self.elements if name == tag]
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    return build_lab().write(tmp_path_factory.mktemp("lab") / "lab-test-12345678")
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    return render_page(read_source(lab))
+
+
+@pytest.fixture(scope="module")
+def reading(page):
+    return Reading(page)
+
+
+def render(builder, folder):
+    return render_page(read_source(builder.write(folder / builder.name)))
+
+
+def test_nothing_leaves_the_page(page, reading):
+    policy = next(m["content"] for m in reading.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy and "script-src" not in policy and "unsafe" not in policy
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    assert hash_style(style) in policy
+    assert not re.search(r"url\(|@import", style)
+    links = [a["href"] for a in reading.all("a")]
+    assert links and all(link.startswith("#") for link in links)
+    assert not any("src" in values or "style" in values for _, values in reading.elements)
+    assert not any(name.startswith("on") for _, values in reading.elements for name in values)
+    assert [script["type"] for script in reading.all("script")] == ["application/json"]
+    assert reading.all("link") == []
+
+
+def test_each_link_has_its_place_and_each_id_is_one(reading):
+    assert len(set(reading.ids)) == len(reading.ids)
+    assert {a["href"][1:] for a in reading.all("a")} <= set(reading.ids)
+    labels = {values["aria-labelledby"] for _, values in reading.elements if "aria-labelledby" in values}
+    assert labels <= set(reading.ids)
+
+
+def test_tables_can_be_read_aloud(reading):
+    assert reading.all("html")[0]["lang"] == "en"
+    assert len(reading.all("table")) == len(reading.all("caption")) > 0
+    assert all(th.get("scope") in ("col", "row", "rowgroup") for th in reading.all("th"))
+    assert len(reading.all("h1")) == 1
+
+
+def test_the_page_says_what_was_found(reading):
+    words = reading.words
+    assert "3 of 3 rounds" in words and "so far" not in words
+    assert "Test Eight (test data), 16 CPUs, 33 GB RAM, no GPU, nvme disk" in words
+    assert "2 hosts: ws01, ws02" in words
+    assert re.search(
+        r"tfdata with file cache delivers 4\.\d\d× \(\d\.\d\d–\d\.\d\d\) the steady images/s of keras-idg", words
+    )
+    assert "tfdata with memory cache runs out of memory" in words
+    assert "in epoch 1, step 21–23" in words
+    assert "cache pays from epoch 4" in words
+    assert "model-bound" in words
+    assert "needs 40.0 GB, the host can give 21.4 GB" in words
+    assert "Other pixels" in words
+    assert "all that the host can give without danger: 21.4 GB, enforced" in words
+    assert "117,266 × 256 × 256 × 3 × 4 = 92.2 GB" in words
+    assert "harness run inventory/lab.yaml --experiment test --only" in words
+    assert "image digest" in words and "1" * 64 in words and "seed 42" in words
+
+
+def test_no_status_or_verdict_is_colour_alone(reading, page):
+    for tint in ("good", "bad", "open", "quiet"):
+        for cell in re.findall(rf'<td class="{tint}">(.*?)</td>', page, re.DOTALL):
+            sign, _, rest = cell.partition("</span>")
+            assert sign.rpartition(">")[2].strip()
+            assert re.search(r"\w", re.sub(r"<[^>]+>", "", rest))
+
+
+def test_the_same_records_give_the_same_bytes(lab, tmp_path):
+    first = write_report([lab], tmp_path / "a.html").read_bytes()
+    assert write_report([lab], tmp_path / "b.html").read_bytes() == first
+
+
+def test_an_old_page_gives_the_same_page_and_records_again(lab, tmp_path):
+    page = write_report([lab], tmp_path / "report.html")
+    again = write_report([page], tmp_path / "again.html")
+    assert again.read_bytes() == page.read_bytes()
+    assert export_records(page, "json") == export_records(lab, "json")
+
+
+def test_a_page_without_records_says_so(tmp_path):
+    (tmp_path / "other.html").write_text("<html></html>")
+    with pytest.raises(SessionError, match="no block of records"):
+        write_report([tmp_path / "other.html"], tmp_path / "out.html")
+    block = f'<script type="application/json" id="{BLOCK_ID}">"QUJD"</script>'
+    (tmp_path / "cut.html").write_text(block)
+    with pytest.raises(SessionError, match="damaged"):
+        write_report([tmp_path / "cut.html"], tmp_path / "out.html")
+    assert not (tmp_path / "out.html").exists()
+
+
+def test_too_many_records_are_named_and_not_carried(lab, monkeypatch):
+    monkeypatch.setattr("harness.report.embed.MOST_EMBEDDED_BYTES", 100)
+    sessions = read_source(lab)
+    assert pack_sessions(sessions) is None
+    page = render_page(sessions)
+    assert BLOCK_ID not in page
+    assert "lab-test-12345678/records.jsonl" in Reading(page).words
+
+
+def test_the_block_carries_all_attempts(tmp_path):
+    record = make_record(make_case(), status="error", epochs=(), cause="first try")
+    builder = SessionBuilder().add(record, make_record(make_case(), attempt=2))
+    page = render(builder, tmp_path)
+    (session,) = unpack_sessions(page)
+    assert [value["attempt"] for value in session["records"]] == [1, 2]
+    assert "attempt 1: tfdata/none ended error" in Reading(page).words
+
+
+SURROGATE = "\ud800"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror='alert(1)'>",
+    "</script><script>alert(1)</script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "x" * 5000,
+    "evil\u202egnp.exe\u2066\u0000\u001b[31m",
+    f'<script type="application/json" id="{BLOCK_ID}">"QUJD"</script>',
+    SURROGATE,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_shows_as_text(text, tmp_path):
+    facts = make_facts(text[:2000] + "cpu", gpu=text)
+    case = make_case(loader=text, data=text, memory_limit="none")
+    bad = {"status": "error", "cause": text, "log_tail": text * 20, "log": text, "epochs": ()}
+    builder = SessionBuilder("name", baseline={"loader": text})
+    builder.add(make_record(case, host=text, facts=facts, findings=(make_finding(text, "warning", text),)))
+    builder.add(make_record(make_case(cache="memory"), host=text, facts=facts, evidence={"engine_error": text}, **bad))
+    builder.add_event("EngineChosen", host=text, engine=text, version=text, reason=text, is_fallback=True)
+    builder.add_event("SessionFinding", id=text, severity=text, message=text, hint=text, host=text)
+    builder.add_event("HostStateChanged", host=text, state=text, message=text, hint=text)
+    builder.add_event("SessionStarted", argv=["harness", "run", text])
+    builder.description |= {"experiment_name": text, "seed": text, "versions": {text: text}}
+    builder.description["experiment"] |= {"description": text, "notes": [text]}
+    # No file of ours can hold a lone surrogate, an old page can.
+    sessions = [make_session(builder)] if text == SURROGATE else read_source(builder.write(tmp_path / "session"))
+    page = render_page(sessions)
+    page.encode()
+    reading = Reading(page)
+    assert len(reading.all("script")) == 1 and reading.all("img") == []
+    assert not re.search("[\u0000-\u0008\u000b-\u001f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", page)
+    assert max(map(len, reading.text)) < 5000
+    if text.startswith("<script>"):
+        assert text in reading.words
+    assert unpack_sessions(page)[0]["session"]["seed"] == text
+
+
+def make_session(builder):
+    return SessionData(
+        origin=builder.name,
+        description=builder.description,
+        facts={},
+        records=tuple(builder.records),
+        superseded=(),
+        events=tuple(builder.events),
+    )
+
+
+def test_a_failed_writing_keeps_the_old_page(lab, tmp_path):
+    target = tmp_path / "report.html"
+    target.mkdir()
+    with pytest.raises(SessionError, match="cannot be written"):
+        write_report([lab], target)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_no_records_yet_is_a_page_too(tmp_path):
+    words = Reading(render(SessionBuilder().add_host("ws01", make_facts()), tmp_path)).words
+    assert "No results yet" in words and "0 of 3 rounds so far" in words
+
+
+def test_one_round_gives_no_verdict(tmp_path):
+    builder = SessionBuilder(rounds=3)
+    builder.add(make_record(make_case(loader="keras-idg"), rate=30), make_record(make_case(), rate=90))
+    words = Reading(render(builder, tmp_path)).words
+    assert "1 of 3 rounds so far" in words
+    assert "No verdict yet" in words and "one round gives no interval" in words
+    assert "▲" not in words
+
+
+def test_a_dead_baseline_gives_no_verdict(tmp_path):
+    builder = SessionBuilder()
+    for number in (1, 2, 3):
+        builder.add(make_oom(make_case(loader="keras-idg"), round=number), make_record(make_case(), round=number))
+    words = Reading(render(builder, tmp_path)).words
+    assert "the baseline keras-idg has no result here (out of memory)" in words
+
+
+def test_equal_images_per_cpu_second_are_called_cores(tmp_path):
+    builder = SessionBuilder()
+    for number in (1, 2, 3):
+        builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, per_cpu=350))
+        builder.add(make_record(make_case(), round=number, rate=90, per_cpu=350))
+    words = Reading(render(builder, tmp_path)).words
+    assert "so the gain is more cores at work, not cheaper work" in words
+
+
+def test_all_at_the_ceiling_is_no_race(tmp_path):
+    builder = SessionBuilder()
+    for number in (1, 2, 3):
+        for loader in ("keras-idg", "tfdata", "ceiling"):
+            builder.add(make_record(make_case(loader=loader), round=number, rate=60))
+    words = Reading(render(builder, tmp_path)).words
+    assert "All of them reach the ceiling (model-bound): no loader can win here" in words
+
+
+def test_invalid_and_degraded_are_shown(tmp_path):
+    builder = SessionBuilder()
+    for number in (1, 2, 3):
+        builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, validity="degraded"))
+        builder.add(make_record(make_case(), round=number, rate=90, validity="invalid" if number == 3 else "valid"))
+    words = Reading(render(builder, tmp_path)).words
+    assert "1 run invalid" in words and "3 runs degraded" in words
+    assert "1 not averaged" in words
+    assert "from degraded runs" in words
+
+
+def test_what_limits_belief(tmp_path):
+    builder = SessionBuilder()
+    for host, boot in (("a", "same"), ("b", "same")):
+        builder.add_host(host, make_facts(boot=boot))
+        builder.add(make_record(make_case(), host=host, engine="docker" if host == "a" else "process"))
+    builder.add_event("EngineChosen", host="b", engine="process", version="1", reason="no answer", is_fallback=True)
+    builder.add_event("HostStateChanged", host="c", state="unreachable", message="no route", hint="look at the cable")
+    builder.add_event("SessionFinding", id="x", severity="warning", message="the payload changed", hint="use --fresh")
+    builder.add_event("AnythingElse", host="a")
+    words = Reading(render(builder, tmp_path)).words
+    assert "2 hosts share one machine" in words
+    assert "engine process was used instead (no answer)" in words
+    assert "host is unreachable: no route → look at the cable" in words
+    assert "the payload changed → use --fresh" in words
+    assert "measured with different engines: docker and process" in words
+    assert "AnythingElse" not in words
+
+
+def test_a_twin_that_differs_from_itself_is_said(tmp_path):
+    builder = SessionBuilder()
+    for number in (1, 2, 3):
+        builder.add(make_record(make_case(), round=number, rate=100))
+        builder.add(make_record(make_case(), round=number, rate=130, alias="b"))
+    words = Reading(render(builder, tmp_path)).words
+    assert "the noise floor: one case measured twice a round came to 1.30×" in words
+    assert "differences of this size mean nothing here" in words
+
+
+def test_many_records_stay_small(tmp_path):
+    builder = SessionBuilder(rounds=5)
+    for host in range(10):
+        facts = make_facts(f"kind {host % 4}")
+        builder.add_host(f"ws{host}", facts)
+        for number in range(1, 6):
+            for limit in (10**9, 2 * 10**9, 4 * 10**9, 8 * 10**9):
+                for loader, cache in (
+                    ("keras-idg", "none"),
+                    ("tfdata", "none"),
+                    ("tfdata", "memory"),
+                    ("tfdata", "file"),
+                ):
+                    case = make_case(loader=loader, cache=cache, memory_limit=limit)
+                    builder.add(make_record(case, host=f"ws{host}", facts=facts, round=number))
+    assert len(builder.records) == 800
+    assert len(render(builder, tmp_path).encode()) < 300_000
+
+
+def test_sessions_merge_without_pairing_across_them(tmp_path):
+    folders = []
+    for name in ("one-1", "two-2"):
+        builder = SessionBuilder(name).add_host("ws01", make_facts())
+        builder.add(make_record(make_case(loader="keras-idg" if name == "one-1" else "tfdata")))
+        folders.append(builder.write(tmp_path / name))
+    page = write_report(folders, tmp_path / "both.html").read_text()
+    words = Reading(page).words
+    assert "one-1: 1 of 3 rounds so far; two-2: 1 of 3 rounds so far" in words
+    assert "▲" not in words
+    assert len(unpack_sessions(page)) == 2
+
+
+def luminance(colour):
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_stands_out_in_both_themes(page, theme):
+    blocks = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    ]
+    colours = blocks[theme]
+    pairs = [
+        ("ink", "paper"),
+        ("ink", "panel"),
+        ("soft", "paper"),
+        ("soft", "panel"),
+        ("link", "paper"),
+        ("link", "panel"),
+    ]
+    pairs += [(f"{tint}-ink", tint) for tint in ("good", "bad", "open", "quiet")]
+    assert {
+        pair: contrast(colours[pair[0]], colours[pair[1]])
+        for pair in pairs
+        if contrast(colours[pair[0]], colours[pair[1]]) < 4.5
+    } == {}
+
+
+def test_the_block_is_plain_json_of_gzip(page):
+    block = re.search(rf'id="{BLOCK_ID}"[^>]*>(.*?)</script>', page)[1]
+    value = json.loads(gzip.decompress(base64.b64decode(json.loads(block))))
+    assert value["format"] == 1 and value["sessions"][0]["records"][0]["status"] == "ok"
