@@ -48,13 +48,13 @@ class Cgroup(NamedTuple):
         """The memory limit that holds, whichever level sets it; None where there is none."""
         if self.version == 1:
             return _finite(self._stat().get("hierarchical_memory_limit"))
-        return _least(_number(os.path.join(folder, "memory.max")) for folder in self._levels())
+        return _least(_number(os.path.join(folder, "memory.max")) for folder in self.levels())
 
     def swap_limit_bytes(self) -> int | None:
         """The limit of memory *and* swap together; None where there is none or swap is not accounted."""
         if self.version == 1:
             return _finite(self._stat().get("hierarchical_memsw_limit"))
-        swap = _least(_number(os.path.join(folder, "memory.swap.max")) for folder in self._levels())
+        swap = _least(_number(os.path.join(folder, "memory.swap.max")) for folder in self.levels())
         memory = self.limit_bytes()
         return None if swap is None or memory is None else memory + swap
 
@@ -87,7 +87,7 @@ class Cgroup(NamedTuple):
     def _stat(self) -> dict[str, int]:
         return _fields(os.path.join(self.folder, "memory.stat"))
 
-    def _levels(self) -> list[str]:
+    def levels(self) -> list[str]:
         """The cgroup's folder and those above it, as far as they can be seen."""
         levels, folder = [self.folder], self.folder
         while folder != self.root and len(folder) > len(self.root):

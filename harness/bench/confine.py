@@ -75,11 +75,19 @@ def place_cgroup(name: str) -> tuple[int, str]:
         return 1, os.path.join(parent, base)
     if os.environ.get(SCOPE_VARIABLE):
         return 2, os.path.join(own.folder, LEAF)
-    for place in own._levels():
-        controllers = _read(os.path.join(place, "cgroup.subtree_control")).split()
-        if "memory" in controllers and os.access(place, os.W_OK) and os.access(f"{place}/cgroup.procs", os.W_OK):
+    for place in own.levels():
+        if os.access(os.path.join(place, "cgroup.procs"), os.W_OK) and _hands_memory_down(place):
             return 2, os.path.join(place, base)
     raise Trouble("no cgroup of version 2 is delegated to this user", _CURE)
+
+
+def _hands_memory_down(place: str) -> bool:
+    """Whether cgroups below ``place`` can limit memory; asks for it where nobody lives there."""
+    control = os.path.join(place, "cgroup.subtree_control")
+    if "memory" not in _read(control).split() and "memory" in _read(f"{place}/cgroup.controllers").split():
+        with contextlib.suppress(OSError):
+            _write(control, "+memory")
+    return "memory" in _read(control).split()
 
 
 def enter_cgroup(version: int, path: str, memory_bytes: int | None) -> list[str]:

@@ -1,7 +1,8 @@
 """Starts a job of the ``process`` engine on its host: whole or not at all, once, confined, detached.
 
-Standard library only; what one verb alone needs is imported there, because a poll is to cost little. The engine sends this module's source (and those that it needs) over its
-connection, and ``answer`` does one verb. A job then starts itself with
+Standard library only; what one verb alone needs is imported there, because a poll is to cost little.
+The engine sends this module's source (and those that it needs) over its connection, and
+``answer`` does one verb. A job then starts itself with
 ``python -S -E -m bench.launch JOB_FOLDER`` out of its own payload, and becomes its supervisor.
 """
 
@@ -97,8 +98,6 @@ def check_name(name: str) -> None:
 
 def _make(request: Mapping[str, Any], folder: str, job: str, stdin: IO[bytes]) -> None:
     """Everything of the job under another name, then its own name at once."""
-    import tarfile
-
     mounts = request["mounts"]
     for mount in mounts:
         if mount["ephemeral"] and not os.path.basename(mount["source"]).startswith(removal.CACHE_PREFIX):
@@ -115,8 +114,7 @@ def _make(request: Mapping[str, Any], folder: str, job: str, stdin: IO[bytes]) -
         archive = stdin.read(request["archive_bytes"])
         if len(archive) != request["archive_bytes"]:
             raise Trouble("the payload arrived cut", "run the same command again")
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(os.path.join(staging, "payload"), filter="data")
+        _unpack(archive, os.path.join(staging, "payload"))
         paths = {mount["name"]: mount["source"] for mount in mounts}
         jobs.write_object(os.path.join(staging, "request.json"), {**request["request"], "paths": paths})
         kept = ("name", "labels", "memory_bytes", "cpus", "gpus", "tmp_bytes", "mounts")
@@ -128,6 +126,21 @@ def _make(request: Mapping[str, Any], folder: str, job: str, stdin: IO[bytes]) -
             os.rename(staging, job)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _unpack(archive: bytes, target: str) -> None:
+    """The regular files of the payload; by hand, as tarfile's filters are younger than Debian 12's Python 3.11.2."""
+    import tarfile
+
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for entry in tar:
+            content = tar.extractfile(entry) if entry.isreg() else None
+            if content is None or entry.name.startswith("/") or ".." in entry.name.split("/"):
+                continue
+            path = os.path.join(target, entry.name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as stream:
+                shutil.copyfileobj(content, stream)
 
 
 def _start(job: str, python: str) -> None:

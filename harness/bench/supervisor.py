@@ -72,7 +72,8 @@ class Supervisor:
         self._folder = folder
         self._results = folder / protocol.RESULTS
         self._results.mkdir(exist_ok=True)
-        self._request: dict[str, Any] = protocol.read_json(folder / protocol.REQUEST) or {}
+        request = protocol.read_json(folder / protocol.REQUEST)
+        self._request: dict[str, Any] = request if isinstance(request, dict) else {}
         self._paths: Mapping[str, str] = self._request.get("paths") or {}
         self._limits: Mapping[str, Any] = self._request.get("limits") or {}
         self._cgroup = find_job()
@@ -245,7 +246,7 @@ def reserve_room(path: Path) -> None:
 
 
 def own_figures(samples: int, cpu_before_s: float) -> dict[str, Any]:
-    """What this process itself uses: CPU time since it began its job (its own start is before), anonymous memory now."""
+    """What this process itself uses: CPU time since it began its job (its imports are before), anonymous memory now."""
     anon: int | None = None
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as stream:
         for line in stream:

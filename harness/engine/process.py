@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ launch.answer(request, sys.stdin.buffer, sys.stdout.buffer)
 _SUBMIT_TIMEOUT_S = 120.0
 _CANCEL_TIMEOUT_S = 120.0
 _FETCH_TIMEOUT_S = 120.0
+_SLICE_BYTES = 256 * 1024
 
 
 class ProcessEngine:
@@ -127,7 +128,7 @@ class ProcessEngine:
         if done.stdout[:1] == b"{":
             self._checked(json.loads(done.stdout))
         try:
-            extract_results([done.stdout], destination)
+            extract_results(_slices(done.stdout), destination)
         except ArchiveError as error:
             raise EngineError(str(error), where=self.host, hint=f"look into {handle.id}/results there") from error
 
@@ -217,6 +218,11 @@ def read_sources() -> dict[str, str]:
     folder = resources.files("harness.bench")
     modules = {f"bench.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
     return {"bench": "", **modules}
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), _SLICE_BYTES):
+        yield data[start : start + _SLICE_BYTES]
 
 
 def _cannot_limit(reason: str) -> Finding:

@@ -1,0 +1,151 @@
+"""Reading a cgroup from inside: the real one of this process, and both versions' files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.bench import cgroup, confine
+
+# Written down on real machines: version 1 under Linux 6.18, version 2 under Linux 6.1 (Debian 12), a job under a
+# limit of 64 MiB that was killed for exceeding it. Fields that nothing reads are left out.
+V1_STAT = """cache 9236480
+rss 13586432
+shmem 9084928
+swap 0
+hierarchical_memory_limit 67108864
+hierarchical_memsw_limit 67108864
+total_cache 1059835904
+total_rss 24346624
+total_shmem 9084928
+total_swap 0
+"""
+V1_OOM = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"
+UNLIMITED = "9223372036854771712"
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def proc(folder: Path, own: str, mounts: str) -> str:
+    return str(write(folder / "proc", cgroup=own, mountinfo=mounts))
+
+
+def test_this_process_is_in_a_cgroup_that_can_be_read():
+    own = cgroup.find_own()
+    if own is None:
+        pytest.skip("no memory controller is visible here")
+    reading = own.read()
+    assert reading.anon > 0 and os.getpid() in own.processes()
+    assert own.name in ("cgroup-v1", "cgroup-v2")
+
+
+@pytest.mark.cgroup
+@pytest.mark.skipif(not confine.try_limit()["can_limit"], reason="no memory cgroup can be made here")
+def test_a_limit_is_read_back_from_a_real_cgroup():
+    version, path = confine.place_cgroup(f"harness-test-{os.getpid()}")
+    os.mkdir(path)
+    try:
+        group = cgroup.Cgroup(version, path, path)
+        assert confine.set_limit(version, path, 64 * 2**20) == []
+        assert group.limit_bytes() == 64 * 2**20
+        assert group.swap_limit_bytes() == 64 * 2**20
+        assert group.read().oom_kills == 0 and group.processes() == []
+    finally:
+        os.rmdir(path)
+
+
+def test_version_1(tmp_path):
+    folder = write(
+        tmp_path,
+        memory__stat=V1_STAT,
+        memory__oom_control=V1_OOM,
+        memory__usage_in_bytes="7352320\n",
+        memory__max_usage_in_bytes="67108864\n",
+    )
+    group = cgroup.Cgroup(1, str(folder), str(folder))
+    assert group.read() == (24346624 + 9084928, 7352320, 0, 1)
+    assert (group.limit_bytes(), group.swap_limit_bytes(), group.peak_bytes()) == (67108864, 67108864, 67108864)
+
+
+def test_version_1_without_limit_and_without_swap_accounting(tmp_path):
+    text = "total_rss 5\nhierarchical_memory_limit " + UNLIMITED + "\n"
+    group = cgroup.Cgroup(1, str(write(tmp_path, memory__stat=text)), str(tmp_path))
+    assert group.limit_bytes() is None and group.swap_limit_bytes() is None
+    assert group.read() == (5, None, None, None)
+
+
+def test_version_2_takes_the_least_limit_of_all_levels(tmp_path):
+    write(tmp_path / "a", memory__max="50000000\n", memory__swap__max="max\n")
+    write(tmp_path / "a/b", memory__max="67108864\n", memory__swap__max="0\n")
+    group = cgroup.Cgroup(2, str(tmp_path / "a/b"), str(tmp_path))
+    assert (group.limit_bytes(), group.swap_limit_bytes()) == (50000000, 50000000)
+    (tmp_path / "a/memory.max").write_text("max\n")
+    (tmp_path / "a/b/memory.max").write_text("max\n")
+    assert group.limit_bytes() is None and group.swap_limit_bytes() is None
+
+
+@pytest.mark.parametrize(
+    ("own", "mounts", "folder", "version"),
+    [
+        pytest.param(
+            "4:memory:/docker/abc\n0::/docker/abc\n",
+            "33 25 0:31 /docker/abc /cg/memory ro master:13 - cgroup cgroup rw,memory\n",
+            "cg/memory",
+            1,
+            id="v1-in-a-container-that-sees-host-paths",
+        ),
+        pytest.param(
+            "4:memory:/user/job\n0::/\n",
+            "34 25 0:31 / /cg/memory rw shared:15 - cgroup cgroup rw,memory\n35 25 0:32 / /cg/unified rw - cgroup2 cgroup2 rw\n",
+            "cg/memory/user/job",
+            1,
+            id="v1-hybrid-on-a-host",
+        ),
+        pytest.param(
+            "0::/\n",
+            "637 636 0:30 / /cg ro,nosuid - cgroup2 cgroup rw,nsdelegate,memory_recursiveprot\n",
+            "cg",
+            2,
+            id="v2-in-a-container",
+        ),
+        pytest.param(
+            "0::/user.slice/job.scope\n",
+            "35 24 0:30 / /cg rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",
+            "cg/user.slice/job.scope",
+            2,
+            id="v2-on-a-host",
+        ),
+        pytest.param(
+            "0::/../../elsewhere\n",
+            "35 24 0:30 / /cg rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",
+            "cg",
+            2,
+            id="v2-outside-of-its-namespace",
+        ),
+    ],
+)
+def test_the_own_cgroup_is_found(tmp_path, own, mounts, folder, version):
+    probe = {"memory__usage_in_bytes": "1"} if version == 1 else {"memory__current": "1"}
+    write(tmp_path / folder, **probe)
+    found = cgroup.find_own(proc(tmp_path, own, mounts), prefix=str(tmp_path))
+    assert found is not None
+    assert (found.version, found.folder) == (version, str(tmp_path / folder))
+
+
+def test_none_where_there_is_nothing(tmp_path):
+    assert cgroup.find_own(proc(tmp_path, "", "")) is None
+    assert cgroup.find_own(str(tmp_path / "absent")) is None
+    assert cgroup.find_job({cgroup.SHARED_VARIABLE: "shared"}) is None
+
+
+def test_swap_of_the_machine(tmp_path):
+    path = write(tmp_path, meminfo="MemTotal:       24684084 kB\nSwapTotal:       2048 kB\n") / "meminfo"
+    assert cgroup.swap_total_bytes(str(path)) == 2048 * 1024
+    assert cgroup.swap_total_bytes(str(tmp_path / "absent")) is None
