@@ -46,9 +46,10 @@ class Bench:
 def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal, build_s: float | None) -> None:
     """Run all phases and end with ``done``. ``build_s``: seconds that a reused cache took to fill, else None."""
     journal.enter_phase("import")
+    manifest = read_data(request)
     devices = import_tensorflow(request, job)
     journal.enter_phase("build")
-    bench = build(request, job)
+    bench = build(request, manifest, job)
     write_json(results / ENVIRONMENT, describe(request, bench, devices))
     journal.enter_phase("warmup")
     warmup_s = _training().warm_up(bench.loader, bench.model)
@@ -72,9 +73,10 @@ def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
     """Fill a cache in one epoch of loading; phase ``filled`` says what it took. Nothing of it is a measured epoch."""
     journal.enter_phase("fill")
     request = replace(request, mode="load", model=None, gpus=[])
+    manifest = read_data(request)
     import_tensorflow(request, job)
     clear_cache(request)
-    bench = build(request, job)
+    bench = build(request, manifest, job)
     run_epochs(bench, journal, 1, lambda **fields: journal.enter_phase("filled", **fields))
     bench.loader.close()
 
@@ -89,9 +91,8 @@ def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
     return check_devices(request.gpus)
 
 
-def build(request: MeasureRequest, job: Path) -> Bench:
+def build(request: MeasureRequest, manifest: Manifest, job: Path) -> Bench:
     """The loader and, where one is trained, the model: it comes first, so that tf.data's budget is what it leaves."""
-    manifest = _read_data(request)
     model = _build_model(request, manifest)
     context = make_context(request, manifest, job, compute_case_budgets(request, len(manifest)))
     if not request.is_reused:
@@ -99,7 +100,8 @@ def build(request: MeasureRequest, job: Path) -> Bench:
     return Bench(request, context, make_loader(request.loader, context), model, manifest.sizes)
 
 
-def _read_data(request: MeasureRequest) -> Manifest:
+def read_data(request: MeasureRequest) -> Manifest:
+    """The images to use. Raises BenchmarkFailure ``data`` where the data set has none, or was never checked."""
     folder = Path(request.path("dataset"))
     try:
         manifest = read_manifest(folder)

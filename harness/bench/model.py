@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import keras
+import numpy as np
 
 from .failure import BenchmarkFailure
 
@@ -57,13 +58,21 @@ def load_weights(base: Any, setting: dict[str, Any], path: str | None) -> None:
     cure = "give the file of weights without the top (…_no_top.h5) as `weights: PATH`, or take `weights: none`"
     if path is None or not os.path.isfile(path):
         raise BenchmarkFailure("weights", f"no file of weights for `{asked}` came with the job: {cure}")
+    before = sum_kernels(base)
     try:
         base.load_weights(path)
+        if any(old == new for old, new in zip(before, sum_kernels(base), strict=True)):
+            raise ValueError("Keras passed over layers that the file does not have, and warned only")
     except (OSError, ValueError, KeyError) as error:
         name = os.path.basename(path)
         raise BenchmarkFailure(
             "weights", f"{name} does not hold weights of {setting.get('name')} (alpha {setting.get('alpha')}): {cure}"
         ) from error
+
+
+def sum_kernels(base: Any) -> list[float]:
+    """The sum of each kernel's values. All start at random, so one that stays as it was came from no file."""
+    return [float(np.sum(np.array(value), dtype=np.float64)) for value in base.variables if len(value.shape) > 1]
 
 
 def _plain(name: str) -> str:

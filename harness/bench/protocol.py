@@ -62,7 +62,7 @@ FAILURE_KINDS = ("oom", "gpu_oom", "disk_full", "gpu_missing", "data", "weights"
 """``failure.json``: ``kind``, ``message``, ``phase``, ``type``, ``traceback`` (a list of lines), ``epoch``, ``step``."""
 
 EVENT_KINDS = ("phase", "progress", "epoch", "done")
-"""``phase``: name, t. ``progress``: epoch, step, images, t (at most twice a second, and the first step).
+"""The value of ``event`` in each line. ``phase``: name, t. ``progress``: epoch, step, images, t (at most twice a second, and the first step).
 ``epoch``: the fields of a record's epoch. ``done``: cache_bytes and whatever else ended well. ``t`` is seconds since the benchmark's start."""
 
 

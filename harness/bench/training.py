@@ -70,7 +70,7 @@ def warm_up(loader: Loader, model: Any | None) -> float:
     sizes = find_batch_sizes(loader)
     zeros = tf.data.Dataset.from_generator(
         lambda: _make_zeros(loader.element_spec, sizes), output_signature=loader.element_spec
-    )
+    ).apply(tf.data.experimental.assert_cardinality(len(sizes)))
     if model is None:
         for _batch in zeros:
             pass
@@ -78,7 +78,7 @@ def warm_up(loader: Loader, model: Any | None) -> float:
     model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables]
     before = [np.array(variable) for variable in variables]
-    model.fit(zeros, epochs=1, verbose=0)
+    model.fit(zeros, epochs=1, verbose=0, shuffle=False)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     return time.perf_counter() - begun
@@ -96,5 +96,8 @@ def _make_zeros(spec: Any, sizes: list[int]) -> Iterator[tuple[Any, ...]]:
 
 
 def train(model: Any, loader: Loader, epochs: int, meter: Meter) -> None:
-    """``model.fit`` over all epochs in one call, as users do: what a call costs beyond its epochs is paid once."""
-    model.fit(loader.dataset, epochs=epochs, verbose=0, callbacks=[EpochRecorder(meter)])
+    """``model.fit`` over all epochs in one call, as users do: what a call costs beyond its epochs is paid once.
+
+    ``shuffle`` of ``fit`` would permute batches of a Keras iterator; each loader has its own order already.
+    """
+    model.fit(loader.dataset, epochs=epochs, verbose=0, shuffle=False, callbacks=[EpochRecorder(meter)])

@@ -45,4 +45,4 @@ def make(context: LoaderContext) -> Loader:
 
 
 def _scale(images: Any, labels: Any) -> tuple[Any, Any]:
-    return images * SCALE, labels
+    return tf.cast(images, tf.float32) * SCALE, labels

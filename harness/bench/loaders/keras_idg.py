@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-from keras._legacy.preprocessing.image import ImageDataGenerator  # Keras 3: no longer in keras.preprocessing
 
 from .class_folders import find_class_folders
 from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
@@ -27,7 +26,7 @@ class KerasIteratorLoader(Loader):
 
 def make(context: LoaderContext) -> Loader:
     """``flow_from_directory`` for a folder with one folder per class, ``flow_from_dataframe`` for a COCO pair."""
-    generator = ImageDataGenerator(rescale=SCALE)
+    generator = tf.keras.preprocessing.image.ImageDataGenerator(rescale=SCALE)
     settings: dict[str, Any] = {
         "target_size": context.image_size,
         "batch_size": context.batch_size,

@@ -1,0 +1,221 @@
+"""Each loader does the same work: every image once, with its label, and with the pixels of its interpolation."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+np = pytest.importorskip("numpy")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
+
+from bench_images import Made, make_images, read_reference  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from harness.bench.budgets import Budgets  # noqa: E402
+from harness.bench.failure import BenchmarkFailure, classify  # noqa: E402
+from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
+from harness.bench.loaders.interface import Loader, find_cache_files, is_cache_whole  # noqa: E402
+from harness.bench.measure_request import read_request  # noqa: E402
+from harness.bench.registry import LOADERS  # noqa: E402
+from harness.bench.usage import read_anon_bytes  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+KINDS = ("folder", "coco")
+REAL = tuple(name for name, spec in LOADERS.items() if not spec.is_automatic)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
+    return {kind: make_images(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
+
+
+def _epoch(loader: Loader) -> tuple[Any, list[int]]:
+    batches = [(np.asarray(images), np.asarray(labels)) for images, labels in loader.batches()]
+    assert len(batches) == loader.steps
+    assert all(len(images) == len(labels) for images, labels in batches)
+    images = np.concatenate([images for images, _ in batches])
+    assert images.dtype == np.float32
+    assert images.min() >= 0 and images.max() < 1.00001
+    return images * 255, [int(label) for _, labels in batches for label in labels]
+
+
+def _identify(images: Any, reference: Any) -> tuple[list[int], float]:
+    """Which reference each image is nearest to, and the largest mean difference in grey levels."""
+    distances = np.abs(images[:, None] - reference[None]).mean(axis=(2, 3, 4))
+    return [int(index) for index in distances.argmin(axis=1)], float(distances.min(axis=1).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", REAL)
+def test_every_image_comes_once_in_each_epoch_with_its_label(
+    sets: dict[str, Made], tmp_path: Path, name: str, kind: str
+) -> None:
+    made = sets[kind]
+    loader = make_loader(name, made.context(tmp_path / "scratch"))
+    reference = read_reference(made, (32, 32), Image.Resampling.NEAREST)
+    tolerance = 3.0 if name == "keras-directory" else 0.01  # decode_image has no exact DCT
+    assert loader.images == 13
+    orders = []
+    for _ in range(2):
+        images, labels = _epoch(loader)
+        found, difference = _identify(images, reference)
+        assert sorted(found) == list(range(13))
+        assert labels == [made.manifest.labels[index] for index in found]
+        assert difference < tolerance
+        orders.append(found)
+    assert orders[0] != orders[1]
+    assert orders[0] != list(range(13))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_without_shuffling_images_come_by_path(sets: dict[str, Made], tmp_path: Path, name: str) -> None:
+    made = sets["folder"]
+    loader = make_loader(name, made.context(tmp_path / "scratch", shuffle=False))
+    found, _ = _identify(_epoch(loader)[0], read_reference(made, (32, 32), Image.Resampling.NEAREST))
+    assert found == list(range(13))
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subset_is_the_same_for_all_loaders(sets: dict[str, Made], tmp_path: Path, name: str, kind: str) -> None:
+    made = sets[kind]
+    part = made.manifest.head(5)
+    context = made.context(tmp_path / "scratch", paths=part.paths, labels=part.labels, is_subset=True)
+    images, labels = _epoch(make_loader(name, context))
+    found, _ = _identify(images, read_reference(made, (32, 32), Image.Resampling.NEAREST))
+    assert sorted(made.manifest.paths[index] for index in found) == sorted(part.paths)
+    assert labels == [made.manifest.labels[index] for index in found]
+
+
+def test_antialiased_bilinear_is_the_same_filter_in_both_decoders(sets: dict[str, Made], tmp_path: Path) -> None:
+    made = sets["folder"]
+    reference = read_reference(made, (32, 32), Image.Resampling.BILINEAR)
+    for name in ("keras-idg", "tfdata"):
+        context = made.context(tmp_path / name, interpolation="bilinear-antialias")
+        assert _identify(_epoch(make_loader(name, context))[0], reference)[1] < 1.0
+    plain = _epoch(make_loader("tfdata", made.context(tmp_path / "plain", interpolation="bilinear")))[0]
+    assert _identify(plain, reference)[1] > 1.0
+
+
+def test_native_pixels_are_tensorflows_default_decoding(sets: dict[str, Made], tmp_path: Path) -> None:
+    made = sets["folder"]
+    contexts = [made.context(tmp_path / "s", shuffle=False, is_native=native) for native in (False, True)]
+    exact, native = (make_loader("tfdata", context) for context in contexts)
+    assert "INTEGER_ACCURATE" in exact.decoder
+    assert "default" in native.decoder
+    assert np.abs(_epoch(exact)[0] - _epoch(native)[0]).max() > 0
+
+
+@pytest.mark.parametrize("cache", ["memory", "file"])
+def test_a_cache_keeps_decoded_images_in_one_order(tmp_path: Path, cache: str) -> None:
+    made = make_images(tmp_path)
+    prefix = str(tmp_path / "cache" / "images")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "images2_0.index").write_bytes(b"somebody else's")
+    context = made.context(tmp_path / "scratch", cache=cache, cache_prefix=prefix if cache == "file" else None)
+    loader = make_loader("tfdata", context)
+    first, labels = _epoch(loader)
+    loader.flush()
+    if cache == "file":
+        assert is_cache_whole(prefix)
+        held = sum(os.path.getsize(path) for path in loader.cache_files())
+        assert held == pytest.approx(13 * 32 * 32 * 3 * 4, rel=0.02)
+        assert str(tmp_path / "cache" / "images2_0.index") not in find_cache_files(prefix)
+    shutil.rmtree(made.folder)  # what is not kept cannot come again
+    again, labels_again = _epoch(loader)
+    assert np.array_equal(first, again)
+    assert labels == labels_again
+    assert sorted(labels) == sorted(made.manifest.labels)
+    assert labels != list(made.manifest.labels)
+
+
+def test_no_cache_reads_every_image_again(tmp_path: Path) -> None:
+    made = make_images(tmp_path)
+    loader = make_loader("tfdata", made.context(tmp_path / "scratch"))
+    _epoch(loader)
+    shutil.rmtree(made.folder)
+    with pytest.raises(tf.errors.NotFoundError) as caught:
+        _epoch(loader)
+    assert classify(caught.value) == "data"
+
+
+def test_the_ceiling_reads_one_batch_and_delivers_as_many_images_as_there_are(tmp_path: Path) -> None:
+    made = make_images(tmp_path)
+    loader = make_loader("ceiling", made.context(tmp_path / "scratch"))
+    shutil.rmtree(made.folder)
+    images, labels = _epoch(loader)
+    assert len(images) == 13
+    assert labels[:4] == list(made.manifest.labels[:4])
+    assert np.array_equal(images[:4], images[4:8])
+    assert np.array_equal(images[:1], images[12:])
+
+
+@pytest.mark.parametrize("name", ["keras-idg", "keras-directory"])
+def test_files_that_are_not_in_the_manifest_are_refused(tmp_path: Path, name: str) -> None:
+    made = make_images(tmp_path)
+    shutil.copy(made.folder / made.manifest.paths[0], made.folder / "dog" / "new.jpg")
+    with pytest.raises(BenchmarkFailure, match=r"finds 14 images.*has 13") as caught:
+        make_loader(name, made.context(tmp_path / "scratch"))
+    assert caught.value.kind == "data"
+
+
+def test_budgets_reach_tf_data(sets: dict[str, Made], tmp_path: Path) -> None:
+    budgets = Budgets(123 * 2**20, 1, 3, 10**10, 2)
+    for name in ("tfdata", "keras-directory", "ceiling"):
+        options = make_loader(name, sets["folder"].context(tmp_path / name, budgets=budgets)).dataset.options()
+        assert options.autotune.ram_budget == 123 * 2**20
+        assert options.autotune.cpu_budget == 1
+        assert options.threading.private_threadpool_size == 3
+        assert options.deterministic is True
+    unset = Budgets(None, None, None, 10**10, 2)
+    options = make_loader("tfdata", sets["folder"].context(tmp_path / "none", budgets=unset)).dataset.options()
+    assert options.autotune.ram_budget is None
+    assert not make_loader("keras-idg", sets["folder"].context(tmp_path / "idg")).takes_budgets
+
+
+def test_a_warm_page_cache_that_cannot_stay_is_refused_with_numbers(sets: dict[str, Made], tmp_path: Path) -> None:
+    made = sets["folder"]
+    case = {"data": "made", "loader": "tfdata", "page_cache": "warm", "cache": "memory", "image_size": [32, 32]}
+    request = {
+        "case": case,
+        "data": {"kind": "folder"},
+        "limits": {"memory_bytes": 2**40},
+        "paths": {"data": str(made.folder), "dataset": str(made.dataset)},
+    }
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    asked = read_request(tmp_path)
+    size = sum(made.manifest.sizes)
+    loader = make_loader("tfdata", made.context(tmp_path / "scratch"))
+    bench = Bench(asked, made.context(tmp_path / "scratch"), loader, None, made.manifest.sizes)
+    warm_page_cache(bench)
+    anon = read_anon_bytes()
+    assert anon is not None
+    bench.request = replace(asked, limit_bytes=anon)
+    with pytest.raises(BenchmarkFailure, match=f"needs {size} bytes .* the limit is {anon} bytes") as caught:
+        warm_page_cache(bench)
+    assert caught.value.kind == "error"
+    assert memory_cache_bytes(asked, 13) == 13 * 32 * 32 * 3 * 4
+
+
+def test_real_errors_of_tensorflow_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(tf.errors.ResourceExhaustedError) as memory:
+        tf.zeros((2**21, 2**21))
+    assert classify(memory.value) == "oom"
+    with pytest.raises(tf.errors.InvalidArgumentError) as image:
+        tf.io.decode_jpeg(b"\xff\xd8\xff nothing")
+    assert classify(image.value) == "data"
+    with pytest.raises(tf.errors.InvalidArgumentError) as unknown:
+        tf.io.decode_image(b"GARBAGE")
+    assert classify(unknown.value) == "data"
+    (tmp_path / "x.jpg").write_bytes(b"GARBAGE")
+    with pytest.raises(OSError) as other:
+        Image.open(tmp_path / "x.jpg")
+    assert classify(other.value) == "data"

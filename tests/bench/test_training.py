@@ -1,0 +1,148 @@
+"""Training through ``model.fit``: what is counted, when clocks run, and that nothing is traced after they started."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+np = pytest.importorskip("numpy")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
+
+from bench_images import Made, make_images  # noqa: E402
+
+from harness.bench import training  # noqa: E402
+from harness.bench.failure import BenchmarkFailure  # noqa: E402
+from harness.bench.invocation import make_loader  # noqa: E402
+from harness.bench.journal import Journal  # noqa: E402
+from harness.bench.meter import Meter  # noqa: E402
+from harness.bench.model import build_base, build_model, find_application  # noqa: E402
+from harness.bench.registry import LOADERS  # noqa: E402
+
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.filterwarnings("ignore:Skipping nested container"),
+]
+SETTING = {"name": "mobilenet", "alpha": 0.25, "weights": "none", "trainable": False}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make_images(tmp_path_factory.mktemp("images"))
+
+
+def _model(**changes: Any) -> Any:
+    return build_model({**SETTING, **changes}, image_size=(32, 32), classes=4, weights_path=None, precision="float32")
+
+
+def _meter(tmp_path: Path, images: int, calls: list[Any]) -> Meter:
+    return Meter(
+        Journal(tmp_path / "events.jsonl"),
+        images,
+        prepare=lambda index: calls.append(("prepare", index)),
+        settle=lambda index: calls.append(("settle", index)),
+        publish=lambda **fields: calls.append(fields),
+    )
+
+
+@pytest.mark.parametrize("name", list(LOADERS))
+def test_every_loader_trains_without_tracing_after_the_warm_up(
+    made: Made, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces: list[int] = []
+    update = training.ImageCount.update_state
+
+    def count_traces(self: Any, *arguments: Any, **options: Any) -> None:
+        traces.append(1)
+        update(self, *arguments, **options)
+
+    monkeypatch.setattr(training.ImageCount, "update_state", count_traces)
+    model = _model()
+    training.compile_model(model)
+    loader = make_loader(name, made.context(tmp_path / "scratch"))
+    before = [np.array(value) for value in model.variables]
+    assert training.warm_up(loader, model) > 0
+    assert all(np.array_equal(a, np.array(b)) for a, b in zip(before, model.variables, strict=True))
+    assert int(model.optimizer.iterations) == 0
+    traced = len(traces)
+    assert traced > 0
+    calls: list[Any] = []
+    training.train(model, loader, 2, _meter(tmp_path, 13, calls))
+    assert len(traces) == traced
+    assert int(model.optimizer.iterations) == 8
+    epochs = [call for call in calls if isinstance(call, dict)]
+    assert [epoch["index"] for epoch in epochs] == [1, 2]
+    assert [epoch["images"] for epoch in epochs] == [13, 13]
+    assert all(0 < epoch["first_batch_s"] <= epoch["seconds"] and epoch["cpu_s"] > 0 for epoch in epochs)
+    assert [call for call in calls if isinstance(call, tuple)] == [
+        ("prepare", 1),
+        ("settle", 1),
+        ("prepare", 2),
+        ("settle", 2),
+    ]
+    progress = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["step"], line["images"]) for line in progress if line["step"] == 1] == [
+        (1, 1, 4),
+        (2, 1, 4),
+    ]
+
+
+def test_the_warm_up_sees_the_full_and_the_short_batch(made: Made, tmp_path: Path) -> None:
+    sizes = {size: make_loader("tfdata", made.context(tmp_path / "s", batch_size=size)) for size in (4, 13, 32)}
+    assert {size: training.find_batch_sizes(loader) for size, loader in sizes.items()} == {
+        4: [4, 1],
+        13: [13],
+        32: [13],
+    }
+
+
+def test_an_epoch_with_other_images_than_the_data_set_is_a_failure(made: Made, tmp_path: Path) -> None:
+    model = _model()
+    training.compile_model(model)
+    loader = make_loader("tfdata", made.context(tmp_path / "scratch"))
+    loader.dataset = loader.dataset.take(2)
+    with pytest.raises(BenchmarkFailure, match="epoch 1 delivered 8 of 13 images"):
+        training.train(model, loader, 1, _meter(tmp_path, 13, []))
+
+
+def test_the_base_is_frozen_and_only_the_classifier_learns() -> None:
+    model = _model()
+    assert [tuple(value.shape) for value in model.trainable_variables] == [(256, 4), (4,)]
+    assert len(_model(trainable=True).trainable_variables) > 2
+
+
+def test_models_are_found_by_name_and_unknown_ones_named() -> None:
+    assert find_application("mobilenet").__name__ == "MobileNet"
+    assert find_application("efficientnet-b0").__name__ == "EfficientNetB0"
+    with pytest.raises(BenchmarkFailure, match="no model `lenet`"):
+        find_application("lenet")
+    with pytest.raises(BenchmarkFailure, match="has no `alpha`"):
+        build_base({"name": "resnet50", "alpha": 0.5}, (32, 32))
+
+
+def test_weights_come_from_a_file_or_not_at_all(tmp_path: Path) -> None:
+    base = build_base(SETTING, (32, 32))
+    base.save_weights(tmp_path / "mine.weights.h5")
+    options: dict[str, Any] = {"image_size": (32, 32), "classes": 4, "precision": "float32"}
+    loaded = build_model({**SETTING, "weights": "x"}, weights_path=str(tmp_path / "mine.weights.h5"), **options)
+    assert np.array_equal(np.array(loaded.variables[0]), np.array(base.variables[0]))
+    for path in (None, str(tmp_path / "absent.h5")):
+        with pytest.raises(BenchmarkFailure, match="no file of weights for `imagenet`") as caught:
+            build_model({**SETTING, "weights": "imagenet"}, weights_path=path, **options)
+        assert caught.value.kind == "weights"
+    with pytest.raises(BenchmarkFailure, match="does not hold weights of mobilenet") as caught:
+        setting = {**SETTING, "alpha": 0.5, "weights": "imagenet"}
+        build_model(setting, weights_path=str(tmp_path / "mine.weights.h5"), **options)
+    assert caught.value.kind == "weights"
+    other = build_base({"name": "mobilenet_v2", "alpha": 0.35}, (32, 32))
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(BenchmarkFailure, match=r"other\.weights\.h5 does not hold"):
+        build_model({**SETTING, "weights": "x"}, weights_path=str(tmp_path / "other.weights.h5"), **options)
+    (tmp_path / "torn.h5").write_bytes(b"not HDF5")
+    with pytest.raises(BenchmarkFailure, match=r"torn\.h5 does not hold"):
+        build_model({**SETTING, "weights": "imagenet"}, weights_path=str(tmp_path / "torn.h5"), **options)
