@@ -96,10 +96,11 @@ def _data_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
     ready = {str(event.get("data")): event for event in session.events_of("DataReady")}
     for name in names:
         prints = _listed(r.data_fingerprint for r in session.records if r.case.data == name)
-        event = ready.get(name)
+        entry = described.get(name)
+        known = entry if isinstance(entry, Mapping) and "images" in entry else ready.get(name, {})
         amount = ""
-        if event is not None and isinstance(event.get("images"), int) and isinstance(event.get("bytes"), int):
-            amount = f"{event['images']:,} images, {format_bytes(event['bytes'])}; "
+        if isinstance(known.get("images"), int) and isinstance(known.get("bytes"), int):
+            amount = f"{known['images']:,} images, {format_bytes(known['bytes'])}; "
         yield f"data set {name}", f"{amount}fingerprint {prints}"
 
 

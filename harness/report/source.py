@@ -134,7 +134,9 @@ def _read_lines(file: Path, notes: list[str]) -> list[tuple[int, Any]]:
         return []
     *whole, tail = raw.split(b"\n")
     if tail.strip():
-        notes.append(f"the last line of {file.name} was cut off and is not counted: the controller was stopped there")
+        notes.append(
+            f"the last line of {file.name} is not whole and is not counted: its writing was cut off, or is under way"
+        )
     found = []
     for number, line in enumerate(whole, start=1):
         if line.strip():

@@ -17,13 +17,14 @@ from harness.report.words import (
     format_number,
     format_range,
     format_ratio,
+    format_seconds,
     name_limit,
     name_model,
     name_row,
     name_size,
     plural,
 )
-from harness.values.units import format_bytes, format_duration
+from harness.values.units import format_bytes
 
 _SAID_ELSEWHERE = frozenset({"data", "mode", "image_size", "interpolation", "model"})
 
@@ -195,4 +196,4 @@ def _tags(row: Row) -> list[str]:
 
 
 def _seconds(estimate: Estimate | None) -> str:
-    return format_duration(estimate.value) if estimate else NOTHING
+    return format_seconds(estimate.value) if estimate else NOTHING

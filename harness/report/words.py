@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.statistics import Estimate
 from harness.values.case import Case, ModelSetting
-from harness.values.units import format_bytes
+from harness.values.units import format_bytes, format_duration
 
 NOTHING = "–"
 """What was not measured."""
@@ -39,6 +39,13 @@ def format_number(value: float | None) -> str:
     rounded = round(value, decimals)
     decimals = max(2 - math.floor(math.log10(abs(rounded))), 0)
     return f"{rounded:,.{decimals}f}"
+
+
+def format_seconds(seconds: float | None) -> str:
+    """``0.612 s``, ``12.1 s``, ``3 min 20 s``."""
+    if seconds is None or seconds >= 99.95:
+        return format_duration(seconds)
+    return f"{format_number(seconds)} s"
 
 
 def format_ratio(value: float | None) -> str:

@@ -13,6 +13,7 @@ from harness.report.words import (
     format_number,
     format_range,
     format_ratio,
+    format_seconds,
     join_words,
     name_case,
     name_row,
@@ -42,6 +43,16 @@ def test_three_significant_digits(value, text):
 @given(st.floats(min_value=1e-6, max_value=1e12))
 def test_a_number_reads_back_within_half_a_percent(value):
     assert float(format_number(value).replace(",", "")) == pytest.approx(value, rel=0.0051)
+
+
+def test_seconds():
+    assert [format_seconds(s) for s in (0.6123, 12.06, 99.96, 200, None)] == [
+        "0.612 s",
+        "12.1 s",
+        "1 min 40 s",
+        "3 min 20 s",
+        "–",
+    ]
 
 
 def test_ratios_and_ranges():
