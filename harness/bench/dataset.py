@@ -219,7 +219,8 @@ def prepare(
     examination = examine(listing, keep=folder, cpus=cpus, on_progress=on_progress)
     description = summarise(examination)
     if description.unreadable_count or not description.images:
-        (folder / MANIFEST).unlink(missing_ok=True)
+        for name in (MANIFEST, DATASET):
+            (folder / name).unlink(missing_ok=True)
         raise _refusal(description, listing)
     if links:
         make_links(folder / LINKS, listing)

@@ -59,7 +59,8 @@ def _submit(engine: Engine, request: JobRequest, host: str) -> JobHandle:
         missing = [mount.source for mount in request.mounts if mount.source in error.message]
         if missing:
             hint = "check the paths of this data set in the inventory, and that this user may read them"
-            raise DataError(f"data set: {error.message}", where=host, hint=hint) from error
+            said = f"{missing[0]} is not there, or cannot be given to a job ({error.message})"
+            raise DataError(said, where=host, hint=hint) from error
         raise
 
 

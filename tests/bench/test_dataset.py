@@ -162,11 +162,14 @@ def test_odd_files_are_counted(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_files_that_not_every_loader_reads_fail_the_check_by_name(tmp_path: Path, name: str) -> None:
     file, content, cause = BAD[name]
-    where = fill(animals(tmp_path / "set"), dog={file: content()})
+    where = animals(tmp_path / "set")
+    prepare(list_path(where), tmp_path / "out")
+    fill(where, dog={file: content()})
     with pytest.raises(DatasetError, match=f"1 of 7 files in .*\n  dog/{file}: ") as caught:
         prepare(list_path(where), tmp_path / "out")
     assert caught.value.hint
     assert not (tmp_path / "out/manifest.tsv").exists()
+    assert not (tmp_path / "out/dataset.json").exists()
     assert describe(where).odd[cause] == 1
 
 
