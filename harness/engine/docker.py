@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,17 @@ from harness.values.errors import EngineError, ImageUnavailable, JobRefused
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
+_REFUSED = (
+    "see whether every path that the job mounts is on this host, and its CPUs, GPUs and memory are as the plan says"
+)
+
 
 class DockerEngine:
     """Runs jobs in containers on one host.
 
     ``connect`` makes a client with a deadline (default: this machine's engine, as ``DOCKER_HOST``
     or Docker's default says); ``connection`` makes and removes ephemeral folders on the
-    host; ``uid`` and ``gid`` are that connection's user. One thread uses an engine at a time.
+    host; ``uid`` and ``gid`` are that connection's user. One thread uses an engine, but for ``submit``.
     """
 
     name = "docker"
@@ -58,6 +63,7 @@ class DockerEngine:
         self._address = address or daemon.local_address()
         self._connect = connect or (lambda timeout_s: daemon.connect_local(timeout_s, address))
         self._client: APIClient | None = None
+        self._submitting = threading.Lock()
 
     def probe(self, image: str) -> EngineFacts:
         """What the engine is and can do, within seconds. Raises EngineUnavailable with the cure."""
@@ -78,22 +84,8 @@ class DockerEngine:
             folders = ephemeral_folders(request)
         except ValueError as error:
             raise JobRefused(str(error), where=self.host, hint="name it by the job") from error
-        there = self._find(request.name)
-        if there is not None:
-            return there
-        try:
-            for folder in folders:
-                self._remove_folder(folder)
-                self._run("make a cache folder", ["mkdir", "-p", "-m", "0700", "--", folder])
-            handle = self._create(request)
-            self._start(request, handle)
-        except EngineError as error:
-            for folder in folders:
-                self._remove_folder(folder)
-            if isinstance(error, (JobRefused, ImageUnavailable)):
-                raise
-            raise JobRefused(error.message, where=self.host, hint=error.hint) from error
-        return handle
+        with self._submitting:
+            return self._find(request.name) or self._launch(request, folders)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
         """The states of jobs, by one list and an inspect of each that is there."""
@@ -104,7 +96,8 @@ class DockerEngine:
         states: list[JobState] = []
         with self._talking("tell the state of containers") as client:
             filters = {"label": [LABEL_NAME]}
-            known = {one["Id"] for one in client.containers(all=True, filters=filters)}
+            found = client.containers(all=True, filters=filters)
+            known = {one["Id"] for one in found} | {(one.get("Labels") or {}).get(LABEL_NAME) for one in found}
             for handle in handles:
                 try:
                     state = job_state(client.inspect_container(handle.id)) if handle.id in known else JobState("gone")
@@ -179,6 +172,21 @@ class DockerEngine:
         self._remove(inspected["Id"])
         return None
 
+    def _launch(self, request: JobRequest, folders: Sequence[str]) -> JobHandle:
+        try:
+            for folder in folders:
+                self._remove_folder(folder)
+                self._run("make a cache folder", ["mkdir", "-p", "-m", "0700", "--", folder])
+            handle = self._create(request)
+            self._start(request, handle)
+        except EngineError as error:
+            for folder in folders:
+                self._remove_folder(folder)
+            if isinstance(error, (JobRefused, ImageUnavailable)):
+                raise
+            raise JobRefused(error.message, where=self.host, hint=_REFUSED) from error
+        return handle
+
     def _create(self, request: JobRequest) -> JobHandle:
         support = self._gpu_support() if request.gpus else None
         created = self._post_create(request, build_create(request, self._owner, gpu_support=support))
@@ -215,7 +223,7 @@ class DockerEngine:
                 client.start(handle.id)
         except APIError as error:
             self._remove(handle.id)
-            raise JobRefused(daemon.explain(error), where=self.host) from error
+            raise JobRefused(daemon.explain(error), where=self.host, hint=_REFUSED) from error
         except EngineError:
             self._remove(handle.id)
             raise
