@@ -1,11 +1,16 @@
-"""``harness data``: make a generated set, describe any."""
+"""``harness data``: make a generated set on this machine, describe any."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.dataset import Description, describe
+from harness.bench.errors import DatasetError
+from harness.bench.generate import describe_made, make
+from harness.values.errors import DataError
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
@@ -13,42 +18,57 @@ if TYPE_CHECKING:
 
 
 def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
-    """Generate a data set into a new folder and say what it is."""
-    from harness.ship.dataset import make_locally
-
-    made = make_locally(
-        profile, images, seed, folder, on_progress=lambda text, share: console.live(f"{text} {share:.0%}")
-    )
-    console.close()
-    _show(console, asdict(made), as_json=as_json)
+    """Generate a data set into a folder, which appears when it is whole, and say what it is."""
+    with _explaining(console):
+        is_new = make(profile, images, seed, folder, on_progress=_reporter(console, "making images"))
+        if not is_new:
+            console.note(f"{folder} holds this very set already")
+        found = describe_made(folder, on_progress=_reporter(console, "reading images"))
+    _show(console, found, as_json=as_json)
 
 
 def describe_data(console: Console, path: Path, annotations: Path | None, *, as_json: bool) -> int:
-    """Say what a data set is; 2 where it holds files that cannot be read."""
-    from harness.ship.dataset import describe_locally
-
-    found = describe_locally(path, annotations, on_progress=lambda text, share: console.live(f"{text} {share:.0%}"))
-    console.close()
-    _show(console, asdict(found), as_json=as_json)
-    return 2 if found.unreadable else 0
+    """Say what a data set is; 2 where it holds files that no loader can read."""
+    with _explaining(console):
+        found = describe(path, annotations, on_progress=_reporter(console, "reading images"))
+    _show(console, found, as_json=as_json)
+    return 2 if found.unreadable_count else 0
 
 
-def _show(console: Console, description: dict[str, Any], *, as_json: bool) -> None:
+def _reporter(console: Console, what: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        console.live(f"{what}: {done} of {total}")
+
+    return report
+
+
+@contextmanager
+def _explaining(console: Console) -> Iterator[None]:
+    try:
+        yield
+    except DatasetError as error:
+        raise DataError(error.message, hint=error.hint) from error
+    finally:
+        console.close()
+
+
+def _show(console: Console, found: Description, *, as_json: bool) -> None:
     if as_json:
-        console.result_json(description)
+        console.result_json(found.to_json())
         return
-    rows = [[key.replace("_", " "), _words(key, value)] for key, value in description.items()]
-    console.table(["", ""], rows)
+    rows = [[key.replace("_", " "), _words(key, value)] for key, value in found.to_json().items() if value is not None]
+    console.table(["figure", "value"], rows)
 
 
 def _words(key: str, value: Any) -> str:
     if key == "bytes":
         return f"{value} ({format_bytes(value)})"
+    if key == "class_names":
+        return ", ".join(value[:8]) + (f" … and {len(value) - 8} more" if len(value) > 8 else "")
+    if key == "size_quantiles":
+        return ", ".join(f"{share} %: {format_bytes(size)}" for share, size in value.items())
     if isinstance(value, dict):
-        return ", ".join(f"{name} {number}" for name, number in value.items()) or "none"
+        return ", ".join(f"{name}: {number}" for name, number in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return (
-            "; ".join(" ".join(map(str, item)) if isinstance(item, list | tuple) else str(item) for item in value)
-            or "none"
-        )
-    return "–" if value is None else str(value)
+        return "; ".join(": ".join(map(str, item)) for item in value) or "none"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -77,7 +77,7 @@ class Shared:
 
     def write_report(self) -> None:
         """Write the report afresh; one writer at a time."""
-        from harness.report import write_report
+        from harness.report.page import write_report
 
         with self.mutex:
             write_report([self.folder.path], self.folder.report_file)
@@ -141,7 +141,8 @@ class HostWork:
         mine = [item for item in planned if self._resolved.only is None or item.case.case_id in self._resolved.only]
         done = len(mine) - len(todo)
         folder = self._shared.folder
-        started = SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine))
+        argv = self._options.argv
+        started = SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), argv)
         self._shared.emit(started)
         runner = HostRunner(self._settings(), setup, self._shared.journal, self._hooks(held), self._stop)
         recorded = frozenset((record.invocation, record.attempt) for record in records)

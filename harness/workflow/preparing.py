@@ -147,6 +147,7 @@ def _ready_data(
             links=links,
             on_progress=show,
             timeout_s=_DATA_TIMEOUT_S,
+            connection=reached.connection,
         )
         if prepared.images == 0:
             raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")

@@ -31,7 +31,7 @@ def choose_session(session: Path | None, output: Path) -> SessionFolder:
 
 def make_report(sessions: Sequence[Path], output: Path, to: Path | None) -> Path:
     """Write one page over one session or several (folders, or pages that embed their records)."""
-    from harness.report import write_report
+    from harness.report.page import write_report
 
     if not sessions:
         folder = newest_session(output)
@@ -47,20 +47,14 @@ def make_report(sessions: Sequence[Path], output: Path, to: Path | None) -> Path
 
 def export_session(session: Path | None, output: Path, format_name: str, to: Path | None) -> str | None:
     """A session's records in a format: as text, or None where they were written to ``to``."""
-    from harness.report import export_records
+    from harness.report.export import export_records
 
     source = session if session is not None and session.is_file() else choose_session(session, output).path
-    content = export_records(source, format_name)
-    if to is None and isinstance(content, bytes):
-        hint = "name a file with --to"
-        raise SessionError(f"{format_name} is not text and is not written to a terminal", hint=hint)
-    if to is None:
-        return str(content)
-    raw = content if isinstance(content, bytes) else content.encode()
+    content = export_records(source, format_name, to)
+    if to is not None:
+        return None
     try:
-        temporary = to.with_name(f".{to.name}.part")
-        temporary.write_bytes(raw)
-        temporary.replace(to)
-    except OSError as error:
-        raise SessionError(f"cannot write: {error.strerror}", where=str(to), hint="choose another --to") from error
-    return None
+        return content.decode()
+    except UnicodeDecodeError:
+        hint = "name a file with --to"
+        raise SessionError(f"{format_name} is not text and is not written to a terminal", hint=hint) from None

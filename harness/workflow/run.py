@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,26 @@ class RunOptions:
     base_image: str | None = None
     allow_busy: bool = False
     forks: int = 10
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that continues this session, word by word."""
+        words = ["harness", "run", str(self.inventory)]
+        for flag, value in (
+            ("--limit", self.limit),
+            ("--experiment", self.experiment),
+            ("--engine", self.engine),
+            ("--name", self.name),
+            ("--rounds", self.rounds),
+            ("--seed", self.seed),
+        ):
+            if value is not None:
+                words += [flag, str(value)]
+        if self.output != Path("reports"):
+            words += ["--output", str(self.output)]
+        for pattern in self.only:
+            words += ["--only", pattern]
+        return (*words, "--allow-busy") if self.allow_busy else tuple(words)
 
 
 @dataclass
@@ -244,7 +265,7 @@ def _last_screen(
         console.alarm(
             f"{record.host} {record.case_id} round {record.round}: {record.status}: {record.cause or ''}{log}"
         )
-    again = command_line(options)
+    again = shlex.join(options.argv)
     if any(record.status != "lost" for record in failed):
         console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
     if any(record.status == "lost" for record in failed):
@@ -253,28 +274,6 @@ def _last_screen(
         console.note(f"go on with:  {again}")
     if records:
         console.result(folder.report_file.resolve().as_uri())
-
-
-def command_line(options: RunOptions) -> str:
-    """The command that continues a session, as a user would type it."""
-    import shlex
-
-    words = ["harness", "run", str(options.inventory)]
-    for flag, value in (
-        ("--limit", options.limit),
-        ("--experiment", options.experiment),
-        ("--engine", options.engine),
-        ("--name", options.name),
-        ("--rounds", options.rounds),
-        ("--seed", options.seed),
-    ):
-        if value is not None:
-            words += [flag, str(value)]
-    if options.output != Path("reports"):
-        words += ["--output", str(options.output)]
-    for pattern in options.only:
-        words += ["--only", pattern]
-    return shlex.join(words)
 
 
 def _exit_code(records: Sequence[Record], ended: _Ended, *, interrupted: bool) -> int:

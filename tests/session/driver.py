@@ -16,15 +16,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stub import stub_cases, stub_setup  # noqa: E402
+from stub import stub_cases, stub_setup
 
-from harness.engine.process import ProcessEngine  # noqa: E402
-from harness.hosts.local import LocalConnection  # noqa: E402
-from harness.session.collect import SessionIdentity  # noqa: E402
-from harness.session.folder import SessionFolder  # noqa: E402
-from harness.session.journal import Journal, read_records  # noqa: E402
-from harness.session.plan import HostDigests, plan_host, remaining  # noqa: E402
-from harness.session.runner import Hooks, HostRunner, RunSettings  # noqa: E402
+from harness.engine.process import ProcessEngine
+from harness.hosts.local import LocalConnection
+from harness.session.collect import SessionIdentity
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal, read_records
+from harness.session.plan import HostDigests, plan_host, remaining
+from harness.session.runner import Hooks, HostRunner, RunSettings
 
 SESSION = "killed-session"
 

@@ -36,9 +36,11 @@ with open(results / "events.jsonl", "w") as stream:
 
 def stub_payload() -> Payload:
     """The real payload with another benchmark in it."""
-    source = tarfile.open(fileobj=io.BytesIO(build_payload().archive))
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as target:
+    with (
+        tarfile.open(fileobj=io.BytesIO(build_payload().archive)) as source,
+        tarfile.open(fileobj=buffer, mode="w") as target,
+    ):
         for member in source.getmembers():
             content = source.extractfile(member).read() if member.isfile() else b""
             if member.name == "bench/benchmark.py":
@@ -50,14 +52,19 @@ def stub_payload() -> Payload:
 
 def stub_cases(loaders: int = 2) -> tuple[Case, ...]:
     """Some cases, one with a file cache."""
-    cases = [Case(data="tiny", loader="tfdata", batch_size=8 + index, memory_limit=200_003_584) for index in range(loaders)]
+    cases = [
+        Case(data="tiny", loader="tfdata", batch_size=8 + index, memory_limit=200_003_584) for index in range(loaders)
+    ]
     return (*cases, Case(data="tiny", loader="tfdata", cache="file", memory_limit=200_003_584))
 
 
 def stub_setup(engine: object, connection: object, scratch: Path, data: Path) -> HostSetup:
     """A host that is ready, with one data set of no images in a folder that the stub writes to."""
     facts = Facts(
-        cpu_model="test", logical_cpus=2, ram_bytes=24 * 10**9, disks={"scratch": DiskFacts(path=str(scratch), free_bytes=10**11)}
+        cpu_model="test",
+        logical_cpus=2,
+        ram_bytes=24 * 10**9,
+        disks={"scratch": DiskFacts(path=str(scratch), free_bytes=10**11)},
     )
     engine_facts = engine.probe("")  # type: ignore[attr-defined]
     return HostSetup(

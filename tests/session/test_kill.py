@@ -1,4 +1,4 @@
-"""SIGKILL of the controller at every boundary and at many moments: nothing is lost, nothing is doubled, nothing is left."""
+"""SIGKILL of the controller at every boundary and many moments: nothing is lost, doubled or left behind."""
 
 from __future__ import annotations
 
