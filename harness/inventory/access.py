@@ -98,6 +98,9 @@ def check_access(name: str, setting: Setting) -> list[Mistake]:
     """What is wrong with one of ``ACCESS_NAMES`` where it stands; templates are judged later, host by host."""
     if isinstance(setting.value, str) and "{{" in setting.value:
         return []
+    written = setting.document.written(setting.path)
+    if isinstance(setting.value, int | float) and written is not None and written != str(setting.value):
+        return [setting.mistake(f"{name}: found {describe(setting.value, written)}", "put it in quotes")]
     try:
         if name in ARGUMENTS:
             read_arguments(_as_text(setting.value))

@@ -50,7 +50,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All hosts, in the order of Ansible's ``all``; ``groups``: host names by group, ``all`` and ``ungrouped`` too."""
+    """All hosts, in the file's order; ``groups``: host names by group, level by level, also ``all``, ``ungrouped``."""
 
     path: Path
     name: str

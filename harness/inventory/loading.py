@@ -35,7 +35,7 @@ def load_inventory(path: Path) -> Inventory:
     if not tree.hosts and not notes.mistakes:
         hint = "write at least one under `hosts:`; `harness init` writes an example"
         notes.mistakes.append(Mistake(str(path), None, "the inventory holds no host", hint))
-    hosts = [_make_host(name, tree, files, notes) for name in tree.members(ALL)]
+    hosts = [_make_host(name, tree, files, notes) for name in tree.hosts]
     files.warn_strays(tree.groups, tree.hosts)
     if notes.mistakes:
         raise ConfigurationError(_in_order(notes.mistakes, path))

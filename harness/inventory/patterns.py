@@ -17,7 +17,7 @@ from harness.values.document import near_miss
 from harness.values.errors import ConfigurationError
 
 _PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
-_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+):([0-9]*))\]\Z")
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]\Z")
 _GLOB = re.compile(r"[.?*\[]")
 _WHERE = "--limit"
 
@@ -78,8 +78,8 @@ def _match(part: str, inventory: Inventory) -> list[str]:
         return [part]
     expression, subscript = part, None
     found = None if part.startswith("~") else _SUBSCRIPT.match(part)
-    if found:
-        expression, subscript = found[1], found
+    if found and (_matching(inventory.groups, found[1]) or _matching(names, found[1])):
+        expression, subscript = found[1], found  # else it is a set of characters, as in ws[1-3]
     groups = _matching(inventory.groups, expression)
     hosts = dict.fromkeys(name for group in groups for name in inventory.groups[group])
     if not groups or expression.startswith("~") or _GLOB.search(expression):

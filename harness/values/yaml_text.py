@@ -18,6 +18,7 @@ from harness.values.errors import Mistake
 _VAULT_HEADER = "$ANSIBLE_VAULT;"
 _YAML_TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {_YAML_TAG + name for name in ("null", "bool", "int", "float", "binary", "timestamp", "str", "value")}
+_MOST_VALUES = 200_000
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
 
@@ -108,6 +109,7 @@ class Values:
         self._built: dict[int, Any] = {}
         self._entries: dict[int, list[tuple[Any, yaml.Node, yaml.Node]]] = {}
         self._open: set[int] = set()
+        self._weights: dict[int, int] = {}
         self._scalars = yaml.SafeLoader("")
 
     def build(self, node: yaml.Node) -> Any:
@@ -120,8 +122,22 @@ class Values:
         self._open.add(id(node))
         value = self._construct(node)
         self._open.discard(id(node))
+        self._weigh(node)
         self._built[id(node)] = value
         return value
+
+    def _weigh(self, node: yaml.Node) -> None:
+        """Count the values below a node, those behind ``*references`` each time: a small text can mean 10^39."""
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [child for _, _, child in self.entries(node)]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        weight = 1 + sum(self._weights.get(id(child), 1) for child in children)
+        if weight > _MOST_VALUES >= max((self._weights.get(id(child), 1) for child in children), default=0):
+            message = f"the *references multiply to more than {_MOST_VALUES} values"
+            self._mistake(node, message, "write the values out, or fewer of them")
+        self._weights[id(node)] = weight
 
     def entries(self, node: yaml.MappingNode) -> list[tuple[Any, yaml.Node, yaml.Node]]:
         """(key, node of the key, node of the value) of a mapping, those merged with ``<<`` first."""
