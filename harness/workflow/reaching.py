@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.analysis.load import busy_reason
 from harness.analysis.protection import available_limit
 from harness.engine.interface import Engine, EngineFacts
+from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
 from harness.hosts.folders import resolve_path
@@ -56,9 +58,17 @@ def reach(host: Host) -> Reached:
     scratch = resolve_path(connection, variables.scratch)
     disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
     folders = [path for source in variables.data.values() for path in (source.folder, source.images) if path]
-    facts = read_facts(connection, scratch=scratch, disks=disks, data_folders=folders)
+    facts = _look_again(connection, read_facts(connection, scratch=scratch, disks=disks, data_folders=folders))
     available = available_limit(facts, variables.memory_reserve)
     return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available)
+
+
+def _look_again(connection: Connection, facts: Facts) -> Facts:
+    """A load average remembers what has ended (an installation, a build): where it is high, what is in use now counts."""
+    if busy_reason(facts) is None or facts.load_1m is None:
+        return facts
+    in_use = read_busy_cpus(connection)
+    return facts if in_use is None else facts.model_copy(update={"load_1m": min(facts.load_1m, round(in_use, 2))})
 
 
 def docker_engine(reached: Reached) -> Engine:
