@@ -9,21 +9,40 @@ import pytest
 
 from harness.bench import cgroup, confine
 
-# Written down on real machines: version 1 under Linux 6.18, version 2 under Linux 6.1 (Debian 12), a job under a
-# limit of 64 MiB that was killed for exceeding it. Fields that nothing reads are left out.
-V1_STAT = """cache 9236480
-rss 13586432
-shmem 9084928
-swap 0
+# Read from real kernels, fields that nothing reads left out. Version 1: Linux 6.18, a job under a limit of
+# 64 MiB after it was killed for exceeding it, and a cgroup without a limit that holds running programs.
+V1_KILLED = """cache 8192
+rss 0
+shmem 0
 hierarchical_memory_limit 67108864
 hierarchical_memsw_limit 67108864
+total_cache 8192
+total_rss 0
+total_shmem 0
+total_swap 0
+"""
+V1_OOM = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"
+V1_RUNNING = """cache 9236480
+rss 13586432
+shmem 9084928
+hierarchical_memory_limit 9223372036854771712
+hierarchical_memsw_limit 9223372036854771712
 total_cache 1059835904
 total_rss 24346624
 total_shmem 9084928
 total_swap 0
 """
-V1_OOM = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"
-UNLIMITED = "9223372036854771712"
+
+# Version 2: Linux 6.1 (Debian 12), the same job after the same end.
+V2_KILLED = {
+    "memory__stat": "anon 0\nfile 77824\nkernel 20480\nshmem 77824\nfile_mapped 0\nslab 17480\npgfault 8969\n",
+    "memory__events": "low 0\nhigh 0\nmax 35\noom 1\noom_kill 1\noom_group_kill 0\n",
+    "memory__current": "258048\n",
+    "memory__max": "67108864\n",
+    "memory__peak": "67108864\n",
+    "memory__swap__current": "0\n",
+    "memory__swap__max": "0\n",
+}
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -61,24 +80,35 @@ def test_a_limit_is_read_back_from_a_real_cgroup():
         os.rmdir(path)
 
 
-def test_version_1(tmp_path):
+def test_version_1_after_a_kill(tmp_path):
     folder = write(
         tmp_path,
-        memory__stat=V1_STAT,
+        memory__stat=V1_KILLED,
         memory__oom_control=V1_OOM,
-        memory__usage_in_bytes="7352320\n",
+        memory__usage_in_bytes="98304\n",
         memory__max_usage_in_bytes="67108864\n",
     )
     group = cgroup.Cgroup(1, str(folder), str(folder))
-    assert group.read() == (24346624 + 9084928, 7352320, 0, 1)
+    assert group.read() == (0, 98304, 0, 1)
     assert (group.limit_bytes(), group.swap_limit_bytes(), group.peak_bytes()) == (67108864, 67108864, 67108864)
 
 
-def test_version_1_without_limit_and_without_swap_accounting(tmp_path):
-    text = "total_rss 5\nhierarchical_memory_limit " + UNLIMITED + "\n"
-    group = cgroup.Cgroup(1, str(write(tmp_path, memory__stat=text)), str(tmp_path))
+def test_version_1_without_a_limit_counts_children_and_shared_memory(tmp_path):
+    group = cgroup.Cgroup(1, str(write(tmp_path, memory__stat=V1_RUNNING)), str(tmp_path))
     assert group.limit_bytes() is None and group.swap_limit_bytes() is None
-    assert group.read() == (5, None, None, None)
+    assert group.read() == (24346624 + 9084928, None, 0, None)
+
+
+def test_version_1_without_swap_accounting(tmp_path):
+    lines = [line for line in V1_RUNNING.splitlines() if "memsw" not in line and "swap" not in line]
+    group = cgroup.Cgroup(1, str(write(tmp_path, memory__stat="\n".join(lines))), str(tmp_path))
+    assert group.swap_limit_bytes() is None and group.read().swap is None
+
+
+def test_version_2_after_a_kill(tmp_path):
+    group = cgroup.Cgroup(2, str(write(tmp_path, **V2_KILLED)), str(tmp_path))
+    assert group.read() == (77824, 258048, 0, 1)
+    assert (group.limit_bytes(), group.swap_limit_bytes(), group.peak_bytes()) == (67108864, 67108864, 67108864)
 
 
 def test_version_2_takes_the_least_limit_of_all_levels(tmp_path):
@@ -103,7 +133,8 @@ def test_version_2_takes_the_least_limit_of_all_levels(tmp_path):
         ),
         pytest.param(
             "4:memory:/user/job\n0::/\n",
-            "34 25 0:31 / /cg/memory rw shared:15 - cgroup cgroup rw,memory\n35 25 0:32 / /cg/unified rw - cgroup2 cgroup2 rw\n",
+            "34 25 0:31 / /cg/memory rw shared:15 - cgroup cgroup rw,memory\n"
+            "35 25 0:32 / /cg/unified rw - cgroup2 cgroup2 rw\n",
             "cg/memory/user/job",
             1,
             id="v1-hybrid-on-a-host",

@@ -219,13 +219,6 @@ def test_the_evidence_is_written_though_the_disk_is_full(job, tmp_path):
         subprocess.run(["umount", point], check=True)
 
 
-def test_it_is_small_and_cheap(job):
-    outcome = finish(job("time.sleep(6)"))
-    assert outcome["supervisor"]["anon_bytes"] < 16 * 2**20
-    assert outcome["supervisor"]["samples"] >= 20
-    assert outcome["supervisor"]["cpu_s"] < 0.01 * outcome["wall_s"]
-
-
 def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path):
     class Group:
         """Counts up, with one peak; what a real cgroup would not do on order."""

@@ -16,13 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from contract import EngineContract, processes_of
+from contract import ACTOR, EngineContract, processes_of
 
 from harness.bench import confine, jobs
+from harness.engine import process
 from harness.engine.interface import JobHandle, Mount
 from harness.engine.process import ProcessEngine
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
+from harness.ship.payload import build_payload
 from harness.values.errors import EngineError, EngineUnavailable, JobRefused
 
 CAN_LIMIT = bool(confine.try_limit()["can_limit"])
@@ -83,6 +85,12 @@ class TestProcess(EngineContract):
         _, outcome = self.finish(engine, request, tmp_path / "out")
         assert outcome["child"]["signal"] == 9 and outcome["memory"]["oom_kills"] == 1
         assert not (tmp_path / "out/failure.json").exists()
+
+    def test_the_supervisor_is_small_and_cheap(self, engine, make, tmp_path):
+        _, outcome = self.finish(engine, make("wait", timeout_s=8.0), tmp_path / "out")
+        assert outcome["supervisor"]["anon_bytes"] < 16 * 2**20
+        assert outcome["supervisor"]["cpu_s"] < 0.01 * outcome["wall_s"]
+        assert outcome["supervisor"]["samples"] >= 20
 
     def test_a_job_survives_its_controller(self, make, engine, tmp_path):
         request = make("wait")
@@ -211,8 +219,51 @@ class TestProcess(EngineContract):
             engine.cancel([JobHandle("here", "../precious", "")])
         assert (tmp_path / "precious").is_dir()
 
+    @pytest.mark.parametrize(
+        "step",
+        [
+            pytest.param('jobs.write_object(os.path.join(staging, "request.json")', id="half-made"),
+            pytest.param("with contextlib.suppress(OSError):  # somebody else", id="made-but-not-named"),
+            pytest.param('_start(job, request["python"])', id="named-but-not-started"),
+            pytest.param("refusal = _detach(", id="caches-made"),
+            pytest.param("scope = confine.scope_command(os.path.basename(job))", id="forked"),
+            pytest.param('if asked["cpus"]:', id="in-its-cgroup"),
+            pytest.param("return variables\n\n\ndef _try", id="written-down-but-not-begun"),
+        ],
+    )
+    def test_killed_at_any_step_it_is_finished_by_the_next(self, engine, make, tmp_path, monkeypatch, step):
+        sources = process.read_sources()
+        launch = kill_once_before(sources["bench.launch"], step, tmp_path / "killed")
+        monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.launch": launch})
+        payload = build_payload({"bench/benchmark.py": ACTOR, "bench/launch.py": launch.encode()})
+        request = make("end", payload=payload)
+        with contextlib.suppress(EngineError):
+            engine.submit(request)
+            assert engine.poll(engine.list())[0].phase == "created"
+        assert (tmp_path / "killed").exists()
+        assert [state.phase for state in engine.poll(engine.list())] in ([], ["created"])
+        state, outcome = self.finish(engine, request, tmp_path / "out")
+        assert state.exit_code == 0 and outcome["child"]["exit_code"] == 0
+        assert (tmp_path / "counter/starts").read_text() == "started\n"
+        handles = engine.list()
+        engine.cancel(handles)
+        self.assert_no_trace(engine, handles)
+
+    def test_what_a_killed_removal_left_is_swept_up(self, engine, make, tmp_path, monkeypatch):
+        request = make("end")
+        handle = engine.submit(request)
+        self.wait(engine, handle)
+        sources = process.read_sources()
+        removal = kill_once_before(sources["bench.removal"], "shutil.rmtree(trash", tmp_path / "killed")
+        monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.removal": removal})
+        with pytest.raises(EngineError):
+            engine.cancel([handle])
+        assert engine.list() == [] and len(os.listdir(tmp_path / "scratch/jobs")) == 1
+        engine.cancel([handle])
+        self.assert_no_trace(engine, [handle])
+
     @pytest.mark.parametrize("detached", [False, True], ids=["submission", "everything"])
-    @pytest.mark.parametrize("delay_ms", [30, 60, 90, 110, 130, 150, 170, 190, 220, 260])
+    @pytest.mark.parametrize("delay_ms", [60, 120, 180, 240])
     def test_a_killed_submission_is_finished_by_the_next(self, engine, make, tmp_path, delay_ms, detached):
         request = make("end")
         cut = ProcessEngine(Cut(delay_ms / 1000, request.name, detached), scratch=str(tmp_path / "scratch"))
@@ -251,6 +302,15 @@ class Cut(LocalConnection):
                 os.kill(pid, signal.SIGKILL)
             out, err = process.communicate()
         return Completed(process.returncode, out, err)
+
+
+def kill_once_before(source, line, flag):
+    """``source`` with a SIGKILL of itself before the line that begins so, the first time that it comes there."""
+    assert source.count(line) == 1, line
+    before, after = source.split(line)
+    indent = before[before.rindex("\n") + 1 :]
+    kill = f"if not os.path.exists({str(flag)!r}): open({str(flag)!r}, 'w').close(); os.kill(os.getpid(), 9)"
+    return f"{before}{kill}\n{indent}{line}{after}"
 
 
 def _with(job, **changes):
