@@ -113,6 +113,10 @@ class Tree:
 
     def _read_group(self, name: str, content: object, path: _Path) -> None:
         if content is not None and not isinstance(content, Mapping):
+            if path == ("plugin",):
+                hint = "write its hosts out: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
+                self._mistake(path, "a dynamic inventory is not read here", hint)
+                return
             hint = "a group holds `hosts:`, `children:` and `vars:`"
             self._mistake(path, f"group {name}: found {describe(content)}", hint)
             return
@@ -132,10 +136,7 @@ class Tree:
     def _judge_section(self, group: str, key: object, path: _Path) -> None:
         name = str(key)
         guess = near_miss(name, _SECTIONS)
-        if name == "plugin" or (path == (key,) and name == "plugin"):
-            hint = "write the hosts out: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
-            self._mistake(path, "a dynamic inventory is not read here", hint)
-        elif guess:
+        if guess:
             self._mistake(path, f"{name}: no part of a group", f"did you mean {guess}?")
         elif name == OWN or name.startswith("ansible_"):
             self._mistake(path, f"{name}: variables of a group stand under `vars:`", f"put it under {group}: vars:")

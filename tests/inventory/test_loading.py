@@ -312,7 +312,7 @@ def test_explaining_says_defaults_and_hides_secrets(tmp_path: Path) -> None:
         ("all: text\n", 1, "group all: found the text 'text'"),
         ("[gpu]\nws01\n", 2, "ansible-inventory -i FILE --list --yaml"),
         ("- all\n", 1, "an inventory is a mapping of groups"),
-        ("plugin: aws_ec2\nregions: [x]\n", 1, "found the text 'aws_ec2'"),
+        ("plugin: aws_ec2\nregions: [x]\n", 1, "a dynamic inventory is not read here"),
         ("all:\n  vars: {}\n", None, "holds no host"),
     ],
 )
