@@ -64,7 +64,7 @@ def reach(host: Host) -> Reached:
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:
-    """A load average remembers what has ended (an installation, a build): where it is high, what is in use now counts."""
+    """A load average remembers what has ended, as an installation: where it is high, what is in use now counts."""
     if busy_reason(facts) is None or facts.load_1m is None:
         return facts
     in_use = read_busy_cpus(connection)
