@@ -47,8 +47,9 @@ def make_base(
     suite, mirror = choose_source(read_sources(), suite=suite, mirror=mirror, own=own_suite())
     tar, content = find_kept(folder, suite, mirror) or _bootstrap(folder, suite, mirror, report)
     reference = f"{REPOSITORY}:{suite}-{content[:12]}"
-    report(f"import {reference} ({format_bytes(tar.stat().st_size)})")
-    _import(client, tar, reference)
+    if not _is_there(client, reference):
+        report(f"import {reference} ({format_bytes(tar.stat().st_size)})")
+        _import(client, tar, reference)
     return reference
 
 
@@ -108,6 +109,17 @@ def explaining(doing: str) -> Iterator[None]:
         if isinstance(error, ImageUnavailable):
             raise
         raise ImageUnavailable(error.message, hint=error.hint) from error
+
+
+def _is_there(client: APIClient, reference: str) -> bool:
+    from docker.errors import NotFound
+
+    try:
+        with explaining(f"look for {reference}"):
+            client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stub lacks types
+    except NotFound:
+        return False
+    return True
 
 
 def _import(client: APIClient, tar: Path, reference: str) -> None:

@@ -235,7 +235,9 @@ def test_a_kept_base_is_imported_without_making_it_again(
     reference = make_base(client, suite="sid", mirror="http://archive", cache=tmp_path)
     try:
         assert reference == f"harness-base:sid-{digest[:12]}"
-        assert find_image(client, reference) is not None
+        identifier = client.inspect_image(reference)["Id"]
+        assert make_base(client, suite="sid", mirror="http://archive", cache=tmp_path) == reference
+        assert client.inspect_image(reference)["Id"] == identifier, "imported once"
     finally:
         client.remove_image(reference, force=True)
     (tmp_path / f"{digest}.tar").write_bytes(b"damaged")
