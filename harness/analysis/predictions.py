@@ -22,25 +22,30 @@ BYTES_PER_VALUE: Mapping[str, int] = {"float32": 4, "uint8": 1}
 LABEL_BYTES = 4
 """A cached element is an image and its int32 label."""
 
-INDEX_BYTES = 57
+INDEX_BYTES = 60
 """What the ``.index`` file of a TensorFlow file cache holds per element: two keys and two entries
-(seen with 2.21: 54.7 at 500 elements, 59.9 at 300 large ones)."""
+(seen with 2.21: 55 at small elements, 60 to 61 at images)."""
 
-BASE_BYTES = {"load": 480 * 10**6, "train": 640 * 10**6}
+BASE_BYTES = {"load": 240 * 10**6, "train": 260 * 10**6}
 """Anonymous memory of a payload that has imported TensorFlow and built its pipeline (and, in training, the
-graph of its model), without pixels."""
+graph of its model), without pixels. This and what follows was fitted to the payload's own peaks under TensorFlow 2.21
+on two CPUs, 600 photographs of 160 kB, batches of 32: loading at 256 px 302 MB (tfdata), 350 (keras-idg), 831 (memory
+cache of 472 MB); training at 128 px, alpha 0.25: 320, 357, 433 (cache of 118 MB); at 256 px, alpha 1: 919 (tfdata)."""
 
-BATCHES_IN_FLIGHT = 4
-"""Batches that exist at once: the one in use, those prefetched, the one being put together."""
+KERAS_IDG_BYTES = 45 * 10**6
+"""What ImageDataGenerator and PIL add."""
 
-DECODED_BYTES_PER_CPU = 12 * 10**6
-"""What one thread holds while it decodes and resizes a photograph: the file, its pixels, their float32."""
+BATCHES_IN_FLIGHT = 2
+"""Batches that exist at once: the one in use and those prefetched."""
 
-ACTIVATION_FACTOR = 10.0
+THREAD_BYTES = 8 * 10**6
+"""What one decoding thread holds: a file, its pixels, their float32."""
+
+ACTIVATION_FACTOR = 23.0
 """Bytes of activations of MobileNet with its base frozen, in input bytes of the batch, at alpha 1."""
 
-MEMORY_CACHE_OVERHEAD = 1.02
-"""An allocator's rounding for tensors that stay."""
+MEMORY_CACHE_OVERHEAD = 1.05
+"""What tensors that stay cost above their own bytes (seen: 0.96 to 1.12)."""
 
 
 def cache_bytes(
@@ -73,7 +78,9 @@ def peak_memory(case: Case, images: int, *, cpus: int = 4) -> int:
     """Anonymous memory, in bytes, that a case would reach if nothing stopped it."""
     height, width = case.image_size
     batch = case.batch_size * height * width * 3 * BYTES_PER_VALUE["float32"]
-    peak = BASE_BYTES[case.mode] + BATCHES_IN_FLIGHT * batch + DECODED_BYTES_PER_CPU * _threads(case, cpus)
+    peak = BASE_BYTES[case.mode] + BATCHES_IN_FLIGHT * batch + THREAD_BYTES * _threads(case, cpus)
+    if case.loader.startswith("keras-idg"):
+        peak += KERAS_IDG_BYTES
     if case.mode == "train" and case.model is not None:
         peak += round(ACTIVATION_FACTOR * case.model.alpha * batch)
     if case.cache == "memory":
@@ -128,21 +135,22 @@ def disk_needed(cases: Iterable[Case], images: Mapping[str, int]) -> dict[str, i
 class Rates:
     """What time is estimated from. Defaults: COCO's photographs (0.28 megapixels, 160 kB) on an ordinary x86 core.
 
-    ``decode_s``: CPU seconds to read, decode and resize an image (350 images per CPU second at 256 px:
-    seen 327–382 for ImageDataGenerator and 323–375 for tf.data). ``macs_per_cpu_s``: multiply-adds a core
-    does in a model's step (MobileNet, 569 million at alpha 1 and 224 px, at 54–68 images/s on two cores).
-    ``step_s_per_image``: what a step costs besides. ``gpu_images_s``: what a GPU eats.
+    ``decode_s``: CPU seconds to read, decode and resize an image (seen at 256 px, images per CPU second: 245–380
+    for ImageDataGenerator, 280–375 for tf.data). ``macs_per_cpu_s``: multiply-adds a core does in a model's
+    step, ``step_s_per_image`` what a step costs besides (seen: 26 ms an image for MobileNet at alpha 1 and 256 px,
+    1.15 ms at alpha 0.25 and 128 px). ``gpu_images_s``: what a GPU eats. ``start_s`` and ``build_s``: TensorFlow's
+    start, and tracing a model.
     """
 
     start_s: float = 9.0
     build_s: float = 6.0
-    decode_s: float = 1 / 350
-    macs_per_cpu_s: float = 17e9
+    decode_s: float = 1 / 300
+    macs_per_cpu_s: float = 28e9
     step_s_per_image: float = 0.0007
     gpu_images_s: float = 1000.0
     cache_write_bytes_s: float = 200e6
     cache_read_bytes_s: float = 400e6
-    memory_bytes_s: float = 2e9
+    memory_bytes_s: float = 1.5e9
 
 
 DEFAULT_RATES = Rates()

@@ -156,3 +156,33 @@ def test_what_a_record_keeps():
     assert json.loads(json.dumps(found)) == found
     free = predict(make(), images=2000)
     assert (free["cache_bytes"], free["fits"], free["images_until_oom"]) == (None, True, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "images", "seen_mb"),
+    [
+        ({"loader": "keras-idg"}, 600, 350),
+        ({}, 600, 302),
+        ({"cache": "memory"}, 600, 831),
+        (
+            {"loader": "keras-idg", "mode": "train", "image_size": (128, 128), "model": ModelSetting(alpha=0.25)},
+            600,
+            357,
+        ),
+        ({"mode": "train", "image_size": (128, 128), "model": ModelSetting(alpha=0.25)}, 600, 320),
+        ({"mode": "train", "image_size": (128, 128), "model": ModelSetting(alpha=0.25), "cache": "memory"}, 600, 433),
+        ({"mode": "train"}, 600, 919),
+    ],
+)
+def test_peaks_that_were_measured(fields, images, seen_mb):
+    """Anonymous peaks of the payload under TensorFlow 2.21 on two CPUs, in MB."""
+    assert peak_memory(make(**fields), images, cpus=2) == pytest.approx(seen_mb * 1e6, rel=0.1)
+
+
+def test_where_a_memory_cache_died_that_was_measured():
+    """Under 650 MB: loading at 256 px after 384 to 416 images, training at 128 px (alpha 0.25) after 1600."""
+    limit = 650 * 10**6
+    load = make(cache="memory", max_images=1200)
+    train = make(cache="memory", mode="train", image_size=(128, 128), model=ModelSetting(alpha=0.25))
+    assert images_until_oom(load, 2000, limit_bytes=limit, cpus=2) == pytest.approx(400, rel=0.1)
+    assert images_until_oom(train, 2000, limit_bytes=limit, cpus=2) == pytest.approx(1600, rel=0.1)

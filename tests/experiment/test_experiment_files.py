@@ -262,6 +262,7 @@ def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit():
     assert {c.image_size for c in cases if c.mode == "load"} == {(256, 256)}
     assert {(c.image_size, c.model.alpha) for c in cases if c.mode == "train"} == {((128, 128), 0.25)}
     assert len(cases) == 8
+    assert len({c.memory_limit for c in cases}) == 1
     assert experiment.rounds >= 3
 
 
