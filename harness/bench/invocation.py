@@ -225,7 +225,7 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..
         is_cold = bench.request.page_cache == "cold"
         # Before the first epoch also for cold-start: Keras has looked at two batches by now.
         if is_cold or (bench.request.page_cache == "cold-start" and index == 1):
-            pagecache.drop([*bench.context.files, *loader.cache_files()], prove=False)
+            pagecache.drop([*bench.context.places, *loader.cache_files()], prove=False)
 
     def settle(index: int) -> float | None:
         return flush_cache(loader, journal) if index == 1 and not is_reused else None

@@ -51,6 +51,11 @@ class LoaderContext:
         """Full paths of the images."""
         return [os.path.join(self.folder, path) for path in self.paths]
 
+    @property
+    def places(self) -> list[str]:
+        """What holds the images, in few words: their folder, or the files of a subset."""
+        return self.files if self.is_subset else [self.folder]
+
 
 @dataclass
 class Loader:
