@@ -22,7 +22,7 @@ from harness.bench.registry import LOADERS
 from harness.experiment.comparison import baseline_of, comparable_key, make_ceilings
 from harness.experiment.meaning import ONLY_OF_FILE_CACHES, meaningless_because, normalise
 from harness.experiment.model import Experiment
-from harness.experiment.names import case_description
+from harness.experiment.names import case_labels
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, matches
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError
@@ -33,7 +33,7 @@ MOST_COMBINATIONS = 20_000
 
 @dataclass(frozen=True)
 class Folded:
-    """A combination that is not run, and why. ``case`` is what it would have been."""
+    """A combination that is not run, and why. ``case`` is what it would have been, ``description`` its short name."""
 
     case: Case
     description: str
@@ -55,12 +55,9 @@ class _Gathered:
     """What one pass over the combinations has found so far."""
 
     cases: dict[Case, None] = field(default_factory=dict)
-    folded: list[Folded] = field(default_factory=list)
-    excluded: list[Folded] = field(default_factory=list)
+    folded: list[tuple[Case, str]] = field(default_factory=list)
+    excluded: list[tuple[Case, str]] = field(default_factory=list)
     hits: Counter[int] = field(default_factory=Counter)
-
-    def fold(self, case: Case, reason: str) -> None:
-        self.folded.append(Folded(case, case_description(case), reason))
 
 
 def combinations(assignment: Assignment) -> Iterator[Case]:
@@ -94,7 +91,10 @@ def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = Non
     cases = tuple(gathered.cases)
     ceilings = [c for c in make_ceilings(cases) if not _is_turned_off(c, experiment, gathered)]
     notes = (*experiment.notes, *_rule_notes(experiment, gathered), *_baseline_notes(experiment, cases))
-    return Matrix((*cases, *ceilings), tuple(gathered.folded), tuple(gathered.excluded), notes)
+    labels = case_labels([*cases, *ceilings, *(case for case, _ in (*gathered.folded, *gathered.excluded))])
+    folded = tuple(Folded(case, labels[case], reason) for case, reason in gathered.folded)
+    excluded = tuple(Folded(case, labels[case], reason) for case, reason in gathered.excluded)
+    return Matrix((*cases, *ceilings), folded, excluded, notes)
 
 
 def _gather(
@@ -108,14 +108,14 @@ def _gather(
     rule = next((number for number, rule in enumerate(exclude, 1) if matches(rule, case)), None)
     if rule is not None:
         gathered.hits[rule] += 1
-        gathered.excluded.append(Folded(case, case_description(case), f"exclude rule {rule}"))
+        gathered.excluded.append((case, f"exclude rule {rule}"))
         return
     reason = meaningless_because(case, data_kinds)
     if reason is not None:
-        gathered.fold(case, reason)
+        gathered.folded.append((case, reason))
     elif case in gathered.cases:
         idle = [name for name in changed if name in varied]
-        gathered.fold(raw, "the same as another case" + (f": {_no_part(idle, case)}" if idle else ""))
+        gathered.folded.append((raw, "the same as another case" + (f": {_no_part(idle, case)}" if idle else "")))
     else:
         gathered.cases[case] = None
 
@@ -136,7 +136,7 @@ def _is_turned_off(ceiling: Case, experiment: Experiment, gathered: _Gathered) -
     for number, rule in enumerate(experiment.exclude, 1):
         if ceiling.loader in rule.loader and matches(rule, ceiling):
             gathered.hits[number] += 1
-            gathered.excluded.append(Folded(ceiling, case_description(ceiling), f"exclude rule {number}"))
+            gathered.excluded.append((ceiling, f"exclude rule {number}"))
             return True
     return False
 
@@ -179,7 +179,7 @@ def _refuse_absurd(experiment: Experiment, additions: Sequence[Assignment]) -> N
 
 def _empty(experiment: Experiment, gathered: _Gathered) -> ConfigurationError:
     out = [*gathered.folded, *gathered.excluded]
-    reasons = Counter(folded.reason for folded in out)
+    reasons = Counter(reason for _, reason in out)
     lines = [f"  {count} × {reason}" for reason, count in reasons.most_common(20)]
     if len(reasons) > len(lines):
         lines.append(f"  and {len(reasons) - len(lines)} more reasons")

@@ -57,8 +57,17 @@ def case_label(case: Case, among: Iterable[Case] = ()) -> str:
 
     A parameter that follows from those already named (an image size that goes with a mode) is left out.
     """
-    cases = list(dict.fromkeys([*among, case]))
-    names = [name for name in _telling(cases) if not _goes_without_saying(name, case)]
+    return case_labels([*among, case])[case]
+
+
+def case_labels(cases: Sequence[Case]) -> dict[Case, str]:
+    """The short name of each of the cases among all of them."""
+    telling = _telling(list(dict.fromkeys(cases)))
+    return {case: _label(case, telling) for case in cases}
+
+
+def _label(case: Case, telling: Sequence[str]) -> str:
+    names = [name for name in telling if not _goes_without_saying(name, case)]
     return ", ".join(_WORDS.get(name, _plain)(name, getattr(case, name)) for name in names) or case.loader
 
 
@@ -67,7 +76,7 @@ def _goes_without_saying(name: str, case: Case) -> bool:
     spec = LOADERS[case.loader]
     if spec.is_automatic:
         return name not in ("mode", "loader", *CEILING_SHARED)
-    return name == "cache" and len(spec.caches) == 1
+    return name == "cache" and spec.caches == (case.cache,)
 
 
 def _telling(cases: Sequence[Case]) -> list[str]:
