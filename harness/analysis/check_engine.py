@@ -9,6 +9,9 @@ from harness.values.errors import HarnessError
 from harness.values.facts import Facts
 from harness.values.units import format_bytes
 
+PAGE_BYTES = 65536
+"""The kernel rounds a limit to whole pages, of at most 64 KiB."""
+
 _SWAP_CURE = (
     "boot with `swapaccount=1` (cgroup v1: GRUB_CMDLINE_LINUX in /etc/default/grub, `sudo update-grub`, reboot), "
     "use cgroup v2, or turn swap off with `sudo swapoff -a`"
@@ -48,7 +51,8 @@ def check_engine(
 
 def _check_image(used: EngineView) -> Check:
     if used.image_digest is not None:
-        return Check("image", used.engine, "ok", f"image {used.image_digest[:19]} is there")
+        what = "this Python's packages, digest" if used.engine == "process" else "it is there, identity"
+        return Check("image", used.engine, "ok", f"{what} {used.image_digest[:19]}")
     if used.engine == "process":
         return Check(
             "image",
@@ -98,7 +102,7 @@ def judge_probe(probe: LimitProbe) -> Check:
     """Whether a limit holds: it must be read back as asked *and* have ended what outgrew it."""
     asked = format_bytes(probe.asked_bytes)
     cure = "see the warnings of `docker info`, and the log of the probe"
-    if probe.effective_bytes is not None and probe.effective_bytes > probe.asked_bytes:
+    if probe.effective_bytes is not None and probe.effective_bytes > probe.asked_bytes + PAGE_BYTES:
         message = f"a limit of {asked} became {format_bytes(probe.effective_bytes)}: the engine discards limits"
         return Check("memory-limit", "", "failure", message, cure)
     if probe.was_killed and probe.effective_bytes is not None:

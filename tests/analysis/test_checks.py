@@ -1,0 +1,305 @@
+"""What works on a host, what does not, and the cure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from harness.analysis.checks import (
+    Check,
+    DataSight,
+    LimitProbe,
+    busy_reason,
+    host_state,
+    is_ready,
+    judge_host,
+    judge_probe,
+    limit_probe_of,
+)
+from harness.analysis.cuda import is_driver_enough, minimum_driver
+from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable
+from harness.values.facts import DiskFacts, Facts, GpuFacts
+
+GIB = 2**30
+GPU = GpuFacts(name="NVIDIA GeForce RTX 3090", memory_bytes=24 * GIB, driver="535.104.05", uuid="GPU-1")
+FACTS = Facts(
+    cpu_model="A CPU",
+    logical_cpus=8,
+    usable_cpus=tuple(range(8)),
+    ram_bytes=32 * GIB,
+    available_bytes=28 * GIB,
+    swap_bytes=0,
+    os="Debian GNU/Linux 12 (bookworm)",
+    kernel="6.1.0",
+    cgroup_version=2,
+    disks={
+        "scratch": DiskFacts(path="/s", filesystem="ext4", kind="nvme", total_bytes=500 * GIB, free_bytes=300 * GIB),
+        "images": DiskFacts(path="/var/lib/docker", filesystem="ext4", total_bytes=500 * GIB, free_bytes=9 * GIB),
+    },
+    load_1m=0.2,
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    engine: str = "docker"
+    version: str = "28.5.2"
+    image_digest: str | None = "sha256:0123456789abcdef"
+    cgroup_version: int | None = 2
+    can_limit_memory: bool = True
+    can_limit_swap: bool = True
+    can_limit_cpus: bool = True
+    storage: str | None = "overlay2"
+    gpu_support: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Owner:
+    session: str = "lab-quick-00000000"
+
+    def describe(self) -> str:
+        return "ann@ctl, session lab-quick-00000000 (harness run) since 2026-01-01T00:00:00Z"
+
+
+PROBE = LimitProbe(
+    asked_bytes=64 * 2**20,
+    effective_bytes=64 * 2**20,
+    swap_limit_bytes=64 * 2**20,
+    was_killed=True,
+    oom_kills=1,
+    enforced_by="cgroup-v2",
+)
+
+
+def find(checks: list[Check], id: str, subject: str | None = None) -> Check:
+    found = [check for check in checks if check.id == id and subject in (None, check.subject)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def changed(**values: object) -> Facts:
+    return FACTS.model_copy(update=values)
+
+
+def test_a_good_host_is_ready_and_everything_is_ok():
+    data = [DataSight("coco", "/data/coco", is_found=True, images=10, bytes=1000, fingerprint="f" * 64)]
+    checks = judge_host(FACTS, Engine(), limit_probe=PROBE, data=data)
+    assert [check for check in checks if check.outcome != "ok"] == []
+    assert is_ready(checks)
+    assert find(checks, "data").message == "/data/coco, 10 images, 1 kB, fingerprint ffffffffffff"
+    assert "cgroup v2" in find(checks, "cgroup").message
+
+
+def test_whatever_is_wrong_has_a_cure():
+    poor = changed(
+        load_1m=9.0,
+        cgroup_version=None,
+        swap_bytes=GIB,
+        silent_gpus=("10de:2204",),
+        available_bytes=GIB,
+        governor="powersave",
+        clock_offset_s=-60.0,
+        usable_cpus=(0, 1),
+        disks={
+            "scratch": DiskFacts(path="/s", filesystem="nfs4", kind="network", total_bytes=9 * GIB, free_bytes=GIB),
+            "ram": DiskFacts(
+                path="/dev/shm", filesystem="tmpfs", kind="memory", total_bytes=99 * GIB, free_bytes=90 * GIB
+            ),
+            "nas": DiskFacts(path="/n", filesystem="nfs4", kind="network", total_bytes=99 * GIB, free_bytes=90 * GIB),
+            "images": DiskFacts(path="/i", total_bytes=9 * GIB, free_bytes=GIB),
+        },
+    )
+    engine = Engine(
+        image_digest=None, cgroup_version=None, can_limit_memory=False, can_limit_swap=False, reasons=("old",)
+    )
+    data = [
+        DataSight("gone", "/gone", is_found=False),
+        DataSight("odd", "/odd", is_found=True, problem="a.jpg cannot be read"),
+        DataSight("new", "/new", is_found=True),
+    ]
+    checks = judge_host(poor, engine, data=data, image_bytes=2 * GIB, lock_owner=Owner())
+    bad = [check for check in checks if check.outcome != "ok"]
+    assert [check for check in bad if not check.cure] == []
+    assert {check.id for check in bad} == {
+        "lock", "load", "image", "cgroup", "memory-limit", "swap", "cpus", "gpu", "memory", "governor", "clock", "disk",
+        "data",
+    }  # fmt: skip
+    assert find(checks, "disk", "scratch").outcome == "failure"
+    assert find(checks, "disk", "images").outcome == "failure"
+    assert find(checks, "data", "odd").message.endswith("a.jpg cannot be read")
+    assert "old" in find(checks, "memory-limit").message
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (HostUnreachable("no route", hint="wake it"), "unreachable"),
+        (HostNotReady("no shell", hint="give it one"), "not_ready"),
+        (HostLocked("mine", hint="wait"), "not_ready"),
+    ],
+)
+def test_a_host_without_facts_has_one_check(error, state):
+    checks = judge_host(error)
+    assert [(check.id, check.outcome, check.cure) for check in checks] == [("host", "failure", error.hint)]
+    assert host_state(checks) == state
+
+
+def test_states_what_must_be_mended_comes_before_what_passes():
+    locked = judge_host(FACTS, Engine(), lock_owner=Owner())
+    assert host_state(locked) == "locked"
+    assert "ann@ctl" in find(locked, "lock").message
+    busy = judge_host(changed(load_1m=20.0), Engine())
+    assert host_state(busy) == "busy"
+    assert host_state(judge_host(changed(load_1m=20.0), Engine(), lock_owner=Owner())) == "locked"
+    broken = judge_host(changed(load_1m=20.0, available_bytes=0), Engine(), lock_owner=Owner())
+    assert host_state(broken) == "not_ready"
+    assert not is_ready(broken)
+
+
+def test_no_docker_is_a_warning_where_processes_can_do():
+    error = EngineUnavailable("no Docker Engine answers", hint="start it")
+    process = Engine("process", "1", storage=None)
+    checks = judge_host(FACTS, error, process)
+    assert find(checks, "engine", "docker").outcome == "warning"
+    assert find(checks, "engine", "docker").cure == "start it"
+    assert find(checks, "engine", "process").outcome == "ok"
+    assert is_ready(checks)
+    alone = judge_host(FACTS, error)
+    assert host_state(alone) == "not_ready"
+    neither = judge_host(FACTS, error, EngineUnavailable("no TensorFlow", hint="install it"))
+    assert {check.subject for check in neither if check.id == "engine" and check.outcome == "failure"} == {
+        "docker",
+        "process",
+    }
+
+
+def test_a_limit_is_ok_only_when_it_was_read_back_and_killed():
+    assert judge_probe(PROBE).outcome == "ok"
+    assert judge_probe(replace(PROBE, was_killed=False, failure="could be used")).outcome == "failure"
+    assert "could be used" in judge_probe(replace(PROBE, was_killed=False, failure="could be used")).message
+    discarded = judge_probe(replace(PROBE, effective_bytes=24 * GIB))
+    assert discarded.outcome == "failure"
+    assert "25.8 GB" in discarded.message
+    assert judge_probe(replace(PROBE, effective_bytes=None)).outcome == "warning"
+    assert find(judge_host(FACTS, Engine()), "memory-limit").outcome == "unproven"
+
+
+def test_the_probes_own_files_are_understood():
+    outcome = {
+        "child": {"exit_code": None, "signal": 9},
+        "memory": {"limit_effective": 100, "swap_limit": 100, "enforced_by": "cgroup-v1", "oom_kills": 1},
+    }
+    probe = limit_probe_of(100, outcome, None)
+    assert (probe.was_killed, probe.effective_bytes, probe.swap_limit_bytes) == (True, 100, 100)
+    # Killed, but not by the limit: somebody else's signal proves nothing.
+    outside = limit_probe_of(100, {**outcome, "memory": {**outcome["memory"], "oom_kills": 0}}, None)
+    assert judge_probe(outside).outcome == "failure"
+    survived = limit_probe_of(
+        100, {"child": {"exit_code": 1, "signal": None}, "memory": {}}, {"message": "not enforced"}
+    )
+    assert (survived.was_killed, survived.failure) == (False, "not enforced")
+    assert judge_probe(limit_probe_of(100, None, None)).outcome == "failure"
+
+
+def test_swap():
+    swapping = changed(swap_bytes=8 * GIB)
+    assert find(judge_host(swapping, Engine(can_limit_swap=True)), "swap").outcome == "ok"
+    assert find(judge_host(swapping, Engine(can_limit_swap=False)), "swap").outcome == "warning"
+    # What was read back from inside outweighs what the engine says.
+    read_back = replace(PROBE, swap_limit_bytes=2 * PROBE.asked_bytes)
+    assert find(judge_host(swapping, Engine(), limit_probe=read_back), "swap").outcome == "warning"
+    assert find(judge_host(changed(swap_bytes=None), Engine(can_limit_swap=False)), "swap").outcome == "warning"
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "outcome"),
+    [
+        ("525.60.13", "12.5", "ok"),
+        ("525.60.11", "12.5", "failure"),
+        ("535.104.05", "12.9.1", "ok"),
+        ("470.256.02", "12.5", "failure"),
+        ("575.57.08", "13.0", "failure"),
+        ("580.65.06", "13.0", "ok"),
+        ("610.43", "11.8", "ok"),
+        ("535.104.05", "14.0", "unproven"),
+        (None, "12.5", "unproven"),
+        ("garbage", "12.5", "unproven"),
+    ],
+)
+def test_driver_against_the_images_cuda(driver, cuda, outcome):
+    facts = changed(gpus=(GPU.model_copy(update={"driver": driver}),))
+    check = find(judge_host(facts, Engine(gpu_support="nvidia"), needed_cuda=cuda), "driver")
+    assert check.outcome == outcome
+    if outcome == "failure":
+        assert minimum_driver(cuda) in (check.cure or "")
+
+
+def test_driver_versions_are_compared_as_numbers():
+    assert is_driver_enough("1000.1", "525.60.13")
+    assert is_driver_enough("525.60.13-open", "525.60.13")
+    assert is_driver_enough("525.105", "525.60.13")
+    assert is_driver_enough("525.9", "525.60.13") is False
+    assert minimum_driver("12") == "525.60.13"
+    assert minimum_driver("123") is None
+
+
+def test_no_cuda_no_driver_check():
+    checks = judge_host(changed(gpus=(GPU,)), Engine(gpu_support="nvidia"))
+    assert [check for check in checks if check.id == "driver"] == []
+
+
+def test_how_containers_get_gpus():
+    facts = changed(gpus=(GPU,))
+    assert find(judge_host(facts, Engine(gpu_support="cdi")), "nvidia-runtime").outcome == "ok"
+    missing = find(judge_host(facts, Engine()), "nvidia-runtime")
+    assert missing.outcome == "failure"
+    assert "nvidia-container-toolkit" in (missing.cure or "")
+    installed = find(judge_host(changed(gpus=(GPU,), nvidia_runtime="runtime"), Engine()), "nvidia-runtime")
+    assert installed.outcome == "warning"
+    assert "nvidia-ctk runtime configure" in (installed.cure or "")
+    assert find(judge_host(facts, Engine("process")), "nvidia-runtime").outcome == "ok"
+    assert [check for check in judge_host(FACTS, Engine()) if check.id == "nvidia-runtime"] == []
+
+
+def test_a_gpu_whose_driver_is_silent_is_no_machine_without_gpu():
+    check = find(judge_host(changed(silent_gpus=("10de:2204",)), Engine()), "gpu")
+    assert check.outcome == "warning"
+    assert "nvidia-smi" in (check.cure or "")
+    assert find(judge_host(FACTS, Engine()), "gpu").outcome == "ok"
+
+
+def test_busy():
+    assert busy_reason(FACTS) is None
+    assert busy_reason(changed(load_1m=None)) is None
+    assert "load 5.0" in (busy_reason(changed(load_1m=5.0)) or "")
+    assert busy_reason(changed(load_1m=5.0), allow_busy=True) is None
+    assert busy_reason(changed(load_1m=5.0), own_load=4.0) is None
+    # Two CPUs: what just installed something is not somebody at work.
+    small = changed(logical_cpus=2, usable_cpus=(0, 1))
+    assert busy_reason(small.model_copy(update={"load_1m": 1.2})) is None
+    assert busy_reason(small.model_copy(update={"load_1m": 1.8})) is not None
+    allowed = find(judge_host(changed(load_1m=5.0), Engine(), allow_busy=True), "load")
+    assert allowed.outcome == "warning"
+
+
+def test_data_that_will_be_made_is_no_failure():
+    checks = judge_host(FACTS, Engine(), data=[DataSight("toy", "generate", is_found=False, will_be_made=True)])
+    assert find(checks, "data").outcome == "ok"
+    assert is_ready(checks)
+
+
+def test_room_for_an_image_is_asked_only_where_one_must_come():
+    assert [check for check in judge_host(FACTS, Engine()) if check.subject == "images"] == []
+    assert find(judge_host(FACTS, Engine(image_digest=None), image_bytes=4 * GIB), "disk", "images").outcome == "ok"
+    assert (
+        find(judge_host(FACTS, Engine(image_digest=None), image_bytes=5 * GIB), "disk", "images").outcome == "failure"
+    )
+
+
+def test_data_folders_disks_are_not_where_caches_go():
+    facts = changed(
+        disks={**FACTS.disks, "data:coco": DiskFacts(path="/d", kind="network", free_bytes=0, total_bytes=1)}
+    )
+    assert [check.subject for check in judge_host(facts, Engine()) if check.id == "disk"] == ["scratch"]
