@@ -108,8 +108,17 @@ def read_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | N
     return owner if owner is not None and owner.is_this_boot else None
 
 
-def break_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | None:
-    """Free the lock whoever holds it (``harness unlock``); returns who did."""
+def break_lock(connection: Connection, *, only: LockOwner | None = None, path: str = LOCK_PATH) -> LockOwner | None:
+    """Free the lock whoever holds it (``harness unlock``); returns who did.
+
+    With ``only``, it is freed only while that owner still holds it: for one that was judged dead a moment ago.
+    """
+    if only is not None:
+        done = _run(connection, lock_commands.release_command(path, only.token))
+        if done.returncode == lock_commands.CHANGED:
+            return None
+        _refuse_failure(connection, done, path)
+        return only
     done = _run(connection, lock_commands.break_command(path))
     _refuse_failure(connection, done, path)
     return parse_state(done.text).owner

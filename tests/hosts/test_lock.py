@@ -254,6 +254,20 @@ def test_break_lock_frees_and_says_whose_it_was(path):
     assert break_lock(local, path=path) is None
 
 
+def test_break_lock_of_a_dead_owner_spares_the_next_one(path):
+    acquire(local, make_owner("dead"), is_alive=forbidden, path=path)
+    seen = read_lock(local, path=path)
+    assert seen is not None
+    break_lock(local, path=path)
+    acquire(local, make_owner("next"), is_alive=forbidden, path=path)
+    assert break_lock(local, only=seen, path=path) is None
+    held = read_lock(local, path=path)
+    assert held is not None
+    assert held.session == "next"
+    assert break_lock(local, only=held, path=path) == held
+    assert not os.path.exists(path)
+
+
 @pytest.mark.parametrize("garbage", ["", "garbage\n", "\0\xff" * 100, "token \nsession x\n"])
 def test_an_owner_file_that_names_nobody_locks_nobody_out(path, garbage):
     os.mkdir(path, 0o777)
