@@ -55,15 +55,17 @@ DATASET = "dataset.json"
 SAMPLES = "samples.jsonl"
 LOG = "log.txt"
 MANIFEST = "manifest.tsv"
-"""In the ``dataset`` folder: path relative to ``data``, label index, width, height, bytes, content hash; tab-separated, one header line."""
+"""In the ``dataset`` folder: path relative to ``data``, label index, width, height, bytes, content hash;
+tab-separated, one header line."""
 CLASSES = "classes.json"
 
 FAILURE_KINDS = ("oom", "gpu_oom", "disk_full", "gpu_missing", "data", "weights", "error")
-"""``failure.json``: ``kind``, ``message``, ``phase``, ``type``, ``traceback`` (a list of lines), ``epoch``, ``step``."""
+"""``kind`` of ``failure.json``, beside ``message``, ``phase``, ``type``, ``traceback`` (lines), ``epoch``, ``step``."""
 
 EVENT_KINDS = ("phase", "progress", "epoch", "done")
-"""The value of ``event`` in each line. ``phase``: name, t. ``progress``: epoch, step, images, t (at most twice a second, and the first step).
-``epoch``: the fields of a record's epoch. ``done``: cache_bytes and whatever else ended well. ``t`` is seconds since the benchmark's start."""
+"""The value of ``event`` in each line, with ``t``, seconds since the benchmark's start. ``phase``: name.
+``progress``: epoch, step, images (at most twice a second, and the first step). ``epoch``: the fields of a record's
+epoch. ``done``: cache_bytes and whatever else ended well."""
 
 
 def write_json(path: Path, value: Any) -> None:

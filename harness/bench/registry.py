@@ -1,4 +1,4 @@
-"""Loaders and caches: what each can make and what it is for. Standard library only, so that a controller may read it."""
+"""Loaders and caches: what each can make, what it is for. Standard library only: a controller reads it too."""
 
 from __future__ import annotations
 

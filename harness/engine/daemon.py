@@ -36,7 +36,7 @@ def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None
     from docker.api.client import APIClient
     from docker.utils import kwargs_from_env
 
-    settings: dict[str, Any] = {"base_url": base_url} if base_url else kwargs_from_env()
+    settings: dict[str, Any] = {"base_url": base_url} if base_url else {**kwargs_from_env()}
     settings.setdefault("base_url", DEFAULT_SOCKET)
     if str(settings["base_url"]).startswith("ssh://"):
         raise OSError("an engine behind ssh:// is reached as a host of an inventory, not through DOCKER_HOST")

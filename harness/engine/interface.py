@@ -18,7 +18,8 @@ JobPhase = Literal["created", "running", "exited", "gone"]
 
 LABEL_PREFIX = "harness."
 """Labels of a job: ``harness.session``, ``harness.invocation``, ``harness.attempt``, ``harness.case``,
-``harness.round``, ``harness.host``, ``harness.task`` and, by the engine itself, ``harness.name`` and ``harness.ephemeral``."""
+``harness.round``, ``harness.host``, ``harness.task`` and, by the engine itself, ``harness.name`` and
+``harness.ephemeral``."""
 
 CACHE_PREFIX = "harness-cache-"
 """Every ephemeral folder's name starts so; nothing else is ever removed."""
@@ -120,7 +121,7 @@ class Engine(Protocol):
         ...
 
     def submit(self, request: JobRequest) -> JobHandle:
-        """Start a job, detached; the same name again returns the job that is there. Raises JobRefused, HostUnreachable."""
+        """Start a job, detached; the same name again returns the one there. Raises JobRefused, HostUnreachable."""
         ...
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
@@ -128,7 +129,7 @@ class Engine(Protocol):
         ...
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the job's results folder, as far as it is, into ``destination``: no path outside, no links, capped size."""
+        """Copy the job's results, as far as they are, into ``destination``: no path outside, no links, capped size."""
         ...
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:

@@ -1,4 +1,4 @@
-"""Events: lines of ``events.jsonl``, anything that is not a record. Stages yield them; the console and the disk take them."""
+"""Events: lines of ``events.jsonl``, anything that is not a record. Stages yield them; console and disk take them."""
 
 from __future__ import annotations
 
