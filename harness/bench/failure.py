@@ -24,7 +24,7 @@ _UNREADABLE = (
 _GPU_MEMORY = ("device:GPU", "GPU_0_bfc", "Out of memory while trying to allocate", "CUDA_ERROR_OUT_OF_MEMORY")
 
 
-class BenchmarkFailure(Exception):  # noqa: N818 - it becomes failure.json
+class BenchmarkFailure(Exception):
     """A failure that the payload itself found.
 
     ``kind`` is one of ``protocol.FAILURE_KINDS``; the message says what to do.

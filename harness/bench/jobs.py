@@ -39,7 +39,7 @@ MOST_FILES = 256
 _LOCK_PATIENCE_S = 20.0
 
 
-class Trouble(Exception):  # noqa: N818 - it is what the engine then raises as an error of its own
+class Trouble(Exception):
     """What could not be done on the host; ``hint`` is what to do about it."""
 
     def __init__(self, message: str, hint: str) -> None:

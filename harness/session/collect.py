@@ -22,10 +22,15 @@ _EPOCH_FIELDS = frozenset(Epoch.model_fields)
 
 @dataclass(frozen=True)
 class SessionIdentity:
-    """What all records of a session share."""
+    """What all records of a session share.
+
+    ``key`` marks its jobs and locks on hosts: the name alone would be shared by two people
+    who run the same experiment on the same inventory.
+    """
 
     session: str
     experiment: str
+    key: str
 
 
 @dataclass(frozen=True)

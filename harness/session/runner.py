@@ -112,7 +112,7 @@ class HostRunner:
         }
         adopted: dict[str, JobHandle] = {}
         unwanted = []
-        for handle in self._setup.engine.list(self._settings.identity.session):
+        for handle in self._setup.engine.list(self._settings.identity.key):
             identity = handle.labels.get(f"{LABEL_PREFIX}invocation", "")
             attempt = handle.labels.get(f"{LABEL_PREFIX}attempt", "")
             is_recorded = attempt.isdigit() and (identity, int(attempt)) in recorded
@@ -125,7 +125,7 @@ class HostRunner:
         return adopted
 
     def _sweep(self) -> None:
-        self._setup.engine.cancel(self._setup.engine.list(self._settings.identity.session))
+        self._setup.engine.cancel(self._setup.engine.list(self._settings.identity.key))
 
     def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
         label = self._hooks.label(invocation)
@@ -170,7 +170,7 @@ class HostRunner:
 
     def _submit(self, invocation: Invocation) -> JobHandle:
         settings = self._settings
-        job = build_job(settings.identity.session, settings.seed, settings.timeout_s, self._setup, invocation)
+        job = build_job(settings.identity.key, settings.seed, settings.timeout_s, self._setup, invocation)
         return self._patiently(lambda: self._setup.engine.submit(job))
 
     def _wait(self, handle: JobHandle) -> JobState | None:

@@ -57,7 +57,7 @@ def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: b
         if owner is None:
             console.result(f"{host.name}: not locked")
         elif yes or console.ask(f"{host.name} is locked by {owner.describe()}. Take the lock away?"):
-            break_lock(reached.connection)
+            break_lock(reached.connection, only=owner)
             console.result(f"{host.name}: unlocked (was held by {owner.describe()})")
         else:
             kept.append(host.name)
@@ -91,7 +91,7 @@ def _clean_host(reached: Reached, *, dry_run: bool, data: bool) -> list[Leftover
     if owner is not None and living is None:
         found.append(Leftover(reached.name, "lock", owner.session, "its session is dead"))
         if not dry_run:
-            break_lock(reached.connection)
+            break_lock(reached.connection, only=owner)
     if data and living is None:
         found += _clean_data(reached, dry_run=dry_run)
     return found
@@ -108,7 +108,8 @@ def _clean_jobs(
 ) -> list[Leftover]:
     dead: list[JobHandle] = []
     for handle in engine.list():
-        if living is not None and handle.labels.get(f"{LABEL_PREFIX}session") == living:
+        # Preparing data belongs to no session by name; while one lives, it may be its.
+        if living is not None and handle.labels.get(f"{LABEL_PREFIX}session") in (living, "data", "check"):
             kept.add(handle.name)
         else:
             dead.append(handle)

@@ -26,20 +26,16 @@ def data_size(case: Case, host: Host, records: Sequence[Record]) -> int | None:
 
 
 def expect(
-    case: Case, images: int | None, *, cpus: int, limit: int | None, records: Sequence[Record] = ()
+    case: Case,
+    images: int | None,
+    *,
+    cpus: int,
+    limit: int | None,
+    has_gpu: bool = False,
+    records: Sequence[Record] = (),
 ) -> Mapping[str, Any]:
     """Cache bytes, peak memory, whether it fits and how long it takes; empty where the number of images is unknown."""
     if images is None:
         return {}
-    fit = predictions.fits(case, images, limit_bytes=limit, cpus=cpus)
-    return {
-        "images": predictions.images_of(case, images),
-        "cache_bytes": predictions.case_cache_bytes(case, images),
-        "peak_memory": predictions.peak_memory(case, images, cpus=cpus),
-        "fits": bool(fit.is_expected),
-        "why_not": None if fit.is_expected else fit.reason,
-        "images_until_oom": None
-        if limit is None
-        else predictions.images_until_oom(case, images, limit_bytes=limit, cpus=cpus),
-        "seconds": predictions.duration_s(case, images, cpus=cpus, limit_bytes=limit, records=records),
-    }
+    found = predictions.predict(case, images=images, cpus=cpus, limit=limit, has_gpu=has_gpu, records=records)
+    return {"images": predictions.images_of(case, images), **found}

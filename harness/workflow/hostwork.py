@@ -48,6 +48,11 @@ class Shared:
     emit: Callable[[Event], None]
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def key(self) -> str:
+        """What marks this session's jobs and locks on hosts: its name, and a part that nobody else has."""
+        return f"{self.folder.name}.{self.content['id']}"
+
     def note_host(self, setup: HostSetup, changes: Sequence[str]) -> None:
         """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
         if changes:
@@ -102,7 +107,7 @@ class HostWork:
         if self._stop.is_set():
             return set()
         reached = reach(self._host)
-        owner = make_owner(self._shared.folder.name, "harness run")
+        owner = make_owner(self._shared.key, "harness run")
         held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
         try:
             self._refuse_busy(reached)
@@ -113,7 +118,7 @@ class HostWork:
     def _refuse_busy(self, reached: Reached) -> None:
         allowed = self._options.allow_busy or bool(self._host.variables.allow_busy)
         reason = busy_reason(reached.facts, allow_busy=allowed)
-        if reason:
+        if reason and not is_session_alive(reached)(self._shared.key):  # what an earlier controller left is not foreign
             hint = "wait until it is idle, or measure all the same with --allow-busy (figures will be worth less)"
             raise HostBusy(reason, where=self.name, hint=hint)
 
@@ -152,7 +157,7 @@ class HostWork:
     def _settings(self) -> RunSettings:
         experiment, folder = self._resolved.experiment, self._shared.folder
         return RunSettings(
-            identity=SessionIdentity(folder.name, experiment.name),
+            identity=SessionIdentity(folder.name, experiment.name, self._shared.key),
             folder=folder,
             seed=experiment.seed,
             timeout_s=experiment.timeout_s,
@@ -224,7 +229,8 @@ def predictions_of(case: Case, setup: HostSetup) -> Mapping[str, Any]:
     if data is None:
         return {}
     images = min(data.images, case.max_images or data.images)
-    return expect(case, images, cpus=len(setup.cpus), limit=feasibility.limit_of(case, setup.memory_available))
+    limit = feasibility.limit_of(case, setup.memory_available)
+    return expect(case, images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus))
 
 
 def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:

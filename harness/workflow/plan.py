@@ -127,10 +127,13 @@ def _build(
 ) -> HostPlan:
     cases, experiment = resolved.cases, resolved.experiment
     cpus = len(select_cpus(reached.facts, host.variables.cpus)) if reached else _ASSUMED_CPUS
+    has_gpu = reached is not None and bool(select_gpus(reached.facts, host.variables.gpus))
     limits = {case.case_id: _limit(case, reached) for case in cases}
     sizes = {case.case_id: data_size(case, host, records) for case in cases}
     expected = {
-        case.case_id: expect(case, sizes[case.case_id], cpus=cpus, limit=limits[case.case_id], records=records)
+        case.case_id: expect(
+            case, sizes[case.case_id], cpus=cpus, limit=limits[case.case_id], has_gpu=has_gpu, records=records
+        )
         for case in cases
     }
     refused = {} if reached is None else _refused(host, cases, reached, expected, engine_reasons)
@@ -208,10 +211,10 @@ def _line(
         "memory_limit": limit,
         "cache_bytes": expected.get("cache_bytes"),
         "cache_on_disk": case.cache == "file",
-        "peak_memory": expected.get("peak_memory"),
+        "peak_memory_bytes": expected.get("peak_memory_bytes"),
         "fits": expected.get("fits"),
-        "why_not": expected.get("why_not"),
-        "seconds": expected.get("seconds"),
+        "reason": expected.get("reason"),
+        "seconds": expected.get("duration_s"),
         "refused": refused,
         "done": done,
     }
@@ -236,7 +239,7 @@ def _print_head(console: Console, resolved: Resolved, folder: str, *, is_there: 
     console.result(f"experiment  {experiment.name}: {resolved.reason}")
     console.result(f"session     {folder} ({'continues' if is_there else 'new'})")
     console.result(f"rounds      {experiment.rounds}, seed {experiment.seed}, order random within each round")
-    for note in (*experiment.notes, *resolved.matrix.notes):
+    for note in resolved.matrix.notes:
         console.result(f"note        {note}")
 
 
@@ -246,7 +249,11 @@ def _print_host(console: Console, plan: HostPlan) -> None:
     positions = {case_id: index for index, case_id in enumerate(plan.orders.get(1, ()), start=1)}
     rows = []
     for line in sorted(plan.lines, key=lambda one: positions.get(one["case_id"], 0)):
-        verdict = f"skipped: {line['refused']}" if line["refused"] else line["why_not"] or "fits"
+        verdict = (
+            f"skipped: {line['refused']}"
+            if line["refused"]
+            else ("fits" if line["fits"] in (True, None) else line["reason"])
+        )
         limit = "all it can give" if line["memory_limit"] is None else format_bytes(line["memory_limit"])
         rows.append(
             [
@@ -255,7 +262,7 @@ def _print_host(console: Console, plan: HostPlan) -> None:
                 line["label"],
                 limit,
                 format_bytes(line["cache_bytes"]) if line["cache_bytes"] else "–",
-                format_bytes(line["peak_memory"]),
+                format_bytes(line["peak_memory_bytes"]),
                 format_duration(line["seconds"]),
                 verdict,
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -199,6 +200,7 @@ def _session_content(folder: SessionFolder, resolved: Resolved, payload_digest: 
     return {
         "name": folder.name,
         "session": folder.name,
+        "id": uuid.uuid4().hex[:12],
         "experiment_name": experiment.name,
         "experiment": experiment.model_dump(mode="json"),
         "experiment_digest": resolved.digest,

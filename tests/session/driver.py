@@ -78,7 +78,7 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
         for name in names:
             boundaries.around(owner, name)
     records = read_records(folder)
-    settings = RunSettings(SessionIdentity(SESSION, "test"), folder, seed=1, timeout_s=60.0)
+    settings = RunSettings(SessionIdentity(SESSION, "test", SESSION), folder, seed=1, timeout_s=60.0)
     hooks = Hooks(
         emit=journal.write_event,
         label=lambda invocation: invocation.case.case_id,
