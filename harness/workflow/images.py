@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.engine.daemon import open_client
 from harness.ship import base as base_images
 from harness.ship.definition import image_definitions, image_reference
-from harness.ship.image import ensure_image
+from harness.ship.image import ensure_image, find_image
 from harness.values.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -43,14 +43,9 @@ def show_images(console: Console, *, as_json: bool) -> None:
     rows = []
     for definition in image_definitions().values():
         reference = image_reference(definition)
-        rows.append([definition.kind, reference, _presence(client, reference)])
+        identity = find_image(client, reference) if client is not None else None
+        rows.append([definition.kind, reference, "unknown" if client is None else identity or "not there"])
     if as_json:
-        console.result_json([dict(zip(("image", "reference", "present"), row, strict=True)) for row in rows])
+        console.result_json([dict(zip(("image", "reference", "identity"), row, strict=True)) for row in rows])
         return
-    console.table(["image", "reference", "on this engine"], rows)
-
-
-def _presence(client: Any, reference: str) -> str:
-    if client is None:
-        return "unknown"
-    return "yes" if client.images(name=reference) else "no"
+    console.table(["image", "reference", "identity on this engine"], rows)
