@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import signal
 import threading
 import uuid
@@ -103,6 +104,7 @@ def run_session(console: Console, options: RunOptions) -> int:
         is_fresh=options.is_fresh,
     )
     payload = build_payload()
+    is_new = not folder.exists()
     content = _session_content(folder, resolved, payload.digest)
     journal = Journal(folder)
     try:
@@ -111,6 +113,10 @@ def run_session(console: Console, options: RunOptions) -> int:
     finally:
         journal.close()
         console.close()
+        if (
+            is_new and not content["hosts"]
+        ):  # no host was ready: an empty session must not stand in the way of a real one
+            shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shared) -> int:
