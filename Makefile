@@ -38,6 +38,22 @@ run: $(STAMPS)/run ## Set up, measure preset `quick` on this machine, write the 
 test: $(STAMPS)/test ## Set up and run every check and test; each part prints its minutes
 	@BIN=$(BIN) tests/run_all.sh
 
+.PHONY: lab
+lab: $(STAMPS)/test ## Bring up four workstations on this machine, with SSH and Docker, to play with (root, Debian)
+	$(BIN)/python tests/lab/play.py up
+
+.PHONY: lab-down
+lab-down: $(STAMPS)/test ## Take the lab away without a trace
+	$(BIN)/python tests/lab/play.py down
+
+.PHONY: test-lab-full
+test-lab-full: $(STAMPS)/test ## Every fault at every stage on a lab of four hosts (long)
+	$(BIN)/python -m pytest -q -m "lab or lab_full" tests/lab
+
+.PHONY: test-vm
+test-vm: $(STAMPS)/test ## Limits, OOM and memory figures on cgroup version 2, in a small virtual machine
+	$(BIN)/python -m pytest -q -m vm tests/lab/vm
+
 .PHONY: lint
 lint: $(STAMPS)/test ## Style, types and layers
 	$(BIN)/ruff check .
