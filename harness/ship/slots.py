@@ -1,0 +1,47 @@
+"""Turns for transfers: so many at once, and who lacks least goes first, so that measuring begins early."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+DEFAULT_TRANSFERS = 4
+_LOOK_S = 0.5
+
+
+class TransferSlots:
+    """At most ``limit`` transfers at a time; of those that wait, the smallest comes next."""
+
+    def __init__(self, limit: int = DEFAULT_TRANSFERS) -> None:
+        if limit < 1:
+            raise ValueError("at least one transfer must be possible")
+        self._free = limit
+        self._waiting: list[tuple[int, int]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, size: int, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold a slot for ``size`` bytes; ``on_wait`` is called now and then while there is none (it may raise)."""
+        ticket = (size, next(self._order))
+        with self._changed:
+            heapq.heappush(self._waiting, ticket)
+            try:
+                while not (self._free and self._waiting[0] == ticket):
+                    self._changed.wait(_LOOK_S)
+                    if on_wait is not None:
+                        on_wait()
+                self._free -= 1
+            finally:
+                self._waiting.remove(ticket)
+                heapq.heapify(self._waiting)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify_all()

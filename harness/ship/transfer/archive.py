@@ -1,0 +1,287 @@
+"""Reads an image archive (docker-archive or OCI layout, as a stream) into loose files, hashed on their way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from harness.ship.transfer.model import identity_of_config
+from harness.values.errors import ImageUnavailable
+
+_PIECE = 2**20
+_SMALL = 8 * 2**20
+"""What may be a manifest or a configuration; layers are never read as such."""
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_T = TypeVar("_T")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of the archive, written to ``path`` without compression; None where a blob of that digest is known."""
+
+    digest: str
+    size: int
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class UnpackedImage:
+    """What an archive holds: configuration, names, and its layers by diff id (hex), in order."""
+
+    identity: str
+    config: bytes
+    layers: tuple[Member, ...]
+    references: tuple[str, ...]
+
+
+class ChunkReader(io.RawIOBase):
+    """Chunks of bytes as a file to read from."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` as far as one chunk goes."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def unpack_archive(
+    stream: IO[bytes],
+    folder: Path,
+    *,
+    name: str,
+    is_known: Callable[[str], bool] = lambda digest: False,
+    on_bytes: Callable[[int], None] = lambda count: None,
+) -> UnpackedImage:
+    """Read the one image of an archive; its layers lie in ``folder`` afterwards. Raises ImageUnavailable.
+
+    ``name`` says in errors what is read; ``is_known(digest)`` tells of blobs that need not be written.
+    """
+    files, texts = _read_members(stream, folder, name, is_known, on_bytes)
+    if "manifest.json" in texts:
+        config_name, layers, references = _choose_docker(texts["manifest.json"], name)
+    elif "index.json" in texts:
+        config_name, layers, references = _choose_oci(texts, name)
+    else:
+        raise _broken(name, "it holds neither manifest.json nor index.json", hint="make it with `docker save`")
+    config = texts.get(config_name)
+    if config is None:
+        raise _broken(name, f"its configuration {config_name} is missing")
+    return UnpackedImage(
+        identity=_checked(lambda: identity_of_config(config), name),
+        config=config,
+        layers=_match_layers(config, layers, files, name, is_known),
+        references=references,
+    )
+
+
+def _match_layers(
+    config: bytes, layers: list[str], files: dict[str, Member], name: str, is_known: Callable[[str], bool]
+) -> tuple[Member, ...]:
+    """Each layer's file, its content proven by the configuration's diff ids."""
+    diff_ids = [str(one).removeprefix("sha256:") for one in json.loads(config).get("rootfs", {}).get("diff_ids") or ()]
+    if len(diff_ids) != len(layers):
+        raise _broken(name, f"its manifest names {len(layers)} layers and its configuration {len(diff_ids)}")
+    matched: list[Member] = []
+    for diff_id, layer in zip(diff_ids, layers, strict=True):
+        member = files.get(layer)
+        if member is None:
+            if not is_known(diff_id):
+                raise _broken(name, f"layer {layer} is missing")
+            member = Member(diff_id, -1, None)
+        if member.digest != diff_id:
+            raise _broken(name, f"layer {layer} is corrupt: its content is {member.digest}, not {diff_id}")
+        matched.append(member)
+    return tuple(matched)
+
+
+def _read_members(
+    stream: IO[bytes], folder: Path, name: str, is_known: Callable[[str], bool], on_bytes: Callable[[int], None]
+) -> tuple[dict[str, Member], dict[str, bytes]]:
+    """All files of the archive: large ones on disk, small ones (also) as text, links resolved."""
+    files: dict[str, Member] = {}
+    texts: dict[str, bytes] = {}
+    links: dict[str, str] = {}
+    try:
+        with tarfile.open(fileobj=stream, mode="r|*", bufsize=_PIECE) as archive:
+            for entry in archive:
+                path = posixpath.normpath(entry.name)
+                if entry.issym() or entry.islnk():
+                    above = posixpath.dirname(path) if entry.issym() else ""
+                    links[path] = posixpath.normpath(posixpath.join(above, entry.linkname))
+                elif entry.isfile():
+                    source = archive.extractfile(entry)
+                    if source is None:
+                        continue
+                    place = folder / f"{len(files)}"
+                    files[path], text = _read_member(source, path, place, is_known, on_bytes)
+                    if text is not None:
+                        texts[path] = text
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise _broken(name, f"it cannot be read to its end ({error})") from error
+    for path, target in links.items():
+        if target in files:
+            files[path] = files[target]
+        if target in texts:
+            texts[path] = texts[target]
+    return files, texts
+
+
+def _read_member(
+    source: IO[bytes], path: str, place: Path, is_known: Callable[[str], bool], on_bytes: Callable[[int], None]
+) -> tuple[Member, bytes | None]:
+    """Write one file without its compression, hashed; and its text where it is small."""
+    first = source.read(_PIECE)
+    named = path.removeprefix("blobs/sha256/") if path.startswith("blobs/sha256/") else ""
+    if named and len(first) == _PIECE and is_known(named):
+        while piece := source.read(_PIECE):
+            on_bytes(len(piece))
+        return Member(named, -1, None), None
+    if first.startswith(_ZSTD):
+        raise _broken(path, "it is compressed with zstd", hint="make the archive with `docker save`")
+    unzip = _Gunzip() if first.startswith(_GZIP) else None
+    digest, size, text = hashlib.sha256(), 0, bytearray()
+    with place.open("wb") as target:
+        piece = first
+        while piece:
+            on_bytes(len(piece))
+            data = unzip.read(piece) if unzip else piece
+            digest.update(data)
+            target.write(data)
+            size += len(data)
+            if size <= _SMALL:
+                text += data
+            piece = source.read(_PIECE)
+        if unzip and not unzip.is_whole:
+            raise EOFError(f"{path} is cut off")
+    return Member(digest.hexdigest(), size, place), bytes(text) if size <= _SMALL else None
+
+
+class _Gunzip:
+    """gzip, of one member or of many (some builders write a member a chunk)."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._member.eof
+
+    def read(self, piece: bytes) -> bytes:
+        data = b""
+        while piece:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            data += self._member.decompress(piece)
+            piece = self._member.unused_data
+        return data
+
+
+def _choose_docker(text: bytes, name: str) -> tuple[str, list[str], tuple[str, ...]]:
+    """Configuration, layers and names out of docker-archive's manifest.json."""
+    images = _checked(lambda: list(json.loads(text)), name)
+    if len(images) != 1:
+        raise _broken(name, f"it holds {len(images)} images", hint="save one: docker save NAME:TAG -o FILE")
+    image = images[0]
+    return _checked(
+        lambda: (
+            posixpath.normpath(image["Config"]),
+            [posixpath.normpath(layer) for layer in image["Layers"]],
+            tuple(image.get("RepoTags") or ()),
+        ),
+        name,
+    )
+
+
+def _choose_oci(texts: dict[str, bytes], name: str) -> tuple[str, list[str], tuple[str, ...]]:
+    """The same out of an OCI layout; of several platforms this machine's own."""
+    found = _checked(lambda: _manifests(texts, json.loads(texts["index.json"])), name)
+    if len(found) > 1:
+        wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
+        found = [one for one in found if (one[0].get("platform") or {}).get("architecture") == wanted]
+    if len(found) != 1:
+        raise _broken(name, f"{len(found)} of its images suit this platform", hint="copy one image into the layout")
+    descriptor, manifest = found[0]
+    names = descriptor.get("annotations") or {}
+    reference = names.get("io.containerd.image.name") or names.get("org.opencontainers.image.ref.name") or ""
+    return _checked(
+        lambda: (
+            _blob_path(manifest["config"]),
+            [_blob_path(layer) for layer in manifest["layers"]],
+            (familiar_name(reference),) if ":" in reference else (),
+        ),
+        name,
+    )
+
+
+def _manifests(texts: dict[str, bytes], index: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """(descriptor, manifest) of each image below an index; attestations are none."""
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for descriptor in index.get("manifests") or ():
+        text = texts.get(_blob_path(descriptor))
+        if text is None or (descriptor.get("platform") or {}).get("architecture") == "unknown":
+            continue
+        inner = json.loads(text)
+        if "manifests" in inner:
+            notes = descriptor.get("annotations") or {}
+            found += [
+                ({**one, "annotations": {**notes, **(one.get("annotations") or {})}}, manifest)
+                for one, manifest in _manifests(texts, inner)
+            ]
+        else:
+            found.append((descriptor, inner))
+    return found
+
+
+def _blob_path(descriptor: dict[str, Any]) -> str:
+    return "blobs/" + str(descriptor["digest"]).replace(":", "/")
+
+
+def familiar_name(reference: str) -> str:
+    """``docker.io/library/debian:12`` as users write it."""
+    for prefix in ("docker.io/library/", "docker.io/"):
+        if reference.startswith(prefix):
+            return reference.removeprefix(prefix)
+    return reference
+
+
+def canonical_name(reference: str) -> str:
+    """The name as containerd keeps it: with registry and, for Docker's own images, ``library/``."""
+    head, slash, _ = reference.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+
+
+def _checked(read: Callable[[], _T], name: str) -> _T:
+    try:
+        return read()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(name, f"its description cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _broken(name: str, reason: str, hint: str = "make it again with `docker save`") -> ImageUnavailable:
+    return ImageUnavailable(f"{name} cannot be used as an image: {reason}", hint=hint)

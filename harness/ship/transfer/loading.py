@@ -1,0 +1,121 @@
+"""One load of one tar into one engine, and the proof that what came out is the image that was meant."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from harness.engine import daemon
+from harness.engine.container import LABEL_NAME
+from harness.engine.identity import image_digest
+from harness.engine.interface import LABEL_PREFIX
+from harness.ship.transfer.model import CachedImage
+from harness.ship.transfer.stream import Part, stream_parts
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+SHIP_SESSION = "ship"
+"""The session in the labels of what a ship keeps on a host."""
+_SILENCE_S = 900.0
+"""An engine that unpacks a large layer onto a slow disk may say nothing for minutes."""
+_number = itertools.count()
+
+
+class LoadRefused(Exception):
+    """The engine answered, and not with the image."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether the host's disk is what failed."""
+        return "no space left" in self.reason.lower()
+
+
+def load_parts(client: APIClient, parts: list[Part], on_bytes: Callable[[int], None]) -> None:
+    """Send a tar and hear what the engine says of it. Raises LoadRefused, CorruptBlob, and what a client raises.
+
+    Errors arrive inside an answer that began with "200 OK".
+    """
+    from docker.errors import APIError
+
+    said: list[str] = []
+    try:
+        with patient(client):
+            for message in client.load_image(stream_parts(parts, on_bytes)) or ():  # type: ignore[no-untyped-call]
+                if message.get("error"):
+                    raise LoadRefused(str(message["error"]))
+                said.append(str(message.get("stream") or ""))
+    except APIError as error:
+        raise LoadRefused(daemon.explain(error)) from error
+    bad = next((line.strip() for line in said if "error unpacking" in line.lower()), None)
+    if bad:
+        raise LoadRefused(bad)
+
+
+def prove_image(client: APIClient, reference: str, image: CachedImage) -> None:
+    """See that the name stands for this very image and that a container can be made of it. Raises LoadRefused."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        inspected: dict[str, Any] = client.inspect_image(reference)  # type: ignore[no-untyped-call]
+    except NotFound:
+        raise LoadRefused("the image is not there after the load") from None
+    if image_digest(inspected) != image.identity:
+        raise LoadRefused("what was loaded is another image than what was sent")
+    try:
+        with holding(client, reference, "proof"):
+            pass
+    except APIError as error:
+        raise LoadRefused(f"no container can be made of it: {daemon.explain(error)}") from error
+
+
+@contextmanager
+def holding(client: APIClient, image: str, what: str) -> Iterator[str]:
+    """A container that is made, never started, and removed: while it is there nobody prunes its image."""
+    name = f"harness-{what}-{os.getpid()}-{next(_number)}"
+    labels = {LABEL_NAME: name, f"{LABEL_PREFIX}session": SHIP_SESSION, f"{LABEL_PREFIX}task": what}
+    body = {"Image": image, "Cmd": ["true"], "Labels": labels, "NetworkDisabled": True}
+    created = client.create_container_from_config(body, name)  # type: ignore[no-untyped-call]
+    try:
+        yield str(created["Id"])
+    finally:
+        # Where the link is gone, `harness clean` and the next ship find it by its label.
+        with contextlib.suppress(Exception):
+            client.remove_container(created["Id"], v=True, force=True)
+
+
+def remove_held(client: APIClient) -> None:
+    """Remove what earlier ships that were cut off still hold. Raises what the client raises."""
+    from docker.errors import APIError
+
+    filters = {"label": [f"{LABEL_PREFIX}session={SHIP_SESSION}"]}
+    for one in client.containers(all=True, filters=filters):
+        with contextlib.suppress(APIError):
+            client.remove_container(one["Id"], v=True, force=True)
+
+
+def remove_image(client: APIClient, reference: str) -> None:
+    """Take a name, and the image that nothing else names, away."""
+    from docker.errors import APIError
+
+    with contextlib.suppress(APIError):
+        client.remove_image(reference, force=True)
+
+
+@contextmanager
+def patient(client: APIClient) -> Iterator[None]:
+    """Let calls be silent for longer than usual; a frozen host is noticed by its connection."""
+    before = client.timeout
+    client.timeout = _SILENCE_S  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        client.timeout = before

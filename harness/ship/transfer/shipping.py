@@ -1,0 +1,248 @@
+"""Ships one image to one host: what is there is not sent, of the rest only the layers that are missing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from harness.engine import daemon
+from harness.hosts.connection import Connection
+from harness.ship.slots import TransferSlots
+from harness.ship.transfer.loading import (
+    LoadRefused,
+    holding,
+    load_parts,
+    prove_image,
+    remove_held,
+    remove_image,
+)
+from harness.ship.transfer.model import CachedImage, Ledger
+from harness.ship.transfer.presence import HostImage, HostImages, read_images
+from harness.ship.transfer.pull import PullRefused, pull_image
+from harness.ship.transfer.room import refuse_full
+from harness.ship.transfer.sources import OnProgress, Source
+from harness.ship.transfer.stream import CorruptBlob, Part, archive_bytes, build_parts
+from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
+from harness.values.units import format_bytes
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+_ATTEMPTS = 4
+_PAUSES_S = (1.0, 3.0, 9.0)
+_TELL_EVERY_S = 0.5
+
+
+class Target(Protocol):
+    """The engine of a host: ``client`` makes one where there is none, ``close`` lets a dead one go."""
+
+    host: str
+
+    @property
+    def client(self) -> APIClient: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be on the host, and where it may come from.
+
+    ``reference`` is its name there. ``source`` None: only a registry can have it. ``registry`` is asked before the
+    source; what it has must be the source's image, or where there is none be built of ``definition``.
+    """
+
+    reference: str
+    source: Source | None
+    registry: str | None = None
+    definition: str | None = None
+
+
+@dataclass
+class ImageShip:
+    """One image on its way to one host. ``connection`` lets free space be asked first; ``stop`` ends it."""
+
+    target: Target
+    order: Order
+    connection: Connection | None = None
+    slots: TransferSlots = field(default_factory=TransferSlots)
+    on_progress: OnProgress = lambda text, share: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    _sent: int = 0
+    _told: float = 0.0
+    _notes: list[str] = field(default_factory=list)
+
+    def run(self) -> Ledger:
+        """Ship, starting again where a link breaks. Raises ImageUnavailable, HostNotReady, HostUnreachable."""
+        lost: HostUnreachable | None = None
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                ledger = self._try()
+                return replace(ledger, attempts=attempt, bytes_sent=self._sent, notes=tuple(self._notes))
+            except HostUnreachable as error:
+                lost = error
+                self._notes.append(f"the link was lost: {error.message}")
+            except CorruptBlob as error:
+                self._notes.append(f"{error}; it is fetched again")
+                lost = HostUnreachable(str(error), where=self.target.host)
+                if self.order.source is not None:
+                    self.order.source.refill(error, self.on_progress)
+            self.target.close()
+            if attempt == _ATTEMPTS or self.stop.wait(_PAUSES_S[attempt - 1]):
+                break
+        assert lost is not None
+        raise lost
+
+    def _try(self) -> Ledger:
+        source = self.order.source
+        with self._talking("list its images"):
+            remove_held(self.target.client)
+            there = read_images(self.target.client)
+        found = None if source is None else there.find(source.identity)
+        if found is not None:
+            self._name(found)
+            return self._ledger(found.identity, "present", bytes_saved=found.size)
+        if self.order.registry is not None and (pulled := self._pull(self.order.registry)) is not None:
+            return pulled
+        if source is None:
+            hint = "build it on this machine, or carry its file: harness ship INVENTORY --image FILE"
+            raise ImageUnavailable(f"nobody has the image {self.order.reference}", where=self.target.host, hint=hint)
+        return self._send(source.open(self.on_progress), there)
+
+    def _send(self, image: CachedImage, there: HostImages) -> Ledger:
+        """Thin first; where the engine will not have it so, whole, once."""
+        shared = there.shared_layers(image.diff_ids)
+        missing = image.diff_ids[shared:]
+        needed = bytes_of(image, missing)
+        with self.slots.take(needed, self._refuse_stopped):
+            begun = time.monotonic()
+            method = "thin" if shared else "full"
+            refused = self._load(image, missing, there.nearest(image.diff_ids), there)
+            if refused is not None and shared:
+                self._notes.append(f"the missing layers alone were refused ({refused.reason}): all are sent")
+                method = "full"
+                refused = self._load(image, image.diff_ids, None, there)
+            if refused is not None:
+                hint = "see the Docker daemon's log on the host (journalctl -u docker)"
+                message = f"the engine refuses the image {self.order.reference}: {refused.reason}"
+                raise ImageUnavailable(message, where=self.target.host, hint=hint)
+            seconds = time.monotonic() - begun
+        return self._ledger(image.identity, method, bytes_needed=needed, bytes_saved=image.bytes - needed, s=seconds)
+
+    def _load(
+        self, image: CachedImage, diff_ids: tuple[str, ...], anchor: HostImage | None, there: HostImages
+    ) -> LoadRefused | None:
+        """One load and its proof; what was refused is taken away again, and told."""
+        parts = build_parts(image, self.order.reference, diff_ids)
+        size = bytes_of(image, diff_ids)
+        with self._talking("take an image"):
+            refuse_full(self.target.client, self.connection, self.target.host, size)
+            try:
+                self._load_held(parts, anchor)
+                prove_image(self.target.client, self.order.reference, image)
+            except LoadRefused as refused:
+                self._undo(there)
+                if refused.is_disk_full:
+                    raise disk_full(self.target.host, size, refused.reason) from refused
+                return refused
+            except (CorruptBlob, HostNotReady):
+                self.target.close()
+                self._undo(there)
+                raise
+        return None
+
+    def _load_held(self, parts: list[Part], anchor: HostImage | None) -> None:
+        """Load while the image that has the layers which are not sent is held against a prune."""
+        from docker.errors import APIError
+
+        client, total = self.target.client, archive_bytes(parts)
+        before = self._sent
+        if anchor is None:
+            return load_parts(client, parts, lambda count: self._count(count, before, total))
+        try:
+            with holding(client, anchor.id, "anchor"):
+                return load_parts(client, parts, lambda count: self._count(count, before, total))
+        except APIError as error:
+            raise LoadRefused(f"the image with its other layers went away: {daemon.explain(error)}") from error
+
+    def _undo(self, there: HostImages) -> None:
+        """Leave the name as it was before: a broken image under it is worse than none."""
+        before = there.named(self.order.reference)
+        client = self.target.client
+        now = read_images(client).named(self.order.reference)
+        if now is not None and (before is None or now.id != before.id):
+            remove_image(client, self.order.reference)
+        if before is not None:
+            self._name(before)
+
+    def _pull(self, registry: str) -> Ledger | None:
+        identity = None if self.order.source is None else self.order.source.identity
+        with self.slots.take(0, self._refuse_stopped), self._talking("pull an image"):
+            begun = time.monotonic()
+            self.on_progress(f"pulling {self.order.reference} from {registry}", None)
+            try:
+                found = pull_image(
+                    self.target.client,
+                    registry,
+                    self.order.reference,
+                    identity=identity,
+                    definition=self.order.definition,
+                )
+            except PullRefused as error:
+                self._notes.append(str(error))
+                if self.order.source is None:
+                    hint = "push it there, or carry its file: harness ship INVENTORY --image FILE"
+                    raise ImageUnavailable(str(error), where=self.target.host, hint=hint) from error
+                return None
+            return self._ledger(found, "pulled", s=time.monotonic() - begun)
+
+    def _name(self, image: HostImage) -> None:
+        if self.order.reference not in image.references:
+            repository, _, tag = self.order.reference.rpartition(":")
+            with self._talking("name an image"):
+                self.target.client.tag(image.id, repository, tag, force=True)
+
+    def _ledger(
+        self, identity: str, method: str, *, bytes_needed: int = 0, bytes_saved: int = 0, s: float = 0.0
+    ) -> Ledger:
+        return Ledger(
+            host=self.target.host,
+            reference=self.order.reference,
+            identity=identity,
+            method=method,
+            bytes_needed=bytes_needed,
+            bytes_saved=bytes_saved,
+            seconds=s,
+        )
+
+    def _count(self, count: int, before: int, total: int) -> None:
+        self._sent += count
+        self._refuse_stopped()
+        if time.monotonic() - self._told > _TELL_EVERY_S:
+            self._told = time.monotonic()
+            done = self._sent - before
+            words = f"sending {self.order.reference}: {format_bytes(done)} of {format_bytes(total)}"
+            self.on_progress(words, done / total)
+
+    def _refuse_stopped(self) -> None:
+        if self.stop.is_set():
+            hint = "the same command goes on with what is missing"
+            raise HostNotReady("stopped before the image was there", where=self.target.host, hint=hint)
+
+    def _talking(self, doing: str) -> AbstractContextManager[None]:
+        return daemon.talking(self.target.host, doing, self.target.close)
+
+
+def bytes_of(image: CachedImage, diff_ids: tuple[str, ...]) -> int:
+    """The bytes of these layers, each counted once."""
+    return sum({layer.digest: layer.size for layer in image.layers if f"sha256:{layer.digest}" in diff_ids}.values())
+
+
+def disk_full(host: str, size: int, reason: str) -> HostNotReady:
+    """The engine had no room; what it had begun it has given back."""
+    hint = "make room on the host (docker image prune), then run the same command again"
+    needed = f"{format_bytes(size)} were to come, and a load needs about twice that for a moment"
+    return HostNotReady(f"the disk of its Docker Engine is full: {reason}; {needed}", where=host, hint=hint)
