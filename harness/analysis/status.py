@@ -59,6 +59,9 @@ def _decide(evidence: Evidence) -> tuple[Status, str | None]:
     kills = _oom_kills(outcome)
     if kills or (child.get("signal") == signal.SIGKILL and evidence.engine_oom):
         return "oom", _oom_cause(child, evidence)
+    thrashing = (outcome.get("memory") or {}).get("thrashing")
+    if thrashing:
+        return "oom", _thrash_cause(thrashing, evidence)
     if outcome.get("timed_out"):
         return "timeout", f"not done within its timeout; {_progress_words(evidence.events)}"
     if evidence.failure is not None:
@@ -112,6 +115,13 @@ def _oom_cause(child: Mapping[str, Any], evidence: Evidence) -> str:
     return f"a process of the benchmark was killed at the memory limit; {words}"
 
 
+def _thrash_cause(found: Mapping[str, Any], evidence: Evidence) -> str:
+    return (
+        f"at its memory limit it got nowhere for {found.get('seconds')} s ({found.get('major_faults_per_s')} pages a "
+        f"second read again) and was ended; {_progress_words(evidence.events)}"
+    )
+
+
 def _progress_words(events: Sequence[Mapping[str, Any]]) -> str:
     last = last_progress(events)
     if last is None:
@@ -141,6 +151,7 @@ def _seen(evidence: Evidence) -> dict[str, Any]:
         "engine_error": evidence.engine_error,
         "oom_kills": memory.get("oom_kills"),
         "oom_at_s": memory.get("oom_at_s"),
+        "thrashing": memory.get("thrashing"),
         "child_signal": child.get("signal"),
         "child_exit_code": child.get("exit_code"),
         "failure_kind": (evidence.failure or {}).get("kind"),

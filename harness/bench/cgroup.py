@@ -71,6 +71,10 @@ class Cgroup(NamedTuple):
         kills = _fields(os.path.join(self.folder, "memory.events")).get("oom_kill")
         return Reading(anon, total, _number(os.path.join(self.folder, "memory.swap.current")), kills)
 
+    def major_faults(self) -> int | None:
+        """Pages that had to be read from disk, since the cgroup was made."""
+        return self._stat().get("total_pgmajfault" if self.version == 1 else "pgmajfault")
+
     def peak_bytes(self) -> int | None:
         """The most that was ever used, page cache counted; None before Linux 5.19 on version 2."""
         name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"

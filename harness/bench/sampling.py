@@ -39,8 +39,9 @@ class Sampler:
         self._begun = time.monotonic()
         self.peak = Reading()
 
-    def take(self) -> None:
+    def take(self) -> Reading:
         """One sample."""
+        reading = Reading()
         if self._disk is not None and self.count % _DISK_EVERY == 0:
             self._watch_disk(self._disk)
         if self._cgroup is not None:
@@ -52,6 +53,7 @@ class Sampler:
             if self.count % self._stride == 0:
                 self._keep(seconds, reading)
         self.count += 1
+        return reading
 
     def close(self) -> None:
         """Everything to the disk."""

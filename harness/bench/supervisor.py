@@ -24,6 +24,7 @@ from .caplog import CappedLog
 from .cgroup import find_job
 from .child import PIPE_BYTES, Child, end_others, reap
 from .sampling import Sampler
+from .thrashing import ThrashWatch
 
 TICK_S = 0.2
 GRACE_S = 10.0
@@ -83,6 +84,7 @@ class Supervisor:
         self._timed_out = False
         self._stop = Stop()
         self._sampler = Sampler(str(self._results / protocol.SAMPLES), self._cgroup, self._disk())
+        self._watch = ThrashWatch(self._cgroup, str(self._results / protocol.EVENTS))
         self._log = CappedLog(str(self._results / protocol.LOG))
         self._page_cache: dict[str, Any] | None = None
 
@@ -109,7 +111,7 @@ class Supervisor:
             "timed_out": self._timed_out,
             "terminated": self._stop.is_asked,
             "child": _describe(child),
-            "memory": self._sampler.memory(),
+            "memory": {**self._sampler.memory(), "thrashing": self._watch.finding},
             "page_cache": self._page_cache,
             "disk": {"free_bytes_min": self._sampler.free_bytes_min},
             "supervisor": own_figures(self._sampler.count, self._own_cpu_s),
@@ -194,7 +196,10 @@ class Supervisor:
             reap(child)
             now = time.monotonic()
             if now >= next_look or child.is_done:
-                self._sampler.take()
+                reading = self._sampler.take()
+                if kill_at is None and not child.is_done and self._watch.look(now, reading.anon):
+                    child.send(signal.SIGKILL)
+                    kill_at = now + GRACE_S
                 written = self._collect(child, log)
                 next_look = now + (0.0 if written > PIPE_BYTES // 2 else TICK_S)
             if kill_at is None and (self._stop.is_asked or now >= self._deadline):

@@ -35,6 +35,18 @@ def judge(outcome=None, failure=None, events=(), phase="exited", exit_code=0, oo
         (dict(outcome=outcome(signal=9, kills=None), events=PROGRESS, oom=True), "oom", "killed by the kernel"),
         # OOMKilled can be true with exit 0: a grandchild was killed.
         (dict(outcome=outcome(0, kills=1), events=DONE, oom=True), "oom", "a process of the benchmark"),
+        # Near its limit a job may be kept alive by the kernel without getting anywhere: ended by the supervisor.
+        (
+            dict(
+                outcome={
+                    **outcome(signal=9),
+                    "memory": {"oom_kills": 0, "thrashing": {"seconds": 20.1, "major_faults_per_s": 1020}},
+                },
+                events=PROGRESS,
+            ),
+            "oom",
+            "got nowhere for 20.1 s",
+        ),
         # SIGKILL without an OOM kill is somebody else's doing.
         (dict(outcome=outcome(signal=9), events=PROGRESS), "error", "SIGKILL"),
         (dict(exit_code=137, oom=False), "error", "killed from outside"),
