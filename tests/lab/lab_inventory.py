@@ -57,7 +57,7 @@ parameters:
   mode: train
   loader: [keras-idg, tfdata]
   cache: [none, memory, file]
-  memory_limit: [620MB, 1200MB]
+  memory_limit: [560MB, 1200MB]
   image_size: 128
   interpolation: nearest
   batch_size: 32
