@@ -1,4 +1,10 @@
-"""The program: its commands, its options, its exit codes. Nothing heavy is imported before a command runs."""
+"""The program: its commands, its options, its exit codes. Nothing heavy is imported before a command runs.
+
+To add a command: write it in the module of its noun (`files`, `hosts`, `sessions`) and name it in that module's
+``register``; or write a module with an ``app`` of its own, of class `CommandGroup`, and add that below. What a command
+does is imported inside it: `tests/cli/test_startup.py` holds every ``--help`` to that, `benchmarks/help_cpu.py` shows
+what it costs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import data, files, hosts, image, sessions
+from harness.cli.group import CommandGroup
 
 _EPILOG = (
     "Exit codes: 0 nothing failed; 1 a case failed or a host was not ready; "
@@ -21,6 +28,7 @@ _SHARED = frozenset({"-v", "--verbose", "--quiet"})
 
 app = typer.Typer(
     name="harness",
+    cls=CommandGroup,
     help=(
         "Measure which input pipeline to use on which machine: Keras ImageDataGenerator against tf.data, with no "
         "cache, a memory cache or a file cache, under enforced memory limits.\n\n"

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import CommandGroup
 from harness.cli.options import JsonOption
 
-app = typer.Typer(no_args_is_help=True, help="Generate data sets, or describe one that you have.")
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Generate data sets, or describe one that you have.")
 
 
 class ProfileName(StrEnum):

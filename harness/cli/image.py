@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import CommandGroup
 from harness.cli.options import BaseImageOption, JsonOption
 
 app = typer.Typer(
-    no_args_is_help=True, help="Build the TensorFlow images, or a base image where no registry is reached."
+    cls=CommandGroup,
+    no_args_is_help=True,
+    help="Build the TensorFlow images, or a base image where no registry is reached.",
 )
 
 
