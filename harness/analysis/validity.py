@@ -1,105 +1,135 @@
-"""Whether an invocation may be believed: pure rules over what a record holds (documented in docs/findings.md)."""
+"""Whether an invocation may be believed: pure rules over its record, its host's facts and its peers.
+
+The same rules judge a record while its session runs and an old session when a report is made. ``peers`` are
+other records of the session: with more of them a rule can see more. ``docs/findings.md`` documents each finding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.values.record import Finding, Memory, Validity
+from harness.analysis.findings import CATALOGUE, find
+from harness.analysis.host_findings import find_host
+from harness.analysis.noise import find_noise
+from harness.analysis.storage_findings import find_storage
+from harness.values.facts import Facts
+from harness.values.record import Finding, Record, Validity
 from harness.values.units import format_bytes
 
-FINDING_IDS = (
-    "limit-not-enforced",
-    "limit-unproven",
-    "swap-unaccounted",
-    "swap-used",
-    "page-cache-unproven",
-    "engine-warning",
-    "cache-size-off",
-    "supervisor-heavy",
-)
-_PAGE = 4096
+FINDING_IDS = tuple(CATALOGUE)
+_PAGE = 65536
 _CACHE_TOLERANCE = 0.01
-_SUPERVISOR_ANON_BYTES = 16 * 2**20
-_SUPERVISOR_CPU_SHARE = 0.01
-_SHORT_S = 5.0
+_SWAP_CURE = "turn swap accounting on (kernel parameter swapaccount=1) or swap off"
 
 
-def judge_validity(
-    memory: Memory,
-    *,
-    outcome: dict[str, Any] | None,
-    warnings: Sequence[str],
-    cache_bytes: int | None,
-    predicted_bytes: int | None,
+def judge_record(
+    record: Record, facts: Facts | None = None, peers: Sequence[Record] = ()
 ) -> tuple[Validity, tuple[Finding, ...]]:
     """Findings of one invocation, and the worst of them as its validity."""
-    findings = [*_limit_findings(memory, warnings), *_swap_findings(memory, outcome)]
-    findings += [*_page_cache_findings(outcome), *_cache_findings(cache_bytes, predicted_bytes)]
-    findings += _supervisor_findings(outcome)
+    if not record.evidence:
+        return record.validity, record.findings  # it left nothing to judge: skipped, refused or lost
+    found = [
+        *_find_limits(record),
+        *_find_swap(record),
+        *_find_work(record),
+        *find_storage(record),
+        *_find_cache(record),
+        *_find_budget(record),
+        *find_noise(record, peers),
+        *find_host(record, facts),
+    ]
+    return worst(found), tuple(found)
+
+
+def judge_all(records: Iterable[Record], facts: Mapping[str, Facts] | None = None) -> list[Record]:
+    """All records of one session, judged again with all others as peers; findings of unknown ids are kept."""
+    known = list(records)
+    by_case: dict[tuple[str, str], list[Record]] = {}
+    for record in known:
+        by_case.setdefault((record.host, record.case_id), []).append(record)
+    firsts = first_on_hosts(known)
+    judged = []
+    for record in known:
+        peers = [*by_case[record.host, record.case_id], *firsts]
+        _, found = judge_record(record, (facts or {}).get(record.host), peers)
+        kept = [one for one in record.findings if one.id not in CATALOGUE and one not in found]
+        every = (*found, *kept)
+        judged.append(record.model_copy(update={"findings": every, "validity": worst(every)}))
+    return judged
+
+
+def first_on_hosts(records: Iterable[Record]) -> list[Record]:
+    """The record of each host that began first."""
+    first: dict[str, Record] = {}
+    for record in records:
+        if record.started_at is not None:
+            held = first.get(record.host)
+            if held is None or (held.started_at or "") > record.started_at:
+                first[record.host] = record
+    return list(first.values())
+
+
+def worst(findings: Iterable[Finding]) -> Validity:
+    """What findings come to: an error is ``invalid``, a warning ``degraded``."""
     severities = {finding.severity for finding in findings}
-    validity: Validity = "invalid" if "error" in severities else "degraded" if "warning" in severities else "valid"
-    return validity, tuple(findings)
+    return "invalid" if "error" in severities else "degraded" if "warning" in severities else "valid"
 
 
-def _limit_findings(memory: Memory, warnings: Sequence[str]) -> list[Finding]:
-    findings = []
+def _find_limits(record: Record) -> Iterator[Finding]:
+    warnings = [str(text) for text in record.evidence.get("engine_warnings") or ()]
     discarded = [text for text in warnings if "memory" in text.lower() and "discard" in text.lower()]
-    asked, effective = memory.limit_asked, memory.limit_effective
+    asked, effective = record.memory.limit_asked, record.memory.limit_effective
     if asked is not None and (discarded or (effective is not None and abs(effective - asked) >= _PAGE)):
-        found = discarded[0] if discarded else f"asked {format_bytes(asked)}, effective {format_bytes(effective)}"
-        message = f"the memory limit is not what was asked: {found}"
+        said = discarded[0] if discarded else f"asked {format_bytes(asked)}, effective {format_bytes(effective)}"
         hint = "enable the memory controller on the host; `harness check` shows whether a limit holds"
-        findings.append(Finding(id="limit-not-enforced", severity="error", message=message, hint=hint))
+        yield find("limit-not-enforced", f"the memory limit is not what was asked: {said}", hint)
     elif asked is not None and effective is None:
-        message = "the memory limit could not be read back from inside"
         hint = "see the log; the cgroup files may not be visible in this container"
-        findings.append(Finding(id="limit-unproven", severity="error", message=message, hint=hint))
+        yield find("limit-unproven", "the memory limit could not be read back from inside", hint)
     for text in warnings:
         if text not in discarded and "swap" not in text.lower():
-            hint = "read it; the engine did not do all that was asked"
-            findings.append(Finding(id="engine-warning", severity="warning", message=text, hint=hint))
-    return findings
+            yield find("engine-warning", text, "read it; the engine did not do all that was asked")
 
 
-def _swap_findings(memory: Memory, outcome: dict[str, Any] | None) -> list[Finding]:
+def _find_swap(record: Record) -> Iterator[Finding]:
+    memory = record.memory
     if memory.swap_used:
         message = f"{format_bytes(memory.swap_used)} of swap were used: the limit was not one of memory alone"
-        return [_warn("swap-used", message, "turn swap accounting on (kernel parameter swapaccount=1) or swap off")]
-    swap_limit = ((outcome or {}).get("memory") or {}).get("swap_limit")
-    if outcome is not None and memory.limit_asked is not None and swap_limit is None and memory.swap_used is None:
+        yield find("swap-used", message, _SWAP_CURE)
+    elif memory.limit_effective is not None and memory.swap_limit is None and memory.swap_used is None:
         message = "swap is not accounted for on this host, and whether any was used is not known"
-        return [
-            _warn("swap-unaccounted", message, "turn swap accounting on (kernel parameter swapaccount=1) or swap off")
-        ]
-    return []
+        yield find("swap-unaccounted", message, _SWAP_CURE)
 
 
-def _page_cache_findings(outcome: dict[str, Any] | None) -> list[Finding]:
-    unproven = ((outcome or {}).get("page_cache") or {}).get("unproven")
-    if not unproven:
-        return []
-    message = f"the page cache's state at the start is unproven: {unproven}"
-    hint = "first epochs may have been served from memory; keep data on a local file system to know"
-    return [Finding(id="page-cache-unproven", severity="info", message=message, hint=hint)]
+def _find_work(record: Record) -> Iterator[Finding]:
+    """What the loader did with the set that proves its work, before the session's first measurement here."""
+    work = record.environment.get("samework")
+    if not isinstance(work, Mapping):
+        return
+    problems = [str(problem) for problem in work.get("problems") or ()]
+    if problems:
+        message = f"{record.case.loader} does not do the same work as the others: {'; '.join(problems)}"
+        yield find("work-differs", message, "its figures say nothing until it does: report this, or mend the loader")
+    elif not work.get("is_proven"):
+        message = f"whether {record.case.loader} does the same work was not proven: {work.get('reason') or 'no reason'}"
+        yield find("work-unproven", message, "see the log of the session, and run again")
 
 
-def _cache_findings(measured: int | None, predicted: int | None) -> list[Finding]:
-    if not measured or not predicted or abs(measured / predicted - 1) <= _CACHE_TOLERANCE:
-        return []
-    message = f"the cache holds {format_bytes(measured)}, the formula says {format_bytes(predicted)}"
-    return [_warn("cache-size-off", message, "the cache may not hold what it should: see the log")]
+def _find_cache(record: Record) -> Iterator[Finding]:
+    cache = record.cache
+    if record.status != "ok" or cache is None or not cache.bytes or not cache.predicted_bytes:
+        return
+    if abs(cache.bytes / cache.predicted_bytes - 1) > _CACHE_TOLERANCE:
+        message = f"the cache holds {format_bytes(cache.bytes)}, the formula says {format_bytes(cache.predicted_bytes)}"
+        yield find("cache-size-off", message, "the cache may not hold what it should: see the log")
 
 
-def _supervisor_findings(outcome: dict[str, Any] | None) -> list[Finding]:
-    own = (outcome or {}).get("supervisor") or {}
-    wall, cpu, anon = (outcome or {}).get("wall_s"), own.get("cpu_s"), own.get("anon_bytes")
-    heavy_cpu = wall and cpu and wall > _SHORT_S and cpu / wall > _SUPERVISOR_CPU_SHARE
-    if heavy_cpu or (anon and anon > _SUPERVISOR_ANON_BYTES):
-        message = f"the supervisor took {cpu} s of CPU in {wall} s and {format_bytes(anon)} of memory"
-        return [_warn("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16 MiB")]
-    return []
-
-
-def _warn(identifier: str, message: str, hint: str) -> Finding:
-    return Finding(id=identifier, severity="warning", message=message, hint=hint)
+def _find_budget(record: Record) -> Iterator[Finding]:
+    budgets = record.environment.get("budgets")
+    limit = record.memory.limit_effective
+    if record.case.budgets != "default" or not isinstance(budgets, Mapping) or limit is None:
+        return
+    assumed = budgets.get("assumed_ram_bytes")
+    if isinstance(assumed, int) and assumed > limit:
+        message = f"tf.data gave itself {format_bytes(assumed)} of memory in a container of {format_bytes(limit)}"
+        yield find("budget-beyond-limit", message, "`budgets: container` tells it the truth")

@@ -11,6 +11,7 @@ A job's folder (``/harness`` in a container)::
         failure.json       why the benchmark gave up, in one object (FAILURE_KINDS)
         dataset.json       task ``dataset`` and ``generate``: what the set is
         samples.jsonl      the supervisor's samples of memory
+        gpu.json           what the GPU sampler saw, where there are GPUs
         log.txt            stdout and stderr of the benchmark
 
 It is started as ``python -m bench.supervisor JOB_FOLDER`` with ``payload/`` as the
@@ -53,6 +54,7 @@ ENVIRONMENT = "environment.json"
 FAILURE = "failure.json"
 DATASET = "dataset.json"
 SAMPLES = "samples.jsonl"
+GPU = "gpu.json"
 LOG = "log.txt"
 MANIFEST = "manifest.tsv"
 """In the ``dataset`` folder: path relative to ``data``, label index, width, height, bytes, content hash;

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.status import Evidence, judge_ending
-from harness.analysis.validity import judge_validity
+from harness.analysis.validity import judge_record
 from harness.bench import protocol
 from harness.engine.interface import JobState
 from harness.session.plan import Invocation
@@ -42,6 +42,7 @@ class Results:
     environment: dict[str, Any]
     events: tuple[dict[str, Any], ...]
     log: str
+    gpu: dict[str, Any] | None = None
 
 
 def read_results(folder: Path) -> Results:
@@ -50,12 +51,14 @@ def read_results(folder: Path) -> Results:
     failure = protocol.read_json(folder / protocol.FAILURE)
     environment = protocol.read_json(folder / protocol.ENVIRONMENT)
     log = folder / protocol.LOG
+    gpu = protocol.read_json(folder / protocol.GPU)
     return Results(
         outcome=outcome if isinstance(outcome, dict) else None,
         failure=failure if isinstance(failure, dict) else None,
         environment=environment if isinstance(environment, dict) else {},
         events=tuple(protocol.read_lines(folder / protocol.EVENTS)),
         log=log.read_text(encoding="utf-8", errors="replace") if log.is_file() else "",
+        gpu=gpu if isinstance(gpu, dict) else None,
     )
 
 
@@ -69,8 +72,9 @@ def build_record(
     log: str | None,
     started_at: str,
     finished_at: str,
+    peers: Sequence[Record] = (),
 ) -> Record:
-    """One record, judged: how it ended, and whether it may be believed."""
+    """One record, judged: how it ended, and whether it may be believed, with what this session knows by now."""
     ending = judge_ending(
         Evidence(
             outcome=results.outcome,
@@ -85,34 +89,32 @@ def build_record(
     memory = _memory(invocation, results.outcome)
     predicted = (invocation.predictions or {}).get("cache_bytes")
     cache = _cache(invocation, results.events, predicted)
-    validity, findings = judge_validity(
-        memory,
-        outcome=results.outcome,
-        warnings=state.warnings,
-        cache_bytes=cache.bytes if cache else None,
-        predicted_bytes=predicted if ending.status == "ok" else None,
-    )
     outcome = results.outcome or {}
-    return _base(
+    record = _base(
         identity,
         setup,
         invocation,
         status=ending.status,
         cause=ending.cause,
-        evidence=ending.evidence,
-        validity=validity,
-        findings=findings,
+        evidence={**ending.evidence, "engine_warnings": list(state.warnings)},
         epochs=tuple(_epochs(results.events)),
         memory=memory,
         cache=cache,
         io=_io(results),
         gpu=tuple(Gpu(name=str(name)) for name in (results.environment.get("devices") or {}).get("gpus") or ()),
-        environment={**setup.environment, **results.environment, "supervisor": outcome.get("supervisor")},
+        environment={
+            **setup.environment,
+            **results.environment,
+            "supervisor": outcome.get("supervisor"),
+            "samework": setup.samework_of(invocation.case),
+        },
         log=log,
         log_tail=_tail(results) if ending.status != "ok" else None,
         started_at=outcome.get("started_at") or started_at,
         finished_at=outcome.get("finished_at") or finished_at,
     )
+    validity, findings = judge_record(record, setup.facts, peers)
+    return record.model_copy(update={"validity": validity, "findings": findings})
 
 
 def build_skipped(
@@ -175,6 +177,7 @@ def _memory(invocation: Invocation, outcome: Mapping[str, Any] | None) -> Memory
     return Memory(
         limit_asked=invocation.memory_bytes,
         limit_effective=found.get("limit_effective"),
+        swap_limit=found.get("swap_limit"),
         enforced_by=found.get("enforced_by"),
         peak_anon=found.get("peak_anon"),
         peak_total=found.get("peak_total"),
@@ -209,6 +212,8 @@ def _io(results: Results) -> dict[str, Any]:
         "phases": phases,
         "wall_s": outcome.get("wall_s"),
         "child": outcome.get("child"),
+        "host": outcome.get("host"),
+        "gpu": results.gpu,
     }
 
 

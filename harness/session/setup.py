@@ -8,7 +8,19 @@ from typing import Any
 
 from harness.engine.interface import Engine, EngineFacts, Mount, Payload
 from harness.hosts.connection import Connection
+from harness.values.case import Case, digest_of
 from harness.values.facts import Facts
+
+WORK_PARAMETERS = (
+    "loader", "cache", "element", "cache_reuse", "interpolation", "shuffle", "augment", "deterministic"
+)  # fmt: skip
+"""What a loader's pixels, labels and order depend on; sizes and models are the same code at other numbers."""
+
+
+def work_key(case: Case) -> str:
+    """Twelve hex digits, equal for cases whose loaders do the same work in the same way."""
+    setting = case.model_dump(mode="json")
+    return digest_of({name: setting[name] for name in WORK_PARAMETERS})[:12]
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,7 @@ class HostSetup:
 
     ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
     ``disks`` are folders by name, ``scratch`` among them; ``missing_data`` tells by data set why it is not there.
+    ``samework`` is what the proof of same work found, by ``work_key``.
     """
 
     host: str
@@ -51,6 +64,12 @@ class HostSetup:
     memory_reserve: int | None = None
     disk_reserve: int | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
+    samework: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def samework_of(self, case: Case) -> dict[str, Any] | None:
+        """What was found when a case's loader ran over the set that proves its work; None where that was not tried."""
+        found = self.samework.get(work_key(case))
+        return None if found is None else dict(found)
 
     @property
     def environment(self) -> dict[str, Any]:

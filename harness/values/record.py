@@ -40,8 +40,9 @@ class Epoch(_Frozen):
 
     ``images`` were delivered in ``seconds`` of monotonic time (the flush of a
     cache, ``flush_s``, comes after). ``first_batch_s`` is the time to the first
-    batch; in training it ends with the first step. ``bytes_read`` came from storage;
-    ``cpu_s`` is CPU time of the benchmark and its children.
+    batch; in training it ends with the first step. ``bytes_read`` came from storage,
+    ``bytes_needed`` is what the loader must have read, from wherever; ``cpu_s`` is CPU time of
+    the benchmark and its children.
     """
 
     index: int
@@ -49,6 +50,7 @@ class Epoch(_Frozen):
     seconds: float
     first_batch_s: float | None = None
     bytes_read: int | None = None
+    bytes_needed: int | None = None
     cpu_s: float | None = None
     flush_s: float | None = None
 
@@ -56,11 +58,13 @@ class Epoch(_Frozen):
 class Memory(_Frozen):
     """The limit asked, what was enforced and by what, and peaks, in bytes.
 
-    ``peak_total`` counts page cache; ``peak_anon`` is what the program needs.
+    ``peak_total`` counts page cache; ``peak_anon`` is what the program needs. ``swap_limit`` is of
+    memory and swap together.
     """
 
     limit_asked: int | None = None
     limit_effective: int | None = None
+    swap_limit: int | None = None
     enforced_by: str | None = None
     peak_anon: int | None = None
     peak_total: int | None = None

@@ -1,60 +1,206 @@
-"""Which invocations may be believed."""
+"""Which invocations may be believed: the same rules for a live record and an old session."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from harness.analysis.validity import FINDING_IDS, judge_validity
-from harness.values.record import Memory
+import harness
+from harness.analysis.findings import CATALOGUE
+from harness.analysis.validity import judge_all, judge_record
+from harness.values.case import Case
+from harness.values.facts import Facts
+from harness.values.record import CacheUse, Epoch, Memory, Record
 
-GOOD = Memory(limit_asked=10**9, limit_effective=10**9 // 4096 * 4096, swap_used=0, peak_anon=5 * 10**8)
-OUTCOME = {
-    "memory": {"swap_limit": 10**9},
-    "supervisor": {"cpu_s": 0.05, "anon_bytes": 7 * 10**6},
-    "wall_s": 20.0,
-    "page_cache": {"unproven": None},
+PACKAGE = Path(harness.__file__).parent
+PAGE = PACKAGE.parent / "docs" / "findings.md"
+QUIET = {
+    "cpus": 4,
+    "foreign_cpus": {"mean": 0.02, "max": 0.3},
+    "steal_share": 0.0,
+    "throttled": 0,
+    "governor": "performance",
+    "swapped_bytes": 0,
+    "memory_pressure": 0.0,
+    "clock_mhz": {"mean": 3000.0, "max": 3100.0},
+    "disk": {"device": "sda", "reads": 500, "read_latency_s": 0.001},
 }
 
 
-def judge(memory=GOOD, outcome=OUTCOME, warnings=(), cache_bytes=None, predicted=None):
-    validity, findings = judge_validity(
-        memory, outcome=outcome, warnings=warnings, cache_bytes=cache_bytes, predicted_bytes=predicted
+def make(**changes: Any) -> Record:
+    """A sound record: cold first epoch, second one read again, host quiet."""
+    epochs = (
+        Epoch(index=1, images=1000, seconds=10.0, bytes_read=110, bytes_needed=100, cpu_s=20.0),
+        Epoch(index=2, images=1000, seconds=10.0, bytes_read=110, bytes_needed=100, cpu_s=20.0),
     )
-    assert all(finding.id in FINDING_IDS and finding.hint for finding in findings)
-    return validity, [finding.id for finding in findings]
+    fields: dict[str, Any] = {
+        "session": "s",
+        "experiment": "e",
+        "invocation": "i",
+        "attempt": 1,
+        "host": "ws01",
+        "hardware": "hw",
+        "engine": "docker",
+        "image_digest": "1",
+        "payload_digest": "2",
+        "data_fingerprint": "3",
+        "case": Case(data="d", loader="tfdata"),
+        "case_id": "c",
+        "round": 1,
+        "order": 1,
+        "status": "ok",
+        "evidence": {"engine_warnings": []},
+        "epochs": epochs,
+        "memory": Memory(
+            limit_asked=10**9, limit_effective=10**9 // 4096 * 4096, swap_limit=10**9, swap_used=0, peak_anon=5 * 10**8
+        ),
+        "io": {"wall_s": 20.0, "page_cache": {"unproven": None}, "host": QUIET},
+        "environment": {
+            "supervisor": {"cpu_s": 0.05, "anon_bytes": 7 * 10**6},
+            "samework": {"is_proven": True, "problems": []},
+        },
+        "started_at": "2026-01-01T00:00:00Z",
+    }
+    return Record(**{**fields, **changes})
+
+
+def ids(record: Record, peers: tuple[Record, ...] = (), facts: Facts | None = None) -> tuple[str, list[str]]:
+    validity, found = judge_record(record, facts, peers)
+    assert all(one.id in CATALOGUE and one.message and one.hint for one in found)
+    return validity, [one.id for one in found]
+
+
+def io(**host: Any) -> dict[str, Any]:
+    return {"wall_s": 20.0, "page_cache": {"unproven": None}, "host": {**QUIET, **host}}
+
+
+def gpu(**watch: Any) -> dict[str, Any]:
+    return {**io(), "gpu": {"cpu_s": 0.02, "gpus": [{"index": 0, "name": "T4", **watch}]}}
+
+
+def memory(**changes: Any) -> Memory:
+    return make().memory.model_copy(update=changes)
+
+
+def epoch(index: int, **changes: Any) -> Epoch:
+    return make().epochs[0].model_copy(update={"index": index, **changes})
 
 
 def test_a_sound_one_is_valid() -> None:
-    assert judge() == ("valid", [])
-    assert judge(cache_bytes=10_050, predicted=10_000) == ("valid", [])
+    assert ids(make()) == ("valid", [])
+    assert ids(make(cache=CacheUse(kind="file", element="float32", bytes=10_050, predicted_bytes=10_000))) == (
+        "valid",
+        [],
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "validity", "finding"),
     [
-        ({"memory": GOOD.model_copy(update={"limit_effective": 2 * 10**9})}, "invalid", "limit-not-enforced"),
-        ({"memory": GOOD.model_copy(update={"limit_effective": None})}, "invalid", "limit-unproven"),
+        ({"memory": memory(limit_effective=2 * 10**9)}, "invalid", "limit-not-enforced"),
+        ({"memory": memory(limit_effective=None)}, "invalid", "limit-unproven"),
         (
-            {"warnings": ["Your kernel does not support memory limit capabilities. Limitation discarded."]},
+            {"evidence": {"engine_warnings": ["kernel does not support memory limit … Limitation discarded."]}},
             "invalid",
             "limit-not-enforced",
         ),
-        ({"memory": GOOD.model_copy(update={"swap_used": 4096})}, "degraded", "swap-used"),
+        ({"evidence": {"engine_warnings": ["something else was not done"]}}, "degraded", "engine-warning"),
+        ({"memory": memory(swap_used=4096)}, "degraded", "swap-used"),
+        ({"memory": memory(swap_used=None, swap_limit=None)}, "degraded", "swap-unaccounted"),
+        ({"environment": {"samework": {"problems": ["image 3 twice"]}}}, "invalid", "work-differs"),
+        ({"environment": {"samework": {"is_proven": False, "reason": "x"}}}, "degraded", "work-unproven"),
+        ({"io": {**io(), "page_cache": {"unproven": "nfs"}}}, "valid", "page-cache-unproven"),
+        ({"epochs": (epoch(1, bytes_read=None), epoch(2, bytes_read=None))}, "valid", "reads-uncounted"),
+        ({"epochs": (epoch(1, bytes_read=40), epoch(2))}, "degraded", "cold-epoch-warm"),
+        ({"epochs": (epoch(1), epoch(2, bytes_read=0))}, "valid", "served-from-memory"),
         (
-            {"memory": GOOD.model_copy(update={"swap_used": None}), "outcome": {**OUTCOME, "memory": {}}},
+            {"epochs": (epoch(1, bytes_needed=2 * 10**9, bytes_read=2 * 10**9), epoch(2, bytes_needed=2 * 10**9))},
             "degraded",
-            "swap-unaccounted",
+            "served-from-memory",
         ),
-        ({"warnings": ["something else was not done"]}, "degraded", "engine-warning"),
-        ({"outcome": {**OUTCOME, "page_cache": {"unproven": "nfs"}}}, "valid", "page-cache-unproven"),
-        ({"cache_bytes": 12_000, "predicted": 10_000}, "degraded", "cache-size-off"),
-        ({"outcome": {**OUTCOME, "supervisor": {"cpu_s": 1.0, "anon_bytes": 10**6}}}, "degraded", "supervisor-heavy"),
-        ({"outcome": {**OUTCOME, "supervisor": {"cpu_s": 0.0, "anon_bytes": 10**8}}}, "degraded", "supervisor-heavy"),
+        ({"case": Case(data="d", loader="tfdata", page_cache="warm")}, "degraded", "warm-epoch-cold"),
+        ({"cache": CacheUse(kind="file", element="f", bytes=12, predicted_bytes=10)}, "degraded", "cache-size-off"),
+        (
+            {
+                "case": Case(data="d", loader="tfdata", budgets="default"),
+                "environment": {"budgets": {"assumed_ram_bytes": 10**10}},
+            },
+            "valid",
+            "budget-beyond-limit",
+        ),
+        ({"epochs": (epoch(1), epoch(2, seconds=0.5, cpu_s=1.0))}, "valid", "too-short"),
+        ({"epochs": (epoch(1), epoch(2, seconds=0.05, cpu_s=0.1))}, "degraded", "too-short"),
+        ({"environment": {"supervisor": {"cpu_s": 1.0, "anon_bytes": 10**6}}}, "degraded", "supervisor-heavy"),
+        ({"environment": {"supervisor": {"cpu_s": 0.0, "anon_bytes": 10**8}}}, "degraded", "supervisor-heavy"),
+        ({"io": {"wall_s": 20.0}}, "valid", "host-unwatched"),
+        ({"io": io(foreign_cpus={"mean": 0.4, "max": 1.0})}, "degraded", "host-busy"),
+        ({"io": io(steal_share=0.03)}, "degraded", "cpu-stolen"),
+        ({"io": io(throttled=3)}, "degraded", "cpu-throttled"),
+        ({"io": io(clock_mhz={"mean": 2000.0, "max": 3000.0})}, "valid", "clock-dropped"),
+        ({"io": io(governor="powersave")}, "valid", "governor-saves-power"),
+        ({"io": io(swapped_bytes=10**7)}, "degraded", "host-swapping"),
+        ({"io": io(memory_pressure=0.3)}, "valid", "memory-pressure"),
+        ({"io": io(disk={"device": "sda", "reads": 500, "read_latency_s": 0.2})}, "valid", "disk-slow"),
+        ({"io": gpu(is_lost=True, reason="GPU is lost")}, "invalid", "gpu-lost"),
+        ({"io": gpu(foreign_processes=1)}, "degraded", "gpu-shared"),
+        ({"io": gpu(throttled=["heat"])}, "degraded", "gpu-throttled"),
+        ({"io": {**io(), "gpu": {"error": "no NVML"}}}, "valid", "gpu-unwatched"),
+        ({"io": {**io(), "gpu": {"cpu_s": 1.0, "gpus": []}}}, "degraded", "sampler-heavy"),
     ],
 )
-def test_finding(changes, validity: str, finding: str) -> None:
-    assert judge(**changes) == (validity, [finding])
+def test_finding(changes: dict[str, Any], validity: str, finding: str) -> None:
+    assert ids(make(**changes)) == (validity, [finding])
 
 
 def test_missing_swap_accounting_is_forgiven_where_no_swap_was_used() -> None:
-    assert judge(outcome={**OUTCOME, "memory": {}}) == ("valid", [])
+    assert ids(make(memory=memory(swap_limit=None))) == ("valid", [])
+
+
+def test_a_pass_with_idle_cores_stands_out_from_its_peers() -> None:
+    peers = tuple(make(invocation=f"p{n}", round=n, started_at=f"2026-01-02T00:00:0{n}Z") for n in (2, 3))
+    slow = make(epochs=(epoch(1), epoch(2, seconds=20.0, cpu_s=21.0)), started_at="2026-01-03T00:00:00Z")
+    assert ids(slow, peers) == ("degraded", ["cores-idle"])
+    assert ids(slow) == ("valid", [])  # without peers nobody can know
+    frugal = make(epochs=(epoch(1), epoch(2, seconds=10.0, cpu_s=11.0)), started_at="2026-01-03T00:00:00Z")
+    assert ids(frugal, peers) == ("valid", [])  # as fast with less CPU is no fault
+
+
+def test_the_first_invocation_of_a_host_is_told_where_it_is_slower() -> None:
+    peers = tuple(make(invocation=f"p{n}", round=n, started_at=f"2026-01-02T00:00:0{n}Z") for n in (2, 3))
+    first = make(epochs=(epoch(1), epoch(2, seconds=12.0, cpu_s=24.0)))
+    assert ids(first, peers) == ("degraded", ["first-slower"])
+    later = first.model_copy(update={"started_at": "2026-01-03T00:00:00Z"})
+    assert ids(later, peers) == ("valid", [])
+
+
+def test_an_old_session_is_judged_by_the_same_rules_and_keeps_what_was_not_judged() -> None:
+    busy = make(io=io(foreign_cpus={"mean": 2.0, "max": 3.0}), validity="valid")
+    skipped = make(invocation="k", status="skipped", evidence={}, epochs=(), memory=Memory(limit_asked=5))
+    judged = judge_all([busy, skipped], {})
+    assert [record.validity for record in judged] == ["degraded", "valid"]
+    assert [one.id for one in judged[0].findings] == ["host-busy"]
+    assert judged[1] == skipped
+    assert judge_all(judged, {}) == judged
+
+
+def documented() -> dict[str, str]:
+    """What stands under each finding's heading on the page."""
+    parts = re.split(r"^### `([a-z-]+)` \(([^)]*)\)\n", PAGE.read_text(encoding="utf-8"), flags=re.M)
+    return {name: f"{grade}\n{text}" for name, grade, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)}
+
+
+def test_the_page_and_the_code_name_the_same_findings() -> None:
+    page = documented()
+    assert sorted(page) == sorted(CATALOGUE)
+    for name, text in page.items():
+        assert CATALOGUE[name].severity in text.partition("\n")[0], name
+        assert "**Cause**:" in text and "**Cure**:" in text, name
+
+
+def test_every_finding_that_the_code_can_make_is_in_the_catalogue() -> None:
+    pattern = re.compile(r"""(?:SessionFinding\(\s*|(?<!\.)\bfind\(\s*|\bFinding\(\s*id=)"([a-z-]+)\"""")
+    made = {name for file in PACKAGE.rglob("*.py") for name in pattern.findall(file.read_text(encoding="utf-8"))}
+    assert made - set(CATALOGUE) == set()

@@ -1,0 +1,139 @@
+"""What the host did while an invocation was measured, from the samples in its record (``io.host`` and ``gpu``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.analysis.findings import find
+from harness.values.facts import Facts
+from harness.values.record import Finding, Record
+from harness.values.units import format_bytes
+
+FOREIGN_CPUS = 0.25
+FOREIGN_SHARE = 0.05
+"""Others may use a quarter of a CPU, or 5 % of all, whichever is more."""
+STEAL_SHARE = 0.01
+CLOCK_SHARE = 0.85
+SWAP_BYTES = 2**20
+PRESSURE_SHARE = 0.10
+DISK_LATENCY_S = 0.05
+LEAST_READS = 100
+SUPERVISOR_ANON_BYTES = 16 * 2**20
+SUPERVISOR_CPU_SHARE = 0.01
+SHORT_S = 5.0
+"""Below this a start's own cost would count as a share."""
+
+
+def find_host(record: Record, facts: Facts | None) -> Iterator[Finding]:
+    """Findings about host, supervisor and GPUs of one invocation."""
+    yield from _find_supervisor(record)
+    host = record.io.get("host")
+    if not isinstance(host, Mapping):
+        if record.status == "ok":
+            hint = "it was measured by an older version, or /proc could not be read"
+            yield find("host-unwatched", "the host was not watched while this was measured", hint)
+    else:
+        yield from _find_cpus(host)
+        yield from _find_clocks(host, facts)
+        yield from _find_memory(host)
+        yield from _find_disk(host)
+    yield from _find_gpus(record)
+
+
+def number(values: Mapping[str, Any], *path: str) -> float | None:
+    """The number at a place of nested objects; None where there is none."""
+    value: Any = values
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _find_supervisor(record: Record) -> Iterator[Finding]:
+    own, wall = record.environment.get("supervisor"), number(record.io, "wall_s")
+    if not isinstance(own, Mapping):
+        return
+    cpu, anon = number(own, "cpu_s"), number(own, "anon_bytes")
+    is_busy = wall and cpu and wall > SHORT_S and cpu / wall > SUPERVISOR_CPU_SHARE
+    if is_busy or (anon and anon > SUPERVISOR_ANON_BYTES):
+        size = format_bytes(None if anon is None else int(anon))
+        message = f"the supervisor took {cpu} s of CPU in {wall} s and {size} of memory"
+        yield find("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16 MiB")
+
+
+def _find_cpus(host: Mapping[str, Any]) -> Iterator[Finding]:
+    cpus = number(host, "cpus") or 1.0
+    foreign, most = number(host, "foreign_cpus", "mean"), number(host, "foreign_cpus", "max")
+    if foreign is not None and foreign > max(FOREIGN_CPUS, FOREIGN_SHARE * cpus):
+        top = "" if most is None else f" (at most {most:.2f})"
+        message = f"others used {foreign:.2f} of {cpus:.0f} CPUs while this was measured{top}"
+        yield find("host-busy", message, "measure again when the host is quiet; `top` there shows who it is")
+    steal = number(host, "steal_share")
+    if steal is not None and steal > STEAL_SHARE:
+        message = f"the hypervisor took {100 * steal:.1f} % of the CPU time for other machines"
+        yield find("cpu-stolen", message, "measure on a machine that is not shared, or when its neighbours are quiet")
+
+
+def _find_clocks(host: Mapping[str, Any], facts: Facts | None) -> Iterator[Finding]:
+    throttled = number(host, "throttled")
+    if throttled:
+        heat = number(host, "temperature_c", "max")
+        at = "" if heat is None else f", at {heat:.0f} °C"
+        message = f"the CPUs were throttled {throttled:.0f} times while this was measured{at}"
+        yield find("cpu-throttled", message, "see to its cooling, or cap its power so that it stays steady")
+    mean, top = number(host, "clock_mhz", "mean"), number(host, "clock_mhz", "max")
+    if mean and top and mean < CLOCK_SHARE * top:
+        message = f"the CPUs ran at {mean:.0f} MHz in the mean, {top:.0f} at the most"
+        yield find("clock-dropped", message, "fix the clock (`cpupower frequency-set -g performance`), see to cooling")
+    governor = host.get("governor") or (facts.governor if facts else None)
+    if governor is not None and governor != "performance":
+        message = f"the CPU frequency governor is {governor}"
+        yield find("governor-saves-power", message, "`sudo cpupower frequency-set -g performance` while measuring")
+
+
+def _find_memory(host: Mapping[str, Any]) -> Iterator[Finding]:
+    swapped = number(host, "swapped_bytes")
+    if swapped is not None and swapped > SWAP_BYTES:
+        message = f"the host moved {format_bytes(int(swapped))} to or from swap while this was measured"
+        yield find("host-swapping", message, "close what fills its memory, or turn swap off while measuring")
+    pressure = number(host, "memory_pressure")
+    if pressure is not None and pressure > PRESSURE_SHARE:
+        message = f"something waited for memory in {100 * pressure:.0f} % of the time (PSI)"
+        hint = "expected where a limit is tight; on a host without limits it has too little memory"
+        yield find("memory-pressure", message, hint)
+
+
+def _find_disk(host: Mapping[str, Any]) -> Iterator[Finding]:
+    latency, reads = number(host, "disk", "read_latency_s"), number(host, "disk", "reads")
+    if latency is not None and latency > DISK_LATENCY_S and (reads or 0) >= LEAST_READS:
+        message = f"a read of {host['disk'].get('device')} took {1000 * latency:.0f} ms in the mean"
+        yield find("disk-slow", message, "see whether somebody else uses this disk (`iostat -x 5`)")
+
+
+def _find_gpus(record: Record) -> Iterator[Finding]:
+    watch = record.io.get("gpu")
+    if not isinstance(watch, Mapping):
+        if record.gpu and record.status == "ok":
+            yield find("gpu-unwatched", "its GPUs were not watched: no sample came", "see the log; NVML may be missing")
+        return
+    if watch.get("error"):
+        hint = "install nvidia-ml-py in the image; the harness's own GPU image has it"
+        yield find("gpu-unwatched", f"its GPUs were not watched: {watch['error']}", hint)
+        return
+    wall, cpu = number(record.io, "wall_s"), number(watch, "cpu_s")
+    if wall and cpu and wall > SHORT_S and cpu / wall > SUPERVISOR_CPU_SHARE:
+        message = f"the GPU sampler took {cpu:.2f} s of CPU in {wall:.0f} s"
+        yield find("sampler-heavy", message, "report this: it should be below 1 % of a core")
+    for gpu in watch.get("gpus") or ():
+        name = f"GPU {gpu.get('index')} ({gpu.get('name')})"
+        if gpu.get("is_lost"):
+            hint = "see `nvidia-smi` and `dmesg | grep Xid` there; a reboot brings it back"
+            yield find("gpu-lost", f"{name} stopped to answer: {gpu.get('reason')}", hint)
+        if gpu.get("foreign_processes"):
+            message = f"{gpu['foreign_processes']} other processes used {name} while this was measured"
+            yield find("gpu-shared", message, "see `nvidia-smi` there and end them, or measure another GPU")
+        if gpu.get("throttled"):
+            message = f"{name} was slowed: {', '.join(str(why) for why in gpu['throttled'])}"
+            yield find(
+                "gpu-throttled", message, "see to its cooling and its power limit (`nvidia-smi -q -d PERFORMANCE`)"
+            )

@@ -1,0 +1,222 @@
+"""How noisy a session is: twins, drift, spread, passes that came out short. Pure.
+
+A session runs one case twice in each round, the second time under the alias ``b``: what such twins differ
+by is what two equal loaders may differ by here (an A/A test: R. Kohavi and others, "Controlled
+experiments on the web", Data Mining and Knowledge Discovery 18, 2009, section 3.3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.analysis.findings import find
+from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
+from harness.values.record import Epoch, Finding, Record
+
+TWIN = "b"
+IDLE_SHARE = 0.75
+"""A pass that kept fewer CPUs busy than this share of its peers' median …"""
+SLOW_SHARE = 0.85
+"""… and was slower than this share of their median rate, had idle cores."""
+FIRST_SHARE = 0.90
+SPREAD = 0.10
+DRIFT = 0.05
+SHORT_S = 1.0
+"""A pass shorter than this is told; one shorter than ``TOO_SHORT_S`` is not to be believed."""
+TOO_SHORT_S = 0.1
+LEAST_PEERS = 2
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """What twins of one host differ by. ``typical`` and ``largest`` are factors above 1: exp of the root mean square,
+    and of the largest, of log ratios. ``ratio`` is twin ÷ original with its 95 % interval."""
+
+    host: str
+    case_id: str
+    pairs: int
+    typical: float
+    largest: float
+    ratio: Estimate
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the rates of one host changed from its first round to its last, as a factor; a line through rounds on logs.
+
+    ``is_sure``: the 95 % interval of the slope excludes 0.
+    """
+
+    host: str
+    rounds: int
+    factor: float
+    is_sure: bool
+
+
+def rate_of(record: Record) -> float | None:
+    """Images per second of the steady epochs, or of the only one; None where it has none."""
+    steady = [epoch for epoch in record.epochs if epoch.index > 1] or list(record.epochs)
+    seconds, images = math.fsum(epoch.seconds for epoch in steady), sum(epoch.images for epoch in steady)
+    return images / seconds if record.status == "ok" and seconds > 0 and images else None
+
+
+def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
+    """Findings about one invocation's own passes, beside those of its peers (records of the same session)."""
+    if record.status != "ok":
+        return
+    yield from _find_short(record)
+    same = [
+        other
+        for other in peers
+        if other.case_id == record.case_id
+        and other.host == record.host
+        and other.status == "ok"
+        and other.invocation != record.invocation
+    ]
+    yield from _find_idle(record, same)
+    yield from _find_first(record, same, peers)
+
+
+def parallelism(epoch: Epoch) -> float | None:
+    """CPUs that an epoch kept busy: CPU seconds per second; None where CPU time was not counted."""
+    return epoch.cpu_s / epoch.seconds if epoch.cpu_s is not None and epoch.seconds > 0 else None
+
+
+def _find_short(record: Record) -> Iterator[Finding]:
+    shortest = min(record.epochs, key=lambda epoch: epoch.seconds, default=None)
+    if shortest is None or shortest.seconds >= SHORT_S:
+        return
+    is_useless = shortest.seconds < TOO_SHORT_S
+    message = f"epoch {shortest.index} took {shortest.seconds:.3f} s: too short to measure well"
+    hint = "use more images: `max_images`, or a larger data set"
+    yield find("too-short", message, hint, severity="warning" if is_useless else "info")
+
+
+def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:
+    for epoch in record.epochs:
+        own = parallelism(epoch)
+        others = [
+            other
+            for each in (*same, record)
+            for other in each.epochs
+            if (other.index > 1) == (epoch.index > 1) and other is not epoch and parallelism(other) is not None
+        ]
+        if own is None or len(others) < LEAST_PEERS or epoch.seconds <= 0:
+            continue
+        usual = median(parallelism(other) or 0.0 for other in others)
+        usual_rate = median(other.images / other.seconds for other in others if other.seconds > 0)
+        rate = epoch.images / epoch.seconds
+        if own < IDLE_SHARE * usual and rate < SLOW_SHARE * usual_rate:
+            message = (
+                f"epoch {epoch.index} kept {own:.2f} CPUs busy at {rate:.0f} images/s, its peers {usual:.2f} at "
+                f"{usual_rate:.0f}: cores were idle"
+            )
+            yield find("cores-idle", message, "run more rounds; if it comes often, fix tf.data's threads for all cases")
+
+
+def _find_first(record: Record, same: Sequence[Record], peers: Sequence[Record]) -> Iterator[Finding]:
+    """The first invocation of a session on a host, where it is slower than all others of its case."""
+    here = [each.started_at for each in (*peers, record) if each.host == record.host and each.started_at is not None]
+    rates = [rate for other in same if (rate := rate_of(other)) is not None]
+    own = rate_of(record)
+    if own is None or len(rates) < LEAST_PEERS or record.started_at is None or record.started_at > min(here):
+        return
+    if own < FIRST_SHARE * min(rates):
+        message = f"the session's first invocation here: {own:.0f} images/s, later ones at least {min(rates):.0f}"
+        yield find("first-slower", message, "the host was not yet warm: more rounds outweigh it")
+
+
+def noise_floors(records: Iterable[Record]) -> list[NoiseFloor]:
+    """The noise floor of each host that ran twins; invalid records and those of other statuses do not count."""
+    rates: dict[tuple[str, str], dict[tuple[int, str | None], float]] = {}
+    for record in records:
+        rate = rate_of(record)
+        if rate is not None and record.validity != "invalid":
+            rates.setdefault((record.host, record.case_id), {})[record.round, record.alias] = rate
+    floors = []
+    for (host, case_id), found in sorted(rates.items()):
+        pairs = [(found[number, TWIN], found[number, None]) for number, alias in found if alias == TWIN
+                 and (number, None) in found]  # fmt: skip
+        ratio = estimate_ratio(pairs)
+        if ratio is not None:
+            logs = [abs(math.log(twin / first)) for twin, first in pairs]
+            typical = math.exp(math.sqrt(math.fsum(log * log for log in logs) / len(logs)))
+            floors.append(NoiseFloor(host, case_id, len(pairs), typical, math.exp(max(logs)), ratio))
+    return floors
+
+
+def drifts(records: Iterable[Record]) -> list[Drift]:
+    """The drift of each host with three rounds or more, over all cases together: each case's log rate less its mean."""
+    by_host: dict[str, dict[tuple[str, str | None], dict[int, float]]] = {}
+    for record in records:
+        rate = rate_of(record)
+        if rate is not None and record.validity != "invalid":
+            cases = by_host.setdefault(record.host, {})
+            cases.setdefault((record.case_id, record.alias), {})[record.round] = math.log(rate)
+    return [found for host, cases in sorted(by_host.items()) if (found := _fit_drift(host, cases)) is not None]
+
+
+def _fit_drift(host: str, cases: dict[tuple[str, str | None], dict[int, float]]) -> Drift | None:
+    rounds = sorted({number for logs in cases.values() for number in logs})
+    whole = [logs for logs in cases.values() if len(logs) == len(rounds)]
+    if len(rounds) < 3 or not whole:
+        return None
+    effects = [math.fsum(logs[number] for logs in whole) / len(whole) for number in rounds]
+    centre, middle = math.fsum(effects) / len(effects), math.fsum(rounds) / len(rounds)
+    width = math.fsum((number - middle) ** 2 for number in rounds)
+    slope = math.fsum((x - middle) * (y - centre) for x, y in zip(rounds, effects, strict=True)) / width
+    rest = [y - centre - slope * (x - middle) for x, y in zip(rounds, effects, strict=True)]
+    error = math.sqrt(math.fsum(r * r for r in rest) / (len(rounds) - 2) / width)
+    is_sure = abs(slope) > student_quantile(len(rounds) - 2) * error
+    return Drift(host, len(rounds), math.exp(slope * (rounds[-1] - rounds[0])), is_sure)
+
+
+def find_session_noise(records: Sequence[Record]) -> list[tuple[str, Finding]]:
+    """Findings about a session's noise, each with its host."""
+    found: list[tuple[str, Finding]] = []
+    for floor in noise_floors(records):
+        found += [(floor.host, one) for one in _judge_floor(floor)]
+    for drift in drifts(records):
+        if abs(math.log(drift.factor)) > math.log1p(DRIFT) and drift.is_sure:
+            message = f"its rates changed by {100 * (drift.factor - 1):+.0f} % over {drift.rounds} rounds"
+            hint = "comparisons are paired by rounds and do not suffer; absolute figures do: see clocks and temperature"
+            found.append((drift.host, find("drift", message, hint)))
+    return [*found, *_find_spread(records)]
+
+
+def _judge_floor(floor: NoiseFloor) -> Iterator[Finding]:
+    pairs = f"{floor.pairs} pair{'s' if floor.pairs != 1 else ''}"
+    if floor.typical > THRESHOLD:
+        message = (
+            f"one case run twice differs by {100 * (floor.typical - 1):.0f} % here ({pairs}): that is the noise floor"
+        )
+        yield find(
+            "noise-floor", message, "differences below it mean nothing here: quieten the host, or run more rounds"
+        )
+    ratio = floor.ratio
+    if ratio.low is not None and ratio.high is not None and (ratio.low > THRESHOLD or ratio.high < 1 / THRESHOLD):
+        message = f"a case differs from itself by a factor of {ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        yield find("twins-differ", message, "no verdict of this host is to be believed before this is explained")
+
+
+def _find_spread(records: Sequence[Record]) -> Iterator[tuple[str, Finding]]:
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if rate_of(record) is not None and record.validity != "invalid":
+            groups.setdefault((record.host, record.case_id), []).append(record)
+    for (host, case_id), group in sorted(groups.items()):
+        logs = [math.log(rate) for record in group if (rate := rate_of(record)) is not None]
+        if len(logs) < 3:
+            continue
+        centre = math.fsum(logs) / len(logs)
+        deviation = math.sqrt(math.fsum((log - centre) ** 2 for log in logs) / (len(logs) - 1))
+        if deviation > SPREAD:
+            case = group[0].case
+            message = (
+                f"{case.loader}, cache {case.cache}, {case.mode} ({case_id}): {len(logs)} invocations spread by "
+                f"{100 * math.expm1(deviation):.0f} % (standard deviation)"
+            )
+            yield host, find("spread", message, "see which rounds differ, and the findings of those; run more rounds")

@@ -1,0 +1,74 @@
+"""Where the bytes of an epoch came from, storage or memory, beside what its case says (rule 5 of measuring)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from harness.analysis.findings import find
+from harness.values.record import Epoch, Finding, Record
+from harness.values.units import format_bytes
+
+COLD_SHARE = 0.5
+"""A cold epoch brings at least this share of its bytes from storage (read-ahead and metadata make it 1 or more)."""
+SERVED_SHARE = 0.1
+"""Below this share the page cache has served the epoch."""
+WARM_SHARE = 0.1
+"""A warm epoch brings at most this share from storage."""
+
+
+def find_storage(record: Record) -> Iterator[Finding]:
+    """Findings about the page cache of one invocation."""
+    unproven = _unproven(record)
+    if unproven:
+        message = f"the page cache's state at the start is unproven: {unproven}"
+        hint = "first epochs may have been served from memory; keep data on a local file system to know"
+        yield find("page-cache-unproven", message, hint)
+    if record.epochs and all(epoch.bytes_read is None for epoch in record.epochs):
+        message = "what came from storage could not be counted: this kernel or file system does not say"
+        yield find("reads-uncounted", message, "keep data on a local file system of a block device to know")
+        return
+    told: set[str] = set()
+    for epoch in record.epochs:
+        found = _judge_epoch(record, epoch, is_proven=not unproven)
+        if found is not None and found.id not in told:  # one of a kind: the later ones are alike
+            told.add(found.id)
+            yield found
+
+
+def _judge_epoch(record: Record, epoch: Epoch, *, is_proven: bool) -> Finding | None:
+    if not epoch.bytes_needed or epoch.bytes_read is None:
+        return None
+    share = epoch.bytes_read / epoch.bytes_needed
+    numbers = f"{format_bytes(epoch.bytes_read)} of {format_bytes(epoch.bytes_needed)}"
+    if is_cold(record, epoch):
+        if share >= COLD_SHARE or not is_proven:
+            return None
+        message = f"epoch {epoch.index} was to be cold, but only {numbers} came from storage"
+        return find("cold-epoch-warm", message, "something keeps the files in memory: see what else reads them")
+    if record.case.page_cache == "warm":
+        if share <= WARM_SHARE:
+            return None
+        message = f"epoch {epoch.index} was to be warm, but {numbers} came from storage"
+        return find("warm-epoch-cold", message, "raise the memory limit, or free memory on the host")
+    return _served(record, epoch, numbers) if share < SERVED_SHARE else None
+
+
+def is_cold(record: Record, epoch: Epoch) -> bool:
+    """Whether an epoch's case says that it begins with nothing in memory."""
+    return record.case.page_cache == "cold" or (record.case.page_cache == "cold-start" and epoch.index == 1)
+
+
+def _served(record: Record, epoch: Epoch, numbers: str) -> Finding:
+    limit, needed = record.memory.limit_effective, epoch.bytes_needed or 0
+    of_what = "the cache file" if record.case.cache == "file" else "the data set"
+    message = f"epoch {epoch.index} read {numbers} from storage: the page cache held {of_what}"
+    if limit is not None and needed > limit:
+        message += f", though it is larger than the limit of {format_bytes(limit)}; a machine of that size would read"
+        return find("served-from-memory", message, "see what else keeps these files in memory", severity="warning")
+    hint = "a larger set, or a smaller memory limit, would be read from storage: two different claims"
+    return find("served-from-memory", message, hint, severity="info")
+
+
+def _unproven(record: Record) -> str | None:
+    state = record.io.get("page_cache")
+    return str(state["unproven"]) if isinstance(state, Mapping) and state.get("unproven") else None
