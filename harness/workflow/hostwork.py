@@ -23,8 +23,8 @@ from harness.session.plan import HostDigests, Invocation, changed_digests, plan_
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.case import Case
-from harness.values.errors import HostBusy, SessionError
-from harness.values.event import Event, HostStateChanged, SessionStarted
+from harness.values.errors import HostBusy, HostError, SessionError
+from harness.values.event import Event, HostStateChanged, SessionFinding, SessionStarted
 from harness.workflow.expectations import expect
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.reaching import Reached, is_session_alive, reach
@@ -80,6 +80,14 @@ class Shared:
             self.folder.write(self.content)
             self.folder.write_facts(setup.host, setup.facts)
 
+    def write_report_safely(self) -> None:
+        """The same, but a report that cannot be made never costs a measurement: it is a finding."""
+        try:
+            self.write_report()
+        except Exception as error:  # whatever it is, records are on the disk and `harness report` can be tried again
+            hint = f"records are safe; try `harness report {self.folder.path}` later"
+            self.emit(SessionFinding("report-failed", "warning", f"the report could not be made: {error}", hint))
+
     def write_report(self) -> None:
         """Write the report afresh; one writer at a time."""
         from harness.report.page import write_report
@@ -114,6 +122,16 @@ class HostWork:
             return self._measure(reached, held)
         finally:
             held.release()
+
+    def explain_defect(self, error: Exception) -> HostError:
+        """Something that nobody foresaw, as an error that says where its trace was kept."""
+        import traceback
+
+        kept = self._shared.folder.log_file(self.name, "unforeseen", 1)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        hint = f"report this, please, with {kept}; the same command continues"
+        return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _refuse_busy(self, reached: Reached) -> None:
         allowed = self._options.allow_busy or bool(self._host.variables.allow_busy)
@@ -172,7 +190,7 @@ class HostWork:
             label=lambda invocation: case_label(invocation.case, among=cases),
             refuse=refuse_now,
             beat=beats.beat,
-            round_done=lambda _number: self._shared.write_report(),
+            round_done=lambda _number: self._shared.write_report_safely(),
         )
 
 

@@ -134,7 +134,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     counts = _count(records, ended.identities)
     shared.emit(SessionFinished(shared.folder.name, counts, interrupted=stop.is_set()))
     if records:
-        shared.write_report()
+        shared.write_report_safely()
     _last_screen(console, options, shared.folder, records, ended, interrupted=stop.is_set())
     return _exit_code(records, ended, interrupted=stop.is_set())
 
@@ -153,14 +153,9 @@ def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None
         ended.errors.append(error)
         emit(HostStateChanged(work.name, "not_ready", str(error)))
     except Exception as error:  # a defect of ours on one host must not cost the others their session
-        import traceback
-
         ended.not_ready.append(work.name)
-        trace = traceback.format_exc(limit=-6)
-        hint = f"report this, please:\n{trace}"
-        unforeseen = HostError(f"something unforeseen: {type(error).__name__}: {error}", where=work.name, hint=hint)
-        ended.errors.append(unforeseen)
-        emit(HostStateChanged(work.name, "not_ready", unforeseen.message, unforeseen.hint))
+        ended.errors.append(work.explain_defect(error))
+        emit(HostStateChanged(work.name, "not_ready", ended.errors[-1].message, ended.errors[-1].hint))
 
 
 def _announce(console: Console, resolved: Resolved) -> None:
