@@ -1,0 +1,320 @@
+"""A host over SSH as a ``Connection``: one transport, at most eight channels at once, made anew when it was lost."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import math
+import os
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import paramiko
+from paramiko.channel import Channel
+
+from harness.hosts.connection import Completed
+from harness.hosts.ssh.command import build_command, kill_command
+from harness.hosts.ssh.failures import LOST, describe
+from harness.hosts.ssh.identities import KeyRing
+from harness.hosts.ssh.link import Link, connect, is_worth_again
+from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.stream import SLICE_BYTES, NoShell, Silent, Stream
+from harness.hosts.ssh.transport import CHANNEL_TIMEOUT_S, Patience, Transport
+from harness.values.errors import HostNotReady, HostUnreachable
+
+MOST_CHANNELS = 8
+"""sshd's own default is ten sessions in a connection (MaxSessions)."""
+
+RECONNECT_S = 20.0
+"""How long one call tries to get a lost link back; whoever wants to wait longer calls again."""
+
+STALL_S = 60.0
+"""A transfer in which nothing moves for so long has failed."""
+
+_FIRST_PAUSE_S, _MOST_PAUSE_S = 0.2, 5.0
+_FIRST_TRIES = 4
+_FULL_PAUSE_S = 0.01
+_KILL_S = 5.0
+_GONE, _CUT = 44, 45
+
+_PUT = f"""
+set -f
+t=$(mktemp "$(dirname -- "$1")/.$(basename -- "$1").part.XXXXXX") || exit 1
+trap 'rm -f -- "$t"' EXIT
+trap 'exit 1' HUP INT TERM
+cat > "$t" || exit 1
+[ "$(wc -c < "$t")" -eq "$3" ] || {{ echo "not all of it came" >&2; exit {_CUT}; }}
+[ ! -d "$1" ] || {{ echo "it is a folder" >&2; exit 1; }}
+chmod "$2" -- "$t" || exit 1
+sync -- "$t" 2>/dev/null
+mv -f -- "$t" "$1"
+"""
+_GET = f'[ -e "$1" ] || exit {_GONE}; exec cat -- "$1"'
+
+
+class SSHConnection:
+    """Implements ``harness.hosts.connection.Connection``, and gives streams for what needs more than a command.
+
+    Connects at the first call. A call on a link that was lost connects anew, with growing pauses, for
+    ``RECONNECT_S`` at the most and never beyond its own deadline; a call during which the link goes raises
+    HostUnreachable and is not repeated. Safe for several threads. ``on_lost(why, silent_s)`` and ``on_back()``
+    are called when a link that was there is gone, last heard of ``silent_s`` ago, and when it is back.
+    """
+
+    def __init__(self, route: Route, ring: KeyRing, *, patience: Patience | None = None) -> None:
+        self.host = route.host
+        self.route = route
+        self.on_lost: Callable[[str, float], None] | None = None
+        self.on_back: Callable[[], None] | None = None
+        self._ring = ring
+        self._patience = patience
+        self._link: Link | None = None
+        self._has_been_up = False
+        self._connecting = threading.Lock()
+        self._channels = threading.BoundedSemaphore(MOST_CHANNELS)
+
+    def open(self) -> None:
+        """Connect now, where somebody may be asked for a passphrase. Raises HostUnreachable, HostNotReady."""
+        self._live(None)
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+        """Run one command to its end; see ``Connection.run``. One that outlives its deadline is killed there."""
+        deadline = time.monotonic() + timeout_s
+        with self._lost_while(f"running {argv[0]}"), self._start(argv, timeout_s, deadline) as stream:
+            stream.errors_kept = None
+            try:
+                return _communicate(stream, input or b"", deadline)
+            except Silent:
+                self._end(stream)
+                raise HostUnreachable(
+                    f"{argv[0]} gave no answer within {timeout_s:g} s and was ended",
+                    where=self.host,
+                    hint="see whether the machine or one of its disks hangs, then run the same command again",
+                ) from None
+
+    def open_channel(self, argv: Sequence[str], *, timeout_s: float = STALL_S) -> Stream:
+        """Start a command as a stream; no wait for it is longer than ``timeout_s``. Close it: it is one of eight."""
+        with self._lost_while(f"starting {argv[0]}"):
+            return self._start(argv, timeout_s, time.monotonic() + timeout_s)
+
+    def open_unix(self, path: str, *, timeout_s: float = STALL_S) -> Stream:
+        """A stream to a Unix socket on the host, without any program there. Raises ConnectionRefusedError."""
+        deadline = time.monotonic() + timeout_s
+        with self._lost_while(f"opening {path}"):
+            return self._open(lambda link, rest_s: link.open_unix(path, rest_s), timeout_s, deadline, has_mark=False)
+
+    # -- files -------------------------------------------------------------------------------------------------
+
+    def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
+        """Write a file, atomically and through to the disk. Raises HostNotReady where that cannot be."""
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        argv = ["sh", "-c", _PUT, "sh", target, f"{mode:o}", str(size)]
+        with self._lost_while(f"writing {target}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:
+            _send_file(stream, source)
+            while stream.recv():
+                pass
+            code, errors = stream.wait_exit(), stream.errors
+        if code != 0:
+            parent = os.path.dirname(target)  # noqa: PTH120 - a path of the host, not of this machine
+            raise HostNotReady(
+                f"{target} could not be written: {_last_line(errors)}",
+                where=self.host,
+                hint=f"see that {parent} is there, may be written by this user and has room",
+            )
+
+    def get(self, source: str, target: Path) -> None:
+        """Fetch one file, whole or not at all. Raises FileNotFoundError where there is none."""
+        argv = ["sh", "-c", _GET, "sh", source]
+        descriptor, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                code, errors = self._fetch(argv, source, file)
+                os.fchmod(file.fileno(), 0o644)
+            if code == _GONE:
+                raise FileNotFoundError(errno.ENOENT, "no such file on the host", source)
+            if code != 0:
+                hint = "see that this user may read it"
+                raise HostNotReady(f"{source} could not be read: {_last_line(errors)}", where=self.host, hint=hint)
+            Path(part).replace(target)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+
+    def _fetch(self, argv: Sequence[str], source: str, file: IO[bytes]) -> tuple[int, bytes]:
+        with self._lost_while(f"reading {source}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:
+            stream.finish()
+            while found := stream.recv():
+                file.write(found)
+            return stream.wait_exit(), stream.errors
+
+    def close(self) -> None:
+        """Let the connection go; what runs on the host goes on. A later call connects anew."""
+        with self._connecting:
+            link, self._link = self._link, None
+            self._has_been_up = False
+        if link is not None:
+            link.close()
+
+    # -- channels and the link ---------------------------------------------------------------------------------
+
+    def _start(self, argv: Sequence[str], timeout_s: float, deadline: float) -> Stream:
+        command = build_command(argv)
+        stream = self._open(lambda link, rest_s: link.open_session(timeout=rest_s), timeout_s, deadline, has_mark=True)
+        try:
+            stream.execute(command, max(0.1, deadline - time.monotonic()))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def _end(self, stream: Stream) -> None:
+        """End a command that gave no answer: over SSH itself only what does not belong to root can be ended."""
+        if stream.process is not None and not stream.is_cut:
+            deadline = time.monotonic() + _KILL_S
+            with contextlib.suppress(*LOST), self._start(kill_command(stream.process), _KILL_S, deadline) as killer:
+                killer.recv()
+                killer.wait_exit()
+
+    def _open(
+        self, open_one: Callable[[Transport, float], Channel], timeout_s: float, deadline: float, *, has_mark: bool
+    ) -> Stream:
+        """A channel, on a new link if need be: nothing has begun yet, so that it can be tried again."""
+        if not self._channels.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Silent(f"all {MOST_CHANNELS} channels are in use")
+        try:
+            pause_s = _FIRST_PAUSE_S
+            while True:
+                link = self._live(deadline)
+                try:
+                    rest_s = min(CHANNEL_TIMEOUT_S, max(0.1, deadline - time.monotonic()))
+                    channel = open_one(link.transport, rest_s)
+                    break
+                except paramiko.ChannelException as error:
+                    # The server may still count a session that was closed a moment ago (MaxSessions).
+                    if not has_mark or time.monotonic() + pause_s > deadline:
+                        raise ConnectionRefusedError(error.text) from error
+                except LOST:
+                    if link.is_alive or time.monotonic() + pause_s > deadline:
+                        raise
+                pause_s = _pause(pause_s)
+        except BaseException:
+            self._channels.release()
+            raise
+        return Stream(link.transport, channel, timeout_s=timeout_s, has_mark=has_mark, release=self._channels.release)
+
+    def _live(self, deadline: float | None) -> Link:
+        """The link, made anew where it is gone; ``deadline`` None: the first time, as long as it takes."""
+        rest_s = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self._connecting.acquire(timeout=min(rest_s, 600.0)):
+            raise Silent("still connecting")
+        try:
+            if self._link is not None and not self._link.is_alive:
+                self._drop()
+            if self._link is None:
+                self._link = self._connect(rest_s)
+                was_up, self._has_been_up = self._has_been_up, True
+                if was_up and self.on_back is not None:
+                    self.on_back()
+            return self._link
+        finally:
+            self._connecting.release()
+
+    def _connect(self, rest_s: float) -> Link:
+        end = time.monotonic() + min(rest_s, RECONNECT_S if self._has_been_up else math.inf)
+        pause_s, tries = _FIRST_PAUSE_S, 0
+        while True:
+            tries += 1
+            try:
+                return connect(self.route, self._ring, self._patience, within_s=end - time.monotonic())
+            except HostUnreachable as error:
+                is_again = self._has_been_up or (tries < _FIRST_TRIES and is_worth_again(error))
+                if not is_again or time.monotonic() + pause_s > end:
+                    raise
+            pause_s = _pause(pause_s)
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            if self.on_lost is not None:
+                self.on_lost(link.why_cut(), link.silent_s)
+            link.close()
+
+    @contextlib.contextmanager
+    def _lost_while(self, doing: str) -> Iterator[None]:
+        """Whatever a broken link raises becomes HostUnreachable."""
+        try:
+            yield
+        except NoShell as error:
+            hint = f"try `ssh -p {self.route.port} {self.route.user}@{self.route.address} sh -c 'echo ok'`"
+            message = f"the login shell of {self.route.user} runs no commands; it says: {error}"
+            raise HostNotReady(message, where=self.host, hint=hint) from error
+        except LOST as error:
+            if self._connecting.acquire(timeout=1.0):
+                try:
+                    if self._link is not None and not self._link.is_alive:
+                        self._drop()
+                finally:
+                    self._connecting.release()
+            hint = "see whether the host is on and in the network; the same command goes on from here"
+            raise HostUnreachable(
+                f"the link was lost while {doing}: {describe(error)}", where=self.host, hint=hint
+            ) from error
+
+
+def _communicate(stream: Stream, input_bytes: bytes, deadline: float) -> Completed:
+    """Feed a command and take all that it says, until it has ended."""
+    stdout, rest, is_fed = bytearray(), memoryview(input_bytes), False
+    while True:
+        sent = 0
+        if rest:
+            try:
+                sent = stream.send_some(rest)
+                rest = rest[sent:]
+            except OSError:
+                rest = memoryview(b"")  # it wants no more, or the link is cut, as reading will tell
+        if not rest and not is_fed:
+            is_fed = True
+            stream.finish()
+        found = stream.recv_some()
+        if found:
+            stdout += found
+            continue
+        if found is None:
+            stream.timeout_s = max(0.1, deadline - time.monotonic())
+            code = stream.wait_exit()
+            return Completed(code, bytes(stdout), stream.errors)
+        if time.monotonic() > deadline:
+            raise Silent("no answer")
+        if not sent:
+            stream.wait(_FULL_PAUSE_S if rest else deadline - time.monotonic())
+
+
+def _send_file(stream: Stream, source: Path | bytes) -> None:
+    """Send a file's content; where the far end takes no more, its exit code will say why."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        try:
+            while piece := file.read(SLICE_BYTES):
+                stream.send(piece)
+        except ConnectionError:
+            if stream.is_cut:
+                raise
+    stream.finish()
+
+
+def _pause(pause_s: float) -> float:
+    """Wait, no two hosts equally long; the next pause."""
+    time.sleep(pause_s * random.uniform(0.5, 1.0))
+    return min(pause_s * 2, _MOST_PAUSE_S)
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no reason given"

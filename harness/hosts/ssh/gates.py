@@ -1,0 +1,78 @@
+"""Gates: hosts on the way to others, each with one transport however many stand behind it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
+
+from harness.hosts.ssh.identities import KeyRing
+from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.transport import Patience, Transport
+
+
+class _Link(Protocol):
+    transport: Transport
+
+    @property
+    def is_alive(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+L = TypeVar("L", bound=_Link)
+
+
+@dataclass
+class _Door(Generic[L]):
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+    gate: Gate[L] | None = None
+
+
+@dataclass
+class Gate(Generic[L]):
+    """A gate that is open; ``users`` counts the links that lead through it, and changes under the door's mutex."""
+
+    link: L
+    door: _Door[L]
+    users: int = 0
+
+    @property
+    def transport(self) -> Transport:
+        """The transport on which channels to other hosts are opened."""
+        return self.link.transport
+
+
+class Gates(Generic[L]):
+    """The gates of a process; safe for many threads. The last one to leave closes a gate.
+
+    ``connect`` makes the link to one gate.
+    """
+
+    def __init__(self, connect: Callable[[Route, KeyRing, Patience], L]) -> None:
+        self._connect = connect
+        self._mutex = threading.Lock()
+        self._doors: dict[tuple[object, ...], _Door[L]] = {}
+
+    def enter(self, hops: tuple[Route, ...], ring: KeyRing, patience: Patience) -> Gate[L]:
+        """The gate at the end of ``hops``, opened if need be. Raises HostUnreachable, HostNotReady."""
+        *before, last = hops
+        key = tuple((hop.label, hop.identities, hop.proxy_command) for hop in hops)
+        with self._mutex:
+            door = self._doors.setdefault(key, _Door())
+        with door.mutex:
+            if door.gate is None or not door.gate.link.is_alive:
+                door.gate = Gate(self._connect(replace(last, hops=tuple(before)), ring, patience), door)
+            door.gate.users += 1
+            return door.gate
+
+    def leave(self, gate: Gate[L]) -> None:
+        """One link less leads through ``gate``."""
+        with gate.door.mutex:
+            gate.users -= 1
+            if gate.users > 0:
+                return
+            if gate.door.gate is gate:
+                gate.door.gate = None
+        gate.link.close()

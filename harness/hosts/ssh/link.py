@@ -1,0 +1,195 @@
+"""A link: one live transport to a host, over whatever gates lead to it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+import paramiko
+
+from harness.hosts.ssh.failures import LOST, describe, refused_key, refused_login, unreachable
+from harness.hosts.ssh.gates import Gates
+from harness.hosts.ssh.identities import KeyRing, gather_keys
+from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, matches_pin
+from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.transport import KEY_EXCHANGE_S, Patience, Transport
+from harness.hosts.ssh.watchdog import WATCHDOG
+from harness.hosts.ssh.way import open_socket, start_proxy
+from harness.values.errors import HostError, HostNotReady
+
+_MOST_KEYS = 8
+
+
+@dataclass
+class Link:
+    """A live transport, and what is let go with it."""
+
+    route: Route
+    transport: Transport
+    release: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the transport has not been given up."""
+        return bool(self.transport.is_active())
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the peer was last heard."""
+        return time.monotonic() - self.transport.packetizer.heard_at
+
+    def why_cut(self) -> str:
+        """Why the transport ended."""
+        error = self.transport.get_exception()
+        return describe(error) if error is not None else "the link was cut"
+
+    def close(self) -> None:
+        """Let everything go."""
+        with contextlib.suppress(Exception):
+            self.transport.close()
+        self.release()
+
+
+def connect(route: Route, ring: KeyRing, patience: Patience | None = None, *, within_s: float = math.inf) -> Link:
+    """Connect and log in. Raises HostUnreachable, and HostNotReady for a key or a user that is not accepted."""
+    without: set[str] = set()
+    deadline = time.monotonic() + within_s
+    while True:
+        rest_s = max(1.0, deadline - time.monotonic())
+        route = replace(route, connect_timeout_s=min(route.connect_timeout_s, rest_s))
+        link, key = _negotiate(route, ring, patience or Patience(), frozenset(without), rest_s)
+        try:
+            refusal = _judge(route, key)
+            if refusal is None:
+                _log_in(link.transport, route, ring)
+                WATCHDOG.watch(link.transport)
+                return link
+        except LOST as error:
+            link.close()
+            raise unreachable(error, route) from error
+        except BaseException:
+            link.close()
+            raise
+        link.close()
+        # A pinned fingerprint does not tell the type of its key: the host may have it, too.
+        if route.pin is None or not route.pin.startswith("SHA256:") or len(without) > 2:
+            raise refusal
+        without.add(key.type)
+
+
+def fetch_key(route: Route, ring: KeyRing) -> HostKey:
+    """The host key that a host shows; nobody is logged in there. Gates on the way must be trusted already."""
+    link, key = _negotiate(route, ring, Patience(), frozenset(), math.inf)
+    link.close()
+    return key
+
+
+def _negotiate(
+    route: Route, ring: KeyRing, patience: Patience, without: frozenset[str], rest_s: float
+) -> tuple[Link, HostKey]:
+    """Up to the point where the host has proven that it has its key."""
+    try:
+        way, release = _open_way(route, ring, patience)
+    except LOST as error:
+        raise unreachable(error, route) from error
+    transport = Transport(way, patience)
+    link = Link(route, transport, release)
+    try:
+        transport.prefer_key_types(_known_types(route), without)
+        transport.banner_timeout = min(transport.banner_timeout, rest_s)
+        transport.auth_timeout = min(transport.auth_timeout, max(5.0, rest_s))
+        transport.negotiate(min(KEY_EXCHANGE_S, rest_s))
+        shown = transport.get_remote_server_key()
+        return link, HostKey(shown.get_name(), shown.asbytes())
+    except LOST as error:
+        link.close()
+        if without and isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+            _raise_no_such_key(route)
+        raise unreachable(error, route) from error
+
+
+def _raise_no_such_key(route: Route) -> NoReturn:
+    message = f"{route.label} has no host key with the fingerprint that the inventory's `host_key` gives ({route.pin})"
+    raise HostNotReady(message, where=route.host, hint="compare it with `ssh-keygen -lf` on the host itself")
+
+
+def _known_types(route: Route) -> list[str]:
+    if route.pin is not None and not route.pin.startswith("SHA256:"):
+        return [route.pin.split()[0]]
+    return [known.key.type for known in find_keys(_files(route), route.key_name) if not known.is_revoked]
+
+
+def _files(route: Route) -> list[Any]:
+    return [*([route.project_known_hosts] if route.project_known_hosts else []), *route.known_hosts]
+
+
+def _judge(route: Route, key: HostKey) -> HostNotReady | None:
+    """Why a host key is refused; None where it is trusted. A pin decides alone, but for a revoked key."""
+    known = find_keys(_files(route), route.key_name)
+    verdict = judge_key(known, key)
+    if route.pin is not None and verdict != "revoked":
+        return None if matches_pin(route.pin, key) else refused_key(route, key, "changed", [])
+    return None if verdict == "known" else refused_key(route, key, verdict, known)
+
+
+def _log_in(transport: Transport, route: Route, ring: KeyRing) -> None:
+    """Offer keys until one is accepted. Raises HostNotReady where none is."""
+    tried: list[str] = []
+    left_out: list[str] = []
+    why = "permission denied"
+    with gather_keys(ring, route.identities, route.extra_identities, only_named=route.only_identities) as keys:
+        for name, key in keys:
+            if isinstance(key, str):
+                left_out.append(key)
+                continue
+            if len(tried) >= _MOST_KEYS or not transport.is_active():
+                break
+            tried.append(name)
+            try:
+                if not transport.auth_publickey(route.user, key):
+                    return
+                raise refused_login(route, tried, left_out, "it wants more than a key")
+            except paramiko.BadAuthenticationType as error:
+                raise refused_login(
+                    route, tried, left_out, f"it takes only {', '.join(error.allowed_types)}"
+                ) from error
+            except paramiko.AuthenticationException as error:
+                if "timeout" in str(error).lower():
+                    raise TimeoutError("no answer to our login") from error
+                why = "permission denied" if transport.is_active() else "it ended the connection (too many keys?)"
+            except paramiko.SSHException as error:
+                why = "too many keys" if "too many" in str(error).lower() else describe(error)
+            except ValueError:
+                left_out.append(f"{name} cannot sign")
+    raise refused_login(route, tried, left_out, why)
+
+
+def _open_way(route: Route, ring: KeyRing, patience: Patience) -> tuple[Any, Callable[[], None]]:
+    """A socket, or what is like one, to the host's sshd; and what lets go of the way."""
+    if route.hops:
+        gate = GATES.enter(route.hops, ring, patience)
+        try:
+            channel = gate.transport.open_channel(
+                "direct-tcpip", (route.address, route.port), ("127.0.0.1", 0), timeout=route.connect_timeout_s
+            )
+        except LOST as error:
+            GATES.leave(gate)
+            raise ConnectionError(f"{route.hops[-1].label} leads nowhere: {describe(error)}") from error
+        return channel, lambda: GATES.leave(gate)
+    if route.proxy_command:
+        return start_proxy(route)
+    return open_socket(route), lambda: None
+
+
+def is_worth_again(error: HostError) -> bool:
+    """Whether connecting may succeed in a moment: a gate drops connections when many come at once (MaxStartups)."""
+    cause = error.__cause__
+    return isinstance(cause, (EOFError, ConnectionResetError)) or "banner" in str(cause).lower()
+
+
+GATES: Gates[Link] = Gates(connect)
+"""The gates of this process."""

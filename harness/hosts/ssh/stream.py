@@ -1,0 +1,227 @@
+"""A stream: one channel of a transport as bytes in and out, each wait with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from paramiko.channel import Channel
+
+from harness.hosts.ssh.command import split_greeting
+from harness.hosts.ssh.transport import Transport
+
+SLICE_BYTES = 128 * 1024
+"""``Channel.sendall`` of one large text copies the rest for every packet: 48 MiB take 18 s, in slices 0.2 s."""
+
+_KEPT_ERRORS = 16 * 1024
+_MOST_GREETING = 64 * 1024
+_FULL_PAUSE_S = 0.01
+
+
+class Silent(TimeoutError):
+    """Nothing moved within the deadline."""
+
+
+class NoShell(ConnectionError):
+    """The login shell did not run the command; the text is what it said instead."""
+
+
+class _Wake:
+    """What a channel's buffers take for an event: setting it wakes, clearing is the reader's own."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    def set(self) -> None:
+        self._event.set()
+
+    def clear(self) -> None:
+        pass
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+
+class Stream:
+    """The stdin and stdout of a command on a host, or a socket there; used by one thread.
+
+    ``send`` and ``recv`` raise ``Silent`` when nothing moved for ``timeout_s``, and OSError or EOFError when the link
+    is gone. ``has_mark``: the output begins after ``MARK``. ``release`` is called once, when it is closed.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        channel: Channel,
+        *,
+        timeout_s: float,
+        has_mark: bool = False,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.errors_kept: int | None = _KEPT_ERRORS
+        self.greeting = b""
+        self.process: int | None = None
+        self._transport = transport
+        self._channel = channel
+        self._release: Callable[[], None] | None = release
+        self._awaits_mark = has_mark
+        self._errors = bytearray()
+        self._moved = threading.Event()
+        wake: Any = _Wake(self._moved)
+        channel.settimeout(0.0)
+        channel.in_buffer.set_event(wake)
+        channel.in_stderr_buffer.set_event(wake)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the far end has got past the login shell."""
+        return not self._awaits_mark
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more may come."""
+        return not self._channel.closed and not self._channel.eof_received and self._transport.is_active()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the link went, rather than the command ended."""
+        return self._transport.is_cut
+
+    @property
+    def exit_code(self) -> int | None:
+        """The command's exit code; -1 where a signal ended it, None while it runs or where the link went first."""
+        if self._channel.exit_status != -1 or (self._channel.closed and not self.is_cut):
+            return int(self._channel.exit_status)
+        return None
+
+    @property
+    def errors(self) -> bytes:
+        """The end of what the command wrote to stderr so far."""
+        self._drain_errors()
+        return bytes(self._errors)
+
+    def execute(self, command: str, timeout_s: float) -> None:
+        """Start a command, built by ``build_command``, in a channel that is a session."""
+        self._transport.execute(self._channel, command, timeout_s)
+
+    def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of ``data``; what the command says meanwhile to stderr is kept."""
+        view = memoryview(data).cast("B")
+        deadline = time.monotonic() + self.timeout_s
+        while view:
+            sent = self.send_some(view)
+            if sent:
+                view, deadline = view[sent:], time.monotonic() + self.timeout_s
+                continue
+            self._drain_errors()
+            if time.monotonic() > deadline:
+                raise Silent(f"nothing was taken for {self.timeout_s:g} s")
+            time.sleep(_FULL_PAUSE_S)
+
+    def send_some(self, view: memoryview) -> int:
+        """Send what the far end takes just now. Raises OSError where it takes nothing any more."""
+        try:
+            sent = self._channel.send(bytes(view[:SLICE_BYTES]))
+        except TimeoutError:
+            return 0
+        if sent == 0:
+            raise ConnectionError("the far end takes no more")
+        return sent
+
+    def finish(self) -> None:
+        """Nothing more is sent."""
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.shutdown_write()
+
+    def recv(self, most_bytes: int = SLICE_BYTES) -> bytes:
+        """The next bytes; empty at the end. Raises ConnectionError where the link was cut before it."""
+        deadline = time.monotonic() + self.timeout_s
+        while True:
+            found = self.recv_some(most_bytes)
+            if found:
+                return found
+            if found is None:
+                if self.is_cut:
+                    raise ConnectionError("the link was cut")
+                return b""
+            self.wait(deadline - time.monotonic())
+            if time.monotonic() > deadline:
+                raise Silent(f"no answer within {self.timeout_s:g} s")
+
+    def recv_some(self, most_bytes: int = SLICE_BYTES) -> bytes | None:
+        """What is there just now, perhaps nothing; None at the end."""
+        while True:
+            self._drain_errors()
+            if not self._channel.recv_ready():
+                is_over = self._channel.eof_received or self._channel.closed or self.is_cut
+                # Bytes may have come between the two looks.
+                if not is_over or self._channel.recv_ready():
+                    return b""
+                if self._awaits_mark and not self.is_cut:
+                    raise NoShell(self._last_words())
+                return None
+            found = self._channel.recv(most_bytes)
+            if self._awaits_mark:
+                found = self._skip_greeting(found)
+            if found:
+                return found
+
+    def _skip_greeting(self, found: bytes) -> bytes:
+        self.greeting += found
+        parts = split_greeting(self.greeting)
+        if parts is not None:
+            self.greeting, self.process, rest = parts
+            self._awaits_mark = False
+            return rest
+        if len(self.greeting) > _MOST_GREETING:
+            raise NoShell("garbage")
+        return b""
+
+    def wait(self, timeout_s: float) -> None:
+        """Until something may have come."""
+        self._moved.wait(max(0.0, timeout_s))
+        self._moved.clear()
+
+    def wait_exit(self) -> int:
+        """The exit code, once the output has ended. Raises Silent, and ConnectionError where the link was cut."""
+        deadline = time.monotonic() + self.timeout_s
+        while self.exit_code is None:
+            if self.is_cut:
+                raise ConnectionError("the link was cut")
+            if time.monotonic() > deadline:
+                raise Silent(f"no exit code within {self.timeout_s:g} s")
+            self.wait(min(1.0, deadline - time.monotonic()))
+        return self.exit_code
+
+    def close(self) -> None:
+        """Let the channel go. Idempotent."""
+        with contextlib.suppress(Exception):
+            self._channel.close()
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _last_words(self) -> str:
+        said = (self.greeting + b"\n" + self.errors).decode(errors="replace").strip().splitlines()
+        return said[-1][:200] if said else f"nothing (exit code {self._channel.exit_status})"
+
+    def _drain_errors(self) -> None:
+        while self._channel.recv_stderr_ready():
+            self._errors += self._channel.recv_stderr(SLICE_BYTES)
+        if self.errors_kept is not None:
+            del self._errors[: -self.errors_kept]
+
+
+# paramiko raises socket.timeout, which has been TimeoutError since Python 3.10.
+assert socket.timeout is TimeoutError

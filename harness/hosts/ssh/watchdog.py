@@ -1,0 +1,59 @@
+"""The watchdog: one thread that closes transports whose peers owe an answer for too long.
+
+A transport's own thread sees to that itself, unless it is stuck in a write to the very peer that is frozen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+
+from harness.hosts.ssh.transport import Transport
+
+_LOOK_S = 1.0
+
+
+class Watchdog:
+    """Looks after transports as long as there are any."""
+
+    def __init__(self, look_s: float = _LOOK_S) -> None:
+        self._look_s = look_s
+        self._watched: weakref.WeakSet[Transport] = weakref.WeakSet()
+        self._mutex = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, transport: Transport) -> None:
+        """From now on ``transport`` is closed when its peer is overdue."""
+        transport.watch()
+        with self._mutex:
+            self._watched.add(transport)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="ssh-watchdog", daemon=True)
+                self._thread.start()
+
+    def _look(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(self._look_s)
+            with self._mutex:
+                living = [one for one in self._watched if one.is_active()]
+                if not living:
+                    self._thread = None
+                    return
+            for transport in living:
+                if transport.packetizer.is_overdue:
+                    # Closing may itself block, where the way leads through another frozen transport.
+                    threading.Thread(target=_close, args=(transport,), daemon=True).start()
+            del living
+
+
+def _close(transport: Transport) -> None:
+    with contextlib.suppress(Exception):
+        transport.packetizer.close()
+    with contextlib.suppress(Exception):
+        transport.close()
+
+
+WATCHDOG = Watchdog()
+"""The one of this process."""
