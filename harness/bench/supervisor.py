@@ -41,6 +41,7 @@ MODULES = {
     "dataset": "bench.dataset",
     "generate": "bench.generate",
     "probe": "bench.probe",
+    "samework": "bench.samework",
 }
 
 

@@ -17,10 +17,10 @@ WORK_PARAMETERS = (
 """What a loader's pixels, labels and order depend on; sizes and models are the same code at other numbers."""
 
 
-def work_key(case: Case) -> str:
-    """Twelve hex digits, equal for cases whose loaders do the same work in the same way."""
+def work_key(case: Case, kind: str) -> str:
+    """Twelve hex digits, equal for cases whose loaders do the same work in the same way on data of one kind."""
     setting = case.model_dump(mode="json")
-    return digest_of({name: setting[name] for name in WORK_PARAMETERS})[:12]
+    return digest_of([kind, {name: setting[name] for name in WORK_PARAMETERS}])[:12]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class HostSetup:
 
     def samework_of(self, case: Case) -> dict[str, Any] | None:
         """What was found when a case's loader ran over the set that proves its work; None where that was not tried."""
-        found = self.samework.get(work_key(case))
+        data = self.data.get(case.data)
+        found = None if data is None else self.samework.get(work_key(case, data.kind))
         return None if found is None else dict(found)
 
     @property

@@ -27,6 +27,7 @@ from harness.values.errors import HostBusy, HostError, SessionError
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionStarted
 from harness.workflow.expectations import expect
 from harness.workflow.preparing import Wanted, prepare
+from harness.workflow.proving import prove
 from harness.workflow.reaching import Reached, is_session_alive, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 
@@ -150,6 +151,7 @@ class HostWork:
             memory_available=known.get("memory_available"),
         )
         setup = prepare(reached, wanted, self._shared.emit)
+        setup = prove(setup, reached.scratch, self._resolved.cases, self._shared.emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,
