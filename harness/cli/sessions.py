@@ -59,7 +59,8 @@ def run(
     The same command continues where the last one ended, whatever ended it.
     """
     from harness.cli.session_console import console_of
-    from harness.workflow.run import RunOptions, run_session
+    from harness.workflow.options import RunOptions
+    from harness.workflow.run import run_session
 
     wanted = RunOptions(
         inventory=inventory,

@@ -33,7 +33,7 @@ from harness.workflow.resolve import Resolved, wanted_engine
 
 if TYPE_CHECKING:
     from harness.inventory import Host
-    from harness.workflow.run import RunOptions
+    from harness.workflow.options import RunOptions
 
 _BEAT_S = 30.0
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.session.folder import SessionFolder, find_folder
@@ -22,52 +21,13 @@ from harness.values.errors import ConfigurationError, HarnessError, HostError, S
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
 from harness.values.record import FAILED, Record
 from harness.workflow.hostwork import HostWork, Shared
+from harness.workflow.options import RunOptions
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
 
 if TYPE_CHECKING:
     from harness.console import Console
 
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What the command line of ``run`` says."""
-
-    inventory: Path
-    limit: str | None = None
-    experiment: str | None = None
-    output: Path = Path("reports")
-    engine: str | None = None
-    rounds: int | None = None
-    seed: int | None = None
-    only: tuple[str, ...] = ()
-    is_fresh: bool = False
-    rerun_failed: bool = False
-    name: str | None = None
-    base_image: str | None = None
-    allow_busy: bool = False
-    forks: int = 10
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The command that continues this session, word by word."""
-        words = ["harness", "run", str(self.inventory)]
-        for flag, value in (
-            ("--limit", self.limit),
-            ("--experiment", self.experiment),
-            ("--engine", self.engine),
-            ("--name", self.name),
-            ("--rounds", self.rounds),
-            ("--seed", self.seed),
-        ):
-            if value is not None:
-                words += [flag, str(value)]
-        if self.output != Path("reports"):
-            words += ["--output", str(self.output)]
-        for pattern in self.only:
-            words += ["--only", pattern]
-        return (*words, "--allow-busy") if self.allow_busy else tuple(words)
 
 
 @dataclass
