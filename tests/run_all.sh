@@ -45,15 +45,28 @@ stop_engine() {
 }
 trap stop_engine EXIT
 
+run_lab() {
+	# Many hosts, as containers of this machine's engine; a user's own engine is left alone (HARNESS_LAB=1 uses it).
+	local reason
+	reason=$("$BIN/python" tests/lab/outer_engine.py) || return 1
+	if [ -n "$reason" ]; then
+		notes+=("not run: the lab of many hosts ($reason):")
+		notes+=("$("$BIN/python" -m pytest --collect-only -q -m "lab and not lab_full" tests/lab | sed -n 's/^tests.*::/    /p')")
+		return 0
+	fi
+	"$BIN/python" -m pytest -q -m "lab and not lab_full" tests/lab
+}
+
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
-part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole"
+part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm"
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole"
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole"
 part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole"
+part "a lab of many hosts" run_lab
 part "whole sessions and the wheel" "$BIN/python" -m pytest -q -m "whole"
 
 printf '\n%s\n' "${results[@]}"

@@ -50,11 +50,11 @@ def cache_folder() -> Path:
 
 def host_image(suite: str, report: Report = _tell) -> str:
     """The image of a release on the outer engine, made or imported if need be. Returns its reference."""
-    _, mirror = choose_source(read_sources(), suite=None, mirror=None, own=own_suite())
+    mirror = debian_mirror()
     packages = (*_PACKAGES, *_CLI.get(suite, ()))
     key = hashlib.sha256(json.dumps([_RECIPE, suite, mirror, packages, platform.machine()]).encode()).hexdigest()[:12]
     reference = f"{REPOSITORY}:{suite}-{key}"
-    with _only_one(suite):
+    with only_one(suite):
         if not has_image(reference):
             tar = cache_folder() / f"{suite}-{key}.tar.gz"
             if not tar.exists():
@@ -70,7 +70,7 @@ def tiny_image(report: Report = _tell) -> str:
     source = host_image("bookworm", report)
     recipe = (HERE / "tiny_root.sh").read_bytes() + source.encode()
     reference = f"{TINY}:{hashlib.sha256(recipe).hexdigest()[:12]}"
-    with _only_one("tiny"):
+    with only_one("tiny"):
         if not has_image(reference):
             report(f"make {reference}")
             command = f"docker run --rm -i {source} sh -s < {HERE}/tiny_root.sh | docker import - {reference}-root"
@@ -94,22 +94,32 @@ def has_image(reference: str) -> bool:
 
 
 def _bootstrap(suite: str, mirror: str, packages: tuple[str, ...], tar: Path) -> None:
-    with _scratch() as scratch:
+    with scratch_folder() as scratch:
         root = scratch / "root"
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(root), mirror]
-        run(command + ([_SCRIPTS[suite]] if suite in _SCRIPTS else []))
-        for place in _UNWANTED:
-            shutil.rmtree(root / place, ignore_errors=True)
-            (root / place).mkdir(parents=True, exist_ok=True)
-        for key in (root / "etc/ssh").glob("ssh_host_*"):
-            key.unlink()  # each workstation gets its own
+        make_root(root, suite, mirror, packages)
         part = scratch / "root.tar.gz"
         run(["tar", "--numeric-owner", "--one-file-system", "-C", str(root), "-I", "gzip -1", "-cf", str(part), "."])
         part.replace(tar)
 
 
+def make_root(root: Path, suite: str, mirror: str, packages: tuple[str, ...]) -> None:
+    """A Debian release with these packages in a folder, without manuals, lists and keys."""
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(root), mirror]
+    run(command + ([_SCRIPTS[suite]] if suite in _SCRIPTS else []))
+    for place in _UNWANTED:
+        shutil.rmtree(root / place, ignore_errors=True)
+        (root / place).mkdir(parents=True, exist_ok=True)
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()  # each machine gets its own
+
+
+def debian_mirror() -> str:
+    """The package archive that this machine's apt uses."""
+    return choose_source(read_sources(), suite=None, mirror=None, own=own_suite())[1]
+
+
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """A folder that is removed afterwards, never while something is mounted in it."""
     path = Path(tempfile.mkdtemp(prefix="making-", dir=cache_folder()))
     try:
@@ -122,7 +132,8 @@ def _scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def _only_one(name: str) -> Iterator[None]:
+def only_one(name: str) -> Iterator[None]:
+    """One maker of a thing at a time on this machine."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

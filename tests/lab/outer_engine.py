@@ -72,6 +72,11 @@ def why_not() -> str | None:
     return None
 
 
+def why_not_now() -> str | None:
+    """The same, and whether an engine answers at this moment."""
+    return why_not() or (None if answers() else "no Docker Engine answers")
+
+
 def start(folder: Path) -> int | None:
     """Start an outer engine where none answers; its process id, or None. Its data stay in ``folder``."""
     if answers():
@@ -113,3 +118,7 @@ def _foreign_packages() -> list[str]:
         check=False,
     )
     return [line.split()[0] for line in done.stdout.splitlines() if line.split()[1:2] == ["ii"]]
+
+
+if __name__ == "__main__":
+    print(why_not_now() or "", end="")

@@ -1,0 +1,78 @@
+"""The lab as fixtures: brought up once for all tests, given back as it was after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import outer_engine
+import pytest
+from bad_link import BadLink
+from host_images import tiny_image
+from host_states import give_image, restore
+from lab_session import DATA, Controller, bad_links
+from workstations import HostSpec, Lab
+
+SPECS = (
+    HostSpec("ws1", "bookworm", 1536),
+    HostSpec("ws2", "trixie", 1536),
+    HostSpec("ws3", "forky", 1024, cpus="0", store="containerd"),
+    HostSpec("ws4", "bookworm", 1024, cpus="0", disk_mb=900),
+)
+"""Small ones: the tests' image needs little. The fourth has a disk that is soon full."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where there can be no lab, its tests are skipped by name, with the reason."""
+    wanted = [item for item in items if item.get_closest_marker("lab")]
+    reason = outer_engine.why_not_now() if wanted else None
+    for item in wanted if reason else ():
+        item.add_marker(pytest.mark.skip(reason=f"no lab here: {reason}"))
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Four workstations that have the tests' image already; those that test shipping take it away."""
+    folder: Path = tmp_path_factory.mktemp("lab", numbered=True)
+    lab = Lab.up(SPECS, name="test", folder=folder / "keys")
+    try:
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def image(lab: Lab) -> str:
+    """The tests' image, on the controller's engine and on every workstation."""
+    reference = tiny_image()
+    for host in lab.hosts.values():
+        give_image(host, reference)
+    return reference
+
+
+@pytest.fixture
+def links(lab: Lab) -> Iterator[dict[str, BadLink]]:
+    """A bad link in front of each workstation, good at first."""
+    with bad_links(lab, list(lab.hosts)) as made:
+        yield made
+
+
+@pytest.fixture
+def session(lab: Lab, image: str, tmp_path: Path) -> Iterator[Callable[..., Controller]]:
+    """Makes sessions of some hosts; afterwards the workstations are as they were, whatever the test did."""
+    made: list[Controller] = []
+
+    def make(*hosts: str, **fields: Any) -> Controller:
+        folder = tmp_path / f"controller-{len(made)}"
+        folder.mkdir()
+        made.append(Controller(lab, folder, image, hosts, **fields))
+        return made[-1]
+
+    for host in lab.hosts.values():
+        host.exec("mkdir", "-p", DATA)
+    yield make
+    for controller in made:
+        controller.stop_all()
+    for host in lab.hosts.values():
+        restore(host, image)

@@ -1,0 +1,40 @@
+"""What a workstation has before a test, and is given back after it."""
+
+from __future__ import annotations
+
+from lab_session import DATA
+from outer_engine import docker
+from workstations import Host
+
+
+def give_image(host: Host, reference: str) -> None:
+    """Carry an image to a workstation past harness."""
+    archive = host.folder / "image.tar"
+    docker("save", "-o", str(archive), reference)
+    host.exec("docker", "load", "-q", "-i", f"/lab/keys/{archive.name}")
+    archive.unlink()
+
+
+def take_image(host: Host) -> None:
+    """Take all images away from a workstation."""
+    if images := host.docker("images", "-aq").split():
+        host.docker("rmi", "-f", *dict.fromkeys(images))
+    host.docker("image", "prune", "-af")
+
+
+def restore(host: Host, image: str) -> None:
+    """A workstation as it was: running, with its image, and nothing of a session."""
+    state = docker("inspect", "--format", "{{.State.Status}}", host.container)
+    if state == "paused":
+        host.unpause()
+    if state not in ("running", "paused"):
+        host.start()
+    host.shell(
+        f"rm -rf {DATA}/* /home/bench/.cache /tmp/harness* /srv/data/fill* /home/fill*;"
+        " usermod -a -G docker bench; pkill -KILL -u bench -x docker;"
+        ' containers=$(docker ps -aq); [ -z "$containers" ] || docker rm -f -v $containers;'
+        ' volumes=$(docker volume ls -q); [ -z "$volumes" ] || docker volume rm -f $volumes; :'
+    )
+    if image.split(":")[1] not in host.docker("images", "--format", "{{.Tag}}").split():
+        take_image(host)
+        give_image(host, image)

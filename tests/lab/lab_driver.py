@@ -1,0 +1,127 @@
+"""``harness`` with a benchmark that needs no TensorFlow, and a controller that can be made to die or be impatient.
+
+python lab_driver.py [OPTION VALUE …] WORDS OF HARNESS …
+    --die BOUNDARY[:COUNT]  --wait BOUNDARY[:COUNT]=FILE  --set MODULE:NAME=SECONDS  --hurry SECONDS
+
+A boundary is ``before-`` or ``after-`` one of the steps that change something, see ``STEPS``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.engine.interface import Payload
+from harness.ship import payload
+
+HERE = Path(__file__).parent
+STEPS = {
+    "connect": ("harness.workflow.hostwork", "reach"),
+    "lock": ("harness.workflow.hostwork", "acquire"),
+    "prepare": ("harness.workflow.hostwork", "prepare"),
+    "submit": ("harness.engine.docker", "DockerEngine.submit"),
+    "fetch": ("harness.engine.docker", "DockerEngine.fetch"),
+    "record": ("harness.session.journal", "Journal.write_record"),
+    "remove": ("harness.engine.docker", "DockerEngine.cancel"),
+    "report": ("harness.workflow.hostwork", "Shared.write_report"),
+    "release": ("harness.hosts.lock", "Lock.release"),
+}
+
+
+def stub_payload() -> Payload:
+    """The real payload with stand-ins for what needs TensorFlow and Pillow."""
+    stubs = {"benchmark": "stub_benchmark", "dataset": "stub_dataset"}
+    return payload.build_payload(
+        {f"bench/{name}.py": (HERE / f"{stub}.py").read_bytes() for name, stub in stubs.items()}
+    )
+
+
+def hook(boundary: str, act: Callable[[], None]) -> None:
+    """Act at a boundary, when it is crossed for the COUNTth time."""
+    name, _, count = boundary.partition(":")
+    when, _, step = name.partition("-")
+    left = [int(count or 1)]
+    module_name, dotted = STEPS[step]
+    owner: object = importlib.import_module(module_name)
+    *path, attribute = dotted.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    inner = getattr(owner, attribute)
+
+    def cross(at: str) -> None:
+        if at == when:
+            left[0] -= 1
+            if left[0] == 0:
+                act()
+
+    @functools.wraps(inner)
+    def wrapped(*arguments: object, **named: object) -> object:
+        cross("before")
+        value = inner(*arguments, **named)
+        cross("after")
+        return value
+
+    setattr(owner, attribute, wrapped)
+
+
+def die() -> None:
+    """End this process without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_at(file: Path) -> None:
+    """Say that the boundary is reached, and stay there until the file is gone."""
+    file.touch()
+    while file.exists():
+        time.sleep(0.05)
+
+
+def change(setting: str) -> None:
+    """``MODULE:NAME=SECONDS``, so that tests need not wait as long as users would want to."""
+    module, _, rest = setting.partition(":")
+    name, _, seconds = rest.partition("=")
+    target = importlib.import_module(module)
+    assert hasattr(target, name), setting
+    setattr(target, name, float(seconds))
+
+
+def hurry(seconds: float) -> None:
+    """Give a silent peer less time before it is asked, and to answer."""
+    from harness.hosts.ssh.transport import Patience
+
+    Patience.__init__.__defaults__ = (seconds, seconds)  # type: ignore[misc]
+
+
+def main(words: list[str]) -> None:
+    """Patch as told, then be harness."""
+    import harness.workflow.run
+
+    harness.workflow.run.build_payload = stub_payload  # type: ignore[assignment]
+    while words[0].startswith("--"):
+        option, value, *words = words
+        match option:
+            case "--die":
+                hook(value, die)
+            case "--wait":
+                boundary, _, file = value.partition("=")
+                hook(boundary, functools.partial(wait_at, Path(file)))
+            case "--set":
+                change(value)
+            case "--hurry":
+                hurry(float(value))
+            case _:
+                sys.exit(__doc__)
+    from harness.cli import main as harness_main
+
+    sys.argv = ["harness", *words]
+    harness_main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

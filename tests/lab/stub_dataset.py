@@ -1,0 +1,29 @@
+"""Stands in for the check of a data set in the lab's sessions: ten images that nobody looks at."""
+
+import json
+import sys
+from pathlib import Path
+
+from .protocol import DATASET, RESULTS, write_json
+
+FOUND = {
+    "kind": "folder",
+    "images": 10,
+    "classes": 2,
+    "class_names": ["a", "b"],
+    "bytes": 1000,
+    "fingerprint": "2" * 64,
+    "mean_width": 640.0,
+    "mean_height": 480.0,
+    "mean_pixels": 307200.0,
+    "odd": {},
+    "unreadable": [],
+    "unreadable_count": 0,
+    "seconds": 0.0,
+}
+
+if __name__ == "__main__":
+    job = Path(sys.argv[1])
+    folder = Path(json.loads((job / "request.json").read_text())["paths"]["dataset"])
+    write_json(folder / DATASET, FOUND)
+    write_json(job / RESULTS / DATASET, FOUND)

@@ -1,0 +1,164 @@
+"""A fault while an image is shipped, while a case runs, while results are fetched: what must come of it.
+
+The faulty host ends as it must, the others complete, nothing is left anywhere, and the same command finishes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from bad_link import BadLink
+from host_states import take_image
+from lab_session import PATIENCE, Controller
+from workstations import Host, Lab
+
+pytestmark = pytest.mark.lab
+
+Make = Callable[..., Controller]
+FAULTY, OTHER = "ws2", "ws1"
+HURRY = ("--hurry", "2")
+LONG_S = 8.0
+"""Longer than a peer may be silent under HURRY, so that the fault is noticed and not just waited out."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens to a host or its link, and how it ends. ``loses`` the job that runs meanwhile."""
+
+    name: str
+    begin: Callable[[Host, BadLink], None]
+    end: Callable[[Host, BadLink], None]
+    loses: bool = False
+
+
+def nothing(_host: Host, _link: BadLink) -> None:
+    """It has ended already."""
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("link-cut", lambda host, link: link.cut(), nothing),
+        Fault("link-refused", lambda host, link: link.refuse(), lambda host, link: link.heal()),
+        Fault("silence", lambda host, link: link.silence(), lambda host, link: link.heal()),
+        Fault("frozen", lambda host, link: host.pause(), lambda host, link: host.unpause()),
+        Fault("power-lost", lambda host, link: host.kill(), lambda host, link: host.start(), loses=True),
+    )
+}
+IN_SHORT = {
+    ("ship", "link-cut"),
+    ("case", "power-lost"),
+    ("case", "silence"),
+    ("fetch", "link-cut"),
+    ("case", "frozen"),
+}
+MATRIX = [
+    pytest.param(stage, fault, marks=[] if (stage, fault) in IN_SHORT else [pytest.mark.lab_full])
+    for stage in ("ship", "case", "fetch")
+    for fault in FAULTS
+]
+
+
+def reach_stage(stage: str, controller: Controller, host: Host, link: BadLink) -> subprocess.Popen[str]:
+    """Start a session and return in the middle of a stage of the faulty host."""
+    driver = (*PATIENCE, *HURRY)
+    if stage == "ship":
+        take_image(host)
+        link.set_quality(rate=3e6)
+        process = controller.start(driver=driver)
+        controller.wait_until(lambda: link.passed["up"] > 3_000_000, process)
+        return process
+    controller.hold(FAULTY)
+    if stage == "fetch":
+        controller.behave(FAULTY, {"*": {"act": "large", "bytes": 6_000_000}})
+    process = controller.start(driver=driver)
+    controller.wait_for_job(FAULTY, process)
+    if stage == "fetch":
+        link.set_quality(rate=1e6)
+        before = link.passed["down"]
+        controller.let_go(FAULTY)
+        controller.wait_until(lambda: link.passed["down"] > before + 1_500_000, process)
+    return process
+
+
+@pytest.mark.parametrize(("stage", "fault_name"), MATRIX)
+def test_fault_in_a_stage(session: Make, lab: Lab, links: dict[str, BadLink], stage: str, fault_name: str) -> None:
+    fault, host, link = FAULTS[fault_name], lab.hosts[FAULTY], links[FAULTY]
+    controller = session(OTHER, FAULTY, links={FAULTY: link})
+    process = reach_stage(stage, controller, host, link)
+    fault.begin(host, link)
+    link.set_quality(rate=0)
+    time.sleep(LONG_S)
+    fault.end(host, link)
+    controller.let_go(FAULTY)
+    ended = controller.end(process)
+    controller.assert_complete(OTHER)
+    found = [(record.status, record.attempt) for record in controller.records(FAULTY)]
+    if stage == "ship":
+        assert ended.code in (0, 1), ended.said  # a host that comes back late is measured by the next run
+    elif fault.loses:
+        assert ended.code == 1, ended.said
+        assert found and {status for status, _ in found} <= {"ok", "lost"}, (found, ended.said)
+    else:  # the job went on: neither lost nor done twice
+        assert ended.code == 0, ended.said
+        assert found == [("ok", 1), ("ok", 1)], ended.said
+    if ended.code:
+        again = controller.run()
+        assert again.code == 0, again.said
+    controller.assert_complete()
+    controller.assert_nothing_left()
+
+
+def test_a_host_that_stays_dead_costs_only_itself(session: Make, lab: Lab, links: dict[str, BadLink]) -> None:
+    host = lab.hosts[FAULTY]
+    controller = session(OTHER, FAULTY, "ws3")
+    controller.hold(FAULTY)
+    process = controller.start(driver=(*PATIENCE, *HURRY))
+    controller.wait_for_job(FAULTY, process)
+    host.kill()
+    ended = controller.end(process)
+    assert ended.code == 1, ended.said
+    controller.assert_complete(OTHER, "ws3")
+    controller.assert_nothing_left(OTHER, "ws3")
+    assert controller.states(FAULTY)[-1] == "unreachable"
+    assert FAULTY in ended.stderr
+    host.start()
+    controller.let_go(FAULTY)
+    again = controller.run()
+    if again.code:  # what was running when the power went is lost, and done again by the same command
+        assert "lost" in controller.statuses(FAULTY).values(), again.said
+        again = controller.run()
+    assert again.code == 0, again.said
+    controller.assert_complete()
+    controller.assert_nothing_left()
+
+
+def test_a_slow_and_lossy_link_only_takes_longer(session: Make, lab: Lab, links: dict[str, BadLink]) -> None:
+    take_image(lab.hosts[FAULTY])
+    links[FAULTY].set_quality(delay_s=0.04, rate=6e6, loss=0.01, stall_s=0.3)
+    controller = session(OTHER, FAULTY, links={FAULTY: links[FAULTY]})
+    ended = controller.run()
+    assert ended.code == 0, ended.said
+    controller.assert_complete()
+    assert {record.attempt for record in controller.records()} == {1}
+    controller.assert_nothing_left()
+
+
+def test_the_link_is_said_to_be_lost_and_back(session: Make, lab: Lab, links: dict[str, BadLink]) -> None:
+    controller = session(FAULTY, links={FAULTY: links[FAULTY]})
+    controller.hold()
+    process = controller.start(driver=(*PATIENCE, *HURRY))
+    controller.wait_for_job(FAULTY, process)
+    links[FAULTY].refuse()
+    time.sleep(LONG_S)
+    links[FAULTY].heal()
+    controller.let_go()
+    ended = controller.end(process)
+    assert ended.code == 0, ended.said
+    kinds = [event["event"] for event in controller.events() if event.get("host") == FAULTY]
+    assert "LinkLost" in kinds and "LinkBack" in kinds[kinds.index("LinkLost") :], kinds
+    controller.assert_complete()

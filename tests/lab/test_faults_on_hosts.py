@@ -1,0 +1,140 @@
+"""What goes wrong on a host itself while it measures: memory, disk, its engine, somebody's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from host_states import take_image
+from lab_session import PATIENCE, Controller
+from workstations import Lab
+
+pytestmark = pytest.mark.lab
+
+Make = Callable[..., Controller]
+CACHED = """\
+name: cached
+parameters:
+  data: photos
+  mode: load
+  loader: [keras-idg, tfdata]
+  cache: [none, file]
+  memory_limit: 200MB
+  epochs: 2
+rounds: {rounds}
+baseline: {{loader: keras-idg}}
+timeout: 2min
+"""
+
+
+@pytest.mark.parametrize("act", ["oom", "oom_grandchild"])
+def test_memory_runs_out_on_every_docker_version(session: Make, act: str) -> None:
+    controller = session("ws1", "ws2", "ws3")
+    for name in controller.hosts:
+        controller.behave(name, {"tfdata": {"act": act}})
+    ended = controller.run()
+    assert ended.code == 0, ended.said  # an oom is a result
+    controller.assert_complete(expected={"tfdata": "oom"})
+    for record in controller.records():
+        if record.status == "oom":
+            assert record.memory.limit_effective is not None and record.memory.limit_effective <= 200_000_000
+            assert record.evidence["oom_kills"] == 1, record.evidence
+            assert record.evidence["child_signal"] == (9 if act == "oom" else None), record.evidence
+    controller.assert_nothing_left()
+    again = controller.run("--rerun-failed")
+    assert again.code == 0 and len(controller.records()) == 6, again.said  # and is not done again
+
+
+@pytest.mark.parametrize(
+    ("hand", "status"), [("rm", "lost"), pytest.param("kill", "error", marks=pytest.mark.lab_full)]
+)
+def test_a_container_taken_from_outside(session: Make, lab: Lab, hand: str, status: str) -> None:
+    controller = session("ws1", "ws2")
+    controller.hold("ws2")
+    process = controller.start()
+    name = controller.wait_for_job("ws2", process)
+    lab.hosts["ws2"].docker(*(["rm", "-f", "-v"] if hand == "rm" else ["kill"]), name)
+    controller.let_go()
+    ended = controller.end(process)
+    assert ended.code == 1, ended.said
+    controller.assert_complete("ws1")
+    assert sorted(controller.statuses("ws2").values()) == sorted(["ok", status])
+    assert "oom" not in controller.statuses("ws2").values()
+    controller.assert_nothing_left()
+    again = controller.run("--rerun-failed")
+    assert again.code == 0, again.said
+    controller.assert_complete()
+    controller.assert_nothing_left()
+
+
+@pytest.mark.parametrize("signal", ["TERM", pytest.param("KILL", marks=pytest.mark.lab_full)])
+def test_docker_restarted_in_a_case(session: Make, lab: Lab, signal: str) -> None:
+    controller = session("ws1", "ws2")
+    controller.hold("ws2")
+    process = controller.start(driver=PATIENCE)
+    controller.wait_for_job("ws2", process)
+    lab.hosts["ws2"].restart_docker(signal)
+    controller.let_go()
+    ended = controller.end(process)
+    controller.assert_complete("ws1")
+    statuses = controller.statuses("ws2").values()
+    assert "ok" in statuses and set(statuses) <= {"ok", "error", "lost"}, ended.said
+    again = controller.run("--rerun-failed")
+    assert again.code == 0, again.said
+    controller.assert_complete()
+    controller.assert_nothing_left()
+
+
+def test_disk_full_in_a_case(session: Make, lab: Lab) -> None:
+    controller = session("ws1", "ws4", experiment=CACHED)
+    controller.behave("ws4", {"tfdata": {"act": "fill_results"}, "keras-idg": {"seconds": 0.1}})
+    ended = controller.run()
+    assert ended.code == 1, ended.said
+    controller.assert_complete("ws1")
+    full = [record for record in controller.records("ws4") if record.case.loader == "tfdata"]
+    assert {record.status for record in full} == {"disk_full"}, [(r.status, r.cause) for r in full]
+    assert {record.status for record in controller.records("ws4") if record.case.loader == "keras-idg"} == {"ok"}
+    controller.assert_nothing_left()
+    controller.behave("ws4", {})
+    again = controller.run("--rerun-failed")
+    assert again.code == 0, again.said
+    controller.assert_nothing_left()
+
+
+def test_disk_full_in_ship(session: Make, lab: Lab) -> None:
+    host = lab.hosts["ws4"]
+    take_image(host)
+    room = int(host.shell("df --output=avail -m /var/lib/docker | tail -1"))
+    host.shell(f"fallocate -l {room - 45}M /home/filler")
+    controller = session("ws1", "ws4")
+    ended = controller.run()
+    assert ended.code == 1, ended.said
+    controller.assert_complete("ws1")
+    assert controller.records("ws4") == [] and controller.states("ws4")[-1] == "not_ready", ended.said
+    assert "space" in ended.stderr or "room" in ended.stderr or "free" in ended.stderr, ended.said
+    controller.assert_nothing_left()
+    assert host.docker("images", "-aq") == "", "nothing of the image may be left"
+    host.exec("rm", "/home/filler")
+    again = controller.run()
+    assert again.code == 0, again.said
+    controller.assert_complete()
+
+
+def test_image_pruned_between_check_and_use(session: Make, lab: Lab) -> None:
+    controller = session("ws1", "ws2", "ws3")
+    gate = controller.folder / "gate"
+    process = controller.start("--forks", "1", driver=("--wait", f"before-submit={gate}"))
+    controller.wait_until(gate.exists, process)
+    pruned = next(name for name in controller.hosts if lab.hosts[name].shell("ls -d /tmp/harness.lock || :"))
+    take_image(lab.hosts[pruned])
+    gate.unlink()
+    ended = controller.end(process)
+    others = [name for name in controller.hosts if name != pruned]
+    controller.assert_complete(*others)
+    controller.assert_nothing_left()
+    if ended.code:
+        assert "ok" not in controller.statuses(pruned).values() or ended.code == 1, ended.said
+        again = controller.run("--rerun-failed")
+        assert again.code == 0, again.said
+    controller.assert_complete()
+    controller.assert_nothing_left()
