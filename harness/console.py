@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.values import event as happened
-from harness.values.units import format_duration
+from harness.values.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -168,6 +168,44 @@ def _image_ready(console: Console, event: happened.ImageReady) -> None:
     console.note(f"{event.host}: image {event.image_digest[:12]} {event.method}{took}")
 
 
+def _image_shipped(console: Console, event: happened.ImageShipped) -> None:
+    if event.method == "present":
+        console.note(f"{event.host}: image {event.image} is there already")
+    else:
+        console.note(f"{event.host}: image {event.image} {_ship_words(event)}")
+    _ship_notes(console, event)
+
+
+def _image_cached(console: Console, event: happened.ImageCached) -> None:
+    size, took = format_bytes(event.bytes), format_duration(event.seconds)
+    console.note(f"unpacked {event.image} into the cache, once for all hosts: {size} in {took}")
+
+
+def _data_shipped(console: Console, event: happened.DataShipped) -> None:
+    if event.files:
+        console.note(f"{event.host}: data set {event.data}: {event.files} files {_ship_words(event)}")
+    else:
+        console.note(f"{event.host}: data set {event.data} is there already")
+    _ship_notes(console, event)
+
+
+def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
+    """Needed, sent and saved, how fast and how."""
+    method = event.method if isinstance(event, happened.ImageShipped) else "sent"
+    took = f"in {format_duration(event.seconds)}"
+    if method == "pulled":
+        return f"pulled from the registry {took}"
+    parts = [f"needed {format_bytes(event.bytes_needed)}", f"sent {format_bytes(event.bytes_sent)}"]
+    parts.append(f"saved {format_bytes(event.bytes_saved)}")
+    speed = f", {event.mb_per_s:.0f} MB/s" if event.mb_per_s is not None else ""
+    return f"{method}: {', '.join(parts)} {took}{speed}"
+
+
+def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataShipped) -> None:
+    for note in event.notes:
+        console.note(f"{event.host}: on the way: {note}")
+
+
 def _data_ready(console: Console, event: happened.DataReady) -> None:
     size = f"{event.images} images, {event.bytes / 1e6:.0f} MB"
     console.note(f"{event.host}: data set {event.data} {event.how}: {size}, fingerprint {event.fingerprint[:12]}")
@@ -219,6 +257,9 @@ _SHOW: Mapping[type, Any] = {
     happened.HostStateChanged: _host_state,
     happened.EngineChosen: _engine_chosen,
     happened.ImageReady: _image_ready,
+    happened.ImageShipped: _image_shipped,
+    happened.ImageCached: _image_cached,
+    happened.DataShipped: _data_shipped,
     happened.DataReady: _data_ready,
     happened.RoundStarted: _round_started,
     happened.InvocationStarted: _invocation_started,

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import data, files, hosts, image, sessions
+from harness.cli import data, files, hosts, image, sessions, ship
 from harness.cli.group import CommandGroup
 
 _EPILOG = (
@@ -65,6 +65,7 @@ def options(
 files.register(app)
 hosts.register(app)
 sessions.register(app)
+ship.register(app)
 app.add_typer(image.app, name="image")
 app.add_typer(data.app, name="data")
 

@@ -31,4 +31,7 @@ BaseImageOption = Annotated[
 EngineOption = Annotated[
     str | None, typer.Option("--engine", metavar="auto|docker|process", help="Overrides the inventory's engine.")
 ]
+MaxTransfersOption = Annotated[
+    int, typer.Option("--max-transfers", min=1, help="Images and data sets on their way at once; smallest first.")
+]
 ReportsFolder = Path("reports")

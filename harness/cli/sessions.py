@@ -14,6 +14,7 @@ from harness.cli.options import (
     InventoryArgument,
     JsonOption,
     LimitOption,
+    MaxTransfersOption,
     OutputOption,
     ReportsFolder,
 )
@@ -53,6 +54,10 @@ def run(
         bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")
     ] = False,
     forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    ship_data: Annotated[
+        bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
+    ] = False,
+    max_transfers: MaxTransfersOption = 4,
 ) -> None:
     """Measure: run what has no record yet, host by host and round by round, and write the report.
 
@@ -77,6 +82,8 @@ def run(
         base_image=base_image,
         allow_busy=allow_busy,
         forks=forks,
+        ship_data=ship_data,
+        max_transfers=max_transfers,
     )
     raise typer.Exit(run_session(console_of(context), wanted))
 

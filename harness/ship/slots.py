@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 DEFAULT_TRANSFERS = 4
 _LOOK_S = 0.5
+_PATIENCE_S = 5.0
 
 
 class TransferSlots:
@@ -45,3 +46,14 @@ class TransferSlots:
             with self._changed:
                 self._free += 1
                 self._changed.notify_all()
+
+
+@contextmanager
+def waiting_for(mutex: threading.Lock, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a mutex; ``on_wait`` is called now and then while somebody else has it (it may raise)."""
+    while not mutex.acquire(timeout=_PATIENCE_S):
+        on_wait()
+    try:
+        yield
+    finally:
+        mutex.release()

@@ -56,11 +56,50 @@ class ImageReady(Event):
 
 @dataclass(frozen=True)
 class ImageShipped(Event):
+    """``method``: present, thin (missing layers only), full or pulled (then ``bytes_sent`` is not known: 0).
+
+    ``bytes_needed`` are of the layers that the host lacked, ``bytes_saved`` of those that it had; ``bytes_sent``
+    is all that went out, failed attempts among it. ``mb_per_s`` in 10⁶ bytes; None where nothing was sent.
+    """
+
     host: str
     method: str
     bytes_needed: int
     bytes_sent: int
     seconds: float
+    bytes_saved: int = 0
+    mb_per_s: float | None = None
+    image: str = ""
+    image_digest: str = ""
+    attempts: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageCached(Event):
+    """The controller unpacked an image into its cache, once for all hosts. ``bytes`` of all its layers."""
+
+    image: str
+    image_digest: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DataShipped(Event):
+    """A data set came from the controller: what ``ImageShipped`` says of layers, here of files."""
+
+    host: str
+    data: str
+    fingerprint: str
+    files: int
+    bytes_needed: int
+    bytes_sent: int
+    bytes_saved: int
+    seconds: float
+    mb_per_s: float | None = None
+    attempts: int = 1
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from harness.ship.image import ensure_image, find_image
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.values.errors import EngineUnavailable, HarnessError, HostError
-from harness.workflow.preparing import image_kind
 from harness.workflow.reaching import Reached, docker_engine, probe_engines, process_engine, reach
 from harness.workflow.resolve import wanted_engine
+from harness.workflow.transfers import image_kind
 
 if TYPE_CHECKING:
     from harness.console import Console

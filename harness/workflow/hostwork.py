@@ -34,6 +34,7 @@ from harness.workflow.resolve import Resolved, wanted_engine
 if TYPE_CHECKING:
     from harness.inventory import Host
     from harness.workflow.options import RunOptions
+    from harness.workflow.transfers import Transfers
 
 _BEAT_S = 30.0
 
@@ -48,6 +49,7 @@ class Shared:
     payload: Payload
     emit: Callable[[Event], None]
     mutex: threading.Lock = field(default_factory=threading.Lock)
+    transfers: Transfers | None = None
 
     @property
     def key(self) -> str:
@@ -149,9 +151,17 @@ class HostWork:
             cases=self._resolved.cases,
             payload=self._shared.payload,
             memory_available=known.get("memory_available"),
+            transfers=self._shared.transfers,
         )
-        setup = prepare(reached, wanted, self._shared.emit)
-        setup = prove(setup, reached.scratch, self._resolved.cases, self._shared.emit)
+        beats = _Beats(held)
+
+        def emit(event: Event) -> None:
+            """Shipping and preparing may take hours, in which the lock must not look dead."""
+            beats.beat()
+            self._shared.emit(event)
+
+        setup = prepare(reached, wanted, emit)
+        setup = prove(setup, reached.scratch, self._resolved.cases, emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.ship.slots import DEFAULT_TRANSFERS
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -24,6 +26,8 @@ class RunOptions:
     base_image: str | None = None
     allow_busy: bool = False
     forks: int = 10
+    ship_data: bool = False
+    max_transfers: int = DEFAULT_TRANSFERS
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -43,4 +47,6 @@ class RunOptions:
             words += ["--output", str(self.output)]
         for pattern in self.only:
             words += ["--only", pattern]
+        if self.ship_data:
+            words.append("--ship-data")
         return (*words, "--allow-busy") if self.allow_busy else tuple(words)

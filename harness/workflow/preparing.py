@@ -25,6 +25,7 @@ from harness.workflow.reaching import (
     select_cpus,
     select_gpus,
 )
+from harness.workflow.transfers import Transfers, choose_data, image_kind, may_receive, refuse_changed, ship_image
 from harness.workflow.weights import find_weights
 
 _DATA_TIMEOUT_S = 6 * 3600.0
@@ -39,11 +40,12 @@ class Wanted:
     cases: tuple[Case, ...]
     payload: Payload
     memory_available: int | None = None
+    transfers: Transfers | None = None
 
 
 def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
     """A host that is ready to measure. Raises HostError, and ConfigurationError for weights that are nowhere."""
-    weights = find_weights(wanted.cases, reached)
+    weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
     engine, facts, image = _ready_engine(reached, wanted, emit)
     if facts.image_digest is None:
         raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
@@ -70,11 +72,6 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
     )
 
 
-def image_kind(reached: Reached) -> str:
-    """``gpu`` where the host has GPUs that may be used, else ``cpu``."""
-    return "gpu" if select_gpus(reached.facts, reached.host.variables.gpus) else "cpu"
-
-
 def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:
     docker, process = probe_engines(reached, wanted.engine, reached.host.variables.image or "")
     choice = choose(wanted.engine, docker=docker, process=process)
@@ -92,7 +89,10 @@ def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine,
 def _ready_docker(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:
     engine = docker_engine(reached)
     begun = time.monotonic()
-    if reached.host.variables.image:
+    if wanted.transfers is not None and may_receive(engine, reached):
+        shipped = ship_image(reached, engine, wanted.transfers, emit)
+        image, method = shipped.reference, shipped.method
+    elif reached.host.variables.image:
         image, method = reached.host.variables.image, "present"
     else:
         image, _, method = ensure_image(
@@ -126,9 +126,9 @@ def _ready_data(
     names = dict.fromkeys(case.data for case in wanted.cases)
     sources = reached.host.variables.data
     for name in names:
-        if name not in sources:
-            known = ", ".join(sorted(sources)) or "none"
-            missing[name] = f"the host has no data set {name!r} (it has {known}): add it under `harness: data:`"
+        place = choose_data(reached, name, sources.get(name), wanted.transfers, emit)
+        if isinstance(place, str):
+            missing[name] = place
             continue
         links = any(case.loader == "keras-directory" and case.data == name for case in wanted.cases)
 
@@ -139,7 +139,7 @@ def _ready_data(
             engine,
             host=reached.name,
             name=name,
-            spec=sources[name],
+            spec=place,
             scratch=reached.scratch,
             payload=wanted.payload,
             image=image,
@@ -149,6 +149,7 @@ def _ready_data(
             timeout_s=_DATA_TIMEOUT_S,
             connection=reached.connection,
         )
+        refuse_changed(reached, name, place, prepared.fingerprint)
         if prepared.images == 0:
             raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")
         data[name] = HostData(

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 from harness.session.folder import SessionFolder, find_folder
 from harness.session.journal import Journal, read_records
 from harness.session.plan import newest_records
+from harness.ship.datasource import SourceSets
 from harness.ship.payload import build_payload
+from harness.ship.slots import TransferSlots
 from harness.values.errors import ConfigurationError, HarnessError, HostError, SessionError
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
 from harness.values.record import FAILED, Record
 from harness.workflow.hostwork import HostWork, Shared
 from harness.workflow.options import RunOptions
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
+from harness.workflow.transfers import ImageSources, Transfers, local_places
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -86,6 +89,13 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
             SessionFinding("cut-line", "info", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint)
         )
     stop, ended = threading.Event(), _Ended()
+    shared.transfers = Transfers(
+        ImageSources(base_image=options.base_image),
+        SourceSets(local_places(resolved.inventory.hosts)),
+        TransferSlots(options.max_transfers),
+        ship_data=options.ship_data,
+        stop=stop,
+    )
     with _interruptible(console, stop), ThreadPoolExecutor(max_workers=options.forks) as pool:
         for host in resolved.hosts:
             work = HostWork(host, resolved, options, shared, stop)

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
 _TELL_EVERY_S = 0.5
+_CARRY = (
+    "build the image on any machine with Docker (harness image build), `docker save` it to a file, and bring that: "
+    "harness ship INVENTORY --image FILE"
+)
 
 
 class Target(Protocol):
@@ -51,14 +55,16 @@ class Target(Protocol):
 class Order:
     """What is to be on the host, and where it may come from.
 
-    ``reference`` is its name there. ``source`` None: only a registry can have it. ``registry`` is asked before the
-    source; what it has must be the source's image, or where there is none be built of ``definition``.
+    ``reference`` is its name there. ``source`` None: the controller has it not, and ``why_none`` says why; then
+    what the host has by that name is taken. ``registry`` is asked before the source; what it has must be the
+    source's image, or where there is none be built of ``definition``.
     """
 
     reference: str
     source: Source | None
     registry: str | None = None
     definition: str | None = None
+    why_none: str | None = None
 
 
 @dataclass
@@ -101,15 +107,16 @@ class ImageShip:
         with self._talking("list its images"):
             remove_held(self.target.client)
             there = read_images(self.target.client)
-        found = None if source is None else there.find(source.identity)
+        found = there.named(self.order.reference) if source is None else there.find(source.identity)
         if found is not None:
             self._name(found)
             return self._ledger(found.identity, "present", bytes_saved=found.size)
         if self.order.registry is not None and (pulled := self._pull(self.order.registry)) is not None:
             return pulled
         if source is None:
-            hint = "build it on this machine, or carry its file: harness ship INVENTORY --image FILE"
-            raise ImageUnavailable(f"nobody has the image {self.order.reference}", where=self.target.host, hint=hint)
+            message = f"the image {self.order.reference} is not on the host"
+            why = self.order.why_none or "and the controller has it not"
+            raise ImageUnavailable(f"{message}, {why}", where=self.target.host, hint=_CARRY)
         return self._send(source.open(self.on_progress), there)
 
     def _send(self, image: CachedImage, there: HostImages) -> Ledger:
@@ -117,7 +124,7 @@ class ImageShip:
         shared = there.shared_layers(image.diff_ids)
         missing = image.diff_ids[shared:]
         needed = bytes_of(image, missing)
-        with self.slots.take(needed, self._refuse_stopped):
+        with self.slots.take(needed, self._wait):
             begun = time.monotonic()
             method = "thin" if shared else "full"
             refused = self._load(image, missing, there.nearest(image.diff_ids), there)
@@ -180,7 +187,7 @@ class ImageShip:
 
     def _pull(self, registry: str) -> Ledger | None:
         identity = None if self.order.source is None else self.order.source.identity
-        with self.slots.take(0, self._refuse_stopped), self._talking("pull an image"):
+        with self.slots.take(0, self._wait), self._talking("pull an image"):
             begun = time.monotonic()
             self.on_progress(f"pulling {self.order.reference} from {registry}", None)
             try:
@@ -194,8 +201,7 @@ class ImageShip:
             except PullRefused as error:
                 self._notes.append(str(error))
                 if self.order.source is None:
-                    hint = "push it there, or carry its file: harness ship INVENTORY --image FILE"
-                    raise ImageUnavailable(str(error), where=self.target.host, hint=hint) from error
+                    raise ImageUnavailable(str(error), where=self.target.host, hint=_CARRY) from error
                 return None
             return self._ledger(found, "pulled", s=time.monotonic() - begun)
 
@@ -226,6 +232,10 @@ class ImageShip:
             done = self._sent - before
             words = f"sending {self.order.reference}: {format_bytes(done)} of {format_bytes(total)}"
             self.on_progress(words, done / total)
+
+    def _wait(self) -> None:
+        self._refuse_stopped()
+        self.on_progress(f"waiting for a turn to receive {self.order.reference}", None)
 
     def _refuse_stopped(self) -> None:
         if self.stop.is_set():

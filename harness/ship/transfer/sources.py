@@ -10,6 +10,7 @@ from typing import Protocol
 
 from harness.engine.daemon import ClientFactory
 from harness.ship.base import explaining
+from harness.ship.slots import waiting_for
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.model import CachedImage
 from harness.ship.transfer.stream import CorruptBlob
@@ -50,7 +51,7 @@ class EngineSource:
 
     def open(self, on_progress: OnProgress) -> CachedImage:
         """The image in the cache. Raises ImageUnavailable, HostUnreachable."""
-        with self._mutex:
+        with waiting_for(self._mutex, lambda: on_progress(f"waiting for {self.reference}", None)):
             kept = self.cache.find(self.identity)
             if kept is not None:
                 return kept

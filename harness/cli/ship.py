@@ -1,0 +1,69 @@
+"""The command that sends images and data sets to hosts, without measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import (
+    BaseImageOption,
+    InventoryArgument,
+    JsonOption,
+    LimitOption,
+    MaxTransfersOption,
+)
+
+_EPILOG = (
+    "Examples:  harness ship inventory/lab.yaml  ·  harness ship inventory/lab.yaml --image harness-cpu.tar"
+    "  ·  harness ship inventory/lab.yaml --data coco --from ~/coco/train2017 --annotations ~/coco/instances.json"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the program."""
+    app.command(epilog=_EPILOG)(ship)
+
+
+def ship(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", metavar="FILE", help="Send this image file (docker save) to every host.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="NAME", help="Send this data set (and no image, unless --image); repeatable."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PATH", help="Where that data set is on this machine.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", metavar="FILE", help="The instances JSON of a COCO pair.")
+    ] = None,
+    max_transfers: MaxTransfersOption = 4,
+    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    base_image: BaseImageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send hosts what they lack: the image, of which only missing layers travel, or a data set, only missing files.
+
+    A host that measures is left alone. The same command goes on where the last one ended.
+    """
+    from harness.cli.session_console import console_of
+    from harness.workflow.ship import ShipOptions, ship_hosts
+
+    wanted = ShipOptions(
+        inventory=inventory,
+        limit=limit,
+        image=image,
+        data=tuple(data or ()),
+        source=source,
+        annotations=annotations,
+        max_transfers=max_transfers,
+        forks=forks,
+        base_image=base_image,
+    )
+    raise typer.Exit(ship_hosts(console_of(context), wanted, as_json=as_json))

@@ -1,0 +1,203 @@
+"""A data set on the controller as something to send: its files, their sizes and hashes, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from harness.values.errors import DataError
+
+OnProgress = Callable[[str, float | None], None]
+"""Called with words and a share from 0 to 1 (None where it cannot be told)."""
+
+FILES, ANNOTATIONS = "files", "annotations.json"
+"""Below the folder of a shipped set: its images, and a COCO pair's instances JSON."""
+_TELL_EVERY_S = 0.5
+_HASHERS = 4
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to send: ``source`` here, ``place`` below the set's folder there; ``mtime`` in whole seconds."""
+
+    source: Path
+    place: str
+    size: int
+    mtime: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SourceSet:
+    """A data set of the controller. ``folders`` are there even where they hold no file (classes are folders)."""
+
+    name: str
+    kind: str
+    origin: str
+    files: tuple[SourceFile, ...]
+    folders: tuple[str, ...]
+    images: int
+    classes: int
+    fingerprint: str
+
+    @property
+    def bytes(self) -> int:
+        """All files together."""
+        return sum(file.size for file in self.files)
+
+
+def read_source_set(
+    name: str,
+    path: Path,
+    annotations: Path | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    keep: Path | None = None,
+) -> SourceSet:
+    """List and hash a data set of this machine: a folder of classes, or a COCO pair. Raises DataError.
+
+    Hashes are kept by size and time of change in ``keep`` (default: the user's cache), so that no file is read twice.
+    """
+    from harness.bench.dataset import fingerprint_of, list_path
+    from harness.bench.errors import DatasetError
+
+    try:
+        listing = list_path(path, annotations)
+    except DatasetError as error:
+        raise DataError(error.message, hint=error.hint) from error
+    pair = None
+    if listing.kind == "coco":
+        pair = annotations if annotations is not None else path / "annotations.json"
+    named = [(listing.folder / one, f"{FILES}/{one}") for one in listing.paths]
+    if pair is not None:
+        named.append((pair, ANNOTATIONS))
+    if not listing.paths:
+        raise DataError(f"data set {name} at {path} has no images", hint="see it with `harness data describe`")
+    files = _Hashed(keep or _hash_folder(), listing.folder).read(named, on_progress or (lambda text, share: None))
+    entries = [(file.place.removeprefix(f"{FILES}/"), file.size, file.sha256) for file in files[: len(listing.paths)]]
+    folders = tuple(f"{FILES}/{one}" for one in listing.classes) if listing.kind == "folder" else (FILES,)
+    return SourceSet(
+        name=name,
+        kind=listing.kind,
+        origin=str(path),
+        files=tuple(files),
+        folders=folders,
+        images=len(listing.paths),
+        classes=len(listing.classes),
+        fingerprint=fingerprint_of(entries, listing.annotations),
+    )
+
+
+def source_file(path: Path, place: str) -> SourceFile:
+    """One file of the controller, hashed. Raises DataError."""
+    try:
+        status = path.stat()
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", hint="see that it is there and readable") from error
+    return SourceFile(path, place, status.st_size, int(status.st_mtime), digest)
+
+
+class _Hashed:
+    """Hashes of one folder's files, kept from one time to the next."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]
+        self._file = folder / f"{key}.json"
+        self._known = self._read()
+
+    def read(self, named: list[tuple[Path, str]], tell: OnProgress) -> list[SourceFile]:
+        found: list[SourceFile] = []
+        told = time.monotonic()
+        with ThreadPoolExecutor(max_workers=_HASHERS) as pool:
+            for file in pool.map(self._hash, named):
+                found.append(file)
+                if time.monotonic() - told > _TELL_EVERY_S:
+                    told = time.monotonic()
+                    tell(f"hashing: {len(found)} of {len(named)} files", len(found) / len(named))
+        self._write(found)
+        return found
+
+    def _hash(self, item: tuple[Path, str]) -> SourceFile:
+        path, place = item
+        _refuse_odd(place)
+        try:
+            status = path.stat()
+        except OSError as error:
+            hint = "see `harness data describe` for all that is wrong with it"
+            raise DataError(
+                f"{path} is named by the data set and cannot be read: {error.strerror}", hint=hint
+            ) from error
+        known = self._known.get(place)
+        if known is not None and (known[0], known[1]) == (status.st_size, status.st_mtime_ns):
+            return SourceFile(path, place, status.st_size, int(status.st_mtime), known[2])
+        return source_file(path, place)
+
+    def _read(self) -> dict[str, tuple[int, int, str]]:
+        try:
+            said: Mapping[str, list[int | str]] = json.loads(self._file.read_text(encoding="utf-8"))
+            return {place: (int(one[0]), int(one[1]), str(one[2])) for place, one in said.items()}
+        except (OSError, ValueError, TypeError, IndexError, AttributeError):
+            return {}
+
+    def _write(self, files: list[SourceFile]) -> None:
+        """Keep what was found; that it cannot be kept costs time only."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            said = {file.place: (file.size, file.source.stat().st_mtime_ns, file.sha256) for file in files}
+            descriptor, part = tempfile.mkstemp(dir=self._file.parent)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(said, stream)
+            Path(part).replace(self._file)
+        except OSError:
+            return
+
+
+def _refuse_odd(place: str) -> None:
+    parts = PurePosixPath(place).parts
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the file name {place!a} is not UTF-8", hint="rename it") from None
+    if place.startswith("/") or ".." in parts or "\n" in place or "\r" in place or "\0" in place:
+        raise DataError(f"the file name {place!a} cannot be sent", hint="rename it")
+
+
+def _hash_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness" / "hashes"
+
+
+class SourceSets:
+    """The data sets that this machine can send, each read once for all hosts.
+
+    ``places``: by name (images or class folder, annotations or None).
+    """
+
+    def __init__(self, places: Mapping[str, tuple[Path, Path | None]], keep: Path | None = None) -> None:
+        self._places = dict(places)
+        self._keep = keep
+        self._read: dict[str, SourceSet] = {}
+        self._mutexes = {name: threading.Lock() for name in places}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def read(self, name: str, on_progress: OnProgress | None = None) -> SourceSet:
+        """One of them, listed and hashed. Raises DataError, KeyError."""
+        path, annotations = self._places[name]
+        with self._mutexes[name]:
+            if name not in self._read:
+                self._read[name] = read_source_set(name, path, annotations, on_progress=on_progress, keep=self._keep)
+            return self._read[name]

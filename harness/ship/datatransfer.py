@@ -1,0 +1,268 @@
+"""Ships a data set from the controller into a host's scratch: only missing files, resumable, proven by fingerprint."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.hosts.connection import Connection
+from harness.hosts.folders import make_folder, read_free_bytes
+from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet, source_file
+from harness.ship.filetransfer import KNOWN, FileSight, hash_files, list_files, read_known, send_files, send_large
+from harness.ship.slots import TransferSlots
+from harness.values.errors import DataError, HostNotReady, HostUnreachable
+from harness.values.units import format_bytes
+
+SHIPPED_FOLDER, WEIGHTS_FOLDER = "shipped", "weights"
+"""In scratch: data sets from the controller, by name; files of weights, by content."""
+_MARK = "complete.json"
+_FORMAT = 1
+_ATTEMPTS = 4
+_PAUSES_S = (1.0, 3.0, 9.0)
+_MARGIN_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class DataLedger:
+    """What shipping one data set took; bytes are of files, but ``bytes_sent`` with all that went beside them."""
+
+    host: str
+    data: str
+    fingerprint: str
+    files_needed: int
+    bytes_needed: int
+    bytes_sent: int
+    bytes_saved: int
+    seconds: float
+    attempts: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """``present`` where nothing had to be sent."""
+        return "files" if self.files_needed else "present"
+
+    @property
+    def mb_per_s(self) -> float | None:
+        """10⁶ bytes sent a second; None where nothing was sent."""
+        return self.bytes_sent / 1e6 / self.seconds if self.bytes_sent and self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class ShippedData:
+    """A data set that lies whole in a host's scratch; it reads like a data set of an inventory."""
+
+    folder: str | None
+    images: str | None
+    annotations: str | None
+    fingerprint: str
+    generate: None = None
+
+
+def shipped_folder(scratch: str, name: str) -> str:
+    """Where a shipped set lies on the host."""
+    return posixpath.join(scratch, SHIPPED_FOLDER, name)
+
+
+def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData | None:
+    """The shipped set of that name, or None where there is none or it is not whole."""
+    base = shipped_folder(scratch, name)
+    with tempfile.TemporaryDirectory(prefix="harness-") as here:
+        target = Path(here) / _MARK
+        try:
+            connection.get(posixpath.join(base, _MARK), target)
+            said = json.loads(target.read_text(encoding="utf-8"))
+            is_ours = said["format"] == _FORMAT
+            kind, fingerprint = str(said["kind"]), str(said["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    if not is_ours:
+        return None
+    files = posixpath.join(base, FILES)
+    if kind == "coco":
+        return ShippedData(None, files, posixpath.join(base, ANNOTATIONS), fingerprint)
+    return ShippedData(files, None, None, fingerprint)
+
+
+@dataclass
+class DataShip:
+    """One data set on its way to one host's ``scratch``. ``stop`` ends it between two batches."""
+
+    connection: Connection
+    scratch: str
+    source: SourceSet
+    slots: TransferSlots = field(default_factory=TransferSlots)
+    on_progress: OnProgress = lambda text, share: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    _sent: int = 0
+    _notes: list[str] = field(default_factory=list)
+
+    @property
+    def _base(self) -> str:
+        return shipped_folder(self.scratch, self.source.name)
+
+    def run(self) -> DataLedger:
+        """Ship what is missing. Raises DataError, HostNotReady, HostUnreachable; what arrived stays."""
+        first_needed: list[SourceFile] | None = None
+        seconds = 0.0
+        lost: HostUnreachable | None = None
+        for attempt in range(1, _ATTEMPTS + 1):
+            begun = time.monotonic()
+            try:
+                missing, extra = self._compare()
+                first_needed = missing if first_needed is None else first_needed
+                if missing or extra or not self._is_marked():
+                    begun = self._transfer(missing, extra)
+                seconds += time.monotonic() - begun
+                return self._ledger(first_needed, seconds, attempt)
+            except HostUnreachable as error:
+                lost = error
+                self._notes.append(f"the link was lost: {error.message}")
+            if attempt == _ATTEMPTS or self.stop.wait(_PAUSES_S[attempt - 1]):
+                break
+        assert lost is not None
+        raise lost
+
+    def _compare(self) -> tuple[list[SourceFile], list[str]]:
+        """Files that the host lacks, the smallest set of them, and files that it has too many."""
+        there = {
+            place: sight
+            for place, sight in list_files(self.connection, self._base).items()
+            if place == ANNOTATIONS or place.startswith(f"{FILES}/")
+        }
+        known = read_known(self.connection, self._base) if there else {}
+        wanted = {file.place: file for file in self.source.files}
+        doubtful = [
+            place
+            for place, file in wanted.items()
+            if place in there and there[place].size == file.size and not _is_known(known, place, there[place])
+        ]
+        size = sum(wanted[place].size for place in doubtful)
+        if doubtful:
+            self.on_progress(f"hashing {len(doubtful)} files on the host ({format_bytes(size)})", None)
+        hashes = hash_files(self.connection, self._base, doubtful, size)
+        hashes.update({p: known[p][1] for p in wanted if p in there and _is_known(known, p, there[p])})
+        missing = [file for file in self.source.files if hashes.get(file.place) != file.sha256]
+        return missing, [place for place in there if place not in wanted]
+
+    def _transfer(self, missing: list[SourceFile], extra: list[str]) -> float:
+        """Send, then mark the set as whole; returns when its turn had come."""
+        needed = sum(file.size for file in missing)
+        with self.slots.take(needed, self._wait):
+            begun = time.monotonic()
+            self._refuse_full(needed)
+            make_folder(self.connection, self._base)
+            self.connection.run(["rm", "-f", "--", posixpath.join(self._base, _MARK)])
+            self._remove(extra)
+            total = max(needed, 1)
+            before = self._sent
+
+            def count(sent: int) -> None:
+                self._sent += sent
+                done = min(self._sent - before, needed)
+                self.on_progress(f"sending {format_bytes(done)} of {format_bytes(needed)}", done / total)
+                self._refuse_stopped()
+
+            send_files(self.connection, self._base, missing, self.source.folders, on_bytes=count)
+            still, _ = self._compare()
+            if still:
+                hint = "does somebody write to it, or to the data set on this machine? run the same command again"
+                message = f"{len(still)} files of {self.source.name} are not as they were sent, first {still[0].place}"
+                raise DataError(message, where=self.connection.host, hint=hint)
+            self._mark()
+        return begun
+
+    def _remove(self, extra: list[str]) -> None:
+        for begin in range(0, len(extra), 500):
+            paths = [posixpath.join(self._base, place) for place in extra[begin : begin + 500]]
+            self.connection.run(["rm", "-f", "--", *paths])
+
+    def _mark(self) -> None:
+        said = {
+            "format": _FORMAT,
+            "name": self.source.name,
+            "kind": self.source.kind,
+            "fingerprint": self.source.fingerprint,
+            "images": self.source.images,
+            "classes": self.source.classes,
+            "bytes": self.source.bytes,
+        }
+        self.connection.put(json.dumps(said, indent=1).encode(), posixpath.join(self._base, _MARK))
+
+    def _is_marked(self) -> bool:
+        shipped = find_shipped(self.connection, self.scratch, self.source.name)
+        return shipped is not None and shipped.fingerprint == self.source.fingerprint
+
+    def _refuse_full(self, needed: int) -> None:
+        free = read_free_bytes(self.connection, self._base)
+        if free is not None and free < needed + _MARGIN_BYTES:
+            hint = "make room there, or name another `scratch:` in the inventory"
+            message = (
+                f"no room for data set {self.source.name}: {format_bytes(needed)} are to come, "
+                f"{format_bytes(free)} are free at {self.scratch}"
+            )
+            raise HostNotReady(message, where=self.connection.host, hint=hint)
+
+    def _wait(self) -> None:
+        self._refuse_stopped()
+        self.on_progress("waiting for a turn to be sent", None)
+
+    def _refuse_stopped(self) -> None:
+        if self.stop.is_set():
+            hint = "the same command goes on with what is missing"
+            message = f"stopped before data set {self.source.name} was there"
+            raise HostNotReady(message, where=self.connection.host, hint=hint)
+
+    def _ledger(self, missing: list[SourceFile], seconds: float, attempts: int) -> DataLedger:
+        needed = sum(file.size for file in missing)
+        return DataLedger(
+            host=self.connection.host,
+            data=self.source.name,
+            fingerprint=self.source.fingerprint,
+            files_needed=len(missing),
+            bytes_needed=needed,
+            bytes_sent=self._sent,
+            bytes_saved=self.source.bytes - needed,
+            seconds=seconds if missing else 0.0,
+            attempts=attempts,
+            notes=tuple(self._notes),
+        )
+
+
+def _is_known(known: dict[str, tuple[FileSight, str]], place: str, sight: FileSight) -> bool:
+    """Whether a file is as it was when it was proven."""
+    return place in known and known[place][0] == sight
+
+
+def ship_weights(
+    connection: Connection, scratch: str, path: Path, slots: TransferSlots, on_progress: OnProgress
+) -> str:
+    """Put a file of weights into scratch, named by its content; its path there. What is there is not sent again."""
+    file = source_file(path, path.name)
+    base = posixpath.join(scratch, WEIGHTS_FOLDER, file.sha256[:16])
+    sight = list_files(connection, base).get(file.place)
+    is_there = sight is not None and sight.size == file.size
+    if not is_there or hash_files(connection, base, [file.place], file.size).get(file.place) != file.sha256:
+        with slots.take(file.size, lambda: on_progress("waiting for a turn to be sent", None)):
+            make_folder(connection, base)
+            sent = _Count(file.size, on_progress)
+            send_large(connection, base, file, on_bytes=sent.add)
+            connection.run(["rm", "-rf", "--", posixpath.join(base, "parts"), posixpath.join(base, KNOWN)])
+    return posixpath.join(base, file.place)
+
+
+class _Count:
+    """Tells how far one file is."""
+
+    def __init__(self, total: int, on_progress: OnProgress) -> None:
+        self._total, self._done, self._tell = total, 0, on_progress
+
+    def add(self, count: int) -> None:
+        self._done += count
+        words = f"sending {format_bytes(self._done)} of {format_bytes(self._total)}"
+        self._tell(words, self._done / self._total if self._total else None)

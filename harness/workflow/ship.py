@@ -1,0 +1,205 @@
+"""``harness ship``: images and data sets to hosts, side by side, each host held by its lock while it receives."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.hosts.lock import Lock, acquire
+from harness.hosts.lock_owner import make_owner
+from harness.inventory import Host, Inventory, load_inventory, select_hosts
+from harness.ship.datasource import SourceSets
+from harness.ship.slots import DEFAULT_TRANSFERS, TransferSlots
+from harness.ship.transfer.cache import ImageCache
+from harness.ship.transfer.sources import import_file
+from harness.values.errors import ConfigurationError, HarnessError, HostError
+from harness.values.event import DataShipped, Event, HostStateChanged, ImageShipped, Progress
+from harness.values.units import format_bytes, format_duration
+from harness.workflow.reaching import docker_engine, is_session_alive, reach
+from harness.workflow.resolve import wanted_engine
+from harness.workflow.transfers import (
+    ImageSources,
+    Transfers,
+    carried_name,
+    local_places,
+    may_receive,
+    ship_data,
+    ship_image,
+)
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+_BEAT_S = 30.0
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class ShipOptions:
+    """What the command line of ``ship`` says."""
+
+    inventory: Path
+    limit: str | None = None
+    image: Path | None = None
+    data: tuple[str, ...] = ()
+    source: Path | None = None
+    annotations: Path | None = None
+    max_transfers: int = DEFAULT_TRANSFERS
+    forks: int = 10
+    base_image: str | None = None
+
+
+@dataclass
+class _Ended:
+    """What became of each host; written by the workers, one entry each."""
+
+    shipped: list[ImageShipped | DataShipped] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
+    """Ship to every host; a line for each on stdout. Returns 0, 1 where a host failed, 3 where all did, 130."""
+    read = load_inventory(options.inventory)
+    for warning in read.warnings:
+        console.warning(str(warning))
+    hosts = select_hosts(read, options.limit)
+    transfers = _gather(console, read, options)
+    ended = _Ended()
+    with _interruptible(console, transfers.stop), ThreadPoolExecutor(max_workers=options.forks) as pool:
+        for host in hosts:
+            pool.submit(_guard, console, host, options, transfers, ended)
+    console.close()
+    if as_json:
+        console.result_json([{"event": type(one).__name__, **asdict(one)} for one in ended.shipped])
+    elif ended.shipped:
+        columns = ["host", "what", "how", "needed", "sent", "saved", "time", "MB/s"]
+        console.table(columns, [_row(one) for one in sorted(ended.shipped, key=lambda one: one.host)])
+    if transfers.stop.is_set():
+        return INTERRUPTED
+    return 0 if not ended.failed else 3 if len(ended.failed) == len(hosts) else 1
+
+
+def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfers:
+    """What can be sent. Raises ConfigurationError, ImageUnavailable for a file that is no image."""
+    if (options.source or options.annotations) and len(options.data) != 1:
+        raise ConfigurationError("--from says where one data set is", hint="give one --data NAME with it")
+    if options.annotations and not options.source:
+        raise ConfigurationError("--annotations belongs to a folder of images", hint="name that with --from PATH")
+    places: dict[str, tuple[Path, Path | None]] = dict(local_places(read.hosts))
+    if options.source is not None:
+        places[options.data[0]] = (options.source.expanduser(), options.annotations)
+    for name in options.data:
+        if name not in places:
+            hint = f"say where it is: --data {name} --from PATH"
+            raise ConfigurationError(
+                f"no data set named {name!r} is on this machine (the inventory names none that is)",
+                where=str(options.inventory),
+                hint=hint,
+            )
+    cache, file = ImageCache(), None
+    if options.image is not None:
+        file = import_file(options.image, cache, lambda text, share: console.handle(Progress(None, text, share)))
+        console.note(f"image file {options.image}: {format_bytes(file.bytes)}, it will be {carried_name(file)}")
+        if not carried_name(file).startswith("harness-"):
+            console.note(f"to measure with it, write `image: {carried_name(file)}` under `harness:` in the inventory")
+    images = ImageSources(base_image=options.base_image, file=file, path=options.image, cache=cache)
+    return Transfers(images, SourceSets(places), TransferSlots(options.max_transfers), ship_data=True)
+
+
+def _guard(console: Console, host: Host, options: ShipOptions, transfers: Transfers, ended: _Ended) -> None:
+    """One host's failure never stops another."""
+    try:
+        ended.shipped += _ship_host(console, host, options, transfers)
+    except HarnessError as error:
+        ended.failed.append(host.name)
+        state = error.state if isinstance(error, HostError) else "not_ready"
+        console.handle(HostStateChanged(host.name, state, error.message, error.hint))
+    except Exception as error:  # a defect of ours on one host must not cost the others their image
+        ended.failed.append(host.name)
+        message = f"something unforeseen: {type(error).__name__}: {error}"
+        console.handle(HostStateChanged(host.name, "not_ready", message, "set HARNESS_DEBUG=1 and report it"))
+
+
+def _ship_host(
+    console: Console, host: Host, options: ShipOptions, transfers: Transfers
+) -> list[ImageShipped | DataShipped]:
+    """Hold one host and send it what was asked for."""
+    if transfers.stop.is_set():
+        return []
+    if host.connection == "local":
+        console.note(f"{host.name}: is this machine: nothing is to be sent")
+        return []
+    reached = reach(host)
+    shipped: list[ImageShipped | DataShipped] = []
+    try:
+        # A host that measures is locked, so nothing is ever shipped to it.
+        held = acquire(reached.connection, make_owner("ship", "harness ship"), is_alive=is_session_alive(reached))
+        try:
+            show = _Beating(held, console, shipped)
+            wants_image = options.image is not None or not options.data
+            if wants_image and wanted_engine(host, None) == "process":
+                console.note(f"{host.name}: uses the engine `process`: it needs no image")
+            elif wants_image:
+                engine = docker_engine(reached)
+                engine.probe("")
+                if may_receive(engine, reached):
+                    ship_image(reached, engine, transfers, show)
+            for name in options.data:
+                ship_data(reached, name, transfers, show)
+        finally:
+            held.release()
+    finally:
+        reached.connection.close()
+    return shipped
+
+
+class _Beating:
+    """Shows events, keeps those that say what was shipped, and gives the lock a sign of life now and then."""
+
+    def __init__(self, held: Lock, console: Console, shipped: list[ImageShipped | DataShipped]) -> None:
+        self._held, self._console, self._shipped = held, console, shipped
+        self._last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if time.monotonic() - self._last > _BEAT_S:
+            self._last = time.monotonic()
+            self._held.beat()
+        if isinstance(event, ImageShipped | DataShipped):
+            self._shipped.append(event)
+        self._console.handle(event)
+
+
+def _row(event: ImageShipped | DataShipped) -> list[str]:
+    is_image = isinstance(event, ImageShipped)
+    method = event.method if isinstance(event, ImageShipped) else f"{event.files} files" if event.files else "present"
+    what = event.image if isinstance(event, ImageShipped) else f"data {event.data}"
+    sent = "–" if is_image and method == "pulled" else format_bytes(event.bytes_sent)
+    speed = "–" if event.mb_per_s is None else f"{event.mb_per_s:.1f}"
+    needed, saved = format_bytes(event.bytes_needed), format_bytes(event.bytes_saved)
+    return [event.host, what, method, needed, sent, saved, format_duration(event.seconds), speed]
+
+
+@contextmanager
+def _interruptible(console: Console, stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C asks the workers to end between two slices; nothing is raised into them."""
+
+    def ask(_number: int, _frame: object) -> None:
+        if not stop.is_set():
+            console.alarm("stopping: what is whole stays; the same command goes on from here")
+        stop.set()
+
+    kept: Mapping[int, Any] = {
+        number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, before in kept.items():
+            signal.signal(number, before)
