@@ -47,7 +47,7 @@ def run(job: Path, results: Path, journal: Journal, *, is_fill: bool) -> int:
     """Fill, or fill in a child and measure, or measure."""
     request = read_request(job)
     build_s: float | None = None
-    if request.is_reused and request.cache == "file" and not is_fill:
+    if request.is_reused and request.cache_prefix is not None and not is_fill:
         code = fill_in_child(job, journal)
         if code:
             return code

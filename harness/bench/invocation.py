@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import os
 import resource
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import pagecache
+from . import store as stores
 from .budgets import Budgets, compute_budgets, read_available_bytes, set_threads
+from .cachekey import pipeline_hash
 from .cgroup import find_own
 from .devices import Devices, check_devices, read_cuda, restrict_gpus
 from .environment import describe_software, leave_out_pandas, prepare_process
 from .failure import BenchmarkFailure
+from .failure import describe as describe_failure
 from .journal import Journal
-from .loaders.interface import CHANNELS, Loader, LoaderContext, find_cache_files, is_cache_whole
+from .loaders.interface import CHANNELS, Loader, LoaderContext
 from .manifest import Manifest, read_manifest
 from .measure_request import MeasureRequest
 from .meter import Meter
-from .protocol import ENVIRONMENT, write_json
-from .registry import LOADERS
-from .usage import read_anon_bytes
+from .protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
+from .usage import list_children, read_anon_bytes
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-FLOAT32_BYTES = 4
+BYTES_PER_VALUE = {"float32": 4, "uint8": 1}
 
 
 @dataclass
@@ -60,7 +63,7 @@ def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal,
         images=bench.loader.images,
         cache_bytes=measure_cache(bench.loader),
         reused=request.is_reused,
-        build_s=build_s,
+        build_s=bench.loader.build_s if build_s is None else build_s,
         warmup_s=warmup_s,
         order=bench.loader.order,
         anon_bytes=read_anon_bytes(),
@@ -72,7 +75,7 @@ def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal,
 def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
     """Fill a cache in one epoch of loading; phase ``filled`` says what it took. Nothing of it is a measured epoch."""
     journal.enter_phase("fill")
-    request = replace(request, mode="load", model=None, gpus=[])
+    request = replace(request, mode="load", model=None, gpus=[], is_reused=False)
     manifest = read_data(request)
     import_tensorflow(request, job)
     clear_cache(request)
@@ -84,7 +87,7 @@ def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
 def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
     """Import TensorFlow with threads and devices set as asked. Raises BenchmarkFailure ``gpu_missing``."""
     prepare_process(str(job / "keras"))
-    if not (request.loader == "keras-idg" and request.kind == "coco"):
+    if not (request.loader.startswith("keras-idg") and request.kind != "folder"):
         leave_out_pandas()
     restrict_gpus(request.gpus)
     set_threads(request.budgets)
@@ -94,7 +97,8 @@ def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
 def build(request: MeasureRequest, manifest: Manifest, job: Path) -> Bench:
     """The loader and, where one is trained, the model: it comes first, so that tf.data's budget is what it leaves."""
     model = _build_model(request, manifest)
-    context = make_context(request, manifest, job, compute_case_budgets(request, len(manifest)))
+    budgets = compute_case_budgets(request, manifest)
+    context = make_context(request, manifest, job, budgets, is_reused=request.is_reused)
     if not request.is_reused:
         clear_cache(request)
     return Bench(request, context, make_loader(request.loader, context), model, manifest.sizes)
@@ -128,8 +132,10 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
     return model
 
 
-def make_context(request: MeasureRequest, manifest: Manifest, job: Path, budgets: Budgets) -> LoaderContext:
-    """What the loader may know."""
+def make_context(
+    request: MeasureRequest, manifest: Manifest, job: Path, budgets: Budgets, *, is_reused: bool = False
+) -> LoaderContext:
+    """What the loader may know. ``is_reused``: its cache was filled before."""
     scratch = job / "scratch"
     scratch.mkdir(exist_ok=True)
     links = os.path.join(request.path("dataset"), "links")
@@ -150,15 +156,31 @@ def make_context(request: MeasureRequest, manifest: Manifest, job: Path, budgets
         shuffle=request.shuffle,
         deterministic=request.deterministic,
         cache=request.cache,
-        cache_prefix=request.cache_prefix,
+        cache_prefix=request.cache_prefix and f"{request.cache_prefix}-{pipeline_hash(request, manifest)}",
         budgets=budgets,
+        element=request.element,
+        compression=request.compression,
+        decoding=request.decoding,
+        augment=request.augment,
+        is_reused=is_reused,
+        give_up=lambda failure: give_up(failure, job),
     )
+
+
+def give_up(failure: BenchmarkFailure, job: Path) -> None:
+    """End the process at once with its reason written, whatever its other threads wait for."""
+    for child in list_children():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    write_json(job / RESULTS / FAILURE, describe_failure(failure, phase="measure"))
+    os._exit(1)
 
 
 def make_loader(name: str, context: LoaderContext) -> Loader:
     """A loader by its name in the registry; its module is imported only now."""
-    module, _, function = LOADERS[name].maker.partition(":")
-    made: Loader = getattr(importlib.import_module(f".{module}", __package__), function)(context)
+    from .loaders import find_maker
+
+    made: Loader = find_maker(name)(context)
     return made
 
 
@@ -169,19 +191,26 @@ def limit_bytes(request: MeasureRequest) -> int:
     return min((limit for limit in limits if limit is not None), default=read_available_bytes())
 
 
-def memory_cache_bytes(request: MeasureRequest, images: int) -> int:
-    """What a cache in memory will hold, in bytes; 0 without one. images × height × width × channels × 4."""
+def memory_cache_bytes(request: MeasureRequest, sizes: Sequence[int]) -> int:
+    """What a cache in memory will hold, in bytes; 0 without one. ``sizes`` are those of the files.
+
+    images × height × width × channels × bytes per value, or the files as they are.
+    """
+    if request.cache != "memory":
+        return 0
+    if request.element == "encoded":
+        return sum(sizes)
     height, width = request.image_size
-    return images * height * width * CHANNELS * FLOAT32_BYTES if request.cache == "memory" else 0
+    return len(sizes) * height * width * CHANNELS * BYTES_PER_VALUE[request.element]
 
 
-def compute_case_budgets(request: MeasureRequest, images: int) -> Budgets:
+def compute_case_budgets(request: MeasureRequest, manifest: Manifest) -> Budgets:
     """The budgets of this case, from what the process needs by now."""
     return compute_budgets(
         request.budgets,
         limit_bytes=limit_bytes(request),
         anon_bytes=read_anon_bytes() or 0,
-        cache_bytes=memory_cache_bytes(request, images),
+        cache_bytes=memory_cache_bytes(request, manifest.sizes),
     )
 
 
@@ -207,7 +236,7 @@ def warm_page_cache(bench: Bench) -> None:
         return
     files_bytes = sum(bench.sizes)
     limit, anon = limit_bytes(request), read_anon_bytes() or 0
-    room = limit - anon - memory_cache_bytes(request, bench.loader.images)
+    room = limit - anon - memory_cache_bytes(request, bench.sizes)
     if room < files_bytes:
         raise BenchmarkFailure(
             "error",
@@ -228,9 +257,13 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..
             pagecache.drop([*bench.context.places, *loader.cache_files()], prove=False)
 
     def settle(index: int) -> float | None:
-        return flush_cache(loader, journal) if index == 1 and not is_reused else None
+        if index != 1:
+            return None
+        if bench.request.is_reused and measure_cache(loader) != held:
+            raise BenchmarkFailure("error", "the cache grew while it was to be reused: it was filled a second time")
+        return None if bench.request.is_reused else flush_cache(loader, journal)
 
-    is_reused = bench.request.is_reused and journal.phase != "fill"
+    held = measure_cache(loader)
     meter = Meter(journal, loader.images, prepare=prepare, settle=settle, publish=publish)
     if bench.model is None:
         _loading().load(loader, epochs, meter)
@@ -240,11 +273,11 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..
 
 def flush_cache(loader: Loader, journal: Journal) -> float | None:
     """Bring a filled file cache through to the disk; seconds, or None without one. Its index must be there."""
-    if loader.cache_prefix is None:
+    if loader.store is None:
         return None
-    if not is_cache_whole(loader.cache_prefix):
+    if not loader.store.is_whole():
         raise BenchmarkFailure(
-            "error", f"after a whole epoch the cache {loader.cache_prefix} has no index: nothing was kept"
+            "error", f"after a whole epoch the cache {loader.cache_prefix} is not whole: nothing was kept"
         )
     phase = journal.phase or "measure"
     journal.enter_phase("flush")
@@ -263,8 +296,7 @@ def measure_cache(loader: Loader) -> int | None:
 def clear_cache(request: MeasureRequest) -> None:
     """Remove what an earlier run left of this cache: TensorFlow would read it, or stumble over its lock file."""
     if request.cache_prefix is not None:
-        for path in find_cache_files(request.cache_prefix):
-            os.unlink(path)
+        stores.clear(request.cache_prefix)
 
 
 def _training() -> ModuleType:

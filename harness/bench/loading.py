@@ -10,6 +10,7 @@ def load(loader: Loader, epochs: int, meter: Meter) -> None:
     """Iterate ``epochs`` epochs; images are counted as they come."""
     for _ in range(epochs):
         meter.begin()
+        loader.fill()
         images = 0
         for batch, _labels in loader.batches():
             images += int(batch.shape[0])

@@ -8,10 +8,10 @@ from typing import Any
 
 from .failure import BenchmarkFailure
 from .protocol import REQUEST, read_json
-from .registry import LOADERS
+from .registry import CACHES, LOADERS
 
 CACHE_NAME = "images"
-"""``Dataset.cache(<cache folder>/images)``."""
+"""Caches on disk are named ``<cache folder>/images-<hash of the pipeline>``."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class MeasureRequest:
     gpus: list[str]
     seed: int
     paths: dict[str, str]
+    element: str = "float32"
+    compression: str = "none"
+    decoding: str = "exact"
+    augment: str = "none"
 
     def path(self, name: str) -> str:
         """A path of the job; raises BenchmarkFailure where the engine gave none."""
@@ -52,8 +56,8 @@ class MeasureRequest:
 
     @property
     def cache_prefix(self) -> str | None:
-        """Where ``Dataset.cache`` writes; None without a file cache."""
-        return f"{self.path('cache')}/{CACHE_NAME}" if self.cache == "file" else None
+        """What the paths of all caches of this job begin with; None without a cache on disk."""
+        return f"{self.path('cache')}/{CACHE_NAME}" if CACHES[self.cache].is_on_disk else None
 
 
 def read_request(job: Path) -> MeasureRequest:
@@ -88,21 +92,40 @@ def read_request(job: Path) -> MeasureRequest:
         gpus=list(limits.get("gpus") or []),
         seed=int(request.get("seed", 0)),
         paths=dict(request["paths"]),
+        element=case.get("element", "float32"),
+        compression=case.get("cache_compression", "none"),
+        decoding=case.get("decoding", "exact"),
+        augment=case.get("augment", "none"),
     )
 
 
 def check_case(case: dict[str, Any]) -> None:
     """Refuse what the registry does not offer: it would otherwise be measured as something else."""
-    spec = LOADERS.get(case["loader"])
-    if spec is None:
-        raise BenchmarkFailure("error", f"no loader is called `{case['loader']}`; there are {', '.join(LOADERS)}")
+    try:
+        spec = LOADERS[case["loader"]]
+    except KeyError:
+        known = ", ".join(LOADERS)
+        cure = "a loader of a package must be installed where the benchmark runs, so in its image"
+        message = f"no loader is called `{case['loader']}` here; there are {known}; {cure}"
+        raise BenchmarkFailure("error", message) from None
+    except ValueError as error:
+        raise BenchmarkFailure("error", str(error).replace("\n", ": ")) from None
     offers = (
         ("cache", "none", spec.caches),
         ("element", "float32", spec.elements),
         ("interpolation", "nearest", spec.interpolations),
         ("augment", "none", spec.augments),
+        ("decoding", "exact", spec.decodings),
     )
     for name, default, offered in offers:
         value = case.get(name, default)
         if value not in offered:
             raise BenchmarkFailure("error", f"{spec.name} makes no {name} `{value}`, only {', '.join(offered)}")
+    cache = CACHES[case.get("cache", "none")]
+    for name, default, offered in (
+        ("element", "float32", cache.elements),
+        ("cache_compression", "none", cache.compressions),
+    ):
+        value = case.get(name, default)
+        if value not in offered:
+            raise BenchmarkFailure("error", f"cache {cache.name} has no {name} `{value}`, only {', '.join(offered)}")

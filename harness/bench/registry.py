@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ELEMENTS = ("float32", "uint8", "encoded")
+DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
+"""How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
+
+_PIXELS = ("nearest", "bilinear", "bilinear-antialias", "native")
+_ALL_CACHES = ("none", "memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized")
+
 
 @dataclass(frozen=True)
 class LoaderSpec:
     """A loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
 
-    ``native`` is the interpolation that its users get by default.
+    ``native`` is the interpolation that its users get by default. ``elements`` is what its caches can hold,
+    ``kinds`` which data sets it reads, ``augments`` what it can do *after* its cache (a loader that could only do it
+    before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
+    false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
+    are held against, per CPU second.
     """
 
     name: str
@@ -20,31 +31,91 @@ class LoaderSpec:
     interpolations: tuple[str, ...]
     native: str
     elements: tuple[str, ...] = ("float32",)
-    kinds: tuple[str, ...] = ("folder", "coco")
+    kinds: tuple[str, ...] = ("folder", "coco", "list")
     augments: tuple[str, ...] = ("none",)
+    decodings: tuple[str, ...] = ("exact",)
+    can_reorder: bool = False
+    packages: tuple[str, ...] = ()
     is_automatic: bool = False
+    is_yardstick: bool = False
 
 
 @dataclass(frozen=True)
 class CacheSpec:
-    """A cache: where decoded images are kept between epochs."""
+    """A cache: where images are kept between epochs.
+
+    ``elements`` is what it can hold; ``is_on_disk``: it has files, in the job's own cache folder; ``compressions``
+    how these can be written. ``is_built_first``: it is written whole before its first epoch delivers an image (the
+    time counts in that epoch); others fill while the first epoch runs.
+    """
 
     name: str
     summary: str
     for_what: str
+    elements: tuple[str, ...] = ELEMENTS
+    is_on_disk: bool = False
+    compressions: tuple[str, ...] = ("none",)
+    is_built_first: bool = False
 
 
-LOADERS: dict[str, LoaderSpec] = {
-    spec.name: spec
+class _Loaders(dict[str, LoaderSpec]):
+    """The loaders by name; a name like ``path/to/my_loader.py:make`` is a user's own (``own.py``)."""
+
+    def __missing__(self, name: str) -> LoaderSpec:
+        from .own import find_own_loader
+
+        return find_own_loader(name)
+
+
+def _keras_idg(name: str, function: str, summary: str, for_what: str) -> LoaderSpec:
+    return LoaderSpec(
+        name=name,
+        maker=f"loaders.keras_idg:{function}",
+        summary=summary,
+        for_what=for_what,
+        caches=("none",),
+        interpolations=("nearest", "bilinear-antialias", "native"),
+        native="nearest",
+    )
+
+
+def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorder: bool) -> LoaderSpec:
+    return LoaderSpec(
+        name=name,
+        maker=f"loaders.tfdata:{function}",
+        summary=summary,
+        for_what=for_what,
+        caches=_ALL_CACHES,
+        interpolations=_PIXELS,
+        native="bilinear",
+        elements=ELEMENTS,
+        kinds=("folder", "coco", "list", "tfrecord"),
+        augments=("none", "flip-crop"),
+        decodings=DECODINGS,
+        can_reorder=can_reorder,
+    )
+
+
+LOADERS: _Loaders = _Loaders(
+    (spec.name, spec)
     for spec in (
-        LoaderSpec(
-            name="keras-idg",
-            maker="loaders.keras_idg:make",
-            summary="Keras ImageDataGenerator as it comes: PIL, one thread",
-            for_what="what many existing projects run; the usual baseline",
-            caches=("none",),
-            interpolations=("nearest", "bilinear-antialias", "native"),
-            native="nearest",
+        _keras_idg(
+            "keras-idg",
+            "make",
+            "Keras ImageDataGenerator as it comes: PIL, one thread",
+            "what many existing projects run; the usual baseline",
+        ),
+        _keras_idg(
+            "keras-idg-threads",
+            "make_threads",
+            "the same with `workers` = CPUs: threads of one process",
+            "one line changed in an existing project",
+        ),
+        _keras_idg(
+            "keras-idg-processes",
+            "make_processes",
+            "the same with `workers` = CPUs and `use_multiprocessing=True`",
+            "one line changed, memory to spare: each process is a copy, and its batches pass through pipes",
         ),
         LoaderSpec(
             name="keras-directory",
@@ -56,13 +127,56 @@ LOADERS: dict[str, LoaderSpec] = {
             native="bilinear",
         ),
         LoaderSpec(
-            name="tfdata",
-            maker="loaders.tfdata:make",
-            summary="tf.data with AUTOTUNE: parallel map, batch, prefetch",
-            for_what="new code; the only one here that caches",
-            caches=("none", "memory", "file"),
-            interpolations=("nearest", "bilinear", "bilinear-antialias", "native"),
-            native="bilinear",
+            name="keras-pydataset",
+            maker="loaders.keras_pydataset:make",
+            summary="a keras.utils.PyDataset with `workers` = CPUs: PIL in threads, one class of twenty lines",
+            for_what="Python code of one's own for each image, without tf.data",
+            caches=("none",),
+            interpolations=("nearest", "bilinear-antialias", "native"),
+            native="nearest",
+        ),
+        _tfdata(
+            "tfdata-sequential",
+            "make_sequential",
+            "tf.data as a first try writes it: map and batch, nothing parallel, no prefetching",
+            "to see what AUTOTUNE and prefetching are worth",
+            can_reorder=False,
+        ),
+        _tfdata(
+            "tfdata",
+            "make",
+            "tf.data with AUTOTUNE: parallel map, batch, prefetch",
+            "new code",
+            can_reorder=True,
+        ),
+        _tfdata(
+            "tfdata-tuned",
+            "make_tuned",
+            "tf.data with interleaved reading, scaling after batching, one thread an operation",
+            "new code that should be as fast as tf.data can be",
+            can_reorder=True,
+        ),
+        LoaderSpec(
+            name="grain",
+            maker="loaders.grain_dataset:make",
+            summary="Google's Grain as its guide shows it: random access, PIL, threads",
+            for_what="projects with JAX beside TensorFlow; exact restarts",
+            caches=("none",),
+            interpolations=("nearest", "bilinear-antialias", "native"),
+            native="nearest",
+            packages=("grain",),
+        ),
+        LoaderSpec(
+            name="decoder",
+            maker="loaders.decoder:make",
+            summary="libjpeg-turbo through simplejpeg in plain threads: read, decode, pick pixels, nothing else",
+            for_what="the yardstick: how many images a CPU second can give at equal pixels",
+            caches=("none",),
+            interpolations=("nearest", "native"),
+            native="nearest",
+            decodings=("exact", "fast-dct", "plain-upscaling"),
+            packages=("simplejpeg",),
+            is_yardstick=True,
         ),
         LoaderSpec(
             name="ceiling",
@@ -70,29 +184,71 @@ LOADERS: dict[str, LoaderSpec] = {
             summary="one batch, decoded once and repeated: what the model alone can eat",
             for_what="added to every training experiment by itself; no loader can be faster",
             caches=("none",),
-            interpolations=("nearest", "bilinear", "bilinear-antialias", "native"),
+            interpolations=_PIXELS,
             native="bilinear",
+            kinds=("folder", "coco", "list", "tfrecord"),
             is_automatic=True,
         ),
     )
-}
+)
 
 CACHES: dict[str, CacheSpec] = {
     spec.name: spec
     for spec in (
         CacheSpec("none", "every epoch reads and decodes every image", "no memory and no disk to spare"),
-        CacheSpec(
-            "memory", "tf.data cache(): decoded images stay in memory", "sets that fit: the fastest from epoch 2 on"
-        ),
+        CacheSpec("memory", "tf.data cache(): images stay in memory", "sets that fit: the fastest from epoch 2 on"),
         CacheSpec(
             "file",
-            "tf.data cache(path): decoded images in one file",
+            "tf.data cache(path): one file, one reader; uint8 takes a quarter of float32",
             "sets that do not fit in memory, with disk to spare",
+            is_on_disk=True,
+        ),
+        CacheSpec(
+            "save",
+            "Dataset.save and load: shards, written first, read in parallel",
+            "a set prepared once for many trainings; fast disks that one reader does not fill",
+            is_on_disk=True,
+            compressions=("none", "gzip"),
+            is_built_first=True,
+        ),
+        CacheSpec(
+            "snapshot",
+            "Dataset.snapshot: shards, filled while the first epoch runs, read in parallel",
+            "as file, where one reader is too slow",
+            is_on_disk=True,
+            compressions=("none", "gzip", "snappy"),
+        ),
+        CacheSpec(
+            "tfrecord",
+            "the JPEGs themselves in a few large TFRecord files, decoded every epoch",
+            "hard disks and network disks, where small files are slow",
+            elements=("encoded",),
+            is_on_disk=True,
+            is_built_first=True,
+        ),
+        CacheSpec(
+            "tfrecord-resized",
+            "resized images in TFRecord files: uint8 pixels, or JPEGs of quality 95 (encoded: approximate)",
+            "the least disk and the least decoding for one image size",
+            elements=("uint8", "encoded"),
+            is_on_disk=True,
+            compressions=("none", "gzip"),
+            is_built_first=True,
         ),
     )
 }
 
 
+def is_on_disk(cache: str) -> bool:
+    """Whether a cache has files."""
+    return CACHES[cache].is_on_disk
+
+
 def native_interpolation(loader: str) -> str:
     """The interpolation that ``native`` means for a loader."""
     return LOADERS[loader].native
+
+
+def is_own(loader: str) -> bool:
+    """Whether a name is a user's own loader, ``path/to/file.py:function``, or one of an installed package."""
+    return loader not in LOADERS

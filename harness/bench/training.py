@@ -34,13 +34,15 @@ class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no typ
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
     """Drives a meter. Keras asks for a batch only after ``on_train_batch_begin``: a first batch ends with its step."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, loader: Loader) -> None:
         super().__init__()
         self._meter = meter
+        self._loader = loader
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock; Keras makes the epoch's iterator only after this."""
         self._meter.begin()
+        self._loader.fill()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count."""
@@ -100,4 +102,4 @@ def train(model: Any, loader: Loader, epochs: int, meter: Meter) -> None:
 
     ``shuffle`` of ``fit`` would permute batches of a Keras iterator; each loader has its own order already.
     """
-    model.fit(loader.dataset, epochs=epochs, verbose=0, shuffle=False, callbacks=[EpochRecorder(meter)])
+    model.fit(loader.dataset, epochs=epochs, verbose=0, shuffle=False, callbacks=[EpochRecorder(meter, loader)])

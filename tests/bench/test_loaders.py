@@ -22,7 +22,8 @@ from PIL import Image  # noqa: E402
 from harness.bench.budgets import Budgets  # noqa: E402
 from harness.bench.failure import BenchmarkFailure, classify  # noqa: E402
 from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
-from harness.bench.loaders.interface import Loader, find_cache_files, is_cache_whole  # noqa: E402
+from harness.bench.loaders.interface import Loader  # noqa: E402
+from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
 from harness.bench.measure_request import read_request  # noqa: E402
 from harness.bench.registry import LOADERS  # noqa: E402
 from harness.bench.usage import read_anon_bytes  # noqa: E402
@@ -125,10 +126,10 @@ def test_a_cache_keeps_decoded_images_in_one_order(tmp_path: Path, cache: str) -
     first, labels = _epoch(loader)
     loader.flush()
     if cache == "file":
-        assert is_cache_whole(prefix)
+        assert is_file_whole(prefix)
         held = sum(os.path.getsize(path) for path in loader.cache_files())
         assert held == pytest.approx(13 * 32 * 32 * 3 * 4, rel=0.02)
-        assert str(tmp_path / "cache" / "images2_0.index") not in find_cache_files(prefix)
+        assert str(tmp_path / "cache" / "images2_0.index") not in loader.cache_files()
     shutil.rmtree(made.folder)  # what is not kept cannot come again
     again, labels_again = _epoch(loader)
     assert np.array_equal(first, again)
@@ -202,7 +203,7 @@ def test_a_warm_page_cache_that_cannot_stay_is_refused_with_numbers(sets: dict[s
     with pytest.raises(BenchmarkFailure, match=f"needs {size} bytes .* the limit is {anon} bytes") as caught:
         warm_page_cache(bench)
     assert caught.value.kind == "error"
-    assert memory_cache_bytes(asked, 13) == 13 * 32 * 32 * 3 * 4
+    assert memory_cache_bytes(asked, made.manifest.sizes) == 13 * 32 * 32 * 3 * 4
 
 
 def test_real_errors_of_tensorflow_are_told_apart(tmp_path: Path) -> None:

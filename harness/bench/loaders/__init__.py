@@ -1,1 +1,58 @@
-"""The loaders, one a module: ``make(context) -> Loader``."""
+"""The loaders: ``make(context) -> Loader``, by their names in the registry or as files of a user's own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from ..failure import BenchmarkFailure
+from ..own import ENTRY_POINTS, locate, split_own
+from ..registry import LOADERS
+
+
+def find_maker(name: str) -> Callable[[Any], Any]:
+    """The function that makes a loader; its module is imported only now."""
+    kind, _, rest = LOADERS[name].maker.partition(":")
+    if kind == "entry":
+        return _checked(name, next(iter(metadata.entry_points(group=ENTRY_POINTS, name=rest))).load())
+    own = split_own(name)
+    if own is not None:
+        spec = importlib.util.spec_from_file_location("own_loader", locate(own[0]))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return _checked(name, getattr(module, own[1]))
+    maker: Callable[[Any], Any] = getattr(importlib.import_module(f"..{kind}", __name__), rest)
+    return maker
+
+
+def _checked(name: str, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A user's function may give a ``tf.data.Dataset`` of batches alone; the rest follows from the context."""
+    import tensorflow as tf
+
+    from .interface import Loader
+
+    def made(context: Any) -> Any:
+        found = make(context)
+        if isinstance(found, Loader):
+            return found
+        if not hasattr(found, "element_spec"):
+            what = type(found).__name__
+            raise BenchmarkFailure("error", f"{name} gave a {what}: give a tf.data.Dataset of batches, or a Loader")
+        if int(found.cardinality()) < 0:  # unknown: `fit` would run a step too many
+            steps = -(-len(context.paths) // context.batch_size)
+            found = found.apply(tf.data.experimental.assert_cardinality(steps))
+        return Loader(
+            dataset=found,
+            images=len(context.paths),
+            batch_size=context.batch_size,
+            element_spec=found.element_spec,
+            order="as the loader says",
+            decoder="the loader's own",
+            takes_budgets=False,
+        )
+
+    return made

@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from .decoding import describe_decoder
 from .interface import Loader, LoaderContext
-from .tfdata import describe_decoder, make_decoder, make_options
+from .tfdata import make_decoder, make_options
 
 
 def make(context: LoaderContext) -> Loader:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..budgets import Budgets
 from ..failure import BenchmarkFailure
+from ..store import Store
 
 CHANNELS = 3
 SCALE = 1.0 / 255.0
@@ -24,7 +26,10 @@ class LoaderContext:
     loader. ``is_subset``: these are not all images of the data set. ``links`` is a tree of links, one
     folder a class, where one was made. ``scratch`` is a folder for small things, removed
     afterwards. ``interpolation`` is never ``native``; ``is_native`` says that it was. ``cache_prefix``
-    is the path of a cache file, None for every other cache. ``image_size`` is (height, width) in pixels.
+    is the path of a cache on disk, None for every other cache: its name carries the hash of all that decides what
+    the cache holds. ``is_reused``: that cache is there already. ``element``, ``compression``, ``decoding`` and
+    ``augment`` are the case's. ``give_up`` ends the process at once: for a thread that sees what would hang it.
+    ``image_size`` is (height, width) in pixels.
     """
 
     kind: str
@@ -45,6 +50,17 @@ class LoaderContext:
     cache: str = "none"
     cache_prefix: str | None = None
     budgets: Budgets | None = None
+    element: str = "float32"
+    compression: str = "none"
+    decoding: str = "exact"
+    augment: str = "none"
+    is_reused: bool = False
+    give_up: Callable[[BenchmarkFailure], None] | None = None
+
+    @property
+    def cpus(self) -> int:
+        """CPUs that the process may use: how many workers a loader takes."""
+        return len(os.sched_getaffinity(0))
 
     @property
     def files(self) -> list[str]:
@@ -64,7 +80,7 @@ class Loader:
     ``dataset`` is what ``model.fit`` takes, and loading iterates the same object. An epoch
     has ``images`` images in batches of ``batch_size``, (batch, height, width, 3) float32
     from 0 to 1, and integer labels (batch,), each image once. ``order`` says how images are
-    shuffled, ``decoder`` what decodes.
+    shuffled, ``decoder`` what decodes. ``store`` is the cache on disk, where there is one.
     """
 
     dataset: Any
@@ -73,51 +89,43 @@ class Loader:
     element_spec: Any
     order: str
     decoder: str
-    cache_prefix: str | None = None
+    store: Store | None = None
     takes_budgets: bool = True
+    build_s: float | None = None
 
     @property
     def steps(self) -> int:
         """Batches of an epoch; the last may be short."""
         return -(-self.images // self.batch_size)
 
+    @property
+    def cache_prefix(self) -> str | None:
+        """The path that all files of the cache begin with; None without one on disk."""
+        return None if self.store is None else self.store.prefix
+
+    def fill(self) -> None:
+        """Build the cache, where it is built apart and is not there yet: at the start of the first epoch's clock."""
+        if self.store is not None:
+            begun = time.perf_counter()
+            if self.store.build():
+                self.build_s = time.perf_counter() - begun
+
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """One epoch."""
         yield from self.dataset
 
     def cache_files(self) -> list[str]:
-        """The files of the cache, also half-written ones, by exact prefix."""
-        return [] if self.cache_prefix is None else find_cache_files(self.cache_prefix)
+        """The files of the cache, also half-written ones."""
+        return [] if self.store is None else self.store.files()
 
     def flush(self) -> None:
         """Bring the cache's files through to the disk."""
-        for path in self.cache_files():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        if self.store is not None:
+            self.store.flush()
 
     def close(self) -> None:
         """Let go of the data set."""
         self.dataset = None
-
-
-def find_cache_files(prefix: str) -> list[str]:
-    """All files that ``Dataset.cache(prefix)`` may have made: data, index, lock and temporary ones (``<prefix>_…``)."""
-    folder, name = os.path.split(prefix)
-    try:
-        entries = sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
-    return [
-        os.path.join(folder, entry) for entry in entries if entry == name or entry.startswith((name + "_", name + "."))
-    ]
-
-
-def is_cache_whole(prefix: str) -> bool:
-    """Whether TensorFlow would read from this cache instead of filling it: it looks for the index alone."""
-    return os.path.exists(prefix + ".index") or os.path.exists(prefix + "_0.index")
 
 
 def refuse_other_files(loader: str, found: int, context: LoaderContext, where: str) -> None:

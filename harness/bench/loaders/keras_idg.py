@@ -1,31 +1,43 @@
-"""``keras-idg``: Keras ImageDataGenerator as it comes: PIL, one thread."""
+"""Keras ImageDataGenerator: as it comes (PIL, one thread), with threads, and with processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from .class_folders import find_class_folders
 from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
+from .keras_sequence import SequenceLoader
+from .workers import watch_workers
 
 _PIL_NAMES = {"nearest": "nearest", "bilinear-antialias": "bilinear"}  # PIL's bilinear filter is antialiased
 
 
-class KerasIteratorLoader(Loader):
-    """A loader whose ``dataset`` is a Keras iterator: an indexed sequence that permutes itself after each epoch."""
-
-    def batches(self) -> Iterator[tuple[Any, Any]]:
-        """One epoch, in the way of ``model.fit``: by index, then ``on_epoch_end``."""
-        for index in range(self.steps):
-            yield self.dataset[index]
-        self.dataset.on_epoch_end()
-
-
 def make(context: LoaderContext) -> Loader:
-    """``flow_from_directory`` for a folder with one folder per class, ``flow_from_dataframe`` for a COCO pair."""
+    """``keras-idg``: one thread, as it comes."""
+    return build(context)
+
+
+def make_threads(context: LoaderContext) -> Loader:
+    """``keras-idg-threads``: Keras 3 takes workers only as properties of the iterator (``fit`` has no argument)."""
+    loader = build(context)
+    loader.dataset.workers = context.cpus
+    return loader
+
+
+def make_processes(context: LoaderContext) -> Loader:
+    """``keras-idg-processes``: the same with processes, watched, for a killed one would hang it."""
+    loader = build(context)
+    loader.dataset.workers = context.cpus
+    loader.dataset.use_multiprocessing = True
+    loader.watch = watch_workers(context)
+    return loader
+
+
+def build(context: LoaderContext) -> SequenceLoader:
+    """``flow_from_directory`` for a folder with one folder per class, ``flow_from_dataframe`` for the others."""
     generator = tf.keras.preprocessing.image.ImageDataGenerator(rescale=SCALE)
     settings: dict[str, Any] = {
         "target_size": context.image_size,
@@ -45,7 +57,7 @@ def make(context: LoaderContext) -> Loader:
     refuse_other_files("keras-idg", iterator.n, context, where)
     height, width = context.image_size
     spec = (tf.TensorSpec((None, height, width, CHANNELS), tf.float32), tf.TensorSpec((None,), tf.float32))
-    return KerasIteratorLoader(
+    return SequenceLoader(
         dataset=iterator,
         images=iterator.n,
         batch_size=context.batch_size,

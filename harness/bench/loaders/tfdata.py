@@ -1,36 +1,103 @@
-"""``tfdata``: tf.data with AUTOTUNE: parallel map, cache, batch, prefetch."""
+"""The ladder of tf.data: ``tfdata-sequential``, ``tfdata`` (AUTOTUNE) and ``tfdata-tuned``, with every cache."""
 
 from __future__ import annotations
 
-import os
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from ..failure import BenchmarkFailure
-from .interface import CHANNELS, SCALE, Loader, LoaderContext
+from .augmenting import augment
+from .decoding import describe_decoder, make_decode, scale, to_uint8
+from .interface import Loader, LoaderContext
+from .keeping import keep
 
-_JPEG_OP = (".jpg", ".jpeg", ".png", ".gif")  # decode_jpeg reads these; BMP only decode_image
+GROUP = 16
+"""Files that one reader of ``tfdata-tuned`` reads one after the other."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How a pipeline of the ladder is written. ``parallel`` is what maps are given: None, or AUTOTUNE."""
+
+    parallel: Any
+    is_prefetched: bool = True
+    is_interleaved: bool = False
+    is_scaled_in_batches: bool = False
 
 
 def make(context: LoaderContext) -> Loader:
-    """Paths, shuffled → read, decode, resize and scale in parallel → cache → batch → prefetch.
+    """``tfdata``: paths, shuffled → read, decode, resize and scale in parallel → cache → batch → prefetch."""
+    return build(context, Rung(tf.data.AUTOTUNE))
 
-    Without a cache the list of paths is shuffled whole before each epoch. A cache
-    keeps decoded float32 images (as the article did) and freezes the order in which they came: the list is then
-    permuted once, by the seed, and every later epoch has the same order. A shuffle
+
+def make_sequential(context: LoaderContext) -> Loader:
+    """``tfdata-sequential``: the same without a thing in parallel."""
+    loader = build(context, Rung(None, is_prefetched=False))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    loader.dataset = loader.dataset.with_options(options)
+    return loader
+
+
+def make_tuned(context: LoaderContext) -> Loader:
+    """``tfdata-tuned``: reading is interleaved, scaling comes after batching, and an operation has one thread."""
+    rung = Rung(tf.data.AUTOTUNE, is_interleaved=True, is_scaled_in_batches=True)
+    loader = build(context, rung)
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    loader.dataset = loader.dataset.with_options(options)
+    return loader
+
+
+def build(context: LoaderContext, rung: Rung) -> Loader:
+    """The pipeline. What its cache holds, the context's ``element`` says; what follows the cache runs every epoch:
+
+    * float32: the finished image, as the article kept it;
+    * uint8: the resized image; then cast and scaling;
+    * encoded: the file as it is; then all the rest.
+
+    Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
+    came: the list is then permuted once, by the seed, and every later epoch has the same order. A shuffle
     buffer behind the cache would hold images and so cost the memory that is measured here.
     """
-    dataset, order = _order_files(context)
-    dataset = dataset.map(make_decoder(context), num_parallel_calls=tf.data.AUTOTUNE)
-    if context.cache == "memory":
-        dataset = dataset.cache()
-    elif context.cache == "file":
-        if context.cache_prefix is None:
-            raise BenchmarkFailure("error", "a file cache was asked for, but the job has no folder for it")
-        dataset = dataset.cache(context.cache_prefix)
-    dataset = dataset.batch(context.batch_size).prefetch(tf.data.AUTOTUNE).with_options(make_options(context))
+    ordered, order = order_files(context)
+    decode = make_decode(context)
+
+    def decode_pair(data: Any, label: Any) -> tuple[Any, Any]:
+        return decode(data), label
+
+    def decode_uint8(data: Any, label: Any) -> tuple[Any, Any]:
+        return to_uint8(decode(data)), label
+
+    def finish(data: Any, label: Any) -> tuple[Any, Any]:
+        return scale(decode(data)), label
+
+    is_whole_early = context.cache != "none" and context.element == "float32"
+    scales_late = rung.is_scaled_in_batches and not is_whole_early
+    if context.cache == "tfrecord" or (context.element == "encoded" and context.cache != "tfrecord-resized"):
+        kept, store = keep(_map_files(ordered, rung, None, context), context)
+        images = kept.map(decode_pair if scales_late else finish, num_parallel_calls=rung.parallel)
+        is_scaled = not scales_late
+    elif context.cache == "none":
+        images, store = _map_files(ordered, rung, decode_pair if scales_late else finish, context), None
+        is_scaled = not scales_late
+    else:
+        step = finish if is_whole_early else decode_uint8
+        images, store = keep(_map_files(ordered, rung, step, context), context)
+        is_scaled = is_whole_early
+    images = augment(images, context, rung.parallel)
+    if not is_scaled and not scales_late:
+        images = images.map(_scale_pair, num_parallel_calls=rung.parallel)
+    dataset = images.batch(context.batch_size)
+    if scales_late:
+        dataset = dataset.map(_scale_pair, num_parallel_calls=rung.parallel)
+    steps = -(-len(context.paths) // context.batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
+    if rung.is_prefetched:
+        dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.with_options(make_options(context))
     return Loader(
         dataset=dataset,
         images=len(context.paths),
@@ -38,11 +105,36 @@ def make(context: LoaderContext) -> Loader:
         element_spec=dataset.element_spec,
         order=order,
         decoder=describe_decoder(context),
-        cache_prefix=context.cache_prefix if context.cache == "file" else None,
+        store=store,
     )
 
 
-def _order_files(context: LoaderContext) -> tuple[Any, str]:
+def _scale_pair(image: Any, label: Any) -> tuple[Any, Any]:
+    return scale(image), label
+
+
+def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> Any:
+    """(path, label) → (bytes, label) → ``step``, which is None where the bytes themselves are wanted."""
+
+    def read(path: Any, label: Any) -> tuple[Any, Any]:
+        data = tf.io.read_file(path)
+        return (data, label) if step is None else step(data, label)
+
+    if not rung.is_interleaved or context.cache == "snapshot":  # a snapshot knows itself by its graph: keep it plain
+        return ordered.map(read, num_parallel_calls=rung.parallel)
+
+    def read_group(paths: Any, labels: Any) -> Any:
+        group = tf.data.Dataset.from_tensor_slices((paths, labels))
+        return group.map(lambda path, label: (tf.io.read_file(path), label))
+
+    cpus = (context.budgets.cpu_budget if context.budgets else None) or 2
+    data = ordered.batch(GROUP).interleave(
+        read_group, cycle_length=max(2, cpus), block_length=GROUP, num_parallel_calls=rung.parallel
+    )
+    return data if step is None else data.map(step, num_parallel_calls=rung.parallel)
+
+
+def order_files(context: LoaderContext) -> tuple[Any, str]:
     """A data set of (path, label), and how it is ordered."""
     files, labels = context.files, list(context.labels)
     if not context.shuffle:
@@ -60,43 +152,13 @@ def _pair(files: list[str], labels: list[int]) -> Any:
 
 
 def make_decoder(context: LoaderContext) -> Any:
-    """A function (path, label) -> (image (height, width, 3) float32 from 0 to 1, label).
+    """A function (path, label) -> (image (height, width, 3) float32 from 0 to 1, label)."""
+    decode = make_decode(context)
 
-    ``nearest`` takes the same pixels as PIL's where ``(x + 1/2) × width / target`` meets no whole number (targets 128,
-    256, 512: difference 0.00 on photographs). At 224 it does in every seventh column of common sizes, where rounding
-    decides for one neighbour or the other: 7 % of the pixels, 0.8 grey levels in the mean.
-    """
-    method, has_antialias = _parse_interpolation(context.interpolation)
-    height, width = context.image_size
-    uses_jpeg_op = _uses_jpeg_op(context)
-    dct_method = "" if context.is_native else "INTEGER_ACCURATE"
+    def read(path: Any, label: Any) -> tuple[Any, Any]:
+        return scale(decode(tf.io.read_file(path))), label
 
-    def decode(path: Any, label: Any) -> tuple[Any, Any]:
-        data = tf.io.read_file(path)
-        if uses_jpeg_op:
-            image = tf.io.decode_jpeg(data, channels=CHANNELS, dct_method=dct_method)
-        else:
-            image = tf.io.decode_image(data, channels=CHANNELS, expand_animations=False)
-        image = tf.image.resize(image, (height, width), method=method, antialias=has_antialias)
-        image.set_shape((height, width, CHANNELS))
-        return tf.cast(image, tf.float32) * SCALE, label
-
-    return decode
-
-
-def describe_decoder(context: LoaderContext) -> str:
-    """What decodes: for equal pixels with the exact DCT, as PIL does; for native ones with TensorFlow's default."""
-    if not _uses_jpeg_op(context):
-        return "tf.io.decode_image, default DCT"
-    return f"tf.io.decode_jpeg, {'default' if context.is_native else 'INTEGER_ACCURATE'} DCT"
-
-
-def _uses_jpeg_op(context: LoaderContext) -> bool:
-    return all(os.path.splitext(path)[1].lower() in _JPEG_OP for path in context.paths)
-
-
-def _parse_interpolation(name: str) -> tuple[str, bool]:
-    return ("bilinear", True) if name == "bilinear-antialias" else (name, False)
+    return read
 
 
 def make_options(context: LoaderContext) -> Any:

@@ -1,0 +1,104 @@
+"""``decoder``, the yardstick: libjpeg-turbo in a thread a CPU, and nothing that can be left out.
+
+simplejpeg is a thin binding of libjpeg-turbo whose calls let other threads run. With its exact DCT and smooth
+upscaling it gives PIL's and TensorFlow's pixels to the bit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import simplejpeg
+import tensorflow as tf
+
+from .interface import CHANNELS, Loader, LoaderContext
+from .pixels import pick_nearest, read_image, scale_batch
+
+AHEAD = 2
+"""Batches that are made beside the one that each thread works on."""
+
+_JPEG = b"\xff\xd8"
+
+
+class DecodedBatches:
+    """Batches of images, made by threads and delivered in order; each call of ``epoch`` is a new permutation."""
+
+    def __init__(self, context: LoaderContext) -> None:
+        self._context = context
+        self._files = context.files
+        self._order = list(range(len(self._files)))
+        self._numbers = random.Random(context.seed)
+        self._options = {
+            "fastdct": context.is_native or context.decoding == "fast-dct",
+            "fastupsample": context.decoding == "plain-upscaling",
+        }
+
+    def epoch(self) -> Iterator[tuple[Any, Any]]:
+        """One epoch: (images float32 from 0 to 1, labels int32)."""
+        if self._context.shuffle:
+            self._numbers.shuffle(self._order)
+        size = self._context.batch_size
+        chunks = [self._order[start : start + size] for start in range(0, len(self._order), size)]
+        waiting: deque[Future[tuple[Any, Any]]] = deque()
+        with ThreadPoolExecutor(self._context.cpus) as threads:
+            for chunk in chunks:
+                waiting.append(threads.submit(self._make, chunk))
+                if len(waiting) > self._context.cpus + AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _make(self, chunk: list[int]) -> tuple[Any, Any]:
+        height, width = self._context.image_size
+        images = np.empty((len(chunk), height, width, CHANNELS), np.uint8)
+        for place, number in enumerate(chunk):
+            images[place] = self._read(self._files[number])
+        return scale_batch(images), np.array([self._context.labels[number] for number in chunk], np.int32)
+
+    def _read(self, path: str) -> Any:
+        with open(path, "rb", buffering=0) as stream:
+            data = stream.read()
+        if not data.startswith(_JPEG):
+            return read_image(path, self._context)  # a PNG
+        try:
+            image = simplejpeg.decode_jpeg(data, "RGB", **self._options)
+        except ValueError:  # CMYK, which it does not read
+            return read_image(path, self._context)
+        return pick_nearest(image, self._context.image_size)
+
+
+class DecoderLoader(Loader):
+    """Delivers numpy batches in loading, and the same through a generator in training."""
+
+    def __init__(self, batches: DecodedBatches, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._made = batches
+
+    def batches(self) -> Iterator[tuple[Any, Any]]:
+        """One epoch."""
+        yield from self._made.epoch()
+
+
+def make(context: LoaderContext) -> Loader:
+    """Threads that decode; ``model.fit`` gets them through ``from_generator``."""
+    made = DecodedBatches(context)
+    height, width = context.image_size
+    spec = (tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32))
+    dataset = tf.data.Dataset.from_generator(made.epoch, output_signature=spec)
+    steps = -(-len(context.paths) // context.batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(1)
+    return DecoderLoader(
+        made,
+        dataset=dataset,
+        images=len(context.paths),
+        batch_size=context.batch_size,
+        element_spec=spec,
+        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made._options["fastdct"] else ""),
+        takes_budgets=False,
+    )

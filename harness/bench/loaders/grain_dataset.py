@@ -1,0 +1,64 @@
+"""``grain``: Google's Grain as its guide shows it: a map data set over files, read ahead by threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import tensorflow as tf
+
+from .interface import CHANNELS, Loader, LoaderContext
+from .pixels import read_image, scale_batch
+
+BUFFERED = 64
+"""Images read ahead."""
+
+
+class GrainLoader(Loader):
+    """Each epoch is the map data set once more, in another order."""
+
+    def __init__(self, context: LoaderContext, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._context = context
+        self._epoch = 0
+
+    def batches(self) -> Iterator[tuple[Any, Any]]:
+        """One epoch."""
+        self._epoch += 1
+        yield from make_epoch(self._context, self._epoch)
+
+
+def make_epoch(context: LoaderContext, epoch: int) -> Any:
+    """An iterable of (images, labels) for one epoch."""
+    files, labels = context.files, context.labels
+
+    def load(number: int) -> tuple[Any, Any]:
+        return read_image(files[number], context), labels[number]
+
+    data = grain.MapDataset.range(len(files))
+    if context.shuffle:
+        data = data.shuffle(seed=(context.seed + epoch) % 2**32)
+    data = data.map(load).batch(context.batch_size)
+    reading = grain.ReadOptions(num_threads=context.cpus, prefetch_buffer_size=max(1, BUFFERED // context.batch_size))
+    for images, numbers in data.to_iter_dataset(reading):
+        yield scale_batch(images), numbers.astype("int32")
+
+
+def make(context: LoaderContext) -> Loader:
+    """``model.fit`` gets it through ``from_generator``."""
+    height, width = context.image_size
+    spec = (tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32))
+    loader = GrainLoader(
+        context,
+        dataset=None,
+        images=len(context.paths),
+        batch_size=context.batch_size,
+        element_spec=spec,
+        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        decoder=f"PIL, through Grain {getattr(grain, '__version__', '')}".strip(),
+        takes_budgets=False,
+    )
+    dataset = tf.data.Dataset.from_generator(loader.batches, output_signature=spec)
+    loader.dataset = dataset.apply(tf.data.experimental.assert_cardinality(loader.steps)).prefetch(1)
+    return loader

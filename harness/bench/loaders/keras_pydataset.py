@@ -1,0 +1,59 @@
+"""``keras-pydataset``: what Keras' documentation tells to write instead of a generator, with a worker a CPU."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .interface import CHANNELS, Loader, LoaderContext
+from .keras_sequence import SequenceLoader
+from .pixels import read_image, scale_batch
+
+
+class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
+    """Batches of images by their number; a new permutation of all images each epoch."""
+
+    def __init__(self, context: LoaderContext) -> None:
+        super().__init__(workers=context.cpus, use_multiprocessing=False)
+        self._context = context
+        self._files = context.files
+        self._order = list(range(len(self._files)))
+        self._numbers = random.Random(context.seed)
+        self._permute()
+
+    def _permute(self) -> None:
+        if self._context.shuffle:
+            self._order = self._order.copy()
+            self._numbers.shuffle(self._order)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._files) / self._context.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        size = self._context.batch_size
+        chosen = self._order[index * size : (index + 1) * size]
+        images = np.stack([read_image(self._files[number], self._context) for number in chosen])
+        return scale_batch(images), np.array([self._context.labels[number] for number in chosen], np.int32)
+
+    def on_epoch_end(self) -> None:
+        """Another order."""
+        self._permute()
+
+
+def make(context: LoaderContext) -> Loader:
+    """PIL in threads: its decoding lets other threads run."""
+    height, width = context.image_size
+    return SequenceLoader(
+        dataset=ImageBatches(context),
+        images=len(context.paths),
+        batch_size=context.batch_size,
+        element_spec=(tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32)),
+        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        decoder="PIL",
+        takes_budgets=False,
+    )
