@@ -1,152 +1,301 @@
-"""Advice: a plain sentence for each setting and memory limit about what the data says, as far as verdicts carry it."""
+"""Advice in words: for each setting what to use from which memory limit on, how sure that is, what it depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from harness.analysis.comparison import Comparison, compare
+from harness.analysis.advice import Choice, SettingAdvice, Span, advise, paying_training
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.marks import describe_openness
-from harness.report.view import Advice
+from harness.report.recipes import view_recipe
+from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (
     STATUS_SIGNS,
     clean_text,
+    format_number,
     format_range,
     format_ratio,
     join_words,
     name_limit,
-    name_row,
+    name_ordinal,
+    name_pipeline,
     name_size,
     plural,
 )
+from harness.values.units import format_bytes
 
-_CORES_RATIO = 1.5
-_WORK_RATIO = 1.15
+_MOST_RECIPES = 3
 
 
 def advise_group(group: HardwareGroup) -> list[Advice]:
-    """One sentence or a few for each setting and memory limit of a hardware."""
-    return [advise_setting(setting, limit) for setting in group.settings for limit in setting.limits]
+    """One advice a setting, the settings in their order: training before loading, equal pixels before native ones."""
+    return [view_advice(advise(setting)) for setting in group.settings]
 
 
-def advise_setting(setting: Setting, limit: int | str) -> Advice:
-    """What the data says of one setting at one memory limit, or what is missing to say something."""
+def view_advice(advice: SettingAdvice) -> Advice:
+    """The sentence of a setting, its notes, and code to paste for each winner."""
+    setting = advice.setting
     case = setting.case
     mode = "Training" if case.mode == "train" else "Loading"
-    pixels = "pixels as users get them" if case.interpolation == "native" else case.interpolation
-    where = "all memory the host can give" if limit == "none" else f"limit {name_limit(limit)}"
-    rows = [row for row in setting.rows_at(limit) if row.summary.alias is None]
-    answer, said = _say_best(rows, setting)
-    text = "; ".join([said, *_say_dead(rows)]) + "." + _say_bound(rows)
+    pixels = "pixels as users get them" if case.interpolation == "native" else f"equal pixels ({case.interpolation})"
+    spans = tuple(_view_span(advice.spans, place, setting) for place in range(len(advice.spans)))
     return Advice(
-        lead=clean_text(f"{mode} {case.data}, {name_size(case)}, {pixels}, {where}"),
-        answer=clean_text(answer),
-        text=clean_text(text if answer else text[0].upper() + text[1:], 2000),
+        lead=clean_text(f"{mode} {case.data}, {name_size(case)}, {pixels}"),
+        spans=spans,
+        notes=tuple(clean_text(note, 500) for note in _notes(advice)),
+        recipes=tuple(_recipes(advice)),
     )
 
 
-def _say_best(rows: Sequence[Row], setting: Setting) -> tuple[str, str]:
-    """The winner's name, empty where no verdict names one, and what is to be said."""
-    baseline = next((row for row in rows if row.is_baseline), None)
-    if baseline is None:
-        return "", "no verdict, for the baseline was not measured here"
-    if not baseline.summary.used:
-        ends = join_words(STATUS_SIGNS[s][1] for s in baseline.summary.statuses)
-        return "", f"no verdict, for the baseline {_name(baseline)} has no result here ({ends})"
-    compared = [
-        (row, row.comparison) for row in rows if row.comparison is not None and row.comparison.ratio is not None
-    ]
-    if not compared:
-        return "", f"no verdict, for nothing but {_name(baseline)} has a result here"
-    faster = [(row, found) for row, found in compared if found.verdict.kind == "faster"]
-    if faster:
-        best, found = max(faster, key=lambda pair: _value(pair[1]))
-        return _name(best), _say_winner(best, found, baseline, compared, setting)
-    kinds = {found.verdict.kind for _, found in compared}
-    if kinds == {"same"}:
-        return "", f"no practical difference to {_name(baseline)} (all within 5 %)"
-    if "unknown" not in kinds:
-        return "", f"nothing is faster than {_name(baseline)}"
-    return "", _say_open(compared, baseline)
+def say_advice(advice: Advice) -> str:
+    """The sentence as plain text, for a terminal and an index."""
+    said = [f"{span.where}: {span.answer + ', ' if span.answer else ''}{span.text}" for span in advice.spans]
+    return "; ".join(said) + "."
 
 
-def _say_winner(
-    best: Row, found: Comparison, baseline: Row, compared: Sequence[tuple[Row, Comparison]], setting: Setting
-) -> str:
-    assert found.ratio is not None
+def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpan:
+    choice = spans[place].choice
+    where = _say_where(spans, place, setting)
+    where = where[0].upper() + where[1:] if place == 0 else where
+    row = choice.row if choice.kind in ("winner", "survivor", "baseline") else None
+    text = _SAY[choice.kind](choice, setting)
+    if len(spans[place].limits) > 1 and choice.found is not None:
+        text += f" (at {_name_place(choice.limit)}, where it is least)"
+    return AdviceSpan(clean_text(where), clean_text(_name(row)) if row else "", clean_text(text, 1000))
+
+
+def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
+    limits = spans[place].limits
+    if len(spans) == 1:
+        if len(limits) > 1:
+            return f"at every limit measured ({join_words(_name_place(limit) for limit in limits)})"
+        return _say_all(setting) if limits[0] == "none" else f"with {name_limit(limits[0])} for the container"
+    if limits[0] == "none":
+        return _say_all(setting)
+    if place == 0:
+        following = spans[1].limits[0]
+        if following == "none":
+            return f"with {join_words(name_limit(limit) for limit in limits)} for the container"
+        measured = join_words(name_limit(limit) for limit in limits)
+        return f"with less than {name_limit(following)} for the container (measured: {measured})"
+    return f"from {name_limit(limits[0])} on"
+
+
+def _say_all(setting: Setting) -> str:
+    """What ``none`` came to: all that the host could give, which is a number on each host."""
+    found = {
+        record.memory.limit_effective
+        for row in setting.rows_at("none")
+        for record in row.summary.records
+        if record.memory.limit_effective is not None
+    }
+    amounts = list(dict.fromkeys(format_bytes(amount) for amount in sorted(found)))
+    said = f" ({amounts[0]}{' to ' + amounts[-1] if len(amounts) > 1 else ''})" if amounts else ""
+    return f"with all that the host can give{said}"
+
+
+def _name_place(limit: int | str) -> str:
+    return "no limit of its own" if limit == "none" else name_limit(limit)
+
+
+def _say_winner(choice: Choice, setting: Setting) -> str:
+    row, found, baseline = choice.row, choice.found, choice.baseline
+    assert row is not None and baseline is not None and found is not None and found.ratio is not None
     rate = "steady images/s" if setting.metric == "steady" else "images/s"
-    hosts = f", {found.agreeing} of {len(found.hosts)} hosts agree" if len(found.hosts) > 1 else ""
-    interval = format_range(found.ratio, is_ratio=True)
-    text = (
-        f"delivers {format_ratio(found.ratio.value)} ({interval}) the {rate} "
-        f"of {_name(baseline)} ({plural(found.ratio.n, 'pair')} of runs{hosts})"
-    )
-    ended = best.summary.statuses.get("ok", 0)
-    if ended < len(best.summary.records):
-        text += f", though only {ended} of its {plural(len(best.summary.records), 'run')} ended well"
-    if best.summary.basis == "degraded" or baseline.summary.basis == "degraded":
-        text += ", from degraded runs"
-    level = [row for row, _ in compared if row is not best and _is_level(row, best, setting)]
-    if level:
-        text += f", not told apart from {join_words(_name(row) for row in level)}"
-    if best.payback is not None:
-        text += f"; its cache has paid for itself from epoch {best.payback} on"
-    return text + _say_cores(best, found)
+    text = f"{format_ratio(found.ratio.value)} ({format_range(found.ratio, is_ratio=True)}) the {rate}"
+    text += f" of {_name(baseline)}, {_say_witnesses(choice)}"
+    ended = row.summary.statuses.get("ok", 0)
+    if ended < len(row.summary.records):
+        text += f", though only {ended} of its {plural(len(row.summary.records), 'invocation')} ended well"
+    if choice.level:
+        text += f", not told apart from {join_words(_name(other) for other in choice.level)}"
+    return text
 
 
-def _say_cores(best: Row, found: Comparison) -> str:
-    """Whether the gain is cheaper work or more cores at work (images per CPU second beside images/s)."""
-    work = best.per_cpu.ratio if best.per_cpu else None
-    if work is None or found.ratio is None:
-        return ""
-    interval = format_range(work, is_ratio=True)
-    said = f"; per CPU second it delivers {format_ratio(work.value)}" + (f" ({interval})" if interval else "")
-    if work.value <= _WORK_RATIO and found.ratio.value / work.value >= _CORES_RATIO:
-        return said + ", so the gain is more cores at work, not cheaper work"
-    return said
+def _say_witnesses(choice: Choice) -> str:
+    assert choice.found is not None and choice.found.ratio is not None
+    pairs, hosts = plural(choice.found.ratio.n, "pair") + " of invocations", len(choice.found.hosts)
+    return f"{choice.found.agreeing} of {plural(hosts, 'host')}, {pairs}"
 
 
-def _say_open(compared: Sequence[tuple[Row, Comparison]], baseline: Row) -> str:
-    row, found = max(
-        ((row, found) for row, found in compared if found.verdict.kind == "unknown"), key=lambda pair: _value(pair[1])
-    )
-    assert found.ratio is not None
-    interval = format_range(found.ratio, is_ratio=True)
-    ratio = format_ratio(found.ratio.value) + (f" ({interval})" if interval else "")
-    return f"no verdict yet: {_name(row)} stands at {ratio} of {_name(baseline)}; {describe_openness(found)}"
+def _say_bound(choice: Choice, setting: Setting) -> str:
+    names = join_words(_name(row) for row in choice.level)
+    return f"model-bound: {names} reach the ceiling, so no loader can win here; a faster model or a GPU would tell"
 
 
-def _say_dead(rows: Sequence[Row]) -> list[str]:
-    dead = [row for row in rows if "oom" in row.summary.statuses]
-    if not dead:
-        return []
-    names = join_words(_name(row) for row in dead)
-    return [f"{names} {'runs' if len(dead) == 1 else 'run'} out of memory"]
+def _say_survivor(choice: Choice, setting: Setting) -> str:
+    assert choice.row is not None
+    summary = choice.row.summary
+    rate = summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
+    text = f"{format_number(rate.value if rate else None)} images/s, the most of what ended well; no ratio, for "
+    if choice.baseline is None:
+        text += "the baseline was not measured here"
+    else:
+        text += f"the baseline {_name(choice.baseline)} has no result here ({_say_ends(choice.baseline)})"
+    if choice.level:
+        text += f"; not told apart from {join_words(_name(other) for other in choice.level)}"
+    return text
 
 
-def _say_bound(rows: Sequence[Row]) -> str:
-    bound = [row for row in rows if row.model_bound]
-    if not bound:
-        return ""
-    if all(row.model_bound for row in rows if row.summary.used):
-        return " All of them reach the ceiling (model-bound): no loader can win here; a faster model or GPU would tell."
-    names = join_words(_name(row) for row in bound)
-    return (
-        f" {names} {'reaches' if len(bound) == 1 else 'reach'} the ceiling (model-bound): the model is the limit there."
-    )
+def _say_few(choice: Choice, setting: Setting) -> str:
+    return f"{_say_leader(choice)}; one round gives no interval, at least 2 more would"
 
 
-def _is_level(row: Row, best: Row, setting: Setting) -> bool:
-    if not row.summary.used:
-        return False
-    found = compare(best.summary.measurements(setting.metric), row.summary.measurements(setting.metric))
-    return found.verdict.kind in ("same", "unknown")
+def _say_open(choice: Choice, setting: Setting) -> str:
+    assert choice.found is not None
+    return f"{_say_leader(choice)}; {describe_openness(choice.found)}"
+
+
+def _say_leader(choice: Choice) -> str:
+    assert choice.row is not None and choice.baseline is not None and choice.found is not None
+    ratio = choice.found.ratio
+    interval = format_range(ratio, is_ratio=True)
+    said = format_ratio(ratio.value if ratio else None) + (f" ({interval})" if interval else "")
+    return f"no verdict yet: {_name(choice.row)} stands at {said} of {_name(choice.baseline)}"
+
+
+def _say_same(choice: Choice, setting: Setting) -> str:
+    assert choice.baseline is not None
+    return f"no practical difference to {_name(choice.baseline)} (all within 5 %): take what is simplest"
+
+
+def _say_baseline(choice: Choice, setting: Setting) -> str:
+    return "nothing is faster than this, the baseline"
+
+
+def _say_alone(choice: Choice, setting: Setting) -> str:
+    assert choice.baseline is not None
+    return f"no advice: nothing but the baseline {_name(choice.baseline)} has a result here"
+
+
+def _say_dead(choice: Choice, setting: Setting) -> str:
+    return "no advice: every case ran out of memory; give the container more, or make batches and images smaller"
+
+
+def _say_unmeasured(choice: Choice, setting: Setting) -> str:
+    ends = {status for row in setting.rows_at(choice.limit) for status in row.summary.statuses}
+    return f"no advice: nothing ended well here ({join_words(STATUS_SIGNS[end][1] for end in sorted(ends))})"
+
+
+_SAY = {
+    "winner": _say_winner,
+    "bound": _say_bound,
+    "survivor": _say_survivor,
+    "few": _say_few,
+    "open": _say_open,
+    "same": _say_same,
+    "baseline": _say_baseline,
+    "alone": _say_alone,
+    "dead": _say_dead,
+    "unmeasured": _say_unmeasured,
+}
+
+
+def _notes(advice: SettingAdvice) -> Iterable[str]:
+    """Sentences behind the first one, each said once."""
+    said: list[str] = []
+    for span in advice.spans:
+        choice = span.choice
+        if choice.kind in ("winner", "survivor") and choice.row is not None:
+            said += [*_say_payback(choice.row), *_say_gain(choice)]
+        if choice.kind in ("winner", "survivor") and _is_degraded(choice):
+            said.append("This rests on degraded invocations: read what limits belief.")
+    said += [*_say_oom(advice), *_say_ceiling(advice)]
+    if advice.setting.case.interpolation == "native":
+        said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
+    if advice.setting.metric == "first" and any(r.summary.case.cache != "none" for r in advice.setting.rows):
+        said.append("One epoch only: a cache cannot show what it is for.")
+    return dict.fromkeys(said)
+
+
+def _say_payback(row: Row) -> Iterable[str]:
+    summary, case = row.summary, row.summary.case
+    if case.cache == "none":
+        return
+    held = summary.cache_bytes if summary.cache_bytes is not None else summary.cache_predicted_bytes
+    size = "" if held is None else f"{format_bytes(held)} of {'memory' if case.cache == 'memory' else 'disk'}"
+    name = f"The {case.cache} cache"
+    if case.cache_reuse == "reused":
+        yield f"The dump was made before; {name.lower()} takes {size}." if size else "The dump was made before."
+    elif row.payback is None:
+        yield f"{name} does not pay for its filling{'; it takes ' + size if size else ''}."
+    else:
+        training = paying_training(row)
+        kept = ""
+        if case.cache != "memory" and training is not None and training > 1:
+            epochs = plural(case.epochs, "epoch")
+            kept = f", or, where it is kept, from the {name_ordinal(training)} training of {epochs}"
+        yield f"{name} has paid from epoch {row.payback}{kept}{'; it takes ' + size if size else ''}."
+
+
+def _say_gain(choice: Choice) -> Iterable[str]:
+    row = choice.row
+    work = row.per_cpu.ratio if row is not None and row.per_cpu else None
+    if choice.gain == "cores" and work is not None:
+        yield f"The gain is threads, not the loader: per CPU second it delivers {_say_ratio(work)} the images."
+    elif choice.gain == "cores-and-cache" and choice.plain is not None:
+        plain = choice.plain
+        ratio = plain.comparison.ratio if plain.comparison else None
+        own = plain.per_cpu.ratio if plain.per_cpu else None
+        if ratio is not None and own is not None:
+            yield (
+                f"Of the {format_ratio(choice.found.ratio.value if choice.found and choice.found.ratio else None)}, "
+                f"{format_ratio(ratio.value)} is threads ({_name(plain)} without a cache delivers "
+                f"{_say_ratio(own)} the images per CPU second), the rest is the cache."
+            )
+    elif choice.gain == "cheaper" and work is not None:
+        yield f"It is less work, not more threads: {_say_ratio(work)} the images per CPU second."
+
+
+def _say_ratio(ratio: object) -> str:
+    from harness.analysis.statistics import Estimate
+
+    assert isinstance(ratio, Estimate)
+    interval = format_range(ratio, is_ratio=True)
+    return format_ratio(ratio.value) + (f" ({interval})" if interval else "")
+
+
+def _say_oom(advice: SettingAdvice) -> Iterable[str]:
+    by_name: dict[str, list[int | str]] = {}
+    for row in advice.setting.rows:
+        if row.summary.alias is None and "oom" in row.summary.statuses:
+            by_name.setdefault(_name(row), []).append(row.summary.case.memory_limit)
+    by_limits: dict[tuple[int | str, ...], list[str]] = {}
+    for name, limits in by_name.items():
+        by_limits.setdefault(tuple(sorted(limits, key=str)), []).append(name)
+    for where, names in by_limits.items():
+        verb = "runs" if len(names) == 1 else "run"
+        yield f"{join_words(names)} {verb} out of memory at {join_words(_name_place(limit) for limit in where)}."
+
+
+def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:
+    kinds = {span.choice.kind for span in advice.spans}
+    names = list(dict.fromkeys(_name(row) for row in advice.setting.rows if row.model_bound))
+    if names and kinds != {"bound"}:
+        verb = "reaches" if len(names) == 1 else "reach"
+        yield f"{join_words(names)} {verb} the ceiling (model-bound): with this model nothing can be faster."
+
+
+def _is_degraded(choice: Choice) -> bool:
+    rows = [row for row in (choice.row, choice.baseline) if row is not None]
+    return any(row.summary.basis == "degraded" for row in rows)
+
+
+def _say_ends(row: Row) -> str:
+    ends: Mapping[str, int] = row.summary.statuses
+    return join_words(STATUS_SIGNS[status][1] for status in ends)
+
+
+def _recipes(advice: SettingAdvice) -> Iterable[Recipe]:
+    rows: dict[str, Row] = {}
+    for span in advice.spans:
+        if span.choice.kind in ("winner", "survivor", "baseline") and span.choice.row is not None:
+            rows.setdefault(_name(span.choice.row), span.choice.row)
+    for name, row in list(rows.items())[:_MOST_RECIPES]:
+        recipe = view_recipe(name, row.summary.case)
+        if recipe is not None:
+            yield recipe
 
 
 def _name(row: Row) -> str:
-    loader, cache = name_row(row.summary.case)
-    return loader if cache == "none" else f"{loader} with {cache} cache"
-
-
-def _value(found: Comparison) -> float:
-    return found.ratio.value if found.ratio else 0.0
+    return name_pipeline(row.summary.case)

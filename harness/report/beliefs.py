@@ -7,9 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.analysis.matrix import HardwareGroup
 from harness.report.progress import complete_rounds, planned_rounds
 from harness.report.source import SessionData
-from harness.report.tables import split_hardware
 from harness.report.view import Belief, Mark
-from harness.report.words import cap_list, clean_text, format_range, format_ratio, join_words, name_case, plural
+from harness.report.words import (
+    cap_list,
+    clean_text,
+    format_range,
+    format_ratio,
+    join_words,
+    name_case,
+    plural,
+    split_hardware,
+)
 from harness.values.record import Finding, Record
 
 _SEVERITIES: Mapping[str, Mark] = {
@@ -28,7 +36,7 @@ def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     found += [*_record_findings(records), *_validity(records)]
     for group in groups:
         found += [*_mixtures(group), *_spread(group), *_twins(group)]
-    found += _other_pixels(groups)
+    found += [*_other_pixels(groups), *_emulated(groups)]
     order = [mark.text for mark in _SEVERITIES.values()]
     return sorted(found, key=lambda belief: order.index(belief.mark.text))
 
@@ -41,7 +49,7 @@ def _belief(severity: str, message: str, hint: str, where: str = "") -> Belief:
 def _session_beliefs(session: SessionData) -> Iterable[Belief]:
     done, planned = complete_rounds(session), planned_rounds(session)
     if planned is not None and done < planned:
-        hint = "the same run goes on where it stopped"
+        hint = "the same command goes on where it stopped"
         yield _belief(
             "info", f"{done} of {plural(planned, 'round')} so far: all figures are preliminary", hint, session.name
         )
@@ -100,7 +108,7 @@ def _record_findings(records: Sequence[Record]) -> Iterable[Belief]:
         if len(messages) > 1:
             message += f" (and {len(messages) - 1} more like it)"
         hosts = cap_list(sorted({clean_text(record.host, 80) for record, _ in found}))
-        where = f"{len(found)} of {plural(len(records), 'run')}, {hosts}"
+        where = f"{len(found)} of {plural(len(records), 'invocation')}, {hosts}"
         yield _belief(severity, message, found[0][1].hint, where)
 
 
@@ -108,13 +116,13 @@ def _validity(records: Sequence[Record]) -> Iterable[Belief]:
     invalid = [record for record in records if record.validity == "invalid"]
     degraded = [record for record in records if record.validity == "degraded" and record.status == "ok"]
     if invalid:
-        message = f"{plural(len(invalid), 'run')} invalid: shown in the counts, in no average"
+        message = f"{plural(len(invalid), 'invocation')} invalid: shown in the counts, in no average"
         yield _belief(
             "error", message, "mend what the findings name, then run again with --rerun-failed", _cases(invalid)
         )
     if degraded:
         message = (
-            f"{plural(len(degraded), 'run')} degraded: never averaged with valid ones; "
+            f"{plural(len(degraded), 'invocation')} degraded: never averaged with valid ones; "
             "a row that has nothing else is tagged so"
         )
         yield _belief("warning", message, "the findings say what is off and what to do", _cases(degraded))
@@ -152,7 +160,9 @@ def _spread(group: HardwareGroup) -> Iterable[Belief]:
             if rate is not None and rate.log_deviation is not None and rate.log_deviation > _NOISY_LOG_DEVIATION:
                 wide.append(name_case(row.summary.case))
     if wide:
-        message = f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between runs: {cap_list(wide, 3)}"
+        message = (
+            f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between invocations: {cap_list(wide, 3)}"
+        )
         hint = "quiet the host, or ask for more rounds: the same session continues"
         yield _belief("info", message, hint, split_hardware(group.hardware)[0])
 
@@ -184,3 +194,20 @@ def _other_pixels(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
         message = "tables headed native compare other pixels: each loader resizes in its own way"
         hint = "for loaders at equal work read the tables with a named interpolation"
         yield _belief("info", message, hint)
+
+
+def _emulated(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
+    """Cases whose accelerator was imitated (measuring rule 15)."""
+    names = sorted(
+        {
+            name_case(row.summary.case)
+            for group in groups
+            for setting in group.settings
+            for row in setting.rows
+            if row.summary.case.model is not None and row.summary.case.model.name.startswith("emulated")
+        }
+    )
+    if names:
+        message = f"{plural(len(names), 'case')} emulated: a step takes as long as a named device would need"
+        hint = "decoding and everything before the step is real; the step is not"
+        yield _belief("warning", message, hint, cap_list(names, 3))

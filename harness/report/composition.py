@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from harness.analysis.matrix import build_matrix
 from harness.report.article import view_article
 from harness.report.beliefs import collect_beliefs
-from harness.report.embed import pack_sessions
+from harness.report.cases import view_cases
 from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
+from harness.report.groups import view_groups
 from harness.report.progress import describe_progress
 from harness.report.source import SessionData
-from harness.report.tables import view_groups
+from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
 from harness.report.words import STATUS_SIGNS, cap_list, clean_text, join_words, name_row, name_size, plural
 from harness.values.record import Record
@@ -21,29 +22,31 @@ from harness.values.record import Record
 _MOST_SUPERSEDED = 50
 
 
-def build_view(sessions: Sequence[SessionData]) -> View:
-    """All that the page says about these sessions."""
+def build_view(sessions: Sequence[SessionData], block: str | None = None, beside: str = "") -> View:
+    """All that the page says about these sessions; ``block`` are their packed records, else they lie ``beside``."""
     records = [record for session in sessions for record in session.records]
     baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
     groups = build_matrix(records, baseline)
     failures, left_out = view_failures(sessions)
-    block = pack_sessions(sessions)
     names = cap_list([clean_text(session.name, 120) for session in sessions], 4)
     return View(
         title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {names}",
         summary=tuple(_summarise(sessions, records)),
         progress=describe_progress(sessions),
         counts=tuple(_count_statuses(records)),
-        groups=tuple(view_groups(groups)),
+        groups=tuple(view_groups(groups, sessions)),
         beliefs=tuple(collect_beliefs(sessions, groups)),
+        cases=view_cases(groups),
         failures=tuple(failures),
         failures_left_out=left_out,
         article=view_article(groups),
         hosts=tuple(view_hosts(sessions)),
         environment=tuple(view_environment(sessions)),
+        ledger=view_ledger(sessions),
+        sources=tuple(view_sources(sessions)),
         superseded=tuple(_superseded(sessions)),
         data_block=block,
-        data_note=_data_note(sessions, block),
+        data_note=_data_note(block, beside),
     )
 
 
@@ -61,7 +64,7 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
         ("Data", cap_list(sorted({clean_text(case.data, 80) for case in cases.values()}))),
         ("Sizes", cap_list(sorted({name_size(case) for case in cases.values()}))),
         ("Loaders (caches)", clean_text(cap_list(rows, 20), 600)),
-        ("Volume", f"{plural(len(cases), 'case')}, {plural(len(records), 'run')}"),
+        ("Volume", f"{plural(len(cases), 'case')}, {plural(len(records), 'invocation')}"),
     ]
     descriptions = {str(s.experiment["description"]) for s in sessions if s.experiment.get("description")}
     if descriptions:
@@ -84,8 +87,10 @@ def _superseded(sessions: Sequence[SessionData]) -> list[str]:
     return said if len(older) <= _MOST_SUPERSEDED else [*said, f"and {len(older) - _MOST_SUPERSEDED} more"]
 
 
-def _data_note(sessions: Sequence[SessionData], block: str | None) -> str:
+def _data_note(block: str | None, beside: str) -> str:
     if block is not None:
-        return "This page carries its raw records: `harness report` reads the file again, `harness export` the folder."
-    files = cap_list([f"{clean_text(session.origin, 120)}/records.jsonl" for session in sessions])
-    return f"Over 5 MB of records: they lie beside this page, in {files}."
+        return "This page carries its raw records: `harness report` and `harness export` read the file again."
+    name = clean_text(beside, 120)
+    return (
+        f"There are too many records to carry: they lie beside this page in {name}; what stands here is made of them."
+    )

@@ -12,20 +12,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.report.source import SessionData
 
-MOST_EMBEDDED_BYTES = 5_000_000
-"""A page names its records' file instead of carrying more than this."""
+MOST_EMBEDDED_BYTES = 2_500_000
+"""Above this, records lie in a file beside the page; with charts and tables a page stays below 5 MB."""
+
+SIDECAR_ENDING = "-records.json.gz"
+SUMMARY_ID = "harness-summary"
 
 BLOCK_ID = "harness-records"
 _BLOCK = re.compile(rf'<script type="application/json" id="{BLOCK_ID}"[^>]*>"([A-Za-z0-9+/=]*)"</script>')
 _MOST_UNPACKED_BYTES = 2_000_000_000
 
 
-def pack_sessions(sessions: Sequence[SessionData]) -> str | None:
-    """All that a report was made of as base64 text; None above ``MOST_EMBEDDED_BYTES``. Equal input, equal text."""
+def compress_sessions(sessions: Sequence[SessionData]) -> bytes:
+    """All that a report was made of as JSON in gzip. Equal input, equal bytes."""
     value = {"format": 1, "sessions": [_session_value(session) for session in sessions]}
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    packed = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0))
-    return packed.decode() if len(packed) <= MOST_EMBEDDED_BYTES else None
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def pack_sessions(packed: bytes) -> str | None:
+    """What ``compress_sessions`` made as base64 text for a page; None above ``MOST_EMBEDDED_BYTES``."""
+    text = base64.b64encode(packed)
+    return text.decode() if len(text) <= MOST_EMBEDDED_BYTES else None
 
 
 def unpack_sessions(page: str) -> list[dict[str, Any]]:
@@ -34,8 +42,13 @@ def unpack_sessions(page: str) -> list[dict[str, Any]]:
     blocks = _BLOCK.findall(page)
     if not blocks:
         raise ValueError("the page has no block of records")
+    return read_sessions(base64.b64decode(blocks[-1], validate=True))
+
+
+def read_sessions(packed: bytes) -> list[dict[str, Any]]:
+    """The sessions that ``compress_sessions`` packed. Raises ValueError where they are damaged."""
     try:
-        value = json.loads(_decompress(base64.b64decode(blocks[-1], validate=True)))
+        value = json.loads(_decompress(packed))
     except (OSError, EOFError) as error:
         raise ValueError(f"the block of records is damaged: {error}") from error
     if not isinstance(value, dict) or value.get("format") != 1 or not isinstance(value.get("sessions"), list):

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from harness.report.marks import describe_place
 from harness.report.source import SessionData
-from harness.report.tables import split_hardware
 from harness.report.view import FailureView, Mark
-from harness.report.words import NOTHING, STATUS_SIGNS, clean_log, clean_text, name_case
+from harness.report.words import NOTHING, STATUS_SIGNS, clean_log, clean_text, name_case, split_hardware
 from harness.values.record import Record
 from harness.values.units import format_bytes
 
@@ -21,8 +20,8 @@ _TO_DO: Mapping[str, str] = {
     "timeout": "Raise the experiment’s timeout, lower max_images or epochs, or leave this case out.",
     "disk_full": "Make room on the disk named in the cause, or put caches on another one (disks, cache_disk).",
     "error": "Read the cause and the log; mend it, then give the command below.",
-    "lost": "The host, its engine or the link went away; the same run does it again by itself.",
-    "skipped": "Mend the reason; the same run does it then by itself.",
+    "lost": "The host, its engine or the link went away; the same command does it again by itself.",
+    "skipped": "Mend the reason; the same command does it then by itself.",
 }
 _EVIDENCE = (
     ("engine_oom_killed", "engine saw an OOM kill"),

@@ -30,7 +30,7 @@ def mark_status(summary: CaseSummary) -> Mark:
     worst = [record for record in summary.records if record.status == order[0]]
     detail = describe_end(worst) if order[0] != "ok" else ""
     if len(order) == 1:
-        rounds = plural(total, "run")
+        rounds = plural(total, "invocation")
         return Mark(sign, word, tint, "; ".join(part for part in (rounds, detail) if part))
     counted = ", ".join(f"{STATUS_SIGNS[status][1]} {summary.statuses[status]} of {total}" for status in order)
     return Mark(sign, counted, tint, detail)

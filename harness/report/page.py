@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from harness.report.anonymous import anonymise
 from harness.report.composition import build_view
-from harness.report.source import SessionData, read_source
+from harness.report.embed import compress_sessions, pack_sessions
+from harness.report.index import INDEX_NAME, list_pages, summarise_view
+from harness.report.palette import write_colours
+from harness.report.source import SessionData, name_sidecar, read_source
 from harness.report.view import View
 from harness.values.errors import SessionError
 
@@ -17,25 +22,66 @@ _TEMPLATES = Path(__file__).with_name("templates")
 _PAGE_MODE = 0o644
 
 
-def write_report(folders: Sequence[Path], output: Path) -> Path:
+def write_report(folders: Sequence[Path], output: Path, *, is_anonymous: bool = False) -> Path:
     """Make one page of session folders (or of old pages that carry their records) and return its path.
 
-    The same records give the same bytes. Raises SessionError where a source is no
-    session, or ``output`` cannot be written; then the old page stays.
+    The same records give the same bytes. Beside a page that lies in its session's folder the index of all sessions is
+    written afresh. Raises SessionError where a source is no session, or ``output`` cannot be written; then the old page
+    stays.
     """
-    sessions = [session for folder in folders for session in read_source(folder)]
-    if not sessions:
+    sessions = read_sources(folders)
+    return write_sessions(anonymise(sessions) if is_anonymous else sessions, output)
+
+
+def read_sources(folders: Sequence[Path]) -> list[SessionData]:
+    """The sessions of several sources, each once: the same session in two of them is taken from the last."""
+    found: dict[tuple[str, str], SessionData] = {}
+    for folder in folders:
+        for session in read_source(folder):
+            key = (session.name, str(session.description.get("created_at")))
+            found.pop(key, None)
+            found[key] = session
+    if not found:
         raise SessionError("no session to report", hint="name a folder that `harness run` made")
-    return write_page(render_page(sessions), output)
+    return list(found.values())
 
 
-def render_page(sessions: Sequence[SessionData]) -> str:
-    """The HTML of sessions."""
-    return render_view(build_view(sessions))
+def write_sessions(sessions: Sequence[SessionData], output: Path) -> Path:
+    """Write the page of sessions; of very many records also a file beside it."""
+    packed = compress_sessions(sessions)
+    block = pack_sessions(packed)
+    beside = name_sidecar(output)
+    page = render_page(sessions, block=block, beside=beside.name)
+    if block is None:
+        write_bytes(packed, beside)
+    else:
+        beside.unlink(missing_ok=True)
+    write_page(page, output)
+    if (output.parent / "session.json").is_file():
+        write_index(output.parent.parent)
+    return output
 
 
-def render_view(view: View) -> str:
+def render_page(sessions: Sequence[SessionData], *, block: str | None = None, beside: str = "") -> str:
+    """The HTML of sessions; ``block`` are their packed records (made here where None and ``beside`` is empty)."""
+    if block is None and not beside:
+        block = pack_sessions(compress_sessions(sessions))
+    view = build_view(sessions, block, beside)
+    return render_view(view, summarise_view(view, sessions), beside)
+
+
+def render_view(view: View, summary: str = "{}", beside: str = "") -> str:
     """The HTML of a view; every text is escaped, a name that the view lacks is an error."""
+    from markupsafe import Markup
+
+    # Only this package's own words, base64 letters and drawn charts go past the escaping.
+    block = Markup(view.data_block) if view.data_block is not None else None  # noqa: S704
+    values = {"view": view, "data_block": block, "beside": beside, "summary": Markup(summary)}  # noqa: S704
+    return render_template("report.html.j2", values)
+
+
+def render_template(name: str, values: Mapping[str, Any]) -> str:
+    """A template of this package with the stylesheet and the script, each named by its hash in the page's policy."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -47,29 +93,43 @@ def render_view(view: View) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # Only this package's own stylesheet and base64 letters go past the escaping.
-    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    block = Markup(view.data_block) if view.data_block is not None else None  # noqa: S704
-    return environment.get_template("report.html.j2").render(
-        view=view,
+    environment.filters["drawing"] = Markup  # charts: every text in them was escaped where it was set
+    style = write_colours() + (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; script-src '{hash_source(script)}'; style-src '{hash_source(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return environment.get_template(name).render(
+        **values,
         style=Markup(style),  # noqa: S704
-        style_hash=hash_style(style),
-        data_block=block,
+        script=Markup(script),  # noqa: S704
+        policy=policy,
     )
 
 
-def hash_style(style: str) -> str:
-    """The source expression that lets exactly this stylesheet through a Content-Security-Policy."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+def hash_source(text: str) -> str:
+    """The source expression that lets exactly this text through a Content-Security-Policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def write_index(output: Path) -> Path:
+    """List all pages below ``output`` in its ``index.html``."""
+    return write_page(render_template("index.html.j2", {"rows": list_pages(output)}), output / INDEX_NAME)
 
 
 def write_page(page: str, output: Path) -> Path:
     """Write a page beside its name and move it there, so that a reader never sees half of it."""
+    return write_bytes(page.encode("utf-8"), output)
+
+
+def write_bytes(content: bytes, output: Path) -> Path:
+    """Write a file whole or not at all, and through to the disk. Raises SessionError."""
     temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(page)
+        with temporary.open("wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(_PAGE_MODE)

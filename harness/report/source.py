@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.report.embed import unpack_sessions
+from harness.report.embed import SIDECAR_ENDING, read_sessions, unpack_sessions
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
 from harness.values.record import Record
@@ -70,6 +70,7 @@ class SessionData:
 def read_source(path: Path) -> list[SessionData]:
     """The sessions of a session folder (one) or of an old ``report.html`` (all that it was made of).
 
+    A page that was too large to carry its records has them in a file beside it, or is the page of a session folder.
     Raises SessionError where there is neither.
     """
     if path.is_file():
@@ -110,9 +111,14 @@ def _read_description(folder: Path) -> dict[str, Any]:
 
 def _read_page(page: Path) -> list[SessionData]:
     try:
-        sessions = unpack_sessions(page.read_text(encoding="utf-8"))
+        if page.name.endswith(SIDECAR_ENDING):
+            sessions = read_sessions(page.read_bytes())
+        elif (beside := name_sidecar(page)).exists():
+            sessions = read_sessions(beside.read_bytes())
+        else:
+            sessions = unpack_sessions(page.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        hint = "name the session folder instead; a page over 5 MB of records names them and does not carry them"
+        hint = "name the session folder instead; a page of very many records has them in a file beside it"
         raise SessionError(f"no records in this page: {error}", where=str(page), hint=hint) from error
     return [
         _assemble(
@@ -125,6 +131,11 @@ def _read_page(page: Path) -> list[SessionData]:
         )
         for value in sessions
     ]
+
+
+def name_sidecar(page: Path) -> Path:
+    """Where the records of a page lie that is too large to carry them."""
+    return page.with_name(page.stem + SIDECAR_ENDING)
 
 
 def _read_lines(file: Path, notes: list[str]) -> list[tuple[int, Any]]:

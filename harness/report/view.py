@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Pairs = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -16,39 +18,35 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class RowView:
-    """One case of a table: numbers as text, en dash for what was not measured."""
+class Recipe:
+    """A pipeline as code to paste."""
 
-    loader: str
-    cache: str
-    case_id: str
-    tags: tuple[str, ...]
-    status: Mark
-    first_epoch: str
-    steady: str
-    steady_range: str
-    ratio: str
-    ratio_range: str
-    verdict: Mark
-    per_cpu: str
-    peak: str
-    peak_share: str
-    cache_measured: str
-    cache_predicted: str
+    name: str
+    code: str
 
 
 @dataclass(frozen=True)
-class BlockView:
-    """The rows of one memory limit."""
+class AdviceSpan:
+    """``where`` says from which memory limit on, ``answer`` the pipeline to use, if there is one."""
 
-    limit: str
-    note: str
-    rows: tuple[RowView, ...]
+    where: str
+    answer: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One sentence about one setting (``lead``), a part a span of memory limits; ``notes`` say what it depends on."""
+
+    lead: str
+    spans: tuple[AdviceSpan, ...]
+    notes: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
 
 
 @dataclass(frozen=True)
 class GlanceRow:
-    """One row of the small matrix: a mark for each memory limit."""
+    """One row of the matrix: a mark for each memory limit."""
 
     loader: str
     cache: str
@@ -56,8 +54,16 @@ class GlanceRow:
 
 
 @dataclass(frozen=True)
+class ChartView:
+    """A chart: ``svg`` is ready to be set, named and described for those who listen."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
 class SettingView:
-    """One mode, data set, size and interpolation. ``glance`` is empty where there is one memory limit."""
+    """One mode, data set, size and interpolation: its matrix and its charts."""
 
     anchor: str
     heading: str
@@ -66,28 +72,81 @@ class SettingView:
     rate_heading: str
     limits: tuple[str, ...]
     glance: tuple[GlanceRow, ...]
-    blocks: tuple[BlockView, ...]
+    charts: tuple[ChartView, ...]
 
 
 @dataclass(frozen=True)
-class Advice:
-    """A sentence about one setting and memory limit; ``lead`` says which, ``answer`` the winner, if there is one."""
+class HardwareCard:
+    """What hosts of one kind are: ``facts`` in common, ``differences`` in fact or result with their hosts."""
 
-    lead: str
-    answer: str
-    text: str
+    facts: Pairs
+    hosts: str
+    differences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class GroupView:
-    """One hardware. ``advice`` are plain sentences about what the data says."""
+    """One hardware."""
 
     anchor: str
     heading: str
     key: str
     hosts: str
+    card: HardwareCard
     advice: tuple[Advice, ...]
     settings: tuple[SettingView, ...]
+    settings_left_out: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the table of cases; ``order`` is what it is sorted by, empty where there is nothing to sort."""
+
+    text: str
+    order: str = ""
+    small: str = ""
+    is_number: bool = False
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case on one hardware; ``keys`` are the values that filters look for, in their order."""
+
+    name: str
+    tags: tuple[str, ...]
+    keys: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a table can be narrowed by; ``name`` stands in links."""
+
+    name: str
+    label: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaseColumn:
+    """A column; ``name`` stands in links, ``note`` says unit and direction."""
+
+    name: str
+    heading: str
+    note: str = ""
+    is_number: bool = False
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """All cases: ``constants`` are what is the same in all of them and so stands above."""
+
+    constants: Pairs
+    filters: tuple[Filter, ...]
+    columns: tuple[CaseColumn, ...]
+    rows: tuple[CaseRow, ...]
+    rows_left_out: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +168,7 @@ class FailureView:
     hardware: str
     where: str
     cause: str
-    evidence: tuple[tuple[str, str], ...]
+    evidence: Pairs
     to_do: str
     command: str
     log: str
@@ -118,7 +177,7 @@ class FailureView:
 
 @dataclass(frozen=True)
 class ArticleRow:
-    """A row of the article, and what was measured here: one text for each hardware."""
+    """A row of the article, and what was measured here: lines for each hardware."""
 
     pipeline: str
     claim: str
@@ -127,10 +186,11 @@ class ArticleRow:
 
 @dataclass(frozen=True)
 class ArticleView:
-    """The article beside this session; ``columns`` are the hardware groups."""
+    """The article beside this session; ``columns`` are the hardware groups, ``reasons`` why ours differ."""
 
     columns: tuple[str, ...]
     rows: tuple[ArticleRow, ...]
+    reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -139,7 +199,23 @@ class HostView:
     """One host's facts and engine, as pairs of name and value."""
 
     name: str
-    facts: tuple[tuple[str, str], ...]
+    facts: Pairs
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was sent to which host."""
+
+    rows: tuple[tuple[str, ...], ...]
+    rows_left_out: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that a session was started from, as text without secrets."""
+
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -147,16 +223,19 @@ class View:
     """The whole page."""
 
     title: str
-    summary: tuple[tuple[str, str], ...]
+    summary: Pairs
     progress: str
     counts: tuple[Mark, ...]
     groups: tuple[GroupView, ...]
     beliefs: tuple[Belief, ...]
+    cases: CaseTable | None
     failures: tuple[FailureView, ...]
     failures_left_out: int
     article: ArticleView | None
     hosts: tuple[HostView, ...]
-    environment: tuple[tuple[str, str], ...]
+    environment: Pairs
+    ledger: Ledger | None
+    sources: tuple[Source, ...]
     superseded: tuple[str, ...]
     data_block: str | None
     data_note: str

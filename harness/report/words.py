@@ -84,6 +84,12 @@ def clean_log(text: str, most: int = 2000) -> str:
     return tail if len(tail) <= most else "…" + tail[-most:]
 
 
+def clean_lines(text: str, most: int) -> str:
+    """The first ``most`` characters of a text, lines kept, no control or direction marks."""
+    kept = _INVISIBLE.sub("�", text.replace("\r\n", "\n"))
+    return kept if len(kept) <= most else kept[:most] + "\n… cut"
+
+
 def plural(count: int, noun: str) -> str:
     """``1 round``, ``3 rounds``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -101,6 +107,21 @@ def cap_list(words: Sequence[str], most: int = 12) -> str:
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
 
 
+def split_hardware(hardware: str) -> tuple[str, str]:
+    """A hardware key as words and its digest: ``A CPU, 8 CPUs, … #abc123``."""
+    label, mark, digest = hardware.rpartition(" #")
+    return (clean_text(label), digest) if mark else (clean_text(hardware), "")
+
+
+def name_value(value: object) -> str:
+    """A parameter's value in one line."""
+    if value is None:
+        return "all"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return clean_text(f"{value:,}" if isinstance(value, int) else value, 80)
+
+
 def name_limit(limit: int | str) -> str:
     """``1.5 GB`` or ``none``."""
     return "none" if isinstance(limit, str) else format_bytes(limit)
@@ -116,6 +137,26 @@ def name_row(case: Case) -> tuple[str, str]:
     if case.cache_reuse != "fresh":
         extras.append("dump reused")
     return case.loader, ", ".join([case.cache, *extras])
+
+
+def name_pipeline(case: Case) -> str:
+    """``tfdata``, ``tfdata with uint8 file cache``: what stands in a sentence."""
+    loader, cache = case.loader, case.cache
+    if cache == "none":
+        return clean_text(loader, 80)
+    element = f"{case.element} " if case.element != "float32" else ""
+    disk = f" on {case.cache_disk}" if case.cache_disk != "scratch" else ""
+    reuse = " made before" if case.cache_reuse == "reused" else ""
+    return clean_text(f"{loader} with {element}{cache} cache{disk}{reuse}", 120)
+
+
+def name_ordinal(number: int) -> str:
+    """``second``, ``12th``."""
+    words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+    if number <= len(words):
+        return words[number - 1]
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def name_case(case: Case) -> str:

@@ -1,0 +1,229 @@
+"""Advice: which pipeline to use from which memory limit on, as far as the verdicts of one setting carry it.
+
+Pure: a setting with its comparisons goes in, spans of memory limits with one choice each come out;
+words are made elsewhere. Among rows that are level with the fastest the cheapest is chosen: no cache before a
+memory cache before files on a disk. No winner is named among model-bound cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.analysis.comparison import Comparison, compare
+from harness.analysis.matrix import Row, Setting
+
+CORES_RATIO = 1.5
+"""A gain of images/s that is this many times the gain per CPU second is called a gain of cores."""
+
+WORK_RATIO = 1.15
+"""Images per CPU second within this factor are called alike."""
+
+Kind = Literal["winner", "bound", "survivor", "few", "open", "same", "baseline", "alone", "dead", "unmeasured"]
+"""What a limit's verdicts say.
+
+``winner``: faster than the baseline, and surely; ``bound``: all that live reach the ceiling, so no loader can win;
+``survivor``: the baseline has no result, this is the fastest that has; ``few``: one round, so no interval; ``open``:
+rounds, but no verdict; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster; ``alone``: only
+the baseline has a result; ``dead``: all ran out of memory; ``unmeasured``: nothing ended well, for other reasons.
+"""
+
+Gain = Literal["cores", "cores-and-cache", "cheaper"]
+"""Where a gain comes from: more cores at work, those and the cache, or less work an image."""
+
+_CHEAPEST = ("none", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one memory limit says.
+
+    ``row`` is the pipeline to use (or the one that leads, where nothing is sure), ``found`` its comparison with the
+    baseline, ``level`` what was not told apart from it, ``dead`` what ran out of memory. ``plain`` is the same loader
+    without a cache, where the gain is told from the cache's.
+    """
+
+    limit: int | str
+    kind: Kind
+    row: Row | None = None
+    found: Comparison | None = None
+    baseline: Row | None = None
+    level: tuple[Row, ...] = ()
+    dead: tuple[Row, ...] = ()
+    gain: Gain | None = None
+    plain: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbouring memory limits, smallest first, that say the same; ``choice`` is the most cautious of them."""
+
+    limits: tuple[int | str, ...]
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class SettingAdvice:
+    """All that is advised for one setting."""
+
+    setting: Setting
+    spans: tuple[Span, ...]
+
+
+def advise(setting: Setting) -> SettingAdvice:
+    """Spans of memory limits with one choice each, the smallest first."""
+    spans: list[Span] = []
+    for limit in setting.limits:
+        choice = choose(setting, limit)
+        if spans and _is_alike(spans[-1].choice, choice):
+            last = spans.pop()
+            spans.append(Span((*last.limits, limit), min(last.choice, choice, key=_caution)))
+        else:
+            spans.append(Span((limit,), choice))
+    return SettingAdvice(setting, tuple(spans))
+
+
+def choose(setting: Setting, limit: int | str) -> Choice:
+    """What the verdicts at one memory limit say."""
+    rows = [row for row in setting.rows_at(limit) if row.summary.alias is None]
+    dead = tuple(row for row in rows if "oom" in row.summary.statuses and not row.summary.used)
+    living = [row for row in rows if _rate(row, setting) > 0]
+    baseline = next((row for row in rows if row.is_baseline), None)
+    if not living:
+        only_oom = bool(rows) and all(set(row.summary.statuses) == {"oom"} for row in rows)
+        return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
+    if baseline is None or baseline not in living:
+        return _choose_survivor(limit, living, setting, baseline, dead)
+    compared = [(row, row.comparison) for row in living if row.comparison is not None and row.comparison.ratio]
+    if not compared:
+        return Choice(limit, "alone", row=baseline, baseline=baseline, dead=dead)
+    if all(row.model_bound for row in living):
+        return Choice(limit, "bound", baseline=baseline, level=tuple(living), dead=dead)
+    return _choose_compared(limit, compared, setting, baseline, dead)
+
+
+def _choose_survivor(
+    limit: int | str, living: Sequence[Row], setting: Setting, baseline: Row | None, dead: tuple[Row, ...]
+) -> Choice:
+    if len(living) > 1 and all(row.model_bound for row in living):
+        return Choice(limit, "bound", baseline=baseline, level=tuple(living), dead=dead)
+    best = max(living, key=lambda row: _rate(row, setting))
+    level = tuple(row for row in living if row is not best and not _is_beaten(row, best, setting))
+    return Choice(limit, "survivor", row=best, baseline=baseline, level=level, dead=dead)
+
+
+def _choose_compared(
+    limit: int | str,
+    compared: Sequence[tuple[Row, Comparison]],
+    setting: Setting,
+    baseline: Row,
+    dead: tuple[Row, ...],
+) -> Choice:
+    leader, lead = max(compared, key=lambda pair: _value(pair[1]))
+    if all(found.ratio is not None and found.ratio.n == 1 for _, found in compared):
+        return Choice(limit, "few", leader, lead, baseline, dead=dead)
+    faster = [(row, found) for row, found in compared if found.verdict.kind == "faster"]
+    if faster:
+        best, found, level = _pick_cheapest(faster, compared, setting)
+        gain, plain = _explain_gain(best, found, compared)
+        return Choice(limit, "winner", best, found, baseline, level, dead, gain, plain)
+    kinds = {found.verdict.kind for _, found in compared}
+    if kinds == {"same"}:
+        return Choice(limit, "same", baseline, None, baseline, dead=dead)
+    if "unknown" not in kinds:
+        return Choice(limit, "baseline", baseline, None, baseline, dead=dead)
+    unknown = [pair for pair in compared if pair[1].verdict.kind == "unknown"]
+    leader, lead = max(unknown, key=lambda pair: _value(pair[1]))
+    return Choice(limit, "open", leader, lead, baseline, dead=dead)
+
+
+def _pick_cheapest(
+    faster: Sequence[tuple[Row, Comparison]], compared: Sequence[tuple[Row, Comparison]], setting: Setting
+) -> tuple[Row, Comparison, tuple[Row, ...]]:
+    """The fastest, or of those that are surely as fast the cheapest; and what was not told apart from the fastest."""
+    fastest, found = max(faster, key=lambda pair: _value(pair[1]))
+    twins = [(fastest, found)]
+    for row, own in faster:
+        is_at_ceiling = bool(row.model_bound and fastest.model_bound)
+        if row is not fastest and (is_at_ceiling or _verdict(row, fastest, setting) == "same"):
+            twins.append((row, own))
+    best, found = min(twins, key=lambda pair: (_cost(pair[0]), -_value(pair[1])))
+    level = tuple(row for row, _ in compared if row is not best and not _is_beaten(row, fastest, setting))
+    return best, found, level
+
+
+def _explain_gain(
+    best: Row, found: Comparison, compared: Sequence[tuple[Row, Comparison]]
+) -> tuple[Gain | None, Row | None]:
+    if _is_cores(best, found):
+        return "cores", None
+    case = best.summary.case
+    if case.cache != "none":
+        plain = next(
+            (r for r, _ in compared if (r.summary.case.loader, r.summary.case.cache) == (case.loader, "none")), None
+        )
+        if plain is not None and plain.comparison is not None and _is_cores(plain, plain.comparison):
+            return "cores-and-cache", plain
+    work = best.per_cpu.ratio if best.per_cpu else None
+    return ("cheaper", None) if work is not None and work.value > WORK_RATIO else (None, None)
+
+
+def _is_cores(row: Row, found: Comparison) -> bool:
+    work = row.per_cpu.ratio if row.per_cpu else None
+    if work is None or found.ratio is None:
+        return False
+    return work.value <= WORK_RATIO and found.ratio.value / work.value >= CORES_RATIO
+
+
+def paying_training(row: Row) -> int | None:
+    """The training, of as many epochs as were measured, in which a cache that is kept has paid; None where never."""
+    if row.payback is None:
+        return None
+    return max(1, math.ceil(row.payback / row.summary.case.epochs))
+
+
+def _is_alike(one: Choice, other: Choice) -> bool:
+    return one.kind == other.kind and _key(one.row) == _key(other.row)
+
+
+def _key(row: Row | None) -> tuple[str, ...]:
+    if row is None:
+        return ()
+    case = row.summary.case
+    return (case.loader, case.cache, case.element, case.cache_disk, case.cache_reuse)
+
+
+def _caution(choice: Choice) -> float:
+    ratio = choice.found.ratio if choice.found else None
+    if ratio is None:
+        return math.inf
+    return ratio.low if ratio.low is not None else ratio.value
+
+
+def _verdict(row: Row, other: Row, setting: Setting) -> str:
+    return compare(row.summary.measurements(setting.metric), other.summary.measurements(setting.metric)).verdict.kind
+
+
+def _is_beaten(row: Row, best: Row, setting: Setting) -> bool:
+    """Whether ``best`` is surely faster than ``row``; at the ceiling both are as fast as can be."""
+    if row.model_bound and best.model_bound:
+        return False
+    found = compare(best.summary.measurements(setting.metric), row.summary.measurements(setting.metric))
+    return found.verdict.kind == "faster"
+
+
+def _cost(row: Row) -> int:
+    cache = row.summary.case.cache
+    return _CHEAPEST.index(cache) if cache in _CHEAPEST else len(_CHEAPEST)
+
+
+def _rate(row: Row, setting: Setting) -> float:
+    summary = row.summary
+    found = summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
+    return found.value if found and summary.used else 0.0
+
+
+def _value(found: Comparison) -> float:
+    return found.ratio.value if found.ratio else 0.0

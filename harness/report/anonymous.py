@@ -1,0 +1,183 @@
+"""Anonymised sessions: names are taken out everywhere, digests, facts and figures stay.
+
+Names that are known (hosts, groups, users, sessions, inventories, data sets, disks, folders) are replaced wherever
+they stand, also inside other text; what looks like a path, an address or an account is replaced by its shape. Logs are
+left out whole, for a program may print anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.report.source import SessionData
+from harness.report.sources import redact
+from harness.values.facts import Facts
+from harness.values.record import Record
+
+PUBLIC_NAMES = frozenset(
+    {"article", "article-short", "loading", "quick", "coco", "coco-mini", "dogs-and-cats", "scratch", "images", "all"}
+    | {"ungrouped", "localhost", "docker", "process", "auto"}
+)
+"""Names that this project gives itself: they tell nothing of a lab."""
+
+_PATH = re.compile(r"(?<![\w.:/])(?:~|file://|\.{1,2})?/(?!\s)[^\s'\"<>|;,:()\[\]{}]*|[A-Za-z]:\\[^\s'\"]*")
+_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,6}(?![\w:])")
+_ACCOUNT = re.compile(r"\b[\w.+-]+@[\w.-]+\b")
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+")
+_DOMAIN = re.compile(
+    r"\b(?:[a-z0-9-]+\.)+(?:local|lan|internal|intern|corp|home|lab|edu|org|net|com|io|de|eu|uk|fr)\b", re.I
+)
+_SHAPES = ((_URL, "‹address›"), (_ACCOUNT, "‹account›"), (_PATH, "‹path›"), (_ADDRESS, "‹address›"))
+_DROPPED = frozenset({"description", "notes", "argv", "log_tail", "uuid", "device", "uid", "gid"})
+_USER_KEYS = frozenset({"user", "ansible_user", "owner", "login", "username", "become_user"})
+_KEPT_KEYS = frozenset(
+    {"event", "status", "state", "validity", "severity", "at", "created_at", "started_at", "finished_at", "read_at"}
+    | {"loader", "cache", "element", "interpolation", "mode", "page_cache", "cache_reuse", "budgets", "augment"}
+    | {"precision", "engine", "id", "enforced_by"}
+)
+
+
+def anonymise(sessions: Sequence[SessionData]) -> list[SessionData]:
+    """The same sessions without names; equal names stay equal, also across sessions."""
+    cleaner = _Cleaner(_collect_names(sessions))
+    return [_clean_session(session, cleaner) for session in sessions]
+
+
+class _Cleaner:
+    """Replaces names in text; longer names first, so that none stays as a rest of another."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = {name.lower(): instead for name, instead in names.items()}
+        ordered = sorted((n for n in names if n), key=lambda n: (-len(n), n))
+        pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in ordered)
+        self._known = re.compile(pattern, re.IGNORECASE) if ordered else None
+        self._seen: dict[str, str] = {}
+
+    def text(self, text: str) -> str:
+        if text.lower() in self.names:
+            return self.names[text.lower()]
+        known = self._seen.get(text)
+        if known is None:
+            known = self._seen[text] = self._clean(text)
+        return known
+
+    def _clean(self, text: str) -> str:
+        for pattern, shape in (
+            (_URL, "‹address›"),
+            (_ACCOUNT, "‹account›"),
+            (_PATH, "‹path›"),
+            (_ADDRESS, "‹address›"),
+        ):
+            text = pattern.sub(shape, text)
+        if self._known is not None:
+            text = self._known.sub(lambda found: self.names[found[0].lower()], text)
+        return _DOMAIN.sub("‹address›", text)
+
+    def value(self, value: Any, key: str = "") -> Any:
+        if key in _DROPPED:
+            return [] if isinstance(value, list | tuple) else None if not isinstance(value, str) else ""
+        if isinstance(value, str):
+            is_kept = key in _KEPT_KEYS or (_is_digest(value) and value.lower() not in self.names)
+            return value if is_kept else self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(k)): self.value(v, str(k)) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item, key) for item in value]
+        return value
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) >= 6 and re.fullmatch(r"(?:sha256:)?[0-9a-f]{6,64}", text) is not None
+
+
+def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
+    found: dict[str, dict[str, None]] = {}
+
+    def add(kind: str, names: Iterable[object]) -> None:
+        for name in names:
+            if isinstance(name, str) and name and name not in PUBLIC_NAMES:
+                found.setdefault(kind, {})[name] = None
+
+    for session in sessions:
+        add("host", sorted({*session.facts, *(r.host for r in (*session.records, *session.superseded))}))
+        add("host", (event.get("host") for event in session.events))
+        add("session", (session.name, session.origin))
+        experiment = session.experiment_name
+        add("experiment", (experiment, session.experiment.get("name")))
+        add("data", sorted({r.case.data for r in session.records}))
+        data = session.description.get("data")
+        add("data", sorted(map(str, data)) if isinstance(data, Mapping) else ())
+        add("disk", sorted({r.case.cache_disk for r in session.records}))
+        add("disk", (n for f in session.facts.values() for n in sorted(f.disks) if not n.startswith("data:")))
+        add("boot", (f.boot_id for f in session.facts.values()))
+        _add_inventory(session, add)
+    names: dict[str, str] = {}
+    for kind, listed in found.items():
+        for number, name in enumerate(listed, start=1):
+            names.setdefault(name, f"{kind}-{number}")
+    return names
+
+
+def _add_inventory(session: SessionData, add: Any) -> None:
+    inventory = session.description.get("inventory")
+    if isinstance(inventory, Mapping):
+        add("inventory", (inventory.get("name"),))
+        hosts = inventory.get("hosts")
+        add("host", hosts if isinstance(hosts, list) else sorted(map(str, hosts)) if isinstance(hosts, Mapping) else ())
+        groups = inventory.get("groups")
+        add("group", sorted(map(str, groups)) if isinstance(groups, list | Mapping) else ())
+    hosts = session.description.get("hosts")
+    add("host", sorted(map(str, hosts)) if isinstance(hosts, Mapping) else ())
+    add("user", _find_users(session.description))
+
+
+def _find_users(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        own = [v for k, v in value.items() if str(k) in _USER_KEYS and isinstance(v, str)]
+        return own + [name for inner in value.values() for name in _find_users(inner)]
+    if isinstance(value, list | tuple):
+        return [name for inner in value for name in _find_users(inner)]
+    return []
+
+
+def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
+    description = cleaner.value(redact(dict(session.description)))
+    if isinstance(description.get("inventory"), dict):
+        description["inventory"].pop("path", None)
+    return replace(
+        session,
+        origin=cleaner.text(session.origin),
+        description=description,
+        facts={cleaner.text(host): _clean_facts(facts, cleaner) for host, facts in session.facts.items()},
+        records=tuple(_clean_record(record, cleaner) for record in session.records),
+        superseded=tuple(_clean_record(record, cleaner) for record in session.superseded),
+        events=tuple(cleaner.value(event) for event in session.events),
+        notes=tuple(cleaner.text(note) for note in session.notes),
+    )
+
+
+def _clean_facts(facts: Facts, cleaner: _Cleaner) -> Facts:
+    value = cleaner.value(facts.model_dump(mode="json"))
+    value["disks"] = {
+        (cleaner.text(name) if not name.startswith("data:") else "data:" + cleaner.text(name[5:])): {
+            **disk.model_dump(mode="json"),
+            "path": "‹path›",
+            "device": None,
+        }
+        for name, disk in facts.disks.items()
+    }
+    for name in ("cpu_model", "architecture", "kernel", "os"):
+        value[name] = getattr(facts, name)
+    return Facts.model_validate(value)
+
+
+def _clean_record(record: Record, cleaner: _Cleaner) -> Record:
+    """Hardware stays: it is made of facts, never of a name."""
+    value = cleaner.value(record.model_dump(mode="json"))
+    value |= {"hardware": record.hardware, "log": None, "log_tail": None}
+    for gpu, own in zip(value["gpu"], record.gpu, strict=True):
+        gpu["name"] = own.name
+    return Record.model_validate(value)

@@ -1,0 +1,223 @@
+"""The table of all cases: one row a case and hardware; what is the same in all rows stands above it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.statistics import Estimate
+from harness.report.marks import mark_status, mark_verdict
+from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
+from harness.report.words import (
+    NOTHING,
+    cap_list,
+    clean_text,
+    format_number,
+    format_range,
+    format_ratio,
+    format_seconds,
+    name_limit,
+    name_model,
+    name_row,
+    name_size,
+    name_value,
+    split_hardware,
+)
+from harness.values.case import Case
+from harness.values.units import format_bytes
+
+MOST_ROWS = 1200
+"""A page names its records' file for the rest."""
+
+_SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
+_NOT_SHOWN = frozenset({"loader", "cache", "element", "cache_disk", "cache_reuse", "memory_limit"})
+_HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Most images", "page_cache": "Page cache"}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A row with what it stands in."""
+
+    group: HardwareGroup
+    setting: Setting
+    row: Row
+
+    @property
+    def case(self) -> Case:
+        return self.row.summary.case
+
+    @property
+    def hosts(self) -> list[str]:
+        return sorted({clean_text(record.host, 80) for record in self.row.summary.records})
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column that may be constant; such ones move above the table."""
+
+    name: str
+    heading: str
+    pick: Callable[[_Entry], str]
+
+
+def view_cases(groups: Sequence[HardwareGroup]) -> CaseTable | None:
+    """The table; None where nothing was measured."""
+    entries = [_Entry(group, setting, row) for group in groups for setting in group.settings for row in setting.rows]
+    if not entries:
+        return None
+    named = _named_columns(entries)
+    varied = [c for c in named if len({c.pick(entry) for entry in entries}) > 1]
+    constants = [(c.heading, c.pick(entries[0])) for c in named if c not in varied]
+    labels = _labels(groups)
+    columns = [CaseColumn(c.name, c.heading) for c in varied]
+    if len(groups) > 1:
+        columns.insert(0, CaseColumn("hardware", "Hardware"))
+    rows = [_view_row(entry, varied, labels if len(groups) > 1 else None) for entry in entries[:MOST_ROWS]]
+    return CaseTable(
+        constants=tuple(constants),
+        filters=tuple(_filters(entries, labels)),
+        columns=(CaseColumn("case", "Loader, cache"), *columns, *_FIGURES),
+        rows=tuple(rows),
+        rows_left_out=max(len(entries) - MOST_ROWS, 0),
+    )
+
+
+_FIGURES = (
+    CaseColumn("limit", "Memory limit", "", True),
+    CaseColumn("status", "Status"),
+    CaseColumn("first", "First epoch", "less is better", True),
+    CaseColumn("rate", "Images/s", "steady epochs (the only one, where there is one); more is better", True),
+    CaseColumn("ratio", "Ratio to the baseline", "more is better", True),
+    CaseColumn("verdict", "Verdict"),
+    CaseColumn("work", "Images per CPU second", "more is better", True),
+    CaseColumn("peak", "Peak memory", "share of the limit", True),
+    CaseColumn("held", "Cache", "measured; by the formula", True),
+)
+
+
+def _named_columns(entries: Sequence[_Entry]) -> list[_Column]:
+    dumps = [set(Case.model_fields) - _NOT_SHOWN]
+    others = sorted(dumps[0] - set(_SETTING_NAMES))
+    names = [*_SETTING_NAMES, *(name for name in others if len({_value(e.case, name) for e in entries}) > 1)]
+    return [_Column(name, _HEADINGS.get(name, name.replace("_", " ").capitalize()), _picker(name)) for name in names]
+
+
+def _picker(name: str) -> Callable[[_Entry], str]:
+    return lambda entry: _value(entry.case, name)
+
+
+def _value(case: Case, name: str) -> str:
+    if name == "image_size":
+        return name_size(case)
+    if name == "mode":
+        return "training" if case.mode == "train" else "loading"
+    if name == "model":
+        return clean_text(name_model(case.model), 80)
+    return name_value(getattr(case, name))
+
+
+def _labels(groups: Sequence[HardwareGroup]) -> dict[str, str]:
+    return {group.hardware: split_hardware(group.hardware)[0] for group in groups}
+
+
+def _filters(entries: Sequence[_Entry], labels: dict[str, str]) -> Iterable[Filter]:
+    limits = sorted(
+        {e.case.memory_limit for e in entries}, key=lambda x: (isinstance(x, str), x if isinstance(x, int) else 0)
+    )
+    statuses = sorted({status for e in entries for status in e.row.summary.statuses})
+    yield Filter("host", "Host", tuple(sorted({host for e in entries for host in e.hosts})))
+    yield Filter("hardware", "Hardware", tuple(dict.fromkeys(labels[e.group.hardware] for e in entries)))
+    yield Filter("loader", "Loader", tuple(dict.fromkeys(clean_text(name_row(e.case)[0], 80) for e in entries)))
+    yield Filter("cache", "Cache", tuple(dict.fromkeys(clean_text(e.case.cache, 40) for e in entries)))
+    yield Filter("limit", "Memory limit", tuple(name_limit(limit) for limit in limits))
+    yield Filter("status", "Status", tuple(statuses))
+
+
+def _view_row(entry: _Entry, varied: Sequence[_Column], labels: dict[str, str] | None) -> CaseRow:
+    loader, cache = name_row(entry.case)
+    label = split_hardware(entry.group.hardware)[0]
+    cells = [Cell(clean_text(column.pick(entry), 80)) for column in varied]
+    if labels is not None:
+        cells.insert(0, Cell(label))
+    return CaseRow(
+        name=clean_text(f"{loader}, cache {cache}", 120),
+        tags=(*_tags(entry.row), *_by_host(entry)),
+        keys=(
+            "\n".join(entry.hosts),
+            label,
+            clean_text(loader, 80),
+            clean_text(entry.case.cache, 40),
+            name_limit(entry.case.memory_limit),
+            "\n".join(sorted(entry.row.summary.statuses)),
+        ),
+        cells=(*cells, *_figures(entry)),
+    )
+
+
+def _figures(entry: _Entry) -> Iterable[Cell]:
+    row, summary, limit = entry.row, entry.row.summary, entry.case.memory_limit
+    ratio = row.comparison.ratio if row.comparison else None
+    rate = _rate(row, entry.setting)
+    yield Cell(name_limit(limit), str(limit) if isinstance(limit, int) else "1e30", is_number=True)
+    status = mark_status(summary)
+    yield Cell("", status.text, mark=status)
+    yield _number(summary.first_epoch_s, format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None))
+    yield _number(rate, format_number(rate.value if rate else None), format_range(rate))
+    if row.is_baseline and summary.used:
+        yield Cell("1.00×", "1", is_number=True)
+    else:
+        yield _number(ratio, format_ratio(ratio.value if ratio else None), format_range(ratio, is_ratio=True))
+    verdict = mark_verdict(row)
+    yield Cell("", verdict.text, mark=verdict)
+    work = summary.images_per_cpu_s
+    yield _number(work, format_number(work.value if work else None))
+    peak, share = summary.peak_anon_bytes, ""
+    if peak is not None and summary.limit_bytes:
+        share = f"{100 * peak / summary.limit_bytes:.0f} % of {format_bytes(summary.limit_bytes)}"
+    yield Cell(format_bytes(peak), "" if peak is None else str(peak), share, is_number=True)
+    held, formula = summary.cache_bytes, summary.cache_predicted_bytes
+    yield Cell(
+        format_bytes(held),
+        "" if held is None else str(held),
+        "" if formula is None else f"{format_bytes(formula)} by the formula",
+        is_number=True,
+    )
+
+
+def _number(estimate: Estimate | None, text: str, small: str = "") -> Cell:
+    return Cell(text, f"{estimate.value:.6g}" if estimate else "", small, is_number=True)
+
+
+def _rate(row: Row, setting: Setting) -> Estimate | None:
+    summary = row.summary
+    return summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
+
+
+def _tags(row: Row) -> Iterable[str]:
+    summary = row.summary
+    if summary.alias is not None:
+        yield "the same again (A/A)"
+    if row.model_bound:
+        yield "model-bound"
+    elif row.against_ceiling is not None and row.against_ceiling.ratio is not None and row.model_bound is None:
+        yield "perhaps model-bound"
+    if summary.basis == "degraded":
+        yield "degraded"
+    if summary.left_out:
+        yield f"{summary.left_out} not averaged"
+    if row.payback is not None:
+        yield f"cache pays from epoch {row.payback}"
+    if row.comparison is not None and row.comparison.unpaired:
+        yield f"{row.comparison.unpaired} unpaired"
+
+
+def _by_host(entry: _Entry) -> Iterable[str]:
+    """Where several hosts are one row: what each came to, so that one that goes its own way shows."""
+    if len(entry.group.hosts) < 2:
+        return
+    found = entry.row.comparison.hosts if entry.row.comparison else ()
+    if found:
+        yield cap_list([f"{clean_text(h.host, 40)} {format_ratio(h.ratio.value)}" for h in found], 10)
+    else:
+        yield cap_list([clean_text(host, 40) for host in entry.hosts], 10) or NOTHING

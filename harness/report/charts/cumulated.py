@@ -1,0 +1,84 @@
+"""Cumulated time over epochs: when a cache has paid for its filling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.analysis.matrix import Row, Setting
+from harness.report.charts.drawing import Chart, colour_of, data_of, draw, line_names, name_facet, name_line, shape_of
+
+_MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
+_WIDTH, _HEIGHT = 200, 170
+
+
+def chart_cumulated(setting: Setting) -> Chart | None:
+    """Minutes up to each epoch, from the first epoch and the mean of the later ones; the break-even marked.
+
+    Beyond the epochs that were measured it is drawn on from the steady epochs, dashed. None without a cache.
+    """
+    import altair as alt
+
+    rows = [row for row in setting.rows if row.summary.alias is None and _has_times(row)]
+    if not any(row.summary.case.cache != "none" for row in rows) or all(row.payback is None for row in rows):
+        return None
+    last = min(max(max(row.payback or 0 for row in rows) + 2, setting.case.epochs, _LEAST_EPOCHS), _MOST_EPOCHS)
+    scale, unit = _unit(rows, last)
+    values = [value for row in rows for value in _points(row, last, scale)]
+    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    whole = alt.Axis(tickMinStep=1, format="d", tickCount=last)
+    base = alt.Chart().encode(
+        x=alt.X("epoch:Q", title="Epochs", axis=whole, scale=alt.Scale(domain=[0, last], nice=False)),
+        y=alt.Y("time:Q", title=f"{unit} since the start", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
+        color=alt.Color("row:N", scale=colour_of(names), sort=names),
+    )
+    paid = base.transform_filter("datum.kind == 'paid'")
+    layered = alt.layer(
+        base.transform_filter("datum.kind == 'measured'").mark_line(strokeWidth=2),
+        base.transform_filter("datum.kind == 'drawn on'").mark_line(strokeWidth=1.6, strokeDash=[4, 3]),
+        paid.mark_point(size=80, filled=True, opacity=1).encode(
+            shape=alt.Shape("row:N", scale=shape_of(names), legend=None)
+        ),
+        paid.mark_text(align="left", dx=8, dy=10, fontSize=12).encode(text="text:N", color=alt.value("var(--ink)")),
+        data=data_of(values),
+    ).properties(width=_WIDTH, height=_HEIGHT)
+    if len({value["limit"] for value in values}) > 1:
+        header = alt.Header(labelPadding=4)
+        drawn = layered.facet(facet=alt.Facet("limit:N", sort=limits, header=header), columns=2)
+    else:
+        drawn = layered.properties(width=2 * _WIDTH)
+    title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
+    return Chart(title, "; ".join(_say(row) for row in rows if row.summary.case.cache != "none"), draw(drawn))
+
+
+def _has_times(row: Row) -> bool:
+    return bool(row.summary.used and row.summary.fill_s and row.summary.steady_epoch_s)
+
+
+def _times(row: Row, last: int) -> list[float]:
+    fill, steady = row.summary.fill_s, row.summary.steady_epoch_s
+    assert fill is not None and steady is not None
+    return [0.0, *(fill.value + count * steady.value for count in range(last))]
+
+
+def _unit(rows: list[Row], last: int) -> tuple[float, str]:
+    longest = max(_times(row, last)[-1] for row in rows)
+    return (1.0, "Seconds") if longest < 300 else (60.0, "Minutes") if longest < 3 * 3600 else (3600.0, "Hours")
+
+
+def _points(row: Row, last: int, scale: float) -> list[dict[str, Any]]:
+    times, measured = _times(row, last), min(row.summary.case.epochs, last)
+    place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
+
+    def point(kind: str, epoch: int, **more: object) -> dict[str, Any]:
+        return {**place, "kind": kind, "epoch": epoch, "time": float(f"{times[epoch] / scale:.5g}"), **more}
+
+    values = [point("measured", 0), point("measured", 1), point("measured", measured)]
+    values += [point("drawn on", measured), point("drawn on", last)] if measured < last else []
+    if row.payback is not None and row.payback <= last:
+        values.append(point("paid", row.payback, text=f"epoch {row.payback}"))
+    return values
+
+
+def _say(row: Row) -> str:
+    paid = "never pays" if row.payback is None else f"has paid from epoch {row.payback} on"
+    return f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}: {paid}"

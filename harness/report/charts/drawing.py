@@ -1,0 +1,190 @@
+"""Drawing: an Altair chart in, a small SVG out whose colours and font are the page's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from harness.report.palette import SERIES
+from harness.report.words import clean_text, name_limit, name_row
+from harness.values.case import Case
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from harness.analysis.matrix import Setting
+
+MOST_POINTS = 200
+"""More invocations than this are shown as quantiles."""
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "stroke")
+WIDTH = 420
+"""Of the plot itself, in CSS pixels."""
+
+_AXIS_FONT, _LABEL_LIMIT = 12, 230
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart: ``title`` says what is shown with unit and direction, ``description`` what a listener needs."""
+
+    title: str
+    description: str
+    svg: str
+
+
+def name_line(case: Case) -> str:
+    """A row's name on an axis: ``tfdata · file``."""
+    loader, cache_name = name_row(case)
+    return clean_text(loader if cache_name == "none" else f"{loader} · {cache_name}", 60)
+
+
+def name_facet(limit: int | str) -> str:
+    """The name of a memory limit above its part of a chart."""
+    return "no limit of its own" if limit == "none" else f"limit {name_limit(limit)}"
+
+
+def line_names(setting: Setting) -> list[str]:
+    """All rows of a setting in its order, each once: the order fixes colour and shape in every chart."""
+    return list(dict.fromkeys(name_line(row.summary.case) for row in setting.rows if row.summary.alias is None))
+
+
+def name_axis(names: Sequence[str]) -> Any:
+    """The axis of the rows, wide enough for their names in any font: what draws here does not know the reader's."""
+    import altair as alt
+
+    width = min(7.4 * max(map(len, names), default=0), _LABEL_LIMIT) + 8
+    return alt.Axis(ticks=False, domain=False, labelPadding=8, minExtent=width)
+
+
+def colour_of(names: Sequence[str]) -> Any:
+    """The scale that keeps a row's colour in every chart of a setting."""
+    import altair as alt
+
+    return alt.Scale(domain=list(names), range=[SERIES[i % len(SERIES)] for i in range(len(names))])
+
+
+def shape_of(names: Sequence[str]) -> Any:
+    """The scale that keeps a row's shape."""
+    import altair as alt
+
+    return alt.Scale(domain=list(names), range=[SHAPES[i % len(SHAPES)] for i in range(len(names))])
+
+
+def data_of(values: Sequence[dict[str, Any]]) -> Any:
+    """Rows as the data of a chart."""
+    import altair as alt
+
+    return alt.Data(values=list(values))  # type: ignore[no-untyped-call]
+
+
+def thin_values(values: Sequence[float], most: int) -> list[float]:
+    """The values themselves, or of many ``most`` quantiles, smallest and largest included."""
+    ordered = sorted(values)
+    if len(ordered) <= most:
+        return ordered
+    return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
+
+
+def draw(chart: Any) -> str:
+    """The SVG of an Altair chart, without ids, fonts and roles of its own: the page gives name and font."""
+    import altair as alt
+    import vl_convert
+
+    configured = chart.configure(
+        background="transparent",
+        aria=False,
+        padding=4,
+        axis=alt.AxisConfig(
+            labelColor="var(--soft)",
+            titleColor="var(--soft)",
+            gridColor="var(--line)",
+            domainColor="var(--line)",
+            tickColor="var(--line)",
+            labelFontSize=_AXIS_FONT,
+            titleFontSize=_AXIS_FONT,
+            titleFontWeight="normal",
+            labelLimit=_LABEL_LIMIT,
+        ),
+        axisY=alt.AxisConfig(labelColor="var(--ink)"),
+        header=alt.HeaderConfig(
+            labelColor="var(--ink)", labelFontSize=_AXIS_FONT, labelFontWeight="bold", labelAnchor="start", title=None
+        ),
+        legend=alt.LegendConfig(
+            labelColor="var(--ink)",
+            labelFontSize=_AXIS_FONT,
+            title=None,
+            orient="bottom",
+            columns=2,
+            columnPadding=36,
+            rowPadding=4,
+            labelLimit=_LABEL_LIMIT,
+            symbolStrokeWidth=2,
+        ),
+        view=alt.ViewConfig(stroke=None),
+        facet=alt.CompositionConfig(spacing=14),
+    )
+    return shrink_svg(vl_convert.vegalite_to_svg(configured.to_dict(), vl_version=_grammar()))
+
+
+@cache
+def _grammar() -> str:
+    """The version of Vega-Lite that Altair writes, as vl-convert names it."""
+    import altair as alt
+
+    major, minor, *_ = alt.SCHEMA_VERSION.lstrip("v").split(".")
+    return f"{major}.{minor}"
+
+
+_NOISE = frozenset({"role", "class", "pointer-events", "font-family", "stroke-miterlimit", "version", "cursor"})
+_LONG = re.compile(r"(\d+\.\d{2})\d+")
+_NAMED = re.compile(r'(\bid="|url\(#|href="#)')
+_SPACE = "http://www.w3.org/2000/svg"
+
+
+def shrink_svg(svg: str) -> str:
+    """The same picture in fewer bytes: no empty boxes, no roles, no groups that do nothing, two decimals."""
+    from xml.etree import ElementTree
+
+    root = ElementTree.fromstring(svg)  # noqa: S314 - vl-convert's own words, just made
+    _shrink(root)
+    body = "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
+    body = _LONG.sub(r"\1", re.sub(r"(</?)ns\d+:", r"\1", re.sub(r' xmlns(?::\w+)?="[^"]*"', "", body)))
+    width, height = root.attrib["viewBox"].split()[2:]
+    return f'<svg viewBox="{root.attrib["viewBox"]}" width="{width}" height="{height}"@NAME@>{body}</svg>'
+
+
+def _shrink(element: Element) -> None:
+    for name in list(element.attrib):
+        if name in _NOISE or name.startswith("aria-") or (name, element.attrib[name]) in _DEFAULTS:
+            del element.attrib[name]
+    kept: list[Element] = []
+    for child in element:
+        if child.get("class") in ("background", "foreground") and child.tag == f"{{{_SPACE}}}path":
+            continue
+        _shrink(child)
+        if child.tag == f"{{{_SPACE}}}g" and not child.attrib:
+            kept += list(child)
+        elif child.tag != f"{{{_SPACE}}}g" or len(child):
+            kept.append(child)
+    element[:] = kept
+
+
+_DEFAULTS = frozenset(
+    {("opacity", "1"), ("transform", "translate(0,0)"), ("stroke-width", "1"), ("y2", "0"), ("x2", "0")}
+)
+
+
+def name_svg(chart: Chart, key: str) -> str:
+    """The SVG with a title and a description for those who listen; ids begin with ``key``: none stands twice."""
+    from markupsafe import escape
+
+    named = f' class="chart" role="img" aria-labelledby="{key}-t {key}-d"'
+    svg = chart.svg.replace("@NAME@", named, 1)
+    svg = _NAMED.sub(lambda found: f"{found[1]}{key}-", svg)
+    head = f'<title id="{key}-t">{escape(chart.title)}</title><desc id="{key}-d">{escape(chart.description)}</desc>'
+    place = svg.index(">") + 1
+    return svg[:place] + head + svg[place:]

@@ -1,0 +1,62 @@
+"""Epoch by epoch: how long each took, so that filling and steady state show."""
+
+from __future__ import annotations
+
+from statistics import geometric_mean
+from typing import Any
+
+from harness.analysis.matrix import Row, Setting
+from harness.report.charts.drawing import Chart, colour_of, data_of, draw, line_names, name_facet, name_line, shape_of
+from harness.report.words import format_seconds
+
+_MOST_EPOCHS = 60
+_WIDTH, _HEIGHT = 200, 170
+
+
+def chart_epochs(setting: Setting) -> Chart | None:
+    """Geometric mean of an epoch's seconds over all invocations, a line a case, a panel a memory limit."""
+    import altair as alt
+
+    rows = [row for row in setting.rows if row.summary.alias is None and row.summary.used]
+    values = [value for row in rows for value in _epochs(row)]
+    if setting.case.epochs < 2 or not values:
+        return None
+    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    base = alt.Chart().encode(
+        x=alt.X("epoch:O" if setting.case.epochs <= 12 else "epoch:Q", title="Epoch", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("seconds:Q", title="Seconds, less is better", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
+        color=alt.Color("row:N", scale=colour_of(names), sort=names),
+        shape=alt.Shape("row:N", scale=shape_of(names), sort=names),
+    )
+    lines = base.mark_line(strokeWidth=1.8).encode(shape=alt.Undefined)
+    layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=data_of(values))
+    layered = layered.properties(width=_WIDTH, height=_HEIGHT)
+    if len({value["limit"] for value in values}) > 1:
+        header = alt.Header(labelPadding=4)
+        drawn = layered.facet(facet=alt.Facet("limit:N", sort=limits, header=header), columns=2)
+    else:
+        drawn = layered.properties(width=2 * _WIDTH)
+    title = "Seconds of each epoch, less is better; the first fills a cache"
+    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn))
+
+
+def _epochs(row: Row) -> list[dict[str, Any]]:
+    by_index: dict[int, list[float]] = {}
+    for record in row.summary.used:
+        for epoch in record.epochs:
+            if epoch.seconds > 0:
+                by_index.setdefault(epoch.index, []).append(epoch.seconds)
+    step = -(-len(by_index) // _MOST_EPOCHS)
+    place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
+    return [
+        {**place, "epoch": index, "seconds": float(f"{geometric_mean(found):.5g}")}
+        for index, found in sorted(by_index.items())
+        if index == 1 or step == 1 or index % step == 0
+    ]
+
+
+def _say(row: Row) -> str:
+    summary = row.summary
+    first = format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None)
+    steady = format_seconds(summary.steady_epoch_s.value if summary.steady_epoch_s else None)
+    return f"{name_line(summary.case)}, {name_facet(summary.case.memory_limit)}: first {first}, later {steady}"

@@ -1,0 +1,76 @@
+"""Peak memory against the limit and the prediction."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from harness.analysis.matrix import Row, Setting
+from harness.report.charts.drawing import WIDTH, Chart, data_of, draw, line_names, name_axis, name_facet, name_line
+from harness.report.marks import mark_status
+from harness.values.units import format_bytes
+
+_STEP = 24
+_PARTS = ("peak, ended well", "peak, out of memory", "predicted", "limit")
+_COLOURS = ("var(--c1)", "var(--bad-ink)", "var(--c2)", "var(--ink)")
+_SHAPES = ("circle", "cross", "diamond", "stroke")
+
+
+def chart_memory(setting: Setting) -> Chart | None:
+    """A bar to the highest peak seen, a diamond at the prediction, a stroke at the limit; None without a peak."""
+    import altair as alt
+
+    rows = [row for row in setting.rows if row.summary.alias is None and row.summary.peak_anon_bytes is not None]
+    if not rows:
+        return None
+    values = [value for row in rows for value in _values(row)]
+    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    parts = [part for part in _PARTS if any(value["part"] == part for value in values)]
+    base = alt.Chart().encode(
+        x=alt.X("gb:Q", title="GB (10⁹ bytes) of anonymous memory, less is better", scale=alt.Scale(zero=True)),
+        y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
+        color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
+    )
+    shape = alt.Shape("part:N", scale=alt.Scale(domain=parts, range=[_SHAPES[_PARTS.index(p)] for p in parts]))
+    layered = alt.layer(
+        base.transform_filter("datum.part == 'limit'").mark_tick(thickness=2.5, size=20),
+        base.transform_filter("datum.is_peak").mark_rule(strokeWidth=3).encode(x2=alt.datum(0)),
+        base.transform_filter("datum.part != 'limit'").mark_point(size=60, filled=True, opacity=1).encode(shape=shape),
+        data=data_of(values),
+    ).properties(width=WIDTH, height=alt.Step(_STEP))
+    facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
+    drawn = layered.facet(row=facet) if len(limits) > 1 else layered
+    title = "Peak memory against the limit and the prediction"
+    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn))
+
+
+def _values(row: Row) -> list[dict[str, Any]]:
+    summary = row.summary
+    place = {"row": name_line(summary.case), "limit": name_facet(summary.case.memory_limit)}
+    has_died = "oom" in summary.statuses
+    found = [(_PARTS[1] if has_died else _PARTS[0], summary.peak_anon_bytes)]
+    found += [("predicted", predicted_peak(row)), ("limit", summary.limit_bytes)]
+    return [
+        {**place, "part": part, "gb": float(f"{size / 1e9:.4g}"), "is_peak": part.startswith("peak")}
+        for part, size in found
+        if size is not None
+    ]
+
+
+def predicted_peak(row: Row) -> int | None:
+    """The peak that was predicted before the run (the median of what its records hold), in bytes."""
+    found = []
+    for record in row.summary.records:
+        value = record.predictions.get("peak_memory_bytes", record.predictions.get("peak_memory"))
+        if isinstance(value, int) and not isinstance(value, bool):
+            found.append(value)
+    return round(median(found)) if found else None
+
+
+def _say(row: Row) -> str:
+    summary, predicted = row.summary, predicted_peak(row)
+    said = (
+        f"{name_line(summary.case)}, {name_facet(summary.case.memory_limit)}: {format_bytes(summary.peak_anon_bytes)}"
+    )
+    said += f" of {format_bytes(summary.limit_bytes)}, {mark_status(summary).text}"
+    return said + (f", predicted {format_bytes(predicted)}" if predicted is not None else "")

@@ -1,0 +1,107 @@
+"""Images/s by case: a dot an invocation, the geometric mean and its 95 % interval; the dead say how they ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.analysis.matrix import Row, Setting
+from harness.analysis.statistics import Estimate
+from harness.report.charts.drawing import (
+    MOST_POINTS,
+    WIDTH,
+    Chart,
+    colour_of,
+    data_of,
+    draw,
+    line_names,
+    name_axis,
+    name_facet,
+    name_line,
+    thin_values,
+)
+from harness.report.marks import mark_status
+from harness.report.words import format_number, format_range
+
+_STEP = 24
+
+
+def chart_rates(setting: Setting) -> Chart | None:
+    """One band a memory limit, one line a case; None where nothing has a rate."""
+    import altair as alt
+
+    rows = [row for row in setting.rows if row.summary.alias is None]
+    if not any(_rate(row, setting) for row in rows):
+        return None
+    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    values, is_thinned = _collect(rows, setting)
+    data = alt.Chart().encode(
+        y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
+        color=alt.Color("row:N", scale=colour_of(names), legend=None),
+    )
+    x = alt.X("x:Q", title=_axis(setting), scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=6))
+    layers = [
+        data.transform_filter("datum.kind == 'point'").mark_point(size=22, opacity=0.55, filled=True).encode(x=x),
+        data.transform_filter("datum.kind == 'mean'").mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
+        data.transform_filter("datum.kind == 'mean'").mark_tick(thickness=3, size=15).encode(x=x),
+        data.transform_filter("datum.kind == 'end'")
+        .mark_text(align="left", dx=4, fontSize=12, color="var(--bad-ink)")
+        .encode(x=alt.X("x:Q"), text="text:N", color=alt.value("var(--bad-ink)")),
+    ]
+    ceiling = _ceiling(setting)
+    if ceiling is not None:
+        line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
+        layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
+        values += [{"kind": "ceiling", "limit": limit, "x": ceiling.value} for limit in limits]
+    layered = alt.layer(*layers, data=data_of(values)).properties(width=WIDTH, height=alt.Step(_STEP))
+    facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
+    drawn = layered.facet(row=facet) if len(limits) > 1 else layered
+    notes = ["Dots are invocations" + (" (quantiles of them)" if is_thinned else "")]
+    notes.append("the stroke is their geometric mean, the bar its 95 % interval")
+    if ceiling is not None:
+        notes.append(f"the dashed line is the ceiling, {format_number(ceiling.value)} images/s")
+    title = f"{_axis(setting)}; {', '.join(notes)}"
+    return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), draw(drawn))
+
+
+def _axis(setting: Setting) -> str:
+    return "Images/s in steady epochs, more is better" if setting.metric == "steady" else "Images/s, more is better"
+
+
+def _collect(rows: list[Row], setting: Setting) -> tuple[list[dict[str, Any]], bool]:
+    total = sum(len(row.summary.used) for row in rows)
+    most = max(3, MOST_POINTS // max(1, len(rows))) if total > MOST_POINTS else total
+    values: list[dict[str, Any]] = []
+    for row in rows:
+        place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
+        rate = _rate(row, setting)
+        if rate is None:
+            mark = mark_status(row.summary)
+            values.append({**place, "kind": "end", "x": 0, "text": f"{mark.sign} {mark.text}"})
+            continue
+        found = [one.value for one in row.summary.measurements(setting.metric)]
+        values += [{**place, "kind": "point", "x": _round(x)} for x in thin_values(found, most)]
+        low, high = rate.low or rate.value, min(rate.high or rate.value, 1.5 * max(found))
+        values.append({**place, "kind": "mean", "x": _round(rate.value), "low": _round(low), "high": _round(high)})
+    return values, total > MOST_POINTS
+
+
+def _ceiling(setting: Setting) -> Estimate | None:
+    return (
+        None if setting.ceiling is None else setting.ceiling.steady_images_per_s or setting.ceiling.first_images_per_s
+    )
+
+
+def _rate(row: Row, setting: Setting) -> Estimate | None:
+    summary = row.summary
+    return summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
+
+
+def _say(row: Row, setting: Setting) -> str:
+    rate, place = _rate(row, setting), f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}"
+    if rate is None:
+        return f"{place}: {mark_status(row.summary).text}"
+    return f"{place}: {format_number(rate.value)}" + (f" ({format_range(rate)})" if rate.has_interval else "")
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.5g}")

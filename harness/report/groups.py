@@ -1,0 +1,149 @@
+"""Hardware groups: for each its card, its advice, and per setting the matrix and the charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.report.advice import advise_group
+from harness.report.charts.cumulated import chart_cumulated
+from harness.report.charts.drawing import Chart, name_svg
+from harness.report.charts.epochs import chart_epochs
+from harness.report.charts.input_cost import chart_input_cost
+from harness.report.charts.memory import chart_memory
+from harness.report.charts.rates import chart_rates
+from harness.report.hardware import view_card
+from harness.report.marks import mark_glance
+from harness.report.source import SessionData
+from harness.report.view import ChartView, GlanceRow, GroupView, SettingView
+from harness.report.words import (
+    cap_list,
+    clean_text,
+    format_number,
+    format_range,
+    name_limit,
+    name_model,
+    name_row,
+    name_size,
+    name_value,
+    plural,
+    split_hardware,
+)
+
+MOST_CHARTS = 80
+"""On a page; settings after that have their matrix and their rows in the table of cases."""
+
+_MOST_SETTINGS = 24
+_MOST_LINES = 60
+"""A chart of more lines than this (cases × limits) is not drawn: nobody could read it."""
+
+_SAID_ELSEWHERE = frozenset({"data", "mode", "image_size", "interpolation", "model"})
+
+
+@dataclass
+class _Budget:
+    """Charts that may still be drawn."""
+
+    charts: int
+
+
+def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> list[GroupView]:
+    """Views of all hardware groups."""
+    budget = _Budget(MOST_CHARTS)
+    return [_view_group(number, group, sessions, budget) for number, group in enumerate(groups, start=1)]
+
+
+def _view_group(number: int, group: HardwareGroup, sessions: Sequence[SessionData], budget: _Budget) -> GroupView:
+    label, digest = split_hardware(group.hardware)
+    hosts = [clean_text(host, 80) for host in group.hosts]
+    varied = _varied(group.settings)
+    shown = group.settings[:_MOST_SETTINGS]
+    return GroupView(
+        anchor=f"hardware-{number}",
+        heading=label,
+        key=clean_text(digest, 20),
+        hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts)}",
+        card=view_card(group, sessions),
+        advice=tuple(advise_group(group)[:_MOST_SETTINGS]),
+        settings=tuple(
+            _view_setting(f"hardware-{number}-{place}", group, setting, varied, budget)
+            for place, setting in enumerate(shown, start=1)
+        ),
+        settings_left_out=len(group.settings) - len(shown),
+    )
+
+
+def _varied(settings: Sequence[Setting]) -> set[str]:
+    """Parameters that differ between settings: those must stand in each heading."""
+    dumps = [setting.case.model_dump(mode="json") for setting in settings]
+    names = set(dumps[0]) if dumps else set()
+    keys = {name for name in names if len({str(dump[name]) for dump in dumps}) > 1}
+    return keys - {"loader", "cache", "element", "cache_disk", "cache_reuse", "memory_limit"}
+
+
+def _view_setting(
+    anchor: str, group: HardwareGroup, setting: Setting, varied: set[str], budget: _Budget
+) -> SettingView:
+    case = setting.case
+    mode = "Training" if case.mode == "train" else "Loading"
+    extra = [f"{name.replace('_', ' ')} {name_value(getattr(case, name))}" for name in sorted(varied - _SAID_ELSEWHERE)]
+    if "model" in varied and case.model is not None:
+        extra.insert(0, name_model(case.model))
+    detail = [plural(case.epochs, "epoch"), f"batches of {case.batch_size}", f"page cache {case.page_cache}"]
+    if case.mode == "train":
+        detail.insert(0, name_model(case.model))
+    if case.max_images is not None:
+        detail.append(f"at most {case.max_images:,} images")
+    return SettingView(
+        anchor=anchor,
+        heading=clean_text(" · ".join([f"{mode} {case.data}", name_size(case), case.interpolation, *extra])),
+        detail=clean_text("; ".join(detail)),
+        notes=tuple(_notes(setting)),
+        rate_heading="steady images/s" if setting.metric == "steady" else "images/s",
+        limits=tuple(name_limit(limit) for limit in setting.limits),
+        glance=tuple(_glance(setting)),
+        charts=tuple(_charts(anchor, group, setting, budget)),
+    )
+
+
+def _charts(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget) -> Iterator[ChartView]:
+    if len(setting.rows) > _MOST_LINES:
+        return
+    drawn: list[Chart | None] = []
+    for chart in (chart_rates, chart_epochs, chart_cumulated, chart_memory):
+        drawn.append(chart(setting) if budget.charts > len(drawn) else None)
+    drawn.append(chart_input_cost(group, setting) if budget.charts > len(drawn) else None)
+    for number, found in enumerate((chart for chart in drawn if chart is not None), start=1):
+        budget.charts -= 1
+        yield ChartView(found.title, name_svg(found, f"{anchor}-c{number}"))
+
+
+def _notes(setting: Setting) -> Iterator[str]:
+    if setting.ceiling is not None:
+        found = setting.ceiling.steady_images_per_s or setting.ceiling.first_images_per_s
+        if found is not None:
+            interval = f" ({format_range(found)})" if found.has_interval else ""
+            yield (
+                f"Ceiling: {format_number(found.value)}{interval} images/s is what the model alone can eat; "
+                "no loader can be faster, and a case within noise of it is model-bound."
+            )
+    elif setting.case.mode == "train":
+        yield "The ceiling (what the model alone can eat) has no result: whether the model is the limit is unknown."
+    if setting.case.interpolation == "native":
+        yield (
+            "Other pixels: each loader resizes as its users get it, so these rows do not do the same work. "
+            "Compare loaders at equal pixels; compare what users would see here."
+        )
+    if setting.metric == "first":
+        yield "One epoch only: there is no steady state, and a cache cannot show what it is for."
+
+
+def _glance(setting: Setting) -> Iterator[GlanceRow]:
+    by_name: dict[tuple[str, str], dict[int | str, Row]] = {}
+    for row in setting.rows:
+        if row.summary.alias is None:
+            by_name.setdefault(name_row(row.summary.case), {})[row.summary.case.memory_limit] = row
+    for (loader, cache), at in list(by_name.items())[:_MOST_LINES]:
+        cells = tuple(mark_glance(at.get(limit), setting.metric) for limit in setting.limits)
+        yield GlanceRow(clean_text(loader, 80), clean_text(cache, 80), cells)

@@ -1,0 +1,131 @@
+"""Cards of hardware: what hosts of one kind are, and where hosts called equal differ in fact or in result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
+
+from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.statistics import THRESHOLD
+from harness.report.source import SessionData
+from harness.report.view import HardwareCard
+from harness.report.words import NOTHING, cap_list, clean_text, format_ratio, join_words, name_case, plural
+from harness.values.facts import Facts
+from harness.values.units import format_bytes
+
+_MOST_DIFFERENCES = 12
+_FAR_OFF = 1.10
+"""A host whose rates are this far from the median of its equals is named."""
+
+
+def view_card(group: HardwareGroup, sessions: Sequence[SessionData]) -> HardwareCard:
+    """The card of one hardware."""
+    known = {
+        host: session.facts[host]
+        for session in sessions
+        for host in group.hosts
+        if host in session.facts and session.facts[host].hardware == group.hardware
+    }
+    known = known or {host: s.facts[host] for s in sessions for host in group.hosts if host in s.facts}
+    hosts = [clean_text(host, 80) for host in group.hosts]
+    differences = [*_differ_in_fact(known), *_differ_in_result(group)]
+    left = len(differences) - _MOST_DIFFERENCES
+    if left > 0:
+        differences = [*differences[:_MOST_DIFFERENCES], f"and {left} more"]
+    return HardwareCard(
+        facts=tuple((name, _shared(known.values(), pick)) for name, pick in _CARD.items()) if known else (),
+        hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts, 20)}",
+        differences=tuple(clean_text(text, 400) for text in differences),
+    )
+
+
+def _gpus(facts: Facts) -> str:
+    found = [f"{gpu.name}, {format_bytes(gpu.memory_bytes)}" for gpu in facts.gpus]
+    if facts.silent_gpus:
+        found.append(f"{plural(len(facts.silent_gpus), 'GPU')} whose driver does not answer")
+    return "; ".join(found) or "none"
+
+
+def _disks(facts: Facts) -> str:
+    scratch = facts.disks.get("scratch")
+    return NOTHING if scratch is None else f"{scratch.kind}, {scratch.filesystem or NOTHING}"
+
+
+def _cores(facts: Facts) -> str:
+    usable = f", {len(facts.usable_cpus)} usable" if facts.usable_cpus else ""
+    return f"{facts.logical_cpus if facts.logical_cpus is not None else NOTHING}{usable}"
+
+
+_CARD: Mapping[str, Callable[[Facts], str]] = {
+    "CPU": lambda facts: facts.cpu_model or NOTHING,
+    "logical CPUs": _cores,
+    "RAM": lambda facts: format_bytes(facts.ram_bytes),
+    "GPU": _gpus,
+    "GPU driver": lambda facts: join_words(sorted({gpu.driver or NOTHING for gpu in facts.gpus})) or "none",
+    "disk for caches": _disks,
+}
+_COMPARED: Mapping[str, Callable[[Facts], str]] = {
+    **_CARD,
+    "kernel": lambda facts: facts.kernel or NOTHING,
+    "system": lambda facts: facts.os or NOTHING,
+    "governor": lambda facts: facts.governor or NOTHING,
+    "turbo": lambda facts: {True: "on", False: "off", None: NOTHING}[facts.turbo],
+    "cgroup": lambda facts: NOTHING if facts.cgroup_version is None else f"v{facts.cgroup_version}",
+    "swap": lambda facts: format_bytes(facts.swap_bytes),
+}
+
+
+def _shared(known: Iterable[Facts], pick: Callable[[Facts], str]) -> str:
+    return clean_text(" / ".join(dict.fromkeys(pick(facts) for facts in known)), 200)
+
+
+def compare_facts(old: Facts, new: Facts) -> list[str]:
+    """What changed in a host between two sessions, in words."""
+    found = []
+    for name, pick in _COMPARED.items():
+        before, after = pick(old), pick(new)
+        if before != after:
+            found.append(f"{name}: {before} → {after}")
+    return found
+
+
+def _differ_in_fact(known: Mapping[str, Facts]) -> Iterable[str]:
+    for name, pick in _COMPARED.items():
+        by_value: dict[str, list[str]] = {}
+        for host, facts in sorted(known.items()):
+            by_value.setdefault(pick(facts), []).append(clean_text(host, 80))
+        if len(by_value) > 1:
+            said = [f"{value} on {cap_list(hosts, 4)}" for value, hosts in by_value.items()]
+            yield f"{name} differs: {'; '.join(said)}"
+
+
+def _differ_in_result(group: HardwareGroup) -> Iterable[str]:
+    if len(group.hosts) < 2:
+        return
+    for setting in group.settings:
+        for row in setting.rows:
+            found = row.summary.statuses
+            by_status: dict[str, set[str]] = {}
+            for record in row.summary.records:
+                by_status.setdefault(record.status, set()).add(record.host)
+            if len(found) > 1 and not set.intersection(*by_status.values()):
+                said = [f"{s} on {cap_list(sorted(clean_text(h, 40) for h in by_status[s]), 4)}" for s in sorted(found)]
+                yield f"{name_case(row.summary.case)} ended differently: {'; '.join(said)}"
+            yield from _far_off(row, setting)
+
+
+def _far_off(row: Row, setting: Setting) -> Iterable[str]:
+    by_host: dict[str, list[float]] = {}
+    for measurement in row.summary.measurements(setting.metric):
+        by_host.setdefault(measurement.host, []).append(measurement.value)
+    if len(by_host) < 2 or row.summary.alias is not None:
+        return
+    rates = {host: median(values) for host, values in by_host.items()}
+    for host, rate in sorted(rates.items()):
+        rest = median(other for name, other in rates.items() if name != host)
+        is_pair_named = len(rates) == 2 and rate > rest
+        if max(rate / rest, rest / rate) > max(_FAR_OFF, THRESHOLD) and not is_pair_named:
+            yield (
+                f"{clean_text(host, 40)} delivers {format_ratio(rate / rest)} the images/s of its equals "
+                f"in {name_case(row.summary.case)}"
+            )
