@@ -61,6 +61,14 @@ lint: $(STAMPS)/test ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: bench-help
+bench-help: $(STAMPS)/run ## CPU time of every --help against a bare Typer program
+	$(BIN)/python benchmarks/help_cpu.py
+
+.PHONY: bench-overhead
+bench-overhead: $(STAMPS)/run ## One pipeline through the harness and as a bare script, in turn
+	$(BIN)/python benchmarks/overhead.py
+
 .PHONY: image
 image: $(STAMPS)/run ## Build the CPU image on this machine's Docker Engine
 	$(BIN)/harness image build cpu
