@@ -100,6 +100,18 @@ class Console:
 
         return Confirm.ask(question, console=self._err, default=False)
 
+    def ask_secret(self, question: str) -> str | None:
+        """Something that is not shown while it is typed; None without a terminal, or where nothing was typed."""
+        if not (sys.stdin.isatty() and self._err.is_terminal):
+            return None
+        from getpass import getpass
+
+        self.close()
+        try:
+            return getpass(f"{question}: ", stream=sys.stderr) or None
+        except EOFError:
+            return None
+
     def close(self) -> None:
         """Take the live line away."""
         with self._mutex:

@@ -26,6 +26,14 @@ ClientFactory = Callable[[float], "APIClient"]
 """Makes a client whose calls end within the given seconds."""
 
 
+class DaemonRefused(ConnectionRefusedError):
+    """An engine that cannot be used, for a reason that is known: ``cure`` is what to do about it."""
+
+    def __init__(self, message: str, cure: str) -> None:
+        super().__init__(message)
+        self.cure = cure
+
+
 def local_address() -> str:
     """Where this machine's engine listens: ``DOCKER_HOST``, or Docker's own default."""
     return os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
@@ -133,6 +141,9 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
 
     from requests.exceptions import Timeout
 
+    known = next((cause for cause in causes if isinstance(cause, DaemonRefused)), None)
+    if known is not None:
+        return str(known), known.cure
     said = " It is what DOCKER_HOST says." if os.environ.get("DOCKER_HOST") else ""
     start = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
     if has(PermissionError):

@@ -65,7 +65,12 @@ class ProcessEngine:
 
     def probe(self, image: str) -> EngineFacts:
         """What this host's Python is, and whether memory can be limited; ``image`` means nothing here."""
-        found = self._ask("probe", flags=())
+        try:
+            found = self._ask("probe", flags=())
+        except EngineUnavailable:
+            raise
+        except EngineError as error:
+            raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
         if found["tensorflow"] is None:
             raise EngineUnavailable(
                 f"TensorFlow is not installed for {self._python}",

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.check import Check, DataSight, LimitProbe
 from harness.analysis.checks import host_state, judge_host
-from harness.engine.daemon import open_client
+from harness.engine.docker import DockerEngine
 from harness.engine.interface import Engine, EngineFacts
 from harness.hosts.lock import read_lock
 from harness.inventory import DataSet, Host, load_inventory, select_hosts
+from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import ensure_image, find_image
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
+from harness.ship.slots import TransferSlots
 from harness.values.errors import EngineUnavailable, HarnessError, HostError
+from harness.workflow.links import LINKS
 from harness.workflow.reaching import Reached, docker_engine, probe_engines, process_engine, reach
 from harness.workflow.resolve import wanted_engine
-from harness.workflow.transfers import image_kind
+from harness.workflow.transfers import ImageSources, Transfers, image_kind, may_receive, ship_image
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -41,6 +44,7 @@ def check_hosts(
     as_json: bool,
 ) -> int:
     """Check every host and print what was found. Returns 0, 1 where one is not ready, 3 where none is."""
+    LINKS.ask_with(console)
     read = load_inventory(inventory)
     for warning in read.warnings:
         console.warning(str(warning))
@@ -65,6 +69,7 @@ def check_hosts(
 def _check_host(
     console: Console, host: Host, engine: str | None, *, ship: bool, base_image: str | None
 ) -> tuple[list[Check], str]:
+    reached = None
     try:
         reached = reach(host)
         requested = wanted_engine(host, engine)
@@ -87,6 +92,9 @@ def _check_host(
         )
     except HostError as error:
         return judge_host(error), ""
+    finally:
+        if reached is not None:
+            reached.connection.close()
     return checks, reached.facts.hardware
 
 
@@ -101,14 +109,19 @@ def _find_image(
     """The reference of an image in which a probe can run; built only with ``--ship``."""
     if not isinstance(docker, EngineFacts):
         return None
-    client = open_client(reached.name)
-    kind = image_kind(reached)
+    engine = docker_engine(reached)
+    if not isinstance(engine, DockerEngine):
+        return None
+    client, kind = engine.client, image_kind(reached)
     reference = reached.host.variables.image or image_reference(image_definition(kind))
     if find_image(client, reference) is not None:
         return reference
     if not ship or reached.host.variables.image:
         return None
     try:
+        if may_receive(engine, reached):
+            sources = Transfers(ImageSources(base_image=base_image), SourceSets({}), TransferSlots(1))
+            return ship_image(reached, engine, sources, console.handle).reference
         made = ensure_image(client, kind, base_image=base_image, is_root=os.geteuid() == 0, on_progress=console.live)
     except HarnessError as error:
         console.warning(str(error))

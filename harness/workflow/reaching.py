@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from harness.analysis.load import busy_reason
 from harness.analysis.protection import available_limit
@@ -14,14 +15,20 @@ from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
 from harness.hosts.folders import resolve_path
 from harness.hosts.local import LocalConnection
-from harness.values.errors import EngineUnavailable, HostNotReady
+from harness.values.errors import EngineUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts
+from harness.workflow.links import LINKS
 
 if TYPE_CHECKING:
+    from harness.engine.dial import Dialer
+    from harness.hosts.ssh import SSHConnection
     from harness.inventory import Host
 
 Emit = Callable[[Event], None]
+
+HOST_PYTHON = "python3"
+"""What runs the process engine on another machine."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Reached:
     scratch: str
     disks: Mapping[str, str]
     memory_available: int
+    dialer: Dialer | None = None
 
     @property
     def name(self) -> str:
@@ -42,25 +50,32 @@ class Reached:
 
 def open_connection(host: Host) -> Connection:
     """Connect to a host. Raises HostNotReady, HostUnreachable."""
-    if host.connection == "local":
-        return LocalConnection(host.name)
-    raise HostNotReady(
-        "hosts over SSH cannot be reached yet by this version",
-        where=host.name,
-        hint="run on the machine itself, with `ansible_connection: local` in its inventory",
-    )
+    return LocalConnection(host.name) if host.connection == "local" else LINKS.open(host)
 
 
 def reach(host: Host) -> Reached:
     """Connect, resolve folders and read facts."""
     connection = open_connection(host)
+    try:
+        return _look(host, connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _look(host: Host, connection: Connection) -> Reached:
     variables = host.variables
     scratch = resolve_path(connection, variables.scratch)
     disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
     folders = [path for source in variables.data.values() for path in (source.folder, source.images) if path]
     facts = _look_again(connection, read_facts(connection, scratch=scratch, disks=disks, data_folders=folders))
     available = available_limit(facts, variables.memory_reserve)
-    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available)
+    dialer = None
+    if host.connection != "local":
+        from harness.engine.dial import Dialer
+
+        dialer = Dialer(cast("SSHConnection", connection))
+    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available, dialer)
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:
@@ -80,6 +95,8 @@ def docker_engine(reached: Reached) -> Engine:
         connection=reached.connection,
         uid=reached.facts.uid or 0,
         gid=reached.facts.gid or 0,
+        connect=reached.dialer.client if reached.dialer else None,
+        address=reached.dialer.address if reached.dialer else None,
     )
 
 
@@ -87,12 +104,16 @@ def process_engine(reached: Reached) -> Engine:
     """The embedded engine of a host, not yet asked anything."""
     from harness.engine.process import ProcessEngine
 
-    return ProcessEngine(reached.connection, scratch=reached.scratch)
+    python = sys.executable if reached.host.connection == "local" else HOST_PYTHON
+    return ProcessEngine(reached.connection, scratch=reached.scratch, python=python)
 
 
 def all_engines(reached: Reached) -> list[Engine]:
     """Every engine of a host that answers, for finding what sessions left."""
-    engines: list[Engine] = [process_engine(reached)]
+    engines: list[Engine] = []
+    # Where the folder of its jobs is not, the process engine never ran; the host may have no Python to ask.
+    if reached.connection.run(["test", "-d", f"{reached.scratch}/jobs"]).returncode == 0:
+        engines.append(process_engine(reached))
     if reached.host.variables.engine != "process":
         docker = docker_engine(reached)
         try:

@@ -23,6 +23,7 @@ from harness.values.errors import ConfigurationError, HarnessError, HostError, S
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
 from harness.values.record import FAILED, Record
 from harness.workflow.hostwork import HostWork, Shared
+from harness.workflow.links import LINKS
 from harness.workflow.options import RunOptions
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
 from harness.workflow.transfers import ImageSources, Transfers, local_places
@@ -45,6 +46,7 @@ class _Ended:
 
 def run_session(console: Console, options: RunOptions) -> int:
     """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
+    LINKS.ask_with(console)
     resolved = resolve(
         console,
         options.inventory,

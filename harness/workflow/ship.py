@@ -22,6 +22,7 @@ from harness.ship.transfer.sources import import_file
 from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.event import DataShipped, Event, HostStateChanged, ImageShipped, Progress
 from harness.values.units import format_bytes, format_duration
+from harness.workflow.links import LINKS
 from harness.workflow.reaching import docker_engine, is_session_alive, reach
 from harness.workflow.resolve import wanted_engine
 from harness.workflow.transfers import (
@@ -66,6 +67,7 @@ class _Ended:
 
 def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
     """Ship to every host; a line for each on stdout. Returns 0, 1 where a host failed, 3 where all did, 130."""
+    LINKS.ask_with(console)
     read = load_inventory(options.inventory)
     for warning in read.warnings:
         console.warning(str(warning))

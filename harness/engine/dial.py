@@ -1,0 +1,354 @@
+"""A Docker Engine behind SSH: the SDK over the host's one transport.
+
+At the far end runs ``docker system dial-stdio``; where there is no docker CLI that a command without a login finds,
+sshd itself opens the engine's socket. Which of the two is found out once, with why neither can be used and its cure.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import urllib3
+from docker.api.client import APIClient
+from docker.transport.basehttpadapter import BaseHTTPAdapter
+from docker.utils import version_lt
+
+from harness.engine.daemon import DaemonRefused
+
+if TYPE_CHECKING:
+    from harness.hosts.connection import Completed
+
+NEWEST_API = "1.51"
+"""What this program was written for; a newer engine is spoken to in this version, or in the oldest that it knows."""
+
+KEPT_CONNECTIONS = 2
+"""Each that is kept open for the next request is one of the host's eight channels."""
+
+_LOOK_TIMEOUT_S = 30.0
+_PLACES = "/usr/bin /usr/local/bin /snap/bin /bin /opt/bin /usr/sbin $HOME/bin $HOME/.local/bin"
+_LOOK = f"""
+cli=$(command -v docker 2>/dev/null)
+for d in {_PLACES}; do [ -n "$cli" ] || {{ [ -x "$d/docker" ] && cli=$d/docker; }}; done
+echo "cli $cli"
+echo "user $(id -un)"
+echo "docker_host $DOCKER_HOST"
+own=${{XDG_RUNTIME_DIR:-/run/user/$(id -u)}}/docker.sock
+for s in /var/run/docker.sock /run/docker.sock "$own"; do
+  [ -S "$s" ] || continue
+  if [ -r "$s" ] && [ -w "$s" ]; then echo "usable $s"; else echo "forbidden $s $(stat -c %G "$s" 2>/dev/null)"; fi
+done
+:
+"""
+
+
+class Stream(Protocol):
+    """What a connection opens: bytes in and out, each wait with a deadline."""
+
+    timeout_s: float
+
+    def send(self, data: bytes | bytearray | memoryview) -> None: ...
+    def recv(self, most_bytes: int = ...) -> bytes: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...
+
+    @property
+    def errors(self) -> bytes: ...
+
+    @property
+    def is_open(self) -> bool: ...
+
+
+class Dialing(Protocol):
+    """A connection that can open streams, as ``harness.hosts.ssh.SSHConnection``."""
+
+    host: str
+
+    def run(self, argv: Any, *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed: ...
+    def open_channel(self, argv: Any, *, timeout_s: float = ...) -> Stream: ...
+    def open_unix(self, path: str, *, timeout_s: float = ...) -> Stream: ...
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What stands at the far end: the docker CLI, sockets that may be used, and (socket, group) that may not."""
+
+    cli: str | None = None
+    user: str = ""
+    docker_host: str | None = None
+    usable: tuple[str, ...] = ()
+    forbidden: tuple[tuple[str, str], ...] = ()
+
+
+def parse_sight(text: str) -> Sight:
+    """What the far end's script wrote."""
+    fields: dict[str, str] = {}
+    usable: list[str] = []
+    forbidden: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "usable":
+            usable.append(rest)
+        elif word == "forbidden":
+            path, _, group = rest.rpartition(" ")
+            forbidden.append((path or group, group if path else ""))
+        else:
+            fields[word] = rest.strip()
+    return Sight(
+        cli=fields.get("cli") or None,
+        user=fields.get("user", ""),
+        docker_host=fields.get("docker_host") or None,
+        usable=tuple(usable),
+        forbidden=tuple(forbidden),
+    )
+
+
+def judge_sight(sight: Sight) -> DaemonRefused | None:
+    """Why no engine can be used, with the cure; None where one may be there."""
+    if sight.docker_host or sight.usable:
+        return None
+    if sight.forbidden:
+        path, group = sight.forbidden[0]
+        who = sight.user or "the user"
+        group = group if group not in ("", "root") else "docker"
+        cure = f"on the host: sudo usermod -aG {group} {who}, then run this again"
+        return DaemonRefused(f"the Docker socket {path} may not be used by {who}", cure)
+    cure = "start it there (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
+    return DaemonRefused("there is no Docker socket at /var/run/docker.sock", cure)
+
+
+class Dialer:
+    """Opens HTTP connections to one host's engine and keeps a few; shared by all clients of the host."""
+
+    def __init__(self, connection: Dialing) -> None:
+        self._connection = connection
+        self._mutex = threading.Lock()
+        self._sight: Sight | None = None
+        self._kept: list[_HTTPConnection] = []
+
+    @property
+    def address(self) -> str:
+        """Where the engine is, for messages."""
+        return f"{self._connection.host} over SSH"
+
+    def client(self, timeout_s: float) -> APIClient:
+        """A client whose calls end within ``timeout_s``; the API version is agreed on. A ``daemon.ClientFactory``.
+
+        Raises HostUnreachable, HostNotReady, and what ``daemon.is_lost`` knows.
+        """
+        client: Any = APIClient(version=NEWEST_API, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
+        adapter = _Adapter(self, timeout_s)
+        client._custom_adapter = adapter
+        client.mount("http+docker://", adapter)
+        said = client.version(api_version=False)
+        client._version = agree_version(said.get("ApiVersion", NEWEST_API), said.get("MinAPIVersion"))
+        return cast("APIClient", client)
+
+    def dial(self, timeout_s: float) -> Stream:
+        """A new stream to the engine's API."""
+        sight = self._look()
+        refusal = judge_sight(sight)
+        if refusal is not None:
+            # What was wrong may be cured by now: the next one looks again.
+            self._forget_sight()
+            raise refusal
+        if sight.cli is not None:
+            return self._connection.open_channel([sight.cli, "system", "dial-stdio"], timeout_s=timeout_s)
+        try:
+            return self._connection.open_unix(sight.usable[0], timeout_s=timeout_s)
+        except ConnectionRefusedError as error:
+            self._forget_sight()
+            cure = "install the docker CLI there, or set `AllowStreamLocalForwarding yes` in its sshd_config"
+            raise DaemonRefused(
+                f"the host has no docker CLI, and its sshd does not open {sight.usable[0]}", cure
+            ) from error
+
+    def close(self) -> None:
+        """Let go of what is kept open."""
+        with self._mutex:
+            kept, self._kept = self._kept, []
+        for one in kept:
+            one.close()
+
+    def take(self) -> _HTTPConnection | None:
+        """A kept connection that still lives."""
+        while True:
+            with self._mutex:
+                if not self._kept:
+                    return None
+                one = self._kept.pop()
+            if one.is_connected:
+                return one
+            one.close()
+
+    def give(self, one: _HTTPConnection) -> None:
+        """Keep a connection for the next request, or close it where enough are kept."""
+        with self._mutex:
+            if one.is_connected and len(self._kept) < KEPT_CONNECTIONS:
+                self._kept.append(one)
+                return
+        one.close()
+
+    def _look(self) -> Sight:
+        with self._mutex:
+            if self._sight is None:
+                done = self._connection.run(["sh", "-c", _LOOK], timeout_s=_LOOK_TIMEOUT_S)
+                self._sight = parse_sight(done.text)
+            return self._sight
+
+    def _forget_sight(self) -> None:
+        with self._mutex:
+            self._sight = None
+
+
+def agree_version(newest: str, oldest: str | None) -> str:
+    """The API version to speak: the engine's newest where this program knows it, and never below its oldest."""
+    wanted = newest if version_lt(newest, NEWEST_API) else NEWEST_API
+    return oldest if oldest and version_lt(wanted, oldest) else wanted
+
+
+class _Adapter(BaseHTTPAdapter):
+    """requests' transport adapter whose one pool dials over the host's transport, whatever the URL and the proxies."""
+
+    def __init__(self, dialer: Dialer, timeout_s: float) -> None:
+        super().__init__()
+        self._pool = _Pool(dialer, timeout_s)
+
+    def get_connection(self, url: Any, proxies: Any = None) -> Any:
+        return self._pool
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        return str(request.path_url)
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+
+class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+    """Takes connections from the dialer and gives them back, so that clients of a host share them."""
+
+    def __init__(self, dialer: Dialer, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s, maxsize=1)
+        self._dialer = dialer
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        return self._dialer.take() or self._new_conn()
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            self._dialer.give(conn)
+
+    def _new_conn(self) -> Any:
+        self.num_connections += 1
+        return _HTTPConnection(self._dialer, timeout=self.timeout.connect_timeout)
+
+
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    sock: Any
+
+    def __init__(self, dialer: Dialer, timeout: Any) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._dialer = dialer
+
+    def connect(self) -> None:
+        timeout_s = float(self.timeout) if isinstance(self.timeout, (int, float)) else 60.0
+        self.sock = _Socket(self._dialer.dial(timeout_s), timeout_s)
+
+    @property
+    def is_connected(self) -> bool:
+        return self.sock is not None and self.sock.is_quiet
+
+
+class _Socket:
+    """As much of a socket as HTTP wants, over a stream. A deadline cannot be taken away, only moved."""
+
+    def __init__(self, stream: Stream, timeout_s: float) -> None:
+        self._stream = stream
+        self._has_answered = False
+        self._readers = 0
+        self._is_closed = False
+        self._timeout_s = timeout_s
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self._is_closed and self._stream.is_open
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        # The SDK takes the deadline off streams (followed logs, archives): a frozen host would hold them for ever.
+        if timeout_s is not None:
+            self._stream.timeout_s = self._timeout_s = timeout_s
+
+    def gettimeout(self) -> float | None:
+        return None
+
+    def sendall(self, data: Any) -> None:
+        self._stream.send(data)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        found = self._stream.recv(len(buffer))
+        if not found and not self._has_answered:
+            raise explain_silence(self._stream.errors.decode(errors="replace"))
+        self._has_answered = True
+        buffer[: len(found)] = found
+        return len(found)
+
+    def makefile(self, mode: str = "rb", *_: Any, **__: Any) -> io.BufferedReader:
+        self._readers += 1
+        return io.BufferedReader(_Reader(self), 64 * 1024)
+
+    def shutdown(self, _how: int) -> None:
+        self._stream.finish()
+
+    def close(self) -> None:
+        """As a socket's: the stream goes when its last reader has gone, too."""
+        self._is_closed = True
+        self._close_if_unused()
+
+    def reader_closed(self) -> None:
+        self._readers -= 1
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_closed and self._readers <= 0:
+            self._stream.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, socket: _Socket) -> None:
+        self._socket = socket
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._socket.recv_into(memoryview(buffer).cast("B"))
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        self._socket.settimeout(timeout_s)
+
+    def gettimeout(self) -> float | None:
+        return self._socket.gettimeout()
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._socket.reader_closed()
+
+
+def explain_silence(errors: str) -> OSError:
+    """Why the far end went without an answer, from what ``docker system dial-stdio`` said."""
+    lines = [line for line in errors.strip().splitlines() if line.strip()]
+    said = lines[-1].strip() if lines else "it said nothing"
+    lowered = errors.lower()
+    if "permission denied" in lowered:
+        cure = "on the host: sudo usermod -aG docker THE_USER, then run this again"
+        return DaemonRefused("the Docker socket may not be used by this user", cure)
+    if "dial-stdio" in lowered and ("not a docker command" in lowered or "unknown" in lowered):
+        return DaemonRefused(f"the docker CLI there is too old: {said}", "Docker 18.09 or newer is needed there")
+    if "cannot connect" in lowered or "connection refused" in lowered or "no such file" in lowered:
+        cure = "start it there: sudo systemctl start docker"
+        return DaemonRefused(f"the Docker daemon does not run there: {said}", cure)
+    return ConnectionResetError(f"the engine's end was closed: {said}")
