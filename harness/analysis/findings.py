@@ -62,6 +62,7 @@ CATALOGUE: dict[str, Entry] = {
     "clock-offset": Entry("warning", "session"),
     "host-changed": Entry("warning", "session"),
     "cut-line": Entry("info", "session"),
+    "report-failed": Entry("warning", "session"),
     "engine-fallback": Entry("warning", "host"),
     "no-swap-accounting": Entry("warning", "host"),
     "rootless-docker": Entry("warning", "host"),

@@ -19,6 +19,8 @@ SWAP_BYTES = 2**20
 PRESSURE_SHARE = 0.10
 DISK_LATENCY_S = 0.05
 LEAST_READS = 100
+GPU_BEFORE = 0.05
+"""A desktop alone keeps a GPU less busy than this."""
 SUPERVISOR_ANON_BYTES = 16 * 2**20
 SUPERVISOR_CPU_SHARE = 0.01
 SHORT_S = 5.0
@@ -129,8 +131,12 @@ def _find_gpus(record: Record) -> Iterator[Finding]:
         if gpu.get("is_lost"):
             hint = "see `nvidia-smi` and `dmesg | grep Xid` there; a reboot brings it back"
             yield find("gpu-lost", f"{name} stopped to answer: {gpu.get('reason')}", hint)
-        if gpu.get("foreign_processes"):
-            message = f"{gpu['foreign_processes']} other processes used {name} while this was measured"
+        before = number(gpu, "utilisation", "before")
+        if gpu.get("foreign_processes") or (before is not None and before > GPU_BEFORE):
+            share = "?" if before is None else f"{100 * before:.0f}"
+            message = (
+                f"others use {name}: {gpu.get('foreign_processes') or 0} processes, {share} % busy before it was needed"
+            )
             yield find("gpu-shared", message, "see `nvidia-smi` there and end them, or measure another GPU")
         if gpu.get("throttled"):
             message = f"{name} was slowed: {', '.join(str(why) for why in gpu['throttled'])}"

@@ -84,6 +84,18 @@ def reap(child: Child | None) -> bool:
             found = True
 
 
+def end(child: Child, patience_s: float = 3.0) -> None:
+    """Ask a child to end (SIGTERM), and wait for it; SIGKILL after ``patience_s``."""
+    deadline = time.monotonic() + patience_s
+    child.send(signal.SIGTERM)
+    while not child.is_done and os.path.exists(f"/proc/{child.pid}"):
+        if time.monotonic() > deadline:
+            child.send(signal.SIGKILL)
+        reap(child)
+        time.sleep(0.02)
+    child.close()
+
+
 def end_others(cgroup: Cgroup | None, patience_s: float = 5.0) -> int:
     """Kill every other process of the job, and reap; how many are left (0 is the rule).
 

@@ -22,7 +22,8 @@ from typing import Any
 from . import protocol
 from .caplog import CappedLog
 from .cgroup import find_job
-from .child import PIPE_BYTES, Child, end_others, reap
+from .child import PIPE_BYTES, Child, end, end_others, reap
+from .hostsampler import HostSampler
 from .sampling import Sampler
 from .thrashing import ThrashWatch
 
@@ -88,6 +89,8 @@ class Supervisor:
         self._watch = ThrashWatch(self._cgroup, str(self._results / protocol.EVENTS))
         self._log = CappedLog(str(self._results / protocol.LOG))
         self._page_cache: dict[str, Any] | None = None
+        self._host = HostSampler(self._cgroup, self._paths.get("data"))
+        self._host_seen: dict[str, Any] | None = None
 
     def run(self) -> int:
         """The whole job; 0 when the evidence is on the disk."""
@@ -115,6 +118,7 @@ class Supervisor:
             "memory": {**self._sampler.memory(), "thrashing": self._watch.finding},
             "page_cache": self._page_cache,
             "disk": {"free_bytes_min": self._sampler.free_bytes_min},
+            "host": self._host_seen,
             "supervisor": own_figures(self._sampler.count, self._own_cpu_s),
         }
         try:
@@ -139,7 +143,16 @@ class Supervisor:
         if self._stop.is_asked or time.monotonic() > self._deadline:
             self._timed_out = not self._stop.is_asked
             return None
-        return self._attend(self._start(module, str(self._folder)), log=True)
+        gpus = self._watch_gpus() if task == "measure" else None
+        child = self._attend(self._start(module, str(self._folder)), log=True)
+        if gpus is not None:
+            end(gpus)
+        return child
+
+    def _watch_gpus(self) -> Child | None:
+        """Start the sampler of the GPUs that were asked for, a process of its own."""
+        gpus = [str(gpu) for gpu in self._limits.get("gpus") or ()]
+        return self._start("bench.gpusampler", str(self._results / protocol.GPU), *gpus) if gpus else None
 
     def _is_limit_enforced(self) -> bool:
         """Read the limit back, before anything runs: a child without the limit that was asked may harm its host."""
@@ -191,6 +204,9 @@ class Supervisor:
         """Watch a child to its end, and see that it has one."""
         self._answer = b""
         self._sampler.begin()
+        if log:
+            self._host.begin(child.pid)
+        cpu_before_s = time.process_time()
         kill_at: float | None = None
         next_look = time.monotonic()
         while not child.is_done:
@@ -198,6 +214,7 @@ class Supervisor:
             now = time.monotonic()
             if now >= next_look or child.is_done:
                 reading = self._sampler.take()
+                self._host.take()
                 if kill_at is None and not child.is_done and self._watch.look(now, reading.anon):
                     child.send(signal.SIGKILL)
                     kill_at = now + GRACE_S
@@ -211,6 +228,9 @@ class Supervisor:
                 child.send(signal.SIGKILL)
             if not child.is_done:
                 self._stop.wait(next_look - time.monotonic())
+        if child.usage is not None:
+            own_s = child.usage.ru_utime + child.usage.ru_stime + time.process_time() - cpu_before_s
+            self._host_seen = self._host.end(own_s)
         self._collect(child, log)
         child.close()
         return child
