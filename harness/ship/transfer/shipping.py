@@ -109,7 +109,8 @@ class ImageShip:
             there = read_images(self.target.client)
         found = there.named(self.order.reference) if source is None else there.find(source.identity)
         if found is not None:
-            self._name(found)
+            if self.order.reference not in found.references:
+                self._name(found)
             return self._ledger(found.identity, "present", bytes_saved=found.size)
         if self.order.registry is not None and (pulled := self._pull(self.order.registry)) is not None:
             return pulled
@@ -206,10 +207,9 @@ class ImageShip:
             return self._ledger(found, "pulled", s=time.monotonic() - begun)
 
     def _name(self, image: HostImage) -> None:
-        if self.order.reference not in image.references:
-            repository, _, tag = self.order.reference.rpartition(":")
-            with self._talking("name an image"):
-                self.target.client.tag(image.id, repository, tag, force=True)
+        repository, _, tag = self.order.reference.rpartition(":")
+        with self._talking("name an image"):
+            self.target.client.tag(image.id, repository, tag, force=True)
 
     def _ledger(
         self, identity: str, method: str, *, bytes_needed: int = 0, bytes_saved: int = 0, s: float = 0.0
