@@ -295,7 +295,7 @@ def test_a_disk_that_fills_in_a_load_is_left_as_it_was(make: Any, tmp_path: Path
     disk, point = tmp_path / "disk", tmp_path / "point"
     point.mkdir()
     with disk.open("wb") as stream:
-        stream.truncate(30 * 2**20)
+        stream.truncate(24 * 2**20)
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(disk)], check=True, env={"PATH": "/usr/sbin:/sbin"})
     if subprocess.run(["mount", "-o", "loop", str(disk), str(point)], capture_output=True, check=False).returncode:
         pytest.skip("a disk image cannot be mounted here")
