@@ -27,6 +27,7 @@ from .manifest import Manifest, read_manifest
 from .measure_request import MeasureRequest
 from .meter import Meter
 from .protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
+from .reading import is_counted, needed_bytes
 from .usage import list_children, read_anon_bytes
 
 if TYPE_CHECKING:
@@ -264,7 +265,15 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..
         return None if bench.request.is_reused else flush_cache(loader, journal)
 
     held = measure_cache(loader)
-    meter = Meter(journal, loader.images, prepare=prepare, settle=settle, publish=publish)
+    meter = Meter(
+        journal,
+        loader.images,
+        prepare=prepare,
+        settle=settle,
+        publish=publish,
+        needed=lambda index: needed_bytes(bench.request, loader, bench.sizes, index),
+        is_counted=is_counted([bench.request.path("data"), *loader.cache_files()[:1]]),
+    )
     if bench.model is None:
         _loading().load(loader, epochs, meter)
     else:

@@ -15,7 +15,8 @@ class Meter:
     """Measures epochs of ``images`` images each.
 
     ``prepare(index)`` runs before an epoch's clock (page cache), ``settle(index)`` after it and
-    gives the seconds of a flush or None; ``publish`` takes the fields of each whole epoch.
+    gives the seconds of a flush or None; ``publish`` takes the fields of each whole epoch. ``needed(index)`` are the
+    bytes that an epoch must have read; ``is_counted``: the kernel counts what comes from storage here.
     """
 
     def __init__(
@@ -26,12 +27,16 @@ class Meter:
         prepare: Callable[[int], None],
         settle: Callable[[int], float | None],
         publish: Callable[..., None],
+        needed: Callable[[int], int | None] = lambda _index: None,
+        is_counted: bool = True,
     ) -> None:
         self._journal = journal
         self._expected = images
         self._prepare = prepare
         self._settle = settle
         self._publish = publish
+        self._needed = needed
+        self._is_counted = is_counted
         self._index = 0
         self._start_clock()
 
@@ -71,7 +76,8 @@ class Meter:
             "images": self._images,
             "seconds": seconds,
             "first_batch_s": self._first_batch_s,
-            "bytes_read": _difference(after.bytes_read, self._before.bytes_read),
+            "bytes_read": _difference(after.bytes_read, self._before.bytes_read) if self._is_counted else None,
+            "bytes_needed": self._needed(self._index),
             "cpu_s": after.cpu_s - self._before.cpu_s,
             "flush_s": flush_s,
         }
