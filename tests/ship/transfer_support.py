@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -26,6 +27,8 @@ from typing import Any
 import pytest
 
 from harness.engine.daemon import connect_local
+
+_engines = itertools.count(1)
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -84,6 +87,7 @@ def add_image(client: Any, reference: str, layers: list[bytes], labels: dict[str
 @contextmanager
 def second_engine(folder: Path, *, data: Path | None = None) -> Iterator[str]:
     """Another Docker Engine on this machine, with its own images; its address. Skips where none can be started."""
+    number = next(_engines)
     program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/usr/local/sbin")
     if program is None or os.geteuid() != 0:
         pytest.skip("a second engine needs root and dockerd")
@@ -92,7 +96,13 @@ def second_engine(folder: Path, *, data: Path | None = None) -> Iterator[str]:
     sock = short / "sock"
     command = [program, "--data-root", str(data or folder / "data"), "--exec-root", str(short / "exec")]
     command += ["-H", f"unix://{sock}", "--pidfile", str(folder / "pid")]
-    command += ["--bridge=none", "--iptables=false", "--ip-masq=false"]
+    bridge = f"hx{os.getpid()}-{number}"
+    # Its own bridge: with --bridge=none an engine takes the first one's away.
+    for words in (["link", "add", bridge, "type", "bridge"], ["addr", "add", f"198.18.{number}.1/24", "dev", bridge]):
+        if subprocess.run(["ip", *words], capture_output=True, check=False).returncode:
+            subprocess.run(["ip", "link", "del", bridge], capture_output=True, check=False)
+            pytest.skip("no network bridge can be made for a second engine")
+    command += [f"--bridge={bridge}", "--iptables=false", "--ip-masq=false", "--ip-forward=false"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -112,6 +122,7 @@ def second_engine(folder: Path, *, data: Path | None = None) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        subprocess.run(["ip", "link", "del", bridge], capture_output=True, check=False)
         shutil.rmtree(short, ignore_errors=True)
 
 
