@@ -167,6 +167,18 @@ def _host_state(console: Console, event: happened.HostStateChanged) -> None:
         console.alarm(text + (f"\n  → {event.hint}" if event.hint else ""))
 
 
+def _link_lost(console: Console, event: happened.LinkLost) -> None:
+    console.alarm(f"{event.host}: does not answer since {event.since}: {event.reason}; what runs there goes on")
+
+
+def _link_back(console: Console, event: happened.LinkBack) -> None:
+    console.note(f"{event.host}: answers again, after {format_duration(event.seconds)}")
+
+
+def _host_waiting(console: Console, event: happened.HostWaiting) -> None:
+    console.note(f"{event.host}: waits: {event.reason}")
+
+
 def _engine_chosen(console: Console, event: happened.EngineChosen) -> None:
     text = f"{event.host}: engine {event.engine} ({event.version}): {event.reason}"
     if event.is_fallback:
@@ -267,6 +279,9 @@ def _session_finished(console: Console, event: happened.SessionFinished) -> None
 _SHOW: Mapping[type, Any] = {
     happened.SessionStarted: _session_started,
     happened.HostStateChanged: _host_state,
+    happened.LinkLost: _link_lost,
+    happened.LinkBack: _link_back,
+    happened.HostWaiting: _host_waiting,
     happened.EngineChosen: _engine_chosen,
     happened.ImageReady: _image_ready,
     happened.ImageShipped: _image_shipped,

@@ -58,13 +58,31 @@ def run(
         bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
     ] = False,
     max_transfers: MaxTransfersOption = 4,
+    max_fail: Annotated[
+        float | None,
+        typer.Option("--max-fail", metavar="PERCENT", min=0, max=100, help="Begin nothing more where more hosts fail."),
+    ] = None,
+    when_idle: Annotated[
+        bool, typer.Option("--when-idle", help="Begin a case only while nobody else computes on the host.")
+    ] = False,
+    between: Annotated[
+        str | None,
+        typer.Option("--between", metavar="HH:MM-HH:MM", help="Begin cases in these hours only: 20:00-07:00."),
+    ] = None,
+    on_interrupt: Annotated[
+        str, typer.Option("--on-interrupt", metavar="stop|finish", help="What the first Ctrl-C does to running cases.")
+    ] = "stop",
+    link_patience: Annotated[
+        str | None,
+        typer.Option("--link-patience", metavar="TIME", help="How long a host may be away, like 90s. [default: 10min]"),
+    ] = None,
 ) -> None:
     """Measure: run what has no record yet, host by host and round by round, and write the report.
 
     The same command continues where the last one ended, whatever ended it.
     """
     from harness.cli.session_console import console_of
-    from harness.workflow.options import RunOptions
+    from harness.workflow.options import RunOptions, read_between, read_on_interrupt, read_patience
     from harness.workflow.run import run_session
 
     wanted = RunOptions(
@@ -84,6 +102,11 @@ def run(
         forks=forks,
         ship_data=ship_data,
         max_transfers=max_transfers,
+        max_fail_percent=max_fail,
+        when_idle=when_idle,
+        between=read_between(between),
+        on_interrupt=read_on_interrupt(on_interrupt),
+        link_patience_s=read_patience(link_patience),
     )
     raise typer.Exit(run_session(console_of(context), wanted))
 

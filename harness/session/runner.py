@@ -7,6 +7,7 @@ neither is removed.
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
 import threading
@@ -30,33 +31,40 @@ from harness.session.plan import Invocation
 from harness.session.request import build_job
 from harness.session.setup import HostSetup
 from harness.values.errors import HostUnreachable, ImageUnavailable, JobRefused
-from harness.values.event import Event, InvocationFinished, InvocationStarted, RoundStarted
+from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
 from harness.values.record import Record, Status
 
 _T = TypeVar("_T")
 
 _SUPERVISOR_GRACE_S = 90.0
-_LINK_PATIENCE_S = 120.0
+_LINK_PATIENCE_S = 600.0
+_HOLD_PAUSE_S = 30.0
 _POLL_FIRST_S = 0.3
 _POLL_MOST_S = 2.0
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What does not change while a session runs. ``seed`` of orders and shuffles; ``deadline`` monotonic, or None."""
+    """What does not change while a session runs. ``seed`` of orders and shuffles; ``deadline`` monotonic, or None.
+
+    ``link_patience_s``: how long a host may be away before it is given up for this time; None for ten minutes.
+    """
 
     identity: SessionIdentity
     folder: SessionFolder
     seed: int
     timeout_s: float
     deadline: float | None = None
+    link_patience_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Hooks:
     """What the runner tells, and asks, while it runs. All are called from the host's own thread.
 
-    ``refuse`` says why an invocation cannot begin now (memory or disk that is no longer free), or None.
+    ``refuse`` says why an invocation cannot begin now (memory or disk that is no longer free), or None. ``hold``
+    says why none is to begin now, though it could later, or None. ``link_lost`` and ``link_back`` hear of a host
+    that does not answer, the second after every answer.
     """
 
     emit: Callable[[Event], None]
@@ -64,19 +72,29 @@ class Hooks:
     refuse: Callable[[HostSetup, Invocation], str | None]
     beat: Callable[[], None]
     round_done: Callable[[int], None]
+    hold: Callable[[], str | None] = lambda: None
+    link_lost: Callable[[str], None] = lambda _reason: None
+    link_back: Callable[[], None] = lambda: None
 
 
 class HostRunner:
-    """One host's worker. ``stop`` set means: begin nothing more, and end what runs."""
+    """One host's worker. ``stop`` set means: begin nothing more; ``halt`` (by default the same): end what runs."""
 
     def __init__(
-        self, settings: RunSettings, setup: HostSetup, journal: Journal, hooks: Hooks, stop: threading.Event
+        self,
+        settings: RunSettings,
+        setup: HostSetup,
+        journal: Journal,
+        hooks: Hooks,
+        stop: threading.Event,
+        halt: threading.Event | None = None,
     ) -> None:
         self._settings = settings
         self._setup = setup
         self._journal = journal
         self._hooks = hooks
         self._stop = stop
+        self._halt = halt or stop
         self._done = 0
         self._planned = 0
 
@@ -87,23 +105,39 @@ class HostRunner:
         Raises HostUnreachable where the host stays away.
         """
         self._done, self._planned = done, planned
-        adopted = self._adopt(todo, recorded)
+        adopted = self._patiently(lambda: self._adopt(todo, recorded))
         current_round = 0
         for index, invocation in enumerate(todo):
-            if self._stop.is_set() or self._is_over():
+            handle = adopted.get(invocation.identity)
+            if handle is None and invocation.skip is None:
+                self._await_turn()
+            if self._is_over() or (self._stop.is_set() and (handle is None or self._halt.is_set())):
                 break
             if invocation.round != current_round:
                 current_round = invocation.round
                 order = tuple(other.case.case_id for other in todo if other.round == current_round)
                 self._hooks.emit(RoundStarted(self._setup.host, current_round, order))
-            self._do(invocation, adopted.get(invocation.identity))
+            self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
                 self._hooks.round_done(current_round)
         if self._stop.is_set():
-            self._sweep()
+            self._patiently(self._sweep)
 
     def _is_over(self) -> bool:
         return self._settings.deadline is not None and time.monotonic() > self._settings.deadline
+
+    def _await_turn(self) -> None:
+        """Wait while nothing is to begin: somebody uses the host, or it is not the hour."""
+        told = None
+        while not self._stop.is_set() and not self._is_over():
+            reason = self._patiently(self._hooks.hold)
+            if reason is None:
+                return
+            if reason != told:
+                self._hooks.emit(HostWaiting(self._setup.host, reason))
+                told = reason
+            self._patiently(self._hooks.beat)
+            self._stop.wait(_HOLD_PAUSE_S)
 
     def _adopt(self, todo: Sequence[Invocation], recorded: frozenset[tuple[str, int]]) -> dict[str, JobHandle]:
         """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""
@@ -132,7 +166,7 @@ class HostRunner:
         case_id, begun = invocation.case.case_id, time.monotonic()
         reason = invocation.skip
         if reason is None and handle is None:
-            reason = self._hooks.refuse(self._setup, invocation)
+            reason = self._patiently(lambda: self._hooks.refuse(self._setup, invocation))
         if reason is not None:
             record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())
             self._finish(record, label, None)
@@ -162,7 +196,7 @@ class HostRunner:
             return
         state = self._wait(handle)
         if state is None:
-            self._setup.engine.cancel([handle])
+            self._patiently(lambda: self._setup.engine.cancel([handle]))
             return
         record = self._collect(invocation, handle, state, started_at)
         self._finish(record, label, time.monotonic() - begun)
@@ -183,8 +217,8 @@ class HostRunner:
             elapsed = time.monotonic() - begun
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")
-            self._hooks.beat()
-            if self._stop.wait(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * 0.05)):
+            self._patiently(self._hooks.beat)
+            if self._halt.wait(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * 0.05)):
                 return None
 
     def _collect(self, invocation: Invocation, handle: JobHandle, state: JobState, started_at: str) -> Record:
@@ -236,12 +270,18 @@ class HostRunner:
 
     def _patiently(self, ask: Callable[[], _T]) -> _T:
         """Ask again, ever more slowly, while the host does not answer; the job there goes on meanwhile."""
+        patience_s = self._settings.link_patience_s
         begun, pause = time.monotonic(), 1.0
         while True:
             try:
-                return ask()
-            except HostUnreachable:
-                if time.monotonic() - begun > _LINK_PATIENCE_S or self._stop.is_set():
+                answer = ask()
+            except HostUnreachable as error:
+                self._hooks.link_lost(error.message)
+                waited_s = time.monotonic() - begun
+                if waited_s > (_LINK_PATIENCE_S if patience_s is None else patience_s) or self._halt.is_set():
                     raise
-            self._stop.wait(pause)
+            else:
+                self._hooks.link_back()
+                return answer
+            self._halt.wait(pause * random.uniform(0.7, 1.0))
             pause = min(pause * 1.6, 15.0)

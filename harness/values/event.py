@@ -36,6 +36,32 @@ class HostStateChanged(Event):
 
 
 @dataclass(frozen=True)
+class LinkLost(Event):
+    """Host or engine do not answer. ``since`` is when they were last heard (UTC); what runs there goes on."""
+
+    host: str
+    since: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LinkBack(Event):
+    """They answer again, ``seconds`` after ``since``."""
+
+    host: str
+    since: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class HostWaiting(Event):
+    """No case begins there just now: ``reason`` is who uses it, or which hours are waited for."""
+
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class EngineChosen(Event):
     host: str
     engine: str

@@ -11,6 +11,7 @@ from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHand
 from harness.hosts.lock import break_lock, read_lock
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.values.errors import HostError
+from harness.workflow.links import LINKS
 from harness.workflow.reaching import Reached, all_engines, is_session_alive, reach
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: b
 
 
 def _each_host(console: Console, inventory: Path, limit: str | None, act: Callable[[Host], None]) -> int:
+    LINKS.ask_with(console)
     hosts = select_hosts(load_inventory(inventory), limit)
     failed = 0
     for host in hosts:

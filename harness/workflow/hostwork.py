@@ -6,11 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.checks import busy_reason
+from harness.bench.registry import is_on_disk
 from harness.engine.interface import Payload
 from harness.experiment import case_label, round_order
+from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.facts import read_available_bytes
 from harness.hosts.folders import read_free_bytes
 from harness.hosts.lock import Lock, acquire
@@ -23,8 +26,9 @@ from harness.session.plan import HostDigests, Invocation, changed_digests, plan_
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.case import Case
-from harness.values.errors import HostBusy, HostError, SessionError
+from harness.values.errors import HostBusy, HostError, HostUnreachable, SessionError
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionStarted
+from harness.workflow.absence import Absence, watch_link
 from harness.workflow.expectations import expect
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove
@@ -34,6 +38,7 @@ from harness.workflow.resolve import Resolved, wanted_engine
 if TYPE_CHECKING:
     from harness.inventory import Host
     from harness.workflow.options import RunOptions
+    from harness.workflow.stops import Stops
     from harness.workflow.transfers import Transfers
 
 _BEAT_S = 30.0
@@ -102,29 +107,42 @@ class Shared:
 class HostWork:
     """What one worker thread does for its host."""
 
-    def __init__(
-        self, host: Host, resolved: Resolved, options: RunOptions, shared: Shared, stop: threading.Event
-    ) -> None:
+    def __init__(self, host: Host, resolved: Resolved, options: RunOptions, shared: Shared, stops: Stops) -> None:
         self.name = host.name
         self._host = host
         self._resolved = resolved
         self._options = options
         self._shared = shared
-        self._stop = stop
+        self._stops = stops
         self._begun = time.monotonic()
+        self._absence = Absence(host.name, shared.emit)
 
     def run(self) -> set[str]:
         """Do all that is left on this host; returns the identities of its plan. Raises HostError, SessionError."""
-        if self._stop.is_set():
+        if self._stops.begin.is_set():
             return set()
         reached = reach(self._host)
-        owner = make_owner(self._shared.key, "harness run")
-        held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
+        watch_link(reached.connection, self._absence)
         try:
-            self._refuse_busy(reached)
-            return self._measure(reached, held)
+            owner = make_owner(self._shared.key, "harness run")
+            held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
+            try:
+                self._refuse_busy(reached)
+                return self._measure(reached, held)
+            finally:
+                self._release(held)
         finally:
+            reached.connection.close()
+
+    def _release(self, held: Lock) -> None:
+        """Let go of the machine; one that is away keeps the lock of a session that is no more, which holds nobody."""
+        try:
             held.release()
+        except HostUnreachable as error:
+            hint = "nothing to do: the next session takes it over, or `harness unlock INVENTORY`"
+            self._shared.emit(
+                SessionFinding("lock-left", "info", f"the lock was left: {error.message}", hint, self.name)
+            )
 
     def explain_defect(self, error: Exception) -> HostError:
         """Something that nobody foresaw, as an error that says where its trace was kept."""
@@ -139,6 +157,8 @@ class HostWork:
     def _refuse_busy(self, reached: Reached) -> None:
         allowed = self._options.allow_busy or bool(self._host.variables.allow_busy)
         reason = busy_reason(reached.facts, allow_busy=allowed)
+        if self._options.when_idle:
+            return  # it is waited for, before each case
         if reason and not is_session_alive(reached)(self._shared.key):  # what an earlier controller left is not foreign
             hint = "wait until it is idle, or measure all the same with --allow-busy (figures will be worth less)"
             raise HostBusy(reason, where=self.name, hint=hint)
@@ -179,7 +199,9 @@ class HostWork:
         argv = self._options.argv
         started = SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), argv)
         self._shared.emit(started)
-        runner = HostRunner(self._settings(), setup, self._shared.journal, self._hooks(held), self._stop)
+        stops = self._stops
+        hooks = self._hooks(reached, held)
+        runner = HostRunner(self._settings(), setup, self._shared.journal, hooks, stops.begin, stops.run)
         recorded = frozenset((record.invocation, record.attempt) for record in records)
         runner.run(todo, done=done, planned=len(mine), recorded=recorded)
         return {invocation.identity for invocation in mine}
@@ -192,9 +214,20 @@ class HostWork:
             seed=experiment.seed,
             timeout_s=experiment.timeout_s,
             deadline=None if experiment.budget_s is None else self._begun + experiment.budget_s,
+            link_patience_s=self._options.link_patience_s,
         )
 
-    def _hooks(self, held: Lock) -> Hooks:
+    def _hold(self, reached: Reached) -> str | None:
+        """Why no case is to begin now."""
+        hours = self._options.between
+        if hours is not None and not hours.is_open(datetime.now().astimezone()):
+            return f"it is not the time: cases begin between {hours}"
+        if not self._options.when_idle:
+            return None
+        in_use = read_busy_cpus(reached.connection)
+        return None if in_use is None else busy_reason(reached.facts.model_copy(update={"load_1m": in_use}))
+
+    def _hooks(self, reached: Reached, held: Lock) -> Hooks:
         beats = _Beats(held)
         cases = self._resolved.matrix.cases
         return Hooks(
@@ -203,6 +236,9 @@ class HostWork:
             refuse=refuse_now,
             beat=beats.beat,
             round_done=lambda _number: self._shared.write_report_safely(),
+            hold=lambda: self._hold(reached),
+            link_lost=self._absence.begin,
+            link_back=self._absence.end,
         )
 
 
@@ -271,7 +307,7 @@ def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
             return reason
     disk = setup.facts.disks.get(invocation.case.cache_disk)
     needed = (invocation.predictions or {}).get("cache_bytes")
-    if invocation.case.cache != "file" or disk is None or needed is None:
+    if not is_on_disk(invocation.case.cache) or disk is None or needed is None:
         return None
     now = disk.model_copy(update={"free_bytes": read_free_bytes(setup.connection, disk.path)})
     return feasibility.lacking_disk(now, setup.disk_reserve, needed)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import signal
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +22,9 @@ from harness.values.record import FAILED, Record
 from harness.workflow.hostwork import HostWork, Shared
 from harness.workflow.links import LINKS
 from harness.workflow.options import RunOptions
+from harness.workflow.own_loaders import gather_own_loaders
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
+from harness.workflow.stops import Stops, interruptible
 from harness.workflow.transfers import ImageSources, Transfers, local_places
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def run_session(console: Console, options: RunOptions) -> int:
         name=options.name,
         is_fresh=options.is_fresh,
     )
-    payload = build_payload()
+    payload = build_payload(gather_own_loaders(resolved.cases))
     is_new = not folder.exists()
     content = _session_content(folder, resolved, payload.digest)
     journal = Journal(folder)
@@ -90,25 +89,42 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         shared.emit(
             SessionFinding("cut-line", "info", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint)
         )
-    stop, ended = threading.Event(), _Ended()
+    stops, ended = Stops(), _Ended()
     shared.transfers = Transfers(
         ImageSources(base_image=options.base_image),
         SourceSets(local_places(resolved.inventory.hosts)),
         TransferSlots(options.max_transfers),
         ship_data=options.ship_data,
-        stop=stop,
+        stop=stops.begin,
     )
-    with _interruptible(console, stop), ThreadPoolExecutor(max_workers=options.forks) as pool:
+    again = shlex.join(options.argv)
+    with (
+        interruptible(stops, options.on_interrupt, console.alarm, again),
+        ThreadPoolExecutor(max_workers=options.forks) as pool,
+    ):
         for host in resolved.hosts:
-            work = HostWork(host, resolved, options, shared, stop)
-            pool.submit(_guard, work, ended, shared.emit)
+            work = HostWork(host, resolved, options, shared, stops)
+            pool.submit(_guard_many, work, ended, shared.emit, options, len(resolved.hosts), stops)
     records = list(newest_records(read_records(shared.folder)).values())
     counts = _count(records, ended.identities)
-    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=stop.is_set()))
+    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=stops.begin.is_set()))
     if records:
         shared.write_report_safely()
-    _last_screen(console, options, shared.folder, records, ended, interrupted=stop.is_set())
-    return _exit_code(records, ended, interrupted=stop.is_set())
+    _last_screen(console, options, shared.folder, records, ended, interrupted=stops.begin.is_set())
+    return _exit_code(records, ended, interrupted=stops.begin.is_set())
+
+
+def _guard_many(
+    work: HostWork, ended: _Ended, emit: Callable[[Event], None], options: RunOptions, hosts: int, stops: Stops
+) -> None:
+    """Do one host's work; where more hosts have failed than ``--max-fail`` allows, no other begins a case."""
+    _guard(work, ended, emit)
+    most, failed = options.max_fail_percent, len(ended.not_ready)
+    if most is None or stops.begin.is_set() or failed * 100 <= most * hosts:
+        return
+    stops.begin.set()
+    message = f"{failed} of {hosts} hosts failed, more than --max-fail {most:g} % allows: no new case begins"
+    emit(SessionFinding("max-fail", "error", message, "cure the hosts that failed; the same command goes on from here"))
 
 
 def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None:
@@ -198,23 +214,6 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
         console.handle(event)
 
     return emit
-
-
-@contextmanager
-def _interruptible(console: Console, stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM ask the workers to end; nothing is raised into them."""
-
-    def ask(_number: int, _frame: object) -> None:
-        if not stop.is_set():
-            console.alarm("stopping: what runs is ended and removed; the same command continues from here")
-        stop.set()
-
-    kept = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, before in kept.items():
-            signal.signal(number, before)
 
 
 def _count(records: Sequence[Record], identities: set[str]) -> dict[str, int]:

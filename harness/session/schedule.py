@@ -1,0 +1,59 @@
+"""When cases may begin: labs are used by people by day. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from harness.values.errors import ConfigurationError
+
+_FORM = re.compile(r"(?P<from_h>\d{1,2}):(?P<from_m>\d\d)\s*-\s*(?P<to_h>\d{1,2}):(?P<to_m>\d\d)\Z")
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Hours of a day in which cases may begin, in the controller's local time; ``end`` belongs to it no more.
+
+    An ``end`` before ``begin`` is on the next day.
+    """
+
+    begin: time
+    end: time
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether a case may begin now."""
+        at = now.time()
+        if self.begin < self.end:
+            return self.begin <= at < self.end
+        return at >= self.begin or at < self.end
+
+    def opens_at(self, now: datetime) -> datetime:
+        """When the next case may begin: ``now`` where that is at once."""
+        if self.is_open(now):
+            return now
+        opening = datetime.combine(now.date(), self.begin, tzinfo=now.tzinfo)
+        return opening if opening > now else opening + timedelta(days=1)
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}"
+
+
+def parse_hours(text: str) -> Hours:
+    """``20:00-07:00``. Raises ConfigurationError."""
+    found = _FORM.match(text.strip())
+    hint = "write it like 20:00-07:00"
+    if found is None:
+        raise ConfigurationError(f"{text!r} are no hours", where="--between", hint=hint)
+    try:
+        begin, end = _read_time(found["from_h"], found["from_m"]), _read_time(found["to_h"], found["to_m"])
+    except ValueError:
+        raise ConfigurationError(f"{text!r} are no hours of a day", where="--between", hint=hint) from None
+    if begin == end:
+        raise ConfigurationError(f"{text!r} begins when it ends", where="--between", hint=f"leave it out, or {hint}")
+    return Hours(begin, end)
+
+
+def _read_time(hour: str, minute: str) -> time:
+    """A time of day; 24:00 is how people write the end of one."""
+    return time(0, 0) if (hour, minute) == ("24", "00") else time(int(hour), int(minute))
