@@ -1,7 +1,8 @@
-"""Commands that look at hosts or tidy them: check, plan, clean, unlock."""
+"""Commands that look at hosts or tidy them: check, plan, trust, facts, clean, unlock."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,8 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command(epilog="Example:  harness check inventory/local.yaml --ship")(check)
     app.command(epilog="Example:  harness plan inventory/local.yaml --experiment article --offline")(plan)
+    app.command(epilog="Example:  harness trust inventory/lab.yaml")(trust)
+    app.command(epilog="Example:  harness facts inventory/lab.yaml --limit ws03 --record")(facts)
     app.command(epilog="Example:  harness clean inventory/local.yaml --dry-run")(clean)
     app.command(epilog="Example:  harness unlock inventory/local.yaml --limit ws03")(unlock)
 
@@ -83,6 +86,47 @@ def plan(
         output=output,
         as_json=as_json,
     )
+
+
+def trust(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Keep keys that were unknown without asking.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="With --yes: also those that changed.")] = False,
+    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the fingerprint of every host key once, and keep those you accept in `known_hosts` beside the inventory."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.trust import trust_hosts
+
+    raise typer.Exit(
+        trust_hosts(
+            console_of(context), inventory, limit=limit, yes=yes, replace_changed=replace, forks=forks, as_json=as_json
+        )
+    )
+
+
+def facts(
+    context: typer.Context,
+    inventory: InventoryArgument,
+    limit: LimitOption = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write what each command answered, to send it; names are taken out.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Where recordings go.")] = Path(),
+    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what hosts are, those of one hardware together and where they differ; or record it."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.facts import record_facts, show_facts
+
+    console = console_of(context)
+    if record:
+        raise typer.Exit(record_facts(console, inventory, limit=limit, folder=output))
+    raise typer.Exit(show_facts(console, inventory, limit=limit, forks=forks, as_json=as_json))
 
 
 def clean(

@@ -1,0 +1,84 @@
+"""A recording of a host's facts that can be sent to others: what each command wrote, without who and where. Pure.
+
+Taken out: names of the host and its users, addresses, serial numbers (UUIDs, MAC addresses, machine and boot
+ids), and names of servers from which disks are mounted. Equal words stay equal, so that parsers see what they saw.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.hosts.facts.fact import Fact, Section
+
+FORMAT = 1
+
+_UUID = re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")
+_LONG_HEX = re.compile(r"\b[0-9a-fA-F]{32,}\b")
+_MAC = re.compile(r"\b(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}\b")
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{1,4}(?![\w:])")
+_HOME = re.compile(r"(/home/|/Users/|/export/home/|/data/home/)([^/\s]+)")
+_SERIAL = re.compile(r"(?i)\b(serial(?:[ _-]?(?:number|no))?\s*[:=]\s*)(\S+)")
+
+
+class Anonymizer:
+    """Takes the same names out of many texts. ``names``: words that tell the host or a user."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        found = sorted({name for name in names if len(name) > 1}, key=len, reverse=True)
+        self._names = re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, found)) + r")(?![\w-])") if found else None
+        self._kept: dict[tuple[str, str], int] = {}
+
+    def clean(self, text: str) -> str:
+        """``text`` without them."""
+        text = _HOME.sub(lambda found: found[1] + "user", text)
+        text = _UUID.sub(lambda found: f"00000000-0000-0000-0000-{self._number('uuid', found[0]):012d}", text)
+        text = _LONG_HEX.sub(lambda found: str(self._number("hex", found[0])).zfill(len(found[0])), text)
+        text = _MAC.sub(lambda found: f"02:00:00:00:00:{self._number('mac', found[0]):02x}", text)
+        text = _IPV4.sub(lambda found: f"192.0.2.{self._number('ip', found[0])}", text)
+        text = _SERIAL.sub(lambda found: f"{found[1]}{self._number('serial', found[2])}", text)
+        text = re.sub(r"(?m)^(df )(//)?([^\s/:]+|\[[^]]+\])(:/|/)(?=\S)", self._hide_server, text)
+        text = _IPV6.sub(lambda found: f"2001:db8::{self._number('ip', found[0]):x}", text)
+        return self._names.sub("name", text) if self._names is not None else text
+
+    def _hide_server(self, found: re.Match[str]) -> str:
+        is_server = bool(found[2]) or found[4] == ":/"
+        return f"{found[1]}{found[2] or ''}{'server' if is_server else found[3]}{found[4]}"
+
+    def _number(self, kind: str, word: str) -> int:
+        return self._kept.setdefault((kind, word.lower()), sum(1 for one, _ in self._kept if one == kind) + 1)
+
+
+def build_recording(
+    sections: Mapping[str, Section], facts: Sequence[Fact[Any]], names: Iterable[str], *, source: str
+) -> dict[str, Any]:
+    """A JSON object: each fact's command, exit code, output by lines, and what its parser makes of that."""
+    anonymizer = Anonymizer(names)
+    recorded: dict[str, Any] = {}
+    for number, fact in enumerate(facts):
+        section = sections.get(fact.name)
+        if section is None:
+            continue
+        # Names of disks and data sets are a user's own words.
+        kind, _, name = fact.name.partition(":")
+        key = fact.name if not name or name in ("scratch", "images") else f"{kind}:{number}"
+        output = anonymizer.clean(section.output)
+        recorded[key] = {
+            "command": [anonymizer.clean(word) for word in section.command],
+            "returncode": section.returncode,
+            "output": output.split("\n"),
+            "fact": _as_json(fact.parse(output)),
+        }
+    return {"format": FORMAT, "source": source, "facts": recorded}
+
+
+def _as_json(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _as_json(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value
