@@ -13,6 +13,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any, NamedTuple
 
+from harness.bench.registry import CACHES
 from harness.values.case import Case
 from harness.values.record import Record
 from harness.values.units import format_bytes
@@ -71,7 +72,7 @@ def case_cache_bytes(case: Case, images: int) -> int | None:
     """Bytes of a case's cache; None where it has none."""
     if case.cache == "none":
         return None
-    return cache_bytes(images_of(case, images), case.image_size, element=case.element, is_file=case.cache == "file")
+    return cache_bytes(images_of(case, images), case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk)
 
 
 def peak_memory(case: Case, images: int, *, cpus: int = 4) -> int:
@@ -81,7 +82,7 @@ def peak_memory(case: Case, images: int, *, cpus: int = 4) -> int:
     peak = BASE_BYTES[case.mode] + BATCHES_IN_FLIGHT * batch + THREAD_BYTES * _threads(case, cpus)
     if case.loader.startswith("keras-idg"):
         peak += KERAS_IDG_BYTES
-    if case.mode == "train" and case.model is not None:
+    if case.mode == "train" and case.model is not None and not case.model.is_emulated:
         peak += round(ACTIVATION_FACTOR * case.model.alpha * batch)
     if case.cache == "memory":
         peak += round(MEMORY_CACHE_OVERHEAD * (case_cache_bytes(case, images) or 0))
@@ -125,7 +126,7 @@ def disk_needed(cases: Iterable[Case], images: Mapping[str, int]) -> dict[str, i
     """
     needed: dict[str, int] = {}
     for case in cases:
-        if case.cache == "file" and case.data in images:
+        if CACHES[case.cache].is_on_disk and case.data in images:
             size = case_cache_bytes(case, images[case.data]) or 0
             needed[case.cache_disk] = max(needed.get(case.cache_disk, 0), size)
     return needed
@@ -167,12 +168,22 @@ def _threads(case: Case, cpus: int) -> int:
 
 def step_cpu_s(case: Case, rates: Rates = DEFAULT_RATES) -> float:
     """CPU seconds that training spends on an image, without a GPU; 0 for loading."""
-    if case.mode != "train" or case.model is None:
+    if case.mode != "train" or case.model is None or case.model.is_emulated:
         return 0.0
     height, width = case.image_size
     macs = _MOBILENET_MACS * case.model.alpha**2 * height * width / 224**2
     backward = 3.0 if case.model.trainable else 1.0
     return macs * backward / rates.macs_per_cpu_s + rates.step_s_per_image
+
+
+def emulated_s(case: Case, images: int) -> float:
+    """Seconds that the emulated accelerator of a case needs for so many images."""
+    model = case.model
+    if model is None or not (model.images_per_second or model.step_seconds):
+        return 0.0
+    if model.images_per_second:
+        return images / model.images_per_second
+    return -(-images // case.batch_size) * (model.step_seconds or 0.0)
 
 
 def epoch_s(case: Case, images: int, *, index: int, cpus: int = 4, has_gpu: bool = False, rates: Rates) -> float:
@@ -185,11 +196,13 @@ def epoch_s(case: Case, images: int, *, index: int, cpus: int = 4, has_gpu: bool
         input_cpu_s, alone_s = 0.0, 0.0
     elif is_hit:
         input_cpu_s = held / rates.memory_bytes_s
-        alone_s = held / rates.cache_read_bytes_s if case.cache == "file" else input_cpu_s
+        alone_s = held / rates.cache_read_bytes_s if CACHES[case.cache].is_on_disk else input_cpu_s
     else:
         input_cpu_s = count * rates.decode_s
         alone_s = input_cpu_s / _threads(case, cpus)
-        alone_s += held / rates.cache_write_bytes_s if case.cache == "file" else 0.0
+        alone_s += held / rates.cache_write_bytes_s if CACHES[case.cache].is_on_disk else 0.0
+    if case.model is not None and case.model.is_emulated:
+        return max(alone_s, input_cpu_s / all_cpus, emulated_s(case, count))
     if has_gpu and case.mode == "train":
         return max(alone_s, count / rates.gpu_images_s)
     return max(alone_s, (input_cpu_s + count * step_cpu_s(case, rates)) / all_cpus)

@@ -129,7 +129,8 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
         weights_path=request.paths.get("weights"),
         precision=request.precision,
     )
-    _training().compile_model(model)
+    if not model.compiled:
+        _training().compile_model(model, (request.model or {}).get("xla"))
     return model
 
 
@@ -223,6 +224,7 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[st
         "interpolation": request.interpolation,
         "decoder": bench.loader.decoder,
         "order": bench.loader.order,
+        "emulated": (request.model or {}).get("name") == "emulated",
         "devices": devices.as_fields(),
         "cuda": read_cuda(),
         "budgets": {**budgets, "applied_to_loader": bench.loader.takes_budgets and request.budgets == "container"},

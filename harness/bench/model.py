@@ -21,6 +21,10 @@ def build_model(
     downloaded, and a file that is missing or does not fit is a failure ``weights``, never another model in silence.
     """
     keras.mixed_precision.set_global_policy(precision)
+    if setting.get("name") == "emulated":
+        from .emulation import build_emulated
+
+        return build_emulated(setting, image_size, classes)
     base = build_base(setting, image_size)
     if setting.get("weights", "none") != "none":
         load_weights(base, setting, weights_path)

@@ -89,7 +89,7 @@ def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorde
         interpolations=_PIXELS,
         native="bilinear",
         elements=ELEMENTS,
-        kinds=("folder", "coco", "list", "tfrecord"),
+        kinds=("folder", "coco", "list"),
         augments=("none", "flip-crop"),
         decodings=DECODINGS,
         can_reorder=can_reorder,
@@ -186,7 +186,7 @@ LOADERS: _Loaders = _Loaders(
             caches=("none",),
             interpolations=_PIXELS,
             native="bilinear",
-            kinds=("folder", "coco", "list", "tfrecord"),
+            kinds=("folder", "coco", "list"),
             is_automatic=True,
         ),
     )

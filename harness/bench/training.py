@@ -53,12 +53,16 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
         self._meter.end()
 
 
-def compile_model(model: Any) -> None:
-    """As the article and its readers do: Adam, cross-entropy of integer labels, accuracy; and the count of images."""
+def compile_model(model: Any, xla: bool | None = None) -> None:
+    """As the article and its readers do: Adam, cross-entropy of integer labels, accuracy; and the count of images.
+
+    ``xla`` None leaves it to Keras whether XLA compiles the step.
+    """
     model.compile(
         optimizer=keras.optimizers.Adam(),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy", ImageCount()],
+        jit_compile="auto" if xla is None else xla,
     )
 
 

@@ -9,7 +9,7 @@ from harness.experiment.model import Experiment
 from harness.experiment.parameters import matches
 from harness.values.case import Case, ModelSetting, digest_of
 
-COMPARED = ("loader", "cache", "element", "cache_disk", "cache_reuse")
+COMPARED = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
 """What may differ between a case and its baseline: the pipeline. All else is the setting."""
 
 CEILING_SHARED = ("data", "model", "image_size", "batch_size", "precision", "gpus", "cpus", "budgets")

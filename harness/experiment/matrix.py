@@ -121,7 +121,7 @@ def _gather(
 
 
 def _no_part(idle: list[str], case: Case) -> str:
-    of_cache = [name for name in idle if name in ONLY_OF_FILE_CACHES]
+    of_cache = [name for name in idle if name in (*ONLY_OF_FILE_CACHES, "element")]
     of_mode = [name for name in idle if name not in of_cache]
     parts = ((of_mode, f"mode {case.mode}"), (of_cache, f"cache {case.cache}"))
     return "; ".join(

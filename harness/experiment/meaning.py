@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.bench.registry import LOADERS, LoaderSpec
+from harness.bench.registry import CACHES, LOADERS, LoaderSpec, is_on_disk
 from harness.experiment.parameters import default_of
 from harness.values.case import Case
 
 ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
-ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh"}
+ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh", "cache_compression": "none"}
+"""Of caches on disk, whichever they are."""
+NOT_OF_EMULATION = {"precision": "float32", "gpus": 0}
 
 
 def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
     """The case with each parameter that plays no part in it at one fixed value, and the names of those that changed.
 
     Loading has no model, no precision and uses no GPU; a disk and the reuse of a dump
-    belong to a file cache; training without a named model trains the default one.
+    belong to a cache on disk; without a cache nothing is kept, and a cache that can hold one kind of element holds
+    that; training without a named model trains the default one, and an emulated accelerator is no GPU of the host.
     """
     fixed: dict[str, object] = {}
     if case.mode == "load":
         fixed |= ONLY_OF_TRAINING
     elif case.model is None:
         fixed["model"] = default_of("model")
-    if case.cache != "file":
+    elif case.model.is_emulated:
+        fixed |= NOT_OF_EMULATION
+    if not is_on_disk(case.cache):
         fixed |= ONLY_OF_FILE_CACHES
+    if case.cache == "none":
+        fixed["element"] = "float32"
+    elif len(CACHES[case.cache].elements) == 1:
+        fixed["element"] = CACHES[case.cache].elements[0]
     changed = {name: value for name, value in fixed.items() if getattr(case, name) != value}
     return (case.model_copy(update=changed) if changed else case), tuple(changed)
 
@@ -47,11 +56,20 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
     for parameter, possible in (
         ("element", spec.elements),
         ("interpolation", spec.interpolations),
-        ("augment", spec.augments),
+        ("decoding", spec.decodings),
     ):
         value = getattr(case, parameter)
         if value not in possible:
             reasons.append(f"{spec.name} makes no {parameter} {value} (it makes: {', '.join(possible)})")
+    if case.augment not in spec.augments:
+        has_cache = spec.caches != ("none",)
+        why = "in its cache the same crops would stay for ever" if has_cache else "it does not augment"
+        reasons.append(f"{spec.name} makes no augment {case.augment}: {why}")
+    cache = CACHES[case.cache]
+    for parameter, possible in (("element", cache.elements), ("cache_compression", cache.compressions)):
+        value = getattr(case, parameter)
+        if value not in possible:
+            reasons.append(f"cache {cache.name} has no {parameter} {value} (it has: {', '.join(possible)})")
     if not case.deterministic and not _can_reorder(spec):
         reasons.append(f"{spec.name} has one order only: deterministic false means nothing")
     return reasons
@@ -63,7 +81,7 @@ def _no_cache(spec: LoaderSpec) -> str:
 
 def _can_reorder(spec: LoaderSpec) -> bool:
     """Whether ``deterministic: false`` changes anything: the loader is a tf.data graph whose options are ours."""
-    return spec.name.startswith("tfdata")
+    return spec.can_reorder
 
 
 def _data_reasons(case: Case, spec: LoaderSpec, data_kinds: Mapping[str, str]) -> list[str]:

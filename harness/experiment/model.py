@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -17,10 +17,14 @@ from pydantic import (
 
 from harness.bench.registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
+from harness.experiment.words import count_or
 from harness.values.units import parse_duration_s
 
 DEFAULT_SEED = 1
 DEFAULT_ROUNDS = 3
+DEFAULT_INTERVAL = 0.10
+DEFAULT_STALL_ROUNDS = 1
+MOST_AUTO_ROUNDS = 30
 DEFAULT_TIMEOUT_S = 6 * 3600.0
 
 
@@ -45,6 +49,13 @@ Duration = Annotated[
             ]
         }
     ),
+]
+
+
+Rounds = Annotated[
+    int | Literal["auto"],
+    PlainValidator(count_or(("auto",), "auto", least=1, what="rounds")),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
 ]
 
 
@@ -86,8 +97,8 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
-        description="Part of the session folder's name: letters, digits, dot, underscore, hyphen."
+    name: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] = Field(
+        description="Part of the session folder's name: letters, digits, dot, underscore, hyphen, plus."
     )
     description: Annotated[str, Strict()] = Field("", description="What it answers.")
     notes: tuple[Annotated[str, Strict()], ...] = Field(
@@ -103,8 +114,19 @@ class Experiment(BaseModel):
         description="Cases to add: the product of a rule's own values, every other parameter at the first of its "
         "values in `parameters`. `exclude` does not touch them.",
     )
-    rounds: Annotated[int, Strict(), Field(ge=1)] = Field(
-        DEFAULT_ROUNDS, description="How often each case runs on each host; a verdict needs three or more."
+    rounds: Rounds = Field(
+        DEFAULT_ROUNDS,
+        description="How often each case runs on each host; a verdict needs three or more. auto: three, and then until "
+        "every interval that matters is as narrow as `interval`, or the budget ends.",
+    )
+    interval: Annotated[float, Field(gt=0, lt=1)] = Field(
+        DEFAULT_INTERVAL,
+        description="With rounds auto: how wide the 95 % interval of a ratio may stay; 0.1 is from 0.95 to 1.05.",
+    )
+    stall_rounds: Annotated[int, Strict(), Field(ge=0)] = Field(
+        DEFAULT_STALL_ROUNDS,
+        description="In so many rounds, training cases without a cache run once more with their files in memory, where "
+        "there is room: so preparation and storage are told apart.",
     )
     seed: Annotated[int, Strict()] = Field(DEFAULT_SEED, description="Of the order of cases and of shuffling.")
     baseline: PipelineRule = Field(
@@ -113,6 +135,16 @@ class Experiment(BaseModel):
     )
     timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
     budget: Duration | None = Field(None, description="Of the whole session on one host; no case starts after it.")
+
+    @property
+    def first_rounds(self) -> int:
+        """The rounds that are planned at the start."""
+        return DEFAULT_ROUNDS if self.rounds == "auto" else self.rounds
+
+    @property
+    def most_rounds(self) -> int:
+        """The rounds that are never exceeded."""
+        return MOST_AUTO_ROUNDS if self.rounds == "auto" else self.rounds
 
     @property
     def timeout_s(self) -> float:

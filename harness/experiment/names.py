@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.bench.registry import LOADERS
 from harness.experiment.comparison import CEILING_SHARED
-from harness.experiment.parameters import PARAMETERS, Assignment, matches
+from harness.experiment.parameters import PARAMETERS, Assignment, default_of, matches
 from harness.values.case import Case, ModelSetting
 from harness.values.document import near_miss
 from harness.values.errors import ConfigurationError
@@ -22,8 +23,12 @@ _SIZE_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("Gi
 _LABEL_ORDER = (
     "mode", "loader", "cache", "element", "memory_limit", "data", "image_size", "model", "interpolation",
     "page_cache", "cache_reuse", "cache_disk", "augment", "batch_size", "epochs", "cpus", "gpus", "precision",
-    "budgets", "shuffle", "deterministic", "max_images",
+    "budgets", "shuffle", "deterministic", "max_images", "decoding", "cache_compression",
 )  # fmt: skip
+
+
+_QUIET_DEFAULTS = frozenset({"cache_reuse", "cache_compression", "decoding", "augment"})
+"""Named only where they are not what everybody expects."""
 
 
 def exact_size(count: int) -> str:
@@ -35,7 +40,7 @@ def exact_size(count: int) -> str:
 def value_text(value: Any, parameter: str) -> str:
     """A value as ``--only`` and files take it."""
     if isinstance(value, ModelSetting):
-        return f"{value.name} alpha {value.alpha:g} weights {value.weights}" + (" trainable" if value.trainable else "")
+        return _model_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if parameter == "memory_limit" and isinstance(value, int):
@@ -45,6 +50,20 @@ def value_text(value: Any, parameter: str) -> str:
     if value is None:
         return {"max_images": "all", "cpus": "auto"}.get(parameter, "none")
     return str(value)
+
+
+def _model_text(model: ModelSetting) -> str:
+    if model.is_emulated:
+        pace = f"{model.images_per_second:g} images/s" if model.images_per_second else _step_text(model)
+        source = model.device or (f"like {model.like}" if model.like else "")
+        return f"emulated {pace}" + (f" ({source})" if source else "")
+    extra = " trainable" if model.trainable else ""
+    extra += "" if model.xla is None else f" xla {'on' if model.xla else 'off'}"
+    return f"{model.name} alpha {model.alpha:g} weights {model.weights}{extra}"
+
+
+def _step_text(model: ModelSetting) -> str:
+    return "pace unknown" if model.step_seconds is None else f"{model.step_seconds:g} s a step"
 
 
 def case_description(case: Case) -> str:
@@ -68,7 +87,10 @@ def case_labels(cases: Sequence[Case]) -> dict[Case, str]:
 
 def _label(case: Case, telling: Sequence[str]) -> str:
     names = [name for name in telling if not _goes_without_saying(name, case)]
-    return ", ".join(_WORDS.get(name, _plain)(name, getattr(case, name)) for name in names) or case.loader
+    words = [_WORDS.get(name, _plain)(name, getattr(case, name)) for name in names]
+    if case.model is not None and case.model.is_emulated and "model" not in names:
+        words.append("emulated")  # said everywhere: no accelerator was there
+    return ", ".join(words) or case.loader
 
 
 def _goes_without_saying(name: str, case: Case) -> bool:
@@ -76,6 +98,10 @@ def _goes_without_saying(name: str, case: Case) -> bool:
     spec = LOADERS[case.loader]
     if spec.is_automatic:
         return name not in ("mode", "loader", *CEILING_SHARED)
+    if name == "element" and case.cache == "none":
+        return True
+    if name in _QUIET_DEFAULTS:
+        return bool(getattr(case, name) == default_of(name))
     return name == "cache" and spec.caches == (case.cache,)
 
 
@@ -98,7 +124,7 @@ def _plain(name: str, value: Any) -> str:
 
 _WORDS: dict[str, Callable[[str, Any], str]] = {
     "mode": lambda _, value: str(value),
-    "loader": lambda _, value: str(value),
+    "loader": lambda _, value: Path(value).name,
     "data": lambda _, value: str(value),
     "cache": lambda _, value: "no cache" if value == "none" else f"{value} cache",
     "element": lambda _, value: str(value),

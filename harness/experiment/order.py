@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.experiment.model import Experiment
 from harness.values.case import Case, digest_of
 
-NOT_IN_DIGEST = frozenset({"rounds", "budget", "timeout", "notes"})
+NOT_IN_DIGEST = frozenset({"rounds", "interval", "stall_rounds", "budget", "timeout", "notes"})
 """More rounds or more time continue a session; notes are remarks on how a file was read."""
 
 
@@ -25,6 +25,6 @@ def round_order(cases: Sequence[Case], *, seed: int, host: str, round_number: in
 
 
 def experiment_digest(experiment: Experiment) -> str:
-    """Eight hex digits over the resolved experiment without rounds, budget, timeout and notes."""
+    """Eight hex digits over the resolved experiment without what only continues it (``NOT_IN_DIGEST``)."""
     resolved = experiment.model_dump(mode="json")
     return digest_of({name: value for name, value in resolved.items() if name not in NOT_IN_DIGEST})[:8]

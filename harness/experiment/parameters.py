@@ -24,13 +24,22 @@ from harness.bench.registry import CACHES, LOADERS
 from harness.experiment.words import (
     check_model,
     count_or,
-    known_word,
     read_cache,
     read_image_size,
+    read_loader,
     read_memory_limit,
     read_model,
 )
-from harness.values.case import Case, Element, Interpolation, Mode, ModelSetting, PageCache
+from harness.values.case import (
+    Case,
+    Compression,
+    Decoding,
+    Element,
+    Interpolation,
+    Mode,
+    ModelSetting,
+    PageCache,
+)
 
 
 class Many:
@@ -67,7 +76,10 @@ def _as_list(value: Any) -> Any:
 
 Name = Annotated[str, Strict(), Field(min_length=1)]
 LoaderName = Annotated[
-    str, Strict(), AfterValidator(known_word("loader", LOADERS)), WithJsonSchema({"enum": [*LOADERS]})
+    str,
+    Strict(),
+    AfterValidator(read_loader),
+    WithJsonSchema({"anyOf": [{"enum": [*LOADERS]}, {"type": "string", "pattern": r"\.py:[A-Za-z_]\w*$"}]}),
 ]
 CacheName = Annotated[
     str,
@@ -129,11 +141,15 @@ class Assignment(BaseModel):
     mode: Annotated[tuple[Mode, ...], Many()] = Field(
         (), description="load: iterate without training; train: model.fit. Default load."
     )
-    loader: Annotated[tuple[LoaderName, ...], Many()] = Field((), description="What reads and decodes the images.")
+    loader: Annotated[tuple[LoaderName, ...], Many()] = Field(
+        (), description="What reads and decodes the images: a name, or path/to/my_loader.py:make."
+    )
     cache: Annotated[tuple[CacheName, ...], Many()] = Field(
         (), description="Where decoded images stay between epochs; also false, true, some_path.tfcache. Default none."
     )
-    element: Annotated[tuple[Element, ...], Many()] = Field((), description="What a cache holds. Default float32.")
+    element: Annotated[tuple[Element, ...], Many()] = Field(
+        (), description="What a cache holds: finished pixels, a quarter of that, or the file. Default float32."
+    )
     cache_disk: Annotated[tuple[Name, ...], Many()] = Field(
         (), description="The disk of a cache file, by its name in the inventory. Default scratch."
     )
@@ -147,7 +163,9 @@ class Assignment(BaseModel):
         (), description="A size like 16GB or 1.5GiB, enforced; none: all that the host can give. Default none."
     )
     model: Annotated[tuple[Model, ...], Many()] = Field(
-        (), description="What is trained: a name, or name, alpha, weights (none, imagenet or a path), trainable."
+        (),
+        description="What is trained: a name of keras.applications, or name, alpha, weights (none, imagenet or a "
+        "path), trainable, xla; or name emulated with images_per_second, step_seconds, device or like.",
     )
     image_size: Annotated[tuple[ImageSize, ...], Many()] = Field(
         (), description="Pixels: 256, or HEIGHTxWIDTH like 256x320; a list is several sizes. Default 256."
@@ -163,7 +181,9 @@ class Assignment(BaseModel):
         (), description="container: tf.data is told its true memory and CPUs; default: what it assumes by itself."
     )
     shuffle: Annotated[tuple[Flag, ...], Many()] = Field((), description="Another order each epoch. Default true.")
-    augment: Annotated[tuple[Literal["none", "flip-crop"], ...], Many()] = Field((), description="Default none.")
+    augment: Annotated[tuple[Literal["none", "flip-crop"], ...], Many()] = Field(
+        (), description="flip-crop: mirrored and shifted at random, after the cache. Default none."
+    )
     deterministic: Annotated[tuple[Flag, ...], Many()] = Field(
         (), description="false: a loader may deliver images as they come. Default true."
     )
@@ -172,6 +192,12 @@ class Assignment(BaseModel):
     )
     max_images: Annotated[tuple[MaxImages, ...], Many()] = Field(
         (), description="Only the first so many images of the set; all: no cap. Default all."
+    )
+    decoding: Annotated[tuple[Decoding, ...], Many()] = Field(
+        (), description="How JPEGs are decoded; all but exact give approximate pixels. Default exact."
+    )
+    cache_compression: Annotated[tuple[Compression, ...], Many()] = Field(
+        (), description="Of the caches save, snapshot and tfrecord-resized. Default none."
     )
 
     def named(self) -> dict[str, tuple[Any, ...]]:

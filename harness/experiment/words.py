@@ -9,16 +9,32 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from harness.bench.registry import CACHES
-from harness.values.case import ModelSetting
+from harness.bench.registry import CACHES, LOADERS
+from harness.values.case import EMULATED, ModelSetting
 from harness.values.document import near_miss
 from harness.values.units import parse_bytes
 
-MODELS: tuple[str, ...] = ("mobilenet",)
-"""The bases that the payload can train on."""
+APPLICATIONS: tuple[str, ...] = (
+    "convnextbase", "convnextlarge", "convnextsmall", "convnexttiny", "convnextxlarge", "densenet121", "densenet169",
+    "densenet201", "efficientnetb0", "efficientnetb1", "efficientnetb2", "efficientnetb3", "efficientnetb4",
+    "efficientnetb5", "efficientnetb6", "efficientnetb7", "efficientnetv2b0", "efficientnetv2b1", "efficientnetv2b2",
+    "efficientnetv2b3", "efficientnetv2l", "efficientnetv2m", "efficientnetv2s", "inceptionresnetv2", "inceptionv3",
+    "mobilenet", "mobilenetv2", "mobilenetv3large", "mobilenetv3small", "nasnetlarge", "nasnetmobile", "resnet101",
+    "resnet101v2", "resnet152", "resnet152v2", "resnet50", "resnet50v2", "vgg16", "vgg19", "xception",
+)  # fmt: skip
+"""The functions of ``keras.applications``, in small letters and without separators: any of them can be trained."""
 
-IMAGENET_ALPHAS = (0.25, 0.5, 0.75, 1.0)
-"""The widths for which ImageNet weights of MobileNet are published (keras.applications.MobileNet)."""
+IMAGENET_ALPHAS = {
+    "mobilenet": (0.25, 0.5, 0.75, 1.0),
+    "mobilenetv2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+    "mobilenetv3large": (0.75, 1.0),
+    "mobilenetv3small": (0.75, 1.0),
+}
+"""The widths for which ImageNet weights are published (keras.applications); other models have no ``alpha``."""
+
+DEVICES = {"h100": 400 / 0.224, "a100": 400 / 0.435}
+"""Images a second of one accelerator that trains ResNet-50: MLPerf Storage v2.0, ``resnet50_h100.yaml`` and
+``resnet50_a100.yaml`` (batch of 400; ``computation_time`` 0.224 s and 0.435 s)."""
 
 ARTICLE_CACHE_SUFFIX = ".tfcache"
 
@@ -99,12 +115,57 @@ def read_model(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def read_loader(word: str) -> str:
+    """A loader's name; also ``path/to/my_loader.py:make``, and entry points of installed packages."""
+    if word in LOADERS:
+        return word
+    try:
+        LOADERS[word]  # a user's own
+    except KeyError:
+        cure = "or give a file of your own like path/to/my_loader.py:make"
+        raise ValueError(f"unknown loader {word!r}\n{_suggestion(word, LOADERS)}; {cure}") from None
+    return word
+
+
 def check_model(model: ModelSetting) -> ModelSetting:
-    """Refuse what the payload cannot build."""
-    known_word("model", MODELS)(model.name)
+    """Refuse what the payload cannot build; the name as ``APPLICATIONS`` writes it, a device's figure filled in."""
+    name = "".join(letter for letter in model.name.lower() if letter.isalnum())
+    known_word("model", (*APPLICATIONS, EMULATED))(name)
+    if name == EMULATED:
+        return _check_emulated(model)
+    paces = [field for field in _PACES if getattr(model, field) is not None]
+    if paces:
+        raise ValueError(f"{paces[0]} belongs to the model emulated, not to {model.name}\nleave it out")
     if model.alpha <= 0:
         raise ValueError(f"alpha is the width of the model, above 0, not {model.alpha:g}")
-    if model.weights == "imagenet" and model.alpha not in IMAGENET_ALPHAS:
-        alphas = ", ".join(f"{alpha:g}" for alpha in IMAGENET_ALPHAS)
+    widths = IMAGENET_ALPHAS.get(name)
+    if widths is None and model.alpha != 1:
+        raise ValueError(f"{model.name} has no alpha\nleave it out; it is known of {', '.join(IMAGENET_ALPHAS)}")
+    if model.weights == "imagenet" and widths is not None and model.alpha not in widths:
+        alphas = ", ".join(f"{alpha:g}" for alpha in widths)
         raise ValueError(f"ImageNet weights exist for alpha {alphas}, not {model.alpha:g}")
+    return model if name == model.name else model.model_copy(update={"name": name})
+
+
+_PACES = ("images_per_second", "step_seconds", "device", "like")
+
+
+def _check_emulated(model: ModelSetting) -> ModelSetting:
+    given = [field for field in _PACES if getattr(model, field) is not None]
+    if model.device is not None and given == ["images_per_second", "device"]:
+        given.remove("images_per_second")  # an experiment that is read again
+    if model.like is not None and "images_per_second" in given:
+        given.remove("images_per_second")
+    if len(given) != 1:
+        raise ValueError(
+            f"an emulated accelerator needs one of {', '.join(_PACES)}, not {' and '.join(given) or 'none'}\n"
+            "like {name: emulated, images_per_second: 1000}"
+        )
+    if model.device is not None:
+        device = known_word("device", DEVICES)(model.device.lower())
+        return model.model_copy(update={"device": device, "images_per_second": round(DEVICES[device], 1)})
+    for field in ("images_per_second", "step_seconds"):
+        value = getattr(model, field)
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"{field} is above 0, not {value:g}")
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis.protection import disk_allowance
+from harness.bench.registry import is_on_disk
 from harness.session.plan import Refusal
 from harness.session.setup import HostSetup
 from harness.values.case import Case
@@ -77,7 +78,7 @@ def _disk_reason(
     needed: int | None,
     names: Sequence[str],
 ) -> str | None:
-    if case.cache not in ("file",):
+    if not is_on_disk(case.cache):
         return None
     if case.cache_disk not in names:
         return f"the host has no disk named {case.cache_disk!r} (it has {', '.join(names)}): add it under `disks:`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.bench.registry import is_on_disk
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 from harness.session.plan import Invocation
 from harness.session.setup import HostSetup
@@ -11,7 +12,6 @@ from harness.values.case import digest_of
 
 _FORMAT = 1
 _BENCHMARK_OOM_SCORE = 1000
-_FILE_CACHES = frozenset({"file"})
 
 
 def job_name(session: str, invocation: Invocation) -> str:
@@ -39,7 +39,7 @@ def build_job(session: str, seed: int, timeout_s: float, setup: HostSetup, invoc
     gpus = setup.gpus if case.gpus == "auto" else setup.gpus[: case.gpus]
     data = setup.data[case.data]
     mounts = list(data.mounts)
-    if case.cache in _FILE_CACHES:
+    if is_on_disk(case.cache):
         disk = setup.disks[case.cache_disk]
         mounts.append(Mount("cache", f"{disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
     if case.model is not None and case.model.weights in setup.weights:

@@ -12,13 +12,20 @@ Interpolation = Literal["nearest", "bilinear", "bilinear-antialias", "native"]
 Element = Literal["float32", "uint8", "encoded"]
 Mode = Literal["load", "train"]
 PageCache = Literal["cold-start", "cold", "warm"]
+Decoding = Literal["exact", "fast-dct", "plain-upscaling", "scaled", "cropped"]
+Compression = Literal["none", "gzip", "snappy"]
+
+EMULATED = "emulated"
+"""The model that computes nothing: a step lasts as long as a named accelerator would need for its images."""
 
 
 class ModelSetting(BaseModel):
     """The model that a training case trains: a classifier on top of a ``keras.applications`` base.
 
     ``weights`` is ``none`` (random initialisation; the same cost per step),
-    ``imagenet`` or the path of a weights file. ``trainable`` false freezes the base.
+    ``imagenet`` or the path of a weights file. ``trainable`` false freezes the base. ``xla`` None leaves the choice
+    to Keras. An ``emulated`` model takes its pace from ``images_per_second`` or ``step_seconds``; ``device`` and
+    ``like`` say where that figure comes from: a published one, or the ceiling of a host of the lab.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +34,16 @@ class ModelSetting(BaseModel):
     alpha: float = 1.0
     weights: str = "none"
     trainable: bool = False
+    xla: bool | None = None
+    images_per_second: float | None = None
+    step_seconds: float | None = None
+    device: str | None = None
+    like: str | None = None
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether a step only blocks as long as an accelerator's would."""
+        return self.name == EMULATED
 
 
 class Case(BaseModel):
@@ -62,6 +79,8 @@ class Case(BaseModel):
     deterministic: bool = True
     precision: Literal["float32", "mixed_float16"] = "float32"
     max_images: int | None = None
+    decoding: Decoding = "exact"
+    cache_compression: Compression = "none"
 
     @property
     def case_id(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.checks import busy_reason
 from harness.bench.registry import is_on_disk
 from harness.engine.interface import Payload
-from harness.experiment import case_label, round_order
+from harness.experiment import case_label
 from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.facts import read_available_bytes
 from harness.hosts.folders import read_free_bytes
@@ -22,14 +22,14 @@ from harness.session import feasibility
 from harness.session.collect import SessionIdentity
 from harness.session.folder import SessionFolder
 from harness.session.journal import Journal, read_records
-from harness.session.plan import HostDigests, Invocation, changed_digests, plan_host, remaining
+from harness.session.plan import HostDigests, Invocation, changed_digests, remaining
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.values.case import Case
 from harness.values.errors import HostBusy, HostError, HostUnreachable, SessionError
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionStarted
 from harness.workflow.absence import Absence, watch_link
-from harness.workflow.expectations import expect
+from harness.workflow.aftermath import tell_aftermath
+from harness.workflow.planning import make_plan, rounds_at_start, wants_more
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove
 from harness.workflow.reaching import Reached, is_session_alive, reach
@@ -74,6 +74,9 @@ class Shared:
             self.content.setdefault("hosts", {})[setup.host] = {
                 "hardware": setup.facts.hardware,
                 "engine": setup.engine.name,
+                "image": setup.image,
+                "image_digest": setup.image_digest,
+                "payload_digest": setup.payload.digest,
                 "engine_version": setup.engine_facts.version,
                 "memory_available": setup.memory_available,
             }
@@ -190,7 +193,21 @@ class HostWork:
         )
         self._shared.note_host(setup, changed_digests(self._shared.content, digests))
         self._shared.emit(HostStateChanged(self.name, "ready"))
-        planned = make_plan(self._resolved, setup, digests)
+        rounds = rounds_at_start(self._resolved.experiment, read_records(self._shared.folder), self.name)
+        while True:
+            identities, is_over = self._run_rounds(setup, digests, reached, held, rounds)
+            records = read_records(self._shared.folder)
+            if is_over or not wants_more(self._resolved, records, self.name, rounds):
+                break
+            rounds += 1
+        tell_aftermath(self.name, reached.facts, lambda: reach(self._host).facts, records, self._shared.emit)
+        return identities
+
+    def _run_rounds(
+        self, setup: HostSetup, digests: HostDigests, reached: Reached, held: Lock, rounds: int
+    ) -> tuple[set[str], bool]:
+        """Do what is left of so many rounds; the identities of their plan, and whether nothing more is to begin."""
+        planned = make_plan(self._resolved, setup, digests, rounds)
         records = read_records(self._shared.folder)
         todo = remaining(planned, records, rerun_failed=self._options.rerun_failed, only=self._resolved.only)
         mine = [item for item in planned if self._resolved.only is None or item.case.case_id in self._resolved.only]
@@ -203,8 +220,8 @@ class HostWork:
         hooks = self._hooks(reached, held)
         runner = HostRunner(self._settings(), setup, self._shared.journal, hooks, stops.begin, stops.run)
         recorded = frozenset((record.invocation, record.attempt) for record in records)
-        runner.run(todo, done=done, planned=len(mine), recorded=recorded)
-        return {invocation.identity for invocation in mine}
+        runner.run(todo, done=done, planned=len(mine), recorded=recorded, known=records)
+        return {invocation.identity for invocation in mine}, runner.is_over
 
     def _settings(self) -> RunSettings:
         experiment, folder = self._resolved.experiment, self._shared.folder
@@ -232,7 +249,7 @@ class HostWork:
         cases = self._resolved.matrix.cases
         return Hooks(
             emit=self._shared.emit,
-            label=lambda invocation: case_label(invocation.case, among=cases),
+            label=lambda each: case_label(each.case, among=cases) + (" (A/A twin)" if each.alias else ""),
             refuse=refuse_now,
             beat=beats.beat,
             round_done=lambda _number: self._shared.write_report_safely(),
@@ -253,50 +270,6 @@ class _Beats:
         if time.monotonic() - self._last > _BEAT_S:
             self._last = time.monotonic()
             self._held.beat()
-
-
-def make_plan(resolved: Resolved, setup: HostSetup, digests: HostDigests) -> tuple[Invocation, ...]:
-    """All invocations of one host, in order, with limits, predictions and what cannot be."""
-    cases = resolved.matrix.cases
-    predictions = {case.case_id: predictions_of(case, setup) for case in cases}
-    cache_bytes = {case_id: found.get("cache_bytes") for case_id, found in predictions.items()}
-    refused = feasibility.refusals(
-        cases,
-        memory_available=setup.memory_available,
-        disks=setup.facts.disks,
-        disk_reserve=setup.disk_reserve,
-        cache_bytes=cache_bytes,
-        missing_data=setup.missing_data,
-        missing_weights={},
-        engine_reasons=setup.engine_facts.reasons,
-        can_limit_memory=setup.engine_facts.can_limit_memory,
-        disk_names=tuple(setup.disks),
-        gpus=len(setup.gpus),
-    )
-    experiment = resolved.experiment
-
-    def order(given: Sequence[Case], round_number: int) -> Sequence[Case]:
-        return round_order(given, seed=experiment.seed, host=setup.host, round_number=round_number)
-
-    return plan_host(
-        digests,
-        cases,
-        rounds=experiment.rounds,
-        order=order,
-        limits={case.case_id: feasibility.limit_of(case, setup.memory_available) for case in cases},
-        predictions=predictions,
-        refusals=refused,
-    )
-
-
-def predictions_of(case: Case, setup: HostSetup) -> Mapping[str, Any]:
-    """What is expected of a case on a host before it ran."""
-    data = setup.data.get(case.data)
-    if data is None:
-        return {}
-    images = min(data.images, case.max_images or data.images)
-    limit = feasibility.limit_of(case, setup.memory_available)
-    return expect(case, images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus))
 
 
 def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.registry import is_on_disk
 from harness.experiment import case_label, round_order
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.session.feasibility import limit_of, refusals
@@ -145,7 +146,7 @@ def _build(
         number: tuple(
             case.case_id for case in round_order(cases, seed=experiment.seed, host=host.name, round_number=number)
         )
-        for number in range(1, experiment.rounds + 1)
+        for number in range(1, experiment.first_rounds + 1)
     }
     seconds = sum(line["seconds"] or 0.0 for line in lines if not line["refused"])
     done = sum(line["done"] for line in lines)
@@ -157,9 +158,9 @@ def _build(
         lines=lines,
         orders=orders,
         disk_bytes=max((line["cache_bytes"] or 0 for line in lines if line["cache_on_disk"]), default=0),
-        seconds=seconds * experiment.rounds,
+        seconds=seconds * experiment.first_rounds,
         done=done,
-        planned=len(cases) * experiment.rounds,
+        planned=len(cases) * experiment.first_rounds,
     )
 
 
@@ -210,7 +211,7 @@ def _line(
         "label": case_label(case, among=cases),
         "memory_limit": limit,
         "cache_bytes": expected.get("cache_bytes"),
-        "cache_on_disk": case.cache == "file",
+        "cache_on_disk": is_on_disk(case.cache),
         "peak_memory_bytes": expected.get("peak_memory_bytes"),
         "fits": expected.get("fits"),
         "reason": expected.get("reason"),

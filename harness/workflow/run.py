@@ -181,7 +181,10 @@ def _session_content(folder: SessionFolder, resolved: Resolved, payload_digest: 
                 hint="start a new one with --fresh, or use the version that began it",
             )
         known = content.setdefault("experiment", {})
-        known["rounds"] = max(resolved.experiment.rounds, int(known.get("rounds", 1)))
+        if resolved.experiment.rounds == "auto" or known.get("rounds") == "auto":
+            known["rounds"] = resolved.experiment.rounds
+        else:
+            known["rounds"] = max(resolved.experiment.rounds, int(known.get("rounds", 1)))
         return content
     from harness.session.journal import now_utc
 

@@ -129,7 +129,7 @@ def test_a_wrong_value_is_told_with_its_line_and_what_is_wanted(line, text):
         (GOOD + "include: [{loader: ceiling}]\n", 5, "added to every training experiment by itself"),
         (GOOD + "baseline: {loader: ceiling}\n", 5, "added to every training experiment by itself"),
         (GOOD + "budget: 0\n", 5, "above 0"),
-        (GOOD + "rounds: 2.5\n", 5, "a whole number is wanted"),
+        (GOOD + "rounds: 2.5\n", 5, "rounds is a whole number, at least 1, or auto, not 2.5"),
         (GOOD + "rounds: [1\n", None, "not valid YAML"),
         ("", None, "empty"),
     ],
@@ -222,7 +222,7 @@ def presets_and_template():
 
 
 def test_the_presets_are_those_of_the_readme():
-    assert preset_names() == ("article", "article-short", "loading", "quick")
+    assert preset_names() == ("article", "article+", "article-short", "caches", "ladder", "loading", "quick")
 
 
 @pytest.mark.parametrize(("name", "text"), presets_and_template())

@@ -214,7 +214,9 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model():
     [
         ({"loader": "keras-idg", "cache": "memory"}, "keras-idg does not cache"),
         ({"loader": "keras-idg", "interpolation": "bilinear"}, "keras-idg makes no interpolation bilinear"),
-        ({"loader": "tfdata", "element": "encoded"}, "tfdata makes no element encoded"),
+        ({"loader": "tfdata", "cache": "tfrecord-resized"}, "cache tfrecord-resized has no element float32"),
+        ({"loader": "keras-idg", "augment": "flip-crop"}, "keras-idg makes no augment flip-crop: it does not augment"),
+        ({"loader": "keras-idg", "decoding": "scaled"}, "keras-idg makes no decoding scaled"),
         ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory makes no augment flip-crop"),
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false means nothing"),
     ],
