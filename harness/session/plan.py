@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.values.case import Case, invocation_identity
+from harness.values.case import Case, digest_of, invocation_identity
 from harness.values.record import Record
+
+TWIN = "b"
+"""The alias of the case that each round runs twice: an A/A pair, from which the noise floor is taken."""
 
 _RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
 
@@ -55,21 +58,30 @@ def plan_host(
     limits: Mapping[str, int | None],
     predictions: Mapping[str, Mapping[str, Any]],
     refusals: Iterable[Refusal] = (),
+    twin: Case | None = None,
+    extras: Sequence[Case] = (),
+    extra_rounds: int = 0,
 ) -> tuple[Invocation, ...]:
     """All invocations of one host, round by round in ``order(cases, round)``.
 
-    ``limits``, ``predictions`` and ``refusals`` are by case_id. Orders count from 1 within a round.
+    ``limits``, ``predictions`` and ``refusals`` are by case_id. Orders count from 1 within a round. ``twin`` is the
+    case that each round runs a second time, as the alias ``TWIN``, at a random place of its own; ``extras`` run in the
+    first ``extra_rounds`` rounds only.
     """
     refused = {refusal.case_id: refusal.reason for refusal in refusals}
     planned = []
     for round_number in range(1, rounds + 1):
-        for position, case in enumerate(order(cases, round_number), start=1):
+        chosen = [*cases, *(extras if round_number <= extra_rounds else ())]
+        entries: list[tuple[Case, str | None]] = [(case, None) for case in order(chosen, round_number)]
+        if twin is not None:
+            entries.insert(_place_twin(digests.host, twin, round_number, len(entries)), (twin, TWIN))
+        for position, (case, alias) in enumerate(entries, start=1):
             identity = invocation_identity(
                 image_digest=digests.image_digest,
                 payload_digest=digests.payload_digest,
                 data_fingerprint=digests.data.get(case.data, "absent"),
                 case=case,
-                alias=None,
+                alias=alias,
                 host=digests.host,
                 round_number=round_number,
             )
@@ -78,7 +90,7 @@ def plan_host(
                     identity=identity,
                     host=digests.host,
                     case=case,
-                    alias=None,
+                    alias=alias,
                     round=round_number,
                     order=position,
                     memory_bytes=limits.get(case.case_id),
@@ -87,6 +99,10 @@ def plan_host(
                 )
             )
     return tuple(planned)
+
+
+def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:
+    return int(digest_of([host, twin.case_id, round_number, TWIN])[:12], 16) % (others + 1)
 
 
 def newest_records(records: Iterable[Record]) -> dict[str, Record]:

@@ -97,14 +97,24 @@ class HostRunner:
         self._halt = halt or stop
         self._done = 0
         self._planned = 0
+        self._known: list[Record] = []
 
-    def run(self, todo: Sequence[Invocation], *, done: int, planned: int, recorded: frozenset[tuple[str, int]]) -> None:
+    def run(
+        self,
+        todo: Sequence[Invocation],
+        *,
+        done: int,
+        planned: int,
+        recorded: frozenset[tuple[str, int]],
+        known: Sequence[Record] = (),
+    ) -> None:
         """Do all of ``todo`` in its order.
 
-        ``recorded`` are (identity, attempt) of records already written; ``done`` of ``planned`` is for progress.
+        ``recorded`` are (identity, attempt) of records already written; ``done`` of ``planned`` is for progress;
+        ``known`` are the session's records so far: beside its peers a record can be judged better.
         Raises HostUnreachable where the host stays away.
         """
-        self._done, self._planned = done, planned
+        self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo, recorded))
         current_round = 0
         for index, invocation in enumerate(todo):
@@ -122,6 +132,11 @@ class HostRunner:
                 self._hooks.round_done(current_round)
         if self._stop.is_set():
             self._patiently(self._sweep)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to begin: it was asked to stop, or its time is up."""
+        return self._stop.is_set() or self._is_over()
 
     def _is_over(self) -> bool:
         return self._settings.deadline is not None and time.monotonic() > self._settings.deadline
@@ -237,6 +252,7 @@ class HostRunner:
                 log=log,
                 started_at=started_at,
                 finished_at=now_utc(),
+                peers=self._known,
             )
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -251,6 +267,7 @@ class HostRunner:
 
     def _finish(self, record: Record, label: str, seconds: float | None) -> None:
         self._journal.write_record(record)
+        self._known.append(record)
         self._done += 1
         self._hooks.emit(
             InvocationFinished(

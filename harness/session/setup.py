@@ -12,7 +12,8 @@ from harness.values.case import Case, digest_of
 from harness.values.facts import Facts
 
 WORK_PARAMETERS = (
-    "loader", "cache", "element", "cache_reuse", "interpolation", "shuffle", "augment", "deterministic"
+    "loader", "cache", "element", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",
+    "augment", "deterministic"
 )  # fmt: skip
 """What a loader's pixels, labels and order depend on; sizes and models are the same code at other numbers."""
 
@@ -20,7 +21,7 @@ WORK_PARAMETERS = (
 def work_key(case: Case, kind: str) -> str:
     """Twelve hex digits, equal for cases whose loaders do the same work in the same way on data of one kind."""
     setting = case.model_dump(mode="json")
-    return digest_of([kind, {name: setting[name] for name in WORK_PARAMETERS}])[:12]
+    return digest_of([kind, {name: setting.get(name) for name in WORK_PARAMETERS}])[:12]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""Whether the hosts of a session were what they were said to be, before and after. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.analysis.findings import find
+from harness.values.facts import Facts
+from harness.values.record import Finding
+
+MOST_OFFSET_S = 5.0
+
+
+def compare_facts(before: Facts, after: Facts) -> Iterator[Finding]:
+    """What changed on a host while a session ran on it."""
+    changes = []
+    lost = [gpu.name for gpu in before.gpus if gpu.uuid not in {other.uuid for other in after.gpus}]
+    if lost:
+        changes.append(f"{', '.join(lost)} is gone")
+    for name, words in (("kernel", "kernel"), ("governor", "governor"), ("turbo", "turbo"), ("cpu_model", "CPU")):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new and old is not None and new is not None:
+            changes.append(f"its {words} was {old} and is {new}")
+    if before.boot_id != after.boot_id and before.boot_id is not None and after.boot_id is not None:
+        changes.append("it was restarted")
+    if changes:
+        hint = "measure again what ran on it since: `--rerun-failed` does what failed, `--fresh` all"
+        yield find("host-changed", f"the host changed while the session ran: {'; '.join(changes)}", hint)
+    yield from check_clock(after)
+
+
+def check_clock(facts: Facts) -> Iterator[Finding]:
+    """A clock that is off the controller's."""
+    offset = facts.clock_offset_s
+    if offset is not None and abs(offset) > MOST_OFFSET_S:
+        hint = "`sudo timedatectl set-ntp true` there; durations come from monotonic clocks and are not concerned"
+        yield find("clock-offset", f"its clock is {offset:+.0f} s off the controller's", hint)
+
+
+def compare_hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Hosts that run one image definition must have the same image; ``hosts`` as ``session.json`` keeps them:
+    each with ``engine``, ``image`` (the definition's reference) and ``image_digest``."""
+    by_image: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for name, host in hosts.items():
+        if host.get("image_digest") and host.get("engine") == "docker":
+            place = by_image.setdefault((str(host["engine"]), str(host.get("image"))), {})
+            place.setdefault(str(host["image_digest"]), []).append(name)
+    for (_, image), digests in sorted(by_image.items()):
+        if len(digests) > 1:
+            listed = "; ".join(
+                f"{digest[:12]} on {', '.join(sorted(names))}" for digest, names in sorted(digests.items())
+            )
+            message = f"the image {image} is not the same on all hosts: {listed}"
+            yield find("image-differs", message, "their figures must not be laid side by side: ship one image to all")
+    payloads = {str(host["payload_digest"]) for host in hosts.values() if host.get("payload_digest")}
+    if len(payloads) > 1:
+        message = f"{len(payloads)} versions of the benchmark's code measured in this session"
+        yield find("payload-differs", message, "start anew with --fresh")

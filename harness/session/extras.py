@@ -1,0 +1,45 @@
+"""What a session runs beside its cases: a twin for the noise floor, warm runs that tell CPU from storage. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.analysis.stalls import wants_warm_twin, warm_twin
+from harness.experiment import Experiment, is_automatic, matches
+from harness.values.case import Case
+
+_UNCACHED_PEAK = 400 * 10**6
+
+
+def choose_twin(
+    cases: Sequence[Case],
+    experiment: Experiment,
+    *,
+    refused: frozenset[str],
+    predictions: Mapping[str, Mapping[str, Any]],
+) -> Case | None:
+    """The case that each round runs twice: the baseline, or the first that can run and is expected to live."""
+    alive = [case for case in cases if predictions.get(case.case_id, {}).get("fits", True)]
+    able = [case for case in alive if not is_automatic(case) and case.case_id not in refused]
+    return next((case for case in able if matches(experiment.baseline, case)), able[0] if able else None)
+
+
+def choose_warm(
+    cases: Sequence[Case],
+    *,
+    refused: frozenset[str],
+    predictions: Mapping[str, Mapping[str, Any]],
+    data_bytes: Mapping[str, int],
+    limits: Mapping[str, int],
+) -> list[Case]:
+    """Warm twins of the training cases that read their files in each epoch and have room to keep them in memory."""
+    found: dict[Case, None] = {}
+    for case in cases:
+        needed = data_bytes.get(case.case_id)
+        if case.case_id in refused or needed is None:
+            continue
+        peak = int(predictions.get(case.case_id, {}).get("peak_memory") or _UNCACHED_PEAK)
+        if wants_warm_twin(case, data_bytes=needed, peak_bytes=peak, limit_bytes=limits[case.case_id]):
+            found[warm_twin(case)] = None
+    return [case for case in found if case not in cases]

@@ -1,0 +1,106 @@
+"""The plan of one host: all its invocations with limits and predictions, and how many rounds there are to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.analysis.settling import is_settled
+from harness.experiment import Experiment, baseline_of, is_automatic, round_order
+from harness.session import feasibility
+from harness.session.extras import choose_twin, choose_warm
+from harness.session.plan import HostDigests, Invocation, Refusal, plan_host
+from harness.session.setup import HostSetup
+from harness.values.case import Case
+from harness.values.record import Record
+from harness.workflow.expectations import expect
+from harness.workflow.resolve import Resolved
+
+
+def make_plan(
+    resolved: Resolved, setup: HostSetup, digests: HostDigests, rounds: int | None = None
+) -> tuple[Invocation, ...]:
+    """All invocations of one host, in order, with limits, predictions and what cannot be."""
+    cases, experiment = resolved.matrix.cases, resolved.experiment
+    predictions = {case.case_id: predictions_of(case, setup) for case in cases}
+    refused = _refusals(cases, setup, predictions)
+    limits = {case.case_id: feasibility.limit_of(case, setup.memory_available) for case in cases}
+    out = frozenset(refusal.case_id for refusal in refused)
+    data_bytes = {case.case_id: size for case in cases if (size := _data_bytes(case, setup)) is not None}
+    warm = choose_warm(cases, refused=out, predictions=predictions, data_bytes=data_bytes, limits=limits)
+    for case in warm:
+        predictions[case.case_id] = predictions_of(case, setup)
+        limits[case.case_id] = feasibility.limit_of(case, setup.memory_available)
+
+    def order(given: Sequence[Case], round_number: int) -> Sequence[Case]:
+        return round_order(given, seed=experiment.seed, host=setup.host, round_number=round_number)
+
+    return plan_host(
+        digests,
+        cases,
+        rounds=experiment.first_rounds if rounds is None else rounds,
+        order=order,
+        limits=limits,
+        predictions=predictions,
+        refusals=refused,
+        twin=choose_twin(cases, experiment, refused=out, predictions=predictions),
+        extras=warm,
+        extra_rounds=experiment.stall_rounds,
+    )
+
+
+def rounds_at_start(experiment: Experiment, records: Iterable[Record], host: str) -> int:
+    """How many rounds are planned at first: with ``auto`` what an earlier run came to, and at least three."""
+    if experiment.rounds != "auto":
+        return experiment.rounds
+    begun = max((record.round for record in records if record.host == host), default=0)
+    return min(experiment.most_rounds, max(experiment.first_rounds, begun))
+
+
+def wants_more(resolved: Resolved, records: Iterable[Record], host: str, rounds: int) -> bool:
+    """Whether one more round is to run: ``rounds: auto``, and an interval that matters is wider than declared."""
+    experiment, cases = resolved.experiment, resolved.matrix.cases
+    if experiment.rounds != "auto" or rounds >= experiment.most_rounds:
+        return False
+    baselines: dict[str, str | None] = {}
+    for case in resolved.cases:
+        if not is_automatic(case):
+            baseline = baseline_of(case, cases, experiment)
+            baselines[case.case_id] = baseline.case_id if baseline else None
+    own = [record for record in records if record.host == host]
+    return not is_settled(own, baselines, experiment.interval)
+
+
+def predictions_of(case: Case, setup: HostSetup) -> dict[str, Any]:
+    """What is expected of a case on a host before it ran."""
+    data = setup.data.get(case.data)
+    if data is None:
+        return {}
+    images = min(data.images, case.max_images or data.images)
+    limit = feasibility.limit_of(case, setup.memory_available)
+    return dict(expect(case, images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus)))
+
+
+def _data_bytes(case: Case, setup: HostSetup) -> int | None:
+    data = setup.data.get(case.data)
+    if data is None or not data.images:
+        return None
+    return round(data.bytes * min(1.0, (case.max_images or data.images) / data.images))
+
+
+def _refusals(
+    cases: Sequence[Case], setup: HostSetup, predictions: Mapping[str, Mapping[str, Any]]
+) -> tuple[Refusal, ...]:
+    return feasibility.refusals(
+        cases,
+        memory_available=setup.memory_available,
+        disks=setup.facts.disks,
+        disk_reserve=setup.disk_reserve,
+        cache_bytes={case_id: found.get("cache_bytes") for case_id, found in predictions.items()},
+        missing_data=setup.missing_data,
+        missing_weights={},
+        engine_reasons=setup.engine_facts.reasons,
+        can_limit_memory=setup.engine_facts.can_limit_memory,
+        disk_names=tuple(setup.disks),
+        gpus=len(setup.gpus),
+    )

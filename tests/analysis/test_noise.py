@@ -1,0 +1,150 @@
+"""Noise of a session: twins, drift, spread; enough rounds; what a case lost to its input; hosts that change."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from harness.analysis.host_changes import compare_facts, compare_hosts
+from harness.analysis.noise import drifts, find_session_noise, noise_floors
+from harness.analysis.settling import interval_widths, is_settled
+from harness.analysis.stalls import find_stalls, judge_utilisation, stalls_by_case, wants_warm_twin, warm_twin
+from harness.values.case import Case
+from harness.values.facts import Facts, GpuFacts
+from harness.values.record import Epoch, Record
+
+
+def make(case_id: str, number: int, rate: float, *, alias: str | None = None, **changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "session": "s",
+        "experiment": "e",
+        "invocation": f"{case_id}{number}{alias}",
+        "attempt": 1,
+        "host": "ws01",
+        "hardware": "hw",
+        "engine": "docker",
+        "image_digest": "1",
+        "payload_digest": "2",
+        "data_fingerprint": "3",
+        "case": Case(data="d", loader="tfdata"),
+        "case_id": case_id,
+        "alias": alias,
+        "round": number,
+        "order": 1,
+        "status": "ok",
+        "evidence": {"x": 1},
+        "epochs": tuple(Epoch(index=index, images=1000, seconds=1000 / rate) for index in (1, 2)),
+    }
+    return Record(**{**fields, **changes})
+
+
+def test_twins_give_the_noise_floor() -> None:
+    records = [make("a", n, 100.0) for n in (1, 2, 3)]
+    records += [make("a", n, rate, alias="b") for n, rate in ((1, 102.0), (2, 98.0), (3, 101.0))]
+    (floor,) = noise_floors(records)
+    assert floor.pairs == 3
+    assert 1.01 < floor.typical < 1.02 < floor.largest < 1.021
+    assert floor.ratio.low is not None and floor.ratio.low < 1 < (floor.ratio.high or 0)
+    assert find_session_noise(records) == []
+    assert noise_floors(records[:3]) == []
+
+
+def test_a_noisy_host_and_a_case_that_differs_from_itself_are_told() -> None:
+    pairs = ((1, 130.0), (2, 131.0), (3, 129.0))
+    records = [make("a", n, 100.0) for n in (1, 2, 3)] + [make("a", n, rate, alias="b") for n, rate in pairs]
+    found = [(host, one.id) for host, one in find_session_noise(records)]
+    assert found == [("ws01", "noise-floor"), ("ws01", "twins-differ"), ("ws01", "spread")]
+    invalid = [record.model_copy(update={"validity": "invalid"}) for record in records]
+    assert find_session_noise(invalid) == []
+
+
+def test_drift_is_seen_over_cases_and_not_taken_for_noise() -> None:
+    numbers = random.Random(1)
+    drifting = [
+        make(case_id, n, base * 0.98**n * numbers.uniform(0.998, 1.002))
+        for case_id, base in (("a", 100.0), ("b", 700.0))
+        for n in range(1, 6)
+    ]
+    (drift,) = drifts(drifting)
+    assert (drift.rounds, drift.is_sure) == (5, True)
+    assert drift.factor == pytest.approx(0.98**4, rel=0.01)
+    assert [one.id for _, one in find_session_noise(drifting)] == ["drift"]
+    steady = [make("a", n, 100.0 * numbers.uniform(0.99, 1.01)) for n in range(1, 6)]
+    assert find_session_noise(steady) == []
+
+
+def test_rounds_go_on_until_intervals_are_narrow_and_not_until_they_please() -> None:
+    steady = [make("base", n, 100.0 + n % 2) for n in (1, 2, 3)]
+    loose = [make("case", n, rate) for n, rate in ((1, 150.0), (2, 220.0), (3, 180.0))]
+    baselines = {"base": "base", "case": "base", "dead": "base"}
+    assert not is_settled(steady + loose, baselines, 0.10)
+    assert interval_widths(steady + loose, baselines)[0].case_id == "case"  # surely faster, and still too wide
+    tight = [make("case", n, 100.5 + n % 2) for n in (1, 2, 3)]
+    assert is_settled(steady + tight, baselines, 0.10)  # surely not different, and narrow
+    assert not is_settled(steady + tight[:1], baselines, 0.10)
+    assert is_settled(steady, {"base": "base", "dead": "base"}, 0.10)  # what never lives has no interval to wait for
+
+
+@pytest.mark.parametrize(
+    ("utilisation", "words"),
+    [(1.0, "model-bound"), (0.96, "model-bound"), (0.9, "moderately input-bound"), (0.5, "input-bound"), (None, None)],
+)
+def test_what_a_model_waits_is_named_by_stated_thresholds(utilisation: float | None, words: str | None) -> None:
+    assert judge_utilisation(utilisation) == words
+
+
+def test_stalls_are_told_apart_by_the_differential() -> None:
+    stalls = find_stalls(50.0, ceiling_images_s=100.0, warm_images_s=80.0)
+    assert (stalls.utilisation, stalls.bound) == (0.5, "input-bound")
+    assert stalls.preparation == pytest.approx((1 / 80 - 1 / 100) * 50)
+    assert stalls.fetch == pytest.approx((1 / 50 - 1 / 80) * 50)
+    assert 1 - (stalls.preparation or 0) - (stalls.fetch or 0) == pytest.approx(stalls.utilisation or 0)
+    assert find_stalls(120.0, ceiling_images_s=100.0).utilisation == 1.0
+    assert find_stalls(50.0, ceiling_images_s=None).bound is None
+
+
+def test_stalls_of_a_session_take_the_warm_run_and_the_ceiling() -> None:
+    train = Case(data="d", loader="tfdata", mode="train")
+    warm, alone = warm_twin(train), Case(data="d", loader="ceiling", mode="train")
+    epochs = tuple(Epoch(index=i, images=1000, seconds=20.0, bytes_read=10**9) for i in (1, 2))
+    records = [make(train.case_id, n, 50.0, case=train, epochs=epochs) for n in (1, 2)]
+    records += [make(warm.case_id, 1, 80.0, case=warm), make(alone.case_id, 1, 100.0, case=alone)]
+    found = stalls_by_case(records, {train.case_id: alone.case_id, warm.case_id: alone.case_id})
+    assert list(found) == [train.case_id]
+    stalls = found[train.case_id]
+    assert (stalls.utilisation, stalls.storage_bytes_s) == (0.5, 5e7)
+    assert stalls.preparation == pytest.approx(0.125)
+    assert stalls.fetch == pytest.approx(0.375)
+
+
+def test_a_warm_run_is_made_only_where_the_files_fit_beside_it() -> None:
+    train = Case(data="d", loader="tfdata", mode="train")
+    sizes = {"data_bytes": 500, "peak_bytes": 400}
+    assert wants_warm_twin(train, limit_bytes=900, **sizes)
+    assert not wants_warm_twin(train, limit_bytes=899, **sizes)
+    for change in ({"mode": "load"}, {"cache": "memory"}, {"loader": "ceiling"}, {"page_cache": "warm"}):
+        assert not wants_warm_twin(train.model_copy(update=change), limit_bytes=10**9, **sizes)
+
+
+def test_a_host_that_changed_is_told() -> None:
+    gpu = GpuFacts(name="T4", uuid="GPU-1")
+    before = Facts(gpus=(gpu,), kernel="6.1", governor="performance", boot_id="x", clock_offset_s=0.1)
+    assert list(compare_facts(before, before)) == []
+    after = Facts(kernel="6.1", governor="powersave", boot_id="y", clock_offset_s=-30.0)
+    changed, clock = compare_facts(before, after)
+    assert (changed.id, clock.id) == ("host-changed", "clock-offset")
+    assert all(words in changed.message for words in ("T4 is gone", "powersave", "restarted"))
+    assert "-30 s" in clock.message
+
+
+def test_one_image_definition_is_one_image_everywhere() -> None:
+    def host(digest: str, image: str = "harness-cpu:1", payload: str = "p") -> dict[str, str]:
+        return {"engine": "docker", "image": image, "image_digest": digest, "payload_digest": payload}
+
+    assert list(compare_hosts({"a": host("1"), "b": host("1"), "c": host("2", image="harness-gpu:1")})) == []
+    (found,) = compare_hosts({"a": host("1" * 20), "b": host("2" * 20)})
+    assert (found.id, "on a" in found.message, "on b" in found.message) == ("image-differs", True, True)
+    (other,) = compare_hosts({"a": host("1"), "b": host("1", payload="q")})
+    assert other.id == "payload-differs"
