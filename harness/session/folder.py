@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from harness.values.errors import SessionError
 from harness.values.facts import Facts
 
 SESSION_FORMAT = 1
+_KINDS: Mapping[str, type] = {
+    "name": str, "id": str, "experiment_name": str, "payload_digest": str, "experiment": dict, "inventory": dict,
+    "hosts": dict, "image_digests": dict, "data": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,18 +76,25 @@ class SessionFolder:
                 where=str(self.path),
                 hint="it was written by another version of harness: use that one",
             )
+        for key, kind in _KINDS.items():
+            if not isinstance(value.get(key, kind()), kind):
+                hint = "restore it from a copy, or start anew with `harness run --fresh`"
+                raise SessionError(f"session.json is damaged: {key!r}", where=str(self.path), hint=hint)
         return value
 
     def write(self, value: Mapping[str, Any]) -> None:
         """Write ``session.json``, whole or not at all."""
         self.make()
-        write_atomically(self.session_file, json.dumps({"format": SESSION_FORMAT, **value}, indent=1, sort_keys=True))
+        text = json.dumps({"format": SESSION_FORMAT, **value}, indent=1, sort_keys=True)
+        with _explaining(self.path):
+            write_atomically(self.session_file, text)
 
     def write_facts(self, host: str, facts: Facts) -> None:
         """Keep what a host was found to be."""
         target = self.path / "facts" / f"{host}.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, facts.model_dump_json(indent=1) + "\n")
+        with _explaining(self.path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, facts.model_dump_json(indent=1) + "\n")
 
     def make(self) -> None:
         """Make the folder where it is not there. Raises SessionError."""
@@ -90,6 +103,27 @@ class SessionFolder:
         except OSError as error:
             hint = "choose another place with --output"
             raise SessionError(f"cannot make this folder: {error.strerror}", where=str(self.path), hint=hint) from error
+
+    def refuse_foreign(self) -> None:
+        """Raises SessionError where no session was begun here, but the folder holds other things."""
+        if self.exists() or not self.path.is_dir():
+            return
+        foreign = sorted(path.name for path in self.path.iterdir() if not _is_ours(path))
+        if foreign:
+            raise SessionError(
+                f"this folder has no session.json but holds other things: {', '.join(foreign[:5])}",
+                where=str(self.path),
+                hint="choose another place with --output or --name, or move it away",
+            )
+
+    def remove(self) -> None:
+        """Take away a session that holds no record; what is not of a session stays."""
+        for path in (self.session_file, self.records_file, self.events_file, self.report_file, self.path / ".lock"):
+            path.unlink(missing_ok=True)
+        for name in ("facts", "logs"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
 
 def find_folder(
@@ -100,6 +134,9 @@ def find_folder(
     ``digest`` is of the resolved experiment without rounds, budget and timeout. Of several
     (``--fresh`` starts ``…-2``, ``…-3``) the newest continues.
     """
+    if name is not None and (not name.strip() or name in (".", "..") or not name.isprintable() or "/" in name):
+        hint = "--name is the name of one folder below --output"
+        raise SessionError(f"{name!r} cannot be the name of a session", where="--name", hint=hint)
     base = name or f"{inventory}-{experiment}-{digest}"
     number, newest = 1, SessionFolder(output / base)
     while newest.exists():
@@ -126,8 +163,27 @@ def _last_change(folder: SessionFolder) -> float:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file whole or not at all, and through to the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a controller that was killed while it began a session leaves such a file."""
+    begun = path.name in (".lock", "records.jsonl", "events.jsonl")
+    return (begun and path.stat().st_size == 0) or path.name.startswith(".session.json.")
+
+
+@contextlib.contextmanager
+def _explaining(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "make room there, or let this user write it, and give the same command again: it continues"
+        raise SessionError(f"cannot write: {error.strerror}", where=str(folder), hint=hint) from error

@@ -19,6 +19,8 @@ from harness.values.errors import SessionError
 from harness.values.event import Event, Progress
 from harness.values.record import Record
 
+_TAKE_OUT = "take this line out (keep a copy), and run again: what it belonged to is measured anew"
+
 
 def now_utc() -> str:
     """This moment, UTC, ISO 8601, to the millisecond."""
@@ -39,16 +41,21 @@ def read_lines(path: Path) -> Lines:
         raw = path.read_bytes()
     except FileNotFoundError:
         return Lines(())
+    except OSError as error:
+        hint = "let this user read it"
+        raise SessionError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from error
     *whole, tail = raw.split(b"\n")
     values = []
     for number, line in enumerate(whole, start=1):
         if not line.strip():
             continue
         try:
-            values.append(json.loads(line))
+            value = json.loads(line)
         except ValueError as error:
-            hint = "take this line out (keep a copy), and run again: its invocation is measured anew"
-            raise SessionError(f"not a JSON line: {error}", where=f"{path}:{number}", hint=hint) from error
+            raise SessionError(f"not a JSON line: {error}", where=f"{path}:{number}", hint=_TAKE_OUT) from error
+        if not isinstance(value, dict):
+            raise SessionError("not a JSON object", where=f"{path}:{number}", hint=_TAKE_OUT)
+        values.append(value)
     return Lines(tuple(values), tail.decode(errors="replace") if tail.strip() else None)
 
 
@@ -78,10 +85,15 @@ class Journal:
         folder.make()
         self._folder = folder
         self._mutex = threading.Lock()
-        self._lock_stream = _take_folder(folder)
-        self.cut = {path.name: cut for path in (folder.records_file, folder.events_file) if (cut := _cut_tail(path))}
-        self._records = folder.records_file.open("a", encoding="utf-8")
-        self._events = folder.events_file.open("a", encoding="utf-8")
+        files = (folder.records_file, folder.events_file)
+        try:
+            self._lock_stream = _take_folder(folder)
+            self.cut = {path.name: cut for path in files if (cut := _cut_tail(path))}
+            self._records, self._events = (path.open("a", encoding="utf-8") for path in files)
+        except OSError as error:
+            hint = "let this user write it, or choose another place with --output"
+            where = str(error.filename or folder.path)
+            raise SessionError(f"cannot be written: {error.strerror}", where=where, hint=hint) from error
 
     def write_record(self, record: Record) -> None:
         """Append a record; when this returns it is on the disk."""
@@ -116,7 +128,7 @@ def _take_folder(folder: SessionFolder) -> Any:
     stream = (folder.path / ".lock").open("a", encoding="utf-8")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         stream.close()
         raise SessionError(
             "another `harness run` is working on this session right now",

@@ -98,6 +98,7 @@ def _tell(events: list[dict[str, Any]], on_progress: Callable[[str, float | None
             verb = _VERBS.get(str(event.get("phase")), str(event.get("phase")))
             on_progress(f"{verb}: {done} of {total} images", done / total if total else None)
             return
+    on_progress("starting", None)  # whoever listens may want to stop
 
 
 def _explain(results: Path, state: JobState, host: str) -> DataError:

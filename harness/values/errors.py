@@ -44,6 +44,10 @@ class HarnessError(Exception):
         return f"{head}\n  → {self.hint}" if self.hint else head
 
 
+class Stopped(Exception):
+    """The user wants to stop. No error of anything, so that what looks for another way after an error does not."""
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One mistake in a file that a user wrote; lines count from 1."""
@@ -72,7 +76,7 @@ class ConfigurationError(HarnessError):
 
 
 class SessionError(HarnessError):
-    """A session folder is absent, damaged, or does not fit what was asked."""
+    """A session folder is absent, damaged, cannot be written, or does not fit what was asked."""
 
 
 class DataError(HarnessError):

@@ -25,7 +25,7 @@ from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests, Invocation, changed_digests, remaining
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.values.errors import HostBusy, HostError, HostUnreachable, SessionError
+from harness.values.errors import HostBusy, HostError, HostUnreachable, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionStarted
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
@@ -152,9 +152,12 @@ class HostWork:
         import traceback
 
         kept = self._shared.folder.log_file(self.name, "unforeseen", 1)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         hint = f"report this, please, with {kept}; the same command continues"
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        except OSError as full:
+            hint = f"{kept} cannot be written: {full.strerror}; make room there, the same command continues"
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _refuse_busy(self, reached: Reached) -> None:
@@ -179,7 +182,9 @@ class HostWork:
         beats = _Beats(held)
 
         def emit(event: Event) -> None:
-            """Shipping and preparing may take hours, in which the lock must not look dead."""
+            """Shipping and preparing may take hours, in which the lock must not look dead, and a stop must be heard."""
+            if self._stops.begin.is_set():
+                raise Stopped
             beats.beat()
             self._shared.emit(event)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from harness.session.plan import newest_records
 from harness.ship.datasource import SourceSets
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
-from harness.values.errors import ConfigurationError, HarnessError, HostError, SessionError
+from harness.values.errors import ConfigurationError, HarnessError, HostError, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
 from harness.values.record import FAILED, Record
 from harness.workflow.hostwork import HostWork, Shared
@@ -69,18 +68,18 @@ def run_session(console: Console, options: RunOptions) -> int:
     )
     payload = build_payload(gather_own_loaders(resolved.cases))
     is_new = not folder.exists()
+    folder.refuse_foreign()
     content = _session_content(folder, resolved, payload.digest)
     journal = Journal(folder)
     try:
+        read_records(folder)  # a damaged file is said before any host is asked
         folder.write(content)
         return _run(console, options, resolved, Shared(folder, content, journal, payload, _emit(console, journal)))
     finally:
         journal.close()
         console.close()
-        if (
-            is_new and not content["hosts"]
-        ):  # no host was ready: an empty session must not stand in the way of a real one
-            shutil.rmtree(folder.path, ignore_errors=True)
+        if is_new and not content["hosts"]:  # no host was ready: an empty session must not stand in a real one's way
+            folder.remove()
 
 
 def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shared) -> int:
@@ -132,6 +131,8 @@ def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None
     try:
         ended.identities |= work.run()
         ended.ready.append(work.name)
+    except Stopped:
+        pass
     except HostError as error:
         ended.not_ready.append(work.name)
         ended.errors.append(error)
@@ -139,7 +140,8 @@ def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None
     except HarnessError as error:
         ended.not_ready.append(work.name)
         ended.errors.append(error)
-        emit(HostStateChanged(work.name, "not_ready", str(error)))
+        where = f"{error.where}: " if error.where not in (None, work.name) else ""
+        emit(HostStateChanged(work.name, "not_ready", where + error.message, error.hint))
     except Exception as error:  # a defect of ours on one host must not cost the others their session
         ended.not_ready.append(work.name)
         ended.errors.append(work.explain_defect(error))
@@ -174,12 +176,16 @@ def _session_content(folder: SessionFolder, resolved: Resolved, payload_digest: 
 
     if folder.exists():
         content = folder.read()
+        if not content.get("id") or content.get("payload_digest") is None:
+            hint = "restore it from a copy, or start anew with --fresh"
+            raise SessionError("session.json is damaged: a part is missing", where=str(folder.path), hint=hint)
         if content.get("payload_digest") != payload_digest:
             raise SessionError(
                 "the benchmark's code (payload) has changed since this session began; its figures must not be mixed",
                 where=str(folder.path),
                 hint="start a new one with --fresh, or use the version that began it",
             )
+        content.setdefault("hosts", {})
         known = content.setdefault("experiment", {})
         if resolved.experiment.rounds == "auto" or known.get("rounds") == "auto":
             known["rounds"] = resolved.experiment.rounds
@@ -249,7 +255,7 @@ def _last_screen(
         console.note(f"lost ones are done again by the same command:  {again}")
     if interrupted:
         console.note(f"go on with:  {again}")
-    if records:
+    if records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
 
 
