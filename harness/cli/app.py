@@ -8,25 +8,29 @@ what it costs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
 
 from harness.cli import data, files, hosts, image, sessions, ship
-from harness.cli.group import CommandGroup
+from harness.cli.group import CommandGroup, Program
 
 _EPILOG = (
     "Exit codes: 0 nothing failed; 1 a case failed or a host was not ready; "
     "2 usage or configuration; 3 no host ready; 130 interrupted."
 )
 
+_COMPLETION = frozenset({"--show-completion", "--install-completion"})
+_SHELLS = frozenset({"bash", "zsh", "fish", "powershell", "pwsh"})
 _SHARED = frozenset({"-v", "--verbose", "--quiet"})
 
-app = typer.Typer(
+app = Program(
     name="harness",
     cls=CommandGroup,
     help=(
@@ -72,9 +76,16 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the program and exit. No traceback reaches a user unless ``HARNESS_DEBUG`` is set."""
+    _open_streams()
     arguments = lift_shared_options(sys.argv[1:])
+    if any(word in _COMPLETION and shell in _SHELLS for word, shell in pairwise(arguments)):
+        # Typer's own switch between "the shell that runs this" and "the shell that is named".
+        os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     if os.environ.get("HARNESS_DEBUG"):
         app(args=arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's choice stays
+            signal.signal(number, signal.default_int_handler)
     try:
         app(args=arguments)
     except SystemExit:
@@ -87,6 +98,22 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGPIPE)
     except Exception as error:  # the last line of defence; the tree in harness/values/errors.py
         sys.exit(_explain(error))
+
+
+def _open_streams() -> None:
+    """A closed stdin, stdout or stderr is nowhere, and not the next file that is opened; no character is an error."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            with contextlib.suppress(OSError):
+                os.fstat(number)
+                continue  # open, and only Python does without it
+            while (opened := os.open(os.devnull, os.O_RDWR)) < number:
+                pass
+            stream = os.fdopen(opened, "r" if number == 0 else "w", encoding="utf-8")
+            setattr(sys, name, stream)
+        elif number == 1 and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def lift_shared_options(arguments: Sequence[str]) -> list[str]:
@@ -102,6 +129,10 @@ def _explain(error: Exception) -> int:
     if isinstance(error, HarnessError):
         _say(f"error: {error}")
         return error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"error: {where}{error.strerror}\n  → see that it is there, may be read and written, and has room")
+        return 2
     _say(
         f"error: something unforeseen happened: {type(error).__name__}: {error}\n"
         "  → set HARNESS_DEBUG=1 to see where, and report it with that text"
@@ -110,4 +141,5 @@ def _explain(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    safe = "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+    sys.stderr.write(safe + "\n")

@@ -8,10 +8,15 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import CommandGroup
+from harness.cli.group import CommandGroup, Program
 from harness.cli.options import JsonOption
 
-app = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Generate data sets, or describe one that you have.")
+app = Program(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    help="Generate data sets, or describe one that you have.",
+    epilog="Examples:  harness data make coco-like --images 2000  ·  harness data describe coco-like",
+)
 
 
 class ProfileName(StrEnum):
@@ -24,7 +29,7 @@ class ProfileName(StrEnum):
 @app.command(epilog="Example:  harness data make coco-like --profile coco --images 2000")
 def make(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to make it; must not be there yet.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to make it; must not be there yet.")],
     profile: Annotated[ProfileName, typer.Option("--profile", help="What it is like.")] = ProfileName.coco,
     images: Annotated[int, typer.Option("--images", min=1, help="How many.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 1,
@@ -40,7 +45,7 @@ def make(
 @app.command(epilog="Example:  harness data describe /data/coco/train2017 --annotations instances_train2017.json")
 def describe(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Folder of images, or one folder a class.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of images, or one folder a class.")],
     annotations: Annotated[
         Path | None, typer.Option("--annotations", help="Instances JSON, where it is a COCO pair.")
     ] = None,

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from typer.core import TyperGroup
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command whose help names no type beside a flag: there is none to give."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The command's options and arguments."""
+        return _without_types(super().get_params(ctx))
 
 
 class CommandGroup(TyperGroup):
@@ -21,4 +33,20 @@ class CommandGroup(TyperGroup):
         for param in params:
             if getattr(param, "is_flag", False) and param.default is None:
                 param.default = False
-        return params
+        return _without_types(params)
+
+
+class Program(typer.Typer):
+    """A program or a group of commands, of the classes above."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
+        """A decorator that adds a command."""
+        return super().command(name, **{"cls": Command, **options})
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    """Typer (0.29) would show ``<bool>`` beside each flag."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params

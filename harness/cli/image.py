@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import CommandGroup
+from harness.cli.group import CommandGroup, Program
 from harness.cli.options import BaseImageOption, JsonOption
 
-app = typer.Typer(
+app = Program(
     cls=CommandGroup,
     no_args_is_help=True,
     help="Build the TensorFlow images, or a base image where no registry is reached.",
+    epilog="Examples:  harness image build cpu  ·  harness image list",
 )
 
 
@@ -27,7 +28,9 @@ class ImageKind(StrEnum):
 @app.command(epilog="Example:  harness image build gpu --base-image debian:bookworm-slim")
 def build(
     context: typer.Context,
-    kind: Annotated[ImageKind, typer.Argument(help="cpu, or gpu with CUDA's libraries.")] = ImageKind.cpu,
+    kind: Annotated[
+        ImageKind, typer.Argument(metavar="KIND", help="cpu, or gpu with CUDA's libraries.")
+    ] = ImageKind.cpu,
     base_image: BaseImageOption = None,
 ) -> None:
     """Build an image on this machine's Docker Engine and print its reference and identity."""

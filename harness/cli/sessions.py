@@ -113,7 +113,7 @@ def run(
 
 def status(
     context: typer.Context,
-    session: Annotated[Path | None, typer.Argument(help="Session folder; else the newest.")] = None,
+    session: Annotated[Path | None, typer.Argument(metavar="SESSION", help="Session folder; else the newest.")] = None,
     output: OutputOption = ReportsFolder,
     as_json: JsonOption = False,
 ) -> None:
