@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -14,6 +15,9 @@ from harness.values.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 10}
+"""Names, paths and messages of others' programs may hold codes that a terminal would obey."""
 
 _SIGNS = {"ok": "✓", "oom": "✗", "timeout": "◷", "disk_full": "▣", "error": "!", "lost": "?", "skipped": "–"}
 
@@ -33,6 +37,7 @@ class Console:
         self._err: RichConsole = Rich(stderr=True, highlight=False, soft_wrap=True)
         self._mutex = threading.Lock()
         self._status: Any = None
+        self._last_detail = ""
         self._begun = time.monotonic()
         self._started: tuple[float, int] | None = None
 
@@ -58,11 +63,11 @@ class Console:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(_in_one_line(cell)) for cell in row))
         self._out.print(table)
 
     def _plain_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
-        lines = [list(columns), *[list(row) for row in rows]]
+        lines = [list(columns), *[[_in_one_line(cell) for cell in row] for row in rows]]
         widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
         text = [title] if title else []
         for line in lines:
@@ -75,10 +80,11 @@ class Console:
         if not self.quiet:
             self._line(text)
 
-    def detail(self, text: str) -> None:
-        """A line that only ``-v`` shows."""
-        if self.verbose:
+    def detail(self, text: str, *, once: bool = False) -> None:
+        """A line that only ``-v`` shows; with ``once`` not where the detail before it said the same."""
+        if self.verbose and not (once and text == self._last_detail):
             self._line(text, "dim")
+        self._last_detail = text
 
     def warning(self, text: str) -> None:
         """Something that the user should know; shown even with ``--quiet``."""
@@ -135,23 +141,32 @@ class Console:
                 self._status.start()
             from rich.text import Text
 
-            self._status.update(Text(text))
+            self._status.update(Text(_plain(text)))
 
     def _line(self, text: str, style: str | None = None) -> None:
         from rich.text import Text
 
-        with self._mutex:
-            self._err.print(Text(text, style=style or ""))
+        with self._mutex, contextlib.suppress(BrokenPipeError):  # nobody reads progress any more: go on
+            self._err.print(Text(_plain(text), style=style or ""))
 
     def pace(self, done: int, planned: int) -> str:
         """How long still, from how long it took so far."""
         if self._started is None:
             self._started = (time.monotonic(), done)
         begun, first = self._started
-        if done <= first:
+        if done <= first or done >= planned:
             return ""
         left = (time.monotonic() - begun) / (done - first) * (planned - done)
         return f", about {format_duration(left)} left"
+
+
+def _plain(text: str) -> str:
+    """Text that a terminal shows and does not obey."""
+    return text.translate(_CONTROL).encode(errors="backslashreplace").decode()
+
+
+def _in_one_line(cell: str) -> str:
+    return _plain(cell).replace("\n", "\\n")
 
 
 def _session_started(console: Console, event: happened.SessionStarted) -> None:
@@ -160,7 +175,8 @@ def _session_started(console: Console, event: happened.SessionStarted) -> None:
 
 
 def _host_state(console: Console, event: happened.HostStateChanged) -> None:
-    text = f"{event.host}: {event.state}" + (f": {event.message}" if event.message else "")
+    state = event.state.replace("_", " ")
+    text = f"{event.host}: {state}" + (f": {event.message}" if event.message else "")
     if event.state == "ready":
         console.note(text)
     else:
@@ -268,7 +284,7 @@ def _finding(console: Console, event: happened.SessionFinding) -> None:
 def _progress(console: Console, event: happened.Progress) -> None:
     share = f" {event.fraction:.0%}" if event.fraction is not None else ""
     console.live(f"{event.host + ': ' if event.host else ''}{event.what}{share}")
-    console.detail(f"{event.what}{share}")
+    console.detail(f"{event.what}{share}", once=True)
 
 
 def _session_finished(console: Console, event: happened.SessionFinished) -> None:

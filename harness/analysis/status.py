@@ -7,6 +7,7 @@ anybody can send SIGKILL.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any
 
 from harness.values.record import Status
 
+_GRAPH_NODE = re.compile(r"\{\{function_node [^{}]*\}\} ?")
+_OPERATION = re.compile(r" *\[Op:\w+\](?: name:)?")
 _HOST_DIED = 255
 """What Docker reports for a container that was running when its host lost power."""
 
@@ -97,15 +100,20 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
 
 
 def _from_failure(failure: Mapping[str, Any]) -> tuple[Status, str]:
-    kind, message = str(failure.get("kind") or "error"), str(failure.get("message") or "no message")
+    kind, message = str(failure.get("kind") or "error"), _plain(str(failure.get("message") or "no message"))
     if kind == "oom":
         return "oom", f"out of memory inside the limit, refused and not killed: {message}"
     if kind == "gpu_oom":
         return "oom", f"the GPU's memory ran out: {message}"
     if kind == "disk_full":
-        return "disk_full", message
+        return "disk_full", f"the disk filled up: {message}"
     names = {"gpu_missing": "gpu_missing: ", "data": "data: ", "weights": "weights: "}
     return "error", names.get(kind, "") + message
+
+
+def _plain(message: str) -> str:
+    """TensorFlow's words without the names of its graph's nodes."""
+    return _OPERATION.sub("", _GRAPH_NODE.sub("", message)).strip() or message
 
 
 def _oom_cause(child: Mapping[str, Any], evidence: Evidence) -> str:

@@ -39,7 +39,7 @@ def select_hosts(inventory: Inventory, pattern: str | None) -> tuple[Host, ...]:
         if part[0] == "!":
             left_out = set(_match(part[1:], inventory))
             chosen = {name: None for name in chosen if name not in left_out}
-    if not chosen:
+    if not chosen or not pattern.strip():
         hint = f"hosts: {_some(h.name for h in inventory.hosts)}; groups: {_some(inventory.groups)}"
         raise ConfigurationError(f"no host is left by {pattern!r}", where=_WHERE, hint=hint)
     hosts = {host.name: host for host in inventory.hosts}
@@ -52,6 +52,9 @@ def _split(pattern: str, inventory: Inventory) -> list[str]:
     known = {*inventory.groups, *(host.name for host in inventory.hosts)}
     for text in (piece.strip() for piece in pattern.split(",")):
         is_whole = text.lstrip("!&") in known or text.startswith("@")
+        if not is_whole and _PART.sub("", text).strip(": \t"):
+            hint = "every [ needs its ], as in ws[1-3] or gpu[0]"
+            raise ConfigurationError(f"{text!r} is not a pattern of hosts", where=_WHERE, hint=hint)
         parts += [text] if is_whole else _PART.findall(text)
     return [part for part in parts if part]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,11 @@ def clean_hosts(
     found: list[Leftover] = []
 
     def tidy(host: Host) -> None:
-        found.extend(_clean_host(reach(host), dry_run=dry_run, data=data))
+        reached = reach(host)
+        engines = all_engines(reached)
+        if host.variables.engine != "process" and not any(engine.name == "docker" for engine in engines):
+            console.note(f"{host.name}: no Docker Engine answers; containers, if there are any, were not looked for")
+        found.extend(_clean_host(reached, engines, dry_run=dry_run, data=data))
 
     failures = _each_host(console, inventory, limit, tidy)
     if as_json:
@@ -81,13 +85,13 @@ def _each_host(console: Console, inventory: Path, limit: str | None, act: Callab
     return 0 if not failed else 3 if failed == len(hosts) else 1
 
 
-def _clean_host(reached: Reached, *, dry_run: bool, data: bool) -> list[Leftover]:
+def _clean_host(reached: Reached, engines: Sequence[Engine], *, dry_run: bool, data: bool) -> list[Leftover]:
     owner = read_lock(reached.connection)
     is_alive = is_session_alive(reached)
     living = owner.session if owner is not None and (not _is_stale(owner.age_s) or is_alive(owner.session)) else None
     found: list[Leftover] = []
     kept: set[str] = set()
-    for engine in all_engines(reached):
+    for engine in engines:
         found += _clean_jobs(reached, engine, living, kept, dry_run=dry_run)
     found += _clean_folders(reached, kept, dry_run=dry_run)
     if owner is not None and living is None:

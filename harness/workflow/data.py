@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from harness.console import Console
 
 
+_NO_IMAGES = "give a folder with one folder of images per class, or a COCO pair whose images have annotations"
+
+
 def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
     """Generate a data set into a folder, which appears when it is whole, and say what it is."""
     with _explaining(console):
@@ -32,7 +35,15 @@ def describe_data(console: Console, path: Path, annotations: Path | None, *, as_
     with _explaining(console):
         found = describe(path, annotations, on_progress=_reporter(console, "reading images"))
     _show(console, found, as_json=as_json)
-    return 2 if found.unreadable_count else 0
+    if found.images == 0:
+        console.error(f"{path} holds no images with a class\n  → " + _NO_IMAGES)
+    if found.unreadable_count:
+        named = "".join(f"\n  {file}: {reason}" for file, reason in found.unreadable[:5])
+        console.error(
+            f"{found.unreadable_count} of {found.images} files in {path} cannot be read by every loader:{named}"
+            "\n  → mend, convert or remove these files"
+        )
+    return 2 if found.unreadable_count or found.images == 0 else 0
 
 
 def _reporter(console: Console, what: str) -> Callable[[int, int], None]:

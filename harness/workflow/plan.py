@@ -15,7 +15,7 @@ from harness.session.folder import find_folder
 from harness.session.journal import read_records
 from harness.session.plan import newest_records
 from harness.values.case import Case
-from harness.values.errors import EngineUnavailable, HostError
+from harness.values.errors import ConfigurationError, EngineUnavailable, HostError
 from harness.values.record import Record
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.expectations import data_size, expect
@@ -46,7 +46,12 @@ class HostPlan:
 
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
     """Print each value of one host with the file and line that it came from."""
-    (host,) = select_hosts(load_inventory(inventory), host_name)[:1]
+    try:
+        (host,) = select_hosts(load_inventory(inventory), host_name)[:1]
+    except ConfigurationError as error:
+        if error.where != "--limit":
+            raise
+        raise ConfigurationError(error.message, where="--explain", hint=error.hint) from None
     rows = explain_host(host)
     if as_json:
         keys = ("key", "value", "file", "line")
