@@ -48,10 +48,10 @@ _HASH = 'cd -- "$1" && xargs -0 sha256sum -z --'
 
 @dataclass(frozen=True)
 class FileSight:
-    """A file on the host; ``mtime`` in whole seconds."""
+    """A file on the host; ``mtime`` in seconds. What was sent has a whole number of them."""
 
     size: int
-    mtime: int
+    mtime: float
 
 
 def list_files(connection: Connection, folder: str) -> dict[str, FileSight]:
@@ -63,7 +63,7 @@ def list_files(connection: Connection, folder: str) -> dict[str, FileSight]:
     found: dict[str, FileSight] = {}
     for line in done.stdout.split(b"\0")[:-1]:
         size, mtime, place = line.split(b"\t", 2)
-        found[place.decode(errors="surrogateescape")] = FileSight(int(size), int(float(mtime)))
+        found[place.decode(errors="surrogateescape")] = FileSight(int(size), float(mtime))
     return found
 
 
