@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bad_link import BadLink
 from host_images import tiny_image
 from host_states import give_image, restore
 from lab_session import DATA, Controller, bad_links
-from workstations import HostSpec, Lab
+from workstations import HostSpec, Lab, sweep
 
 SPECS = (
     HostSpec("ws1", "bookworm", 1536),
@@ -35,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Four workstations that have the tests' image already; those that test shipping take it away."""
     folder: Path = tmp_path_factory.mktemp("lab", numbered=True)
-    lab = Lab.up(SPECS, name="test", folder=folder / "keys")
+    sweep("test-")
+    lab = Lab.up(SPECS, name=f"test-{os.getpid()}", folder=folder / "keys")
     try:
         yield lab
     finally:

@@ -36,10 +36,8 @@ STEPS = {
 
 def stub_payload() -> Payload:
     """The real payload with stand-ins for what needs TensorFlow and Pillow."""
-    stubs = {"benchmark": "stub_benchmark", "dataset": "stub_dataset"}
-    return payload.build_payload(
-        {f"bench/{name}.py": (HERE / f"{stub}.py").read_bytes() for name, stub in stubs.items()}
-    )
+    names = ("benchmark", "dataset", "samework")
+    return payload.build_payload({f"bench/{name}.py": (HERE / f"stub_{name}.py").read_bytes() for name in names})
 
 
 def hook(boundary: str, act: Callable[[], None]) -> None:

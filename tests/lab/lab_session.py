@@ -124,7 +124,7 @@ class Controller:
             process.wait(10)
             raise AssertionError(f"the controller did not end in {timeout_s} s; {self._said(number)}") from None
         ended = Ended(code, *self._outputs(number))
-        assert "Traceback" not in ended.stderr, ended.said
+        assert "Traceback" not in ended.stderr and "unforeseen" not in ended.stderr, ended.said
         return ended
 
     def run(self, *words: str, driver: Sequence[str] = ()) -> Ended:
@@ -170,6 +170,10 @@ class Controller:
     def states(self, host: str) -> list[str]:
         """The host states that were told, in order."""
         return [one["state"] for one in self.events() if one["event"] == "HostStateChanged" and one["host"] == host]
+
+    def kinds(self, host: str) -> list[str]:
+        """The kinds of a host's events, in order."""
+        return [event["event"] for event in self.events() if event.get("host") == host]
 
     def hold(self, *hosts: str) -> None:
         """Let jobs of these hosts (of all) wait."""

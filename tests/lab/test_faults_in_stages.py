@@ -105,6 +105,7 @@ def test_fault_in_a_stage(session: Make, lab: Lab, links: dict[str, BadLink], st
         assert found and {status for status, _ in found} <= {"ok", "lost"}, (found, ended.said)
     else:  # the job went on: neither lost nor done twice
         assert ended.code == 0, ended.said
+        assert controller.kinds(FAULTY).count("LinkLost") == controller.kinds(FAULTY).count("LinkBack") >= 1
         assert found == [("ok", 1), ("ok", 1)], ended.said
     if ended.code:
         again = controller.run()
@@ -159,6 +160,6 @@ def test_the_link_is_said_to_be_lost_and_back(session: Make, lab: Lab, links: di
     controller.let_go()
     ended = controller.end(process)
     assert ended.code == 0, ended.said
-    kinds = [event["event"] for event in controller.events() if event.get("host") == FAULTY]
-    assert "LinkLost" in kinds and "LinkBack" in kinds[kinds.index("LinkLost") :], kinds
+    kinds = controller.kinds(FAULTY)
+    assert kinds.index("InvocationStarted") < kinds.index("LinkLost") < kinds.index("LinkBack")
     controller.assert_complete()

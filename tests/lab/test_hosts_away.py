@@ -97,8 +97,8 @@ def test_no_docker_and_no_right_to_use_it(session: Make, lab: Lab) -> None:
     controller.assert_complete("ws1")
     for name in ("ws2", "ws3", "ws4"):
         assert controller.states(name)[-1:] == ["not_ready"], ended.said
-    assert_told(ended, "ws2", "docker", "group")
-    assert_told(ended, "ws3", "docker")
+    assert_told(ended, "ws2", "docker socket", "usermod -aG docker bench")
+    assert_told(ended, "ws3", "no docker socket", "start docker")
     lab.hosts["ws2"].exec("usermod", "-a", "-G", "docker", "bench")
     for name in ("ws3", "ws4"):
         lab.hosts[name].exec("bash", "/lab/boot/dockerd.sh")

@@ -248,6 +248,16 @@ def down(name: str | None = None) -> None:
         docker("network", "rm", *found)
 
 
+def sweep(prefix: str) -> None:
+    """Remove labs named ``prefix`` and a process id, of processes that are no more."""
+    shown = f'{{{{.Label "{LABEL}"}}}}'
+    names = docker("ps", "-a", "--filter", f"label={LABEL}", "--format", shown).split()
+    for name in dict.fromkeys(names):
+        owner = name.removeprefix(prefix)
+        if owner != name and owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            down(name)
+
+
 def make_key(path: Path) -> str:
     """Make an ed25519 key pair; the private one in ``path``. Returns the public one."""
     key = Ed25519PrivateKey.generate()

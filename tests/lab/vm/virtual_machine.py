@@ -115,7 +115,17 @@ class Machine:
             one.bind(("127.0.0.1", 0))
             port = one.getsockname()[1]
         drive = "if=virtio,format=raw,cache=unsafe,file="
-        argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", f"{memory_mb}M"]
+        argv = [
+            "qemu-system-x86_64",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max,-cx16",
+            "-smp",
+            "2",
+            "-m",
+            f"{memory_mb}M",
+        ]
         argv += ["-nographic", "-no-reboot", "-snapshot", "-kernel", str(files / "vmlinuz")]
         argv += ["-initrd", str(files / "initrd.img"), "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet"]
         argv += ["-drive", f"{drive}{files / 'disk.img'}", "-drive", f"{drive}{folder / 'seed.tar'}"]
@@ -198,7 +208,3 @@ def _write_seed(path: Path, public: str, host_key: bytes) -> None:
             archive.addfile(entry, io.BytesIO(content))
     with path.open("ab") as stream:
         stream.truncate((path.stat().st_size // 65536 + 1) * 65536)
-
-
-if __name__ == "__main__":
-    print(machine_files())
