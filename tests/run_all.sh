@@ -62,7 +62,8 @@ part "format (ruff)" "$BIN/ruff" format --check --quiet .
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
-part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm"
+part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not browser"
+part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole"
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole"
 part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.comparison import Comparison, compare
-from harness.analysis.matrix import Row, Setting
+from harness.analysis.matrix import ROW_PARAMETERS, Row, Setting
 
 CORES_RATIO = 1.5
 """A gain of images/s that is this many times the gain per CPU second is called a gain of cores."""
@@ -191,8 +191,7 @@ def _is_alike(one: Choice, other: Choice) -> bool:
 def _key(row: Row | None) -> tuple[str, ...]:
     if row is None:
         return ()
-    case = row.summary.case
-    return (case.loader, case.cache, case.element, case.cache_disk, case.cache_reuse)
+    return tuple(str(getattr(row.summary.case, name)) for name in ROW_PARAMETERS)
 
 
 def _caution(choice: Choice) -> float:

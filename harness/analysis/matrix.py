@@ -16,7 +16,7 @@ from harness.values.case import Case, canonical_json
 from harness.values.record import Record
 
 CEILING = "ceiling"
-ROW_PARAMETERS = ("loader", "cache", "element", "cache_disk", "cache_reuse")
+ROW_PARAMETERS = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
 LIMIT_PARAMETER = "memory_limit"
 CEILING_PARAMETERS = ("data", "model", "image_size", "batch_size", "precision", "gpus", "cpus", "budgets")
 """What sets the cost of a training step, and so what a case shares with its ceiling."""
@@ -191,6 +191,8 @@ def _row_order(summary: CaseSummary, wanted: Mapping[str, object]) -> tuple[obje
         case.element,
         case.cache_disk,
         case.cache_reuse,
+        case.cache_compression,
+        case.decoding,
         summary.alias or "",
         _limit_order(case.memory_limit),
     )

@@ -32,14 +32,16 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command(epilog="Example:  harness init my-lab")(init)
     app.command(epilog="Example:  harness schema inventory > inventory.schema.json")(schema)
-    app.command(epilog="Example:  harness report --open  ·  harness report reports/lab-article-1f2e3d4c")(report)
+    app.command(
+        epilog="Example:  harness report --open  ·  harness report A B --to both.html  ·  harness report A --anonymise"
+    )(report)
     app.command(epilog="Example:  harness export --format csv --to records.csv")(export)
-    app.command(epilog="Example:  harness loaders --json")(loaders)
+    app.command(epilog="Example:  harness loaders  ·  harness loaders --show tfdata --cache file")(loaders)
 
 
 def init(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write them.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write a commented inventory and experiment to start from, and their schemas beside them."""
@@ -53,7 +55,7 @@ def init(
 
 def schema(
     context: typer.Context,
-    name: Annotated[SchemaName, typer.Argument(help="Which file's schema.", show_default=False)],
+    name: Annotated[SchemaName, typer.Argument(metavar="NAME", help="Which file's schema.")],
 ) -> None:
     """Print the JSON Schema made from the same models that check the files."""
     from harness.cli.session_console import console_of
@@ -66,25 +68,34 @@ def report(
     context: typer.Context,
     sessions: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SESSION]...", help="Session folders or old reports; else the newest."),
+        typer.Argument(metavar="SESSION", help="Session folders or old reports; else the newest."),
     ] = None,
     output: OutputOption = ReportsFolder,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page here.")] = None,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Take all names out: hosts, users, paths, sessions, logs.")
+    ] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
 ) -> None:
-    """Make the HTML report of one session, or of several together, and print where it is."""
+    """Make the HTML report of one session, or of several together; print the advice, and where the page is."""
     from harness.cli.session_console import console_of
     from harness.workflow.reports import make_report
 
-    page = make_report(sessions or [], output, to)
-    console_of(context).result(page.resolve().as_uri())
+    console = console_of(context)
+    made = make_report(sessions or [], output, to, is_anonymous=anonymise)
+    for view in made.views:
+        console.result("\n".join([view.heading, "", *view.advice, ""]))
+        for table in view.tables:
+            console.table(table.columns, table.rows, title=table.title)
+        console.result("")
+    console.result(made.page.resolve().as_uri())
     if open_it:
-        typer.launch(page.resolve().as_uri())
+        typer.launch(made.page.resolve().as_uri())
 
 
 def export(
     context: typer.Context,
-    session: Annotated[Path | None, typer.Argument(help="Session folder; else the newest.")] = None,
+    session: Annotated[Path | None, typer.Argument(metavar="SESSION", help="Session folder; else the newest.")] = None,
     output: OutputOption = ReportsFolder,
     format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.csv,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a file instead of stdout.")] = None,
@@ -97,14 +108,26 @@ def export(
     console_of(context).result(str(to) if text is None else text)
 
 
-def loaders(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List loaders and caches: what each is, what it can make, what it is for."""
+def loaders(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    show: Annotated[
+        str | None, typer.Option("--show", metavar="NAME", help="Print this loader as code to paste.")
+    ] = None,
+    cache: Annotated[str, typer.Option("--cache", help="With --show: none, memory or file.")] = "none",
+) -> None:
+    """List loaders and caches: what each is, what it can make, what it is for; or print one as code to paste."""
     from dataclasses import asdict
 
     from harness.bench.registry import CACHES, LOADERS
     from harness.cli.session_console import console_of
 
     console = console_of(context)
+    if show is not None:
+        from harness.workflow.reports import recipe_text
+
+        console.result(recipe_text(show, cache))
+        return
     if as_json:
         console.result_json(
             {

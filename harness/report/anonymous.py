@@ -24,7 +24,10 @@ PUBLIC_NAMES = frozenset(
 """Names that this project gives itself: they tell nothing of a lab."""
 
 _PATH = re.compile(r"(?<![\w.:/])(?:~|file://|\.{1,2})?/(?!\s)[^\s'\"<>|;,:()\[\]{}]*|[A-Za-z]:\\[^\s'\"]*")
-_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,6}(?![\w:])")
+_ADDRESS = re.compile(
+    r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|(?<![\w:])(?:(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,6}|(?=[0-9a-fA-F:]*::)[0-9a-fA-F:]{4,39})(?![\w:])"
+)
 _ACCOUNT = re.compile(r"\b[\w.+-]+@[\w.-]+\b")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+")
 _DOMAIN = re.compile(

@@ -204,7 +204,7 @@ def _emulated(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
             for group in groups
             for setting in group.settings
             for row in setting.rows
-            if row.summary.case.model is not None and row.summary.case.model.name.startswith("emulated")
+            if row.summary.case.model is not None and row.summary.case.model.is_emulated
         }
     )
     if names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
 from harness.analysis.statistics import Estimate
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
@@ -31,7 +31,7 @@ MOST_ROWS = 1200
 """A page names its records' file for the rest."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
-_NOT_SHOWN = frozenset({"loader", "cache", "element", "cache_disk", "cache_reuse", "memory_limit"})
+_NOT_SHOWN = frozenset({*ROW_PARAMETERS, LIMIT_PARAMETER})
 _HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Most images", "page_cache": "Page cache"}
 
 
@@ -67,8 +67,9 @@ def view_cases(groups: Sequence[HardwareGroup]) -> CaseTable | None:
     if not entries:
         return None
     named = _named_columns(entries)
-    varied = [c for c in named if len({c.pick(entry) for entry in entries}) > 1]
-    constants = [(c.heading, c.pick(entries[0])) for c in named if c not in varied]
+    values = {c.name: {c.pick(e) for e in entries if c.name != "model" or e.case.mode == "train"} for c in named}
+    varied = [c for c in named if len(values[c.name]) > 1]
+    constants = [(c.heading, next(iter(values[c.name]))) for c in named if len(values[c.name]) == 1]
     labels = _labels(groups)
     columns = [CaseColumn(c.name, c.heading) for c in varied]
     if len(groups) > 1:
@@ -87,7 +88,7 @@ _FIGURES = (
     CaseColumn("limit", "Memory limit", "", True),
     CaseColumn("status", "Status"),
     CaseColumn("first", "First epoch", "less is better", True),
-    CaseColumn("rate", "Images/s", "steady epochs (the only one, where there is one); more is better", True),
+    CaseColumn("rate", "Images/s", "steady; more is better", True),
     CaseColumn("ratio", "Ratio to the baseline", "more is better", True),
     CaseColumn("verdict", "Verdict"),
     CaseColumn("work", "Images per CPU second", "more is better", True),
@@ -137,7 +138,7 @@ def _filters(entries: Sequence[_Entry], labels: dict[str, str]) -> Iterable[Filt
 def _view_row(entry: _Entry, varied: Sequence[_Column], labels: dict[str, str] | None) -> CaseRow:
     loader, cache = name_row(entry.case)
     label = split_hardware(entry.group.hardware)[0]
-    cells = [Cell(clean_text(column.pick(entry), 80)) for column in varied]
+    cells = [Cell(text := clean_text(column.pick(entry), 80), is_short=len(text) < 20) for column in varied]
     if labels is not None:
         cells.insert(0, Cell(label))
     return CaseRow(
@@ -159,7 +160,11 @@ def _figures(entry: _Entry) -> Iterable[Cell]:
     row, summary, limit = entry.row, entry.row.summary, entry.case.memory_limit
     ratio = row.comparison.ratio if row.comparison else None
     rate = _rate(row, entry.setting)
-    yield Cell(name_limit(limit), str(limit) if isinstance(limit, int) else "1e30", is_number=True)
+    yield Cell(
+        "no limit of its own" if limit == "none" else name_limit(limit),
+        str(limit) if isinstance(limit, int) else "1e30",
+        is_number=True,
+    )
     status = mark_status(summary)
     yield Cell("", status.text, mark=status)
     yield _number(summary.first_epoch_s, format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None))

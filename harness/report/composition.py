@@ -31,6 +31,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
     names = cap_list([clean_text(session.name, 120) for session in sessions], 4)
     return View(
         title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {names}",
+        volume=_say_volume(sessions, records),
         summary=tuple(_summarise(sessions, records)),
         progress=describe_progress(sessions),
         counts=tuple(_count_statuses(records)),
@@ -64,12 +65,17 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
         ("Data", cap_list(sorted({clean_text(case.data, 80) for case in cases.values()}))),
         ("Sizes", cap_list(sorted({name_size(case) for case in cases.values()}))),
         ("Loaders (caches)", clean_text(cap_list(rows, 20), 600)),
-        ("Volume", f"{plural(len(cases), 'case')}, {plural(len(records), 'invocation')}"),
     ]
     descriptions = {str(s.experiment["description"]) for s in sessions if s.experiment.get("description")}
     if descriptions:
         said.insert(0, ("Experiment", clean_text(" / ".join(sorted(descriptions)), 400)))
     return [(name, value) for name, value in said if value]
+
+
+def _say_volume(sessions: Sequence[SessionData], records: Sequence[Record]) -> str:
+    cases, hosts = len({record.case_id for record in records}), len({record.host for record in records})
+    said = f"{plural(cases, 'case')}, {plural(len(records), 'invocation')} on {plural(hosts, 'host')}"
+    return said if len(sessions) == 1 else f"{said}, {plural(len(sessions), 'session')}"
 
 
 def _count_statuses(records: Sequence[Record]) -> list[Mark]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
 from harness.report.advice import advise_group
 from harness.report.charts.cumulated import chart_cumulated
 from harness.report.charts.drawing import Chart, name_svg
@@ -51,11 +51,17 @@ class _Budget:
 def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> list[GroupView]:
     """Views of all hardware groups."""
     budget = _Budget(MOST_CHARTS)
-    return [_view_group(number, group, sessions, budget) for number, group in enumerate(groups, start=1)]
+    taken: set[str] = set()
+    return [_view_group(number, group, sessions, budget, taken) for number, group in enumerate(groups, start=1)]
 
 
-def _view_group(number: int, group: HardwareGroup, sessions: Sequence[SessionData], budget: _Budget) -> GroupView:
+def _view_group(
+    number: int, group: HardwareGroup, sessions: Sequence[SessionData], budget: _Budget, taken: set[str]
+) -> GroupView:
     label, digest = split_hardware(group.hardware)
+    if label in taken:
+        label = f"{label} ({clean_text(digest, 20) or number})"
+    taken.add(label)
     hosts = [clean_text(host, 80) for host in group.hosts]
     varied = _varied(group.settings)
     shown = group.settings[:_MOST_SETTINGS]
@@ -79,7 +85,7 @@ def _varied(settings: Sequence[Setting]) -> set[str]:
     dumps = [setting.case.model_dump(mode="json") for setting in settings]
     names = set(dumps[0]) if dumps else set()
     keys = {name for name in names if len({str(dump[name]) for dump in dumps}) > 1}
-    return keys - {"loader", "cache", "element", "cache_disk", "cache_reuse", "memory_limit"}
+    return keys - {*ROW_PARAMETERS, LIMIT_PARAMETER}
 
 
 def _view_setting(
@@ -88,7 +94,7 @@ def _view_setting(
     case = setting.case
     mode = "Training" if case.mode == "train" else "Loading"
     extra = [f"{name.replace('_', ' ')} {name_value(getattr(case, name))}" for name in sorted(varied - _SAID_ELSEWHERE)]
-    if "model" in varied and case.model is not None:
+    if "model" in varied and case.model is not None and len({s.case.model for s in group.settings if s.case.model}) > 1:
         extra.insert(0, name_model(case.model))
     detail = [plural(case.epochs, "epoch"), f"batches of {case.batch_size}", f"page cache {case.page_cache}"]
     if case.mode == "train":
@@ -102,7 +108,7 @@ def _view_setting(
         notes=tuple(_notes(setting)),
         rate_heading="steady images/s" if setting.metric == "steady" else "images/s",
         limits=tuple(name_limit(limit) for limit in setting.limits),
-        glance=tuple(_glance(setting)),
+        glance=tuple(view_glance(setting)),
         charts=tuple(_charts(anchor, group, setting, budget)),
     )
 
@@ -139,7 +145,8 @@ def _notes(setting: Setting) -> Iterator[str]:
         yield "One epoch only: there is no steady state, and a cache cannot show what it is for."
 
 
-def _glance(setting: Setting) -> Iterator[GlanceRow]:
+def view_glance(setting: Setting) -> Iterator[GlanceRow]:
+    """The matrix of a setting: a row a loader and cache, a cell a memory limit."""
     by_name: dict[tuple[str, str], dict[int | str, Row]] = {}
     for row in setting.rows:
         if row.summary.alias is None:

@@ -9,7 +9,9 @@ from harness.values.case import Case
 
 
 def view_recipe(name: str, case: Case) -> Recipe | None:
-    """The code of a case's pipeline; None where its loader has none."""
+    """The code of a case's pipeline; None where no text is written for it."""
+    if case.decoding != "exact" or case.cache_compression != "none":
+        return None
     code = write_recipe(
         case.loader,
         cache=case.cache,

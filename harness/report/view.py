@@ -106,6 +106,7 @@ class Cell:
     order: str = ""
     small: str = ""
     is_number: bool = False
+    is_short: bool = False
     mark: Mark | None = None
 
 
@@ -223,6 +224,7 @@ class View:
     """The whole page."""
 
     title: str
+    volume: str
     summary: Pairs
     progress: str
     counts: tuple[Mark, ...]

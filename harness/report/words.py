@@ -134,17 +134,24 @@ def name_row(case: Case) -> tuple[str, str]:
         extras.append(case.element)
     if case.cache != "none" and case.cache_disk != "scratch":
         extras.append(f"on {case.cache_disk}")
+    if case.cache != "none" and case.cache_compression != "none":
+        extras.append(case.cache_compression)
     if case.cache_reuse != "fresh":
         extras.append("dump reused")
+    if case.decoding != "exact":
+        extras.append(f"decoding {case.decoding}")
     return case.loader, ", ".join([case.cache, *extras])
 
 
 def name_pipeline(case: Case) -> str:
     """``tfdata``, ``tfdata with uint8 file cache``: what stands in a sentence."""
     loader, cache = case.loader, case.cache
+    if case.decoding != "exact":
+        loader += f" (decoding {case.decoding})"
     if cache == "none":
         return clean_text(loader, 80)
     element = f"{case.element} " if case.element != "float32" else ""
+    element += f"{case.cache_compression} " if case.cache_compression != "none" else ""
     disk = f" on {case.cache_disk}" if case.cache_disk != "scratch" else ""
     reuse = " made before" if case.cache_reuse == "reused" else ""
     return clean_text(f"{loader} with {element}{cache} cache{disk}{reuse}", 120)
@@ -176,5 +183,8 @@ def name_model(model: ModelSetting | None) -> str:
     """``mobilenet α = 0.25, base frozen, weights none``."""
     if model is None:
         return "no model"
+    if model.is_emulated:
+        speed = f", {model.images_per_second:g} images/s" if model.images_per_second else ""
+        return clean_text(f"emulated accelerator{speed}{', ' + model.device if model.device else ''}", 100)
     base = "trained whole" if model.trainable else "base frozen"
     return f"{model.name} α = {model.alpha:g}, {base}, weights {clean_text(model.weights, 60)}"

@@ -1,12 +1,17 @@
-"""``harness report`` and ``harness export``: pages and tables from session folders."""
+"""``harness report`` and ``harness export``: pages and tables from session folders, or from old pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.session.folder import SessionFolder, list_folders
-from harness.values.errors import SessionError
+from harness.values.errors import ConfigurationError, SessionError
+
+if TYPE_CHECKING:
+    from harness.report.terminal import TerminalView
 
 
 def newest_session(output: Path) -> SessionFolder:
@@ -29,20 +34,47 @@ def choose_session(session: Path | None, output: Path) -> SessionFolder:
     return folder
 
 
-def make_report(sessions: Sequence[Path], output: Path, to: Path | None) -> Path:
-    """Write one page over one session or several (folders, or pages that embed their records)."""
-    from harness.report.page import write_report
+@dataclass(frozen=True)
+class MadeReport:
+    """A page and what a terminal says of it."""
 
+    page: Path
+    views: list[TerminalView]
+
+
+def make_report(sessions: Sequence[Path], output: Path, to: Path | None, *, is_anonymous: bool = False) -> MadeReport:
+    """Write one page over one session or several (folders, or pages that carry their records).
+
+    ``is_anonymous`` takes the names out; such a page never takes the place of the session's own.
+    """
+    from harness.report.anonymous import anonymise
+    from harness.report.page import read_sources, write_index, write_sessions
+    from harness.report.terminal import view_terminal
+
+    sources = _find_sources(sessions, output)
+    found = read_sources(sources)
+    found = anonymise(found) if is_anonymous else found
+    target = to or _name_page(sources, output, is_anonymous=is_anonymous)
+    page = write_sessions(found, target)
+    if target.parent == output and not is_anonymous:
+        write_index(output)
+    return MadeReport(page, view_terminal(found))
+
+
+def _find_sources(sessions: Sequence[Path], output: Path) -> list[Path]:
     if not sessions:
-        folder = newest_session(output)
-        return write_report([folder.path], to or folder.report_file)
-    sources = [path if path.is_file() else choose_session(path, output).path for path in sessions]
-    if to is None:
-        single = len(sources) == 1
-        to = sources[0] / "report.html" if single and sources[0].is_dir() else output / "report.html"
-        to = sources[0] if single and sources[0].is_file() else to
-    to.parent.mkdir(parents=True, exist_ok=True)
-    return write_report(sources, to)
+        return [newest_session(output).path]
+    return [path if path.is_file() else choose_session(path, output).path for path in sessions]
+
+
+def _name_page(sources: Sequence[Path], output: Path, *, is_anonymous: bool) -> Path:
+    name = "report-anonymous.html" if is_anonymous else "report.html"
+    if len(sources) > 1:
+        return output / name
+    source = sources[0]
+    if source.is_dir():
+        return source / name
+    return source.with_name(f"{source.stem}-anonymous.html") if is_anonymous else source
 
 
 def export_session(session: Path | None, output: Path, format_name: str, to: Path | None) -> str | None:
@@ -58,3 +90,22 @@ def export_session(session: Path | None, output: Path, format_name: str, to: Pat
     except UnicodeDecodeError:
         hint = "name a file with --to"
         raise SessionError(f"{format_name} is not text and is not written to a terminal", hint=hint) from None
+
+
+def recipe_text(loader: str, cache: str) -> str:
+    """A loader as plain code to paste. Raises ConfigurationError where there is none such."""
+    from harness.bench.loaders.recipes import write_recipe
+    from harness.bench.registry import LOADERS
+
+    if loader not in LOADERS:
+        names = ", ".join(name for name, spec in LOADERS.items() if not spec.is_automatic)
+        raise ConfigurationError(f"there is no loader {loader!r}", hint=f"there are {names}")
+    spec = LOADERS[loader]
+    if cache not in spec.caches:
+        raise ConfigurationError(f"{loader} has no cache {cache!r}", hint=f"it has {', '.join(spec.caches)}")
+    interpolation = "nearest" if "nearest" in spec.interpolations else spec.interpolations[0]
+    code = write_recipe(loader, cache=cache, interpolation=interpolation)
+    if code is None:
+        hint = "its source is harness/bench/loaders; `harness loaders` lists what there is"
+        raise ConfigurationError(f"there is no code to paste for {loader} with cache {cache}", hint=hint)
+    return code

@@ -25,11 +25,12 @@ def chart_cumulated(setting: Setting) -> Chart | None:
     scale, unit = _unit(rows, last)
     values = [value for row in rows for value in _points(row, last, scale)]
     names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    shown = [name for name in names if any(value["row"] == name for value in values)]
     whole = alt.Axis(tickMinStep=1, format="d", tickCount=last)
     base = alt.Chart().encode(
         x=alt.X("epoch:Q", title="Epochs", axis=whole, scale=alt.Scale(domain=[0, last], nice=False)),
         y=alt.Y("time:Q", title=f"{unit} since the start", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
-        color=alt.Color("row:N", scale=colour_of(names), sort=names),
+        color=alt.Color("row:N", scale=colour_of(names), sort=names, legend=alt.Legend(values=shown)),
     )
     paid = base.transform_filter("datum.kind == 'paid'")
     layered = alt.layer(

@@ -22,11 +22,12 @@ def chart_epochs(setting: Setting) -> Chart | None:
     if setting.case.epochs < 2 or not values:
         return None
     names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    shown = [name for name in names if any(value["row"] == name for value in values)]
     base = alt.Chart().encode(
         x=alt.X("epoch:O" if setting.case.epochs <= 12 else "epoch:Q", title="Epoch", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("seconds:Q", title="Seconds, less is better", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
-        color=alt.Color("row:N", scale=colour_of(names), sort=names),
-        shape=alt.Shape("row:N", scale=shape_of(names), sort=names),
+        color=alt.Color("row:N", scale=colour_of(names), sort=names, legend=alt.Legend(values=shown)),
+        shape=alt.Shape("row:N", scale=shape_of(names), sort=names, legend=alt.Legend(values=shown)),
     )
     lines = base.mark_line(strokeWidth=1.8).encode(shape=alt.Undefined)
     layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=data_of(values))

@@ -28,7 +28,12 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
         alt.Chart(data_of(values))
         .mark_bar(size=13, stroke="var(--paper)", strokeWidth=1)
         .encode(
-            x=alt.X("ms:Q", title="Milliseconds an image, less is better", scale=alt.Scale(zero=True)),
+            x=alt.X(
+                "ms:Q",
+                title="Milliseconds an image, less is better",
+                scale=alt.Scale(zero=True),
+                axis=alt.Axis(tickCount=6),
+            ),
             y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
             color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
             order=alt.Order("place:Q"),

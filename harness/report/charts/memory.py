@@ -27,7 +27,12 @@ def chart_memory(setting: Setting) -> Chart | None:
     names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
     parts = [part for part in _PARTS if any(value["part"] == part for value in values)]
     base = alt.Chart().encode(
-        x=alt.X("gb:Q", title="GB (10⁹ bytes) of anonymous memory, less is better", scale=alt.Scale(zero=True)),
+        x=alt.X(
+            "gb:Q",
+            title="GB (10⁹ bytes) of anonymous memory, less is better",
+            scale=alt.Scale(zero=True),
+            axis=alt.Axis(tickCount=6),
+        ),
         y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
         color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
     )

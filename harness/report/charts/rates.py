@@ -59,7 +59,7 @@ def chart_rates(setting: Setting) -> Chart | None:
     notes.append("the stroke is their geometric mean, the bar its 95 % interval")
     if ceiling is not None:
         notes.append(f"the dashed line is the ceiling, {format_number(ceiling.value)} images/s")
-    title = f"{_axis(setting)}; {', '.join(notes)}"
+    title = f"{_axis(setting)}. {', '.join(notes)}"
     return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), draw(drawn))
 
 

@@ -1,0 +1,64 @@
+"""Advice and matrix for a terminal: the same words as on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.analysis.matrix import build_matrix
+from harness.report.advice import advise_group, say_advice
+from harness.report.groups import view_glance
+from harness.report.source import SessionData
+from harness.report.view import Advice, Mark
+from harness.report.words import name_limit, name_size, split_hardware
+from harness.values.record import Record
+
+
+@dataclass(frozen=True)
+class TerminalTable:
+    """A matrix: columns, and rows of as many cells."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class TerminalView:
+    """One hardware group: ``advice`` are whole sentences with their notes."""
+
+    heading: str
+    advice: tuple[str, ...]
+    tables: tuple[TerminalTable, ...]
+
+
+def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
+    """What a terminal shows of sessions."""
+    records: list[Record] = [record for session in sessions for record in session.records]
+    baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
+    views = []
+    for group in build_matrix(records, baseline):
+        said = [_say(advice) for advice in advise_group(group)]
+        tables = []
+        for setting in group.settings:
+            case = setting.case
+            mode = "Training" if case.mode == "train" else "Loading"
+            rate = "steady images/s" if setting.metric == "steady" else "images/s"
+            limits = ["no limit of its own" if limit == "none" else name_limit(limit) for limit in setting.limits]
+            rows = [
+                (f"{row.loader}, cache {row.cache}", *(_cell(cell) for cell in row.cells))
+                for row in view_glance(setting)
+            ]
+            title = f"{mode} {case.data}, {name_size(case)}, {case.interpolation}: {rate}, more is better"
+            tables.append(TerminalTable(title, ("loader, cache", *limits), tuple(rows)))
+        views.append(TerminalView(split_hardware(group.hardware)[0], tuple(said), tuple(tables)))
+    return views
+
+
+def _say(advice: Advice) -> str:
+    return "\n".join([f"{advice.lead}:", f"  {say_advice(advice)}", *(f"  - {note}" for note in advice.notes)])
+
+
+def _cell(mark: Mark) -> str:
+    detail = f" ({mark.detail})" if mark.detail else ""
+    return f"{mark.sign} {mark.text}{detail}".strip()

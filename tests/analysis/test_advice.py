@@ -1,0 +1,213 @@
+"""What is advised, for every shape that verdicts can have."""
+
+import pytest
+
+from harness.analysis.advice import advise, paying_training
+from harness.analysis.input_cost import split_costs
+from harness.analysis.matrix import build_matrix
+from harness.values.case import Case, ModelSetting
+from harness.values.record import Epoch, Record
+
+GB = 10**9
+PROFILE = (1.0, 1.01, 0.99)
+
+
+def make(
+    loader="tfdata", cache="none", *, rate=100.0, first=None, per_cpu=50.0, number=1, host="h", status="ok", **case
+):
+    case = {"data": "d", "mode": "train", "model": ModelSetting(), "epochs": 2, "memory_limit": GB, **case}
+    if case["mode"] == "load":
+        case["model"] = None
+    found = Case(loader=loader, cache=cache, **case)
+    rates = [first or rate, *[rate] * (found.epochs - 1)]
+    epochs = tuple(
+        Epoch(index=i, images=1000, seconds=1000 / r, cpu_s=1000 / per_cpu) for i, r in enumerate(rates, start=1)
+    )
+    return Record(
+        session="s", experiment="e", invocation=f"{found.case_id}{number}{host}", attempt=1, host=host,
+        hardware="hw #1", engine="process", image_digest="i", payload_digest="p", data_fingerprint="f", case=found,
+        case_id=found.case_id, round=number, order=1, status=status, epochs=epochs if status == "ok" else (),
+    )  # fmt: skip
+
+
+def rounds(*args, count=3, rate=100.0, noise=PROFILE, **changes):
+    return [make(*args, number=n, rate=rate * noise[(n - 1) % len(noise)], **changes) for n in range(1, count + 1)]
+
+
+def advice_of(records, baseline=None):
+    (group,) = build_matrix(records, baseline)
+    return advise(group.settings[0])
+
+
+def only(records, baseline=None):
+    (span,) = advice_of(records, baseline).spans
+    return span.choice
+
+
+def name(choice):
+    case = choice.row.summary.case
+    return case.loader, case.cache
+
+
+def test_a_faster_pipeline_wins():
+    choice = only(rounds("keras-idg", rate=30) + rounds(rate=90))
+    assert (choice.kind, name(choice)) == ("winner", ("tfdata", "none"))
+    assert choice.found.ratio.value == pytest.approx(3.0) and choice.found.ratio.low > 1.05
+
+
+def test_memory_decides_where_one_cache_dies_below_and_wins_above():
+    records = []
+    for limit in (GB, 2 * GB, 6 * GB, "none"):
+        at = {"memory_limit": limit}
+        records += rounds("keras-idg", rate=30, **at) + rounds("tfdata", "file", rate=90, **at)
+        if limit in (GB, 2 * GB):
+            records += rounds("tfdata", "memory", status="oom", **at)
+        else:
+            records += rounds("tfdata", "memory", rate=140, **at)
+    spans = advice_of(records).spans
+    assert [span.limits for span in spans] == [(GB, 2 * GB), (6 * GB, "none")]
+    assert [name(span.choice) for span in spans] == [("tfdata", "file"), ("tfdata", "memory")]
+    assert [row.summary.case.cache for row in spans[0].choice.dead] == ["memory"]
+
+
+def test_of_alike_limits_the_most_cautious_ratio_is_said():
+    records = rounds("keras-idg", rate=30) + rounds(rate=120)
+    records += rounds("keras-idg", rate=30, memory_limit=2 * GB) + rounds(rate=60, memory_limit=2 * GB)
+    (span,) = advice_of(records).spans
+    assert span.limits == (GB, 2 * GB)
+    assert span.choice.limit == 2 * GB and span.choice.found.ratio.value == pytest.approx(2.0)
+
+
+def test_of_surely_alike_ones_the_cheapest_is_chosen():
+    records = rounds("keras-idg", rate=30) + rounds("tfdata", "file", rate=101) + rounds("tfdata", "memory", rate=100)
+    assert name(only(records)) == ("tfdata", "memory")
+    records += rounds("keras-directory", rate=99)
+    assert name(only(records)) == ("keras-directory", "none")
+
+
+def test_what_is_not_told_apart_is_named_but_not_preferred():
+    wide = (1.0, 1.3, 0.75)
+    records = rounds("keras-idg", rate=10) + rounds(rate=99, noise=wide)
+    records += rounds("tfdata", "memory", rate=100, noise=(1.0, 0.8, 1.25))
+    choice = only(records)
+    assert choice.kind == "winner" and name(choice) == ("tfdata", "memory")
+    assert [row.summary.case.cache for row in choice.level] == ["none"]
+
+
+def test_a_cache_pays_in_an_epoch_and_in_a_training():
+    at = {"epochs": 2}
+    records = rounds("keras-idg", rate=30, **at) + rounds(rate=1 / 23, first=1 / 23, **at)
+    records = rounds("keras-idg", rate=10, **at) + rounds(rate=1000 / 23, **at)
+    records += rounds("tfdata", "file", rate=1000 / 14, first=1000 / 42, noise=(1.0,), **at)
+    choice = only(records)
+    assert name(choice) == ("tfdata", "file")
+    assert choice.row.payback == 4
+    assert paying_training(choice.row) == 2
+
+
+def test_a_gain_of_threads_is_called_that():
+    choice = only(rounds("keras-idg", rate=30, per_cpu=350) + rounds(rate=90, per_cpu=350))
+    assert choice.gain == "cores"
+    choice = only(rounds("keras-idg", rate=30, per_cpu=100) + rounds(rate=90, per_cpu=300))
+    assert choice.gain == "cheaper"
+
+
+def test_of_a_cached_gain_the_part_of_threads_is_told():
+    records = rounds("keras-idg", rate=30, per_cpu=350) + rounds(rate=75, per_cpu=350)
+    records += rounds("tfdata", "file", rate=130, per_cpu=900)
+    choice = only(records)
+    assert choice.gain == "cores-and-cache" and choice.plain.summary.case.cache == "none"
+
+
+def test_no_winner_among_model_bound_cases():
+    records = rounds("keras-idg", rate=60) + rounds(rate=61) + rounds("ceiling", rate=61)
+    choice = only(records)
+    assert choice.kind == "bound" and choice.row is None
+    assert len(choice.level) == 2
+
+
+def test_at_the_ceiling_the_cheapest_is_as_good():
+    records = rounds("keras-idg", rate=20) + rounds(rate=59) + rounds("tfdata", "file", rate=61)
+    records += rounds("ceiling", rate=61)
+    choice = only(records)
+    assert (choice.kind, name(choice)) == ("winner", ("tfdata", "none"))
+
+
+def test_one_round_names_a_leader_and_no_winner():
+    choice = only(rounds("keras-idg", rate=30, count=1) + rounds(rate=90, count=1))
+    assert (choice.kind, name(choice)) == ("few", ("tfdata", "none"))
+
+
+def test_rounds_that_disagree_stay_open():
+    choice = only(rounds("keras-idg", rate=50) + rounds(rate=70, noise=(1.0, 0.6, 1.7)))
+    assert choice.kind == "open" and choice.found.verdict.more_rounds
+
+
+def test_nothing_within_five_per_cent_is_the_same():
+    assert only(rounds("keras-idg", rate=100) + rounds(rate=101)).kind == "same"
+
+
+def test_a_baseline_that_nothing_beats():
+    choice = only(rounds("keras-idg", rate=100) + rounds(rate=50))
+    assert (choice.kind, name(choice)) == ("baseline", ("keras-idg", "none"))
+
+
+def test_only_the_baseline_lives():
+    choice = only(rounds("keras-idg", rate=100) + rounds("tfdata", "memory", status="oom"))
+    assert choice.kind == "alone" and len(choice.dead) == 1
+
+
+def test_a_dead_baseline_leaves_a_survivor_without_a_ratio():
+    choice = only(rounds("keras-idg", status="oom") + rounds(rate=90) + rounds("tfdata", "file", rate=140))
+    assert (choice.kind, name(choice)) == ("survivor", ("tfdata", "file"))
+    assert choice.found is None and choice.baseline.summary.statuses == {"oom": 3}
+
+
+def test_a_baseline_that_was_not_measured_leaves_a_survivor_too():
+    choice = only(rounds(rate=90) + rounds("tfdata", "file", rate=140))
+    assert choice.kind == "survivor" and choice.baseline is None
+
+
+def test_all_out_of_memory():
+    choice = only(rounds("keras-idg", status="oom") + rounds(status="oom"))
+    assert choice.kind == "dead" and len(choice.dead) == 2 and choice.row is None
+
+
+@pytest.mark.parametrize("status", ["skipped", "error", "timeout", "lost", "disk_full"])
+def test_nothing_ended_well_for_other_reasons(status):
+    assert only(rounds("keras-idg", status=status) + rounds(status="oom")).kind == "unmeasured"
+
+
+@pytest.mark.parametrize("agreeing", [2, 3])
+def test_how_many_hosts_agree(agreeing):
+    records = []
+    for number, host in enumerate(("a", "b", "c"), start=1):
+        factor = 3 if number <= agreeing else 0.98
+        records += rounds("keras-idg", rate=100, host=host) + rounds(rate=100 * factor, host=host)
+    choice = only(records)
+    assert (choice.found.agreeing, len(choice.found.hosts)) == (agreeing, 3)
+
+
+def test_input_costs_what_the_model_does_not():
+    records = rounds("ceiling", rate=100) + rounds("keras-idg", rate=25) + rounds(rate=100)
+    (group,) = build_matrix(records)
+    costs = {cost.row.summary.case.loader: cost for cost in split_costs(group, group.settings[0])}
+    assert costs["keras-idg"].model_s == pytest.approx(0.01, rel=0.02)
+    assert costs["keras-idg"].input_s == pytest.approx(0.03, rel=0.02)
+    assert costs["tfdata"].input_s == pytest.approx(0.0, abs=1e-4)
+    assert costs["keras-idg"].preparation_s is None
+
+
+def test_a_warm_case_tells_preparation_from_fetch():
+    records = (
+        rounds("ceiling", rate=100) + rounds("keras-idg", rate=25) + rounds("keras-idg", rate=50, page_cache="warm")
+    )
+    (group,) = build_matrix(records)
+    setting = next(s for s in group.settings if s.case.page_cache == "cold-start")
+    (cost,) = split_costs(group, setting)
+    assert (cost.model_s, cost.preparation_s, cost.fetch_s) == pytest.approx((0.01, 0.01, 0.02), rel=0.03)
+
+
+def test_without_a_ceiling_no_cost_is_split():
+    (group,) = build_matrix(rounds("keras-idg", rate=25))
+    assert split_costs(group, group.settings[0]) == []
