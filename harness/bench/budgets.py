@@ -31,8 +31,15 @@ class Budgets:
     assumed_cpus: int
 
     def as_fields(self) -> dict[str, Any]:
-        """The fields of ``environment.json``."""
-        return asdict(self)
+        """The fields of ``environment.json``: what was set, what would have been assumed, and so what tf.data took."""
+        took_ram = self.assumed_ram_bytes if self.ram_budget_bytes is None else self.ram_budget_bytes
+        return {
+            **asdict(self),
+            "assumed_threads": self.assumed_cpus,
+            "took_ram_bytes": took_ram,
+            "took_cpus": self.cpu_budget or self.assumed_cpus,
+            "took_threads": self.threadpool_size or self.assumed_cpus,
+        }
 
 
 def compute_ram_budget(limit_bytes: int, anon_bytes: int, cache_bytes: int) -> int:
