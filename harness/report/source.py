@@ -21,7 +21,7 @@ from harness.values.record import Record
 
 KNOWN_EVENTS = frozenset(
     {"SessionStarted", "SessionFinished", "SessionFinding", "HostStateChanged", "EngineChosen", "ImageReady"}
-    | {"ImageShipped", "DataReady", "RoundStarted"}
+    | {"ImageShipped", "DataShipped", "DataReady", "RoundStarted"}
 )
 """Events that a report reads; the others (epochs, starts) are for those who watch."""
 

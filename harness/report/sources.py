@@ -34,15 +34,28 @@ def view_ledger(sessions: Sequence[SessionData]) -> Ledger | None:
 def _ledger_row(event: Mapping[str, Any]) -> tuple[str, ...] | None:
     kind, host = event.get("event"), str(event.get("host"))
     if kind == "ImageShipped":
-        needed, sent = _size(event.get("bytes_needed")), _size(event.get("bytes_sent"))
-        return host, "image", str(event.get("method") or NOTHING), needed, sent, _took(event.get("seconds"))
+        what = f"image {event['image']}" if event.get("image") else "image"
+        return (host, f"{what}, shipped", str(event.get("method") or NOTHING), *_ship_cells(event))
+    if kind == "DataShipped":
+        how = f"{event.get('files')} files" if event.get("files") else "present"
+        return (host, f"data set {event.get('data')}, shipped", how, *_ship_cells(event))
     if kind == "ImageReady":
         what = f"image {str(event.get('image_digest'))[:12]}"
-        return host, what, str(event.get("method") or NOTHING), NOTHING, NOTHING, _took(event.get("seconds"))
+        how, took = str(event.get("method") or NOTHING), _took(event.get("seconds"))
+        return host, what, how, NOTHING, NOTHING, NOTHING, took, NOTHING
     if kind == "DataReady":
         what = f"data set {event.get('data')}"
-        return host, what, str(event.get("how") or NOTHING), _size(event.get("bytes")), NOTHING, NOTHING
+        how, size = str(event.get("how") or NOTHING), _size(event.get("bytes"))
+        return host, what, how, size, NOTHING, NOTHING, NOTHING, NOTHING
     return None
+
+
+def _ship_cells(event: Mapping[str, Any]) -> tuple[str, ...]:
+    """Bytes needed, sent and saved, how long it took, and 10⁶ bytes a second."""
+    sizes = [_size(event.get(f"bytes_{name}")) for name in ("needed", "sent", "saved")]
+    speed = event.get("mb_per_s")
+    is_number = isinstance(speed, int | float) and not isinstance(speed, bool)
+    return (*sizes, _took(event.get("seconds")), f"{speed:.1f}" if is_number else NOTHING)
 
 
 def _size(value: object) -> str:

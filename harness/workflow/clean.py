@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHandle
 from harness.hosts.lock import break_lock, read_lock
 from harness.inventory import Host, load_inventory, select_hosts
+from harness.ship.datatransfer import SHIPPED_FOLDER, WEIGHTS_FOLDER
+from harness.ship.transfer.loading import SHIP_SESSION
 from harness.values.errors import HostError
 from harness.workflow.links import LINKS
 from harness.workflow.reaching import Reached, all_engines, is_session_alive, reach
@@ -115,7 +117,12 @@ def _clean_jobs(
     dead: list[JobHandle] = []
     for handle in engine.list():
         # Preparing data belongs to no session by name; while one lives, it may be its.
-        if living is not None and handle.labels.get(f"{LABEL_PREFIX}session") in (living, "data", "check"):
+        if living is not None and handle.labels.get(f"{LABEL_PREFIX}session") in (
+            living,
+            "data",
+            "check",
+            SHIP_SESSION,
+        ):
             kept.add(handle.name)
         else:
             dead.append(handle)
@@ -143,10 +150,10 @@ def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[L
 
 def _clean_data(reached: Reached, *, dry_run: bool) -> list[Leftover]:
     found = []
-    for name in ("data", "datasets"):
+    for name in ("data", "datasets", SHIPPED_FOLDER, WEIGHTS_FOLDER):
         path = f"{reached.scratch}/{name}"
         if reached.connection.run(["test", "-d", path]).returncode == 0:
-            found.append(Leftover(reached.name, "generated data and file lists", path, "--data asked for it"))
+            found.append(Leftover(reached.name, "data sets, weights and file lists", path, "--data asked for it"))
             if not dry_run:
                 reached.connection.run(["rm", "-rf", "--one-file-system", "--", path], timeout_s=600.0)
     return found

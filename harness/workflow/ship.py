@@ -29,6 +29,7 @@ from harness.workflow.transfers import (
     ImageSources,
     Transfers,
     carried_name,
+    is_ours,
     local_places,
     may_receive,
     ship_data,
@@ -109,7 +110,7 @@ def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfer
     if options.image is not None:
         file = import_file(options.image, cache, lambda text, share: console.handle(Progress(None, text, share)))
         console.note(f"image file {options.image}: {format_bytes(file.bytes)}, it will be {carried_name(file)}")
-        if not carried_name(file).startswith("harness-"):
+        if not is_ours(file):
             console.note(f"to measure with it, write `image: {carried_name(file)}` under `harness:` in the inventory")
     images = ImageSources(base_image=options.base_image, file=file, path=options.image, cache=cache)
     return Transfers(images, SourceSets(places), TransferSlots(options.max_transfers), ship_data=True)

@@ -16,7 +16,7 @@ from harness.engine.interface import Engine
 from harness.ship.dataset import DataSpec
 from harness.ship.datasource import SourceSets
 from harness.ship.datatransfer import DataLedger, DataShip, ShippedData, find_shipped
-from harness.ship.definition import image_definition, image_reference
+from harness.ship.definition import image_definition, image_definitions, image_reference
 from harness.ship.image import LABEL_DEFINITION, ensure_image, find_image
 from harness.ship.slots import TransferSlots, waiting_for
 from harness.ship.transfer.cache import ImageCache
@@ -265,10 +265,14 @@ def image_kind(reached: Reached) -> str:
     return "gpu" if select_gpus(reached.facts, reached.host.variables.gpus) else "cpu"
 
 
+def is_ours(image: CachedImage) -> bool:
+    """Whether an image was built of one of our definitions as they are now."""
+    return image.labels.get(LABEL_DEFINITION) in {one.digest for one in image_definitions().values()}
+
+
 def carried_name(image: CachedImage) -> str:
     """The name of an image that came as a file: our own where it was built of our definition, else the file's."""
-    for kind in ("cpu", "gpu"):
-        definition = image_definition(kind)
+    for definition in image_definitions().values():
         if image.labels.get(LABEL_DEFINITION) == definition.digest:
             return image_reference(definition)
     return tagged(image.references[0]) if image.references else f"harness-image:{image.identity[:12]}"

@@ -35,7 +35,7 @@ _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
 _TELL_EVERY_S = 0.5
 _CARRY = (
-    "build the image on any machine with Docker (harness image build), `docker save` it to a file, and bring that: "
+    "have it on this machine's Docker Engine, or bring it as a file (docker save NAME:TAG -o FILE): "
     "harness ship INVENTORY --image FILE"
 )
 
