@@ -1,4 +1,4 @@
-"""A real sshd of our own on loopback: its own keys, ports, configuration and log, never the system's."""
+"""A real sshd of our own on loopback: with its own keys, ports, configuration and log, never the system's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,9 +36,7 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     """A key pair made by ssh-keygen."""
     path.unlink(missing_ok=True)
     size = ["-b", "2048"] if kind == "rsa" else []
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", kind, *size, "-N", passphrase, "-C", "test", "-f", str(path)], check=True
-    )
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, *size, "-N", passphrase, "-C", "test", "-f", str(path)], check=True)
     return path
 
 
@@ -81,6 +79,15 @@ class Server:
 
     def connection(self, *, patience: Patience | None = None, ring: KeyRing | None = None, **changes: object):
         return SSHConnection(self.route(**changes), ring or KeyRing(), patience=patience)
+
+    def stop(self) -> None:
+        """No sshd answers any more; connections that are open are cut."""
+        children = self.children()
+        self.process.terminate()
+        self.process.wait(10)
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def children(self) -> list[int]:
         """Processes of connections, whole trees of sshd's."""
@@ -133,7 +140,10 @@ def start_sshd(
             make_key(folder / f"host_{kind}", kind)
     if not (folder / "id").exists():
         make_key(folder / "id")
-    (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
+    if not (folder / "authorized_keys").exists():
+        (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
     port = port or free_port()
     lines = [
         f"Port {port}",
@@ -147,6 +157,8 @@ def start_sshd(
         "StrictModes no",
         "UsePAM no",
         "LogLevel VERBOSE",
+        # A home of its own: what the user's shell reads at its start is neither slow nor in the way.
+        f"SetEnv HOME={home} PATH=/usr/local/bin:/usr/bin:/bin",
         "Subsystem sftp internal-sftp",
         *options,
     ]
@@ -161,11 +173,11 @@ def start_sshd(
     finally:
         for pid in server.children() if process.poll() is None else []:
             for number in (signal.SIGCONT, signal.SIGKILL):
-                try:
+                with suppress(ProcessLookupError):
                     os.kill(pid, number)
-                except ProcessLookupError:
-                    pass
-        process.terminate()
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
         process.wait(10)
 
 

@@ -43,4 +43,4 @@ def split_greeting(output: bytes) -> tuple[bytes, int, bytes] | None:
 
 def kill_command(process: int) -> list[str]:
     """End a command with all that it started, as far as that stayed in its group: sshd begins a new one for each."""
-    return ["sh", "-c", 'kill -KILL -- "-$1" 2>/dev/null || kill -KILL "$1"', "sh", str(process)]
+    return ["sh", "-c", 'kill -s KILL -- "-$1" 2>/dev/null || kill -s KILL "$1"', "sh", str(process)]

@@ -48,6 +48,7 @@ set -f
 t=$(mktemp "$(dirname -- "$1")/.$(basename -- "$1").part.XXXXXX") || exit 1
 trap 'rm -f -- "$t"' EXIT
 trap 'exit 1' HUP INT TERM
+trap '' PIPE
 cat > "$t" || exit 1
 [ "$(wc -c < "$t")" -eq "$3" ] || {{ echo "not all of it came" >&2; exit {_CUT}; }}
 [ ! -d "$1" ] || {{ echo "it is a folder" >&2; exit 1; }}
@@ -167,7 +168,7 @@ class SSHConnection:
 
     def _start(self, argv: Sequence[str], timeout_s: float, deadline: float) -> Stream:
         command = build_command(argv)
-        stream = self._open(lambda link, rest_s: link.open_session(timeout=rest_s), timeout_s, deadline, has_mark=True)
+        stream = self._open(Transport.open_command, timeout_s, deadline, has_mark=True)
         try:
             stream.execute(command, max(0.1, deadline - time.monotonic()))
         except BaseException:

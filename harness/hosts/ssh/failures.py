@@ -35,7 +35,7 @@ def _diagnose(error: BaseException, route: Route) -> tuple[str, str]:
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         cure = "update its sshd: SHA-1 and CBC are not used here"
         return f"{place} knows none of the algorithms that are sound: {error}", cure
-    if "banner" in str(error).lower():
+    if any(word in str(error).lower() for word in ("banner", "protocol version")):
         cure = "see that the port is right and that sshd is not overloaded (MaxStartups)"
         return f"what answers at {place} is no SSH server, or it drops connections: {error}", cure
     return f"the connection to {place} failed: {describe(error)}", again

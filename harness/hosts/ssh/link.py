@@ -173,9 +173,7 @@ def _open_way(route: Route, ring: KeyRing, patience: Patience) -> tuple[Any, Cal
     if route.hops:
         gate = GATES.enter(route.hops, ring, patience)
         try:
-            channel = gate.transport.open_channel(
-                "direct-tcpip", (route.address, route.port), ("127.0.0.1", 0), timeout=route.connect_timeout_s
-            )
+            channel = gate.transport.open_address(route.address, route.port, route.connect_timeout_s)
         except LOST as error:
             GATES.leave(gate)
             raise ConnectionError(f"{route.hops[-1].label} leads nowhere: {describe(error)}") from error

@@ -120,6 +120,7 @@ class Transport(paramiko.Transport):
     def __init__(self, socket: Any, patience: Patience) -> None:
         super().__init__(socket, packetizer_class=WatchedPacketizer)
         self._is_ended = False
+        self._refusals: dict[int, paramiko.ChannelException] = {}
         self.packetizer.silence_s, self.packetizer.reply_s = patience.silence_s, patience.reply_s
         self.banner_timeout = BANNER_TIMEOUT_S
         self.handshake_timeout = BANNER_TIMEOUT_S
@@ -142,9 +143,9 @@ class Transport(paramiko.Transport):
     @property
     def is_cut(self) -> bool:
         """Whether the connection is over, known before channels are told: their end must not look like a clean one."""
-        harmless = (paramiko.ChannelException, paramiko.AuthenticationException)
         saved = self.saved_exception
-        return not self.active or self._is_ended or (saved is not None and not isinstance(saved, harmless))
+        is_broken = saved is not None and not isinstance(saved, paramiko.AuthenticationException)
+        return not self.active or self._is_ended or is_broken
 
     def _parse_disconnect(self, message: Any) -> None:
         self._is_ended = True
@@ -164,32 +165,51 @@ class Transport(paramiko.Transport):
             message.add_boolean(True)
             self._send_message(message)
 
+    def open_command(self, timeout_s: float) -> Channel:
+        """A channel for one command."""
+        return self._open("session", (), timeout_s)
+
+    def open_address(self, address: str, port: int, timeout_s: float) -> Channel:
+        """A channel to where the far end itself connects (RFC 4254, 7.2)."""
+        return self._open("direct-tcpip", (address, port, "127.0.0.1", 0), timeout_s)
+
     def open_unix(self, path: str, timeout_s: float) -> Channel:
-        """A channel to a Unix socket at the far end (OpenSSH's PROTOCOL, 2.4), which paramiko does not know."""
+        """A channel to a Unix socket at the far end (OpenSSH's PROTOCOL, 2.4)."""
+        return self._open("direct-streamlocal@openssh.com", (path, "", 0), timeout_s)
+
+    def _open(self, kind: str, fields: tuple[str | int, ...], timeout_s: float) -> Channel:
+        """``open_channel`` knows no sockets, and tells one thread of the failure of another's channel."""
         with self.lock:
             number = self._next_channel()
-            message = paramiko.Message()
-            message.add_byte(cMSG_CHANNEL_OPEN)
-            message.add_string("direct-streamlocal@openssh.com")
-            message.add_int(number)
-            message.add_int(self.default_window_size)
-            message.add_int(self.default_max_packet_size)
-            message.add_string(path)
-            message.add_string("")
-            message.add_int(0)
             channel: Any = Channel(number)
             self._channels.put(number, channel)
             self.channel_events[number] = event = threading.Event()
             self.channels_seen[number] = True
             channel._set_transport(self)
             channel._set_window(self.default_window_size, self.default_max_packet_size)
+        message = paramiko.Message()
+        message.add_byte(cMSG_CHANNEL_OPEN)
+        message.add_string(kind)
+        for field in (number, self.default_window_size, self.default_max_packet_size, *fields):
+            message.add_int(field) if isinstance(field, int) else message.add_string(field)
         self._send_user_message(message)
         if not event.wait(timeout_s):
             raise TimeoutError("no channel was opened in time")
-        opened = self._channels.get(number)
-        if opened is None or not self.is_active():
-            raise self.get_exception() or paramiko.SSHException("no channel could be opened")
-        return cast("Channel", opened)
+        refusal = self._refusals.pop(number, None)
+        if refusal is not None:
+            raise refusal
+        if not self.is_active() or self._channels.get(number) is None:
+            raise ConnectionError("the link was cut")
+        return cast("Channel", channel)
+
+    def _parse_channel_open_failure(self, message: Any) -> None:
+        number, code, said = message.get_int(), message.get_int(), message.get_text()
+        self._refusals[number] = paramiko.ChannelException(code, said)
+        with self.lock:
+            self._channels.delete(number)
+            event = self.channel_events.pop(number, None)
+        if event is not None:
+            event.set()
 
     def execute(self, channel: Channel, command: str, timeout_s: float) -> None:
         """Start a command in a channel: ``Channel.exec_command`` waits without a deadline."""
