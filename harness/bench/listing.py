@@ -1,4 +1,4 @@
-"""Which files a data set has and what each is labelled: one folder per class, or a COCO pair. Standard library only."""
+"""Which files a data set has and their labels: a folder per class, a COCO pair, or a list. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from .coco import read_coco
 from .errors import DatasetError
 from .inspection import REFUSED, TAKEN
+from .table import is_json, read_table
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,13 @@ def list_folder(folder: Path) -> Listing:
 
 
 def list_coco(folder: Path, annotations: Path) -> Listing:
-    """A COCO pair; see ``read_coco``. Raises DatasetError."""
+    """A COCO pair (see ``read_coco``), or a folder with a list of paths and labels (``read_table``).
+
+    What the labels' file is, its first character says: JSON begins with a brace. Raises DatasetError.
+    """
     hint = "give the folder that the file names in the instances JSON are relative to"
     _scan(folder, hint)
-    labels = read_coco(annotations)
+    labels = read_coco(annotations) if is_json(annotations) else read_table(annotations)
     with open(annotations, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if _is_taken(path)]

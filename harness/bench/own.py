@@ -8,7 +8,7 @@ TensorFlow can plan with it::
     INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
     NATIVE = "nearest"
     ELEMENTS = ("float32",)
-    KINDS = ("folder", "coco", "list")
+    KINDS = ("folder", "coco")
     AUGMENTS = ("none",)
     DECODINGS = ("exact",)
 
@@ -35,7 +35,7 @@ _DEFAULTS: dict[str, Any] = {
     "INTERPOLATIONS": ("nearest", "bilinear", "bilinear-antialias", "native"),
     "NATIVE": "nearest",
     "ELEMENTS": ("float32",),
-    "KINDS": ("folder", "coco", "list"),
+    "KINDS": ("folder", "coco"),
     "AUGMENTS": ("none",),
     "DECODINGS": ("exact",),
 }

@@ -31,7 +31,7 @@ class LoaderSpec:
     interpolations: tuple[str, ...]
     native: str
     elements: tuple[str, ...] = ("float32",)
-    kinds: tuple[str, ...] = ("folder", "coco", "list")
+    kinds: tuple[str, ...] = ("folder", "coco")
     augments: tuple[str, ...] = ("none",)
     decodings: tuple[str, ...] = ("exact",)
     can_reorder: bool = False
@@ -89,7 +89,7 @@ def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorde
         interpolations=_PIXELS,
         native="bilinear",
         elements=ELEMENTS,
-        kinds=("folder", "coco", "list"),
+        kinds=("folder", "coco"),
         augments=("none", "flip-crop"),
         decodings=DECODINGS,
         can_reorder=can_reorder,
@@ -186,7 +186,7 @@ LOADERS: _Loaders = _Loaders(
             caches=("none",),
             interpolations=_PIXELS,
             native="bilinear",
-            kinds=("folder", "coco", "list"),
+            kinds=("folder", "coco"),
             is_automatic=True,
         ),
     )

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import data, files, hosts, image, sessions, ship
+from harness.cli import compare, data, files, hosts, image, sessions, ship
 from harness.cli.group import CommandGroup, Program
 
 _EPILOG = (
@@ -70,6 +70,7 @@ files.register(app)
 hosts.register(app)
 sessions.register(app)
 ship.register(app)
+compare.register(app)
 app.add_typer(image.app, name="image")
 app.add_typer(data.app, name="data")
 

@@ -1,4 +1,4 @@
-"""Commands about data sets: make, describe."""
+"""Commands about data sets: make, get, describe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.cli.options import JsonOption
 app = Program(
     cls=CommandGroup,
     no_args_is_help=True,
-    help="Generate data sets, or describe one that you have.",
+    help="Generate or download data sets, or describe one that you have.",
     epilog="Examples:  harness data make coco-like --images 2000  ·  harness data describe coco-like",
 )
 
@@ -42,12 +42,36 @@ def make(
     make_data(console_of(context), folder, profile.value, images, seed, as_json=as_json)
 
 
+@app.command(epilog="Example:  harness data get coco2017 --inventory inventory/lab.yaml  ·  harness data get --list")
+def get(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Which set.", show_default=False)] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where to put it.")] = None,
+    inventory: Annotated[
+        Path | None, typer.Option("--inventory", metavar="FILE", help="Put it where this inventory has it.")
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="What can be had.")] = False,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was unpacked.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a public data set: resumable, disk checked first, every file held to its published checksum."""
+    from harness.cli.session_console import console_of
+    from harness.workflow.data_get import get_data, list_public
+
+    console = console_of(context)
+    if name is None or list_them:
+        list_public(console, as_json=as_json)
+        return
+    get_data(console, name, to=to, inventory=inventory, keep_archives=keep_archives, as_json=as_json)
+
+
 @app.command(epilog="Example:  harness data describe /data/coco/train2017 --annotations instances_train2017.json")
 def describe(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of images, or one folder a class.")],
     annotations: Annotated[
-        Path | None, typer.Option("--annotations", help="Instances JSON, where it is a COCO pair.")
+        Path | None,
+        typer.Option("--annotations", help="Instances JSON of a COCO pair, or a list: CSV or TSV of path and label."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

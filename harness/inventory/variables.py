@@ -131,9 +131,9 @@ class DataSet(_Checked):
     folder: Folder | None = None
     """A folder with one folder of images for each class."""
     images: Folder | None = None
-    """The image folder of a COCO pair."""
+    """The image folder of a COCO pair, or of a list of paths and labels."""
     annotations: Folder | None = None
-    """The instances JSON of a COCO pair."""
+    """The instances JSON of a COCO pair, or a list: CSV or TSV lines of path (below `images`) and label."""
     generate: Generate | None = None
     """A set that is made on the host."""
 
