@@ -20,12 +20,13 @@ working directory.
 request.json::
 
     format      1
-    task        measure | dataset | generate | probe | samework
+    task        measure | dataset | generate | probe | samework | rehearse
     case        the case's parameters                              (measure)
     data        {"kind": "folder" | "coco", "name": …}             (measure, dataset)
     generate    {"profile": …, "images": …, "seed": …}             (generate)
     limits      {"memory_bytes": int|null, "cpus": [int], "gpus": [str], "oom_score_adj": 1000}
     variants    [{"key", "kind", "case"}]: loaders to prove           (samework; the answer is dataset.json)
+    settings    [{"key", "case", "data", "paths"}]: cases to rehearse      (rehearse; likewise)
     timeout_s   float
     seed        int: of shuffling; differs by round
     links       bool: make a tree of links, one folder a class     (dataset)

@@ -147,10 +147,12 @@ def try_variant(variant: Mapping[str, Any], folder: Path, made: Mapping[str, Man
         from dataclasses import replace
 
         first = invocation.build(replace(request, is_reused=False), manifest, folder).loader
+        first.fill()
         for _batch in first.batches():
             pass
         first.close()
     loader = invocation.build(request, manifest, folder).loader
+    loader.fill()
     fields = check_epochs((loader.batches() for _ in range(EPOCHS)), data, manifest, request.interpolation)
     if loader.images != len(manifest):
         fields["problems"].append(f"it says that it has {loader.images} images, the set has {len(manifest)}")

@@ -43,6 +43,7 @@ MODULES = {
     "generate": "bench.generate",
     "probe": "bench.probe",
     "samework": "bench.samework",
+    "rehearse": "bench.rehearsal",
 }
 
 

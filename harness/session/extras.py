@@ -39,7 +39,7 @@ def choose_warm(
         needed = data_bytes.get(case.case_id)
         if case.case_id in refused or needed is None:
             continue
-        peak = int(predictions.get(case.case_id, {}).get("peak_memory") or _UNCACHED_PEAK)
+        peak = int(predictions.get(case.case_id, {}).get("peak_memory_bytes") or _UNCACHED_PEAK)
         if wants_warm_twin(case, data_bytes=needed, peak_bytes=peak, limit_bytes=limits[case.case_id]):
             found[warm_twin(case)] = None
     return [case for case in found if case not in cases]

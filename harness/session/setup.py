@@ -45,7 +45,8 @@ class HostSetup:
 
     ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
     ``disks`` are folders by name, ``scratch`` among them; ``missing_data`` tells by data set why it is not there.
-    ``samework`` is what the proof of same work found, by ``work_key``.
+    ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what some hundred images told,
+    by ``setting_key``.
     """
 
     host: str
@@ -66,6 +67,7 @@ class HostSetup:
     disk_reserve: int | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
     samework: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rehearsals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def samework_of(self, case: Case) -> dict[str, Any] | None:
         """What was found when a case's loader ran over the set that proves its work; None where that was not tried."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.analysis.rehearsals import predict_from, setting_key
 from harness.analysis.settling import is_settled
 from harness.experiment import Experiment, baseline_of, is_automatic, round_order
 from harness.session import feasibility
@@ -78,7 +79,11 @@ def predictions_of(case: Case, setup: HostSetup) -> dict[str, Any]:
         return {}
     images = min(data.images, case.max_images or data.images)
     limit = feasibility.limit_of(case, setup.memory_available)
-    return dict(expect(case, images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus)))
+    by_formula = dict(expect(case, images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus)))
+    rehearsal = setup.rehearsals.get(setting_key(case))
+    if rehearsal is None:
+        return {**by_formula, "basis": "formula"}
+    return predict_from(case, images, limit=limit, rehearsal=rehearsal, by_formula=by_formula)
 
 
 def _data_bytes(case: Case, setup: HostSetup) -> int | None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.analysis.predictions import images_of
+from harness.analysis.rehearsals import representative, setting_key
 from harness.bench.registry import LOADERS
+from harness.engine.interface import Mount
 from harness.session.setup import HostSetup, work_key
+from harness.ship.rehearsing import Rehearsal, rehearse
 from harness.ship.samework import prove_work
 from harness.values.case import Case
 from harness.values.event import Progress, SessionFinding
 from harness.workflow.reaching import Emit
+
+LEAST_IMAGES = 1000
+"""A smaller set is measured itself in the time that its rehearsal takes."""
 
 
 def prove(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
@@ -45,3 +52,45 @@ def prove(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> 
             words = f"{name}: whether it does the same work was not proven: {result.get('reason')}"
             emit(SessionFinding("work-unproven", "warning", words, "see the host, and run again", setup.host))
     return replace(setup, samework=found)
+
+
+def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
+    """The setup with what some hundred images of the real data tell of memory and times here.
+
+    Settings that have a cache in memory or in a file are rehearsed, where the set is large enough to be worth it.
+    """
+    settings: dict[str, Rehearsal] = {}
+    for case in cases:
+        data = setup.data.get(case.data)
+        if data is None or case.cache not in ("memory", "file") or not case.loader.startswith("tfdata"):
+            continue
+        if images_of(case, data.images) >= LEAST_IMAGES and case.element != "encoded":
+            disk = setup.disks.get(case.cache_disk, scratch)
+            each = Rehearsal(representative(case), data.kind, data.fingerprint, _mounts(setup, case), disk)
+            settings.setdefault(setting_key(case), each)
+    if not settings:
+        return setup
+    found, reason = rehearse(
+        setup.engine,
+        host=setup.host,
+        connection=setup.connection,
+        scratch=scratch,
+        payload=setup.payload,
+        image=setup.image,
+        image_digest=setup.image_digest,
+        cpus=setup.cpus,
+        gpus=setup.gpus,
+        memory_bytes=setup.memory_available if setup.engine_facts.can_limit_memory else None,
+        settings=settings,
+        on_progress=lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),
+    )
+    if reason is not None:
+        message = f"some settings could not be rehearsed, their predictions are by formula: {reason}"
+        emit(SessionFinding("not-rehearsed", "info", message, "nothing has to be done", setup.host))
+    return replace(setup, rehearsals=found)
+
+
+def _mounts(setup: HostSetup, case: Case) -> tuple[Mount, ...]:
+    mounts = setup.data[case.data].mounts
+    weights = setup.weights.get(case.model.weights) if case.model is not None else None
+    return mounts if weights is None else (*mounts, Mount("weights", weights))
