@@ -27,7 +27,7 @@ _MOST_INCLUDES = 16
 _SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
-_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<address>\[[^]]+\]|[^:\[\]]+)(?::(?P<port>\d+))?/?\Z")
+_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<address>\[[^]\s]+\]|[^:\[\]\s]+)(?::(?P<port>\d+))?/?\Z")
 
 
 @dataclass(frozen=True)
