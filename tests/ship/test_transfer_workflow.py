@@ -1,0 +1,276 @@
+"""``harness ship``, and what a session does with what is shipped; hosts are folders of this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transfer_support import docker_archive, layer_of
+
+from harness.console import Console
+from harness.hosts.local import LocalConnection
+from harness.hosts.lock import acquire as really_acquire
+from harness.hosts.lock_owner import make_owner
+from harness.inventory import load_inventory
+from harness.inventory.variables import DataSet, Generate
+from harness.ship.datasource import SourceSets
+from harness.ship.definition import image_definition, image_reference
+from harness.ship.image import LABEL_DEFINITION
+from harness.ship.transfer.cache import ImageCache
+from harness.values.case import Case, ModelSetting
+from harness.values.errors import ConfigurationError, DataError, HostUnreachable, ImageUnavailable
+from harness.values.event import DataShipped, Event
+from harness.values.facts import Facts
+from harness.workflow import ship as shipping
+from harness.workflow.options import RunOptions
+from harness.workflow.reaching import Reached
+from harness.workflow.ship import ShipOptions, ship_hosts
+from harness.workflow.transfers import (
+    ImageSources,
+    Transfers,
+    carried_name,
+    choose_data,
+    is_ours,
+    local_places,
+    refuse_changed,
+    tagged,
+)
+from harness.workflow.weights import find_weights
+
+INVENTORY = """\
+all:
+  hosts:
+    ws1: {ansible_host: 192.0.2.1}
+    ws2: {ansible_host: 192.0.2.2}
+  vars:
+    harness:
+      data:
+        photos: {folder: %s}
+"""
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "here" / "photos"
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\xff\xd8" + name.encode() * 100)
+    return folder
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, photos: Path) -> Path:
+    file = tmp_path / "lab.yaml"
+    file.write_text(INVENTORY % photos)
+    return file
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Reached]]:
+    """Hosts that answer as if they were others: each has a scratch and a lock of its own."""
+    hosts: dict[str, Reached] = {}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def reach(host: Any) -> Reached:
+        if host.name == "gone":
+            raise HostUnreachable("no route to it", where=host.name)
+        scratch = str(tmp_path / host.name)
+        return hosts.setdefault(
+            host.name, Reached(host, LocalConnection(host.name), Facts(), scratch, {"scratch": scratch}, 10**9)
+        )
+
+    monkeypatch.setattr(shipping, "reach", reach)
+    monkeypatch.setattr(
+        shipping,
+        "acquire",
+        lambda connection, owner, *, is_alive: really_acquire(
+            connection, owner, is_alive=lambda session: True, path=lock_path(tmp_path, connection.host)
+        ),
+    )
+    yield hosts
+
+
+def lock_path(tmp_path: Path, host: str) -> str:
+    return str(tmp_path / f"{host}.lock")
+
+
+def reached_of(inventory: Path, tmp_path: Path, name: str = "ws1", **changes: Any) -> Reached:
+    host = replace(load_inventory(inventory).host(name), **changes)
+    return Reached(host, LocalConnection(name), Facts(), str(tmp_path / name), {}, 10**9)
+
+
+def transfers_of(places: dict[str, Any] | None = None, **more: Any) -> Transfers:
+    return Transfers(ImageSources(cache=more.pop("cache", None)), SourceSets(places or {}), **more)
+
+
+def test_a_data_set_goes_to_every_host_and_the_next_time_to_none(
+    far: dict[str, Reached], inventory: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ShipOptions(inventory, data=("photos",))
+    assert ship_hosts(Console(), options, as_json=True) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {(one["host"], one["files"], one["bytes_saved"]) for one in said} == {("ws1", 3, 0), ("ws2", 3, 0)}
+    assert ship_hosts(Console(), options, as_json=False) == 0
+    table = capsys.readouterr().out
+    assert table.count("present") == 2
+    assert "MB/s" in table
+
+
+def test_nothing_is_shipped_to_a_host_that_measures(
+    far: dict[str, Reached], inventory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = really_acquire(
+        LocalConnection("ws1"),
+        make_owner("measuring-session", "harness run"),
+        is_alive=lambda session: True,
+        path=lock_path(tmp_path, "ws1"),
+    )
+    options = ShipOptions(inventory, data=("photos",))
+    assert ship_hosts(Console(), options, as_json=True) == 1
+    output = capsys.readouterr()
+    assert [one["host"] for one in json.loads(output.out)] == ["ws2"]
+    assert "measuring-session" in output.err
+    assert not (tmp_path / "ws1").exists()
+    held.release()
+    assert ship_hosts(Console(), options, as_json=True) == 0
+
+
+def test_a_host_that_is_away_costs_the_others_nothing(
+    far: dict[str, Reached], inventory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory.write_text(inventory.read_text().replace("ws1:", "gone:"))
+    assert ship_hosts(Console(), ShipOptions(inventory, data=("photos",)), as_json=True) == 1
+    output = capsys.readouterr()
+    assert [one["host"] for one in json.loads(output.out)] == ["ws2"]
+    assert "gone: unreachable: no route to it" in output.err
+    assert ship_hosts(Console(), ShipOptions(inventory, limit="gone", data=("photos",)), as_json=True) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"data": ("nope",)}, "no data set named 'nope'"),
+        ({"source": Path("/x")}, "--from says where one data set is"),
+        ({"source": Path("/x"), "data": ("a", "b")}, "--from says where one data set is"),
+        ({"data": ("photos",), "annotations": Path("/x")}, "--annotations belongs to"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_a_host_is_reached(
+    far: dict[str, Reached], inventory: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        ship_hosts(Console(), ShipOptions(inventory, **options), as_json=False)
+    assert caught.value.hint
+    assert far == {}
+
+
+def test_from_names_where_a_set_is_that_no_inventory_knows(
+    far: dict[str, Reached], inventory: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ShipOptions(inventory, limit="ws1", data=("cats",), source=photos)
+    assert ship_hosts(Console(), options, as_json=True) == 0
+    assert (tmp_path / "ws1" / "shipped" / "cats" / "files" / "a" / "1.jpg").is_file()
+
+
+def test_a_session_ships_only_where_it_may_and_only_what_is_not_there(
+    inventory: Path, photos: Path, tmp_path: Path
+) -> None:
+    reached = reached_of(inventory, tmp_path)
+    events: list[Event] = []
+    absent = DataSet(folder="/not/on/this/host")
+    told = choose_data(reached, "photos", absent, transfers_of({"photos": (photos, None)}), events.append)
+    assert isinstance(told, str)
+    assert "/not/on/this/host" in told and "--ship-data" in told and "harness ship INVENTORY --data photos" in told
+    assert "has no data set 'dogs'" in str(choose_data(reached, "dogs", None, None, events.append))
+    allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
+    place = choose_data(reached, "photos", absent, allowed, events.append)
+    assert not isinstance(place, str) and place.folder == f"{tmp_path}/ws1/shipped/photos/files"
+    assert [one.files for one in events if isinstance(one, DataShipped)] == [3]
+    # Later sessions find it without being allowed to ship; what the host has itself goes first.
+    assert choose_data(reached, "photos", absent, None, events.append) == place
+    own = DataSet(folder=str(photos))
+    assert choose_data(reached, "photos", own, allowed, events.append) is own
+    made = DataSet(generate=Generate(profile="coco", images=3))
+    assert choose_data(reached, "photos", made, allowed, events.append) is made
+
+
+def test_a_shipped_set_that_changed_on_the_host_is_refused(inventory: Path, photos: Path, tmp_path: Path) -> None:
+    reached = reached_of(inventory, tmp_path)
+    allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
+    place = choose_data(reached, "photos", None, allowed, lambda event: None)
+    assert not isinstance(place, str)
+    refuse_changed(reached, "photos", place, place.fingerprint)  # type: ignore[union-attr]
+    with pytest.raises(DataError, match="has changed on the host"):
+        refuse_changed(reached, "photos", place, "0" * 64)
+    refuse_changed(reached, "photos", DataSet(folder="/x"), "0" * 64)
+
+
+def test_where_this_machine_has_data_sets_its_own_entries_come_first(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "other").mkdir()
+    file = tmp_path / "lab.yaml"
+    file.write_text(
+        f"all:\n  hosts:\n    ws1:\n      harness: {{data: {{photos: {{folder: {photos}}}, "
+        "gone: {folder: /gone}}}\n"
+        f"    me:\n      ansible_connection: local\n      harness: {{data: {{photos: {{folder: {tmp_path}/other}}, "
+        "made: {generate: {profile: coco, images: 3}}}}\n"
+    )
+    assert local_places(load_inventory(file).hosts) == {"photos": (tmp_path / "other", None)}
+
+
+def test_weights_of_this_machine_go_to_others_and_stay_on_this_one(inventory: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.weights.h5"
+    weights.write_bytes(b"w" * 1000)
+    base = {"data": "photos", "loader": "tfdata", "mode": "train"}
+    case = Case.model_validate({**base, "model": ModelSetting(name="mobilenet", weights=str(weights)).model_dump()})
+    reached = reached_of(inventory, tmp_path)
+    found = find_weights([case], reached, transfers_of())[str(weights)]
+    assert found.startswith(f"{tmp_path}/ws1/weights/")
+    assert Path(found).read_bytes() == weights.read_bytes()
+    assert find_weights([case], reached_of(inventory, tmp_path, connection="local"), transfers_of()) == {
+        str(weights): str(weights)
+    }
+    weights.unlink()
+    with pytest.raises(ConfigurationError, match="no file"):
+        find_weights([case], reached, transfers_of())
+
+
+def test_a_carried_image_is_named_as_ours_only_where_it_is(tmp_path: Path) -> None:
+    definition = image_definition("cpu")
+    for labels, name in (({LABEL_DEFINITION: definition.digest}, image_reference(definition)), ({}, "some:1")):
+        file = tmp_path / "image.tar"
+        file.write_bytes(docker_archive("some:1", [layer_of("x", b"x")], labels))
+        image = ImageCache(tmp_path / name.replace(":", "-")).fill_from_file(file)
+        assert (carried_name(image), is_ours(image)) == (name, bool(labels))
+    assert [tagged(one) for one in ("a", "a:1", "h:5/a", "h:5/a:2")] == ["a:latest", "a:1", "h:5/a:latest", "h:5/a:2"]
+
+
+def test_without_an_engine_here_the_cache_serves_and_else_the_order_says_why(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    reached, cache = reached_of(inventory, tmp_path), ImageCache(tmp_path / "images")
+    order = ImageSources(cache=cache).order(reached, lambda event: None, may_build=True)
+    assert order.source is None and order.definition == image_definition("cpu").digest
+    assert "this machine has no Docker Engine" in str(order.why_none)
+    file = tmp_path / "image.tar"
+    file.write_bytes(docker_archive(order.reference, [layer_of("x", b"x")]))
+    image = cache.fill_from_file(file)
+    again = ImageSources(cache=cache).order(reached, lambda event: None, may_build=True)
+    assert again.source is not None and again.source.identity == image.identity
+
+
+def test_an_image_file_that_is_none_ends_the_command_at_once(far: dict[str, Reached], inventory: Path) -> None:
+    with pytest.raises(ImageUnavailable, match="cannot be used as an image"):
+        ship_hosts(Console(), ShipOptions(inventory, image=inventory), as_json=False)
+    with pytest.raises(ImageUnavailable, match="cannot be read"):
+        ship_hosts(Console(), ShipOptions(inventory, image=Path("/nowhere.tar")), as_json=False)
+    assert far == {}
+
+
+def test_the_command_that_continues_a_session_ships_data_too(inventory: Path) -> None:
+    assert "--ship-data" in RunOptions(inventory, ship_data=True, allow_busy=True).argv
+    assert "--ship-data" not in RunOptions(inventory).argv
