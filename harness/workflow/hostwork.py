@@ -31,7 +31,7 @@ from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
 from harness.workflow.planning import make_plan, rounds_at_start, wants_more
 from harness.workflow.preparing import Wanted, prepare
-from harness.workflow.proving import prove
+from harness.workflow.proving import prove, rehearse_settings
 from harness.workflow.reaching import Reached, is_session_alive, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 
@@ -190,6 +190,7 @@ class HostWork:
 
         setup = prepare(reached, wanted, emit)
         setup = prove(setup, reached.scratch, self._resolved.cases, emit)
+        setup = rehearse_settings(setup, reached.scratch, self._resolved.cases, emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,
