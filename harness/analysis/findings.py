@@ -62,6 +62,7 @@ CATALOGUE: dict[str, Entry] = {
     "clock-offset": Entry("warning", "session"),
     "host-changed": Entry("warning", "session"),
     "not-rehearsed": Entry("info", "session"),
+    "limit-found": Entry("info", "session"),
     "max-fail": Entry("error", "session"),
     "lock-left": Entry("info", "session"),
     "cut-line": Entry("info", "session"),

@@ -128,7 +128,7 @@ _WORDS: dict[str, Callable[[str, Any], str]] = {
     "data": lambda _, value: str(value),
     "cache": lambda _, value: "no cache" if value == "none" else f"{value} cache",
     "element": lambda _, value: str(value),
-    "memory_limit": lambda _, value: "no limit" if value == "none" else f"limit {exact_size(value)}",
+    "memory_limit": lambda _, value: _limit_text(value),
     "image_size": lambda _, value: f"{value[0]}×{value[1]} px",
     "model": lambda _, value: "no model" if value is None else value_text(value, "model"),
     "interpolation": lambda _, value: f"{value} pixels",
@@ -194,3 +194,7 @@ def _read_value(text: str, pattern: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigurationError(f"--only {pattern}: {text!r} cannot be read as a value", hint="like 16GB") from None
+
+
+def _limit_text(value: int | str) -> str:
+    return {"none": "no limit", "search": "limit searched"}.get(str(value)) or f"limit {exact_size(int(value))}"

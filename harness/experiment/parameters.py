@@ -87,12 +87,12 @@ CacheName = Annotated[
     WithJsonSchema({"anyOf": [{"enum": [*CACHES]}, {"type": "boolean"}, {"type": "string", "pattern": r"\.tfcache$"}]}),
 ]
 MemoryLimit = Annotated[
-    int | Literal["none"],
+    int | Literal["none", "search"],
     PlainValidator(read_memory_limit),
     WithJsonSchema(
         {
             "anyOf": [
-                {"const": "none"},
+                {"enum": ["none", "search"]},
                 {"type": "integer", "minimum": 1},
                 {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT][iI]?)?[bB]?\s*$"},
             ]
@@ -160,7 +160,9 @@ class Assignment(BaseModel):
         (), description="What the kernel holds of the files when the clock starts. Default cold-start."
     )
     memory_limit: Annotated[tuple[MemoryLimit, ...], Many()] = Field(
-        (), description="A size like 16GB or 1.5GiB, enforced; none: all that the host can give. Default none."
+        (),
+        description="A size like 16GB or 1.5GiB, enforced; none: all that the host can give; search: "
+        "find the smallest in which the case lives, and the one from which it runs at full speed. Default none.",
     )
     model: Annotated[tuple[Model, ...], Many()] = Field(
         (),

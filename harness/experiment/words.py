@@ -68,10 +68,12 @@ def read_cache(word: Any) -> str:
     return known_word("cache", CACHES)(word)
 
 
-def read_memory_limit(word: Any) -> int | Literal["none"]:
-    """Bytes of ``16GB`` or ``1.5GiB``, or ``none``."""
+def read_memory_limit(word: Any) -> int | Literal["none", "search"]:
+    """Bytes of ``16GB`` or ``1.5GiB``, or ``none``, or ``search``."""
     if word == "none":
         return "none"
+    if word == "search":
+        return "search"
     if isinstance(word, bool) or not isinstance(word, int | str):
         raise ValueError(f"a memory limit is a size like 16GB or 1.5GiB, or none, not {word!r}")
     try:

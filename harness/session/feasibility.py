@@ -15,7 +15,7 @@ from harness.values.units import format_bytes
 
 def limit_of(case: Case, memory_available: int) -> int:
     """The limit to enforce, in bytes: ``none`` is all that the host can give."""
-    return memory_available if case.memory_limit == "none" else case.memory_limit
+    return case.memory_limit if isinstance(case.memory_limit, int) else memory_available
 
 
 def refusals(

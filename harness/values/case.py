@@ -49,8 +49,8 @@ class ModelSetting(BaseModel):
 class Case(BaseModel):
     """One combination of values; sizes in bytes, ``image_size`` as (height, width) in pixels.
 
-    ``memory_limit`` is a number of bytes, or ``none``: all that the host can give
-    (rule 2 of the measuring rules), enforced like any other limit. ``model`` is None where
+    ``memory_limit`` is a number of bytes, ``search`` (no invocation has it: it stands for a bisection), or ``none``:
+    all that the host can give (rule 2 of the measuring rules), enforced like any other limit. ``model`` is None where
     ``mode`` is ``load``. ``cpus`` is a number of CPUs, or None for all that the
     host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers.
     """
@@ -64,7 +64,7 @@ class Case(BaseModel):
     cache_disk: str = "scratch"
     cache_reuse: Literal["fresh", "reused"] = "fresh"
     page_cache: PageCache = "cold-start"
-    memory_limit: int | Literal["none"] = "none"
+    memory_limit: int | Literal["none", "search"] = "none"
     mode: Mode = "load"
     model: ModelSetting | None = None
     image_size: tuple[int, int] = (256, 256)

@@ -34,6 +34,7 @@ from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove, rehearse_settings
 from harness.workflow.reaching import Reached, is_session_alive, reach
 from harness.workflow.resolve import Resolved, wanted_engine
+from harness.workflow.searching import search_limits
 
 if TYPE_CHECKING:
     from harness.inventory import Host
@@ -206,6 +207,14 @@ class HostWork:
             if is_over or not wants_more(self._resolved, records, self.name, rounds):
                 break
             rounds += 1
+        identities |= search_limits(
+            self._resolved.cases,
+            setup,
+            digests,
+            read=lambda: read_records(self._shared.folder),
+            make_runner=lambda: self._make_runner(setup, reached, held),
+            emit=self._shared.emit,
+        )
         tell_aftermath(self.name, reached.facts, lambda: reach(self._host).facts, records, self._shared.emit)
         return identities
 
@@ -222,12 +231,14 @@ class HostWork:
         argv = self._options.argv
         started = SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), argv)
         self._shared.emit(started)
-        stops = self._stops
-        hooks = self._hooks(reached, held)
-        runner = HostRunner(self._settings(), setup, self._shared.journal, hooks, stops.begin, stops.run)
+        runner = self._make_runner(setup, reached, held)
         recorded = frozenset((record.invocation, record.attempt) for record in records)
         runner.run(todo, done=done, planned=len(mine), recorded=recorded, known=records)
         return {invocation.identity for invocation in mine}, runner.is_over
+
+    def _make_runner(self, setup: HostSetup, reached: Reached, held: Lock) -> HostRunner:
+        stops, hooks = self._stops, self._hooks(reached, held)
+        return HostRunner(self._settings(), setup, self._shared.journal, hooks, stops.begin, stops.run)
 
     def _settings(self) -> RunSettings:
         experiment, folder = self._resolved.experiment, self._shared.folder

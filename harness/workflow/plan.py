@@ -172,7 +172,7 @@ def _build(
 def _limit(case: Case, reached: Reached | None) -> int | None:
     if reached is not None:
         return limit_of(case, reached.memory_available)
-    return None if case.memory_limit == "none" else case.memory_limit
+    return case.memory_limit if isinstance(case.memory_limit, int) else None
 
 
 def _refused(

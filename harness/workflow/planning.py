@@ -22,7 +22,8 @@ def make_plan(
     resolved: Resolved, setup: HostSetup, digests: HostDigests, rounds: int | None = None
 ) -> tuple[Invocation, ...]:
     """All invocations of one host, in order, with limits, predictions and what cannot be."""
-    cases, experiment = resolved.matrix.cases, resolved.experiment
+    cases = tuple(case for case in resolved.matrix.cases if case.memory_limit != "search")
+    experiment = resolved.experiment
     predictions = {case.case_id: predictions_of(case, setup) for case in cases}
     refused = _refusals(cases, setup, predictions)
     limits = {case.case_id: feasibility.limit_of(case, setup.memory_available) for case in cases}
@@ -65,7 +66,7 @@ def wants_more(resolved: Resolved, records: Iterable[Record], host: str, rounds:
         return False
     baselines: dict[str, str | None] = {}
     for case in resolved.cases:
-        if not is_automatic(case):
+        if not is_automatic(case) and case.memory_limit != "search":
             baseline = baseline_of(case, cases, experiment)
             baselines[case.case_id] = baseline.case_id if baseline else None
     own = [record for record in records if record.host == host]

@@ -1,0 +1,72 @@
+"""``memory_limit: search`` over a real engine: ordinary invocations, and what is known is not tried again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from stub import stub_cases, stub_setup
+
+from harness.bench.confine import try_limit
+from harness.engine.process import ProcessEngine
+from harness.hosts.local import LocalConnection
+from harness.session.collect import SessionIdentity
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal, read_records
+from harness.session.plan import HostDigests
+from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.values.event import Event, SessionFinding
+from harness.workflow.searching import search_limits
+
+
+@pytest.mark.cgroup
+def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
+    if not try_limit()["can_limit"]:
+        pytest.skip("no memory limit can be enforced here")
+    for name in ("scratch", "data"):
+        (tmp_path / name).mkdir()
+    connection = LocalConnection("here")
+    engine = ProcessEngine(connection, scratch=str(tmp_path / "scratch"))
+    setup = stub_setup(engine, connection, tmp_path / "scratch", tmp_path / "data")
+    setup = replace(setup, memory_available=200 * 2**20)
+    folder = SessionFolder(tmp_path / "session")
+    journal = Journal(folder)
+    folder.write({"name": "search"})
+    case = stub_cases(1)[0].model_copy(update={"memory_limit": "search"})
+    events: list[Event] = []
+    hooks = Hooks(
+        emit=events.append,
+        label=lambda _invocation: "",
+        refuse=lambda _setup, _invocation: None,
+        beat=lambda: None,
+        round_done=lambda _number: None,
+    )
+    settings = RunSettings(SessionIdentity("search", "test", "search-key"), folder, seed=1, timeout_s=60.0)
+
+    def search() -> set[str]:
+        return search_limits(
+            [case],
+            setup,
+            HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64}),
+            read=lambda: read_records(folder),
+            make_runner=lambda: HostRunner(settings, setup, journal, hooks, threading.Event()),
+            emit=events.append,
+        )
+
+    identities = search()
+    records = read_records(folder)
+    assert {record.invocation for record in records} == identities
+    limits = [record.memory.limit_asked for record in records]
+    assert limits[0] == setup.memory_available
+    assert len(set(limits)) == len(limits) > 2
+    assert all(record.case.memory_limit == record.memory.limit_asked for record in records)
+    (found,) = [event for event in events if isinstance(event, SessionFinding)]
+    assert found.id == "limit-found"
+    assert "lives from a limit of 1" in found.message
+    events.clear()
+    assert search() == set()
+    assert [event.id for event in events if isinstance(event, SessionFinding)] == ["limit-found"]
+    assert len(read_records(folder)) == len(records)
+    journal.close()
