@@ -137,8 +137,18 @@ def loaders(
         )
         return
     rows = [
-        [spec.name, spec.summary, ", ".join(spec.caches), ", ".join(spec.interpolations), spec.for_what]
+        [spec.name, spec.summary, *(_words(getattr(spec, part)) for part in ("caches", "interpolations")),
+         _words((*spec.augments, *spec.decodings)), spec.for_what]
         for spec in LOADERS.values()
+    ]  # fmt: skip
+    console.table(["loader", "what it is", "caches", "interpolations", "augment, decoding", "what for"], rows)
+    kept = [
+        [s.name, s.summary, _words(s.elements) if s.name != "none" else "–", _words(s.compressions), s.for_what]
+        for s in CACHES.values()
     ]
-    console.table(["loader", "what it is", "caches", "interpolations", "what for"], rows)
-    console.table(["cache", "what it is", "what for"], [[s.name, s.summary, s.for_what] for s in CACHES.values()])
+    console.table(["cache", "what it is", "elements", "compression", "what for"], kept)
+
+
+def _words(values: tuple[str, ...]) -> str:
+    named = [value for value in values if value not in ("none", "exact")]
+    return ", ".join(named) or "–"

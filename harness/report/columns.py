@@ -60,6 +60,9 @@ COLUMNS: tuple[Column, ...] = (
     _case("element", "string", "what a cache holds: float32, uint8 or encoded"),
     _case("cache_disk", "string", "named disk of a cache file"),
     _case("cache_reuse", "string", "fresh, or reused: the dump was made before the measured training"),
+    _case("cache_compression", "string", "how a cache's files were compressed"),
+    _case("decoding", "string", "how JPEGs were decoded; all but exact give approximate pixels"),
+    _case("augment", "string", "augmentation after the cache"),
     _case("page_cache", "string", "state of the page cache that was asked for"),
     Column(
         "memory_limit_bytes",
@@ -73,6 +76,12 @@ COLUMNS: tuple[Column, ...] = (
     _case("batch_size", "Int64", "images a batch"),
     _case("epochs", "Int64", "epochs asked for"),
     Column("model", "string", "model", lambda record, _: record.case.model.name if record.case.model else None),
+    Column(
+        "model_images_per_second",
+        "Float64",
+        "pace of an emulated accelerator; empty for real models",
+        lambda record, _: record.case.model and record.case.model.images_per_second,
+    ),
     Column(
         "model_alpha", "Float64", "width of the model", lambda record, _: record.case.model and record.case.model.alpha
     ),
@@ -112,6 +121,12 @@ COLUMNS: tuple[Column, ...] = (
     _memory("swap_used_bytes", "swap_used", "swap used"),
     Column(
         "cache_bytes", "Int64", "bytes that the cache held, measured", lambda r, _: r.cache.bytes if r.cache else None
+    ),
+    Column(
+        "cache_build_s",
+        "Float64",
+        "seconds to write the cache before it was first read, where it is written first or was reused",
+        lambda r, _: r.cache.build_s if r.cache else None,
     ),
     Column(
         "cache_predicted_bytes",

@@ -19,6 +19,7 @@ from harness.experiment import (
 from harness.inventory import Host, Inventory, load_inventory, select_hosts
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError
+from harness.workflow.likeness import fill_likes
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -64,6 +65,7 @@ def resolve(
     rounds: int | None = None,
     seed: int | None = None,
     only: Sequence[str] = (),
+    reports: Path = Path("reports"),
 ) -> Resolved:
     """Read the files, choose hosts and experiment, expand the matrix. Raises ConfigurationError."""
     read = load_inventory(inventory)
@@ -72,7 +74,7 @@ def resolve(
     hosts = select_hosts(read, limit)
     names = sorted({name for host in hosts for name in host.variables.data})
     wanted, reason = choose_experiment(experiment, [host.variables.experiment for host in hosts], names)
-    chosen = load_experiment(wanted)
+    chosen = fill_likes(load_experiment(wanted), reports)
     changes = {key: value for key, value in (("rounds", rounds), ("seed", seed)) if value is not None}
     if changes:
         chosen = chosen.model_copy(update=changes)

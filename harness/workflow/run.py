@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.host_changes import compare_hosts
 from harness.session.folder import SessionFolder, find_folder
 from harness.session.journal import Journal, read_records
 from harness.session.plan import newest_records
@@ -53,6 +54,7 @@ def run_session(console: Console, options: RunOptions) -> int:
         rounds=options.rounds,
         seed=options.seed,
         only=options.only,
+        reports=options.output,
     )
     _announce(console, resolved)
     _refuse_absent_data(resolved)
@@ -106,6 +108,8 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
             pool.submit(_guard_many, work, ended, shared.emit, options, len(resolved.hosts), stops)
     records = list(newest_records(read_records(shared.folder)).values())
     counts = _count(records, ended.identities)
+    for found in compare_hosts(shared.content.get("hosts") or {}):
+        shared.emit(SessionFinding(found.id, found.severity, found.message, found.hint))
     shared.emit(SessionFinished(shared.folder.name, counts, interrupted=stops.begin.is_set()))
     if records:
         shared.write_report_safely()
@@ -255,8 +259,21 @@ def _last_screen(
         console.note(f"lost ones are done again by the same command:  {again}")
     if interrupted:
         console.note(f"go on with:  {again}")
+    _show_nearness(console, records)
     if records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
+
+
+def _show_nearness(console: Console, records: Sequence[Record]) -> None:
+    """Where the yardstick was measured: how near each case comes to it, per CPU second."""
+    from harness.analysis.yardstick import measure_nearness
+    from harness.experiment.names import case_labels
+
+    found = measure_nearness(records)
+    if found:
+        labels = case_labels([each.case for each in found])
+        rows = [[e.host, labels[e.case], f"{e.images_per_cpu_s:.1f}", f"{e.share:.2f}"] for e in found]
+        console.table(["host", "case", "images per CPU second", "of the yardstick"], rows)
 
 
 def _exit_code(records: Sequence[Record], ended: _Ended, *, interrupted: bool) -> int:

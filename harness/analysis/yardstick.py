@@ -1,0 +1,49 @@
+"""How near each loader comes to the yardstick, per CPU second: the least work that decoding can be. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.analysis.summary import reduce_record
+from harness.bench.registry import LOADERS
+from harness.values.case import Case
+from harness.values.record import Record
+
+_SETTING = ("data", "image_size", "interpolation", "decoding", "max_images", "mode", "batch_size")
+"""What a case must share with the yardstick's to be held against it; native pixels of two loaders are not the same."""
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """One case on one host: its images per CPU second, and its share of the yardstick's."""
+
+    host: str
+    case: Case
+    images_per_cpu_s: float
+    share: float
+
+
+def measure_nearness(records: Sequence[Record]) -> tuple[Nearness, ...]:
+    """Every case that has a yardstick on its host, nearest first. Steady epochs; geometric means over the rounds.
+
+    A cache may come out above 1: it does not decode. Empty where no yardstick was measured.
+    """
+    rates: dict[tuple[str, Case], list[float]] = {}
+    for record in records:
+        rate = reduce_record(record).images_per_cpu_s
+        if record.status == "ok" and record.validity != "invalid" and record.alias is None and rate:
+            rates.setdefault((record.host, record.case), []).append(rate)
+    means = {key: math.exp(math.fsum(map(math.log, values)) / len(values)) for key, values in rates.items()}
+    marks = {(host, _setting(case)): mean for (host, case), mean in means.items() if LOADERS[case.loader].is_yardstick}
+    found = [
+        Nearness(host, case, mean, mean / marks[host, _setting(case)])
+        for (host, case), mean in means.items()
+        if (host, _setting(case)) in marks and not LOADERS[case.loader].is_automatic and case.interpolation != "native"
+    ]
+    return tuple(sorted(found, key=lambda each: (each.host, -each.share)))
+
+
+def _setting(case: Case) -> tuple[object, ...]:
+    return tuple(getattr(case, name) for name in _SETTING)

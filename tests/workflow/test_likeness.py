@@ -1,0 +1,65 @@
+"""An emulated accelerator like a host's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.experiment import expand
+from harness.experiment.files import parse_experiment
+from harness.values.case import Case, ModelSetting
+from harness.values.errors import ConfigurationError
+from harness.values.record import Epoch, Record
+from harness.workflow.likeness import fill_likes
+
+TEXT = "parameters: {data: d, mode: train, loader: tfdata, model: {name: emulated, like: ws03}}\n"
+
+
+def _session(folder: Path) -> None:
+    case = Case(data="d", loader="ceiling", mode="train", model=ModelSetting())
+    epochs = tuple(Epoch(index=index, images=1000, seconds=seconds) for index, seconds in ((1, 9.0), (2, 2.0)))
+    values: dict = {
+        "session": "s", "experiment": "e", "invocation": "i", "attempt": 1, "host": "ws03", "hardware": "h",
+        "engine": "docker", "image_digest": "i", "payload_digest": "p", "data_fingerprint": "f", "case": case,
+        "case_id": case.case_id, "round": 1, "order": 0, "status": "ok", "epochs": epochs,
+    }  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "session.json").write_text(json.dumps({"format": 1}))
+    (folder / "records.jsonl").write_text(Record(**values).model_dump_json() + "\n")
+
+
+def test_the_pace_is_that_of_the_hosts_ceiling(tmp_path: Path):
+    _session(tmp_path / "lab-article-01234567")
+    experiment = fill_likes(parse_experiment(TEXT, "like"), tmp_path)
+    models = {case.model for case in expand(experiment).cases}
+    assert {(model.images_per_second, model.like) for model in models} == {(500.0, "ws03")}
+
+
+def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="has a ceiling of the host"):
+        fill_likes(parse_experiment(TEXT, "like"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("{name: emulated}", "needs one of images_per_second, step_seconds, device, like"),
+        ("{name: emulated, device: h200}", "unknown device"),
+        ("{name: resnet50, alpha: 0.5}", "has no alpha"),
+        ("{name: mobilenet, images_per_second: 5}", "belongs to the model emulated"),
+        ("{name: resnet5}", "did you mean resnet50"),
+    ],
+)
+def test_models_that_cannot_be_are_refused(model: str, reason: str):
+    with pytest.raises(ConfigurationError, match=reason):
+        parse_experiment(f"parameters: {{data: d, mode: train, loader: tfdata, model: {model}}}\n", "x")
+
+
+def test_a_named_device_brings_its_figure_and_stays_named():
+    text = TEXT.replace("like: ws03", "device: H100")
+    case = next(iter(expand(parse_experiment(text, "x")).cases))
+    assert (case.model.device, case.model.images_per_second) == ("h100", 1785.7)
+    again = Case.model_validate_json(case.model_dump_json())
+    assert again == case and again.model.is_emulated
