@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sys
 import threading
 import time
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 10}
 """Names, paths and messages of others' programs may hold codes that a terminal would obey."""
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
 _SIGNS = {"ok": "✓", "oom": "✗", "timeout": "◷", "disk_full": "▣", "error": "!", "lost": "?", "skipped": "–"}
 
 
@@ -33,8 +37,9 @@ class Console:
 
         self.quiet = quiet
         self.verbose = verbose
-        self._out: RichConsole = Rich(highlight=False, soft_wrap=True)
-        self._err: RichConsole = Rich(stderr=True, highlight=False, soft_wrap=True)
+        plain = False if os.environ.get("NO_COLOR") else None
+        self._out: RichConsole = Rich(highlight=False, soft_wrap=True, force_terminal=plain)
+        self._err: RichConsole = Rich(stderr=True, highlight=False, soft_wrap=True, force_terminal=plain)
         self._mutex = threading.Lock()
         self._status: Any = None
         self._last_detail = ""
@@ -100,7 +105,7 @@ class Console:
 
     def ask(self, question: str) -> bool:
         """Yes or no from a terminal; always no without one."""
-        if not (sys.stdin.isatty() and self._err.is_terminal):
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from rich.prompt import Confirm
 
@@ -162,7 +167,7 @@ class Console:
 
 def _plain(text: str) -> str:
     """Text that a terminal shows and does not obey."""
-    return text.translate(_CONTROL).encode(errors="backslashreplace").decode()
+    return _COLOUR.sub("", text).translate(_CONTROL).encode(errors="backslashreplace").decode()
 
 
 def _in_one_line(cell: str) -> str:

@@ -72,7 +72,9 @@ def case_cache_bytes(case: Case, images: int) -> int | None:
     """Bytes of a case's cache; None where it has none."""
     if case.cache == "none":
         return None
-    return cache_bytes(images_of(case, images), case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk)
+    return cache_bytes(
+        images_of(case, images), case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk
+    )
 
 
 def peak_memory(case: Case, images: int, *, cpus: int = 4) -> int:

@@ -30,7 +30,7 @@ from harness.session.journal import Journal, now_utc
 from harness.session.plan import Invocation
 from harness.session.request import build_job
 from harness.session.setup import HostSetup
-from harness.values.errors import HostUnreachable, ImageUnavailable, JobRefused
+from harness.values.errors import HostUnreachable, ImageUnavailable, JobRefused, SessionError
 from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
 from harness.values.record import Record, Status
 
@@ -213,7 +213,12 @@ class HostRunner:
         if state is None:
             self._patiently(lambda: self._setup.engine.cancel([handle]))
             return
-        record = self._collect(invocation, handle, state, started_at)
+        try:
+            record = self._collect(invocation, handle, state, started_at)
+        except OSError as error:  # the job and its results stay on the host: the next controller adopts them
+            hint = "make room there and give the same command again: it continues"
+            where = str(self._settings.folder.path)
+            raise SessionError(f"cannot write: {error.strerror or error}", where=where, hint=hint) from error
         self._finish(record, label, time.monotonic() - begun)
         self._patiently(lambda: self._setup.engine.cancel([handle]))
 

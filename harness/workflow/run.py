@@ -41,6 +41,7 @@ class _Ended:
     ready: list[str] = field(default_factory=list)
     errors: list[HarnessError] = field(default_factory=list)
     identities: set[str] = field(default_factory=set)
+    untold: list[HarnessError] = field(default_factory=list)
 
 
 def run_session(console: Console, options: RunOptions) -> int:
@@ -106,6 +107,8 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         for host in resolved.hosts:
             work = HostWork(host, resolved, options, shared, stops)
             pool.submit(_guard_many, work, ended, shared.emit, options, len(resolved.hosts), stops)
+    for error in dict.fromkeys(map(str, ended.untold)):
+        console.error(error)
     records = list(newest_records(read_records(shared.folder)).values())
     counts = _count(records, ended.identities)
     for found in compare_hosts(shared.content.get("hosts") or {}):
@@ -135,21 +138,21 @@ def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None
     try:
         ended.identities |= work.run()
         ended.ready.append(work.name)
+        return
     except Stopped:
-        pass
-    except HostError as error:
-        ended.not_ready.append(work.name)
-        ended.errors.append(error)
-        emit(HostStateChanged(work.name, error.state, error.message, error.hint))
+        return
     except HarnessError as error:
-        ended.not_ready.append(work.name)
-        ended.errors.append(error)
-        where = f"{error.where}: " if error.where not in (None, work.name) else ""
-        emit(HostStateChanged(work.name, "not_ready", where + error.message, error.hint))
+        failure = error
     except Exception as error:  # a defect of ours on one host must not cost the others their session
-        ended.not_ready.append(work.name)
-        ended.errors.append(work.explain_defect(error))
-        emit(HostStateChanged(work.name, "not_ready", ended.errors[-1].message, ended.errors[-1].hint))
+        failure = work.explain_defect(error)
+    ended.not_ready.append(work.name)
+    ended.errors.append(failure)
+    where = f"{failure.where}: " if failure.where not in (None, work.name) else ""
+    state = failure.state if isinstance(failure, HostError) else "not_ready"
+    try:
+        emit(HostStateChanged(work.name, state, where + failure.message, failure.hint))
+    except SessionError as full:  # it cannot be written down either
+        ended.untold += [failure, full]
 
 
 def _announce(console: Console, resolved: Resolved) -> None:
