@@ -14,13 +14,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.engine.interface import Payload
 from harness.ship import payload
 
 HERE = Path(__file__).parent
+STUBS = ("benchmark", "dataset", "samework")
 STEPS = {
     "connect": ("harness.workflow.hostwork", "reach"),
     "lock": ("harness.workflow.hostwork", "acquire"),
@@ -34,14 +36,14 @@ STEPS = {
 }
 
 
-def stub_payload() -> Payload:
+def stub_payload(extra: Mapping[str, bytes] | None = None) -> Payload:
     """The real payload with stand-ins for what needs TensorFlow and Pillow."""
-    names = ("benchmark", "dataset", "samework")
-    return payload.build_payload({f"bench/{name}.py": (HERE / f"stub_{name}.py").read_bytes() for name in names})
+    stubs = {f"bench/{name}.py": (HERE / f"stub_{name}.py").read_bytes() for name in STUBS}
+    return payload.build_payload({**(extra or {}), **stubs})
 
 
 def hook(boundary: str, act: Callable[[], None]) -> None:
-    """Act at a boundary, when it is crossed for the COUNTth time."""
+    """Act at a boundary, when it is crossed for the COUNTth time; of jobs only those that measure count."""
     name, _, count = boundary.partition(":")
     when, _, step = name.partition("-")
     left = [int(count or 1)]
@@ -59,13 +61,21 @@ def hook(boundary: str, act: Callable[[], None]) -> None:
                 act()
 
     @functools.wraps(inner)
-    def wrapped(*arguments: object, **named: object) -> object:
+    def wrapped(*arguments: Any, **named: Any) -> object:
+        if not is_measuring(arguments):
+            return inner(*arguments, **named)
         cross("before")
         value = inner(*arguments, **named)
         cross("after")
         return value
 
     setattr(owner, attribute, wrapped)
+
+
+def is_measuring(arguments: Sequence[Any]) -> bool:
+    """Whether a step is none of a job's, or of a job that measures: what prepares a host comes and goes."""
+    jobs = [job for one in arguments for job in (one if isinstance(one, list) else [one]) if hasattr(job, "labels")]
+    return not jobs or any(job.labels.get("harness.task") == "measure" for job in jobs)
 
 
 def die() -> None:

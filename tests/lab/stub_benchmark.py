@@ -47,7 +47,7 @@ def act(wish: dict[str, Any], results: Path, paths: dict[str, str]) -> None:
         eat()
     if what == "oom_grandchild":
         subprocess.run([sys.executable, "-c", HUNGRY], check=False)
-    if what == "fill_cache":
+    if what == "fill_cache" and "cache" in paths:
         fill(Path(paths["cache"]))
     if what == "fill_results":
         fill(results)

@@ -87,17 +87,28 @@ def test_docker_restarted_in_a_case(session: Make, lab: Lab, signal: str) -> Non
 
 def test_disk_full_in_a_case(session: Make, lab: Lab) -> None:
     controller = session("ws1", "ws4", experiment=CACHED)
-    controller.behave("ws4", {"tfdata": {"act": "fill_results"}, "keras-idg": {"seconds": 0.1}})
+    controller.behave("ws4", {"tfdata": {"act": "fill_cache"}})
     ended = controller.run()
     assert ended.code == 1, ended.said
     controller.assert_complete("ws1")
-    full = [record for record in controller.records("ws4") if record.case.loader == "tfdata"]
-    assert {record.status for record in full} == {"disk_full"}, [(r.status, r.cause) for r in full]
-    assert {record.status for record in controller.records("ws4") if record.case.loader == "keras-idg"} == {"ok"}
+    found = {(record.case.loader, record.case.cache): record.status for record in controller.records("ws4")}
+    assert found == {("keras-idg", "none"): "ok", ("tfdata", "none"): "ok", ("tfdata", "file"): "disk_full"}, ended.said
     controller.assert_nothing_left()
     controller.behave("ws4", {})
     again = controller.run("--rerun-failed")
     assert again.code == 0, again.said
+    assert controller.records("ws4")[-1].status == "ok"
+    controller.assert_nothing_left()
+
+
+@pytest.mark.lab_full
+def test_results_that_are_too_large_cost_one_case(session: Make) -> None:
+    controller = session("ws1", "ws4")
+    controller.behave("ws4", {"tfdata": {"act": "large", "files": 11, "bytes": 50_000_000}})
+    ended = controller.run()
+    assert ended.code == 1, ended.said
+    controller.assert_complete("ws1")
+    controller.assert_complete("ws4", expected={"tfdata": "error"})
     controller.assert_nothing_left()
 
 

@@ -32,7 +32,10 @@ _PACKAGES = (
 )
 _RECIPE = 1
 _DISK_MB = 4096
-_BOOT_S = 400.0
+_BOOT_S = 900.0
+# Emulated, and perhaps beside other work: what systemd takes for hanging is only slow.
+_PATIENT = "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900"
+_KERNEL_WORDS = f"root=/dev/vda rw console=ttyS0 panic=-1 quiet {_PATIENT}"
 _FILES = {
     "etc/fstab": "/dev/vda / ext4 defaults,noatime 0 1\n",
     "etc/hostname": "vm\n",
@@ -127,7 +130,7 @@ class Machine:
             f"{memory_mb}M",
         ]
         argv += ["-nographic", "-no-reboot", "-snapshot", "-kernel", str(files / "vmlinuz")]
-        argv += ["-initrd", str(files / "initrd.img"), "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet"]
+        argv += ["-initrd", str(files / "initrd.img"), "-append", _KERNEL_WORDS]
         argv += ["-drive", f"{drive}{files / 'disk.img'}", "-drive", f"{drive}{folder / 'seed.tar'}"]
         argv += ["-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"]
         argv += ["-device", "virtio-net-pci,netdev=n0,romfile=", "-device", "virtio-rng-pci"]
