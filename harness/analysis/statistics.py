@@ -164,3 +164,35 @@ def _kind_of(low: float, high: float) -> VerdictKind:
 def _exponential(x: float) -> float:
     """exp(x) that ends at the largest float instead of overflowing."""
     return math.exp(min(x, 709.0))
+
+
+def estimate_unpaired_ratio(strata: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Estimate | None:
+    """Ratio of numbers that have no pairs (new ÷ old, another day), a pair of samples a host; None without any.
+
+    Mean over hosts of the differences of mean logs; its variance is the sum of s²/n over all samples, with the
+    degrees of freedom of Welch and Satterthwaite (Welch, "The generalization of Student's problem when several
+    different population variances are involved", Biometrika 34, 1947). No interval where a sample has one number.
+    """
+    logs = [([math.log(x) for x in new], [math.log(x) for x in old]) for new, old in strata if new and old]
+    if not logs:
+        return None
+    hosts = len(logs)
+    centre = math.fsum(_mean(new) - _mean(old) for new, old in logs) / hosts
+    samples = [sample for pair in logs for sample in pair]
+    count = min(sum(len(new) for new, _ in logs), sum(len(old) for _, old in logs))
+    if any(len(sample) < 2 for sample in samples):
+        return Estimate(value=_exponential(centre), n=count)
+    parts = [descriptive.variance(sample) / len(sample) / hosts**2 for sample in samples]
+    variance = math.fsum(parts)
+    freedom = sum(len(sample) - 1 for sample in samples)
+    if variance > 0:
+        squares = math.fsum(p**2 / (len(sample) - 1) for p, sample in zip(parts, samples, strict=True))
+        freedom = max(1, math.floor(variance**2 / squares))
+    half = student_quantile(freedom) * math.sqrt(variance)
+    # The deviation that a paired sample of this size would need for the same width: rounds to come are counted by it.
+    deviation = math.sqrt(variance * count)
+    return Estimate(_exponential(centre), count, _exponential(centre - half), _exponential(centre + half), deviation)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

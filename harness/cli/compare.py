@@ -1,4 +1,4 @@
-"""Command compare: two sessions, before and after."""
+"""The command ``compare``: two sessions beside each other."""
 
 from __future__ import annotations
 
@@ -12,18 +12,55 @@ from harness.cli.options import JsonOption, OutputOption, ReportsFolder
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command(epilog="Example:  harness compare reports/lab-quick-1f2e3d4c reports/lab-quick-1f2e3d4c-2")(compare)
+    app.command(epilog="Example:  harness compare OLD NEW  ·  harness compare OLD NEW --fail-slower 10")(compare)
 
 
 def compare(
     context: typer.Context,
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="Session folder, or its name.", show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="The later one.", show_default=False)],
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Session folder or old report.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The one to compare with it.", show_default=False)],
     output: OutputOption = ReportsFolder,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write a page here, too.")] = None,
+    fail_slower: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-slower",
+            metavar="PERCENT",
+            min=0.0,
+            help="Exit with 1 where a case is surely slower by more than this, or has no result any more.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare two sessions of the same hosts: what became faster or slower, and what changed. Exit 1 if worse."""
+    """Compare two sessions: what changed, and each case's images/s before and after, with ratio and verdict."""
     from harness.cli.session_console import console_of
-    from harness.workflow.compare import compare as compare_sessions
+    from harness.workflow.reports import compare_two
 
-    raise typer.Exit(compare_sessions(console_of(context), old, new, output, as_json=as_json))
+    console = console_of(context)
+    view = compare_two(old, new, output, to, fail_slower)
+    if as_json:
+        console.result_json(view.to_json())
+    else:
+        console.result(
+            "\n".join(["What changed:", *(f"  - {fact}" for fact in view.facts or ("nothing that is known",)), ""])
+        )
+        for group in view.groups:
+            columns = ["case", "old, images/s", "new, images/s", "ratio", "95 %", "verdict"]
+            rows = [
+                [
+                    r.case,
+                    r.old,
+                    r.new,
+                    r.ratio,
+                    r.interval,
+                    f"{r.verdict.sign} {r.verdict.text} {r.verdict.detail}".strip(),
+                ]
+                for r in group.rows
+            ]
+            console.table(columns, rows, title=f"{group.heading} ({group.note})")
+            console.result("\n".join([*(f"  {line}" for line in group.only), ""]))
+        if to is not None:
+            console.result(to.resolve().as_uri())
+    if view.failing:
+        console.error(f"{view.failing} of the cases surely slower by more than {fail_slower:g} %, or without a result")
+        raise typer.Exit(1)

@@ -27,7 +27,7 @@ from harness.report.words import (
 from harness.values.case import Case
 from harness.values.units import format_bytes
 
-MOST_ROWS = 1200
+MOST_ROWS = 800
 """A page names its records' file for the rest."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")

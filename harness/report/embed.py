@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.report.source import SessionData
 
-MOST_EMBEDDED_BYTES = 2_500_000
+MOST_EMBEDDED_BYTES = 2_000_000
 """Above this, records lie in a file beside the page; with charts and tables a page stays below 5 MB."""
 
 SIDECAR_ENDING = "-records.json.gz"

@@ -31,7 +31,7 @@ from harness.report.words import (
     split_hardware,
 )
 
-MOST_CHARTS = 80
+MOST_CHARTS = 60
 """On a page; settings after that have their matrix and their rows in the table of cases."""
 
 _MOST_SETTINGS = 24

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.report.anonymous import anonymise
+from harness.report.changes import ChangeView
 from harness.report.composition import build_view
 from harness.report.embed import compress_sessions, pack_sessions
 from harness.report.index import INDEX_NAME, list_pages, summarise_view
@@ -139,3 +140,8 @@ def write_bytes(content: bytes, output: Path) -> Path:
         hint = "make room there, or choose another place with --output"
         raise SessionError(f"the report cannot be written: {error.strerror}", where=str(output), hint=hint) from error
     return output
+
+
+def write_comparison(view: ChangeView, output: Path) -> Path:
+    """The page of two sessions compared."""
+    return write_page(render_template("compare.html.j2", {"view": view}), output)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.analysis.validity import judge_all
 from harness.report.embed import SIDECAR_ENDING, read_sessions, unpack_sessions
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
@@ -181,8 +182,8 @@ def _assemble(
             hosts[host] = Facts.model_validate(value)
         except ValidationError as error:
             notes.append(f"facts of {host} are not of this format: {error.errors()[0]['msg']}")
-    newest = newest_attempts(records)
-    kept = {id(record) for record in newest}
+    newest = judge_all(newest_attempts(records), hosts)
+    kept = {(record.invocation, record.attempt) for record in newest}
     if len(notes) > _MOST_NOTES:
         notes = [*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more like these"]
     return SessionData(
@@ -190,7 +191,7 @@ def _assemble(
         description=description,
         facts=hosts,
         records=tuple(newest),
-        superseded=tuple(record for record in records if id(record) not in kept),
+        superseded=tuple(record for record in records if (record.invocation, record.attempt) not in kept),
         events=tuple(e for _, e in events if isinstance(e, dict) and str(e.get("event")) in KNOWN_EVENTS),
         notes=tuple(notes),
     )

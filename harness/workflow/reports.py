@@ -11,6 +11,7 @@ from harness.session.folder import SessionFolder, list_folders
 from harness.values.errors import ConfigurationError, SessionError
 
 if TYPE_CHECKING:
+    from harness.report.changes import ChangeView
     from harness.report.terminal import TerminalView
 
 
@@ -90,6 +91,18 @@ def export_session(session: Path | None, output: Path, format_name: str, to: Pat
     except UnicodeDecodeError:
         hint = "name a file with --to"
         raise SessionError(f"{format_name} is not text and is not written to a terminal", hint=hint) from None
+
+
+def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower_percent: float | None) -> ChangeView:
+    """Two sessions (folders, names below ``output`` or old pages) beside each other; a page where ``to`` is given."""
+    from harness.report.changes import view_changes
+    from harness.report.page import read_sources, write_comparison
+
+    sides = [read_sources(_find_sources([path], output)) for path in (old, new)]
+    view = view_changes(sides[0], sides[1], fail_slower_percent)
+    if to is not None:
+        write_comparison(view, to)
+    return view
 
 
 def recipe_text(loader: str, cache: str) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
-from harness.report.charts.drawing import Chart, colour_of, data_of, draw, line_names, name_facet, name_line, shape_of
+from harness.report.charts.drawing import (
+    Chart,
+    colour_of,
+    data_by_name,
+    draw,
+    line_names,
+    name_facet,
+    name_line,
+    shape_of,
+)
 
 _MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
 _WIDTH, _HEIGHT = 200, 170
@@ -40,7 +49,7 @@ def chart_cumulated(setting: Setting) -> Chart | None:
             shape=alt.Shape("row:N", scale=shape_of(names), legend=None)
         ),
         paid.mark_text(align="left", dx=8, dy=10, fontSize=12).encode(text="text:N", color=alt.value("var(--ink)")),
-        data=data_of(values),
+        data=data_by_name(),
     ).properties(width=_WIDTH, height=_HEIGHT)
     if len({value["limit"] for value in values}) > 1:
         header = alt.Header(labelPadding=4)
@@ -48,7 +57,7 @@ def chart_cumulated(setting: Setting) -> Chart | None:
     else:
         drawn = layered.properties(width=2 * _WIDTH)
     title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
-    return Chart(title, "; ".join(_say(row) for row in rows if row.summary.case.cache != "none"), draw(drawn))
+    return Chart(title, "; ".join(_say(row) for row in rows if row.summary.case.cache != "none"), draw(drawn, values))
 
 
 def _has_times(row: Row) -> bool:

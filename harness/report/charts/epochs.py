@@ -6,7 +6,16 @@ from statistics import geometric_mean
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
-from harness.report.charts.drawing import Chart, colour_of, data_of, draw, line_names, name_facet, name_line, shape_of
+from harness.report.charts.drawing import (
+    Chart,
+    colour_of,
+    data_by_name,
+    draw,
+    line_names,
+    name_facet,
+    name_line,
+    shape_of,
+)
 from harness.report.words import format_seconds
 
 _MOST_EPOCHS = 60
@@ -30,7 +39,7 @@ def chart_epochs(setting: Setting) -> Chart | None:
         shape=alt.Shape("row:N", scale=shape_of(names), sort=names, legend=alt.Legend(values=shown)),
     )
     lines = base.mark_line(strokeWidth=1.8).encode(shape=alt.Undefined)
-    layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=data_of(values))
+    layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=data_by_name())
     layered = layered.properties(width=_WIDTH, height=_HEIGHT)
     if len({value["limit"] for value in values}) > 1:
         header = alt.Header(labelPadding=4)
@@ -38,7 +47,7 @@ def chart_epochs(setting: Setting) -> Chart | None:
     else:
         drawn = layered.properties(width=2 * _WIDTH)
     title = "Seconds of each epoch, less is better; the first fills a cache"
-    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn))
+    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn, values))
 
 
 def _epochs(row: Row) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, Setting
-from harness.report.charts.drawing import WIDTH, Chart, data_of, draw, line_names, name_axis, name_facet, name_line
+from harness.report.charts.drawing import WIDTH, Chart, data_by_name, draw, line_names, name_axis, name_facet, name_line
 from harness.report.words import format_number
 
 _STEP = 24
@@ -25,7 +25,7 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
     names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
     parts = [part for part in _PARTS if any(value["part"] == part for value in values)]
     bars = (
-        alt.Chart(data_of(values))
+        alt.Chart(data_by_name())
         .mark_bar(size=13, stroke="var(--paper)", strokeWidth=1)
         .encode(
             x=alt.X(
@@ -46,7 +46,7 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
     title = "Milliseconds an image: what the model needs alone, and what input adds to it"
     if not is_split:
         title += " (preparation and fetch are told apart where a warm case was measured)"
-    return Chart(title, "; ".join(_say(cost) for cost in costs[:40]), draw(drawn))
+    return Chart(title, "; ".join(_say(cost) for cost in costs[:40]), draw(drawn, values))
 
 
 def _parts(cost: InputCost) -> list[tuple[str, float]]:

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
-from harness.report.charts.drawing import WIDTH, Chart, data_of, draw, line_names, name_axis, name_facet, name_line
+from harness.report.charts.drawing import WIDTH, Chart, data_by_name, draw, line_names, name_axis, name_facet, name_line
 from harness.report.marks import mark_status
 from harness.values.units import format_bytes
 
@@ -41,12 +41,12 @@ def chart_memory(setting: Setting) -> Chart | None:
         base.transform_filter("datum.part == 'limit'").mark_tick(thickness=2.5, size=20),
         base.transform_filter("datum.is_peak").mark_rule(strokeWidth=3).encode(x2=alt.datum(0)),
         base.transform_filter("datum.part != 'limit'").mark_point(size=60, filled=True, opacity=1).encode(shape=shape),
-        data=data_of(values),
+        data=data_by_name(),
     ).properties(width=WIDTH, height=alt.Step(_STEP))
     facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
     drawn = layered.facet(row=facet) if len(limits) > 1 else layered
     title = "Peak memory against the limit and the prediction"
-    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn))
+    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn, values))
 
 
 def _values(row: Row) -> list[dict[str, Any]]:

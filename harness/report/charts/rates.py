@@ -11,7 +11,7 @@ from harness.report.charts.drawing import (
     WIDTH,
     Chart,
     colour_of,
-    data_of,
+    data_by_name,
     draw,
     line_names,
     name_axis,
@@ -52,7 +52,7 @@ def chart_rates(setting: Setting) -> Chart | None:
         line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
         layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
         values += [{"kind": "ceiling", "limit": limit, "x": ceiling.value} for limit in limits]
-    layered = alt.layer(*layers, data=data_of(values)).properties(width=WIDTH, height=alt.Step(_STEP))
+    layered = alt.layer(*layers, data=data_by_name()).properties(width=WIDTH, height=alt.Step(_STEP))
     facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
     drawn = layered.facet(row=facet) if len(limits) > 1 else layered
     notes = ["Dots are invocations" + (" (quantiles of them)" if is_thinned else "")]
@@ -60,7 +60,7 @@ def chart_rates(setting: Setting) -> Chart | None:
     if ceiling is not None:
         notes.append(f"the dashed line is the ceiling, {format_number(ceiling.value)} images/s")
     title = f"{_axis(setting)}. {', '.join(notes)}"
-    return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), draw(drawn))
+    return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), draw(drawn, values))
 
 
 def _axis(setting: Setting) -> str:

@@ -1,0 +1,116 @@
+"""Two sessions beside each other: facts first, then each case with itself."""
+
+import json
+
+import pytest
+from builder import SessionBuilder, make_case, make_facts, make_oom, make_record
+from typer.testing import CliRunner
+
+from harness.analysis.statistics import estimate_unpaired_ratio
+from harness.cli.app import app
+from harness.report.changes import view_changes
+from harness.report.source import read_source
+
+
+def write(folder, name, rate, *, driver="570.1", disk="nvme", hosts=("ws01", "ws02"), rounds=3, extra=(), **changes):
+    builder = SessionBuilder(name, rounds=rounds)
+    for host in hosts:
+        facts = make_facts("Test CPU", gpu="Test GPU")
+        gpu = facts.gpus[0].model_copy(update={"driver": driver})
+        scratch = facts.disks["scratch"].model_copy(update={"kind": disk})
+        facts = facts.model_copy(update={"gpus": (gpu,), "disks": {"scratch": scratch}})
+        builder.add_host(host, facts)
+        for number in range(1, rounds + 1):
+            at = {"host": host, "facts": facts, "round": number, **changes}
+            builder.add(make_record(make_case(loader="keras-idg"), rate=30, **at))
+            builder.add(
+                make_record(make_case(), rate=rate, **at), *(make_record(case, rate=50, **at) for case in extra)
+            )
+    return builder.write(folder / name)
+
+
+def compare(old, new, percent=None):
+    return view_changes(read_source(old), read_source(new), percent)
+
+
+def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path):
+    old = write(tmp_path, "old-1", 80)
+    new = write(tmp_path, "new-1", 160, driver="580.2", environment={"tensorflow": "2.22.0"})
+    view = compare(old, new)
+    assert "GPU driver: 570.1 → 580.2 (ws01, ws02)" in view.facts
+    assert "tensorflow: 2.21.0 → 2.22.0" in view.facts
+    (group,) = view.groups
+    rows = {row.case.split(" ")[0]: row for row in group.rows}
+    assert rows["tfdata"].verdict.text == "faster" and rows["tfdata"].ratio.startswith("2.0")
+    assert rows["keras-idg"].verdict.text == "about the same"
+    assert "each compared with itself" in group.note and view.failing == 0
+
+
+def test_cases_of_one_side_are_named(tmp_path):
+    old = write(tmp_path, "old-1", 80, extra=(make_case(cache="memory"),))
+    new = write(tmp_path, "new-1", 80, extra=(make_case(cache="file"),))
+    (group,) = compare(old, new).groups
+    assert len(group.rows) == 2
+    assert sorted(line.rpartition(": ")[2] for line in group.only) == [
+        "in the new session only",
+        "in the old session only",
+    ]
+
+
+def test_another_disk_is_matched_by_the_hosts(tmp_path):
+    (group,) = compare(write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 40, disk="hdd")).groups
+    assert "nvme disk; matched by 2 hosts in both" in group.note
+    assert {row.verdict.text for row in group.rows} == {"about the same", "slower"}
+
+
+def test_equal_hardware_of_other_hosts_is_compared_and_said(tmp_path):
+    (group,) = compare(write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 40, hosts=("ws77",))).groups
+    assert group.note == "no host is in both: different hosts of equal hardware are compared"
+    assert {row.verdict.text for row in group.rows} == {"about the same", "slower"}
+
+
+def test_only_sure_and_large_losses_fail(tmp_path):
+    old, slower = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 60)
+    assert compare(old, slower, 10).failing == 1
+    assert compare(old, slower, 40).failing == 0
+    assert compare(old, slower).failing == 0
+    one = write(tmp_path, "one-1", 40, rounds=1)
+    assert compare(old, one, 10).failing == 0, "one round proves nothing"
+
+
+def test_a_case_that_broke_fails(tmp_path):
+    old = write(tmp_path, "old-1", 80)
+    builder = SessionBuilder("new-1").add_host("ws01", make_facts("Test CPU", gpu="Test GPU"))
+    facts = builder.facts["ws01"]
+    for number in (1, 2, 3):
+        builder.add(make_oom(make_case(), host="ws01", facts=facts, round=number))
+    view = compare(old, builder.write(tmp_path / "new-1"), 50)
+    assert view.failing == 1 and view.groups[0].rows[0].verdict.text == "had a result, now has none"
+
+
+def test_the_command_prints_writes_and_ends_as_it_should(tmp_path):
+    old, new = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 60)
+    words = ["compare", str(old), str(new), "--fail-slower", "10", "--to", str(tmp_path / "changes.html")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert done.stdout.index("What changed:") < done.stdout.index("slower")
+    page = (tmp_path / "changes.html").read_text()
+    assert "default-src &#39;none&#39;" in page and "▼" in page
+    assert CliRunner().invoke(app, words[:3]).exit_code == 0
+    value = json.loads(CliRunner().invoke(app, [*words[:3], "--json"]).stdout)
+    assert {row["verdict"]["text"] for group in value["groups"] for row in group["rows"]} == {
+        "slower",
+        "about the same",
+    }
+
+
+def test_a_ratio_of_unpaired_numbers_is_welchs():
+    # Logs 0, 0.1, 0.2 and 1, 1.2, 1.4: difference 1.1, variance 0.01/3 + 0.04/3, 2.94 degrees of freedom, so 2.
+    from math import exp, log
+
+    found = estimate_unpaired_ratio([([exp(x) for x in (1.0, 1.2, 1.4)], [exp(x) for x in (0.0, 0.1, 0.2)])])
+    assert log(found.value) == pytest.approx(1.1)
+    half = 4.30265 * (0.05 / 3) ** 0.5
+    assert (log(found.low), log(found.high)) == pytest.approx((1.1 - half, 1.1 + half), rel=1e-4)
+    assert estimate_unpaired_ratio([]) is None
+    assert not estimate_unpaired_ratio([([2.0], [1.0])]).has_interval

@@ -1,0 +1,35 @@
+"""Very many records: still a page that can be mailed, made in bounded memory and time."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def make(folder, *counts):
+    words = [sys.executable, str(HERE / "make_many.py"), str(folder), *map(str, counts)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(HERE)}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def test_ten_hosts_of_four_kinds_and_sixteen_cases_make_a_small_page(tmp_path):
+    said = make(tmp_path, 10, 1, 4, 5)
+    assert said["records"] == 10 * 16 * 5
+    assert said["page_bytes"] < 1_500_000 and said["beside"] == []
+
+
+@pytest.mark.slow
+def test_twenty_thousand_records_make_a_page_of_aggregates(tmp_path):
+    said = make(tmp_path, 50, 5, 4, 5)
+    assert said["records"] == 20_000
+    assert said["page_bytes"] < 5_000_000
+    assert said["peak_bytes"] < 2 * 2**30
+    assert said["cpu_s"] < 30  # of the processor: the machine may have other things to do
