@@ -59,6 +59,10 @@ mv -f -- "$t" "$1"
 _GET = f'[ -e "$1" ] || exit {_GONE}; exec cat -- "$1"'
 
 
+class ChannelRefused(ConnectionRefusedError):
+    """The host's sshd is well, but does not open this socket."""
+
+
 class SSHConnection:
     """Implements ``harness.hosts.connection.Connection``, and gives streams for what needs more than a command.
 
@@ -200,8 +204,10 @@ class SSHConnection:
                     break
                 except paramiko.ChannelException as error:
                     # The server may still count a session that was closed a moment ago (MaxSessions).
-                    if not has_mark or time.monotonic() + pause_s > deadline:
-                        raise ConnectionRefusedError(error.text) from error
+                    if not has_mark:
+                        raise ChannelRefused(error.text) from error
+                    if time.monotonic() + pause_s > deadline:
+                        raise
                 except LOST:
                     if link.is_alive or time.monotonic() + pause_s > deadline:
                         raise
@@ -253,6 +259,8 @@ class SSHConnection:
         """Whatever a broken link raises becomes HostUnreachable."""
         try:
             yield
+        except ChannelRefused:
+            raise
         except NoShell as error:
             hint = f"try `ssh -p {self.route.port} {self.route.user}@{self.route.address} sh -c 'echo ok'`"
             message = f"the login shell of {self.route.user} runs no commands; it says: {error}"
