@@ -39,6 +39,15 @@ start_engine() {
 	notes+=("not run: tests of the docker engine (dockerd did not start; see $log)")
 }
 
+find_sshd() {
+	# Tests start an sshd of their own. Where systemd runs, installing the package would start the system's, too.
+	if [ -x "$(command -v sshd || echo /usr/sbin/sshd)" ]; then return 0; fi
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ]; then
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server >/dev/null && return 0
+	fi
+	notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
+}
+
 stop_engine() {
 	[ -n "${engine_pid:-}" ] && kill "$engine_pid" 2>/dev/null && wait "$engine_pid" 2>/dev/null
 	return 0
@@ -62,11 +71,13 @@ part "format (ruff)" "$BIN/ruff" format --check --quiet .
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
-part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not browser"
+part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
-part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole"
+find_sshd
+part "hosts over SSH" "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
+part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole"
-part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole"
+part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
 part "a lab of many hosts" run_lab
 part "whole sessions and the wheel" "$BIN/python" -m pytest -q -m "whole"
 

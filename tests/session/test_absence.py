@@ -1,0 +1,228 @@
+"""The runner on a host that goes away, is in use, or is stopped; and how its absence is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stub import stub_cases, stub_payload
+
+from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.hosts.local import LocalConnection
+from harness.session import runner as runner_module
+from harness.session.collect import SessionIdentity
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal, read_records
+from harness.session.plan import HostDigests, plan_host
+from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.session.setup import HostData, HostSetup
+from harness.values.errors import HostUnreachable
+from harness.values.event import Event, LinkBack, LinkLost
+from harness.values.facts import DiskFacts, Facts
+from harness.workflow.absence import Absence
+from harness.workflow.stops import Stops
+
+
+class FakeEngine:
+    """Jobs that end at once; ``fail`` is asked before each verb and may raise."""
+
+    name = "fake"
+    host = "here"
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, JobHandle] = {}
+        self.starts: list[str] = []
+        self.fail: Callable[[str], None] = lambda _verb: None
+        self.is_running: Callable[[], bool] = lambda: False
+
+    def probe(self, image: str) -> EngineFacts:
+        return EngineFacts("fake", "1", image_digest="1" * 64, can_limit_memory=True)
+
+    def submit(self, request: JobRequest) -> JobHandle:
+        self.fail("submit")
+        if request.name not in self.jobs:
+            self.starts.append(request.name)
+            self.jobs[request.name] = JobHandle("here", request.name, request.name, dict(request.labels))
+        return self.jobs[request.name]
+
+    def poll(self, handles: Any) -> list[JobState]:
+        self.fail("poll")
+        return [JobState("running" if self.is_running() else "exited", exit_code=0) for _ in handles]
+
+    def fetch(self, handle: JobHandle, destination: Path) -> None:
+        self.fail("fetch")
+
+    def cancel(self, handles: Any) -> None:
+        self.fail("cancel")
+        for handle in handles:
+            self.jobs.pop(handle.name, None)
+
+    def list(self, session: str | None = None) -> list[JobHandle]:
+        self.fail("list")
+        return list(self.jobs.values())
+
+
+class Bench:
+    """One runner on a fake engine."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.engine = FakeEngine()
+        self.events: list[Event] = []
+        self.stops = Stops()
+        self.hold: Callable[[], str | None] = lambda: None
+        self.beat: Callable[[], None] = lambda: None
+        self.patience_s = 600.0
+        self.folder = SessionFolder(tmp_path / "session")
+        self.folder.write({"name": "s"})
+        facts = Facts(
+            cpu_model="test", logical_cpus=2, ram_bytes=24 * 10**9, disks={"scratch": DiskFacts(path=str(tmp_path))}
+        )
+        self.setup = HostSetup(
+            host="here",
+            connection=LocalConnection("here"),
+            engine=self.engine,
+            engine_facts=self.engine.probe(""),
+            facts=facts,
+            image="",
+            image_digest="1" * 64,
+            payload=stub_payload(),
+            data={"tiny": HostData("tiny", "folder", "2" * 64, 10, 2, 1000, ())},
+            missing_data={},
+            disks={"scratch": str(tmp_path)},
+            memory_available=10**10,
+            cpus=(0,),
+        )
+        digests = HostDigests("here", "1" * 64, self.setup.payload.digest, {"tiny": "2" * 64})
+        cases = stub_cases(2)
+        self.planned = plan_host(
+            digests,
+            cases,
+            rounds=1,
+            order=lambda given, _round: given,
+            limits={case.case_id: case.memory_limit for case in cases},
+            predictions={},
+        )
+
+    def run(self) -> list[str]:
+        """Run to the end; the statuses in their order."""
+        absence = Absence("here", self.events.append)
+        hooks = Hooks(
+            emit=self.events.append,
+            label=lambda invocation: invocation.case.case_id,
+            refuse=lambda _setup, _invocation: None,
+            beat=self.beat,
+            round_done=lambda _number: None,
+            hold=self.hold,
+            link_lost=absence.begin,
+            link_back=absence.end,
+        )
+        settings = RunSettings(
+            SessionIdentity("s", "test", "s"), self.folder, seed=1, timeout_s=60.0, link_patience_s=self.patience_s
+        )
+        journal = Journal(self.folder)
+        try:
+            runner = HostRunner(settings, self.setup, journal, hooks, self.stops.begin, self.stops.run)
+            runner.run(self.planned, done=0, planned=len(self.planned), recorded=frozenset())
+        finally:
+            journal.close()
+        return [record.status for record in read_records(self.folder)]
+
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(runner_module, "_HOLD_PAUSE_S", 0.01)
+    monkeypatch.setattr(runner_module.random, "uniform", lambda _low, _high: 0.001)
+    return Bench(tmp_path)
+
+
+def away(times: int, verbs: tuple[str, ...]) -> Callable[[str], None]:
+    """A host that does not answer so many times, whatever of these is asked."""
+    left = [times]
+
+    def fail(verb: str) -> None:
+        if verb in verbs and left[0] > 0:
+            left[0] -= 1
+            raise HostUnreachable("no answer", where="here")
+
+    return fail
+
+
+@pytest.mark.parametrize("verb", ["list", "submit", "poll", "fetch", "cancel"])
+def test_a_host_that_comes_back_costs_nothing_whatever_was_asked(bench: Bench, verb: str) -> None:
+    bench.engine.fail = away(3, (verb,))
+    assert len(bench.run()) == 3
+    assert len(bench.engine.starts) == len(set(bench.engine.starts)) == 3
+    assert bench.engine.jobs == {}
+    links = [event for event in bench.events if isinstance(event, (LinkLost, LinkBack))]
+    assert [type(event) for event in links] == [LinkLost, LinkBack]
+    assert links[0].since == links[1].since and links[0].reason == "no answer"
+    assert links[1].seconds >= 0
+
+
+def test_a_lock_that_cannot_be_beaten_just_now_ends_nothing(bench: Bench) -> None:
+    polls = iter([True, True, False] + [False] * 20)
+    bench.engine.is_running = lambda: next(polls)
+    fail = away(2, ("beat",))
+    bench.beat = lambda: fail("beat")
+    assert len(bench.run()) == 3
+    assert bench.kinds().count("LinkLost") == bench.kinds().count("LinkBack") == 1
+
+
+def test_a_host_that_stays_away_is_given_up_and_its_job_left_alone(bench: Bench) -> None:
+    bench.patience_s = 0.05
+    bench.engine.fail = away(10**6, ("poll",))
+    with pytest.raises(HostUnreachable):
+        bench.run()
+    assert len(bench.engine.jobs) == 1
+    assert read_records(bench.folder) == []
+    # The next controller takes it over: nothing is started twice.
+    bench.engine.fail = lambda _verb: None
+    assert len(bench.run()) == 3
+    assert len(bench.engine.starts) == 3
+
+
+def test_nothing_begins_while_the_host_is_held(bench: Bench) -> None:
+    reasons = iter(["in use", "in use", "not the hour", None, None, None])
+    bench.hold = lambda: next(reasons)
+    assert len(bench.run()) == 3
+    told = [event.reason for event in bench.events if type(event).__name__ == "HostWaiting"]
+    assert told == ["in use", "not the hour"]
+    assert bench.kinds().index("HostWaiting") < bench.kinds().index("InvocationStarted")
+
+
+def test_once_with_finish_lets_the_running_case_end(bench: Bench) -> None:
+    states = iter([True, False])
+
+    def is_running() -> bool:
+        is_first = next(states)
+        if is_first:
+            bench.stops.ask("finish")
+        return is_first
+
+    bench.engine.is_running = is_running
+    assert len(bench.run()) == 1
+    assert len(bench.engine.starts) == 1 and bench.engine.jobs == {}
+
+
+@pytest.mark.parametrize("policies", [["stop"], ["finish", "finish"]])
+def test_once_with_stop_or_twice_ends_what_runs_and_removes_it(bench: Bench, policies: list[str]) -> None:
+    waiting = iter(policies)
+
+    def is_running() -> bool:
+        policy = next(waiting, None)
+        if policy:
+            bench.stops.ask(policy)  # type: ignore[arg-type]
+        return True
+
+    bench.engine.is_running = is_running
+    watch = threading.Timer(30, bench.stops.run.set)
+    watch.start()
+    assert bench.run() == []
+    watch.cancel()
+    assert len(bench.engine.starts) == 1 and bench.engine.jobs == {}
