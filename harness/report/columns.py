@@ -41,6 +41,12 @@ def _memory(name: str, field: str, meaning: str) -> Column:
     return Column(name, "Int64", meaning, lambda record, _: getattr(record.memory, field))
 
 
+def _sum_read(record: Record) -> int | None:
+    found = [epoch.bytes_read for epoch in record.epochs if epoch.index > 1]
+    known = [count for count in found if count is not None]
+    return sum(known) if known and len(known) == len(found) else None
+
+
 COLUMNS: tuple[Column, ...] = (
     _record("session", "string", "name of the session"),
     _record("experiment", "string", "name of the experiment"),
@@ -112,6 +118,18 @@ COLUMNS: tuple[Column, ...] = (
         "images_per_cpu_s", "images delivered a CPU second in the steady epochs (in the only one, if there is one)"
     ),
     _reduced("parallelism", "CPU seconds a second in the same epochs"),
+    Column(
+        "first_bytes_read",
+        "Int64",
+        "bytes that came from storage in epoch 1",
+        lambda record, _: next((epoch.bytes_read for epoch in record.epochs if epoch.index == 1), None),
+    ),
+    Column(
+        "steady_bytes_read",
+        "Int64",
+        "bytes that came from storage in epochs 2 to the last, in all; 0 means that memory served them",
+        lambda record, _: _sum_read(record),
+    ),
     _memory("limit_asked_bytes", "limit_asked", "memory limit that was asked of the engine"),
     _memory("limit_effective_bytes", "limit_effective", "memory limit read back from inside"),
     Column("limit_enforced_by", "string", "cgroup-v1 or cgroup-v2", lambda record, _: record.memory.enforced_by),

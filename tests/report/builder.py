@@ -118,7 +118,12 @@ def make_record(
         "status": "ok",
         "epochs": epochs,
         "memory": Memory(
-            limit_asked=limit, limit_effective=limit, enforced_by="cgroup-v2", peak_anon=820_000_000, peak_total=limit
+            limit_asked=limit,
+            limit_effective=limit,
+            enforced_by="cgroup-v2",
+            peak_anon=820_000_000,
+            peak_total=limit,
+            swap_used=0,
         ),
         "cache": None
         if case.cache == "none"
@@ -128,6 +133,9 @@ def make_record(
         "finished_at": "2026-01-01T00:01:00Z",
     }
     fields.update(changes)
+    severity = {"degraded": "warning", "invalid": "error"}.get(fields.get("validity", "valid"))
+    if severity is not None and "findings" not in changes:  # a report judges again: validity comes from findings
+        fields["findings"] = (make_finding(f"test-{fields['validity']}", severity),)
     return Record(**fields)
 
 
@@ -160,6 +168,7 @@ def make_oom(case: Case, *, step: int = 21, **changes: Any) -> Record:
             peak_anon=int(case.memory_limit) - 4_000_000,
             peak_total=int(case.memory_limit),
             oom_kills=1,
+            swap_used=0,
         ),
     }
     return make_record(case, **{**fields, **changes})

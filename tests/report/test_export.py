@@ -29,7 +29,10 @@ def test_each_format_has_a_row_for_each_invocation(lab):
 def test_json_is_the_records_as_they_were(lab):
     values = json.loads(export_records(lab, "json"))
     lines = [json.loads(line) for line in (lab / "records.jsonl").read_text().splitlines()]
-    assert values == lines
+    judged = ("validity", "findings")  # a report judges again
+    assert [{**value, **dict.fromkeys(judged)} for value in values] == [
+        {**line, **dict.fromkeys(judged)} for line in lines
+    ]
     assert all(Record.model_validate(value) for value in values)
 
 

@@ -32,7 +32,7 @@ def test_each_page_renews_the_index_newest_first(tmp_path):
     assert index.index("second-2") < index.index("first-1")
     assert 'href="second-2/report.html"' in index
     assert "2026-02-01 10:00 UTC" in index and "3 of 3 rounds" in index and "ws01" in index
-    assert re.search(r"Test CPU \(test data\).*tfdata, 3\.\d\d×", index, re.DOTALL)
+    assert re.search(r"Test CPU \(test data\).*tfdata, 2\.\d\d×", index, re.DOTALL)
 
 
 def test_old_and_foreign_pages_are_listed_and_kept(tmp_path):
