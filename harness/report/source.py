@@ -182,16 +182,17 @@ def _assemble(
             hosts[host] = Facts.model_validate(value)
         except ValidationError as error:
             notes.append(f"facts of {host} are not of this format: {error.errors()[0]['msg']}")
-    newest = judge_all(newest_attempts(records), hosts)
-    kept = {(record.invocation, record.attempt) for record in newest}
+    newest = newest_attempts(records)
+    kept = {id(record) for record in newest}
+    judged = judge_all(newest, hosts)  # by what a report knows: all of the session, not only what came before
     if len(notes) > _MOST_NOTES:
         notes = [*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more like these"]
     return SessionData(
         origin=origin,
         description=description,
         facts=hosts,
-        records=tuple(newest),
-        superseded=tuple(record for record in records if (record.invocation, record.attempt) not in kept),
+        records=tuple(judged),
+        superseded=tuple(record for record in records if id(record) not in kept),
         events=tuple(e for _, e in events if isinstance(e, dict) and str(e.get("event")) in KNOWN_EVENTS),
         notes=tuple(notes),
     )
