@@ -23,18 +23,10 @@ from contract import EngineContract
 from harness.bench import confine
 from harness.engine import daemon
 from harness.engine.daemon import DaemonRefused
-from harness.engine.dial import (
-    KEPT_CONNECTIONS,
-    NEWEST_API,
-    Dialer,
-    Sight,
-    agree_version,
-    explain_silence,
-    judge_sight,
-    parse_sight,
-)
+from harness.engine.dial import KEPT_CONNECTIONS, NEWEST_API, Dialer, agree_version
 from harness.engine.docker import DockerEngine
 from harness.engine.process import ProcessEngine
+from harness.engine.sight import Sight, explain_silence, judge_sight, parse_sight
 from harness.hosts.ssh import SSHConnection
 from harness.values.errors import EngineUnavailable, HostUnreachable
 
@@ -118,7 +110,7 @@ def test_many_clients_share_few_connections(server: Server, dialer: Dialer, conn
     with ThreadPoolExecutor(max_workers=30) as pool:
         versions = list(pool.map(lambda number: clients[number % 6].version()["Version"], range(60)))
     assert len(set(versions)) == 1
-    assert 0 < dialled(server) <= KEPT_CONNECTIONS
+    support.wait_for(lambda: 0 < dialled(server) <= KEPT_CONNECTIONS, 20)
     for client in clients:
         client.close()
     dialer.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import math
 import os
 import random
@@ -20,11 +19,12 @@ from paramiko.channel import Channel
 
 from harness.hosts.connection import Completed
 from harness.hosts.ssh.command import build_command, kill_command
+from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file
 from harness.hosts.ssh.failures import LOST, describe
 from harness.hosts.ssh.identities import KeyRing
 from harness.hosts.ssh.link import Link, connect, is_worth_again
 from harness.hosts.ssh.route import Route
-from harness.hosts.ssh.stream import SLICE_BYTES, NoShell, Silent, Stream
+from harness.hosts.ssh.stream import NoShell, Silent, Stream
 from harness.hosts.ssh.transport import CHANNEL_TIMEOUT_S, Patience, Transport
 from harness.values.errors import HostNotReady, HostUnreachable
 
@@ -39,24 +39,7 @@ STALL_S = 60.0
 
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.2, 5.0
 _FIRST_TRIES = 4
-_FULL_PAUSE_S = 0.01
 _KILL_S = 5.0
-_GONE, _CUT = 44, 45
-
-_PUT = f"""
-set -f
-t=$(mktemp "$(dirname -- "$1")/.$(basename -- "$1").part.XXXXXX") || exit 1
-trap 'rm -f -- "$t"' EXIT
-trap 'exit 1' HUP INT TERM
-trap '' PIPE
-cat > "$t" || exit 1
-[ "$(wc -c < "$t")" -eq "$3" ] || {{ echo "not all of it came" >&2; exit {_CUT}; }}
-[ ! -d "$1" ] || {{ echo "it is a folder" >&2; exit 1; }}
-chmod "$2" -- "$t" || exit 1
-sync -- "$t" 2>/dev/null
-mv -f -- "$t" "$1"
-"""
-_GET = f'[ -e "$1" ] || exit {_GONE}; exec cat -- "$1"'
 
 
 class ChannelRefused(ConnectionRefusedError):
@@ -96,7 +79,7 @@ class SSHConnection:
         with self._lost_while(f"running {argv[0]}"), self._start(argv, timeout_s, deadline) as stream:
             stream.errors_kept = None
             try:
-                return _communicate(stream, input or b"", deadline)
+                return communicate(stream, input or b"", deadline)
             except Silent:
                 self._end(stream)
                 raise HostUnreachable(
@@ -121,9 +104,9 @@ class SSHConnection:
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
         """Write a file, atomically and through to the disk. Raises HostNotReady where that cannot be."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        argv = ["sh", "-c", _PUT, "sh", target, f"{mode:o}", str(size)]
+        argv = put_command(target, mode, size)
         with self._lost_while(f"writing {target}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:
-            _send_file(stream, source)
+            send_file(stream, source)
             while stream.recv():
                 pass
             code, errors = stream.wait_exit(), stream.errors
@@ -137,13 +120,13 @@ class SSHConnection:
 
     def get(self, source: str, target: Path) -> None:
         """Fetch one file, whole or not at all. Raises FileNotFoundError where there is none."""
-        argv = ["sh", "-c", _GET, "sh", source]
+        argv = get_command(source)
         descriptor, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 code, errors = self._fetch(argv, source, file)
                 os.fchmod(file.fileno(), 0o644)
-            if code == _GONE:
+            if code == GONE:
                 raise FileNotFoundError(errno.ENOENT, "no such file on the host", source)
             if code != 0:
                 hint = "see that this user may read it"
@@ -276,46 +259,6 @@ class SSHConnection:
             raise HostUnreachable(
                 f"the link was lost while {doing}: {describe(error)}", where=self.host, hint=hint
             ) from error
-
-
-def _communicate(stream: Stream, input_bytes: bytes, deadline: float) -> Completed:
-    """Feed a command and take all that it says, until it has ended."""
-    stdout, rest, is_fed = bytearray(), memoryview(input_bytes), False
-    while True:
-        sent = 0
-        if rest:
-            try:
-                sent = stream.send_some(rest)
-                rest = rest[sent:]
-            except OSError:
-                rest = memoryview(b"")  # it wants no more, or the link is cut, as reading will tell
-        if not rest and not is_fed:
-            is_fed = True
-            stream.finish()
-        found = stream.recv_some()
-        if found:
-            stdout += found
-            continue
-        if found is None:
-            stream.timeout_s = max(0.1, deadline - time.monotonic())
-            code = stream.wait_exit()
-            return Completed(code, bytes(stdout), stream.errors)
-        if time.monotonic() > deadline:
-            raise Silent("no answer")
-        if not sent:
-            stream.wait(_FULL_PAUSE_S if rest else deadline - time.monotonic())
-
-
-def _send_file(stream: Stream, source: Path | bytes) -> None:
-    """Send a file's content; where the far end takes no more, its exit code will say why."""
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        try:
-            while piece := file.read(SLICE_BYTES):
-                stream.send(piece)
-        except ConnectionError:
-            if stream.is_cut:
-                raise
-    stream.finish()
 
 
 def _pause(pause_s: float) -> float:

@@ -1,0 +1,91 @@
+"""What stands at the far end of a link to a Docker Engine, and why it cannot be used. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.engine.daemon import DaemonRefused
+
+_PLACES = "/usr/bin /usr/local/bin /snap/bin /bin /opt/bin /usr/sbin $HOME/bin $HOME/.local/bin"
+_LOOK = f"""
+cli=$(command -v docker 2>/dev/null)
+for d in {_PLACES}; do [ -n "$cli" ] || {{ [ -x "$d/docker" ] && cli=$d/docker; }}; done
+echo "cli $cli"
+echo "user $(id -un)"
+echo "docker_host $DOCKER_HOST"
+own=${{XDG_RUNTIME_DIR:-/run/user/$(id -u)}}/docker.sock
+for s in /var/run/docker.sock /run/docker.sock "$own"; do
+  [ -S "$s" ] || continue
+  if [ -r "$s" ] && [ -w "$s" ]; then echo "usable $s"; else echo "forbidden $s $(stat -c %G "$s" 2>/dev/null)"; fi
+done
+:
+"""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What stands at the far end: the docker CLI, sockets that may be used, and (socket, group) that may not."""
+
+    cli: str | None = None
+    user: str = ""
+    docker_host: str | None = None
+    usable: tuple[str, ...] = ()
+    forbidden: tuple[tuple[str, str], ...] = ()
+
+
+def parse_sight(text: str) -> Sight:
+    """What the far end's script wrote."""
+    fields: dict[str, str] = {}
+    usable: list[str] = []
+    forbidden: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "usable":
+            usable.append(rest)
+        elif word == "forbidden":
+            path, _, group = rest.rpartition(" ")
+            forbidden.append((path or group, group if path else ""))
+        else:
+            fields[word] = rest.strip()
+    return Sight(
+        cli=fields.get("cli") or None,
+        user=fields.get("user", ""),
+        docker_host=fields.get("docker_host") or None,
+        usable=tuple(usable),
+        forbidden=tuple(forbidden),
+    )
+
+
+def judge_sight(sight: Sight) -> DaemonRefused | None:
+    """Why no engine can be used, with the cure; None where one may be there."""
+    if sight.docker_host or sight.usable:
+        return None
+    if sight.forbidden:
+        path, group = sight.forbidden[0]
+        who = sight.user or "the user"
+        group = group if group not in ("", "root") else "docker"
+        cure = f"on the host: sudo usermod -aG {group} {who}, then run this again"
+        return DaemonRefused(f"the Docker socket {path} may not be used by {who}", cure)
+    cure = "start it there (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
+    return DaemonRefused("there is no Docker socket at /var/run/docker.sock", cure)
+
+
+def look_command() -> list[str]:
+    """What is run there: it changes and waits for nothing."""
+    return ["sh", "-c", _LOOK]
+
+
+def explain_silence(errors: str) -> OSError:
+    """Why the far end went without an answer, from what ``docker system dial-stdio`` said."""
+    lines = [line for line in errors.strip().splitlines() if line.strip()]
+    said = lines[-1].strip() if lines else "it said nothing"
+    lowered = errors.lower()
+    if "permission denied" in lowered:
+        cure = "on the host: sudo usermod -aG docker THE_USER, then run this again"
+        return DaemonRefused("the Docker socket may not be used by this user", cure)
+    if "dial-stdio" in lowered and ("not a docker command" in lowered or "unknown" in lowered):
+        return DaemonRefused(f"the docker CLI there is too old: {said}", "Docker 18.09 or newer is needed there")
+    if "cannot connect" in lowered or "connection refused" in lowered or "no such file" in lowered:
+        cure = "start it there: sudo systemctl start docker"
+        return DaemonRefused(f"the Docker daemon does not run there: {said}", cure)
+    return ConnectionResetError(f"the engine's end was closed: {said}")
