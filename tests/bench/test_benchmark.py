@@ -18,7 +18,7 @@ from bench_images import Made, make_images
 
 import harness.bench
 from harness.bench import pagecache
-from harness.bench.invocation import FLOAT32_BYTES
+from harness.bench.invocation import BYTES_PER_VALUE
 from harness.bench.loaders.interface import CHANNELS
 
 pytestmark = [
@@ -104,7 +104,7 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
     done = outcome.events[-1]
     assert done["event"] == "done"
     assert done["reused"] is True
-    assert done["cache_bytes"] == pytest.approx(13 * 64 * 64 * CHANNELS * FLOAT32_BYTES, rel=0.01)
+    assert done["cache_bytes"] == pytest.approx(13 * 64 * 64 * CHANNELS * BYTES_PER_VALUE["float32"], rel=0.01)
     filled = next(line for line in outcome.events if line.get("name") == "filled")
     assert done["build_s"] == pytest.approx(filled["seconds"] + filled["flush_s"])
     assert {line["phase"] for line in outcome.named("progress")} == {"fill", "measure"}
@@ -185,7 +185,7 @@ def test_what_no_loader_makes_is_refused_before_tensorflow_starts(tmp_path: Path
         "unknown": ({"loader": "teleport"}, "no loader is called `teleport`"),
         "cache": ({"loader": "keras-idg", "cache": "file"}, "keras-idg makes no cache `file`, only none"),
         "filter": ({"loader": "keras-idg", "interpolation": "bilinear"}, "makes no interpolation `bilinear`"),
-        "element": ({"element": "encoded"}, "makes no element `encoded`"),
+        "element": ({"cache": "tfrecord"}, "cache tfrecord has no element `float32`, only encoded"),
     }
     for name, (case, message) in wrong.items():
         outcome = _run(tmp_path / name, made, case)

@@ -1,0 +1,71 @@
+"""A user's loader travels with the payload and is found there, wherever its path pointed."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from harness.bench.own import find_own_loader, read_constants
+from harness.experiment.words import read_loader
+from harness.ship.payload import build_payload
+from harness.values.case import Case
+from harness.values.errors import ConfigurationError
+from harness.workflow.own_loaders import gather_own_loaders
+
+DOC = Path(__file__).parents[2] / "docs" / "loaders.md"
+
+
+def read_example() -> str:
+    """The example of docs/loaders.md."""
+    return next(text for text in re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL) if "def make" in text)
+
+
+def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path):
+    example = read_example()
+    assert len(example.splitlines()) <= 12
+    path = tmp_path / "my_loader.py"
+    path.write_text('CACHES = ("none", "memory")\n' + example)
+    name = f"{path}:make"
+    assert read_loader(name) == name
+    extra = gather_own_loaders([Case(data="d", loader=name), Case(data="d", loader="tfdata")])
+    assert set(extra) == {"own/my_loader.py"}
+    payload = build_payload(extra)
+    assert payload.digest != build_payload().digest
+    with tarfile.open(fileobj=io.BytesIO(payload.archive)) as archive:
+        archive.extractall(tmp_path / "payload", filter="data")
+    path.unlink()  # on another host it never was
+    code = f"from bench.registry import LOADERS; print(LOADERS[{name!r}].caches)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "payload", check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "('none', 'memory')"
+
+
+def test_what_is_wrong_with_a_loader_is_said(tmp_path: Path):
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        read_loader(f"{tmp_path}/none.py:make")
+    (tmp_path / "a.py").write_text("def other(context): ...\nCACHES = make()\n")
+    with pytest.raises(ValueError, match="has no function 'make'; it has: other"):
+        find_own_loader(f"{tmp_path}/a.py:make")
+    with pytest.raises(ValueError, match=r"a.py:2: CACHES must be written out"):
+        read_constants(f"{tmp_path}/a.py", "other")
+    (tmp_path / "b.py").write_text("def make(:\n")
+    with pytest.raises(ValueError, match="is no Python"):
+        find_own_loader(f"{tmp_path}/b.py:make")
+    with pytest.raises(ValueError, match="did you mean tfdata"):
+        read_loader("tfdat")
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text("def make(context): ...\n")
+    cases = [Case(data="d", loader=f"{tmp_path}/{name}/mine.py:make") for name in ("x", "y")]
+    with pytest.raises(ConfigurationError, match="have the same name"):
+        gather_own_loaders(cases)
