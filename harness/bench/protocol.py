@@ -58,6 +58,8 @@ DATASET = "dataset.json"
 SAMPLES = "samples.jsonl"
 GPU = "gpu.json"
 LOG = "log.txt"
+WORK_FOLDERS = ("scratch", "keras")
+"""Beside ``results``: where a benchmark may write; made before it starts, for the job folder itself may be root's."""
 MANIFEST = "manifest.tsv"
 """In the ``dataset`` folder: path relative to ``data``, label index, width, height, bytes, content hash;
 tab-separated, one header line."""

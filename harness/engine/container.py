@@ -162,7 +162,7 @@ def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, An
 
 
 def build_job_archive(request: JobRequest, owner: Owner) -> bytes:
-    """A tar of the job's folder: payload, request with its paths, and an empty results folder, owned by the job."""
+    """A tar of the job's folder: payload, request with its paths, and empty folders to write to, owned by the job."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as target:
         _add(target, owner, protocol.PAYLOAD)
@@ -172,7 +172,8 @@ def build_job_archive(request: JobRequest, owner: Owner) -> bytes:
                 _add(target, owner, f"{protocol.PAYLOAD}/{member.name}", None if stream is None else stream.read())
         body = {**request.request, "paths": job_paths(request)}
         _add(target, owner, protocol.REQUEST, json.dumps(body, indent=1, sort_keys=True).encode())
-        _add(target, owner, protocol.RESULTS)
+        for folder in (protocol.RESULTS, *protocol.WORK_FOLDERS):
+            _add(target, owner, folder)
     return buffer.getvalue()
 
 

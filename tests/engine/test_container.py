@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.bench import protocol
 from harness.engine.container import (
     Owner,
     build_create,
@@ -116,3 +117,12 @@ def test_job_archive_holds_payload_request_and_results_owned_by_the_user() -> No
     assert members["payload/bench/protocol.py"].isfile()
     assert body["task"] == "measure"
     assert body["paths"]["data"] == "/data"
+
+
+def test_the_job_may_write_to_its_own_folders_whoever_it_is() -> None:
+    """The volume's own folder belongs to root: what the payload writes to must be there, and the user's."""
+    with tarfile.open(fileobj=io.BytesIO(build_job_archive(_request(), Owner(1234, 5678)))) as archive:
+        folders = {member.name: member for member in archive if member.isdir()}
+    for name in (protocol.RESULTS, *protocol.WORK_FOLDERS):
+        assert (folders[name].uid, folders[name].gid) == (1234, 5678)
+        assert folders[name].mode & 0o700 == 0o700

@@ -8,6 +8,7 @@ writing its record, removing it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -26,7 +27,6 @@ from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests, plan_host, remaining
 from harness.session.runner import Hooks, HostRunner, RunSettings
 
-SESSION = "killed-session"
 
 
 class Boundaries:
@@ -60,9 +60,10 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
     engine = ProcessEngine(connection, scratch=str(scratch))
     setup = stub_setup(engine, connection, scratch, data)
     folder = SessionFolder(work / "session")
+    session = "killed-" + hashlib.sha256(str(work).encode()).hexdigest()[:12]  # cgroups are named by it: no two alike
     journal = Journal(folder)
     if not folder.exists():
-        folder.write({"name": SESSION})
+        folder.write({"name": session})
     cases = stub_cases(1)
     digests = HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64})
     planned = plan_host(
@@ -78,7 +79,7 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
         for name in names:
             boundaries.around(owner, name)
     records = read_records(folder)
-    settings = RunSettings(SessionIdentity(SESSION, "test", SESSION), folder, seed=1, timeout_s=60.0)
+    settings = RunSettings(SessionIdentity(session, "test", session), folder, seed=1, timeout_s=60.0)
     hooks = Hooks(
         emit=journal.write_event,
         label=lambda invocation: invocation.case.case_id,

@@ -55,7 +55,8 @@ def test_what_is_written_out_is_the_same_case_as_what_is_left_out():
         {"cache_reuse": "reused"}, {"page_cache": "cold"}, {"memory_limit": 1}, {"mode": "train"},
         {"model": ModelSetting()}, {"image_size": (1, 2)}, {"interpolation": "native"}, {"batch_size": 1},
         {"epochs": 3}, {"cpus": 1}, {"gpus": 0}, {"budgets": "default"}, {"shuffle": False}, {"augment": "flip-crop"},
-        {"deterministic": False}, {"precision": "mixed_float16"}, {"max_images": 5}, {"decoding": "scaled"}, {"cache_compression": "gzip"},
+        {"deterministic": False}, {"precision": "mixed_float16"}, {"max_images": 5},
+        {"decoding": "scaled"}, {"cache_compression": "gzip"},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
