@@ -28,7 +28,6 @@ from harness.session.plan import HostDigests, plan_host, remaining
 from harness.session.runner import Hooks, HostRunner, RunSettings
 
 
-
 class Boundaries:
     """Counts crossings, and ends this process without a word at the chosen one."""
 
