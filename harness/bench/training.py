@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -74,9 +73,7 @@ def warm_up(loader: Loader, model: Any | None) -> float:
     """
     begun = time.perf_counter()
     sizes = find_batch_sizes(loader)
-    zeros = tf.data.Dataset.from_generator(
-        lambda: _make_zeros(loader.element_spec, sizes), output_signature=loader.element_spec
-    ).apply(tf.data.experimental.assert_cardinality(len(sizes)))
+    zeros = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: _make_zeros(loader.element_spec, size))
     if model is None:
         for _batch in zeros:
             pass
@@ -96,9 +93,16 @@ def find_batch_sizes(loader: Loader) -> list[int]:
     return ([loader.batch_size] if full else []) + ([rest] if rest else [])
 
 
-def _make_zeros(spec: Any, sizes: list[int]) -> Iterator[tuple[Any, ...]]:
-    for size in sizes:
-        yield tuple(np.zeros((size, *part.shape[1:]), part.dtype.as_numpy_dtype) for part in spec)
+def _make_zeros(spec: Any, size: Any) -> tuple[Any, ...]:
+    """One batch of ``size`` zeros, made by TensorFlow: the allocator then is as in a program without a warm-up.
+
+    After a single array that a Python generator handed over it is not: glibc gives the memory of tf.data's batches
+    back to the kernel and asks for it again, 100 page faults an image, 10 to 15 % of CPU time in every epoch that is
+    then measured (128 px, ``benchmarks/overhead.py``).
+    """
+    return tuple(
+        tf.ensure_shape(tf.zeros(tf.concat([[size], part.shape[1:]], 0), part.dtype), part.shape) for part in spec
+    )
 
 
 def train(model: Any, loader: Loader, epochs: int, meter: Meter) -> None:
