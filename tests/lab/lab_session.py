@@ -70,6 +70,7 @@ class Controller:
     shared: dict[str, Any] = field(default_factory=dict)
     rounds: int = 1
     experiment: str = EXPERIMENT
+    has_stub: bool = True
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -82,7 +83,8 @@ class Controller:
 
     def write(self) -> None:
         """Write inventory and experiment as they are to be now."""
-        shared = {"image": self.image, "data": {"photos": {"folder": DATA}}, **self.shared}
+        usual = {"image": self.image, "data": {"photos": {"folder": DATA}}} if self.has_stub else {}
+        shared = {**usual, **self.shared}
         ports = {name: link.port for name, link in self.links.items()}
         text = inventory_text(self.lab, shared=shared, own=self.own, ports=ports, only=self.hosts)
         self.inventory.write_text(text)
@@ -99,11 +101,16 @@ class Controller:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         environment = {**os.environ, "NO_COLOR": "1", "HOME": str(home), "COLUMNS": "250"}
-        environment["XDG_CACHE_HOME"] = str(self.lab.folder / "controller-cache")  # what is shipped is unpacked once
+        if self.has_stub:
+            environment["XDG_CACHE_HOME"] = str(self.lab.folder / "controller-cache")  # unpacked once for all tests
         environment.pop("SSH_AUTH_SOCK", None)
         number = len(self._running)
         process = subprocess.Popen(
-            [sys.executable, str(DRIVER), *driver, *words],
+            [
+                sys.executable,
+                *([str(DRIVER), *driver] if self.has_stub else ["-c", "from harness.cli import main; main()"]),
+                *words,
+            ],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

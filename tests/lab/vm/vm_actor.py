@@ -45,8 +45,10 @@ def main(job: Path) -> None:
         subprocess.run([sys.executable, "-c", HUNGRY], check=False)
     if do == "use":
         held = mmap.mmap(-1, 40 << 20)
-        held.write(b"x" * (40 << 20))
-        (Path(request["paths"]["cache"]) / "file").write_bytes(b"y" * (30 << 20))
+        with (Path(request["paths"]["cache"]) / "file").open("wb") as stream:
+            for _ in range(40):
+                held.write(b"x" * (1 << 20))
+                stream.write(b"y" * (1 << 20))
     (job / "results" / "recorded.json").write_text(json.dumps(recorded()))
 
 
