@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHandle
-from harness.hosts.lock import break_lock, read_lock
+from harness.hosts.lock import STALE_AFTER_S, LockOwner, break_lock, make_owner, read_lock
+from harness.hosts.lock_owner import is_controller_gone
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datatransfer import SHIPPED_FOLDER, WEIGHTS_FOLDER
 from harness.ship.transfer.loading import SHIP_SESSION
@@ -41,7 +42,10 @@ def clean_hosts(
         engines = all_engines(reached)
         if host.variables.engine != "process" and not any(engine.name == "docker" for engine in engines):
             console.note(f"{host.name}: no Docker Engine answers; containers, if there are any, were not looked for")
-        found.extend(_clean_host(reached, engines, dry_run=dry_run, data=data))
+        owner = read_lock(reached.connection)
+        found.extend(_clean_host(reached, engines, owner, dry_run=dry_run, data=data))
+        if owner is not None and not any(one.what == "lock" and one.host == host.name for one in found):
+            console.note(f"{host.name}: what belongs to {owner.describe()} was kept: it runs, or its job still does")
 
     failures = _each_host(console, inventory, limit, tidy)
     if as_json:
@@ -87,10 +91,11 @@ def _each_host(console: Console, inventory: Path, limit: str | None, act: Callab
     return 0 if not failed else 3 if failed == len(hosts) else 1
 
 
-def _clean_host(reached: Reached, engines: Sequence[Engine], *, dry_run: bool, data: bool) -> list[Leftover]:
-    owner = read_lock(reached.connection)
+def _clean_host(
+    reached: Reached, engines: Sequence[Engine], owner: LockOwner | None, *, dry_run: bool, data: bool
+) -> list[Leftover]:
     is_alive = is_session_alive(reached)
-    living = owner.session if owner is not None and (not _is_stale(owner.age_s) or is_alive(owner.session)) else None
+    living = owner.session if owner is not None and (not _is_silent(owner) or is_alive(owner.session)) else None
     found: list[Leftover] = []
     kept: set[str] = set()
     for engine in engines:
@@ -105,10 +110,10 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], *, dry_run: bool, d
     return found
 
 
-def _is_stale(age_s: float | None) -> bool:
-    from harness.hosts.lock import STALE_AFTER_S
-
-    return age_s is None or age_s > STALE_AFTER_S
+def _is_silent(owner: LockOwner) -> bool:
+    """Whether the controller that holds the lock is dead or has not been heard for long; its jobs may still run."""
+    is_stale = owner.age_s is None or owner.age_s > STALE_AFTER_S
+    return is_stale or is_controller_gone(owner, make_owner("clean", "harness clean"))
 
 
 def _clean_jobs(
