@@ -167,6 +167,7 @@ class TestProcess(EngineContract):
             "oom_kills": None,
             "swap_used": outcome["memory"]["swap_used"],
             "oom_at_s": None,
+            "thrashing": None,
         }
         assert not processes_of([request.name])
         engine.cancel(engine.list())
