@@ -172,12 +172,13 @@ def test_a_limit_holds_and_is_read_back(finish: Callable[..., Finished]) -> None
     assert done.state.oom_killed is not True
 
 
-def test_out_of_memory(finish: Callable[..., Finished]) -> None:
+def test_out_of_memory(finish: Callable[..., Finished], engine: Engine) -> None:
     done = finish("oom")
     assert done.outcome["child"]["signal"] == 9
     assert done.memory["oom_kills"] == 1
     assert done.memory["oom_at_s"] > 0
-    assert done.state.oom_killed is True
+    # A scope of systemd is gone with its job: then the engine cannot tell, and the cgroup was read inside.
+    assert done.state.oom_killed is (True if engine.name == "docker" else None)
 
 
 def test_out_of_memory_of_a_grandchild(finish: Callable[..., Finished]) -> None:
