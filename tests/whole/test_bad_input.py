@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -263,7 +265,7 @@ def test_docker_host_points_nowhere_and_any_engine_will_do(user: User) -> None:
 @pytest.mark.timeout(900)
 def test_a_daemon_that_dies_in_the_middle(tmp_path: Path, image: str) -> None:
     """A second daemon, in a network of its own (it would take away the first one's bridge), dies and comes back."""
-    daemon = Daemon(tmp_path / "daemon")
+    daemon = Daemon(Path(tempfile.mkdtemp(prefix="harness-d-", dir="/tmp")))  # a socket's path must be short
     user = User(tmp_path, tmp_path / "scratch", is_real=True).write(engine="docker", epochs=900)
     try:
         daemon.start()
@@ -280,7 +282,6 @@ def test_a_daemon_that_dies_in_the_middle(tmp_path: Path, image: str) -> None:
             assert bad not in err
         assert user.records() == []
         daemon.start()
-        user.experiment("experiment.yaml", epochs=900)
         cleaned = user.give("clean", "inventory.yaml", "--json", DOCKER_HOST=daemon.address)
         assert "docker job" in {one["what"] for one in json.loads(cleaned.stdout)}, cleaned.stderr
         assert docker("ps", "-aq", address=daemon.address) == ""
@@ -299,8 +300,6 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        self._shims("TERM")
         (self.folder / "pid").unlink(missing_ok=True)
         own = ["--data-root", "root", "--exec-root", "exec", "--pidfile", "pid"]
         words = [str(self.folder / word) if not word.startswith("--") else word for word in own]
@@ -324,21 +323,25 @@ class Daemon:
             self._process = None
 
     def remove(self) -> None:
-        self._shims("KILL")
-        mounts = Path("/proc/self/mounts").read_text().splitlines()
-        for point in [line.split()[1] for line in mounts if line.split()[1].startswith(str(self.folder))]:
+        """End all that a killed daemon leaves: its shims name this folder, its containers are their children."""
+        shims = {pid for pid, words, _ in all_processes() if f"{self.folder}/" in words and "containerd" in words}
+        for pid in [pid for pid, _, parent in all_processes() if parent in shims] + list(shims):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for point in [point for point in mounts if point.startswith(f"{self.folder}/")]:
             subprocess.run(["umount", "-l", point], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _shims(self, name: str) -> None:
-        """End what a killed daemon leaves of its containers: all of it names this folder."""
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                is_ours = str(self.folder).encode() in path.read_bytes() and b"containerd" in path.read_bytes()
-                if is_ours and int(path.parent.name) != os.getpid():
-                    os.kill(int(path.parent.name), getattr(signal, f"SIG{name}"))
-            except OSError:
-                continue
+
+def all_processes() -> list[tuple[int, str, int]]:
+    """Number, command line and parent of each."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found.append((int(path.name), words, int((path / "stat").read_text().rpartition(")")[2].split()[1])))
+    return found
 
 
 # -- other users -------------------------------------------------------------------------------------------------------
