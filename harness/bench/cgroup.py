@@ -12,7 +12,8 @@ import os
 from typing import NamedTuple
 
 SHARED_VARIABLE = "HARNESS_CGROUP"
-"""An engine that could make no cgroup for a job sets this to ``shared``: what can be read is not the job's own."""
+"""An engine that could make no cgroup for a job sets this to ``shared``: what can be read is not the job's own.
+``own`` says that everything in it is the job's; without a word that is so only for PID 1 of a container."""
 
 _UNLIMITED = 2**62
 """Version 1 says LONG_MAX, rounded to pages, where there is no limit."""
@@ -131,6 +132,11 @@ def find_job(environment: dict[str, str] | None = None) -> Cgroup | None:
     """The cgroup that holds this job and nothing else; None where the engine could make none."""
     variables = os.environ if environment is None else environment
     return None if variables.get(SHARED_VARIABLE) == "shared" else find_own()
+
+
+def is_job_alone() -> bool:
+    """Whether all that runs in this process's cgroup belongs to its job, and may be ended with it."""
+    return os.getpid() == 1 or os.environ.get(SHARED_VARIABLE) == "own"
 
 
 def swap_total_bytes(path: str = "/proc/meminfo") -> int | None:

@@ -252,6 +252,7 @@ def _confine(job: str) -> dict[str, str]:
         with open(os.path.join(job, "cgroup"), "w", encoding="utf-8") as stream:
             stream.write(group)
         warnings += confine.enter_cgroup(version, group, asked["memory_bytes"])
+        variables[SHARED_VARIABLE] = "own"
     except Trouble as trouble:
         if asked["memory_bytes"] is not None:
             raise Trouble(f"memory cannot be limited: {trouble.message}", trouble.hint) from None

@@ -21,7 +21,7 @@ from typing import Any
 
 from . import protocol
 from .caplog import CappedLog
-from .cgroup import find_job
+from .cgroup import find_job, is_job_alone
 from .child import PIPE_BYTES, Child, end, end_others, reap
 from .hostsampler import HostSampler
 from .sampling import Sampler
@@ -102,7 +102,7 @@ class Supervisor:
             child = self._work()
         except Exception as error:  # the evidence is written all the same
             self._fail(f"the supervisor failed: {type(error).__name__}: {error}")
-        end_others(self._cgroup)
+        end_others(self._cgroup if is_job_alone() else None)
         self._log.close()
         self._sampler.take()
         self._sampler.close()

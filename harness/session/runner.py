@@ -39,8 +39,10 @@ _T = TypeVar("_T")
 _SUPERVISOR_GRACE_S = 90.0
 _LINK_PATIENCE_S = 600.0
 _HOLD_PAUSE_S = 30.0
-_POLL_FIRST_S = 0.3
-_POLL_MOST_S = 2.0
+_POLL_FIRST_S = 0.5
+_POLL_MOST_S = 5.0
+_POLL_GROWTH = 0.15
+"""Asking costs CPU time, on a local host that of the benchmark itself: the longer one runs, the less it is asked."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ class HostRunner:
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")
             self._patiently(self._hooks.beat)
-            if self._halt.wait(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * 0.05)):
+            if self._halt.wait(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH)):
                 return None
 
     def _collect(self, invocation: Invocation, handle: JobHandle, state: JobState, started_at: str) -> Record:

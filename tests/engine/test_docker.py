@@ -207,7 +207,7 @@ def test_a_child_dies_at_the_limit_and_the_supervisor_tells(
     assert outcome["child"]["signal"] == 9
     assert outcome["memory"]["limit_effective"] == 100 * 2**20
     assert outcome["memory"]["oom_kills"] in (1, None)
-    assert outcome["memory"]["peak_anon"] > 50 * 2**20
+    assert outcome["memory"]["peak_total"] > 50 * 2**20  # the kernel's own peak: samples may miss so quick a death
 
 
 def test_an_absent_image_is_refused_and_not_pulled(
