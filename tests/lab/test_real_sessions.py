@@ -16,7 +16,7 @@ parameters:
   data: coco-mini
   mode: load
   loader: [keras-idg, tfdata]
-  memory_limit: 700MB
+  memory_limit: 600MB
   image_size: 96
   interpolation: nearest
   batch_size: 32
@@ -43,7 +43,7 @@ def test_two_hosts_load_pictures_with_the_shipped_image(session: Make) -> None:
     for record in controller.records():
         assert [epoch.images for epoch in record.epochs] == [200, 200]
         assert record.validity != "invalid", record.findings
-        assert record.memory.peak_anon is not None and record.memory.peak_anon <= 700_000_000
+        assert record.memory.peak_anon is not None and record.memory.peak_anon <= 600_000_000
     assert len({record.hardware for record in controller.records()}) == 2
     page = controller.session().report_file.read_text()
     assert all(hardware in page for hardware in {record.hardware.split(" #")[0] for record in controller.records()})

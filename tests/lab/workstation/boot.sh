@@ -42,12 +42,20 @@ if [ "${LAB_GROUP:-yes}" = yes ]; then usermod -a -G docker bench; else gpasswd 
 # The RAM that programs see (Docker's MemTotal, too): written in place, at one length, for it is mounted.
 figures=/sys/fs/cgroup/memory
 meminfo() {
-	local used=0 cache=0 word value free available text
+	# What nobody can take back counts as used: not the page cache, nor the kernel's memory of files, as a real one says.
+	local used=0 held=0 cache=0 word value free available text
 	if [ -f $figures/memory.stat ]; then
 		used=$(<$figures/memory.usage_in_bytes)
-		while read -r word value; do case $word in total_cache) cache=$value ;; esac; done <$figures/memory.stat
+		while read -r word value; do
+			case $word in total_cache) cache=$value ;; total_rss | total_shmem) held=$((held + value)) ;; esac
+		done <$figures/memory.stat
+	elif [ -f /sys/fs/cgroup/memory.stat ]; then
+		while read -r word value; do
+			case $word in file) cache=$value ;; anon | shmem) held=$((held + value)) ;; esac
+		done </sys/fs/cgroup/memory.stat
+		used=$((cache + held))
 	fi
-	free=$((LAB_MEM_KB - used / 1024)) available=$((LAB_MEM_KB - (used - cache) / 1024))
+	free=$((LAB_MEM_KB - used / 1024)) available=$((LAB_MEM_KB - held / 1024))
 	[ $free -gt 0 ] || free=0
 	[ $available -gt 0 ] || available=0
 	printf -v text '%-15s %8d kB\n' MemTotal: "$LAB_MEM_KB" MemFree: $free MemAvailable: $available Buffers: 0 \
