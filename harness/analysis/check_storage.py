@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from harness.analysis.check import Check, DataSight
+from harness.analysis.check import Check, DataSight, Outcome
 from harness.analysis.protection import disk_allowance
 from harness.values.facts import DiskFacts, Facts
 from harness.values.units import format_bytes
@@ -37,6 +37,10 @@ def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> C
         return Check(
             "disk", name, "unproven", f"{where}: what is free could not be read", f"try `df {disk.path}` there"
         )
+    if disk.is_writable is False:
+        cure = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
+        outcome: Outcome = "failure" if name == "scratch" else "warning"
+        return Check("disk", name, outcome, f"{where}: this user may not write there", cure)
     allowance = disk_allowance(disk, disk_reserve)
     message = f"{where}: {format_bytes(allowance)} for caches, {format_bytes(disk.free_bytes)} free"
     if allowance == 0:

@@ -32,6 +32,7 @@ class DiskFacts(_Frozen):
     kind: str = "unknown"
     total_bytes: int | None = None
     free_bytes: int | None = None
+    is_writable: bool | None = None
 
 
 class Facts(_Frozen):

@@ -402,6 +402,10 @@ def test_what_may_not_be_read_or_written(
         done = nobody(user, *words)
         assert done.returncode == 2, done.stderr
         assert_plain(done, [told, "→"])
+    inventory = (tmp_path / "inventory.yaml").read_text()
+    (tmp_path / "closed.yaml").write_text(inventory.replace(str(user.scratch), str(tmp_path / "closed" / "scratch")))
+    checked = nobody(user, "check", "closed.yaml")
+    assert (checked.returncode, "this user may not write there" in checked.stdout) == (3, True)
     (data / "a" / "1.jpg").chmod(0)
     described = nobody(user, "data", "describe", "data")
     assert described.returncode == 2

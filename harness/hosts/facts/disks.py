@@ -51,6 +51,8 @@ def parse_disk(text: str) -> DiskFacts | None:
         elif word == "df" and (match := _DF_LINE.match(rest)):
             facts |= {"filesystem": match["type"], "device": match["device"]}
             facts |= {"total_bytes": int(match["total"]), "free_bytes": int(match["free"])}
+        elif word == "writable":
+            facts["is_writable"] = rest == "yes"
         elif word == "device":
             name, rotational, model = [*rest.split(" ", 2), "", ""][:3]
             kinds.append(classify_device(name, rotational, model))
@@ -90,6 +92,7 @@ d=$1
 while [ ! -e "$d" ] && [ "$d" != / ] && [ "$d" != . ]; do d=$(dirname "$d"); done
 line=$(df -PT -B1 "$d" | tail -n 1)
 printf 'df %s\n' "$line"
+if [ -d "$d" ] && [ -w "$d" ] && [ -x "$d" ]; then echo 'writable yes'; else echo 'writable no'; fi
 case $line in /dev/*) source=$(readlink -f "${line%% *}"); leaves "${source##*/}" ;; esac
 """
 
