@@ -46,6 +46,10 @@ lab: $(STAMPS)/test ## Bring up four workstations on this machine, with SSH and 
 lab-down: $(STAMPS)/test ## Take the lab away without a trace
 	$(BIN)/python tests/lab/play.py down
 
+.PHONY: test-lab
+test-lab: $(STAMPS)/test ## The tests of `make test`, and a lab of four hosts
+	@BIN=$(BIN) tests/run_all.sh lab
+
 .PHONY: test-lab-full
 test-lab-full: $(STAMPS)/test ## Every fault at every stage on a lab of four hosts (long)
 	$(BIN)/python -m pytest -q -m "lab or lab_full" tests/lab
