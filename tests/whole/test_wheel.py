@@ -85,7 +85,10 @@ def test_measures_and_reports(program: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = Path(done.stdout.strip().splitlines()[-1].removeprefix("file://"))
     assert "<html" in page.read_text()
-    (record,) = [json.loads(line) for line in (page.parent / "records.jsonl").read_text().splitlines()]
-    assert record["status"] == "ok"
-    assert record["epochs"][0]["images"] == 24
-    assert record["memory"]["limit_effective"] == 1_500_000_000 // 4096 * 4096
+    records = [json.loads(line) for line in (page.parent / "records.jsonl").read_text().splitlines()]
+    assert [record["alias"] for record in records].count("b") == 1  # the A/A twin of the one case
+    assert len(records) == 2
+    for record in records:
+        assert record["status"] == "ok"
+        assert record["epochs"][0]["images"] == 24
+        assert record["memory"]["limit_effective"] == 1_500_000_000 // 4096 * 4096
