@@ -5,8 +5,8 @@ where a 95 % interval of the ratio harness ÷ bare does not contain 1, or where 
 
 Each pair is one ``harness run`` of a single case (its A/A twin is not used; engine ``process``: controller, supervisor,
 cgroup, payload, all as ever) and one run of `bare_pipeline.py`, in alternating order: same files, same order of them,
-same operations, threads and budgets, pages of the files dropped before both. Both report each epoch; the first is left out. The
-estimate is the product's own: geometric mean of paired ratios, Student's interval on logarithms.
+same operations, threads and budgets, pages of the files dropped before both. Both report each epoch; the first is left
+out. The estimate is the product's own: geometric mean of paired ratios, Student's interval on logarithms.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.bench.registry import is_on_disk
-from harness.experiment import case_label, round_order
+from harness.experiment import Experiment, case_label, round_order
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.session.extras import choose_twin, choose_warm
 from harness.session.feasibility import limit_of, refusals
 from harness.session.folder import find_folder
 from harness.session.journal import read_records
@@ -17,31 +18,17 @@ from harness.session.plan import newest_records
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError, EngineUnavailable, HostError
 from harness.values.record import Record
-from harness.values.units import format_bytes, format_duration
-from harness.workflow.expectations import data_size, expect
+from harness.workflow.expectations import expect
+from harness.workflow.plan_tables import HostPlan, plans_as_json, print_plans
 from harness.workflow.reaching import Reached, probe_engines, reach, select_cpus, select_gpus
 from harness.workflow.resolve import Resolved, resolve, wanted_engine
+from harness.workflow.sizes import DataSize, bytes_of_case, images_of_case, sizes_of
 
 if TYPE_CHECKING:
     from harness.console import Console
 
 _ASSUMED_CPUS = 4
-
-
-@dataclass(frozen=True)
-class HostPlan:
-    """What would run on one host; ``lines`` are its cases, by case_id in the order of the first round."""
-
-    host: str
-    state: str
-    note: str
-    engine: str
-    lines: tuple[dict[str, Any], ...]
-    orders: Mapping[int, tuple[str, ...]]
-    disk_bytes: int
-    seconds: float
-    done: int
-    planned: int
+_HOSTS_AT_ONCE = 10
 
 
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
@@ -85,14 +72,13 @@ def show_plan(
         is_fresh=False,
     )
     records = list(newest_records(read_records(folder)).values()) if folder.exists() else []
-    plans = [_plan_host(host, resolved, records, engine, offline=offline) for host in resolved.hosts]
+    with ThreadPoolExecutor(max_workers=_HOSTS_AT_ONCE) as pool:
+        asked = [pool.submit(_plan_host, host, resolved, records, engine, offline=offline) for host in resolved.hosts]
+    plans = [one.result() for one in asked]
     if as_json:
-        console.result_json(_as_json(resolved, str(folder.path), plans))
-        return
-    _print_head(console, resolved, str(folder.path), is_there=folder.exists())
-    for plan in plans:
-        _print_host(console, plan)
-    _print_folded(console, resolved)
+        console.result_json(plans_as_json(resolved, str(folder.path), plans))
+    else:
+        print_plans(console, resolved, str(folder.path), plans, is_there=folder.exists())
 
 
 def _plan_host(
@@ -103,10 +89,15 @@ def _plan_host(
         return _build(host, resolved, records, None, "not asked", "assumed to be ready", requested, ())
     try:
         reached = reach(host)
-        name, reasons = _engine_of(reached, requested)
     except HostError as error:
         return _build(host, resolved, records, None, error.state, str(error), requested, ())
-    return _build(host, resolved, records, reached, "reached", reached.facts.hardware, name, reasons)
+    try:
+        name, reasons = _engine_of(reached, requested)
+        return _build(host, resolved, records, reached, "reached", reached.facts.hardware, name, reasons)
+    except HostError as error:
+        return _build(host, resolved, records, None, error.state, str(error), requested, ())
+    finally:
+        reached.connection.close()
 
 
 def _engine_of(reached: Reached, requested: str) -> tuple[str, tuple[str, ...]]:
@@ -134,39 +125,61 @@ def _build(
     cases, experiment = resolved.cases, resolved.experiment
     cpus = len(select_cpus(reached.facts, host.variables.cpus)) if reached else _ASSUMED_CPUS
     has_gpu = reached is not None and bool(select_gpus(reached.facts, host.variables.gpus))
-    limits = {case.case_id: _limit(case, reached) for case in cases}
-    sizes = {case.case_id: data_size(case, host, records) for case in cases}
-    expected = {
-        case.case_id: expect(
-            case, sizes[case.case_id], cpus=cpus, limit=limits[case.case_id], has_gpu=has_gpu, records=records
-        )
-        for case in cases
-    }
+    sizes = sizes_of(cases, host, reached, records)
+
+    def expected_of(case: Case) -> Mapping[str, Any]:
+        limit = _limit(case, reached)
+        return expect(case, images_of_case(case, sizes), cpus=cpus, limit=limit, has_gpu=has_gpu, records=records)
+
+    expected = {case.case_id: expected_of(case) for case in cases}
     refused = {} if reached is None else _refused(host, cases, reached, expected, engine_reasons)
     lines = tuple(
-        _line(case, cases, limits[case.case_id], expected[case.case_id], refused.get(case.case_id), records, host.name)
+        _line(case, cases, _limit(case, reached), expected[case.case_id], refused.get(case.case_id), records, host.name)
         for case in cases
     )
-    orders = {
-        number: tuple(
-            case.case_id for case in round_order(cases, seed=experiment.seed, host=host.name, round_number=number)
-        )
-        for number in range(1, experiment.first_rounds + 1)
-    }
-    seconds = sum(line["seconds"] or 0.0 for line in lines if not line["refused"])
-    done = sum(line["done"] for line in lines)
+    twin = choose_twin(cases, experiment, refused=frozenset(refused), predictions=expected)
+    warm = _warm(cases, sizes, reached, expected, frozenset(refused)) if experiment.stall_rounds else []
+    rounds = experiment.first_rounds
+    times = [line["seconds"] for line in lines if not line["refused"]] * rounds
+    times += [expected[twin.case_id].get("duration_s")] * rounds if twin else []
+    times += [expected_of(case).get("duration_s") for case in warm] * experiment.stall_rounds
+    ids = {case.case_id for case in (*cases, *warm)}
     return HostPlan(
         host=host.name,
         state=state,
         note=note,
         engine=engine,
         lines=lines,
-        orders=orders,
+        orders=_orders(cases, experiment, host.name),
+        data=sizes,
+        twin=twin.case_id if twin else None,
+        warm=tuple(case_label(case, among=(*cases, *warm)) for case in warm),
         disk_bytes=max((line["cache_bytes"] or 0 for line in lines if line["cache_on_disk"]), default=0),
-        seconds=seconds * experiment.first_rounds,
-        done=done,
-        planned=len(cases) * experiment.first_rounds,
+        seconds=None if None in times else sum(times),
+        done=sum(1 for record in records if record.host == host.name and record.case_id in ids),
+        planned=(len(cases) + bool(twin)) * rounds + len(warm) * experiment.stall_rounds,
     )
+
+
+def _orders(cases: Sequence[Case], experiment: Experiment, host: str) -> dict[int, tuple[str, ...]]:
+    return {
+        number: tuple(case.case_id for case in round_order(cases, seed=experiment.seed, host=host, round_number=number))
+        for number in range(1, experiment.first_rounds + 1)
+    }
+
+
+def _warm(
+    cases: Sequence[Case],
+    sizes: Mapping[str, DataSize],
+    reached: Reached | None,
+    expected: Mapping[str, Mapping[str, Any]],
+    refused: frozenset[str],
+) -> list[Case]:
+    """What stall rounds add: training cases once more with their files in memory, where those fit beside them."""
+    data_bytes = {case.case_id: size for case in cases if (size := bytes_of_case(case, sizes)) is not None}
+    limits = {case.case_id: limit for case in cases if (limit := _limit(case, reached)) is not None}
+    able = [case for case in cases if case.case_id in limits]
+    return choose_warm(able, refused=refused, predictions=expected, data_bytes=data_bytes, limits=limits)
 
 
 def _limit(case: Case, reached: Reached | None) -> int | None:
@@ -224,67 +237,3 @@ def _line(
         "refused": refused,
         "done": done,
     }
-
-
-def _as_json(resolved: Resolved, folder: str, plans: Sequence[HostPlan]) -> dict[str, Any]:
-    return {
-        "experiment": resolved.experiment.model_dump(mode="json"),
-        "reason": resolved.reason,
-        "session_folder": folder,
-        "seed": resolved.experiment.seed,
-        "rounds": resolved.experiment.rounds,
-        "folded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.folded],
-        "excluded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.excluded],
-        "notes": list(resolved.matrix.notes),
-        "hosts": [vars(plan) for plan in plans],
-    }
-
-
-def _print_head(console: Console, resolved: Resolved, folder: str, *, is_there: bool) -> None:
-    experiment = resolved.experiment
-    console.result(f"experiment  {experiment.name}: {resolved.reason}")
-    console.result(f"session     {folder} ({'continues' if is_there else 'new'})")
-    console.result(f"rounds      {experiment.rounds}, seed {experiment.seed}, order random within each round")
-    for note in resolved.matrix.notes:
-        console.result(f"note        {note}")
-
-
-def _print_host(console: Console, plan: HostPlan) -> None:
-    console.result("")
-    console.result(f"{plan.host} ({plan.state}; engine {plan.engine}): {plan.note}")
-    positions = {case_id: index for index, case_id in enumerate(plan.orders.get(1, ()), start=1)}
-    rows = []
-    for line in sorted(plan.lines, key=lambda one: positions.get(one["case_id"], 0)):
-        verdict = (
-            f"skipped: {line['refused']}"
-            if line["refused"]
-            else ("fits" if line["fits"] in (True, None) else line["reason"])
-        )
-        limit = "all it can give" if line["memory_limit"] is None else format_bytes(line["memory_limit"])
-        rows.append(
-            [
-                str(positions.get(line["case_id"], "–")),
-                line["case_id"],
-                line["label"],
-                limit,
-                format_bytes(line["cache_bytes"]) if line["cache_bytes"] else "–",
-                format_bytes(line["peak_memory_bytes"]),
-                format_duration(line["seconds"]),
-                verdict,
-            ]
-        )
-    columns = ["order 1", "case", "what", "limit", "cache", "memory", "time", "will it fit"]
-    console.table(columns, rows)
-    for number, order in list(plan.orders.items())[1:]:
-        console.result(f"order of round {number}: {' '.join(str(positions.get(case_id, '–')) for case_id in order)}")
-    console.result(
-        f"disk needed at most {format_bytes(plan.disk_bytes)} at a time; {plan.done} of {plan.planned} invocations are "
-        f"done; all of them take about {format_duration(plan.seconds)} (a guess until something has run)"
-    )
-
-
-def _print_folded(console: Console, resolved: Resolved) -> None:
-    out = [*resolved.matrix.folded, *resolved.matrix.excluded]
-    if out:
-        console.result("")
-        console.table(["folded out", "why"], [[one.description, one.reason] for one in out])

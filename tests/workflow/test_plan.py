@@ -1,0 +1,86 @@
+"""What `harness plan` says before anything was measured: sizes of sets that were never read, twins, unknown times."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from harness.cli import app as program
+
+PAIR = {"images": [], "annotations": [], "categories": []}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A COCO pair of seven pictures and two other files, and an inventory of this machine."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(7):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(pictures / f"{number}.jpg")
+    (pictures / "README.txt").write_text("no picture")
+    (tmp_path / "pair.json").write_text(json.dumps(PAIR))
+    data = f"{{pair: {{images: {pictures}, annotations: {tmp_path / 'pair.json'}}}}}"
+    variables = f"{{engine: process, scratch: {tmp_path / 'scratch'}, data: {data}}}"
+    inventory = f"all: {{hosts: {{here: {{ansible_connection: local, harness: {variables}}}}}}}\n"
+    (tmp_path / "inventory.yaml").write_text(inventory)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], experiment: str, *words: str) -> str:
+    """What the command prints for an experiment."""
+    Path("experiment.yaml").write_text(experiment)
+    argv = ["harness", "plan", "inventory.yaml", "--experiment", "experiment.yaml", *words]
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(program.signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert not ended.value.code
+    return capsys.readouterr().out
+
+
+def planned_host(text: str) -> dict[str, Any]:
+    (host,) = json.loads(text)["hosts"]
+    return dict(host)
+
+
+def test_a_set_that_was_never_read_is_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = "{name: e, rounds: 2, parameters: {data: pair, loader: tfdata, cache: [none, file], image_size: 64}}"
+    host = planned_host(plan(monkeypatch, capsys, experiment, "--json"))
+    size = host["data"]["pair"]
+    assert (size["images"], size["is_bound"]) == (7, True)
+    assert size["bytes"] == sum(path.stat().st_size for path in (folder / "pictures").glob("*.jpg"))
+    cached = [line for line in host["lines"] if line["cache_on_disk"]]
+    assert [line["cache_bytes"] for line in cached] == [pytest.approx(7 * 64 * 64 * 3 * 4, rel=0.01)]
+    assert host["planned"] == 2 * (2 + 1), "two cases and the twin of one of them"
+    assert host["twin"] in {line["case_id"] for line in host["lines"]}
+    assert host["seconds"] > 0
+    assert not (folder / "scratch").exists() and not (folder / "reports").exists(), "a plan changes nothing"
+
+
+def test_what_nobody_can_know_is_not_called_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = "{name: e, rounds: 1, parameters: {data: pair, loader: tfdata, cache: file}}"
+    host = planned_host(plan(monkeypatch, capsys, experiment, "--offline", "--json"))
+    assert host["seconds"] is None and host["data"]["pair"]["images"] is None
+    said = plan(monkeypatch, capsys, experiment, "--offline")
+    assert "not known before the host is asked" in said and "disk needed: –" in said
+    assert "0 B" not in said and "0.0 s" not in said and "  fits" not in said
+
+
+def test_stall_rounds_are_counted_where_the_files_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = "{data: pair, loader: tfdata, mode: train, image_size: 64, model: {alpha: 0.25, weights: none}}"
+    experiment = f"{{name: e, rounds: 3, stall_rounds: 2, parameters: {parameters}}}"
+    host = planned_host(plan(monkeypatch, capsys, experiment, "--json"))
+    assert [label for label in host["warm"] if "warm" in label] == host["warm"] != []
+    assert host["planned"] == 3 * (2 + 1) + 2 * len(host["warm"]), "the case, its ceiling and its twin; and warm runs"
