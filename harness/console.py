@@ -260,6 +260,10 @@ def _round_started(console: Console, event: happened.RoundStarted) -> None:
     console.detail(f"{event.host}: round {event.round}: {len(event.order)} invocations")
 
 
+def _round_added(console: Console, event: happened.RoundAdded) -> None:
+    console.note(f"{event.host}: round {event.rounds} is added: {event.reason}")
+
+
 def _invocation_started(console: Console, event: happened.InvocationStarted) -> None:
     pace = console.pace(event.done, event.planned)
     how = " (already running, adopted)" if event.adopted else ""
@@ -310,6 +314,7 @@ _SHOW: Mapping[type, Any] = {
     happened.DataShipped: _data_shipped,
     happened.DataReady: _data_ready,
     happened.RoundStarted: _round_started,
+    happened.RoundAdded: _round_added,
     happened.InvocationStarted: _invocation_started,
     happened.InvocationFinished: _invocation_finished,
     happened.SessionFinding: _finding,

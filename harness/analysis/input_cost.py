@@ -1,70 +1,102 @@
-"""What an image costs in training: the model's time, and what input adds, told apart where it was measured.
+"""What an image costs in training: the model's time, and what input adds, told apart where it was measured. Pure.
 
-Ceiling: the model alone. Preparation: what the same case adds with its data in the page cache (warm minus
-ceiling). Fetch: what storage adds to that (as it is minus warm). Without a warm case the two are one.
-After "Analyzing and Mitigating Data Stalls in DNN Training" (Mohan et al., VLDB 2021), which tells them apart alike.
+The model's time is the ceiling's. What input adds in epochs that begin cold is told apart by a warm run of the same
+case (``stalls``); like is held against like: the first epoch where only that one is cold. Elsewhere stands
+what came from storage: none of it, and all of it is preparation; near what the disk can give, and it is fetch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Literal
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.stalls import Stalls, find_stalls, warm_twin
+from harness.analysis.statistics import Estimate
 from harness.analysis.summary import CaseSummary
+from harness.values.record import Epoch, Record
+
+Which = Literal["steady", "first"]
 
 
 @dataclass(frozen=True, slots=True)
 class InputCost:
-    """Seconds an image: ``model_s`` and either ``preparation_s`` and ``fetch_s``, or ``input_s`` where they are one."""
+    """One row in epochs of one kind, ``first`` or ``steady``: ``image_s`` seconds an image, and its ``stalls``.
+
+    ``read_bytes_s`` came from storage a second, ``read_share`` of the bytes that had to be read: medians over the
+    invocations; None where they could not be counted.
+    """
 
     row: Row
-    model_s: float
-    input_s: float
-    preparation_s: float | None = None
-    fetch_s: float | None = None
+    which: Which
+    image_s: float
+    stalls: Stalls
+    read_bytes_s: float | None = None
+    read_share: float | None = None
+
+    @property
+    def parts_s(self) -> tuple[float, float | None, float | None, float]:
+        """Seconds an image of the model, of preparation and of fetch (None where not told apart), and of all input."""
+        model_s = self.image_s * (self.stalls.utilisation or 0.0)
+        preparation, fetch = self.stalls.preparation, self.stalls.fetch
+        return (
+            model_s,
+            None if preparation is None else self.image_s * preparation,
+            None if fetch is None else self.image_s * fetch,
+            self.image_s - model_s,
+        )
 
 
 def split_costs(group: HardwareGroup, setting: Setting) -> list[InputCost]:
-    """The costs of each training row that has a rate; empty without a ceiling."""
-    ceiling = _seconds(setting.ceiling) if setting.ceiling else None
-    if ceiling is None:
+    """The costs of each training row that has a rate: of its steady epochs, and of its cold ones where a warm run
+    tells them apart. Empty without a ceiling."""
+    ceiling = setting.ceiling
+    model = (ceiling.steady_images_per_s or ceiling.first_images_per_s) if ceiling else None
+    if model is None:
         return []
-    warm = _find_warm(group.settings)
-    costs = []
+    costs: list[InputCost] = []
     for row in setting.rows:
-        seconds = _seconds(row.summary)
-        if row.summary.alias is None and seconds is not None:
-            costs.append(_split(row, ceiling, seconds, warm.get(_key(row.summary))))
+        if row.summary.alias is None and row.summary.used:
+            costs += _costs_of(row, model, _find_warm(group, row.summary))
     return costs
 
 
-def _split(row: Row, ceiling_s: float, seconds: float, warm_s: float | None) -> InputCost:
-    model_s, input_s = min(ceiling_s, seconds), max(seconds - ceiling_s, 0.0)
-    if row.summary.case.page_cache == "warm" or warm_s is None:
-        return InputCost(row, model_s, input_s)
-    preparation_s = min(max(warm_s - ceiling_s, 0.0), input_s)
-    return InputCost(row, model_s, input_s, preparation_s, input_s - preparation_s)
+def _costs_of(row: Row, model: Estimate, warm: CaseSummary | None) -> Iterator[InputCost]:
+    steady, first = row.summary.steady_images_per_s, row.summary.first_images_per_s
+    every_is_cold = row.summary.case.page_cache == "cold"
+    if steady is not None:
+        yield _cost(row, "steady", steady, model, warm.steady_images_per_s if warm and every_is_cold else None)
+    only_first_is_cold = warm is not None and not every_is_cold
+    if first is not None and (steady is None or only_first_is_cold):
+        yield _cost(row, "first", first, model, warm.first_images_per_s if warm else None)
 
 
-def _find_warm(settings: Sequence[Setting]) -> dict[str, float]:
-    found = {}
-    for summary in _summaries(settings):
-        seconds = _seconds(summary)
-        if summary.case.page_cache == "warm" and seconds is not None:
-            found[_key(summary)] = seconds
-    return found
+def _cost(row: Row, which: Which, rate: Estimate, model: Estimate, warm: Estimate | None) -> InputCost:
+    stalls = find_stalls(rate.value, ceiling_images_s=model.value, warm_images_s=warm.value if warm else None)
+    read = [found for record in row.summary.used if (found := _read(record, which)) is not None]
+    bytes_s = median(rate_s for rate_s, _ in read) if read else None
+    shares = [share for _, share in read if share is not None]
+    return InputCost(row, which, 1 / rate.value, stalls, bytes_s, median(shares) if shares else None)
 
 
-def _summaries(settings: Sequence[Setting]) -> Iterable[CaseSummary]:
-    return (row.summary for setting in settings for row in setting.rows if row.summary.alias is None)
+def _read(record: Record, which: Which) -> tuple[float, float | None] | None:
+    """Bytes a second from storage, and their share of what had to be read; None where they were not counted."""
+    epochs: list[Epoch] = [epoch for epoch in record.epochs if (epoch.index > 1) == (which == "steady")]
+    known = [epoch.bytes_read for epoch in epochs if epoch.bytes_read is not None]
+    seconds = sum(epoch.seconds for epoch in epochs)
+    if not known or len(known) != len(epochs) or seconds <= 0:
+        return None
+    needed = sum(epoch.bytes_needed or 0 for epoch in epochs)
+    return sum(known) / seconds, sum(known) / needed if needed else None
 
 
-def _key(summary: CaseSummary) -> str:
-    """Equal for cases that differ in the page cache's state alone."""
-    return summary.case.model_copy(update={"page_cache": "cold-start"}).case_id
-
-
-def _seconds(summary: CaseSummary) -> float | None:
-    rate = summary.steady_images_per_s or summary.first_images_per_s
-    return 1 / rate.value if rate and summary.used else None
+def _find_warm(group: HardwareGroup, summary: CaseSummary) -> CaseSummary | None:
+    """The same case with its files in memory: an extra run, or a case that the experiment asked for."""
+    if summary.case.page_cache == "warm" or summary.case.cache != "none":
+        return None
+    wanted = warm_twin(summary.case).case_id
+    settings: Sequence[Setting] = (*group.warm_runs, *group.settings)
+    found = (row.summary for setting in settings for row in setting.rows)
+    return next((one for one in found if one.case_id == wanted and one.used), None)

@@ -13,7 +13,7 @@ from harness.analysis.comparison import Comparison, Measurement, compare
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
 from harness.bench.registry import CACHES, LOADERS
 from harness.values.case import Case, canonical_json
-from harness.values.record import Record
+from harness.values.record import WARM_RUN, Record
 
 CEILING = "ceiling"
 ROW_PARAMETERS = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
@@ -66,12 +66,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class HardwareGroup:
-    """Hosts of one hardware and all that was measured on them."""
+    """Hosts of one hardware and all that was measured on them.
+
+    ``warm_runs`` are settings of extra runs only, which tell preparation from storage in others: nothing is advised
+    of them.
+    """
 
     hardware: str
     hosts: tuple[str, ...]
     settings: tuple[Setting, ...]
     records: tuple[Record, ...]
+    warm_runs: tuple[Setting, ...] = ()
 
 
 def build_matrix(records: Iterable[Record], baseline: object = None) -> list[HardwareGroup]:
@@ -99,7 +104,18 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
             by_setting.setdefault(setting_key(summary.case), []).append(summary)
     settings = [_build_setting(key, found, ceilings, wanted) for key, found in by_setting.items()]
     hosts = tuple(sorted({record.host for record in records}))
-    return HardwareGroup(hardware, hosts, tuple(sorted(settings, key=_setting_order)), tuple(records))
+    settings.sort(key=_setting_order)
+    return HardwareGroup(
+        hardware,
+        hosts,
+        settings=tuple(setting for setting in settings if not _is_extra(setting)),
+        records=tuple(records),
+        warm_runs=tuple(setting for setting in settings if _is_extra(setting)),
+    )
+
+
+def _is_extra(setting: Setting) -> bool:
+    return all(row.summary.alias == WARM_RUN for row in setting.rows)
 
 
 def setting_key(case: Case) -> str:

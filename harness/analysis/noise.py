@@ -14,9 +14,8 @@ from statistics import median
 
 from harness.analysis.findings import find
 from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
-from harness.values.record import Epoch, Finding, Record
+from harness.values.record import TWIN, Epoch, Finding, Record
 
-TWIN = "b"
 IDLE_SHARE = 0.75
 """A pass that kept fewer CPUs busy than this share of its peers' median …"""
 SLOW_SHARE = 0.85

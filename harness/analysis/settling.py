@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.analysis.noise import rate_of
 from harness.analysis.statistics import Estimate, estimate_geometric_mean, estimate_ratio
+from harness.analysis.summary import choose_used
 from harness.values.record import Record
 
 
@@ -28,26 +29,34 @@ def interval_widths(records: Sequence[Record], baselines: Mapping[str, str | Non
 
     ``baselines`` names each case that matters and the one it is compared with: by the ratio of paired rounds; a case
     that is its own baseline, or has none, by its rate. A case of which no invocation ended well has none to wait for.
+    Only what a report averages counts: valid invocations, degraded ones where a case has no valid one.
     """
-    rates: dict[str, dict[int, float]] = {}
-    for record in records:
-        rate = rate_of(record)
-        if rate is not None and record.alias is None and record.validity != "invalid":
-            rates.setdefault(record.case_id, {})[record.round] = rate
+    rates = {case_id: _rates(records, case_id) for case_id in {*baselines, *filter(None, baselines.values())}}
     found = []
     for case_id, baseline in baselines.items():
-        own = rates.get(case_id)
+        own = rates[case_id]
         if own:
-            beside = rates.get(baseline, {}) if baseline not in (None, case_id) else {}
+            beside = rates[baseline] if baseline is not None and baseline != case_id else {}
             pairs = [(rate, beside[number]) for number, rate in own.items() if number in beside]
             estimate = estimate_ratio(pairs) if beside else estimate_geometric_mean(list(own.values()))
             found.append(Width(case_id, _width(estimate)))
-    return sorted(found, key=lambda each: float("inf") if each.width is None else each.width, reverse=True)
+    return sorted(found, key=_breadth, reverse=True)
 
 
-def is_settled(records: Sequence[Record], baselines: Mapping[str, str | None], interval: float) -> bool:
-    """Whether no interval is wider than ``interval`` any more."""
-    return all(each.width is not None and each.width <= interval for each in interval_widths(records, baselines))
+def find_open(widths: Sequence[Width], interval: float) -> Width | None:
+    """The widest of the intervals that are wider than ``interval``; None where none is."""
+    widest = max(widths, key=_breadth, default=None)
+    return widest if widest is not None and _breadth(widest) > interval else None
+
+
+def _breadth(each: Width) -> float:
+    return float("inf") if each.width is None else each.width
+
+
+def _rates(records: Sequence[Record], case_id: str) -> dict[int, float]:
+    """Images per second by round."""
+    used, _ = choose_used([record for record in records if record.case_id == case_id and record.alias is None])
+    return {record.round: rate for record in used if (rate := rate_of(record)) is not None}
 
 
 def _width(estimate: Estimate | None) -> float | None:

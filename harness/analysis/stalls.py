@@ -7,13 +7,10 @@ The thresholds are those of TensorFlow's profiler (``op_stats_to_input_pipeline_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.noise import rate_of
 from harness.values.case import Case
-from harness.values.record import Record
 
 MODERATE_SHARE = 0.05
 HIGH_SHARE = 0.20
@@ -21,19 +18,17 @@ HIGH_SHARE = 0.20
 Bound = Literal["model-bound", "moderately input-bound", "input-bound"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stalls:
     """Of one case. ``utilisation``: time that the model needs ÷ time that it took, at most 1; None without a ceiling.
 
-    ``preparation`` and ``fetch`` are shares of the cold time, None without a warm run: (warm − ceiling) and
-    (cold − warm) ÷ cold, by seconds an image. ``storage_bytes_s`` is what came from storage a second.
+    ``preparation`` and ``fetch`` are shares of the same time, None without a warm run; the three add up to 1.
     """
 
     utilisation: float | None
     bound: Bound | None
     preparation: float | None = None
     fetch: float | None = None
-    storage_bytes_s: float | None = None
 
 
 def judge_utilisation(utilisation: float | None) -> Bound | None:
@@ -46,61 +41,21 @@ def judge_utilisation(utilisation: float | None) -> Bound | None:
     return "moderately input-bound" if waiting < HIGH_SHARE else "input-bound"
 
 
-def find_stalls(
-    cold_images_s: float,
-    *,
-    ceiling_images_s: float | None,
-    warm_images_s: float | None = None,
-    storage_bytes_s: float | None = None,
-) -> Stalls:
-    """The stalls of a case from its rate and those of its ceiling and of its warm run."""
-    utilisation = None if not ceiling_images_s else min(1.0, cold_images_s / ceiling_images_s)
-    preparation = fetch = None
-    if warm_images_s and ceiling_images_s:
-        cold, warm, alone = 1 / cold_images_s, 1 / warm_images_s, 1 / ceiling_images_s
-        preparation, fetch = max(0.0, warm - alone) / cold, max(0.0, cold - warm) / cold
-    return Stalls(utilisation, judge_utilisation(utilisation), preparation, fetch, storage_bytes_s)
+def find_stalls(cold_images_s: float, *, ceiling_images_s: float | None, warm_images_s: float | None = None) -> Stalls:
+    """The stalls of a case from its rate and those of its ceiling and of its warm run.
 
-
-def storage_rate(record: Record) -> float | None:
-    """Bytes a second that came from storage in the steady epochs, or in the only one."""
-    steady = [epoch for epoch in record.epochs if epoch.index > 1] or list(record.epochs)
-    if not steady or any(epoch.bytes_read is None for epoch in steady):
-        return None
-    seconds = sum(epoch.seconds for epoch in steady)
-    return sum(epoch.bytes_read or 0 for epoch in steady) / seconds if seconds > 0 else None
-
-
-def cold_rate(record: Record) -> float | None:
-    """Images a second of the epoch that read storage: the first; a case without a cache reads it in each."""
-    first = next((epoch for epoch in record.epochs if epoch.index == 1), None)
-    return first.images / first.seconds if record.status == "ok" and first is not None and first.seconds > 0 else None
-
-
-def stalls_by_case(records: Iterable[Record], ceilings: Mapping[str, str | None]) -> dict[str, Stalls]:
-    """The stalls of each training case of one hardware by its case_id; ``ceilings`` names each case's ceiling.
-
-    Rates are medians over valid and degraded invocations; a warm run is the same case but for ``page_cache``.
+    Preparation is (warm − ceiling) ÷ cold and fetch (cold − warm) ÷ cold, by seconds an image. Where noise turns their
+    order round, neither is below 0 nor above what the model waited.
     """
-    known = [record for record in records if record.status == "ok" and record.validity != "invalid"]
-    rates = {
-        case_id: _median(rate_of(r) for r in known if r.case_id == case_id) for case_id in {r.case_id for r in known}
-    }
-    found = {}
-    for case_id, ceiling in ceilings.items():
-        own = [record for record in known if record.case_id == case_id]
-        rate = rates.get(case_id)
-        if not own or rate is None or own[0].case.page_cache == "warm":
-            continue
-        warm = rates.get(warm_twin(own[0].case).case_id)
-        cold = _median(cold_rate(record) for record in own) if warm else None
-        found[case_id] = find_stalls(
-            cold or rate,
-            ceiling_images_s=rates.get(ceiling) if ceiling else None,
-            warm_images_s=warm,
-            storage_bytes_s=_median(storage_rate(record) for record in own),
-        )
-    return found
+    if not ceiling_images_s:
+        return Stalls(None, None)
+    utilisation = min(1.0, cold_images_s / ceiling_images_s)
+    bound = judge_utilisation(utilisation)
+    if not warm_images_s:
+        return Stalls(utilisation, bound)
+    waiting = 1 - utilisation
+    preparation = min(max(0.0, cold_images_s / warm_images_s - cold_images_s / ceiling_images_s), waiting)
+    return Stalls(utilisation, bound, preparation, waiting - preparation)
 
 
 def warm_twin(case: Case) -> Case:
@@ -117,10 +72,3 @@ def wants_warm_twin(case: Case, *, data_bytes: int, peak_bytes: int, limit_bytes
         and case.page_cache != "warm"
         and limit_bytes - peak_bytes >= data_bytes
     )
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    from statistics import median
-
-    known = [value for value in values if value is not None]
-    return median(known) if known else None

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.comparison import Comparison, Measurement
-from harness.analysis.statistics import THRESHOLD, Estimate, estimate_geometric_mean
+from harness.analysis.stalls import judge_utilisation
+from harness.analysis.statistics import Estimate, estimate_geometric_mean
 from harness.values.case import Case
 from harness.values.record import Epoch, Record
 
@@ -102,7 +103,7 @@ def reduce_record(record: Record) -> Reduction:
 
 def summarise_case(records: Sequence[Record]) -> CaseSummary:
     """The summary of records that share a case (and alias) and a hardware; at least one record."""
-    used, basis = _choose_used(records)
+    used, basis = choose_used(records)
     reductions = tuple(reduce_record(record) for record in used)
     finished = sum(record.status == "ok" for record in records)
     limits = [r.memory.limit_effective or r.memory.limit_asked for r in records]
@@ -135,13 +136,13 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
 def is_model_bound(against_ceiling: Comparison) -> bool | None:
     """Whether a training case is within noise of the ceiling (what the model alone can eat).
 
-    True where it reaches 1/1.05 of the ceiling's images/s or more: no loader can win
+    True where the model waits for less than 5 % of the time (``stalls``): no loader can win
     there. False where the 95 % interval of case ÷ ceiling lies wholly below 1. None: can't tell.
     """
     ratio = against_ceiling.ratio
     if ratio is None:
         return None
-    if ratio.value >= 1 / THRESHOLD:
+    if judge_utilisation(ratio.value) == "model-bound":
         return True
     return False if ratio.high is not None and ratio.high < 1 else None
 
@@ -174,7 +175,8 @@ def payback_of(cached: CaseSummary, uncached: CaseSummary) -> int | None:
     )
 
 
-def _choose_used(records: Sequence[Record]) -> tuple[tuple[Record, ...], Literal["valid", "degraded"] | None]:
+def choose_used(records: Sequence[Record]) -> tuple[tuple[Record, ...], Literal["valid", "degraded"] | None]:
+    """The records of a case that are averaged: the valid ones, without any the degraded ones; and which they are."""
     for validity in ("valid", "degraded"):
         used = tuple(r for r in records if r.status == "ok" and r.validity == validity)
         if used:

@@ -16,7 +16,7 @@ from harness.experiment.parameters import PARAMETERS, Assignment, default_of, ma
 from harness.values.case import Case, ModelSetting
 from harness.values.document import near_miss
 from harness.values.errors import ConfigurationError
-from harness.values.units import parse_bytes
+from harness.values.units import format_bytes, parse_bytes
 
 _SIZE_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("GiB", 2**30), ("MiB", 2**20), ("", 1))
 
@@ -197,4 +197,8 @@ def _read_value(text: str, pattern: str) -> Any:
 
 
 def _limit_text(value: int | str) -> str:
-    return {"none": "no limit", "search": "limit searched"}.get(str(value)) or f"limit {exact_size(int(value))}"
+    words = {"none": "no limit", "search": "limit searched"}.get(str(value))
+    if words is None:
+        exact = exact_size(int(value))
+        words = f"limit {exact if exact != str(value) else format_bytes(int(value))}"
+    return words

@@ -25,12 +25,14 @@ from harness.report.words import (
     split_hardware,
 )
 from harness.values.case import Case
+from harness.values.record import TWIN, WARM_RUN
 from harness.values.units import format_bytes
 
 MOST_ROWS = 800
 """A page names its records' file for the rest."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
+_ALIASES = {TWIN: "the same again (A/A)", WARM_RUN: "extra run with its files in memory, for the stalls"}
 _NOT_SHOWN = frozenset({*ROW_PARAMETERS, LIMIT_PARAMETER})
 _HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Most images", "page_cache": "Page cache"}
 
@@ -63,7 +65,12 @@ class _Column:
 
 def view_cases(groups: Sequence[HardwareGroup]) -> CaseTable | None:
     """The table; None where nothing was measured."""
-    entries = [_Entry(group, setting, row) for group in groups for setting in group.settings for row in setting.rows]
+    entries = [
+        _Entry(group, setting, row)
+        for group in groups
+        for setting in (*group.settings, *group.warm_runs)
+        for row in setting.rows
+    ]
     if not entries:
         return None
     named = _named_columns(entries)
@@ -202,7 +209,7 @@ def _rate(row: Row, setting: Setting) -> Estimate | None:
 def _tags(row: Row) -> Iterable[str]:
     summary = row.summary
     if summary.alias is not None:
-        yield "the same again (A/A)"
+        yield _ALIASES.get(summary.alias, summary.alias)
     if row.model_bound:
         yield "model-bound"
     elif row.against_ceiling is not None and row.against_ceiling.ratio is not None and row.model_bound is None:

@@ -58,7 +58,11 @@ COLUMNS: tuple[Column, ...] = (
     _record("round", "Int64", "round, from 1"),
     _record("order", "Int64", "place in the round's random order"),
     _record("case_id", "string", "twelve hex digits over all parameters"),
-    _record("alias", "string", "b for the twin that runs the same case again (A/A)"),
+    _record(
+        "alias",
+        "string",
+        "b: the same case again (A/A); w: an extra warm run for the stalls; s: a trial of memory_limit search",
+    ),
     _case("data", "string", "name of the data set"),
     _case("mode", "string", "load (no training) or train"),
     _case("loader", "string", "loader"),

@@ -10,7 +10,7 @@ from harness.report.advice import advise_group
 from harness.report.charts.cumulated import chart_cumulated
 from harness.report.charts.drawing import Chart, name_svg
 from harness.report.charts.epochs import chart_epochs
-from harness.report.charts.input_cost import chart_input_cost
+from harness.report.charts.input_cost import chart_input_cost, say_thresholds
 from harness.report.charts.memory import chart_memory
 from harness.report.charts.rates import chart_rates
 from harness.report.hardware import view_card
@@ -132,7 +132,7 @@ def _notes(setting: Setting) -> Iterator[str]:
             interval = f" ({format_range(found)})" if found.has_interval else ""
             yield (
                 f"Ceiling: {format_number(found.value)}{interval} images/s is what the model alone can eat; "
-                "no loader can be faster, and a case within noise of it is model-bound."
+                f"no loader can be faster. {say_thresholds()}"
             )
     elif setting.case.mode == "train":
         yield "The ceiling (what the model alone can eat) has no result: whether the model is the limit is unknown."

@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.values.case import Case, digest_of, invocation_identity
-from harness.values.record import Record
-
-TWIN = "b"
-"""The alias of the case that each round runs twice: an A/A pair, from which the noise floor is taken."""
+from harness.values.record import TWIN, WARM_RUN, Record
 
 _RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
 
@@ -66,32 +63,22 @@ def plan_host(
 
     ``limits``, ``predictions`` and ``refusals`` are by case_id. Orders count from 1 within a round. ``twin`` is the
     case that each round runs a second time, as the alias ``TWIN``, at a random place of its own; ``extras`` run in the
-    first ``extra_rounds`` rounds only.
+    first ``extra_rounds`` rounds only, as the alias ``WARM_RUN``: they explain cases and are none of the experiment.
     """
     refused = {refusal.case_id: refusal.reason for refusal in refusals}
     planned = []
     for round_number in range(1, rounds + 1):
         chosen = [*cases, *(extras if round_number <= extra_rounds else ())]
-        entries: list[tuple[Case, str | None]] = [(case, None) for case in order(chosen, round_number)]
+        entries = [(case, WARM_RUN if case in extras else None) for case in order(chosen, round_number)]
         if twin is not None:
             entries.insert(_place_twin(digests.host, twin, round_number, len(entries)), (twin, TWIN))
         for position, (case, alias) in enumerate(entries, start=1):
-            identity = invocation_identity(
-                image_digest=digests.image_digest,
-                payload_digest=digests.payload_digest,
-                data_fingerprint=digests.data.get(case.data, "absent"),
-                case=case,
-                alias=alias,
-                host=digests.host,
-                round_number=round_number,
-            )
             planned.append(
-                Invocation(
-                    identity=identity,
-                    host=digests.host,
-                    case=case,
+                plan_one(
+                    digests,
+                    case,
                     alias=alias,
-                    round=round_number,
+                    round_number=round_number,
                     order=position,
                     memory_bytes=limits.get(case.case_id),
                     predictions=predictions.get(case.case_id),
@@ -99,6 +86,32 @@ def plan_host(
                 )
             )
     return tuple(planned)
+
+
+def plan_one(
+    digests: HostDigests,
+    case: Case,
+    *,
+    alias: str | None,
+    round_number: int,
+    order: int,
+    memory_bytes: int | None,
+    predictions: Mapping[str, Any] | None,
+    skip: str | None = None,
+) -> Invocation:
+    """One invocation with its identity."""
+    identity = invocation_identity(
+        image_digest=digests.image_digest,
+        payload_digest=digests.payload_digest,
+        data_fingerprint=digests.data.get(case.data, "absent"),
+        case=case,
+        alias=alias,
+        host=digests.host,
+        round_number=round_number,
+    )
+    return Invocation(
+        identity, digests.host, case, alias, round_number, order, memory_bytes, predictions=predictions, skip=skip
+    )
 
 
 def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:

@@ -146,6 +146,15 @@ class RoundStarted(Event):
 
 
 @dataclass(frozen=True)
+class RoundAdded(Event):
+    """``rounds: auto`` goes on: so many ``rounds`` are planned now, for the ``reason`` given."""
+
+    host: str
+    rounds: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class InvocationStarted(Event):
     host: str
     invocation: str

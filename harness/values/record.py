@@ -18,6 +18,13 @@ Status = Literal["ok", "oom", "timeout", "disk_full", "error", "lost", "skipped"
 Validity = Literal["valid", "degraded", "invalid"]
 Severity = Literal["info", "warning", "error"]
 
+TWIN = "b"
+"""The alias of the case that each round runs twice: an A/A pair, from which the noise floor is taken."""
+WARM_RUN = "w"
+"""The alias of an extra run of a training case with its files in memory: it tells preparation from storage."""
+TRIAL = "s"
+"""The alias of an invocation that ``memory_limit: search`` tried."""
+
 FAILED: frozenset[str] = frozenset({"error", "timeout", "disk_full", "lost"})
 """Statuses that make a run exit with 1."""
 

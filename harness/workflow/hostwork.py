@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.checks import busy_reason
@@ -22,18 +23,19 @@ from harness.session import feasibility
 from harness.session.collect import SessionIdentity
 from harness.session.folder import SessionFolder
 from harness.session.journal import Journal, read_records
-from harness.session.plan import HostDigests, Invocation, changed_digests, remaining
+from harness.session.plan import HostDigests, Invocation, changed_digests
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostBusy, HostError, HostUnreachable, SessionError, Stopped
-from harness.values.event import Event, HostStateChanged, SessionFinding, SessionStarted
+from harness.values.event import Event, HostStateChanged, SessionFinding
+from harness.values.record import TRIAL, TWIN, WARM_RUN
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
-from harness.workflow.planning import make_plan, rounds_at_start, wants_more
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove, rehearse_settings
 from harness.workflow.reaching import Reached, is_session_alive, reach
 from harness.workflow.resolve import Resolved, wanted_engine
+from harness.workflow.rounds import HostRounds, run_rounds
 from harness.workflow.searching import search_limits
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from harness.workflow.transfers import Transfers
 
 _BEAT_S = 30.0
+_ALIASES = {TWIN: " (A/A twin)", WARM_RUN: " (extra run for the stalls)", TRIAL: " (a trial of the search)"}
 
 
 @dataclass
@@ -200,41 +203,23 @@ class HostWork:
         )
         self._shared.note_host(setup, changed_digests(self._shared.content, digests))
         self._shared.emit(HostStateChanged(self.name, "ready"))
-        rounds = rounds_at_start(self._resolved.experiment, read_records(self._shared.folder), self.name)
-        while True:
-            identities, is_over = self._run_rounds(setup, digests, reached, held, rounds)
-            records = read_records(self._shared.folder)
-            if is_over or not wants_more(self._resolved, records, self.name, rounds):
-                break
-            rounds += 1
-        identities |= search_limits(
-            self._resolved.cases,
+        make_runner = partial(self._make_runner, setup, reached, held)
+        rounds = HostRounds(
+            self._resolved,
             setup,
             digests,
-            read=lambda: read_records(self._shared.folder),
-            make_runner=lambda: self._make_runner(setup, reached, held),
-            emit=self._shared.emit,
+            self._shared.folder,
+            make_runner,
+            self._shared.emit,
+            self._stops.begin.is_set,
+            rerun_failed=self._options.rerun_failed,
+            argv=self._options.argv,
         )
+        identities = run_rounds(rounds)
+        identities |= search_limits(self._resolved.cases, rounds, done=len(identities))
+        records = read_records(self._shared.folder)
         tell_aftermath(self.name, reached.facts, lambda: reach(self._host).facts, records, self._shared.emit)
         return identities
-
-    def _run_rounds(
-        self, setup: HostSetup, digests: HostDigests, reached: Reached, held: Lock, rounds: int
-    ) -> tuple[set[str], bool]:
-        """Do what is left of so many rounds; the identities of their plan, and whether nothing more is to begin."""
-        planned = make_plan(self._resolved, setup, digests, rounds)
-        records = read_records(self._shared.folder)
-        todo = remaining(planned, records, rerun_failed=self._options.rerun_failed, only=self._resolved.only)
-        mine = [item for item in planned if self._resolved.only is None or item.case.case_id in self._resolved.only]
-        done = len(mine) - len(todo)
-        folder = self._shared.folder
-        argv = self._options.argv
-        started = SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), argv)
-        self._shared.emit(started)
-        runner = self._make_runner(setup, reached, held)
-        recorded = frozenset((record.invocation, record.attempt) for record in records)
-        runner.run(todo, done=done, planned=len(mine), recorded=recorded, known=records)
-        return {invocation.identity for invocation in mine}, runner.is_over
 
     def _make_runner(self, setup: HostSetup, reached: Reached, held: Lock) -> HostRunner:
         stops, hooks = self._stops, self._hooks(reached, held)
@@ -266,7 +251,7 @@ class HostWork:
         cases = self._resolved.matrix.cases
         return Hooks(
             emit=self._shared.emit,
-            label=lambda each: case_label(each.case, among=cases) + (" (A/A twin)" if each.alias else ""),
+            label=lambda each: case_label(each.case, among=cases) + _ALIASES.get(each.alias or "", ""),
             refuse=refuse_now,
             beat=beats.beat,
             round_done=lambda _number: self._shared.write_report_safely(),

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.analysis.rehearsals import predict_from, setting_key
-from harness.analysis.settling import is_settled
-from harness.experiment import Experiment, baseline_of, is_automatic, round_order
+from harness.analysis.settling import Width, find_open, interval_widths
+from harness.experiment import Experiment, baseline_of, case_label, is_automatic, round_order
 from harness.session import feasibility
 from harness.session.extras import choose_twin, choose_warm
 from harness.session.plan import HostDigests, Invocation, Refusal, plan_host
@@ -25,7 +25,7 @@ def make_plan(
     cases = tuple(case for case in resolved.matrix.cases if case.memory_limit != "search")
     experiment = resolved.experiment
     predictions = {case.case_id: predictions_of(case, setup) for case in cases}
-    refused = _refusals(cases, setup, predictions)
+    refused = refusals_of(cases, setup, predictions)
     limits = {case.case_id: feasibility.limit_of(case, setup.memory_available) for case in cases}
     out = frozenset(refusal.case_id for refusal in refused)
     data_bytes = {case.case_id: size for case in cases if (size := _data_bytes(case, setup)) is not None}
@@ -59,18 +59,26 @@ def rounds_at_start(experiment: Experiment, records: Iterable[Record], host: str
     return min(experiment.most_rounds, max(experiment.first_rounds, begun))
 
 
-def wants_more(resolved: Resolved, records: Iterable[Record], host: str, rounds: int) -> bool:
-    """Whether one more round is to run: ``rounds: auto``, and an interval that matters is wider than declared."""
+def widths_of(resolved: Resolved, records: Iterable[Record], host: str) -> list[Width]:
+    """How wide the intervals that matter are on a host, widest first: of each case against its baseline."""
     experiment, cases = resolved.experiment, resolved.matrix.cases
-    if experiment.rounds != "auto" or rounds >= experiment.most_rounds:
-        return False
     baselines: dict[str, str | None] = {}
     for case in resolved.cases:
         if not is_automatic(case) and case.memory_limit != "search":
             baseline = baseline_of(case, cases, experiment)
             baselines[case.case_id] = baseline.case_id if baseline else None
-    own = [record for record in records if record.host == host]
-    return not is_settled(own, baselines, experiment.interval)
+    return interval_widths([record for record in records if record.host == host], baselines)
+
+
+def open_interval(widths: Sequence[Width], interval: float, cases: Sequence[Case]) -> str | None:
+    """Which interval is wider than ``rounds: auto`` was told to allow, in words; None where none is."""
+    widest = find_open(widths, interval)
+    if widest is None:
+        return None
+    name = next((case_label(case, cases) for case in cases if case.case_id == widest.case_id), widest.case_id)
+    if widest.width is None:
+        return f"{name} has no interval yet: fewer than two rounds can be averaged"
+    return f"the interval of {name} is {100 * widest.width:.0f} % wide, {100 * interval:.0f} % are allowed"
 
 
 def predictions_of(case: Case, setup: HostSetup) -> dict[str, Any]:
@@ -94,9 +102,10 @@ def _data_bytes(case: Case, setup: HostSetup) -> int | None:
     return round(data.bytes * min(1.0, (case.max_images or data.images) / data.images))
 
 
-def _refusals(
+def refusals_of(
     cases: Sequence[Case], setup: HostSetup, predictions: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Refusal, ...]:
+    """What cannot run on a host at all."""
     return feasibility.refusals(
         cases,
         memory_available=setup.memory_available,

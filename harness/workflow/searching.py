@@ -2,73 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from harness.analysis.limit_search import conclude, next_limit, trials_of
-from harness.session.plan import HostDigests, Invocation, plan_host, remaining
-from harness.session.runner import HostRunner
-from harness.session.setup import HostSetup
+from harness.analysis.limit_search import Step, conclude, next_step, steps_left, trials_of
+from harness.session.journal import read_records
+from harness.session.plan import Invocation, newest_records, plan_one, remaining
 from harness.values.case import Case
-from harness.values.event import Event, SessionFinding
-from harness.values.record import Record
+from harness.values.event import SessionFinding
+from harness.values.record import TRIAL, TWIN, Record
 from harness.values.units import format_bytes
-from harness.workflow.planning import predictions_of
+from harness.workflow.planning import predictions_of, refusals_of
+from harness.workflow.rounds import HostRounds
 
-_MOST_TRIALS = 24
+_MOST_TRIALS = 40
+"""Of one case; bisection needs about 24 at the most."""
 
 
-def search_limits(
-    cases: Sequence[Case],
-    setup: HostSetup,
-    digests: HostDigests,
-    *,
-    read: Callable[[], list[Record]],
-    make_runner: Callable[[], HostRunner],
-    emit: Callable[[Event], None],
-) -> set[str]:
-    """Try limits until both answers are known for each case that asks; the identities of all trials."""
+def search_limits(cases: Sequence[Case], on: HostRounds, *, done: int = 0) -> set[str]:
+    """Try limits until both answers are known for each case that asks; the identities of all trials.
+
+    ``done`` invocations came before.
+    """
+    wanted = [case for case in cases if case.memory_limit == "search"]
     identities: set[str] = set()
-    for case in cases:
-        if case.memory_limit != "search" or case.data not in setup.data:
-            continue
-        for _ in range(_MOST_TRIALS):
-            records = read()
-            limit = next_limit(trials_of(records, case, setup.host), most=setup.memory_available)
-            if limit is None:
-                _tell(case, setup, records, emit)
-                break
-            trial = _plan_trial(case, limit, setup, digests)
-            identities.add(trial.identity)
-            todo = remaining([trial], records, rerun_failed=False)
-            runner = make_runner()
-            if not todo or runner.is_over:
-                break  # it failed for another reason than memory, or time is up
-            recorded = frozenset((record.invocation, record.attempt) for record in records)
-            runner.run(todo, done=0, planned=1, recorded=recorded, known=records)
-            if next_limit(trials_of(read(), case, setup.host), most=setup.memory_available) == limit:
-                break  # it could not be tried: skipped, or failed for another reason than memory
+    for place, case in enumerate(wanted):
+        if on.is_stopped():
+            break
+        identities |= _search(case, wanted[place + 1 :], on, done + len(identities))
     return identities
 
 
-def _plan_trial(case: Case, limit: int, setup: HostSetup, digests: HostDigests) -> Invocation:
-    tried = case.model_copy(update={"memory_limit": limit})
-    (planned,) = plan_host(
-        digests,
-        [tried],
-        rounds=1,
-        order=lambda given, _round: given,
-        limits={tried.case_id: limit},
-        predictions={tried.case_id: predictions_of(tried, setup)},
+def _search(case: Case, later: Sequence[Case], on: HostRounds, before: int) -> set[str]:
+    """One case's search; ``before`` and the ``later`` cases are for the progress that is shown."""
+    identities: set[str] = set()
+    reason: str | None = f"{_MOST_TRIALS} trials did not do"
+    while len(identities) < _MOST_TRIALS:
+        records = read_records(on.folder)
+        trials = trials_of(records, case, on.setup.host)
+        step = next_step(trials, most=on.setup.memory_available)
+        if step is None:
+            reason = None
+            break
+        trial = _plan_trial(case, step, on)
+        if trial.identity in identities:
+            reason = f"the trial under {format_bytes(step.limit)} {_say_end(trial, records)}"
+            break
+        identities.add(trial.identity)
+        todo = remaining([trial], records, rerun_failed=on.rerun_failed)
+        runner = on.make_runner()
+        if runner.is_over:
+            reason = "its time is up"
+            break
+        done = before + len(trials)
+        planned = done + steps_left(trials, most=on.setup.memory_available)
+        planned += sum(
+            steps_left(trials_of(records, each, on.setup.host), most=on.setup.memory_available) for each in later
+        )
+        recorded = frozenset((record.invocation, record.attempt) for record in records)
+        runner.run(todo, done=done, planned=planned, recorded=recorded, known=records)
+    _tell(case, on, reason)
+    return identities
+
+
+def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
+    """The largest limit's second run is the session's A/A pair; a slow limit's second run is a second round."""
+    tried = case.model_copy(update={"memory_limit": step.limit})
+    predictions = predictions_of(tried, on.setup)
+    refused = refusals_of([tried], on.setup, {tried.case_id: predictions})
+    is_twin = step.number == 2 and step.limit >= on.setup.memory_available
+    return plan_one(
+        on.digests,
+        tried,
+        alias=TWIN if is_twin else TRIAL,
+        round_number=1 if is_twin else step.number,
+        order=1,
+        memory_bytes=step.limit,
+        predictions=predictions,
+        skip=refused[0].reason if refused else None,
     )
-    return planned
 
 
-def _tell(case: Case, setup: HostSetup, records: list[Record], emit: Callable[[Event], None]) -> None:
-    found = conclude(trials_of(records, case, setup.host))
+def _say_end(trial: Invocation, records: Sequence[Record]) -> str:
+    record = newest_records(records).get(trial.identity)
+    if record is None:
+        return "left no record"
+    cause = f": {record.cause}" if record.cause else ""
+    again = "" if record.status == "skipped" else " (again with --rerun-failed)"
+    return f"ended {record.status}, {record.validity}{cause}{again}"
+
+
+def _tell(case: Case, on: HostRounds, reason: str | None) -> None:
+    trials = trials_of(read_records(on.folder), case, on.setup.host)
+    found = conclude(trials)
     name = f"{case.loader}, cache {case.cache}, {case.mode}"
+    if reason is not None and on.is_stopped():
+        return
+    if reason is not None:
+        alive = f"it lives under {format_bytes(found.lives_from)}" if found.lives_from else "it has not lived yet"
+        message = f"the search for the limits of {name} is not at its end after {len(trials)} limits: {reason}; {alive}"
+        hint = "the same command goes on with it"
+        on.emit(SessionFinding("search-open", "warning", message, hint, on.setup.host))
+        return
+    hint = f"{len(trials)} limits were tried by bisection"
     if found.lives_from is None:
-        message = f"{name} lives under no limit that this host can give ({format_bytes(setup.memory_available)})"
+        message = f"{name} lives under no limit that this host can give ({format_bytes(on.setup.memory_available)})"
+    elif found.full_speed_from is None:
+        message = f"{name} lives from a limit of {format_bytes(found.lives_from)} on; its speed cannot be judged: "
+        message += found.doubt or "nothing is known"
     else:
         lives, fast = format_bytes(found.lives_from), format_bytes(found.full_speed_from)
         message = f"{name} lives from a limit of {lives} on, and is at full speed from {fast} on (within 5 %)"
-    emit(SessionFinding("limit-found", "info", message, "limits between were tried by bisection", setup.host))
+    on.emit(SessionFinding("limit-found", "info", message, hint, on.setup.host))

@@ -3,7 +3,6 @@
 import pytest
 
 from harness.analysis.advice import advise, paying_training
-from harness.analysis.input_cost import split_costs
 from harness.analysis.matrix import build_matrix
 from harness.values.case import Case, ModelSetting
 from harness.values.record import Epoch, Record
@@ -186,28 +185,3 @@ def test_how_many_hosts_agree(agreeing):
         records += rounds("keras-idg", rate=100, host=host) + rounds(rate=100 * factor, host=host)
     choice = only(records)
     assert (choice.found.agreeing, len(choice.found.hosts)) == (agreeing, 3)
-
-
-def test_input_costs_what_the_model_does_not():
-    records = rounds("ceiling", rate=100) + rounds("keras-idg", rate=25) + rounds(rate=100)
-    (group,) = build_matrix(records)
-    costs = {cost.row.summary.case.loader: cost for cost in split_costs(group, group.settings[0])}
-    assert costs["keras-idg"].model_s == pytest.approx(0.01, rel=0.02)
-    assert costs["keras-idg"].input_s == pytest.approx(0.03, rel=0.02)
-    assert costs["tfdata"].input_s == pytest.approx(0.0, abs=1e-4)
-    assert costs["keras-idg"].preparation_s is None
-
-
-def test_a_warm_case_tells_preparation_from_fetch():
-    records = (
-        rounds("ceiling", rate=100) + rounds("keras-idg", rate=25) + rounds("keras-idg", rate=50, page_cache="warm")
-    )
-    (group,) = build_matrix(records)
-    setting = next(s for s in group.settings if s.case.page_cache == "cold-start")
-    (cost,) = split_costs(group, setting)
-    assert (cost.model_s, cost.preparation_s, cost.fetch_s) == pytest.approx((0.01, 0.01, 0.02), rel=0.03)
-
-
-def test_without_a_ceiling_no_cost_is_split():
-    (group,) = build_matrix(rounds("keras-idg", rate=25))
-    assert split_costs(group, group.settings[0]) == []

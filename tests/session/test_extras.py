@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from harness.experiment import parse_experiment
 from harness.session.extras import choose_twin, choose_warm
-from harness.session.plan import TWIN, HostDigests, plan_host
+from harness.session.plan import HostDigests, plan_host
 from harness.values.case import Case
+from harness.values.record import TWIN, WARM_RUN
 
 IDG, PLAIN = Case(data="d", loader="keras-idg"), Case(data="d", loader="tfdata")
 TRAIN = Case(data="d", loader="tfdata", mode="train", memory_limit=10**9)
@@ -30,7 +31,7 @@ def test_every_round_runs_one_case_twice_somewhere() -> None:
     assert {each.case for each in twins} == {IDG}
     assert len({each.order for each in twins}) > 1  # not always first or last: it must not profit from its place
     assert len({each.identity for each in planned}) == len(planned)
-    assert [each.round for each in planned if each.case == TRAIN] == [1, 2]
+    assert [(each.round, each.alias) for each in planned if each.case == TRAIN] == [(1, WARM_RUN), (2, WARM_RUN)]
     for number in (1, 5):
         orders = [each.order for each in planned if each.round == number]
         assert orders == list(range(1, len(orders) + 1))

@@ -17,7 +17,9 @@ from harness.session.folder import SessionFolder
 from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests
 from harness.session.runner import Hooks, HostRunner, RunSettings
-from harness.values.event import Event, SessionFinding
+from harness.values.event import Event, InvocationFinished, SessionFinding
+from harness.values.record import TRIAL, TWIN
+from harness.workflow.rounds import HostRounds
 from harness.workflow.searching import search_limits
 
 
@@ -45,22 +47,34 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
     )
     settings = RunSettings(SessionIdentity("search", "test", "search-key"), folder, seed=1, timeout_s=60.0)
 
-    def search() -> set[str]:
-        return search_limits(
-            [case],
-            setup,
-            HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64}),
-            read=lambda: read_records(folder),
-            make_runner=lambda: HostRunner(settings, setup, journal, hooks, threading.Event()),
+    def search(*, is_over: bool = False) -> set[str]:
+        timed = replace(settings, deadline=0.0) if is_over else settings
+        on = HostRounds(
+            resolved=None,  # type: ignore[arg-type] # of rounds, which are not run here
+            setup=setup,
+            digests=HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64}),
+            folder=folder,
+            make_runner=lambda: HostRunner(timed, setup, journal, hooks, threading.Event()),
             emit=events.append,
+            is_stopped=lambda: False,
         )
+        return search_limits([case], on)
 
+    search(is_over=True)
+    assert [event.id for event in events if isinstance(event, SessionFinding)] == ["search-open"]
+    assert read_records(folder) == []
+    events.clear()
     identities = search()
     records = read_records(folder)
     assert {record.invocation for record in records} == identities
     limits = [record.memory.limit_asked for record in records]
     assert limits[0] == setup.memory_available
-    assert len(set(limits)) == len(limits) > 2
+    assert len(set(limits)) == len(limits) - 1 > 2  # the largest twice: an A/A pair
+    assert [record.alias for record in records].count(TWIN) == 1
+    assert {record.alias for record in records} == {TRIAL, TWIN}
+    progress = [(event.done, event.planned) for event in events if isinstance(event, InvocationFinished)]
+    assert [done for done, _ in progress] == list(range(1, len(records) + 1))
+    assert all(done <= planned for done, planned in progress)
     assert all(record.case.memory_limit == record.memory.limit_asked for record in records)
     (found,) = [event for event in events if isinstance(event, SessionFinding)]
     assert found.id == "limit-found"

@@ -1,4 +1,4 @@
-"""Ceiling, preparation, fetch: what an image costs in training, and where the time goes."""
+"""Ceiling, preparation, fetch: what an image costs in training, where the time goes, and how much the model waits."""
 
 from __future__ import annotations
 
@@ -6,65 +6,104 @@ from typing import Any
 
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, Setting
-from harness.report.charts.drawing import WIDTH, Chart, data_by_name, draw, line_names, name_axis, name_facet, name_line
+from harness.analysis.stalls import HIGH_SHARE, MODERATE_SHARE
+from harness.report.charts.drawing import Chart, data_by_name, draw, line_names, name_axis, name_facet, name_line
 from harness.report.words import format_number
 
-_STEP = 24
+_STEP, _WIDTH = 26, 240
+"""Narrower than other charts: words stand beside the bars."""
 _PARTS = ("model (ceiling)", "preparation (CPU)", "fetch (storage)", "input, not told apart")
 _COLOURS = ("var(--c8)", "var(--c1)", "var(--c2)", "var(--c3)")
+_FIRST = ", first epoch"
+_LEAST_SHARE = 0.1
+"""Where less of an epoch's bytes came from storage, the page cache served it."""
+TITLE = "Milliseconds an image: what the model needs alone, and what input adds; beside it, how much the model works"
 
 
 def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
-    """A bar a training case: milliseconds an image for the model, and what input adds; None without a ceiling."""
+    """A bar a training case and kind of epoch: milliseconds an image for the model, and what input adds; the words
+    beside it say utilisation, what that is called and what came from storage. None without a ceiling."""
     import altair as alt
 
     costs = split_costs(group, setting)
     if not costs:
         return None
-    values = [value for cost in costs for value in _values(cost)]
-    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    values = [value for cost in costs for value in _values(cost, setting)]
+    taken = {value["row"] for value in values}
+    names = [name for line in line_names(setting) for name in (line, line + _FIRST) if name in taken]
+    limits = [name_facet(limit) for limit in setting.limits]
     parts = [part for part in _PARTS if any(value["part"] == part for value in values)]
-    bars = (
-        alt.Chart(data_by_name())
-        .mark_bar(size=13, stroke="var(--paper)", strokeWidth=1)
-        .encode(
-            x=alt.X(
-                "ms:Q",
-                title="Milliseconds an image, less is better",
-                scale=alt.Scale(zero=True),
-                axis=alt.Axis(tickCount=6),
-            ),
-            y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
-            color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
-            order=alt.Order("place:Q"),
-        )
-        .properties(width=WIDTH, height=alt.Step(_STEP))
+    x_axis = alt.Axis(tickCount=4)
+    base = alt.Chart().encode(y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)))
+    bars = base.mark_bar(size=13, stroke="var(--paper)", strokeWidth=1).encode(
+        x=alt.X("ms:Q", title="Milliseconds an image, less is better", scale=alt.Scale(zero=True), axis=x_axis),
+        color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
+        order=alt.Order("place:Q"),
     )
+    words = (
+        base.transform_filter("datum.words != ''")
+        .mark_text(align="left", dx=6, fontSize=11, color="var(--ink)")
+        .encode(x=alt.X("total:Q", stack=None), text="words:N")
+    )
+    layered = alt.layer(bars, words, data=data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
     facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
-    drawn = bars.facet(row=facet) if len({value["limit"] for value in values}) > 1 else bars
-    is_split = any(cost.preparation_s is not None for cost in costs)
-    title = "Milliseconds an image: what the model needs alone, and what input adds to it"
-    if not is_split:
-        title += " (preparation and fetch are told apart where a warm case was measured)"
-    return Chart(title, "; ".join(_say(cost) for cost in costs[:40]), draw(drawn, values))
+    drawn = layered.facet(row=facet) if len({value["limit"] for value in values}) > 1 else layered
+    return Chart(TITLE, "; ".join(_say(cost, setting) for cost in costs[:40]), draw(drawn, values))
+
+
+def say_thresholds() -> str:
+    """What the words beside the bars mean."""
+    return (
+        "Utilisation is the time that the model needs ÷ the time that it took. A case that waits for less than "
+        f"{100 * MODERATE_SHARE:.0f} % of it is model-bound, and no loader wins there; below "
+        f"{100 * HIGH_SHARE:.0f} % it is moderately input-bound, above that input-bound."
+    )
 
 
 def _parts(cost: InputCost) -> list[tuple[str, float]]:
-    if cost.preparation_s is None or cost.fetch_s is None:
-        return [(_PARTS[0], cost.model_s), (_PARTS[3], cost.input_s)]
-    return [(_PARTS[0], cost.model_s), (_PARTS[1], cost.preparation_s), (_PARTS[2], cost.fetch_s)]
+    model_s, preparation_s, fetch_s, input_s = cost.parts_s
+    if preparation_s is None or fetch_s is None:
+        return [(_PARTS[0], model_s), (_PARTS[3], input_s)]
+    return [(_PARTS[0], model_s), (_PARTS[1], preparation_s), (_PARTS[2], fetch_s)]
 
 
-def _values(cost: InputCost) -> list[dict[str, Any]]:
-    case = cost.row.summary.case
-    place = {"row": name_line(case), "limit": name_facet(case.memory_limit)}
+def _name(cost: InputCost, setting: Setting) -> str:
+    """The first epoch is named where the steady ones stand beside it."""
+    line = name_line(cost.row.summary.case)
+    return line + _FIRST if cost.which == "first" and setting.metric == "steady" else line
+
+
+def _words(cost: InputCost) -> str:
+    """``57 %: input-bound, 12 MB/s read``."""
+    stalls = cost.stalls
+    said = f"{100 * (stalls.utilisation or 0.0):.0f} %: {stalls.bound}"
+    if stalls.preparation is not None and stalls.fetch is not None:
+        return f"{said}, preparation {100 * stalls.preparation:.0f} %, fetch {100 * stalls.fetch:.0f} %"
+    if cost.read_bytes_s is None:
+        return said
+    if cost.read_share is not None and cost.read_share < _LEAST_SHARE:
+        return f"{said}, nothing read"
+    return f"{said}, {format_number(cost.read_bytes_s / 1e6)} MB/s read"
+
+
+def _values(cost: InputCost, setting: Setting) -> list[dict[str, Any]]:
+    place = {"row": _name(cost, setting), "limit": name_facet(cost.row.summary.case.memory_limit)}
+    words = _words(cost)
+    total = float(f"{cost.image_s * 1e3:.4g}")
     return [
-        {**place, "part": part, "ms": float(f"{seconds * 1e3:.4g}"), "place": _PARTS.index(part)}
+        {
+            **place,
+            "part": part,
+            "ms": float(f"{seconds * 1e3:.4g}"),
+            "place": _PARTS.index(part),
+            "words": words if part == _PARTS[0] else "",
+            "total": total,
+        }
         for part, seconds in _parts(cost)
     ]
 
 
-def _say(cost: InputCost) -> str:
-    case = cost.row.summary.case
+def _say(cost: InputCost, setting: Setting) -> str:
     said = ", ".join(f"{part} {format_number(seconds * 1e3)} ms" for part, seconds in _parts(cost))
-    return f"{name_line(case)}, {name_facet(case.memory_limit)}: {said}"
+    limit = name_facet(cost.row.summary.case.memory_limit)
+    return f"{_name(cost, setting)}, {limit}: {said}; {_words(cost)}"

@@ -1,0 +1,98 @@
+"""The rounds of one host: what is left of those that are planned, and with ``rounds: auto`` more until it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.session.folder import SessionFolder
+from harness.session.journal import read_records
+from harness.session.plan import HostDigests, remaining
+from harness.session.runner import HostRunner
+from harness.session.setup import HostSetup
+from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
+from harness.values.units import format_duration
+from harness.workflow.planning import make_plan, open_interval, rounds_at_start, widths_of
+from harness.workflow.resolve import Resolved
+
+
+@dataclass(frozen=True)
+class HostRounds:
+    """One host that rounds are run on. ``is_stopped`` says whether the user wants no more."""
+
+    resolved: Resolved
+    setup: HostSetup
+    digests: HostDigests
+    folder: SessionFolder
+    make_runner: Callable[[], HostRunner]
+    emit: Callable[[Event], None]
+    is_stopped: Callable[[], bool]
+    rerun_failed: bool = False
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What became of a plan: the identities in it, how many are left, and whether nothing more is to begin."""
+
+    identities: set[str]
+    left: int
+    is_over: bool
+
+
+def run_rounds(on: HostRounds) -> set[str]:
+    """All rounds of the experiment; the identities of their invocations. Raises HostUnreachable, SessionError."""
+    experiment, host = on.resolved.experiment, on.setup.host
+    rounds = first = rounds_at_start(experiment, read_records(on.folder), host)
+    while True:
+        done = _run(on, rounds, is_first=rounds == first)
+        if experiment.rounds != "auto":
+            if done.left and done.is_over and not on.is_stopped():
+                _tell_budget(on, done.left)
+            return done.identities
+        widths = widths_of(on.resolved, read_records(on.folder), host)
+        reason = open_interval(widths, experiment.interval, on.resolved.matrix.cases)
+        if done.is_over or reason is None or rounds >= experiment.most_rounds:
+            _tell_rounds(on, rounds, reason, is_over=done.is_over)
+            return done.identities
+        rounds += 1
+        on.emit(RoundAdded(host, rounds, reason))
+
+
+def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
+    """Do what is left of so many rounds."""
+    resolved = on.resolved
+    planned = make_plan(resolved, on.setup, on.digests, rounds)
+    records = read_records(on.folder)
+    todo = remaining(planned, records, rerun_failed=on.rerun_failed, only=resolved.only)
+    mine = [item for item in planned if resolved.only is None or item.case.case_id in resolved.only]
+    done, folder = len(mine) - len(todo), on.folder
+    if is_first:
+        on.emit(SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), on.argv))
+    runner = on.make_runner()
+    if todo or not any(case.memory_limit == "search" for case in resolved.cases):
+        recorded = frozenset((record.invocation, record.attempt) for record in records)
+        runner.run(todo, done=done, planned=len(mine), recorded=recorded, known=records)
+    # else what may still run on the host is a search's trial: the search takes it over
+    left = remaining(planned, read_records(folder), rerun_failed=False, only=resolved.only)
+    return _Done({invocation.identity for invocation in mine}, len(left), runner.is_over)
+
+
+def _tell_budget(on: HostRounds, left: int) -> None:
+    budget = format_duration(on.resolved.experiment.budget_s)
+    message = f"the budget of {budget} is used up: {left} invocations were not begun"
+    on.emit(SessionFinding("budget-over", "warning", message, "the same command goes on with them", on.setup.host))
+
+
+def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bool) -> None:
+    """Why ``rounds: auto`` ended; nothing where the user ended it."""
+    if on.is_stopped():
+        return
+    if reason is None:
+        width = 100 * on.resolved.experiment.interval
+        message = f"after {rounds} rounds every interval that matters is at most {width:.0f} % wide, as declared"
+        on.emit(SessionFinding("rounds-settled", "info", message, "nothing has to be done", on.setup.host))
+        return
+    why = f"the budget is used up in round {rounds}" if is_over else f"{rounds} rounds are the most that are run"
+    hint = "the same command goes on, with a budget of its own" if is_over else "see why the host is so noisy"
+    on.emit(SessionFinding("rounds-open", "warning", f"{why}, and {reason}", hint, on.setup.host))
