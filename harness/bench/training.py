@@ -48,7 +48,9 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
         self._meter.step(int((logs or {})["images"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop the clock."""
+        """Stop the clock, when an emulated accelerator is done with the last batch."""
+        if hasattr(self.model, "wait_for_device"):
+            self.model.wait_for_device()
         self._meter.end()
 
 

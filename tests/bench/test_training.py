@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 
 from bench_images import Made, make_images  # noqa: E402
 
-from harness.bench import training  # noqa: E402
+from harness.bench import emulation, training  # noqa: E402
 from harness.bench.failure import BenchmarkFailure  # noqa: E402
 from harness.bench.invocation import make_loader  # noqa: E402
 from harness.bench.journal import Journal  # noqa: E402
@@ -146,3 +147,45 @@ def test_weights_come_from_a_file_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "torn.h5").write_bytes(b"not HDF5")
     with pytest.raises(BenchmarkFailure, match=r"torn\.h5 does not hold"):
         build_model({**SETTING, "weights": "imagenet"}, weights_path=str(tmp_path / "torn.h5"), **options)
+
+
+def test_an_emulated_accelerator_works_in_time_of_its_own() -> None:
+    """A queue of one: handing over returns when the device begins, and what the host does meanwhile costs nothing."""
+    device = emulation.Device(None, 0.05)
+    begun = time.perf_counter()
+    device.take(32)
+    assert time.perf_counter() - begun < 0.05  # it was idle: it begins at once
+    time.sleep(0.03)  # the host is busy, and in time
+    device.take(32)
+    assert time.perf_counter() - begun >= 0.05
+    device.wait()
+    assert time.perf_counter() - begun >= 0.1
+    time.sleep(0.06)  # the host is late: the device waited, and does not catch up
+    device.take(32)
+    device.wait()
+    assert time.perf_counter() - begun >= 0.21
+    pace = emulation.Device(1000.0, None)
+    begun = time.perf_counter()
+    for size in (40, 40, 20):
+        pace.take(size)
+    pace.wait()
+    assert time.perf_counter() - begun >= 0.1
+
+
+@pytest.mark.parametrize("name", ["tfdata", "keras-idg", "grain", "ceiling"])
+def test_emulated_training_takes_real_batches_and_no_less_time_than_the_device(
+    made: Made, tmp_path: Path, name: str
+) -> None:
+    setting = {"name": "emulated", "images_per_second": 200.0}
+    model = build_model(setting, image_size=(32, 32), classes=4, weights_path=None, precision="float32")
+    loader = make_loader(name, made.context(tmp_path / "scratch"))
+    training.warm_up(loader, model)
+    calls: list[Any] = []
+    training.train(model, loader, 2, _meter(tmp_path, 13, calls))
+    epochs = [call for call in calls if isinstance(call, dict)]
+    assert [epoch["images"] for epoch in epochs] == [13, 13]
+    assert all(epoch["seconds"] >= 13 / 200 for epoch in epochs)
+    if name == "tfdata":
+        loader.dataset = loader.dataset.take(2)
+        with pytest.raises(BenchmarkFailure, match="epoch 1 delivered 8 of 13 images"):
+            training.train(model, loader, 1, _meter(tmp_path, 13, []))
