@@ -27,6 +27,7 @@ CATALOGUE: dict[str, Entry] = {
     "engine-warning": Entry("warning", "invocation"),
     "work-differs": Entry("error", "invocation"),
     "work-unproven": Entry("warning", "invocation"),
+    "approximate-pixels": Entry("info", "invocation"),
     "page-cache-unproven": Entry("info", "invocation"),
     "reads-uncounted": Entry("info", "invocation"),
     "cold-epoch-warm": Entry("warning", "invocation"),

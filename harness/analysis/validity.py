@@ -32,6 +32,7 @@ def judge_record(
         *_find_limits(record),
         *_find_swap(record),
         *_find_work(record),
+        *_find_pixels(record),
         *find_storage(record),
         *_find_cache(record),
         *_find_budget(record),
@@ -113,6 +114,17 @@ def _find_work(record: Record) -> Iterator[Finding]:
     elif not work.get("is_proven"):
         message = f"whether {record.case.loader} does the same work was not proven: {work.get('reason') or 'no reason'}"
         yield find("work-unproven", message, "see the log of the session, and run again")
+
+
+def _find_pixels(record: Record) -> Iterator[Finding]:
+    """Approximate pixels, with the error that was measured on the case's own images."""
+    error = record.environment.get("pixel_error")
+    if isinstance(error, Mapping):
+        message = (
+            f"approximate pixels: on average {error.get('mean')} grey levels from exact decoding, at most "
+            f"{error.get('largest')} ({error.get('images')} images)"
+        )
+        yield find("approximate-pixels", message, "compare it with exact pipelines only if your model does not mind")
 
 
 def _find_cache(record: Record) -> Iterator[Finding]:

@@ -20,11 +20,12 @@ from .errors import DatasetError
 from .hashes import Hashes
 from .inspection import Inspection, inspect_file
 from .links import LINKS, make_links
-from .listing import Listing, is_text, list_coco, list_folder, printable_path
+from .listing import Listing, is_text, list_coco, list_folder, list_tfrecord, printable_path
 from .manifest import Manifest, escape, write_manifest
 from .parallel import Pace, spread
 from .preparation import Job, run_task
 from .protocol import DATASET, MANIFEST, write_json
+from .tfrecords import FORMAT, is_record_file, split_pattern, split_place
 
 MOST_NAMED = 50
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -69,12 +70,16 @@ class Description:
 
 @dataclass(frozen=True)
 class Examination:
-    """A listing together with what was found in each file (in the listing's order)."""
+    """A listing together with what was found in each image (in the listing's order).
+
+    ``stored``: (path, size, SHA-256) of the files on disk, where one holds many images.
+    """
 
     listing: Listing
     found: tuple[Inspection, ...]
     reused: int
     seconds: float
+    stored: tuple[tuple[str, int, str], ...] = ()
 
 
 def examine(
@@ -97,18 +102,33 @@ def examine(
         found.update(named)
         hashes.add(named)
         pace.add(len(named))
-    hashes.close(listing.paths)
+    stored = tuple(_hash_stored(listing.folder, name, hashes) for name in listing.stored)
+    hashes.close((*listing.paths, *listing.stored))
     ordered = tuple(found[path] for path in listing.paths)
-    return Examination(listing, ordered, reused, time.monotonic() - start)
+    return Examination(listing, ordered, reused, time.monotonic() - start, stored)
+
+
+def _hash_stored(folder: Path, name: str, hashes: Hashes) -> tuple[str, int, str]:
+    """A file of many images: read again only where it has changed."""
+    status = os.stat(folder / name)
+    known = hashes.find(name, status.st_size, status.st_mtime_ns)
+    if known is None:
+        with open(folder / name, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        known = Inspection(status.st_size, status.st_mtime_ns, digest)
+        hashes.add({name: known})
+    return name, known.size, known.sha256
 
 
 def _recall(folder: Path, path: str, hashes: Hashes) -> Inspection | None:
     if not is_text(path):
         return Inspection(0, 0, "", cause="bad_name", problem="its name is not UTF-8: rename it")
+    place = split_place(os.path.join(folder, path))
     try:
-        return hashes.find(path, os.stat(folder / path))
+        status = os.stat(folder / path if place is None else place[0])
     except OSError:
         return None
+    return hashes.find(path, status.st_size if place is None else place[2], status.st_mtime_ns)
 
 
 def inspect_files(folder: str, paths: Sequence[str]) -> list[Inspection]:
@@ -120,7 +140,8 @@ def fingerprint_of(entries: Sequence[tuple[str, int, str]], annotations: tuple[i
     """SHA-256 over the sorted (relative path, size, SHA-256 of content) of a set's image files.
 
     One line an entry, tab-separated, sorted by path as bytes. Labels are part of it: in one folder per class they stand
-    in the paths; for a COCO pair the instances JSON is one more entry, of an empty path, whatever its name and place.
+    in the paths; for a COCO pair the instances JSON is one more entry, of an empty path, whatever its name and place;
+    TFRecord files, which are the entries of their set, hold them.
     """
     digest = hashlib.sha256()
     if annotations is not None:
@@ -142,7 +163,8 @@ def summarise(examination: Examination) -> Description:
     odd.update(each.cause for each in found if each.cause is not None)
     odd.update({"other_format": len(listing.refused)})
     odd.update(listing.odd)
-    entries = [(path, each.size, each.sha256) for path, each in zip(listing.paths, found, strict=True)]
+    files = [(path, each.size, each.sha256) for path, each in zip(listing.paths, found, strict=True)]
+    entries = examination.stored or files
     pixels = [each.width * each.height for each in sound]
     return Description(
         kind=listing.kind,
@@ -175,14 +197,19 @@ def _quantiles(values: Sequence[int]) -> dict[str, int]:
     return {str(percent): ordered[round(last * percent / 100)] for percent in _QUANTILES} if ordered else {}
 
 
-def list_path(path: Path, annotations: Path | None = None) -> Listing:
+def list_path(
+    path: Path, annotations: Path | None = None, features: tuple[str | None, str | None] = (None, None)
+) -> Listing:
     """The listing of ``path``, which is a COCO pair's image folder where ``annotations`` is given.
 
     A folder that holds ``images/`` and ``annotations.json`` is a pair too (generated sets
-    are); anything else has one folder per class. Raises DatasetError.
+    are); one with TFRecord files in it (or ``FOLDER/PATTERN``) is a set of these; anything else has one folder per
+    class. Raises DatasetError.
     """
     if annotations is not None:
         return list_coco(path, annotations)
+    if split_pattern(str(path))[1] or (path.is_dir() and any(is_record_file(name) for name in os.listdir(path))):
+        return list_tfrecord(path, *features)
     if (path / "annotations.json").is_file() and (path / "images").is_dir():
         return list_coco(path / "images", path / "annotations.json")
     return list_folder(path)
@@ -195,12 +222,13 @@ def describe(
     keep: Path | None = None,
     cpus: int | None = None,
     on_progress: Report | None = None,
+    features: tuple[str | None, str | None] = (None, None),
 ) -> Description:
     """Describe the data set at ``path`` (see ``list_path``), odd and unreadable files included.
 
     Raises DatasetError where there is none.
     """
-    return summarise(examine(list_path(path, annotations), keep=keep, cpus=cpus, on_progress=on_progress))
+    return summarise(examine(list_path(path, annotations, features), keep=keep, cpus=cpus, on_progress=on_progress))
 
 
 def prepare(
@@ -225,6 +253,8 @@ def prepare(
     if links:
         make_links(folder / LINKS, listing)
     found = examination.found
+    if listing.features is not None:
+        write_json(folder / FORMAT, asdict(listing.features))
     write_manifest(
         folder,
         Manifest(
@@ -265,6 +295,9 @@ def run(job: Job) -> dict[str, Any]:
     job.enter("list")
     if data.get("kind") == "coco":
         listing = list_coco(job.path("data"), job.path("annotations"))
+    elif data.get("kind") == "tfrecord":
+        place = job.path("data") / str(data.get("pattern") or "")
+        listing = list_tfrecord(place, data.get("image_feature"), data.get("label_feature"))
     else:
         listing = list_folder(job.path("data"))
     job.enter("check")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -27,10 +26,10 @@ class Hashes:
         self._known = {} if self._path is None else _read(self._path)
         self._stream: IO[bytes] | None = None
 
-    def find(self, path: str, status: os.stat_result) -> Inspection | None:
+    def find(self, path: str, size: int, mtime_ns: int) -> Inspection | None:
         """What was found before, if the file's size and time of change are the same."""
         known = self._known.get(path)
-        is_same = known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        is_same = known is not None and (known.size, known.mtime_ns) == (size, mtime_ns)
         return known if is_same else None
 
     def add(self, found: Mapping[str, Inspection]) -> None:

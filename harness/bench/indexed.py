@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -18,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .listing import list_tfrecord
 from .manifest import Manifest, write_manifest
+from .protocol import write_json
 from .synthesis import mix, random_bytes
+from .tfrecords import FORMAT, Features, pack_record
 
 Pixels = NDArray[np.float32]
 
@@ -28,6 +32,7 @@ COUNT = 27
 CLASSES = ("ant", "bee", "cow", "dog", "elk")
 BITS = 8
 DARK, BRIGHT = 40, 215
+PICTURES = "pictures"
 
 
 def label_of(index: int) -> int:
@@ -60,7 +65,13 @@ def draw(index: int, seed: int) -> NDArray[np.uint8]:
 
 
 def make_indexed(folder: str, dataset: str, kind: str, seed: int, count: int = COUNT) -> Manifest:
-    """Write the set, as a folder of classes or flat as a COCO pair's images, with its manifest."""
+    """Write the set, as a folder of classes or flat as a COCO pair's images, with its manifest.
+
+    As TFRecord files ``folder`` holds two of them, and the pictures lie flat in ``pictures`` beside it: the manifest
+    that is given names these, the one that is written the places in the records.
+    """
+    if kind == "tfrecord":
+        return _make_records(Path(folder), Path(dataset), seed, count)
     rows = []
     for index in range(count):
         name = CLASSES[label_of(index)]
@@ -79,6 +90,23 @@ def make_indexed(folder: str, dataset: str, kind: str, seed: int, count: int = C
     manifest = Manifest(paths, labels, widths, heights, sizes, digests, CLASSES)
     write_manifest(Path(dataset), manifest)
     return manifest
+
+
+_FEATURES = Features("image", "label", tuple(range(len(CLASSES))))
+
+
+def _make_records(folder: Path, dataset: Path, seed: int, count: int) -> Manifest:
+    pictures = folder.parent / PICTURES
+    flat = make_indexed(str(pictures), str(dataset.parent / "flat"), "coco", seed, count)
+    folder.mkdir(parents=True, exist_ok=True)
+    half = len(flat) // 2
+    for number, span in enumerate((range(half), range(half, len(flat)))):
+        packed = [pack_record((pictures / flat.paths[i]).read_bytes(), flat.labels[i], _FEATURES) for i in span]
+        (folder / f"indexed.tfrecord-{number:05d}-of-00002").write_bytes(b"".join(packed))
+    listing = list_tfrecord(folder)
+    write_manifest(dataset, replace(flat, paths=listing.paths))
+    write_json(dataset / FORMAT, asdict(_FEATURES))
+    return flat
 
 
 def read_index(image: Pixels) -> int | None:
@@ -100,10 +128,17 @@ def read_index(image: Pixels) -> int | None:
     return sum(1 << bit for bit, value in enumerate(rows[0]) if value)
 
 
-def reference(path: str, size: tuple[int, int], interpolation: str) -> Pixels:
-    """A picture as PIL decodes it and as this module resizes it: (height, width, 3), values from 0 to 1."""
+def reference(path: str, size: tuple[int, int], interpolation: str, *, is_cropped: bool = False) -> Pixels:
+    """A picture, or its central square, as PIL decodes it and as this module resizes it.
+
+    (height, width, 3), values from 0 to 1.
+    """
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"), np.float32)
+    if is_cropped:
+        side = min(pixels.shape[:2])
+        top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+        pixels = pixels[top : top + side, left : left + side]
     weigh = FILTERS[interpolation]
     rows, columns = weigh(pixels.shape[0], size[0]), weigh(pixels.shape[1], size[1])
     resized: Pixels = np.einsum("yh,hwc,xw->yxc", rows, pixels, columns, optimize=True) / np.float32(255)

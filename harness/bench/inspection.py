@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from .tfrecords import split_place
+
 TAKEN = (".jpeg", ".jpg", ".png")
 """Suffixes that every loader takes from a folder."""
 
@@ -52,11 +54,14 @@ class Inspection:
 
 
 def inspect_file(path: str) -> Inspection:
-    """Read a file once, hash it, and decode it whole."""
+    """Read a file, or an image's place in a TFRecord file, once; hash it, and decode it whole."""
+    place = split_place(path)
+    name, first, length = (path, 0, -1) if place is None else place
     try:
-        with open(path, "rb") as stream:
+        with open(name, "rb") as stream:
             status = os.fstat(stream.fileno())
-            content = stream.read()
+            stream.seek(first)
+            content = stream.read(length)
     except FileNotFoundError:
         return Inspection(0, 0, "", cause="missing", problem="there is no such file")
     except OSError as error:

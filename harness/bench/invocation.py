@@ -28,6 +28,7 @@ from .measure_request import MeasureRequest
 from .meter import Meter
 from .protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
 from .reading import is_counted, needed_bytes
+from .tfrecords import read_features
 from .usage import list_children, read_anon_bytes
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def read_data(request: MeasureRequest) -> Manifest:
         raise BenchmarkFailure("data", f"{error.filename} is missing: the data set has not been checked yet") from error
     if len(manifest) == 0:
         raise BenchmarkFailure("data", f"{folder} lists no images")
-    return manifest.head(request.max_images)
+    return (manifest.head_of_files if request.kind == "tfrecord" else manifest.head)(request.max_images)
 
 
 def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
@@ -166,6 +167,7 @@ def make_context(
         augment=request.augment,
         is_reused=is_reused,
         give_up=lambda failure: give_up(failure, job),
+        features=read_features(Path(request.path("dataset"))) if request.kind == "tfrecord" else None,
     )
 
 
@@ -224,6 +226,7 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[st
         "interpolation": request.interpolation,
         "decoder": bench.loader.decoder,
         "order": bench.loader.order,
+        "pixel_error": _measure_error(bench.context),
         "emulated": (request.model or {}).get("name") == "emulated",
         "devices": devices.as_fields(),
         "cuda": read_cuda(),
@@ -246,7 +249,7 @@ def warm_page_cache(bench: Bench) -> None:
             f"`page_cache: warm` needs {files_bytes} bytes for the files beside {limit - room} bytes of memory in use, "
             f"and the limit is {limit} bytes: raise `memory_limit`, or take `page_cache: cold-start`",
         )
-    pagecache.warm(bench.context.files)
+    pagecache.warm(bench.context.stored)
 
 
 def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..., None]) -> None:
@@ -308,6 +311,12 @@ def clear_cache(request: MeasureRequest) -> None:
     """Remove what an earlier run left of this cache: TensorFlow would read it, or stumble over its lock file."""
     if request.cache_prefix is not None:
         stores.clear(request.cache_prefix)
+
+
+def _measure_error(context: LoaderContext) -> dict[str, Any] | None:
+    from .loaders.approximation import measure_error
+
+    return measure_error(context)
 
 
 def _training() -> ModuleType:

@@ -1,16 +1,22 @@
-"""Which files a data set has and their labels: a folder per class, a COCO pair, or a list. Standard library only."""
+"""Which images a data set has and their labels: a folder per class, a COCO pair, a list, TFRecord files.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .coco import read_coco
 from .errors import DatasetError
 from .inspection import REFUSED, TAKEN
 from .table import is_json, read_table
+from .tfrecords import Features, find_features, is_record_file, place_of, read_examples, split_pattern
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,8 @@ class Listing:
 
     ``refused`` are files that only some loaders would take, by their suffix. ``odd``
     counts what is not an image's own oddity. ``annotations`` is (size, SHA-256) of the
-    instances JSON of a COCO pair.
+    instances JSON of a COCO pair. ``stored`` are the files on disk where they hold more than one image each (TFRecord),
+    and ``features`` what is read of their records.
     """
 
     kind: str
@@ -30,6 +37,13 @@ class Listing:
     refused: tuple[str, ...] = ()
     odd: dict[str, int] = field(default_factory=dict)
     annotations: tuple[int, str] | None = None
+    stored: tuple[str, ...] = ()
+    features: Features | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What lies on the disk, relative to ``folder``."""
+        return self.stored or self.paths
 
 
 def list_folder(folder: Path) -> Listing:
@@ -93,6 +107,51 @@ def list_coco(folder: Path, annotations: Path) -> Listing:
         refused=tuple(path for path in labels.paths if not _is_taken(path)),
         odd={name: count for name, count in odd.items() if count},
         annotations=(annotations.stat().st_size, digest),
+    )
+
+
+def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: str | None = None) -> Listing:
+    """The images in the TFRecord files of a folder, or of those that a pattern names (``FOLDER/flowers-train*``).
+
+    Classes are the lines of ``<label feature>.labels.txt`` beside them, where tensorflow-datasets left it,
+    else the labels that occur, in their order. Raises DatasetError.
+    """
+    where, pattern = split_pattern(str(path))
+    folder = Path(where)
+    hint = "give a folder of TFRecord files (….tfrecord, …-00000-of-00004), or FOLDER/PATTERN"
+    names = sorted((entry.name for entry in _scan(folder, hint) if entry.is_file()), key=os.fsencode)
+    if pattern:
+        names = [name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.endswith((".txt", ".json"))]
+    else:
+        names = [name for name in names if is_record_file(name)]
+    if not names:
+        raise DatasetError(f"{path} names no TFRecord files: zero images", hint=hint)
+    features = find_features(folder / names[0], image_feature, label_feature)
+    found = [(name, example) for name in names for example in read_examples(folder / name, features)]
+    words = folder / f"{features.label.replace('/', '_')}.labels.txt"
+    named = words.read_text(encoding="utf-8", errors="replace").split("\n") if words.is_file() else []
+    classes = [name for name in named if name]
+    used = {example.label for _, example in found}
+    if len({type(label) for label in used}) > 1:
+        raise DatasetError(
+            f"{path}: some records have a number as {features.label}, others a text", hint="make them one"
+        )
+    labels: Sequence[int | str] = range(len(classes))
+    if not classes:
+        labels = sorted(used, key=lambda label: (0, label, "") if isinstance(label, int) else (1, 0, label))
+        classes = [str(label) for label in labels]
+    index = {label: number for number, label in enumerate(labels)}
+    unknown = sorted(map(str, used - index.keys()))
+    if unknown:
+        raise DatasetError(f"{folder}: label {unknown[0]} has no line in {words.name}", hint="mend that file")
+    return Listing(
+        kind="tfrecord",
+        folder=folder,
+        paths=tuple(place_of(name, example) for name, example in found),
+        labels=tuple(index[example.label] for _, example in found),
+        classes=tuple(classes),
+        stored=(*names, *([words.name] if words.is_file() else [])),
+        features=replace(features, labels=tuple(labels)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .protocol import CLASSES, MANIFEST
+from .tfrecords import file_of
 
 COLUMNS = ("path", "label", "width", "height", "bytes", "sha256")
 
@@ -49,7 +51,22 @@ class Manifest:
         total = len(self)
         if count is None or count >= total:
             return self
-        chosen = [index * total // count for index in range(count)]
+        return self._choose([index * total // count for index in range(count)])
+
+    def head_of_files(self, count: int | None) -> Manifest:
+        """``count`` images, the first of each TFRecord file, by the files' shares: what reading their heads gives."""
+        total = len(self)
+        if count is None or count >= total:
+            return self
+        chosen: list[int] = []
+        begin = 0
+        for _, group in itertools.groupby(self.paths, key=file_of):
+            end = begin + len(list(group))
+            chosen += range(begin, begin + end * count // total - begin * count // total)
+            begin = end
+        return self._choose(chosen)
+
+    def _choose(self, chosen: Sequence[int]) -> Manifest:
         return Manifest(
             paths=tuple(self.paths[i] for i in chosen),
             labels=tuple(self.labels[i] for i in chosen),

@@ -68,6 +68,7 @@ def read_request(job: Path) -> MeasureRequest:
     case: dict[str, Any] = request["case"]
     limits: dict[str, Any] = request.get("limits") or {}
     check_case(case)
+    check_kind(case["loader"], request["data"]["kind"])
     asked = case.get("interpolation", "nearest")
     height, width = case.get("image_size", (256, 256))
     return MeasureRequest(
@@ -97,6 +98,13 @@ def read_request(job: Path) -> MeasureRequest:
         decoding=case.get("decoding", "exact"),
         augment=case.get("augment", "none"),
     )
+
+
+def check_kind(loader: str, kind: str) -> None:
+    """Refuse a data set that a loader cannot read."""
+    kinds = LOADERS[loader].kinds
+    if kind not in kinds:
+        raise BenchmarkFailure("error", f"{loader} reads no data of kind {kind}, only {', '.join(kinds)}")
 
 
 def check_case(case: dict[str, Any]) -> None:

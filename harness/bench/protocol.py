@@ -22,7 +22,8 @@ request.json::
     format      1
     task        measure | dataset | generate | probe | samework | rehearse
     case        the case's parameters                              (measure)
-    data        {"kind": "folder" | "coco", "name": …}             (measure, dataset)
+    data        {"kind": "folder" | "coco" | "tfrecord", "name": …}         (measure, dataset)
+                of TFRecord files also pattern, image_feature, label_feature   (dataset)
     generate    {"profile": …, "images": …, "seed": …}             (generate)
     limits      {"memory_bytes": int|null, "cpus": [int], "gpus": [str], "oom_score_adj": 1000}
     variants    [{"key", "kind", "case"}]: loaders to prove           (samework; the answer is dataset.json)

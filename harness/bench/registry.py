@@ -8,6 +8,9 @@ ELEMENTS = ("float32", "uint8", "encoded")
 DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 """How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
 
+FILE_KINDS = ("folder", "coco")
+"""Data sets of a file an image."""
+ALL_KINDS = (*FILE_KINDS, "tfrecord")
 _PIXELS = ("nearest", "bilinear", "bilinear-antialias", "native")
 _ALL_CACHES = ("none", "memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized")
 
@@ -31,7 +34,7 @@ class LoaderSpec:
     interpolations: tuple[str, ...]
     native: str
     elements: tuple[str, ...] = ("float32",)
-    kinds: tuple[str, ...] = ("folder", "coco")
+    kinds: tuple[str, ...] = FILE_KINDS
     augments: tuple[str, ...] = ("none",)
     decodings: tuple[str, ...] = ("exact",)
     can_reorder: bool = False
@@ -89,7 +92,7 @@ def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorde
         interpolations=_PIXELS,
         native="bilinear",
         elements=ELEMENTS,
-        kinds=("folder", "coco"),
+        kinds=ALL_KINDS,
         augments=("none", "flip-crop"),
         decodings=DECODINGS,
         can_reorder=can_reorder,
@@ -134,6 +137,7 @@ LOADERS: _Loaders = _Loaders(
             caches=("none",),
             interpolations=("nearest", "bilinear-antialias", "native"),
             native="nearest",
+            kinds=ALL_KINDS,
         ),
         _tfdata(
             "tfdata-sequential",
@@ -164,6 +168,7 @@ LOADERS: _Loaders = _Loaders(
             caches=("none",),
             interpolations=("nearest", "bilinear-antialias", "native"),
             native="nearest",
+            kinds=ALL_KINDS,
             packages=("grain",),
         ),
         LoaderSpec(
@@ -174,6 +179,7 @@ LOADERS: _Loaders = _Loaders(
             caches=("none",),
             interpolations=("nearest", "native"),
             native="nearest",
+            kinds=ALL_KINDS,
             decodings=("exact", "fast-dct", "plain-upscaling"),
             packages=("simplejpeg",),
             is_yardstick=True,
@@ -186,7 +192,7 @@ LOADERS: _Loaders = _Loaders(
             caches=("none",),
             interpolations=_PIXELS,
             native="bilinear",
-            kinds=("folder", "coco"),
+            kinds=ALL_KINDS,
             is_automatic=True,
         ),
     )

@@ -68,10 +68,18 @@ def get(
 @app.command(epilog="Example:  harness data describe /data/coco/train2017 --annotations instances_train2017.json")
 def describe(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of images, or one folder a class.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Folder of images, one folder a class, or TFRecord files.")
+    ],
     annotations: Annotated[
         Path | None,
         typer.Option("--annotations", help="Instances JSON of a COCO pair, or a list: CSV or TSV of path and label."),
+    ] = None,
+    image_feature: Annotated[
+        str | None, typer.Option("--image-feature", help="Of TFRecord files: the feature with the encoded image.")
+    ] = None,
+    label_feature: Annotated[
+        str | None, typer.Option("--label-feature", help="Of TFRecord files: the feature with the label.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,4 +87,5 @@ def describe(
     from harness.cli.session_console import console_of
     from harness.workflow.data import describe_data
 
-    raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json))
+    features = (image_feature, label_feature)
+    raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json, features=features))

@@ -74,8 +74,8 @@ def count_combinations(assignment: Assignment) -> int:
 def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = None) -> Matrix:
     """The cases of an experiment.
 
-    ``data_kinds`` says ``folder`` or ``coco`` for each data set that is known (None: none is known yet, and
-    no case is folded out for its data). Raises ConfigurationError for an empty matrix, saying why each
+    ``data_kinds`` says ``folder``, ``coco`` or ``tfrecord`` for each data set that is known (None: none is known yet,
+    and no case is folded out for its data). Raises ConfigurationError for an empty matrix, saying why each
     combination is out, and for one of absurd size.
     """
     first = {name: (getattr(experiment.parameters, name)[0],) for name in PARAMETERS}

@@ -41,7 +41,8 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
 def meaningless_because(case: Case, data_kinds: Mapping[str, str] | None = None) -> str | None:
     """Why a case means nothing, or None where it can run.
 
-    ``data_kinds`` is ``folder`` or ``coco`` for each data set known; a set that is not among them is not judged.
+    ``data_kinds`` is ``folder``, ``coco`` or ``tfrecord`` for each data set known; a set that is not among them is not
+    judged.
     """
     spec = LOADERS[case.loader]
     reasons = [*_loader_reasons(case, spec), *_data_reasons(case, spec, data_kinds or {})]

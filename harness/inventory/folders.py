@@ -12,7 +12,7 @@ from harness.inventory.layers import Setting
 from harness.inventory.variables import HostVariables
 from harness.values.errors import Mistake
 
-_DATA_KEYS = ("folder", "images", "annotations")
+_DATA_KEYS = ("folder", "images", "annotations", "tfrecord")
 
 
 def place_folders(own: Mapping[str, Setting], *, is_local: bool, mistakes: list[Mistake]) -> dict[str, Setting]:
@@ -62,7 +62,7 @@ _CURE = "name a folder apart from the data, like /nvme/harness"
 def folder_conflicts(variables: HostVariables, *, is_local: bool) -> Iterator[tuple[tuple[str, str], str, str]]:
     """Each place of caches that meets a data folder: (keys of the two, what is wrong, what to do)."""
     for name, data in variables.data.items():
-        for kind in {"folder", "images"} & data.paths.keys():
+        for kind in {"folder", "images", "tfrecord"} & data.paths.keys():
             path = data.paths[kind]
             for disk, place in variables.cache_disks.items():
                 key = "scratch" if disk == "scratch" else f"disks.{disk}"

@@ -126,7 +126,7 @@ class Generate(_Checked):
 
 
 class DataSet(_Checked):
-    """A data set in one of three forms: `folder`, or `images` with `annotations`, or `generate`."""
+    """A data set in one of four forms: `folder`, or `images` with `annotations`, or `tfrecord`, or `generate`."""
 
     folder: Folder | None = None
     """A folder with one folder of images for each class."""
@@ -134,18 +134,29 @@ class DataSet(_Checked):
     """The image folder of a COCO pair, or of a list of paths and labels."""
     annotations: Folder | None = None
     """The instances JSON of a COCO pair, or a list: CSV or TSV lines of path (below `images`) and label."""
+    tfrecord: Folder | None = None
+    """A folder of TFRecord files (each record a tf.train.Example), or FOLDER/PATTERN like /data/flowers-train*."""
+    image_feature: Annotated[str, AfterValidator(_check_text)] | None = None
+    """The feature with the encoded image; default: image/encoded, image, image_raw or jpeg, whichever is there."""
+    label_feature: Annotated[str, AfterValidator(_check_text)] | None = None
+    """The feature with the label, a number or a text; default: image/class/label or label."""
     generate: Generate | None = None
     """A set that is made on the host."""
 
     @property
-    def kind(self) -> Literal["folder", "coco", "generate"]:
-        """Which of the three forms this is."""
-        return "folder" if self.folder else "generate" if self.generate else "coco"
+    def kind(self) -> Literal["folder", "coco", "tfrecord", "generate"]:
+        """Which of the four forms this is."""
+        return "folder" if self.folder else "generate" if self.generate else "tfrecord" if self.tfrecord else "coco"
 
     @property
     def paths(self) -> dict[str, str]:
         """The paths that the user named, by key; empty for a generated set."""
-        named = {"folder": self.folder, "images": self.images, "annotations": self.annotations}
+        named = {
+            "folder": self.folder,
+            "images": self.images,
+            "annotations": self.annotations,
+            "tfrecord": self.tfrecord,
+        }
         return {key: path for key, path in named.items() if path is not None}
 
     @model_validator(mode="after")
@@ -155,11 +166,12 @@ class DataSet(_Checked):
             for name, is_used in (
                 ("folder", self.folder is not None),
                 ("images and annotations", self.images is not None or self.annotations is not None),
+                ("tfrecord", self.tfrecord is not None),
                 ("generate", self.generate is not None),
             )
             if is_used
         ]
-        cure = "give one of `folder: …`, `images: …` with `annotations: …`, or `generate: {…}`"
+        cure = "give one of `folder: …`, `images: …` with `annotations: …`, `tfrecord: …`, or `generate: {…}`"
         if len(forms) != 1:
             found = f"{len(forms)} forms of data set in one ({', '.join(forms)})" if forms else "no place of the data"
             raise ValueError(f"{found}\n{cure}")
@@ -168,6 +180,8 @@ class DataSet(_Checked):
             raise ValueError(
                 f"a COCO pair without `{missing}`\nadd `{missing}: …`, or use `folder: …` for one folder per class"
             )
+        if (self.image_feature or self.label_feature) and self.tfrecord is None:
+            raise ValueError("image_feature and label_feature belong to `tfrecord: …`\nleave them out")
         return self
 
 

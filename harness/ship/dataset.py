@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.bench.tfrecords import split_pattern
 from harness.engine.interface import Engine, JobRequest, Mount, Payload
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, resolve_path
@@ -39,7 +40,7 @@ class GenerateSpec(Protocol):
 
 
 class DataSpec(Protocol):
-    """A data set of the inventory: one of ``folder``, ``images`` with ``annotations``, or ``generate``."""
+    """A data set of the inventory: ``folder``, ``images`` with ``annotations``, ``tfrecord``, or ``generate``."""
 
     @property
     def folder(self) -> str | None: ...
@@ -47,6 +48,12 @@ class DataSpec(Protocol):
     def images(self) -> str | None: ...
     @property
     def annotations(self) -> str | None: ...
+    @property
+    def tfrecord(self) -> str | None: ...
+    @property
+    def image_feature(self) -> str | None: ...
+    @property
+    def label_feature(self) -> str | None: ...
     @property
     def generate(self) -> GenerateSpec | None: ...
 
@@ -88,17 +95,18 @@ class KnownData:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the images of a set lie on the host; ``annotations`` for a COCO pair."""
+    """Where the images of a set lie on the host; ``annotations`` for a COCO pair, ``records`` for TFRecord files."""
 
     data: str
     annotations: str | None
     source: str
     encoder: str | None = None
     was_made: bool = False
+    records: Mapping[str, str | None] | None = None
 
     @property
     def kind(self) -> str:
-        return "folder" if self.annotations is None else "coco"
+        return "tfrecord" if self.records is not None else "folder" if self.annotations is None else "coco"
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -181,7 +189,8 @@ def prepare_data(
     place = _locate(common, name, spec, report)
     dataset = common.folder(DATASETS_FOLDER, dataset_key(name, spec))
     wants_links = links and place.kind == "coco"
-    request = {"task": "dataset", "data": {"kind": place.kind, "name": name}, "links": wants_links}
+    said = {"kind": place.kind, "name": name, **(place.records or {})}
+    request = {"task": "dataset", "data": said, "links": wants_links}
     found = common.run(request, (*place.mounts, Mount("dataset", dataset, read_only=False)), report)
     return PreparedData(
         name=name,
@@ -206,7 +215,9 @@ def dataset_key(name: str, spec: DataSpec) -> str:
     """The name of a set's folder of file lists: it differs where the set's source does."""
     made = spec.generate
     wanted = None if made is None else [made.profile, made.images, made.seed]
-    return f"{name}-{digest_of([spec.folder, spec.images, spec.annotations, wanted])[:8]}"
+    places = [spec.folder, spec.images, spec.annotations, wanted]
+    records = [spec.tfrecord, spec.image_feature, spec.label_feature] if spec.tfrecord is not None else []
+    return f"{name}-{digest_of([*places, *records])[:8]}"
 
 
 def _locate(common: _Host, name: str, spec: DataSpec, report: OnProgress) -> _Place:
@@ -215,8 +226,12 @@ def _locate(common: _Host, name: str, spec: DataSpec, report: OnProgress) -> _Pl
     if spec.folder is not None:
         folder = common.resolve(spec.folder)
         return _Place(folder, None, folder)
+    if spec.tfrecord is not None:
+        folder, pattern = split_pattern(common.resolve(spec.tfrecord))
+        records = {"pattern": pattern, "image_feature": spec.image_feature, "label_feature": spec.label_feature}
+        return _Place(folder, None, posixpath.join(folder, pattern), records=records)
     if spec.images is None or spec.annotations is None:
-        hint = "give `folder`, or `images` and `annotations`, or `generate`"
+        hint = "give `folder`, or `images` and `annotations`, or `tfrecord`, or `generate`"
         raise DataError(f"data set {name} names no files", where=common.host, hint=hint)
     images, annotations = common.resolve(spec.images), common.resolve(spec.annotations)
     return _Place(images, annotations, f"{images} with {annotations}")

@@ -61,8 +61,11 @@ def read_source_set(
     *,
     on_progress: OnProgress | None = None,
     keep: Path | None = None,
+    features: tuple[str | None, str | None] = (None, None),
 ) -> SourceSet:
-    """List and hash a data set of this machine: a folder of classes, or a COCO pair. Raises DataError.
+    """List and hash a data set of this machine. Raises DataError.
+
+    ``features``: the names of a TFRecord set's image and label, where they are not the usual ones.
 
     Hashes are kept by size and time of change in ``keep`` (default: the user's cache), so that no file is read twice.
     """
@@ -70,19 +73,19 @@ def read_source_set(
     from harness.bench.errors import DatasetError
 
     try:
-        listing = list_path(path, annotations)
+        listing = list_path(path, annotations, features)
     except DatasetError as error:
         raise DataError(error.message, hint=error.hint) from error
     pair = None
     if listing.kind == "coco":
         pair = annotations if annotations is not None else path / "annotations.json"
-    named = [(listing.folder / one, f"{FILES}/{one}") for one in listing.paths]
+    named = [(listing.folder / one, f"{FILES}/{one}") for one in listing.files]
     if pair is not None:
         named.append((pair, ANNOTATIONS))
     if not listing.paths:
         raise DataError(f"data set {name} at {path} has no images", hint="see it with `harness data describe`")
     files = _Hashed(keep or _hash_folder(), listing.folder).read(named, on_progress or (lambda text, share: None))
-    entries = [(file.place.removeprefix(f"{FILES}/"), file.size, file.sha256) for file in files[: len(listing.paths)]]
+    entries = [(file.place.removeprefix(f"{FILES}/"), file.size, file.sha256) for file in files[: len(listing.files)]]
     folders = tuple(f"{FILES}/{one}" for one in listing.classes) if listing.kind == "folder" else (FILES,)
     return SourceSet(
         name=name,
@@ -179,11 +182,18 @@ def _hash_folder() -> Path:
 class SourceSets:
     """The data sets that this machine can send, each read once for all hosts.
 
-    ``places``: by name (images or class folder, annotations or None).
+    ``places``: by name (images or class folder, annotations or None); ``features`` by name where a TFRecord set's
+    are named.
     """
 
-    def __init__(self, places: Mapping[str, tuple[Path, Path | None]], keep: Path | None = None) -> None:
+    def __init__(
+        self,
+        places: Mapping[str, tuple[Path, Path | None]],
+        keep: Path | None = None,
+        features: Mapping[str, tuple[str | None, str | None]] | None = None,
+    ) -> None:
         self._places = dict(places)
+        self._features = dict(features or {})
         self._keep = keep
         self._read: dict[str, SourceSet] = {}
         self._mutexes = {name: threading.Lock() for name in places}
@@ -199,5 +209,8 @@ class SourceSets:
         path, annotations = self._places[name]
         with self._mutexes[name]:
             if name not in self._read:
-                self._read[name] = read_source_set(name, path, annotations, on_progress=on_progress, keep=self._keep)
+                features = self._features.get(name, (None, None))
+                self._read[name] = read_source_set(
+                    name, path, annotations, on_progress=on_progress, keep=self._keep, features=features
+                )
             return self._read[name]

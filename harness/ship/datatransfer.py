@@ -61,6 +61,9 @@ class ShippedData:
     images: str | None
     annotations: str | None
     fingerprint: str
+    tfrecord: str | None = None
+    image_feature: str | None = None
+    label_feature: str | None = None
     generate: None = None
 
 
@@ -86,6 +89,8 @@ def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData
     files = posixpath.join(base, FILES)
     if kind == "coco":
         return ShippedData(None, files, posixpath.join(base, ANNOTATIONS), fingerprint)
+    if kind == "tfrecord":
+        return ShippedData(None, None, None, fingerprint, tfrecord=f"{files}/*")
     return ShippedData(files, None, None, fingerprint)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.check import Check, DataSight, LimitProbe
 from harness.analysis.checks import host_state, judge_host
+from harness.bench.tfrecords import split_pattern
 from harness.engine.docker import DockerEngine
 from harness.engine.interface import Engine, EngineFacts
 from harness.hosts.lock import read_lock
@@ -156,7 +157,8 @@ def _sight(reached: Reached, name: str, source: DataSet) -> DataSight:
     from harness.ship.dataset import read_known
 
     known = read_known(reached.connection, reached.scratch, name, source)
-    paths = [path for path in (source.folder, source.images, source.annotations) if path]
+    records = None if source.tfrecord is None else split_pattern(source.tfrecord)[0]
+    paths = [path for path in (source.folder, source.images, source.annotations, records) if path]
     missing = [path for path in paths if reached.connection.run(["test", "-r", path]).returncode != 0]
     return DataSight(
         name=name,

@@ -30,10 +30,17 @@ def make_data(console: Console, folder: Path, profile: str, images: int, seed: i
     _show(console, found, as_json=as_json)
 
 
-def describe_data(console: Console, path: Path, annotations: Path | None, *, as_json: bool) -> int:
+def describe_data(
+    console: Console,
+    path: Path,
+    annotations: Path | None,
+    *,
+    as_json: bool,
+    features: tuple[str | None, str | None] = (None, None),
+) -> int:
     """Say what a data set is; 2 where it holds files that no loader can read."""
     with _explaining(console):
-        found = describe(path, annotations, on_progress=_reporter(console, "reading images"))
+        found = describe(path, annotations, on_progress=_reporter(console, "reading images"), features=features)
     _show(console, found, as_json=as_json)
     if found.images == 0:
         console.error(f"{path} holds no images with a class\n  → " + _NO_IMAGES)

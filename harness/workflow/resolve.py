@@ -84,14 +84,14 @@ def resolve(
 
 
 def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
-    """``folder`` or ``coco`` of each data set that these hosts name."""
+    """``folder``, ``coco`` or ``tfrecord`` of each data set that these hosts name."""
     kinds: dict[str, str] = {}
     for host in hosts:
         for name, source in host.variables.data.items():
             if source.generate is not None:
                 kinds.setdefault(name, _PROFILE_KINDS[source.generate.profile])
             else:
-                kinds.setdefault(name, "folder" if source.folder is not None else "coco")
+                kinds.setdefault(name, source.kind)
     return kinds
 
 

@@ -25,7 +25,7 @@ from harness.workflow.options import RunOptions
 from harness.workflow.own_loaders import gather_own_loaders
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
 from harness.workflow.stops import Stops, interruptible
-from harness.workflow.transfers import ImageSources, Transfers, local_places
+from harness.workflow.transfers import ImageSources, Transfers, local_features, local_places
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -94,7 +94,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     stops, ended = Stops(), _Ended()
     shared.transfers = Transfers(
         ImageSources(base_image=options.base_image),
-        SourceSets(local_places(resolved.inventory.hosts)),
+        SourceSets(local_places(resolved.inventory.hosts), features=local_features(resolved.inventory.hosts)),
         TransferSlots(options.max_transfers),
         ship_data=options.ship_data,
         stop=stops.begin,

@@ -30,6 +30,7 @@ from harness.workflow.transfers import (
     Transfers,
     carried_name,
     is_ours,
+    local_features,
     local_places,
     may_receive,
     ship_data,
@@ -113,7 +114,12 @@ def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfer
         if not is_ours(file):
             console.note(f"to measure with it, write `image: {carried_name(file)}` under `harness:` in the inventory")
     images = ImageSources(base_image=options.base_image, file=file, path=options.image, cache=cache)
-    return Transfers(images, SourceSets(places), TransferSlots(options.max_transfers), ship_data=True)
+    return Transfers(
+        images,
+        SourceSets(places, features=local_features(read.hosts)),
+        TransferSlots(options.max_transfers),
+        ship_data=True,
+    )
 
 
 def _guard(console: Console, host: Host, options: ShipOptions, transfers: Transfers, ended: _Ended) -> None:

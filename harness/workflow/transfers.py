@@ -6,10 +6,11 @@ import os
 import posixpath
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
+from harness.bench.tfrecords import split_pattern
 from harness.engine.daemon import connect_local, open_client
 from harness.engine.docker import DockerEngine
 from harness.engine.interface import Engine
@@ -215,6 +216,8 @@ def choose_data(
     if transfers is not None and transfers.ship_data and name in transfers.sets:
         ship_data(reached, name, transfers, emit)
     shipped = find_shipped(reached.connection, reached.scratch, name)
+    if shipped is not None and spec is not None:
+        return replace(shipped, image_feature=spec.image_feature, label_feature=spec.label_feature)
     if shipped is not None:
         return shipped
     if spec is None:
@@ -240,7 +243,8 @@ def missing_paths(reached: Reached, spec: DataSpec) -> list[str]:
     """Paths of a data set that cannot be read on the host."""
     from harness.hosts.folders import resolve_path
 
-    named = [path for path in (spec.folder, spec.images, spec.annotations) if path]
+    records = None if spec.tfrecord is None else split_pattern(spec.tfrecord)[0]
+    named = [path for path in (spec.folder, spec.images, spec.annotations, records) if path]
     paths = [resolve_path(reached.connection, path) for path in named]
     return [path for path in paths if reached.connection.run(["test", "-r", path]).returncode != 0]
 
@@ -250,14 +254,24 @@ def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]
     found: dict[str, tuple[Path, Path | None]] = {}
     for host in sorted(hosts, key=lambda one: one.connection != "local"):
         for name, spec in host.variables.data.items():
-            images = spec.folder or spec.images
+            images = spec.folder or spec.images or spec.tfrecord
             if name in found or images is None:
                 continue
             place = Path(images).expanduser()
             annotations = None if spec.annotations is None else Path(spec.annotations).expanduser()
-            if place.is_dir() and (annotations is None or annotations.is_file()):
+            if Path(split_pattern(str(place))[0]).is_dir() and (annotations is None or annotations.is_file()):
                 found[name] = (place, annotations)
     return found
+
+
+def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str | None]]:
+    """The features of TFRecord sets that an inventory names: image and label."""
+    return {
+        name: (spec.image_feature, spec.label_feature)
+        for host in hosts
+        for name, spec in host.variables.data.items()
+        if spec.tfrecord is not None
+    }
 
 
 def image_kind(reached: Reached) -> str:

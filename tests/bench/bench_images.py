@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from harness.bench.dataset import prepare
+from harness.bench.listing import list_tfrecord
 from harness.bench.loaders.interface import LoaderContext
-from harness.bench.manifest import Manifest, write_manifest
+from harness.bench.manifest import Manifest, read_manifest, write_manifest
+from harness.bench.tfrecords import Features, pack_record, read_features, read_place
 
 CLASSES = ("cat", "dog", "empty one", "zebra")
 
@@ -29,6 +33,7 @@ class Made:
         scratch.mkdir(exist_ok=True)
         fields: dict[str, object] = {
             "kind": self.kind,
+            "features": read_features(self.dataset) if self.kind == "tfrecord" else None,
             "folder": str(self.folder),
             "paths": self.manifest.paths,
             "labels": self.manifest.labels,
@@ -44,6 +49,8 @@ class Made:
 
 def make_images(root: Path, kind: str = "folder", count: int = 13) -> Made:
     """``count`` JPEGs (one greyscale) and one PNG in four classes, one of them empty."""
+    if kind == "tfrecord":
+        return _make_records(root, count)
     folder, dataset = root / "images", root / "dataset"
     names = [f"{index:02d}.{'png' if index == 3 else 'jpg'}" for index in range(count)]
     labels = [(0, 1, 3)[index % 3] for index in range(count)]
@@ -65,6 +72,22 @@ def make_images(root: Path, kind: str = "folder", count: int = 13) -> Made:
     return Made(kind, folder, dataset, manifest)
 
 
+def _make_records(root: Path, count: int) -> Made:
+    """The same images in three TFRecord files, checked as a session checks them."""
+    flat = make_images(root / "flat", "coco", count)
+    folder, dataset = root / "records", root / "dataset"
+    folder.mkdir()
+    (folder / "label.labels.txt").write_text("\n".join(CLASSES) + "\n")
+    packed = [
+        pack_record((flat.folder / path).read_bytes(), label, Features("image", "label"))
+        for path, label in zip(flat.manifest.paths, flat.manifest.labels, strict=True)
+    ]
+    for number in range(3):
+        (folder / f"made.tfrecord-{number:05d}-of-00003").write_bytes(b"".join(packed[number::3]))
+    prepare(list_tfrecord(folder), dataset, cpus=1)
+    return Made("tfrecord", folder, dataset, read_manifest(dataset))
+
+
 def _draw(index: int) -> Image.Image:
     """Coloured blocks: no two images alike, with edges that a wrong filter shows."""
     numbers = random.Random(index)
@@ -78,6 +101,6 @@ def read_reference(made: Made, size: tuple[int, int], resample: Image.Resampling
     """The images in the manifest's order as PIL gives them: (images, height, width, 3) float32, grey levels."""
     images = []
     for path in made.manifest.paths:
-        with Image.open(made.folder / path) as image:
+        with Image.open(BytesIO(read_place(str(made.folder / path)))) as image:
             images.append(np.asarray(image.convert("RGB").resize((size[1], size[0]), resample), np.float32))
     return np.stack(images)

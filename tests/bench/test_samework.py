@@ -28,7 +28,7 @@ Sets = tuple[Path, dict[str, Manifest]]
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
     root = tmp_path_factory.mktemp("sets")
-    kinds = ("folder", "coco")
+    kinds = ("folder", "coco", "tfrecord")
     return root, {
         kind: indexed.make_indexed(str(root / kind / "images"), str(root / kind / "dataset"), kind, 3) for kind in kinds
     }
@@ -53,6 +53,14 @@ def problems(sets: Sets, folder: Path, kind: str = "folder", **case: Any) -> lis
         {"cache": "memory"},
         {"cache": "file", "cache_reuse": "reused", "kind": "coco"},
         {"shuffle": False},
+        {"kind": "tfrecord"},
+        {"kind": "tfrecord", "loader": "decoder"},
+        {"kind": "tfrecord", "loader": "tfdata-tuned", "cache": "snapshot", "element": "uint8"},
+        {"decoding": "fast-dct"},
+        {"decoding": "plain-upscaling"},
+        {"decoding": "scaled"},
+        {"decoding": "cropped"},
+        {"cache": "tfrecord-resized", "element": "encoded"},
     ],
 )
 def test_a_sound_loader_is_not_blamed(sets: Sets, tmp_path: Path, case: dict[str, Any]) -> None:
@@ -112,6 +120,20 @@ def test_a_planted_fault_is_caught(
     found = problems(sets, tmp_path / "v")
     assert any(words in line for line in found), found
     assert len(found) <= 4  # each kind of fault is told once
+
+
+def test_an_approximate_decoding_is_still_held_to_images_and_labels(
+    sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.bench.loaders.interface import Loader
+
+    sound = Loader.batches
+    monkeypatch.setattr(Loader, "batches", lambda self: _repeat_one(sound(self)))
+    found = problems(sets, tmp_path / "v", decoding="cropped")
+    assert any("more than once" in line for line in found), found
+    monkeypatch.setattr(Loader, "batches", lambda self: _shift_labels(sound(self)))
+    found = problems(sets, tmp_path / "w", decoding="cropped")
+    assert any("wrong labels" in line for line in found), found
 
 
 @pytest.mark.parametrize(("asked", "made"), [("nearest", "bilinear"), ("bilinear", "nearest")])

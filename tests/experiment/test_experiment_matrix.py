@@ -301,6 +301,16 @@ def test_a_loader_that_cannot_read_a_data_set_is_folded_out(monkeypatch):
     assert matrix.folded[0].reason == "keras-directory cannot read coco, which is of kind coco (it reads: folder)"
 
 
+def test_records_are_for_loaders_that_read_them():
+    experiment = make({"loader": ["keras-idg", "keras-directory", "tfdata", "grain", "decoder"]})
+    matrix = expand(experiment, data_kinds={"coco": "tfrecord"})
+    assert [case.loader for case in matrix.cases] == ["tfdata", "grain", "decoder"]
+    assert [folded.reason for folded in matrix.folded] == [
+        f"{name} cannot read coco, which is of kind tfrecord (it reads: folder, coco)"
+        for name in ("keras-idg", "keras-directory")
+    ]
+
+
 def test_labels_show_only_what_tells_cases_apart():
     experiment = make({"loader": ["keras-idg", "tfdata"], "cache": ["none", "file"], "memory_limit": ["none", "1GB"]})
     cases = expand(experiment).cases

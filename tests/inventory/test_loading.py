@@ -250,6 +250,8 @@ def test_explaining_says_defaults_and_hides_secrets(tmp_path: Path) -> None:
         (with_own("engin: docker"), 5, "did you mean engine?"),
         (with_own("engine: podman"), 5, "auto, docker or process is wanted"),
         (with_own("data: {coco: {}}"), 5, "no place of the data"),
+        (with_own("data:", "  flowers: {tfrecord: /a, folder: /b}"), 6, "2 forms of data set in one"),
+        (with_own("data:", "  flowers: {folder: /a, label_feature: y}"), 6, "belong to `tfrecord: …`"),
         (with_own("data:", "  coco: {folder: /a, images: /b}"), 6, "2 forms of data set in one"),
         (with_own("data:", "  coco:", "    images: /b"), 6, "a COCO pair without `annotations`"),
         (with_own("data: {'a b': {folder: /a}}"), 5, "cannot be a name"),

@@ -217,6 +217,29 @@ def test_a_coco_pair_arrives_with_its_annotations(tmp_path: Path) -> None:
     assert "orphan.jpg" not in shipped_files(scratch)
 
 
+def test_tfrecord_files_arrive_whole_with_the_names_of_their_classes(tmp_path: Path) -> None:
+    from harness.bench.listing import list_tfrecord
+    from harness.bench.tfrecords import Features, pack_record
+
+    folder = tmp_path / "records"
+    folder.mkdir()
+    names = Features("jpg", "kind")
+    for part in ("train", "test"):
+        content = b"".join(pack_record(JPEG_LIKE + bytes([n]), n % 2, names) for n in range(3))
+        (folder / f"{part}.tfrecord-00000-of-00001").write_bytes(content)
+    (folder / "kind.labels.txt").write_text("cats\ndogs\n")
+    link, scratch = Link(), tmp_path / "scratch"
+    sets = SourceSets({"set": (folder / "train*", None)}, keep=tmp_path / "hashes", features={"set": ("jpg", "kind")})
+    source = sets.read("set")
+    assert (source.kind, source.images, source.classes) == ("tfrecord", 3, 2)
+    ledger = DataShip(link, str(scratch), source).run()
+    assert set(shipped_files(scratch)) == {"train.tfrecord-00000-of-00001", "kind.labels.txt"}
+    found = find_shipped(link, str(scratch), "set")
+    assert found is not None and found.tfrecord is not None and found.fingerprint == ledger.fingerprint
+    there = list_tfrecord(Path(found.tfrecord), "jpg", "kind")
+    assert (there.classes, there.labels) == (("cats", "dogs"), (0, 1, 0))
+
+
 def test_a_set_that_is_not_there_or_cannot_be_sent_says_so(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         read_source_set("set", tmp_path / "nowhere", keep=tmp_path / "hashes")

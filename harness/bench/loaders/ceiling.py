@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from .decoding import describe_decoder
+from ..tfrecords import read_place
+from .decoding import describe_decoder, make_decode, scale
 from .interface import Loader, LoaderContext
-from .tfdata import make_decoder, make_options
+from .tfdata import make_options
 
 
 def make(context: LoaderContext) -> Loader:
@@ -17,10 +18,9 @@ def make(context: LoaderContext) -> Loader:
     count = len(context.paths)
     size = min(context.batch_size, count)
     first = replace(context, paths=context.paths[:size], labels=context.labels[:size])
-    decode = make_decoder(first)
-    pairs = [decode(path, tf.constant(label, tf.int32)) for path, label in zip(first.files, first.labels, strict=True)]
-    images = tf.stack([image for image, _ in pairs])
-    labels = tf.stack([label for _, label in pairs])
+    decode = make_decode(first)
+    images = tf.stack([scale(decode(tf.constant(read_place(path)))) for path in first.files])
+    labels = tf.constant(first.labels, tf.int32)
     dataset = _repeat(images, labels, count // size)
     if count % size:
         dataset = dataset.concatenate(_repeat(images[: count % size], labels[: count % size], 1))

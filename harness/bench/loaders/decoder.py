@@ -16,6 +16,7 @@ import numpy as np
 import simplejpeg
 import tensorflow as tf
 
+from ..tfrecords import read_place
 from .interface import CHANNELS, Loader, LoaderContext
 from .pixels import pick_nearest, read_image, scale_batch
 
@@ -61,8 +62,7 @@ class DecodedBatches:
         return scale_batch(images), np.array([self._context.labels[number] for number in chunk], np.int32)
 
     def _read(self, path: str) -> Any:
-        with open(path, "rb", buffering=0) as stream:
-            data = stream.read()
+        data = read_place(path)
         if not data.startswith(_JPEG):
             return read_image(path, self._context)  # a PNG
         try:

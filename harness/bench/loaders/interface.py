@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ..budgets import Budgets
 from ..failure import BenchmarkFailure
 from ..store import Store
+from ..tfrecords import Features, file_of
 
 CHANNELS = 3
 SCALE = 1.0 / 255.0
@@ -23,7 +25,9 @@ class LoaderContext:
 
     ``folder`` is the folder of images; ``paths`` are relative to it, ``labels`` index
     ``classes``, both in the manifest's order, which is the same for every
-    loader. ``is_subset``: these are not all images of the data set. ``links`` is a tree of links, one
+    loader; of a set of TFRecord files a path names a place inside one (``tfrecords.read_place`` reads it), and
+    ``features`` says what its records hold.
+    ``is_subset``: these are not all images of the data set. ``links`` is a tree of links, one
     folder a class, where one was made. ``scratch`` is a folder for small things, removed
     afterwards. ``interpolation`` is never ``native``; ``is_native`` says that it was. ``cache_prefix``
     is the path of a cache on disk, None for every other cache: its name carries the hash of all that decides what
@@ -56,6 +60,7 @@ class LoaderContext:
     augment: str = "none"
     is_reused: bool = False
     give_up: Callable[[BenchmarkFailure], None] | None = None
+    features: Features | None = None
 
     @property
     def cpus(self) -> int:
@@ -68,9 +73,14 @@ class LoaderContext:
         return [os.path.join(self.folder, path) for path in self.paths]
 
     @property
+    def stored(self) -> dict[str, int]:
+        """The files on disk, in the manifest's order, and how many of the images each holds."""
+        return dict(Counter(self.files if self.features is None else map(file_of, self.files)))
+
+    @property
     def places(self) -> list[str]:
-        """What holds the images, in few words: their folder, or the files of a subset."""
-        return self.files if self.is_subset else [self.folder]
+        """What holds the images, in few words: their folder, or the files of a subset or of records."""
+        return [*self.stored] if self.is_subset or self.features is not None else [self.folder]
 
 
 @dataclass

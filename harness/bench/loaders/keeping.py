@@ -103,20 +103,28 @@ def _keep_resized(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
     is_encoded = context.element == "encoded"
 
     def to_bytes(image: Any, label: Any) -> tuple[Any, Any]:
-        if is_encoded:
-            return tf.io.encode_jpeg(image, quality=JPEG_QUALITY, chroma_downsampling=False), label
-        return tf.io.serialize_tensor(image), label
+        return (_encode(image) if is_encoded else tf.io.serialize_tensor(image)), label
 
     def to_image(data: Any, label: Any) -> tuple[Any, Any]:
-        if is_encoded:
-            image = tf.io.decode_jpeg(data, channels=CHANNELS, dct_method="INTEGER_ACCURATE")
-        else:
-            image = tf.io.parse_tensor(data, tf.uint8)
+        image = _decode(data) if is_encoded else tf.io.parse_tensor(data, tf.uint8)
         return tf.ensure_shape(image, (*context.image_size, CHANNELS)), label
 
     records = dataset.map(to_bytes, num_parallel_calls=tf.data.AUTOTUNE)
     images = _read_records(prefix, context).map(to_image, num_parallel_calls=tf.data.AUTOTUNE)
     return images, Store(prefix, write=lambda path: _write_records(records, path, context))
+
+
+def _encode(image: Any) -> Any:
+    return tf.io.encode_jpeg(image, quality=JPEG_QUALITY, chroma_downsampling=False)
+
+
+def _decode(data: Any) -> Any:
+    return tf.io.decode_jpeg(data, channels=CHANNELS, dct_method="INTEGER_ACCURATE")
+
+
+def encode_again(image: Any) -> Any:
+    """What becomes of an image that is stored resized and encoded."""
+    return _decode(_encode(image))
 
 
 def _compression(context: LoaderContext) -> str:

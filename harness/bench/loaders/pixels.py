@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..tfrecords import read_place
 from .interface import CHANNELS, SCALE, LoaderContext
 
 _PIL_FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear-antialias": Image.Resampling.BILINEAR}
@@ -16,7 +18,7 @@ _PIL_FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear-antialias": Image
 def read_image(path: str, context: LoaderContext) -> Any:
     """The image at ``path``, resized: (height, width, 3) uint8. As ImageDataGenerator does it."""
     height, width = context.image_size
-    with Image.open(path) as image:
+    with Image.open(path if context.features is None else BytesIO(read_place(path))) as image:
         resized = image.convert("RGB").resize((width, height), _PIL_FILTERS[context.interpolation])
     return np.asarray(resized)
 

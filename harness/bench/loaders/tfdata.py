@@ -12,6 +12,7 @@ from .augmenting import augment
 from .decoding import describe_decoder, make_decode, scale, to_uint8
 from .interface import Loader, LoaderContext
 from .keeping import keep
+from .reading_records import read_records
 
 GROUP = 16
 """Files that one reader of ``tfdata-tuned`` reads one after the other."""
@@ -62,7 +63,10 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     came: the list is then permuted once, by the seed, and every later epoch has the same order. A shuffle
     buffer behind the cache would hold images and so cost the memory that is measured here.
     """
-    ordered, order = order_files(context)
+    if context.features is None:
+        ordered, order = order_files(context)
+    else:
+        ordered, order = read_records(context, rung.parallel)
     decode = make_decode(context)
 
     def decode_pair(data: Any, label: Any) -> tuple[Any, Any]:
@@ -114,7 +118,12 @@ def _scale_pair(image: Any, label: Any) -> tuple[Any, Any]:
 
 
 def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> Any:
-    """(path, label) → (bytes, label) → ``step``, which is None where the bytes themselves are wanted."""
+    """(path, label) → (bytes, label) → ``step``, which is None where the bytes themselves are wanted.
+
+    TFRecord files have been read by then: ``ordered`` is (bytes, label).
+    """
+    if context.features is not None:
+        return ordered if step is None else ordered.map(step, num_parallel_calls=rung.parallel)
 
     def read(path: Any, label: Any) -> tuple[Any, Any]:
         data = tf.io.read_file(path)
@@ -149,16 +158,6 @@ def order_files(context: LoaderContext) -> tuple[Any, str]:
 
 def _pair(files: list[str], labels: list[int]) -> Any:
     return tf.data.Dataset.from_tensor_slices((tf.constant(files), tf.constant(labels, tf.int32)))
-
-
-def make_decoder(context: LoaderContext) -> Any:
-    """A function (path, label) -> (image (height, width, 3) float32 from 0 to 1, label)."""
-    decode = make_decode(context)
-
-    def read(path: Any, label: Any) -> tuple[Any, Any]:
-        return scale(decode(tf.io.read_file(path))), label
-
-    return read
 
 
 def make_options(context: LoaderContext) -> Any:

@@ -1,0 +1,64 @@
+"""TFRecord files as a data set's source: read file by file from end to end, as tf.data is at its best."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import tensorflow as tf
+
+from .interface import LoaderContext
+
+READERS = 16
+"""Files read at once, at the most."""
+BUFFERED = 8
+"""Batches in the shuffle buffer, as ``image_dataset_from_directory`` has them: encoded images, before any decoding."""
+
+
+def read_records(context: LoaderContext, parallel: Any) -> tuple[Any, str]:
+    """A data set of (encoded image, int32 label), and how it is ordered. ``parallel`` is None, or AUTOTUNE.
+
+    Files of records cannot be permuted image by image: the files are, and images within a buffer.
+    A cache freezes the order of its first pass; it is then the same by the seed.
+    """
+    stored = list(context.stored.items())
+    is_frozen = context.cache != "none"
+    if context.shuffle and is_frozen:
+        random.Random(context.seed).shuffle(stored)
+    files = tf.data.Dataset.from_tensor_slices(([name for name, _ in stored], [count for _, count in stored]))
+    if context.shuffle and not is_frozen:
+        files = files.shuffle(len(stored), seed=context.seed, reshuffle_each_iteration=True)
+    cycle = 1 if parallel is None else min(READERS, len(stored))
+    records = files.interleave(_open, cycle_length=cycle, num_parallel_calls=parallel)
+    pairs = records.map(_make_parse(context), num_parallel_calls=parallel)
+    if not context.shuffle:
+        return pairs, "by file and record" if cycle == 1 else "by record, of all files in turn"
+    pairs = pairs.shuffle(BUFFERED * context.batch_size, seed=context.seed, reshuffle_each_iteration=not is_frozen)
+    order = f"files permuted, then a buffer of {BUFFERED} batches"
+    return pairs, f"{order}; frozen by the cache" if is_frozen else order
+
+
+def _open(name: Any, count: Any) -> Any:
+    return tf.data.TFRecordDataset(name).take(tf.cast(count, tf.int64))
+
+
+def _make_parse(context: LoaderContext) -> Any:
+    features = context.features
+    assert features is not None
+    is_text = isinstance(features.labels[0], str)
+    spec = {
+        features.image: tf.io.FixedLenFeature((), tf.string),
+        features.label: tf.io.FixedLenFeature((), tf.string if is_text else tf.int64),
+    }
+    table = None
+    if is_text or features.labels != tuple(range(len(features.labels))):
+        keys = tf.constant(features.labels, tf.string if is_text else tf.int64)
+        values = tf.range(len(features.labels), dtype=tf.int64)
+        table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), -1)
+
+    def parse(record: Any) -> tuple[Any, Any]:
+        found = tf.io.parse_single_example(record, spec)
+        label = found[features.label] if table is None else table.lookup(found[features.label])
+        return found[features.image], tf.cast(label, tf.int32)
+
+    return parse
