@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,14 @@ from harness.bench.failure import BenchmarkFailure, classify  # noqa: E402
 from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
 from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
-from harness.bench.measure_request import read_request  # noqa: E402
-from harness.bench.registry import LOADERS  # noqa: E402
+from harness.bench.measure_request import check_kind, read_request  # noqa: E402
+from harness.bench.registry import ALL_KINDS, LOADERS  # noqa: E402
 from harness.bench.usage import read_anon_bytes  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
-KINDS = ("folder", "coco")
+KINDS = ALL_KINDS
 REAL = tuple(name for name, spec in LOADERS.items() if not spec.is_automatic)
+READABLE = [(name, kind) for name in REAL for kind in LOADERS[name].kinds]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +56,7 @@ def _identify(images: Any, reference: Any) -> tuple[list[int], float]:
     return [int(index) for index in distances.argmin(axis=1)], float(distances.min(axis=1).max())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(("name", "kind"), READABLE)
 def test_every_image_comes_once_in_each_epoch_with_its_label(
     sets: dict[str, Made], tmp_path: Path, name: str, kind: str
 ) -> None:
@@ -76,6 +77,29 @@ def test_every_image_comes_once_in_each_epoch_with_its_label(
     assert orders[0] != list(range(13))
 
 
+@pytest.mark.parametrize("kind", ["folder", "coco"])
+def test_workers_of_idg_share_one_order_from_the_first_batch_on(
+    sets: dict[str, Made], tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras makes the order when the first batch is asked for; slowed down, every worker makes one of its own."""
+    made = sets[kind]
+    loader = make_loader("keras-idg-threads", made.context(tmp_path / "s", batch_size=1))
+    loader.dataset.workers = 4
+    kind_of_iterator = type(loader.dataset)
+    make_order = kind_of_iterator._set_index_array
+
+    def make_slowly(self: Any) -> None:
+        time.sleep(0.1)
+        make_order(self)
+
+    monkeypatch.setattr(kind_of_iterator, "_set_index_array", make_slowly)
+    found, _ = _identify(_epoch(loader)[0], read_reference(made, (32, 32), Image.Resampling.NEAREST))
+    assert sorted(found) == list(range(13))
+    loader.dataset.index_array = None  # as Keras leaves it
+    found, _ = _identify(_epoch(loader)[0], read_reference(made, (32, 32), Image.Resampling.NEAREST))
+    assert sorted(found) != list(range(13))
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_without_shuffling_images_come_by_path(sets: dict[str, Made], tmp_path: Path, name: str) -> None:
     made = sets["folder"]
@@ -84,11 +108,10 @@ def test_without_shuffling_images_come_by_path(sets: dict[str, Made], tmp_path: 
     assert found == list(range(13))
 
 
-@pytest.mark.parametrize("name", REAL)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "kind"), READABLE)
 def test_a_subset_is_the_same_for_all_loaders(sets: dict[str, Made], tmp_path: Path, name: str, kind: str) -> None:
     made = sets[kind]
-    part = made.manifest.head(5)
+    part = made.manifest.head_of_files(5) if kind == "tfrecord" else made.manifest.head(5)
     context = made.context(tmp_path / "scratch", paths=part.paths, labels=part.labels, is_subset=True)
     images, labels = _epoch(make_loader(name, context))
     found, _ = _identify(images, read_reference(made, (32, 32), Image.Resampling.NEAREST))
@@ -113,6 +136,33 @@ def test_native_pixels_are_tensorflows_default_decoding(sets: dict[str, Made], t
     assert "INTEGER_ACCURATE" in exact.decoder
     assert "default" in native.decoder
     assert np.abs(_epoch(exact)[0] - _epoch(native)[0]).max() > 0
+
+
+def test_what_reads_files_alone_cannot_read_records() -> None:
+    """`plan` folds them out; the payload refuses them too."""
+    reading = [name for name in REAL if "tfrecord" in LOADERS[name].kinds]
+    assert reading == ["keras-pydataset", "tfdata-sequential", "tfdata", "tfdata-tuned", "grain", "decoder"]
+    with pytest.raises(BenchmarkFailure, match="keras-idg reads no data of kind tfrecord, only folder, coco"):
+        check_kind("keras-idg", "tfrecord")
+
+
+@pytest.mark.parametrize("cache", ["memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized"])
+def test_a_cache_of_records_keeps_one_order(sets: dict[str, Made], tmp_path: Path, cache: str) -> None:
+    made = sets["tfrecord"]
+    element = {"tfrecord": "encoded", "tfrecord-resized": "uint8"}.get(cache, "float32")
+    prefix = None if cache == "memory" else str(tmp_path / "images-0")
+    loader = make_loader(
+        "tfdata-tuned", made.context(tmp_path / "s", cache=cache, element=element, cache_prefix=prefix)
+    )
+    loader.fill()
+    first, labels = _epoch(loader)
+    again, labels_again = _epoch(loader)
+    found, difference = _identify(first, read_reference(made, (32, 32), Image.Resampling.NEAREST))
+    assert sorted(found) == list(range(13))
+    assert labels == [made.manifest.labels[index] for index in found]
+    assert difference < 0.01
+    assert np.array_equal(first, again)
+    assert labels == labels_again
 
 
 @pytest.mark.parametrize("cache", ["memory", "file"])

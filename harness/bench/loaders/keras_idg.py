@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from .class_folders import find_class_folders
@@ -23,6 +24,7 @@ def make(context: LoaderContext) -> Loader:
 def make_threads(context: LoaderContext) -> Loader:
     """``keras-idg-threads``: Keras 3 takes workers only as properties of the iterator (``fit`` has no argument)."""
     loader = build(context)
+    permute_first(loader, context)
     loader.dataset.workers = context.cpus
     return loader
 
@@ -30,10 +32,21 @@ def make_threads(context: LoaderContext) -> Loader:
 def make_processes(context: LoaderContext) -> Loader:
     """``keras-idg-processes``: the same with processes, watched, for a killed one would hang it."""
     loader = build(context)
+    permute_first(loader, context)
     loader.dataset.workers = context.cpus
     loader.dataset.use_multiprocessing = True
     loader.watch = watch_workers(context)
     return loader
+
+
+def permute_first(loader: SequenceLoader, context: LoaderContext) -> None:
+    """Make the first epoch's order before there are workers.
+
+    Keras makes it when the first batch is asked for: two workers that ask at once make two orders, each takes its batch
+    from another one, and the first epoch repeats images and leaves others out.
+    """
+    np.random.seed(context.seed % 2**32)  # the numbers that Keras draws the order from
+    loader.dataset.on_epoch_end()
 
 
 def build(context: LoaderContext) -> SequenceLoader:
