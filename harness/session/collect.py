@@ -74,7 +74,30 @@ def build_record(
     finished_at: str,
     peers: Sequence[Record] = (),
 ) -> Record:
-    """One record, judged: how it ended, and whether it may be believed, with what this session knows by now."""
+    """One record, judged: how it ended, and whether it may be believed, with what this session knows by now.
+
+    Results come from a host, from a benchmark that may be its user's own: what makes no sense is that job's error.
+    """
+    try:
+        return _build(identity, setup, invocation, state, results, log, (started_at, finished_at), peers)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        said = " ".join(str(error).split())[:300]
+        cause = f"what it left makes no sense: {said}"
+        record = build_unmeasured(identity, setup, invocation, status="error", cause=cause, at=started_at)
+        return record.model_copy(update={"finished_at": finished_at, "log": log, "log_tail": _tail(results)})
+
+
+def _build(
+    identity: SessionIdentity,
+    setup: HostSetup,
+    invocation: Invocation,
+    state: JobState,
+    results: Results,
+    log: str | None,
+    between: tuple[str, str],
+    peers: Sequence[Record],
+) -> Record:
+    started_at, finished_at = between
     ending = judge_ending(
         Evidence(
             outcome=results.outcome,

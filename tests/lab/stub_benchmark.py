@@ -53,6 +53,10 @@ def act(wish: dict[str, Any], results: Path, paths: dict[str, str]) -> None:
         fill(results)
     if what == "crash":
         os.abort()
+    if what == "garbage":
+        garbage = os.urandom(1000) + b'\n{"event": "epoch", "index": "first", "images": -1, "seconds": []}\n'
+        (results / EVENTS).write_bytes(garbage)
+        sys.exit(0)
     if what == "large":
         for number in range(int(wish.get("files", 1))):
             (results / f"large-{number}.bin").write_bytes(os.urandom(int(wish["bytes"])))

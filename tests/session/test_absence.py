@@ -226,3 +226,28 @@ def test_once_with_stop_or_twice_ends_what_runs_and_removes_it(bench: Bench, pol
     assert bench.run() == []
     watch.cancel()
     assert len(bench.engine.starts) == 1 and bench.engine.jobs == {}
+
+
+GARBAGE = {
+    "events.jsonl": '{"event": "epoch", "index": "first", "images": -1, "seconds": []}\n{"event": "epoch"}\n\x00\x07\n',
+    "outcome.json": '{"memory": [1, 2], "child": "none", "wall_s": {}}',
+    "failure.json": '{"kind": 7, "message": [], "step": "x"}',
+    "environment.json": '{"devices": {"gpus": 3}}',
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_results_that_make_no_sense_are_an_error_of_their_job(
+    bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {"outcome.json": '{"child": {"exit_code": 0, "signal": null}}', "events.jsonl": '{"event": "done"}\n'}
+
+    def fetch(_handle: JobHandle, destination: Path) -> None:
+        for file, text in {**good, name: GARBAGE[name]}.items():
+            (destination / file).write_text(text)
+
+    monkeypatch.setattr(bench.engine, "fetch", fetch)
+    assert set(bench.run()) == {"error"}
+    causes = {record.cause for record in read_records(bench.folder)}
+    assert len(causes) == 1 and (name == "failure.json" or "makes no sense" in str(causes)), causes
+    assert bench.engine.jobs == {}
