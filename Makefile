@@ -47,8 +47,8 @@ lab-down: $(STAMPS)/test ## Take the lab away without a trace
 	$(BIN)/python tests/lab/play.py down
 
 .PHONY: test-lab
-test-lab: $(STAMPS)/test ## The tests of `make test`, and a lab of four hosts
-	@BIN=$(BIN) tests/run_all.sh lab
+test-lab: $(STAMPS)/test ## One fault of each kind on a lab of four hosts, as in `make test`
+	$(BIN)/python -m pytest -q -m "lab and not lab_full" tests/lab
 
 .PHONY: test-lab-full
 test-lab-full: $(STAMPS)/test ## Every fault at every stage on a lab of four hosts (long)

@@ -52,10 +52,11 @@ stop_engine() {
 	[ -n "${engine_pid:-}" ] && kill "$engine_pid" 2>/dev/null && wait "$engine_pid" 2>/dev/null
 	return 0
 }
-trap stop_engine EXIT
 
-run_lab() {
-	# Many hosts, as containers of this machine's engine; a user's own engine is left alone (HARNESS_LAB=1 uses it).
+# Many hosts, as containers of this machine's engine; a user's own engine is left alone (HARNESS_LAB=1 uses it).
+# Its tests wait most of the time, for hosts that boot, freeze or stay away, so they run beside parts that compute
+# on one CPU, and what they said is shown when they are waited for.
+start_lab() {
 	local reason
 	reason=$("$BIN/python" tests/lab/outer_engine.py) || return 1
 	if [ -n "$reason" ]; then
@@ -63,24 +64,47 @@ run_lab() {
 		notes+=("$("$BIN/python" -m pytest --collect-only -q -m "lab and not lab_full" tests/lab | sed -n 's/^tests.*::/    /p')")
 		return 0
 	fi
-	"$BIN/python" -m pytest -q -m "lab and not lab_full" tests/lab
+	lab_log=$(mktemp)
+	set -m # a group of its own: an interrupt comes from stop_lab, once
+	"$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_full" tests/lab >"$lab_log" 2>&1 </dev/null &
+	lab_pid=$!
+	set +m
+	echo "begun; it ends below, beside what computes meanwhile"
 }
+
+finish_lab() {
+	[ -n "${lab_pid:-}" ] || return 0
+	local code
+	wait "$lab_pid"
+	code=$?
+	lab_pid=
+	cat "$lab_log"
+	rm -f "$lab_log"
+	return $code
+}
+
+stop_lab() {
+	# Interrupted: the lab takes itself down.
+	if [ -n "${lab_pid:-}" ]; then kill -INT "$lab_pid" 2>/dev/null && wait "$lab_pid"; fi
+	rm -f "${lab_log:-}"
+}
+trap 'stop_lab; stop_engine' EXIT
+trap 'exit 130' INT TERM
 
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
+part "many hosts: begin" start_lab
 part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
 find_sshd
 part "hosts over SSH" "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
+part "many hosts: end" finish_lab
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole"
 part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
-if [ "${1:-}" = lab ]; then part "a lab of many hosts" run_lab; else
-	notes+=("not run: the lab of many hosts; it is still being built and has its own target: make test-lab")
-fi
 part "whole sessions and the wheel" "$BIN/python" -m pytest -q -m "whole"
 
 printf '\n%s\n' "${results[@]}"

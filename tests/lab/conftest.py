@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import outer_engine
 import pytest
 from bad_link import BadLink
 from host_images import tiny_image
-from host_states import give_image, restore
-from lab_session import DATA, Controller, bad_links
-from workstations import HostSpec, Lab, sweep
+from host_states import restore
+from lab_session import Controller, bad_links
+from workstations import Host, HostSpec, Lab, sweep
 
 SPECS = (
     HostSpec("ws1", "bookworm", 1536),
@@ -44,12 +45,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         lab.down()
 
 
+def at_once(act: Callable[[Host], object], lab: Lab) -> None:
+    """Do something to every workstation, side by side."""
+    with ThreadPoolExecutor(len(lab.hosts)) as pool:
+        list(pool.map(act, lab.hosts.values()))
+
+
 @pytest.fixture(scope="session")
 def image(lab: Lab) -> str:
     """The tests' image, on the controller's engine and on every workstation."""
     reference = tiny_image()
-    for host in lab.hosts.values():
-        give_image(host, reference)
+    at_once(lambda host: restore(host, reference), lab)
     return reference
 
 
@@ -71,10 +77,7 @@ def session(lab: Lab, image: str, tmp_path: Path) -> Iterator[Callable[..., Cont
         made.append(Controller(lab, folder, image, hosts, **fields))
         return made[-1]
 
-    for host in lab.hosts.values():
-        host.exec("mkdir", "-p", DATA)
     yield make
     for controller in made:
         controller.stop_all()
-    for host in lab.hosts.values():
-        restore(host, image)
+    at_once(lambda host: restore(host, image), lab)

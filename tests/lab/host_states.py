@@ -8,7 +8,7 @@ from workstations import Host
 
 # What was proven of an image stays: it is no part of what tests look at, and takes a while.
 _TIDY = rf"""
-mkdir -p /home/bench/.cache/harness
+mkdir -p /home/bench/.cache/harness {DATA}
 find /home/bench/.cache/harness -mindepth 1 -maxdepth 1 ! -name samework -exec rm -rf {{}} +
 rm -rf {DATA}/* /tmp/harness* /home/filler
 chown -R bench: /home/bench/.cache

@@ -106,6 +106,36 @@ def test_no_docker_and_no_right_to_use_it(session: Make, lab: Lab) -> None:
     finish(controller, "ws2", "ws3", "ws4")
 
 
+GARBAGE_CLI = "#!/bin/sh\necho $$; head -c 500 /dev/urandom\n"
+
+
+def test_an_engine_a_shell_and_a_job_that_answer_garbage(session: Make, lab: Lab) -> None:
+    controller = session("ws1", "ws2", "ws3", "ws4")
+    lab.hosts["ws2"].exec("mv", "/usr/bin/docker", "/usr/bin/real-docker")
+    lab.hosts["ws2"].write("/usr/bin/docker", GARBAGE_CLI)
+    lab.hosts["ws2"].exec("chmod", "755", "/usr/bin/docker")
+    lab.hosts["ws3"].write("/home/bench/.bashrc", "echo Welcome to ws3; head -c 200 /dev/urandom; echo\n")
+    controller.behave("ws4", {"tfdata": {"act": "garbage"}})
+    try:
+        ended = controller.run()
+    finally:
+        lab.hosts["ws2"].exec("mv", "/usr/bin/real-docker", "/usr/bin/docker")
+        lab.hosts["ws3"].exec("rm", "/home/bench/.bashrc")
+    assert ended.code == 1, ended.said
+    controller.assert_complete("ws1", "ws3")  # what a shell says before a command is not taken for its answer
+    assert controller.states("ws2")[-1:] == ["not_ready"], ended.said
+    assert_told(ended, "ws2", "docker")
+    controller.assert_complete("ws4", expected={"tfdata": "error"})
+    causes = {record.case.loader: record.cause for record in controller.records("ws4")}
+    assert "makes no sense" in (causes["tfdata"] or ""), ended.said
+    controller.assert_nothing_left()
+    controller.behave("ws4", {})
+    again = controller.run("--rerun-failed")
+    assert again.code == 0, again.said
+    controller.assert_complete()
+    controller.assert_nothing_left()
+
+
 def test_every_host_away_is_exit_code_3_and_leaves_no_session(session: Make, links: dict[str, BadLink]) -> None:
     controller = session("ws1", "ws2", links=links)
     for name in ("ws1", "ws2"):
