@@ -71,8 +71,8 @@ FAILURE_KINDS = ("oom", "gpu_oom", "disk_full", "gpu_missing", "data", "weights"
 
 EVENT_KINDS = ("phase", "progress", "epoch", "done")
 """The value of ``event`` in each line, with ``t``, seconds since the benchmark's start. ``phase``: name.
-``progress``: epoch, step, images (at most twice a second, and the first step). ``epoch``: the fields of a record's
-epoch. ``done``: cache_bytes and whatever else ended well."""
+``progress``: epoch, step, images (the first step, twice a second, each twentieth more). ``epoch``: the fields of a
+record's epoch. ``done``: cache_bytes and whatever else ended well."""
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -28,6 +28,9 @@ from .sampling import Sampler
 from .thrashing import ThrashWatch
 
 TICK_S = 0.2
+GROWING_TICK_S = 0.05
+"""While memory grows by more than ``GROWTH`` of its limit from one look to the next: the peak before a sudden end."""
+GROWTH = 0.02
 GRACE_S = 10.0
 """From SIGTERM to SIGKILL, when the time is up."""
 STOP_GRACE_S = 5.0
@@ -209,7 +212,7 @@ class Supervisor:
             self._host.begin(child.pid)
         cpu_before_s = time.process_time()
         kill_at: float | None = None
-        next_look = time.monotonic()
+        next_look, anon, step = time.monotonic(), 0, GROWTH * float(self._limits.get("memory_bytes") or "inf")
         while not child.is_done:
             reap(child)
             now = time.monotonic()
@@ -220,7 +223,8 @@ class Supervisor:
                     child.send(signal.SIGKILL)
                     kill_at = now + GRACE_S
                 written = self._collect(child, log)
-                next_look = now + (0.0 if written > PIPE_BYTES // 2 else TICK_S)
+                tick = GROWING_TICK_S if (reading.anon or 0) - anon > step else TICK_S
+                next_look, anon = now + (0.0 if written > PIPE_BYTES // 2 else tick), reading.anon or 0
             if kill_at is None and (self._stop.is_asked or now >= self._deadline):
                 self._timed_out = not self._stop.is_asked
                 child.send(signal.SIGTERM)

@@ -47,12 +47,21 @@ def test_progress_is_written_for_the_first_step_of_each_epoch_and_then_seldom(tm
     journal = Journal(tmp_path / "events.jsonl")
     for epoch in (1, 2):
         journal.begin_epoch(epoch)
-        for step in range(1, 200):
-            journal.report_step(step, step)
-    assert (journal.epoch, journal.step) == (2, 199)
+        for step in range(1, 20_001):
+            journal.report_step(step, 32 * step)
+    assert (journal.epoch, journal.step) == (2, 20_000)
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines if line["step"] == 1] == [1, 2]
-    assert len(lines) < 20
+    assert len(lines) < 250
+
+
+def test_progress_is_never_further_behind_than_a_twentieth_however_fast_a_run_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "events.jsonl")
+    journal.begin_epoch(1)
+    for step in range(1, 500):
+        journal.report_step(step, 32 * step)
+        last = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+        assert last["images"] > 32 * step / 1.05
 
 
 def test_a_clock_starts_after_preparing_and_stops_before_settling(tmp_path: Path) -> None:
