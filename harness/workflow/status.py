@@ -41,7 +41,7 @@ def _print(console: Console, progress: SessionProgress) -> None:
     rows = []
     for host in progress.hosts:
         planned = "?" if host.planned is None else str(host.planned)
-        left = "" if host.left_s is None else f"about {format_duration(host.left_s)}"
+        left = "" if host.left_s is None else f"about {format_duration(host.left_s)}" if host.left_s >= 1 else "moments"
         rows.append(
             [host.host, host.state, f"{host.done}/{planned}", host.running or "–", host.since or "–", left or "–"]
         )
