@@ -6,14 +6,14 @@ cache with its element, disk and reuse, memory limit) are the rows and columns o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.comparison import Comparison, Measurement, compare
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
 from harness.bench.registry import CACHES, LOADERS
 from harness.values.case import Case, canonical_json
-from harness.values.record import WARM_RUN, Record
+from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
 
 CEILING = "ceiling"
 ROW_PARAMETERS = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
@@ -45,13 +45,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Setting:
-    """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1."""
+    """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1.
+
+    ``trials`` are what ``memory_limit: search`` tried: limits of their own, compared with nothing.
+    """
 
     key: str
     case: Case
     metric: Metric
     rows: tuple[Row, ...]
     ceiling: CaseSummary | None = None
+    trials: tuple[Row, ...] = ()
 
     @property
     def limits(self) -> list[int | str]:
@@ -115,7 +119,7 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
 
 
 def _is_extra(setting: Setting) -> bool:
-    return all(row.summary.alias == WARM_RUN for row in setting.rows)
+    return bool(setting.rows) and all(row.summary.alias == WARM_RUN for row in setting.rows)
 
 
 def setting_key(case: Case) -> str:
@@ -130,11 +134,20 @@ def _build_setting(
     metric: Metric = "steady" if case.epochs > 1 else "first"
     ordered = sorted(summaries, key=lambda s: _row_order(s, wanted))
     ceiling = _find_ceiling(case, ceilings) if case.mode == "train" else None
-    rows = []
+    own = {summary.case_id for summary in summaries if summary.alias is None}
+    rows, trials = [], []
     for summary in ordered:
+        if _is_trial(summary, own):
+            trials.append(Row(summary, is_baseline=False))
+            continue
         beside = [s for s in ordered if s.case.memory_limit == summary.case.memory_limit]
         rows.append(_build_row(summary, beside, metric, ceiling, wanted))
-    return Setting(key, case, metric, tuple(rows), ceiling)
+    return Setting(key, case, metric, tuple(rows), ceiling, tuple(trials))
+
+
+def _is_trial(summary: CaseSummary, own: Collection[str]) -> bool:
+    """A trial of a search, or its twin; ``own`` are the cases that the experiment asked for."""
+    return summary.alias == TRIAL or (summary.alias == TWIN and summary.case_id not in own)
 
 
 def _build_row(

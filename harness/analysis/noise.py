@@ -14,7 +14,7 @@ from statistics import median
 
 from harness.analysis.findings import find
 from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
-from harness.values.record import TWIN, Epoch, Finding, Record
+from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record
 
 IDLE_SHARE = 0.75
 """A pass that kept fewer CPUs busy than this share of its peers' median …"""
@@ -134,7 +134,8 @@ def noise_floors(records: Iterable[Record]) -> list[NoiseFloor]:
     for record in records:
         rate = rate_of(record)
         if rate is not None and record.validity != "invalid":
-            rates.setdefault((record.host, record.case_id), {})[record.round, record.alias] = rate
+            alias = None if record.alias == TRIAL else record.alias
+            rates.setdefault((record.host, record.case_id), {})[record.round, alias] = rate
     floors = []
     for (host, case_id), found in sorted(rates.items()):
         pairs = [(found[number, TWIN], found[number, None]) for number, alias in found if alias == TWIN

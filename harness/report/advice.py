@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise, paying_training
 from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.report.limits import say_limits
 from harness.report.marks import describe_openness
 from harness.report.recipes import view_recipe
 from harness.report.view import Advice, AdviceSpan, Recipe
@@ -50,7 +51,7 @@ def view_advice(advice: SettingAdvice) -> Advice:
 def say_advice(advice: Advice) -> str:
     """The sentence as plain text, for a terminal and an index."""
     said = [f"{span.where}: {span.answer + ', ' if span.answer else ''}{span.text}" for span in advice.spans]
-    return "; ".join(said) + "."
+    return "; ".join(said) + "." if said else "limits were searched, nothing was compared."
 
 
 def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpan:
@@ -200,7 +201,7 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
             said += [*_say_payback(choice.row), *_say_gain(choice)]
         if choice.kind in ("winner", "survivor") and _is_degraded(choice):
             said.append("This rests on degraded invocations: read what limits belief.")
-    said += [*_say_oom(advice), *_say_ceiling(advice)]
+    said += [*_say_oom(advice), *say_limits(advice.setting), *_say_ceiling(advice)]
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
     if advice.setting.metric == "first" and any(r.summary.case.cache != "none" for r in advice.setting.rows):

@@ -25,14 +25,18 @@ from harness.report.words import (
     split_hardware,
 )
 from harness.values.case import Case
-from harness.values.record import TWIN, WARM_RUN
+from harness.values.record import TRIAL, TWIN, WARM_RUN
 from harness.values.units import format_bytes
 
 MOST_ROWS = 800
 """A page names its records' file for the rest."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
-_ALIASES = {TWIN: "the same again (A/A)", WARM_RUN: "extra run with its files in memory, for the stalls"}
+_ALIASES = {
+    TWIN: "the same again (A/A)",
+    WARM_RUN: "extra run with its files in memory, for the stalls",
+    TRIAL: "a trial of the search for limits",
+}
 _NOT_SHOWN = frozenset({*ROW_PARAMETERS, LIMIT_PARAMETER})
 _HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Most images", "page_cache": "Page cache"}
 
@@ -69,7 +73,7 @@ def view_cases(groups: Sequence[HardwareGroup]) -> CaseTable | None:
         _Entry(group, setting, row)
         for group in groups
         for setting in (*group.settings, *group.warm_runs)
-        for row in setting.rows
+        for row in (*setting.rows, *setting.trials)
     ]
     if not entries:
         return None

@@ -11,6 +11,7 @@ from harness.report.charts.cumulated import chart_cumulated
 from harness.report.charts.drawing import Chart, name_svg
 from harness.report.charts.epochs import chart_epochs
 from harness.report.charts.input_cost import chart_input_cost, say_thresholds
+from harness.report.charts.limits import chart_limits
 from harness.report.charts.memory import chart_memory
 from harness.report.charts.rates import chart_rates
 from harness.report.hardware import view_card
@@ -117,9 +118,12 @@ def _charts(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget
     if len(setting.rows) > _MOST_LINES:
         return
     drawn: list[Chart | None] = []
-    for chart in (chart_rates, chart_epochs, chart_cumulated, chart_memory):
-        drawn.append(chart(setting) if budget.charts > len(drawn) else None)
-    drawn.append(chart_input_cost(group, setting) if budget.charts > len(drawn) else None)
+    if setting.rows:
+        for chart in (chart_rates, chart_epochs, chart_cumulated, chart_memory):
+            drawn.append(chart(setting) if budget.charts > len(drawn) else None)
+        drawn.append(chart_input_cost(group, setting) if budget.charts > len(drawn) else None)
+    if setting.trials:
+        drawn.append(chart_limits(setting) if budget.charts > len(drawn) else None)
     for number, found in enumerate((chart for chart in drawn if chart is not None), start=1):
         budget.charts -= 1
         yield ChartView(found.title, name_svg(found, f"{anchor}-c{number}"))

@@ -1,0 +1,64 @@
+"""Images/s by memory limit: what a search tried, and where a case died."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.analysis.limits_found import Answer, find_limits
+from harness.analysis.matrix import Setting
+from harness.report.charts.drawing import WIDTH, Chart, colour_of, data_by_name, draw, name_line
+from harness.report.words import clean_text, format_number
+from harness.values.units import format_bytes
+
+_HEIGHT = 190
+TITLE = "Images/s by memory limit, more is better; a cross is a death, a stroke the smallest limit in which it lives"
+
+
+def chart_limits(setting: Setting) -> Chart | None:
+    """A line a searched case over the limits tried (the best run of each), crosses at 0 where it died."""
+    import altair as alt
+
+    answers = find_limits(setting)
+    values = [value for answer in answers for value in _values(answer, len({a.host for a in answers}) > 1)]
+    if not values:
+        return None
+    names = list(dict.fromkeys(value["row"] for value in values))
+    x = alt.X("gb:Q", title="Memory limit, GB (10⁹ bytes)", scale=alt.Scale(type="log", nice=False))
+    y = alt.Y("rate:Q", title="Images/s", scale=alt.Scale(zero=True))
+    base = alt.Chart().encode(x=x, y=y, color=alt.Color("row:N", scale=colour_of(names)))
+    alive, dead = base.transform_filter("datum.kind == 'alive'"), base.transform_filter("datum.kind == 'dead'")
+    layered = alt.layer(
+        alive.mark_line(strokeWidth=1.5),
+        alive.mark_point(size=30, filled=True, opacity=1),
+        dead.mark_point(shape="cross", size=60, filled=True, opacity=1, angle=45),
+        base.transform_filter("datum.kind == 'edge'")
+        .mark_rule(strokeDash=[5, 4])
+        .encode(y=alt.value(0), y2=alt.value(_HEIGHT)),
+        data=data_by_name(),
+    ).properties(width=WIDTH, height=_HEIGHT)
+    return Chart(TITLE, "; ".join(_say(answer) for answer in answers[:40]), draw(layered, values))
+
+
+def _values(answer: Answer, has_hosts: bool) -> list[dict[str, Any]]:
+    name = name_line(answer.case) + (f" on {clean_text(answer.host, 40)}" if has_hosts else "")
+    found: list[dict[str, Any]] = [
+        {
+            "row": name,
+            "kind": "alive" if trial.rates else "dead",
+            "gb": float(f"{trial.limit / 1e9:.4g}"),
+            "rate": float(f"{trial.best:.4g}"),
+        }
+        for trial in answer.trials
+    ]
+    if answer.found.lives_from is not None:
+        edge = float(f"{answer.found.lives_from / 1e9:.4g}")
+        found.append({"row": name, "kind": "edge", "gb": edge, "rate": 0.0})
+    return found
+
+
+def _say(answer: Answer) -> str:
+    tried = ", ".join(
+        f"{format_bytes(trial.limit)} {format_number(trial.best) + ' images/s' if trial.rates else 'died'}"
+        for trial in answer.trials
+    )
+    return f"{name_line(answer.case)}, {clean_text(answer.host, 60)}: {tried}"

@@ -1,0 +1,80 @@
+"""``memory_limit: search`` on the page: two limits in a sentence, a chart of what was tried, no matrix of trials."""
+
+from __future__ import annotations
+
+import re
+
+from builder import HOST_BYTES, SessionBuilder, make_case, make_oom, make_record
+
+from harness.analysis.limit_search import Found
+from harness.analysis.limits_found import find_limits
+from harness.analysis.matrix import build_matrix
+from harness.report.page import render_page
+from harness.report.source import read_source
+from harness.values.record import TRIAL, TWIN, Epoch
+
+MB = 10**6
+LIVES, FAST = 900 * MB, 4000 * MB
+
+
+def trial(limit, *, number=1, host="ws01", rate=100.0, seconds=4.0, **changes):
+    case = make_case(cache="memory", memory_limit=limit, epochs=2)
+    epochs = tuple(
+        Epoch(index=i, images=int(rate * seconds), seconds=seconds, first_batch_s=0.1, bytes_read=0, cpu_s=seconds)
+        for i in (1, 2)
+    )
+    return make_record(case, host=host, round=number, alias=changes.pop("alias", TRIAL), epochs=epochs, **changes)
+
+
+def dead(limit, host="ws01"):
+    return make_oom(make_case(cache="memory", memory_limit=limit, epochs=2), host=host, alias=TRIAL)
+
+
+def searched(host="ws01"):
+    most = HOST_BYTES
+    alive = [trial(limit, host=host, rate=50.0, number=n) for limit in (LIVES, 3900 * MB) for n in (1, 2)]
+    alive += [trial(limit, host=host) for limit in (FAST, 9000 * MB, most)]
+    return [*alive, trial(most, host=host, alias=TWIN), dead(860 * MB, host), dead(128 * MB, host)]
+
+
+def write(builder, tmp_path):
+    return render_page(read_source(builder.write(tmp_path / "s")))
+
+
+def test_both_limits_stand_on_the_page_with_what_was_tried(tmp_path):
+    page = write(SessionBuilder().add(*searched()), tmp_path)
+    words = re.sub(r"<[^>]+>", " ", page)
+    assert "lives from a limit of 900 MB on, and is at full speed from 4 GB on (searched to 5 %)" in words
+    assert "Images/s by memory limit" in page and "860 MB died" in page and "3.9 GB 50.0 images/s" in page
+    assert "ratio to the baseline at the same limit" not in page  # no matrix: a trial has no equal
+    assert "a trial of the search for limits" in page
+
+
+def test_trials_stay_out_of_the_comparison_of_what_was_asked(tmp_path):
+    asked = [
+        make_record(make_case(loader=loader, epochs=2), round=n, rate=rate)
+        for loader, rate in (("keras-idg", 40), ("tfdata", 80))
+        for n in (1, 2, 3)
+    ]
+    (group,) = build_matrix([*asked, *searched()])
+    (setting,) = group.settings
+    assert setting.limits == [1_500_000_000] and len(setting.trials) == 8
+    (answer,) = find_limits(setting)
+    assert answer.found == Found(LIVES, FAST) and not answer.is_open
+
+
+def test_each_host_has_its_own_answer(tmp_path):
+    page = write(SessionBuilder().add(*searched("ws01"), dead(HOST_BYTES, "ws02")), tmp_path)
+    assert "on ws01, and is at full speed from 4 GB" in page
+    assert "lived under no limit that was tried on ws02" in page
+
+
+def test_a_search_that_was_stopped_says_so(tmp_path):
+    page = write(SessionBuilder().add(trial(HOST_BYTES), dead(900 * MB)), tmp_path)
+    assert "the search is not at its end" in page
+
+
+def test_speeds_of_short_epochs_are_not_judged(tmp_path):
+    records = [trial(HOST_BYTES, seconds=0.08), trial(HOST_BYTES, seconds=0.08, alias=TWIN), dead(HOST_BYTES - 10**8)]
+    page = write(SessionBuilder().add(*records), tmp_path)
+    assert "its speed cannot be judged: an epoch takes less than" in page
