@@ -79,12 +79,15 @@ class Journal:
 
     Opening takes a lock on the folder, so that two controllers never write one session,
     and cuts off a last line that a killed controller left half-written.
+    What it has read and written it remembers, by host: a worker of one of many hosts asks for its own records alone,
+    again and again, and the file is read once.
     """
 
     def __init__(self, folder: SessionFolder) -> None:
         folder.make()
         self._folder = folder
         self._mutex = threading.Lock()
+        self._known: dict[str, list[Record]] | None = None
         files = (folder.records_file, folder.events_file)
         try:
             self._lock_stream = _take_folder(folder)
@@ -98,6 +101,18 @@ class Journal:
     def write_record(self, record: Record) -> None:
         """Append a record; when this returns it is on the disk."""
         self._append(self._records, record.model_dump_json())
+        with self._mutex:
+            if self._known is not None:
+                self._known.setdefault(record.host, []).append(record)
+
+    def records_of(self, host: str) -> list[Record]:
+        """All records of one host, oldest first. The first call reads the file. Raises SessionError."""
+        with self._mutex:
+            if self._known is None:
+                self._known = {}
+                for record in read_records(self._folder):
+                    self._known.setdefault(record.host, []).append(record)
+            return list(self._known.get(host, ()))
 
     def write_event(self, event: Event) -> None:
         """Append an event with its time. ``Progress`` is for the console alone."""

@@ -40,9 +40,12 @@ _SUPERVISOR_GRACE_S = 90.0
 _LINK_PATIENCE_S = 600.0
 _HOLD_PAUSE_S = 30.0
 _POLL_FIRST_S = 0.5
-_POLL_MOST_S = 5.0
 _POLL_GROWTH = 0.15
-"""Asking costs CPU time, on a local host that of the benchmark itself: the longer one runs, the less it is asked."""
+_POLL_USUAL_S = 5.0
+_POLL_SHARE = 0.02
+_POLL_MOST_S = 30.0
+"""Asking costs CPU time, on a local host that of the benchmark itself, on a controller of many hosts that of each: the
+longer one runs, the less it is asked. What ends after minutes is seen within 5 s, after hours within half a minute."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,12 @@ class Hooks:
     hold: Callable[[], str | None] = lambda: None
     link_lost: Callable[[str], None] = lambda _reason: None
     link_back: Callable[[], None] = lambda: None
+
+
+def pause_between_polls(elapsed_s: float) -> float:
+    """Seconds until a job that has run for so long is asked again: 5 s, or 2 % of its time, at most 30 s."""
+    usual = min(_POLL_USUAL_S, _POLL_FIRST_S + elapsed_s * _POLL_GROWTH)
+    return min(_POLL_MOST_S, max(usual, elapsed_s * _POLL_SHARE))
 
 
 class HostRunner:
@@ -240,7 +249,7 @@ class HostRunner:
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")
             self._patiently(self._hooks.beat)
-            if self._halt.wait(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH)):
+            if self._halt.wait(pause_between_polls(elapsed)):
                 return None
 
     def _collect(self, invocation: Invocation, handle: JobHandle, state: JobState, started_at: str) -> Record:

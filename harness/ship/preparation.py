@@ -13,7 +13,8 @@ from harness.bench import protocol
 from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
 from harness.values.errors import DataError, HarnessError, JobRefused
 
-_POLL_S = 0.5
+_POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0
+"""A short job is asked twice a second; a long one less, for each time all that it has written comes along."""
 _GRACE_S = 60.0
 """Beyond the job's own timeout, which its supervisor enforces."""
 
@@ -73,7 +74,7 @@ def _wait(
     on_progress: Callable[[str, float | None], None],
 ) -> JobState:
     """Poll until the job has ended; its results are then in ``results``."""
-    deadline = time.monotonic() + timeout_s + _GRACE_S
+    begun = time.monotonic()
     while True:
         state = engine.poll([handle])[0]
         if state.phase != "gone":
@@ -81,10 +82,11 @@ def _wait(
         if state.phase in ("exited", "gone"):
             return state
         _tell(protocol.read_lines(results / protocol.EVENTS), on_progress)
-        if time.monotonic() > deadline:
+        elapsed = time.monotonic() - begun
+        if elapsed > timeout_s + _GRACE_S:
             hint = "see what the host is doing; a larger `timeout` gives it longer"
             raise DataError(f"preparing a data set took more than {timeout_s:.0f} s", where=host, hint=hint)
-        time.sleep(_POLL_S)
+        time.sleep(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH))
 
 
 def _tell(events: list[dict[str, Any]], on_progress: Callable[[str, float | None], None]) -> None:

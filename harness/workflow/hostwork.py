@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.checks import busy_reason
 from harness.bench.registry import is_on_disk
-from harness.engine.interface import Payload
 from harness.experiment import case_label
 from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.facts import read_available_bytes
@@ -21,94 +17,30 @@ from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.session import feasibility
 from harness.session.collect import SessionIdentity
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests, Invocation, changed_digests
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.values.errors import HostBusy, HostError, HostUnreachable, SessionError, Stopped
+from harness.values.errors import HostBusy, HostError, HostUnreachable, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
-from harness.values.record import TRIAL, TWIN, WARM_RUN
+from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove, rehearse_settings
-from harness.workflow.reaching import Reached, is_session_alive, reach
+from harness.workflow.reaching import Reached, is_session_alive, look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 from harness.workflow.rounds import HostRounds, run_rounds
 from harness.workflow.searching import search_limits
+from harness.workflow.shared import Shared
 
 if TYPE_CHECKING:
     from harness.inventory import Host
     from harness.workflow.options import RunOptions
     from harness.workflow.stops import Stops
-    from harness.workflow.transfers import Transfers
 
-_BEAT_S = 30.0
 _ALIASES = {TWIN: " (A/A twin)", WARM_RUN: " (extra run for the stalls)", TRIAL: " (a trial of the search)"}
-
-
-@dataclass
-class Shared:
-    """What all hosts of a session share; ``content`` of session.json is changed under ``mutex`` only."""
-
-    folder: SessionFolder
-    content: dict[str, Any]
-    journal: Journal
-    payload: Payload
-    emit: Callable[[Event], None]
-    mutex: threading.Lock = field(default_factory=threading.Lock)
-    transfers: Transfers | None = None
-
-    @property
-    def key(self) -> str:
-        """What marks this session's jobs and locks on hosts: its name, and a part that nobody else has."""
-        return f"{self.folder.name}.{self.content['id']}"
-
-    def note_host(self, setup: HostSetup, changes: Sequence[str]) -> None:
-        """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
-        if changes:
-            raise SessionError(
-                "; ".join(changes),
-                where=str(self.folder.path),
-                hint="figures must not be mixed: start a new session with --fresh",
-            )
-        with self.mutex:
-            self.content.setdefault("image_digests", {})[setup.host] = setup.image_digest
-            self.content.setdefault("hosts", {})[setup.host] = {
-                "hardware": setup.facts.hardware,
-                "engine": setup.engine.name,
-                "image": setup.image,
-                "image_digest": setup.image_digest,
-                "payload_digest": setup.payload.digest,
-                "engine_version": setup.engine_facts.version,
-                "memory_available": setup.memory_available,
-            }
-            for name, data in setup.data.items():
-                self.content.setdefault("data", {})[name] = {
-                    "fingerprint": data.fingerprint,
-                    "kind": data.kind,
-                    "images": data.images,
-                    "classes": data.classes,
-                    "bytes": data.bytes,
-                }
-            self.folder.write(self.content)
-            self.folder.write_facts(setup.host, setup.facts)
-
-    def write_report_safely(self) -> None:
-        """The same, but a report that cannot be made never costs a measurement: it is a finding."""
-        try:
-            self.write_report()
-        except Exception as error:  # whatever it is, records are on the disk and `harness report` can be tried again
-            hint = f"records are safe; try `harness report {self.folder.path}` later"
-            self.emit(SessionFinding("report-failed", "warning", f"the report could not be made: {error}", hint))
-
-    def write_report(self) -> None:
-        """Write the report afresh; one writer at a time."""
-        from harness.report.page import write_report
-
-        with self.mutex:
-            write_report([self.folder.path], self.folder.report_file)
+_BEAT_S = 45.0
+"""A poll apart from the next at the most is half a minute: three signs of life within ``lock.STALE_AFTER_S``."""
 
 
 class HostWork:
@@ -203,12 +135,18 @@ class HostWork:
         )
         self._shared.note_host(setup, changed_digests(self._shared.content, digests))
         self._shared.emit(HostStateChanged(self.name, "ready"))
+        with self._shared.at_work():
+            return self._run_all(setup, digests, reached, held)
+
+    def _run_all(self, setup: HostSetup, digests: HostDigests, reached: Reached, held: Lock) -> set[str]:
+        """Round by round, then the searches for limits; at the end what is to be said of the host."""
         make_runner = partial(self._make_runner, setup, reached, held)
         rounds = HostRounds(
             self._resolved,
             setup,
             digests,
             self._shared.folder,
+            self._records,
             make_runner,
             self._shared.emit,
             self._stops.begin.is_set,
@@ -217,9 +155,12 @@ class HostWork:
         )
         identities = run_rounds(rounds)
         identities |= search_limits(self._resolved.cases, rounds, done=len(identities))
-        records = read_records(self._shared.folder)
-        tell_aftermath(self.name, reached.facts, lambda: reach(self._host).facts, records, self._shared.emit)
+        emit = self._shared.emit
+        tell_aftermath(self.name, reached.facts, lambda: look_once_more(reached), self._records(), emit)
         return identities
+
+    def _records(self) -> list[Record]:
+        return self._shared.journal.records_of(self.name)
 
     def _make_runner(self, setup: HostSetup, reached: Reached, held: Lock) -> HostRunner:
         stops, hooks = self._stops, self._hooks(reached, held)
@@ -254,7 +195,7 @@ class HostWork:
             label=lambda each: case_label(each.case, among=cases) + _ALIASES.get(each.alias or "", ""),
             refuse=refuse_now,
             beat=beats.beat,
-            round_done=lambda _number: self._shared.write_report_safely(),
+            round_done=lambda _number: self._shared.note_round(),
             hold=lambda: self._hold(reached),
             link_lost=self._absence.begin,
             link_back=self._absence.end,

@@ -63,6 +63,11 @@ def reach(host: Host) -> Reached:
         raise
 
 
+def look_once_more(reached: Reached) -> Facts:
+    """What a host is by now. Raises HostError."""
+    return _look(reached.host, reached.connection).facts
+
+
 def _look(host: Host, connection: Connection) -> Reached:
     variables = host.variables
     scratch = resolve_path(connection, variables.scratch)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.session.folder import SessionFolder
-from harness.session.journal import read_records
 from harness.session.plan import HostDigests, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
+from harness.values.record import Record
 from harness.values.units import format_duration
 from harness.workflow.planning import make_plan, open_interval, rounds_at_start, widths_of
 from harness.workflow.resolve import Resolved
@@ -18,12 +18,16 @@ from harness.workflow.resolve import Resolved
 
 @dataclass(frozen=True)
 class HostRounds:
-    """One host that rounds are run on. ``is_stopped`` says whether the user wants no more."""
+    """One host that rounds are run on.
+
+    ``read`` gives its records in this session, oldest first; ``is_stopped`` says whether the user wants no more.
+    """
 
     resolved: Resolved
     setup: HostSetup
     digests: HostDigests
     folder: SessionFolder
+    read: Callable[[], list[Record]]
     make_runner: Callable[[], HostRunner]
     emit: Callable[[Event], None]
     is_stopped: Callable[[], bool]
@@ -43,14 +47,14 @@ class _Done:
 def run_rounds(on: HostRounds) -> set[str]:
     """All rounds of the experiment; the identities of their invocations. Raises HostUnreachable, SessionError."""
     experiment, host = on.resolved.experiment, on.setup.host
-    rounds = first = rounds_at_start(experiment, read_records(on.folder), host)
+    rounds = first = rounds_at_start(experiment, on.read(), host)
     while True:
         done = _run(on, rounds, is_first=rounds == first)
         if experiment.rounds != "auto":
             if done.left and done.is_over and not on.is_stopped():
                 _tell_budget(on, done.left)
             return done.identities
-        widths = widths_of(on.resolved, read_records(on.folder), host)
+        widths = widths_of(on.resolved, on.read(), host)
         reason = open_interval(widths, experiment.interval, on.resolved.matrix.cases)
         if done.is_over or reason is None or rounds >= experiment.most_rounds:
             _tell_rounds(on, rounds, reason, is_over=done.is_over)
@@ -63,7 +67,7 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
     """Do what is left of so many rounds."""
     resolved = on.resolved
     planned = make_plan(resolved, on.setup, on.digests, rounds)
-    records = read_records(on.folder)
+    records = on.read()
     todo = remaining(planned, records, rerun_failed=on.rerun_failed, only=resolved.only)
     mine = [item for item in planned if resolved.only is None or item.case.case_id in resolved.only]
     done, folder = len(mine) - len(todo), on.folder
@@ -74,7 +78,7 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
         recorded = frozenset((record.invocation, record.attempt) for record in records)
         runner.run(todo, done=done, planned=len(mine), recorded=recorded, known=records)
     # else what may still run on the host is a search's trial: the search takes it over
-    left = remaining(planned, read_records(folder), rerun_failed=False, only=resolved.only)
+    left = remaining(planned, on.read(), rerun_failed=False, only=resolved.only)
     return _Done({invocation.identity for invocation in mine}, len(left), runner.is_over)
 
 

@@ -19,11 +19,12 @@ from harness.ship.slots import TransferSlots
 from harness.values.errors import ConfigurationError, HarnessError, HostError, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
 from harness.values.record import FAILED, Record
-from harness.workflow.hostwork import HostWork, Shared
+from harness.workflow.hostwork import HostWork
 from harness.workflow.links import LINKS
 from harness.workflow.options import RunOptions
 from harness.workflow.own_loaders import gather_own_loaders
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
+from harness.workflow.shared import Shared
 from harness.workflow.stops import Stops, interruptible
 from harness.workflow.transfers import ImageSources, Transfers, local_features, local_places
 
@@ -75,7 +76,7 @@ def run_session(console: Console, options: RunOptions) -> int:
     content = _session_content(folder, resolved, payload.digest)
     journal = Journal(folder)
     try:
-        read_records(folder)  # a damaged file is said before any host is asked
+        journal.records_of("")  # a damaged file is said before any host is asked
         folder.write(content)
         return _run(console, options, resolved, Shared(folder, content, journal, payload, _emit(console, journal)))
     finally:

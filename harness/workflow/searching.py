@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.limit_search import Step, conclude, next_step, steps_left, trials_of
-from harness.session.journal import read_records
 from harness.session.plan import Invocation, newest_records, plan_one, remaining
 from harness.values.case import Case
 from harness.values.event import SessionFinding
@@ -37,7 +36,7 @@ def _search(case: Case, later: Sequence[Case], on: HostRounds, before: int) -> s
     identities: set[str] = set()
     reason: str | None = f"{_MOST_TRIALS} trials did not do"
     while len(identities) < _MOST_TRIALS:
-        records = read_records(on.folder)
+        records = on.read()
         trials = trials_of(records, case, on.setup.host)
         step = next_step(trials, most=on.setup.memory_available)
         if step is None:
@@ -92,7 +91,7 @@ def _say_end(trial: Invocation, records: Sequence[Record]) -> str:
 
 
 def _tell(case: Case, on: HostRounds, reason: str | None) -> None:
-    trials = trials_of(read_records(on.folder), case, on.setup.host)
+    trials = trials_of(on.read(), case, on.setup.host)
     found = conclude(trials)
     name = f"{case.loader}, cache {case.cache}, {case.mode}"
     if reason is not None and on.is_stopped():

@@ -54,6 +54,7 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
             setup=setup,
             digests=HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64}),
             folder=folder,
+            read=lambda: journal.records_of("here"),
             make_runner=lambda: HostRunner(timed, setup, journal, hooks, threading.Event()),
             emit=events.append,
             is_stopped=lambda: False,

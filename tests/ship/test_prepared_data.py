@@ -106,7 +106,7 @@ PAIR = DataSet(images="/data/train", annotations="/data/instances.json")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "_POLL_S", 0.01)
+    monkeypatch.setattr(preparation, "_POLL_FIRST_S", 0.01)
 
 
 def prepare(engine: Any, spec: DataSet, **more: Any) -> Any:

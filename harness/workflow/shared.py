@@ -1,0 +1,133 @@
+"""What all hosts of a session share: its folder, its journal, what ``session.json`` holds, and the report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.engine.interface import Payload
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal
+from harness.session.setup import HostSetup
+from harness.values.errors import SessionError
+from harness.values.event import Event, SessionFinding
+
+if TYPE_CHECKING:
+    from harness.workflow.transfers import Transfers
+
+_REPORT_SHARE = 0.005
+"""Of the time that a session takes, the part that reports may take beyond one a round."""
+
+
+@dataclass
+class Pace:
+    """When a report is worth writing again. Times in seconds of the monotonic clock.
+
+    A session of one host writes one after each round. Where many hosts work, one round of each of them is worth a
+    report, and so is a longer time than the last report cost: what a report costs grows with all records, so that one
+    after each round of each of a thousand hosts would be all that a controller does.
+    """
+
+    rounds: int = 0
+    cost_s: float | None = None
+    written_at: float = 0.0
+
+    def is_due(self, hosts: int, now: float) -> bool:
+        """Whether it is worth it now, with so many hosts at work."""
+        if self.cost_s is None or self.rounds >= hosts:
+            return True
+        return now - self.written_at >= self.cost_s / _REPORT_SHARE
+
+
+@dataclass
+class Shared:
+    """What all hosts of a session share; ``content`` of session.json is changed under ``mutex`` only."""
+
+    folder: SessionFolder
+    content: dict[str, Any]
+    journal: Journal
+    payload: Payload
+    emit: Callable[[Event], None]
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+    transfers: Transfers | None = None
+    _pace: Pace = field(default_factory=Pace)
+    _hosts_at_work: int = 0
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def key(self) -> str:
+        """What marks this session's jobs and locks on hosts: its name, and a part that nobody else has."""
+        return f"{self.folder.name}.{self.content['id']}"
+
+    def note_host(self, setup: HostSetup, changes: Sequence[str]) -> None:
+        """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
+        if changes:
+            raise SessionError(
+                "; ".join(changes),
+                where=str(self.folder.path),
+                hint="figures must not be mixed: start a new session with --fresh",
+            )
+        with self.mutex:
+            self.content.setdefault("image_digests", {})[setup.host] = setup.image_digest
+            self.content.setdefault("hosts", {})[setup.host] = {
+                "hardware": setup.facts.hardware,
+                "engine": setup.engine.name,
+                "image": setup.image,
+                "image_digest": setup.image_digest,
+                "payload_digest": setup.payload.digest,
+                "engine_version": setup.engine_facts.version,
+                "memory_available": setup.memory_available,
+            }
+            for name, data in setup.data.items():
+                self.content.setdefault("data", {})[name] = {
+                    "fingerprint": data.fingerprint,
+                    "kind": data.kind,
+                    "images": data.images,
+                    "classes": data.classes,
+                    "bytes": data.bytes,
+                }
+            self.folder.write(self.content)
+            self.folder.write_facts(setup.host, setup.facts)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """One more host measures meanwhile."""
+        with self.mutex:
+            self._hosts_at_work += 1
+        try:
+            yield
+        finally:
+            with self.mutex:
+                self._hosts_at_work -= 1
+
+    def note_round(self) -> None:
+        """A host has done a round: write the report where that is worth it and nobody writes it just now."""
+        with self.mutex:
+            self._pace.rounds += 1
+            is_due = self._pace.is_due(self._hosts_at_work, time.monotonic())
+        if not is_due or not self._writing.acquire(blocking=False):
+            return
+        try:
+            self._pace.rounds, begun = 0, time.perf_counter()
+            self.write_report_safely()
+            self._pace.cost_s, self._pace.written_at = time.perf_counter() - begun, time.monotonic()
+        finally:
+            self._writing.release()
+
+    def write_report_safely(self) -> None:
+        """Write the report; one that cannot be made never costs a measurement: it is a finding."""
+        try:
+            self.write_report()
+        except Exception as error:  # whatever it is, records are on the disk and `harness report` can be tried again
+            hint = f"records are safe; try `harness report {self.folder.path}` later"
+            self.emit(SessionFinding("report-failed", "warning", f"the report could not be made: {error}", hint))
+
+    def write_report(self) -> None:
+        """Write the report afresh."""
+        from harness.report.page import write_report
+
+        write_report([self.folder.path], self.folder.report_file)
