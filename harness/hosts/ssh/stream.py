@@ -19,7 +19,8 @@ SLICE_BYTES = 128 * 1024
 
 _KEPT_ERRORS = 16 * 1024
 _MOST_GREETING = 64 * 1024
-_FULL_PAUSE_S = 0.01
+_FULL_PAUSE_S = 0.05
+"""How long at the most is waited before what the far end says meanwhile is looked at."""
 
 
 class Silent(TimeoutError):
@@ -121,17 +122,25 @@ class Stream:
             self._drain_errors()
             if time.monotonic() > deadline:
                 raise Silent(f"nothing was taken for {self.timeout_s:g} s")
-            time.sleep(_FULL_PAUSE_S)
+            self._await_room()
 
     def send_some(self, view: memoryview) -> int:
         """Send what the far end takes just now. Raises OSError where it takes nothing any more."""
         try:
-            sent = self._channel.send(bytes(view[:SLICE_BYTES]))
+            # No packet is larger: what is copied beyond it is copied again for the next one.
+            sent = self._channel.send(bytes(view[: min(SLICE_BYTES, self._channel.out_max_packet_size)]))
         except TimeoutError:
             return 0
         if sent == 0:
             raise ConnectionError("the far end takes no more")
         return sent
+
+    def _await_room(self) -> None:
+        """Until the far end may take more, or a moment: a pause of a fixed length would let the link run dry."""
+        channel: Any = self._channel
+        with channel.out_buffer_cv:
+            if channel.out_window_size == 0 and not channel.closed:
+                channel.out_buffer_cv.wait(_FULL_PAUSE_S)
 
     def finish(self) -> None:
         """Nothing more is sent."""
