@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from harness.analysis.findings import find
 from harness.values.facts import Facts
-from harness.values.record import Finding
+from harness.values.record import Finding, Record
 
 MOST_OFFSET_S = 5.0
+VERSIONS = {
+    "engine": "engine",
+    "engine_version": "version of the engine",
+    "python": "Python",
+    "tensorflow": "TensorFlow",
+    "keras": "Keras",
+    "numpy": "NumPy",
+    "pillow": "Pillow",
+    "kernel": "kernel",
+}
+"""What a record's environment must share with the others of its host, and what it is called."""
 
 
 def compare_facts(before: Facts, after: Facts) -> Iterator[Finding]:
@@ -28,6 +39,28 @@ def compare_facts(before: Facts, after: Facts) -> Iterator[Finding]:
         hint = "measure again what ran on it since: `--rerun-failed` does what failed, `--fresh` all"
         yield find("host-changed", f"the host changed while the session ran: {'; '.join(changes)}", hint)
     yield from check_clock(after)
+
+
+def compare_environments(records: Iterable[Record]) -> Iterator[Finding]:
+    """Versions that changed between the records of one host in one session: what a resumed session may have met.
+
+    What a record does not know (a skipped one knows nothing) is no change.
+    """
+    seen: dict[str, dict[str, int]] = {}
+    for record in records:
+        for key in VERSIONS:
+            value = record.environment.get(key)
+            if value is not None:
+                counts = seen.setdefault(key, {})
+                counts[str(value)] = counts.get(str(value), 0) + 1
+    changes = [
+        f"{VERSIONS[key]} {' and '.join(f'{value} ({number})' for value, number in counts.items())}"
+        for key, counts in seen.items()
+        if len(counts) > 1
+    ]
+    if changes:
+        message = f"its invocations were not made in one environment: {'; '.join(changes)}"
+        yield find("environment-changed", message, "start anew with `--fresh` if the change may matter")
 
 
 def check_clock(facts: Facts) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from harness.analysis.host_changes import compare_facts
+from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
 from harness.session.plan import newest_records
 from harness.values.errors import HostError
@@ -24,6 +24,7 @@ def tell_aftermath(
     """Emit what is to be said of one host when it has done its part; one that is away by now says nothing."""
     own = [record for record in newest_records(records).values() if record.host == host]
     found: list[Finding] = [finding for _, finding in find_session_noise(own)]
+    found += compare_environments(own)
     with contextlib.suppress(HostError):
         found += compare_facts(before, look_again())
     for one in found:

@@ -78,7 +78,7 @@ def open_interval(widths: Sequence[Width], interval: float, cases: Sequence[Case
     name = next((case_label(case, cases) for case in cases if case.case_id == widest.case_id), widest.case_id)
     if widest.width is None:
         return f"{name} has no interval yet: fewer than two rounds can be averaged"
-    return f"the interval of {name} is {100 * widest.width:.0f} % wide, {100 * interval:.0f} % are allowed"
+    return f"the interval of {name} is {100 * widest.width:.0f} % wide, {100 * interval:.3g} % are allowed"
 
 
 def predictions_of(case: Case, setup: HostSetup) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bo
         return
     if reason is None:
         width = 100 * on.resolved.experiment.interval
-        message = f"after {rounds} rounds every interval that matters is at most {width:.0f} % wide, as declared"
+        message = f"after {rounds} rounds every interval that matters is at most {width:.3g} % wide, as declared"
         on.emit(SessionFinding("rounds-settled", "info", message, "nothing has to be done", on.setup.host))
         return
     why = f"the budget is used up in round {rounds}" if is_over else f"{rounds} rounds are the most that are run"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.host_changes import compare_facts, compare_hosts
+from harness.analysis.host_changes import compare_environments, compare_facts, compare_hosts
 from harness.analysis.noise import drifts, find_session_noise, noise_floors
 from harness.analysis.settling import find_open, interval_widths
 from harness.analysis.stalls import find_stalls, judge_utilisation, wants_warm_twin
@@ -155,3 +155,14 @@ def test_one_image_definition_is_one_image_everywhere() -> None:
     assert (found.id, "on a" in found.message, "on b" in found.message) == ("image-differs", True, True)
     (other,) = compare_hosts({"a": host("1"), "b": host("1", payload="q")})
     assert other.id == "payload-differs"
+
+
+def test_versions_that_changed_between_two_parts_of_a_session_are_told() -> None:
+    one = {"python": "3.11.2", "tensorflow": "2.21.0", "kernel": "6.1", "decoder": "PIL"}
+    same = [make("a", n, 100.0, environment=one) for n in (1, 2)]
+    skipped = make("a", 3, 100.0, status="skipped", environment={})
+    other_loader = make("b", 1, 100.0, environment={**one, "decoder": "tf.image"})
+    assert list(compare_environments([*same, skipped, other_loader])) == []
+    (found,) = compare_environments([*same, make("a", 3, 100.0, environment={**one, "kernel": "6.2"})])
+    assert found.id == "environment-changed" and "kernel 6.1 (2) and 6.2 (1)" in found.message
+    assert "TensorFlow" not in found.message
