@@ -49,8 +49,17 @@ class Host:
 
     def measure(self) -> list[Record]:
         digests = HostDigests("here", self.setup.image_digest, "5" * 64, {"tiny": "2" * 64})
-        emit = self.events.append
-        run_rounds(HostRounds(self.resolved, self.setup, digests, self.folder, lambda: self, emit, lambda: False))  # type: ignore[arg-type,return-value]
+        rounds = HostRounds(
+            self.resolved,
+            self.setup,
+            digests,
+            self.folder,
+            read=lambda: self.journal.records_of("here"),
+            make_runner=lambda: self,  # type: ignore[arg-type,return-value]
+            emit=self.events.append,
+            is_stopped=lambda: False,
+        )
+        run_rounds(rounds)
         return read_records(self.folder)
 
     def said(self) -> list[tuple[str, str]]:
