@@ -17,13 +17,13 @@ In a job it stands beside the package, in ``own/<file's name>``, where the paylo
 
 from __future__ import annotations
 
-import ast
 import os
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from .specs import LoaderSpec
+
 if TYPE_CHECKING:
-    from .registry import LoaderSpec
+    import ast
 
 FOLDER = "own"
 """In a payload: beside the package."""
@@ -49,10 +49,10 @@ def split_own(name: str) -> tuple[str, str] | None:
 
 def find_own_loader(name: str) -> LoaderSpec:
     """What a user's loader is. Raises KeyError for a name that is none, ValueError for a file that cannot be read."""
-    from .registry import LoaderSpec
-
     own = split_own(name)
     if own is None:
+        from importlib import metadata  # only now, like `ast` below: every command reads the registry
+
         entry = next(iter(metadata.entry_points(group=ENTRY_POINTS, name=name)), None)
         if entry is None:
             raise KeyError(name)
@@ -85,6 +85,8 @@ def locate(path: str) -> str:
 
 def read_constants(path: str, function: str) -> dict[str, Any]:
     """The constants at the top of a loader's file, with defaults. Raises ValueError("what is wrong\\nwhat to do")."""
+    import ast
+
     try:
         with open(path, encoding="utf-8") as stream:
             tree = ast.parse(stream.read(), path)
@@ -107,6 +109,8 @@ def read_constants(path: str, function: str) -> dict[str, Any]:
 
 
 def _read_literal(node: ast.expr, key: str, path: str) -> Any:
+    import ast
+
     try:
         value = ast.literal_eval(node)
     except ValueError:

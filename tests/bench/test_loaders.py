@@ -26,7 +26,8 @@ from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, war
 from harness.bench.loaders.interface import Loader  # noqa: E402
 from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
 from harness.bench.measure_request import check_kind, read_request  # noqa: E402
-from harness.bench.registry import ALL_KINDS, LOADERS  # noqa: E402
+from harness.bench.registry import LOADERS  # noqa: E402
+from harness.bench.specs import ALL_KINDS  # noqa: E402
 from harness.bench.usage import read_anon_bytes  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow

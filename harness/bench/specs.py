@@ -1,0 +1,59 @@
+"""What a loader and a cache say of themselves. Standard library only: a controller reads it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ELEMENTS = ("float32", "uint8", "encoded")
+DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
+"""How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
+
+FILE_KINDS = ("folder", "coco")
+"""Data sets of a file an image."""
+ALL_KINDS = (*FILE_KINDS, "tfrecord")
+
+
+@dataclass(frozen=True)
+class LoaderSpec:
+    """A loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
+
+    ``native`` is the interpolation that its users get by default. ``elements`` is what its caches can hold,
+    ``kinds`` which data sets it reads, ``augments`` what it can do *after* its cache (a loader that could only do it
+    before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
+    false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
+    are held against, per CPU second.
+    """
+
+    name: str
+    maker: str
+    summary: str
+    for_what: str
+    caches: tuple[str, ...]
+    interpolations: tuple[str, ...]
+    native: str
+    elements: tuple[str, ...] = ("float32",)
+    kinds: tuple[str, ...] = FILE_KINDS
+    augments: tuple[str, ...] = ("none",)
+    decodings: tuple[str, ...] = ("exact",)
+    can_reorder: bool = False
+    packages: tuple[str, ...] = ()
+    is_automatic: bool = False
+    is_yardstick: bool = False
+
+
+@dataclass(frozen=True)
+class CacheSpec:
+    """A cache: where images are kept between epochs.
+
+    ``elements`` is what it can hold; ``is_on_disk``: it has files, in the job's own cache folder; ``compressions``
+    how these can be written. ``is_built_first``: it is written whole before its first epoch delivers an image (the
+    time counts in that epoch); others fill while the first epoch runs.
+    """
+
+    name: str
+    summary: str
+    for_what: str
+    elements: tuple[str, ...] = ELEMENTS
+    is_on_disk: bool = False
+    compressions: tuple[str, ...] = ("none",)
+    is_built_first: bool = False
