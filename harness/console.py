@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.oddities import OUTCOMES
 from harness.values import event as happened
 from harness.values.units import format_bytes, format_duration
 
@@ -254,6 +255,9 @@ def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataSh
 def _data_ready(console: Console, event: happened.DataReady) -> None:
     size = f"{event.images} images, {event.bytes / 1e6:.0f} MB"
     console.note(f"{event.host}: data set {event.data} {event.how}: {size}, fingerprint {event.fingerprint[:12]}")
+    for name, outcome in OUTCOMES.items():
+        if count := event.odd.get(name):
+            console.note(f"{event.host}: data set {event.data}: {count} {name.replace('_', ' ')}: {outcome}")
 
 
 def _round_started(console: Console, event: happened.RoundStarted) -> None:

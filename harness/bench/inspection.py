@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from .oddities import OUTCOMES
 from .tfrecords import split_place
 
 TAKEN = (".jpeg", ".jpg", ".png")
@@ -25,8 +26,7 @@ TAKEN = (".jpeg", ".jpg", ".png")
 REFUSED = (".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 """Suffixes that some loader takes and another leaves out, so that they would not do the same work."""
 
-ODD = ("greyscale", "cmyk", "palette", "alpha", "exif_rotated", "tiny", "huge", "wrong_suffix")
-"""Notes on files that can be read. ``tiny``: a side below 32 pixels; ``huge``: above 25 million pixels."""
+ODD = tuple(OUTCOMES)
 
 _TINY, _HUGE = 32, 25_000_000
 _PNG_END = b"IEND\xaeB`\x82"

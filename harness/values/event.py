@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -130,12 +131,15 @@ class DataShipped(Event):
 
 @dataclass(frozen=True)
 class DataReady(Event):
+    """``odd`` counts images by what is odd about them: greyscale, cmyk, exif_rotated, …"""
+
     host: str
     data: str
     fingerprint: str
     images: int
     bytes: int
     how: str
+    odd: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.bench.dataset import Description, describe
 from harness.bench.errors import DatasetError
 from harness.bench.generate import describe_made, make
+from harness.bench.oddities import OUTCOMES
 from harness.values.errors import DataError
 from harness.values.units import format_bytes
 
@@ -75,6 +76,7 @@ def _show(console: Console, found: Description, *, as_json: bool) -> None:
         console.result_json(found.to_json())
         return
     rows = [[key.replace("_", " "), _words(key, value)] for key, value in found.to_json().items() if value is not None]
+    rows += [[f"{name.replace('_', ' ')} images", outcome] for name, outcome in OUTCOMES.items() if name in found.odd]
     console.table(["figure", "value"], rows)
 
 

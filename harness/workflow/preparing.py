@@ -163,5 +163,6 @@ def _ready_data(
             mean_height=prepared.mean_height,
             mean_width=prepared.mean_width,
         )
-        emit(DataReady(reached.name, name, prepared.fingerprint, prepared.images, prepared.bytes, prepared.source))
+        size = (prepared.images, prepared.bytes)
+        emit(DataReady(reached.name, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
     return data, missing

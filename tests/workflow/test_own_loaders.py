@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -45,6 +46,26 @@ def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path):
         [sys.executable, "-c", code], cwd=tmp_path / "payload", check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "('none', 'memory')"
+
+
+def test_an_installed_package_offers_a_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As pip leaves it: a module, and beside it the metadata with its entry point."""
+    (tmp_path / "fast_images.py").write_text("def build(context):\n    return context\n")
+    metadata = tmp_path / "fast_images-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: fast-images\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[harness.loaders]\nfast = fast_images:build\n")
+    with pytest.raises(ValueError, match="unknown loader 'fast'"):
+        read_loader("fast")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert read_loader("fast") == "fast"
+    spec = find_own_loader("fast")
+    assert (spec.maker, spec.caches) == ("entry:fast", ("none",))
+    assert "fast-images" in spec.summary
+    code = "from harness.bench.registry import LOADERS, is_own; print(LOADERS['fast'].name, is_own('fast'))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["fast", "True"]
 
 
 def test_what_is_wrong_with_a_loader_is_said(tmp_path: Path):
