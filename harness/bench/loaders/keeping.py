@@ -60,12 +60,22 @@ def _drop_index(_index: Any, pair: Any) -> Any:
 
 
 def _keep_save(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
-    """Each element is kept with its number, by which it finds its shard (8 bytes)."""
+    """Each element is kept with its number, by which it finds its shard (8 bytes).
+
+    ``save`` of TensorFlow 2.21 waits for ever for its own writers when an image fails: none may fail inside it. So
+    what fails is left out there, missed by the count, and read once more to say what it is.
+    """
     numbered = dataset.enumerate()
     compression = _GRAPH_COMPRESSION[context.compression]
 
     def write(path: str) -> None:
-        numbered.save(path, compression=compression, shard_func=_shard)
+        numbered.ignore_errors().save(path, compression=compression, shard_func=_shard)
+        kept = int(tf.data.Dataset.load(path, compression=compression).cardinality())
+        if kept == len(context.paths):
+            return
+        for _ in dataset:
+            pass
+        raise BenchmarkFailure("data", f"only {kept} of {len(context.paths)} images came while the cache was written")
 
     spec = numbered.element_spec
     loaded = tf.data.Dataset.from_tensors(0).flat_map(  # opened when an epoch begins: it may not be there yet
