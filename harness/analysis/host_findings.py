@@ -60,7 +60,7 @@ def _find_supervisor(record: Record) -> Iterator[Finding]:
     if is_busy or (anon and anon > SUPERVISOR_ANON_BYTES):
         size = format_bytes(None if anon is None else int(anon))
         message = f"the supervisor took {cpu} s of CPU in {wall} s and {size} of memory"
-        yield find("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16 MiB")
+        yield find("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16.8 MB")
 
 
 def _find_cpus(host: Mapping[str, Any]) -> Iterator[Finding]:

@@ -114,7 +114,10 @@ def loaders(
     show: Annotated[
         str | None, typer.Option("--show", metavar="NAME", help="Print this loader as code to paste.")
     ] = None,
-    cache: Annotated[str, typer.Option("--cache", help="With --show: none, memory or file.")] = "none",
+    cache: Annotated[str, typer.Option("--cache", help="With --show: a cache that the loader has.")] = "none",
+    element: Annotated[
+        str | None, typer.Option("--element", help="With --show: what the cache holds (float32, uint8 or encoded).")
+    ] = None,
 ) -> None:
     """List loaders and caches: what each is, what it can make, what it is for; or print one as code to paste."""
     from dataclasses import asdict
@@ -126,7 +129,7 @@ def loaders(
     if show is not None:
         from harness.workflow.reports import recipe_text
 
-        console.result(recipe_text(show, cache))
+        console.result(recipe_text(show, cache, element))
         return
     if as_json:
         console.result_json(

@@ -8,7 +8,8 @@ from harness.analysis.advice import Choice, SettingAdvice, Span, advise, paying_
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.limits import say_limits
 from harness.report.marks import describe_openness
-from harness.report.recipes import view_recipe
+from harness.report.recipes.recipe import view_recipe
+from harness.report.settings import name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (
     STATUS_SIGNS,
@@ -20,7 +21,6 @@ from harness.report.words import (
     name_limit,
     name_ordinal,
     name_pipeline,
-    name_size,
     plural,
 )
 from harness.values.units import format_bytes
@@ -30,18 +30,15 @@ _MOST_RECIPES = 3
 
 def advise_group(group: HardwareGroup) -> list[Advice]:
     """One advice a setting, the settings in their order: training before loading, equal pixels before native ones."""
-    return [view_advice(advise(setting)) for setting in group.settings]
+    return [view_advice(advise(setting), group) for setting in group.settings]
 
 
-def view_advice(advice: SettingAdvice) -> Advice:
+def view_advice(advice: SettingAdvice, group: HardwareGroup) -> Advice:
     """The sentence of a setting, its notes, and code to paste for each winner."""
     setting = advice.setting
-    case = setting.case
-    mode = "Training" if case.mode == "train" else "Loading"
-    pixels = "pixels as users get them" if case.interpolation == "native" else f"equal pixels ({case.interpolation})"
     spans = tuple(_view_span(advice.spans, place, setting) for place in range(len(advice.spans)))
     return Advice(
-        lead=clean_text(f"{mode} {case.data}, {name_size(case)}, {pixels}"),
+        lead=name_setting(setting, group.settings),
         spans=spans,
         notes=tuple(clean_text(note, 500) for note in _notes(advice)),
         recipes=tuple(_recipes(advice)),
@@ -116,7 +113,8 @@ def _say_winner(choice: Choice, setting: Setting) -> str:
 def _say_witnesses(choice: Choice) -> str:
     assert choice.found is not None and choice.found.ratio is not None
     pairs, hosts = plural(choice.found.ratio.n, "pair") + " of invocations", len(choice.found.hosts)
-    return f"{choice.found.agreeing} of {plural(hosts, 'host')}, {pairs}"
+    agreeing = f"{choice.found.agreeing} of {hosts} hosts agree" if hosts > 1 else "1 host"
+    return f"{agreeing}, {pairs}"
 
 
 def _say_bound(choice: Choice, setting: Setting) -> str:
@@ -292,8 +290,8 @@ def _recipes(advice: SettingAdvice) -> Iterable[Recipe]:
     for span in advice.spans:
         if span.choice.kind in ("winner", "survivor", "baseline") and span.choice.row is not None:
             rows.setdefault(_name(span.choice.row), span.choice.row)
-    for name, row in list(rows.items())[:_MOST_RECIPES]:
-        recipe = view_recipe(name, row.summary.case)
+    for row in list(rows.values())[:_MOST_RECIPES]:
+        recipe = view_recipe(row.summary.case, {record.payload_digest for record in row.summary.records})
         if recipe is not None:
             yield recipe
 

@@ -51,7 +51,8 @@ def view_article(groups: Sequence[HardwareGroup]) -> ArticleView | None:
         rows.append(ArticleRow(claim.pipeline, claim.text, ours))
     if not any(lines for row in rows for lines in row.ours):
         return None
-    columns = tuple(split_hardware(group.hardware)[0] for group in groups)
+    numbers = [f"{number}. " if len(groups) > 1 else "" for number in range(1, len(groups) + 1)]
+    columns = tuple(n + split_hardware(group.hardware)[0] for n, group in zip(numbers, groups, strict=True))
     reasons = tuple(reason for group in groups for reason in _reasons(group))
     notes = (
         f"Minutes are what {IMAGES:,} images (COCO 2017, 80 classes) would take at the rate measured here: "

@@ -22,6 +22,7 @@ from harness.report.words import (
     name_row,
     name_size,
     name_value,
+    shorten_hardware,
     split_hardware,
 )
 from harness.values.case import Case
@@ -81,11 +82,11 @@ def view_cases(groups: Sequence[HardwareGroup]) -> CaseTable | None:
     values = {c.name: {c.pick(e) for e in entries if c.name != "model" or e.case.mode == "train"} for c in named}
     varied = [c for c in named if len(values[c.name]) > 1]
     constants = [(c.heading, next(iter(values[c.name]))) for c in named if len(values[c.name]) == 1]
-    labels = _labels(groups)
+    labels, shorts = _labels(groups), _shorts(groups)
     columns = [CaseColumn(c.name, c.heading) for c in varied]
     if len(groups) > 1:
         columns.insert(0, CaseColumn("hardware", "Hardware"))
-    rows = [_view_row(entry, varied, labels if len(groups) > 1 else None) for entry in entries[:MOST_ROWS]]
+    rows = [_view_row(entry, varied, shorts.get(entry.group.hardware)) for entry in entries[:MOST_ROWS]]
     return CaseTable(
         constants=tuple(constants),
         filters=tuple(_filters(entries, labels)),
@@ -103,8 +104,8 @@ _FIGURES = (
     CaseColumn("ratio", "Ratio to the baseline", "more is better", True),
     CaseColumn("verdict", "Verdict"),
     CaseColumn("work", "Images per CPU second", "more is better", True),
-    CaseColumn("peak", "Peak memory", "share of the limit", True),
-    CaseColumn("held", "Cache", "measured; by the formula", True),
+    CaseColumn("peak", "Peak memory", "share of the limit; less is better", True),
+    CaseColumn("held", "Cache", "measured; by the formula; less is better", True),
 )
 
 
@@ -133,6 +134,13 @@ def _labels(groups: Sequence[HardwareGroup]) -> dict[str, str]:
     return {group.hardware: split_hardware(group.hardware)[0] for group in groups}
 
 
+def _shorts(groups: Sequence[HardwareGroup]) -> dict[str, str]:
+    """Hardware by its number in the headings and its CPU; nothing where there is one only."""
+    if len(groups) < 2:
+        return {}
+    return {g.hardware: f"{number}. {shorten_hardware(g.hardware)}" for number, g in enumerate(groups, start=1)}
+
+
 def _filters(entries: Sequence[_Entry], labels: dict[str, str]) -> Iterable[Filter]:
     limits = sorted(
         {e.case.memory_limit for e in entries}, key=lambda x: (isinstance(x, str), x if isinstance(x, int) else 0)
@@ -146,12 +154,12 @@ def _filters(entries: Sequence[_Entry], labels: dict[str, str]) -> Iterable[Filt
     yield Filter("status", "Status", tuple(statuses))
 
 
-def _view_row(entry: _Entry, varied: Sequence[_Column], labels: dict[str, str] | None) -> CaseRow:
+def _view_row(entry: _Entry, varied: Sequence[_Column], short: str | None) -> CaseRow:
     loader, cache = name_row(entry.case)
     label = split_hardware(entry.group.hardware)[0]
     cells = [Cell(text := clean_text(column.pick(entry), 80), is_short=len(text) < 20) for column in varied]
-    if labels is not None:
-        cells.insert(0, Cell(label))
+    if short is not None:
+        cells.insert(0, Cell(short, is_short=len(short) < 20))
     return CaseRow(
         name=clean_text(f"{loader}, cache {cache}", 120),
         tags=(*_tags(entry.row), *_by_host(entry)),

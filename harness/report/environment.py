@@ -9,6 +9,7 @@ from harness.report.source import SessionData
 from harness.report.view import HostView
 from harness.report.words import NOTHING, cap_list, clean_text, plural
 from harness.values.facts import Facts
+from harness.values.record import Record
 from harness.values.units import format_bytes
 
 _VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda")
@@ -17,16 +18,18 @@ _MOST_HOSTS = 100
 
 def view_hosts(sessions: Sequence[SessionData]) -> list[HostView]:
     """Facts and engine of each host of each session."""
-    views = []
+    views: list[HostView] = []
     for session in sessions:
-        names = sorted({*session.facts, *(record.host for record in session.records)})
-        for name in names:
+        by_host: dict[str, list[Record]] = {host: [] for host in session.facts}
+        for record in session.records:
+            by_host.setdefault(record.host, []).append(record)
+        for name, records in sorted(by_host.items())[: _MOST_HOSTS - len(views)]:
             label = clean_text(name if len(sessions) == 1 else f"{name} ({session.name})", 120)
-            views.append(HostView(label, tuple(_host_pairs(session, name))))
-    return views[:_MOST_HOSTS]
+            views.append(HostView(label, tuple(_host_pairs(session, name, records))))
+    return views
 
 
-def _host_pairs(session: SessionData, host: str) -> Iterable[tuple[str, str]]:
+def _host_pairs(session: SessionData, host: str, records: Sequence[Record]) -> Iterable[tuple[str, str]]:
     facts = session.facts.get(host)
     if facts is not None:
         yield from _fact_pairs(facts)
@@ -35,9 +38,9 @@ def _host_pairs(session: SessionData, host: str) -> Iterable[tuple[str, str]]:
         reason = f" ({chosen[-1]['reason']})" if chosen[-1].get("reason") else ""
         yield "engine", clean_text(f"{chosen[-1].get('engine')} {chosen[-1].get('version') or ''}{reason}")
     else:
-        engines = sorted({record.engine for record in session.records if record.host == host})
+        engines = sorted({record.engine for record in records})
         yield "engine", clean_text(cap_list(engines) or NOTHING)
-    enforced = sorted({r.memory.enforced_by for r in session.records if r.host == host and r.memory.enforced_by})
+    enforced = sorted({record.memory.enforced_by for record in records if record.memory.enforced_by})
     if enforced:
         yield "limits enforced by", clean_text(cap_list(enforced))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
+from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.advice import advise_group
 from harness.report.charts.cumulated import chart_cumulated
 from harness.report.charts.drawing import Chart, name_svg
@@ -15,20 +15,22 @@ from harness.report.charts.limits import chart_limits
 from harness.report.charts.memory import chart_memory
 from harness.report.charts.rates import chart_rates
 from harness.report.hardware import view_card
-from harness.report.marks import mark_glance
+from harness.report.marks import TROUBLE_ORDER, mark_glance
+from harness.report.settings import name_setting
 from harness.report.source import SessionData
-from harness.report.view import ChartView, GlanceRow, GroupView, SettingView
+from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView
 from harness.report.words import (
+    STATUS_SIGNS,
     cap_list,
     clean_text,
     format_number,
     format_range,
     name_limit,
     name_model,
+    name_pipeline,
     name_row,
-    name_size,
-    name_value,
     plural,
+    shorten_hardware,
     split_hardware,
 )
 
@@ -39,8 +41,6 @@ _MOST_SETTINGS = 24
 _MOST_LINES = 60
 """A chart of more lines than this (cases × limits) is not drawn: nobody could read it."""
 
-_SAID_ELSEWHERE = frozenset({"data", "mode", "image_size", "interpolation", "model"})
-
 
 @dataclass
 class _Budget:
@@ -50,67 +50,73 @@ class _Budget:
 
 
 def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> list[GroupView]:
-    """Views of all hardware groups."""
-    budget = _Budget(MOST_CHARTS)
+    """Views of all hardware groups; each has its share of the charts."""
+    share = max(1, MOST_CHARTS // max(1, len(groups)))
     taken: set[str] = set()
-    return [_view_group(number, group, sessions, budget, taken) for number, group in enumerate(groups, start=1)]
+    return [_view_group(number, groups, sessions, _Budget(share), taken) for number in range(1, len(groups) + 1)]
 
 
 def _view_group(
-    number: int, group: HardwareGroup, sessions: Sequence[SessionData], budget: _Budget, taken: set[str]
+    number: int, groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], budget: _Budget, taken: set[str]
 ) -> GroupView:
+    group = groups[number - 1]
     label, digest = split_hardware(group.hardware)
     if label in taken:
         label = f"{label} ({clean_text(digest, 20) or number})"
     taken.add(label)
     hosts = [clean_text(host, 80) for host in group.hosts]
-    varied = _varied(group.settings)
     shown = group.settings[:_MOST_SETTINGS]
     return GroupView(
         anchor=f"hardware-{number}",
+        number=f"{number}. " if len(groups) > 1 else "",
         heading=label,
+        short=shorten_hardware(group.hardware),
         key=clean_text(digest, 20),
         hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts)}",
         card=view_card(group, sessions),
+        trouble=tuple(_trouble(group)),
         advice=tuple(advise_group(group)[:_MOST_SETTINGS]),
         settings=tuple(
-            _view_setting(f"hardware-{number}-{place}", group, setting, varied, budget)
+            _view_setting(f"hardware-{number}-{place}", group, setting, budget)
             for place, setting in enumerate(shown, start=1)
         ),
         settings_left_out=len(group.settings) - len(shown),
     )
 
 
-def _varied(settings: Sequence[Setting]) -> set[str]:
-    """Parameters that differ between settings: those must stand in each heading."""
-    dumps = [setting.case.model_dump(mode="json") for setting in settings]
-    names = set(dumps[0]) if dumps else set()
-    keys = {name for name in names if len({str(dump[name]) for dump in dumps}) > 1}
-    return keys - {*ROW_PARAMETERS, LIMIT_PARAMETER}
+def _trouble(group: HardwareGroup) -> Iterator[Mark]:
+    """What did not end well here, a mark a status with the pipelines that it befell."""
+    for status in (status for status in TROUBLE_ORDER if status != "ok"):
+        records = [record for record in group.records if record.status == status]
+        if records:
+            sign, word, tint = STATUS_SIGNS[status]
+            cases = {record.case_id: record.case for record in records}.values()
+            where = dict.fromkeys(f"{name_pipeline(case)} at {_name_place(case.memory_limit)}" for case in cases)
+            yield Mark(sign, f"{len(records)} {word}", tint, cap_list(list(where), 3))
 
 
-def _view_setting(
-    anchor: str, group: HardwareGroup, setting: Setting, varied: set[str], budget: _Budget
-) -> SettingView:
+def _name_place(limit: int | str) -> str:
+    return "no limit of its own" if limit == "none" else name_limit(limit)
+
+
+def _view_setting(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget) -> SettingView:
     case = setting.case
-    mode = "Training" if case.mode == "train" else "Loading"
-    extra = [f"{name.replace('_', ' ')} {name_value(getattr(case, name))}" for name in sorted(varied - _SAID_ELSEWHERE)]
-    if "model" in varied and case.model is not None and len({s.case.model for s in group.settings if s.case.model}) > 1:
-        extra.insert(0, name_model(case.model))
     detail = [plural(case.epochs, "epoch"), f"batches of {case.batch_size}", f"page cache {case.page_cache}"]
     if case.mode == "train":
         detail.insert(0, name_model(case.model))
     if case.max_images is not None:
         detail.append(f"at most {case.max_images:,} images")
+    charts = tuple(_charts(anchor, group, setting, budget))
+    no_charts = () if charts else ("No charts of this one: a page draws those of the first settings.",)
     return SettingView(
         anchor=anchor,
-        heading=clean_text(" · ".join([f"{mode} {case.data}", name_size(case), case.interpolation, *extra])),
+        heading=name_setting(setting, group.settings),
         detail=clean_text("; ".join(detail)),
-        notes=tuple(_notes(setting)),
+        notes=(*_notes(setting), *no_charts),
         rate_heading="steady images/s" if setting.metric == "steady" else "images/s",
         limits=tuple(name_limit(limit) for limit in setting.limits),
         glance=tuple(view_glance(setting)),
-        charts=tuple(_charts(anchor, group, setting, budget)),
+        charts=charts,
     )
 
 

@@ -19,13 +19,13 @@ from harness.report.words import (
 )
 from harness.values.record import Record
 
-_WORST_FIRST = ("error", "disk_full", "timeout", "lost", "oom", "skipped", "ok")
+TROUBLE_ORDER = ("error", "disk_full", "timeout", "lost", "oom", "skipped", "ok")
 
 
 def mark_status(summary: CaseSummary) -> Mark:
     """The status of a case: one word where all invocations ended alike, else a count of each, the worst first."""
     total = len(summary.records)
-    order = [status for status in _WORST_FIRST if status in summary.statuses]
+    order = [status for status in TROUBLE_ORDER if status in summary.statuses]
     sign, word, tint = STATUS_SIGNS[order[0]]
     worst = [record for record in summary.records if record.status == order[0]]
     detail = describe_end(worst) if order[0] != "ok" else ""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from harness.analysis.matrix import build_matrix
 from harness.report.advice import advise_group, say_advice
 from harness.report.groups import view_glance
+from harness.report.settings import name_setting
 from harness.report.source import SessionData
 from harness.report.view import Advice, Mark
-from harness.report.words import name_limit, name_size, split_hardware
+from harness.report.words import name_limit, split_hardware
 from harness.values.record import Record
 
 
@@ -41,15 +42,13 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
         said = [_say(advice) for advice in advise_group(group)]
         tables = []
         for setting in group.settings:
-            case = setting.case
-            mode = "Training" if case.mode == "train" else "Loading"
             rate = "steady images/s" if setting.metric == "steady" else "images/s"
             limits = ["no limit of its own" if limit == "none" else name_limit(limit) for limit in setting.limits]
             rows = [
                 (f"{row.loader}, cache {row.cache}", *(_cell(cell) for cell in row.cells))
                 for row in view_glance(setting)
             ]
-            title = f"{mode} {case.data}, {name_size(case)}, {case.interpolation}: {rate}, more is better"
+            title = f"{name_setting(setting, group.settings)}: {rate}, more is better"
             tables.append(TerminalTable(title, ("loader, cache", *limits), tuple(rows)))
         views.append(TerminalView(split_hardware(group.hardware)[0], tuple(said), tuple(tables)))
     return views

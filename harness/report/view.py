@@ -19,10 +19,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A pipeline as code to paste."""
+    """A pipeline as code to paste; ``note`` says where it comes from."""
 
     name: str
     code: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,16 @@ class HardwareCard:
 
 @dataclass(frozen=True)
 class GroupView:
-    """One hardware."""
+    """One hardware. ``number`` and ``short`` name it where there are several; ``trouble``: what did not end well."""
 
     anchor: str
+    number: str
     heading: str
+    short: str
     key: str
     hosts: str
     card: HardwareCard
+    trouble: tuple[Mark, ...]
     advice: tuple[Advice, ...]
     settings: tuple[SettingView, ...]
     settings_left_out: int

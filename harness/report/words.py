@@ -113,6 +113,11 @@ def split_hardware(hardware: str) -> tuple[str, str]:
     return (clean_text(label), digest) if mark else (clean_text(hardware), "")
 
 
+def shorten_hardware(hardware: str) -> str:
+    """The first part of a hardware's name, its CPU, in at most 28 characters."""
+    return clean_text(split_hardware(hardware)[0].partition(", ")[0], 28)
+
+
 def name_value(value: object) -> str:
     """A parameter's value in one line."""
     if value is None:

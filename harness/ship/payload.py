@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 from collections.abc import Mapping
-from importlib import resources
-from importlib.resources.abc import Traversable
 
 from harness.engine.interface import Payload
-
-PACKAGE = "bench"
-"""The folder in the archive, and so the package's name inside a job."""
+from harness.values.payload import digest_files, list_payload
 
 
 def build_payload(extra: Mapping[str, bytes] | None = None) -> Payload:
@@ -22,20 +17,10 @@ def build_payload(extra: Mapping[str, bytes] | None = None) -> Payload:
     installed. The digest is SHA-256 over the sorted paths and contents, so that
     it changes with the code and with nothing else.
     """
-    files = dict(_package_files())
+    files = dict(list_payload())
     files.update(extra or {})
     ordered = sorted(files.items())
     return Payload(digest=digest_files(ordered), archive=archive_files(ordered))
-
-
-def digest_files(files: list[tuple[str, bytes]]) -> str:
-    """SHA-256 in hex over (path, content), each with its length before it, so that no two lists look alike."""
-    digest = hashlib.sha256()
-    for path, content in files:
-        for part in (path.encode(), content):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def archive_files(files: list[tuple[str, bytes]]) -> bytes:
@@ -59,18 +44,3 @@ def _folders_of(paths: list[str]) -> list[str]:
         parts = path.split("/")[:-1]
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
     return sorted(folders)
-
-
-def _package_files() -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    _collect(resources.files("harness.bench"), PACKAGE, found)
-    return found
-
-
-def _collect(folder: Traversable, prefix: str, found: list[tuple[str, bytes]]) -> None:
-    for entry in folder.iterdir():
-        path = f"{prefix}/{entry.name}"
-        if entry.is_dir() and entry.name != "__pycache__":
-            _collect(entry, path, found)
-        elif entry.is_file() and entry.name.endswith(".py"):
-            found.append((path, entry.read_bytes()))

@@ -105,10 +105,11 @@ def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower
     return view
 
 
-def recipe_text(loader: str, cache: str) -> str:
+def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
     """A loader as plain code to paste. Raises ConfigurationError where there is none such."""
-    from harness.bench.loaders.recipes import write_recipe
-    from harness.bench.registry import LOADERS
+    from harness.bench.registry import CACHES, LOADERS
+    from harness.report.recipes.recipe import write_recipe
+    from harness.values.case import Case
 
     if loader not in LOADERS:
         names = ", ".join(name for name, spec in LOADERS.items() if not spec.is_automatic)
@@ -116,8 +117,18 @@ def recipe_text(loader: str, cache: str) -> str:
     spec = LOADERS[loader]
     if cache not in spec.caches:
         raise ConfigurationError(f"{loader} has no cache {cache!r}", hint=f"it has {', '.join(spec.caches)}")
-    interpolation = "nearest" if "nearest" in spec.interpolations else spec.interpolations[0]
-    code = write_recipe(loader, cache=cache, interpolation=interpolation)
+    holds = CACHES[cache].elements
+    if element is not None and element not in holds:
+        raise ConfigurationError(f"cache {cache} cannot hold {element!r}", hint=f"it holds {', '.join(holds)}")
+    pixels = "nearest" if "nearest" in spec.interpolations else spec.interpolations[0]
+    values = {
+        "data": "images",
+        "loader": loader,
+        "cache": cache,
+        "element": element or holds[0],
+        "interpolation": pixels,
+    }
+    code = write_recipe(Case.model_validate(values))
     if code is None:
         hint = "its source is harness/bench/loaders; `harness loaders` lists what there is"
         raise ConfigurationError(f"there is no code to paste for {loader} with cache {cache}", hint=hint)

@@ -95,7 +95,7 @@ def test_an_anonymous_page_stands_beside_the_other(tmp_path):
 
 def test_a_loader_is_printed_as_code(tmp_path):
     done = CliRunner().invoke(app, ["loaders", "--show", "tfdata", "--cache", "file"])
-    assert done.exit_code == 0 and 'dataset.cache("images.tfcache")' in done.stdout
+    assert done.exit_code == 0 and '.cache("images.cache")' in done.stdout
     compile(done.stdout, "recipe", "exec")
 
 

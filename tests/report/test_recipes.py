@@ -1,4 +1,4 @@
-"""Code to paste is run: it delivers the images, labels and number that the loader itself delivers."""
+"""Code to paste is made of the loaders' own source, and run: it delivers what the loader itself delivers."""
 
 import itertools
 import os
@@ -14,13 +14,26 @@ from PIL import Image  # noqa: E402
 
 from harness.bench.invocation import make_loader  # noqa: E402
 from harness.bench.loaders.interface import LoaderContext  # noqa: E402
-from harness.bench.loaders.recipes import CACHES, write_recipe  # noqa: E402
-from harness.bench.registry import LOADERS  # noqa: E402
+from harness.bench.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
+from harness.report.recipes.recipe import write_recipe  # noqa: E402
+from harness.values.case import Case  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 SIZE, BATCH, COUNT = (32, 32), 4, 10
 CLASSES = ("cat", "dog", "zebra")
-NAMES = [name for name in LOADERS if write_recipe(name) is not None]
+
+
+HEAD = ("folder =", "classes =", "files =", "labels =")
+
+
+def make_case(loader, **changes):
+    values = {"data": "images", "loader": loader, "image_size": SIZE, "batch_size": BATCH, **changes}
+    if "interpolation" not in values and "nearest" not in LOADERS[loader].interpolations:
+        values["interpolation"] = LOADERS[loader].interpolations[0]
+    return Case.model_validate(values)
+
+
+NAMES = [name for name in LOADERS if write_recipe(make_case(name)) is not None]
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +79,12 @@ def run_loader(name, place, scratch, **changes):
         "kind": "folder", "folder": str(place / "images"), "paths": tuple(paths), "classes": CLASSES,
         "labels": tuple(CLASSES.index(path.split("/")[0]) for path in paths), "scratch": str(scratch),
         "image_size": SIZE, "batch_size": BATCH, "interpolation": "nearest", "seed": 5, "is_native": is_native,
-        "cache_prefix": str(scratch / "cache") if changes.get("cache") == "file" else None, **changes,
+        "cache_prefix": str(scratch / "cache") if is_on_disk(changes.get("cache", "none")) else None, **changes,
     }  # fmt: skip
     if is_native:
         fields["interpolation"] = LOADERS[name].native
     loader = make_loader(name, LoaderContext(**fields))
+    loader.fill()
     batches = [(np.asarray(images), np.asarray(labels)) for images, labels in loader.batches()]
     loader.close()
     return collect(batches)
@@ -80,19 +94,22 @@ def cases():
     for name in NAMES:
         spec = LOADERS[name]
         for interpolation in spec.interpolations:
-            yield name, "none", "float32", interpolation
-        for cache, element in itertools.product([c for c in spec.caches if c in CACHES and c != "none"], spec.elements):
-            yield name, cache, element, "nearest"
-            if element == "uint8":
-                yield name, cache, element, "bilinear"
+            yield name, "none", "float32", {"interpolation": interpolation}
+        for cache in spec.caches if name == "tfdata" else [c for c in spec.caches if c in ("memory", "file")]:
+            for element in CACHES[cache].elements if cache != "none" else ():
+                yield name, cache, element, {}
+    yield "tfdata", "file", "uint8", {"interpolation": "bilinear"}
+    yield "tfdata", "tfrecord-resized", "uint8", {"interpolation": "native"}
+    for decoding in ("fast-dct", "plain-upscaling", "scaled", "cropped"):
+        yield "tfdata", "none", "float32", {"decoding": decoding}
 
 
-@pytest.mark.parametrize("name, cache, element, interpolation", list(cases()))
-def test_a_recipe_delivers_what_its_loader_delivers(name, cache, element, interpolation, place, tmp_path, monkeypatch):
-    wish = {"cache": cache, "element": element, "interpolation": interpolation}
-    code = write_recipe(name, **wish, image_size=SIZE, batch_size=BATCH)
-    (pasted, pasted_labels), dataset = run_recipe(code, place, monkeypatch, tmp_path)
-    own, own_labels = run_loader(name, place, tmp_path / "scratch", **wish)
+@pytest.mark.parametrize("name, cache, element, more", list(cases()))
+def test_a_recipe_delivers_what_its_loader_delivers(name, cache, element, more, place, tmp_path, monkeypatch):
+    wish = {"cache": cache, "element": element, **more}
+    case = make_case(name, **wish)
+    (pasted, pasted_labels), dataset = run_recipe(write_recipe(case), place, monkeypatch, tmp_path)
+    own, own_labels = run_loader(name, place, tmp_path / "scratch", **wish, **({} if more else pixels_of(case)))
     assert pasted_labels.tolist() == own_labels.tolist() and sorted(set(pasted_labels)) == [0, 1, 2]
     assert np.abs(pasted - own).max() * 255 < 0.01
     if isinstance(dataset, tf.data.Dataset):
@@ -100,14 +117,50 @@ def test_a_recipe_delivers_what_its_loader_delivers(name, cache, element, interp
         assert np.abs(again - own).max() * 255 < 0.01
 
 
+def pixels_of(case):
+    return {"interpolation": case.interpolation}
+
+
+def test_augmentation_is_in_the_recipe(place, tmp_path, monkeypatch):
+    """Its random numbers are the case's: the recipe's own seed gives the same images at each run."""
+    code = write_recipe(make_case("tfdata", augment="flip-crop"))
+    assert "stateless_random_flip_left_right" in code
+    (images, labels), _ = run_recipe(code, place, monkeypatch, tmp_path)
+    own, own_labels = run_loader("tfdata", place, tmp_path / "scratch", augment="flip-crop", seed=0)
+    assert labels.tolist() == own_labels.tolist()
+    assert np.allclose(np.sort(images.mean(axis=(1, 2, 3))), np.sort(own.mean(axis=(1, 2, 3))), atol=0.03)
+
+
+def test_a_recipe_follows_the_source(monkeypatch):
+    """Another source gives another recipe: no text of it stands anywhere else."""
+    from harness.report.recipes import modules
+
+    before = write_recipe(make_case("tfdata"))
+    read = modules.read_module("loaders.tfdata")
+    source = (modules.resources.files("harness.bench") / "loaders" / "tfdata.py").read_text()
+    changed = source.replace("prefetch(tf.data.AUTOTUNE)", "prefetch(7)")
+    assert changed != source
+    monkeypatch.setattr(modules, "read_module", modules.read_module)
+    other = modules.parse_module(read.name, changed)
+    monkeypatch.setattr(
+        "harness.report.recipes.folding.read_module",
+        lambda name: other if name == read.name else modules.read_module(name),
+    )
+    assert write_recipe(make_case("tfdata")) == before.replace("prefetch(tf.data.AUTOTUNE)", "prefetch(7)") != before
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_is_short_enough_to_be_read(name):
-    lines = [line for line in write_recipe(name).splitlines() if line.strip()]
-    assert 8 <= len(lines) <= 24
-    assert max(map(len, lines)) <= 120
+@pytest.mark.parametrize("cache", ["none", "memory", "file"])
+def test_a_recipe_is_short_enough_to_be_read(name, cache):
+    if cache not in LOADERS[name].caches:
+        return
+    lines = [line for line in write_recipe(make_case(name, cache=cache)).splitlines() if line.strip()]
+    head = [line for line in lines if line.startswith(("#", "import", "from", *HEAD))]
+    assert 4 <= len(lines) - len(head) <= (20 if name in ("keras-idg", "tfdata") else 30)
+    assert max(map(len, lines)) <= 124
 
 
 def test_what_has_no_recipe_says_so():
-    assert write_recipe("ceiling") is None
-    assert write_recipe("keras-idg", cache="memory") is None
-    assert {"keras-idg", "keras-directory", "tfdata"} <= set(NAMES)
+    assert [name for name in LOADERS if name not in NAMES] == ["grain", "decoder", "ceiling"]
+    assert write_recipe(make_case("tfdata").model_copy(update={"loader": "path/to/own.py:make"})) is None
+    assert {name for name, *_ in itertools.islice(cases(), 500)} == set(NAMES)

@@ -1,0 +1,35 @@
+"""Names of settings: what is measured, on what data, at what size; and what else tells one from another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, Setting
+from harness.report.words import clean_text, name_model, name_size, name_value
+
+_SAID = frozenset({"data", "mode", "image_size", "interpolation", "model"})
+
+
+def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
+    """``Training coco · 256 × 256 px · equal pixels (nearest)``, with what else differs ``among`` settings.
+
+    An emulated accelerator is always named.
+    """
+    case = setting.case
+    parts = [f"{'Training' if case.mode == 'train' else 'Loading'} {case.data}", name_size(case)]
+    parts.append("native pixels" if case.interpolation == "native" else f"equal pixels ({case.interpolation})")
+    models = {other.case.model for other in among if other.case.model is not None}
+    if case.model is not None and (len(models) > 1 or case.model.is_emulated):
+        parts.append(name_model(case.model))
+    parts += [f"{name.replace('_', ' ')} {name_value(getattr(case, name))}" for name in _varied(among)]
+    return clean_text(" · ".join(parts))
+
+
+def _varied(settings: Sequence[Setting]) -> list[str]:
+    """Parameters that differ between settings of the same mode, beside those that every name says."""
+    found: set[str] = set()
+    for mode in ("train", "load"):
+        dumps = [setting.case.model_dump(mode="json") for setting in settings if setting.case.mode == mode]
+        names = set(dumps[0]) if dumps else set()
+        found |= {name for name in names if len({str(dump[name]) for dump in dumps}) > 1}
+    return sorted(found - {*ROW_PARAMETERS, LIMIT_PARAMETER} - _SAID)
