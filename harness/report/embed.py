@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.report.source import SessionData
+    from harness.values.record import Record
 
 MOST_EMBEDDED_BYTES = 2_000_000
 """Above this, records lie in a file beside the page; with charts and tables a page stays below 5 MB."""
@@ -25,8 +26,7 @@ _MOST_UNPACKED_BYTES = 2_000_000_000
 
 def compress_sessions(sessions: Sequence[SessionData]) -> bytes:
     """All that a report was made of as JSON in gzip. Equal input, equal bytes."""
-    value = {"format": 1, "sessions": [_session_value(session) for session in sessions]}
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = f'{{"format":1,"sessions":[{",".join(_write_session(session) for session in sessions)}]}}'
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 
@@ -66,12 +66,25 @@ def _decompress(packed: bytes) -> bytes:
     return text
 
 
-def _session_value(session: SessionData) -> dict[str, Any]:
-    return {
+def _write_session(session: SessionData) -> str:
+    value = {
         "origin": session.origin,
         "session": dict(session.description),
         "facts": {host: facts.model_dump(mode="json") for host, facts in session.facts.items()},
-        "records": [r.model_dump(mode="json") for r in (*session.superseded, *session.records)],
         "events": [dict(event) for event in session.events],
         "notes": list(session.notes),
     }
+    records = ",".join(_write_record(record) for record in (*session.superseded, *session.records))
+    return f'{_write_plain(value)[:-1]},"records":[{records}]}}'
+
+
+def _write_record(record: Record) -> str:
+    """A record's JSON; text that no file of ours can hold (a lone surrogate) is written as its escape."""
+    try:
+        return record.model_dump_json()
+    except ValueError:
+        return _write_plain(record.model_dump(mode="json"))
+
+
+def _write_plain(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

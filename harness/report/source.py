@@ -7,7 +7,7 @@ costs that line and becomes a note on the page, never the report.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,8 @@ def read_source(path: Path) -> list[SessionData]:
 def _read_folder(folder: Path) -> SessionData:
     description = _read_description(folder)
     notes: list[str] = []
-    lines = _read_lines(folder / "records.jsonl", notes)
-    events = _read_lines(folder / "events.jsonl", notes)
+    records = _read_lines(folder / "records.jsonl", notes, _read_record)
+    events = _read_lines(folder / "events.jsonl", notes, json.loads)
     facts: dict[str, Any] = {}
     for file in sorted((folder / "facts").glob("*.json")):
         try:
@@ -91,7 +91,7 @@ def _read_folder(folder: Path) -> SessionData:
         except (OSError, ValueError) as error:
             notes.append(f"facts/{file.name} cannot be read: {error}")
     origin = folder.name or folder.resolve().name
-    return _assemble(origin, description, facts, lines=lines, events=events, notes=notes)
+    return _assemble(origin, description, facts, lines=records, events=events, notes=notes)
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -139,7 +139,15 @@ def name_sidecar(page: Path) -> Path:
     return page.with_name(page.stem + SIDECAR_ENDING)
 
 
-def _read_lines(file: Path, notes: list[str]) -> list[tuple[int, Any]]:
+def _read_record(line: bytes) -> Any:
+    """A record straight from its text, which is twice as fast; what is none goes the slow way, to say what it is."""
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError:
+        return json.loads(line)
+
+
+def _read_lines(file: Path, notes: list[str], read: Callable[[bytes], Any]) -> list[tuple[int, Any]]:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
@@ -153,7 +161,7 @@ def _read_lines(file: Path, notes: list[str]) -> list[tuple[int, Any]]:
     for number, line in enumerate(whole, start=1):
         if line.strip():
             try:
-                found.append((number, json.loads(line)))
+                found.append((number, read(line)))
             except ValueError:
                 notes.append(f"line {number} of {file.name} is no JSON and is not counted")
     return found
@@ -171,7 +179,7 @@ def _assemble(
     records = []
     for number, value in lines:
         try:
-            records.append(Record.model_validate(value))
+            records.append(value if isinstance(value, Record) else Record.model_validate(value))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "record"

@@ -31,5 +31,6 @@ def test_twenty_thousand_records_make_a_page_of_aggregates(tmp_path):
     said = make(tmp_path, 50, 5, 4, 5)
     assert said["records"] == 20_000
     assert said["page_bytes"] < 5_000_000
+    assert said["beside"] == ["report-records.json.gz"]
     assert said["peak_bytes"] < 2 * 2**30
-    assert said["cpu_s"] < 30  # of the processor: the machine may have other things to do
+    assert said["cpu_s"] < 20  # of the processor, where thirty seconds of the clock are promised: others may run, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
@@ -10,6 +11,8 @@ from harness.report.charts.drawing import (
     colour_of,
     data_by_name,
     draw,
+    facet_names,
+    finish_chart,
     line_names,
     name_facet,
     name_line,
@@ -25,16 +28,26 @@ def chart_cumulated(setting: Setting) -> Chart | None:
 
     Beyond the epochs that were measured it is drawn on from the steady epochs, dashed. None without a cache.
     """
-    import altair as alt
-
     rows = [row for row in setting.rows if row.summary.alias is None and _has_times(row)]
     if not any(row.summary.case.cache != "none" for row in rows) or all(row.payback is None for row in rows):
         return None
     last = min(max(max(row.payback or 0 for row in rows) + 2, setting.case.epochs, _LEAST_EPOCHS), _MOST_EPOCHS)
     scale, unit = _unit(rows, last)
     values = [value for row in rows for value in _points(row, last, scale)]
-    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
-    shown = [name for name in names if any(value["row"] == name for value in values)]
+    names = line_names(setting)
+    shown = tuple(name for name in names if any(value["row"] == name for value in values))
+    facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
+    title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
+    described = "; ".join(_say(row) for row in rows if row.summary.case.cache != "none")
+    return Chart(title, described, draw(_shape(names, shown, facets, last, unit), values))
+
+
+@cache
+def _shape(
+    names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ...], last: int, unit: str
+) -> dict[str, Any]:
+    import altair as alt
+
     whole = alt.Axis(tickMinStep=1, format="d", tickCount=last)
     base = alt.Chart().encode(
         x=alt.X("epoch:Q", title="Epochs", axis=whole, scale=alt.Scale(domain=[0, last], nice=False)),
@@ -51,13 +64,10 @@ def chart_cumulated(setting: Setting) -> Chart | None:
         paid.mark_text(align="left", dx=8, dy=10, fontSize=12).encode(text="text:N", color=alt.value("var(--ink)")),
         data=data_by_name(),
     ).properties(width=_WIDTH, height=_HEIGHT)
-    if len({value["limit"] for value in values}) > 1:
-        header = alt.Header(labelPadding=4)
-        drawn = layered.facet(facet=alt.Facet("limit:N", sort=limits, header=header), columns=2)
-    else:
-        drawn = layered.properties(width=2 * _WIDTH)
-    title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
-    return Chart(title, "; ".join(_say(row) for row in rows if row.summary.case.cache != "none"), draw(drawn, values))
+    if not facets:
+        return finish_chart(layered.properties(width=2 * _WIDTH))
+    header = alt.Header(labelPadding=4)
+    return finish_chart(layered.facet(facet=alt.Facet("limit:N", sort=facets, header=header), columns=2))
 
 
 def _has_times(row: Row) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -48,9 +48,14 @@ def name_facet(limit: int | str) -> str:
     return "no limit of its own" if limit == "none" else f"limit {name_limit(limit)}"
 
 
-def line_names(setting: Setting) -> list[str]:
+def facet_names(setting: Setting) -> tuple[str, ...]:
+    """The names of a setting's memory limits in their order."""
+    return tuple(name_facet(limit) for limit in setting.limits)
+
+
+def line_names(setting: Setting) -> tuple[str, ...]:
     """All rows of a setting in its order, each once: the order fixes colour and shape in every chart."""
-    return list(dict.fromkeys(name_line(row.summary.case) for row in setting.rows if row.summary.alias is None))
+    return tuple(dict.fromkeys(name_line(row.summary.case) for row in setting.rows if row.summary.alias is None))
 
 
 def name_axis(names: Sequence[str]) -> Any:
@@ -90,10 +95,9 @@ def thin_values(values: Sequence[float], most: int) -> list[float]:
     return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
 
-def draw(chart: Any, values: Sequence[dict[str, Any]]) -> str:
-    """The SVG of an Altair chart, without ids, fonts and roles of its own: the page gives name and font."""
+def finish_chart(chart: Any) -> dict[str, Any]:
+    """An Altair chart in the page's colours, as Vega-Lite: without data, so that settings of one shape share it."""
     import altair as alt
-    import vl_convert
 
     configured = chart.configure(
         background="transparent",
@@ -128,7 +132,14 @@ def draw(chart: Any, values: Sequence[dict[str, Any]]) -> str:
         view=alt.ViewConfig(stroke=None),
         facet=alt.CompositionConfig(spacing=14),
     )
-    drawn = {**configured.to_dict(validate=False), "datasets": {_ROWS: list(values)}}
+    return dict(configured.to_dict(validate=False))
+
+
+def draw(shape: Mapping[str, Any], values: Sequence[dict[str, Any]]) -> str:
+    """The SVG of values, without ids, fonts and roles of its own: the page gives name and font."""
+    import vl_convert
+
+    drawn = {**shape, "datasets": {_ROWS: list(values)}}
     return shrink_svg(vl_convert.vegalite_to_svg(drawn, vl_version=_grammar()))
 
 

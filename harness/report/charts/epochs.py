@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from statistics import geometric_mean
 from typing import Any
 
@@ -11,6 +12,8 @@ from harness.report.charts.drawing import (
     colour_of,
     data_by_name,
     draw,
+    facet_names,
+    finish_chart,
     line_names,
     name_facet,
     name_line,
@@ -18,22 +21,30 @@ from harness.report.charts.drawing import (
 )
 from harness.report.words import format_seconds
 
-_MOST_EPOCHS = 60
+_MOST_EPOCHS, _MOST_NAMED = 60, 12
 _WIDTH, _HEIGHT = 200, 170
 
 
 def chart_epochs(setting: Setting) -> Chart | None:
     """Geometric mean of an epoch's seconds over all invocations, a line a case, a panel a memory limit."""
-    import altair as alt
-
     rows = [row for row in setting.rows if row.summary.alias is None and row.summary.used]
     values = [value for row in rows for value in _epochs(row)]
     if setting.case.epochs < 2 or not values:
         return None
-    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
-    shown = [name for name in names if any(value["row"] == name for value in values)]
+    names = line_names(setting)
+    shown = tuple(name for name in names if any(value["row"] == name for value in values))
+    facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
+    title = "Seconds of each epoch, less is better; the first fills a cache"
+    drawn = draw(_shape(names, shown, facets, setting.case.epochs <= _MOST_NAMED), values)
+    return Chart(title, "; ".join(_say(row) for row in rows[:40]), drawn)
+
+
+@cache
+def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ...], is_named: bool) -> dict[str, Any]:
+    import altair as alt
+
     base = alt.Chart().encode(
-        x=alt.X("epoch:O" if setting.case.epochs <= 12 else "epoch:Q", title="Epoch", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("epoch:O" if is_named else "epoch:Q", title="Epoch", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("seconds:Q", title="Seconds, less is better", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
         color=alt.Color("row:N", scale=colour_of(names), sort=names, legend=alt.Legend(values=shown)),
         shape=alt.Shape("row:N", scale=shape_of(names), sort=names, legend=alt.Legend(values=shown)),
@@ -41,13 +52,10 @@ def chart_epochs(setting: Setting) -> Chart | None:
     lines = base.mark_line(strokeWidth=1.8).encode(shape=alt.Undefined)
     layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=data_by_name())
     layered = layered.properties(width=_WIDTH, height=_HEIGHT)
-    if len({value["limit"] for value in values}) > 1:
-        header = alt.Header(labelPadding=4)
-        drawn = layered.facet(facet=alt.Facet("limit:N", sort=limits, header=header), columns=2)
-    else:
-        drawn = layered.properties(width=2 * _WIDTH)
-    title = "Seconds of each epoch, less is better; the first fills a cache"
-    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn, values))
+    if not facets:
+        return finish_chart(layered.properties(width=2 * _WIDTH))
+    header = alt.Header(labelPadding=4)
+    return finish_chart(layered.facet(facet=alt.Facet("limit:N", sort=facets, header=header), columns=2))
 
 
 def _epochs(row: Row) -> list[dict[str, Any]]:

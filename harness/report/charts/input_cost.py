@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, Setting
 from harness.analysis.stalls import HIGH_SHARE, MODERATE_SHARE
-from harness.report.charts.drawing import Chart, data_by_name, draw, line_names, name_axis, name_facet, name_line
+from harness.report.charts.drawing import (
+    Chart,
+    data_by_name,
+    draw,
+    facet_names,
+    finish_chart,
+    line_names,
+    name_axis,
+    name_facet,
+    name_line,
+)
 from harness.report.words import format_number
 
 _STEP, _WIDTH = 26, 240
@@ -23,16 +34,22 @@ TITLE = "Milliseconds an image: what the model needs alone, and what input adds;
 def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
     """A bar a training case and kind of epoch: milliseconds an image for the model, and what input adds; the words
     beside it say utilisation, what that is called and what came from storage. None without a ceiling."""
-    import altair as alt
-
     costs = split_costs(group, setting)
     if not costs:
         return None
     values = [value for cost in costs for value in _values(cost, setting)]
     taken = {value["row"] for value in values}
-    names = [name for line in line_names(setting) for name in (line, line + _FIRST) if name in taken]
-    limits = [name_facet(limit) for limit in setting.limits]
-    parts = [part for part in _PARTS if any(value["part"] == part for value in values)]
+    names = tuple(name for line in line_names(setting) for name in (line, line + _FIRST) if name in taken)
+    parts = tuple(part for part in _PARTS if any(value["part"] == part for value in values))
+    facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
+    drawn = draw(_shape(names, facets, parts), values)
+    return Chart(TITLE, "; ".join(_say(cost, setting) for cost in costs[:40]), drawn)
+
+
+@cache
+def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, Any]:
+    import altair as alt
+
     x_axis = alt.Axis(tickCount=4)
     base = alt.Chart().encode(y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)))
     bars = base.mark_bar(size=13, stroke="var(--paper)", strokeWidth=1).encode(
@@ -46,9 +63,8 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
         .encode(x=alt.X("total:Q", stack=None), text="words:N")
     )
     layered = alt.layer(bars, words, data=data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
-    facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
-    drawn = layered.facet(row=facet) if len({value["limit"] for value in values}) > 1 else layered
-    return Chart(TITLE, "; ".join(_say(cost, setting) for cost in costs[:40]), draw(drawn, values))
+    facet = alt.Row("limit:N", sort=facets, header=alt.Header(orient="top", labelPadding=4))
+    return finish_chart(layered.facet(row=facet) if facets else layered)
 
 
 def say_thresholds() -> str:

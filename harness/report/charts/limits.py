@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from harness.analysis.limits_found import Answer, find_limits
 from harness.analysis.matrix import Setting
-from harness.report.charts.drawing import WIDTH, Chart, colour_of, data_by_name, draw, name_line
+from harness.report.charts.drawing import WIDTH, Chart, colour_of, data_by_name, draw, finish_chart, name_line
 from harness.report.words import clean_text, format_number
 from harness.values.units import format_bytes
 
@@ -16,13 +17,18 @@ TITLE = "Images/s by memory limit, more is better; a cross is a death, a stroke 
 
 def chart_limits(setting: Setting) -> Chart | None:
     """A line a searched case over the limits tried (the best run of each), crosses at 0 where it died."""
-    import altair as alt
-
     answers = find_limits(setting)
     values = [value for answer in answers for value in _values(answer, len({a.host for a in answers}) > 1)]
     if not values:
         return None
-    names = list(dict.fromkeys(value["row"] for value in values))
+    drawn = draw(_shape(tuple(dict.fromkeys(value["row"] for value in values))), values)
+    return Chart(TITLE, "; ".join(_say(answer) for answer in answers[:40]), drawn)
+
+
+@cache
+def _shape(names: tuple[str, ...]) -> dict[str, Any]:
+    import altair as alt
+
     x = alt.X("gb:Q", title="Memory limit, GB (10⁹ bytes)", scale=alt.Scale(type="log", nice=False))
     y = alt.Y("rate:Q", title="Images/s", scale=alt.Scale(zero=True))
     base = alt.Chart().encode(x=x, y=y, color=alt.Color("row:N", scale=colour_of(names)))
@@ -36,7 +42,7 @@ def chart_limits(setting: Setting) -> Chart | None:
         .encode(y=alt.value(0), y2=alt.value(_HEIGHT)),
         data=data_by_name(),
     ).properties(width=WIDTH, height=_HEIGHT)
-    return Chart(TITLE, "; ".join(_say(answer) for answer in answers[:40]), draw(layered, values))
+    return finish_chart(layered)
 
 
 def _values(answer: Answer, has_hosts: bool) -> list[dict[str, Any]]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from statistics import median
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
-from harness.report.charts.drawing import WIDTH, Chart, data_by_name, draw, line_names, name_axis, name_facet, name_line
+from harness.report.charts.drawing import (
+    WIDTH,
+    Chart,
+    data_by_name,
+    draw,
+    facet_names,
+    finish_chart,
+    line_names,
+    name_axis,
+    name_facet,
+    name_line,
+)
 from harness.report.marks import mark_status
 from harness.values.units import format_bytes
 
@@ -18,14 +30,20 @@ _SHAPES = ("circle", "cross", "diamond", "stroke")
 
 def chart_memory(setting: Setting) -> Chart | None:
     """A bar to the highest peak seen, a diamond at the prediction, a stroke at the limit; None without a peak."""
-    import altair as alt
-
     rows = [row for row in setting.rows if row.summary.alias is None and row.summary.peak_anon_bytes is not None]
     if not rows:
         return None
     values = [value for row in rows for value in _values(row)]
-    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
-    parts = [part for part in _PARTS if any(value["part"] == part for value in values)]
+    parts = tuple(part for part in _PARTS if any(value["part"] == part for value in values))
+    title = "Peak memory against the limit and the prediction"
+    drawn = draw(_shape(line_names(setting), facet_names(setting), parts), values)
+    return Chart(title, "; ".join(_say(row) for row in rows[:40]), drawn)
+
+
+@cache
+def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, Any]:
+    import altair as alt
+
     base = alt.Chart().encode(
         x=alt.X(
             "gb:Q",
@@ -44,9 +62,7 @@ def chart_memory(setting: Setting) -> Chart | None:
         data=data_by_name(),
     ).properties(width=WIDTH, height=alt.Step(_STEP))
     facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
-    drawn = layered.facet(row=facet) if len(limits) > 1 else layered
-    title = "Peak memory against the limit and the prediction"
-    return Chart(title, "; ".join(_say(row) for row in rows[:40]), draw(drawn, values))
+    return finish_chart(layered.facet(row=facet) if len(limits) > 1 else layered)
 
 
 def _values(row: Row) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
@@ -13,6 +14,8 @@ from harness.report.charts.drawing import (
     colour_of,
     data_by_name,
     draw,
+    facet_names,
+    finish_chart,
     line_names,
     name_axis,
     name_facet,
@@ -27,18 +30,31 @@ _STEP = 24
 
 def chart_rates(setting: Setting) -> Chart | None:
     """One band a memory limit, one line a case; None where nothing has a rate."""
-    import altair as alt
-
     rows = [row for row in setting.rows if row.summary.alias is None]
     if not any(_rate(row, setting) for row in rows):
         return None
-    names, limits = line_names(setting), [name_facet(limit) for limit in setting.limits]
+    limits, ceiling = facet_names(setting), _ceiling(setting)
     values, is_thinned = _collect(rows, setting)
+    if ceiling is not None:
+        values += [{"kind": "ceiling", "limit": limit, "x": ceiling.value} for limit in limits]
+    notes = ["Dots are invocations" + (" (quantiles of them)" if is_thinned else "")]
+    notes.append("the stroke is their geometric mean, the bar its 95 % interval")
+    if ceiling is not None:
+        notes.append(f"the dashed line is the ceiling, {format_number(ceiling.value)} images/s")
+    title = f"{_axis(setting)}. {', '.join(notes)}"
+    drawn = draw(_shape(line_names(setting), limits, _axis(setting), ceiling is not None), values)
+    return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), drawn)
+
+
+@cache
+def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceiling: bool) -> dict[str, Any]:
+    import altair as alt
+
     data = alt.Chart().encode(
         y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
         color=alt.Color("row:N", scale=colour_of(names), legend=None),
     )
-    x = alt.X("x:Q", title=_axis(setting), scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=6))
+    x = alt.X("x:Q", title=title, scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=6))
     layers = [
         data.transform_filter("datum.kind == 'point'").mark_point(size=22, opacity=0.55, filled=True).encode(x=x),
         data.transform_filter("datum.kind == 'mean'").mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
@@ -47,20 +63,12 @@ def chart_rates(setting: Setting) -> Chart | None:
         .mark_text(align="left", dx=4, fontSize=12, color="var(--bad-ink)")
         .encode(x=alt.X("x:Q"), text="text:N", color=alt.value("var(--bad-ink)")),
     ]
-    ceiling = _ceiling(setting)
-    if ceiling is not None:
+    if has_ceiling:
         line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
         layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
-        values += [{"kind": "ceiling", "limit": limit, "x": ceiling.value} for limit in limits]
     layered = alt.layer(*layers, data=data_by_name()).properties(width=WIDTH, height=alt.Step(_STEP))
     facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
-    drawn = layered.facet(row=facet) if len(limits) > 1 else layered
-    notes = ["Dots are invocations" + (" (quantiles of them)" if is_thinned else "")]
-    notes.append("the stroke is their geometric mean, the bar its 95 % interval")
-    if ceiling is not None:
-        notes.append(f"the dashed line is the ceiling, {format_number(ceiling.value)} images/s")
-    title = f"{_axis(setting)}. {', '.join(notes)}"
-    return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), draw(drawn, values))
+    return finish_chart(layered.facet(row=facet) if len(limits) > 1 else layered)
 
 
 def _axis(setting: Setting) -> str:
