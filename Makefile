@@ -46,6 +46,10 @@ lab: $(STAMPS)/test ## Bring up four workstations on this machine, with SSH and 
 lab-down: $(STAMPS)/test ## Take the lab away without a trace
 	$(BIN)/python tests/lab/play.py down
 
+.PHONY: sample
+sample: $(STAMPS)/test ## Measure on a lab of this machine; write reports/sample and docs/report.png (root, Debian)
+	$(BIN)/python tests/lab/sample.py
+
 .PHONY: test-lab
 test-lab: $(STAMPS)/test ## One fault of each kind on a lab of four hosts, as in `make test`
 	$(BIN)/python -m pytest -q -m "lab and not lab_full" tests/lab
