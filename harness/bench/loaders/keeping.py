@@ -59,6 +59,15 @@ def _drop_index(_index: Any, pair: Any) -> Any:
     return pair
 
 
+def _refuse_incomplete(path: str, compression: Any, dataset: Any, images: int) -> None:
+    kept = int(tf.data.Dataset.load(path, compression=compression).cardinality())
+    if kept == images:
+        return
+    for _ in dataset:
+        pass
+    raise BenchmarkFailure("data", f"only {kept} of {images} images came while the cache was written")
+
+
 def _keep_save(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
     """Each element is kept with its number, by which it finds its shard (8 bytes).
 
@@ -70,12 +79,7 @@ def _keep_save(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
 
     def write(path: str) -> None:
         numbered.ignore_errors().save(path, compression=compression, shard_func=_shard)
-        kept = int(tf.data.Dataset.load(path, compression=compression).cardinality())
-        if kept == len(context.paths):
-            return
-        for _ in dataset:
-            pass
-        raise BenchmarkFailure("data", f"only {kept} of {len(context.paths)} images came while the cache was written")
+        _refuse_incomplete(path, compression, dataset, len(context.paths))
 
     spec = numbered.element_spec
     loaded = tf.data.Dataset.from_tensors(0).flat_map(  # opened when an epoch begins: it may not be there yet
