@@ -27,6 +27,10 @@ $(STAMPS)/test: $(STAMPS)/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA),test]'
 	@mkdir -p $(STAMPS) && touch $@
 
+$(STAMPS)/bench: $(STAMPS)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA),bench]'
+	@mkdir -p $(STAMPS) && touch $@
+
 .PHONY: setup
 setup: $(STAMPS)/run ## Make the virtual environment with TensorFlow
 
@@ -62,6 +66,10 @@ test-lab-full: $(STAMPS)/test ## Every fault at every stage on a lab of four hos
 test-vm: $(STAMPS)/test ## Limits, OOM and memory figures on cgroup version 2, in a small virtual machine
 	$(BIN)/python -m pytest -q -m vm tests/lab/vm
 
+.PHONY: test-loaders
+test-loaders: $(STAMPS)/test ## Every loader with every cache: killed, with wrong files, short of memory, on a full disk (long)
+	$(BIN)/python -m pytest -q tests/bench/test_every_loader.py tests/bench/test_caches_on_disk.py
+
 .PHONY: lint
 lint: $(STAMPS)/test ## Style, types and layers
 	$(BIN)/ruff check .
@@ -76,6 +84,21 @@ bench-help: $(STAMPS)/run ## CPU time of every --help against a bare Typer progr
 .PHONY: bench-overhead
 bench-overhead: $(STAMPS)/run ## One pipeline through the harness and as a bare script, in turn
 	$(BIN)/python benchmarks/overhead.py
+
+# Of your own: DATA='FOLDER', or DATA='IMAGES --annotations JSON --repeat 6' of a COCO pair; else photographs are made.
+DATA ?=
+
+.PHONY: bench-pipelines
+bench-pipelines: $(STAMPS)/bench ## Our pipelines beside what one would take instead (DATA='FOLDER …')
+	$(BIN)/python benchmarks/pipelines.py $(DATA)
+
+.PHONY: bench-emulated
+bench-emulated: $(STAMPS)/run ## Which pipeline keeps an accelerator of 1,000 images/s busy (DATA='FOLDER …')
+	$(BIN)/python benchmarks/emulated.py $(DATA)
+
+.PHONY: bench-presets
+bench-presets: $(STAMPS)/test ## Presets ladder and caches in the lab, on DATA and a generated set, as tables (long)
+	$(BIN)/python benchmarks/presets.py $(DATA)
 
 .PHONY: image
 image: $(STAMPS)/run ## Build the CPU image on this machine's Docker Engine

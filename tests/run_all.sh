@@ -103,7 +103,7 @@ find_sshd
 part "hosts over SSH" "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
 part "many hosts: end" finish_lab
-part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole"
+part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole and not loaders_full"
 part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
 part "whole sessions and the wheel" "$BIN/python" -m pytest -q -m "whole"
 

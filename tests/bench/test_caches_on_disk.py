@@ -25,15 +25,17 @@ from harness.bench.failure import BenchmarkFailure  # noqa: E402
 from harness.bench.loaders import find_maker  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
 from harness.bench.measure_request import check_case, read_request  # noqa: E402
-from harness.bench.registry import CACHES  # noqa: E402
+from harness.bench.registry import CACHES, LOADERS  # noqa: E402
 from harness.bench.store import clear  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 PIXELS = 13 * 32 * 32 * 3
 KEPT = [
-    (cache, element, compression)
+    pytest.param(name, cache, element, compression, marks=[] if name == "tfdata-tuned" else [pytest.mark.loaders_full])
+    for name, loader in LOADERS.items()
+    if not loader.is_automatic
     for cache, spec in CACHES.items()
-    if spec.is_on_disk
+    if spec.is_on_disk and cache in loader.caches
     for element in spec.elements
     for compression in spec.compressions
     if compression == "none" or element == "uint8"
@@ -50,13 +52,15 @@ def _epoch(loader: Loader) -> tuple[Any, list[int]]:
     return np.concatenate([images for images, _ in batches]), [int(y) for _, labels in batches for y in labels]
 
 
-@pytest.mark.parametrize(("cache", "element", "compression"), KEPT)
-def test_a_cache_keeps_the_images_and_is_reused(tmp_path: Path, cache: str, element: str, compression: str) -> None:
+@pytest.mark.parametrize(("name", "cache", "element", "compression"), KEPT)
+def test_a_cache_keeps_the_images_and_is_reused(
+    tmp_path: Path, name: str, cache: str, element: str, compression: str
+) -> None:
     made = make_images(tmp_path)
     (tmp_path / "cache").mkdir()
     settings = {"cache": cache, "element": element, "compression": compression}
     context = made.context(tmp_path / "s", **settings, cache_prefix=str(tmp_path / "cache" / "images-0123"))
-    loader = find_maker("tfdata-tuned")(context)
+    loader = find_maker(name)(context)
     assert not loader.store.is_whole()
     loader.fill()
     assert (loader.build_s is not None) == CACHES[cache].is_built_first
@@ -74,7 +78,7 @@ def test_a_cache_keeps_the_images_and_is_reused(tmp_path: Path, cache: str, elem
     assert labels == [made.manifest.labels[index] for index in distances.argmin(axis=1)]
     is_approximate = cache == "tfrecord-resized" and element == "encoded"
     assert distances.min(axis=1).max() < (0.03 if is_approximate else 1e-4)
-    again = find_maker("tfdata-tuned")(
+    again = find_maker(name)(
         made.context(tmp_path / "s", **settings, cache_prefix=context.cache_prefix, is_reused=True)
     )
     again.fill()
@@ -137,27 +141,6 @@ def test_what_a_cache_cannot_hold_is_refused() -> None:
     ):
         with pytest.raises(BenchmarkFailure):
             check_case({"data": "x", "loader": "tfdata", **wrong})
-
-
-@pytest.mark.parametrize("cache", ["file", "save", "snapshot", "tfrecord-resized"])
-def test_a_fill_that_was_killed_in_the_middle_is_done_again(made: Made, tmp_path: Path, cache: str) -> None:
-    """SIGKILL leaves TensorFlow's lock and temporary files; the next run clears them and fills."""
-    job = _request(made, tmp_path / "job", cache=cache, element="uint8", epochs=1)
-    left = {
-        "file": "images-{}_0.lockfile", "save": "images-{}.part/x", "snapshot": "images-{}/1/2/0.snapshot",
-        "tfrecord-resized": "images-{}.part/0.tfrecord",
-    }[cache].format(pipeline_hash(read_request(job), made.manifest))  # fmt: skip
-    path = job / "cache" / left
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"half")
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.bench.benchmark", str(job)], check=False, capture_output=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    events = [json.loads(line) for line in (job / "results" / "events.jsonl").read_text().splitlines()]
-    assert events[-1]["event"] == "done"
-    assert events[-1]["cache_bytes"] == pytest.approx(PIXELS, rel=0.1)
-    assert not path.exists() or cache == "snapshot"
 
 
 @pytest.mark.parametrize("name", ["tfdata", "tfdata-tuned"])

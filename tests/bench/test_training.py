@@ -15,6 +15,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 np = pytest.importorskip("numpy")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
 
+import keras  # noqa: E402
 from bench_images import Made, make_images  # noqa: E402
 
 from harness.bench import emulation, training  # noqa: E402
@@ -115,6 +116,30 @@ def test_the_base_is_frozen_and_only_the_classifier_learns() -> None:
     model = _model()
     assert [tuple(value.shape) for value in model.trainable_variables] == [(256, 4), (4,)]
     assert len(_model(trainable=True).trainable_variables) > 2
+
+
+def test_precision_is_what_the_case_says() -> None:
+    """Half precision inside, full precision in variables and in the output."""
+    whole, half = (
+        build_model(SETTING, image_size=(32, 32), classes=4, weights_path=None, precision=precision)
+        for precision in ("float32", "mixed_float16")
+    )
+    keras.mixed_precision.set_global_policy("float32")
+    assert {layer.compute_dtype for layer in whole.layers} == {"float32"}
+    first = half.get_layer("conv1")
+    assert (first.compute_dtype, first.variable_dtype) == ("float16", "float32")
+    assert half.output.dtype == "float32"
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_xla_compiles_the_step_where_it_was_asked_for(made: Made, tmp_path: Path, xla: bool) -> None:
+    """A small model: XLA takes its time for MobileNet."""
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(4, "softmax")])
+    training.compile_model(model, xla=xla)
+    assert model.jit_compile is xla
+    calls: list[Any] = []
+    training.train(model, make_loader("tfdata", made.context(tmp_path / "scratch")), 1, _meter(tmp_path, 13, calls))
+    assert [call["images"] for call in calls if isinstance(call, dict)] == [13]
 
 
 def test_models_are_found_by_name_and_unknown_ones_named() -> None:
