@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.report.source import SessionData
+from harness.report.session_data import SessionData
 from harness.report.sources import redact
 from harness.values.facts import Facts
 from harness.values.record import Record

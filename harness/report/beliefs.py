@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.matrix import HardwareGroup
 from harness.report.progress import complete_rounds, planned_rounds
-from harness.report.source import SessionData
+from harness.report.session_data import SessionData
 from harness.report.view import Belief, Mark
 from harness.report.words import (
     cap_list,

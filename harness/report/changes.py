@@ -11,7 +11,7 @@ from harness.analysis.sessions import CasePair, HardwarePair, compare_sessions
 from harness.analysis.statistics import Estimate
 from harness.analysis.summary import CaseSummary
 from harness.report.hardware import compare_facts
-from harness.report.source import SessionData
+from harness.report.session_data import SessionData
 from harness.report.view import Mark
 from harness.report.words import (
     NOTHING,

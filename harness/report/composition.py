@@ -13,7 +13,7 @@ from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
 from harness.report.groups import view_groups
 from harness.report.progress import describe_progress
-from harness.report.source import SessionData
+from harness.report.session_data import SessionData
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
 from harness.report.words import STATUS_SIGNS, cap_list, clean_text, join_words, name_row, name_size, plural

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from harness.report.marks import describe_place
-from harness.report.source import SessionData
+from harness.report.session_data import SessionData
 from harness.report.view import FailureView, Mark
 from harness.report.words import NOTHING, STATUS_SIGNS, clean_log, clean_text, name_case, split_hardware
 from harness.values.record import Record

@@ -16,8 +16,8 @@ from harness.report.charts.memory import chart_memory
 from harness.report.charts.rates import chart_rates
 from harness.report.hardware import view_card
 from harness.report.marks import TROUBLE_ORDER, mark_glance
+from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
-from harness.report.source import SessionData
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView
 from harness.report.words import (
     STATUS_SIGNS,

@@ -7,7 +7,7 @@ from statistics import median
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.statistics import THRESHOLD
-from harness.report.source import SessionData
+from harness.report.session_data import SessionData
 from harness.report.view import HardwareCard
 from harness.report.words import NOTHING, cap_list, clean_text, format_ratio, join_words, name_case, plural
 from harness.values.facts import Facts

@@ -15,7 +15,8 @@ from harness.report.composition import build_view
 from harness.report.embed import compress_sessions, pack_sessions
 from harness.report.index import INDEX_NAME, list_pages, summarise_view
 from harness.report.palette import write_colours
-from harness.report.source import SessionData, name_sidecar, read_source
+from harness.report.session_data import SessionData
+from harness.report.source import name_sidecar, read_source
 from harness.report.view import View
 from harness.values.errors import SessionError
 

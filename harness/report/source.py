@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.analysis.validity import judge_all
 from harness.report.embed import SIDECAR_ENDING, read_sessions, unpack_sessions
+from harness.report.session_data import SessionData
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
 from harness.values.record import Record
@@ -28,44 +28,6 @@ KNOWN_EVENTS = frozenset(
 
 _FORMAT = 1
 _MOST_NOTES = 20
-
-
-@dataclass(frozen=True)
-class SessionData:
-    """One session as a report sees it.
-
-    ``records`` holds the newest attempt of each invocation in the order of the file,
-    ``superseded`` the older ones; ``notes`` what could not be read. ``origin`` names the
-    folder or page without its path.
-    """
-
-    origin: str
-    description: Mapping[str, Any]
-    facts: Mapping[str, Facts]
-    records: tuple[Record, ...]
-    superseded: tuple[Record, ...]
-    events: tuple[Mapping[str, Any], ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The session's name."""
-        return str(self.description.get("session") or self.description.get("name") or self.origin)
-
-    @property
-    def experiment(self) -> Mapping[str, Any]:
-        """The resolved experiment."""
-        found = self.description.get("experiment")
-        return found if isinstance(found, Mapping) else {}
-
-    @property
-    def experiment_name(self) -> str:
-        """What the experiment calls itself."""
-        return str(self.description.get("experiment_name") or self.experiment.get("name") or "unnamed")
-
-    def events_of(self, kind: str) -> list[Mapping[str, Any]]:
-        """Events of one kind, oldest first."""
-        return [event for event in self.events if event.get("event") == kind]
 
 
 def read_source(path: Path) -> list[SessionData]:

@@ -11,7 +11,8 @@ from harness.report.embed import BLOCK_ID, compress_sessions, pack_sessions, unp
 from harness.report.export import export_records
 from harness.report.page import hash_source, render_page, write_report
 from harness.report.palette import DARK, LIGHT
-from harness.report.source import SessionData, read_source
+from harness.report.session_data import SessionData
+from harness.report.source import read_source
 from harness.values.errors import SessionError
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
