@@ -27,6 +27,7 @@ _SEVERITIES: Mapping[str, Mark] = {
 }
 _NOISY_LOG_DEVIATION = 0.10
 _READY = ("ready", "")
+_MOST_ALIKE = 3
 
 
 def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGroup]) -> list[Belief]:
@@ -34,8 +35,9 @@ def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     found = [belief for session in sessions for belief in _session_beliefs(session)]
     records = [record for session in sessions for record in session.records]
     found += [*_record_findings(records), *_validity(records)]
+    is_spread_said = any(event.get("id") == "spread" for s in sessions for event in s.events_of("SessionFinding"))
     for group in groups:
-        found += [*_mixtures(group), *_spread(group), *_twins(group)]
+        found += [*_mixtures(group), *([] if is_spread_said else _spread(group)), *_twins(group)]
     found += [*_other_pixels(groups), *_emulated(groups)]
     order = [mark.text for mark in _SEVERITIES.values()]
     return sorted(found, key=lambda belief: order.index(belief.mark.text))
@@ -65,12 +67,21 @@ def _session_beliefs(session: SessionData) -> Iterable[Belief]:
         )
     yield from _engine_beliefs(session)
     yield from _host_beliefs(session)
-    seen = set()
+    yield from _session_findings(session)
+
+
+def _session_findings(session: SessionData) -> Iterable[Belief]:
+    """Findings of one id and one cure are one belief, with what each of the first says and the hosts that it is of."""
+    alike: dict[tuple[str, str, str], dict[str, str]] = {}
     for event in session.events_of("SessionFinding"):
-        said = tuple(str(event.get(name) or "") for name in ("severity", "message", "hint", "host"))
-        if said not in seen:
-            seen.add(said)
-            yield _belief(said[0], said[1], said[2], said[3] or session.name)
+        severity, identifier, hint = (str(event.get(name) or "") for name in ("severity", "id", "hint"))
+        messages = alike.setdefault((severity, identifier, hint), {})
+        messages.setdefault(str(event.get("message") or ""), str(event.get("host") or session.name))
+    for (severity, _, hint), messages in alike.items():
+        said = "; ".join(list(messages)[:_MOST_ALIKE])
+        if len(messages) > _MOST_ALIKE:
+            said += f" (and {len(messages) - _MOST_ALIKE} more like it)"
+        yield _belief(severity, said, hint, cap_list(sorted(set(messages.values()))))
 
 
 def _engine_beliefs(session: SessionData) -> Iterable[Belief]:

@@ -308,6 +308,22 @@ def test_what_limits_belief(tmp_path):
     assert "AnythingElse" not in words
 
 
+def test_findings_of_one_id_are_one_belief_with_all_their_hosts(tmp_path):
+    builder = SessionBuilder()
+    builder.add(make_record(make_case()))
+    for number in range(5):
+        said = {
+            "message": f"case {number} spreads by {10 + number} %",
+            "hint": "run more rounds",
+            "host": f"ws{number}",
+        }
+        builder.add_event("SessionFinding", id="spread", severity="warning", **said)
+    words = Reading(render(builder, tmp_path)).words
+    assert "case 0 spreads by 10 %; case 1 spreads by 11 %; case 2 spreads by 12 % (and 2 more like it)" in words
+    assert words.count("run more rounds") == 1
+    assert "ws0, ws1, ws2, ws3, ws4" in words
+
+
 def test_a_twin_that_differs_from_itself_is_said(tmp_path):
     builder = SessionBuilder()
     for number in (1, 2, 3):
