@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from harness.analysis.load import busy_reason
@@ -41,11 +42,20 @@ class Reached:
     scratch: str
     disks: Mapping[str, str]
     memory_available: int
-    dialer: Dialer | None = None
 
     @property
     def name(self) -> str:
         return self.host.name
+
+    @cached_property
+    def dialer(self) -> Dialer | None:
+        """The way to its Docker Engine, for another machine. Its library is loaded when it is asked for: facts need
+        none."""
+        if self.host.connection == "local":
+            return None
+        from harness.engine.dial import Dialer
+
+        return Dialer(cast("SSHConnection", self.connection))
 
 
 def open_connection(host: Host) -> Connection:
@@ -75,12 +85,7 @@ def _look(host: Host, connection: Connection) -> Reached:
     folders = [path for source in variables.data.values() for path in (source.folder, source.images) if path]
     facts = _look_again(connection, read_facts(connection, scratch=scratch, disks=disks, data_folders=folders))
     available = available_limit(facts, variables.memory_reserve)
-    dialer = None
-    if host.connection != "local":
-        from harness.engine.dial import Dialer
-
-        dialer = Dialer(cast("SSHConnection", connection))
-    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available, dialer)
+    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available)
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:
