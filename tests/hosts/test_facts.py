@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.hosts.facts import (
     read_sections,
     system,
 )
+from harness.hosts.facts import recording as recordings
 from harness.hosts.facts import script as scripts
 from harness.hosts.local import LocalConnection
 from harness.values.errors import HostNotReady
@@ -52,7 +54,11 @@ FACTS: dict[str, Fact[Any]] = {
     "NvidiaRuntime": gpus.NVIDIA_RUNTIME,
     "Disk": disks.disk_fact("scratch", "/"),
 }
-CASES = sorted(path.relative_to(RECORDINGS).as_posix() for path in RECORDINGS.glob("*/*.json"))
+WHOLE = sorted((RECORDINGS / "whole").glob("*.json"))
+"""Hosts as `harness facts --record` wrote them: what a user sends can be put there as it is."""
+CASES = sorted(
+    path.relative_to(RECORDINGS).as_posix() for path in RECORDINGS.glob("*/*.json") if path not in set(WHOLE)
+)
 
 
 def as_json(value: object) -> object:
@@ -70,6 +76,29 @@ def test_parser_reads_recording(case):
     assert recording["source"]
     assert recording["command"][0] == fact.command[0]
     assert as_json(fact.parse("\n".join(recording["output"]))) == recording["fact"]
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=[path.stem for path in WHOLE])
+def test_parsers_read_a_host_that_was_recorded(path):
+    recording = json.loads(path.read_text(encoding="utf-8"))
+    assert recording["format"] == recordings.FORMAT
+    known = {fact.name: fact for fact in list_facts("/scratch")}
+    sections = {}
+    for name, one in recording["facts"].items():
+        fact = known[name] if name in known else FACTS["Disk"]
+        text = "\n".join(one["output"])
+        assert as_json(fact.parse(text)) == one["fact"], name
+        sections[name] = Section(name, tuple(one["command"]), one["returncode"], text)
+    facts = build_facts(sections)
+    assert facts.os.startswith("Debian GNU/Linux")
+    assert facts.cpu_model in facts.hardware
+    assert facts.ram_bytes > 0 and facts.usable_cpus and facts.uid and facts.disks["scratch"].total_bytes > 0
+
+
+def test_three_debian_releases_were_recorded():
+    # Testing calls itself by its next release's name, without a number.
+    found = {json.loads(path.read_text(encoding="utf-8"))["facts"]["os"]["fact"] for path in WHOLE}
+    assert {re.search(r"bookworm|trixie|forky", os_name)[0] for os_name in found} == {"bookworm", "trixie", "forky"}
 
 
 def test_every_fact_has_recordings():
