@@ -100,6 +100,14 @@ bench-emulated: $(STAMPS)/run ## Which pipeline keeps an accelerator of 1,000 im
 bench-presets: $(STAMPS)/test ## Presets ladder and caches in the lab, on DATA and a generated set, as tables (long)
 	$(BIN)/python benchmarks/presets.py $(DATA)
 
+.PHONY: bench-fleet
+bench-fleet: $(STAMPS)/test ## What the controller costs for 1 to 1,000 simulated hosts, and for 30 over real SSH
+	$(BIN)/python benchmarks/fleet.py
+
+.PHONY: bench-lab
+bench-lab: $(STAMPS)/test ## Facts beside Ansible, shipping beside a pipe, in a lab of four hosts (root, Debian)
+	$(BIN)/python benchmarks/lab.py
+
 .PHONY: image
 image: $(STAMPS)/run ## Build the CPU image on this machine's Docker Engine
 	$(BIN)/harness image build cpu
