@@ -49,9 +49,9 @@ PLAY_HEAD = """\
 
 PLAY_EXPERIMENT = """\
 # The four rows of the article in small: the same set at equal pixels, training MobileNet with its base frozen, under
-# two memory limits; the cache in memory (314 MB of float32) outgrows the smaller one.
+# two memory limits; the cache in memory (314 MB of float32) outgrows the smaller one. Beside it, loading alone.
 name: lab
-description: The article's four pipelines on the hosts of a small lab, training, under two memory limits.
+description: The article's four pipelines on the hosts of a small lab, training and loading, under two memory limits.
 parameters:
   data: coco-mini
   mode: train
@@ -65,6 +65,11 @@ parameters:
   max_images: 1600
   shuffle: true
   model: {name: mobilenet, alpha: 0.25, weights: none}
+include:
+  - mode: load
+    loader: [keras-idg, tfdata]
+    cache: none
+    memory_limit: 1200MB
 rounds: 3
 baseline: {loader: keras-idg}
 timeout: 10min
