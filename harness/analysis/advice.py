@@ -21,13 +21,16 @@ CORES_RATIO = 1.5
 WORK_RATIO = 1.15
 """Images per CPU second within this factor are called alike."""
 
-Kind = Literal["winner", "bound", "survivor", "few", "open", "same", "baseline", "alone", "dead", "unmeasured"]
+Kind = Literal[
+    "winner", "bound", "survivor", "few", "open", "same", "baseline", "unpaired", "alone", "dead", "unmeasured"
+]
 """What a limit's verdicts say.
 
 ``winner``: faster than the baseline, and surely; ``bound``: all that live reach the ceiling, so no loader can win;
 ``survivor``: the baseline has no result, this is the fastest that has; ``few``: one round, so no interval; ``open``:
-rounds, but no verdict; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster; ``alone``: only
-the baseline has a result; ``dead``: all ran out of memory; ``unmeasured``: nothing ended well, for other reasons.
+rounds, but no verdict; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster; ``unpaired``: no
+round has both the baseline and another that may be averaged; ``alone``: only the baseline has a result; ``dead``: all
+ran out of memory; ``unmeasured``: nothing ended well, for other reasons.
 """
 
 Gain = Literal["cores", "cores-and-cache", "cheaper"]
@@ -96,11 +99,13 @@ def choose(setting: Setting, limit: int | str) -> Choice:
         return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
     if baseline is None or baseline not in living:
         return _choose_survivor(limit, living, setting, baseline, dead)
-    compared = [(row, row.comparison) for row in living if row.comparison is not None and row.comparison.ratio]
-    if not compared:
+    if len(living) == 1:
         return Choice(limit, "alone", row=baseline, baseline=baseline, dead=dead)
     if all(row.model_bound for row in living):
         return Choice(limit, "bound", baseline=baseline, level=tuple(living), dead=dead)
+    compared = [(row, row.comparison) for row in living if row.comparison is not None and row.comparison.ratio]
+    if not compared:
+        return Choice(limit, "unpaired", row=baseline, baseline=baseline, dead=dead)
     return _choose_compared(limit, compared, setting, baseline, dead)
 
 

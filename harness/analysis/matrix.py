@@ -7,9 +7,10 @@ cache with its element, disk and reuse, memory limit) are the rows and columns o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.analysis.comparison import Comparison, Measurement, compare
+from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
 from harness.bench.registry import CACHES, LOADERS
 from harness.values.case import Case, canonical_json
@@ -164,7 +165,7 @@ def _build_row(
         comparison = compare(summary.measurements(metric), baseline.measurements(metric))
         per_cpu = compare(summary.measurements("per_cpu"), baseline.measurements("per_cpu"))
     if ceiling is not None and summary.used:
-        against = compare(summary.measurements(metric), _ceiling_measurements(ceiling, metric))
+        against = _against_ceiling(summary.measurements(metric), _ceiling_measurements(ceiling, metric))
     return Row(
         summary=summary,
         is_baseline=summary is baseline,
@@ -174,6 +175,19 @@ def _build_row(
         model_bound=is_model_bound(against) if against else None,
         payback=payback_of(summary, uncached) if uncached is not None and summary.case.cache != "none" else None,
     )
+
+
+def _against_ceiling(case: Sequence[Measurement], ceiling: Sequence[Measurement]) -> Comparison:
+    """Paired by rounds; where no round has both (others were degraded), over all of each host: it hardly drifts."""
+    paired = compare(case, ceiling)
+    if paired.ratio is not None:
+        return paired
+    machines = sorted({one.machine for one in case} & {one.machine for one in ceiling})
+    strata = [
+        ([x.value for x in case if x.machine == m], [x.value for x in ceiling if x.machine == m]) for m in machines
+    ]
+    ratio = estimate_unpaired_ratio(strata)
+    return replace(paired, ratio=ratio, verdict=judge_ratio(ratio))
 
 
 def _ceiling_measurements(ceiling: CaseSummary, metric: Metric) -> list[Measurement]:

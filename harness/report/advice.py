@@ -167,6 +167,14 @@ def _say_alone(choice: Choice, setting: Setting) -> str:
     return f"no advice: nothing but the baseline {_name(choice.baseline)} has a result here"
 
 
+def _say_unpaired(choice: Choice, setting: Setting) -> str:
+    assert choice.baseline is not None
+    return (
+        f"no verdict: no round has both {_name(choice.baseline)} and another that may be averaged with it "
+        "(valid ones are not mixed with degraded ones); more rounds on a quiet host would"
+    )
+
+
 def _say_dead(choice: Choice, setting: Setting) -> str:
     return "no advice: every case ran out of memory; give the container more, or make batches and images smaller"
 
@@ -184,6 +192,7 @@ _SAY = {
     "open": _say_open,
     "same": _say_same,
     "baseline": _say_baseline,
+    "unpaired": _say_unpaired,
     "alone": _say_alone,
     "dead": _say_dead,
     "unmeasured": _say_unmeasured,

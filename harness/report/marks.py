@@ -67,7 +67,8 @@ def mark_verdict(row: Row) -> Mark:
         return Mark("●", "baseline", "quiet")
     comparison = row.comparison
     if comparison is None or comparison.ratio is None:
-        return Mark("", NOTHING, "none", "" if not row.summary.used else "no baseline to compare with")
+        why = "no baseline to compare with" if comparison is None else "no round has both it and the baseline"
+        return Mark("", NOTHING, "none", why if row.summary.used else "")
     verdict = comparison.verdict
     detail = _sureness(comparison)
     if verdict.kind == "faster":

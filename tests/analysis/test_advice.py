@@ -125,6 +125,17 @@ def test_no_winner_among_model_bound_cases():
     assert len(choice.level) == 2
 
 
+def test_no_winner_among_model_bound_cases_that_were_measured_in_different_rounds():
+    records = rounds("keras-idg", rate=60)[:1] + rounds(rate=61)[1:2] + rounds("ceiling", rate=61)[2:]
+    choice = only(records)
+    assert choice.kind == "bound" and len(choice.level) == 2
+
+
+def test_results_of_different_rounds_are_no_verdict_and_not_no_result():
+    choice = only(rounds("keras-idg", rate=60)[:1] + rounds(rate=90)[1:2])
+    assert choice.kind == "unpaired"
+
+
 def test_at_the_ceiling_the_cheapest_is_as_good():
     records = rounds("keras-idg", rate=20) + rounds(rate=59) + rounds("tfdata", "file", rate=61)
     records += rounds("ceiling", rate=61)
