@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from .iterators import HeldIterators, hold_iterators
 from .loaders.interface import Loader
 from .meter import Meter
 
@@ -33,13 +34,15 @@ class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no typ
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
     """Drives a meter. Keras asks for a batch only after ``on_train_batch_begin``: a first batch ends with its step."""
 
-    def __init__(self, meter: Meter, loader: Loader) -> None:
+    def __init__(self, meter: Meter, loader: Loader, held: HeldIterators) -> None:
         super().__init__()
+        self._held = held
         self._meter = meter
         self._loader = loader
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock; Keras makes the epoch's iterator only after this."""
+        """Start the clock; Keras makes the epoch's iterator only after this, and only then lets go of the last one."""
+        self._held.release_older()
         self._meter.begin()
         self._loader.fill()
 
@@ -112,4 +115,6 @@ def train(model: Any, loader: Loader, epochs: int, meter: Meter) -> None:
 
     ``shuffle`` of ``fit`` would permute batches of a Keras iterator; each loader has its own order already.
     """
-    model.fit(loader.dataset, epochs=epochs, verbose=0, shuffle=False, callbacks=[EpochRecorder(meter, loader)])
+    with hold_iterators() as held:
+        recorder = EpochRecorder(meter, loader, held)
+        model.fit(loader.dataset, epochs=epochs, verbose=0, shuffle=False, callbacks=[recorder])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 import keras  # noqa: E402
 from bench_images import Made, make_images  # noqa: E402
 
-from harness.bench import emulation, training  # noqa: E402
+from harness.bench import emulation, loading, training  # noqa: E402
 from harness.bench.failure import BenchmarkFailure  # noqa: E402
 from harness.bench.invocation import make_loader  # noqa: E402
 from harness.bench.journal import Journal  # noqa: E402
@@ -214,3 +215,50 @@ def test_emulated_training_takes_real_batches_and_no_less_time_than_the_device(
         loader.dataset = loader.dataset.take(2)
         with pytest.raises(BenchmarkFailure, match="epoch 1 delivered 8 of 13 images"):
             training.train(model, loader, 1, _meter(tmp_path, 13, []))
+
+
+@pytest.mark.parametrize("mode", ["train", "load"])
+def test_iterators_are_taken_down_between_the_clocks(
+    made: Made, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_ones: list[weakref.ref[Any]] = []
+    make = tf.data.Dataset.__iter__
+
+    def note(dataset: Any) -> Any:
+        iterator = make(dataset)
+        made_ones.append(weakref.ref(iterator))
+        return iterator
+
+    def alive() -> list[int]:
+        return [number for number, one in enumerate(made_ones) if one() is not None]
+
+    loader = make_loader("tfdata", made.context(tmp_path / "scratch"))
+    model = _model()
+    training.compile_model(model)
+    training.warm_up(loader, model)
+    seen: list[tuple[str, int, list[int]]] = []
+    before: dict[int, int] = {}
+
+    def prepare(index: int) -> None:
+        before[index] = len(made_ones)
+        seen.append(("prepare", index, alive()))
+
+    meter = Meter(
+        Journal(tmp_path / "events.jsonl"),
+        13,
+        prepare=prepare,
+        settle=lambda index: seen.append(("settle", index, alive())),  # the clock has just been stopped
+        publish=lambda **_fields: None,
+    )
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", note)
+    if mode == "train":
+        training.train(model, loader, 3, meter)
+        held = {(name, index): set(numbers) for name, index, numbers in seen}
+        first_epoch = set(range(before[1], before[2]))
+        assert first_epoch and first_epoch <= held["settle", 1] & held["prepare", 2] & held["settle", 2]
+        assert not first_epoch & held["prepare", 3]
+        assert set(range(before[2], before[3])) <= held["settle", 3]
+    else:
+        loading.load(loader, 2, meter)
+        assert seen == [("prepare", 1, []), ("settle", 1, [0]), ("prepare", 2, []), ("settle", 2, [1])]
+    assert tf.data.Dataset.__iter__ is note
