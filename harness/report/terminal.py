@@ -41,7 +41,7 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
     for group in build_matrix(records, baseline):
         said = [_say(advice) for advice in advise_group(group)]
         tables = []
-        for setting in group.settings:
+        for setting in (setting for setting in group.settings if setting.rows):
             rate = "steady images/s" if setting.metric == "steady" else "images/s"
             limits = ["no limit of its own" if limit == "none" else name_limit(limit) for limit in setting.limits]
             rows = [
