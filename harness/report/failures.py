@@ -9,7 +9,7 @@ from harness.report.marks import describe_place
 from harness.report.session_data import SessionData
 from harness.report.view import FailureView, Mark
 from harness.report.words import NOTHING, STATUS_SIGNS, clean_log, clean_text, name_case, split_hardware
-from harness.values.record import Record
+from harness.values.record import TRIAL, WARM_RUN, Record
 from harness.values.units import format_bytes
 
 MOST_SHOWN = 60
@@ -77,10 +77,19 @@ def _view_failure(records: Sequence[Record], session: SessionData) -> FailureVie
 def repeat_command(session: SessionData, record: Record) -> str:
     """The command that does exactly this again: the session's own, narrowed to the case.
 
-    An ``oom`` is a result, which only a fresh session measures again.
+    An ``oom`` is a result, which only a fresh session measures again. A trial is done again by its search, and an extra
+    run for the stalls by the whole session: neither is a case of the experiment that ``--only`` could name.
     """
     again = "--fresh" if record.status == "oom" else "--rerun-failed"
-    return clean_text(shlex.join([*_own_command(session), "--only", record.case_id, again]), 600)
+    return clean_text(shlex.join([*_own_command(session), *_select(record), again]), 600)
+
+
+def _select(record: Record) -> list[str]:
+    if record.alias == WARM_RUN:
+        return []
+    if record.alias == TRIAL:
+        return ["--only", record.case.model_copy(update={"memory_limit": "search"}).case_id]
+    return ["--only", record.case_id]
 
 
 def _own_command(session: SessionData) -> list[str]:

@@ -11,7 +11,7 @@ from harness.analysis.limits_found import find_limits
 from harness.analysis.matrix import build_matrix
 from harness.report.page import render_page
 from harness.report.source import read_source
-from harness.values.record import TRIAL, TWIN, Epoch
+from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch
 
 MB = 10**6
 LIVES, FAST = 900 * MB, 4000 * MB
@@ -78,3 +78,15 @@ def test_speeds_of_short_epochs_are_not_judged(tmp_path):
     records = [trial(HOST_BYTES, seconds=0.08), trial(HOST_BYTES, seconds=0.08, alias=TWIN), dead(HOST_BYTES - 10**8)]
     page = write(SessionBuilder().add(*records), tmp_path)
     assert "its speed cannot be judged: an epoch takes less than" in page
+
+
+def test_a_trial_that_died_is_done_again_by_a_command_that_there_is(tmp_path):
+    page = write(SessionBuilder().add(*searched()), tmp_path)
+    asked = make_case(cache="memory", memory_limit="search", epochs=2)
+    assert set(re.findall(r"--only (\w+) --fresh", page)) == {asked.case_id}
+
+
+def test_an_extra_warm_run_that_failed_is_done_again_by_the_whole_session(tmp_path):
+    failed = make_record(make_case(page_cache="warm"), alias=WARM_RUN, status="error", epochs=(), cause="no room")
+    page = write(SessionBuilder().add(make_record(make_case()), failed), tmp_path)
+    assert "--rerun-failed" in page and failed.case_id not in re.findall(r"--only (\w+)", page)
