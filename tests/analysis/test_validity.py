@@ -111,6 +111,11 @@ def test_a_sound_one_is_valid() -> None:
         ({"memory": memory(swap_used=4096)}, "degraded", "swap-used"),
         ({"memory": memory(swap_used=None, swap_limit=None)}, "degraded", "swap-unaccounted"),
         ({"environment": {"samework": {"problems": ["image 3 twice"]}}}, "invalid", "work-differs"),
+        (
+            {"environment": {"pixel_error": {"mean": 1.2, "largest": 9.0, "images": 16}}},
+            "valid",
+            "approximate-pixels",
+        ),
         ({"environment": {"samework": {"is_proven": False, "reason": "x"}}}, "degraded", "work-unproven"),
         ({"io": {**io(), "page_cache": {"unproven": "nfs"}}}, "valid", "page-cache-unproven"),
         ({"epochs": (epoch(1, bytes_read=None), epoch(2, bytes_read=None))}, "valid", "reads-uncounted"),
