@@ -87,6 +87,8 @@ def run_one(options: argparse.Namespace) -> dict[str, Any]:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import tensorflow as tf
 
+    from harness.bench.iterators import hold_iterators
+
     cpus = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(cpus)
     tf.config.threading.set_inter_op_parallelism_threads(cpus)
@@ -96,11 +98,13 @@ def run_one(options: argparse.Namespace) -> dict[str, Any]:
     loader = make_tfds(options) if options.child == "tfds" else make_ours(options, cache)
     expected = loader.images
     epochs = []
-    for _ in range(EPOCHS):
-        begun, used = time.perf_counter(), cpu_seconds()
-        images = sum(int(batch.shape[0]) for batch, _ in loader.batches())
-        assert images == expected, (images, expected)
-        epochs.append((images / (time.perf_counter() - begun), images / (cpu_seconds() - used)))
+    with hold_iterators() as held:
+        for _ in range(EPOCHS):
+            begun, used = time.perf_counter(), cpu_seconds()
+            images = sum(int(batch.shape[0]) for batch, _ in loader.batches())
+            assert images == expected, (images, expected)
+            epochs.append((images / (time.perf_counter() - begun), images / (cpu_seconds() - used)))
+            held.release()
     size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     shutil.rmtree(cache)
     steady = epochs[1:]
