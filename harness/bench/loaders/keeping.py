@@ -59,6 +59,10 @@ def _drop_index(_index: Any, pair: Any) -> Any:
     return pair
 
 
+def _leave_out_failures(dataset: Any) -> Any:
+    return dataset.ignore_errors()
+
+
 def _refuse_incomplete(path: str, compression: Any, dataset: Any, images: int) -> None:
     kept = int(tf.data.Dataset.load(path, compression=compression).cardinality())
     if kept == images:
@@ -78,7 +82,7 @@ def _keep_save(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
     compression = _GRAPH_COMPRESSION[context.compression]
 
     def write(path: str) -> None:
-        numbered.ignore_errors().save(path, compression=compression, shard_func=_shard)
+        _leave_out_failures(numbered).save(path, compression=compression, shard_func=_shard)
         _refuse_incomplete(path, compression, dataset, len(context.paths))
 
     spec = numbered.element_spec

@@ -133,6 +133,7 @@ def _leaves() -> dict[str, Leaf]:
         "loaders.workers.watch_workers": nothing,
         "loaders.decoding.uses_jpeg_op": yes,
         "loaders.decoding._refuse": nothing,
+        "loaders.keeping._leave_out_failures": Leaf(lambda given: given[0]),
         "loaders.keeping._refuse_incomplete": nothing,
         "loaders.decoding.describe_decoder": nothing,
     }
