@@ -95,8 +95,13 @@ def _find_short(record: Record) -> Iterator[Finding]:
 
 
 def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:
+    """Cores that others used were not idle: of those tells ``host-busy``."""
+    host = record.io.get("host") or {}
+    foreign, cpus = (host.get("foreign_cpus") or {}).get("mean") or 0.0, host.get("cpus")
     for epoch in record.epochs:
         own = parallelism(epoch)
+        if own is not None and cpus and own + foreign >= IDLE_SHARE * cpus:
+            continue
         others = [
             other
             for each in (*same, record)

@@ -171,6 +171,8 @@ def test_a_pass_with_idle_cores_stands_out_from_its_peers() -> None:
     assert ids(slow) == ("valid", [])  # without peers nobody can know
     frugal = make(epochs=(epoch(1), epoch(2, seconds=10.0, cpu_s=11.0)), started_at="2026-01-03T00:00:00Z")
     assert ids(frugal, peers) == ("valid", [])  # as fast with less CPU is no fault
+    crowded = slow.model_copy(update={"io": io(foreign_cpus={"mean": 2.5, "max": 3.0})})
+    assert ids(crowded, peers) == ("degraded", ["host-busy"])  # others had the cores: they were not idle
 
 
 def test_the_first_invocation_of_a_host_is_told_where_it_is_slower() -> None:
