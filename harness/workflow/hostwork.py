@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _ALIASES = {TWIN: " (A/A twin)", WARM_RUN: " (extra run for the stalls)", TRIAL: " (a trial of the search)"}
 _BEAT_S = 45.0
 """A poll apart from the next at the most is half a minute: three signs of life within ``lock.STALE_AFTER_S``."""
+_FREED_WITHIN_S = 8.0
 
 
 class HostWork:
@@ -217,13 +218,24 @@ class _Beats:
 
 def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
     """Why an invocation cannot begin at this moment: memory or disk that is no longer free."""
-    if invocation.memory_bytes is not None:
-        reason = feasibility.lacking_memory(invocation.memory_bytes, read_available_bytes(setup.connection))
-        if reason:
-            return reason
+    reason = _lacking_memory(setup, invocation.memory_bytes)
+    if reason:
+        return reason
     disk = setup.facts.disks.get(invocation.case.cache_disk)
     needed = (invocation.predictions or {}).get("cache_bytes")
     if not is_on_disk(invocation.case.cache) or disk is None or needed is None:
         return None
     now = disk.model_copy(update={"free_bytes": read_free_bytes(setup.connection, disk.path)})
     return feasibility.lacking_disk(now, setup.disk_reserve, needed)
+
+
+def _lacking_memory(setup: HostSetup, limit: int | None) -> str | None:
+    """Memory that the job before held may take a moment to be free, so it is looked for a few times."""
+    if limit is None:
+        return None
+    deadline = time.monotonic() + _FREED_WITHIN_S
+    while reason := feasibility.lacking_memory(limit, read_available_bytes(setup.connection)):
+        if time.monotonic() > deadline:
+            return reason
+        time.sleep(1.0)
+    return None

@@ -1,0 +1,35 @@
+"""What a case needs is looked for again before it is refused: the job before gives its memory back a little later."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.values.case import Case
+from harness.workflow import hostwork
+
+CASE = Case(data="d", loader="tfdata", cache="none")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, free: list[int]) -> tuple[str | None, list[int]]:
+    """What is said of a case of 100 bytes on a host where so many are free, look by look, one second apart."""
+    now, left = [0.0], list(free)
+    monkeypatch.setattr(hostwork.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(hostwork.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(hostwork, "read_available_bytes", lambda _: left.pop(0) if len(left) > 1 else left[0])
+    setup: Any = SimpleNamespace(connection=None, facts=SimpleNamespace(disks={}))
+    invocation: Any = SimpleNamespace(memory_bytes=100, case=CASE, predictions={})
+    return hostwork.refuse_now(setup, invocation), left
+
+
+def test_memory_that_becomes_free_in_time_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, left = refuse(monkeypatch, [50, 80, 99, 100, 7])
+    assert said is None
+    assert left == [7]
+
+
+def test_memory_that_stays_taken_refuses_the_case_with_both_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, _ = refuse(monkeypatch, [50])
+    assert said == "only 50 B of memory are free now, its limit is 100 B"
