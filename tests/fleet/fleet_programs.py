@@ -45,7 +45,7 @@ class Program:
     """Tells what each job of one workstation does; ``measured`` of them measured; all took ``work_s``."""
 
     def __init__(self, temper: Temper) -> None:
-        self._temper = temper
+        self.temper = temper
         self.measured = 0
         self.work_s = 0.0
 
@@ -68,18 +68,18 @@ class Program:
                     "mean_pixels": 307_200.0,
                     "odd": {},
                 }
-                return Performance(40.0 * self._temper.pace, (), (json_entry("dataset.json", found),))
+                return Performance(40.0 * self.temper.pace, (), (json_entry("dataset.json", found),))
             case "samework":
                 keys = [variant["key"] for variant in _listed(request, "variants")]
                 proven = {key: {"is_proven": True, "problems": []} for key in keys}
-                return Performance(60.0 * self._temper.pace, (), (json_entry("dataset.json", {"variants": proven}),))
+                return Performance(60.0 * self.temper.pace, (), (json_entry("dataset.json", {"variants": proven}),))
             case "measure":
                 return self._measure(request)
         raise AssertionError(f"a simulated host does not know the task {request.request['task']!r}")
 
     def _measure(self, request: JobRequest) -> Performance:
         self.measured += 1
-        temper, case = self._temper, request.request["case"]
+        temper, case = self.temper, request.request["case"]
         assert isinstance(case, dict)
         early = (Entry("log.txt", _LOG), json_entry("environment.json", _ENVIRONMENT))
         epoch_s = temper.epoch_s * temper.pace * (2.0 if case["loader"] == "keras-idg" else 1.0)
