@@ -97,6 +97,7 @@ def write_experiment(preset: str, sets: Sequence[str], folder: Path, options: ar
 
     experiment = yaml.safe_load(preset_text(preset))
     experiment["parameters"] |= {"data": list(sets), "epochs": options.epochs}
+    experiment["include"] = [{"data": list(sets), **included} for included in experiment["include"]]
     experiment["rounds"] = options.rounds
     path = folder / f"{preset}.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))
