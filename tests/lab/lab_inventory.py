@@ -79,7 +79,7 @@ timeout: 10min
 def play_inventory(lab: Lab, command: str) -> str:
     """The inventory that ``make lab`` writes: a set is generated on each host, and the experiment lies beside it."""
     shared = {
-        "memory_reserve": "512MiB",
+        "memory_reserve": "1GiB",
         "disk_reserve": "2GB",
         "experiment": "experiment.yaml",
         "data": {"coco-mini": {"generate": {"profile": "coco", "images": 2000, "seed": 1}}},

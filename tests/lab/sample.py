@@ -46,7 +46,7 @@ def measure(work: Path, experiment: Path) -> None:
     big = usual_megabytes()
     lab = Lab.up(usual_hosts(big, big * 3 // 4), name=NAME, folder=work / "lab")
     shared = {
-        "memory_reserve": "512MiB",
+        "memory_reserve": "1GiB",
         "disk_reserve": "2GB",
         "data": {"photos": {"generate": {"profile": "coco", "images": IMAGES, "seed": 1}}},
     }
