@@ -19,7 +19,7 @@ from workstations import Host, HostSpec, Lab, sweep
 SPECS = (
     HostSpec("ws1", "bookworm", 1536),
     HostSpec("ws2", "trixie", 1536),
-    HostSpec("ws3", "forky", 1024, cpus="0", store="containerd"),
+    HostSpec("ws3", "forky", 1536, cpus="0", store="containerd"),
     HostSpec("ws4", "bookworm", 1024, cpus="0", disk_mb=900),
 )
 """Small ones: the tests' image needs little. The fourth has a disk that is soon full."""

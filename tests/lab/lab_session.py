@@ -27,8 +27,8 @@ DRIVER = Path(__file__).with_name("lab_driver.py")
 DATA = "/srv/data/photos"
 LOADERS = ("keras-idg", "tfdata")
 DEADLINE_S = 300.0
-PATIENCE = ("--set", "harness.session.runner:_LINK_PATIENCE_S=15")
-"""For hosts that stay away: a session gives them up after so long."""
+PATIENCE = ("--set", "harness.session.runner:_LINK_PATIENCE_S=60")
+"""Longer than any host stays away that comes back: a slow machine must not make a session give it up."""
 
 EXPERIMENT = """\
 name: faults

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from host_states import give_image, take_image
-from workstations import Lab
+from workstations import Host, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -56,10 +57,13 @@ def test_it_survives_a_loss_of_power_with_disk_and_key(lab: Lab, image: str) -> 
 
 
 def test_an_image_can_be_taken_away_and_given_back(lab: Lab, image: str) -> None:
-    for host in lab.hosts.values():
+    def take_and_give(host: Host) -> None:
         take_image(host)
         assert host.docker("images", "-q") == ""
         give_image(host, image)
         said = host.docker("run", "--rm", "--entrypoint", "python3", "-m", "100m", image, "-c", "print(6 * 7)")
         assert said == "42"
         assert host.leftovers() == []
+
+    with ThreadPoolExecutor(len(lab.hosts)) as pool:
+        list(pool.map(take_and_give, lab.hosts.values()))
