@@ -19,10 +19,11 @@ from workstations import Host, HostSpec, Lab, sweep
 SPECS = (
     HostSpec("ws1", "bookworm", 1536),
     HostSpec("ws2", "trixie", 1536),
-    HostSpec("ws3", "forky", 1536, cpus="0", store="containerd"),
+    HostSpec("ws3", "forky", 2560, cpus="0", store="containerd"),
     HostSpec("ws4", "bookworm", 1024, cpus="0", disk_mb=900),
 )
-"""Small ones: the tests' image needs little. The fourth has a disk that is soon full."""
+"""Small ones: the tests' image needs little. The third is of another hardware class than the first, with room for
+TensorFlow. The fourth has a disk that is soon full."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
