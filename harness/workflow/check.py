@@ -72,7 +72,7 @@ def _check_host(
 ) -> tuple[list[Check], str]:
     reached = None
     try:
-        reached = reach(host)
+        reached = reach(host, for_measuring=True)
         requested = wanted_engine(host, engine)
         docker, process = probe_engines(reached, requested, "")
         image = _find_image(console, reached, docker, ship=ship, base_image=base_image)

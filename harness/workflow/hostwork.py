@@ -61,7 +61,7 @@ class HostWork:
         """Do all that is left on this host; returns the identities of its plan. Raises HostError, SessionError."""
         if self._stops.begin.is_set():
             return set()
-        reached = reach(self._host)
+        reached = reach(self._host, for_measuring=True)
         watch_link(reached.connection, self._absence)
         try:
             owner = make_owner(self._shared.key, "harness run")

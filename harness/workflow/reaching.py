@@ -63,11 +63,11 @@ def open_connection(host: Host) -> Connection:
     return LocalConnection(host.name) if host.connection == "local" else LINKS.open(host)
 
 
-def reach(host: Host) -> Reached:
-    """Connect, resolve folders and read facts."""
+def reach(host: Host, *, for_measuring: bool = False) -> Reached:
+    """Connect, resolve folders and read facts; ``for_measuring``: whoever is busy is looked at for two seconds more."""
     connection = open_connection(host)
     try:
-        return _look(host, connection)
+        return _look(host, connection, for_measuring=for_measuring)
     except BaseException:
         connection.close()
         raise
@@ -75,15 +75,17 @@ def reach(host: Host) -> Reached:
 
 def look_once_more(reached: Reached) -> Facts:
     """What a host is by now. Raises HostError."""
-    return _look(reached.host, reached.connection).facts
+    return _look(reached.host, reached.connection, for_measuring=True).facts
 
 
-def _look(host: Host, connection: Connection) -> Reached:
+def _look(host: Host, connection: Connection, *, for_measuring: bool) -> Reached:
     variables = host.variables
     scratch = resolve_path(connection, variables.scratch)
     disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
     folders = [path for source in variables.data.values() for path in (source.folder, source.images) if path]
-    facts = _look_again(connection, read_facts(connection, scratch=scratch, disks=disks, data_folders=folders))
+    facts = read_facts(connection, scratch=scratch, disks=disks, data_folders=folders)
+    if for_measuring:
+        facts = _look_again(connection, facts)
     available = available_limit(facts, variables.memory_reserve)
     return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available)
 
