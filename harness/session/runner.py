@@ -180,6 +180,11 @@ class HostRunner:
                 adopted[identity] = handle
             else:
                 unwanted.append(handle)
+        states = self._setup.engine.poll(list(adopted.values())) if adopted else ()
+        for (identity, handle), state in zip(list(adopted.items()), states, strict=True):
+            if state.phase in ("created", "gone"):  # its controller died before it was started: it never will be
+                unwanted.append(handle)
+                del adopted[identity]
         if unwanted:
             self._setup.engine.cancel(unwanted)
         return adopted

@@ -37,6 +37,7 @@ class FakeEngine:
         self.starts: list[str] = []
         self.fail: Callable[[str], None] = lambda _verb: None
         self.is_running: Callable[[], bool] = lambda: False
+        self.half_made: set[str] = set()
 
     def probe(self, image: str) -> EngineFacts:
         return EngineFacts("fake", "1", image_digest="1" * 64, can_limit_memory=True)
@@ -50,6 +51,8 @@ class FakeEngine:
 
     def poll(self, handles: Any) -> list[JobState]:
         self.fail("poll")
+        if any(handle.name in self.half_made for handle in handles):
+            return [JobState("created" if handle.name in self.half_made else "exited") for handle in handles]
         return [JobState("running" if self.is_running() else "exited", exit_code=0) for _ in handles]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
@@ -59,6 +62,7 @@ class FakeEngine:
         self.fail("cancel")
         for handle in handles:
             self.jobs.pop(handle.name, None)
+            self.half_made.discard(handle.name)
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         self.fail("list")
@@ -185,6 +189,19 @@ def test_a_host_that_stays_away_is_given_up_and_its_job_left_alone(bench: Bench)
     bench.engine.fail = lambda _verb: None
     assert len(bench.run()) == 3
     assert len(bench.engine.starts) == 3
+
+
+def test_a_job_that_a_dying_controller_made_and_never_started_is_made_anew(bench: Bench) -> None:
+    bench.patience_s = 0.05
+    bench.engine.fail = away(10**6, ("poll",))
+    with pytest.raises(HostUnreachable):
+        bench.run()
+    bench.engine.half_made = set(bench.engine.jobs)
+    (half,) = bench.engine.half_made
+    bench.engine.fail = lambda _verb: None
+    assert len(bench.run()) == 3
+    assert bench.engine.starts.count(half) == 2  # it was waited for until its timeout, as if it ran
+    assert bench.engine.jobs == {}
 
 
 def test_nothing_begins_while_the_host_is_held(bench: Bench) -> None:
