@@ -3,6 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 BIN=${BIN:-.venv/bin}
+export PYTEST_ADDOPTS="${PYTEST_ADDOPTS:-} -rs" # a test that is skipped is named, with its reason
 results=() failed=0 notes=()
 
 part() {
