@@ -172,11 +172,13 @@ def name_ordinal(number: int) -> str:
 
 
 def name_case(case: Case) -> str:
-    """A case in one line: ``tfdata · cache file · training · 128 × 128 px · nearest · limit 1.5 GB``."""
+    """A case in one line: ``tfdata · cache file · training · 128 × 128 px · nearest · limit 1.5 GB``; a page cache
+    that is not the usual one is said."""
     loader, cache = name_row(case)
     mode = "training" if case.mode == "train" else "loading"
     limit = "no limit" if case.memory_limit == "none" else f"limit {name_limit(case.memory_limit)}"
-    return f"{loader} · cache {cache} · {mode} · {name_size(case)} · {case.interpolation} · {limit}"
+    pages = "" if case.page_cache == "cold-start" else f" · page cache {case.page_cache}"
+    return f"{loader} · cache {cache} · {mode} · {name_size(case)} · {case.interpolation} · {limit}{pages}"
 
 
 def name_size(case: Case) -> str:
