@@ -45,7 +45,7 @@ class Console:
         self._status: Any = None
         self._last_detail = ""
         self._begun = time.monotonic()
-        self._started: tuple[float, int] | None = None
+        self._started: dict[str, tuple[float, int]] = {}
 
     def result(self, text: str) -> None:
         """A result, for stdout, as it is."""
@@ -155,11 +155,9 @@ class Console:
         with self._mutex, contextlib.suppress(BrokenPipeError):  # nobody reads progress any more: go on
             self._err.print(Text(_plain(text), style=style or ""))
 
-    def pace(self, done: int, planned: int) -> str:
-        """How long still, from how long it took so far."""
-        if self._started is None:
-            self._started = (time.monotonic(), done)
-        begun, first = self._started
+    def pace(self, host: str, done: int, planned: int) -> str:
+        """How long a host still needs, from how long it took so far: hosts begin when it is their turn."""
+        begun, first = self._started.setdefault(host, (time.monotonic(), done))
         if done <= first or done >= planned:
             return ""
         left = (time.monotonic() - begun) / (done - first) * (planned - done)
@@ -269,14 +267,14 @@ def _round_added(console: Console, event: happened.RoundAdded) -> None:
 
 
 def _invocation_started(console: Console, event: happened.InvocationStarted) -> None:
-    pace = console.pace(event.done, event.planned)
+    pace = console.pace(event.host, event.done, event.planned)
     how = " (already running, adopted)" if event.adopted else ""
     console.live(f"{event.host}  {event.done}/{event.planned}  round {event.round}  {event.label}{how}{pace}")
     console.detail(f"{event.host}: {event.label} begins{how}")
 
 
 def _invocation_finished(console: Console, event: happened.InvocationFinished) -> None:
-    sign, pace = _SIGNS.get(event.status, "?"), console.pace(event.done, event.planned)
+    sign, pace = _SIGNS.get(event.status, "?"), console.pace(event.host, event.done, event.planned)
     took = format_duration(event.seconds) if event.seconds is not None else ""
     place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
     console.note(f"{place}  {sign} {event.status:<9} {event.label}  {took}".rstrip() + pace)
