@@ -72,16 +72,18 @@ def _session_beliefs(session: SessionData) -> Iterable[Belief]:
 
 def _session_findings(session: SessionData) -> Iterable[Belief]:
     """Findings of one id and one cure are one belief, with what each of the first says and the hosts that it is of."""
-    alike: dict[tuple[str, str, str], dict[str, str]] = {}
+    alike: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for event in session.events_of("SessionFinding"):
         severity, identifier, hint = (str(event.get(name) or "") for name in ("severity", "id", "hint"))
-        messages = alike.setdefault((severity, identifier, hint), {})
-        messages.setdefault(str(event.get("message") or ""), str(event.get("host") or session.name))
-    for (severity, _, hint), messages in alike.items():
-        said = "; ".join(list(messages)[:_MOST_ALIKE])
-        if len(messages) > _MOST_ALIKE:
-            said += f" (and {len(messages) - _MOST_ALIKE} more like it)"
-        yield _belief(severity, said, hint, cap_list(sorted(set(messages.values()))))
+        said = (str(event.get("host") or session.name), str(event.get("message") or ""))
+        found = alike.setdefault((severity, identifier, hint), [])
+        if said not in found:
+            found.append(said)
+    for (severity, _, hint), found in alike.items():
+        hosts = sorted({host for host, _ in found})
+        lines = [f"{host}: {message}" if len(hosts) > 1 else message for host, message in found]
+        more = f" (and {len(lines) - _MOST_ALIKE} more like it)" if len(lines) > _MOST_ALIKE else ""
+        yield _belief(severity, "; ".join(lines[:_MOST_ALIKE]) + more, hint, cap_list(hosts))
 
 
 def _engine_beliefs(session: SessionData) -> Iterable[Belief]:

@@ -319,7 +319,8 @@ def test_findings_of_one_id_are_one_belief_with_all_their_hosts(tmp_path):
         }
         builder.add_event("SessionFinding", id="spread", severity="warning", **said)
     words = Reading(render(builder, tmp_path)).words
-    assert "case 0 spreads by 10 %; case 1 spreads by 11 %; case 2 spreads by 12 % (and 2 more like it)" in words
+    each = "; ".join(f"ws{number}: case {number} spreads by {10 + number} %" for number in range(3))
+    assert f"{each} (and 2 more like it)" in words
     assert words.count("run more rounds") == 1
     assert "ws0, ws1, ws2, ws3, ws4" in words
 
