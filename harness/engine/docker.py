@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,9 @@ from harness.engine.container import (
 from harness.engine.dockerinfo import engine_facts, gpu_support
 from harness.engine.dockerstate import job_state
 from harness.engine.identity import image_digest
-from harness.engine.interface import LABEL_PREFIX, EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.interface import LABEL_PREFIX, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.hosts.connection import Connection
-from harness.values.errors import EngineError, ImageUnavailable, JobRefused
+from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _REFUSED = (
     "see whether every path that the job mounts is on this host, and its CPUs, GPUs and memory are as the plan says"
 )
+_REMOVAL_S = 30.0
 
 
 class DockerEngine:
@@ -107,18 +109,23 @@ class DockerEngine:
         return states
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the results folder of a job, running or ended. Raises EngineError where the job is gone."""
-        from docker.errors import NotFound
+        """Copy the results folder of a job, running or ended. Raises JobGone where somebody removed it."""
+        from docker.errors import APIError
 
-        with self._talking("hand out results") as client:
-            try:
+        try:
+            with self._talking("hand out results") as client:
                 stream, _ = client.get_archive(handle.id, f"{JOB_FOLDER}/results")
-                extract_results(stream, destination)
-            except NotFound as error:
+                with contextlib.closing(stream):  # an archive that is not read to its end holds the container's lock
+                    extract_results(stream, destination)
+        except (APIError, ArchiveError, EngineError) as error:
+            # What is removed in this moment answers with many errors: there is none, it is marked, its folder is gone.
+            if self._phase(handle.id) in (None, "gone"):
                 hint = "it was removed by hand or by another session: run the same command again"
-                raise EngineError(f"the container of {handle.name} is gone", where=self.host, hint=hint) from error
-            except ArchiveError as error:
-                raise EngineError(str(error), where=self.host, hint=f"look at container {handle.name}") from error
+                raise JobGone(f"the container of {handle.name} is gone", where=self.host, hint=hint) from error
+            if isinstance(error, EngineError):
+                raise
+            hint = f"look at container {handle.name}"
+            raise EngineError(daemon.explain(error), where=self.host, hint=hint) from error
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Kill jobs where they run, then remove their ephemeral folders, then them: what is left is found by labels."""
@@ -152,10 +159,23 @@ class DockerEngine:
         """Let the client go; what runs goes on."""
         self._forget()
 
+    def _phase(self, container: str) -> JobPhase | None:
+        """What a container does; ``gone`` while it is being removed, None where there is none."""
+        from docker.errors import NotFound
+
+        with self._talking("tell the state of a container") as client:
+            try:
+                return job_state(client.inspect_container(container)).phase
+            except NotFound:
+                return None
+
     # -- steps of submit ---------------------------------------------------------------------------------------
 
     def _find(self, name: str) -> JobHandle | None:
-        """The job of that name; one that was created but never started was cut off in between and is removed."""
+        """The job of that name; one that was created but never started was cut off in between and is removed.
+
+        One that somebody removes at this moment is waited for: its name is free afterwards.
+        """
         from docker.errors import NotFound
 
         with self._talking("look for a container") as client:
@@ -167,7 +187,7 @@ class DockerEngine:
             if labels.get(LABEL_NAME) != name:
                 hint = f"rename or remove it: docker rm {name}"
                 raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
-            if job_state(inspected).phase != "created":
+            if job_state(inspected).phase not in ("created", "gone"):
                 return self._handle(inspected["Id"], labels)
         self._remove(inspected["Id"])
         return None
@@ -260,10 +280,13 @@ class DockerEngine:
             try:
                 client.remove_container(container, v=True, force=True)
             except NotFound:
-                pass
+                return
             except APIError as error:
                 if daemon.status_of(error) != 409:  # 409: somebody removes it right now
                     raise
+        deadline = time.monotonic() + _REMOVAL_S
+        while self._phase(container) is not None and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     # -- the host and its daemon -------------------------------------------------------------------------------
 

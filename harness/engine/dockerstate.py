@@ -13,7 +13,7 @@ _PHASES: dict[str, JobPhase] = {
     "running": "running",
     "paused": "running",
     "restarting": "running",
-    "removing": "exited",
+    "removing": "gone",
     "exited": "exited",
     "dead": "exited",
 }
@@ -24,7 +24,8 @@ def job_state(inspected: Mapping[str, Any]) -> JobState:
     """Phase, exit code and evidence out of ``GET /containers/ID/json``.
 
     ``OOMKilled`` says that something in the container was killed, not that the
-    job failed of it: it can be true with exit code 0.
+    job failed of it: it can be true with exit code 0. What is being removed by
+    force shows this state as soon as it is killed: somebody took it, it did not end.
     """
     state = inspected.get("State") or {}
     phase = _PHASES.get(str(state.get("Status")), "exited")

@@ -129,7 +129,10 @@ class Engine(Protocol):
         ...
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the job's results, as far as they are, into ``destination``: no path outside, no links, capped size."""
+        """Copy the job's results, as far as they are, into ``destination``: no path outside, no links, capped size.
+
+        Raises JobGone where somebody removed the job, EngineError where its results cannot be read.
+        """
         ...
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:

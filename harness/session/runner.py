@@ -30,7 +30,7 @@ from harness.session.journal import Journal, now_utc
 from harness.session.plan import Invocation
 from harness.session.request import build_job
 from harness.session.setup import HostSetup
-from harness.values.errors import HostUnreachable, ImageUnavailable, JobRefused, SessionError
+from harness.values.errors import HostUnreachable, ImageUnavailable, JobGone, JobRefused, SessionError
 from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
 from harness.values.record import Record, Status
 
@@ -261,7 +261,10 @@ class HostRunner:
         temporary = Path(tempfile.mkdtemp(prefix=".fetch-", dir=self._settings.folder.path))
         try:
             if state.phase != "gone":
-                self._patiently(lambda: self._setup.engine.fetch(handle, temporary))
+                try:
+                    self._patiently(lambda: self._setup.engine.fetch(handle, temporary))
+                except JobGone:  # removed after it was last asked: its results are lost, the host is not
+                    state = JobState(phase="gone")
             results = read_results(temporary)
             log = self._keep_log(invocation, results.log)
             return build_record(

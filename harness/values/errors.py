@@ -124,5 +124,9 @@ class ImageUnavailable(EngineError):
     """The image is not on the host and could not be built or fetched."""
 
 
+class JobGone(EngineError):
+    """The job was taken away, and its results with it."""
+
+
 class JobRefused(EngineError):
     """The engine would not start this job."""

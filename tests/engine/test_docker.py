@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from harness.engine.docker import DockerEngine
 from harness.engine.interface import JobHandle, Mount
 from harness.hosts.local import LocalConnection
 from harness.ship.payload import build_payload
-from harness.values.errors import EngineError, ImageUnavailable, JobRefused
+from harness.values.errors import ImageUnavailable, JobGone, JobRefused
 
 pytestmark = pytest.mark.docker
 
@@ -253,8 +255,40 @@ def test_a_foreign_container_of_that_name_is_left_alone(
 
 
 def test_fetching_from_what_is_gone_is_an_error(engine: DockerEngine, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="gone"):
+    with pytest.raises(JobGone, match="gone"):
         engine.fetch(JobHandle("here", "harness-test-gone", "0" * 64), tmp_path)
+
+
+def test_a_job_that_is_removed_by_hand_is_gone_at_every_moment(
+    engine: DockerEngine, client: Any, image: str, name: str, tmp_path: Path
+) -> None:
+    """``docker rm -f`` kills first and removes then: in between it must not look like a job that ended by itself."""
+    handle = engine.submit(support.request_of(name, image, support.stub_payload(SLEEPER)))
+    support.wait_for(lambda: _has_started(engine, handle, tmp_path))
+    removal = threading.Thread(target=lambda: client.remove_container(handle.id, v=True, force=True))
+    removal.start()
+    seen: list[str] = []
+    while not seen or seen[-1] == "running":
+        with contextlib.suppress(JobGone):
+            seen.append(engine.poll([handle])[0].phase)
+            engine.fetch(handle, tmp_path / "late")
+    removal.join()
+    assert set(seen) <= {"running", "gone"} and seen[-1] == "gone"
+    with pytest.raises(JobGone):
+        engine.fetch(handle, tmp_path / "late")
+
+
+def test_a_name_is_free_again_as_soon_as_its_container_was_removed(
+    engine: DockerEngine, client: Any, image: str, name: str
+) -> None:
+    request = support.request_of(name, image, support.stub_payload(SLEEPER))
+    first = engine.submit(request)
+    removal = threading.Thread(target=lambda: client.remove_container(first.id, v=True, force=True))
+    removal.start()
+    support.wait_for(lambda: engine.poll([first])[0].phase == "gone")
+    second = engine.submit(request)
+    removal.join()
+    assert second.id != first.id and engine.poll([second])[0].phase == "running"
 
 
 def test_probe_tells_what_this_engine_is(engine: DockerEngine, client: Any, image: str) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sshd_support import QUICK, Server, free_port, start_sshd
@@ -234,6 +235,32 @@ def test_a_link_that_was_cut_is_made_anew(server: Server) -> None:
     assert connection.run(["echo", "again"]).text == "again\n"
     assert told[0].startswith("lost: ") and told[1:] == ["back"]
     connection.close()
+
+
+def test_a_link_that_takes_nothing_is_made_anew_though_its_reader_lives(server: Server) -> None:
+    """Writing can fail before paramiko's thread, which reads, has seen the end of the connection."""
+    connection = server.connection(patience=QUICK)
+    connection.open()
+    assert connection._link is not None
+    old = connection._link.transport
+    old.packetizer._Packetizer__socket = _TakesNothing(old.sock)  # type: ignore[attr-defined]
+    assert old.is_active()
+    assert connection.run(["echo", "again"]).text == "again\n"
+    assert connection._link.transport is not old
+    connection.close()
+
+
+class _TakesNothing:
+    """A socket of which only one half is broken."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    def send(self, _: bytes) -> int:
+        raise BrokenPipeError
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
 
 
 def test_a_command_that_runs_when_the_link_is_cut_is_not_repeated(server: Server, tmp_path: Path) -> None:

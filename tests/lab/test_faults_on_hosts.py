@@ -59,7 +59,7 @@ def test_a_container_taken_from_outside(session: Make, lab: Lab, hand: str, stat
     ended = controller.end(process)
     assert ended.code == 1, ended.said
     controller.assert_complete("ws1")
-    assert sorted(controller.statuses("ws2").values()) == sorted(["ok", status])
+    assert sorted(controller.statuses("ws2").values()) == sorted(["ok", status]), ended.said
     assert "oom" not in controller.statuses("ws2").values()
     controller.assert_nothing_left()
     again = controller.run("--rerun-failed")

@@ -35,7 +35,7 @@ class Link:
     @property
     def is_alive(self) -> bool:
         """Whether the transport has not been given up."""
-        return bool(self.transport.is_active())
+        return not self.transport.is_cut
 
     @property
     def silent_s(self) -> float:

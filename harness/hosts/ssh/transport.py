@@ -114,7 +114,6 @@ class Transport(paramiko.Transport):
     _preferred_keys: tuple[str, ...]
     _channels: Any
     _next_channel: Any
-    _send_message: Any
     _send_user_message: Any
 
     def __init__(self, socket: Any, patience: Patience) -> None:
@@ -150,6 +149,14 @@ class Transport(paramiko.Transport):
     def _parse_disconnect(self, message: Any) -> None:
         self._is_ended = True
         super()._parse_disconnect(message)  # type: ignore[misc]  # not in stubs
+
+    def _send_message(self, message: Any) -> None:
+        """What cannot be written ends the link at once: paramiko's own thread, which reads, learns of it later."""
+        try:
+            super()._send_message(message)  # type: ignore[misc]  # not in stubs
+        except (EOFError, OSError, paramiko.ProxyCommandFailure):
+            self._is_ended = True
+            raise
 
     def watch(self) -> None:
         """From now on the peer must give signs of life."""
