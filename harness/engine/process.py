@@ -14,10 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from harness.bench import jobs
 from harness.engine.archive import ArchiveError, extract_results
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
 from harness.hosts.connection import Completed, Connection
-from harness.values.errors import EngineError, EngineUnavailable, JobRefused
+from harness.hosts.local import LocalConnection
+from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused
 from harness.values.record import Finding
 
 SESSION_LABEL = "harness.session"
@@ -118,20 +120,28 @@ class ProcessEngine:
         return JobHandle(host=self.host, name=request.name, id=found["id"], labels=labels)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
-        """The states of jobs, in one command."""
-        if not handles:
+        """The states of jobs, in one command; on this machine without one.
+
+        To start Python takes some 40 ms of CPU time, and a local host's CPU time is the benchmark's own.
+        """
+        names = [handle.name for handle in handles]
+        if not names:
             return []
-        found = self._ask("look", names=[handle.name for handle in handles])
-        return [
-            JobState(**{**state, "warnings": tuple(state.get("warnings") or ())})
-            for state in self._checked(found)["states"]
-        ]
+        if isinstance(self._connection, LocalConnection):
+            folder = Path(self._scratch).expanduser().absolute() / "jobs"
+            found = [jobs.look(str(folder / name)) for name in names]
+        else:
+            found = self._checked(self._ask("look", names=names))["states"]
+        return [JobState(**{**state, "warnings": tuple(state.get("warnings") or ())}) for state in found]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the results, as far as they are; files that were there are replaced one by one."""
         done = self._run("results", timeout_s=_FETCH_TIMEOUT_S, names=[handle.name])
         if done.stdout[:1] == b"{":
-            self._checked(json.loads(done.stdout))
+            refused = json.loads(done.stdout)
+            if self.poll([handle])[0].phase == "gone":
+                raise JobGone(refused["refused"], where=self.host, hint=refused.get("hint"))
+            self._checked(refused)
         try:
             extract_results(_slices(done.stdout), destination)
         except ArchiveError as error:
