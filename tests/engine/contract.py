@@ -20,7 +20,7 @@ import pytest
 
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.ship.payload import build_payload
-from harness.values.errors import EngineError, JobRefused
+from harness.values.errors import EngineError, JobGone, JobRefused
 
 MEMORY_BYTES = 96 * 2**20
 PATIENCE_S = 60.0
@@ -211,6 +211,13 @@ class EngineContract:
         unknown = JobHandle(engine.host, "harness-test-unknown", "harness-test-unknown")
         assert [state.phase for state in engine.poll([done, unknown, running])] == ["exited", "gone", "running"]
         assert engine.poll([]) == []
+
+    def test_results_of_a_job_that_was_taken_away_are_gone(self, engine, make, tmp_path):
+        handle = engine.submit(make("end"))
+        self.wait(engine, handle)
+        engine.cancel([handle])
+        with pytest.raises(JobGone):
+            engine.fetch(handle, tmp_path / "out")
 
     def test_results_of_a_running_job_can_be_had(self, engine, make, tmp_path):
         handle = engine.submit(make("wait"))
