@@ -279,6 +279,7 @@ class DockerEngine:
         with self._talking("remove a container") as client:
             try:
                 client.remove_container(container, v=True, force=True)
+                return
             except NotFound:
                 return
             except APIError as error:
