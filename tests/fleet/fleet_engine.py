@@ -22,7 +22,7 @@ from harness.engine.archive import ArchiveError, extract_results
 from harness.engine.container import ephemeral_folders
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
 from harness.hosts.connection import Connection
-from harness.values.errors import EngineError, JobRefused
+from harness.values.errors import EngineError, JobGone, JobRefused
 
 _PIECE = 2**20
 
@@ -157,7 +157,7 @@ class FleetEngine:
         self._travel()
         job = self._jobs.jobs.get(handle.name)
         if job is None:
-            raise EngineError(f"the job {handle.name} is gone", where=self.host, hint="run the same command again")
+            raise JobGone(f"the job {handle.name} is gone", where=self.host, hint="run the same command again")
         try:
             extract_results(self._archive(job), destination)
         except ArchiveError as error:
