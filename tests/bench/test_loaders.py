@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from PIL import Image  # noqa: E402
 from harness.bench.budgets import Budgets  # noqa: E402
 from harness.bench.failure import BenchmarkFailure, classify  # noqa: E402
 from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
+from harness.bench.loaders.decoding import pick_nearest  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
 from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
 from harness.bench.measure_request import check_kind, read_request  # noqa: E402
@@ -128,6 +130,16 @@ def test_antialiased_bilinear_is_the_same_filter_in_both_decoders(sets: dict[str
         assert _identify(_epoch(make_loader(name, context))[0], reference)[1] < 1.0
     plain = _epoch(make_loader("tfdata", made.context(tmp_path / "plain", interpolation="bilinear")))[0]
     assert _identify(plain, reference)[1] > 1.0
+
+
+def test_nearest_takes_the_pixels_that_tensorflows_own_operation_takes() -> None:
+    sides = [1, 2, 3, 17, 31, 33, 128, 224, 255, 256, 257, 427, 480, 500, 639, 640, 1023, 3001]
+    for height, width in [*itertools.combinations(sides, 2), *((side, side) for side in sides)]:
+        numbers = np.arange(height * width * 3, dtype=np.int64).reshape(height, width, 3)
+        image = tf.constant((numbers * 2654435761 >> 8).astype(np.uint8))  # neighbours differ
+        for size in ((224, 224), (256, 128), (1, 7), (300, 299)):
+            wanted = tf.image.resize(image, size, method="nearest")
+            assert np.array_equal(pick_nearest(image, size), wanted), (height, width, size)
 
 
 def test_native_pixels_are_tensorflows_default_decoding(sets: dict[str, Made], tmp_path: Path) -> None:

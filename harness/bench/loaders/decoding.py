@@ -38,10 +38,29 @@ def make_decode(context: LoaderContext) -> Decode:
     decode = _make_plain_decode(context)
 
     def decode_and_resize(data: Any) -> Any:
-        image = tf.image.resize(decode(data), (height, width), method=method, antialias=has_antialias)
+        if method == "nearest":
+            image = pick_nearest(decode(data), (height, width))
+        else:
+            image = tf.image.resize(decode(data), (height, width), method=method, antialias=has_antialias)
         return tf.ensure_shape(image, (height, width, CHANNELS))
 
     return decode_and_resize
+
+
+def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
+    """To the bit what ``tf.image.resize(image, size, method="nearest")`` gives, in some half of its CPU time.
+
+    That operation divides whole numbers and calls a copy for each pixel; here the places of all pixels are computed at
+    once, as it computes them (float32, middles of pixels), and one gather takes them.
+    """
+    shape = tf.shape(image)
+    rows, columns = (_nearest(shape[axis], target) for axis, target in enumerate(size))
+    return tf.gather(tf.reshape(image, (-1, CHANNELS)), rows[:, tf.newaxis] * shape[1] + columns)
+
+
+def _nearest(side: Any, target: int) -> Any:
+    middles = (tf.range(target, dtype=tf.float32) + 0.5) * (tf.cast(side, tf.float32) / target)
+    return tf.minimum(tf.cast(middles, tf.int32), side - 1)
 
 
 def _make_plain_decode(context: LoaderContext) -> Decode:
