@@ -239,8 +239,11 @@ def _say_payback(row: Row) -> Iterable[str]:
 def _say_gain(choice: Choice) -> Iterable[str]:
     row = choice.row
     work = row.per_cpu.ratio if row is not None and row.per_cpu else None
-    if choice.gain == "cores" and work is not None:
-        yield f"The gain is threads, not the loader: per CPU second it delivers {_say_ratio(work)} the images."
+    if choice.gain == "cores" and row is not None and work is not None:
+        yield (
+            f"The gain of {_name(row)} is threads, not the loader: per CPU second it delivers "
+            f"{_say_ratio(work)} the images."
+        )
     elif choice.gain == "cores-and-cache" and choice.plain is not None:
         plain = choice.plain
         ratio = plain.comparison.ratio if plain.comparison else None
@@ -251,8 +254,11 @@ def _say_gain(choice: Choice) -> Iterable[str]:
                 f"{format_ratio(ratio.value)} is threads ({_name(plain)} without a cache delivers "
                 f"{_say_ratio(own)} the images per CPU second), the rest is the cache."
             )
-    elif choice.gain == "cheaper" and work is not None:
-        yield f"It is less work, not more threads: {_say_ratio(work)} the images per CPU second."
+    elif choice.gain == "cheaper" and row is not None and work is not None:
+        yield (
+            f"The gain of {_name(row)} is less work, not more threads: per CPU second it delivers "
+            f"{_say_ratio(work)} the images."
+        )
 
 
 def _say_ratio(ratio: object) -> str:

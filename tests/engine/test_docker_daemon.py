@@ -197,3 +197,10 @@ def test_an_ssh_address_is_refused_with_the_way_to_go(monkeypatch: pytest.Monkey
     monkeypatch.setenv("DOCKER_HOST", "ssh://somebody@somewhere")
     with pytest.raises(EngineUnavailable, match="inventory"):
         DockerEngine("ws01", LocalConnection("ws01"), uid=1, gid=1).probe("x")
+
+
+def test_a_rootless_daemon_is_said(fake: support.FakeDaemon) -> None:
+    fake.info["SecurityOptions"] = ["name=seccomp,profile=builtin", "name=rootless"]
+    (found,) = _engine(fake.address).probe("").findings
+    assert (found.id, found.severity) == ("rootless-docker", "warning")
+    assert "engine: process" in str(found.hint)

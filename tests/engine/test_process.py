@@ -151,7 +151,8 @@ class TestProcess(EngineContract):
         assert engine.list() == [] and os.listdir(tmp_path / "scratch/jobs") == []
         assert not Path(request.mounts[2].source).exists()
         facts = engine.probe("")
-        assert not facts.can_limit_memory and facts.reasons and facts.findings
+        assert not facts.can_limit_memory and facts.reasons
+        assert [found.id for found in facts.findings] == ["limit-impossible"]
 
     def test_no_cgroup_still_runs_an_unlimited_job_with_nulls(self, make, tmp_path):
         engine = ProcessEngine(self.without_cgroups(), scratch=str(tmp_path / "scratch"))

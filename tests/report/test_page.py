@@ -267,7 +267,7 @@ def test_equal_images_per_cpu_second_are_called_cores(tmp_path):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, per_cpu=350))
         builder.add(make_record(make_case(), round=number, rate=90, per_cpu=350))
     words = Reading(render(builder, tmp_path)).words
-    assert "The gain is threads, not the loader: per CPU second it delivers" in words
+    assert "The gain of tfdata is threads, not the loader: per CPU second it delivers" in words
 
 
 def test_all_at_the_ceiling_is_no_race(tmp_path):

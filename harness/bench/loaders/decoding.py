@@ -48,19 +48,14 @@ def make_decode(context: LoaderContext) -> Decode:
 
 
 def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
-    """To the bit what ``tf.image.resize(image, size, method="nearest")`` gives, in some half of its CPU time.
+    """The pixels at ``(i + 1/2) × side / target``, in whole numbers: the yardstick's to the bit.
 
-    That operation divides whole numbers and calls a copy for each pixel; here the places of all pixels are computed at
-    once, as it computes them (float32, middles of pixels), and one gather takes them.
+    ``tf.image.resize(image, size, method="nearest")`` takes the same but where it rounds (nowhere at 128, 256 and 512 px),
+    in twice the CPU time: it divides and calls a copy for each pixel; here all places are computed and taken at once.
     """
     shape = tf.shape(image)
-    rows, columns = (_nearest(shape[axis], target) for axis, target in enumerate(size))
+    rows, columns = ((2 * tf.range(target) + 1) * shape[axis] // (2 * target) for axis, target in enumerate(size))
     return tf.gather(tf.reshape(image, (-1, CHANNELS)), rows[:, tf.newaxis] * shape[1] + columns)
-
-
-def _nearest(side: Any, target: int) -> Any:
-    middles = (tf.range(target, dtype=tf.float32) + 0.5) * (tf.cast(side, tf.float32) / target)
-    return tf.minimum(tf.cast(middles, tf.int32), side - 1)
 
 
 def _make_plain_decode(context: LoaderContext) -> Decode:

@@ -1,0 +1,114 @@
+"""What a session says of itself and of its hosts beside the records: each finding where it belongs, by its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fleet_clock import SimulatedClock
+from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
+
+from harness.report import page
+from harness.values.errors import EngineUnavailable
+from harness.workflow import proving, reaching
+
+
+def fleet_of(count: int, clock: SimulatedClock, **troubles: str) -> list[Workstation]:
+    """Hosts without trouble but for those named (``ws0000="dead"``)."""
+    fleet = make_fleet(count, clock, troubled=0.0, kinds=1)
+    for one in fleet:
+        one.trouble = troubles.get(one.name, "none")
+        assert one.trouble in TROUBLES
+        if one.trouble in ("dead", "gone"):
+            one.machine.away = ((0.0 if one.trouble == "dead" else 2000.0, float("inf")),)
+    return fleet
+
+
+def findings_of(outcome: Outcome, named: str) -> list[dict[str, Any]]:
+    """Those of an id, once each."""
+    return [event for event in outcome.events if event["event"] == "SessionFinding" and event["id"] == named]
+
+
+def test_a_session_without_trouble_says_nothing_of_these(tmp_path):
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(2, clock), clock)
+    said = {event["id"] for event in outcome.events if event["event"] == "SessionFinding"}
+    assert outcome.code == 0
+    assert not said & {"cut-line", "max-fail", "lock-left", "report-failed", "engine-fallback", "not-rehearsed"}
+
+
+def test_a_half_written_line_is_cut_off_and_said_and_its_job_measured_again(tmp_path):
+    clock = SimulatedClock()
+    fleet = fleet_of(1, clock)
+    outcome = run_fleet(tmp_path, fleet, clock)
+    (written,) = [file for file in outcome.folder.path.rglob("*.jsonl") if "records" in str(file)]
+    lines = written.read_text().splitlines()
+    written.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:50])  # a power cut in the middle of the last record
+    again = run_fleet(tmp_path, fleet, clock)
+    (found,) = findings_of(again, "cut-line")
+    assert found["severity"] == "info" and lines[-1][:20] in found["message"]
+    assert len(again.records) == INVOCATIONS and again.statuses("ws0000") == outcome.statuses("ws0000")
+    assert fleet[0].program.measured == INVOCATIONS + 1
+
+
+def test_more_failed_hosts_than_allowed_end_the_session(tmp_path):
+    clock = SimulatedClock()
+    fleet = fleet_of(4, clock, ws0000="gone", ws0001="gone")
+    outcome = run_fleet(tmp_path, fleet, clock, max_fail_percent=25)
+    (found,) = findings_of(outcome, "max-fail")
+    assert found["severity"] == "error" and "2 of 4" in found["message"]
+    for one in fleet[2:]:
+        assert 1 <= outcome.statuses(one.name).total() == one.program.measured < INVOCATIONS  # what ran was fetched
+        assert not one.jobs.jobs and one.machine.lock is None
+
+
+def test_as_many_failed_hosts_as_allowed_end_nothing(tmp_path):
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(4, clock, ws0000="dead"), clock, max_fail_percent=25)
+    assert not findings_of(outcome, "max-fail")
+    assert len(outcome.records) == 3 * INVOCATIONS
+
+
+def test_a_host_that_goes_for_good_keeps_its_lock_which_is_said(tmp_path):
+    clock = SimulatedClock()
+    fleet = fleet_of(2, clock, ws0000="gone")
+    outcome = run_fleet(tmp_path, fleet, clock)
+    (found,) = findings_of(outcome, "lock-left")
+    assert (found["host"], found["severity"]) == ("ws0000", "info") and "harness unlock" in found["hint"]
+    assert fleet[0].machine.lock is not None and fleet[1].machine.lock is None
+
+
+def test_a_report_that_cannot_be_made_costs_no_measurement(tmp_path, monkeypatch):
+    def full(_sources: list[Path], _file: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page, "write_report", full)
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
+    found = findings_of(outcome, "report-failed")
+    assert found and "No space left on device" in found[-1]["message"] and "harness report" in found[-1]["hint"]
+    assert len(outcome.records) == INVOCATIONS and not outcome.folder.report_file.exists()
+
+
+def test_a_host_without_docker_is_measured_by_process_and_says_so(tmp_path, monkeypatch):
+    class Silent:
+        def probe(self, _image: str) -> None:
+            raise EngineUnavailable("no Docker socket", where="ws0000", hint="start it")
+
+    monkeypatch.setattr(reaching, "docker_engine", lambda _reached: Silent())
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(1, clock), clock, engine="auto")
+    (found,) = findings_of(outcome, "engine-fallback")
+    assert (found["host"], found["severity"]) == ("ws0000", "warning")
+    assert "no Docker socket" in found["message"] and "using `process`" in found["message"]
+    assert {record.engine for record in outcome.records} == {"process"}
+
+
+def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(proving, "LEAST_IMAGES", 1)
+    monkeypatch.setattr(proving, "rehearse", lambda *_arguments, **_named: ({}, "the trial was killed"))
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
+    (found,) = findings_of(outcome, "not-rehearsed")
+    assert (found["host"], found["severity"]) == ("ws0000", "info") and "the trial was killed" in found["message"]
+    assert len(outcome.records) == INVOCATIONS
