@@ -50,7 +50,7 @@ def make_decode(context: LoaderContext) -> Decode:
 def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
     """The pixels at ``(i + 1/2) × side / target``, in whole numbers: the yardstick's to the bit.
 
-    ``tf.image.resize(image, size, method="nearest")`` takes the same but where it rounds (nowhere at 128, 256 and 512 px),
+    ``tf.image.resize(image, size, method="nearest")`` takes the same but where it rounds (nowhere at 128, 256, 512 px),
     in twice the CPU time: it divides and calls a copy for each pixel; here all places are computed and taken at once.
     """
     shape = tf.shape(image)
