@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.engine.daemon import open_client
 from harness.engine.interface import Engine, EngineFacts, Payload
 from harness.engine.selection import choose
+from harness.hosts.facts import read_available_bytes
 from harness.session.setup import HostData, HostSetup
 from harness.ship.dataset import prepare_data
 from harness.ship.image import ensure_image
@@ -63,13 +64,20 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         data=data,
         missing_data=missing,
         disks=reached.disks,
-        memory_available=wanted.memory_available or reached.memory_available,
+        memory_available=wanted.memory_available or memory_left(reached),
         cpus=cpus,
         gpus=select_gpus(reached.facts, reached.host.variables.gpus),
         memory_reserve=reached.host.variables.memory_reserve,
         disk_reserve=reached.host.variables.disk_reserve,
         weights=weights,
     )
+
+
+def memory_left(reached: Reached) -> int:
+    """What `memory_limit: none` allows now: an engine that has just unpacked an image holds more than it did before."""
+    before, now = reached.facts.available_bytes, read_available_bytes(reached.connection)
+    gone = 0 if before is None or now is None else max(0, before - now)
+    return max(0, reached.memory_available - gone)
 
 
 def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:

@@ -198,6 +198,12 @@ def test_cgroups_that_limit_nothing_leave_no_room_to_tell():
     assert memory.parse_cgroup_room("max 500 0\n1000 700 100\n5000 0 0\n") == 400
 
 
+def test_all_file_pages_of_a_cgroup_can_be_taken_back():
+    assert memory.parse_cgroup_room("1000 700 100 250\n") == 650
+    assert memory.parse_cgroup_room("1000 700\n") == 300
+    assert memory.parse_cgroup_room("max 700 100 250\n\n") is None
+
+
 def test_real_facts_of_this_machine(tmp_path):
     facts = read_facts(
         LocalConnection(),

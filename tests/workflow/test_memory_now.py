@@ -1,4 +1,5 @@
-"""What a case needs is looked for again before it is refused: the job before gives its memory back a little later."""
+"""Memory is looked for again: before a case is refused (the job before gives its own back a little later), and after
+image and data were shipped."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.values.case import Case
-from harness.workflow import hostwork
+from harness.workflow import hostwork, preparing
 
 CASE = Case(data="d", loader="tfdata", cache="none")
 
@@ -33,3 +34,16 @@ def test_memory_that_becomes_free_in_time_refuses_nothing(monkeypatch: pytest.Mo
 def test_memory_that_stays_taken_refuses_the_case_with_both_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     said, _ = refuse(monkeypatch, [50])
     assert said == "only 50 B of memory are free now, its limit is 100 B"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "left"), [(1000, 700, 600), (1000, 1100, 900), (1000, None, 900), (1000, 50, 0)]
+)
+def test_no_limit_allows_what_shipping_has_left(
+    monkeypatch: pytest.MonkeyPatch, before: int, now: int | None, left: int
+) -> None:
+    monkeypatch.setattr(preparing, "read_available_bytes", lambda _: now)
+    reached: Any = SimpleNamespace(
+        facts=SimpleNamespace(available_bytes=before), connection=None, memory_available=before - 100
+    )
+    assert preparing.memory_left(reached) == left

@@ -32,23 +32,27 @@ def parse_meminfo(text: str) -> MemoryFacts | None:
 def parse_cgroup_room(text: str) -> int | None:
     """Bytes that the cgroups around this user's programs still allow; None where nothing limits them.
 
-    One line per level: limit, usage and, what can be taken back at any time, inactive file pages.
+    One line per level: limit, usage and file pages, inactive and active ones: both can be taken back, as in
+    /proc/meminfo's own MemAvailable (files that were read twice, as an image just shipped, are active).
     """
     rooms = []
     for line in text.splitlines():
         fields = line.split()
-        if len(fields) != 3:
+        if len(fields) < 2:
             continue
-        limit, usage, inactive = (parse_int(field) for field in fields)
+        limit, usage, *files = (parse_int(field) for field in fields)
         # v1 writes "no limit" as the largest multiple of a page.
         if limit is None or limit >= 2**62 or usage is None:
             continue
-        rooms.append(max(0, limit - max(0, usage - (inactive or 0))))
+        rooms.append(max(0, limit - max(0, usage - sum(pages or 0 for pages in files))))
     return min(rooms, default=None)
 
 
 _CGROUP_SCRIPT = """
-level() { echo "$(cat "$1") $(cat "$2") $(sed -n "s/^$4 //p" "$3")"; }
+level() {
+  limit=$(cat "$1") && usage=$(cat "$2") || return 0
+  echo "$limit $usage" $(sed -n "s/^$4inactive_file //p; s/^$4active_file //p" "$3")
+}
 while IFS=: read -r id controllers path; do
   case ",$controllers," in
   *,memory,*) top=/sys/fs/cgroup/memory version=1 ;;
@@ -60,9 +64,9 @@ while IFS=: read -r id controllers path; do
   d=$top${path%/}
   while :; do
     if [ $version = 1 ] && [ -e "$d/memory.limit_in_bytes" ]; then
-      level "$d/memory.limit_in_bytes" "$d/memory.usage_in_bytes" "$d/memory.stat" total_inactive_file
+      level "$d/memory.limit_in_bytes" "$d/memory.usage_in_bytes" "$d/memory.stat" total_
     elif [ $version = 2 ] && [ -e "$d/memory.max" ]; then
-      level "$d/memory.max" "$d/memory.current" "$d/memory.stat" inactive_file
+      level "$d/memory.max" "$d/memory.current" "$d/memory.stat" ""
     fi
     [ "$d" = "$top" ] && break
     d=${d%/*}
