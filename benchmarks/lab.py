@@ -33,6 +33,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "lab"))
 
 import outer_engine
+from ending import clean_up_when_stopped
 from lab_inventory import inventory_text
 from workstations import Host, Lab, sweep, usual_hosts
 
@@ -109,6 +110,7 @@ class Bench:
 @contextmanager
 def lab_up() -> Iterator[Bench]:
     sweep("bench-")
+    clean_up_when_stopped()
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as name:
         folder = Path(name)
         lab = Lab.up(usual_hosts(), name=f"bench-{os.getpid()}", folder=folder / "keys")

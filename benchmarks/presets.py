@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from ending import clean_up_when_stopped
 from own_data import add_options, find_data
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "lab"))
@@ -79,16 +82,20 @@ def open_inventory(options: argparse.Namespace, sets: dict[str, Any], folder: Pa
         return
     import outer_engine
     from lab_inventory import inventory_text
-    from workstations import HostSpec, Lab
+    from workstations import HostSpec, Lab, sweep
 
     if reason := outer_engine.why_not():
         sys.exit(f"the lab cannot be brought up here: {reason}; --engine process needs none")
-    lab = Lab.up((HostSpec("ws1", "bookworm", options.memory),), name="presets", folder=folder.parent / "keys")
-    try:
-        path.write_text(inventory_text(lab, shared=shared))
-        yield path
-    finally:
-        lab.down()
+    sweep("presets-")
+    clean_up_when_stopped()
+    with tempfile.TemporaryDirectory(prefix="harness-bench-") as keys:
+        hosts = (HostSpec("ws1", "bookworm", options.memory),)
+        lab = Lab.up(hosts, name=f"presets-{os.getpid()}", folder=Path(keys))
+        try:
+            path.write_text(inventory_text(lab, shared=shared))
+            yield path
+        finally:
+            lab.down()
 
 
 def write_experiment(preset: str, sets: Sequence[str], folder: Path, options: argparse.Namespace) -> Path:
