@@ -112,15 +112,17 @@ def write_experiment(preset: str, sets: Sequence[str], folder: Path, options: ar
 
 
 def show(sessions: Path, sets: Sequence[str]) -> None:
-    """A table for each preset and set. The yardstick of both presets is the ladder's: one host, one machine."""
+    """A table for each preset and set. The yardstick of both presets is the ladder's: one machine."""
     from harness.analysis.yardstick import measure_nearness
+    from harness.bench.registry import LOADERS
     from harness.session.folder import SessionFolder
     from harness.session.journal import read_records
 
     records = {preset: read_records(SessionFolder(sessions / preset)) for preset in PRESETS}
-    everything = [record for each in records.values() for record in each]
-    shares = {nearness.case: nearness.share for nearness in measure_nearness(everything)}
+    yardstick = [record for record in records[PRESETS[0]] if LOADERS[record.case.loader].is_yardstick]
     for preset in PRESETS:
+        others = [record for record in records[preset] if record not in yardstick]
+        shares = {nearness.case: nearness.share for nearness in measure_nearness([*yardstick, *others])}
         for name in sets:
             print(f"\n{HEAD.format(f'`{preset}`, set `{name}`')}")
             chosen = [record for record in records[preset] if record.case.data == name and record.alias is None]

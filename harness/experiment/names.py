@@ -132,6 +132,8 @@ _WORDS: dict[str, Callable[[str, Any], str]] = {
     "image_size": lambda _, value: f"{value[0]}×{value[1]} px",
     "model": lambda _, value: "no model" if value is None else value_text(value, "model"),
     "interpolation": lambda _, value: f"{value} pixels",
+    "cache_reuse": lambda _, value: "made before" if value == "reused" else "made anew",
+    "cache_compression": lambda _, value: "not compressed" if value == "none" else str(value),
 }
 
 
