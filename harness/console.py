@@ -45,7 +45,7 @@ class Console:
         self._status: Any = None
         self._last_detail = ""
         self._begun = time.monotonic()
-        self._started: dict[str, tuple[float, int]] = {}
+        self._started: dict[str, tuple[float, int]] = {}  # when counting began, and how many were done then
 
     def result(self, text: str) -> None:
         """A result, for stdout, as it is."""
@@ -155,8 +155,14 @@ class Console:
         with self._mutex, contextlib.suppress(BrokenPipeError):  # nobody reads progress any more: go on
             self._err.print(Text(_plain(text), style=style or ""))
 
-    def pace(self, host: str, done: int, planned: int) -> str:
-        """How long a host still needs, from how long it took so far: hosts begin when it is their turn."""
+    def pace(self, host: str, done: int, planned: int, *, adopted: bool = False) -> str:
+        """How long a host still needs, from how long it took so far: hosts begin when it is their turn.
+
+        What an earlier controller had begun (``adopted``) ends sooner than others: counting begins behind it.
+        """
+        if adopted:
+            self._started.pop(host, None)
+            return ""
         begun, first = self._started.setdefault(host, (time.monotonic(), done))
         if done <= first or done >= planned:
             return ""
@@ -267,7 +273,7 @@ def _round_added(console: Console, event: happened.RoundAdded) -> None:
 
 
 def _invocation_started(console: Console, event: happened.InvocationStarted) -> None:
-    pace = console.pace(event.host, event.done, event.planned)
+    pace = console.pace(event.host, event.done, event.planned, adopted=event.adopted)
     how = " (already running, adopted)" if event.adopted else ""
     console.live(f"{event.host}  {event.done}/{event.planned}  round {event.round}  {event.label}{how}{pace}")
     console.detail(f"{event.host}: {event.label} begins{how}")

@@ -202,6 +202,7 @@ class HostRunner:
             record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())
             self._finish(record, label, None)
             return
+        adopted = handle is not None
         self._hooks.emit(
             InvocationStarted(
                 self._setup.host,
@@ -212,7 +213,7 @@ class HostRunner:
                 label,
                 self._done,
                 self._planned,
-                adopted=handle is not None,
+                adopted=adopted,
             )
         )
         started_at = now_utc()
@@ -235,7 +236,7 @@ class HostRunner:
             hint = "make room there and give the same command again: it continues"
             where = str(self._settings.folder.path)
             raise SessionError(f"cannot write: {error.strerror or error}", where=where, hint=hint) from error
-        self._finish(record, label, time.monotonic() - begun)
+        self._finish(record, label, None if adopted else time.monotonic() - begun)  # how long was not seen from here
         self._patiently(lambda: self._setup.engine.cancel([handle]))
 
     def _submit(self, invocation: Invocation) -> JobHandle:
