@@ -13,14 +13,18 @@ RESULTS_BYTES = 512 * 2**20
 
 
 class ArchiveError(Exception):
-    """A stream of results that cannot be taken: cut, too large, or not a tar."""
+    """A stream of results that cannot be taken: cut, or not a tar."""
+
+
+class TooLarge(ArchiveError):
+    """More than anybody wants of a job."""
 
 
 def extract_results(chunks: Iterable[bytes], destination: Path, *, limit_bytes: int = RESULTS_BYTES) -> None:
     """Write the regular files of a tar into ``destination``, its first path component left out.
 
     Whatever is not a plain file or folder below it is passed over: what runs in a
-    container is not trusted. Each file is replaced whole. Raises ArchiveError.
+    container is not trusted. Each file is replaced whole. Raises ArchiveError, of which TooLarge is one.
     """
     destination.mkdir(parents=True, exist_ok=True)
     left = limit_bytes
@@ -32,7 +36,7 @@ def extract_results(chunks: Iterable[bytes], destination: Path, *, limit_bytes: 
                     continue
                 left -= member.size
                 if left < 0:
-                    raise ArchiveError(f"the results are larger than {limit_bytes} bytes")
+                    raise TooLarge(f"the results are larger than {limit_bytes} bytes")
                 source = archive.extractfile(member)
                 if source is not None:
                     _write(source, target)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.engine import daemon
-from harness.engine.archive import ArchiveError, extract_results
+from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.container import (
     JOB_FOLDER,
     LABEL_EPHEMERAL,
@@ -28,7 +28,7 @@ from harness.engine.dockerstate import job_state
 from harness.engine.identity import image_digest
 from harness.engine.interface import LABEL_PREFIX, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.hosts.connection import Connection
-from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
+from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused, ResultsRefused
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -109,7 +109,7 @@ class DockerEngine:
         return states
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the results folder of a job, running or ended. Raises JobGone where somebody removed it."""
+        """Copy the results folder of a job, running or ended. Raises JobGone, ResultsRefused."""
         from docker.errors import APIError
 
         try:
@@ -124,6 +124,8 @@ class DockerEngine:
                 raise JobGone(f"the container of {handle.name} is gone", where=self.host, hint=hint) from error
             if isinstance(error, EngineError):
                 raise
+            if isinstance(error, TooLarge):
+                raise ResultsRefused(str(error), where=self.host, hint="see what the job writes there") from error
             hint = f"look at container {handle.name}"
             raise EngineError(daemon.explain(error), where=self.host, hint=hint) from error
 

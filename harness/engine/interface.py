@@ -131,7 +131,8 @@ class Engine(Protocol):
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the job's results, as far as they are, into ``destination``: no path outside, no links, capped size.
 
-        Raises JobGone where somebody removed the job, EngineError where its results cannot be read.
+        Raises JobGone where somebody removed the job, ResultsRefused where it left more than is taken, EngineError
+        where its results cannot be read.
         """
         ...
 

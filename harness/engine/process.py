@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench import jobs
-from harness.engine.archive import ArchiveError, extract_results
+from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
 from harness.hosts.connection import Completed, Connection
 from harness.hosts.local import LocalConnection
-from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused
+from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
 from harness.values.record import Finding
 
 SESSION_LABEL = "harness.session"
@@ -144,6 +144,8 @@ class ProcessEngine:
             self._checked(refused)
         try:
             extract_results(_slices(done.stdout), destination)
+        except TooLarge as error:
+            raise ResultsRefused(str(error), where=self.host, hint="see what the job writes there") from error
         except ArchiveError as error:
             raise EngineError(str(error), where=self.host, hint=f"look into {handle.id}/results there") from error
 

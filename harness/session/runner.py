@@ -30,7 +30,14 @@ from harness.session.journal import Journal, now_utc
 from harness.session.plan import Invocation
 from harness.session.request import build_job
 from harness.session.setup import HostSetup
-from harness.values.errors import HostUnreachable, ImageUnavailable, JobGone, JobRefused, SessionError
+from harness.values.errors import (
+    HostUnreachable,
+    ImageUnavailable,
+    JobGone,
+    JobRefused,
+    ResultsRefused,
+    SessionError,
+)
 from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
 from harness.values.record import Record, Status
 
@@ -266,6 +273,11 @@ class HostRunner:
                     self._patiently(lambda: self._setup.engine.fetch(handle, temporary))
                 except JobGone:  # removed after it was last asked: its results are lost, the host is not
                     state = JobState(phase="gone")
+                except ResultsRefused as error:
+                    identity, cause = self._settings.identity, str(error)
+                    return build_unmeasured(
+                        identity, self._setup, invocation, status="error", cause=cause, at=started_at
+                    )
             results = read_results(temporary)
             log = self._keep_log(invocation, results.log)
             return build_record(

@@ -128,5 +128,9 @@ class JobGone(EngineError):
     """The job was taken away, and its results with it."""
 
 
+class ResultsRefused(EngineError):
+    """The job left more than is taken from one: its own fault, and no other job's."""
+
+
 class JobRefused(EngineError):
     """The engine would not start this job."""

@@ -7,8 +7,10 @@ replaced by an actor that does what a test says.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import sys
 import threading
 import time
 import uuid
@@ -18,9 +20,10 @@ from typing import Any
 
 import pytest
 
+from harness.engine.archive import extract_results
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.ship.payload import build_payload
-from harness.values.errors import EngineError, JobGone, JobRefused
+from harness.values.errors import EngineError, JobGone, JobRefused, ResultsRefused
 
 MEMORY_BYTES = 96 * 2**20
 PATIENCE_S = 60.0
@@ -217,6 +220,14 @@ class EngineContract:
         self.wait(engine, handle)
         engine.cancel([handle])
         with pytest.raises(JobGone):
+            engine.fetch(handle, tmp_path / "out")
+
+    def test_results_that_are_too_large_are_refused(self, engine, make, tmp_path, monkeypatch):
+        handle = engine.submit(make("end"))
+        self.wait(engine, handle)
+        small = functools.partial(extract_results, limit_bytes=1)
+        monkeypatch.setattr(sys.modules[type(engine).__module__], "extract_results", small)
+        with pytest.raises(ResultsRefused, match="larger than 1 bytes"):
             engine.fetch(handle, tmp_path / "out")
 
     def test_results_of_a_running_job_can_be_had(self, engine, make, tmp_path):

@@ -18,11 +18,11 @@ from typing import Any
 
 from fleet_clock import Clock
 
-from harness.engine.archive import ArchiveError, extract_results
+from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.container import ephemeral_folders
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
 from harness.hosts.connection import Connection
-from harness.values.errors import EngineError, JobGone, JobRefused
+from harness.values.errors import EngineError, JobGone, JobRefused, ResultsRefused
 
 _PIECE = 2**20
 
@@ -160,6 +160,8 @@ class FleetEngine:
             raise JobGone(f"the job {handle.name} is gone", where=self.host, hint="run the same command again")
         try:
             extract_results(self._archive(job), destination)
+        except TooLarge as error:
+            raise ResultsRefused(str(error), where=self.host, hint="see what the job writes there") from error
         except ArchiveError as error:
             raise EngineError(str(error), where=self.host, hint=f"look at the job {handle.name}") from error
 

@@ -19,7 +19,7 @@ from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests, plan_host
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostData, HostSetup
-from harness.values.errors import HostUnreachable, JobGone
+from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
 from harness.values.event import Event, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
 from harness.workflow.absence import Absence
@@ -213,6 +213,18 @@ def test_a_job_taken_away_between_its_end_and_its_fetching_is_lost_and_the_rest_
 
     bench.engine.fail = fail
     assert bench.run()[0] == "lost"
+    assert len(bench.engine.starts) == 3 and bench.engine.jobs == {}
+
+
+def test_a_job_that_left_too_much_is_an_error_and_the_rest_goes_on(bench: Bench) -> None:
+    taken = iter([True])
+
+    def fail(verb: str) -> None:
+        if verb == "fetch" and next(taken, False):
+            raise ResultsRefused("the results are larger than 5 bytes", where="here")
+
+    bench.engine.fail = fail
+    assert bench.run()[0] == "error"
     assert len(bench.engine.starts) == 3 and bench.engine.jobs == {}
 
 
