@@ -116,6 +116,10 @@ image: $(STAMPS)/run ## Build the CPU image on this machine's Docker Engine
 image-gpu: $(STAMPS)/run ## Build the GPU image (several GB) and import TensorFlow in it
 	BIN=$(BIN) images/try_gpu.sh
 
+.PHONY: architecture
+architecture: $(STAMPS)/test ## Draw the packages' imports into docs/architecture.md
+	$(BIN)/python docs/draw_imports.py
+
 .PHONY: schema
 schema: $(STAMPS)/run ## Refresh the committed JSON Schemas
 	mkdir -p docs/schema
