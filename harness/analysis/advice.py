@@ -182,13 +182,6 @@ def _is_cores(row: Row, found: Comparison) -> bool:
     return work.value <= WORK_RATIO and found.ratio.value / work.value >= CORES_RATIO
 
 
-def paying_training(row: Row) -> int | None:
-    """The training, of as many epochs as were measured, in which a cache that is kept has paid; None where never."""
-    if row.payback is None:
-        return None
-    return max(1, math.ceil(row.payback / row.summary.case.epochs))
-
-
 def _is_alike(one: Choice, other: Choice) -> bool:
     return one.kind == other.kind and _key(one.row) == _key(other.row)
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.analysis.comparison import Comparison, Measurement, compare
+from harness.analysis.payback import Payback
 from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
 from harness.bench.registry import CACHES, LOADERS
@@ -31,8 +32,8 @@ class Row:
 
     ``comparison`` is of the setting's metric, ``per_cpu`` of images per CPU second; both None for the
     baseline itself and where there is no baseline with a result. ``against_ceiling`` is
-    None without a ceiling; ``payback`` is the epoch from which a cache has paid, counted against
-    the same loader without one.
+    None without a ceiling; ``payback`` is of the case's cache, counted against the same loader without one; None where
+    the case has no cache.
     """
 
     summary: CaseSummary
@@ -41,7 +42,7 @@ class Row:
     per_cpu: Comparison | None = None
     against_ceiling: Comparison | None = None
     model_bound: bool | None = None
-    payback: int | None = None
+    payback: Payback | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def _build_row(
         per_cpu=per_cpu,
         against_ceiling=against,
         model_bound=is_model_bound(against) if against else None,
-        payback=payback_of(summary, uncached) if uncached is not None and summary.case.cache != "none" else None,
+        payback=payback_of(summary, uncached) if summary.case.cache != "none" else None,
     )
 
 

@@ -253,22 +253,6 @@ def _recorded_s(record: Record, case: Case) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def payback_epoch(none_epoch_s: float, fill_s: float, steady_s: float) -> int | None:
-    """The first epoch after which a cache has cost no more time in all than none: None where it never has.
-
-    Smallest n with ``fill + (n − 1) · steady ≤ n · none``: of the article's 42, 14 and 23 minutes, 4.
-    """
-    if fill_s <= none_epoch_s:
-        return 1
-    gain = none_epoch_s - steady_s
-    if gain <= 0:
-        return None
-    epoch = max(2, int((fill_s - steady_s) / gain))
-    while fill_s + (epoch - 1) * steady_s > epoch * none_epoch_s:
-        epoch += 1
-    return epoch
-
-
 def predict(
     case: Case,
     *,

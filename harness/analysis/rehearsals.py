@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.analysis.predictions import images_of, payback_epoch
+from harness.analysis.payback import Payback, PaybackUnknown, find_payback, payback_fields
+from harness.analysis.predictions import images_of
 from harness.values.case import Case, digest_of
 from harness.values.units import format_bytes
 
@@ -41,7 +42,7 @@ def predict_from(
     """The predictions of a case: those of ``by_formula`` with what a rehearsal knows better.
 
     Adds ``basis``, ``fill_s`` and ``steady_s`` (seconds of the first and of a later epoch), ``oom_at_s`` (seconds
-    of measuring until the limit ends it), ``disk_bytes``, ``payback_epoch`` and ``payback_training``.
+    of measuring until the limit ends it), ``disk_bytes`` and ``payback_fields``.
     """
     count = images_of(case, images)
     found: dict[str, Any] = {**by_formula, "basis": "rehearsal", "rehearsed_images": rehearsal.get("images")}
@@ -49,7 +50,7 @@ def predict_from(
     found.update(times)
     if case.cache == "file":
         found["disk_bytes"] = by_formula.get("cache_bytes")
-        found["payback_epoch"], found["payback_training"] = _payback(case, count, rehearsal)
+        found.update(payback_fields(_payback(case, count, rehearsal), case.epochs))
     base, each = rehearsal.get("base_bytes"), rehearsal.get("image_bytes")
     if case.cache == "memory" and base and each:
         found.update(_memory(count, limit, base=float(base), each=float(each), fill_s=times.get("fill_s")))
@@ -79,20 +80,12 @@ def _times(case: Case, count: int, rehearsal: Mapping[str, Any]) -> dict[str, An
     return {"fill_s": round(count * (steady if is_reused else first), 2), "steady_s": round(count * steady, 2)}
 
 
-def _payback(case: Case, count: int, rehearsal: Mapping[str, Any]) -> tuple[int | None, int | None]:
+def _payback(case: Case, count: int, rehearsal: Mapping[str, Any]) -> Payback:
     none, fill = rehearsal.get("none_steady_s"), rehearsal.get("file_first_s")
     steady = rehearsal.get("file_steady_s")
     if none is None or fill is None or steady is None:
-        return None, None
-    epoch = payback_epoch(none * count, fill * count, steady * count)
-    return epoch, payback_training(case.epochs, none * count, fill * count, steady * count)
-
-
-def payback_training(epochs: int, none_epoch_s: float, fill_s: float, steady_s: float) -> int | None:
-    """The first training of so many epochs after which a cache that is made once has paid; None where it never has.
-
-    Smallest k with ``fill + (k · epochs − 1) · steady ≤ k · epochs · none``: the epoch in which it has paid, in
-    whole trainings.
-    """
-    epoch = payback_epoch(none_epoch_s, fill_s, steady_s)
-    return None if epoch is None else -(-epoch // epochs)
+        return PaybackUnknown("a cache file was not rehearsed")
+    none_s = none * count
+    return find_payback(
+        fill_s=fill * count, cached_epoch_s=steady * count, uncached_first_s=none_s, uncached_epoch_s=none_s
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.comparison import Comparison, Measurement
+from harness.analysis.payback import Payback, PaybackUnknown, find_payback
 from harness.analysis.stalls import judge_utilisation
 from harness.analysis.statistics import Estimate, estimate_geometric_mean
 from harness.values.case import Case
@@ -147,27 +148,20 @@ def is_model_bound(against_ceiling: Comparison) -> bool | None:
     return False if ratio.high is not None and ratio.high < 1 else None
 
 
-def payback_epoch(
-    *, fill_s: float, cached_epoch_s: float, uncached_first_s: float, uncached_epoch_s: float
-) -> int | None:
-    """The first epoch after which a training with the cache is ahead of one without; None if it never is.
-
-    Smallest k with fill + (k−1)·cached ≤ first + (k−1)·uncached, all in seconds. With the article's
-    42, 14, 23 and 23 minutes: the fourth.
-    """
-    if fill_s <= uncached_first_s:
-        return 1
-    gain_s = uncached_epoch_s - cached_epoch_s
-    if gain_s <= 0:
-        return None
-    return 1 + math.ceil((fill_s - uncached_first_s) / gain_s - 1e-9)
-
-
-def payback_of(cached: CaseSummary, uncached: CaseSummary) -> int | None:
-    """``payback_epoch`` of two summaries; None where one lacks a number, too."""
-    if not (cached.fill_s and cached.steady_epoch_s and uncached.first_epoch_s and uncached.steady_epoch_s):
-        return None
-    return payback_epoch(
+def payback_of(cached: CaseSummary, uncached: CaseSummary | None) -> Payback:
+    """Return from which epoch on a cache pays against the same loader without one; unknown where one lacks numbers."""
+    loader = cached.case.loader
+    if cached.case.cache_reuse == "reused":
+        return PaybackUnknown("the cache was made before the measured training")
+    if uncached is None:
+        return PaybackUnknown(f"{loader} was not measured without a cache")
+    for summary, name in ((uncached, f"{loader} without a cache"), (cached, "the case itself")):
+        if summary.first_epoch_s is None:
+            return PaybackUnknown(f"{name} has no result")
+        if summary.steady_epoch_s is None:
+            return PaybackUnknown(f"{name} was measured in one epoch only")
+    assert cached.fill_s and cached.steady_epoch_s and uncached.first_epoch_s and uncached.steady_epoch_s
+    return find_payback(
         fill_s=cached.fill_s.value,
         cached_epoch_s=cached.steady_epoch_s.value,
         uncached_first_s=uncached.first_epoch_s.value,

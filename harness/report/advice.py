@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.analysis.advice import Choice, SettingAdvice, Span, advise, paying_training
+from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.payback import PaysFrom
+from harness.analysis.summary import CaseSummary
 from harness.report.limits import say_limits
 from harness.report.marks import describe_openness
 from harness.report.recipes.recipe import view_recipe
@@ -22,6 +24,7 @@ from harness.report.words import (
     name_ordinal,
     name_pipeline,
     plural,
+    say_payback,
 )
 from harness.values.units import format_bytes
 
@@ -217,23 +220,27 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
 
 
 def _say_payback(row: Row) -> Iterable[str]:
-    summary, case = row.summary, row.summary.case
-    if case.cache == "none":
+    summary, case, payback = row.summary, row.summary.case, row.payback
+    if payback is None:
         return
-    held = summary.cache_bytes if summary.cache_bytes is not None else summary.cache_predicted_bytes
-    size = "" if held is None else f"{format_bytes(held)} of {'memory' if case.cache == 'memory' else 'disk'}"
-    name = f"The {case.cache} cache"
+    size = _say_size(summary)
     if case.cache_reuse == "reused":
-        yield f"The dump was made before; {name.lower()} takes {size}." if size else "The dump was made before."
-    elif row.payback is None:
-        yield f"{name} does not pay for its filling{'; it takes ' + size if size else ''}."
-    else:
-        training = paying_training(row)
-        kept = ""
-        if case.cache != "memory" and training is not None and training > 1:
-            epochs = plural(case.epochs, "epoch")
-            kept = f", or, where it is kept, from the {name_ordinal(training)} training of {epochs}"
-        yield f"{name} has paid from epoch {row.payback}{kept}{'; it takes ' + size if size else ''}."
+        yield f"The cache was made before{f'; it takes {size}' if size else ''}."
+        return
+    text = say_payback(payback, f"the {case.cache} cache")
+    if isinstance(payback, PaysFrom) and case.cache != "memory" and (training := payback.training(case.epochs)) > 1:
+        text += f", or, where it is kept, from the {name_ordinal(training)} training of {plural(case.epochs, 'epoch')}"
+    yield f"{text[0].upper()}{text[1:]}{f'; it takes {size}' if size else ''}."
+
+
+def _say_size(summary: CaseSummary) -> str:
+    """What a cache takes: measured, else by the formula, which is said; empty where neither is known."""
+    place = "memory" if summary.case.cache == "memory" else "disk"
+    if summary.cache_bytes is not None:
+        return f"{format_bytes(summary.cache_bytes)} of {place}"
+    if summary.cache_predicted_bytes is not None:
+        return f"{format_bytes(summary.cache_predicted_bytes)} of {place} (by the formula)"
+    return ""
 
 
 def _say_gain(choice: Choice) -> Iterable[str]:

@@ -20,6 +20,7 @@ from harness.report.words import (
     name_limit,
     name_pipeline,
     name_size,
+    say_payback,
     split_hardware,
 )
 from harness.values.units import format_bytes
@@ -140,7 +141,7 @@ def _say_file_cache(row: Row) -> str:
     first, text = row.summary.first_images_per_s, _say_epoch(row)
     if first is None or row.summary.steady_images_per_s is None:
         return text
-    paid = f"; pays from epoch {row.payback}" if row.payback is not None else ""
+    paid = "" if row.payback is None else f"; {say_payback(row.payback, 'it')}"
     return f"first {_minutes(first.value)} min, then {text}{paid}"
 
 
@@ -193,7 +194,7 @@ _CLAIMS = (
     ),
     _Claim(
         "tf.data, cache=file",
-        "42 min the first epoch, then 14 min (4.14× faster); pays from epoch 4",
+        "42 min the first epoch, then 14 min (4.14× faster); pays for itself from epoch 4",
         "train",
         "tfdata",
         "file",

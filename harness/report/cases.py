@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
+from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.statistics import Estimate
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
@@ -230,10 +231,20 @@ def _tags(row: Row) -> Iterable[str]:
         yield "degraded"
     if summary.left_out:
         yield f"{summary.left_out} not averaged"
-    if row.payback is not None:
-        yield f"cache pays from epoch {row.payback}"
+    if row.payback is not None and summary.used:
+        yield _tag_payback(row.payback)
     if row.comparison is not None and row.comparison.unpaired:
         yield f"{row.comparison.unpaired} unpaired"
+
+
+def _tag_payback(payback: Payback) -> str:
+    match payback:
+        case PaysFrom(epoch):
+            return f"cache pays for itself from epoch {epoch}"
+        case NeverPays():
+            return "cache does not pay for itself"
+        case PaybackUnknown():
+            return "whether the cache pays for itself is not known"
 
 
 def _by_host(entry: _Entry) -> Iterable[str]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.statistics import Estimate
 from harness.values.case import Case, ModelSetting
 from harness.values.units import format_bytes, format_duration
@@ -160,6 +161,18 @@ def name_pipeline(case: Case) -> str:
     disk = f" on {case.cache_disk}" if case.cache_disk != "scratch" else ""
     reuse = " made before" if case.cache_reuse == "reused" else ""
     return clean_text(f"{loader} with {element}{cache} cache{disk}{reuse}", 120)
+
+
+def say_payback(payback: Payback, name: str) -> str:
+    """``The file cache pays for itself from epoch 4``: never and not known say why."""
+    match payback:
+        case PaysFrom(epoch):
+            return f"{name} pays for itself from epoch {epoch}"
+        case NeverPays(cached_s, uncached_s):
+            with_it, without = format_seconds(cached_s), format_seconds(uncached_s)
+            return f"{name} does not pay for itself: a later epoch takes {with_it} with it and {without} without"
+        case PaybackUnknown(reason):
+            return f"from which epoch {name} pays for itself is not known: {clean_text(reason)}"
 
 
 def name_ordinal(number: int) -> str:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from harness.analysis.advice import advise, paying_training
+from harness.analysis.advice import advise
 from harness.analysis.matrix import build_matrix
+from harness.analysis.payback import PaybackUnknown, PaysFrom
 from harness.values.case import Case, ModelSetting
 from harness.values.record import Epoch, Record
 
@@ -100,8 +101,13 @@ def test_a_cache_pays_in_an_epoch_and_in_a_training():
     records += rounds("tfdata", "file", rate=1000 / 14, first=1000 / 42, noise=(1.0,), **at)
     choice = only(records)
     assert name(choice) == ("tfdata", "file")
-    assert choice.row.payback == 4
-    assert paying_training(choice.row) == 2
+    assert choice.row.payback == PaysFrom(4)
+    assert choice.row.payback.training(2) == 2
+
+
+def test_without_an_uncached_row_of_the_same_loader_payback_is_not_known():
+    choice = only(rounds("keras-idg", rate=10) + rounds("tfdata", "memory", rate=125))
+    assert choice.row.payback == PaybackUnknown("tfdata was not measured without a cache")
 
 
 def test_a_gain_of_threads_is_called_that():

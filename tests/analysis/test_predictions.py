@@ -13,7 +13,6 @@ from harness.analysis.predictions import (
     duration_s,
     fits,
     images_until_oom,
-    payback_epoch,
     peak_memory,
     predict,
 )
@@ -95,25 +94,6 @@ def test_disks_hold_one_cache_at_a_time():
              make(cache="file", data="unknown", cache_disk="other")]  # fmt: skip
     needed = disk_needed(cases, {"coco": 1000})
     assert needed == {"scratch": case_cache_bytes(large, 1000), "nvme": case_cache_bytes(large, 10)}
-
-
-def test_a_cache_of_the_article_has_paid_in_the_fourth_epoch():
-    assert payback_epoch(23, 42, 14) == 4
-    assert payback_epoch(23, 42, 23) is None
-    assert payback_epoch(23, 42, 30) is None
-    assert payback_epoch(23, 23, 30) == 1
-
-
-@given(st.floats(0.1, 1e4), st.floats(0.1, 1e4), st.floats(0.1, 1e4))
-def test_the_epoch_of_payback_is_the_first_one(none_s, fill_s, steady_s):
-    epoch = payback_epoch(none_s, fill_s, steady_s)
-    if epoch is None:
-        assert fill_s > none_s and steady_s >= none_s
-        return
-    assert fill_s + (epoch - 1) * steady_s <= epoch * none_s
-    if 1 < epoch < 10**6:
-        before = epoch - 1
-        assert fill_s + (before - 1) * steady_s > before * none_s * (1 - 1e-9)
 
 
 def test_time_grows_with_work_and_shrinks_with_help():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.analysis.predictions import predict
-from harness.analysis.rehearsals import payback_training, predict_from, representative, setting_key
+from harness.analysis.rehearsals import predict_from, representative, setting_key
 from harness.bench.rehearsal import fit_memory
 from harness.values.case import Case
 
@@ -49,14 +49,14 @@ def test_a_file_cache_says_its_disk_and_when_it_has_paid() -> None:
     assert reused["fill_s"] == reused["steady_s"]
 
 
-@pytest.mark.parametrize(
-    ("epochs", "none", "fill", "steady", "training"),
-    [(1, 23, 42, 14, 4), (2, 23, 42, 14, 2), (10, 23, 42, 14, 1), (5, 10, 20, 10, None), (3, 10, 9, 12, 1)],
-)
-def test_the_training_from_which_a_dump_has_paid(
-    epochs: int, none: float, fill: float, steady: float, training: int | None
-) -> None:
-    assert payback_training(epochs, none, fill, steady) == training
+def test_a_cache_file_that_never_pays_and_one_that_was_not_rehearsed_are_two_things() -> None:
+    case = Case(data="d", loader="tfdata", cache="file")
+    slow = {**REHEARSAL, "file_steady_s": 2 * REHEARSAL["none_steady_s"]}
+    never = predict_from(case, 100, limit=None, rehearsal=slow, by_formula={})
+    assert (never["payback_epoch"], never["payback_training"]) == ("never", "never")
+    gone = {name: value for name, value in REHEARSAL.items() if name != "file_steady_s"}
+    unknown = predict_from(case, 100, limit=None, rehearsal=gone, by_formula={})
+    assert (unknown["payback_epoch"], unknown["payback_training"]) == (None, None)
 
 
 def test_one_rehearsal_speaks_for_caches_and_limits_but_not_for_other_pixels() -> None:

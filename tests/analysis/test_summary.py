@@ -1,7 +1,8 @@
 import pytest
 
 from harness.analysis.comparison import Measurement, compare
-from harness.analysis.summary import is_model_bound, payback_epoch, payback_of, reduce_record, summarise_case
+from harness.analysis.payback import NeverPays, PaybackUnknown, PaysFrom
+from harness.analysis.summary import is_model_bound, payback_of, reduce_record, summarise_case
 from harness.values.case import Case
 from harness.values.record import CacheUse, Epoch, Memory, Record
 
@@ -89,24 +90,25 @@ def test_measurements_keep_host_and_round():
     assert found.measurements("steady")[1].value == pytest.approx(20.0)
 
 
-def test_the_articles_file_cache_pays_from_the_fourth_epoch_on():
-    article = {"fill_s": 42.0, "cached_epoch_s": 14.0, "uncached_first_s": 23.0, "uncached_epoch_s": 23.0}
-    assert payback_epoch(**article) == 4
-    cached, uncached = 42.0 + 14.0 * 3, 23.0 * 4
-    assert cached <= uncached and 42.0 + 14.0 * 2 > 23.0 * 3
-
-
-def test_payback_at_once_never_and_exactly():
-    assert payback_epoch(fill_s=9, cached_epoch_s=5, uncached_first_s=10, uncached_epoch_s=10) == 1
-    assert payback_epoch(fill_s=20, cached_epoch_s=10, uncached_first_s=10, uncached_epoch_s=10) is None
-    assert payback_epoch(fill_s=20, cached_epoch_s=5, uncached_first_s=10, uncached_epoch_s=10) == 3
-
-
 def test_payback_of_summaries_counts_the_flush():
     uncached = summarise_case([record(seconds=(10.0, 10.0))])
-    cached = summarise_case([record(seconds=(14.0, 5.0), flush=4.0)])
-    assert payback_of(cached, uncached) == 3
-    assert payback_of(summarise_case([record(seconds=())]), uncached) is None
+    cached = summarise_case([record(seconds=(14.0, 5.0), flush=4.0, cache="memory")])
+    assert payback_of(cached, uncached) == PaysFrom(3)
+
+
+def test_without_an_uncached_row_payback_is_not_known_and_not_never():
+    cached = summarise_case([record(seconds=(14.0, 1.0), cache="memory")])
+    assert payback_of(cached, None) == PaybackUnknown("tfdata was not measured without a cache")
+    dead = summarise_case([record(status="oom", seconds=())])
+    assert payback_of(cached, dead) == PaybackUnknown("tfdata without a cache has no result")
+    uncached = summarise_case([record(seconds=(10.0, 10.0))])
+    once = summarise_case([record(seconds=(14.0,), cache="memory")])
+    assert payback_of(once, uncached) == PaybackUnknown("the case itself was measured in one epoch only")
+    case = cached.case.model_copy(update={"cache": "file", "cache_reuse": "reused"})
+    reused = summarise_case([record(seconds=(5.0, 5.0), case=case, case_id=case.case_id)])
+    assert payback_of(reused, uncached) == PaybackUnknown("the cache was made before the measured training")
+    slower = summarise_case([record(seconds=(14.0, 12.0), cache="memory")])
+    assert payback_of(slower, uncached) == NeverPays(12.0, 10.0)
 
 
 @pytest.mark.parametrize(

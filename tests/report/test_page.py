@@ -113,10 +113,13 @@ def test_the_page_says_what_was_found(reading):
         r"from 6 GB on: tfdata with memory cache",
         words,
     )
-    assert "The file cache has paid from epoch 4, or, where it is kept, from the second training of 3 epochs" in words
+    assert (
+        "The file cache pays for itself from epoch 4, or, where it is kept, from the second training of 3 epochs"
+        in words
+    )
     assert "tfdata with memory cache runs out of memory at 1.5 GB." in words
     assert "in epoch 1, step 21–23" in words
-    assert "cache pays from epoch 4" in words
+    assert "cache pays for itself from epoch 4" in words
     assert "model-bound" in words
     assert "needs 40.0 GB, the host can give 21.4 GB" in words
     assert "Other pixels" in words

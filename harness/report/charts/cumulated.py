@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from harness.analysis.matrix import Row, Setting
+from harness.analysis.payback import NeverPays, Payback, PaysFrom
 from harness.report.charts.drawing import (
     Chart,
     colour_of,
@@ -18,6 +19,7 @@ from harness.report.charts.drawing import (
     name_line,
     shape_of,
 )
+from harness.report.words import say_payback
 
 _MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
 _WIDTH, _HEIGHT = 200, 170
@@ -26,19 +28,22 @@ _WIDTH, _HEIGHT = 200, 170
 def chart_cumulated(setting: Setting) -> Chart | None:
     """Minutes up to each epoch, from the first epoch and the mean of the later ones; the break-even marked.
 
-    Beyond the epochs that were measured it is drawn on from the steady epochs, dashed. None without a cache.
+    Beyond the epochs that were measured it is drawn on from the steady epochs, dashed. None without a cache whose
+    payback is known, be it never.
     """
     rows = [row for row in setting.rows if row.summary.alias is None and _has_times(row)]
-    if not any(row.summary.case.cache != "none" for row in rows) or all(row.payback is None for row in rows):
+    known = [row.payback for row in rows if isinstance(row.payback, PaysFrom | NeverPays)]
+    if not known:
         return None
-    last = min(max(max(row.payback or 0 for row in rows) + 2, setting.case.epochs, _LEAST_EPOCHS), _MOST_EPOCHS)
+    paid = max((payback.epoch for payback in known if isinstance(payback, PaysFrom)), default=0)
+    last = min(max(paid + 2, setting.case.epochs, _LEAST_EPOCHS), _MOST_EPOCHS)
     scale, unit = _unit(rows, last)
     values = [value for row in rows for value in _points(row, last, scale)]
     names = line_names(setting)
     shown = tuple(name for name in names if any(value["row"] == name for value in values))
     facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
     title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
-    described = "; ".join(_say(row) for row in rows if row.summary.case.cache != "none")
+    described = "; ".join(_say(row, row.payback) for row in rows if row.payback is not None)
     return Chart(title, described, draw(_shape(names, shown, facets, last, unit), values))
 
 
@@ -94,11 +99,10 @@ def _points(row: Row, last: int, scale: float) -> list[dict[str, Any]]:
 
     values = [point("measured", 0), point("measured", 1), point("measured", measured)]
     values += [point("drawn on", measured), point("drawn on", last)] if measured < last else []
-    if row.payback is not None and row.payback <= last:
-        values.append(point("paid", row.payback, text=f"epoch {row.payback}"))
+    if isinstance(row.payback, PaysFrom) and row.payback.epoch <= last:
+        values.append(point("paid", row.payback.epoch, text=f"epoch {row.payback.epoch}"))
     return values
 
 
-def _say(row: Row) -> str:
-    paid = "never pays" if row.payback is None else f"has paid from epoch {row.payback} on"
-    return f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}: {paid}"
+def _say(row: Row, payback: Payback) -> str:
+    return f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}: {say_payback(payback, 'it')}"
