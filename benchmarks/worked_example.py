@@ -187,7 +187,8 @@ def say_cold(plain: CaseSummary, cached: CaseSummary) -> str:
 
 def say_death(row: CaseSummary) -> str:
     seen = sorted(r.evidence["last_images"] for r in row.records if r.evidence.get("last_images"))
-    told = sorted({r.predictions["images_until_oom"] for r in row.records if r.predictions.get("images_until_oom")})
+    deaths = [r.predictions.images_until_oom for r in row.records if r.predictions is not None]
+    told = sorted({death.expected for death in deaths if death is not None})
     off = max(abs(seen_at / told_at - 1) for seen_at in seen for told_at in told)
     ends = ", ".join(f"{count} × {status}" for status, count in row.statuses.items())
     return (
@@ -203,11 +204,12 @@ def span(values: Sequence[float]) -> str:
 
 def say_times(row: CaseSummary) -> str:
     told = row.used[0].predictions
+    assert told is not None and told.fill_s is not None and told.steady_s is not None
     assert row.fill_s is not None and row.steady_epoch_s is not None and row.cache_bytes is not None
     fill, later = row.fill_s.value, row.steady_epoch_s.value
     return (
-        f"**Were times and sizes predicted?** File cache: first epoch {told['fill_s']:.1f} s predicted, {fill:.1f} s "
-        f"measured; second {told['steady_s']:.1f} and {later:.1f} s (the rehearsal has no limit: its file stays in "
+        f"**Were times and sizes predicted?** File cache: first epoch {told.fill_s:.1f} s predicted, {fill:.1f} s "
+        f"measured; second {told.steady_s:.1f} and {later:.1f} s (the rehearsal has no limit: its file stays in "
         f"memory, here the disk is read). Bytes: {row.cache_predicted_bytes:,} by formula, {row.cache_bytes:,} on disk."
     )
 

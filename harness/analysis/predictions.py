@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from typing import Any, NamedTuple
 
 from harness.bench.registry import CACHES
 from harness.values.case import Case
+from harness.values.prediction import Fit, Interval, Need, Prediction
 from harness.values.record import Record
 from harness.values.units import format_bytes
 
@@ -69,9 +69,9 @@ def images_of(case: Case, images: int) -> int:
 
 
 def case_cache_bytes(case: Case, images: int) -> int | None:
-    """Bytes of a case's cache; None where it has none."""
+    """Bytes of a case's cache: 0 where it has none, None where they are not known."""
     if case.cache == "none":
-        return None
+        return 0
     return cache_bytes(
         images_of(case, images), case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk
     )
@@ -91,34 +91,72 @@ def peak_memory(case: Case, images: int, *, cpus: int = 4) -> int:
     return peak
 
 
-class Fit(NamedTuple):
-    """Whether a case is expected to live within its memory, and why in numbers."""
-
-    is_expected: bool
-    reason: str
-
-
-def fits(case: Case, images: int, *, limit_bytes: int | None, cpus: int = 4) -> Fit:
-    """Whether a case's predicted peak is below the limit that will be enforced; None: no limit is known."""
+def memory_interval(case: Case, images: int, *, cpus: int = 4) -> Interval:
+    """Return the peak that a case would reach by formula, as an interval."""
     peak = peak_memory(case, images, cpus=cpus)
-    need = f"{format_bytes(peak)} of memory"
-    if case.cache == "memory":
-        need += f", {format_bytes(case_cache_bytes(case, images))} of it the cache"
+    return Interval(low=peak, expected=peak, high=peak)
+
+
+def judge_fit(peak: Interval | None, limit_bytes: int | None) -> Fit:
+    """Judge a predicted peak against the limit that will be enforced."""
+    if peak is None or limit_bytes is None:
+        return "unknown"
+    if peak.high <= limit_bytes:
+        return "fits"
+    return "does not fit" if peak.low > limit_bytes else "may not fit"
+
+
+def explain_fit(fit: Fit, peak: Interval | None, cache: int | None, limit_bytes: int | None) -> str:
+    """Say in numbers what a case needs and whether its limit allows that; ``cache`` are bytes of it in memory."""
+    if peak is None:
+        return "how much memory it needs is not known"
+    need = f"about {format_bytes(peak.expected)} of memory"
+    need += f", {format_bytes(cache)} of it the cache" if cache else ""
     if limit_bytes is None:
-        return Fit(True, f"needs about {need}")
-    if peak <= limit_bytes:
-        return Fit(True, f"needs about {need}; the limit is {format_bytes(limit_bytes)}")
-    return Fit(False, f"would need about {need}, more than its limit of {format_bytes(limit_bytes)}")
+        return f"needs {need}"
+    limit = f"limit of {format_bytes(limit_bytes)}"
+    span = f"{format_bytes(peak.low)} to {format_bytes(peak.high)}"
+    return {
+        "fits": f"needs {need}, less than its {limit}",
+        "may not fit": f"may not fit: needs {need} ({span}), its {limit} lies between",
+        "does not fit": f"would need {need}, more than its {limit}",
+    }.get(fit, f"needs {need}")
 
 
-def images_until_oom(case: Case, images: int, *, limit_bytes: int, cpus: int = 4) -> int | None:
-    """How many images a memory cache takes in before the limit ends it; None where it fits or nothing is cached."""
-    total = case_cache_bytes(case, images)
-    if case.cache != "memory" or not total or peak_memory(case, images, cpus=cpus) <= limit_bytes:
+def images_until_oom(
+    case: Case, images: int, peak: Interval | None, *, limit_bytes: int | None, cpus: int = 4
+) -> Interval | None:
+    """Predict after how many images the limit ends a case; None where it is not expected to."""
+    if peak is None or limit_bytes is None or peak.high <= limit_bytes:
         return None
-    room = limit_bytes - peak_memory(case.model_copy(update={"cache": "none"}), images, cpus=cpus)
     count = images_of(case, images)
-    return max(0, min(count, int(room / (MEMORY_CACHE_OVERHEAD * total / count))))
+    total = case_cache_bytes(case, images)
+    alive = 0
+    if case.cache == "memory" and total:
+        room = limit_bytes - peak_memory(case.model_copy(update={"cache": "none"}), images, cpus=cpus)
+        alive = max(0, min(count, int(room / (MEMORY_CACHE_OVERHEAD * total / count))))
+    return Interval(low=alive, expected=alive, high=alive)
+
+
+def predict_need(case: Case, images: int, *, limit: int | None, cpus: int = 4) -> Need:
+    """Predict, by formula, what a case needs on a set of so many images."""
+    cache = case_cache_bytes(case, images)
+    peak = memory_interval(case, images, cpus=cpus)
+    fit = judge_fit(peak, limit)
+    return Need(
+        images=images_of(case, images),
+        cache_bytes=cache,
+        disk_bytes=cache if CACHES[case.cache].is_on_disk else 0,
+        peak_memory_bytes=peak,
+        fit=fit,
+        reason=explain_fit(fit, peak, cache if case.cache == "memory" else 0, limit),
+        images_until_oom=images_until_oom(case, images, peak, limit_bytes=limit, cpus=cpus),
+    )
+
+
+def lift_subset(case: Case) -> Case:
+    """Return the same case on the whole data set."""
+    return case.model_copy(update={"max_images": None})
 
 
 def disk_needed(cases: Iterable[Case], images: Mapping[str, int]) -> dict[str, int]:
@@ -229,9 +267,9 @@ def duration_s(
         return median(seen)
     start = rates.start_s + (rates.build_s if case.mode == "train" else 0.0)
     first = epoch_s(case, images, index=1, cpus=cpus, has_gpu=has_gpu, rates=rates)
-    taken_in = None if limit_bytes is None else images_until_oom(case, images, limit_bytes=limit_bytes, cpus=cpus)
+    taken_in = predict_need(case, images, limit=limit_bytes, cpus=cpus).images_until_oom
     if taken_in is not None:
-        return start + first * taken_in / max(1, images_of(case, images))
+        return start + first * taken_in.expected / max(1, images_of(case, images))
     later = epoch_s(case, images, index=2, cpus=cpus, has_gpu=has_gpu, rates=rates)
     filled = (
         first
@@ -256,22 +294,21 @@ def _recorded_s(record: Record, case: Case) -> float | None:
 def predict(
     case: Case,
     *,
-    images: int,
+    images: int | None,
     cpus: int = 4,
     limit: int | None = None,
     has_gpu: bool = False,
     records: Sequence[Record] = (),
-) -> dict[str, Any]:
-    """What a record keeps as ``predictions``: ``cache_bytes``, ``peak_memory_bytes``, ``fits``, ``reason``,
-    ``images_until_oom`` and ``duration_s``; ``limit`` is the limit that will be enforced, in bytes."""
-    fit = fits(case, images, limit_bytes=limit, cpus=cpus)
-    return {
-        "cache_bytes": case_cache_bytes(case, images),
-        "peak_memory_bytes": peak_memory(case, images, cpus=cpus),
-        "fits": fit.is_expected,
-        "reason": fit.reason,
-        "images_until_oom": None if limit is None else images_until_oom(case, images, limit_bytes=limit, cpus=cpus),
-        "duration_s": round(
-            duration_s(case, images, cpus=cpus, has_gpu=has_gpu, limit_bytes=limit, records=records), 1
-        ),
-    }
+) -> Prediction | None:
+    """Predict what a record keeps as ``predictions``.
+
+    ``images`` is the size of the data set, None where it is not known (a case with ``max_images`` is then taken
+    to have them all; without, nothing can be predicted); ``limit`` is the limit that will be enforced, in bytes.
+    """
+    count = case.max_images if images is None else images
+    if count is None:
+        return None
+    need = predict_need(case, count, limit=limit, cpus=cpus)
+    seconds = duration_s(case, count, cpus=cpus, has_gpu=has_gpu, limit_bytes=limit, records=records)
+    whole = None if images is None else predict_need(lift_subset(case), images, limit=limit, cpus=cpus)
+    return Prediction(**dict(need), whole_set=whole, duration_s=round(seconds, 1))

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback, payback_fields
-from harness.analysis.predictions import images_of
+from harness.analysis.predictions import explain_fit, images_of, judge_fit, lift_subset
 from harness.values.case import Case, digest_of
-from harness.values.units import format_bytes
+from harness.values.prediction import Interval, Need, Prediction
 
 SETTING = (
     "data", "loader", "mode", "model", "image_size", "batch_size", "interpolation", "element", "precision", "cpus",
@@ -37,50 +37,62 @@ def representative(case: Case) -> Case:
 
 
 def predict_from(
-    case: Case, images: int, *, limit: int | None, rehearsal: Mapping[str, Any], by_formula: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The predictions of a case: those of ``by_formula`` with what a rehearsal knows better.
+    case: Case, images: int, *, limit: int | None, rehearsal: Mapping[str, Any], by_formula: Prediction
+) -> Prediction:
+    """The predictions of a case on a set of ``images``: those of ``by_formula`` with what a rehearsal knows better."""
+    first, steady = _seconds_an_image(case, rehearsal)
+    need = _need(case, images, limit, rehearsal, by_formula)
+    whole = by_formula.whole_set and _need(lift_subset(case), images, limit, rehearsal, by_formula.whole_set)
+    alive = need.images_until_oom
+    payback = _payback(case, need.images, rehearsal)
+    return by_formula.model_copy(
+        update={
+            **dict(need),
+            "whole_set": whole,
+            "basis": "rehearsal",
+            "rehearsed_images": rehearsal.get("images"),
+            "fill_s": None if first is None else round(need.images * first, 2),
+            "steady_s": None if steady is None else round(need.images * steady, 2),
+            "oom_at_s": None if alive is None or first is None else round(first * alive.expected, 1),
+            **payback_fields(payback, case.epochs),
+        }
+    )
 
-    Adds ``basis``, ``fill_s`` and ``steady_s`` (seconds of the first and of a later epoch), ``oom_at_s`` (seconds
-    of measuring until the limit ends it), ``disk_bytes`` and ``payback_fields``.
-    """
-    count = images_of(case, images)
-    found: dict[str, Any] = {**by_formula, "basis": "rehearsal", "rehearsed_images": rehearsal.get("images")}
-    times = _times(case, count, rehearsal)
-    found.update(times)
-    if case.cache == "file":
-        found["disk_bytes"] = by_formula.get("cache_bytes")
-        found.update(payback_fields(_payback(case, count, rehearsal), case.epochs))
+
+def _need(case: Case, images: int, limit: int | None, rehearsal: Mapping[str, Any], by_formula: Need) -> Need:
     base, each = rehearsal.get("base_bytes"), rehearsal.get("image_bytes")
-    if case.cache == "memory" and base and each:
-        found.update(_memory(count, limit, base=float(base), each=float(each), fill_s=times.get("fill_s")))
-    return found
+    if case.cache != "memory" or not base or not each:
+        return Need(**{name: getattr(by_formula, name) for name in Need.model_fields})
+    count = images_of(case, images)
+    expected = round(base + each * count + BESIDE_BYTES)
+    peak = Interval(low=expected, expected=expected, high=expected)
+    fit = judge_fit(peak, limit)
+    alive = None
+    if limit is not None and fit not in ("fits", "unknown"):
+        until = max(0, min(count, math.floor((limit - base - BESIDE_BYTES) / each)))
+        alive = Interval(low=until, expected=until, high=until)
+    return Need(
+        images=count,
+        cache_bytes=by_formula.cache_bytes,
+        disk_bytes=by_formula.disk_bytes,
+        peak_memory_bytes=peak,
+        fit=fit,
+        reason=explain_fit(fit, peak, round(each * count), limit),
+        images_until_oom=alive,
+    )
 
 
-def _memory(count: int, limit: int | None, *, base: float, each: float, fill_s: float | None) -> dict[str, Any]:
-    peak = round(base + each * count + BESIDE_BYTES)
-    fits = limit is None or peak <= limit
-    alive = None if fits or limit is None else max(0, min(count, math.floor((limit - base - BESIDE_BYTES) / each)))
-    need = f"about {format_bytes(peak)} of memory, {format_bytes(round(each * count))} of it the cache (rehearsed)"
-    return {
-        "peak_memory_bytes": peak,
-        "fits": fits,
-        "reason": f"needs {need}" if fits else f"would need {need}, more than its limit of {format_bytes(limit)}",
-        "images_until_oom": alive,
-        "oom_at_s": None if alive is None or fill_s is None else round(fill_s * alive / count, 1),
-    }
-
-
-def _times(case: Case, count: int, rehearsal: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds of the first and of a later epoch; None for a cache that was not rehearsed."""
+def _seconds_an_image(case: Case, rehearsal: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Seconds an image of the first and of a later epoch; None for a cache that was not rehearsed."""
     first, steady = rehearsal.get(f"{case.cache}_first_s"), rehearsal.get(f"{case.cache}_steady_s")
     if first is None or steady is None:
-        return {"fill_s": None, "steady_s": None}
-    is_reused = case.cache_reuse == "reused"
-    return {"fill_s": round(count * (steady if is_reused else first), 2), "steady_s": round(count * steady, 2)}
+        return None, None
+    return (steady if case.cache_reuse == "reused" else first), steady
 
 
 def _payback(case: Case, count: int, rehearsal: Mapping[str, Any]) -> Payback:
+    if case.cache != "file":
+        return PaybackUnknown("only a cache file is rehearsed")
     none, fill = rehearsal.get("none_steady_s"), rehearsal.get("file_first_s")
     steady = rehearsal.get("file_steady_s")
     if none is None or fill is None or steady is None:

@@ -110,7 +110,7 @@ def _build(
         )
     )
     memory = _memory(invocation, results.outcome)
-    predicted = (invocation.predictions or {}).get("cache_bytes")
+    predicted = invocation.predictions.cache_bytes if invocation.predictions else None
     cache = _cache(invocation, results.events, predicted)
     outcome = results.outcome or {}
     record = _base(
@@ -182,7 +182,7 @@ def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *
         alias=invocation.alias,
         round=invocation.round,
         order=invocation.order,
-        predictions=dict(invocation.predictions or {}),
+        predictions=invocation.predictions,
         **fields,
     )
 

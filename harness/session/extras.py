@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.analysis.stalls import wants_warm_twin, warm_twin
 from harness.experiment import Experiment, is_automatic, matches
 from harness.values.case import Case
+from harness.values.prediction import Prediction
 
 _UNCACHED_PEAK = 400 * 10**6
 
@@ -17,10 +17,13 @@ def choose_twin(
     experiment: Experiment,
     *,
     refused: frozenset[str],
-    predictions: Mapping[str, Mapping[str, Any]],
+    predictions: Mapping[str, Prediction],
 ) -> Case | None:
     """The case that each round runs twice: the baseline, or the first that can run and is expected to live."""
-    alive = [case for case in cases if predictions.get(case.case_id, {}).get("fits", True)]
+    fatal = {
+        case_id for case_id, prediction in predictions.items() if prediction.fit in ("may not fit", "does not fit")
+    }
+    alive = [case for case in cases if case.case_id not in fatal]
     able = [case for case in alive if not is_automatic(case) and case.case_id not in refused]
     return next((case for case in able if matches(experiment.baseline, case)), able[0] if able else None)
 
@@ -29,7 +32,7 @@ def choose_warm(
     cases: Sequence[Case],
     *,
     refused: frozenset[str],
-    predictions: Mapping[str, Mapping[str, Any]],
+    predictions: Mapping[str, Prediction],
     data_bytes: Mapping[str, int],
     limits: Mapping[str, int],
 ) -> list[Case]:
@@ -39,7 +42,9 @@ def choose_warm(
         needed = data_bytes.get(case.case_id)
         if case.case_id in refused or needed is None:
             continue
-        peak = int(predictions.get(case.case_id, {}).get("peak_memory_bytes") or _UNCACHED_PEAK)
+        predicted = predictions.get(case.case_id)
+        known = predicted.peak_memory_bytes if predicted is not None else None
+        peak = _UNCACHED_PEAK if known is None else known.high
         if wants_warm_twin(case, data_bytes=needed, peak_bytes=peak, limit_bytes=limits[case.case_id]):
             found[warm_twin(case)] = None
     return [case for case in found if case not in cases]

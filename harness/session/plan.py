@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.values.case import Case, digest_of, invocation_identity
+from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN, Record
 
 _RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
@@ -33,7 +34,7 @@ class Invocation:
     round: int
     order: int
     memory_bytes: int | None = None
-    predictions: Mapping[str, Any] | None = None
+    predictions: Prediction | None = None
     skip: str | None = None
     attempt: int = 1
 
@@ -53,7 +54,7 @@ def plan_host(
     rounds: int,
     order: Callable[[Sequence[Case], int], Sequence[Case]],
     limits: Mapping[str, int | None],
-    predictions: Mapping[str, Mapping[str, Any]],
+    predictions: Mapping[str, Prediction],
     refusals: Iterable[Refusal] = (),
     twin: Case | None = None,
     extras: Sequence[Case] = (),
@@ -96,7 +97,7 @@ def plan_one(
     round_number: int,
     order: int,
     memory_bytes: int | None,
-    predictions: Mapping[str, Any] | None,
+    predictions: Prediction | None,
     skip: str | None = None,
 ) -> Invocation:
     """One invocation with its identity."""

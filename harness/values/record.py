@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.values.case import Case
+from harness.values.prediction import Prediction
 
 RECORD_FORMAT = 1
 
@@ -127,9 +128,18 @@ class Record(_Frozen):
     cache: CacheUse | None = None
     io: dict[str, Any] = Field(default_factory=dict)
     gpu: tuple[Gpu, ...] = ()
-    predictions: dict[str, Any] = Field(default_factory=dict)
+    predictions: Prediction | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
     log: str | None = None
     log_tail: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+
+    @field_validator("predictions", mode="before")
+    @classmethod
+    def _forget_other_predictions(cls, value: object) -> Prediction | None:
+        """Read what an earlier version predicted, in another form, as nothing: it costs no record."""
+        try:
+            return None if value is None else Prediction.model_validate(value)
+        except ValidationError:
+            return None

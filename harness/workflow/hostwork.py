@@ -222,7 +222,7 @@ def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
     if reason:
         return reason
     disk = setup.facts.disks.get(invocation.case.cache_disk)
-    needed = (invocation.predictions or {}).get("cache_bytes")
+    needed = invocation.predictions.disk_bytes if invocation.predictions else None
     if not is_on_disk(invocation.case.cache) or disk is None or needed is None:
         return None
     now = disk.model_copy(update={"free_bytes": read_free_bytes(setup.connection, disk.path)})

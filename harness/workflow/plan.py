@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.predictions import predict
 from harness.bench.registry import is_on_disk
 from harness.experiment import Experiment, case_label, round_order
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
@@ -17,12 +18,12 @@ from harness.session.journal import read_records
 from harness.session.plan import newest_records
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError, EngineUnavailable, HostError
+from harness.values.prediction import Prediction
 from harness.values.record import Record
-from harness.workflow.expectations import expect
 from harness.workflow.plan_tables import HostPlan, plans_as_json, print_plans
 from harness.workflow.reaching import Reached, probe_engines, reach, select_cpus, select_gpus
 from harness.workflow.resolve import Resolved, resolve, wanted_engine
-from harness.workflow.sizes import DataSize, bytes_of_case, images_of_case, sizes_of
+from harness.workflow.sizes import DataSize, bytes_of_case, sizes_of
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -127,22 +128,31 @@ def _build(
     has_gpu = reached is not None and bool(select_gpus(reached.facts, host.variables.gpus))
     sizes = sizes_of(cases, host, reached, records)
 
-    def expected_of(case: Case) -> Mapping[str, Any]:
-        limit = _limit(case, reached)
-        return expect(case, images_of_case(case, sizes), cpus=cpus, limit=limit, has_gpu=has_gpu, records=records)
+    def predict_case(case: Case) -> Prediction | None:
+        size, limit = sizes.get(case.data), _limit(case, reached)
+        images = None if size is None else size.images
+        return predict(case, images=images, cpus=cpus, limit=limit, has_gpu=has_gpu, records=records)
 
-    expected = {case.case_id: expected_of(case) for case in cases}
+    expected = {case.case_id: found for case in cases if (found := predict_case(case)) is not None}
     refused = {} if reached is None else _refused(host, cases, reached, expected, engine_reasons)
     lines = tuple(
-        _line(case, cases, _limit(case, reached), expected[case.case_id], refused.get(case.case_id), records, host.name)
+        _line(
+            case,
+            cases,
+            _limit(case, reached),
+            expected.get(case.case_id),
+            refused.get(case.case_id),
+            records,
+            host.name,
+        )
         for case in cases
     )
     twin = choose_twin(cases, experiment, refused=frozenset(refused), predictions=expected)
     warm = _warm(cases, sizes, reached, expected, frozenset(refused)) if experiment.stall_rounds else []
     rounds = experiment.first_rounds
     times = [line["seconds"] for line in lines if not line["refused"]] * rounds
-    times += [expected[twin.case_id].get("duration_s")] * rounds if twin else []
-    times += [expected_of(case).get("duration_s") for case in warm] * experiment.stall_rounds
+    times += [_seconds(expected.get(twin.case_id))] * rounds if twin else []
+    times += [_seconds(predict_case(case)) for case in warm] * experiment.stall_rounds
     ids = {case.case_id for case in (*cases, *warm)}
     return HostPlan(
         host=host.name,
@@ -172,7 +182,7 @@ def _warm(
     cases: Sequence[Case],
     sizes: Mapping[str, DataSize],
     reached: Reached | None,
-    expected: Mapping[str, Mapping[str, Any]],
+    expected: Mapping[str, Prediction],
     refused: frozenset[str],
 ) -> list[Case]:
     """What stall rounds add: training cases once more with their files in memory, where those fit beside them."""
@@ -192,7 +202,7 @@ def _refused(
     host: Host,
     cases: Sequence[Case],
     reached: Reached,
-    expected: Mapping[str, Mapping[str, Any]],
+    expected: Mapping[str, Prediction],
     engine_reasons: Sequence[str],
 ) -> dict[str, str]:
     names = {case.data for case in cases}
@@ -203,7 +213,7 @@ def _refused(
         memory_available=reached.memory_available,
         disks=reached.facts.disks,
         disk_reserve=host.variables.disk_reserve,
-        cache_bytes={case_id: one.get("cache_bytes") for case_id, one in expected.items()},
+        cache_bytes={case_id: one.cache_bytes for case_id, one in expected.items()},
         missing_data=missing,
         missing_weights={},
         engine_reasons=engine_reasons,
@@ -214,11 +224,15 @@ def _refused(
     return {refusal.case_id: refusal.reason for refusal in found}
 
 
+def _seconds(expected: Prediction | None) -> float | None:
+    return None if expected is None else expected.duration_s
+
+
 def _line(
     case: Case,
     cases: Sequence[Case],
     limit: int | None,
-    expected: Mapping[str, Any],
+    expected: Prediction | None,
     refused: str | None,
     records: Sequence[Record],
     host: str,
@@ -228,12 +242,10 @@ def _line(
         "case_id": case.case_id,
         "label": case_label(case, among=cases),
         "memory_limit": limit,
-        "cache_bytes": expected.get("cache_bytes"),
+        "cache_bytes": expected and expected.cache_bytes,
         "cache_on_disk": is_on_disk(case.cache),
-        "peak_memory_bytes": expected.get("peak_memory_bytes"),
-        "fits": expected.get("fits"),
-        "reason": expected.get("reason"),
-        "seconds": expected.get("duration_s"),
+        "prediction": expected,
+        "seconds": _seconds(expected),
         "refused": refused,
         "done": done,
     }

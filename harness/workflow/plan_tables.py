@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.values.prediction import Prediction
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.resolve import Resolved
 from harness.workflow.sizes import DataSize
 
 if TYPE_CHECKING:
     from harness.console import Console
-
-_FITS = {True: "fits", None: "not known"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,13 @@ def plans_as_json(resolved: Resolved, folder: str, plans: Sequence[HostPlan]) ->
         "folded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.folded],
         "excluded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.excluded],
         "notes": list(resolved.matrix.notes),
-        "hosts": [asdict(plan) for plan in plans],
+        "hosts": [{**asdict(plan), "lines": [_line_as_json(line) for line in plan.lines]} for plan in plans],
     }
+
+
+def _line_as_json(line: Mapping[str, Any]) -> dict[str, Any]:
+    found: Prediction | None = line["prediction"]
+    return {**line, "prediction": None if found is None else found.model_dump(mode="json")}
 
 
 def print_plans(
@@ -79,7 +83,8 @@ def _print_host(console: Console, plan: HostPlan) -> None:
     positions = {case_id: index for index, case_id in enumerate(plan.orders.get(1, ()), start=1)}
     rows = []
     for line in sorted(plan.lines, key=lambda one: positions.get(one["case_id"], 0)):
-        verdict = f"skipped: {line['refused']}" if line["refused"] else _FITS.get(line["fits"], line["reason"])
+        found: Prediction | None = line["prediction"]
+        peak = None if found is None else found.peak_memory_bytes
         limit = "all it can give" if line["memory_limit"] is None else format_bytes(line["memory_limit"])
         rows.append(
             [
@@ -88,9 +93,9 @@ def _print_host(console: Console, plan: HostPlan) -> None:
                 line["label"],
                 limit,
                 format_bytes(line["cache_bytes"]) if line["cache_bytes"] else "–",
-                format_bytes(line["peak_memory_bytes"]),
+                format_bytes(None if peak is None else peak.expected),
                 format_duration(line["seconds"]),
-                verdict,
+                f"skipped: {line['refused']}" if line["refused"] else say_fit(found),
             ]
         )
     columns = ["order 1", "case", "what", "limit", "cache", "memory", "time", "will it fit"]
@@ -112,6 +117,17 @@ def _print_host(console: Console, plan: HostPlan) -> None:
     )
     disk = "disk needed: –" if _is_blind(plan) else f"disk needed at most {format_bytes(plan.disk_bytes)} at a time"
     console.result(f"{disk}; {plan.done} of {plan.planned} invocations are done; {time}")
+
+
+def say_fit(found: Prediction | None) -> str:
+    """Say whether a case fits; of a case on part of a set also whether it would on the whole, where that differs."""
+    if found is None:
+        return "not known"
+    said = {"fits": "fits", "unknown": "not known"}.get(found.fit, found.reason)
+    whole = found.whole_set
+    if whole is None or whole.images == found.images or whole.fit == found.fit:
+        return said
+    return f"{said}; on all {whole.images:,} images: {whole.reason}"
 
 
 def _is_blind(plan: HostPlan) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import predict_from, setting_key
 from harness.analysis.settling import Width, find_open, interval_widths
 from harness.experiment import Experiment, baseline_of, case_label, is_automatic, round_order
@@ -13,8 +13,8 @@ from harness.session.extras import choose_twin, choose_warm
 from harness.session.plan import HostDigests, Invocation, Refusal, plan_host
 from harness.session.setup import HostSetup
 from harness.values.case import Case
+from harness.values.prediction import Prediction
 from harness.values.record import Record
-from harness.workflow.expectations import expect
 from harness.workflow.resolve import Resolved
 
 
@@ -24,14 +24,14 @@ def make_plan(
     """All invocations of one host, in order, with limits, predictions and what cannot be."""
     cases = tuple(case for case in resolved.matrix.cases if case.memory_limit != "search")
     experiment = resolved.experiment
-    predictions = {case.case_id: predictions_of(case, setup) for case in cases}
+    predictions = predict_all(cases, setup)
     refused = refusals_of(cases, setup, predictions)
     limits = {case.case_id: feasibility.limit_of(case, setup.memory_available) for case in cases}
     out = frozenset(refusal.case_id for refusal in refused)
     data_bytes = {case.case_id: size for case in cases if (size := _data_bytes(case, setup)) is not None}
     warm = choose_warm(cases, refused=out, predictions=predictions, data_bytes=data_bytes, limits=limits)
+    predictions |= predict_all(warm, setup)
     for case in warm:
-        predictions[case.case_id] = predictions_of(case, setup)
         limits[case.case_id] = feasibility.limit_of(case, setup.memory_available)
 
     def order(given: Sequence[Case], round_number: int) -> Sequence[Case]:
@@ -81,18 +81,23 @@ def open_interval(widths: Sequence[Width], interval: float, cases: Sequence[Case
     return f"the interval of {name} is {100 * widest.width:.0f} % wide, {100 * interval:.3g} % are allowed"
 
 
-def predictions_of(case: Case, setup: HostSetup) -> dict[str, Any]:
-    """What is expected of a case on a host before it ran."""
+def predict_all(cases: Iterable[Case], setup: HostSetup) -> dict[str, Prediction]:
+    """Predict, by case_id, what cases need on a host; a case whose data is not there has no prediction."""
+    found = ((case.case_id, predict_on(case, setup)) for case in cases)
+    return {case_id: prediction for case_id, prediction in found if prediction is not None}
+
+
+def predict_on(case: Case, setup: HostSetup) -> Prediction | None:
+    """Predict what a case needs on a host; None where its data is not there."""
     data = setup.data.get(case.data)
     if data is None:
-        return {}
-    images = min(data.images, case.max_images or data.images)
+        return None
     limit = feasibility.limit_of(case, setup.memory_available)
-    by_formula = dict(expect(case, images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus)))
+    found = predict(case, images=data.images, cpus=len(setup.cpus), limit=limit, has_gpu=bool(setup.gpus))
     rehearsal = setup.rehearsals.get(setting_key(case))
-    if rehearsal is None:
-        return {**by_formula, "basis": "formula"}
-    return predict_from(case, images, limit=limit, rehearsal=rehearsal, by_formula=by_formula)
+    if found is None or rehearsal is None:
+        return found
+    return predict_from(case, data.images, limit=limit, rehearsal=rehearsal, by_formula=found)
 
 
 def _data_bytes(case: Case, setup: HostSetup) -> int | None:
@@ -102,16 +107,14 @@ def _data_bytes(case: Case, setup: HostSetup) -> int | None:
     return round(data.bytes * min(1.0, (case.max_images or data.images) / data.images))
 
 
-def refusals_of(
-    cases: Sequence[Case], setup: HostSetup, predictions: Mapping[str, Mapping[str, Any]]
-) -> tuple[Refusal, ...]:
+def refusals_of(cases: Sequence[Case], setup: HostSetup, predictions: Mapping[str, Prediction]) -> tuple[Refusal, ...]:
     """What cannot run on a host at all."""
     return feasibility.refusals(
         cases,
         memory_available=setup.memory_available,
         disks=setup.facts.disks,
         disk_reserve=setup.disk_reserve,
-        cache_bytes={case_id: found.get("cache_bytes") for case_id, found in predictions.items()},
+        cache_bytes={case_id: found.cache_bytes for case_id, found in predictions.items()},
         missing_data=setup.missing_data,
         missing_weights={},
         engine_reasons=setup.engine_facts.reasons,

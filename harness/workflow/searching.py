@@ -10,7 +10,7 @@ from harness.values.case import Case
 from harness.values.event import SessionFinding
 from harness.values.record import TRIAL, TWIN, Record
 from harness.values.units import format_bytes
-from harness.workflow.planning import predictions_of, refusals_of
+from harness.workflow.planning import predict_all, refusals_of
 from harness.workflow.rounds import HostRounds
 
 _MOST_TRIALS = 40
@@ -66,8 +66,8 @@ def _search(case: Case, later: Sequence[Case], on: HostRounds, before: int) -> s
 def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
     """The largest limit's second run is the session's A/A pair; a slow limit's second run is a second round."""
     tried = case.model_copy(update={"memory_limit": step.limit})
-    predictions = predictions_of(tried, on.setup)
-    refused = refusals_of([tried], on.setup, {tried.case_id: predictions})
+    predictions = predict_all([tried], on.setup)
+    refused = refusals_of([tried], on.setup, predictions)
     is_twin = step.number == 2 and step.limit >= on.setup.memory_available
     return plan_one(
         on.digests,
@@ -76,7 +76,7 @@ def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
         round_number=1 if is_twin else step.number,
         order=1,
         memory_bytes=step.limit,
-        predictions=predictions,
+        predictions=predictions.get(tried.case_id),
         skip=refused[0].reason if refused else None,
     )
 

@@ -45,14 +45,6 @@ def sizes_of(
     return found
 
 
-def images_of_case(case: Case, sizes: Mapping[str, DataSize]) -> int | None:
-    """Images that a case would read in an epoch; None where it is not known."""
-    size = sizes.get(case.data)
-    if size is None or size.images is None:
-        return case.max_images
-    return min(size.images, case.max_images or size.images)
-
-
 def bytes_of_case(case: Case, sizes: Mapping[str, DataSize]) -> int | None:
     """Bytes of the files that a case would read in an epoch; None where it is not known."""
     size = sizes.get(case.data)

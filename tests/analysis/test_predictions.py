@@ -11,10 +11,9 @@ from harness.analysis.predictions import (
     case_cache_bytes,
     disk_needed,
     duration_s,
-    fits,
-    images_until_oom,
     peak_memory,
     predict,
+    predict_need,
 )
 from harness.values.case import Case, ModelSetting
 from harness.values.record import Record
@@ -60,7 +59,8 @@ def test_a_cache_grows_with_images_and_pixels_and_the_label_is_nothing(images, h
 
 
 def test_only_caches_have_bytes_and_a_cap_counts():
-    assert case_cache_bytes(make(), 1000) is None
+    assert case_cache_bytes(make(), 1000) == 0
+    assert case_cache_bytes(make(cache="tfrecord", element="encoded"), 1000) is None
     whole = case_cache_bytes(make(cache="memory"), 1000)
     assert case_cache_bytes(make(cache="memory", max_images=250), 1000) * 4 == whole
     assert case_cache_bytes(make(cache="memory", max_images=5000), 1000) == whole
@@ -68,24 +68,37 @@ def test_only_caches_have_bytes_and_a_cap_counts():
 
 def test_the_crash_of_the_article_is_predicted():
     limit = 16 * 10**9
-    for cache, expected in (("none", True), ("memory", False), ("file", True)):
-        fit = fits(make(mode="train", cache=cache), COCO_IMAGES, limit_bytes=limit, cpus=8)
-        assert fit.is_expected is expected
-        assert "16 GB" in fit.reason
-    fit = fits(make(mode="train", cache="memory"), COCO_IMAGES, limit_bytes=limit)
-    assert "92.2 GB of it the cache" in fit.reason
-    dies_at = images_until_oom(make(mode="train", cache="memory"), COCO_IMAGES, limit_bytes=limit, cpus=8)
-    assert 0.1 * COCO_IMAGES < dies_at < 0.2 * COCO_IMAGES
-    assert fits(make(cache="memory"), COCO_IMAGES, limit_bytes=None).is_expected
+    for cache, expected in (("none", "fits"), ("memory", "does not fit"), ("file", "fits")):
+        need = predict_need(make(mode="train", cache=cache), COCO_IMAGES, limit=limit, cpus=8)
+        assert need.fit == expected
+        assert "16 GB" in need.reason
+    need = predict_need(make(mode="train", cache="memory"), COCO_IMAGES, limit=limit, cpus=8)
+    assert "92.2 GB of it the cache" in need.reason
+    assert 0.1 * COCO_IMAGES < need.images_until_oom.expected < 0.2 * COCO_IMAGES
+    assert predict_need(make(cache="memory"), COCO_IMAGES, limit=None).fit == "unknown"
 
 
 @given(st.integers(1, 10**6), st.integers(0, 64 * 10**9), st.integers(1, 64))
-def test_a_case_dies_exactly_where_it_does_not_fit(images, limit, cpus):
-    case = make(cache="memory")
-    at = images_until_oom(case, images, limit_bytes=limit, cpus=cpus)
-    assert (at is None) == fits(case, images, limit_bytes=limit, cpus=cpus).is_expected
-    assert at is None or 0 <= at <= images
-    assert peak_memory(case, images, cpus=cpus) > peak_memory(make(), images, cpus=cpus)
+def test_a_case_dies_exactly_where_it_may_not_fit(images, limit, cpus):
+    need = predict_need(make(cache="memory"), images, limit=limit, cpus=cpus)
+    at = need.images_until_oom
+    assert (at is None) == (need.fit == "fits")
+    assert at is None or 0 <= at.low <= at.expected <= at.high <= images
+    assert peak_memory(make(cache="memory"), images, cpus=cpus) > peak_memory(make(), images, cpus=cpus)
+
+
+def test_a_subset_is_predicted_for_the_whole_set_too():
+    """300 of 1,399 photographs at 224 px under 1 GB: the part fits, the whole died of memory five times of five."""
+    case = make(cache="memory", image_size=(224, 224), max_images=300)
+    found = predict(case, images=1399, limit=10**9, cpus=2)
+    assert (found.images, found.fit, found.images_until_oom) == (300, "fits", None)
+    assert (found.whole_set.images, found.whole_set.fit) == (1399, "does not fit")
+    assert found.whole_set.images_until_oom.expected == pytest.approx(1120, rel=0.1)
+    assert found.whole_set.cache_bytes == pytest.approx(found.cache_bytes * 1399 / 300)
+    whole = predict(make(cache="memory", image_size=(224, 224)), images=1399, limit=10**9, cpus=2)
+    assert whole.whole_set == found.whole_set
+    assert predict(case, images=None, limit=10**9).whole_set is None
+    assert predict(make(), images=None, limit=10**9) is None
 
 
 def test_disks_hold_one_cache_at_a_time():
@@ -127,15 +140,20 @@ def test_earlier_records_of_the_same_case_are_believed_first():
 
 
 def test_what_a_record_keeps():
-    import json
-
     found = predict(make(cache="memory"), images=2000, cpus=2, limit=10**9)
-    assert found["cache_bytes"] == case_cache_bytes(make(cache="memory"), 2000)
-    assert found["fits"] is False
-    assert 0 < found["images_until_oom"] < 2000
-    assert json.loads(json.dumps(found)) == found
+    assert found.cache_bytes == case_cache_bytes(make(cache="memory"), 2000)
+    assert found.fit == "does not fit"
+    assert 0 < found.images_until_oom.expected < 2000
+    record = make_record(make(cache="memory"), 1).model_copy(update={"predictions": found})
+    assert Record.model_validate_json(record.model_dump_json()).predictions == found
     free = predict(make(), images=2000)
-    assert (free["cache_bytes"], free["fits"], free["images_until_oom"]) == (None, True, None)
+    assert (free.cache_bytes, free.fit, free.images_until_oom) == (0, "unknown", None)
+
+
+def test_what_an_earlier_version_predicted_costs_no_record():
+    fields = make_record(make(), 1).model_dump(mode="json")
+    for older in ({}, {"fits": True, "peak_memory_bytes": 5, "images_until_oom": None}):
+        assert Record.model_validate({**fields, "predictions": older}).predictions is None
 
 
 @pytest.mark.parametrize(
@@ -164,5 +182,5 @@ def test_where_a_memory_cache_died_that_was_measured():
     limit = 650 * 10**6
     load = make(cache="memory", max_images=1200)
     train = make(cache="memory", mode="train", image_size=(128, 128), model=ModelSetting(alpha=0.25))
-    assert images_until_oom(load, 2000, limit_bytes=limit, cpus=2) == pytest.approx(400, rel=0.1)
-    assert images_until_oom(train, 2000, limit_bytes=limit, cpus=2) == pytest.approx(1600, rel=0.1)
+    for case, seen in ((load, 400), (train, 1600)):
+        assert predict_need(case, 2000, limit=limit, cpus=2).images_until_oom.expected == pytest.approx(seen, rel=0.1)

@@ -8,6 +8,7 @@ from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import predict_from, representative, setting_key
 from harness.bench.rehearsal import fit_memory
 from harness.values.case import Case
+from harness.values.prediction import Prediction
 
 KB, MB = 10**3, 10**6
 REHEARSAL = {
@@ -23,40 +24,51 @@ REHEARSAL = {
 }
 
 
-def expect(limit: int | None = None, images: int = 1200, **case: object) -> dict[str, object]:
+def expect(limit: int | None = None, images: int = 1200, **case: object) -> Prediction:
     made = Case(data="d", loader="tfdata", **case)
     by_formula = predict(made, images=images, limit=limit)
+    assert by_formula is not None
     return predict_from(made, images, limit=limit, rehearsal=REHEARSAL, by_formula=by_formula)
 
 
 def test_when_a_memory_cache_dies_is_arithmetic_from_what_was_measured() -> None:
     found = expect(limit=672 * MB, cache="memory")
-    assert found["images_until_oom"] == 500  # (672 − 260 − 12) MB ÷ 0.8 MB
-    assert (found["fits"], found["oom_at_s"]) == (False, 1.5)
-    assert "1.23 GB" in str(found["reason"]) and "672 MB" in str(found["reason"])
+    assert found.images_until_oom is not None and found.images_until_oom.expected == 500  # (672 − 260 − 12) MB ÷ 0.8 MB
+    assert (found.fit, found.oom_at_s) == ("does not fit", 1.5)
+    assert "1.23 GB" in found.reason and "672 MB" in found.reason
     roomy = expect(limit=2000 * MB, cache="memory")
-    assert (roomy["fits"], roomy["images_until_oom"]) == (True, None)
-    assert roomy["peak_memory_bytes"] == 260 * MB + 1200 * 800 * KB + 12 * MB
-    assert (roomy["fill_s"], roomy["steady_s"], roomy["basis"]) == (3.6, 0.6, "rehearsal")
+    assert (roomy.fit, roomy.images_until_oom) == ("fits", None)
+    assert roomy.peak_memory_bytes is not None
+    assert roomy.peak_memory_bytes.expected == 260 * MB + 1200 * 800 * KB + 12 * MB
+    assert (roomy.fill_s, roomy.steady_s, roomy.basis) == (3.6, 0.6, "rehearsal")
+
+
+def test_a_rehearsal_speaks_for_the_whole_set_too() -> None:
+    found = expect(limit=672 * MB, cache="memory", max_images=300)
+    assert (found.fit, found.images) == ("fits", 300)
+    assert found.whole_set is not None and found.whole_set.images_until_oom is not None
+    assert (found.whole_set.fit, found.whole_set.images_until_oom.expected) == ("does not fit", 500)
 
 
 def test_a_file_cache_says_its_disk_and_when_it_has_paid() -> None:
     found = expect(cache="file", epochs=2)
-    assert (found["fill_s"], found["steady_s"]) == (6.0, 1.2)
-    assert found["disk_bytes"] == found["cache_bytes"]
-    assert (found["payback_epoch"], found["payback_training"]) == (4, 2)
+    assert (found.fill_s, found.steady_s) == (6.0, 1.2)
+    assert found.disk_bytes == found.cache_bytes
+    assert (found.payback_epoch, found.payback_training) == (4, 2)
     reused = expect(cache="file", cache_reuse="reused")
-    assert reused["fill_s"] == reused["steady_s"]
+    assert reused.fill_s == reused.steady_s
 
 
 def test_a_cache_file_that_never_pays_and_one_that_was_not_rehearsed_are_two_things() -> None:
     case = Case(data="d", loader="tfdata", cache="file")
     slow = {**REHEARSAL, "file_steady_s": 2 * REHEARSAL["none_steady_s"]}
-    never = predict_from(case, 100, limit=None, rehearsal=slow, by_formula={})
-    assert (never["payback_epoch"], never["payback_training"]) == ("never", "never")
+    by_formula = predict(case, images=100)
+    assert by_formula is not None
+    never = predict_from(case, 100, limit=None, rehearsal=slow, by_formula=by_formula)
+    assert (never.payback_epoch, never.payback_training) == ("never", "never")
     gone = {name: value for name, value in REHEARSAL.items() if name != "file_steady_s"}
-    unknown = predict_from(case, 100, limit=None, rehearsal=gone, by_formula={})
-    assert (unknown["payback_epoch"], unknown["payback_training"]) == (None, None)
+    unknown = predict_from(case, 100, limit=None, rehearsal=gone, by_formula=by_formula)
+    assert (unknown.payback_epoch, unknown.payback_training) == (None, None)
 
 
 def test_one_rehearsal_speaks_for_caches_and_limits_but_not_for_other_pixels() -> None:

@@ -70,14 +70,14 @@ def test_the_death_of_a_memory_cache_is_predicted_within_15_per_cent_of_images(t
     results = run("harness-rehearse", None, task="rehearse", settings=[setting], seed=1)
     rehearsal = json.loads((results / "dataset.json").read_text())["settings"]["k"]
     assert rehearsal["images"] == 400, rehearsal
-    predicted = predict_from(
-        case, COUNT, limit=LIMIT, rehearsal=rehearsal, by_formula=predict(case, images=COUNT, limit=LIMIT)
-    )
-    assert predicted["fits"] is False
+    by_formula = predict(case, images=COUNT, limit=LIMIT)
+    assert by_formula is not None
+    predicted = predict_from(case, COUNT, limit=LIMIT, rehearsal=rehearsal, by_formula=by_formula)
+    assert predicted.fit == "does not fit" and predicted.images_until_oom is not None
     results = run("harness-measure", LIMIT, task="measure", case=case.model_dump(mode="json"), seed=1)
     outcome = json.loads((results / "outcome.json").read_text())
     assert outcome["memory"]["oom_kills"], outcome
     lines = [json.loads(line) for line in (results / "events.jsonl").read_text().splitlines()]
     seen = [line["images"] for line in lines if line["event"] == "progress"][-1]
-    print("predicted", predicted["images_until_oom"], "seen", seen)
-    assert predicted["images_until_oom"] == pytest.approx(seen, rel=0.15)
+    print("predicted", predicted.images_until_oom, "seen", seen)
+    assert predicted.images_until_oom.expected == pytest.approx(seen, rel=0.15)

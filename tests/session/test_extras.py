@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from harness.analysis.predictions import predict
 from harness.experiment import parse_experiment
 from harness.session.extras import choose_twin, choose_warm
 from harness.session.plan import HostDigests, plan_host
 from harness.values.case import Case
+from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN
 
 IDG, PLAIN = Case(data="d", loader="keras-idg"), Case(data="d", loader="tfdata")
 TRAIN = Case(data="d", loader="tfdata", mode="train", memory_limit=10**9)
 EXPERIMENT = parse_experiment("parameters: {data: d, loader: [keras-idg, tfdata]}", "test.yaml")
+
+
+def predicted(case: Case, limit: int) -> Prediction:
+    found = predict(case, images=100, limit=limit)
+    assert found is not None
+    return found
 
 
 def test_every_round_runs_one_case_twice_somewhere() -> None:
@@ -38,11 +46,11 @@ def test_every_round_runs_one_case_twice_somewhere() -> None:
 
 
 def test_the_baseline_is_run_twice_or_the_first_that_can_live() -> None:
-    predictions = {PLAIN.case_id: {"fits": True}, IDG.case_id: {"fits": True}}
+    predictions = {PLAIN.case_id: predicted(PLAIN, 10**9), IDG.case_id: predicted(IDG, 10**9)}
     cases = [PLAIN, IDG]
     assert choose_twin(cases, EXPERIMENT, refused=frozenset(), predictions=predictions) == IDG
     assert choose_twin(cases, EXPERIMENT, refused=frozenset({IDG.case_id}), predictions=predictions) == PLAIN
-    predictions[PLAIN.case_id] = {"fits": False}
+    predictions[PLAIN.case_id] = predicted(PLAIN, 10**8)
     assert choose_twin(cases, EXPERIMENT, refused=frozenset({IDG.case_id}), predictions=predictions) is None
 
 

@@ -80,11 +80,8 @@ def _values(row: Row) -> list[dict[str, Any]]:
 
 def predicted_peak(row: Row) -> int | None:
     """The peak that was predicted before the run (the median of what its records hold), in bytes."""
-    found = []
-    for record in row.summary.records:
-        value = record.predictions.get("peak_memory_bytes", record.predictions.get("peak_memory"))
-        if isinstance(value, int) and not isinstance(value, bool):
-            found.append(value)
+    predictions = [record.predictions for record in row.summary.records if record.predictions is not None]
+    found = [each.peak_memory_bytes.expected for each in predictions if each.peak_memory_bytes is not None]
     return round(median(found)) if found else None
 
 
