@@ -165,15 +165,17 @@ def median_ratio(ours: Sequence[Cost], theirs: Sequence[Cost]) -> float:
 
 def read_alone(inventory: Path) -> None:
     """Print the seconds that connecting and reading facts takes, as ``harness run`` does it for all hosts at once."""
+    from harness.console import Console
     from harness.hosts.ssh import SSHConnection  # noqa: F401 - what is imported at the first connection, before the clock
     from harness.inventory import load_inventory, select_hosts
+    from harness.workflow.links import Links
     from harness.workflow.reaching import reach
 
-    hosts = select_hosts(load_inventory(inventory), None)
+    hosts, links = select_hosts(load_inventory(inventory), None), Links(Console())
     with ThreadPoolExecutor(len(hosts)) as pool:
         begun = time.perf_counter()
-        for reached in list(pool.map(reach, hosts)):
-            reached.connection.close()
+        for reached in list(pool.map(lambda host: reach(host, links), hosts)):
+            reached.close()
         print(time.perf_counter() - begun)
 
 

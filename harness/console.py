@@ -48,9 +48,11 @@ class Console:
         self._started: dict[str, tuple[float, int]] = {}  # when counting began, and how many were done then
 
     def result(self, text: str) -> None:
-        """A result, for stdout, as it is."""
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+        """A result, for stdout, as it is; the live line makes room for it."""
+        with self._mutex:
+            self._stop_live_line()
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            sys.stdout.flush()
 
     def result_json(self, value: object) -> None:
         """A result for programs."""
@@ -70,7 +72,9 @@ class Console:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(_in_one_line(cell)) for cell in row))
-        self._out.print(table)
+        with self._mutex:
+            self._stop_live_line()
+            self._out.print(table)
 
     def _plain_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
         lines = [list(columns), *[[_in_one_line(cell) for cell in row] for row in rows]]
@@ -125,11 +129,14 @@ class Console:
             return None
 
     def close(self) -> None:
-        """Take the live line away."""
+        """Stop the live line."""
         with self._mutex:
-            if self._status is not None:
-                self._status.stop()
-                self._status = None
+            self._stop_live_line()
+
+    def _stop_live_line(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def handle(self, event: happened.Event) -> None:
         """Show one event."""

@@ -11,12 +11,14 @@ from harness.cli.options import (
     BaseImageOption,
     EngineOption,
     ExperimentOption,
+    ForksOption,
     InventoryArgument,
     JsonOption,
     LimitOption,
     OutputOption,
     ReportsFolder,
 )
+from harness.values.defaults import DEFAULT_FORKS
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +38,7 @@ def check(
     engine: EngineOption = None,
     ship: Annotated[bool, typer.Option("--ship", help="Build or send what is missing, to prove a limit.")] = False,
     base_image: BaseImageOption = None,
+    forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
@@ -44,7 +47,7 @@ def check(
 
     console = console_of(context)
     code = check_hosts(
-        console, inventory, limit=limit, engine=engine, ship=ship, base_image=base_image, as_json=as_json
+        console, inventory, limit=limit, engine=engine, ship=ship, base_image=base_image, forks=forks, as_json=as_json
     )
     raise typer.Exit(code)
 
@@ -64,6 +67,7 @@ def plan(
         list[str] | None, typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id.")
     ] = None,
     output: OutputOption = ReportsFolder,
+    forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Show what `run` would do: hosts × cases, order, predicted memory and disk, what cannot fit. Changes nothing."""
@@ -84,6 +88,7 @@ def plan(
         rounds=rounds,
         only=only or [],
         output=output,
+        forks=forks,
         as_json=as_json,
     )
 
@@ -94,7 +99,7 @@ def trust(
     limit: LimitOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Keep keys that were unknown without asking.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="With --yes: also those that changed.")] = False,
-    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Show the fingerprint of every host key once, and keep those you accept in `known_hosts` beside the inventory."""
@@ -116,7 +121,7 @@ def facts(
         bool, typer.Option("--record", help="Write what each command answered, to send it; names are taken out.")
     ] = False,
     output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Where recordings go.")] = Path(),
-    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Show what hosts are, those of one hardware together and where they differ; or record it."""
@@ -125,7 +130,7 @@ def facts(
 
     console = console_of(context)
     if record:
-        raise typer.Exit(record_facts(console, inventory, limit=limit, folder=output))
+        raise typer.Exit(record_facts(console, inventory, limit=limit, folder=output, forks=forks))
     raise typer.Exit(show_facts(console, inventory, limit=limit, forks=forks, as_json=as_json))
 
 
@@ -135,14 +140,16 @@ def clean(
     limit: LimitOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     data: Annotated[bool, typer.Option("--data", help="Generated data sets and file lists too.")] = False,
+    forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks."""
     from harness.cli.session_console import console_of
     from harness.workflow.clean import clean_hosts
 
+    console = console_of(context)
     raise typer.Exit(
-        clean_hosts(console_of(context), inventory, limit=limit, dry_run=dry_run, data=data, as_json=as_json)
+        clean_hosts(console, inventory, limit=limit, dry_run=dry_run, data=data, forks=forks, as_json=as_json)
     )
 
 
@@ -151,9 +158,10 @@ def unlock(
     inventory: InventoryArgument,
     limit: LimitOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    forks: ForksOption = DEFAULT_FORKS,
 ) -> None:
     """Take a lock away that a session left behind, after showing who holds it since when."""
     from harness.cli.session_console import console_of
     from harness.workflow.clean import unlock_hosts
 
-    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes))
+    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, forks=forks))

@@ -31,6 +31,7 @@ BaseImageOption = Annotated[
 EngineOption = Annotated[
     str | None, typer.Option("--engine", metavar="auto|docker|process", help="Overrides the inventory's engine.")
 ]
+ForksOption = Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")]
 MaxTransfersOption = Annotated[
     int, typer.Option("--max-transfers", min=1, help="Images and data sets on their way at once; smallest first.")
 ]

@@ -11,6 +11,7 @@ from harness.cli.options import (
     BaseImageOption,
     EngineOption,
     ExperimentOption,
+    ForksOption,
     InventoryArgument,
     JsonOption,
     LimitOption,
@@ -18,6 +19,7 @@ from harness.cli.options import (
     OutputOption,
     ReportsFolder,
 )
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 
 _RUN_EPILOG = (
     "Examples:  harness run inventory/local.yaml  ·  harness run inventory/lab.yaml --experiment article"
@@ -53,11 +55,11 @@ def run(
     allow_busy: Annotated[
         bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")
     ] = False,
-    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    forks: ForksOption = DEFAULT_FORKS,
     ship_data: Annotated[
         bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
     ] = False,
-    max_transfers: MaxTransfersOption = 4,
+    max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS,
     max_fail: Annotated[
         float | None,
         typer.Option("--max-fail", metavar="PERCENT", min=0, max=100, help="Begin nothing more where more hosts fail."),

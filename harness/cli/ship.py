@@ -9,11 +9,13 @@ import typer
 
 from harness.cli.options import (
     BaseImageOption,
+    ForksOption,
     InventoryArgument,
     JsonOption,
     LimitOption,
     MaxTransfersOption,
 )
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 
 _EPILOG = (
     "Examples:  harness ship inventory/lab.yaml  ·  harness ship inventory/lab.yaml --image harness-cpu.tar"
@@ -43,8 +45,8 @@ def ship(
     annotations: Annotated[
         Path | None, typer.Option("--annotations", metavar="FILE", help="The instances JSON of a COCO pair.")
     ] = None,
-    max_transfers: MaxTransfersOption = 4,
-    forks: Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")] = 10,
+    max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS,
+    forks: ForksOption = DEFAULT_FORKS,
     base_image: BaseImageOption = None,
     as_json: JsonOption = False,
 ) -> None:

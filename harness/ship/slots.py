@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-DEFAULT_TRANSFERS = 4
+from harness.values.defaults import DEFAULT_TRANSFERS
+
 _LOOK_S = 0.5
 _PATIENCE_S = 5.0
 

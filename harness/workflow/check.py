@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.check import Check, DataSight, LimitProbe
 from harness.analysis.checks import host_state, judge_host
@@ -19,8 +22,9 @@ from harness.ship.image import ensure_image, find_image
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
-from harness.values.errors import EngineUnavailable, HarnessError, HostError
-from harness.workflow.links import LINKS
+from harness.values.errors import EngineUnavailable, HarnessError
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
 from harness.workflow.reaching import Reached, docker_engine, probe_engines, process_engine, reach
 from harness.workflow.resolve import wanted_engine
 from harness.workflow.transfers import ImageSources, Transfers, image_kind, may_receive, ship_image
@@ -42,72 +46,84 @@ def check_hosts(
     engine: str | None,
     ship: bool,
     base_image: str | None,
+    forks: int,
     as_json: bool,
 ) -> int:
-    """Check every host and print what was found. Returns 0, 1 where one is not ready, 3 where none is."""
-    LINKS.ask_with(console)
+    """Check hosts side by side and print what was found, in the inventory's order. Returns 0, 1 or 3."""
     read = load_inventory(inventory)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, limit)
-    answers: list[dict[str, Any]] = []
-    for host in hosts:
+    wanted = {host.name: wanted_engine(host, engine) for host in hosts}
+    links = Links(console)
+    transfers = Transfers(ImageSources(base_image=base_image), SourceSets({}), TransferSlots())
+
+    def check(host: Host) -> _Checked:
         console.live(f"asking {host.name}")
-        checks, hardware = _check_host(console, host, engine, ship=ship, base_image=base_image)
-        state = host_state(checks)
-        answers.append(
-            {"host": host.name, "state": state, "hardware": hardware, "checks": [vars(one) for one in checks]}
-        )
-        console.close()
+        with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
+            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None, base_image)
+            return _Checked(checks, reached.facts.hardware)
+
+    def tell(answer: Answer[_Checked]) -> None:
         if not as_json:
-            _print(console, host.name, state, checks)
+            _print(console, answer.name, _checked_of(answer))
+
+    answers = ask_hosts(console, hosts, check, forks=forks, tell=tell, stop=transfers.stop)
+    console.close()
     if as_json:
-        console.result_json(answers)
-    ready = sum(answer["state"] == "ready" for answer in answers)
-    return 0 if ready == len(hosts) else 3 if ready == 0 else 1
+        console.result_json([_as_json(answer.name, _checked_of(answer)) for answer in answers])
+    return exit_code(answers, lambda checked: checked.state == "ready")
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What was found out about one host."""
+
+    checks: Sequence[Check]
+    hardware: str = ""
+
+    @property
+    def state(self) -> str:
+        return host_state(self.checks)
+
+
+def _checked_of(answer: Answer[_Checked]) -> _Checked:
+    """The checks of a host; of one that could not be asked the single one that says why."""
+    return _Checked(judge_host(answer.outcome)) if isinstance(answer.outcome, HarnessError) else answer.outcome
 
 
 def _check_host(
-    console: Console, host: Host, engine: str | None, *, ship: bool, base_image: str | None
-) -> tuple[list[Check], str]:
-    reached = None
-    try:
-        reached = reach(host, for_measuring=True)
-        requested = wanted_engine(host, engine)
-        docker, process = probe_engines(reached, requested, "")
-        image = _find_image(console, reached, docker, ship=ship, base_image=base_image)
-        if image:
-            docker, process = probe_engines(reached, requested, image)
-        probe = _prove(console, reached, requested, docker, process, image)
-        checks = judge_host(
-            reached.facts,
-            docker,
-            process,
-            limit_probe=probe,
-            data=[_sight(reached, name, source) for name, source in host.variables.data.items()],
-            needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
-            memory_reserve=host.variables.memory_reserve,
-            disk_reserve=host.variables.disk_reserve,
-            lock_owner=read_lock(reached.connection),
-            allow_busy=bool(host.variables.allow_busy),
-        )
-    except HostError as error:
-        return judge_host(error), ""
-    finally:
-        if reached is not None:
-            reached.connection.close()
-    return checks, reached.facts.hardware
+    console: Console, reached: Reached, requested: str, transfers: Transfers | None, base_image: str | None
+) -> list[Check]:
+    """All checks of a host; ``transfers`` bring what is missing, None where that must not be."""
+    host = reached.host
+    docker, process = probe_engines(reached, requested, "")
+    image = _find_image(console, reached, docker, transfers, base_image)
+    if image:
+        docker, process = probe_engines(reached, requested, image)
+    probe = _prove(console, reached, requested, docker, process, image)
+    return judge_host(
+        reached.facts,
+        docker,
+        process,
+        limit_probe=probe,
+        data=[_sight(reached, name, source) for name, source in host.variables.data.items()],
+        needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
+        memory_reserve=host.variables.memory_reserve,
+        disk_reserve=host.variables.disk_reserve,
+        lock_owner=read_lock(reached.connection),
+        allow_busy=bool(host.variables.allow_busy),
+    )
 
 
 def _find_image(
     console: Console,
     reached: Reached,
     docker: EngineFacts | EngineUnavailable | None,
-    *,
-    ship: bool,
+    transfers: Transfers | None,
     base_image: str | None,
 ) -> str | None:
-    """The reference of an image in which a probe can run; built only with ``--ship``."""
+    """The reference of an image in which a probe can run; built or sent only with ``transfers``."""
     if not isinstance(docker, EngineFacts):
         return None
     engine = docker_engine(reached)
@@ -117,12 +133,11 @@ def _find_image(
     reference = reached.host.variables.image or image_reference(image_definition(kind))
     if find_image(client, reference) is not None:
         return reference
-    if not ship or reached.host.variables.image:
+    if transfers is None or reached.host.variables.image:
         return None
     try:
         if may_receive(engine, reached):
-            sources = Transfers(ImageSources(base_image=base_image), SourceSets({}), TransferSlots(1))
-            return ship_image(reached, engine, sources, console.handle).reference
+            return ship_image(reached, engine, transfers, console.handle).reference
         made = ensure_image(client, kind, base_image=base_image, is_root=os.geteuid() == 0, on_progress=console.live)
     except HarnessError as error:
         console.warning(str(error))
@@ -172,10 +187,16 @@ def _sight(reached: Reached, name: str, source: DataSet) -> DataSight:
     )
 
 
-def _print(console: Console, host: str, state: str, checks: list[Check]) -> None:
-    console.result(f"{host}: {state}")
-    for check in checks:
+def _print(console: Console, host: str, checked: _Checked) -> None:
+    lines = [f"{host}: {checked.state}"]
+    for check in checked.checks:
         subject = f"{check.id} {check.subject}".strip()
-        console.result(f"  {_SIGNS[check.outcome]} {subject}: {check.message}")
+        lines.append(f"  {_SIGNS[check.outcome]} {subject}: {check.message}")
         if check.cure and check.outcome != "ok":
-            console.result(f"      → {check.cure}")
+            lines.append(f"      → {check.cure}")
+    console.result("\n".join(lines))
+
+
+def _as_json(host: str, checked: _Checked) -> dict[str, object]:
+    checks = [vars(one) for one in checked.checks]
+    return {"host": host, "state": checked.state, "hardware": checked.hardware, "checks": checks}

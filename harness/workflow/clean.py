@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ from harness.hosts.lock_owner import is_controller_gone
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datatransfer import SHIPPED_FOLDER, WEIGHTS_FOLDER
 from harness.ship.transfer.loading import SHIP_SESSION
-from harness.values.errors import HostError
-from harness.workflow.links import LINKS
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
 from harness.workflow.reaching import Reached, all_engines, is_session_alive, reach
 
 if TYPE_CHECKING:
@@ -32,22 +33,27 @@ class Leftover:
 
 
 def clean_hosts(
-    console: Console, inventory: Path, *, limit: str | None, dry_run: bool, data: bool, as_json: bool
+    console: Console, inventory: Path, *, limit: str | None, dry_run: bool, data: bool, forks: int, as_json: bool
 ) -> int:
     """Remove leftovers, or list them. A session that is alive keeps what is its own. Returns the exit code."""
-    found: list[Leftover] = []
+    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
 
-    def tidy(host: Host) -> None:
-        reached = reach(host)
-        engines = all_engines(reached)
-        if host.variables.engine != "process" and not any(engine.name == "docker" for engine in engines):
-            console.note(f"{host.name}: no Docker Engine answers; containers, if there are any, were not looked for")
-        owner = read_lock(reached.connection)
-        found.extend(_clean_host(reached, engines, owner, dry_run=dry_run, data=data))
-        if owner is not None and not any(one.what == "lock" and one.host == host.name for one in found):
-            console.note(f"{host.name}: what belongs to {owner.describe()} was kept: it runs, or its job still does")
+    def tidy(host: Host) -> list[Leftover]:
+        with closing(reach(host, links)) as reached:
+            engines = all_engines(reached)
+            if host.variables.engine != "process" and not any(engine.name == "docker" for engine in engines):
+                console.note(
+                    f"{host.name}: no Docker Engine answers; containers, if there are any, were not looked for"
+                )
+            owner = read_lock(reached.connection)
+            found = _clean_host(reached, engines, owner, dry_run=dry_run, data=data)
+            if owner is not None and not any(one.what == "lock" for one in found):
+                kept = f"what belongs to {owner.describe()} was kept: it runs, or its job still does"
+                console.note(f"{host.name}: {kept}")
+            return found
 
-    failures = _each_host(console, inventory, limit, tidy)
+    answers = ask_hosts(console, hosts, tidy, forks=forks, tell=lambda answer: tell_failure(console, answer))
+    found = [leftover for of_host in values_of(answers).values() for leftover in of_host]
     if as_json:
         console.result_json([vars(leftover) for leftover in found])
     elif found:
@@ -55,40 +61,42 @@ def clean_hosts(
         console.table(["host", "what", "name", "would be removed because" if dry_run else "removed because"], rows)
     else:
         console.result("nothing left over")
-    return failures
+    return exit_code(answers)
 
 
-def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool) -> int:
+def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int) -> int:
     """Show and break locks. Asks on a terminal; without one ``--yes`` is needed. Returns the exit code."""
-    kept: list[str] = []
+    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
 
-    def free(host: Host) -> None:
-        reached = reach(host)
-        owner = read_lock(reached.connection)
-        if owner is None:
-            console.result(f"{host.name}: not locked")
-        elif yes or console.ask(f"{host.name} is locked by {owner.describe()}. Take the lock away?"):
-            break_lock(reached.connection, only=owner)
-            console.result(f"{host.name}: unlocked (was held by {owner.describe()})")
-        else:
-            kept.append(host.name)
-            console.result(f"{host.name}: still locked by {owner.describe()}; take it away with --yes")
+    def read(host: Host) -> LockOwner | None:
+        with closing(reach(host, links)) as reached:
+            return read_lock(reached.connection)
 
-    code = _each_host(console, inventory, limit, free)
-    return code or int(bool(kept))
-
-
-def _each_host(console: Console, inventory: Path, limit: str | None, act: Callable[[Host], None]) -> int:
-    LINKS.ask_with(console)
-    hosts = select_hosts(load_inventory(inventory), limit)
-    failed = 0
+    answers = ask_hosts(console, hosts, read, forks=forks, tell=lambda answer: tell_failure(console, answer))
+    owners = values_of(answers)
+    wanted: list[Host] = []
     for host in hosts:
-        try:
-            act(host)
-        except HostError as error:
-            failed += 1
-            console.alarm(f"{error.state}: {error}")
-    return 0 if not failed else 3 if failed == len(hosts) else 1
+        if (owner := owners.get(host.name)) is not None:
+            if yes or console.ask(f"{host.name} is locked by {owner.describe()}. Take the lock away?"):
+                wanted.append(host)
+            else:
+                console.result(f"{host.name}: still locked by {owner.describe()}; take it away with --yes")
+        elif host.name in owners:
+            console.result(f"{host.name}: not locked")
+
+    def free(host: Host) -> LockOwner | None:
+        with closing(links.open(host)) as connection:
+            return break_lock(connection, only=owners[host.name])
+
+    def told(answer: Answer[LockOwner | None]) -> None:
+        tell_failure(console, answer)
+        if isinstance(answer.outcome, LockOwner):
+            console.result(f"{answer.name}: unlocked (was held by {answer.outcome.describe()})")
+        elif answer.outcome is None:
+            console.result(f"{answer.name}: was let go in this moment")
+
+    freed = values_of(ask_hosts(console, wanted, free, forks=forks, tell=told))
+    return exit_code(answers) or int(any(owner is not None and name not in freed for name, owner in owners.items()))
 
 
 def _clean_host(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ from harness.hosts.facts import list_facts, read_sections
 from harness.hosts.facts.recording import build_recording
 from harness.hosts.folders import resolve_path
 from harness.inventory import Host, load_inventory, select_hosts
-from harness.values.errors import HarnessError, HostError
 from harness.values.facts import Facts
-from harness.workflow.links import LINKS
-from harness.workflow.reaching import open_connection, reach
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
+from harness.workflow.reaching import reach
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -38,64 +38,50 @@ _COMPARED: Mapping[str, Callable[[Facts], object]] = {
 
 def show_facts(console: Console, inventory: Path, *, limit: str | None, forks: int, as_json: bool) -> int:
     """Print the facts of each host, hosts of one hardware together. Returns 0, 1 or 3."""
-    LINKS.ask_with(console)
-    hosts = select_hosts(load_inventory(inventory), limit)
+    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
 
-    def read(host: Host) -> Facts | HarnessError:
-        try:
-            reached = reach(host)
-        except HostError as error:
-            return error
-        reached.connection.close()
-        return reached.facts
+    def read(host: Host) -> Facts:
+        with closing(reach(host, links)) as reached:
+            return reached.facts
 
-    with ThreadPoolExecutor(max_workers=forks) as pool:
-        answers = dict(zip([host.name for host in hosts], pool.map(read, hosts), strict=True))
-    known = {name: answer for name, answer in answers.items() if isinstance(answer, Facts)}
-    for answer in answers.values():
-        if not isinstance(answer, Facts):
-            console.alarm(str(answer))
+    answers = ask_hosts(console, hosts, read, forks=forks, tell=lambda answer: tell_failure(console, answer))
+    known = values_of(answers)
     if as_json:
         console.result_json({name: {"hardware": f.hardware, **f.model_dump(mode="json")} for name, f in known.items()})
     else:
         _print(console, known)
-    return 0 if len(known) == len(hosts) else 1 if known else 3
+    return exit_code(answers)
 
 
-def record_facts(console: Console, inventory: Path, *, limit: str | None, folder: Path) -> int:
+def record_facts(console: Console, inventory: Path, *, limit: str | None, folder: Path, forks: int) -> int:
     """Write one recording for each host, fit to be sent. Returns 0, 1 or 3."""
-    LINKS.ask_with(console)
-    read = load_inventory(inventory)
-    hosts, failed = select_hosts(read, limit), 0
+    read, links = load_inventory(inventory), Links(console)
+    hosts = select_hosts(read, limit)
     everybody = [word for host in read.hosts for word in (host.name, host.address, host.user or "")]
-    for host in hosts:
-        try:
-            recording = _record(host, everybody)
-        except HostError as error:
-            failed += 1
-            console.alarm(str(error))
-            continue
-        file = _free_file(folder)
-        file.write_text(json.dumps(recording, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        console.result(str(file))
-    if failed < len(hosts):
+
+    def write(answer: Answer[dict[str, Any]]) -> None:
+        tell_failure(console, answer)
+        for recording in values_of([answer]).values():
+            file = _free_file(folder)
+            file.write_text(json.dumps(recording, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            console.result(str(file))
+
+    answers = ask_hosts(console, hosts, lambda host: _record(host, links, everybody), forks=forks, tell=write)
+    if values_of(answers):
         console.note("names, addresses and serial numbers were taken out; look through it before you send it")
-    return 0 if not failed else 3 if failed == len(hosts) else 1
+    return exit_code(answers)
 
 
-def _record(host: Host, names: Sequence[str]) -> dict[str, Any]:
+def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, Any]:
     from harness import __version__
 
-    connection = open_connection(host)
-    try:
+    with closing(links.open(host)) as connection:
         variables = host.variables
         disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
         folders = {name: path for name, source in variables.data.items() if (path := source.folder or source.images)}
         facts = list_facts(resolve_path(connection, variables.scratch), disks, folders)
         own = _read_names(connection)
         sections = read_sections(connection, facts)
-    finally:
-        connection.close()
     source = f"recorded with `harness facts --record`, harness {__version__}"
     return build_recording(sections, facts, [*names, *own, *_parts([*names, *own])], source=source)
 

@@ -35,6 +35,7 @@ from harness.workflow.shared import Shared
 
 if TYPE_CHECKING:
     from harness.inventory import Host
+    from harness.workflow.links import Links
     from harness.workflow.options import RunOptions
     from harness.workflow.stops import Stops
 
@@ -47,13 +48,16 @@ _FREED_WITHIN_S = 8.0
 class HostWork:
     """What one worker thread does for its host."""
 
-    def __init__(self, host: Host, resolved: Resolved, options: RunOptions, shared: Shared, stops: Stops) -> None:
+    def __init__(
+        self, host: Host, resolved: Resolved, options: RunOptions, shared: Shared, stops: Stops, links: Links
+    ) -> None:
         self.name = host.name
         self._host = host
         self._resolved = resolved
         self._options = options
         self._shared = shared
         self._stops = stops
+        self._links = links
         self._begun = time.monotonic()
         self._absence = Absence(host.name, shared.emit)
 
@@ -61,7 +65,7 @@ class HostWork:
         """Do all that is left on this host; returns the identities of its plan. Raises HostError, SessionError."""
         if self._stops.begin.is_set():
             return set()
-        reached = reach(self._host, for_measuring=True)
+        reached = reach(self._host, self._links, for_measuring=True)
         watch_link(reached.connection, self._absence)
         try:
             owner = make_owner(self._shared.key, "harness run")
@@ -72,7 +76,7 @@ class HostWork:
             finally:
                 self._release(held)
         finally:
-            reached.connection.close()
+            reached.close()
 
     def _release(self, held: Lock) -> None:
         """Let go of the machine; one that is away keeps the lock of a session that is no more, which holds nobody."""

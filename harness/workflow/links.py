@@ -1,17 +1,21 @@
-"""Links to hosts: what an inventory says becomes a route, with one key ring for all of them."""
+"""Links to the hosts of one command: what an inventory says becomes a route, with one key ring for all of them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.hosts.connection import Connection
+from harness.hosts.local import LocalConnection
 from harness.values.errors import HostError
 
 if TYPE_CHECKING:
     from harness.console import Console
-    from harness.hosts.ssh import KeyRing, Route, SSHConnection
+    from harness.hosts.ssh import KeyRing, Route
+    from harness.hosts.ssh.gates import Gates
+    from harness.hosts.ssh.knownhosts import HostKey
+    from harness.hosts.ssh.link import Link
     from harness.inventory import Host
 
 KNOWN_HOSTS = "known_hosts"
@@ -19,38 +23,43 @@ KNOWN_HOSTS = "known_hosts"
 
 
 class Links:
-    """What all links of a process share: keys that were opened, and who is asked for a passphrase."""
+    """What the links of one command share: the keys that were opened, and the gates on the way to hosts.
 
-    def __init__(self) -> None:
+    A command makes one and hands it down. Passphrases are asked on its console, where that is a terminal. Safe for
+    many threads, and for hosts that are all local it costs nothing.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._mutex = threading.Lock()
-        self._ring: KeyRing | None = None
-        self._ask: Callable[[str], str | None] | None = None
+        self._made: tuple[KeyRing, Gates[Link]] | None = None
 
-    def ask_with(self, console: Console) -> None:
-        """Passphrases are asked on this console, where it is a terminal."""
-        self._ask = console.ask_secret
-
-    @property
-    def ring(self) -> KeyRing:
-        """The key ring."""
-        from harness.hosts.ssh import KeyRing
-
-        with self._mutex:
-            if self._ring is None:
-                self._ring = KeyRing(lambda question: self._ask(question) if self._ask else None)
-            return self._ring
-
-    def open(self, host: Host) -> SSHConnection:
-        """Connect and log in. Raises HostUnreachable, HostNotReady."""
+    def open(self, host: Host) -> Connection:
+        """Connect to a host and log in there; this machine needs neither. Raises HostUnreachable, HostNotReady."""
+        if host.connection == "local":
+            return LocalConnection(host.name)
         from harness.hosts.ssh import SSHConnection
 
-        connection = SSHConnection(find_route(host), self.ring)
+        ring, gates = self._shared()
+        connection = SSHConnection(find_route(host), ring, gates=gates)
         connection.open()
         return connection
 
+    def fetch_key(self, route: Route) -> HostKey:
+        """The host key that a host shows, without logging in there. Raises HostUnreachable, HostNotReady."""
+        from harness.hosts.ssh.link import fetch_key
 
-LINKS = Links()
-"""The ones of this process."""
+        return fetch_key(route, *self._shared())
+
+    def _shared(self) -> tuple[KeyRing, Gates[Link]]:
+        """What all these links share; made, and its library loaded, when the first host over SSH is opened."""
+        from harness.hosts.ssh import KeyRing
+        from harness.hosts.ssh.link import make_gates
+
+        with self._mutex:
+            if self._made is None:
+                self._made = KeyRing(self._console.ask_secret), make_gates()
+            return self._made
 
 
 def find_route(host: Host) -> Route:

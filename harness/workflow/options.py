@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.session.schedule import Hours, parse_hours
-from harness.ship.slots import DEFAULT_TRANSFERS
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
 from harness.values.units import parse_duration_s
 from harness.workflow.stops import OnInterrupt
-
-DEFAULT_FORKS = 10
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from harness.values.case import Case
 from harness.values.errors import ConfigurationError, EngineUnavailable, HostError
 from harness.values.prediction import Prediction
 from harness.values.record import Record
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import ask_hosts, values_of
 from harness.workflow.plan_tables import HostPlan, plans_as_json, print_plans
 from harness.workflow.reaching import Reached, probe_engines, reach, select_cpus, select_gpus
 from harness.workflow.resolve import Resolved, resolve, wanted_engine
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from harness.console import Console
 
 _ASSUMED_CPUS = 4
-_HOSTS_AT_ONCE = 10
 
 
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
@@ -60,6 +60,7 @@ def show_plan(
     rounds: int | None,
     only: Sequence[str],
     output: Path,
+    forks: int,
     as_json: bool,
 ) -> None:
     """Print hosts × cases, what was folded out, order, predictions, what cannot fit, and a time."""
@@ -73,9 +74,15 @@ def show_plan(
         is_fresh=False,
     )
     records = list(newest_records(read_records(folder)).values()) if folder.exists() else []
-    with ThreadPoolExecutor(max_workers=_HOSTS_AT_ONCE) as pool:
-        asked = [pool.submit(_plan_host, host, resolved, records, engine, offline=offline) for host in resolved.hosts]
-    plans = [one.result() for one in asked]
+    links = Links(console)
+
+    def plan(host: Host) -> HostPlan:
+        return _plan_host(host, links, resolved, records, engine, offline=offline)
+
+    answers = ask_hosts(console, resolved.hosts, plan, forks=forks)
+    for error in filter(None, (answer.error for answer in answers)):
+        raise error  # of no host: one that cannot be reached has a plan that says so
+    plans = list(values_of(answers).values())
     if as_json:
         console.result_json(plans_as_json(resolved, str(folder.path), plans))
     else:
@@ -83,13 +90,13 @@ def show_plan(
 
 
 def _plan_host(
-    host: Host, resolved: Resolved, records: Sequence[Record], engine: str | None, *, offline: bool
+    host: Host, links: Links, resolved: Resolved, records: Sequence[Record], engine: str | None, *, offline: bool
 ) -> HostPlan:
     requested = wanted_engine(host, engine)
     if offline:
         return _build(host, resolved, records, None, "not asked", "assumed to be ready", requested, ())
     try:
-        reached = reach(host)
+        reached = reach(host, links)
     except HostError as error:
         return _build(host, resolved, records, None, error.state, str(error), requested, ())
     try:
@@ -98,7 +105,7 @@ def _plan_host(
     except HostError as error:
         return _build(host, resolved, records, None, error.state, str(error), requested, ())
     finally:
-        reached.connection.close()
+        reached.close()
 
 
 def _engine_of(reached: Reached, requested: str) -> tuple[str, tuple[str, ...]]:

@@ -15,16 +15,15 @@ from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
 from harness.hosts.folders import resolve_path
-from harness.hosts.local import LocalConnection
 from harness.values.errors import EngineUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts
-from harness.workflow.links import LINKS
 
 if TYPE_CHECKING:
     from harness.engine.dial import Dialer
     from harness.hosts.ssh import SSHConnection
     from harness.inventory import Host
+    from harness.workflow.links import Links
 
 Emit = Callable[[Event], None]
 
@@ -47,6 +46,10 @@ class Reached:
     def name(self) -> str:
         return self.host.name
 
+    def close(self) -> None:
+        """Let the connection go."""
+        self.connection.close()
+
     @cached_property
     def dialer(self) -> Dialer | None:
         """The way to its Docker Engine, for another machine. Its library is loaded when it is asked for: facts need
@@ -58,14 +61,9 @@ class Reached:
         return Dialer(cast("SSHConnection", self.connection))
 
 
-def open_connection(host: Host) -> Connection:
-    """Connect to a host. Raises HostNotReady, HostUnreachable."""
-    return LocalConnection(host.name) if host.connection == "local" else LINKS.open(host)
-
-
-def reach(host: Host, *, for_measuring: bool = False) -> Reached:
+def reach(host: Host, links: Links, *, for_measuring: bool = False) -> Reached:
     """Connect, resolve folders and read facts; ``for_measuring``: whoever is busy is looked at for two seconds more."""
-    connection = open_connection(host)
+    connection = links.open(host)
     try:
         return _look(host, connection, for_measuring=for_measuring)
     except BaseException:

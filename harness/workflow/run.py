@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.host_changes import compare_hosts
@@ -16,11 +15,12 @@ from harness.session.plan import newest_records
 from harness.ship.datasource import SourceSets
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
-from harness.values.errors import ConfigurationError, HarnessError, HostError, SessionError, Stopped
-from harness.values.event import Event, HostStateChanged, SessionFinding, SessionFinished
+from harness.values.errors import ConfigurationError, HarnessError, SessionError, Stopped
+from harness.values.event import Event, SessionFinding, SessionFinished
 from harness.values.record import FAILED, Record
 from harness.workflow.hostwork import HostWork
-from harness.workflow.links import LINKS
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.options import RunOptions
 from harness.workflow.own_loaders import gather_own_loaders
 from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
@@ -34,20 +34,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-@dataclass
-class _Ended:
-    """How the hosts' workers ended; written by them, read when all have."""
-
-    not_ready: list[str] = field(default_factory=list)
-    ready: list[str] = field(default_factory=list)
-    errors: list[HarnessError] = field(default_factory=list)
-    identities: set[str] = field(default_factory=set)
-    untold: list[HarnessError] = field(default_factory=list)
-
-
 def run_session(console: Console, options: RunOptions) -> int:
     """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
-    LINKS.ask_with(console)
     resolved = resolve(
         console,
         options.inventory,
@@ -92,7 +80,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         shared.emit(
             SessionFinding("cut-line", "info", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint)
         )
-    stops, ended = Stops(), _Ended()
+    stops = Stops()
     shared.transfers = Transfers(
         ImageSources(base_image=options.base_image),
         SourceSets(local_places(resolved.inventory.hosts), features=local_features(resolved.inventory.hosts)),
@@ -100,60 +88,69 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         ship_data=options.ship_data,
         stop=stops.begin,
     )
-    again = shlex.join(options.argv)
-    with (
-        interruptible(stops, options.on_interrupt, console.alarm, again),
-        ThreadPoolExecutor(max_workers=options.forks) as pool,
-    ):
-        for host in resolved.hosts:
-            work = HostWork(host, resolved, options, shared, stops)
-            pool.submit(_guard_many, work, ended, shared.emit, options, len(resolved.hosts), stops)
-    for error in dict.fromkeys(map(str, ended.untold)):
+    links, again = Links(console), shlex.join(options.argv)
+    works = [HostWork(host, resolved, options, shared, stops, links) for host in resolved.hosts]
+    failures = _Failures(shared.emit, stops, options.max_fail_percent, len(works))
+    with interruptible(stops, options.on_interrupt, console.alarm, again):
+        answers = ask_hosts(
+            console, works, _run_host, forks=options.forks, ended=failures.note, explain=HostWork.explain_defect
+        )
+    for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
+    identities = {identity for found in values_of(answers).values() for identity in found}
     records = list(newest_records(read_records(shared.folder)).values())
-    counts = _count(records, ended.identities)
+    counts = _count(records, identities)
     for found in compare_hosts(shared.content.get("hosts") or {}):
         shared.emit(SessionFinding(found.id, found.severity, found.message, found.hint))
-    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=stops.begin.is_set()))
+    is_interrupted = stops.begin.is_set()
+    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
     if records:
         shared.write_report_safely()
-    _last_screen(console, options, shared.folder, records, ended, interrupted=stops.begin.is_set())
-    return _exit_code(records, ended, interrupted=stops.begin.is_set())
+    _last_screen(console, options, shared.folder, records, interrupted=is_interrupted)
+    if is_interrupted:
+        return INTERRUPTED
+    mine = [record for record in records if record.invocation in identities]
+    return exit_code(answers) or int(any(record.status in FAILED or record.validity == "invalid" for record in mine))
 
 
-def _guard_many(
-    work: HostWork, ended: _Ended, emit: Callable[[Event], None], options: RunOptions, hosts: int, stops: Stops
-) -> None:
-    """Do one host's work; where more hosts have failed than ``--max-fail`` allows, no other begins a case."""
-    _guard(work, ended, emit)
-    most, failed = options.max_fail_percent, len(ended.not_ready)
-    if most is None or stops.begin.is_set() or failed * 100 <= most * hosts:
-        return
-    stops.begin.set()
-    message = f"{failed} of {hosts} hosts failed, more than --max-fail {most:g} % allows: no new case begins"
-    emit(SessionFinding("max-fail", "error", message, "cure the hosts that failed; the same command goes on from here"))
-
-
-def _guard(work: HostWork, ended: _Ended, emit: Callable[[Event], None]) -> None:
-    """One host's failure never stops another."""
+def _run_host(work: HostWork) -> set[str]:
+    """Do all that is left on one host; returns the identities of its plan, none where the user stopped it."""
     try:
-        ended.identities |= work.run()
-        ended.ready.append(work.name)
-        return
+        return work.run()
     except Stopped:
-        return
-    except HarnessError as error:
-        failure = error
-    except Exception as error:  # a defect of ours on one host must not cost the others their session
-        failure = work.explain_defect(error)
-    ended.not_ready.append(work.name)
-    ended.errors.append(failure)
-    where = f"{failure.where}: " if failure.where not in (None, work.name) else ""
-    state = failure.state if isinstance(failure, HostError) else "not_ready"
-    try:
-        emit(HostStateChanged(work.name, state, where + failure.message, failure.hint))
-    except SessionError as full:  # it cannot be written down either
-        ended.untold += [failure, full]
+        return set()
+
+
+class _Failures:
+    """Tells of hosts that failed as soon as they do; more than ``--max-fail`` allows let no other case begin."""
+
+    def __init__(self, emit: Callable[[Event], None], stops: Stops, most_percent: float | None, hosts: int) -> None:
+        self._emit, self._stops, self._most_percent, self._hosts = emit, stops, most_percent, hosts
+        self._mutex = threading.Lock()
+        self._failed = 0
+        self.untold: list[HarnessError] = []
+
+    def note(self, answer: Answer[set[str]]) -> None:
+        """One host has ended, well or not."""
+        if answer.error is None:
+            return
+        with self._mutex:
+            self._failed += 1
+            failed = self._failed
+        try:
+            self._emit(failure_event(answer.name, answer.error))
+            self._end_session_above(failed)
+        except SessionError as full:  # it cannot be written down either
+            self.untold += [answer.error, full]
+
+    def _end_session_above(self, failed: int) -> None:
+        most = self._most_percent
+        if most is None or self._stops.begin.is_set() or failed * 100 <= most * self._hosts:
+            return
+        self._stops.begin.set()
+        message = f"{failed} of {self._hosts} hosts failed, more than --max-fail {most:g} % allows: no new case begins"
+        hint = "cure the hosts that failed; the same command goes on from here"
+        self._emit(SessionFinding("max-fail", "error", message, hint))
 
 
 def _announce(console: Console, resolved: Resolved) -> None:
@@ -246,7 +243,6 @@ def _last_screen(
     options: RunOptions,
     folder: SessionFolder,
     records: Sequence[Record],
-    ended: _Ended,
     *,
     interrupted: bool,
 ) -> None:
@@ -278,17 +274,3 @@ def _show_nearness(console: Console, records: Sequence[Record]) -> None:
         labels = case_labels([each.case for each in found])
         rows = [[e.host, labels[e.case], f"{e.images_per_cpu_s:.1f}", f"{e.share:.2f}"] for e in found]
         console.table(["host", "case", "images per CPU second", "of the yardstick"], rows)
-
-
-def _exit_code(records: Sequence[Record], ended: _Ended, *, interrupted: bool) -> int:
-    if interrupted:
-        return INTERRUPTED
-    usage = [error for error in ended.errors if not isinstance(error, HostError)]
-    if usage and not ended.ready:
-        return usage[0].exit_code
-    if not ended.ready:
-        return 3
-    if ended.not_ready:
-        return 1
-    mine = [record for record in records if record.invocation in ended.identities]
-    return int(any(record.status in FAILED or record.validity == "invalid" for record in mine))

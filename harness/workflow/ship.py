@@ -6,9 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,15 @@ from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.inventory import Host, Inventory, load_inventory, select_hosts
 from harness.ship.datasource import SourceSets
-from harness.ship.slots import DEFAULT_TRANSFERS, TransferSlots
+from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.sources import import_file
-from harness.values.errors import ConfigurationError, HarnessError, HostError
-from harness.values.event import DataShipped, Event, HostStateChanged, ImageShipped, Progress
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
+from harness.values.errors import ConfigurationError
+from harness.values.event import DataShipped, Event, ImageShipped, Progress
 from harness.values.units import format_bytes, format_duration
-from harness.workflow.links import LINKS
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.reaching import docker_engine, is_session_alive, reach
 from harness.workflow.resolve import wanted_engine
 from harness.workflow.transfers import (
@@ -55,39 +56,36 @@ class ShipOptions:
     source: Path | None = None
     annotations: Path | None = None
     max_transfers: int = DEFAULT_TRANSFERS
-    forks: int = 10
+    forks: int = DEFAULT_FORKS
     base_image: str | None = None
-
-
-@dataclass
-class _Ended:
-    """What became of each host; written by the workers, one entry each."""
-
-    shipped: list[ImageShipped | DataShipped] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
 
 
 def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
     """Ship to every host; a line for each on stdout. Returns 0, 1 where a host failed, 3 where all did, 130."""
-    LINKS.ask_with(console)
     read = load_inventory(options.inventory)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, options.limit)
     transfers = _gather(console, read, options)
-    ended = _Ended()
-    with _interruptible(console, transfers.stop), ThreadPoolExecutor(max_workers=options.forks) as pool:
-        for host in hosts:
-            pool.submit(_guard, console, host, options, transfers, ended)
+    links = Links(console)
+
+    def ship(host: Host) -> list[ImageShipped | DataShipped]:
+        return _ship_host(console, host, links, options, transfers)
+
+    def ended(answer: Answer[list[ImageShipped | DataShipped]]) -> None:
+        if answer.error is not None:
+            console.handle(failure_event(answer.name, answer.error))
+
+    with _interruptible(console, transfers.stop):
+        answers = ask_hosts(console, hosts, ship, forks=options.forks, ended=ended, stop=transfers.stop)
     console.close()
+    shipped = [one for of_host in values_of(answers).values() for one in of_host]
     if as_json:
-        console.result_json([{"event": type(one).__name__, **asdict(one)} for one in ended.shipped])
-    elif ended.shipped:
+        console.result_json([{"event": type(one).__name__, **asdict(one)} for one in shipped])
+    elif shipped:
         columns = ["host", "what", "how", "needed", "sent", "saved", "time", "MB/s"]
-        console.table(columns, [_row(one) for one in sorted(ended.shipped, key=lambda one: one.host)])
-    if transfers.stop.is_set():
-        return INTERRUPTED
-    return 0 if not ended.failed else 3 if len(ended.failed) == len(hosts) else 1
+        console.table(columns, [_row(one) for one in sorted(shipped, key=lambda one: one.host)])
+    return INTERRUPTED if transfers.stop.is_set() else exit_code(answers)
 
 
 def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfers:
@@ -122,22 +120,8 @@ def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfer
     )
 
 
-def _guard(console: Console, host: Host, options: ShipOptions, transfers: Transfers, ended: _Ended) -> None:
-    """One host's failure never stops another."""
-    try:
-        ended.shipped += _ship_host(console, host, options, transfers)
-    except HarnessError as error:
-        ended.failed.append(host.name)
-        state = error.state if isinstance(error, HostError) else "not_ready"
-        console.handle(HostStateChanged(host.name, state, error.message, error.hint))
-    except Exception as error:  # a defect of ours on one host must not cost the others their image
-        ended.failed.append(host.name)
-        message = f"something unforeseen: {type(error).__name__}: {error}"
-        console.handle(HostStateChanged(host.name, "not_ready", message, "set HARNESS_DEBUG=1 and report it"))
-
-
 def _ship_host(
-    console: Console, host: Host, options: ShipOptions, transfers: Transfers
+    console: Console, host: Host, links: Links, options: ShipOptions, transfers: Transfers
 ) -> list[ImageShipped | DataShipped]:
     """Hold one host and send it what was asked for."""
     if transfers.stop.is_set():
@@ -145,7 +129,7 @@ def _ship_host(
     if host.connection == "local":
         console.note(f"{host.name}: is this machine: nothing is to be sent")
         return []
-    reached = reach(host)
+    reached = reach(host, links)
     shipped: list[ImageShipped | DataShipped] = []
     try:
         # A host that measures is locked, so nothing is ever shipped to it.
@@ -165,7 +149,7 @@ def _ship_host(
         finally:
             held.release()
     finally:
-        reached.connection.close()
+        reached.close()
     return shipped
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, keep_key, matches_pin
-from harness.hosts.ssh.link import fetch_key
 from harness.hosts.ssh.route import Route
 from harness.inventory import load_inventory, select_hosts
-from harness.values.errors import HostError
-from harness.workflow.links import KNOWN_HOSTS, LINKS, find_route
+from harness.workflow.links import KNOWN_HOSTS, Links, find_route
+from harness.workflow.many_hosts import Answer, ask_hosts, state_of, tell_failure, values_of
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -37,35 +35,56 @@ class Shown:
         return [", ".join(self.hosts), self.route.label, *key, self.state]
 
 
+@dataclass(frozen=True)
+class _Door:
+    """One sshd to be asked, and the inventory's hosts that need it."""
+
+    hosts: tuple[str, ...]
+    route: Route
+
+    @property
+    def name(self) -> str:
+        return self.route.label
+
+    def look(self, links: Links) -> Shown:
+        """Fetch its key and judge it. Raises HostUnreachable, HostNotReady."""
+        route, key = self.route, links.fetch_key(self.route)
+        files = [*([route.project_known_hosts] if route.project_known_hosts else []), *route.known_hosts]
+        verdict: str = judge_key(find_keys(files, route.key_name), key)
+        if route.pin is not None and verdict != "revoked":
+            verdict = "pinned" if matches_pin(route.pin, key) else "not the pinned one"
+        return Shown(self.hosts, route, verdict, key)
+
+    def describe(self, answer: Answer[Shown]) -> Shown:
+        """What it showed, or why it showed nothing."""
+        if isinstance(answer.outcome, Shown):
+            return answer.outcome
+        return Shown(self.hosts, self.route, f"{state_of(answer.outcome)}: {answer.outcome.message}")
+
+
 def trust_hosts(
     console: Console, inventory: Path, *, limit: str | None, yes: bool, replace_changed: bool, forks: int, as_json: bool
 ) -> int:
     """Show every key once and keep those that are accepted. Returns 0 where all are trusted then, else 1 or 3."""
-    LINKS.ask_with(console)
     hosts = [host for host in select_hosts(load_inventory(inventory), limit) if host.connection != "local"]
-    store = inventory.parent / KNOWN_HOSTS
-    routes: list[Route] = []
-    failures = 0
-    for host in hosts:
-        try:
-            routes.append(find_route(host))
-        except HostError as error:
-            failures += 1
-            console.alarm(str(error))
+    store, links = inventory.parent / KNOWN_HOSTS, Links(console)
+    answers = ask_hosts(console, hosts, find_route, forks=forks, tell=lambda answer: tell_failure(console, answer))
+    routes = list(values_of(answers).values())
     shown: list[Shown] = []
     # Gates first: what is behind one cannot be asked before it is trusted.
     for level in _levels(routes):
-        with ThreadPoolExecutor(max_workers=forks) as pool:
-            found = list(pool.map(_look, level.values(), [tuple(names) for names in _names(level, routes)]))
+        doors = [_Door(tuple(names), route) for names, route in zip(_names(level, routes), level.values(), strict=True)]
+        asked = ask_hosts(console, doors, lambda door: door.look(links), forks=forks)
+        found = [door.describe(answer) for door, answer in zip(doors, asked, strict=True)]
         if not as_json:
             console.table(["hosts", "address", "type", "fingerprint", "is"], [one.row for one in found])
         shown += [_accept(console, one, store, yes=yes, replace_changed=replace_changed) for one in found]
     if as_json:
         columns = ("hosts", "address", "type", "fingerprint", "state")
         console.result_json([dict(zip(columns, one.row, strict=True)) for one in shown])
-    failures += sum(one.state not in TRUSTED for one in shown)
-    reached = sum(one.key is not None for one in shown)
-    return 0 if not failures else 3 if hosts and not reached else 1
+    if any(one.key is not None for one in shown):
+        return int(len(routes) < len(hosts) or any(one.state not in TRUSTED for one in shown))
+    return 3 if hosts else 0
 
 
 def _levels(routes: Iterable[Route]) -> list[dict[tuple[object, ...], Route]]:
@@ -97,18 +116,6 @@ def _names(level: dict[tuple[object, ...], Route], routes: Sequence[Route]) -> l
         )
         for identity in level
     ]
-
-
-def _look(route: Route, hosts: tuple[str, ...]) -> Shown:
-    try:
-        key = fetch_key(route, LINKS.ring)
-    except HostError as error:
-        return Shown(hosts, route, f"{error.state}: {error.message}")
-    files = [*([route.project_known_hosts] if route.project_known_hosts else []), *route.known_hosts]
-    verdict = judge_key(find_keys(files, route.key_name), key)
-    if route.pin is not None and verdict != "revoked":
-        return Shown(hosts, route, "pinned" if matches_pin(route.pin, key) else "not the pinned one", key)
-    return Shown(hosts, route, verdict, key)
 
 
 def _accept(console: Console, shown: Shown, store: Path, *, yes: bool, replace_changed: bool) -> Shown:

@@ -131,37 +131,24 @@ class SimulatedEvent:
         return self._is_set
 
 
-class SimulatedPool:
-    """``ThreadPoolExecutor`` whose workers live on a simulated clock; they begin when all tasks are known."""
+def simulated_threads(clock: SimulatedClock) -> Callable[[Callable[[], None], int], list[threading.Thread]]:
+    """``harness.workflow.many_hosts.start_threads``, of threads that live on a simulated clock."""
 
-    def __init__(self, clock: SimulatedClock, max_workers: int) -> None:
-        self._clock = clock
-        self._workers = max_workers
-        self._tasks: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+    def start(work: Callable[[], None], count: int) -> list[threading.Thread]:
+        def live() -> None:
+            try:
+                clock.sleep(0)  # in line, so that the order is always the same
+                work()
+            finally:
+                clock.leave()
 
-    def __enter__(self) -> SimulatedPool:
-        return self
-
-    def submit(self, task: Callable[..., object], *arguments: Any) -> None:
-        self._tasks.append((task, arguments))
-
-    def __exit__(self, *_: object) -> None:
-        self._tasks.reverse()
-        threads = [threading.Thread(target=self._work) for _ in range(min(self._workers, len(self._tasks)))]
-        self._clock.enter(len(threads))
+        threads = [threading.Thread(target=live) for _ in range(count)]
+        clock.enter(count)
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        return threads
 
-    def _work(self) -> None:
-        try:
-            while self._tasks:
-                self._clock.sleep(0)  # in line, so that the order is always the same
-                task, arguments = self._tasks.pop()
-                task(*arguments)
-        finally:
-            self._clock.leave()
+    return start
 
 
 def simulated_time(clock: SimulatedClock) -> ModuleType:

@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 import yaml
-from fleet_clock import SimulatedClock, SimulatedEvent, SimulatedPool, living_in
+from fleet_clock import SimulatedClock, SimulatedEvent, living_in, simulated_threads
 from fleet_engine import FleetEngine, Jobs
 from fleet_machine import KINDS, FleetConnection, Machine
 from fleet_programs import Program, Temper
@@ -191,7 +191,7 @@ def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opene
     by_name = {one.name: one for one in fleet}
     travels: dict[int, Callable[[], None]] = {}
 
-    def open_connection(host: Any) -> Connection:
+    def open_link_of(_links: Any, host: Any) -> Connection:
         workstation = by_name[host.name]
         try:
             connection, travel = open_link(workstation)
@@ -209,11 +209,11 @@ def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opene
         return Stops(SimulatedEvent(clock), SimulatedEvent(clock))  # type: ignore[arg-type]
 
     replacements = {
-        "harness.workflow.reaching.open_connection": open_connection,
+        "harness.workflow.links.Links.open": open_link_of,
         "harness.workflow.reaching.process_engine": process_engine,
         "harness.workflow.preparing.process_engine": process_engine,
         "harness.workflow.run.Stops": stops,
-        "harness.workflow.run.ThreadPoolExecutor": lambda max_workers: SimulatedPool(clock, max_workers),
+        "harness.workflow.many_hosts.start_threads": simulated_threads(clock),
     }
     with ExitStack() as stack:
         for name, replacement in replacements.items():

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from harness.hosts.ssh import KeyRing, Route, SSHConnection
+from harness.hosts.ssh.gates import Gates
+from harness.hosts.ssh.link import Link
 from harness.hosts.ssh.transport import Patience
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -77,8 +79,15 @@ class Server:
         }
         return Route(**{**fields, **changes})  # type: ignore[arg-type]
 
-    def connection(self, *, patience: Patience | None = None, ring: KeyRing | None = None, **changes: object):
-        return SSHConnection(self.route(**changes), ring or KeyRing(), patience=patience)
+    def connection(
+        self,
+        *,
+        patience: Patience | None = None,
+        ring: KeyRing | None = None,
+        gates: Gates[Link] | None = None,
+        **changes: object,
+    ):
+        return SSHConnection(self.route(**changes), ring or KeyRing(), gates=gates, patience=patience)
 
     def stop(self) -> None:
         """No sshd answers any more; connections that are open are cut."""
@@ -95,8 +104,9 @@ class Server:
         waiting = [self.process.pid]
         while waiting:
             parent = waiting.pop()
-            text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-            below = [int(word) for word in text.split()]
+            below: list[int] = []
+            with suppress(OSError):  # it ended in this moment
+                below = [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
             waiting += below
             found += [pid for pid in below if "sshd" in _name(pid)]
         return found

@@ -23,7 +23,7 @@ from harness.hosts.folders import read_home, resolve_path
 from harness.hosts.lock import acquire, make_owner, read_lock
 from harness.hosts.ssh import SSHConnection
 from harness.hosts.ssh.connection import MOST_CHANNELS
-from harness.hosts.ssh.link import GATES
+from harness.hosts.ssh.link import make_gates
 from harness.values.errors import HostNotReady, HostUnreachable
 
 pytestmark = pytest.mark.ssh
@@ -402,11 +402,13 @@ def test_a_login_shell_that_runs_nothing_or_chatters(tmp_path: Path) -> None:
 def test_the_way_leads_through_gates_with_one_transport_each(tmp_path: Path, server: Server) -> None:
     with start_sshd(tmp_path / "gate") as gate, start_sshd(tmp_path / "inner") as inner:
         hops = (gate.route(host="ws01"), inner.route(host="ws01"))
-        many = [server.connection(hops=hops, patience=QUICK) for _ in range(4)]
+        gates = make_gates()
+        many = [server.connection(hops=hops, gates=gates, patience=QUICK) for _ in range(4)]
         with ThreadPoolExecutor(max_workers=4) as pool:
             assert list(pool.map(lambda one: one.run(["echo", "far"]).text, many)) == ["far\n"] * 4
         assert gate.log.count("Accepted publickey") == 1
         assert inner.log.count("Accepted publickey") == 1
+        assert gates.open_count == 2
         # The gate goes and comes back: so does the way.
         gate.signal(signal.SIGKILL)
         assert many[0].run(["echo", "again"], timeout_s=20).text == "again\n"
@@ -416,7 +418,7 @@ def test_the_way_leads_through_gates_with_one_transport_each(tmp_path: Path, ser
         while (gate.children() or inner.children()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not gate.children() and not inner.children()
-        assert all(door.gate is None for door in GATES._doors.values())
+        assert gates.open_count == 0
 
 
 def test_a_frozen_gate_is_noticed_too(tmp_path: Path, server: Server) -> None:

@@ -75,7 +75,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, R
     hosts: dict[str, Reached] = {}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def reach(host: Any) -> Reached:
+    def reach(host: Any, _links: Any) -> Reached:
         if host.name == "gone":
             raise HostUnreachable("no route to it", where=host.name)
         scratch = str(tmp_path / host.name)

@@ -45,15 +45,21 @@ class Gate(Generic[L]):
 
 
 class Gates(Generic[L]):
-    """The gates of a process; safe for many threads. The last one to leave closes a gate.
+    """The gates that the hosts of one command share; safe for many threads. The last one to leave closes a gate.
 
-    ``connect`` makes the link to one gate.
+    ``connect`` makes the link to one gate, itself through those before it.
     """
 
-    def __init__(self, connect: Callable[[Route, KeyRing, Patience], L]) -> None:
+    def __init__(self, connect: Callable[[Route, KeyRing, Gates[L], Patience], L]) -> None:
         self._connect = connect
         self._mutex = threading.Lock()
         self._doors: dict[tuple[object, ...], _Door[L]] = {}
+
+    @property
+    def open_count(self) -> int:
+        """How many gates are open now."""
+        with self._mutex:
+            return sum(door.gate is not None for door in self._doors.values())
 
     def enter(self, hops: tuple[Route, ...], ring: KeyRing, patience: Patience) -> Gate[L]:
         """The gate at the end of ``hops``, opened if need be. Raises HostUnreachable, HostNotReady."""
@@ -63,7 +69,7 @@ class Gates(Generic[L]):
             door = self._doors.setdefault(key, _Door())
         with door.mutex:
             if door.gate is None or not door.gate.link.is_alive:
-                door.gate = Gate(self._connect(replace(last, hops=tuple(before)), ring, patience), door)
+                door.gate = Gate(self._connect(replace(last, hops=tuple(before)), ring, self, patience), door)
             door.gate.users += 1
             return door.gate
 

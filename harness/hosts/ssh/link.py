@@ -54,14 +54,21 @@ class Link:
         self.release()
 
 
-def connect(route: Route, ring: KeyRing, patience: Patience | None = None, *, within_s: float = math.inf) -> Link:
+def make_gates() -> Gates[Link]:
+    """Make what the hosts of one command share: the gates on the way to them, none of them open yet."""
+    return Gates(connect)
+
+
+def connect(
+    route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience | None = None, *, within_s: float = math.inf
+) -> Link:
     """Connect and log in. Raises HostUnreachable, and HostNotReady for a key or a user that is not accepted."""
     without: set[str] = set()
     deadline = time.monotonic() + within_s
     while True:
         rest_s = max(1.0, deadline - time.monotonic())
         route = replace(route, connect_timeout_s=min(route.connect_timeout_s, rest_s))
-        link, key = _negotiate(route, ring, patience or Patience(), frozenset(without), rest_s)
+        link, key = _negotiate(route, ring, gates, patience or Patience(), frozenset(without), rest_s)
         try:
             refusal = _judge(route, key)
             if refusal is None:
@@ -81,19 +88,19 @@ def connect(route: Route, ring: KeyRing, patience: Patience | None = None, *, wi
         without.add(key.type)
 
 
-def fetch_key(route: Route, ring: KeyRing) -> HostKey:
+def fetch_key(route: Route, ring: KeyRing, gates: Gates[Link]) -> HostKey:
     """The host key that a host shows; nobody is logged in there. Gates on the way must be trusted already."""
-    link, key = _negotiate(route, ring, Patience(), frozenset(), math.inf)
+    link, key = _negotiate(route, ring, gates, Patience(), frozenset(), math.inf)
     link.close()
     return key
 
 
 def _negotiate(
-    route: Route, ring: KeyRing, patience: Patience, without: frozenset[str], rest_s: float
+    route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience, without: frozenset[str], rest_s: float
 ) -> tuple[Link, HostKey]:
     """Up to the point where the host has proven that it has its key."""
     try:
-        way, release = _open_way(route, ring, patience)
+        way, release = _open_way(route, ring, gates, patience)
     except LOST as error:
         raise unreachable(error, route) from error
     transport = Transport(way, patience)
@@ -168,16 +175,16 @@ def _log_in(transport: Transport, route: Route, ring: KeyRing) -> None:
     raise refused_login(route, tried, left_out, why)
 
 
-def _open_way(route: Route, ring: KeyRing, patience: Patience) -> tuple[Any, Callable[[], None]]:
+def _open_way(route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience) -> tuple[Any, Callable[[], None]]:
     """A socket, or what is like one, to the host's sshd; and what lets go of the way."""
     if route.hops:
-        gate = GATES.enter(route.hops, ring, patience)
+        gate = gates.enter(route.hops, ring, patience)
         try:
             channel = gate.transport.open_address(route.address, route.port, route.connect_timeout_s)
         except LOST as error:
-            GATES.leave(gate)
+            gates.leave(gate)
             raise ConnectionError(f"{route.hops[-1].label} leads nowhere: {describe(error)}") from error
-        return channel, lambda: GATES.leave(gate)
+        return channel, lambda: gates.leave(gate)
     if route.proxy_command:
         return start_proxy(route)
     return open_socket(route), lambda: None
@@ -187,7 +194,3 @@ def is_worth_again(error: HostError) -> bool:
     """Whether connecting may succeed in a moment: a gate drops connections when many come at once (MaxStartups)."""
     cause = error.__cause__
     return isinstance(cause, (EOFError, ConnectionResetError)) or "banner" in str(cause).lower()
-
-
-GATES: Gates[Link] = Gates(connect)
-"""The gates of this process."""
