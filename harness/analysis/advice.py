@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal
 
 from harness.analysis.comparison import Comparison, compare
 from harness.analysis.matrix import ROW_PARAMETERS, Row, Setting
+from harness.analysis.selection import UNDISTURBED, Disturbance
 
 CORES_RATIO = 1.5
 """A gain of images/s that is this many times the gain per CPU second is called a gain of cores."""
@@ -27,10 +29,10 @@ Kind = Literal[
 """What a limit's verdicts say.
 
 ``winner``: faster than the baseline, and surely; ``bound``: all that live reach the ceiling, so no loader can win;
-``survivor``: the baseline has no result, this is the fastest that has; ``few``: one round, so no interval; ``open``:
+``survivor``: the baseline has no result, this is the fastest that has; ``few``: one pair, so no interval; ``open``:
 rounds, but no verdict; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster; ``unpaired``: no
-round has both the baseline and another that may be averaged; ``alone``: only the baseline has a result; ``dead``: all
-ran out of memory; ``unmeasured``: nothing ended well, for other reasons.
+round has a result of both the baseline and another; ``alone``: only the baseline has a result; ``dead``: all
+ran out of memory; ``unmeasured``: nothing has a result, for other reasons.
 """
 
 Gain = Literal["cores", "cores-and-cache", "cheaper"]
@@ -45,7 +47,9 @@ class Choice:
 
     ``row`` is the pipeline to use (or the one that leads, where nothing is sure), ``found`` its comparison with the
     baseline, ``level`` what was not told apart from it, ``dead`` what ran out of memory. ``plain`` is the same loader
-    without a cache, where the gain is told from the cache's.
+    without a cache, where the gain is told from the cache's. ``pairs`` is how many pairs (without a comparison: how
+    many invocations) the answer rests on, ``disturbance`` what disturbed some of them; ``left_out`` were disturbed and
+    do not count.
     """
 
     limit: int | str
@@ -57,6 +61,9 @@ class Choice:
     dead: tuple[Row, ...] = ()
     gain: Gain | None = None
     plain: Row | None = None
+    pairs: int = 0
+    disturbance: Disturbance = UNDISTURBED
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,36 @@ def advise(setting: Setting) -> SettingAdvice:
 
 
 def choose(setting: Setting, limit: int | str) -> Choice:
-    """What the verdicts at one memory limit say."""
+    """What the verdicts at one memory limit say, and how undisturbed what they rest on was."""
+    choice = _choose(setting, limit)
+    found = _comparisons_behind(choice, setting)
+    if found:
+        return replace(
+            choice,
+            pairs=sum(one.ratio.n for one in found if one.ratio),
+            disturbance=reduce(Disturbance.plus, (one.disturbance for one in found)),
+            left_out=sum(one.left_out for one in found),
+        )
+    if choice.kind in ("survivor", "alone") and choice.row is not None:
+        summary = choice.row.summary
+        pairs, disturbance, left_out = len(summary.used), summary.disturbance, summary.left_out
+        return replace(choice, pairs=pairs, disturbance=disturbance, left_out=left_out)
+    return choice
+
+
+def _comparisons_behind(choice: Choice, setting: Setting) -> list[Comparison]:
+    """The comparisons that an answer rests on: one, or where nothing stands out all of them."""
+    if choice.found is not None:
+        return [choice.found]
+    if choice.kind == "bound":
+        return [row.against_ceiling for row in choice.level if row.against_ceiling is not None]
+    if choice.kind in ("same", "baseline"):
+        rows = [row for row in setting.rows_at(choice.limit) if row.summary.alias is None]
+        return [row.comparison for row in rows if row.comparison is not None]
+    return []
+
+
+def _choose(setting: Setting, limit: int | str) -> Choice:
     rows = [row for row in setting.rows_at(limit) if row.summary.alias is None]
     dead = tuple(row for row in rows if "oom" in row.summary.statuses and not row.summary.used)
     living = [row for row in rows if _rate(row, setting) > 0]

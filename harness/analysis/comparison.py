@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.selection import UNDISTURBED, Disturbance, select
 from harness.analysis.statistics import THRESHOLD, Estimate, Verdict, estimate_ratio, judge_ratio
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One invocation, reduced to one number of which more is better (images/s)."""
+    """One invocation, reduced to one number of which more is better (images/s).
+
+    ``disturbed_by`` are the ids of findings that make it degraded; empty for one that nothing disturbed.
+    """
 
     session: str
     host: str
     round: int
     value: float
+    disturbed_by: tuple[str, ...] = ()
 
     @property
     def machine(self) -> tuple[str, str]:
@@ -37,7 +42,8 @@ class Comparison:
 
     ``ratio`` is None where no round has both. ``unpaired`` counts measurements of the case
     whose round has no baseline. ``agreeing`` counts hosts whose own ratio lies on the same
-    side as the whole (or within the threshold of 1 where the verdict is ``same``).
+    side as the whole (or within the threshold of 1 where the verdict is ``same``). ``disturbance`` is of the pairs that
+    count; ``left_out`` counts disturbed pairs that do not, because there are enough undisturbed ones.
     """
 
     ratio: Estimate | None
@@ -45,27 +51,38 @@ class Comparison:
     unpaired: int = 0
     hosts: tuple[HostRatio, ...] = ()
     agreeing: int = 0
+    disturbance: Disturbance = UNDISTURBED
+    left_out: int = 0
 
 
 def compare(case: Sequence[Measurement], baseline: Sequence[Measurement]) -> Comparison:
-    """Ratio case ÷ baseline over all rounds that have both.
+    """Ratio case ÷ baseline over all rounds that have both; a pair is disturbed where one of the two is.
 
-    All pairs of the hosts at hand count alike: what is claimed is claimed of these
+    All pairs that count (``selection``) of the hosts at hand count alike: what is claimed is claimed of these
     hosts; a host that goes its own way widens the interval and is missing in ``agreeing``.
     """
-    beside = {(m.machine, m.round): m.value for m in baseline}
+    beside = {(m.machine, m.round): m for m in baseline}
+    pairs = [(m, beside[m.machine, m.round]) for m in case if (m.machine, m.round) in beside]
+    chosen = select(
+        pairs,
+        machine=lambda pair: pair[0].machine,
+        disturbed_by=lambda pair: (*pair[0].disturbed_by, *pair[1].disturbed_by),
+    )
     by_machine: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    unpaired = 0
-    for measurement in case:
-        other = beside.get((measurement.machine, measurement.round))
-        if other is None:
-            unpaired += 1
-        else:
-            by_machine.setdefault(measurement.machine, []).append((measurement.value, other))
+    for own, other in chosen.used:
+        by_machine.setdefault(own.machine, []).append((own.value, other.value))
     ratio = estimate_ratio([pair for pairs in by_machine.values() for pair in pairs])
     verdict = judge_ratio(ratio)
     hosts = tuple(_host_ratio(name, pairs) for (_, name), pairs in sorted(by_machine.items()))
-    return Comparison(ratio, verdict, unpaired, hosts, _count_agreeing(hosts, ratio, verdict))
+    return Comparison(
+        ratio=ratio,
+        verdict=verdict,
+        unpaired=len(case) - len(pairs),
+        hosts=hosts,
+        agreeing=_count_agreeing(hosts, ratio, verdict),
+        disturbance=chosen.disturbance,
+        left_out=len(chosen.left_out),
+    )
 
 
 def _host_ratio(name: str, pairs: Sequence[tuple[float, float]]) -> HostRatio:

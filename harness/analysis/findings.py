@@ -78,6 +78,11 @@ CATALOGUE: dict[str, Entry] = {
     "limit-impossible": Entry("warning", "host"),
 }
 
+BUSY = frozenset(
+    {"host-busy", "cpu-stolen", "cpu-throttled", "host-swapping", "cores-idle", "gpu-shared", "gpu-throttled"}
+)
+"""Findings that say that the host was busy or throttled: what a quiet hour would mend."""
+
 
 def find(identifier: str, message: str, hint: str, *, severity: Severity | None = None) -> Finding:
     """A finding of the catalogue; ``severity`` where this one is milder than the table says."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.analysis.comparison import Comparison, Measurement, compare
+from harness.analysis.comparison import Comparison, compare
 from harness.analysis.payback import Payback
 from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
@@ -166,7 +166,7 @@ def _build_row(
         comparison = compare(summary.measurements(metric), baseline.measurements(metric))
         per_cpu = compare(summary.measurements("per_cpu"), baseline.measurements("per_cpu"))
     if ceiling is not None and summary.used:
-        against = _against_ceiling(summary.measurements(metric), _ceiling_measurements(ceiling, metric))
+        against = _against_ceiling(summary, ceiling, metric)
     return Row(
         summary=summary,
         is_baseline=summary is baseline,
@@ -178,21 +178,22 @@ def _build_row(
     )
 
 
-def _against_ceiling(case: Sequence[Measurement], ceiling: Sequence[Measurement]) -> Comparison:
-    """Paired by rounds; where no round has both (others were degraded), over all of each host: it hardly drifts."""
-    paired = compare(case, ceiling)
+def _against_ceiling(case: CaseSummary, ceiling: CaseSummary, metric: Metric) -> Comparison:
+    """Paired by rounds; where no round has both (it hardly drifts) over the averages of each host."""
+    paired = compare(case.measurements(metric), ceiling.measurements(_ceiling_metric(ceiling, metric)))
     if paired.ratio is not None:
         return paired
-    machines = sorted({one.machine for one in case} & {one.machine for one in ceiling})
-    strata = [
-        ([x.value for x in case if x.machine == m], [x.value for x in ceiling if x.machine == m]) for m in machines
-    ]
+    own, other = case.averaged(metric), ceiling.averaged(_ceiling_metric(ceiling, metric))
+    machines = sorted({one.machine for one in own} & {one.machine for one in other})
+    strata = [([x.value for x in own if x.machine == m], [x.value for x in other if x.machine == m]) for m in machines]
     ratio = estimate_unpaired_ratio(strata)
-    return replace(paired, ratio=ratio, verdict=judge_ratio(ratio))
+    return replace(paired, ratio=ratio, verdict=judge_ratio(ratio), disturbance=case.disturbance)
 
 
-def _ceiling_measurements(ceiling: CaseSummary, metric: Metric) -> list[Measurement]:
-    return ceiling.measurements(metric) or ceiling.measurements("steady") or ceiling.measurements("first")
+def _ceiling_metric(ceiling: CaseSummary, metric: Metric) -> Metric:
+    """The metric itself where the ceiling has it, else one that it has."""
+    wanted: tuple[Metric, ...] = (metric, "steady", "first")
+    return next((one for one in wanted if ceiling.averaged(one)), metric)
 
 
 def _find_ceiling(case: Case, ceilings: Sequence[CaseSummary]) -> CaseSummary | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.analysis.findings import find
+from harness.analysis.selection import disturbances, is_countable, select
 from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
 from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record
 
@@ -32,7 +33,8 @@ LEAST_PEERS = 2
 @dataclass(frozen=True)
 class NoiseFloor:
     """What twins of one host differ by. ``typical`` and ``largest`` are factors above 1: exp of the root mean square,
-    and of the largest, of log ratios. ``ratio`` is twin ÷ original with its 95 % interval."""
+    and of the largest, of log ratios. ``ratio`` is twin ÷ original with its 95 % interval; ``disturbed`` counts the
+    pairs that were disturbed."""
 
     host: str
     case_id: str
@@ -40,6 +42,7 @@ class NoiseFloor:
     typical: float
     largest: float
     ratio: Estimate
+    disturbed: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,22 +137,30 @@ def _find_first(record: Record, same: Sequence[Record], peers: Sequence[Record])
 
 
 def noise_floors(records: Iterable[Record]) -> list[NoiseFloor]:
-    """The noise floor of each host that ran twins; invalid records and those of other statuses do not count."""
-    rates: dict[tuple[str, str], dict[tuple[int, str | None], float]] = {}
+    """The noise floor of each host that ran twins, from the pairs that count (``selection``)."""
+    known: dict[tuple[str, str], dict[tuple[int, str | None], tuple[Record, float]]] = {}
     for record in records:
         rate = rate_of(record)
-        if rate is not None and record.validity != "invalid":
+        if rate is not None and is_countable(record):
             alias = None if record.alias == TRIAL else record.alias
-            rates.setdefault((record.host, record.case_id), {})[record.round, alias] = rate
+            known.setdefault((record.host, record.case_id), {})[record.round, alias] = (record, rate)
     floors = []
-    for (host, case_id), found in sorted(rates.items()):
-        pairs = [(found[number, TWIN], found[number, None]) for number, alias in found if alias == TWIN
+    for (host, case_id), found in sorted(known.items()):
+        twins = [(found[number, TWIN], found[number, None]) for number, alias in found if alias == TWIN
                  and (number, None) in found]  # fmt: skip
+        chosen = select(
+            twins,
+            machine=lambda pair: pair[0][0].host,
+            disturbed_by=lambda pair: (*disturbances(pair[0][0]), *disturbances(pair[1][0])),
+        )
+        pairs = [(twin, first) for (_, twin), (_, first) in chosen.used]
         ratio = estimate_ratio(pairs)
         if ratio is not None:
             logs = [abs(math.log(twin / first)) for twin, first in pairs]
             typical = math.exp(math.sqrt(math.fsum(log * log for log in logs) / len(logs)))
-            floors.append(NoiseFloor(host, case_id, len(pairs), typical, math.exp(max(logs)), ratio))
+            floors.append(
+                NoiseFloor(host, case_id, len(pairs), typical, math.exp(max(logs)), ratio, chosen.disturbance.count)
+            )
     return floors
 
 
@@ -194,6 +205,8 @@ def find_session_noise(records: Sequence[Record]) -> list[tuple[str, Finding]]:
 
 def _judge_floor(floor: NoiseFloor) -> Iterator[Finding]:
     pairs = f"{floor.pairs} pair{'s' if floor.pairs != 1 else ''}"
+    if floor.disturbed:
+        pairs += f", {floor.disturbed} of them disturbed"
     if floor.typical > THRESHOLD:
         message = (
             f"one case run twice differs by {100 * (floor.typical - 1):.0f} % here ({pairs}): that is the noise floor"

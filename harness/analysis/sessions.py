@@ -115,7 +115,7 @@ def _pair_cases(
 def _strata(
     old: CaseSummary, new: CaseSummary, metric: Metric, shared: Sequence[str]
 ) -> Iterable[tuple[list[float], list[float]]]:
-    before, after = old.measurements(metric), new.measurements(metric)
+    before, after = old.averaged(metric), new.averaged(metric)
     if not shared:
         yield [m.value for m in after], [m.value for m in before]
     for host in shared:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.comparison import Measurement, compare
 from harness.analysis.noise import rate_of
-from harness.analysis.statistics import Estimate, estimate_geometric_mean, estimate_ratio
-from harness.analysis.summary import choose_used
+from harness.analysis.selection import disturbances, is_countable, select_records
+from harness.analysis.statistics import Estimate, estimate_geometric_mean
 from harness.values.record import Record
 
 
@@ -29,17 +30,15 @@ def interval_widths(records: Sequence[Record], baselines: Mapping[str, str | Non
 
     ``baselines`` names each case that matters and the one it is compared with: by the ratio of paired rounds; a case
     that is its own baseline, or has none, by its rate. A case of which no invocation ended well has none to wait for.
-    Only what a report averages counts: valid invocations, degraded ones where a case has no valid one.
+    What counts is what a report counts (``selection``).
     """
-    rates = {case_id: _rates(records, case_id) for case_id in {*baselines, *filter(None, baselines.values())}}
     found = []
     for case_id, baseline in baselines.items():
-        own = rates[case_id]
+        own = _records_of(records, case_id)
+        beside = _records_of(records, baseline) if baseline is not None and baseline != case_id else []
         if own:
-            beside = rates[baseline] if baseline is not None and baseline != case_id else {}
-            pairs = [(rate, beside[number]) for number, rate in own.items() if number in beside]
-            estimate = estimate_ratio(pairs) if beside else estimate_geometric_mean(list(own.values()))
-            found.append(Width(case_id, _width(estimate)))
+            ratio = compare(_measure(own), _measure(beside)).ratio
+            found.append(Width(case_id, _width(ratio if beside else _average(own))))
     return sorted(found, key=_breadth, reverse=True)
 
 
@@ -53,10 +52,16 @@ def _breadth(each: Width) -> float:
     return float("inf") if each.width is None else each.width
 
 
-def _rates(records: Sequence[Record], case_id: str) -> dict[int, float]:
-    """Images per second by round."""
-    used, _ = choose_used([record for record in records if record.case_id == case_id and record.alias is None])
-    return {record.round: rate for record in used if (rate := rate_of(record)) is not None}
+def _records_of(records: Sequence[Record], case_id: str) -> list[Record]:
+    return [r for r in records if r.case_id == case_id and r.alias is None and is_countable(r) and rate_of(r)]
+
+
+def _measure(records: Sequence[Record]) -> list[Measurement]:
+    return [Measurement(r.session, r.host, r.round, rate_of(r) or 0.0, disturbances(r)) for r in records]
+
+
+def _average(records: Sequence[Record]) -> Estimate | None:
+    return estimate_geometric_mean([rate for r in select_records(records).used if (rate := rate_of(r))])
 
 
 def _width(estimate: Estimate | None) -> float | None:

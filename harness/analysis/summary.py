@@ -1,8 +1,8 @@
 """Summary of one case on one hardware: what its invocations come to.
 
 The first epoch is its own metric and is never mixed with the later ones (a fill
-epoch pays for the cache; a steady one uses it). Only ``ok`` invocations are averaged,
-``invalid`` ones never, ``degraded`` ones never together with valid ones.
+epoch pays for the cache; a steady one uses it). Only ``ok`` invocations are averaged, ``invalid`` ones never,
+disturbed ones where too few others are there (``selection``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal
 
 from harness.analysis.comparison import Comparison, Measurement
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback
+from harness.analysis.selection import Disturbance, disturbances, is_countable, select_records
 from harness.analysis.stalls import judge_utilisation
 from harness.analysis.statistics import Estimate, estimate_geometric_mean
 from harness.values.case import Case
@@ -45,9 +46,9 @@ class Reduction:
 class CaseSummary:
     """All invocations of one case (newest attempts) on hosts of one hardware.
 
-    ``used`` are the records behind the averages, ``reductions`` their numbers, ``basis`` their validity (None without
-    any), ``left_out`` the finished ones that must not be averaged with them. Peaks are the
-    highest seen, ``limit_bytes`` the lowest limit in force, whatever the status.
+    ``used`` are the records behind the averages, ``disturbance`` what disturbed some of them; ``left_out`` counts
+    disturbed ones that are not averaged because there are enough others, ``invalid`` those that ended well and are
+    not valid. Peaks are the highest seen, ``limit_bytes`` the lowest limit in force, whatever the status.
     """
 
     case: Case
@@ -55,9 +56,9 @@ class CaseSummary:
     alias: str | None
     records: tuple[Record, ...]
     used: tuple[Record, ...]
-    reductions: tuple[Reduction, ...]
-    basis: Literal["valid", "degraded"] | None
+    disturbance: Disturbance
     left_out: int
+    invalid: int
     statuses: Mapping[str, int]
     first_epoch_s: Estimate | None
     first_images_per_s: Estimate | None
@@ -73,10 +74,19 @@ class CaseSummary:
     cache_predicted_bytes: int | None
 
     def measurements(self, metric: Metric) -> list[Measurement]:
-        """One number an invocation, for a comparison."""
+        """Return one number for each invocation that may count, for ``compare``, which selects among pairs."""
+        return self._measure((record for record in self.records if is_countable(record)), metric)
+
+    def averaged(self, metric: Metric) -> list[Measurement]:
+        """Return the numbers behind the averages."""
+        return self._measure(self.used, metric)
+
+    def _measure(self, records: Iterable[Record], metric: Metric) -> list[Measurement]:
         pick = _METRICS[metric]
-        found = ((record, pick(reduction)) for record, reduction in zip(self.used, self.reductions, strict=True))
-        return [Measurement(r.session, r.host, r.round, value) for r, value in found if value is not None]
+        found = ((record, pick(reduce_record(record))) for record in records)
+        return [
+            Measurement(r.session, r.host, r.round, value, disturbances(r)) for r, value in found if value is not None
+        ]
 
 
 _METRICS: dict[Metric, Callable[[Reduction], float | None]] = {
@@ -104,9 +114,8 @@ def reduce_record(record: Record) -> Reduction:
 
 def summarise_case(records: Sequence[Record]) -> CaseSummary:
     """The summary of records that share a case (and alias) and a hardware; at least one record."""
-    used, basis = choose_used(records)
-    reductions = tuple(reduce_record(record) for record in used)
-    finished = sum(record.status == "ok" for record in records)
+    chosen = select_records(records)
+    reductions = tuple(reduce_record(record) for record in chosen.used)
     limits = [r.memory.limit_effective or r.memory.limit_asked for r in records]
     caches = [r.cache for r in records if r.cache is not None]
     return CaseSummary(
@@ -114,10 +123,10 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
         case_id=records[0].case_id,
         alias=records[0].alias,
         records=tuple(records),
-        used=used,
-        reductions=reductions,
-        basis=basis,
-        left_out=finished - len(used),
+        used=chosen.used,
+        disturbance=chosen.disturbance,
+        left_out=len(chosen.left_out),
+        invalid=sum(record.status == "ok" and record.validity == "invalid" for record in records),
         statuses=dict(sorted(Counter(record.status for record in records).items())),
         first_epoch_s=_estimate(r.first_epoch_s for r in reductions),
         first_images_per_s=_estimate(r.first_images_per_s for r in reductions),
@@ -167,15 +176,6 @@ def payback_of(cached: CaseSummary, uncached: CaseSummary | None) -> Payback:
         uncached_first_s=uncached.first_epoch_s.value,
         uncached_epoch_s=uncached.steady_epoch_s.value,
     )
-
-
-def choose_used(records: Sequence[Record]) -> tuple[tuple[Record, ...], Literal["valid", "degraded"] | None]:
-    """The records of a case that are averaged: the valid ones, without any the degraded ones; and which they are."""
-    for validity in ("valid", "degraded"):
-        used = tuple(r for r in records if r.status == "ok" and r.validity == validity)
-        if used:
-            return used, "valid" if validity == "valid" else "degraded"
-    return (), None
 
 
 def _rate(epochs: Sequence[Epoch]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.matrix import HardwareGroup, Row, Setting
@@ -24,6 +24,7 @@ from harness.report.words import (
     name_ordinal,
     name_pipeline,
     plural,
+    say_disturbance,
     say_payback,
 )
 from harness.values.units import format_bytes
@@ -62,7 +63,16 @@ def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpa
     text = _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
         text += f" (at {_name_place(choice.limit)}, where it is least)"
+    text += _say_selection(choice)
     return AdviceSpan(clean_text(where), clean_text(_name(row)) if row else "", clean_text(text, 1000))
+
+
+def _say_selection(choice: Choice) -> str:
+    """What disturbed that on which an answer rests, and what does not count for it."""
+    said = [say_disturbance(choice.disturbance, choice.pairs)]
+    if choice.left_out:
+        said.append(f"{plural(choice.left_out, 'disturbed pair')} more not counted")
+    return "".join(f", {part}" for part in said if part)
 
 
 def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
@@ -133,14 +143,23 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
     if choice.baseline is None:
         text += "the baseline was not measured here"
     else:
-        text += f"the baseline {_name(choice.baseline)} has no result here ({_say_ends(choice.baseline)})"
+        text += f"the baseline {_name(choice.baseline)} has no result here ({join_words(_ends(choice.baseline))})"
     if choice.level:
         text += f"; not told apart from {join_words(_name(other) for other in choice.level)}"
     return text
 
 
 def _say_few(choice: Choice, setting: Setting) -> str:
-    return f"{_say_leader(choice)}; one round gives no interval, at least 2 more would"
+    return f"{_say_leader(choice)}; one pair of invocations gives no interval{_say_unpaired_rounds(choice)}"
+
+
+def _say_unpaired_rounds(choice: Choice) -> str:
+    """Why there are no more pairs: so few rounds, or rounds that have no result of both."""
+    rows = [row for row in (choice.row, choice.baseline) if row is not None]
+    rounds = {(record.session, record.host, record.round) for row in rows for record in row.summary.records}
+    if len(rounds) == 1:
+        return ", at least 2 more rounds would"
+    return f": 1 of {len(rounds)} rounds has a result of both"
 
 
 def _say_open(choice: Choice, setting: Setting) -> str:
@@ -172,10 +191,8 @@ def _say_alone(choice: Choice, setting: Setting) -> str:
 
 def _say_unpaired(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
-    return (
-        f"no verdict: no round has both {_name(choice.baseline)} and another that may be averaged with it "
-        "(valid ones are not mixed with degraded ones); more rounds on a quiet host would"
-    )
+    name = _name(choice.baseline)
+    return f"no verdict: no round has a result of both {name} and another, so nothing can be paired"
 
 
 def _say_dead(choice: Choice, setting: Setting) -> str:
@@ -183,8 +200,8 @@ def _say_dead(choice: Choice, setting: Setting) -> str:
 
 
 def _say_unmeasured(choice: Choice, setting: Setting) -> str:
-    ends = {status for row in setting.rows_at(choice.limit) for status in row.summary.statuses}
-    return f"no advice: nothing ended well here ({join_words(STATUS_SIGNS[end][1] for end in sorted(ends))})"
+    ends = dict.fromkeys(end for row in setting.rows_at(choice.limit) for end in _ends(row))
+    return f"no advice: nothing has a result here ({join_words(sorted(ends))})"
 
 
 _SAY = {
@@ -209,8 +226,6 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
         choice = span.choice
         if choice.kind in ("winner", "survivor") and choice.row is not None:
             said += [*_say_payback(choice.row), *_say_gain(choice)]
-        if choice.kind in ("winner", "survivor") and _is_degraded(choice):
-            said.append("This rests on degraded invocations: read what limits belief.")
     said += [*_say_oom(advice), *say_limits(advice.setting), *_say_ceiling(advice)]
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
@@ -297,14 +312,11 @@ def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:
         yield f"{join_words(names)} {verb} the ceiling (model-bound): with this model nothing can be faster."
 
 
-def _is_degraded(choice: Choice) -> bool:
-    rows = [row for row in (choice.row, choice.baseline) if row is not None]
-    return any(row.summary.basis == "degraded" for row in rows)
-
-
-def _say_ends(row: Row) -> str:
-    ends: Mapping[str, int] = row.summary.statuses
-    return join_words(STATUS_SIGNS[status][1] for status in ends)
+def _ends(row: Row) -> Iterable[str]:
+    """How the invocations of a row ended, in words; of those that ended well only the invalid ones explain anything."""
+    yield from (STATUS_SIGNS[status][1] for status in row.summary.statuses if status != "ok")
+    if row.summary.invalid:
+        yield "invalid"
 
 
 def _recipes(advice: SettingAdvice) -> Iterable[Recipe]:

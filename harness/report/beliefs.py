@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.matrix import HardwareGroup
+from harness.analysis.selection import LEAST_UNDISTURBED
 from harness.report.progress import complete_rounds, planned_rounds
 from harness.report.session_data import SessionData
 from harness.report.view import Belief, Mark
@@ -55,7 +56,8 @@ def _session_beliefs(session: SessionData) -> Iterable[Belief]:
         yield _belief(
             "info", f"{done} of {plural(planned, 'round')} so far: all figures are preliminary", hint, session.name
         )
-    if done == 1 and (planned is None or planned == 1):
+    has_cases = any(record.alias is None for record in session.records)  # a search tries each limit as it comes
+    if has_cases and done == 1 and (planned is None or planned == 1):
         hint = "ask for at least 3 rounds: the same session continues"
         yield _belief("warning", "one round: no interval, so no verdict", hint, session.name)
     said = session.experiment.get("notes")
@@ -135,8 +137,8 @@ def _validity(records: Sequence[Record]) -> Iterable[Belief]:
         )
     if degraded:
         message = (
-            f"{plural(len(degraded), 'invocation')} degraded: never averaged with valid ones; "
-            "a row that has nothing else is tagged so"
+            f"{plural(len(degraded), 'invocation')} disturbed: they count where their machine has fewer than "
+            f"{LEAST_UNDISTURBED} undisturbed ones of the kind, and the answer says so"
         )
         yield _belief("warning", message, "the findings say what is off and what to do", _cases(degraded))
 

@@ -23,6 +23,7 @@ from harness.report.words import (
     name_row,
     name_size,
     name_value,
+    say_disturbance,
     shorten_hardware,
     split_hardware,
 )
@@ -227,10 +228,13 @@ def _tags(row: Row) -> Iterable[str]:
         yield "model-bound"
     elif row.against_ceiling is not None and row.against_ceiling.ratio is not None and row.model_bound is None:
         yield "perhaps model-bound"
-    if summary.basis == "degraded":
-        yield "degraded"
+    disturbed = say_disturbance(summary.disturbance, len(summary.used))
+    if disturbed:
+        yield disturbed
     if summary.left_out:
-        yield f"{summary.left_out} not averaged"
+        yield f"{summary.left_out} disturbed, not averaged"
+    if summary.invalid:
+        yield f"{summary.invalid} invalid, not averaged"
     if row.payback is not None and summary.used:
         yield _tag_payback(row.payback)
     if row.comparison is not None and row.comparison.unpaired:

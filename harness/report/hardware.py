@@ -116,7 +116,7 @@ def _differ_in_result(group: HardwareGroup) -> Iterable[str]:
 
 def _far_off(row: Row, setting: Setting) -> Iterable[str]:
     by_host: dict[str, list[float]] = {}
-    for measurement in row.summary.measurements(setting.metric):
+    for measurement in row.summary.averaged(setting.metric):
         by_host.setdefault(measurement.host, []).append(measurement.value)
     if len(by_host) < 2 or row.summary.alias is not None:
         return

@@ -16,6 +16,7 @@ from harness.report.words import (
     format_range,
     format_ratio,
     plural,
+    say_disturbance,
 )
 from harness.values.record import Record
 
@@ -86,7 +87,7 @@ def describe_openness(comparison: Comparison) -> str:
     if ratio is None:
         return "no round has both"
     if ratio.n == 1:
-        return "one round gives no interval: at least 2 more"
+        return "one pair of invocations gives no interval: at least 2 more"
     lean = f"leans {verdict.side}; " if verdict.side else ""
     if verdict.more_rounds is None:
         return f"{lean}more rounds would hardly settle it"
@@ -116,9 +117,13 @@ def mark_glance(row: Row | None, metric_word: str) -> Mark:
 
 def _sureness(comparison: Comparison) -> str:
     assert comparison.ratio is not None
-    hosts = len(comparison.hosts)
-    rounds = plural(comparison.ratio.n, "pair")
-    return rounds if hosts == 1 else f"{rounds}, {comparison.agreeing} of {hosts} hosts agree"
+    hosts, pairs = len(comparison.hosts), comparison.ratio.n
+    said = [plural(pairs, "pair"), say_disturbance(comparison.disturbance, pairs)]
+    if comparison.left_out:
+        said.append(f"{plural(comparison.left_out, 'disturbed pair')} more not counted")
+    if hosts > 1:
+        said.append(f"{comparison.agreeing} of {hosts} hosts agree")
+    return ", ".join(part for part in said if part)
 
 
 def _numbers(records: Sequence[Record], key: str) -> list[float]:

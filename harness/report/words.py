@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
+from harness.analysis.selection import Disturbance
 from harness.analysis.statistics import Estimate
 from harness.values.case import Case, ModelSetting
 from harness.values.units import format_bytes, format_duration
@@ -161,6 +162,15 @@ def name_pipeline(case: Case) -> str:
     disk = f" on {case.cache_disk}" if case.cache_disk != "scratch" else ""
     reuse = " made before" if case.cache_reuse == "reused" else ""
     return clean_text(f"{loader} with {element}{cache} cache{disk}{reuse}", 120)
+
+
+def say_disturbance(disturbance: Disturbance, total: int) -> str:
+    """``on a busy host``, ``2 of 3 on a busy host``: what disturbed measurements that count; empty for nothing."""
+    if not disturbance.count:
+        return ""
+    causes = cap_list([clean_text(one, 40) for one in disturbance.findings], 4)
+    what = "on a busy host" if disturbance.is_busy else f"disturbed ({causes})"
+    return what if disturbance.count >= total else f"{disturbance.count} of {total} {what}"
 
 
 def say_payback(payback: Payback, name: str) -> str:

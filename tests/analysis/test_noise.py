@@ -92,13 +92,14 @@ def test_rounds_go_on_until_intervals_are_narrow_and_not_until_they_please() -> 
 
 
 def test_rounds_go_on_until_what_a_report_averages_is_narrow() -> None:
-    """Degraded invocations are left out of it where there are valid ones; so they do not settle anything."""
-    steady = [make("base", n, 100.0 + n % 2) for n in (1, 2, 3, 4)]
-    busy = [make("case", n, 100.5 + n % 2, validity="degraded") for n in (1, 2, 3)]
+    """Disturbed pairs count where fewer than three others are there; with three they settle nothing any more."""
+    steady = [make("base", n, 100.0 + n % 2) for n in (1, 2, 3, 4, 5, 6)]
+    wild = [make("case", n, 100.0 + 40 * n, validity="degraded") for n in (1, 2, 3)]
     baselines: dict[str, str | None] = {"base": "base", "case": "base"}
-    assert find_open(interval_widths(steady + busy, baselines), 0.10) is None
-    found = find_open(interval_widths([*steady, *busy, make("case", 4, 100.5)], baselines), 0.10)
-    assert found is not None and found.width is None
+    two = [make("case", n, 100.5 + n % 2) for n in (4, 5)]
+    found = find_open(interval_widths([*steady, *wild, *two], baselines), 0.10)
+    assert found is not None and found.width is not None and found.width > 1
+    assert find_open(interval_widths([*steady, *wild, *two, make("case", 6, 100.5)], baselines), 0.10) is None
 
 
 @pytest.mark.parametrize(

@@ -47,16 +47,20 @@ def test_what_was_not_measured_is_none():
     assert reduce_record(record(seconds=(0.0, 0.0))).steady_images_per_s is None
 
 
-def test_invalid_is_never_averaged_and_degraded_not_with_valid():
+def test_invalid_is_never_averaged_and_disturbed_where_too_few_others_are_there():
     good = record(number=1)
     odd = record(seconds=(1.0, 1.0, 1.0), number=2, validity="degraded")
     bad = record(seconds=(9.0, 9.0, 9.0), number=3, validity="invalid")
     found = summarise_case([good, odd, bad])
-    assert found.used == (good,) and found.basis == "valid" and found.left_out == 2
-    assert found.first_epoch_s.value == 10.0
-    only_odd = summarise_case([odd, bad])
-    assert only_odd.used == (odd,) and only_odd.basis == "degraded" and only_odd.left_out == 1
-    assert summarise_case([bad]).basis is None
+    assert found.used == (good, odd) and found.disturbance.count == 1
+    assert (found.left_out, found.invalid) == (0, 1)
+    assert found.first_epoch_s.n == 2
+    enough = [good, record(number=4), record(number=5)]
+    found = summarise_case([*enough, odd, bad])
+    assert found.used == tuple(enough) and found.disturbance.count == 0
+    assert (found.left_out, found.invalid) == (1, 1)
+    assert found.first_epoch_s.value == pytest.approx(10.0)
+    assert summarise_case([bad]).used == () and summarise_case([bad]).invalid == 1
     assert summarise_case([bad]).steady_images_per_s is None
 
 

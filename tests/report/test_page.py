@@ -252,7 +252,7 @@ def test_one_round_gives_no_verdict(tmp_path):
     builder.add(make_record(make_case(loader="keras-idg"), rate=30), make_record(make_case(), rate=90))
     words = Reading(render(builder, tmp_path)).words
     assert "1 of 3 rounds so far" in words
-    assert "no verdict yet" in words and "one round gives no interval" in words
+    assert "no verdict yet" in words and "one pair of invocations gives no interval" in words
     assert "▲" not in words
 
 
@@ -288,9 +288,9 @@ def test_invalid_and_degraded_are_shown(tmp_path):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, validity="degraded"))
         builder.add(make_record(make_case(), round=number, rate=90, validity="invalid" if number == 3 else "valid"))
     words = Reading(render(builder, tmp_path)).words
-    assert "1 invocation invalid" in words and "3 invocations degraded" in words
-    assert "1 not averaged" in words
-    assert "This rests on degraded invocations" in words
+    assert "1 invocation invalid" in words and "3 invocations disturbed" in words
+    assert "1 invalid, not averaged" in words
+    assert "2 pairs of invocations, disturbed (test-degraded)" in words
 
 
 def test_what_limits_belief(tmp_path):

@@ -86,7 +86,7 @@ def _collect(rows: list[Row], setting: Setting) -> tuple[list[dict[str, Any]], b
             mark = mark_status(row.summary)
             values.append({**place, "kind": "end", "x": 0, "text": f"{mark.sign} {mark.text}"})
             continue
-        found = [one.value for one in row.summary.measurements(setting.metric)]
+        found = [one.value for one in row.summary.averaged(setting.metric)]
         values += [{**place, "kind": "point", "x": _round(x)} for x in thin_values(found, most)]
         low, high = rate.low or rate.value, min(rate.high or rate.value, 1.5 * max(found))
         values.append({**place, "kind": "mean", "x": _round(rate.value), "low": _round(low), "high": _round(high)})
