@@ -48,19 +48,27 @@ def compare_environments(records: Iterable[Record]) -> Iterator[Finding]:
     """
     seen: dict[str, dict[str, int]] = {}
     for record in records:
-        for key in VERSIONS:
-            value = record.environment.get(key)
-            if value is not None:
-                counts = seen.setdefault(key, {})
-                counts[str(value)] = counts.get(str(value), 0) + 1
+        for name, value in _versions(record):
+            counts = seen.setdefault(name, {})
+            counts[value] = counts.get(value, 0) + 1
     changes = [
-        f"{VERSIONS[key]} {' and '.join(f'{value} ({number})' for value, number in counts.items())}"
-        for key, counts in seen.items()
+        f"{name} {' and '.join(f'{value} ({number})' for value, number in counts.items())}"
+        for name, counts in seen.items()
         if len(counts) > 1
     ]
     if changes:
         message = f"its invocations were not made in one environment: {'; '.join(changes)}"
         yield find("environment-changed", message, "start anew with `--fresh` if the change may matter")
+
+
+def _versions(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield what must be equal in all records of a host, with the name that it has in a message."""
+    for key, name in VERSIONS.items():
+        if (value := record.environment.get(key)) is not None:
+            yield name, str(value)
+    weights = record.environment.get("weights")
+    if isinstance(weights, Mapping) and "sha256" in weights:
+        yield f"weights {weights.get('file')}", str(weights["sha256"])[:12]
 
 
 def check_clock(facts: Facts) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,7 @@ def _build(
             **results.environment,
             "supervisor": outcome.get("supervisor"),
             "samework": setup.samework_of(invocation.case),
+            "weights": _weights(setup, invocation),
         },
         log=log,
         log_tail=_tail(results) if ending.status != "ok" else None,
@@ -222,6 +224,12 @@ def _cache(invocation: Invocation, events: Sequence[Mapping[str, Any]], predicte
         reused=case.cache_reuse == "reused",
         build_s=done.get("build_s"),
     )
+
+
+def _weights(setup: HostSetup, invocation: Invocation) -> dict[str, str] | None:
+    """Return the name and the content's digest of the file that the model starts from; None for random numbers."""
+    file = setup.weights_of(invocation.case)
+    return None if file is None else {"file": posixpath.basename(file.path), "sha256": file.sha256}
 
 
 def _io(results: Results) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from harness.analysis.protection import disk_allowance
 from harness.bench.registry import is_on_disk
@@ -11,6 +12,9 @@ from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts
 from harness.values.units import format_bytes
+from harness.values.weights import weights_key
+
+_Why = TypeVar("_Why")
 
 
 def limit_of(case: Case, memory_available: int) -> int:
@@ -32,11 +36,14 @@ def refusals(
     disk_names: Sequence[str],
     gpus: int,
 ) -> tuple[Refusal, ...]:
-    """Cases that cannot run on a host at all. ``cache_bytes`` are predictions by case_id."""
+    """Return the cases that cannot run on a host at all, and why.
+
+    ``cache_bytes`` are predictions by case_id; ``missing_data`` is by name, ``missing_weights`` by ``weights_key``.
+    """
     found = []
     for case in cases:
         reason = (
-            _data_reason(case, missing_data, missing_weights)
+            missing_for(case, missing_data, missing_weights)
             or _gpu_reason(case, gpus)
             or _memory_reason(case, memory_available, engine_reasons, can_limit_memory)
             or _disk_reason(case, disks, disk_reserve, cache_bytes.get(case.case_id), disk_names)
@@ -46,10 +53,10 @@ def refusals(
     return tuple(found)
 
 
-def _data_reason(case: Case, missing: Mapping[str, str], weights: Mapping[str, str]) -> str | None:
-    if case.data in missing:
-        return missing[case.data]
-    return weights.get(case.model.weights) if case.model is not None else None
+def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: Mapping[str, _Why]) -> _Why | None:
+    """Return why a case's data set or weights are not there; None where they are."""
+    key = weights_key(case)
+    return missing_data.get(case.data) or (None if key is None else missing_weights.get(key))
 
 
 def _gpu_reason(case: Case, gpus: int) -> str | None:

@@ -42,8 +42,8 @@ def build_job(session: str, seed: int, timeout_s: float, setup: HostSetup, invoc
     if is_on_disk(case.cache):
         disk = setup.disks[case.cache_disk]
         mounts.append(Mount("cache", f"{disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
-    if case.model is not None and case.model.weights in setup.weights:
-        mounts.append(Mount("weights", setup.weights[case.model.weights]))
+    if (weights := setup.weights_of(case)) is not None:
+        mounts.append(Mount("weights", weights.path))
     request: dict[str, Any] = {
         "format": _FORMAT,
         "task": "measure",

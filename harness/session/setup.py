@@ -10,6 +10,7 @@ from harness.engine.interface import Engine, EngineFacts, Mount, Payload
 from harness.hosts.connection import Connection
 from harness.values.case import Case, digest_of
 from harness.values.facts import Facts
+from harness.values.weights import WeightsFile, weights_key
 
 WORK_PARAMETERS = (
     "loader", "cache", "element", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",
@@ -45,6 +46,7 @@ class HostSetup:
 
     ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
     ``disks`` are folders by name, ``scratch`` among them; ``missing_data`` tells by data set why it is not there.
+    ``weights`` are files, and ``missing_weights`` why one is not there, by ``weights_key``.
     ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what some hundred images told,
     by ``setting_key``.
     """
@@ -65,7 +67,8 @@ class HostSetup:
     gpus: tuple[str, ...] = ()
     memory_reserve: int | None = None
     disk_reserve: int | None = None
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, WeightsFile] = field(default_factory=dict)
+    missing_weights: Mapping[str, str] = field(default_factory=dict)
     samework: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rehearsals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -74,6 +77,11 @@ class HostSetup:
         data = self.data.get(case.data)
         found = None if data is None else self.samework.get(work_key(case, data.kind))
         return None if found is None else dict(found)
+
+    def weights_of(self, case: Case) -> WeightsFile | None:
+        """Return the file of weights that a case's model starts from; None for random initialisation."""
+        key = weights_key(case)
+        return None if key is None else self.weights.get(key)
 
     @property
     def environment(self) -> dict[str, Any]:

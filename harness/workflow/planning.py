@@ -116,7 +116,7 @@ def refusals_of(cases: Sequence[Case], setup: HostSetup, predictions: Mapping[st
         disk_reserve=setup.disk_reserve,
         cache_bytes={case_id: found.cache_bytes for case_id, found in predictions.items()},
         missing_data=setup.missing_data,
-        missing_weights={},
+        missing_weights=setup.missing_weights,
         engine_reasons=setup.engine_facts.reasons,
         can_limit_memory=setup.engine_facts.can_limit_memory,
         disk_names=tuple(setup.disks),

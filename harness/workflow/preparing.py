@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engine.daemon import open_client
 from harness.engine.interface import Engine, EngineFacts, Payload
 from harness.engine.selection import choose
 from harness.hosts.facts import read_available_bytes
+from harness.session.feasibility import missing_for
 from harness.session.setup import HostData, HostSetup
 from harness.ship.dataset import prepare_data
 from harness.ship.image import ensure_image
 from harness.values.case import Case
-from harness.values.errors import DataError, HostNotReady, ImageUnavailable
+from harness.values.errors import DataError, HarnessError, HostNotReady, ImageUnavailable
 from harness.values.event import DataReady, EngineChosen, ImageReady, Progress, SessionFinding
 from harness.workflow.reaching import (
     Emit,
@@ -27,7 +28,7 @@ from harness.workflow.reaching import (
     select_gpus,
 )
 from harness.workflow.transfers import Transfers, choose_data, image_kind, may_receive, refuse_changed, ship_image
-from harness.workflow.weights import find_weights
+from harness.workflow.weights import find_weights, missing_weights
 
 _DATA_TIMEOUT_S = 6 * 3600.0
 
@@ -45,7 +46,9 @@ class Wanted:
 
 
 def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
-    """A host that is ready to measure. Raises HostError, and ConfigurationError for weights that are nowhere."""
+    """Make a host ready to measure. Raises HostError; DataError or ConfigurationError where no case can run there."""
+    lacking = missing_weights(wanted.cases, reached, may_ship=wanted.transfers is not None)
+    _refuse_hopeless(wanted.cases, {}, lacking)
     weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
     engine, facts, image = _ready_engine(reached, wanted, emit)
     if facts.image_digest is None:
@@ -70,7 +73,17 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         memory_reserve=reached.host.variables.memory_reserve,
         disk_reserve=reached.host.variables.disk_reserve,
         weights=weights,
+        missing_weights={key: str(error) for key, error in lacking.items()},
     )
+
+
+def _refuse_hopeless(
+    cases: Sequence[Case], missing_data: Mapping[str, HarnessError], missing_weights: Mapping[str, HarnessError]
+) -> None:
+    """Raise why the first case cannot run, where every case lacks its data set or its weights."""
+    lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
+    if lacking and lacking[0] is not None and None not in lacking:
+        raise lacking[0]
 
 
 def memory_left(reached: Reached) -> int:

@@ -92,5 +92,5 @@ def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emi
 
 def _mounts(setup: HostSetup, case: Case) -> tuple[Mount, ...]:
     mounts = setup.data[case.data].mounts
-    weights = setup.weights.get(case.model.weights) if case.model is not None else None
-    return mounts if weights is None else (*mounts, Mount("weights", weights))
+    weights = setup.weights_of(case)
+    return mounts if weights is None else (*mounts, Mount("weights", weights.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError, DataError, HostUnreachable, ImageUnavailable
 from harness.values.event import DataShipped, Event
 from harness.values.facts import Facts
+from harness.values.weights import WeightsFile
 from harness.workflow import ship as shipping
 from harness.workflow.options import RunOptions
 from harness.workflow.reaching import Reached
@@ -39,7 +41,7 @@ from harness.workflow.transfers import (
     refuse_changed,
     tagged,
 )
-from harness.workflow.weights import find_weights
+from harness.workflow.weights import find_weights, missing_weights
 
 INVENTORY = """\
 all:
@@ -227,15 +229,17 @@ def test_weights_of_this_machine_go_to_others_and_stay_on_this_one(inventory: Pa
     base = {"data": "photos", "loader": "tfdata", "mode": "train"}
     case = Case.model_validate({**base, "model": ModelSetting(name="mobilenet", weights=str(weights)).model_dump()})
     reached = reached_of(inventory, tmp_path)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     found = find_weights([case], reached, transfers_of())[str(weights)]
-    assert found.startswith(f"{tmp_path}/ws1/weights/")
-    assert Path(found).read_bytes() == weights.read_bytes()
+    assert found.path.startswith(f"{tmp_path}/ws1/weights/")
+    assert Path(found.path).read_bytes() == weights.read_bytes()
+    assert found.sha256 == digest
     assert find_weights([case], reached_of(inventory, tmp_path, connection="local"), transfers_of()) == {
-        str(weights): str(weights)
+        str(weights): WeightsFile(str(weights), digest)
     }
     weights.unlink()
-    with pytest.raises(ConfigurationError, match="no file"):
-        find_weights([case], reached, transfers_of())
+    assert find_weights([case], reached, transfers_of()) == {}
+    assert "no file" in missing_weights([case], reached, may_ship=True)[str(weights)].message
 
 
 def test_a_carried_image_is_named_as_ours_only_where_it_is(tmp_path: Path) -> None:
