@@ -20,6 +20,7 @@ from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobStat
 from harness.hosts.connection import Completed, Connection
 from harness.hosts.local import LocalConnection
 from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
+from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
 
 SESSION_LABEL = "harness.session"
@@ -27,8 +28,10 @@ NAME_LABEL = "harness.name"
 EPHEMERAL_LABEL = "harness.ephemeral"
 
 _MODULES = ("cgroup", "jobs", "removal", "confine", "environment_digest", "launch")
-_BOOT = """\
+_BOOT = f"""\
 import json, sys
+if sys.version_info < {OLDEST_PYTHON}:
+    sys.exit("Python %d.%d.%d is too old" % sys.version_info[:3])
 from importlib.machinery import ModuleSpec
 sys.path[:] = [place for place in sys.path if place]
 request = json.loads(sys.stdin.buffer.readline())
@@ -74,10 +77,13 @@ class ProcessEngine:
         except EngineError as error:
             raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
         if found["tensorflow"] is None:
+            obstacle = find_obstacle(found["python"].split()[-1])
             raise EngineUnavailable(
-                f"TensorFlow is not installed for {self._python}",
+                f"TensorFlow is not installed for {self._python}" + (f": {obstacle}" if obstacle else ""),
                 where=self.host,
-                hint="pip install 'harness[process]' there, or use a Docker Engine",
+                hint=f"install {PYTHONS_IN_WORDS} there, or use a Docker Engine"
+                if obstacle
+                else f"run `{advise_install(self._python)}` there, or use a Docker Engine",
             )
         group = found["cgroup"]
         reasons = () if group["can_limit"] else (f"memory cannot be limited: {group['reason']}",)
@@ -220,12 +226,12 @@ class ProcessEngine:
             return EngineUnavailable(
                 f"{self._python} cannot be run",
                 where=self.host,
-                hint="install Python 3.11 or later and pip install 'harness[process]' there, or use a Docker Engine",
+                hint=f"install {PYTHONS_IN_WORDS} and TensorFlow there, or use a Docker Engine",
             )
         return EngineError(
             f"{self._python} gave no answer (exit code {done.returncode}): {lines[-1] if lines else 'it said nothing'}",
             where=self.host,
-            hint="see that it is Python 3.11 or later and that the disk has room",
+            hint=f"see that it is {PYTHONS_IN_WORDS} and that the disk has room",
         )
 
 

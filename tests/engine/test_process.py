@@ -70,12 +70,39 @@ class TestProcess(EngineContract):
     def test_a_python_without_tensorflow_is_told_the_cure(self, tmp_path):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python=str(tmp_path / "bare/bin/python"))
-        with pytest.raises(EngineUnavailable, match=r"pip install 'harness\[process\]'"):
+        with pytest.raises(
+            EngineUnavailable, match=r"bare/bin/python -m pip install 'tensorflow>=2\.20,<2\.22' 'grain"
+        ):
+            engine.probe("")
+
+    @pytest.mark.parametrize(
+        ("version", "said"),
+        [
+            ("3.14.0", "TensorFlow has no packages for Python 3.14.0, only for Python 3.11 to 3.13"),
+            ("3.12.1", "TensorFlow is not installed for python3\n  → run `python3 -m pip install 'tensorflow"),
+        ],
+    )
+    def test_a_python_for_which_there_is_no_tensorflow_is_not_told_to_install_it(
+        self, tmp_path, monkeypatch, version, said
+    ):
+        found = {"tensorflow": None, "python": f"CPython {version}", "digest": "", "cgroup": {}}
+        engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python="python3")
+        monkeypatch.setattr(engine, "_ask", lambda *_, **__: found)
+        with pytest.raises(EngineUnavailable) as raised:
+            engine.probe("")
+        assert said in str(raised.value)
+
+    def test_a_python_that_is_too_old_says_which_it_is(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(process, "_BOOT", process._BOOT.replace("< (3, 11)", "< (9, 0)"))
+        engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path))
+        with pytest.raises(EngineUnavailable, match=r"Python 3\.1\d\.\d+ is too old[\s\S]*Python 3\.11 to 3\.13"):
             engine.probe("")
 
     def test_no_python_at_all_is_told_the_cure(self, tmp_path):
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python=str(tmp_path / "none"))
-        with pytest.raises(EngineUnavailable, match=r"cannot be run[\s\S]*pip install"):
+        with pytest.raises(
+            EngineUnavailable, match=r"cannot be run[\s\S]*install Python 3\.11 to 3\.13 and TensorFlow"
+        ):
             engine.probe("")
 
     def test_the_probe_task_proves_the_limit(self, engine, make, tmp_path):

@@ -9,7 +9,7 @@ from harness.values.errors import ConfigurationError, EngineUnavailable, ImageUn
 DOCKER = EngineFacts(engine="docker", version="27.0.1", image_digest="ab")
 PROCESS = EngineFacts(engine="process", version="Python 3.11")
 SILENT = EngineUnavailable("there is no Docker socket", where="pc", hint="start it")
-BROKEN = EngineUnavailable("TensorFlow is not installed", where="pc", hint="pip install harness[process]")
+BROKEN = EngineUnavailable("TensorFlow is not installed", where="pc", hint="install it")
 IMAGELESS = ImageUnavailable("no base image could be had", hint="--base-image")
 
 

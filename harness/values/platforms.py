@@ -1,0 +1,54 @@
+"""Where TensorFlow can be installed, and how: its wheels decide which Pythons and machines do.
+
+As a script (``python3 harness/values/platforms.py``) it says whether the Python that runs it can be used. The Makefile
+asks before it installs anything, so nothing here needs a package or a Python newer than 3.6.
+"""
+
+import platform
+import sys
+
+OLDEST_PYTHON = (3, 11)
+NEWEST_PYTHON = (3, 13)
+MACHINES = ("x86_64", "aarch64")
+PYTHONS_IN_WORDS = "Python 3.11 to 3.13"
+
+TENSORFLOW_PACKAGES = (
+    "tensorflow>=2.20,<2.22",
+    "grain>=0.2.12,<0.3",
+    "simplejpeg>=1.8,<2",
+    "pandas>=2.2,<4",
+    "pillow>=11,<14",
+)
+"""What a machine's own Python needs to run jobs of the engine ``process``; this program is not installed there."""
+
+
+def find_obstacle(python: str, machine: str = "", system: str = "Linux") -> str:
+    """Say why there is no TensorFlow for a Python version such as "3.14.0" on a machine; empty where there is.
+
+    An empty ``machine`` is one that is not known, and not judged.
+    """
+    version = tuple(int(part) for part in python.split(".")[:2])
+    if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+        return "TensorFlow has no packages for Python " + python + ", only for " + PYTHONS_IN_WORDS
+    if system != "Linux" or (machine and machine not in MACHINES):
+        return "TensorFlow and this program need Linux on x86-64 or 64-bit Arm, not " + system + " on " + machine
+    return ""
+
+
+def advise_install(python: str) -> str:
+    """The command that installs what jobs of the engine ``process`` need for this interpreter."""
+    wanted = " ".join("'" + package + "'" for package in TENSORFLOW_PACKAGES)
+    return python + " -m pip install " + wanted
+
+
+def main() -> None:
+    """Exit with 2 and a message where this Python will not do."""
+    obstacle = find_obstacle(platform.python_version(), platform.machine(), platform.system())
+    if obstacle:
+        cure = "Name another Python of this machine: make run PYTHON=python3.13"
+        sys.stderr.write(sys.executable + " cannot be used: " + obstacle + ".\n" + cure + "\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
