@@ -66,7 +66,9 @@ def _root() -> Traversable:
     tree = Path(__file__).resolve().parents[2]
     if (tree / "Dockerfile.gpu").is_file():
         return tree
-    raise ImageUnavailable("this installation has no image definitions", hint="install harness again from its wheel")
+    raise ImageUnavailable(
+        "this installation has no image definitions", hint="install this program again, from its wheel or a checkout"
+    )
 
 
 def _child(root: Traversable, path: str) -> Traversable:
