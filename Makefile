@@ -1,35 +1,52 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
-# They need Python ≥ 3.11, make and a package index; `make help` lists the rest.
+# They need Linux, Python 3.11 to 3.13, make and a package index; `make help` lists the rest.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 INVENTORY ?= inventory/local.yaml
 
-# The TensorFlow package of the `process` engine: with CUDA's libraries where an NVIDIA driver answers.
-TF_EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo process-gpu; else echo process-cpu; fi)
+# The first Python of this machine for which there is TensorFlow; where there is none, setting up says so.
+CAN_USE := harness/values/platforms.py
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -I $(CAN_USE) 2>/dev/null && echo $$python && exit; done; echo python3)
+
+# The TensorFlow package of the `process` engine: with CUDA's libraries where an NVIDIA driver answers (x86-64 only).
+TF_EXTRA ?= $(shell if [ "$$(uname -m)" = x86_64 ] && nvidia-smi -L >/dev/null 2>&1; then echo process-gpu; else echo process-cpu; fi)
+
+# Exactly what the locks name, each file known by its hash; nothing is built but this package itself.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --only-binary :all: -r
 
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-$(STAMPS)/run: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=…"; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA)]'
+$(STAMPS)/run: pyproject.toml locks/$(TF_EXTRA).txt
+	@python=$(PYTHON); $$python -I $(CAN_USE) && { test -x $(BIN)/python || $$python -m venv $(VENV); }
+	$(LOCKED) locks/$(TF_EXTRA).txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/test: $(STAMPS)/run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA),test]'
+$(STAMPS)/test: $(STAMPS)/run locks/test.txt
+	$(LOCKED) locks/test.txt
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/bench: $(STAMPS)/run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TF_EXTRA),bench]'
+$(STAMPS)/bench: $(STAMPS)/run locks/bench.txt
+	$(LOCKED) locks/bench.txt
 	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/lock: locks/lock.txt
+	@python=$(PYTHON); $$python -I $(CAN_USE) && { test -x $(BIN)/python || $$python -m venv $(VENV); }
+	$(LOCKED) locks/lock.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+.PHONY: lock
+lock: $(STAMPS)/lock ## Refresh all locks (locks/, images/requirements-*.txt) from pyproject.toml
+	$(BIN)/python locks/refresh.py
 
 .PHONY: setup
 setup: $(STAMPS)/run ## Make the virtual environment with TensorFlow

@@ -92,18 +92,6 @@ def test_definitions_are_complete_and_locked_with_hashes() -> None:
     assert "nvidia" not in cpu
 
 
-def test_both_images_hold_the_same_versions() -> None:
-    """Else a CPU host and a GPU host would not be compared by their hardware."""
-    locks = {}
-    for kind, definition in image_definitions().items():
-        text = next(content for path, content in definition.files if path.endswith(".txt")).decode()
-        rows = [line.split()[0].split("==") for line in text.splitlines() if "==" in line and line[0] not in " #"]
-        locks[kind] = {name: version.rstrip(";") for name, version in rows}
-    shared = set(locks["cpu"]) & set(locks["gpu"])
-    assert {"numpy", "pillow", "keras", "pandas"} <= shared
-    assert {name: locks["cpu"][name] for name in shared} == {name: locks["gpu"][name] for name in shared}
-
-
 def test_reference_follows_the_content() -> None:
     definition = image_definition("cpu")
     changed = replace(definition, files=(*definition.files[:-1], (definition.files[-1][0], b"six==1")))
