@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.outcomes import LOOKS, Outcome, say_counts
 from harness.bench.oddities import OUTCOMES
 from harness.values import event as happened
 from harness.values.units import format_bytes, format_duration
@@ -24,7 +25,10 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-_SIGNS = {"ok": "✓", "oom": "✗", "timeout": "◷", "disk_full": "▣", "error": "!", "lost": "?", "skipped": "–"}
+_STYLES = {"none": None, "quiet": "dim", "open": "yellow", "bad": "red"}
+"""How a terminal shows the tints of ``analysis.outcomes``."""
+
+_OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
 
 
 class Console:
@@ -89,6 +93,11 @@ class Console:
         """A line of progress, for stderr."""
         if not self.quiet:
             self._line(text)
+
+    def outcome(self, text: str, outcome: Outcome) -> None:
+        """A line of progress about an outcome; one that is no usable result is coloured."""
+        if not self.quiet:
+            self._line(text, _STYLES[outcome.look.tint])
 
     def detail(self, text: str, *, once: bool = False) -> None:
         """A line that only ``-v`` shows; with ``once`` not where the detail before it said the same."""
@@ -287,12 +296,14 @@ def _invocation_started(console: Console, event: happened.InvocationStarted) -> 
 
 
 def _invocation_finished(console: Console, event: happened.InvocationFinished) -> None:
-    sign, pace = _SIGNS.get(event.status, "?"), console.pace(event.host, event.done, event.planned)
+    pace = console.pace(event.host, event.done, event.planned)
     took = format_duration(event.seconds) if event.seconds is not None else ""
+    outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
     place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
-    console.note(f"{place}  {sign} {event.status:<9} {event.label}  {took}".rstrip() + pace)
-    if event.cause and event.status != "ok":
-        console.note(f"    {event.cause}")
+    text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}".rstrip() + pace
+    console.outcome(text, outcome)
+    if event.why:
+        console.note(f"    {event.why}")
 
 
 def _finding(console: Console, event: happened.SessionFinding) -> None:
@@ -312,7 +323,7 @@ def _progress(console: Console, event: happened.Progress) -> None:
 
 
 def _session_finished(console: Console, event: happened.SessionFinished) -> None:
-    counts = ", ".join(f"{number} {status}" for status, number in sorted(event.counts.items()))
+    counts = say_counts({kind: event.counts[kind] for kind in LOOKS if kind in event.counts})
     console.note(f"session {event.session}: {counts or 'nothing measured'}")
 
 

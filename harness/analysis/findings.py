@@ -13,45 +13,49 @@ Scope = Literal["invocation", "session", "host"]
 
 
 class Entry(NamedTuple):
-    """``severity``: an ``error`` makes an invocation invalid, a ``warning`` degraded, an ``info`` leaves it valid."""
+    """``severity``: an ``error`` makes an invocation invalid, a ``warning`` degraded, an ``info`` leaves it valid.
+
+    ``reason`` is the finding in a few words, for lists and tables: "invalid: does other work".
+    """
 
     severity: Severity
     scope: Scope
+    reason: str = ""
 
 
 CATALOGUE: dict[str, Entry] = {
-    "limit-not-enforced": Entry("error", "invocation"),
-    "limit-unproven": Entry("error", "invocation"),
-    "swap-used": Entry("warning", "invocation"),
-    "swap-unaccounted": Entry("warning", "invocation"),
-    "engine-warning": Entry("warning", "invocation"),
-    "work-differs": Entry("error", "invocation"),
-    "work-unproven": Entry("warning", "invocation"),
+    "limit-not-enforced": Entry("error", "invocation", "memory limit not enforced"),
+    "limit-unproven": Entry("error", "invocation", "memory limit unproven"),
+    "swap-used": Entry("warning", "invocation", "swap was used"),
+    "swap-unaccounted": Entry("warning", "invocation", "swap not accounted for"),
+    "engine-warning": Entry("warning", "invocation", "the engine warned"),
+    "work-differs": Entry("error", "invocation", "does other work"),
+    "work-unproven": Entry("warning", "invocation", "same work unproven"),
     "approximate-pixels": Entry("info", "invocation"),
     "page-cache-unproven": Entry("info", "invocation"),
     "reads-uncounted": Entry("info", "invocation"),
-    "cold-epoch-warm": Entry("warning", "invocation"),
-    "served-from-memory": Entry("info", "invocation"),
-    "warm-epoch-cold": Entry("warning", "invocation"),
-    "cache-size-off": Entry("warning", "invocation"),
+    "cold-epoch-warm": Entry("warning", "invocation", "files were in memory already"),
+    "served-from-memory": Entry("info", "invocation", "served from memory"),
+    "warm-epoch-cold": Entry("warning", "invocation", "files were not in memory"),
+    "cache-size-off": Entry("warning", "invocation", "cache of another size"),
     "budget-beyond-limit": Entry("info", "invocation"),
-    "too-short": Entry("warning", "invocation"),
-    "cores-idle": Entry("warning", "invocation"),
-    "first-slower": Entry("warning", "invocation"),
-    "supervisor-heavy": Entry("warning", "invocation"),
-    "sampler-heavy": Entry("warning", "invocation"),
+    "too-short": Entry("warning", "invocation", "too short to time"),
+    "cores-idle": Entry("warning", "invocation", "cores were idle"),
+    "first-slower": Entry("warning", "invocation", "first on its host, slower"),
+    "supervisor-heavy": Entry("warning", "invocation", "watching took too much"),
+    "sampler-heavy": Entry("warning", "invocation", "watching took too much"),
     "host-unwatched": Entry("info", "invocation"),
-    "host-busy": Entry("warning", "invocation"),
-    "cpu-stolen": Entry("warning", "invocation"),
-    "cpu-throttled": Entry("warning", "invocation"),
+    "host-busy": Entry("warning", "invocation", "the host was busy"),
+    "cpu-stolen": Entry("warning", "invocation", "CPU time was stolen"),
+    "cpu-throttled": Entry("warning", "invocation", "the CPU was throttled"),
     "clock-dropped": Entry("info", "invocation"),
     "governor-saves-power": Entry("info", "invocation"),
-    "host-swapping": Entry("warning", "invocation"),
+    "host-swapping": Entry("warning", "invocation", "the host was swapping"),
     "memory-pressure": Entry("info", "invocation"),
     "disk-slow": Entry("info", "invocation"),
-    "gpu-shared": Entry("warning", "invocation"),
-    "gpu-throttled": Entry("warning", "invocation"),
-    "gpu-lost": Entry("error", "invocation"),
+    "gpu-shared": Entry("warning", "invocation", "the GPU was shared"),
+    "gpu-throttled": Entry("warning", "invocation", "the GPU was throttled"),
+    "gpu-lost": Entry("error", "invocation", "the GPU was lost"),
     "gpu-unwatched": Entry("info", "invocation"),
     "noise-floor": Entry("warning", "session"),
     "twins-differ": Entry("warning", "session"),

@@ -16,8 +16,10 @@ from harness.experiment.parameters import PARAMETERS, Assignment, default_of, ma
 from harness.values.case import Case, ModelSetting
 from harness.values.document import near_miss
 from harness.values.errors import ConfigurationError
+from harness.values.record import TRIAL, TWIN, WARM_RUN
 from harness.values.units import format_bytes, parse_bytes
 
+_SIZE_UNIT = re.compile(r"(?<=\d)(?=[A-Za-z])")
 _SIZE_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("GiB", 2**30), ("MiB", 2**20), ("", 1))
 
 _LABEL_ORDER = (
@@ -26,6 +28,13 @@ _LABEL_ORDER = (
     "budgets", "shuffle", "deterministic", "max_images", "decoding", "cache_compression",
 )  # fmt: skip
 
+
+ALIASES = {
+    TWIN: "repeat check (A/A)",
+    WARM_RUN: "with its files in memory",
+    TRIAL: "trial of the limit search",
+}
+"""What extra runs of a case are for, by the alias of their records."""
 
 _QUIET_DEFAULTS = frozenset({"cache_reuse", "cache_compression", "decoding", "augment"})
 """Named only where they are not what everybody expects."""
@@ -71,18 +80,26 @@ def case_description(case: Case) -> str:
     return ", ".join(f"{name}={value_text(getattr(case, name), name)}" for name in PARAMETERS)
 
 
-def case_label(case: Case, among: Iterable[Case] = ()) -> str:
-    """A short name that no other case of a matrix has: mode, loader and cache where they vary, then what tells apart.
+def case_label(case: Case, among: Iterable[Case] = (), alias: str | None = None) -> str:
+    """Name a case in a list: loader, cache, memory limit, and what else tells it from the others (``among``).
 
-    A parameter that follows from those already named (an image size that goes with a mode) is left out.
+    No other case of them has this name. A limit is left out where none of them has one, the mode where all have the
+    same, and so is what follows from what is named already (an image size that goes with a mode). ``alias`` adds what
+    an extra run of a case is for.
     """
-    return case_labels([*among, case])[case]
+    return name_alias(case_labels([*among, case])[case], alias)
 
 
-def case_labels(cases: Sequence[Case]) -> dict[Case, str]:
-    """The short name of each of the cases among all of them."""
-    telling = _telling(list(dict.fromkeys(cases)))
-    return {case: _label(case, telling) for case in cases}
+def case_labels(cases: Iterable[Case]) -> dict[Case, str]:
+    """The name of each of the cases among all of them, as ``case_label`` makes it."""
+    unique = list(dict.fromkeys(cases))
+    telling = _telling(unique)
+    return {case: _label(case, telling) for case in unique}
+
+
+def name_alias(label: str, alias: str | None) -> str:
+    """A case's name with what an extra run of it is for."""
+    return label if alias is None else f"{label}, {ALIASES.get(alias, alias)}"
 
 
 def _label(case: Case, telling: Sequence[str]) -> str:
@@ -95,24 +112,24 @@ def _label(case: Case, telling: Sequence[str]) -> str:
 
 def _goes_without_saying(name: str, case: Case) -> bool:
     """The cache of a loader that has none, and of a ceiling what it does not have of its own."""
-    spec = LOADERS[case.loader]
-    if spec.is_automatic:
+    spec = LOADERS.get(case.loader)  # not a user's own: its file may be gone, or on another machine
+    if spec is not None and spec.is_automatic:
         return name not in ("mode", "loader", *CEILING_SHARED)
     if name == "element" and case.cache == "none":
         return True
     if name in _QUIET_DEFAULTS:
         return bool(getattr(case, name) == default_of(name))
-    return name == "cache" and spec.caches == (case.cache,)
+    return name == "cache" and spec is not None and spec.caches == (case.cache,)
 
 
 def _telling(cases: Sequence[Case]) -> list[str]:
-    """The parameters that tell the cases apart; loader and cache wherever they vary."""
+    """The parameters that tell the cases apart; loader and cache always, the limit wherever a case has one."""
+    always = {"loader", "cache"} | ({"memory_limit"} if any(case.memory_limit != "none" for case in cases) else set())
     chosen: list[str] = []
     groups = 1
     for name in _LABEL_ORDER:
         found = len({tuple(getattr(case, other) for other in (*chosen, name)) for case in cases})
-        varies = len({getattr(case, name) for case in cases}) > 1
-        if found > groups or (name in ("loader", "cache") and varies):
+        if found > groups or name in always:
             chosen.append(name)
             groups = found
     return chosen
@@ -199,8 +216,9 @@ def _read_value(text: str, pattern: str) -> Any:
 
 
 def _limit_text(value: int | str) -> str:
-    words = {"none": "no limit", "search": "limit searched"}.get(str(value))
-    if words is None:
-        exact = exact_size(int(value))
-        words = f"limit {exact if exact != str(value) else format_bytes(int(value))}"
-    return words
+    if isinstance(value, str):
+        return {"none": "no limit", "search": "limit searched"}[value]
+    usual, exact = format_bytes(value), exact_size(value)
+    if parse_bytes(usual) == value or exact == str(value):
+        return f"limit {usual}"
+    return f"limit {_SIZE_UNIT.sub(' ', exact)}"

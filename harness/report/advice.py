@@ -9,12 +9,11 @@ from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
 from harness.analysis.summary import CaseSummary
 from harness.report.limits import say_limits
-from harness.report.marks import describe_openness
+from harness.report.marks import describe_openness, say_ends
 from harness.report.recipes.recipe import view_recipe
 from harness.report.settings import name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (
-    STATUS_SIGNS,
     clean_text,
     format_number,
     format_range,
@@ -143,7 +142,9 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
     if choice.baseline is None:
         text += "the baseline was not measured here"
     else:
-        text += f"the baseline {_name(choice.baseline)} has no result here ({join_words(_ends(choice.baseline))})"
+        text += (
+            f"the baseline {_name(choice.baseline)} has no result here ({say_ends(choice.baseline.summary.records)})"
+        )
     if choice.level:
         text += f"; not told apart from {join_words(_name(other) for other in choice.level)}"
     return text
@@ -200,8 +201,8 @@ def _say_dead(choice: Choice, setting: Setting) -> str:
 
 
 def _say_unmeasured(choice: Choice, setting: Setting) -> str:
-    ends = dict.fromkeys(end for row in setting.rows_at(choice.limit) for end in _ends(row))
-    return f"no advice: nothing has a result here ({join_words(sorted(ends))})"
+    ends = say_ends(record for row in setting.rows_at(choice.limit) for record in row.summary.records)
+    return f"no advice: nothing has a result here ({ends})"
 
 
 _SAY = {
@@ -310,13 +311,6 @@ def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:
     if names and kinds != {"bound"}:
         verb = "reaches" if len(names) == 1 else "reach"
         yield f"{join_words(names)} {verb} the ceiling (model-bound): with this model nothing can be faster."
-
-
-def _ends(row: Row) -> Iterable[str]:
-    """How the invocations of a row ended, in words; of those that ended well only the invalid ones explain anything."""
-    yield from (STATUS_SIGNS[status][1] for status in row.summary.statuses if status != "ok")
-    if row.summary.invalid:
-        yield "invalid"
 
 
 def _recipes(advice: SettingAdvice) -> Iterable[Recipe]:

@@ -118,9 +118,7 @@ def _lines(group: HardwareGroup, claim: _Claim) -> list[str]:
 
 
 def _where(setting: Setting, row: Row) -> str:
-    limit = row.summary.case.memory_limit
-    said = "no limit" if limit == "none" else name_limit(limit)
-    return f"{name_size(setting.case)}, {setting.case.interpolation}, {said}"
+    return f"{name_size(setting.case)}, {setting.case.interpolation}, {name_limit(row.summary.case.memory_limit)}"
 
 
 def _say_epoch(row: Row) -> str:

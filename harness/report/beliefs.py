@@ -1,28 +1,29 @@
-"""Beliefs: what a reader must know before believing the page, and what to do about each."""
+"""Caveats: what a reader must know before believing the page, and what to do about each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.matrix import HardwareGroup
+from harness.analysis.outcomes import outcome_of, say_places
 from harness.analysis.selection import LEAST_UNDISTURBED
 from harness.report.progress import complete_rounds, planned_rounds
 from harness.report.session_data import SessionData
 from harness.report.view import Belief, Mark
 from harness.report.words import (
+    CaseNames,
     cap_list,
     clean_text,
     format_range,
     format_ratio,
     join_words,
-    name_case,
     plural,
     split_hardware,
 )
 from harness.values.record import Finding, Record
 
 _SEVERITIES: Mapping[str, Mark] = {
-    "error": Mark("✕", "error", "bad"),
+    "error": Mark("✗", "error", "bad"),
     "warning": Mark("!", "warning", "open"),
     "info": Mark("i", "note", "quiet"),
 }
@@ -31,22 +32,22 @@ _READY = ("ready", "")
 _MOST_ALIKE = 3
 
 
-def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGroup]) -> list[Belief]:
-    """All of them, the gravest first."""
+def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGroup], names: CaseNames) -> list[Belief]:
+    """Collect all caveats, the gravest first."""
     found = [belief for session in sessions for belief in _session_beliefs(session)]
     records = [record for session in sessions for record in session.records]
-    found += [*_record_findings(records), *_validity(records)]
+    found += [*_record_findings(records, names), *_validity(records, names)]
     is_spread_said = any(event.get("id") == "spread" for s in sessions for event in s.events_of("SessionFinding"))
     for group in groups:
-        found += [*_mixtures(group), *([] if is_spread_said else _spread(group)), *_twins(group)]
-    found += [*_other_pixels(groups), *_emulated(groups)]
+        found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_twins(group, names)]
+    found += [*_other_pixels(groups), *_emulated(groups, names)]
     order = [mark.text for mark in _SEVERITIES.values()]
     return sorted(found, key=lambda belief: order.index(belief.mark.text))
 
 
-def _belief(severity: str, message: str, hint: str, where: str = "") -> Belief:
+def _belief(severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = ()) -> Belief:
     mark = _SEVERITIES.get(severity, _SEVERITIES["warning"])
-    return Belief(mark, clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300))
+    return Belief(mark, clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300), tuple(cases))
 
 
 def _session_beliefs(session: SessionData) -> Iterable[Belief]:
@@ -112,7 +113,7 @@ def _host_beliefs(session: SessionData) -> Iterable[Belief]:
             yield _belief("warning", message, "take figures from such a lab with --forks 1", cap_list(hosts))
 
 
-def _record_findings(records: Sequence[Record]) -> Iterable[Belief]:
+def _record_findings(records: Sequence[Record], names: CaseNames) -> Iterable[Belief]:
     alike: dict[tuple[str, str], list[tuple[Record, Finding]]] = {}
     for record in records:
         for finding in record.findings:
@@ -124,27 +125,32 @@ def _record_findings(records: Sequence[Record]) -> Iterable[Belief]:
             message += f" (and {len(messages) - 1} more like it)"
         hosts = cap_list(sorted({clean_text(record.host, 80) for record, _ in found}))
         where = f"{len(found)} of {plural(len(records), 'invocation')}, {hosts}"
-        yield _belief(severity, message, found[0][1].hint, where)
+        cases = [] if severity == "info" else _names([record for record, _ in found], names)
+        yield _belief(severity, message, found[0][1].hint, where, cases)
 
 
-def _validity(records: Sequence[Record]) -> Iterable[Belief]:
+def _validity(records: Sequence[Record], names: CaseNames) -> Iterable[Belief]:
     invalid = [record for record in records if record.validity == "invalid"]
-    degraded = [record for record in records if record.validity == "degraded" and record.status == "ok"]
+    disturbed = [record for record in records if outcome_of(record).kind == "degraded"]
     if invalid:
-        message = f"{plural(len(invalid), 'invocation')} invalid: shown in the counts, in no average"
-        yield _belief(
-            "error", message, "mend what the findings name, then run again with --rerun-failed", _cases(invalid)
-        )
-    if degraded:
+        message = f"{plural(len(invalid), 'invocation')} invalid: counted as such, in no average"
+        hint = "mend what the findings name, then run again with --rerun-failed"
+        yield _belief("error", message, hint, cases=_names(invalid, names))
+    if disturbed:
         message = (
-            f"{plural(len(degraded), 'invocation')} disturbed: they count where their machine has fewer than "
-            f"{LEAST_UNDISTURBED} undisturbed ones of the kind, and the answer says so"
+            f"{plural(len(disturbed), 'invocation')} disturbed (the host was busy, throttled, …): they count where their "
+            f"machine has fewer than {LEAST_UNDISTURBED} undisturbed ones of the kind, and the answer says so"
         )
-        yield _belief("warning", message, "the findings say what is off and what to do", _cases(degraded))
+        hint = "the findings say what is off and what to do"
+        yield _belief("warning", message, hint, cases=_names(disturbed, names))
 
 
-def _cases(records: Sequence[Record]) -> str:
-    return cap_list(sorted({name_case(record.case) for record in records}), most=3)
+def _names(records: Sequence[Record], names: CaseNames) -> list[str]:
+    """All cases of records, each once, with how and where it ended."""
+    alike: dict[str, list[Record]] = {}
+    for record in records:
+        alike.setdefault(f"{names.name(record.case, record.alias)}: {outcome_of(record).text}", []).append(record)
+    return [clean_text(f"{said} ({say_places(found)})", 600) for said, found in sorted(alike.items())]
 
 
 def _mixtures(group: HardwareGroup) -> Iterable[Belief]:
@@ -167,22 +173,20 @@ def _mixtures(group: HardwareGroup) -> Iterable[Belief]:
             yield _belief("warning", message, "ship one data set to all hosts", label)
 
 
-def _spread(group: HardwareGroup) -> Iterable[Belief]:
+def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
     wide = []
     for setting in group.settings:
         for row in setting.rows:
             rate = row.summary.steady_images_per_s or row.summary.first_images_per_s
             if rate is not None and rate.log_deviation is not None and rate.log_deviation > _NOISY_LOG_DEVIATION:
-                wide.append(name_case(row.summary.case))
+                wide.append(names.name(row.summary.case, row.summary.alias))
     if wide:
-        message = (
-            f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between invocations: {cap_list(wide, 3)}"
-        )
+        message = f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between invocations"
         hint = "quiet the host, or ask for more rounds: the same session continues"
-        yield _belief("info", message, hint, split_hardware(group.hardware)[0])
+        yield _belief("info", message, hint, split_hardware(group.hardware)[0], wide)
 
 
-def _twins(group: HardwareGroup) -> Iterable[Belief]:
+def _twins(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
     from harness.analysis.comparison import compare
 
     for setting in group.settings:
@@ -200,7 +204,7 @@ def _twins(group: HardwareGroup) -> Iterable[Belief]:
             message = f"the noise floor: one case measured twice a round came to {said} of itself"
             if is_off:
                 message += "; differences of this size mean nothing here"
-            where = f"{name_case(row.summary.case)}; {split_hardware(group.hardware)[0]}"
+            where = f"{names.name(row.summary.case)}; {split_hardware(group.hardware)[0]}"
             yield _belief("warning" if is_off else "info", message, "nearer to 1 is better", where)
 
 
@@ -211,18 +215,18 @@ def _other_pixels(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
         yield _belief("info", message, hint)
 
 
-def _emulated(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
+def _emulated(groups: Sequence[HardwareGroup], names: CaseNames) -> Iterable[Belief]:
     """Cases whose accelerator was imitated (measuring rule 15)."""
-    names = sorted(
+    emulated = sorted(
         {
-            name_case(row.summary.case)
+            names.name(row.summary.case)
             for group in groups
             for setting in group.settings
             for row in setting.rows
             if row.summary.case.model is not None and row.summary.case.model.is_emulated
         }
     )
-    if names:
-        message = f"{plural(len(names), 'case')} emulated: a step takes as long as a named device would need"
+    if emulated:
+        message = f"{plural(len(emulated), 'case')} emulated: a step takes as long as a named device would need"
         hint = "decoding and everything before the step is real; the step is not"
-        yield _belief("warning", message, hint, cap_list(names, 3))
+        yield _belief("warning", message, hint, cases=emulated)

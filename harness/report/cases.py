@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
+from harness.analysis.outcomes import LOOKS, count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.statistics import Estimate
+from harness.experiment.names import ALIASES
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
 from harness.report.words import (
@@ -28,18 +30,12 @@ from harness.report.words import (
     split_hardware,
 )
 from harness.values.case import Case
-from harness.values.record import TRIAL, TWIN, WARM_RUN
 from harness.values.units import format_bytes
 
 MOST_ROWS = 800
 """A page names its records' file for the rest."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
-_ALIASES = {
-    TWIN: "the same again (A/A)",
-    WARM_RUN: "extra run with its files in memory, for the stalls",
-    TRIAL: "a trial of the search for limits",
-}
 _NOT_SHOWN = frozenset({*ROW_PARAMETERS, LIMIT_PARAMETER})
 _HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Most images", "page_cache": "Page cache"}
 
@@ -147,13 +143,13 @@ def _filters(entries: Sequence[_Entry], labels: dict[str, str]) -> Iterable[Filt
     limits = sorted(
         {e.case.memory_limit for e in entries}, key=lambda x: (isinstance(x, str), x if isinstance(x, int) else 0)
     )
-    statuses = sorted({status for e in entries for status in e.row.summary.statuses})
+    counts = count_outcomes(record for e in entries for record in e.row.summary.records)
     yield Filter("host", "Host", tuple(sorted({host for e in entries for host in e.hosts})))
     yield Filter("hardware", "Hardware", tuple(dict.fromkeys(labels[e.group.hardware] for e in entries)))
     yield Filter("loader", "Loader", tuple(dict.fromkeys(clean_text(name_row(e.case)[0], 80) for e in entries)))
     yield Filter("cache", "Cache", tuple(dict.fromkeys(clean_text(e.case.cache, 40) for e in entries)))
     yield Filter("limit", "Memory limit", tuple(name_limit(limit) for limit in limits))
-    yield Filter("status", "Status", tuple(statuses))
+    yield Filter("status", "Status", tuple(LOOKS[kind].word for kind in counts))
 
 
 def _view_row(entry: _Entry, varied: Sequence[_Column], short: str | None) -> CaseRow:
@@ -171,7 +167,7 @@ def _view_row(entry: _Entry, varied: Sequence[_Column], short: str | None) -> Ca
             clean_text(loader, 80),
             clean_text(entry.case.cache, 40),
             name_limit(entry.case.memory_limit),
-            "\n".join(sorted(entry.row.summary.statuses)),
+            "\n".join(LOOKS[kind].word for kind in count_outcomes(entry.row.summary.records)),
         ),
         cells=(*cells, *_figures(entry)),
     )
@@ -182,7 +178,7 @@ def _figures(entry: _Entry) -> Iterable[Cell]:
     ratio = row.comparison.ratio if row.comparison else None
     rate = _rate(row, entry.setting)
     yield Cell(
-        "no limit of its own" if limit == "none" else name_limit(limit),
+        name_limit(limit),
         str(limit) if isinstance(limit, int) else "1e30",
         is_number=True,
     )
@@ -223,7 +219,7 @@ def _rate(row: Row, setting: Setting) -> Estimate | None:
 def _tags(row: Row) -> Iterable[str]:
     summary = row.summary
     if summary.alias is not None:
-        yield _ALIASES.get(summary.alias, summary.alias)
+        yield ALIASES.get(summary.alias, summary.alias)
     if row.model_bound:
         yield "model-bound"
     elif row.against_ceiling is not None and row.against_ceiling.ratio is not None and row.model_bound is None:

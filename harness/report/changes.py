@@ -11,18 +11,18 @@ from harness.analysis.sessions import CasePair, HardwarePair, compare_sessions
 from harness.analysis.statistics import Estimate
 from harness.analysis.summary import CaseSummary
 from harness.report.hardware import compare_facts
+from harness.report.marks import say_ends
 from harness.report.session_data import SessionData
 from harness.report.view import Mark
 from harness.report.words import (
     NOTHING,
-    STATUS_SIGNS,
+    CaseNames,
     cap_list,
     clean_text,
     format_number,
     format_range,
     format_ratio,
     join_words,
-    name_case,
     plural,
     split_hardware,
 )
@@ -169,7 +169,7 @@ def _view_case(case: CasePair, percent: float | None) -> ChangeRow:
 
 def _name(case: CasePair) -> str:
     summary = case.new or case.old
-    return clean_text(name_case(summary.case)) if summary else NOTHING
+    return CaseNames([summary.case]).name(summary.case) if summary else NOTHING
 
 
 def _rate(summary: CaseSummary | None) -> str:
@@ -177,7 +177,7 @@ def _rate(summary: CaseSummary | None) -> str:
         return NOTHING
     rate: Estimate | None = summary.steady_images_per_s or summary.first_images_per_s
     if rate is None or not summary.used:
-        return join_words(STATUS_SIGNS[status][1] for status in summary.statuses)
+        return say_ends(summary.records)
     return format_number(rate.value) + (f" ({format_range(rate)})" if rate.has_interval else "")
 
 

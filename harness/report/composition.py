@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from harness.analysis.matrix import build_matrix
+from harness.analysis.outcomes import LOOKS, count_outcomes, outcome_of, say_places
 from harness.report.article import view_article
 from harness.report.beliefs import collect_beliefs
 from harness.report.cases import view_cases
@@ -16,7 +16,7 @@ from harness.report.progress import describe_progress
 from harness.report.session_data import SessionData
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
-from harness.report.words import STATUS_SIGNS, cap_list, clean_text, join_words, name_row, name_size, plural
+from harness.report.words import CaseNames, cap_list, clean_text, join_words, name_row, name_size, plural
 from harness.values.record import Record
 
 _MOST_SUPERSEDED = 50
@@ -27,25 +27,26 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
     records = [record for session in sessions for record in session.records]
     baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
     groups = build_matrix(records, baseline)
-    failures, left_out = view_failures(sessions)
-    names = cap_list([clean_text(session.name, 120) for session in sessions], 4)
+    names = CaseNames(record.case for session in sessions for record in (*session.records, *session.superseded))
+    failures, left_out = view_failures(sessions, names)
+    title = cap_list([clean_text(session.name, 120) for session in sessions], 4)
     return View(
-        title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {names}",
+        title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {title}",
         volume=_say_volume(sessions, records),
         summary=tuple(_summarise(sessions, records)),
         progress=describe_progress(sessions),
-        counts=tuple(_count_statuses(records)),
-        groups=tuple(view_groups(groups, sessions)),
-        beliefs=tuple(collect_beliefs(sessions, groups)),
+        counts=tuple(_mark_counts(records)),
+        groups=tuple(view_groups(groups, sessions, names)),
+        beliefs=tuple(collect_beliefs(sessions, groups, names)),
         cases=view_cases(groups),
         failures=tuple(failures),
-        failures_left_out=left_out,
+        failures_left_out=tuple(left_out),
         article=view_article(groups),
         hosts=tuple(view_hosts(sessions)),
         environment=tuple(view_environment(sessions)),
         ledger=view_ledger(sessions),
         sources=tuple(view_sources(sessions)),
-        superseded=tuple(_superseded(sessions)),
+        superseded=tuple(_superseded(sessions, names)),
         data_block=block,
         data_note=_data_note(block, beside),
     )
@@ -78,16 +79,15 @@ def _say_volume(sessions: Sequence[SessionData], records: Sequence[Record]) -> s
     return said if len(sessions) == 1 else f"{said}, {plural(len(sessions), 'session')}"
 
 
-def _count_statuses(records: Sequence[Record]) -> list[Mark]:
-    counts: Counter[str] = Counter(record.status for record in records)
-    found = [(STATUS_SIGNS[status], counts[status]) for status in STATUS_SIGNS if status in counts]
-    return [Mark(sign, f"{count} {word}", tint) for (sign, word, tint), count in found]
+def _mark_counts(records: Sequence[Record]) -> list[Mark]:
+    counts = count_outcomes(records)
+    return [Mark(LOOKS[kind].sign, f"{count} {LOOKS[kind].word}", LOOKS[kind].tint) for kind, count in counts.items()]
 
 
-def _superseded(sessions: Sequence[SessionData]) -> list[str]:
+def _superseded(sessions: Sequence[SessionData], names: CaseNames) -> list[str]:
     older = [record for session in sessions for record in session.superseded]
     said = [
-        clean_text(f"{r.host}, round {r.round}, attempt {r.attempt}: {r.case.loader}/{r.case.cache} ended {r.status}")
+        f"{names.name(r.case, r.alias)}: {clean_text(f'{outcome_of(r).text} ({say_places([r])}, attempt {r.attempt})')}"
         for r in older[:_MOST_SUPERSEDED]
     ]
     return said if len(older) <= _MOST_SUPERSEDED else [*said, f"and {len(older) - _MOST_SUPERSEDED} more"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from harness.report.marks import describe_place
+from harness.analysis.outcomes import WORST_FIRST, explain_outcome, outcome_of, say_places
+from harness.report.marks import describe_place, mark_outcome
 from harness.report.session_data import SessionData
-from harness.report.view import FailureView, Mark
-from harness.report.words import NOTHING, STATUS_SIGNS, clean_log, clean_text, name_case, split_hardware
+from harness.report.view import FailureView
+from harness.report.words import NOTHING, CaseNames, clean_log, clean_text, split_hardware
 from harness.values.record import TRIAL, WARM_RUN, Record
 from harness.values.units import format_bytes
 
 MOST_SHOWN = 60
 
-_ORDER = ("error", "disk_full", "timeout", "lost", "oom", "skipped")
+_ORDER: tuple[str, ...] = WORST_FIRST
 _TO_DO: Mapping[str, str] = {
     "oom": "A result, not a fault: this case does not fit into its limit. Give it more memory, or a cache on disk.",
     "timeout": "Raise the experiment’s timeout, lower max_images or epochs, or leave this case out.",
@@ -22,6 +23,7 @@ _TO_DO: Mapping[str, str] = {
     "error": "Read the cause and the log; mend it, then give the command below.",
     "lost": "The host, its engine or the link went away; the same command does it again by itself.",
     "skipped": "Mend the reason; the same command does it then by itself.",
+    "invalid": "",  # what its findings say
 }
 _EVIDENCE = (
     ("engine_oom_killed", "engine saw an OOM kill"),
@@ -35,39 +37,43 @@ _EVIDENCE = (
 _DROPPED_OPTIONS = {"--fresh": 0, "--rerun-failed": 0, "--only": 1}
 
 
-def view_failures(sessions: Sequence[SessionData]) -> tuple[list[FailureView], int]:
-    """Invocations that ended alike, one view each, worst first; and how many were left out beyond ``MOST_SHOWN``."""
+def view_failures(sessions: Sequence[SessionData], names: CaseNames) -> tuple[list[FailureView], list[str]]:
+    """View invocations that ended alike or are invalid for one reason, worst first.
+
+    Beyond ``MOST_SHOWN`` only a line each comes: its outcome, its name and where.
+    """
     alike: dict[tuple[str, ...], list[Record]] = {}
     owner: dict[tuple[str, ...], SessionData] = {}
     for session in sessions:
         for record in session.records:
-            if record.status != "ok":
-                key: tuple[str, ...] = (
-                    record.status,
-                    record.hardware,
-                    record.case_id,
-                    record.alias or "",
-                    session.origin,
-                )
-                key = (*key, str(record.evidence.get("failure_kind")))
+            outcome = outcome_of(record)
+            if outcome.kind not in ("ok", "degraded"):
+                reason = outcome.reason if outcome.kind == "invalid" else str(record.evidence.get("failure_kind"))
+                key = (outcome.kind, record.hardware, record.case_id, record.alias or "", session.origin, reason)
                 alike.setdefault(key, []).append(record)
                 owner[key] = session
     ordered = sorted(alike, key=lambda key: (_ORDER.index(key[0]), key))
-    return [_view_failure(alike[key], owner[key]) for key in ordered[:MOST_SHOWN]], max(len(ordered) - MOST_SHOWN, 0)
+    shown = [_view_failure(alike[key], owner[key], names) for key in ordered[:MOST_SHOWN]]
+    return shown, [_say_line(alike[key], names) for key in ordered[MOST_SHOWN:]]
 
 
-def _view_failure(records: Sequence[Record], session: SessionData) -> FailureView:
+def _say_line(records: Sequence[Record], names: CaseNames) -> str:
     first = records[0]
-    sign, word, tint = STATUS_SIGNS[first.status]
+    return clean_text(f"{outcome_of(first)}: {names.name(first.case, first.alias)} ({say_places(records)})", 600)
+
+
+def _view_failure(records: Sequence[Record], session: SessionData, names: CaseNames) -> FailureView:
+    first, outcome = records[0], outcome_of(records[0])
     logged = next((record for record in records if record.log_tail), None)
+    hints = dict.fromkeys(one.hint for one in first.findings if one.severity == "error" and one.hint)
     return FailureView(
-        mark=Mark(sign, word, tint),
-        case=clean_text(name_case(first.case)),
+        mark=mark_outcome(outcome),
+        case=names.name(first.case, first.alias),
         hardware=split_hardware(first.hardware)[0],
-        where=_places(records),
-        cause=clean_text(first.cause or "no cause was recorded", 600),
+        where=clean_text(say_places(records), 600),
+        cause=clean_text(explain_outcome(first) or "no cause was recorded", 600),
         evidence=tuple(_evidence(records)),
-        to_do=_TO_DO[first.status],
+        to_do=_TO_DO[outcome.kind] or clean_text("; ".join(hints), 600),
         command=repeat_command(session, first),
         log=clean_log(logged.log_tail) if logged and logged.log_tail else "",
         log_file=clean_text(logged.log or "", 200) if logged else "",
@@ -80,7 +86,7 @@ def repeat_command(session: SessionData, record: Record) -> str:
     An ``oom`` is a result, which only a fresh session measures again. A trial is done again by its search, and an extra
     run for the stalls by the whole session: neither is a case of the experiment that ``--only`` could name.
     """
-    again = "--fresh" if record.status == "oom" else "--rerun-failed"
+    again = "--fresh" if outcome_of(record).kind == "oom" else "--rerun-failed"
     return clean_text(shlex.join([*_own_command(session), *_select(record), again]), 600)
 
 
@@ -114,18 +120,6 @@ def _without_options(words: Sequence[str]) -> list[str]:
         else:
             kept.append(word)
     return kept
-
-
-def _places(records: Sequence[Record]) -> str:
-    by_host: dict[str, list[int]] = {}
-    for record in records:
-        by_host.setdefault(record.host, []).append(record.round)
-    said = []
-    for host, rounds in sorted(by_host.items()):
-        numbers = ", ".join(str(number) for number in sorted(rounds)[:12])
-        said.append(f"{clean_text(host, 80)}, round{'s' if len(rounds) > 1 else ''} {numbers}")
-    shown = "; ".join(said[:8])
-    return shown if len(said) <= 8 else f"{shown}; and {len(said) - 8} more hosts"
 
 
 def _evidence(records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.outcomes import WORST_FIRST, Outcome, outcome_of
 from harness.report.advice import advise_group
 from harness.report.charts.cumulated import chart_cumulated
 from harness.report.charts.drawing import Chart, name_svg
@@ -15,24 +16,24 @@ from harness.report.charts.limits import chart_limits
 from harness.report.charts.memory import chart_memory
 from harness.report.charts.rates import chart_rates
 from harness.report.hardware import view_card
-from harness.report.marks import TROUBLE_ORDER, mark_glance
+from harness.report.marks import mark_glance
 from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
-from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView
+from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
 from harness.report.words import (
-    STATUS_SIGNS,
+    CaseNames,
     cap_list,
     clean_text,
     format_number,
     format_range,
     name_limit,
     name_model,
-    name_pipeline,
     name_row,
     plural,
     shorten_hardware,
     split_hardware,
 )
+from harness.values.record import Record
 
 MOST_CHARTS = 60
 """On a page; settings after that have their matrix and their rows in the table of cases."""
@@ -49,15 +50,21 @@ class _Budget:
     charts: int
 
 
-def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> list[GroupView]:
+def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], names: CaseNames) -> list[GroupView]:
     """Views of all hardware groups; each has its share of the charts."""
     share = max(1, MOST_CHARTS // max(1, len(groups)))
     taken: set[str] = set()
-    return [_view_group(number, groups, sessions, _Budget(share), taken) for number in range(1, len(groups) + 1)]
+    numbers = range(1, len(groups) + 1)
+    return [_view_group(number, groups, sessions, names, _Budget(share), taken) for number in numbers]
 
 
 def _view_group(
-    number: int, groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], budget: _Budget, taken: set[str]
+    number: int,
+    groups: Sequence[HardwareGroup],
+    sessions: Sequence[SessionData],
+    names: CaseNames,
+    budget: _Budget,
+    taken: set[str],
 ) -> GroupView:
     group = groups[number - 1]
     label, digest = split_hardware(group.hardware)
@@ -73,8 +80,8 @@ def _view_group(
         short=shorten_hardware(group.hardware),
         key=clean_text(digest, 20),
         hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts)}",
-        card=view_card(group, sessions),
-        trouble=tuple(_trouble(group)),
+        card=view_card(group, sessions, names),
+        trouble=tuple(_trouble(group, names)),
         advice=tuple(advise_group(group)[:_MOST_SETTINGS]),
         settings=tuple(
             _view_setting(f"hardware-{number}-{place}", group, setting, budget)
@@ -84,19 +91,18 @@ def _view_group(
     )
 
 
-def _trouble(group: HardwareGroup) -> Iterator[Mark]:
-    """What did not end well here, a mark a status with the pipelines that it befell."""
-    for status in (status for status in TROUBLE_ORDER if status != "ok"):
-        records = [record for record in group.records if record.status == status]
-        if records:
-            sign, word, tint = STATUS_SIGNS[status]
-            cases = {record.case_id: record.case for record in records}.values()
-            where = dict.fromkeys(f"{name_pipeline(case)} at {_name_place(case.memory_limit)}" for case in cases)
-            yield Mark(sign, f"{len(records)} {word}", tint, cap_list(list(where), 3))
-
-
-def _name_place(limit: int | str) -> str:
-    return "no limit of its own" if limit == "none" else name_limit(limit)
+def _trouble(group: HardwareGroup, names: CaseNames) -> Iterator[Trouble]:
+    """Yield what did not end well here: a mark for each outcome and reason, with all cases that it befell."""
+    alike: dict[Outcome, list[Record]] = {}
+    for record in group.records:
+        outcome = outcome_of(record)
+        if outcome.kind not in ("ok", "degraded"):
+            shown = outcome if outcome.kind == "invalid" else Outcome(outcome.kind)
+            alike.setdefault(shown, []).append(record)
+    for outcome in sorted(alike, key=lambda one: (WORST_FIRST.index(one.kind), one.reason)):
+        records = alike[outcome]
+        mark = Mark(outcome.look.sign, clean_text(f"{len(records)} {outcome.text}"), outcome.look.tint)
+        yield Trouble(mark, tuple(dict.fromkeys(names.name(record.case, record.alias) for record in records)))
 
 
 def _view_setting(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget) -> SettingView:

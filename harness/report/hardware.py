@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.outcomes import LOOKS, Kind, outcome_of
 from harness.analysis.statistics import THRESHOLD
 from harness.report.session_data import SessionData
 from harness.report.view import HardwareCard
-from harness.report.words import NOTHING, cap_list, clean_text, format_ratio, join_words, name_case, plural
+from harness.report.words import NOTHING, CaseNames, cap_list, clean_text, format_ratio, join_words, plural
 from harness.values.facts import Facts
 from harness.values.units import format_bytes
 
@@ -18,7 +19,7 @@ _FAR_OFF = 1.10
 """A host whose rates are this far from the median of its equals is named."""
 
 
-def view_card(group: HardwareGroup, sessions: Sequence[SessionData]) -> HardwareCard:
+def view_card(group: HardwareGroup, sessions: Sequence[SessionData], names: CaseNames) -> HardwareCard:
     """The card of one hardware."""
     known = {
         host: session.facts[host]
@@ -28,7 +29,7 @@ def view_card(group: HardwareGroup, sessions: Sequence[SessionData]) -> Hardware
     }
     known = known or {host: s.facts[host] for s in sessions for host in group.hosts if host in s.facts}
     hosts = [clean_text(host, 80) for host in group.hosts]
-    differences = [*_differ_in_fact(known), *_differ_in_result(group)]
+    differences = [*_differ_in_fact(known), *_differ_in_result(group, names)]
     left = len(differences) - _MOST_DIFFERENCES
     if left > 0:
         differences = [*differences[:_MOST_DIFFERENCES], f"and {left} more"]
@@ -99,22 +100,21 @@ def _differ_in_fact(known: Mapping[str, Facts]) -> Iterable[str]:
             yield f"{name} differs: {'; '.join(said)}"
 
 
-def _differ_in_result(group: HardwareGroup) -> Iterable[str]:
+def _differ_in_result(group: HardwareGroup, names: CaseNames) -> Iterable[str]:
     if len(group.hosts) < 2:
         return
     for setting in group.settings:
         for row in setting.rows:
-            found = row.summary.statuses
-            by_status: dict[str, set[str]] = {}
+            hosts: dict[Kind, set[str]] = {}
             for record in row.summary.records:
-                by_status.setdefault(record.status, set()).add(record.host)
-            if len(found) > 1 and not set.intersection(*by_status.values()):
-                said = [f"{s} on {cap_list(sorted(clean_text(h, 40) for h in by_status[s]), 4)}" for s in sorted(found)]
-                yield f"{name_case(row.summary.case)} ended differently: {'; '.join(said)}"
-            yield from _far_off(row, setting)
+                hosts.setdefault(outcome_of(record).kind, set()).add(clean_text(record.host, 40))
+            if len(hosts) > 1 and not set.intersection(*hosts.values()):
+                said = [f"{LOOKS[kind].word} on {cap_list(sorted(hosts[kind]), 4)}" for kind in LOOKS if kind in hosts]
+                yield f"{names.name(row.summary.case)} ended differently: {'; '.join(said)}"
+            yield from _far_off(row, setting, names)
 
 
-def _far_off(row: Row, setting: Setting) -> Iterable[str]:
+def _far_off(row: Row, setting: Setting, names: CaseNames) -> Iterable[str]:
     by_host: dict[str, list[float]] = {}
     for measurement in row.summary.averaged(setting.metric):
         by_host.setdefault(measurement.host, []).append(measurement.value)
@@ -127,5 +127,5 @@ def _far_off(row: Row, setting: Setting) -> Iterable[str]:
         if max(rate / rest, rest / rate) > max(_FAR_OFF, THRESHOLD) and not is_pair_named:
             yield (
                 f"{clean_text(host, 40)} delivers {format_ratio(rate / rest)} the images/s of its equals "
-                f"in {name_case(row.summary.case)}"
+                f"in {names.name(row.summary.case)}"
             )

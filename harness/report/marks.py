@@ -1,49 +1,76 @@
-"""Marks: how a status and a verdict are shown."""
+"""Marks: how an outcome and a verdict are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.analysis.comparison import Comparison
 from harness.analysis.matrix import Row
+from harness.analysis.outcomes import (
+    LOOKS,
+    WORST_FIRST,
+    Kind,
+    Outcome,
+    count_outcomes,
+    explain_outcome,
+    outcome_of,
+)
 from harness.analysis.summary import CaseSummary
 from harness.report.view import Mark
 from harness.report.words import (
     NOTHING,
-    STATUS_SIGNS,
     clean_text,
     format_number,
     format_range,
     format_ratio,
+    join_words,
     plural,
     say_disturbance,
 )
 from harness.values.record import Record
 
-TROUBLE_ORDER = ("error", "disk_full", "timeout", "lost", "oom", "skipped", "ok")
+
+def mark_outcome(outcome: Outcome, detail: str = "") -> Mark:
+    """An outcome as a mark."""
+    return Mark(outcome.look.sign, clean_text(outcome.text), outcome.look.tint, detail)
 
 
 def mark_status(summary: CaseSummary) -> Mark:
-    """The status of a case: one word where all invocations ended alike, else a count of each, the worst first."""
-    total = len(summary.records)
-    order = [status for status in TROUBLE_ORDER if status in summary.statuses]
-    sign, word, tint = STATUS_SIGNS[order[0]]
-    worst = [record for record in summary.records if record.status == order[0]]
-    detail = describe_end(worst) if order[0] != "ok" else ""
+    """The outcome of a case: one where all invocations ended alike, else a count of each, the worst first."""
+    counts = count_outcomes(summary.records)
+    order = [kind for kind in WORST_FIRST if kind in counts]
+    worst = [record for record in summary.records if outcome_of(record).kind == order[0]]
+    detail = describe_end(worst) if order[0] not in ("ok", "degraded") else ""
     if len(order) == 1:
-        rounds = plural(total, "invocation")
-        return Mark(sign, word, tint, "; ".join(part for part in (rounds, detail) if part))
-    counted = ", ".join(f"{STATUS_SIGNS[status][1]} {summary.statuses[status]} of {total}" for status in order)
-    return Mark(sign, counted, tint, detail)
+        number = plural(len(summary.records), "invocation")
+        return mark_outcome(shared_outcome(worst), "; ".join(part for part in (number, detail) if part))
+    look = LOOKS[order[0]]
+    counted = ", ".join(f"{LOOKS[kind].word} {counts[kind]} of {len(summary.records)}" for kind in order)
+    reason = shared_outcome(worst).reason
+    return Mark(look.sign, counted, look.tint, "; ".join(part for part in (reason, detail) if part))
+
+
+def shared_outcome(records: Sequence[Record]) -> Outcome:
+    """The outcome of records of one kind: with its reason where all have the same."""
+    outcomes = {outcome_of(record) for record in records}
+    return outcomes.pop() if len(outcomes) == 1 else Outcome(outcome_of(records[0]).kind)
+
+
+def say_ends(records: Iterable[Record]) -> str:
+    """How invocations ended, in words, the worst first: ``invalid: does other work and out of memory``."""
+    by_kind: dict[Kind, list[Record]] = {}
+    for record in records:
+        by_kind.setdefault(outcome_of(record).kind, []).append(record)
+    return clean_text(join_words(shared_outcome(by_kind[kind]).text for kind in WORST_FIRST if kind in by_kind))
 
 
 def describe_end(records: Sequence[Record]) -> str:
-    """Where invocations of one status ended: the place of an OOM, the reason of a skip, else the first cause."""
-    if records[0].status == "oom":
+    """Where or why invocations of one outcome ended: the place of an OOM, else what the first one says."""
+    if outcome_of(records[0]).kind == "oom":
         place = describe_place(records)
         if place:
             return place
-    return clean_text(records[0].cause, 160) if records[0].cause else ""
+    return clean_text(explain_outcome(records[0]), 160)
 
 
 def describe_place(records: Sequence[Record]) -> str:
@@ -101,18 +128,35 @@ def mark_glance(row: Row | None, metric_word: str) -> Mark:
     summary = row.summary
     rate = summary.steady_images_per_s if metric_word == "steady" else summary.first_images_per_s
     if not summary.used or rate is None:
-        status = mark_status(summary)
-        return Mark(status.sign, status.text, status.tint, status.detail)
+        return mark_status(summary)
     unit = f"{format_number(rate.value)} images/s"
-    verdict = mark_verdict(row)
+    verdict, doubts = mark_verdict(row), say_doubts(summary)
     if row.is_baseline:
-        return Mark(verdict.sign, unit, "quiet", "baseline")
+        return Mark(verdict.sign, unit, "quiet", _join("baseline", doubts))
     if row.comparison is None or row.comparison.ratio is None:
-        return Mark("✓", unit, "none", verdict.detail)
+        return Mark("✓", unit, "none", _join(verdict.detail, doubts))
     ratio = row.comparison.ratio
     interval = format_range(ratio, is_ratio=True)
     detail = f"{format_ratio(ratio.value)}" + (f" ({interval})" if interval else "") + f" {verdict.text}"
-    return Mark(verdict.sign, unit, verdict.tint, detail)
+    return Mark(verdict.sign, unit, verdict.tint, _join(detail, doubts))
+
+
+def say_doubts(summary: CaseSummary) -> str:
+    """What of a case with a rate has no result, and what disturbed the rate; empty where all is well.
+
+    ``1 of 3 invalid: does other work; on a busy host``.
+    """
+    said = []
+    for kind in (kind for kind in WORST_FIRST if kind not in ("ok", "degraded")):
+        records = [record for record in summary.records if outcome_of(record).kind == kind]
+        if records:
+            text = shared_outcome(records).text
+            said.append(f"{len(records)} of {len(summary.records)} {text}")
+    return clean_text(_join(*said, say_disturbance(summary.disturbance, len(summary.used))))
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _sureness(comparison: Comparison) -> str:

@@ -43,7 +43,7 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
         tables = []
         for setting in (setting for setting in group.settings if setting.rows):
             rate = "steady images/s" if setting.metric == "steady" else "images/s"
-            limits = ["no limit of its own" if limit == "none" else name_limit(limit) for limit in setting.limits]
+            limits = [name_limit(limit) for limit in setting.limits]
             rows = [
                 (f"{row.loader}, cache {row.cache}", *(_cell(cell) for cell in row.cells))
                 for row in view_glance(setting)

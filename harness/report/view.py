@@ -86,8 +86,16 @@ class HardwareCard:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """An outcome that is no usable result, and all cases that ended so."""
+
+    mark: Mark
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class GroupView:
-    """One hardware. ``number`` and ``short`` name it where there are several; ``trouble``: what did not end well."""
+    """One hardware. ``number`` and ``short`` name it where there are several; ``trouble``: what has no result."""
 
     anchor: str
     number: str
@@ -96,7 +104,7 @@ class GroupView:
     key: str
     hosts: str
     card: HardwareCard
-    trouble: tuple[Mark, ...]
+    trouble: tuple[Trouble, ...]
     advice: tuple[Advice, ...]
     settings: tuple[SettingView, ...]
     settings_left_out: int
@@ -156,17 +164,18 @@ class CaseTable:
 
 @dataclass(frozen=True)
 class Belief:
-    """Something that limits how far the page may be believed, and what to do about it."""
+    """A caveat: something that limits how far the page may be believed, and what to do; ``cases`` are all it is of."""
 
     mark: Mark
     message: str
     hint: str
     where: str
+    cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FailureView:
-    """Invocations that ended alike: cause, evidence, last lines of one log, and the way to do it again."""
+    """Invocations that ended alike, or are invalid for one reason: cause, evidence, a log, the way to do it again."""
 
     mark: Mark
     case: str
@@ -236,7 +245,7 @@ class View:
     beliefs: tuple[Belief, ...]
     cases: CaseTable | None
     failures: tuple[FailureView, ...]
-    failures_left_out: int
+    failures_left_out: tuple[str, ...]
     article: ArticleView | None
     hosts: tuple[HostView, ...]
     environment: Pairs

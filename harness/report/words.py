@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from harness.analysis.outcomes import name_reason
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.selection import Disturbance
 from harness.analysis.statistics import Estimate
+from harness.experiment.names import case_label, case_labels, name_alias
 from harness.values.case import Case, ModelSetting
 from harness.values.units import format_bytes, format_duration
 
 NOTHING = "–"
 """What was not measured."""
-
-STATUS_SIGNS: Mapping[str, tuple[str, str, str]] = {
-    "ok": ("✓", "ok", "none"),
-    "oom": ("✕", "out of memory", "bad"),
-    "timeout": ("◷", "timeout", "bad"),
-    "disk_full": ("▣", "disk full", "bad"),
-    "error": ("!", "error", "bad"),
-    "lost": ("?", "lost", "open"),
-    "skipped": ("∅", "skipped", "quiet"),
-}
-"""Sign, word and tint of each status: never colour alone."""
 
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
@@ -130,8 +121,8 @@ def name_value(value: object) -> str:
 
 
 def name_limit(limit: int | str) -> str:
-    """``1.5 GB`` or ``none``."""
-    return "none" if isinstance(limit, str) else format_bytes(limit)
+    """``1.5 GB`` or ``no limit``."""
+    return "no limit" if isinstance(limit, str) else format_bytes(limit)
 
 
 def name_row(case: Case) -> tuple[str, str]:
@@ -168,7 +159,7 @@ def say_disturbance(disturbance: Disturbance, total: int) -> str:
     """``on a busy host``, ``2 of 3 on a busy host``: what disturbed measurements that count; empty for nothing."""
     if not disturbance.count:
         return ""
-    causes = cap_list([clean_text(one, 40) for one in disturbance.findings], 4)
+    causes = cap_list([clean_text(name_reason(one), 40) for one in disturbance.findings], 4)
     what = "on a busy host" if disturbance.is_busy else f"disturbed ({causes})"
     return what if disturbance.count >= total else f"{disturbance.count} of {total} {what}"
 
@@ -194,14 +185,15 @@ def name_ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def name_case(case: Case) -> str:
-    """A case in one line: ``tfdata · cache file · training · 128 × 128 px · nearest · limit 1.5 GB``; a page cache
-    that is not the usual one is said."""
-    loader, cache = name_row(case)
-    mode = "training" if case.mode == "train" else "loading"
-    limit = "no limit" if case.memory_limit == "none" else f"limit {name_limit(case.memory_limit)}"
-    pages = "" if case.page_cache == "cold-start" else f" · page cache {case.page_cache}"
-    return f"{loader} · cache {cache} · {mode} · {name_size(case)} · {case.interpolation} · {limit}{pages}"
+class CaseNames:
+    """The names of a page's cases in its lists: those of the console, told apart among all of them."""
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        self._labels = case_labels(cases)
+
+    def name(self, case: Case, alias: str | None = None) -> str:
+        """``tfdata, file cache, limit 1.5 GB``, and what else tells it from the page's other cases."""
+        return clean_text(name_alias(self._labels.get(case) or case_label(case), alias), 200)
 
 
 def name_size(case: Case) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from harness.analysis.outcomes import Kind, count_outcomes
+from harness.analysis.validity import judge_all
 from harness.session.plan import newest_records
 from harness.values.record import Record
 
@@ -26,12 +28,12 @@ class HostProgress:
 
 @dataclass(frozen=True)
 class SessionProgress:
-    """A session at one moment; ``is_live`` says whether a controller works on it now."""
+    """A session at one moment; ``counts`` are of outcomes, ``is_live`` says whether a controller works on it now."""
 
     session: str
     experiment: str
     is_live: bool
-    counts: Mapping[str, int]
+    counts: Mapping[Kind, int]
     hosts: tuple[HostProgress, ...]
 
 
@@ -44,16 +46,13 @@ def read_progress(
     now: datetime,
 ) -> SessionProgress:
     """What a session's file, records and events say about where it stands."""
-    newest = list(newest_records(records).values())
-    counts: dict[str, int] = {}
-    for record in newest:
-        counts[record.status] = counts.get(record.status, 0) + 1
+    newest = judge_all(newest_records(records).values())
     hosts = sorted({*(content.get("hosts") or {}), *(event["host"] for event in events if event.get("host"))})
     return SessionProgress(
         session=str(content.get("name", "")),
         experiment=str(content.get("experiment_name", "")),
         is_live=is_live,
-        counts=counts,
+        counts=count_outcomes(newest),
         hosts=tuple(_host_progress(host, newest, events, is_live=is_live, now=now) for host in hosts),
     )
 

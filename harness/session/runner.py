@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
 from harness.session.collect import (
     SessionIdentity,
@@ -306,6 +307,7 @@ class HostRunner:
         self._journal.write_record(record)
         self._known.append(record)
         self._done += 1
+        outcome = outcome_of(record)
         self._hooks.emit(
             InvocationFinished(
                 self._setup.host,
@@ -319,6 +321,9 @@ class HostRunner:
                 seconds,
                 self._done,
                 self._planned,
+                outcome=outcome.kind,
+                reason=outcome.reason,
+                why=explain_outcome(record),
             )
         )
 

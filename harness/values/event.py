@@ -182,6 +182,8 @@ class EpochDone(Event):
 
 @dataclass(frozen=True)
 class InvocationFinished(Event):
+    """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full."""
+
     host: str
     invocation: str
     attempt: int
@@ -193,6 +195,9 @@ class InvocationFinished(Event):
     seconds: float | None = None
     done: int = 0
     planned: int = 0
+    outcome: str = ""
+    reason: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,8 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class SessionFinished(Event):
+    """``counts`` are of outcomes (``analysis.outcomes``): what is invalid is not counted as ok."""
+
     session: str
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     interrupted: bool = False

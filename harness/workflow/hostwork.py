@@ -22,7 +22,7 @@ from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostBusy, HostError, HostUnreachable, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
-from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
+from harness.values.record import Record
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
 from harness.workflow.preparing import Wanted, prepare
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from harness.workflow.options import RunOptions
     from harness.workflow.stops import Stops
 
-_ALIASES = {TWIN: " (A/A twin)", WARM_RUN: " (extra run for the stalls)", TRIAL: " (a trial of the search)"}
 _BEAT_S = 45.0
 """A poll apart from the next at the most is half a minute: three signs of life within ``lock.STALE_AFTER_S``."""
 _FREED_WITHIN_S = 8.0
@@ -197,7 +196,7 @@ class HostWork:
         cases = self._resolved.matrix.cases
         return Hooks(
             emit=self._shared.emit,
-            label=lambda each: case_label(each.case, among=cases) + _ALIASES.get(each.alias or "", ""),
+            label=lambda each: case_label(each.case, cases, each.alias),
             refuse=refuse_now,
             beat=beats.beat,
             round_done=lambda _number: self._shared.note_round(),

@@ -5,19 +5,23 @@ from __future__ import annotations
 import shlex
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.host_changes import compare_hosts
+from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
+from harness.analysis.validity import judge_all
+from harness.experiment.names import case_labels, name_alias
 from harness.session.folder import SessionFolder, find_folder
 from harness.session.journal import Journal, read_records
 from harness.session.plan import newest_records
 from harness.ship.datasource import SourceSets
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
+from harness.values.case import Case
 from harness.values.errors import ConfigurationError, HarnessError, SessionError, Stopped
 from harness.values.event import Event, SessionFinding, SessionFinished
-from harness.values.record import FAILED, Record
+from harness.values.record import Record
 from harness.workflow.hostwork import HostWork
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
@@ -98,8 +102,9 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
     identities = {identity for found in values_of(answers).values() for identity in found}
-    records = list(newest_records(read_records(shared.folder)).values())
-    counts = _count(records, identities)
+    records = judge_all(newest_records(read_records(shared.folder)).values())
+    counted = [record for record in records if not identities or record.invocation in identities]
+    counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
     for found in compare_hosts(shared.content.get("hosts") or {}):
         shared.emit(SessionFinding(found.id, found.severity, found.message, found.hint))
     is_interrupted = stops.begin.is_set()
@@ -110,7 +115,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     if is_interrupted:
         return INTERRUPTED
     mine = [record for record in records if record.invocation in identities]
-    return exit_code(answers) or int(any(record.status in FAILED or record.validity == "invalid" for record in mine))
+    return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
 
 
 def _run_host(work: HostWork) -> set[str]:
@@ -230,14 +235,6 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
     return emit
 
 
-def _count(records: Sequence[Record], identities: set[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for record in records:
-        if not identities or record.invocation in identities:
-            counts[record.status] = counts.get(record.status, 0) + 1
-    return counts
-
-
 def _last_screen(
     console: Console,
     options: RunOptions,
@@ -246,12 +243,8 @@ def _last_screen(
     *,
     interrupted: bool,
 ) -> None:
-    failed = [record for record in records if record.status in FAILED or record.validity == "invalid"]
-    for record in failed:
-        log = f"  log: {folder.path / record.log}" if record.log else ""
-        console.alarm(
-            f"{record.host} {record.case_id} round {record.round}: {record.status}: {record.cause or ''}{log}"
-        )
+    failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
+    _tell_failed(console, folder, failed, case_labels(record.case for record in records))
     again = shlex.join(options.argv)
     if any(record.status != "lost" for record in failed):
         console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
@@ -264,10 +257,23 @@ def _last_screen(
         console.result(folder.report_file.resolve().as_uri())
 
 
+def _tell_failed(console: Console, folder: SessionFolder, failed: Sequence[Record], labels: Mapping[Case, str]) -> None:
+    """List what has no usable result, a case that ended alike in several rounds once: its name, where, why, a log."""
+    alike: dict[tuple[str, str], list[Record]] = {}
+    for record in failed:
+        label = name_alias(labels[record.case], record.alias)
+        alike.setdefault((str(outcome_of(record)), label), []).append(record)
+    for (outcome, label), records in alike.items():
+        console.alarm(f"{outcome}  {label}  ({say_places(records)})")
+        if why := explain_outcome(records[0]):
+            console.note(f"    {why}")
+        if log := next((record.log for record in records if record.log), None):
+            console.note(f"    log: {folder.path / log}")
+
+
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:
     """Where the yardstick was measured: how near each case comes to it, per CPU second."""
     from harness.analysis.yardstick import measure_nearness
-    from harness.experiment.names import case_labels
 
     found = measure_nearness(records)
     if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.limit_search import Step, conclude, next_step, steps_left, trials_of
+from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.session.plan import Invocation, newest_records, plan_one, remaining
 from harness.values.case import Case
 from harness.values.event import SessionFinding
@@ -85,9 +86,9 @@ def _say_end(trial: Invocation, records: Sequence[Record]) -> str:
     record = newest_records(records).get(trial.identity)
     if record is None:
         return "left no record"
-    cause = f": {record.cause}" if record.cause else ""
+    why = explain_outcome(record)
     again = "" if record.status == "skipped" else " (again with --rerun-failed)"
-    return f"ended {record.status}, {record.validity}{cause}{again}"
+    return f"ended as {outcome_of(record).text}{': ' + why if why else ''}{again}"
 
 
 def _tell(case: Case, on: HostRounds, reason: str | None) -> None:

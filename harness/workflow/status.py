@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.analysis.outcomes import say_counts
 from harness.session.journal import is_taken, read_lines, read_records
 from harness.session.progress import SessionProgress, read_progress
 from harness.values.units import format_duration
@@ -36,7 +37,7 @@ def show_status(console: Console, session: Path | None, output: Path, *, as_json
 
 def _print(console: Console, progress: SessionProgress) -> None:
     state = "running" if progress.is_live else "not running"
-    counts = ", ".join(f"{number} {status}" for status, number in sorted(progress.counts.items())) or "no record yet"
+    counts = say_counts(progress.counts) or "no record yet"
     console.result(f"{progress.session} ({progress.experiment}): {state}; {counts}")
     rows = []
     for host in progress.hosts:

@@ -311,15 +311,24 @@ def test_records_are_for_loaders_that_read_them():
     ]
 
 
-def test_labels_show_only_what_tells_cases_apart():
+def test_labels_show_loader_cache_limit_and_what_tells_cases_apart():
     experiment = make({"loader": ["keras-idg", "tfdata"], "cache": ["none", "file"], "memory_limit": ["none", "1GB"]})
     cases = expand(experiment).cases
     assert [case_label(case, cases) for case in cases] == [
-        "keras-idg, no limit", "keras-idg, limit 1GB",
-        "tfdata, no cache, no limit", "tfdata, no cache, limit 1GB",
-        "tfdata, file cache, no limit", "tfdata, file cache, limit 1GB",
+        "keras-idg, no limit", "keras-idg, limit 1 GB",
+        "tfdata, no cache, no limit", "tfdata, no cache, limit 1 GB",
+        "tfdata, file cache, no limit", "tfdata, file cache, limit 1 GB",
     ]  # fmt: skip
     assert case_label(cases[0]) == "keras-idg"
+    assert case_label(cases[3], alias="b") == "tfdata, no cache, limit 1 GB, repeat check (A/A)"
+
+
+def test_a_case_alone_still_names_loader_cache_and_limit():
+    case = Case(data="d", loader="/home/somebody/mine.py:make", cache="memory", memory_limit=1_500_000_000)
+    assert case_label(case) == "mine.py:make, memory cache, limit 1.5 GB"
+    assert case_label(Case(data="d", loader="tfdata", memory_limit="none")) == "tfdata, no cache"
+    said = [case_label(Case(data="d", loader="grain", memory_limit=size)) for size in (7 * 10**8, 2**34, 1234567891)]
+    assert said == ["grain, limit 700 MB", "grain, limit 16 GiB", "grain, limit 1.23 GB"]
 
 
 def test_only_takes_pairs_alternatives_and_ids_and_refuses_the_rest():

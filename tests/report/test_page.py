@@ -180,7 +180,7 @@ def test_the_block_carries_all_attempts(tmp_path):
     page = render(builder, tmp_path)
     (session,) = unpack_sessions(page)
     assert [value["attempt"] for value in session["records"]] == [1, 2]
-    assert "attempt 1: tfdata/none ended error" in Reading(page).words
+    assert "tfdata, no cache, limit 1.5 GB: error (ws01, round 1, attempt 1)" in Reading(page).words
 
 
 SURROGATE = "\ud800"
@@ -288,9 +288,13 @@ def test_invalid_and_degraded_are_shown(tmp_path):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, validity="degraded"))
         builder.add(make_record(make_case(), round=number, rate=90, validity="invalid" if number == 3 else "valid"))
     words = Reading(render(builder, tmp_path)).words
-    assert "1 invocation invalid" in words and "3 invocations disturbed" in words
+    assert "✓ 2 ok ~ 3 disturbed ✗ 1 invalid" in words
+    assert "1 invocation invalid: counted as such, in no average" in words
+    assert "3 invocations disturbed (the host was busy, throttled, …)" in words
+    assert "tfdata, no cache, limit 1.5 GB: invalid: test invalid (ws01, round 3)" in words
+    assert "keras-idg, limit 1.5 GB: disturbed: test degraded (ws01, rounds 1, 2, 3)" in words
     assert "1 invalid, not averaged" in words
-    assert "2 pairs of invocations, disturbed (test-degraded)" in words
+    assert "2 pairs of invocations, disturbed (test degraded)" in words
 
 
 def test_what_limits_belief(tmp_path):

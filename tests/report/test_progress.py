@@ -3,6 +3,7 @@ from builder import SessionBuilder, make_case, make_oom, make_record
 from harness.report.failures import repeat_command, view_failures
 from harness.report.progress import complete_rounds, describe_progress
 from harness.report.source import read_source
+from harness.report.words import CaseNames
 
 
 def session_of(builder, tmp_path):
@@ -47,24 +48,35 @@ def test_nothing_measured_and_nothing_promised(tmp_path):
     assert describe_progress([session_of(builder, tmp_path)]) == "0 rounds"
 
 
+def failures_of(builder, folder):
+    return view_failures([session_of(builder, folder)], CaseNames(record.case for record in builder.records))
+
+
 def test_failures_that_are_alike_are_one(tmp_path):
     builder = SessionBuilder()
     for number in (1, 2, 3):
         builder.add(make_oom(make_case(cache="memory"), step=20 + number, round=number))
         builder.add(make_record(make_case(), status="error", cause="no", epochs=(), round=number))
         builder.add(make_record(make_case(loader="keras-idg"), round=number))
-    found, left_out = view_failures([session_of(builder, tmp_path)])
+    found, left_out = failures_of(builder, tmp_path)
     assert [failure.mark.text for failure in found] == ["error", "out of memory"]
+    assert [failure.case for failure in found] == [
+        "tfdata, no cache, limit 1.5 GB",
+        "tfdata, memory cache, limit 1.5 GB",
+    ]
     assert found[1].where == "ws01, rounds 1, 2, 3"
     assert ("OOM kills counted by the cgroup", "1") in found[1].evidence
-    assert "21/100" in found[1].log and left_out == 0
+    assert "21/100" in found[1].log and left_out == []
 
 
 def test_of_very_many_failures_some_are_left_out(tmp_path):
     builder = SessionBuilder()
     builder.add(*(make_oom(make_case(batch_size=size)) for size in range(1, 71)))
-    found, left_out = view_failures([session_of(builder, tmp_path)])
-    assert (len(found), left_out) == (60, 10)
+    found, left_out = failures_of(builder, tmp_path)
+    assert (len(found), len(left_out)) == (60, 10)
+    shown = {failure.case for failure in found} | {line.partition(": ")[2].partition(" (")[0] for line in left_out}
+    assert shown == {f"tfdata, no cache, limit 1.5 GB, batch size {size}" for size in range(1, 71)}
+    assert all(line.startswith("⊠ out of memory: ") and line.endswith(" (ws01, round 1)") for line in left_out)
 
 
 def test_the_command_is_the_sessions_own_narrowed_to_the_case(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from harness.analysis.statistics import estimate_geometric_mean
 from harness.report.marks import describe_place
 from harness.report.words import (
+    CaseNames,
     clean_log,
     clean_text,
     format_number,
@@ -15,7 +16,7 @@ from harness.report.words import (
     format_ratio,
     format_seconds,
     join_words,
-    name_case,
+    name_limit,
     name_row,
     plural,
 )
@@ -87,7 +88,13 @@ def test_a_log_keeps_its_lines_and_its_end():
 def test_names_of_cases():
     case = make_case(cache="file", element="uint8", cache_disk="fast", memory_limit=1_500_000_000)
     assert name_row(case) == ("tfdata", "file, uint8, on fast")
-    assert name_case(case).endswith("training · 128 × 128 px · nearest · limit 1.5 GB")
+    names = CaseNames([case, make_case(cache="file", cache_disk="fast", memory_limit=1_500_000_000), make_case()])
+    assert names.name(case) == "tfdata, file cache, uint8, limit 1.5 GB"
+    assert names.name(make_case(memory_limit="none"), "b") == "tfdata, no cache, repeat check (A/A)"
+    assert CaseNames([case]).name(case) == "tfdata, file cache, limit 1.5 GB"
+    hostile = make_case(loader="\u202egnp.py:make\x1b[31m", memory_limit="none")
+    assert CaseNames([hostile]).name(hostile) == "�gnp.py:make�[31m, no cache"
+    assert (name_limit("none"), name_limit(1_500_000_000)) == ("no limit", "1.5 GB")
     assert name_row(make_case(element="uint8")) == ("tfdata", "none")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -155,6 +156,26 @@ def test_what_failed_is_done_again_only_when_asked_for(user: User) -> None:
     assert {record["case"]["cache"] for record in user.records()} == {"file"}
     assert user.run("--fresh", "--only", "cache=file").returncode == 0
     assert len(user.sessions()) == 2
+
+
+@pytest.mark.cgroup
+def test_a_loader_that_does_other_work_is_never_shown_as_ok(user: User) -> None:
+    user.experiment("experiment.yaml", loader=["tfdata", "tfdata-tuned"])
+    (user.control / "differs").write_text("tfdata-tuned")
+    done = user.run()
+    assert done.returncode == 1
+    name = "tfdata-tuned, no cache, limit 700 MB"
+    listed = f"✗ invalid: does other work  {name}  (here, round 1)"
+    assert_plain(done, [listed])
+    lines = done.stderr.splitlines()
+    assert lines[lines.index(listed) + 1].startswith("    tfdata-tuned does not do the same work")
+    assert not [line for line in lines if "tfdata-tuned" in line and ("✓" in line or " ok" in line)]
+    counts = next(line for line in lines if re.match(r"session \S+: \d", line))
+    assert re.search(r"(: | ok, )(\d ok|\d disturbed), 1 invalid$", counts), counts
+    sign = '<span class="sign" aria-hidden="true">✗</span>'
+    page = (user.sessions()[0] / "report.html").read_text()
+    assert f'<h3><span class="mark bad">{sign} invalid: does other work</span>{name}</h3>' in page
+    assert ", 1 invalid" in user.give("status").stdout
 
 
 # -- kill -9 with TensorFlow -------------------------------------------------------------------------------------------

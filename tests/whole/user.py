@@ -3,7 +3,8 @@
 python user.py LOCK CONTROL WORDS OF HARNESS …
 
 Where CONTROL is a folder and not ``-``, a stand-in that needs no TensorFlow takes the benchmark's place: it waits
-while ``hold`` lies in that folder, fails while ``fail`` lies there, and notes each of its runs in ``executions.txt``.
+while ``hold`` lies in that folder, fails while ``fail`` lies there, and notes each of its runs in ``executions.txt``;
+the loader whose name stands in ``differs`` does other work.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ SAMEWORK = """
 import json, sys
 from pathlib import Path
 
-job = Path(sys.argv[1])
+job, differs = Path(sys.argv[1]), Path("CONTROL") / "differs"
 variants = json.loads((job / "request.json").read_text())["variants"]
-proven = {one["key"]: {"is_proven": True, "problems": []} for one in variants}
+bad = differs.read_text() if differs.exists() else None
+problems = {one["key"]: ["it drops the last batch"] if one["case"]["loader"] == bad else [] for one in variants}
+proven = {key: {"is_proven": not found, "problems": found} for key, found in problems.items()}
 (job / "results" / "dataset.json").write_text(json.dumps({"variants": proven}))
 """
 
@@ -60,8 +63,8 @@ def main() -> None:
         from harness.ship.payload import build_payload
         from harness.workflow import run
 
-        own = {"bench/benchmark.py": BENCHMARK.replace("CONTROL", control), "bench/samework.py": SAMEWORK}
-        made = build_payload({name: text.encode() for name, text in own.items()})
+        own = {"bench/benchmark.py": BENCHMARK, "bench/samework.py": SAMEWORK}
+        made = build_payload({name: text.replace("CONTROL", control).encode() for name, text in own.items()})
         run.build_payload = lambda *_: made  # type: ignore[assignment]
     from harness.cli import main as program
 

@@ -45,7 +45,7 @@ def name_line(case: Case) -> str:
 
 def name_facet(limit: int | str) -> str:
     """The name of a memory limit above its part of a chart."""
-    return "no limit of its own" if limit == "none" else f"limit {name_limit(limit)}"
+    return name_limit(limit) if isinstance(limit, str) else f"limit {name_limit(limit)}"
 
 
 def facet_names(setting: Setting) -> tuple[str, ...]:

@@ -1,0 +1,165 @@
+"""Validity is as visible as status: in the counts, both matrices, the lists of the page, the live log and `status`."""
+
+import io
+import re
+import sys
+
+import pytest
+from builder import SessionBuilder, make_case, make_facts, make_oom, make_record
+from typer.testing import CliRunner
+
+from harness.analysis.findings import find
+from harness.analysis.outcomes import explain_outcome, outcome_of
+from harness.cli.app import app
+from harness.console import Console
+from harness.report.page import render_page
+from harness.report.source import read_source
+from harness.report.terminal import view_terminal
+from harness.values.event import InvocationFinished, SessionFinished
+
+MINE = "/home/somebody/mine.py:make"
+SAYS = f"{MINE} does not do the same work as the others: it drops the last batch"
+WORK = find("work-differs", SAYS, "mend the loader")
+
+
+def read_words(page):
+    text = re.sub(r"<(script|style).*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """17 that ended well, 11 of them of a loader that does other work; one of its cases was not measured at all."""
+    builder = SessionBuilder(rounds=2).add_host("ws01", make_facts())
+    bad = [make_case(loader=MINE, batch_size=size) for size in (8, 16, 32, 64, 128)]
+    for number in (1, 2):
+        at = {"round": number, "memory": make_record(make_case()).memory}
+        builder.add(make_record(make_case(loader="keras-idg"), **at), make_record(make_case(), **at))
+        builder.add(make_record(make_case(cache="file"), **at), make_oom(make_case(cache="memory"), round=number))
+        builder.add(*(make_record(case, findings=(WORK,), validity="invalid", **at) for case in bad))
+    unmeasured = make_case(loader=MINE, cache="memory")
+    builder.add(
+        make_record(make_case(loader=MINE, memory_limit="none"), findings=(WORK,), validity="invalid"),
+        make_record(unmeasured, status="skipped", findings=(WORK,), validity="invalid", epochs=(), cache=None),
+    )
+    return builder.write(tmp_path_factory.mktemp("invalid") / builder.name)
+
+
+@pytest.fixture(scope="module")
+def words(folder):
+    return read_words(render_page(read_source(folder)))
+
+
+def test_the_page_counts_no_invalid_one_as_ok(words):
+    assert "✓ 6 ok ⊠ 2 out of memory ✗ 12 invalid" in words
+    assert "17 ok" not in words
+
+
+def test_the_page_lists_all_of_them_by_name(words):
+    names = [f"mine.py:make, no cache, limit 1.5 GB, batch size {size}" for size in (8, 16, 32, 64, 128)]
+    names += [
+        "mine.py:make, memory cache, limit 1.5 GB, batch size 32",
+        "mine.py:make, no cache, no limit, batch size 32",
+    ]
+    for name in names:
+        assert words.count(name) >= 4, f"{name}: failures, trouble, two caveats"
+    assert "12 invalid: does other work" in words
+    assert "12 invocations invalid: counted as such, in no average" in words
+    assert "more like it" not in words and "and 4 more" not in words
+
+
+def test_the_page_says_why_and_what_to_do(words):
+    assert words.count("drops the last batch") >= 7
+    assert "→ mend the loader" in words
+    assert "--rerun-failed" in words
+
+
+def test_the_matrices_of_page_and_terminal_say_it(folder, words):
+    (view,) = view_terminal(read_source(folder))
+    cells = {
+        (row[0], table.columns[place]): cell
+        for table in view.tables
+        for row in table.rows
+        for place, cell in enumerate(row)
+    }
+    cell = next(text for (row, column), text in cells.items() if "mine.py" in row and text.startswith("✗"))
+    assert cell.startswith("✗ invalid: does other work (2 invocations; ")
+    assert "✗ invalid: does other work 2 invocations; " in words
+    assert not [text for (row, _), text in cells.items() if "mine.py" in row and "ok" in text.split()]
+
+
+def test_the_table_of_cases_says_it_and_can_be_narrowed_to_it(folder):
+    page = render_page(read_source(folder))
+    assert '<option value="invalid">invalid</option>' in page
+    assert '<td class="bad"><span class="sign" aria-hidden="true">✗</span> invalid: does other work' in page
+
+
+def test_a_case_with_a_rate_shows_what_was_not_well(tmp_path):
+    busy = find("host-busy", "others used 1.2 of 2 CPUs", "measure again")
+    builder = SessionBuilder(rounds=3)
+    for number in (1, 2, 3):
+        builder.add(make_record(make_case(loader="keras-idg"), round=number, findings=(busy,), validity="degraded"))
+        doubt = {"findings": (WORK,), "validity": "invalid"} if number == 3 else {}
+        builder.add(make_record(make_case(), round=number, **doubt))
+    (view,) = view_terminal(read_source(builder.write(tmp_path / builder.name)))
+    cells = {row[0]: row[1] for row in view.tables[0].rows}
+    assert cells["keras-idg, cache none"].endswith("(baseline; on a busy host)")
+    assert "1 of 3 invalid: does other work" in cells["tfdata, cache none"]
+
+
+def test_advice_does_not_say_that_an_invalid_baseline_ended_ok(tmp_path):
+    builder = SessionBuilder(rounds=1)
+    builder.add(make_record(make_case(), findings=(WORK,), validity="invalid"))
+    (view,) = view_terminal(read_source(builder.write(tmp_path / builder.name)))
+    assert "nothing has a result here (invalid: does other work)" in view.advice[0]
+
+
+def finish(record, label="mine.py:make, no cache"):
+    outcome = outcome_of(record)
+    return InvocationFinished(
+        "ws01", record.invocation, 1, record.round, record.case_id, label, record.status, record.cause, 4.2, 3, 18,
+        outcome=outcome.kind, reason=outcome.reason, why=explain_outcome(record),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({}, ["[3/18] ws01 round 1  ✓ ok             mine.py:make, no cache  4.2 s"]),
+        (
+            {"validity": "invalid", "findings": (WORK,)},
+            ["[3/18] ws01 round 1  ✗ invalid: does other work  mine.py:make, no cache  4.2 s", f"    {SAYS}"],
+        ),
+        (
+            {"validity": "invalid", "findings": (WORK,), "status": "skipped", "epochs": ()},
+            ["[3/18] ws01 round 1  ✗ invalid: does other work  mine.py:make, no cache  4.2 s", f"    {SAYS}"],
+        ),
+        (
+            {"status": "skipped", "epochs": (), "cause": "needs 40.0 GB"},
+            ["[3/18] ws01 round 1  ∅ skipped        mine.py:make, no cache  4.2 s", "    needs 40.0 GB"],
+        ),
+    ],
+)
+def test_the_live_log_says_it(monkeypatch, changes, lines):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    Console().handle(finish(make_record(make_case(), **changes)))
+    assert stream.getvalue().splitlines() == lines
+
+
+def test_the_sessions_counts_say_it(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    Console().handle(SessionFinished("lab-1", {"ok": 6, "degraded": 2, "invalid": 11}))
+    Console().handle(SessionFinished("lab-1", {}))
+    assert stream.getvalue().splitlines() == [
+        "session lab-1: 6 ok, 2 disturbed, 11 invalid",
+        "session lab-1: nothing measured",
+    ]
+
+
+def test_status_says_it(folder):
+    done = CliRunner().invoke(app, ["status", str(folder)])
+    assert done.exit_code == 0, done.output
+    assert "not running; 6 ok, 2 out of memory, 12 invalid" in done.stdout
+    assert '"invalid": 12' in CliRunner().invoke(app, ["status", str(folder), "--json"]).stdout
