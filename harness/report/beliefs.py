@@ -138,8 +138,8 @@ def _validity(records: Sequence[Record], names: CaseNames) -> Iterable[Belief]:
         yield _belief("error", message, hint, cases=_names(invalid, names))
     if disturbed:
         message = (
-            f"{plural(len(disturbed), 'invocation')} disturbed (the host was busy, throttled, …): they count where their "
-            f"machine has fewer than {LEAST_UNDISTURBED} undisturbed ones of the kind, and the answer says so"
+            f"{plural(len(disturbed), 'invocation')} disturbed (the host was busy, throttled, …): they count where "
+            f"their machine has fewer than {LEAST_UNDISTURBED} undisturbed ones of the kind, and the answer says so"
         )
         hint = "the findings say what is off and what to do"
         yield _belief("warning", message, hint, cases=_names(disturbed, names))
