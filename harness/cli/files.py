@@ -24,8 +24,9 @@ class ExportFormat(StrEnum):
 
     csv = "csv"
     json = "json"
-    parquet = "parquet"
     markdown = "markdown"
+    parquet = "parquet"
+    records = "records"
 
 
 def register(app: typer.Typer) -> None:
@@ -100,7 +101,7 @@ def export(
     format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.csv,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a file instead of stdout.")] = None,
 ) -> None:
-    """Write a session's records as CSV, JSON, Parquet or Markdown; one row an invocation."""
+    """Write a session's records as a table (the same in CSV, JSON, Markdown and Parquet), or as they lie on disk."""
     from harness.cli.session_console import console_of
     from harness.workflow.reports import export_session
 

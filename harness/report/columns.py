@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from harness.analysis.outcomes import outcome_of
 from harness.analysis.summary import Reduction, reduce_record
+from harness.report.words import one_line
 from harness.values.record import Record
 
 if TYPE_CHECKING:
@@ -22,11 +24,15 @@ class Column:
     name: str
     kind: str
     meaning: str
-    pick: Callable[[Record, Reduction], Any]
+    pick: Callable[[Record, Reduction], Value]
 
 
 def _case(name: str, kind: str, meaning: str) -> Column:
     return Column(name, kind, meaning, lambda record, _: getattr(record.case, name))
+
+
+def _model(name: str, field: str, kind: str, meaning: str) -> Column:
+    return Column(name, kind, meaning, lambda record, _: getattr(record.case.model, field, None))
 
 
 def _record(name: str, kind: str, meaning: str) -> Column:
@@ -45,6 +51,10 @@ def _sum_read(record: Record) -> int | None:
     found = [epoch.bytes_read for epoch in record.epochs if epoch.index > 1]
     known = [count for count in found if count is not None]
     return sum(known) if known and len(known) == len(found) else None
+
+
+def _say_outcome(record: Record, _: Reduction) -> str:
+    return outcome_of(record).text
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -85,27 +95,32 @@ COLUMNS: tuple[Column, ...] = (
     _case("interpolation", "string", "nearest, bilinear, bilinear-antialias or native"),
     _case("batch_size", "Int64", "images a batch"),
     _case("epochs", "Int64", "epochs asked for"),
-    Column("model", "string", "model", lambda record, _: record.case.model.name if record.case.model else None),
-    Column(
-        "model_images_per_second",
-        "Float64",
-        "pace of an emulated accelerator; empty for real models",
-        lambda record, _: record.case.model and record.case.model.images_per_second,
-    ),
-    Column(
-        "model_alpha", "Float64", "width of the model", lambda record, _: record.case.model and record.case.model.alpha
-    ),
-    Column(
-        "model_weights", "string", "weights", lambda record, _: record.case.model.weights if record.case.model else None
-    ),
+    _model("model", "name", "string", "model; empty for loading, as all of these"),
+    _model("model_alpha", "alpha", "Float64", "width of the model"),
+    _model("model_weights", "weights", "string", "none, imagenet or a file"),
+    _model("model_trainable", "trainable", "boolean", "whether the base is trained, too"),
+    _model("model_xla", "xla", "boolean", "whether XLA was asked for; empty where Keras decides"),
+    _model("model_images_per_second", "images_per_second", "Float64", "pace of an emulated accelerator"),
+    _model("model_step_seconds", "step_seconds", "Float64", "pace of an emulated accelerator, a step"),
+    _model("model_device", "device", "string", "the accelerator that is emulated"),
+    _model("model_like", "like", "string", "the host whose model limit is emulated"),
     _case("cpus", "Int64", "CPUs asked for; empty for all"),
     Column("gpus", "string", "GPUs asked for, or auto", lambda record, _: str(record.case.gpus)),
     _case("precision", "string", "of the training"),
     _case("max_images", "Int64", "cap on the number of images; empty for all"),
+    _case("budgets", "string", "container: tf.data was told its limits; default: it was not"),
+    _case("shuffle", "boolean", "whether the order of images changes with each epoch"),
+    _case("deterministic", "boolean", "whether batches come in a fixed order"),
+    Column("outcome", "string", "how it is shown: status and validity in one, with a reason", _say_outcome),
     _record("status", "string", "ok, oom, timeout, disk_full, error, lost or skipped"),
     _record("cause", "string", "why it did not end well"),
     _record("validity", "string", "valid, degraded or invalid"),
-    Column("findings", "string", "ids, separated by spaces", lambda record, _: " ".join(f.id for f in record.findings)),
+    Column(
+        "findings",
+        "string",
+        "ids, separated by spaces; empty for none",
+        lambda record, _: " ".join(finding.id for finding in record.findings) or None,
+    ),
     Column("epochs_done", "Int64", "epochs that were completed", lambda record, _: len(record.epochs)),
     Column(
         "images_per_epoch",
@@ -172,11 +187,15 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def tabulate_rows(records: Iterable[Record]) -> list[dict[str, Value]]:
-    """One dictionary a record, in the order of ``COLUMNS``; None for what was not measured."""
+    """One dictionary a record, in the order of ``COLUMNS``; None for what was not measured.
+
+    Text is one line without control characters: it may come from a host, and no format can hold all of it.
+    """
     rows = []
     for record in records:
         reduction = reduce_record(record)
-        rows.append({column.name: column.pick(record, reduction) for column in COLUMNS})
+        values = {column.name: column.pick(record, reduction) for column in COLUMNS}
+        rows.append({name: one_line(one) or None if isinstance(one, str) else one for name, one in values.items()})
     return rows
 
 

@@ -1,24 +1,70 @@
-"""Exports of a session: which formats there are, and where their bytes go."""
+"""Exports of a session: one table of its newest records, four writers of it, and the records themselves.
+
+csv, json, markdown and parquet hold the same columns under the same names with the same values (``columns.COLUMNS``,
+documented in docs/results.md); ``records`` is what lies on the disk.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.report.exports.csv import export_csv
-from harness.report.exports.json import export_json
-from harness.report.exports.markdown import export_markdown
-from harness.report.exports.parquet import export_parquet
+from harness.report.columns import COLUMNS, Value, make_frame, tabulate_rows
 from harness.report.source import read_source
 from harness.values.errors import SessionError
 from harness.values.record import Record
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_MARKDOWN = ("\\", "|", "<", "`", "*", "_", "[")
+
+
+def export_csv(records: Sequence[Record]) -> bytes:
+    """Write the table as CSV (RFC 4180), UTF-8; an empty cell is what was not measured."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow([column.name for column in COLUMNS])
+    for row in tabulate_rows(records):
+        writer.writerow([_defuse(_say(value)) if isinstance(value, str) else _say(value) for value in row.values()])
+    return stream.getvalue().encode()
+
+
+def export_json(records: Sequence[Record]) -> bytes:
+    """Write the table as JSON: one array, an object a row; null is what was not measured."""
+    return (json.dumps(tabulate_rows(records), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def export_markdown(records: Sequence[Record]) -> bytes:
+    """Write the table as Markdown; an empty cell is what was not measured."""
+    from tabulate import tabulate
+
+    rows = [[_escape(_say(value)) for value in row.values()] for row in tabulate_rows(records)]
+    headers = [_escape(column.name) for column in COLUMNS]
+    return (tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) + "\n").encode()
+
+
+def export_parquet(records: Sequence[Record]) -> bytes:
+    """Write the table as Parquet, with its types; null is what was not measured."""
+    stream = io.BytesIO()
+    make_frame(records).to_parquet(stream, engine="pyarrow", index=False)
+    return stream.getvalue()
+
+
+def export_lines(records: Sequence[Record]) -> bytes:
+    """Write the raw records as JSON lines, all that they hold; ``harness schema record`` describes them."""
+    lines = (json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) for record in records)
+    return "".join(line + "\n" for line in lines).encode(errors="replace")
+
+
 EXPORTERS: dict[str, Callable[[Sequence[Record]], bytes]] = {
     "csv": export_csv,
     "json": export_json,
-    "parquet": export_parquet,
     "markdown": export_markdown,
+    "parquet": export_parquet,
+    "records": export_lines,
 }
 """Formats by name; all but ``parquet`` are UTF-8 text."""
 
@@ -37,6 +83,24 @@ def export_records(source: Path, format: str, output: Path | None = None) -> byt
     if output is not None:
         _write(content, output)
     return content
+
+
+def _say(value: Value) -> str:
+    """A value as text that reads back as the same value; empty for None."""
+    if value is None:
+        return ""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _defuse(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _escape(text: str) -> str:
+    for character in _MARKDOWN:
+        text = text.replace(character, "\\" + character)
+    return text
 
 
 def _write(content: bytes, output: Path) -> None:

@@ -61,12 +61,14 @@ def _bare_ratio(value: float) -> str:
     return "over 1,000" if value > 1000 else format_ratio(value).rstrip("×")
 
 
-def clean_text(text: object, most: int = 300) -> str:
-    """One line of somebody else's text: no control or direction marks (shown as �), cut in the middle when long.
+def one_line(text: str) -> str:
+    """One line of somebody else's text, no control or direction marks (shown as �)."""
+    return _INVISIBLE.sub("�", " ".join(text.split()))
 
-    Escaping is the template's work.
-    """
-    line = _INVISIBLE.sub("�", " ".join(str(text)[: most * 20].split()))
+
+def clean_text(text: object, most: int = 300) -> str:
+    """``one_line``, cut in the middle when long. Escaping is the template's work."""
+    line = one_line(str(text)[: most * 20])
     return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
 
 

@@ -1,12 +1,15 @@
 import csv
 import io
 import json
+import re
 
 import pytest
-from builder import SessionBuilder, build_lab, make_case, make_oom, make_record
+from builder import SessionBuilder, build_lab, make_case, make_facts, make_oom, make_record
 
 from harness.report.columns import COLUMNS, make_frame, tabulate_rows
 from harness.report.export import EXPORTERS, export_records
+from harness.report.source import read_source
+from harness.values.case import Case, ModelSetting
 from harness.values.errors import SessionError
 from harness.values.record import Record
 
@@ -26,14 +29,83 @@ def test_each_format_has_a_row_for_each_invocation(lab):
     assert len(export_records(lab, "markdown").decode().splitlines()) == count + 2
 
 
-def test_json_is_the_records_as_they_were(lab):
-    values = json.loads(export_records(lab, "json"))
+def test_records_are_as_they_were(lab):
+    values = [json.loads(line) for line in export_records(lab, "records").splitlines()]
     lines = [json.loads(line) for line in (lab / "records.jsonl").read_text().splitlines()]
     judged = ("validity", "findings")  # a report judges again
     assert [{**value, **dict.fromkeys(judged)} for value in values] == [
         {**line, **dict.fromkeys(judged)} for line in lines
     ]
     assert all(Record.model_validate(value) for value in values)
+
+
+KINDS = {column.name: column.kind for column in COLUMNS}
+PARSE = {"string": str, "Int64": int, "Float64": float, "boolean": lambda text: {"true": True, "false": False}[text]}
+
+
+def read_cell(name, text):
+    return None if text == "" else PARSE[KINDS[name]](text)
+
+
+def read_csv(content):
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    return [{name: read_cell(name, re.sub(r"^'(?=[=+\-@])", "", text)) for name, text in row.items()} for row in rows]
+
+
+def read_markdown(content):
+    head, _, *lines = [
+        [re.sub(r"\\(.)", r"\1", cell.strip()) for cell in re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1]]
+        for line in content.decode().splitlines()
+    ]
+    return [{name: read_cell(name, cell) for name, cell in zip(head, line, strict=True)} for line in lines]
+
+
+NATIVE = {"string": str, "Int64": int, "Float64": float, "boolean": bool}
+READERS = {"json": json.loads, "csv": read_csv, "markdown": read_markdown}
+
+
+def read_parquet(content):
+    import pandas
+
+    rows = pandas.read_parquet(io.BytesIO(content), dtype_backend="numpy_nullable").to_dict("records")
+    return [{k: None if pandas.isna(value) else NATIVE[KINDS[k]](value) for k, value in row.items()} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory):
+    """What is hard to write: text that each format must escape, all that is absent, numbers of many digits."""
+    builder = SessionBuilder().add_host("ws01", make_facts())
+    texts = ['=1+1,"x" | `y` \\ *_[a](b)_* <script>', "-7", "a\n\tb\r\0c", "\u202eevil", "x" * 900, " ", "é, 猫"]
+    for number, text in enumerate(texts, start=1):
+        builder.add(make_record(make_case(data=text or "d"), round=number, status="error", cause=text, epochs=()))
+    builder.add(make_record(make_case(loader="grain", mode="load", memory_limit="none", max_images=300), cache=None))
+    builder.add(make_record(make_case(cache="file"), rate=1234.56789, validity="invalid"))
+    return builder.write(tmp_path_factory.mktemp("hard") / "hard")
+
+
+@pytest.mark.parametrize("session", ["lab", "hard"])
+def test_all_four_read_back_give_the_same_columns_and_values(session, request):
+    folder = request.getfixturevalue(session)
+    (read,) = read_source(folder)
+    expected = tabulate_rows(read.records)
+    assert [list(row) for row in expected] == [[column.name for column in COLUMNS]] * len(expected)
+    for name, reader in {**READERS, "parquet": read_parquet}.items():
+        found = reader(export_records(folder, name))
+        assert [list(row) for row in found] == [list(row) for row in expected], name
+        assert found == expected, name
+
+
+def test_the_table_says_outcome_status_and_validity(hard):
+    rows = json.loads(export_records(hard, "json"))
+    shown = {(row["outcome"], row["status"], row["validity"]) for row in rows}
+    assert shown == {("error", "error", "valid"), ("ok", "ok", "valid"), ("invalid: test invalid", "ok", "invalid")}
+    assert [row["max_images"] for row in rows if row["loader"] == "grain"] == [300]
+
+
+def test_each_parameter_of_a_case_has_a_column():
+    renamed = {"memory_limit": "memory_limit_bytes", "image_size": "image_height_px", "model": "model"}
+    assert {renamed.get(name, name) for name in Case.model_fields} <= set(KINDS)
+    assert {"model" if name == "name" else f"model_{name}" for name in ModelSetting.model_fields} <= set(KINDS)
 
 
 def test_the_table_keeps_types_and_absence():
@@ -45,13 +117,8 @@ def test_the_table_keeps_types_and_absence():
     assert frame["status"].tolist() == ["ok", "oom"]
 
 
-def test_parquet_and_csv_have_the_documented_columns(lab):
-    import pandas
-
-    names = [column.name for column in COLUMNS]
-    assert export_records(lab, "csv").decode().splitlines()[0].split(",") == names
-    assert list(pandas.read_parquet(io.BytesIO(export_records(lab, "parquet"))).columns) == names
-    assert len(set(names)) == len(names)
+def test_columns_have_names_of_their_own_and_meanings():
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS)
     assert all(column.meaning for column in COLUMNS)
 
 
@@ -68,17 +135,12 @@ def test_only_the_newest_attempt_is_exported(tmp_path):
     assert row["attempt"] == "2"
 
 
-def test_hostile_text_breaks_no_format(tmp_path):
-    text = '=1+1,"x"\n| <script>'
-    builder = SessionBuilder().add(
-        make_record(make_case(data=text), host="ws\0", status="error", cause=text, epochs=())
-    )
-    folder = builder.write(tmp_path / "s")
-    (row,) = csv.DictReader(io.StringIO(export_records(folder, "csv").decode(), newline=""))
-    assert row["cause"] == "'" + text
-    *_, line = export_records(folder, "markdown").decode().splitlines()
-    assert "\\| \\<script>" in line
-    assert json.loads(export_records(folder, "json"))[0]["cause"] == text
+def test_hostile_text_is_defused(hard):
+    text = '=1+1,"x" | `y` \\ *_[a](b)_* <script>'
+    (first, second, third, *_) = csv.DictReader(io.StringIO(export_records(hard, "csv").decode(), newline=""))
+    assert (first["cause"], second["cause"], third["cause"]) == ("'" + text, "'-7", "a b �c")
+    *_, line = [line for line in export_records(hard, "markdown").decode().splitlines() if "script" in line]
+    assert "\\| \\`y\\` \\\\ \\*\\_\\[a](b)\\_\\* \\<script>" in line
 
 
 def test_written_whole_or_not_at_all(lab, tmp_path):
