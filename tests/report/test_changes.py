@@ -40,7 +40,7 @@ def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path):
     assert "GPU driver: 570.1 → 580.2 (ws01, ws02)" in view.facts
     assert "tensorflow: 2.21.0 → 2.22.0" in view.facts
     (group,) = view.groups
-    rows = {row.case.split(" ")[0]: row for row in group.rows}
+    rows = {row.case.split(",")[0]: row for row in group.rows}
     assert rows["tfdata"].verdict.text == "faster" and rows["tfdata"].ratio.startswith("2.0")
     assert rows["keras-idg"].verdict.text == "about the same"
     assert "each compared with itself" in group.note and view.failing == 0
