@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -111,20 +111,3 @@ def limit_probe_of(
         enforced_by=memory.get("enforced_by"),
         failure=message,
     )
-
-
-@dataclass(frozen=True)
-class DataSight:
-    """A data set as a host has it. ``fingerprint`` None: not computed yet; ``problem``: why it cannot be used."""
-
-    name: str
-    place: str
-    is_found: bool
-    images: int | None = None
-    bytes: int | None = None
-    fingerprint: str | None = None
-    problem: str | None = None
-    will_be_made: bool = False
-
-
-Checks = Sequence[Check]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from harness.analysis.check import Check, DataSight, Outcome
+from harness.analysis.check import Check, Outcome
 from harness.analysis.protection import disk_allowance
+from harness.values.data_state import DataState
 from harness.values.facts import DiskFacts, Facts
 from harness.values.units import format_bytes
 
@@ -25,10 +26,15 @@ def check_disks(facts: Facts, disk_reserve: int | None, image_bytes: int | None)
         yield _check_cache_disk(name, disk, disk_reserve)
 
 
-def check_data(sights: Iterable[DataSight]) -> Iterator[Check]:
-    """Each data set of the inventory: found, how many images, its fingerprint."""
-    for sight in sights:
-        yield _check_data(sight)
+def check_data(states: Iterable[DataState]) -> Iterator[Check]:
+    """Check each data set of the inventory: is it there, how many images, its fingerprint.
+
+    One that cannot be used keeps the host from measuring only where no other can be.
+    """
+    states = list(states)
+    is_any_usable = any(state.problem is None for state in states)
+    for state in states:
+        yield _check_data(state, "warning" if is_any_usable else "failure")
 
 
 def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> Check:
@@ -68,23 +74,15 @@ def _check_image_store(disk: DiskFacts, image_bytes: int) -> Check:
     return Check("disk", "images", "ok", message)
 
 
-def _check_data(sight: DataSight) -> Check:
-    if sight.problem is not None:
-        return Check(
-            "data",
-            sight.name,
-            "failure",
-            f"{sight.place}: {sight.problem}",
-            "mend it, or correct `data:` in the inventory",
-        )
-    if not sight.is_found:
-        if sight.will_be_made:
-            return Check("data", sight.name, "ok", f"{sight.place}: will be generated")
-        cure = "correct `data:` in the inventory, or bring it there"
-        return Check("data", sight.name, "failure", f"{sight.place}: not found", cure)
-    size = "" if sight.images is None else f", {sight.images} images"
-    size += "" if sight.bytes is None else f", {format_bytes(sight.bytes)}"
-    if sight.fingerprint is None:
-        cure = "`harness run` reads every file once and computes it"
-        return Check("data", sight.name, "unproven", f"{sight.place}{size}: its fingerprint is not computed yet", cure)
-    return Check("data", sight.name, "ok", f"{sight.place}{size}, fingerprint {sight.fingerprint[:12]}")
+def _check_data(state: DataState, outcome_if_bad: Outcome) -> Check:
+    if state.problem is not None:
+        return Check("data", state.name, outcome_if_bad, state.problem, state.hint)
+    if state.will_be_made:
+        return Check("data", state.name, "ok", f"{state.place}: will be generated")
+    count = "" if state.images is None else f", {'at most ' if state.is_bound else ''}{state.images:,} images"
+    size = "" if state.bytes is None else f", {format_bytes(state.bytes)}"
+    if state.fingerprint is None:
+        cure = "`harness run` reads every file once and computes its fingerprint; so does `harness data describe`"
+        return Check("data", state.name, "unproven", f"{state.place}{count}{size}: {state.source}", cure)
+    known = f"fingerprint {state.fingerprint[:12]} ({state.source})"
+    return Check("data", state.name, "ok", f"{state.place}{count}{size}, {known}")

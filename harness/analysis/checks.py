@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.analysis.check import Check, DataSight, EngineView, LimitProbe, LockView, Outcome, limit_probe_of
+from harness.analysis.check import Check, EngineView, LimitProbe, LockView, Outcome, limit_probe_of
 from harness.analysis.check_engine import check_engine, judge_probe
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
 from harness.analysis.load import busy_load, busy_reason
+from harness.values.data_state import DataState
 from harness.values.errors import HarnessError, HostError
 from harness.values.facts import Facts, hardware_label
 
 __all__ = [
     "Check",
-    "DataSight",
     "EngineView",
     "LimitProbe",
     "LockView",
@@ -34,7 +34,7 @@ def judge_host(
     process: EngineView | HarnessError | None = None,
     *,
     limit_probe: LimitProbe | None = None,
-    data: Iterable[DataSight] = (),
+    data: Iterable[DataState] = (),
     needed_cuda: str | None = None,
     image_bytes: int | None = None,
     memory_reserve: int | None = None,
@@ -107,5 +107,8 @@ def _check_load(facts: Facts, allow_busy: bool, own_load: float) -> Check:
         )
     if allow_busy:
         return Check("load", "", "warning", f"{reason}; allowed", "figures from a busy host are worth less")
-    cure = "wait until it is quiet (see `top` there), or allow it with `allow_busy: true` or `--allow-busy`"
+    cure = (
+        "wait until it is quiet (see `top` there), or allow it: `allow_busy: true` in the inventory, "
+        "or `harness run --allow-busy`"
+    )
     return Check("load", "", "failure", reason, cure)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import DatasetError
+from .errors import LABELS_HINT, DatasetError, unreadable_labels
 
 _CHUNK = 1 << 20
 _WHITE = " \t\r\n"
-_HINT = "give the instances JSON of this image folder (for COCO 2017: annotations/instances_train2017.json)"
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ def read_coco(annotations: Path) -> CocoLabels:
                     image = int(item["image_id"])
                     largest[image] = max(rank, largest.get(image, rank))
     except OSError as error:
-        raise DatasetError(f"cannot read {annotations}: {error.strerror}", hint=_HINT) from error
+        raise unreadable_labels(annotations, error.strerror) from error
     except KeyError as error:
-        raise DatasetError(f"{annotations} is no instances JSON: an entry lacks {error}", hint=_HINT) from error
+        raise DatasetError(f"{annotations} is no instances JSON: an entry lacks {error}", hint=LABELS_HINT) from error
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"{annotations} is no whole instances JSON: {error}", hint=_HINT) from error
+        raise DatasetError(f"{annotations} is no whole instances JSON: {error}", hint=LABELS_HINT) from error
     return _labelled(annotations, files, categories, largest)
 
 
@@ -70,19 +69,21 @@ def _labelled(
     largest: dict[int, tuple[float, int, int]],
 ) -> CocoLabels:
     if not categories:
-        raise DatasetError(f"{annotations} has no categories", hint=_HINT)
+        raise DatasetError(f"{annotations} has no categories", hint=LABELS_HINT)
     index = {category: number for number, category in enumerate(sorted(categories))}
     unknown = sorted({rank[2] for rank in largest.values()} - index.keys())
     if unknown:
-        raise DatasetError(f"{annotations}: annotations of category {unknown[0]}, which is not listed", hint=_HINT)
+        raise DatasetError(
+            f"{annotations}: annotations of category {unknown[0]}, which is not listed", hint=LABELS_HINT
+        )
     if len(set(categories.values())) != len(categories):
-        raise DatasetError(f"{annotations} has two categories of one name", hint=_HINT)
+        raise DatasetError(f"{annotations} has two categories of one name", hint=LABELS_HINT)
     rows = sorted(
         ((files[image], index[rank[2]]) for image, rank in largest.items() if image in files),
         key=lambda row: row[0].encode(errors="surrogatepass"),
     )
     if len({path for path, _ in rows}) != len(rows):
-        raise DatasetError(f"{annotations} lists an image file under two ids", hint=_HINT)
+        raise DatasetError(f"{annotations} lists an image file under two ids", hint=LABELS_HINT)
     return CocoLabels(
         paths=tuple(path for path, _ in rows),
         labels=tuple(label for _, label in rows),
@@ -96,7 +97,9 @@ def _checked(name: Any, annotations: Path) -> str:
     """A path below the image folder, as it is written. Raises DatasetError."""
     path = str(name)
     if not path or path.startswith("/") or "\0" in path or posixpath.normpath(path) != path or path.startswith(".."):
-        raise DatasetError(f"{annotations}: file_name {path!r} is not a plain path below the image folder", hint=_HINT)
+        raise DatasetError(
+            f"{annotations}: file_name {path!r} is not a plain path below the image folder", hint=LABELS_HINT
+        )
     return path
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .errors import DatasetError
+from .errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
 from .hashes import Hashes
 from .inspection import Inspection, inspect_file
 from .links import LINKS, make_links
@@ -156,9 +156,8 @@ def summarise(examination: Examination) -> Description:
     listing, found = examination.listing, examination.found
     sound = [each for each in found if each.problem is None]
     named = [(printable_path(path), each.problem) for path, each in zip(listing.paths, found, strict=True)]
-    reason = "not every loader takes files with this suffix: convert it to JPEG or PNG, or remove it"
     bad = [(path, problem) for path, problem in named if problem is not None]
-    bad += [(printable_path(path), reason) for path in listing.refused]
+    bad += [(printable_path(path), OTHER_SUFFIX) for path in listing.refused]
     odd = Counter(note for each in found for note in each.notes)
     odd.update(each.cause for each in found if each.cause is not None)
     odd.update({"other_format": len(listing.refused)})
@@ -206,13 +205,21 @@ def list_path(
     are); one with TFRecord files in it (or ``FOLDER/PATTERN``) is a set of these; anything else has one folder per
     class. Raises DatasetError.
     """
+    kind, folder, labels = find_form(path, annotations)
+    if kind == "tfrecord":
+        return list_tfrecord(folder, *features)
+    return list_folder(folder) if labels is None else list_coco(folder, labels)
+
+
+def find_form(path: Path, annotations: Path | None = None) -> tuple[str, Path, Path | None]:
+    """Return kind, folder (or FOLDER/PATTERN) and annotations of the data set that ``path`` means."""
     if annotations is not None:
-        return list_coco(path, annotations)
+        return "coco", path, annotations
     if split_pattern(str(path))[1] or (path.is_dir() and any(is_record_file(name) for name in os.listdir(path))):
-        return list_tfrecord(path, *features)
+        return "tfrecord", path, None
     if (path / "annotations.json").is_file() and (path / "images").is_dir():
-        return list_coco(path / "images", path / "annotations.json")
-    return list_folder(path)
+        return "coco", path / "images", path / "annotations.json"
+    return "folder", path, None
 
 
 def describe(
@@ -273,20 +280,10 @@ def prepare(
 
 def _refusal(description: Description, listing: Listing) -> DatasetError:
     """Why a set cannot be measured."""
-    where = listing.folder
     if description.unreadable_count:
-        names = "\n".join(f"  {path}: {reason}" for path, reason in description.unreadable)
-        more = description.unreadable_count - len(description.unreadable)
-        rest = f"\n  and {more} more" if more else ""
-        return DatasetError(
-            f"{description.unreadable_count} of {description.images + len(listing.refused)} files in {where}"
-            f" cannot be read by every loader:\n{names}{rest}",
-            hint="mend, convert or remove these files; `harness data describe` names them too",
-        )
-    return DatasetError(
-        f"{where} has no images: zero files ending in .jpg, .jpeg or .png",
-        hint="give a folder with one folder of images per class, or a COCO pair whose images have annotations",
-    )
+        total = description.images + len(listing.refused)
+        return refused_files(listing.folder, description.unreadable, description.unreadable_count, total)
+    return no_images(listing.folder)
 
 
 def run(job: Job) -> dict[str, Any]:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+FOLDER_HINT = "give a folder that holds one folder of images per class, or images and annotations of a COCO pair"
+PAIR_HINT = "give the folder that the file names in the instances JSON are relative to"
+RECORDS_HINT = "give a folder of TFRecord files (….tfrecord, …-00000-of-00004), or FOLDER/PATTERN"
+LABELS_HINT = (
+    "give the instances JSON of this image folder (for COCO 2017: annotations/instances_train2017.json), "
+    "or a list of paths and labels"
+)
+OTHER_SUFFIX = "not every loader takes files with this suffix: convert it to JPEG or PNG, or remove it"
+
 
 class DatasetError(Exception):
     """A data set is missing, empty, damaged, or cannot be made; ``hint`` is what to do about it.
@@ -14,3 +25,52 @@ class DatasetError(Exception):
         self.message = message
         self.hint = hint
         self.kind = kind
+
+
+def absent_folder(folder: object, hint: str) -> DatasetError:
+    """Say that a folder is not there."""
+    return DatasetError(f"there is no folder {folder}", hint=hint)
+
+
+def not_a_folder(folder: object, hint: str) -> DatasetError:
+    """Say that a path is no folder."""
+    return DatasetError(f"{folder} is not a folder", hint=hint)
+
+
+def closed_folder(folder: object, why: str | None, uid: int | None) -> DatasetError:
+    """Say that a folder cannot be read by the user who measures."""
+    user = "the user that measures" + ("" if uid is None else f" (uid {uid})")
+    return DatasetError(f"cannot read the folder {folder}: {why}", hint=f"let {user} read and enter it")
+
+
+def no_classes(folder: object) -> DatasetError:
+    """Say that a folder holds no folder of a class."""
+    return DatasetError(f"{folder} has no class folders: zero classes", hint=FOLDER_HINT)
+
+
+def no_record_files(path: object) -> DatasetError:
+    """Say that a folder, or a pattern, holds no TFRecord files."""
+    return DatasetError(f"{path} names no TFRecord files: zero images", hint=RECORDS_HINT)
+
+
+def unreadable_labels(path: object, why: str | None) -> DatasetError:
+    """Say that the file of labels of a pair or list cannot be read."""
+    return DatasetError(f"cannot read {path}: {why}", hint=LABELS_HINT)
+
+
+def no_images(folder: object) -> DatasetError:
+    """Say that no file of a set is an image by its name."""
+    return DatasetError(
+        f"{folder} has no images: zero files ending in .jpg, .jpeg or .png",
+        hint="give a folder with one folder of images per class, or a COCO pair whose images have annotations",
+    )
+
+
+def refused_files(folder: object, bad: Sequence[tuple[str, str]], count: int, total: int) -> DatasetError:
+    """Name the files, (path, reason), that not every loader can read: ``count`` of ``total``."""
+    names = "\n".join(f"  {path}: {reason}" for path, reason in bad)
+    rest = f"\n  and {count - len(bad)} more" if count > len(bad) else ""
+    return DatasetError(
+        f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
+        hint="mend, convert or remove these files; `harness data describe` names them too",
+    )

@@ -8,12 +8,22 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .coco import read_coco
-from .errors import DatasetError
+from .errors import (
+    FOLDER_HINT,
+    PAIR_HINT,
+    RECORDS_HINT,
+    DatasetError,
+    absent_folder,
+    closed_folder,
+    no_classes,
+    no_record_files,
+    not_a_folder,
+)
 from .inspection import REFUSED, TAKEN
 from .table import is_json, read_table
 from .tfrecords import Features, find_features, is_record_file, place_of, read_examples, split_pattern
@@ -53,10 +63,11 @@ def list_folder(folder: Path) -> Listing:
     class names). Links to folders below a class are not followed; files are taken by suffix, hidden or not.
     Raises DatasetError.
     """
-    hint = "give a folder that holds one folder of images per class, or images and annotations of a COCO pair"
-    names = sorted(entry.name for entry in _scan(folder, hint) if not entry.name.startswith(".") and _is_folder(entry))
+    names = sorted(
+        entry.name for entry in _scan(folder, FOLDER_HINT) if not entry.name.startswith(".") and _is_folder(entry)
+    )
     if not names:
-        raise DatasetError(f"{folder} has no class folders: zero classes", hint=hint)
+        raise no_classes(folder)
     for name in names:
         if not _is_text(name):
             raise DatasetError(f"{folder}: the class folder {_printable(name)} is not named in UTF-8", hint="rename it")
@@ -91,8 +102,7 @@ def list_coco(folder: Path, annotations: Path) -> Listing:
 
     What the labels' file is, its first character says: JSON begins with a brace. Raises DatasetError.
     """
-    hint = "give the folder that the file names in the instances JSON are relative to"
-    _scan(folder, hint)
+    _scan(folder, PAIR_HINT)
     labels = read_coco(annotations) if is_json(annotations) else read_table(annotations)
     with open(annotations, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -118,14 +128,9 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
     """
     where, pattern = split_pattern(str(path))
     folder = Path(where)
-    hint = "give a folder of TFRecord files (….tfrecord, …-00000-of-00004), or FOLDER/PATTERN"
-    names = sorted((entry.name for entry in _scan(folder, hint) if entry.is_file()), key=os.fsencode)
-    if pattern:
-        names = [name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.endswith((".txt", ".json"))]
-    else:
-        names = [name for name in names if is_record_file(name)]
+    names = choose_records((entry.name for entry in _scan(folder, RECORDS_HINT) if entry.is_file()), pattern)
     if not names:
-        raise DatasetError(f"{path} names no TFRecord files: zero images", hint=hint)
+        raise no_record_files(path)
     features = find_features(folder / names[0], image_feature, label_feature)
     found = [(name, example) for name in names for example in read_examples(folder / name, features)]
     words = folder / f"{features.label.replace('/', '_')}.labels.txt"
@@ -155,6 +160,15 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
     )
 
 
+def choose_records(names: Iterable[str], pattern: str) -> list[str]:
+    """Return which of a folder's files are records: those that a pattern names, else all that look like it."""
+    if pattern:
+        names = [name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.endswith((".txt", ".json"))]
+    else:
+        names = [name for name in names if is_record_file(name)]
+    return sorted(names, key=os.fsencode)
+
+
 def _is_taken(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in TAKEN
 
@@ -164,16 +178,11 @@ def _scan(folder: Path, hint: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except FileNotFoundError as error:
-        raise DatasetError(f"there is no folder {folder}", hint=hint) from error
+        raise absent_folder(folder, hint) from error
     except NotADirectoryError as error:
-        raise DatasetError(f"{folder} is not a folder", hint=hint) from error
+        raise not_a_folder(folder, hint) from error
     except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(folder: Path | str, error: OSError) -> DatasetError:
-    user = f"the user that measures (uid {os.getuid()})"
-    return DatasetError(f"cannot read the folder {folder}: {error.strerror}", hint=f"let {user} read and enter it")
+        raise closed_folder(folder, error.strerror, os.getuid()) from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -187,7 +196,7 @@ def _walk(folder: Path, name: str) -> list[str]:
     """All files below one class folder, as paths relative to ``folder``."""
 
     def stop(error: OSError) -> None:
-        raise _unreadable(error.filename, error) from error
+        raise closed_folder(error.filename, error.strerror, os.getuid()) from error
 
     paths: list[str] = []
     for parent, _, files in os.walk(os.path.join(folder, name), onerror=stop):

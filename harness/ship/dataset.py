@@ -262,10 +262,22 @@ def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) 
         target = Path(folder) / "dataset.json"
         try:
             connection.get(path, target)
-            found = json.loads(target.read_text(encoding="utf-8"))
-            return KnownData(found["fingerprint"], int(found["images"]), int(found["bytes"]), int(found["classes"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return parse_known(target.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
+
+
+def parse_known(text: str) -> KnownData | None:
+    """Read the ``dataset.json`` of a check; None for one that makes no sense."""
+    try:
+        found = json.loads(text)
+        numbers = [found[key] for key in ("images", "bytes", "classes")]
+    except (ValueError, KeyError, TypeError):
+        return None
+    fingerprint = found.get("fingerprint")
+    if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
+        return None
+    return KnownData(fingerprint, *numbers)
 
 
 def describe_locally(

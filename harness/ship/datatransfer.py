@@ -55,7 +55,10 @@ class DataLedger:
 
 @dataclass(frozen=True)
 class ShippedData:
-    """A data set that lies whole in a host's scratch; it reads like a data set of an inventory."""
+    """A data set that lies whole in a host's scratch; it reads like a data set of an inventory.
+
+    ``count`` images of so many ``bytes`` were sent; None where an earlier version sent it.
+    """
 
     folder: str | None
     images: str | None
@@ -65,6 +68,8 @@ class ShippedData:
     image_feature: str | None = None
     label_feature: str | None = None
     generate: None = None
+    count: int | None = None
+    bytes: int | None = None
 
 
 def shipped_folder(scratch: str, name: str) -> str:
@@ -82,16 +87,17 @@ def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData
             said = json.loads(target.read_text(encoding="utf-8"))
             is_ours = said["format"] == _FORMAT
             kind, fingerprint = str(said["kind"]), str(said["fingerprint"])
+            count, size = (found if type(found := said.get(key)) is int else None for key in ("images", "bytes"))
         except (OSError, ValueError, KeyError, TypeError):
             return None
     if not is_ours:
         return None
     files = posixpath.join(base, FILES)
     if kind == "coco":
-        return ShippedData(None, files, posixpath.join(base, ANNOTATIONS), fingerprint)
+        return ShippedData(None, files, posixpath.join(base, ANNOTATIONS), fingerprint, count=count, bytes=size)
     if kind == "tfrecord":
-        return ShippedData(None, None, None, fingerprint, tfrecord=f"{files}/*")
-    return ShippedData(files, None, None, fingerprint)
+        return ShippedData(None, None, None, fingerprint, tfrecord=f"{files}/*", count=count, bytes=size)
+    return ShippedData(files, None, None, fingerprint, count=count, bytes=size)
 
 
 @dataclass

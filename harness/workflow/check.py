@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.check import Check, DataSight, LimitProbe
+from harness.analysis.check import Check, LimitProbe
 from harness.analysis.checks import host_state, judge_host
-from harness.bench.tfrecords import split_pattern
 from harness.engine.docker import DockerEngine
 from harness.engine.interface import Engine, EngineFacts
 from harness.hosts.lock import read_lock
-from harness.inventory import DataSet, Host, load_inventory, select_hosts
+from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import ensure_image, find_image
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
-from harness.values.errors import EngineUnavailable, HarnessError
+from harness.values.errors import DataError, EngineUnavailable, HarnessError, HostError
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
 from harness.workflow.reaching import Reached, docker_engine, probe_engines, process_engine, reach
@@ -49,7 +48,7 @@ def check_hosts(
     forks: int,
     as_json: bool,
 ) -> int:
-    """Check hosts side by side and print what was found, in the inventory's order. Returns 0, 1 or 3."""
+    """Check hosts side by side and print what was found, in the inventory's order. Returns the exit code."""
     read = load_inventory(inventory)
     for warning in read.warnings:
         console.warning(str(warning))
@@ -72,7 +71,7 @@ def check_hosts(
     console.close()
     if as_json:
         console.result_json([_as_json(answer.name, _checked_of(answer)) for answer in answers])
-    return exit_code(answers, lambda checked: checked.state == "ready")
+    return exit_code([Answer(answer.name, _checked_of(answer).as_outcome(answer.name)) for answer in answers])
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,14 @@ class _Checked:
     @property
     def state(self) -> str:
         return host_state(self.checks)
+
+    def as_outcome(self, host: str) -> _Checked | HarnessError:
+        """Return what a session would come to: the error that keeps the host from measuring, or these checks."""
+        failed = [check for check in self.checks if check.outcome == "failure"]
+        if not failed:
+            return self
+        kind = DataError if all(check.id == "data" for check in failed) else HostError
+        return kind(failed[0].message, where=host, hint=failed[0].cure)
 
 
 def _checked_of(answer: Answer[_Checked]) -> _Checked:
@@ -107,7 +114,7 @@ def _check_host(
         docker,
         process,
         limit_probe=probe,
-        data=[_sight(reached, name, source) for name, source in host.variables.data.items()],
+        data=[reached.inspect(name)[1] for name in reached.data],
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
         memory_reserve=host.variables.memory_reserve,
         disk_reserve=host.variables.disk_reserve,
@@ -165,26 +172,6 @@ def _prove(
         return None
     console.live(f"{reached.name}: trying a memory limit")
     return probe_limit(engine, host=reached.name, payload=build_payload(), image=image or "")
-
-
-def _sight(reached: Reached, name: str, source: DataSet) -> DataSight:
-    """A data set of the inventory: where it should be, whether it is, and its fingerprint where that is known."""
-    from harness.ship.dataset import read_known
-
-    known = read_known(reached.connection, reached.scratch, name, source)
-    records = None if source.tfrecord is None else split_pattern(source.tfrecord)[0]
-    paths = [path for path in (source.folder, source.images, source.annotations, records) if path]
-    missing = [path for path in paths if reached.connection.run(["test", "-r", path]).returncode != 0]
-    return DataSight(
-        name=name,
-        place=", ".join(paths) or "generated in scratch",
-        is_found=not missing and (known is not None or bool(paths)),
-        images=known.images if known else None,
-        bytes=known.bytes if known else None,
-        fingerprint=known.fingerprint if known else None,
-        problem=f"not there, or not readable: {', '.join(missing)}" if missing else None,
-        will_be_made=not paths,
-    )
 
 
 def _print(console: Console, host: str, checked: _Checked) -> None:

@@ -13,6 +13,7 @@ from harness.hosts.lock import STALE_AFTER_S, LockOwner, break_lock, make_owner,
 from harness.hosts.lock_owner import is_controller_gone
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datatransfer import SHIPPED_FOLDER, WEIGHTS_FOLDER
+from harness.ship.described import DESCRIBED_FOLDER
 from harness.ship.transfer.loading import SHIP_SESSION
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
@@ -163,7 +164,7 @@ def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[L
 
 def _clean_data(reached: Reached, *, dry_run: bool) -> list[Leftover]:
     found = []
-    for name in ("data", "datasets", SHIPPED_FOLDER, WEIGHTS_FOLDER):
+    for name in ("data", "datasets", DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER):
         path = f"{reached.scratch}/{name}"
         if reached.connection.run(["test", "-d", path]).returncode == 0:
             found.append(Leftover(reached.name, "data sets, weights and file lists", path, "--data asked for it"))

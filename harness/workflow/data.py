@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.bench.dataset import Description, describe
+from harness.bench.dataset import Description, describe, find_form
 from harness.bench.errors import DatasetError
 from harness.bench.generate import describe_made, make
 from harness.bench.oddities import OUTCOMES
+from harness.ship.described import described_folder, keep_description, usable_folder
 from harness.values.errors import DataError
 from harness.values.units import format_bytes
 
@@ -39,9 +40,22 @@ def describe_data(
     as_json: bool,
     features: tuple[str | None, str | None] = (None, None),
 ) -> int:
-    """Say what a data set is; 2 where it holds files that no loader can read."""
+    """Say what a data set is; 2 where it holds files that no loader can read.
+
+    What was found is kept for other commands, and files that have not changed since are not read again.
+    """
+    _, folder, labels = find_form(path, annotations)
+    keep = described_folder(folder, labels, features)
     with _explaining(console):
-        found = describe(path, annotations, on_progress=_reporter(console, "reading images"), features=features)
+        found = describe(
+            path,
+            annotations,
+            keep=usable_folder(keep),
+            on_progress=_reporter(console, "reading images"),
+            features=features,
+        )
+    if found.images and not found.unreadable_count:
+        keep_description(keep, found.to_json())
     _show(console, found, as_json=as_json)
     if found.images == 0:
         console.error(f"{path} holds no images with a class\n  → " + _NO_IMAGES)

@@ -13,6 +13,7 @@ from harness.hosts.facts import list_facts, read_sections
 from harness.hosts.facts.recording import build_recording
 from harness.hosts.folders import resolve_path
 from harness.inventory import Host, load_inventory, select_hosts
+from harness.ship.data_inspection import data_folders, resolve_sources
 from harness.values.facts import Facts
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
@@ -78,7 +79,7 @@ def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, Any]:
     with closing(links.open(host)) as connection:
         variables = host.variables
         disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
-        folders = {name: path for name, source in variables.data.items() if (path := source.folder or source.images)}
+        folders = data_folders(resolve_sources(connection, variables.data))
         facts = list_facts(resolve_path(connection, variables.scratch), disks, folders)
         own = _read_names(connection)
         sections = read_sections(connection, facts)

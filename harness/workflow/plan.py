@@ -16,6 +16,7 @@ from harness.session.folder import find_folder
 from harness.session.journal import read_records
 from harness.session.plan import newest_records
 from harness.values.case import Case
+from harness.values.data_state import DataState
 from harness.values.errors import ConfigurationError, EngineUnavailable, HostError
 from harness.values.prediction import Prediction
 from harness.values.record import Record
@@ -24,7 +25,7 @@ from harness.workflow.many_hosts import ask_hosts, values_of
 from harness.workflow.plan_tables import HostPlan, plans_as_json, print_plans
 from harness.workflow.reaching import Reached, probe_engines, reach, select_cpus, select_gpus
 from harness.workflow.resolve import Resolved, resolve, wanted_engine
-from harness.workflow.sizes import DataSize, bytes_of_case, sizes_of
+from harness.workflow.sizes import bytes_of_case, sizes_of
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -187,7 +188,7 @@ def _orders(cases: Sequence[Case], experiment: Experiment, host: str) -> dict[in
 
 def _warm(
     cases: Sequence[Case],
-    sizes: Mapping[str, DataSize],
+    sizes: Mapping[str, DataState],
     reached: Reached | None,
     expected: Mapping[str, Prediction],
     refused: frozenset[str],

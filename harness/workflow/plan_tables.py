@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.values.data_state import DataState
 from harness.values.prediction import Prediction
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.resolve import Resolved
-from harness.workflow.sizes import DataSize
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -29,7 +29,7 @@ class HostPlan:
     engine: str
     lines: tuple[dict[str, Any], ...]
     orders: Mapping[int, tuple[str, ...]]
-    data: Mapping[str, DataSize]
+    data: Mapping[str, DataState]
     twin: str | None
     warm: tuple[str, ...]
     disk_bytes: int
@@ -134,7 +134,7 @@ def _is_blind(plan: HostPlan) -> bool:
     return any(line["cache_on_disk"] and line["cache_bytes"] is None for line in plan.lines)
 
 
-def _describe(size: DataSize) -> str:
+def _describe(size: DataState) -> str:
     if size.images is None:
         return f"unknown ({size.source}); without it nothing can be predicted"
     count = f"{'at most ' if size.is_bound else ''}{size.images:,} images"

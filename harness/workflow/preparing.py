@@ -48,13 +48,14 @@ class Wanted:
 def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
     """Make a host ready to measure. Raises HostError; DataError or ConfigurationError where no case can run there."""
     lacking = missing_weights(wanted.cases, reached, may_ship=wanted.transfers is not None)
-    _refuse_hopeless(wanted.cases, {}, lacking)
+    _refuse_hopeless(wanted.cases, _unreadable_data(reached, wanted), lacking)
     weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
     engine, facts, image = _ready_engine(reached, wanted, emit)
     if facts.image_digest is None:
         raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
     cpus = select_cpus(reached.facts, reached.host.variables.cpus)
     data, missing = _ready_data(reached, wanted, engine, image, cpus, emit)
+    _refuse_hopeless(wanted.cases, missing, lacking)
     return HostSetup(
         host=reached.name,
         connection=reached.connection,
@@ -65,7 +66,7 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         image_digest=facts.image_digest,
         payload=wanted.payload,
         data=data,
-        missing_data=missing,
+        missing_data={name: reason_of(error) for name, error in missing.items()},
         disks=reached.disks,
         memory_available=wanted.memory_available or memory_left(reached),
         cpus=cpus,
@@ -73,7 +74,7 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         memory_reserve=reached.host.variables.memory_reserve,
         disk_reserve=reached.host.variables.disk_reserve,
         weights=weights,
-        missing_weights={key: str(error) for key, error in lacking.items()},
+        missing_weights={key: reason_of(error) for key, error in lacking.items()},
     )
 
 
@@ -84,6 +85,22 @@ def _refuse_hopeless(
     lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
     if lacking and lacking[0] is not None and None not in lacking:
         raise lacking[0]
+
+
+def reason_of(error: HarnessError) -> str:
+    """Return an error as the reason for which cases are skipped: what is wrong and what to do, in one line."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _unreadable_data(reached: Reached, wanted: Wanted) -> dict[str, DataError]:
+    """Look which data sets cannot be had, before anything is built or sent for the others."""
+    errors = {}
+    for name in dict.fromkeys(case.data for case in wanted.cases):
+        place, state = reached.inspect(name, is_counted=False)
+        may_come = wanted.transfers is not None and wanted.transfers.ship_data and name in wanted.transfers.sets
+        if place is None and not may_come:
+            errors[name] = state.as_error(reached.name)
+    return errors
 
 
 def memory_left(reached: Reached) -> int:
@@ -141,49 +158,56 @@ def _ready_process(reached: Reached, emit: Emit, reason: str) -> tuple[Engine, E
 
 def _ready_data(
     reached: Reached, wanted: Wanted, engine: Engine, image: str, cpus: Sequence[int], emit: Emit
-) -> tuple[dict[str, HostData], dict[str, str]]:
+) -> tuple[dict[str, HostData], dict[str, DataError]]:
+    """Check the data sets of these cases; one that cannot be used costs the cases that need it, and no others."""
     data: dict[str, HostData] = {}
-    missing: dict[str, str] = {}
-    names = dict.fromkeys(case.data for case in wanted.cases)
-    sources = reached.host.variables.data
-    for name in names:
-        place = choose_data(reached, name, sources.get(name), wanted.transfers, emit)
-        if isinstance(place, str):
-            missing[name] = place
-            continue
-        links = any(case.loader == "keras-directory" and case.data == name for case in wanted.cases)
-
-        def show(text: str, fraction: float | None = None, name: str = name) -> None:
-            emit(Progress(reached.name, f"data set {name}: {text}", fraction))
-
-        prepared = prepare_data(
-            engine,
-            host=reached.name,
-            name=name,
-            spec=place,
-            scratch=reached.scratch,
-            payload=wanted.payload,
-            image=image,
-            cpus=tuple(cpus),
-            links=links,
-            on_progress=show,
-            timeout_s=_DATA_TIMEOUT_S,
-            connection=reached.connection,
-        )
-        refuse_changed(reached, name, place, prepared.fingerprint)
-        if prepared.images == 0:
-            raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")
-        data[name] = HostData(
-            name=name,
-            kind=prepared.kind,
-            fingerprint=prepared.fingerprint,
-            images=prepared.images,
-            classes=prepared.classes,
-            bytes=prepared.bytes,
-            mounts=tuple(prepared.mounts),
-            mean_height=prepared.mean_height,
-            mean_width=prepared.mean_width,
-        )
-        size = (prepared.images, prepared.bytes)
-        emit(DataReady(reached.name, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
+    missing: dict[str, DataError] = {}
+    for name in dict.fromkeys(case.data for case in wanted.cases):
+        try:
+            data[name] = _ready_set(name, reached, wanted, engine, image, cpus, emit)
+        except DataError as error:
+            missing[name] = error
     return data, missing
+
+
+def _ready_set(
+    name: str, reached: Reached, wanted: Wanted, engine: Engine, image: str, cpus: Sequence[int], emit: Emit
+) -> HostData:
+    """Make, bring or find one data set, and check all its files. Raises DataError."""
+    place = choose_data(reached, name, wanted.transfers, emit)
+    if isinstance(place, DataError):
+        raise place
+
+    def show(text: str, fraction: float | None = None) -> None:
+        emit(Progress(reached.name, f"data set {name}: {text}", fraction))
+
+    prepared = prepare_data(
+        engine,
+        host=reached.name,
+        name=name,
+        spec=place,
+        scratch=reached.scratch,
+        payload=wanted.payload,
+        image=image,
+        cpus=tuple(cpus),
+        links=any(case.loader == "keras-directory" and case.data == name for case in wanted.cases),
+        on_progress=show,
+        timeout_s=_DATA_TIMEOUT_S,
+        connection=reached.connection,
+    )
+    refuse_changed(reached, name, place, prepared.fingerprint)
+    if prepared.images == 0:
+        raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")
+    size = (prepared.images, prepared.bytes)
+    emit(DataReady(reached.name, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
+    return HostData(
+        name=name,
+        kind=prepared.kind,
+        fingerprint=prepared.fingerprint,
+        images=prepared.images,
+        classes=prepared.classes,
+        bytes=prepared.bytes,
+        mounts=tuple(prepared.mounts),
+        mean_height=prepared.mean_height,
+        mean_width=prepared.mean_width,
+    )

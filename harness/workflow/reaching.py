@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +15,8 @@ from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
 from harness.hosts.folders import resolve_path
+from harness.ship.data_inspection import data_folders, inspect_data, resolve_sources
+from harness.values.data_state import DataState
 from harness.values.errors import EngineUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts
@@ -22,7 +24,8 @@ from harness.values.facts import Facts
 if TYPE_CHECKING:
     from harness.engine.dial import Dialer
     from harness.hosts.ssh import SSHConnection
-    from harness.inventory import Host
+    from harness.inventory import DataSet, Host
+    from harness.ship.datatransfer import ShippedData
     from harness.workflow.links import Links
 
 Emit = Callable[[Event], None]
@@ -33,7 +36,10 @@ HOST_PYTHON = "python3"
 
 @dataclass(frozen=True)
 class Reached:
-    """A host that answered: how it is reached, what it is, and where things lie on it."""
+    """A host that answered: how it is reached, what it is, and where things lie on it.
+
+    ``data`` are the inventory's data sets with their paths as they are there.
+    """
 
     host: Host
     connection: Connection
@@ -41,6 +47,7 @@ class Reached:
     scratch: str
     disks: Mapping[str, str]
     memory_available: int
+    data: Mapping[str, DataSet] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -49,6 +56,19 @@ class Reached:
     def close(self) -> None:
         """Let the connection go."""
         self.connection.close()
+
+    def inspect(self, name: str, *, is_counted: bool = True) -> tuple[DataSet | ShippedData | None, DataState]:
+        """Look at a data set: what a session would read (None: nothing can be read), and what is known of it."""
+        return inspect_data(
+            self.connection,
+            self.scratch,
+            name,
+            self.data.get(name),
+            is_local=self.host.connection == "local",
+            known_names=self.data,
+            uid=self.facts.uid,
+            is_counted=is_counted,
+        )
 
     @cached_property
     def dialer(self) -> Dialer | None:
@@ -80,12 +100,12 @@ def _look(host: Host, connection: Connection, *, for_measuring: bool) -> Reached
     variables = host.variables
     scratch = resolve_path(connection, variables.scratch)
     disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
-    folders = [path for source in variables.data.values() for path in (source.folder, source.images) if path]
-    facts = read_facts(connection, scratch=scratch, disks=disks, data_folders=folders)
+    data = resolve_sources(connection, variables.data)
+    facts = read_facts(connection, scratch=scratch, disks=disks, data_folders=data_folders(data))
     if for_measuring:
         facts = _look_again(connection, facts)
     available = available_limit(facts, variables.memory_reserve)
-    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available)
+    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available, data)
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:

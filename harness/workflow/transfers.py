@@ -6,7 +6,7 @@ import os
 import posixpath
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -16,7 +16,7 @@ from harness.engine.docker import DockerEngine
 from harness.engine.interface import Engine
 from harness.ship.dataset import DataSpec
 from harness.ship.datasource import SourceSets
-from harness.ship.datatransfer import DataLedger, DataShip, ShippedData, find_shipped
+from harness.ship.datatransfer import DataLedger, DataShip, ShippedData
 from harness.ship.definition import image_definition, image_definitions, image_reference
 from harness.ship.image import LABEL_DEFINITION, ensure_image, find_image
 from harness.ship.slots import TransferSlots, waiting_for
@@ -206,27 +206,14 @@ def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> 
 
 
 def choose_data(
-    reached: Reached, name: str, spec: DataSpec | None, transfers: Transfers | None, emit: Emit
-) -> DataSpec | ShippedData | str:
-    """Where a host's data set is: as its inventory says, else shipped (now, where that is allowed), else why not."""
-    if spec is not None and (spec.generate is not None or reached.host.connection == "local"):
-        return spec
-    if spec is not None and not missing_paths(reached, spec):
-        return spec
-    if transfers is not None and transfers.ship_data and name in transfers.sets:
+    reached: Reached, name: str, transfers: Transfers | None, emit: Emit
+) -> DataSpec | ShippedData | DataError:
+    """Return a host's data set: as its inventory says, else shipped (now, where that is allowed), else why not."""
+    place, state = reached.inspect(name, is_counted=False)
+    if place is None and transfers is not None and transfers.ship_data and name in transfers.sets:
         ship_data(reached, name, transfers, emit)
-    shipped = find_shipped(reached.connection, reached.scratch, name)
-    if shipped is not None and spec is not None:
-        return replace(shipped, image_feature=spec.image_feature, label_feature=spec.label_feature)
-    if shipped is not None:
-        return shipped
-    if spec is None:
-        known = ", ".join(sorted(reached.host.variables.data)) or "none"
-        why = f"the host has no data set {name!r} (it has {known}): add it under `harness: data:`"
-    else:
-        why = f"data set {name!r} is not on the host ({', '.join(missing_paths(reached, spec))} cannot be read)"
-    cure = "bring it: harness ship INVENTORY --data " + name + ", or harness run --ship-data"
-    return f"{why}; {cure}"
+        place, state = reached.inspect(name, is_counted=False)
+    return state.as_error(reached.name) if place is None else place
 
 
 def refuse_changed(reached: Reached, name: str, place: object, fingerprint: str) -> None:
@@ -237,16 +224,6 @@ def refuse_changed(reached: Reached, name: str, place: object, fingerprint: str)
             f"the shipped data set {name!r} has changed on the host (its fingerprint is not that of what was sent)"
         )
         raise DataError(message, where=reached.name, hint=hint)
-
-
-def missing_paths(reached: Reached, spec: DataSpec) -> list[str]:
-    """Paths of a data set that cannot be read on the host."""
-    from harness.hosts.folders import resolve_path
-
-    records = None if spec.tfrecord is None else split_pattern(spec.tfrecord)[0]
-    named = [path for path in (spec.folder, spec.images, spec.annotations, records) if path]
-    paths = [resolve_path(reached.connection, path) for path in named]
-    return [path for path in paths if reached.connection.run(["test", "-r", path]).returncode != 0]
 
 
 def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]]:

@@ -8,7 +8,6 @@ import pytest
 
 from harness.analysis.checks import (
     Check,
-    DataSight,
     LimitProbe,
     busy_reason,
     host_state,
@@ -18,6 +17,7 @@ from harness.analysis.checks import (
     limit_probe_of,
 )
 from harness.analysis.cuda import is_driver_enough, minimum_driver
+from harness.values.data_state import DataState
 from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable
 from harness.values.facts import DiskFacts, Facts, GpuFacts
 
@@ -84,11 +84,11 @@ def changed(**values: object) -> Facts:
 
 
 def test_a_good_host_is_ready_and_everything_is_ok():
-    data = [DataSight("coco", "/data/coco", is_found=True, images=10, bytes=1000, fingerprint="f" * 64)]
+    data = [DataState("coco", "/data/coco", 10, 1000, "as last checked", fingerprint="f" * 64)]
     checks = judge_host(FACTS, Engine(), limit_probe=PROBE, data=data)
     assert [check for check in checks if check.outcome != "ok"] == []
     assert is_ready(checks)
-    assert find(checks, "data").message == "/data/coco, 10 images, 1 kB, fingerprint ffffffffffff"
+    assert find(checks, "data").message == "/data/coco, 10 images, 1 kB, fingerprint ffffffffffff (as last checked)"
     assert "cgroup v2" in find(checks, "cgroup").message
 
 
@@ -115,9 +115,8 @@ def test_whatever_is_wrong_has_a_cure():
         image_digest=None, cgroup_version=None, can_limit_memory=False, can_limit_swap=False, reasons=("old",)
     )
     data = [
-        DataSight("gone", "/gone", is_found=False),
-        DataSight("odd", "/odd", is_found=True, problem="a.jpg cannot be read"),
-        DataSight("new", "/new", is_found=True),
+        DataState("gone", "/gone", problem="there is no folder /gone", hint="correct it"),
+        DataState("new", "/new", source="files counted, not read yet"),
     ]
     checks = judge_host(poor, engine, data=data, image_bytes=2 * GIB, lock_owner=Owner())
     bad = [check for check in checks if check.outcome != "ok"]
@@ -128,7 +127,8 @@ def test_whatever_is_wrong_has_a_cure():
     }  # fmt: skip
     assert find(checks, "disk", "scratch").outcome == "failure"
     assert find(checks, "disk", "images").outcome == "failure"
-    assert find(checks, "data", "odd").message.endswith("a.jpg cannot be read")
+    assert (find(checks, "data", "gone").outcome, find(checks, "data", "new").outcome) == ("warning", "unproven")
+    assert find(checks, "data", "gone").message == "there is no folder /gone"
     assert "old" in find(checks, "memory-limit").message
 
 
@@ -285,9 +285,25 @@ def test_busy():
 
 
 def test_data_that_will_be_made_is_no_failure():
-    checks = judge_host(FACTS, Engine(), data=[DataSight("toy", "generate", is_found=False, will_be_made=True)])
+    checks = judge_host(FACTS, Engine(), data=[DataState("toy", "generated", 24, will_be_made=True)])
     assert find(checks, "data").outcome == "ok"
     assert is_ready(checks)
+
+
+def test_a_host_without_any_data_set_that_can_be_used_is_not_ready():
+    gone = DataState("gone", "/gone", problem="there is no folder /gone", hint="correct it")
+    checks = judge_host(FACTS, Engine(), data=[gone])
+    assert (find(checks, "data").outcome, find(checks, "data").cure, is_ready(checks)) == (
+        "failure",
+        "correct it",
+        False,
+    )
+    assert is_ready(judge_host(FACTS, Engine(), data=[gone, DataState("toy", "generated", 24, will_be_made=True)]))
+
+
+def test_a_busy_host_is_told_which_command_may_measure_it():
+    busy = find(judge_host(changed(load_1m=5.0), Engine()), "load")
+    assert busy.outcome == "failure" and "`harness run --allow-busy`" in str(busy.cure)
 
 
 def test_room_for_an_image_is_asked_only_where_one_must_come():

@@ -15,6 +15,7 @@ from fleet_clock import BEGIN, Clock
 
 from harness.hosts import folders, lock_commands
 from harness.hosts.connection import Completed
+from harness.ship import data_inspection
 from harness.values.errors import HostUnreachable
 
 _FACT = re.compile(r'^echo "\$mark" (?:\'([^\']+)\'|(\S+))$', re.MULTILINE)
@@ -99,6 +100,8 @@ class Machine:
     def _script(self, script: str, words: Sequence[str]) -> Completed:
         if script == folders._FREE_SCRIPT:
             return _said("/dev/nvme0n1p2 1000000000000 1 900000000000 10% /\n")
+        if script.startswith(data_inspection._LOOK):
+            return _said("classes 2\n" if words[1] in self.folders else "absent\n")
         if script == lock_commands.read_command("")[2]:
             return _said(self._lock_state())
         if script == lock_commands.claim_command("", "", "", "")[2]:

@@ -181,30 +181,33 @@ def test_from_names_where_a_set_is_that_no_inventory_knows(
 def test_a_session_ships_only_where_it_may_and_only_what_is_not_there(
     inventory: Path, photos: Path, tmp_path: Path
 ) -> None:
-    reached = reached_of(inventory, tmp_path)
+    def reached_with(source: DataSet) -> Reached:
+        return replace(reached_of(inventory, tmp_path), data={"photos": source})
+
     events: list[Event] = []
-    absent = DataSet(folder="/not/on/this/host")
-    told = choose_data(reached, "photos", absent, transfers_of({"photos": (photos, None)}), events.append)
-    assert isinstance(told, str)
-    assert "/not/on/this/host" in told and "--ship-data" in told and "harness ship INVENTORY --data photos" in told
-    assert "has no data set 'dogs'" in str(choose_data(reached, "dogs", None, None, events.append))
+    reached = reached_with(DataSet(folder="/not/on/this/host"))
+    told = choose_data(reached, "photos", transfers_of({"photos": (photos, None)}), events.append)
+    assert isinstance(told, DataError)
+    assert told.message == "there is no folder /not/on/this/host"
+    assert "--ship-data" in str(told.hint) and "harness ship INVENTORY --data photos" in str(told.hint)
+    assert "has no data set 'dogs'" in str(choose_data(reached, "dogs", None, events.append))
     allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
-    place = choose_data(reached, "photos", absent, allowed, events.append)
-    assert not isinstance(place, str) and place.folder == f"{tmp_path}/ws1/shipped/photos/files"
+    place = choose_data(reached, "photos", allowed, events.append)
+    assert not isinstance(place, DataError) and place.folder == f"{tmp_path}/ws1/shipped/photos/files"
     assert [one.files for one in events if isinstance(one, DataShipped)] == [3]
     # Later sessions find it without being allowed to ship; what the host has itself goes first.
-    assert choose_data(reached, "photos", absent, None, events.append) == place
+    assert choose_data(reached, "photos", None, events.append) == place
     own = DataSet(folder=str(photos))
-    assert choose_data(reached, "photos", own, allowed, events.append) is own
+    assert choose_data(reached_with(own), "photos", allowed, events.append) is own
     made = DataSet(generate=Generate(profile="coco", images=3))
-    assert choose_data(reached, "photos", made, allowed, events.append) is made
+    assert choose_data(reached_with(made), "photos", allowed, events.append) is made
 
 
 def test_a_shipped_set_that_changed_on_the_host_is_refused(inventory: Path, photos: Path, tmp_path: Path) -> None:
     reached = reached_of(inventory, tmp_path)
     allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
-    place = choose_data(reached, "photos", None, allowed, lambda event: None)
-    assert not isinstance(place, str)
+    place = choose_data(reached, "photos", allowed, lambda event: None)
+    assert not isinstance(place, DataError)
     refuse_changed(reached, "photos", place, place.fingerprint)  # type: ignore[union-attr]
     with pytest.raises(DataError, match="has changed on the host"):
         refuse_changed(reached, "photos", place, "0" * 64)

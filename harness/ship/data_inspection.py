@@ -1,0 +1,267 @@
+"""One look at a data set on a host, for every command: is it there, how is it laid out, how large is it.
+
+Nothing is made, sent or decoded. What is wrong is said in the words that the check of the set itself uses
+(``bench/errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.bench import errors
+from harness.bench.tfrecords import split_pattern
+from harness.hosts.connection import Connection
+from harness.hosts.folders import resolve_path
+from harness.ship.dataset import KnownData, read_known
+from harness.ship.datatransfer import ShippedData, find_shipped
+from harness.ship.described import read_described
+from harness.values.data_state import DataState
+from harness.values.errors import HostError
+
+if TYPE_CHECKING:
+    from harness.inventory import DataSet
+
+_TIMEOUT_S = 300.0
+_MOST_NAMED = 50
+
+_LOOK = r"""
+form=$1 place=$2 labels=$3
+if [ ! -e "$place" ]; then echo absent; exit 0; fi
+if [ ! -d "$place" ]; then echo no-folder; exit 0; fi
+if [ ! -r "$place" ] || [ ! -x "$place" ]; then echo closed; exit 0; fi
+if [ -n "$labels" ]; then
+  if [ ! -e "$labels" ]; then echo labels-absent; exit 0; fi
+  if [ -d "$labels" ]; then echo labels-folder; exit 0; fi
+  if [ ! -r "$labels" ]; then echo labels-closed; exit 0; fi
+fi
+cd -- "$place" || exit 1
+if [ "$form" = tfrecord ]; then
+  find . -maxdepth 1 ! -type d -printf 'record %s %f\n'
+  echo whole; exit 0
+fi
+set -- .
+if [ "$form" = folder ]; then
+  count=0
+  for class in */; do [ -d "$class" ] && count=$((count + 1)); done
+  echo "classes $count"
+  [ "$count" -gt 0 ] || exit 0
+  set -- ./*/
+fi
+"""
+_COUNT = r"""
+find "$@" \( TAKEN \) \( -type f -printf '%s\n' -o -xtype f -exec stat -L -c %s {} + \) |
+  awk '{ n++; s += $1 } END { printf "taken %d %.0f\n", n, s }'
+[ "$form" = folder ] && find "$@" ! -type d \( REFUSED \) -print | LC_ALL=C sort |
+  awk 'NR <= MOST { print "other " $0 } END { printf "others %d\n", NR }'
+"""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the look at one place found. ``word`` is what is wrong with it, empty where nothing is.
+
+    ``taken`` and ``bytes`` are of files that every loader takes by their suffix, ``other`` the first of ``others``
+    files that only some take; ``records`` are (size, name). None is what was not counted.
+    """
+
+    word: str = ""
+    classes: int | None = None
+    taken: int | None = None
+    bytes: int | None = None
+    other: tuple[str, ...] = ()
+    others: int = 0
+    records: tuple[tuple[int, str], ...] = ()
+    trouble: str = ""
+
+
+def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict[str, DataSet]:
+    """Return an inventory's data sets with their paths as they are on the host: absolute, ``~`` expanded."""
+    return {
+        name: source.model_copy(update={key: resolve_path(connection, path) for key, path in source.paths.items()})
+        for name, source in data.items()
+    }
+
+
+def data_folders(data: Mapping[str, DataSet]) -> dict[str, str]:
+    """Return the folder in which the images of each data set lie; a generated one has none yet."""
+    found = {name: source.folder or source.images or _record_place(source)[0] for name, source in data.items()}
+    return {name: folder for name, folder in found.items() if folder}
+
+
+def inspect_data(
+    connection: Connection,
+    scratch: str,
+    name: str,
+    source: DataSet | None,
+    *,
+    is_local: bool,
+    known_names: Collection[str] = (),
+    uid: int | None = None,
+    is_counted: bool = True,
+) -> tuple[DataSet | ShippedData | None, DataState]:
+    """Return what a session would read for a data set on a host (None: nothing can be read), and its state.
+
+    ``source`` is the inventory's entry with resolved paths, None where the host has none. What was shipped there takes
+    its place where it cannot be read. ``is_counted``: files are counted, in a second or two for COCO's 118,287.
+    """
+    state = _unnamed(name, known_names) if source is None else None
+    if source is not None:
+        state = _inspect_source(connection, scratch, name, source, is_local=is_local, uid=uid, is_counted=is_counted)
+        if state.problem is None:
+            return source, state
+    shipped = find_shipped(connection, scratch, name)
+    if shipped is not None:
+        if source is not None:
+            shipped = replace(shipped, image_feature=source.image_feature, label_feature=source.label_feature)
+        return shipped, _of_shipped(name, shipped)
+    assert state is not None
+    if is_local:
+        return None, state
+    cure = f"bring it: harness ship INVENTORY --data {name}, or harness run --ship-data"
+    return None, replace(state, hint=f"{state.hint}; or {cure}")
+
+
+def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> errors.DatasetError | None:
+    """Return what is wrong with a data set by its layout alone, in the words of its check; None where nothing is."""
+    place, labels = _places(source)
+    hint = {"folder": errors.FOLDER_HINT, "coco": errors.PAIR_HINT}.get(source.kind, errors.RECORDS_HINT)
+    if layout.word == "absent":
+        return errors.absent_folder(place, hint)
+    if layout.word == "no-folder":
+        return errors.not_a_folder(place, hint)
+    if layout.word == "closed":
+        return errors.closed_folder(place, "Permission denied", uid)
+    if layout.word.startswith("labels-"):
+        why = {"absent": "No such file or directory", "folder": "Is a directory", "closed": "Permission denied"}
+        return errors.unreadable_labels(labels, why[layout.word.removeprefix("labels-")])
+    if layout.classes == 0:
+        return errors.no_classes(place)
+    if layout.trouble:
+        return errors.closed_folder(place, layout.trouble, uid)
+    if source.kind == "tfrecord":
+        return None if _chosen_records(source, layout) else errors.no_record_files(source.tfrecord)
+    if layout.others:
+        named = [(path, errors.OTHER_SUFFIX) for path in layout.other]
+        return errors.refused_files(place, named, layout.others, (layout.taken or 0) + layout.others)
+    return errors.no_images(place) if layout.taken == 0 else None
+
+
+def parse_layout(text: str, trouble: str = "") -> Layout:
+    """Read what the script wrote on the host; what makes no sense is passed over."""
+    layout = Layout(trouble=trouble)
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        numbers = [int(part) for part in rest.split(" ") if part.isdigit()]
+        if word in ("absent", "no-folder", "closed", "labels-absent", "labels-folder", "labels-closed"):
+            layout = replace(layout, word=word)
+        elif word == "classes" and numbers:
+            layout = replace(layout, classes=numbers[0])
+        elif word == "taken" and len(numbers) == 2:
+            layout = replace(layout, taken=numbers[0], bytes=numbers[1])
+        elif word == "others" and numbers:
+            layout = replace(layout, others=numbers[0])
+        elif word == "other":
+            layout = replace(layout, other=(*layout.other, rest.removeprefix("./")))
+        elif word == "record" and numbers:
+            layout = replace(layout, records=(*layout.records, (numbers[0], rest.partition(" ")[2])))
+    return layout
+
+
+def _inspect_source(
+    connection: Connection,
+    scratch: str,
+    name: str,
+    source: DataSet,
+    *,
+    is_local: bool,
+    uid: int | None,
+    is_counted: bool,
+) -> DataState:
+    known = [read_known(connection, scratch, name, source)]
+    if source.generate is not None:
+        made = source.generate
+        place = f"generated: {made.profile}, {made.images} images, seed {made.seed}"
+        return _with_known(DataState(name, place, made.images, None, "generated", will_be_made=True), known)
+    if is_local:
+        known.append(read_described(source))
+    place = " with ".join(path for path in (source.folder, source.images, source.tfrecord, source.annotations) if path)
+    try:
+        layout = _look(connection, source, is_counted=is_counted)
+    except HostError as error:
+        return DataState(name, place, source=error.message)
+    wrong = judge_layout(source, layout, uid)
+    if wrong is not None:
+        return DataState(name, place, problem=wrong.message, hint=wrong.hint)
+    if source.kind == "tfrecord":
+        size = sum(size for size, _ in _chosen_records(source, layout))
+        return _with_known(DataState(name, place, None, size, "files counted, not read yet"), known)
+    found = DataState(
+        name, place, layout.taken, layout.bytes, "files counted, not read yet", is_bound=source.kind == "coco"
+    )
+    return _with_known(found, known)
+
+
+def _with_known(found: DataState, known: Sequence[KnownData | None]) -> DataState:
+    """Add what the last check found, if the files that were counted now may be those."""
+    were_checked = [one for one in known if one is not None]
+    for one in were_checked:
+        if _may_be_same(found, one):
+            return DataState(
+                found.name, found.place, one.images, one.bytes, "as last checked", fingerprint=one.fingerprint
+            )
+    if were_checked:
+        return replace(found, source="files counted; they have changed since they were last checked")
+    return found
+
+
+def _may_be_same(found: DataState, known: KnownData) -> bool:
+    """Return whether the last check may have been of these files: of a pair only some of those in the folder count."""
+    if found.images is None or found.bytes is None:
+        return True
+    if found.is_bound:
+        return known.images <= found.images and known.bytes <= found.bytes
+    return (known.images, known.bytes) == (found.images, found.bytes)
+
+
+def _look(connection: Connection, source: DataSet, *, is_counted: bool) -> Layout:
+    script = _LOOK + (_count_script() if is_counted else "")
+    place, labels = _places(source)
+    words = ["sh", "-c", script, "sh", source.kind, place, labels or ""]
+    done = connection.run(words, timeout_s=_TIMEOUT_S)
+    trouble = done.stderr.decode(errors="replace").strip().splitlines()
+    return parse_layout(done.text, trouble[0] if trouble else "")
+
+
+def _count_script() -> str:
+    from harness.bench.inspection import REFUSED, TAKEN  # Pillow comes with it
+
+    taken, refused = (" -o ".join(f"-iname '*{suffix}'" for suffix in suffixes) for suffixes in (TAKEN, REFUSED))
+    return _COUNT.replace("TAKEN", taken).replace("REFUSED", refused).replace("MOST", str(_MOST_NAMED))
+
+
+def _places(source: DataSet) -> tuple[str, str | None]:
+    """Return the folder to look at, and the file of labels."""
+    return source.folder or source.images or _record_place(source)[0], source.annotations
+
+
+def _record_place(source: DataSet) -> tuple[str, str]:
+    return split_pattern(source.tfrecord) if source.tfrecord else ("", "")
+
+
+def _chosen_records(source: DataSet, layout: Layout) -> list[tuple[int, str]]:
+    from harness.bench.listing import choose_records
+
+    chosen = set(choose_records((name for _, name in layout.records), _record_place(source)[1]))
+    return [(size, name) for size, name in layout.records if name in chosen]
+
+
+def _unnamed(name: str, known_names: Collection[str]) -> DataState:
+    message = f"the host has no data set {name!r} (it has {', '.join(sorted(known_names)) or 'none'})"
+    return DataState(name, "nowhere", problem=message, hint=f"add it under `harness: data: {name}:`")
+
+
+def _of_shipped(name: str, shipped: ShippedData) -> DataState:
+    place = shipped.folder or shipped.images or shipped.tfrecord or ""
+    return DataState(name, place, shipped.count, shipped.bytes, "as it was shipped", fingerprint=shipped.fingerprint)
