@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 from typing import Any
 
@@ -72,3 +73,107 @@ def describe(
         "epoch": epoch,
         "step": step,
     }
+
+
+MOST_WORDS = 240
+"""Characters of somebody else's message that are shown."""
+_NOISE = (
+    re.compile(r"\{\{[^{}]*\}\}"),
+    re.compile(r"\[\[[^\[\]]*\]\]"),
+    re.compile(r"\[Op:[^\]]*\]"),
+    re.compile(r"Error in user-defined function passed to \S+ transformation with iterator: \S+: "),
+    re.compile(r" for '[^']*'( \(op: [^)]*\))?( with input shapes: .*)?"),
+    re.compile(r"\\x1b\[[\d;]*[A-Za-z]"),
+    re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[abfnrtv0])"),
+    re.compile(r"\d+ root error\(s\) found\.|\(\d+\) \w+: "),
+)
+"""What TensorFlow adds to a message: nodes, operations, iterators; and written-out control characters."""
+_INNER = re.compile(r"^\s*(?P<type>\w*(?:Error|Exception|Warning|Iteration|Interrupt)): ?(?P<text>.*)$", re.MULTILINE)
+_SHAPE = r"[\[(][\dNone?, ]*[\])]"
+_KNOWN = tuple(
+    (re.compile(pattern, re.DOTALL), words)
+    for pattern, words in (
+        (
+            rf"Cannot batch tensors with different shapes.*had shape ({_SHAPE}).*had shape ({_SHAPE})",
+            "its images have different shapes, {0} and {1}, so that they make no batch (are all of them resized?)",
+        ),
+        (
+            r"all input arrays must have the same shape|inhomogeneous shape",
+            "its images have different shapes, so that they make no batch (are all of them resized?)",
+        ),
+        (
+            rf"Cannot add tensor to the batch.*\[tensor\]: ({_SHAPE}), \[batch\]: ({_SHAPE})",
+            "its images have different shapes, {1} and {0}, so that they make no batch (are all of them resized?)",
+        ),
+        (
+            rf"must be equal, but are .* Shapes are ({_SHAPE}) and ({_SHAPE})",
+            "two shapes do not match: {0} and {1}",
+        ),
+        (
+            rf"Shape of tensor \S+ ({_SHAPE}) is not compatible with expected shape ({_SHAPE})",
+            "an image has the shape {0}, and {1} was expected",
+        ),
+        (
+            rf"yielded an element of shape ({_SHAPE}) where an element of shape ({_SHAPE}) was expected",
+            "what it delivers has the shape {0}, and {1} was declared",
+        ),
+        (
+            r"expected to contain (\d+) elements but contained at least (\d+)",
+            "it delivers more batches than the data set has, {1} or more instead of {0} (does it repeat without end?)",
+        ),
+        (
+            r"expected to contain (\d+) elements but contained only (\d+)",
+            "it delivers fewer batches than the data set has: {1} instead of {0}",
+        ),
+        (
+            r"could not be converted to the expected type. The expected type was (\w+)",
+            "what it delivers is of another type than {0}, which was declared",
+        ),
+        (
+            r"conversion requested dtype (\w+) for Tensor with dtype (\w+)",
+            "its types do not match: {1} where {0} is needed",
+        ),
+    )
+)
+
+
+def plain_text(text: str, most: int = MOST_WORDS) -> str:
+    """Make one printable line of at most ``most`` characters of a message, without what only TensorFlow understands."""
+    text = _without_noise(text)
+    words = "".join(sign if sign.isprintable() else " " for sign in text).removesuffix(" name: ").split()
+    line = " ".join(words)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _without_noise(text: str) -> str:
+    text = text.partition("Traceback (most recent call last)")[0].strip() or text
+    for noise in _NOISE:
+        text = noise.sub(" ", text)
+    return text
+
+
+def is_short(error: BaseException) -> bool:
+    """Whether a data set of tf.data ended, with fewer batches than it has to have."""
+    return "elements but contained only" in str(error)
+
+
+def explain(error: BaseException) -> str:
+    """Say in one plain line why somebody's loader failed: its common faults in words, else the exception's own."""
+    if isinstance(error, BenchmarkFailure):
+        return plain_text(str(error))
+    name, text = type(error).__name__, str(error)
+    for pattern, words in _KNOWN:
+        if found := pattern.search(text):
+            return words.format(*found.groups())
+    if classify(error) == "data":
+        missing = getattr(error, "filename", None) or next(iter(re.findall(r"(/[^\s;\]]+); No such file", text)), None)
+        if missing or isinstance(error, FileNotFoundError):
+            return (
+                f"it looks for a file that is not there: {plain_text('/'.join(str(missing or text).split('/')[-2:]))}"
+            )
+        return f"it cannot read an image of the set: {plain_text(text)}"
+    inner = list(_INNER.finditer(_without_noise(text)))
+    if inner:  # one of Python's, inside one of TensorFlow's
+        name, text = inner[-1]["type"], inner[-1]["text"]
+    said = plain_text(text)
+    return f"it raised {name}: {said}" if said else f"it raised {name}"

@@ -96,12 +96,15 @@ def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
     return check_devices(request.gpus)
 
 
-def build(request: MeasureRequest, manifest: Manifest, job: Path) -> Bench:
-    """The loader and, where one is trained, the model: it comes first, so that tf.data's budget is what it leaves."""
+def build(request: MeasureRequest, manifest: Manifest, job: Path, *, keep_caches: bool = False) -> Bench:
+    """Make the loader and, where one is trained, the model: it comes first, so that tf.data's budget is what it leaves.
+
+    ``keep_caches``: caches of earlier pipelines stay beside this one's.
+    """
     model = _build_model(request, manifest)
     budgets = compute_case_budgets(request, manifest)
     context = make_context(request, manifest, job, budgets, is_reused=request.is_reused)
-    if not request.is_reused:
+    if not request.is_reused and not keep_caches:
         clear_cache(request)
     return Bench(request, context, make_loader(request.loader, context), model, manifest.sizes)
 

@@ -1,9 +1,11 @@
-"""Each planted fault of a real loader is caught, and a sound one is not blamed."""
+"""Each planted fault of a real loader is caught and named, and a sound one is not blamed."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 from PIL import Image
 
 from harness.bench import indexed, samework
-from harness.bench.manifest import Manifest
+from harness.bench.indexed import IndexedSet
+from harness.bench.registry import CACHES, LOADERS
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -22,22 +25,32 @@ pytestmark = [
         importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here: extra `process-cpu`"
     ),
 ]
-Sets = tuple[Path, dict[str, Manifest]]
+Sets = dict[str, IndexedSet]
+FAULTY = Path(__file__).with_name("faulty_loaders.py")
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
     root = tmp_path_factory.mktemp("sets")
-    kinds = ("folder", "coco", "tfrecord")
-    return root, {
-        kind: indexed.make_indexed(str(root / kind / "images"), str(root / kind / "dataset"), kind, 3) for kind in kinds
-    }
+    return {kind: IndexedSet(root / kind, kind, 3) for kind in ("folder", "coco", "tfrecord")}
 
 
 def problems(sets: Sets, folder: Path, kind: str = "folder", **case: Any) -> list[str]:
-    root, made = sets
     variant = {"key": "k", "kind": kind, "case": {"data": "d", "loader": "tfdata", "interpolation": "nearest", **case}}
-    found: list[str] = samework.try_variant(variant, folder, made, root)["problems"]
+    found: list[str] = samework.try_variant(variant, folder, sets)["problems"]
+    return found
+
+
+def prove(folder: Path, variants: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the real task finds, in a process of its own; ``variants`` have a key, and may have a kind and a case."""
+    folder.mkdir(exist_ok=True)
+    usual = {"data": "d", "interpolation": "nearest"}
+    whole = [{"kind": "folder", **one, "case": {**usual, **one["case"]}} for one in variants]
+    (folder / "request.json").write_text(json.dumps({"task": "samework", "variants": whole, "seed": 3, "paths": {}}))
+    command = [sys.executable, "-m", "harness.bench.samework", str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, dict[str, Any]] = json.loads((folder / "results" / "dataset.json").read_text())["variants"]
     return found
 
 
@@ -67,59 +80,120 @@ def test_a_sound_loader_is_not_blamed(sets: Sets, tmp_path: Path, case: dict[str
     assert problems(sets, tmp_path / "v", **case) == []
 
 
-def _drop_last(batches: Iterator[Any]) -> Iterator[Any]:
-    whole = list(batches)
-    yield from whole[:-1]
+def test_every_loader_with_every_cache_is_sound(tmp_path: Path) -> None:
+    """The built-in ones as a session proves them: each cache is declared, and its files are filled anew for new data."""
+    variants = []
+    for name, spec in LOADERS.items():
+        for cache in () if spec.is_automatic else spec.caches:
+            offered = CACHES[cache].elements
+            element = "float32" if cache == "none" else "uint8" if "uint8" in offered else offered[0]
+            kinds = ("folder", "coco", "tfrecord") if cache == "none" else ("folder",)
+            case = {"loader": name, "cache": cache, "element": element}
+            variants += [
+                {"key": f"{name} {cache} {kind}", "kind": kind, "case": case} for kind in kinds if kind in spec.kinds
+            ]
+    found = prove(tmp_path / "job", variants)
+    assert set(found) == {one["key"] for one in variants} and len(found) > 40
+    assert {key: one["problems"] for key, one in found.items() if one["problems"] or not one["is_proven"]} == {}
 
 
-def _repeat_one(batches: Iterator[Any]) -> Iterator[Any]:
-    for images, labels in batches:
-        pictures, classes = np.array(images), np.array(labels)
-        pictures[-1], classes[-1] = pictures[0], classes[0]
-        yield pictures, classes
+PLANTED = {
+    "drops_last": "drops the last, incomplete batch: 3 of 27 images are left out",
+    "drops_last_unseen": "drops the last, incomplete batch: 3 of 27 images are left out",
+    "drops_one": "leaves out 1 of 27 images (picture 0)",
+    "repeats_one": "delivers images more than once: 1 too many (picture ",
+    "half_twice": "delivers one half of the images twice and leaves the rest out (13 of 27)",
+    "never_ends": "it delivers more batches than the data set has, 5 or more instead of 4",
+    "ends_nowhere": "its epoch does not end: more than 108 images came, the set has 27",
+    "shifts_labels": "labels are shifted against the images by 1: wrong labels for 5 of 27",
+    "counts_from_one": "labels are wrong: they count from 1, not from 0",
+    "other_classes": "its classes have other numbers than the data set's",
+    "one_hot": "labels are one-hot vectors of 5 values, not numbers",
+    "other_filter": "pixels are not those of nearest but of bilinear (another filter) (81 of 81 pictures",
+    "to_255": "values go from 0 to 255, not from 0 to 1",
+    "from_minus_one": "values go from -1 to 1, not from 0 to 1",
+    "scaled_twice": "values are divided by 255 twice",
+    "standardised": "values go from about -1.",
+    "blue_first": "red and blue are exchanged (81 of 81 pictures)",
+    "mirrored": "pictures are mirrored left to right (81 of 81 pictures)",
+    "upside_down": "pictures are upside down (81 of 81 pictures)",
+    "grey": "pictures are grey (no colours) (81 of 81 pictures)",
+    "half_decoded": "pictures have half the resolution (made smaller and enlarged again) (81 of 81 pictures)",
+    "half_enlarged": "pictures have half the resolution (made smaller and enlarged again) (81 of 81 pictures)",
+    "half_sized": "images have the shape 32 × 48 × 3, not 64 × 96 × 3: half the resolution",
+    "turned_shape": "images have the shape 96 × 64 × 3, not 64 × 96 × 3: height and width are exchanged",
+    "cropped": "pictures are cropped (81 of 81 pictures, about the central 80 % of height and width)",
+    "cut_out": "pictures are cropped (81 of 81 pictures, about the central part of the target's size)",
+    "padded": "pictures have borders (padded to the size instead of resized) (81 of 81 pictures)",
+    "brighter": "brightness or contrast is changed (81 of 81 pictures)",
+    "hidden_memory": "serves pictures from a cache that it does not declare: 27 of 27 images were still the old ones",
+    "hidden_table": "serves pictures from a cache that it does not declare: 27 of 27 images were still the old ones",
+    "hidden_half": "serves pictures from a cache that it does not declare: 13 of 27 images were still the old ones",
+    "fails_to_batch": "ends with an error: its images have different shapes, [",
+    "fails_by_shape": "ends with an error: two shapes do not match: [64,96,3] and [32,48,3]",
+    "fails_by_type": "ends with an error: what it delivers is of another type than float32, which was declared",
+    "fails_in_python": "ends with an error: it raised KeyError: ' colour'",
+    "fails_at_once": "ends with an error: it raised SystemExit: no licence",
+    "misses_a_file": "ends with an error: it looks for a file that is not there: ant/000.jpg.gone",
+    "wrong_pairs": "ends with an error: it raised TypeError: its batches are 3 values, not pairs of images and labels",
+}
+"""What is said of each loader of ``faulty_loaders.py``: one line, with these words in it."""
+SOUND = ("sound", "cached", "late", "mapped", "keyed_by_time")
+OF_TENSORFLOW = ("EnsureShape", "{{", "[[", "Op:", "Iterator", "\\x", "\\t", "\t", "\x1b", "Traceback", "\n")
 
 
-def _shift_labels(batches: Iterator[Any]) -> Iterator[Any]:
-    for images, labels in batches:
-        yield images, np.roll(np.array(labels), 1)
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What the task says of all loaders of ``faulty_loaders.py``."""
+    own = [*PLANTED, *SOUND, "mirrored_at_random", "at_random", "as_bytes", "exhausts_memory"]
+    variants: list[dict[str, Any]] = [{"key": name, "case": {"loader": f"{FAULTY}:{name}"}} for name in own]
+    declared = [(f"{name}, declared", name, "memory") for name in ("sound", "cached", "keyed_by_time")]
+    declared += [(name, name, "file") for name in ("fixed_file", "keyed_file")]
+    variants += [{"key": key, "case": {"loader": f"{FAULTY}:{name}", "cache": cache}} for key, name, cache in declared]
+    return prove(tmp_path_factory.mktemp("planted"), variants)
 
 
-def _unscaled(batches: Iterator[Any]) -> Iterator[Any]:
-    for images, labels in batches:
-        yield np.array(images) * 255, labels
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_caught_and_named(planted: dict[str, dict[str, Any]], name: str) -> None:
+    found = planted[name]
+    assert found["is_proven"]
+    (line,) = found["problems"]
+    assert PLANTED[name] in line
+    assert not [words for words in OF_TENSORFLOW if words in line]
+    assert len(line) < 300
+    is_error = name.startswith(("fails_", "misses_", "never_", "wrong_", "drops_last_unseen"))
+    assert ("Traceback (most recent call last)" in found.get("trace", "")) == is_error
 
 
-def _halves(batches: Iterator[Any]) -> Iterator[Any]:
-    for images, labels in batches:
-        yield np.array(images).astype(np.float16), labels
+@pytest.mark.parametrize("name", [*SOUND, "cached, declared", "keyed_by_time, declared", "keyed_file"])
+def test_a_sound_loader_of_ones_own_is_not_blamed(planted: dict[str, dict[str, Any]], name: str) -> None:
+    """Also one that reads more than an epoch ahead, one that keeps its files mapped, one that looks at their times."""
+    assert planted[name]["problems"] == []
 
 
-def _turned(batches: Iterator[Any]) -> Iterator[Any]:
-    for images, labels in batches:
-        yield np.array(images).transpose(0, 2, 1, 3), labels
+def test_what_a_cache_is_called_is_what_it_is(planted: dict[str, dict[str, Any]]) -> None:
+    (line,) = planted["sound, declared"]["problems"]
+    assert "declares the cache `memory` and does not cache: 27 of 27 images of a later epoch" in line
+    (line,) = planted["fixed_file"]["problems"]
+    assert "serves pictures from a cache of other data: 27 of 27 images were still the old ones" in line
 
 
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (_drop_last, "leaves pictures out"),
-        (_repeat_one, "more than once"),
-        (_shift_labels, "wrong labels"),
-        (_unscaled, "0 to 255"),
-        (_halves, "float16"),
-        (_turned, "shape"),
-    ],
-)
-def test_a_planted_fault_is_caught(
-    sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Iterator[Any]], Any], words: str
-) -> None:
-    from harness.bench.loaders.interface import Loader
+def test_faults_of_some_pictures_and_several_faults_are_told(planted: dict[str, dict[str, Any]]) -> None:
+    (line,) = planted["mirrored_at_random"]["problems"]
+    share = int(line.partition("mirrored left to right (")[2].partition(" of 81 pictures")[0])
+    assert 20 < share < 61
+    assert len(planted["at_random"]["problems"]) == 2
+    assert planted["as_bytes"]["problems"] == [
+        "its images are uint8, not float32",
+        "its values go from 0 to 255, not from 0 to 1",
+    ]
 
-    sound = Loader.batches
-    monkeypatch.setattr(Loader, "batches", lambda self: fault(sound(self)))
-    found = problems(sets, tmp_path / "v")
-    assert any(words in line for line in found), found
-    assert len(found) <= 4  # each kind of fault is told once
+
+def test_a_failure_of_the_host_proves_nothing(planted: dict[str, dict[str, Any]]) -> None:
+    """No memory, no disk: that says nothing of the loader, and the others are still tried."""
+    found = planted["exhausts_memory"]
+    assert (found["is_proven"], found["problems"]) == (False, [])
+    assert found["reason"] == "it raised MemoryError: no memory"
 
 
 def test_an_approximate_decoding_is_still_held_to_images_and_labels(
@@ -128,12 +202,20 @@ def test_an_approximate_decoding_is_still_held_to_images_and_labels(
     from harness.bench.loaders.interface import Loader
 
     sound = Loader.batches
-    monkeypatch.setattr(Loader, "batches", lambda self: _repeat_one(sound(self)))
+
+    def change(images: Any, labels: Any) -> tuple[Any, Any]:
+        pictures, classes = np.array(images), np.array(labels)
+        pictures[-1], classes[-1] = pictures[0], classes[0]
+        return pictures, classes
+
+    monkeypatch.setattr(Loader, "batches", lambda self: (change(*batch) for batch in sound(self)))
     found = problems(sets, tmp_path / "v", decoding="cropped")
     assert any("more than once" in line for line in found), found
-    monkeypatch.setattr(Loader, "batches", lambda self: _shift_labels(sound(self)))
+    monkeypatch.setattr(
+        Loader, "batches", lambda self: ((images, np.roll(np.array(labels), 1)) for images, labels in sound(self))
+    )
     found = problems(sets, tmp_path / "w", decoding="cropped")
-    assert any("wrong labels" in line for line in found), found
+    assert any("labels are shifted against the images by 1" in line for line in found), found
 
 
 @pytest.mark.parametrize(("asked", "made"), [("nearest", "bilinear"), ("bilinear", "nearest")])
@@ -149,8 +231,7 @@ def test_the_wrong_filter_is_caught_and_named(
 
     monkeypatch.setattr(invocation, "make_context", confuse)
     (found,) = problems(sets, tmp_path / "v", interpolation=asked)
-    assert f"not those of {asked}" in found
-    assert f"as of {made}" in found
+    assert f"its pixels are not those of {asked} but of {made} (another filter)" in found
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"interpolation": "bilinear"}])
@@ -161,13 +242,10 @@ def test_a_stale_cache_file_is_caught(
     from harness.bench import invocation
 
     monkeypatch.setattr(invocation, "clear_cache", lambda _request: None)
-    root, made = sets
-    if "seed" in change:
-        root = tmp_path / "other"
-        images, dataset = str(root / "folder" / "images"), str(root / "folder" / "dataset")
-        made = {"folder": indexed.make_indexed(images, dataset, "folder", change["seed"])}
+    monkeypatch.setattr(samework, "judge_restart", lambda *_: None)
+    other = {"folder": IndexedSet(tmp_path / "other", "folder", 4)} if "seed" in change else sets
     filter_ = change.get("interpolation", "nearest")
-    assert problems((root, made), tmp_path / "stale", interpolation=filter_, cache="file") == []
+    assert problems(other, tmp_path / "stale", interpolation=filter_, cache="file") == []
     assert problems(sets, tmp_path / "sound", cache="file") == []
     stale, sound = (sorted((tmp_path / name / "cache").iterdir()) for name in ("stale", "sound"))
     keep = Path.mkdir
@@ -181,6 +259,25 @@ def test_a_stale_cache_file_is_caught(
     monkeypatch.setattr(Path, "mkdir", make_with_dump)
     found = problems(sets, tmp_path / "v", cache="file")
     assert any("pixels are not those of nearest" in line for line in found), found
+
+
+def test_the_contents_of_the_files_are_exchanged_and_nothing_else(tmp_path: Path) -> None:
+    for kind in ("folder", "coco", "tfrecord"):
+        made = IndexedSet(tmp_path / kind, kind, 3)
+        before = {path: (path.stat(), path.read_bytes()) for path in made.images.rglob("*") if path.is_file()}
+        made.show(1, keep_times=True)
+        for path, (status, content) in before.items():
+            now = path.stat()
+            assert path.read_bytes() != content
+            assert (now.st_ino, now.st_size, now.st_mtime_ns) == (status.st_ino, status.st_size, status.st_mtime_ns)
+        made.show(1)
+        assert all(path.stat().st_mtime > status.st_mtime + 60 for path, (status, _) in before.items())
+        old, new = made.manifest(0), made.manifest(1)
+        assert (old.paths, old.labels, old.sizes, old.widths) == (new.paths, new.labels, new.sizes, new.widths)
+        assert not set(old.hashes) & set(new.hashes)
+        made.show(0)
+        for path, (status, content) in before.items():
+            assert path.read_bytes() == content and path.stat().st_mtime_ns == status.st_mtime_ns
 
 
 def test_an_index_is_read_after_jpeg_and_resizing() -> None:
@@ -199,5 +296,5 @@ def test_the_reference_is_what_pil_makes_with_the_same_filter(tmp_path: Path) ->
     Image.fromarray(indexed.draw(5, 1)).save(path)
     for name, resample in (("nearest", Image.Resampling.NEAREST), ("bilinear-antialias", Image.Resampling.BILINEAR)):
         pil = np.asarray(Image.open(path).resize((96, 64), resample), np.float32)
-        own = indexed.reference(str(path), (64, 96), name) * 255
+        own = indexed.resize(indexed.decode(path.read_bytes()), (64, 96), name) * 255
         assert float(np.abs(pil - own).mean()) < (0.01 if name == "nearest" else 0.6)
