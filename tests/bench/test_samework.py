@@ -81,7 +81,7 @@ def test_a_sound_loader_is_not_blamed(sets: Sets, tmp_path: Path, case: dict[str
 
 
 def test_every_loader_with_every_cache_is_sound(tmp_path: Path) -> None:
-    """The built-in ones as a session proves them: each cache is declared, and its files are filled anew for new data."""
+    """The built-in ones as a session proves them; a cache is declared, and its files are filled anew for new data."""
     variants = []
     for name, spec in LOADERS.items():
         for cache in () if spec.is_automatic else spec.caches:
