@@ -1,40 +1,64 @@
 """Two sessions compared: the same cases on the same hardware before and after a change (a driver, a new disk).
 
 Rounds of two sessions have nothing in common, so nothing is paired: hosts that are in both are compared with
-themselves; where none is, hosts of equal hardware are.
+themselves; where none is, hosts of equal hardware are. Where a parameter has one value in all of the old session and
+another in all of the new one, cases that differ in it alone are the same case; whether their rates may be compared is
+another question, which ``why_not_compared`` answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.matrix import HardwareGroup
 from harness.analysis.statistics import Estimate, Verdict, estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric
+from harness.values.case import Case, ModelSetting
 
 Side = Literal["both", "old", "new"]
+
+WORK = ("data", "mode", "model", "image_size", "interpolation", "augment", "precision")
+"""Parameters that say what is done to an image, and to which: rates of two values of one are not compared."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A parameter that has other values in the new session: ``old`` and ``new`` are the values, in order."""
+
+    name: str
+    old: tuple[object, ...]
+    new: tuple[object, ...]
+
+    @property
+    def is_general(self) -> bool:
+        """Whether all cases of each side have one value."""
+        return len(self.old) == len(self.new) == 1
 
 
 @dataclass(frozen=True)
 class CasePair:
     """One case in two sessions; ``ratio`` (new ÷ old images/s) is None where one side has no result.
 
-    ``side`` says where the case stands at all. ``same_hosts``: hosts were compared with themselves.
+    ``side`` says where the case stands at all. ``same_hosts``: hosts were compared with themselves. ``case`` is the new
+    session's, or what it would be there; ``not_compared`` says why the rates of the two sides say nothing together.
     """
 
-    case_id: str
+    case: Case
     side: Side
     old: CaseSummary | None
     new: CaseSummary | None
     ratio: Estimate | None
     verdict: Verdict
     same_hosts: bool
+    not_compared: str | None = None
 
     @property
     def has_broken(self) -> bool:
-        """Whether it had a result and now has none."""
+        """Whether it had a result and now has none, though it does the same work."""
+        if self.not_compared is not None:
+            return False
         return bool(self.old and self.old.used and self.new and not self.new.used)
 
     def is_slower_than(self, percent: float) -> bool:
@@ -55,16 +79,72 @@ class HardwarePair:
     cases: tuple[CasePair, ...]
 
 
+def find_changes(old: Sequence[HardwareGroup], new: Sequence[HardwareGroup]) -> list[Change]:
+    """Find the parameters of cases whose values differ between two sessions, in the order of ``Case``."""
+    before, after = (list(dict.fromkeys(s.case for g in side for s in _summaries(g))) for side in (old, new))
+    found = []
+    for name in Case.model_fields if before and after else ():
+        values = [_values_of(name, cases) for cases in (before, after)]
+        if values[0] and values[1] and set(values[0]) != set(values[1]):
+            found.append(Change(name, *values))
+    return found
+
+
+def _values_of(name: str, cases: Iterable[Case]) -> tuple[object, ...]:
+    """The values of a parameter; loading has no model, which is none of its values."""
+    found = dict.fromkeys(getattr(case, name) for case in cases)
+    return tuple(value for value in found if not (name == "model" and value is None))
+
+
+def why_not_compared(old: CaseSummary, new: CaseSummary) -> str | None:
+    """Say why the rates of a case in two sessions are of different work; None where they may be compared."""
+    for name in WORK:
+        before, after = getattr(old.case, name), getattr(new.case, name)
+        if before != after:
+            return f"{_say_value(name, before)} against {_say_value(name, after)}"
+    if (old.case.epochs > 1) != (new.case.epochs > 1):
+        kinds = ["later epochs" if side.case.epochs > 1 else "the only epoch" for side in (old, new)]
+        return " against ".join(kinds)
+    counts = _images(old), _images(new)
+    if counts[0] != counts[1] and None not in counts:
+        return f"{counts[0]:,} images against {counts[1]:,}"
+    if old.case.max_images != new.case.max_images:
+        return f"{_say_cap(old.case)} against {_say_cap(new.case)}"
+    prints = [{record.data_fingerprint for record in side.records} for side in (old, new)]
+    if prints[0].isdisjoint(prints[1]):
+        return f"other files in data set {new.case.data}"
+    return None
+
+
+def _say_value(name: str, value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{value[0]} × {value[1]} px"
+    if isinstance(value, ModelSetting):
+        return f"model {value.name} α = {value.alpha:g}"
+    words = {"mode": {"load": "loading", "train": "training"}.get(str(value), str(value)), "data": f"data set {value}"}
+    return words.get(name, f"{name.replace('_', ' ')} {value}")
+
+
+def _say_cap(case: Case) -> str:
+    return "all images" if case.max_images is None else f"at most {case.max_images:,} images"
+
+
+def _images(summary: CaseSummary) -> int | None:
+    """Images of a whole epoch, where one was completed."""
+    return next((record.epochs[0].images for record in summary.records if record.epochs), None)
+
+
 def compare_sessions(old: Sequence[HardwareGroup], new: Sequence[HardwareGroup]) -> list[HardwarePair]:
     """All hardware of either session, matched by what it is, else by the hosts that are in both."""
+    general = {change.name: change.new[0] for change in find_changes(old, new) if change.is_general}
     left = list(old)
     pairs = []
     for group in new:
         partner = _find_partner(group, left)
         if partner is not None:
             left.remove(partner)
-        pairs.append(_pair_groups(partner, group))
-    return [*pairs, *(_pair_groups(group, None) for group in left)]
+        pairs.append(_pair_groups(partner, group, general))
+    return [*pairs, *(_pair_groups(group, None, general) for group in left)]
 
 
 def _find_partner(group: HardwareGroup, left: Sequence[HardwareGroup]) -> HardwareGroup | None:
@@ -76,40 +156,38 @@ def _find_partner(group: HardwareGroup, left: Sequence[HardwareGroup]) -> Hardwa
     return best if count else None
 
 
-def _pair_groups(old: HardwareGroup | None, new: HardwareGroup | None) -> HardwarePair:
-    before, after = _summaries(old), _summaries(new)
+def _pair_groups(old: HardwareGroup | None, new: HardwareGroup | None, general: Mapping[str, object]) -> HardwarePair:
+    before = {_as_new(summary.case, general): summary for summary in _summaries(old)}
+    after = {summary.case: summary for summary in _summaries(new)}
     shared = tuple(sorted(set(old.hosts) & set(new.hosts))) if old and new else ()
-    order = list(dict.fromkeys([*after, *before]))
-    cases = tuple(_pair_cases(key, before.get(key), after.get(key), shared) for key in order)
+    order = dict.fromkeys([*after, *before])
+    cases = tuple(_pair_cases(case, before.get(case), after.get(case), shared) for case in order)
     return HardwarePair(old.hardware if old else None, new.hardware if new else None, shared, cases)
 
 
-def _summaries(group: HardwareGroup | None) -> dict[str, tuple[CaseSummary, Metric]]:
+def _as_new(case: Case, general: Mapping[str, object]) -> Case:
+    """A case of the old session with what has changed for all; loading has no model that could change."""
+    changed = {name: value for name, value in general.items() if name != "model" or case.model is not None}
+    return case.model_copy(update=changed)
+
+
+def _summaries(group: HardwareGroup | None) -> list[CaseSummary]:
     if group is None:
-        return {}
-    return {
-        row.summary.case_id: (row.summary, setting.metric)
-        for setting in group.settings
-        for row in setting.rows
-        if row.summary.alias is None
-    }
+        return []
+    rows = (row for setting in group.settings for row in setting.rows)
+    return [row.summary for row in rows if row.summary.alias is None]
 
 
-def _pair_cases(
-    case_id: str,
-    old: tuple[CaseSummary, Metric] | None,
-    new: tuple[CaseSummary, Metric] | None,
-    shared: Sequence[str],
-) -> CasePair:
+def _pair_cases(case: Case, old: CaseSummary | None, new: CaseSummary | None, shared: Sequence[str]) -> CasePair:
     if old is None or new is None:
-        side: Side = "new" if old is None else "old"
-        return CasePair(
-            case_id, side, old[0] if old else None, new[0] if new else None, None, Verdict("unknown"), False
-        )
-    strata = list(_strata(old[0], new[0], new[1], shared))
-    same_hosts = bool(strata) and bool(shared)
+        return CasePair(case, "new" if old is None else "old", old, new, None, Verdict("unknown"), same_hosts=False)
+    reason = why_not_compared(old, new)
+    if reason is not None:
+        return CasePair(case, "both", old, new, None, Verdict("unknown"), same_hosts=False, not_compared=reason)
+    metric: Metric = "steady" if case.epochs > 1 else "first"
+    strata = list(_strata(old, new, metric, shared))
     ratio = estimate_unpaired_ratio(strata)
-    return CasePair(case_id, "both", old[0], new[0], ratio, judge_ratio(ratio), same_hosts)
+    return CasePair(case, "both", old, new, ratio, judge_ratio(ratio), same_hosts=bool(strata) and bool(shared))
 
 
 def _strata(

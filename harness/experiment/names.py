@@ -145,7 +145,7 @@ _WORDS: dict[str, Callable[[str, Any], str]] = {
     "data": lambda _, value: str(value),
     "cache": lambda _, value: "no cache" if value == "none" else f"{value} cache",
     "element": lambda _, value: str(value),
-    "memory_limit": lambda _, value: _limit_text(value),
+    "memory_limit": lambda _, value: limit_text(value) if isinstance(value, str) else f"limit {limit_text(value)}",
     "image_size": lambda _, value: f"{value[0]}×{value[1]} px",
     "model": lambda _, value: "no model" if value is None else value_text(value, "model"),
     "interpolation": lambda _, value: f"{value} pixels",
@@ -215,10 +215,9 @@ def _read_value(text: str, pattern: str) -> Any:
         raise ConfigurationError(f"--only {pattern}: {text!r} cannot be read as a value", hint="like 16GB") from None
 
 
-def _limit_text(value: int | str) -> str:
+def limit_text(value: int | str) -> str:
+    """A memory limit in words: ``no limit``, ``700 MB``, ``16 GiB``."""
     if isinstance(value, str):
-        return {"none": "no limit", "search": "limit searched"}[value]
+        return {"none": "no limit", "search": "limit searched"}.get(value, value)
     usual, exact = format_bytes(value), exact_size(value)
-    if parse_bytes(usual) == value or exact == str(value):
-        return f"limit {usual}"
-    return f"limit {_SIZE_UNIT.sub(' ', exact)}"
+    return usual if parse_bytes(usual) == value or exact == str(value) else _SIZE_UNIT.sub(" ", exact)

@@ -21,11 +21,9 @@ from harness.report.words import (
     format_ratio,
     format_seconds,
     name_limit,
-    name_model,
     name_row,
-    name_size,
-    name_value,
     say_disturbance,
+    say_value,
     shorten_hardware,
     split_hardware,
 )
@@ -108,24 +106,14 @@ _FIGURES = (
 
 
 def _named_columns(entries: Sequence[_Entry]) -> list[_Column]:
-    dumps = [set(Case.model_fields) - _NOT_SHOWN]
-    others = sorted(dumps[0] - set(_SETTING_NAMES))
-    names = [*_SETTING_NAMES, *(name for name in others if len({_value(e.case, name) for e in entries}) > 1)]
+    others = sorted(set(Case.model_fields) - _NOT_SHOWN - set(_SETTING_NAMES))
+    varied = [name for name in others if len({say_value(name, getattr(e.case, name)) for e in entries}) > 1]
+    names = [*_SETTING_NAMES, *varied]
     return [_Column(name, _HEADINGS.get(name, name.replace("_", " ").capitalize()), _picker(name)) for name in names]
 
 
 def _picker(name: str) -> Callable[[_Entry], str]:
-    return lambda entry: _value(entry.case, name)
-
-
-def _value(case: Case, name: str) -> str:
-    if name == "image_size":
-        return name_size(case)
-    if name == "mode":
-        return "training" if case.mode == "train" else "loading"
-    if name == "model":
-        return clean_text(name_model(case.model), 80)
-    return name_value(getattr(case, name))
+    return lambda entry: say_value(name, getattr(entry.case, name))
 
 
 def _labels(groups: Sequence[HardwareGroup]) -> dict[str, str]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.analysis.matrix import build_matrix
-from harness.analysis.sessions import CasePair, HardwarePair, compare_sessions
+from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
 from harness.analysis.statistics import Estimate
 from harness.analysis.summary import CaseSummary
 from harness.report.hardware import compare_facts
-from harness.report.marks import say_ends
+from harness.report.marks import say_doubts, say_ends
 from harness.report.session_data import SessionData
 from harness.report.view import Mark
 from harness.report.words import (
@@ -24,20 +24,27 @@ from harness.report.words import (
     format_ratio,
     join_words,
     plural,
+    say_value,
     split_hardware,
 )
+from harness.values.case import canonical_json
 
-_SIGNS = {
+_VERDICTS = {
     "faster": Mark("▲", "faster", "good"),
     "slower": Mark("▼", "slower", "bad"),
     "same": Mark("≈", "about the same", "quiet"),
 }
 _VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda", "engine_version")
+_RULES = ("name", "rounds", "baseline", "seed", "budget_s", "timeout_s", "stall_rounds", "interval")
+"""What an experiment says beside its parameters."""
 
 
 @dataclass(frozen=True)
 class ChangeRow:
-    """One case: images/s before and after, with their intervals, ratio and verdict."""
+    """One case: images/s before and after, with their intervals, ratio and verdict.
+
+    ``case`` says what changed for it; ``case_id`` is the new session's.
+    """
 
     case: str
     case_id: str
@@ -61,13 +68,17 @@ class ChangeGroup:
 
 @dataclass(frozen=True)
 class ChangeView:
-    """The comparison of two sessions. ``failing`` are the cases that ``--fail-slower`` counts."""
+    """The comparison of two sessions: ``facts`` are what changed, parameters first.
+
+    ``failing`` counts the cases that ``--fail-slower`` counts, ``not_compared`` those whose rates are of other work.
+    """
 
     old: str
     new: str
     facts: tuple[str, ...]
     groups: tuple[ChangeGroup, ...]
     failing: int
+    not_compared: int
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -82,18 +93,67 @@ def view_changes(
     for sessions in (old, new):
         baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
         sides.append(build_matrix([record for s in sessions for record in s.records], baseline))
-    pairs = compare_sessions(*sides)
-    groups = tuple(_view_pair(pair, fail_slower_percent) for pair in pairs)
+    pairs, changes = compare_sessions(*sides), find_changes(*sides)
+    names = CaseNames(case.case for pair in pairs for case in pair.cases)
+    groups = tuple(_view_pair(pair, names, changes, fail_slower_percent) for pair in pairs)
+    facts = [*_changed_parameters(changes), *_changed_data(old, new), *_changed_rest(old, new)]
     return ChangeView(
         old=cap_list([clean_text(s.name, 120) for s in old], 4),
         new=cap_list([clean_text(s.name, 120) for s in new], 4),
-        facts=tuple(clean_text(text, 400) for text in _changed(old, new)),
+        facts=tuple(clean_text(text, 400) for text in facts),
         groups=groups,
         failing=sum(row.is_failing for group in groups for row in group.rows),
+        not_compared=sum(case.not_compared is not None for pair in pairs for case in pair.cases),
     )
 
 
-def _changed(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
+def _changed_parameters(changes: Sequence[Change]) -> Iterable[str]:
+    for change in changes:
+        yield f"{_say_parameter(change.name)}: {_say_values(change.name, change.old, change.new)}"
+
+
+def _say_parameter(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _say_values(name: str, old: Sequence[object], new: Sequence[object]) -> str:
+    return " → ".join(", ".join(say_value(name, value) for value in side) for side in (old, new))
+
+
+def _changed_data(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
+    """Images an epoch and the files of each data set, where they differ."""
+    before, after = _data(old), _data(new)
+    for name in sorted(before.keys() & after.keys()):
+        (images, prints), (images_now, prints_now) = before[name], after[name]
+        if images != images_now:
+            yield f"images an epoch of data set {name}: {_say_counts(images)} → {_say_counts(images_now)}"
+        yield from _change(f"files of data set {name} (fingerprint)", prints, prints_now)
+
+
+def _say_counts(counts: set[int]) -> str:
+    return ", ".join(f"{count:,}" for count in sorted(counts)) or "none delivered"
+
+
+def _data(sessions: Sequence[SessionData]) -> dict[str, tuple[set[int], set[str]]]:
+    """Of each data set the images of whole epochs, and its fingerprints."""
+    found: dict[str, tuple[set[int], set[str]]] = {}
+    for session in sessions:
+        for record in session.records:
+            images, prints = found.setdefault(record.case.data, (set(), set()))
+            images.update(epoch.images for epoch in record.epochs[:1])
+            prints.add(record.data_fingerprint[:12])
+    return found
+
+
+def _changed_rest(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
+    """The experiment's rules, images, versions, and the facts of hosts that are in both."""
+    for name in _RULES:
+        yield from _change(_say_parameter(name), _rules(old, name), _rules(new, name))
+    for name in ("image_digest", "payload_digest", "engine"):
+        yield from _change(name.replace("_", " "), _values(old, name), _values(new, name))
+    for name in _VERSIONS:
+        yield from _change(name.replace("_", " "), _versions(old, name), _versions(new, name))
+    yield from _change("harness", _programs(old), _programs(new))
     before = {host: facts for session in old for host, facts in session.facts.items()}
     after = {host: facts for session in new for host, facts in session.facts.items()}
     by_change: dict[str, list[str]] = {}
@@ -102,12 +162,6 @@ def _changed(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable
             by_change.setdefault(change, []).append(clean_text(host, 40))
     for change, hosts in by_change.items():
         yield f"{change} ({cap_list(hosts, 6)})"
-    for name in ("image_digest", "payload_digest", "engine"):
-        yield from _change(name.replace("_", " "), _values(old, name), _values(new, name))
-    for name in _VERSIONS:
-        yield from _change(name.replace("_", " "), _versions(old, name), _versions(new, name))
-    for data in sorted(_data(old).keys() & _data(new).keys()):
-        yield from _change(f"data set {data}", _data(old)[data], _data(new)[data])
 
 
 def _change(name: str, before: set[str], after: set[str]) -> Iterable[str]:
@@ -119,20 +173,22 @@ def _values(sessions: Sequence[SessionData], name: str) -> set[str]:
     return {str(getattr(record, name))[:12] for session in sessions for record in session.records}
 
 
+def _rules(sessions: Sequence[SessionData], name: str) -> set[str]:
+    found = (session.experiment.get(name) for session in sessions)
+    return {value if isinstance(value, str) else canonical_json(value) for value in found if value is not None}
+
+
+def _programs(sessions: Sequence[SessionData]) -> set[str]:
+    found = (session.description.get("versions") for session in sessions)
+    return {str(versions["harness"]) for versions in found if isinstance(versions, Mapping) and "harness" in versions}
+
+
 def _versions(sessions: Sequence[SessionData], name: str) -> set[str]:
     found = (record.environment.get(name) for session in sessions for record in session.records)
     return {str(value) for value in found if value is not None}
 
 
-def _data(sessions: Sequence[SessionData]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for session in sessions:
-        for record in session.records:
-            found.setdefault(record.case.data, set()).add(record.data_fingerprint[:12])
-    return found
-
-
-def _view_pair(pair: HardwarePair, percent: float | None) -> ChangeGroup:
+def _view_pair(pair: HardwarePair, names: CaseNames, changes: Sequence[Change], percent: float | None) -> ChangeGroup:
     known = pair.new_hardware or pair.old_hardware or ""
     heading = split_hardware(known)[0]
     if pair.old_hardware is None or pair.new_hardware is None:
@@ -145,21 +201,26 @@ def _view_pair(pair: HardwarePair, percent: float | None) -> ChangeGroup:
         note = f"{cap_list([clean_text(h, 40) for h in pair.shared_hosts], 8)}: each compared with itself"
     else:
         note = "no host is in both: different hosts of equal hardware are compared"
+    general = [change for change in changes if change.is_general]
     both = [case for case in pair.cases if case.side == "both"]
     return ChangeGroup(
         heading=heading,
         note=note,
-        rows=tuple(_view_case(case, percent) for case in both),
-        only=tuple(f"{_name(case)}: in the {case.side} session only" for case in pair.cases if case.side != "both"),
+        rows=tuple(_view_case(case, names, general, percent) for case in both),
+        only=tuple(
+            f"{_name(case, names, general)}: in the {case.side} session only{_say_lack(case.new or case.old)}"
+            for case in pair.cases
+            if case.side != "both"
+        ),
     )
 
 
-def _view_case(case: CasePair, percent: float | None) -> ChangeRow:
+def _view_case(case: CasePair, names: CaseNames, general: Sequence[Change], percent: float | None) -> ChangeRow:
     return ChangeRow(
-        case=_name(case),
-        case_id=case.case_id,
-        old=_rate(case.old),
-        new=_rate(case.new),
+        case=_name(case, names, general),
+        case_id=case.case.case_id,
+        old=_say_side(case.old),
+        new=_say_side(case.new),
         ratio=format_ratio(case.ratio.value) if case.ratio else NOTHING,
         interval=format_range(case.ratio, is_ratio=True),
         verdict=_mark(case),
@@ -167,34 +228,45 @@ def _view_case(case: CasePair, percent: float | None) -> ChangeRow:
     )
 
 
-def _name(case: CasePair) -> str:
-    summary = case.new or case.old
-    return CaseNames([summary.case]).name(summary.case) if summary else NOTHING
+def _name(case: CasePair, names: CaseNames, general: Sequence[Change]) -> str:
+    """A case's name with what changed for it; where one session alone has it, with what it has there."""
+    said = [names.name(case.case)]
+    for name in (change.name for change in general):
+        values = [getattr(side.case, name) for side in (case.old, case.new) if side is not None]
+        if name == "model" and values[0] is None:
+            continue  # loading has none that could change
+        said.append(f"{_say_parameter(name)} {' → '.join(say_value(name, value) for value in values)}")
+    return clean_text(", ".join(said), 300)
 
 
-def _rate(summary: CaseSummary | None) -> str:
+def _say_side(summary: CaseSummary | None) -> str:
+    """What a case came to in one session: its rate and what disturbed it, else how it ended."""
     if summary is None:
         return NOTHING
     rate: Estimate | None = summary.steady_images_per_s or summary.first_images_per_s
     if rate is None or not summary.used:
         return say_ends(summary.records)
-    return format_number(rate.value) + (f" ({format_range(rate)})" if rate.has_interval else "")
+    said = format_number(rate.value) + (f" ({format_range(rate)})" if rate.has_interval else "")
+    doubts = say_doubts(summary)
+    return f"{said}; {doubts}" if doubts else said
+
+
+def _say_lack(summary: CaseSummary | None) -> str:
+    """How a case ended that one session alone has, if it has no result there."""
+    return "" if summary is None or summary.used else f", {say_ends(summary.records)}"
 
 
 def _mark(case: CasePair) -> Mark:
     verdict, ratio = case.verdict, case.ratio
+    if case.not_compared is not None:
+        return Mark("≠", "not compared", "quiet", clean_text(case.not_compared))
     if case.has_broken:
-        return Mark("✕", "had a result, now has none", "bad")
+        return Mark("✗", "had a result, now has none", "bad")
     if ratio is None:
-        return Mark("", "nothing to compare", "none")
+        return Mark("", "nothing to compare", "none", "no result in either" if not (case.old and case.old.used) else "")
     if verdict.kind == "unknown":
         if ratio.low is None:
             return Mark("?", "can’t tell", "open", "one invocation gives no interval")
         lean = f"leans {verdict.side}" if verdict.side else ""
         return Mark("?", "can’t tell", "open", lean)
-    signs = {
-        "faster": ("▲", "faster", "good"),
-        "slower": ("▼", "slower", "bad"),
-        "same": ("≈", "about the same", "quiet"),
-    }
-    return Mark(*signs[verdict.kind])
+    return _VERDICTS[verdict.kind]

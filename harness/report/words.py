@@ -10,7 +10,7 @@ from harness.analysis.outcomes import name_reason
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.selection import Disturbance
 from harness.analysis.statistics import Estimate
-from harness.experiment.names import case_label, case_labels, name_alias
+from harness.experiment.names import case_label, case_labels, limit_text, name_alias
 from harness.values.case import Case, ModelSetting
 from harness.values.units import format_bytes, format_duration
 
@@ -122,6 +122,20 @@ def name_value(value: object) -> str:
     return clean_text(f"{value:,}" if isinstance(value, int) else value, 80)
 
 
+def say_value(name: str, value: object) -> str:
+    """The value of a parameter in words: ``training``, ``256 × 256 px``, ``16 GiB``, ``all``."""
+    match name, value:
+        case "image_size", (height, width):
+            return f"{height} × {width} px"
+        case "mode", str():
+            return {"train": "training", "load": "loading"}.get(value, value)
+        case "model", ModelSetting() | None:
+            return clean_text(name_model(value), 80)
+        case "memory_limit", int() | str():
+            return limit_text(value)
+    return name_value(value)
+
+
 def name_limit(limit: int | str) -> str:
     """``1.5 GB`` or ``no limit``."""
     return "no limit" if isinstance(limit, str) else format_bytes(limit)
@@ -200,7 +214,7 @@ class CaseNames:
 
 def name_size(case: Case) -> str:
     """``256 × 256 px``: height, then width."""
-    return f"{case.image_size[0]} × {case.image_size[1]} px"
+    return say_value("image_size", case.image_size)
 
 
 def name_model(model: ModelSetting | None) -> str:

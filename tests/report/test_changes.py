@@ -1,9 +1,10 @@
 """Two sessions beside each other: facts first, then each case with itself."""
 
 import json
+import re
 
 import pytest
-from builder import SessionBuilder, make_case, make_facts, make_oom, make_record
+from builder import SessionBuilder, make_case, make_facts, make_finding, make_oom, make_record
 from typer.testing import CliRunner
 
 from harness.analysis.statistics import estimate_unpaired_ratio
@@ -114,3 +115,117 @@ def test_a_ratio_of_unpaired_numbers_is_welchs():
     assert (log(found.low), log(found.high)) == pytest.approx((1.1 - half, 1.1 + half), rel=1e-4)
     assert estimate_unpaired_ratio([]) is None
     assert not estimate_unpaired_ratio([([2.0], [1.0])]).has_interval
+
+
+def write_pets(folder, name, images, *, whole=1_399, dies=(), **parameters):
+    """A session on so many images of a set: two loaders, one with a cache in memory, three rounds."""
+    builder = SessionBuilder(name).add_host("ws01", make_facts("Test CPU"))
+    parameters |= {} if images == whole else {"max_images": images}
+    cases = [
+        make_case(**{"loader": loader, "cache": cache, "data": "pets", "mode": "load", **parameters})
+        for loader, cache in (("keras-idg", "none"), ("tfdata", "none"), ("tfdata", "memory"))
+    ]
+    for number in (1, 2, 3):
+        at = {"round": number, "facts": builder.facts["ws01"]}
+        for case in cases:
+            is_dead = case.cache in dies
+            builder.add(make_oom(case, **at) if is_dead else make_record(case, images=images, **at))
+    return builder.write(folder / name)
+
+
+def test_a_part_is_not_compared_with_the_whole_set(tmp_path):
+    old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399, dies=("memory",))
+    view = compare(old, new, 10)
+    assert view.facts == ("max images: 300 → all", "images an epoch of data set pets: 300 → 1,399")
+    (group,) = view.groups
+    part = ", max images 300 → all"
+    assert group.only == ()
+    assert [(row.case, row.verdict.text, row.verdict.detail) for row in group.rows] == [
+        ("keras-idg, limit 1.5 GB" + part, "not compared", "300 images against 1,399"),
+        ("tfdata, no cache, limit 1.5 GB" + part, "not compared", "300 images against 1,399"),
+        ("tfdata, memory cache, limit 1.5 GB" + part, "not compared", "at most 300 images against all images"),
+    ]
+    assert group.rows[2].new == "out of memory" and group.rows[2].ratio == "–"
+    assert (view.failing, view.not_compared) == (0, 3)
+
+
+def test_page_and_terminal_say_the_same_of_a_part_and_the_whole(tmp_path):
+    old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399)
+    page = tmp_path / "changes.html"
+    done = CliRunner().invoke(app, ["compare", str(old), str(new), "--to", str(page), "--fail-slower", "5"])
+    assert done.exit_code == 0, done.output
+    said, html = " ".join(done.stdout.split()), " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
+    for words in (
+        "max images: 300 → all",
+        "images an epoch of data set pets: 300 → 1,399",
+        "tfdata, memory cache, limit 1.5 GB, max images 300 → all",
+        "≠ not compared 300 images against 1,399",
+    ):
+        assert words in said and words in html, words
+    assert "nothing that is known" not in said and "session only" not in said
+    assert said.index("max images: 300 → all") < said.index("not compared")
+    assert "3 cases are not compared" in done.stderr
+
+
+def test_no_two_rows_have_one_name(tmp_path):
+    old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399, page_cache="cold")
+    both = [*read_source(old), *read_source(new)]
+    for sides in ((read_source(old), read_source(new)), (both, read_source(new)), (read_source(old), both)):
+        for group in view_changes(*sides).groups:
+            names = [*(row.case for row in group.rows), *(line.partition(": ")[0] for line in group.only)]
+            assert len(set(names)) == len(names) >= 3
+
+
+def test_the_same_count_of_other_files_is_not_compared(tmp_path):
+    old, new = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 160, data_fingerprint="4" * 64)
+    view = compare(old, new)
+    assert view.facts == ("files of data set coco-test (fingerprint): 333333333333 → 444444444444",)
+    assert {row.verdict.detail for row in view.groups[0].rows} == {"other files in data set coco-test"}
+
+
+def test_a_condition_that_changed_for_all_is_compared_and_named(tmp_path):
+    old = write_pets(tmp_path, "old-1", 1_399, memory_limit=1_000_000_000)
+    new = write_pets(tmp_path, "new-1", 1_399, memory_limit=2_000_000_000, page_cache="cold")
+    view = compare(old, new)
+    assert view.facts[:2] == ("page cache: cold-start → cold", "memory limit: 1 GB → 2 GB")
+    (group,) = view.groups
+    assert {row.verdict.text for row in group.rows} <= {"about the same", "can’t tell"}
+    assert all(0.9 < float(row.ratio.rstrip("×")) < 1.1 for row in group.rows)
+    assert group.rows[1].case == "tfdata, no cache, limit 2 GB, page cache cold-start → cold, memory limit 1 GB → 2 GB"
+
+
+def test_other_work_is_not_compared(tmp_path):
+    old, new = write_pets(tmp_path, "old-1", 1_399), write_pets(tmp_path, "new-1", 1_399, image_size=(64, 64))
+    view = compare(old, new)
+    assert view.facts == ("image size: 128 × 128 px → 64 × 64 px",)
+    assert {row.verdict.detail for row in view.groups[0].rows} == {"128 × 128 px against 64 × 64 px"}
+    other = compare(old, write_pets(tmp_path, "cats-1", 1_399, data="cats"))
+    assert {row.verdict.detail for row in other.groups[0].rows} == {"data set pets against data set cats"}
+    once = compare(old, write_pets(tmp_path, "once-1", 1_399, epochs=1))
+    assert {row.verdict.detail for row in once.groups[0].rows} == {"later epochs against the only epoch"}
+
+
+def test_rules_and_programs_that_changed_are_said(tmp_path):
+    old, builder = write(tmp_path, "old-1", 80), SessionBuilder("new-1", rounds=5, baseline={"loader": "tfdata"})
+    builder.description["versions"] = {"harness": "0.1.0"}
+    builder.add(make_record(make_case(), image_digest="9" * 64))
+    assert compare(old, builder.write(tmp_path / "new-1")).facts == (
+        "loader: keras-idg, tfdata → tfdata",
+        "rounds: 3 → 5",
+        'baseline: keras-idg → {"loader":"tfdata"}',
+        "image digest: 111111111111 → 999999999999",
+        "harness: 0.0.0 → 0.1.0",
+    )
+
+
+def test_a_case_that_is_invalid_now_says_so(tmp_path):
+    old = write(tmp_path, "old-1", 80)
+    builder = SessionBuilder("new-1").add_host("ws01", make_facts("Test CPU", gpu="Test GPU"))
+    work = make_finding("work-differs", "error", "it drops the last batch")
+    builder.add(make_record(make_case(), facts=builder.facts["ws01"], findings=(work,), validity="invalid"))
+    view = compare(old, builder.write(tmp_path / "new-1"), 50)
+    assert view.failing == 1
+    assert (view.groups[0].rows[0].new, view.groups[0].rows[0].verdict.text) == (
+        "invalid: does other work",
+        "had a result, now has none",
+    )
