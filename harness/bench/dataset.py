@@ -25,7 +25,7 @@ from .manifest import Manifest, escape, write_manifest
 from .parallel import Pace, spread
 from .preparation import Job, run_task
 from .protocol import DATASET, MANIFEST, write_json
-from .tfrecords import FORMAT, is_record_file, split_pattern, split_place
+from .tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
 
 MOST_NAMED = 50
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -41,7 +41,9 @@ class Description:
     ``bytes`` are of all image files; ``size_quantiles`` maps a percentage to bytes a file, ``pixel_quantiles`` to
     pixels an image; means are over readable images, in pixels. ``odd`` counts notes
     (files that can be read) and causes (files that cannot); ``unreadable`` names the first 50 of these
-    as (path, reason). ``encoder`` and ``source`` are known of generated sets.
+    as (path, reason). ``form`` is ``folder``, ``coco``, ``list`` or ``tfrecord``, ``suffixes`` are those of the images'
+    names, as they are written; ``features`` says what is read of records. ``encoder`` and ``source`` are known of
+    generated sets.
     """
 
     kind: str
@@ -60,6 +62,9 @@ class Description:
     unreadable_count: int
     seconds: float
     reused_hashes: int
+    form: str = "folder"
+    suffixes: tuple[str, ...] = ()
+    features: Features | None = None
     encoder: str | None = None
     source: str | None = None
 
@@ -182,6 +187,9 @@ def summarise(examination: Examination) -> Description:
         unreadable_count=len(bad),
         seconds=round(examination.seconds, 3),
         reused_hashes=examination.reused,
+        form="list" if listing.is_table else listing.kind,
+        suffixes=tuple(sorted({os.path.splitext(path)[1] for path in listing.paths})),
+        features=listing.features,
     )
 
 

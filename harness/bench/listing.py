@@ -33,6 +33,7 @@ from .tfrecords import Features, find_features, is_record_file, place_of, read_e
 class Listing:
     """A data set by names: ``paths`` relative to ``folder``, sorted as bytes, and a label each.
 
+    ``is_table``: labels come from a list of paths and labels, not from an instances JSON.
     ``refused`` are files that only some loaders would take, by their suffix. ``odd``
     counts what is not an image's own oddity. ``annotations`` is (size, SHA-256) of the
     instances JSON of a COCO pair. ``stored`` are the files on disk where they hold more than one image each (TFRecord),
@@ -49,6 +50,7 @@ class Listing:
     annotations: tuple[int, str] | None = None
     stored: tuple[str, ...] = ()
     features: Features | None = None
+    is_table: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -103,7 +105,8 @@ def list_coco(folder: Path, annotations: Path) -> Listing:
     What the labels' file is, its first character says: JSON begins with a brace. Raises DatasetError.
     """
     _scan(folder, PAIR_HINT)
-    labels = read_coco(annotations) if is_json(annotations) else read_table(annotations)
+    is_table = not is_json(annotations)
+    labels = read_table(annotations) if is_table else read_coco(annotations)
     with open(annotations, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if _is_taken(path)]
@@ -117,6 +120,7 @@ def list_coco(folder: Path, annotations: Path) -> Listing:
         refused=tuple(path for path in labels.paths if not _is_taken(path)),
         odd={name: count for name, count in odd.items() if count},
         annotations=(annotations.stat().st_size, digest),
+        is_table=is_table,
     )
 
 

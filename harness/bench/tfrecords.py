@@ -27,7 +27,7 @@ of tensorflow-datasets, and of TensorFlow's tutorials."""
 FORMAT = "examples.json"
 """In a ``dataset`` folder: the features' names and the classes' labels, for whatever reads the records."""
 
-_FILE = re.compile(r"\.tfrecords?(\.\d+|-\d+-of-\d+)?$|-\d{5}-of-\d{5}$|\.tfrec$", re.IGNORECASE)
+RECORD_FILE = re.compile(r"\.tfrecords?(\.\d+|-\d+-of-\d+)?$|-\d{5}-of-\d{5}$|\.tfrec$", re.IGNORECASE)
 _PLACE = re.compile(r"(?P<file>.*)@(?P<offset>\d+)\+(?P<length>\d+)\.(jpg|png|bin)$", re.DOTALL)
 _HEAD, _FOOT = 12, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -62,7 +62,7 @@ def read_features(dataset: Path) -> Features:
 
 def is_record_file(name: str) -> bool:
     """Whether a file is one of records, by its name: ``….tfrecord``, ``….tfrecord-00000-of-00004`` and the like."""
-    return _FILE.search(name) is not None
+    return RECORD_FILE.search(name) is not None
 
 
 def place_of(file: str, example: Example) -> str:

@@ -10,7 +10,8 @@ from harness.analysis.payback import PaysFrom
 from harness.analysis.summary import CaseSummary
 from harness.report.limits import say_limits
 from harness.report.marks import describe_openness, say_ends
-from harness.report.recipes.recipe import view_recipe
+from harness.report.recipes.measured import view_recipe
+from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (
@@ -31,12 +32,15 @@ from harness.values.units import format_bytes
 _MOST_RECIPES = 3
 
 
-def advise_group(group: HardwareGroup) -> list[Advice]:
-    """One advice a setting, the settings in their order: training before loading, equal pixels before native ones."""
-    return [view_advice(advise(setting), group) for setting in group.settings]
+def advise_group(group: HardwareGroup, sessions: Sequence[SessionData] = ()) -> list[Advice]:
+    """One advice a setting, the settings in their order: training before loading, equal pixels before native ones.
+
+    ``sessions`` are what the code to paste is made of; without them there is none.
+    """
+    return [view_advice(advise(setting), group, sessions) for setting in group.settings]
 
 
-def view_advice(advice: SettingAdvice, group: HardwareGroup) -> Advice:
+def view_advice(advice: SettingAdvice, group: HardwareGroup, sessions: Sequence[SessionData] = ()) -> Advice:
     """The sentence of a setting, its notes, and code to paste for each winner."""
     setting = advice.setting
     spans = tuple(_view_span(advice.spans, place, setting) for place in range(len(advice.spans)))
@@ -44,7 +48,7 @@ def view_advice(advice: SettingAdvice, group: HardwareGroup) -> Advice:
         lead=name_setting(setting, group.settings),
         spans=spans,
         notes=tuple(clean_text(note, 500) for note in _notes(advice)),
-        recipes=tuple(_recipes(advice)),
+        recipes=tuple(_recipes(advice, sessions)) if sessions else (),
     )
 
 
@@ -313,15 +317,13 @@ def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:
         yield f"{join_words(names)} {verb} the ceiling (model-bound): with this model nothing can be faster."
 
 
-def _recipes(advice: SettingAdvice) -> Iterable[Recipe]:
+def _recipes(advice: SettingAdvice, sessions: Sequence[SessionData]) -> Iterable[Recipe]:
     rows: dict[str, Row] = {}
     for span in advice.spans:
         if span.choice.kind in ("winner", "survivor", "baseline") and span.choice.row is not None:
             rows.setdefault(_name(span.choice.row), span.choice.row)
     for row in list(rows.values())[:_MOST_RECIPES]:
-        recipe = view_recipe(row.summary.case, {record.payload_digest for record in row.summary.records})
-        if recipe is not None:
-            yield recipe
+        yield view_recipe(row, sessions)
 
 
 def _name(row: Row) -> str:

@@ -7,13 +7,17 @@ left out whole, for a program may print anything.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.report.session_data import SessionData
 from harness.report.sources import redact
+from harness.values.data import DataPlace
 from harness.values.facts import Facts
 from harness.values.record import Record
 
@@ -150,6 +154,9 @@ def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
     description = cleaner.value(redact(dict(session.description)))
     if isinstance(description.get("inventory"), dict):
         description["inventory"].pop("path", None)
+    for host in (hosts if isinstance(hosts := description.get("hosts"), dict) else {}).values():
+        if isinstance(host, dict) and isinstance(host.get("data"), dict):
+            host["data"] = _clean_places(host["data"])
     return replace(
         session,
         origin=cleaner.text(session.origin),
@@ -160,6 +167,15 @@ def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
         events=tuple(cleaner.value(event) for event in session.events),
         notes=tuple(cleaner.text(note) for note in session.notes),
     )
+
+
+def _clean_places(places: Mapping[str, Any]) -> dict[str, Any]:
+    """Where data sets lie, without paths; one that cannot be read tells nothing."""
+    found: dict[str, Any] = {}
+    for name, place in places.items():
+        with contextlib.suppress(ValidationError):
+            found[name] = DataPlace.model_validate(place).without_names().model_dump(mode="json")
+    return found
 
 
 def _clean_facts(facts: Facts, cleaner: _Cleaner) -> Facts:

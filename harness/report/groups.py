@@ -82,7 +82,7 @@ def _view_group(
         hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts)}",
         card=view_card(group, sessions, names),
         trouble=tuple(_trouble(group, names)),
-        advice=tuple(advise_group(group)[:_MOST_SETTINGS]),
+        advice=tuple(advise_group(group, sessions)[:_MOST_SETTINGS]),
         settings=tuple(
             _view_setting(f"hardware-{number}-{place}", group, setting, budget)
             for place, setting in enumerate(shown, start=1)

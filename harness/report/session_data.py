@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from harness.values.data import DataPlace
 from harness.values.facts import Facts
 from harness.values.record import Record
 
@@ -42,6 +45,16 @@ class SessionData:
     def experiment_name(self) -> str:
         """What the experiment calls itself."""
         return str(self.description.get("experiment_name") or self.experiment.get("name") or "unnamed")
+
+    def place_of(self, host: str, data: str) -> DataPlace | None:
+        """Where a data set lies on a host and what its files are; None where the session does not say."""
+        found: Any = self.description.get("hosts")
+        for key in (host, "data", data):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        try:
+            return None if found is None else DataPlace.model_validate(found)
+        except ValidationError:
+            return None
 
     def events_of(self, kind: str) -> list[Mapping[str, Any]]:
         """Events of one kind, oldest first."""

@@ -19,7 +19,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A pipeline as code to paste; ``note`` says where it comes from."""
+    """A pipeline as code to paste; ``note`` says what it is, or, where ``code`` is empty, why there is none."""
 
     name: str
     code: str

@@ -9,6 +9,7 @@ from typing import Any
 from harness.engine.interface import Engine, EngineFacts, Mount, Payload
 from harness.hosts.connection import Connection
 from harness.values.case import Case, digest_of
+from harness.values.data import DataPlace
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
 
@@ -27,7 +28,10 @@ def work_key(case: Case, kind: str) -> str:
 
 @dataclass(frozen=True)
 class HostData:
-    """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes."""
+    """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes.
+
+    ``place`` is where it lies there and what its files are, for the code that a report shows.
+    """
 
     name: str
     kind: str
@@ -38,6 +42,7 @@ class HostData:
     mounts: tuple[Mount, ...]
     mean_height: float | None = None
     mean_width: float | None = None
+    place: DataPlace | None = None
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import ValidationError
+
 from harness.bench.tfrecords import split_pattern
 from harness.engine.interface import Engine, JobRequest, Mount, Payload
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, resolve_path
 from harness.ship.preparation import run_preparation
 from harness.values.case import digest_of
+from harness.values.data import DataPlace
 from harness.values.errors import DataError
 
 if TYPE_CHECKING:
@@ -63,7 +66,8 @@ class PreparedData:
     """A data set that was checked and may be measured.
 
     ``mounts`` are what a measuring job needs, all read-only; ``manifest`` is the path of the
-    file list on the host; ``source`` says in words where the data came from. Means are in pixels.
+    file list on the host; ``source`` says in words where the data came from, ``place`` for a program that is to read
+    it (None where the host did not say). Means are in pixels.
     """
 
     name: str
@@ -81,6 +85,7 @@ class PreparedData:
     odd: Mapping[str, int]
     encoder: str | None = None
     was_made: bool = False
+    place: DataPlace | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,17 @@ def prepare_data(
         odd=dict(found.get("odd") or {}),
         encoder=place.encoder,
         was_made=place.was_made,
+        place=_describe_place(place, found),
     )
+
+
+def _describe_place(place: _Place, found: Mapping[str, Any]) -> DataPlace | None:
+    """Where the set lies and what its check found in it; None where what came back cannot be read so."""
+    where = {"folder": place.data, "annotations": place.annotations, "pattern": (place.records or {}).get("pattern")}
+    try:
+        return DataPlace.model_validate({**found, **where, "pattern": where["pattern"] or ""})
+    except ValidationError:
+        return None
 
 
 def dataset_key(name: str, spec: DataSpec) -> str:

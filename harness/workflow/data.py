@@ -99,6 +99,10 @@ def _words(key: str, value: Any) -> str:
         return f"{value} ({format_bytes(value)})"
     if key == "class_names":
         return ", ".join(value[:8]) + (f" … and {len(value) - 8} more" if len(value) > 8 else "")
+    if key == "suffixes":
+        return ", ".join(value) or "none"
+    if key == "features":
+        return f"{value['image']} and {value['label']}"
     if key == "size_quantiles":
         return ", ".join(f"{share} %: {format_bytes(size)}" for share, size in value.items())
     if isinstance(value, dict):

@@ -210,4 +210,5 @@ def _ready_set(
         mounts=tuple(prepared.mounts),
         mean_height=prepared.mean_height,
         mean_width=prepared.mean_width,
+        place=prepared.place,
     )

@@ -108,7 +108,7 @@ def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower
 def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
     """A loader as plain code to paste. Raises ConfigurationError where there is none such."""
     from harness.bench.registry import CACHES, LOADERS
-    from harness.report.recipes.recipe import write_recipe
+    from harness.report.recipes.recipe import NoRecipeError, write_recipe
     from harness.values.case import Case
 
     if loader not in LOADERS:
@@ -128,8 +128,8 @@ def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
         "element": element or holds[0],
         "interpolation": pixels,
     }
-    code = write_recipe(Case.model_validate(values))
-    if code is None:
-        hint = "its source is harness/bench/loaders; `harness loaders` lists what there is"
-        raise ConfigurationError(f"there is no code to paste for {loader} with cache {cache}", hint=hint)
-    return code
+    try:
+        return write_recipe(Case.model_validate(values))
+    except NoRecipeError as reason:
+        hint = "`harness loaders` lists those that can be pasted, and those that are made for measuring"
+        raise ConfigurationError(f"there is no code to paste for {loader}: {reason}", hint=hint) from None

@@ -90,6 +90,11 @@ class Shared:
                 "payload_digest": setup.payload.digest,
                 "engine_version": setup.engine_facts.version,
                 "memory_available": setup.memory_available,
+                "data": {
+                    name: data.place.model_dump(mode="json")
+                    for name, data in setup.data.items()
+                    if data.place is not None
+                },
             }
             for name, data in setup.data.items():
                 self.content.setdefault("data", {})[name] = {

@@ -1,7 +1,12 @@
-"""Code to paste is made of the loaders' own source, and run: it delivers what the loader itself delivers."""
+"""Code to paste, run beside the loader that it stands for: the same images, labels, pixels and order, on every kind of
+data."""
 
-import itertools
+import csv
+import json
 import os
+import subprocess
+import sys
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,18 +17,139 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 
 from PIL import Image  # noqa: E402
 
+from harness.bench.dataset import list_path, prepare  # noqa: E402
 from harness.bench.invocation import make_loader  # noqa: E402
 from harness.bench.loaders.interface import LoaderContext  # noqa: E402
+from harness.bench.loaders.keras_sequence import SequenceLoader  # noqa: E402
+from harness.bench.manifest import Manifest, read_manifest  # noqa: E402
 from harness.bench.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
-from harness.report.recipes.recipe import write_recipe  # noqa: E402
+from harness.bench.specs import DECODINGS  # noqa: E402
+from harness.bench.tfrecords import Features  # noqa: E402
+from harness.report.recipes.recipe import APPLICATIONS, Measured, NoRecipeError, write_recipe  # noqa: E402
 from harness.values.case import Case  # noqa: E402
+from harness.values.data import DataPlace  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
-SIZE, BATCH, COUNT = (32, 32), 4, 10
-CLASSES = ("cat", "dog", "zebra")
+SIZE, BATCH, COUNT, EPOCHS = (32, 48), 4, 14, 2
+FORMS = ("folder", "coco", "list", "tfrecord", "words")
 
 
-HEAD = ("folder =", "classes =", "files =", "labels =")
+@dataclass(frozen=True)
+class MadeSet:
+    """A data set as a session knows it: where it lies, and what its check found."""
+
+    place: DataPlace
+    manifest: Manifest
+    features: Features | None
+
+
+def draw(number):
+    """A smooth picture that can be told from the others; two are grey."""
+    height, width = 97 + 2 * (number % 5), 130 + 3 * number
+    rows, columns = np.mgrid[0:height, 0:width]
+    waves = [np.sin(rows / (5 + number) + channel) + np.cos(columns / (9 + 2 * number)) for channel in range(3)]
+    picture = Image.fromarray((np.stack(waves, axis=2) * 40 + 90 + number * 5).astype(np.uint8))
+    return picture.convert("L") if number in (3, 4) else picture
+
+
+def save(number, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {} if path.suffix.lower() == ".png" else {"quality": 95, "subsampling": 2}
+    draw(number).save(path, "PNG" if path.suffix.lower() == ".png" else "JPEG", **options)
+
+
+def name_file(number):
+    return f"{number:02d}{('.jpg', '.JPG', '.png', '.jpeg', '.PNG')[number % 5]}"
+
+
+def make_folder(root):
+    """Mixed suffixes, a folder inside a class, a hidden folder, an empty class, and a file that is no image."""
+    for number in range(COUNT):
+        inner = "old/" if number % 4 == 1 else ""
+        save(number, root / ("cat", "Dog", "zebra")[number % 3] / f"{inner}{name_file(number)}")
+    save(0, root / ".thumbnails" / "00.jpg")
+    (root / "empty").mkdir()
+    (root / "cat" / "notes.txt").write_text("no image")
+    return root, None
+
+
+def make_coco(root):
+    """Areas that are equal, one that is only a box, an image without annotation, categories out of order."""
+    images, annotations = [], []
+    for number in range(COUNT + 1):
+        name = ("sub/" if number % 4 == 1 else "") + name_file(number)
+        save(number, root / "images" / name)
+        images.append({"id": 100 - number, "file_name": name})
+        for place in range(3 if number < COUNT else 0):
+            area = {"area": 5.0 + (place * number) % 4} if place != 1 else {"bbox": [0, 0, 2, number % 6]}
+            category = (7, 1, 12)[(place + number) % 3]
+            annotations.append({"id": 50 * place + number, "image_id": 100 - number, "category_id": category, **area})
+    categories = [
+        {"id": 12, "name": "zebra"},
+        {"id": 1, "name": "dog"},
+        {"id": 7, "name": "cat"},
+        {"id": 3, "name": "x"},
+    ]
+    content = {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+    (root / "instances.json").write_text(json.dumps(content))
+    return root / "images", root / "instances.json"
+
+
+def make_list(root):
+    """Commas, a heading, a quoted path, and numbers as labels, which are sorted as numbers."""
+    with (root / "labels.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "class"])
+        for number in range(COUNT):
+            name = f"a, b/{name_file(number)}" if number % 4 == 1 else f"a/{name_file(number)}"
+            save(number, root / "images" / name)
+            writer.writerow([name, (10, 9, 2)[number % 3]])
+    return root / "images", root / "labels.csv"
+
+
+def make_records(root, labels, pattern=""):
+    """Three files; images as JPEG and PNG."""
+    root.mkdir(exist_ok=True)
+    for shard in range(3):
+        with tf.io.TFRecordWriter(str(root / f"set.tfrecord-{shard:05d}-of-00003")) as writer:
+            for number in range(shard, COUNT, 3):
+                path = root / "pictures" / name_file(number)
+                save(number, path)
+                label = labels[number % 3]
+                feature = {
+                    "jpeg": tf.train.Feature(bytes_list=tf.train.BytesList(value=[path.read_bytes()])),
+                    "label": tf.train.Feature(bytes_list=tf.train.BytesList(value=[label.encode()]))
+                    if isinstance(label, str)
+                    else tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+                }
+                writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    (root / "set.txt").write_text("no record")
+    return root / pattern if pattern else root, None
+
+
+MAKERS = {
+    "folder": make_folder,
+    "coco": make_coco,
+    "list": make_list,
+    "tfrecord": lambda root: make_records(root, (3, 1, 7)),
+    "words": lambda root: make_records(root, ("zebra", "cat", "dog"), "set*"),
+}
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Each kind of data, checked as a session checks it."""
+    made = {}
+    for form, make in MAKERS.items():
+        root = tmp_path_factory.mktemp(form)
+        images, annotations = make(root)
+        listing = list_path(images, annotations)
+        kept = tmp_path_factory.mktemp(f"{form}-check")
+        found = prepare(listing, kept).to_json()
+        pattern = images.name if form == "words" else ""
+        where = {"folder": str(listing.folder), "annotations": annotations and str(annotations), "pattern": pattern}
+        made[form] = MadeSet(DataPlace.model_validate({**found, **where}), read_manifest(kept), listing.features)
+    return made
 
 
 def make_case(loader, **changes):
@@ -33,134 +159,146 @@ def make_case(loader, **changes):
     return Case.model_validate(values)
 
 
-NAMES = [name for name in LOADERS if write_recipe(make_case(name)) is not None]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with ``images/<class>/<n>.jpg``: smooth pictures that can be told from each other."""
-    root = tmp_path_factory.mktemp("recipes")
-    rows, columns = np.mgrid[0:96, 0:128]
-    for number in range(COUNT):
-        folder = root / "images" / CLASSES[number % 3]
-        folder.mkdir(parents=True, exist_ok=True)
-        waves = [np.sin(rows / (5 + number) + channel) + np.cos(columns / (9 + 2 * number)) for channel in range(3)]
-        pixels = (np.stack(waves, axis=2) * 40 + 100 + number * 5).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:02d}.jpg", quality=95)
-    return root
-
-
-def run_recipe(code, place, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "images").symlink_to(place / "images")
-    names = {}
-    exec(compile(code, "recipe", "exec"), names)
-    dataset = names["dataset"]
-    steps = -(-COUNT // BATCH)
-    batches = [dataset[i] for i in range(len(dataset))] if hasattr(dataset, "__getitem__") else list(dataset)
-    assert len(batches) == steps
-    return collect(batches), dataset
-
-
-def collect(batches):
-    """Images by their content, so that order does not matter: sorted by label and mean."""
-    images = np.concatenate([np.asarray(images) for images, _ in batches])
-    labels = np.concatenate([np.asarray(labels) for _, labels in batches]).astype(int)
-    assert images.dtype == np.float32 and images.shape == (COUNT, *SIZE, 3)
-    order = sorted(range(COUNT), key=lambda i: (labels[i], float(images[i].mean())))
-    return images[order], labels[order]
-
-
-def run_loader(name, place, scratch, **changes):
-    paths = sorted(str(path.relative_to(place / "images")) for path in (place / "images").glob("*/*.jpg"))
+def run_loader(case, made, scratch):
     scratch.mkdir()
-    is_native = changes.get("interpolation") == "native"
-    fields = {
-        "kind": "folder", "folder": str(place / "images"), "paths": tuple(paths), "classes": CLASSES,
-        "labels": tuple(CLASSES.index(path.split("/")[0]) for path in paths), "scratch": str(scratch),
-        "image_size": SIZE, "batch_size": BATCH, "interpolation": "nearest", "seed": 5, "is_native": is_native,
-        "cache_prefix": str(scratch / "cache") if is_on_disk(changes.get("cache", "none")) else None, **changes,
-    }  # fmt: skip
-    if is_native:
-        fields["interpolation"] = LOADERS[name].native
-    loader = make_loader(name, LoaderContext(**fields))
+    is_native = case.interpolation == "native"
+    kind = {"list": "coco"}.get(made.place.form, made.place.form)
+    context = LoaderContext(
+        kind=kind, folder=made.place.folder, paths=made.manifest.paths, labels=made.manifest.labels,
+        classes=made.manifest.classes, scratch=str(scratch), image_size=case.image_size, batch_size=case.batch_size,
+        interpolation=LOADERS[case.loader].native if is_native else case.interpolation, seed=1, is_native=is_native,
+        shuffle=case.shuffle, deterministic=case.deterministic, cache=case.cache, element=case.element,
+        cache_prefix=str(scratch / "cache") if is_on_disk(case.cache) else None, compression=case.cache_compression,
+        decoding=case.decoding, augment=case.augment, features=made.features,
+    )  # fmt: skip
+    loader = make_loader(case.loader, context)
     loader.fill()
-    batches = [(np.asarray(images), np.asarray(labels)) for images, labels in loader.batches()]
+    epochs = [read_epoch(loader) for _ in range(EPOCHS)]
     loader.close()
-    return collect(batches)
+    return epochs
+
+
+def run_recipe(code, monkeypatch, folder):
+    """Two epochs of what a script makes that holds nothing but the recipe."""
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    names = {"__name__": "__main__"}
+    exec(compile(code, "recipe.py", "exec"), names)
+    dataset = names["dataset"]
+    if isinstance(dataset, tf.data.Dataset):
+        return [read_epoch(dataset) for _ in range(EPOCHS)]
+    fields = {"images": COUNT, "batch_size": BATCH, "element_spec": None, "order": "", "decoder": ""}
+    sequence = SequenceLoader(dataset=dataset, **fields)  # iterated as `fit` does it
+    return [read_epoch(sequence) for _ in range(EPOCHS)]
+
+
+def read_epoch(loader):
+    batches = list(loader.batches() if hasattr(loader, "batches") else loader)
+    images = [np.asarray(images) for images, _ in batches]
+    assert {one.dtype for one in images} == {np.dtype(np.float32)}
+    assert [len(one) for one in images] == [BATCH] * (COUNT // BATCH) + [COUNT % BATCH]
+    return np.concatenate(images), np.concatenate([np.asarray(labels) for _, labels in batches]).astype(int)
+
+
+def put_in_order(epoch):
+    """An epoch sorted by label and content: two shuffled ones are compared so."""
+    images, labels = epoch
+    keys = sorted(range(COUNT), key=lambda i: (labels[i], images[i].mean(), images[i].std()))
+    return images[keys], labels[keys]
+
+
+def assert_same(epoch, other):
+    assert epoch[1].tolist() == other[1].tolist()
+    assert np.abs(epoch[0] - other[0]).max() < 1e-6
 
 
 def cases():
-    for name in NAMES:
-        spec = LOADERS[name]
-        for interpolation in spec.interpolations:
-            yield name, "none", "float32", {"interpolation": interpolation}
-        for cache in spec.caches if name == "tfdata" else [c for c in spec.caches if c in ("memory", "file")]:
-            for element in CACHES[cache].elements if cache != "none" else ():
-                yield name, cache, element, {}
-    yield "tfdata", "file", "uint8", {"interpolation": "bilinear"}
-    yield "tfdata", "tfrecord-resized", "uint8", {"interpolation": "native"}
-    for decoding in ("fast-dct", "plain-upscaling", "scaled", "cropped"):
-        yield "tfdata", "none", "float32", {"decoding": decoding}
+    """Every loader on every kind of data, and with ``tfdata-tuned`` or ``tfdata`` every cache, element and decoding."""
+    for form in FORMS:
+        kind = {"list": "coco", "words": "tfrecord"}.get(form, form)
+        for name, spec in LOADERS.items():
+            is_measured = kind in spec.kinds and not spec.is_automatic and not spec.is_yardstick
+            if is_measured and (kind != "tfrecord" or name.startswith("tfdata")):
+                yield form, name, {}
+    for name, spec in LOADERS.items():
+        for interpolation in () if spec.is_automatic or spec.is_yardstick else spec.interpolations[1:]:
+            yield "folder", name, {"interpolation": interpolation}
+    for name in ("keras-idg", "keras-directory", "keras-pydataset", "tfdata-tuned", "grain"):
+        yield ("folder" if name == "keras-idg" else "coco"), name, {"shuffle": False}
+    for loader, form in (("tfdata", "folder"), ("tfdata-tuned", "tfrecord")):
+        for cache, spec in list(CACHES.items())[1:]:
+            for element in spec.elements:
+                yield form, loader, {"cache": cache, "element": element}
+    yield "tfrecord", "tfdata", {"shuffle": False}
+    yield "coco", "tfdata-tuned", {"cache": "file", "element": "uint8", "interpolation": "bilinear"}
+    yield "list", "tfdata-sequential", {"cache": "tfrecord-resized", "element": "uint8", "shuffle": False}
+    yield "folder", "tfdata", {"cache": "save", "element": "uint8", "cache_compression": "gzip"}
+    yield "folder", "tfdata", {"cache": "snapshot", "element": "uint8", "cache_compression": "snappy"}
+    yield "folder", "tfdata", {"cache": "tfrecord-resized", "element": "uint8", "cache_compression": "gzip"}
+    yield "words", "tfdata", {"augment": "flip-crop"}
+    yield "folder", "tfdata-tuned", {"augment": "flip-crop", "cache": "file", "element": "uint8"}
+    for decoding in DECODINGS[1:]:
+        yield ("jpegs" if decoding in ("scaled", "cropped") else "folder"), "tfdata", {"decoding": decoding}
 
 
-@pytest.mark.parametrize("name, cache, element, more", list(cases()))
-def test_a_recipe_delivers_what_its_loader_delivers(name, cache, element, more, place, tmp_path, monkeypatch):
-    wish = {"cache": cache, "element": element, **more}
-    case = make_case(name, **wish)
-    (pasted, pasted_labels), dataset = run_recipe(write_recipe(case), place, monkeypatch, tmp_path)
-    own, own_labels = run_loader(name, place, tmp_path / "scratch", **wish, **({} if more else pixels_of(case)))
-    assert pasted_labels.tolist() == own_labels.tolist() and sorted(set(pasted_labels)) == [0, 1, 2]
-    assert np.abs(pasted - own).max() * 255 < 0.01
-    if isinstance(dataset, tf.data.Dataset):
-        again, _ = collect(list(dataset))
-        assert np.abs(again - own).max() * 255 < 0.01
+def name_of(value):
+    return "-".join(map(str, value.values())) if isinstance(value, dict) else value
 
 
-def pixels_of(case):
-    return {"interpolation": case.interpolation}
+@pytest.fixture(scope="module")
+def every_set(sets, tmp_path_factory):
+    """Beside ``sets`` a folder of JPEGs alone, for what decodes nothing else."""
+    root, kept = tmp_path_factory.mktemp("jpegs"), tmp_path_factory.mktemp("jpegs-check")
+    for number in range(COUNT):
+        save(number, root / ("cat", "dog")[number % 2] / f"{number}.jpg")
+    found = prepare(list_path(root), kept).to_json()
+    place = DataPlace.model_validate({**found, "folder": str(root)})
+    return {**sets, "jpegs": MadeSet(place, read_manifest(kept), None)}
 
 
-def test_augmentation_is_in_the_recipe(place, tmp_path, monkeypatch):
-    """Its random numbers are the case's: the recipe's own seed gives the same images at each run."""
-    code = write_recipe(make_case("tfdata", augment="flip-crop"))
-    assert "stateless_random_flip_left_right" in code
-    (images, labels), _ = run_recipe(code, place, monkeypatch, tmp_path)
-    own, own_labels = run_loader("tfdata", place, tmp_path / "scratch", augment="flip-crop", seed=0)
-    assert labels.tolist() == own_labels.tolist()
-    assert np.allclose(np.sort(images.mean(axis=(1, 2, 3))), np.sort(own.mean(axis=(1, 2, 3))), atol=0.03)
+@pytest.mark.parametrize("form, name, changes", list(cases()), ids=name_of)
+def test_a_recipe_delivers_what_its_loader_delivers(form, name, changes, every_set, tmp_path, monkeypatch):
+    made, case = every_set[form], make_case(name, **changes)
+    code = write_recipe(case, Measured(made.place, spare_bytes=0))  # no room: caches on disk keep their order
+    pasted = run_recipe(code, monkeypatch, tmp_path / "pasted")
+    own = run_loader(case, made, tmp_path / "scratch")
+    is_reshuffled = case.cache == "memory" and case.shuffle
+    has_workers = name in ("keras-idg-threads", "keras-idg-processes")  # they draw the second epoch's order in a race
+    for number, (epoch, other) in enumerate(zip(pasted, own, strict=True)):
+        assert_same(put_in_order(epoch), put_in_order(other))
+        if not is_reshuffled and not (has_workers and number):
+            assert_same(epoch, other)
+    orders = [epoch[1].tolist() for epoch in pasted]
+    is_fixed = case.augment == "none" and (not case.shuffle or (case.cache != "none" and not is_reshuffled))
+    assert (orders[0] == orders[1]) is is_fixed or case.augment != "none"
+    assert ("same in every epoch" in code) is (case.shuffle and is_on_disk(case.cache))
 
 
-def test_a_recipe_follows_the_source(monkeypatch):
-    """Another source gives another recipe: no text of it stands anywhere else."""
-    from harness.report.recipes import modules
+@pytest.mark.parametrize("cache", ["file", "tfrecord"])
+def test_images_are_shuffled_again_behind_a_cache_on_disk_where_memory_allows(cache, sets, tmp_path, monkeypatch):
+    element = CACHES[cache].elements[-1]
+    case = make_case("tfdata", cache=cache, element=element)
+    code = write_recipe(case, Measured(sets["list"].place, spare_bytes=10**9))
+    assert "dataset = dataset.shuffle(len(files), seed=SEED)\n" in code and f"buffer of {COUNT} images takes" in code
+    pasted = run_recipe(code, monkeypatch, tmp_path / "pasted")
+    own = run_loader(case, sets["list"], tmp_path / "scratch")
+    for epoch, other in zip(pasted, own, strict=True):
+        assert_same(put_in_order(epoch), put_in_order(other))
+    assert pasted[0][1].tolist() != pasted[1][1].tolist()
+    assert own[0][1].tolist() == own[1][1].tolist()
 
-    before = write_recipe(make_case("tfdata"))
-    read = modules.read_module("loaders.tfdata")
-    source = (modules.resources.files("harness.bench") / "loaders" / "tfdata.py").read_text()
-    changed = source.replace("prefetch(tf.data.AUTOTUNE)", "prefetch(7)")
-    assert changed != source
-    monkeypatch.setattr(modules, "read_module", modules.read_module)
-    other = modules.parse_module(read.name, changed)
-    monkeypatch.setattr(
-        "harness.report.recipes.folding.read_module",
-        lambda name: other if name == read.name else modules.read_module(name),
+
+def test_a_script_trains_in_a_process_of_its_own(sets, tmp_path):
+    """With all that a training case has: a model, half precision, a cache that a second start reads again."""
+    case = make_case(
+        "tfdata-tuned", cache="file", element="uint8", mode="train", precision="mixed_float16", augment="flip-crop",
+        model={"name": "mobile-net", "alpha": 0.25}, epochs=2,
+    )  # fmt: skip
+    script = tmp_path / "train.py"
+    script.write_text(
+        write_recipe(case, Measured(sets["coco"].place)) + "print('policy', model.layers[1].dtype_policy.name)\n"
     )
-    assert write_recipe(make_case("tfdata")) == before.replace("prefetch(tf.data.AUTOTUNE)", "prefetch(7)") != before
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("cache", ["none", "memory", "file"])
-def test_a_recipe_is_short_enough_to_be_read(name, cache):
-    if cache not in LOADERS[name].caches:
-        return
-    lines = [line for line in write_recipe(make_case(name, cache=cache)).splitlines() if line.strip()]
-    head = [line for line in lines if line.startswith(("#", "import", "from", *HEAD))]
-    assert 4 <= len(lines) - len(head) <= (20 if name in ("keras-idg", "tfdata") else 30)
-    assert max(map(len, lines)) <= 124
-
-
-def test_what_has_no_recipe_says_so():
-    assert [name for name in LOADERS if name not in NAMES] == ["grain", "decoder", "ceiling"]
-    assert write_recipe(make_case("tfdata").model_copy(update={"loader": "path/to/own.py:make"})) is None
-    assert {name for name, *_ in itertools.islice(cases(), 500)} == set(NAMES)
+    run = [sys.executable, str(script)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "Epoch 2/2" in done.stdout and "4/4" in done.stdout and "policy mixed_float16" in done.stdout
+    assert sorted(path.name for path in tmp_path.glob("images.cache*")) != []

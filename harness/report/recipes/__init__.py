@@ -1,6 +1,5 @@
-"""Recipes: a loader as some fifteen lines to paste, folded out of the very source that measured.
+"""Recipes: the loader of a case as a script to paste, for the data that was measured.
 
-``modules`` reads that source, ``values`` is what is known of it, ``folding`` runs it with the values of one case and
-keeps what is left, ``writing`` prints that, ``recipe`` puts the list of files before it. Nothing of the payload is
-imported and nothing of it is run here: only its text is read.
+``recipe`` decides what a script needs (pure); ``templates/*.py.j2`` are its parts, in the order of the data: constants,
+list of files, read, decode, cache, batch, model. ``tests/report/test_recipes.py`` runs each beside its loader.
 """

@@ -1,0 +1,78 @@
+"""Another order of images behind a cache: whether memory allows it, and what it costs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.values.case import Case
+from harness.values.data import DataPlace
+from harness.values.units import format_bytes
+
+BATCHES = 8
+"""The least buffer that is worth having: Keras' own ``image_dataset_from_directory`` shuffles so many batches."""
+SHARE = 0.5
+"""Of the memory that the limit left, at the most."""
+MOST_BYTES = 10**9
+"""A larger buffer keeps each epoch waiting for its first batch."""
+
+_BYTES = {"float32": 4, "uint8": 1}
+
+
+@dataclass(frozen=True)
+class Reshuffling:
+    """``buffer`` is what ``shuffle`` is given, as code, empty where nothing is shuffled; ``comment`` what it costs."""
+
+    buffer: str = ""
+    comment: str = ""
+
+
+def choose_reshuffling(case: Case, place: DataPlace, spare_bytes: int | None) -> Reshuffling:
+    """Choose a shuffle buffer for what comes out of a case's cache.
+
+    Behind a memory cache the buffer holds the cached tensors themselves and so costs nothing; behind a cache on disk it
+    holds copies, as many as ``spare_bytes`` (the memory that the limit left; None where that is not known) allows.
+    """
+    if not case.shuffle:
+        return Reshuffling()
+    whole = "len(files)" if place.form != "tfrecord" else str(place.images or BATCHES * case.batch_size)
+    if case.cache == "memory":
+        comment = (
+            "Another order in each epoch, which was not measured. The buffer refers to the images that are cached and "
+            "so costs no memory; but the first epoch fills it, and with it the cache, before its first batch."
+        )
+        return Reshuffling(whole, comment)
+    each = element_bytes(case, place)
+    least = BATCHES * case.batch_size
+    if each is None or spare_bytes is None:
+        cost = "" if each is None else f" ({format_bytes(least * each)})"
+        comment = (
+            f"Another order in each epoch, which was not measured: from a buffer of eight batches{cost}, "
+            "which each epoch fills before its first batch."
+        )
+        return Reshuffling(f"{BATCHES} * BATCH", comment)
+    count = int(min(spare_bytes * SHARE, MOST_BYTES) // each)
+    if place.images is not None:
+        least = min(least, place.images)
+    if count < least:
+        comment = (
+            "The order of the images is the same in every epoch: the cache keeps it, and a shuffle buffer behind it "
+            f"({format_bytes(least * each)} for eight batches) has no room in the {format_bytes(spare_bytes)} "
+            "that the memory limit left."
+        )
+        return Reshuffling("", comment)
+    is_whole = place.images is not None and count >= place.images
+    count = place.images if is_whole and place.images is not None else count
+    comment = (
+        f"Another order in each epoch, which was not measured: the buffer of {count:,} images takes "
+        f"{format_bytes(count * each)} of the {format_bytes(spare_bytes)} that the memory limit left, and each epoch "
+        "fills it before its first batch."
+    )
+    return Reshuffling(whole if is_whole else str(count), comment)
+
+
+def element_bytes(case: Case, place: DataPlace) -> int | None:
+    """Bytes of one element as it comes out of the cache; None for encoded images of unknown size."""
+    if case.cache == "tfrecord" or (case.element == "encoded" and case.cache != "tfrecord-resized"):
+        return None if not place.images or not place.bytes else -(-place.bytes // place.images)
+    height, width = case.image_size
+    return height * width * 3 * _BYTES["uint8" if case.cache == "tfrecord-resized" else case.element]
