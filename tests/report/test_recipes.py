@@ -25,7 +25,7 @@ from harness.bench.manifest import Manifest, read_manifest  # noqa: E402
 from harness.bench.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
 from harness.bench.specs import DECODINGS  # noqa: E402
 from harness.bench.tfrecords import Features  # noqa: E402
-from harness.report.recipes.recipe import APPLICATIONS, Measured, NoRecipeError, write_recipe  # noqa: E402
+from harness.report.recipes.recipe import APPLICATIONS, Measured, write_recipe  # noqa: E402
 from harness.values.case import Case  # noqa: E402
 from harness.values.data import DataPlace  # noqa: E402
 
@@ -302,3 +302,9 @@ def test_a_script_trains_in_a_process_of_its_own(sets, tmp_path):
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Epoch 2/2" in done.stdout and "4/4" in done.stdout and "policy mixed_float16" in done.stdout
     assert sorted(path.name for path in tmp_path.glob("images.cache*")) != []
+
+
+def test_the_models_of_keras_are_known():
+    import keras
+
+    assert sorted(APPLICATIONS) == sorted(name for name in vars(keras.applications) if name[:1].isupper())

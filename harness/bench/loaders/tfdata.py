@@ -61,7 +61,8 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
 
     Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
     came: the list is then permuted once, by the seed, and every later epoch has the same order. A shuffle
-    buffer behind the cache would hold images and so cost the memory that is measured here.
+    buffer behind a cache on disk would hold images and so cost memory, and behind a memory cache it would delay the
+    first batch until the cache is full.
     """
     if context.features is None:
         ordered, order = order_files(context)

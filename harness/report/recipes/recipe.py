@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.bench.inspection import TAKEN
 from harness.bench.registry import LOADERS, is_on_disk, is_own, native_interpolation
 from harness.bench.tfrecords import RECORD_FILE
-from harness.report.recipes.reshuffling import Reshuffling, choose_reshuffling
+from harness.report.recipes.literals import quote, write_list
+from harness.report.recipes.reshuffling import choose_reshuffling
 from harness.report.words import clean_text, name_pipeline
 from harness.values.case import Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures
@@ -23,11 +24,11 @@ from harness.values.units import format_bytes
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PLACEHOLDER = "/path/to/your/images"
-_UNKNOWN = "‹"
-"""What an anonymised report has in place of a path begins so."""
+Values = Mapping[str, object]
 
-_TEMPLATES: Mapping[str, tuple[str, Mapping[str, object]]] = {
+PLACEHOLDERS = ("/path/to/your/images", "/path/to/your/annotations", "/path/to/your/weights")
+
+_TEMPLATES: Mapping[str, tuple[str, Values]] = {
     "keras-idg": ("keras_idg", {"workers": ""}),
     "keras-idg-threads": ("keras_idg", {"workers": "threads"}),
     "keras-idg-processes": ("keras_idg", {"workers": "processes"}),
@@ -38,9 +39,7 @@ _TEMPLATES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "tfdata-tuned": ("tfdata", {"is_tuned": True}),
     "grain": ("grain", {}),
 }
-"""The template of each loader and what is its own there."""
-
-_COMPRESSION = {"none": "", "gzip": "GZIP", "snappy": "SNAPPY"}
+"""The template of each loader and what is its own there; those that are not here are made for measuring alone."""
 
 APPLICATIONS = (
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
@@ -63,7 +62,7 @@ class Measured:
     """What is known of a case's data and of its runs; all of it may be unknown.
 
     ``kind`` is what an old session says of data whose ``place`` it did not record. ``spare_bytes`` is the memory that
-    the limit left, ``cache_bytes`` what the cache held, ``others`` hosts that keep the data elsewhere.
+    the limit left, ``cache_bytes`` what the cache held, ``others`` hosts that keep the data elsewhere than ``host``.
     """
 
     place: DataPlace | None = None
@@ -83,21 +82,33 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
     known = measured or Measured()
     _refuse(case, known)
     place = known.place or DataPlace(form="coco" if known.kind == "coco" else "folder")
-    values = _values(case, known, place)
-    parts = [f"# {line}" for said in _say(case, known) for line in textwrap.wrap(said, 118)]
-    text = "\n".join([*parts, *(_render(name, values) for name in _parts(values))])
-    return _tidy(text)
+    template, own = _TEMPLATES[case.loader]
+    needs_files = place.form != "tfrecord" and (
+        template in ("tfdata", "grain", "keras_pydataset") or place.form != "folder"
+    )
+    values: dict[str, object] = {"is_sequential": False, "is_tuned": False, **own}
+    values |= {"needs_files": needs_files, "is_sequence": template in ("keras_idg", "keras_pydataset")}
+    values |= _values_of_data(place) | _values_of_case(case) | _values_of_cache(case, place, known)
+    values |= _values_of_pipeline(case, is_tuned=bool(values["is_tuned"]), is_sequential=bool(values["is_sequential"]))
+    has_model = case.model is not None and not case.model.is_emulated
+    parts = ["constants"]
+    if needs_files or (place.form == "folder" and (template == "keras_idg" or has_model)):
+        parts.append("files")
+    parts.append(template)
+    if case.model is not None:
+        parts.append("model" if has_model else "emulated")
+    said = [f"# {line}" for sentence in _say(case, known) for line in textwrap.wrap(sentence, 118)]
+    return _tidy("\n".join([*said, *(_environment().get_template(f"{part}.py.j2").render(values) for part in parts)]))
 
 
 def _refuse(case: Case, known: Measured) -> None:
     if is_own(case.loader):
         raise NoRecipeError(f"{case.loader} is a loader of your own: its source is the code to paste.")
-    maker = LOADERS[case.loader].maker.partition(":")[0].replace(".", "/")
-    source = f"Its source is harness/bench/{maker}.py"
-    if case.loader not in _TEMPLATES or case.cache not in LOADERS[case.loader].caches:
-        raise NoRecipeError(f"{case.loader} is made for measuring and no pipeline to paste. {source}.")
-    form = known.place.form if known.place is not None else known.kind
-    if form != "tfrecord":
+    module = LOADERS[case.loader].maker.partition(":")[0].replace(".", "/")
+    source = f"Its source is harness/bench/{module}.py"
+    if case.loader not in _TEMPLATES:
+        raise NoRecipeError(f"{case.loader} is made for measuring and is no pipeline to paste. {source}.")
+    if (known.place.form if known.place is not None else known.kind) != "tfrecord":
         return
     if _TEMPLATES[case.loader][0] != "tfdata":
         raise NoRecipeError(
@@ -108,63 +119,89 @@ def _refuse(case: Case, known: Measured) -> None:
         raise NoRecipeError(f"This session did not record how its TFRecord files are read: run it again. {source}.")
 
 
-def _values(case: Case, known: Measured, place: DataPlace) -> dict[str, Any]:
-    """All that the templates read."""
-    template, own = _TEMPLATES[case.loader]
-    interpolation = native_interpolation(case.loader) if case.interpolation == "native" else case.interpolation
-    is_cached = case.cache != "none"
-    is_files_list = template in ("tfdata", "grain", "keras_pydataset") or place.form != "folder"
-    reshuffling = choose_reshuffling(case, place, known.spare_bytes) if is_cached else Reshuffling()
-    values = {
-        "template": template,
-        "is_sequential": False,
-        "is_tuned": False,
-        **own,
+def _values_of_data(place: DataPlace) -> dict[str, object]:
+    images, annotations, _ = PLACEHOLDERS
+    suffixes = sorted({suffix.lower() for suffix in place.suffixes}) or sorted(TAKEN)
+    labels = None if place.features is None else _write_labels(place.features)
+    is_listed = place.form != "tfrecord" or labels is not None
+    return {
         "form": place.form,
-        "folder": _quote(place.folder, PLACEHOLDER),
-        "annotations": _quote(place.annotations, "/path/to/your/annotations"),
-        "pattern": _quote(place.pattern, "") if place.pattern else "",
-        "features": _features(place.features),
+        "folder": quote(place.folder, images),
+        "annotations": quote(place.annotations, annotations),
+        "pattern": quote(place.pattern, "") if place.pattern else "",
+        "features": place.features and [quote(place.features.image, "image"), quote(place.features.label, "label")],
+        "labels": labels,
+        "has_text_labels": place.features is not None
+        and not all(isinstance(one, int) for one in place.features.labels or ("",)),
         "record_file": RECORD_FILE.pattern,
-        "suffixes": _suffixes(place),
+        "suffixes": f"({', '.join(quote(suffix) for suffix in suffixes)}{',' if len(suffixes) == 1 else ''})",
         "suffixes_note": "those that are there" if place.suffixes else "all that the harness takes",
-        "needs_suffixes": place.form == "list" or (place.form == "folder" and is_files_list),
-        "needs_files": place.form != "tfrecord" and is_files_list,
-        "needs_seed": case.shuffle or case.augment != "none",
+        "classes": place.classes or 2,
+        "class_count": ("len(classes)" if place.form != "tfrecord" else "len(LABELS)") if is_listed else "CLASSES",
+    }
+
+
+def _write_labels(features: RecordFeatures) -> str | None:
+    """What stands in the records for each class, as code; None where that is simply the number of the class."""
+    labels = features.labels
+    if not labels:
+        return '["first class", "second class"]'
+    first = labels[0]
+    if isinstance(first, int) and labels == tuple(range(first, first + len(labels))):
+        return None if first == 0 else f"list(range({first}, {first + len(labels)}))"
+    return write_list([str(one) if isinstance(one, int) else quote(one) for one in labels])
+
+
+def _values_of_case(case: Case) -> dict[str, object]:
+    is_native = case.interpolation == "native"
+    interpolation = native_interpolation(case.loader) if is_native else case.interpolation
+    return {
         "size": case.image_size,
         "batch": case.batch_size,
         "epochs": case.epochs,
-        "classes": place.classes or 2,
         "is_shuffled": case.shuffle,
-        "is_frozen": case.shuffle and is_cached,
-        "cache": case.cache,
-        "cache_on_disk": is_on_disk(case.cache),
-        "cache_size": f"{format_bytes(known.cache_bytes)}; " if known.cache_bytes else "",
-        "element": case.element,
-        "compression": _COMPRESSION[case.cache_compression],
+        "needs_seed": case.shuffle or case.augment != "none",
         "decoding": case.decoding,
-        "dct": {"fast-dct": "INTEGER_FAST"}.get(
-            case.decoding, "" if case.interpolation == "native" else "INTEGER_ACCURATE"
-        ),
+        "dct": "INTEGER_FAST" if case.decoding == "fast-dct" else "" if is_native else "INTEGER_ACCURATE",
         "method": "nearest" if interpolation == "nearest" else "bilinear",
-        "pil": "nearest" if interpolation == "nearest" else "bilinear",
         "is_antialiased": interpolation == "bilinear-antialias",
         "augment": case.augment,
+        "precision": case.precision,
+        "is_training": case.model is not None,
+        "model": None if case.model is None else _values_of_model(case.model),
+    }
+
+
+def _values_of_model(model: ModelSetting) -> dict[str, object]:
+    names = {name.lower(): name for name in APPLICATIONS}
+    return {
+        "application": names.get(re.sub(r"[^a-z0-9]", "", model.name.lower()), clean_text(model.name, 40)),
+        "weights": "None" if model.weights == "none" else quote(model.weights, PLACEHOLDERS[2]),
+        "alpha": model.alpha,
+        "trainable": model.trainable,
+        "xla": model.xla,
+    }
+
+
+def _values_of_cache(case: Case, place: DataPlace, known: Measured) -> dict[str, object]:
+    reshuffling = choose_reshuffling(case, place, known.spare_bytes)
+    return {
+        "cache": case.cache,
+        "element": case.element,
+        "compression": "" if case.cache_compression == "none" else case.cache_compression.upper(),
+        "is_frozen": case.shuffle and case.cache != "none",
+        "is_on_disk": is_on_disk(case.cache),
+        "cache_size": f"{format_bytes(known.cache_bytes)}; " if known.cache_bytes else "",
         "reshuffling": textwrap.wrap(reshuffling.comment, 116),
         "buffer": reshuffling.buffer,
-        "is_training": case.mode == "train" and case.model is not None,
-        "precision": case.precision,
-        "model": None if case.model is None or case.model.is_emulated else _model(case.model),
-        "class_count": _count_classes(place),
-        "is_sequence": template in ("keras_idg", "keras_pydataset"),
     }
-    values |= _pipeline(case, values)
-    return values
 
 
-def _pipeline(case: Case, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pipeline of tf.data makes before its cache, after it, and where it scales: ``build`` of ``tfdata.py``."""
-    is_tuned, is_sequential = values["is_tuned"], values["is_sequential"]
+def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> dict[str, object]:
+    """What a pipeline of tf.data makes before its cache and after it, and where it scales: ``build`` of ``tfdata.py``.
+
+    ``float`` is the finished image, ``levels`` what decoding gives, ``uint8`` the same rounded, empty the file itself.
+    """
     keeps_files = case.cache == "tfrecord" or (
         case.element == "encoded" and case.cache not in ("none", "tfrecord-resized")
     )
@@ -172,30 +209,21 @@ def _pipeline(case: Case, values: Mapping[str, Any]) -> dict[str, Any]:
     finished = "levels" if is_tuned and not is_whole_early else "float"
     if keeps_files:
         early, late = "", finished
-    elif case.cache == "none":
-        early, late = finished, ""
     else:
-        early, late = "float" if is_whole_early else "uint8", ""
-    options = ["deterministic = False"] if not case.deterministic else []
-    options += ["autotune.enabled = False"] if is_sequential else []
-    options += ["threading.max_intra_op_parallelism = 1"] if is_tuned else []
+        early, late = finished if case.cache == "none" else "float" if is_whole_early else "uint8", ""
+    wanted = {
+        "deterministic = False": not case.deterministic,
+        "autotune.enabled = False": is_sequential,
+        "threading.max_intra_op_parallelism = 1": is_tuned,
+    }
     return {
         "early": early,
         "late": late,
         "scaling": "" if "float" in (early, late) else "batch" if is_tuned else "image",
         "is_interleaved": is_tuned and case.cache != "snapshot",
         "parallel": "" if is_sequential else ", num_parallel_calls=tf.data.AUTOTUNE",
-        "options": options,
+        "options": [option for option, is_wanted in wanted.items() if is_wanted],
     }
-
-
-def _parts(values: Mapping[str, Any]) -> Iterable[str]:
-    yield "constants"
-    if values["form"] != "tfrecord" and (values["needs_files"] or values["template"] == "keras_idg" or values["model"]):
-        yield "files"
-    yield str(values["template"])
-    if values["is_training"]:
-        yield "model" if values["model"] else "emulated"
 
 
 def _say(case: Case, known: Measured) -> Iterable[str]:
@@ -204,12 +232,11 @@ def _say(case: Case, known: Measured) -> Iterable[str]:
     if known.versions:
         yield f"Measured with {known.versions}."
     if known.place is None:
-        kind = {"coco": "a COCO pair", "folder": "one folder of images per class"}.get(known.kind)
-        assumed = "" if kind else "; one folder of images per class is assumed"
+        kind = {"coco": "a COCO pair", "folder": "one folder of images per class"}
         yield (
-            f"Where the data lie is not known here{assumed}: fill in the first constant."
-            if known.versions
-            else ("For one folder of images per class: fill in the first constant.")
+            f"Where the data lie is not known here: fill in the first constants. This is for {kind[known.kind]}."
+            if known.kind in kind
+            else "What the data are is not known here: this is for one folder of images per class."
         )
     elif known.others:
         yield f"The path is that of {known.host}; the data lie elsewhere on {', '.join(known.others)}."
@@ -217,70 +244,6 @@ def _say(case: Case, known: Measured) -> Iterable[str]:
         yield f"Measured on {case.max_images:,} images of the set; this takes all of them."
     if case.budgets == "container" and _TEMPLATES[case.loader][0] in ("tfdata", "keras_directory"):
         yield "Left to TensorFlow: threads and tf.data's RAM budget; the harness set them from the container's limits."
-
-
-def _quote(text: str | None, placeholder: str) -> str:
-    """A text as a Python literal; what is unknown or was taken out becomes the placeholder."""
-    said = repr(placeholder if not text or _UNKNOWN in text else text)  # repr escapes what cannot be printed
-    return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said and "\\'" not in said else said
-
-
-def _suffixes(place: DataPlace) -> str:
-    found = sorted({suffix.lower() for suffix in place.suffixes}) or sorted(TAKEN)
-    return f"({', '.join(_quote(suffix, '') for suffix in found)}{',' if len(found) == 1 else ''})"
-
-
-def _features(features: RecordFeatures | None) -> dict[str, Any] | None:
-    """The names of the features, and the labels where they are not simply the numbers of the classes."""
-    if features is None:
-        return None
-    labels = features.labels
-    is_text = not labels or isinstance(labels[0], str)
-    text: str | None = _list([_quote(one, "") if isinstance(one, str) else str(one) for one in labels])
-    if not labels:
-        text = '["first class", "second class"]'
-    elif labels == tuple(range(len(labels))):
-        text = None
-    elif not is_text and labels == tuple(range(int(labels[0]), int(labels[0]) + len(labels))):
-        text = f"list(range({labels[0]}, {int(labels[-1]) + 1}))"
-    return {
-        "image": _quote(features.image, "image"),
-        "label": _quote(features.label, "label"),
-        "labels": text,
-        "is_text": is_text,
-    }
-
-
-def _list(items: Sequence[str]) -> str:
-    """A list as code, in several lines where it is long."""
-    rows = [""]
-    for item in items:
-        if rows[-1] and len(rows[-1]) + len(item) > 110:
-            rows.append("")
-        rows[-1] += f"{item}, "
-    if len(rows) == 1:
-        return f"[{rows[0].removesuffix(', ')}]"
-    return "[\n" + "".join(f"    {row.rstrip()}\n" for row in rows) + "]"
-
-
-def _count_classes(place: DataPlace) -> str:
-    """How many classes there are, as code; the template gives ``CLASSES`` where no list of them is made."""
-    if place.form != "tfrecord":
-        return "len(classes)"
-    return "CLASSES" if place.features is None or _features(place.features)["labels"] is None else "len(LABELS)"
-
-
-def _model(model: ModelSetting) -> dict[str, Any]:
-    plain = {name.lower(): name for name in APPLICATIONS}
-    weights = "None" if model.weights == "none" else _quote(model.weights, "/path/to/weights.h5")
-    name = re.sub(r"[^a-z0-9]", "", model.name.lower())
-    return {
-        "application": plain.get(name, clean_text(model.name, 40)),
-        "weights": weights,
-        "alpha": model.alpha,
-        "trainable": model.trainable,
-        "xla": model.xla,
-    }
 
 
 @cache
@@ -296,10 +259,6 @@ def _environment() -> Environment:
     )
 
 
-def _render(name: str, values: Mapping[str, Any]) -> str:
-    return _environment().get_template(f"{name}.py.j2").render(values)
-
-
 def _tidy(text: str) -> str:
     """Put the parts' imports together behind the comment at the top, and two blank lines around each definition."""
     lines = [line.rstrip() for line in text.splitlines()]
@@ -308,25 +267,17 @@ def _tidy(text: str) -> str:
     head = next(place for place, line in enumerate(rest) if not line.startswith("#"))
     ordered = sorted(imports, key=lambda line: (line.startswith("from "), line))
     standard = [line for line in ordered if line.split()[1] in sys.stdlib_module_names]
-    others = [line for line in ordered if line not in standard]
-    found = [*rest[:head], *standard, "", *others, ""]
-    was_definition, is_apart = False, True
+    found = [*rest[:head], *standard, "", *(line for line in ordered if line not in standard), ""]
+    in_definition, is_apart = False, True
     for line in rest[head:]:
         if not line:
             is_apart = True
             continue
         begins = line.startswith(("def ", "class "))
-        if begins or (was_definition and not line.startswith(" ")):
-            found = [*_without_blanks(found), "", ""]
-        elif is_apart:
-            found = [*_without_blanks(found), ""]
+        if begins or is_apart or (in_definition and not line.startswith(" ")):
+            while not found[-1]:
+                found.pop()
+            found += ["", ""] if begins or (in_definition and not line.startswith(" ")) else [""]
         found.append(line)
-        is_apart, was_definition = False, begins or (was_definition and line.startswith(" "))
+        is_apart, in_definition = False, begins or (in_definition and line.startswith(" "))
     return "\n".join(found).strip() + "\n"
-
-
-def _without_blanks(lines: list[str]) -> list[str]:
-    """The same without blank lines at the end."""
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines

@@ -32,7 +32,7 @@ def choose_reshuffling(case: Case, place: DataPlace, spare_bytes: int | None) ->
     Behind a memory cache the buffer holds the cached tensors themselves and so costs nothing; behind a cache on disk it
     holds copies, as many as ``spare_bytes`` (the memory that the limit left; None where that is not known) allows.
     """
-    if not case.shuffle:
+    if not case.shuffle or case.cache == "none":
         return Reshuffling()
     whole = "len(files)" if place.form != "tfrecord" else str(place.images or BATCHES * case.batch_size)
     if case.cache == "memory":
