@@ -95,12 +95,19 @@ def test_an_anonymous_page_stands_beside_the_other(tmp_path):
 
 def test_a_loader_is_printed_as_code(tmp_path):
     done = CliRunner().invoke(app, ["loaders", "--show", "tfdata", "--cache", "file"])
-    assert done.exit_code == 0 and '.cache("images.cache")' in done.stdout
+    assert done.exit_code == 0 and "dataset = dataset.cache(CACHE)\n" in done.stdout
+    assert 'IMAGES = "/path/to/your/images"  # one folder of images per class\n' in done.stdout
+    assert "# This is for one folder of images per class: fill in the first constants.\n" in done.stdout
     compile(done.stdout, "recipe", "exec")
 
 
 @pytest.mark.parametrize(
-    "words, said", [(["keras-idg", "--cache", "memory"], "has no cache"), (["nothing"], "no loader")]
+    "words, said",
+    [
+        (["keras-idg", "--cache", "memory"], "has no cache"),
+        (["nothing"], "no loader"),
+        (["decoder"], "made for measuring"),
+    ],
 )
 def test_what_cannot_be_printed_is_said(words, said):
     done = CliRunner().invoke(app, ["loaders", "--show", *words])

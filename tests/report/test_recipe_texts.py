@@ -42,6 +42,11 @@ def constants(code):
     return {name: value for name, value in names.items() if name.isupper()}
 
 
+def comments(code):
+    """What the comments say, in one line."""
+    return " ".join(line[2:] for line in code.splitlines() if line.startswith("# "))
+
+
 def every_script():
     """One script for each template, cache, element and kind of data, with and without shuffling and training."""
     for place, (name, spec) in itertools.product((FOLDER, COCO, TABLE, RECORDS, WORDS, None), LOADERS.items()):
@@ -126,7 +131,7 @@ def test_a_memory_cache_is_shuffled_whole_and_says_what_that_costs():
     code = write(make_case(loader="tfdata", cache="memory"), FOLDER, spare_bytes=0)
     after = code.partition(".cache()")[2]
     assert "dataset.shuffle(len(files), seed=SEED)" in after
-    assert "costs no memory; but the first epoch fills it" in " ".join(after.replace("\n# ", " ").split())
+    assert "costs no memory; but the first epoch fills it" in comments(after)
     code = write(make_case(loader="tfdata", cache="memory", shuffle=False), FOLDER)
     assert "shuffle" not in code and "SEED" not in code
 
@@ -156,7 +161,7 @@ def _has_recipe(name):
 
 def test_the_differences_from_what_was_measured_are_said():
     code = write(make_case(loader="tfdata", max_images=300), FOLDER, versions="TensorFlow 2.21.0 and Keras 3.15.1")
-    head = " ".join(line[2:] for line in code.splitlines() if line.startswith("# "))
+    head = comments(code)
     assert "Measured with TensorFlow 2.21.0 and Keras 3.15.1." in head
     assert "Measured on 300 images of the set; this takes all of them." in head and "RAM budget" in head
     code = write(make_case(loader="tfdata"), FOLDER, host="ws01", others=("ws02",))
@@ -215,5 +220,5 @@ def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path):
     code = write_recipe(make_case(loader="tfdata"), known)
     assert constants(code)["IMAGES"] == "/path/to/your/images"
     assert constants(code)["SUFFIXES"] == (".jpeg", ".jpg", ".png")
-    (said,) = (line for line in code.splitlines() if "not known here" in line)
-    assert said.endswith("fill in the first constants. This is for one folder of images per class.")
+    said = "This session did not record where its data lie. This is for one folder of images per class: fill in"
+    assert f"{said} the first constants." in comments(code)

@@ -57,11 +57,11 @@ def describe_measured(records: Sequence[Record], sessions: Sequence[SessionData]
 def _find_places(records: Sequence[Record], sessions: Sequence[SessionData]) -> list[tuple[str, DataPlace]]:
     """Where each host keeps the data, in the order of the records."""
     found: dict[str, DataPlace] = {}
-    for record in records:
-        for session in (session for session in sessions if session.name == record.session):
-            place = session.place_of(record.host, record.case.data)
+    for name, host, data in dict.fromkeys((record.session, record.host, record.case.data) for record in records):
+        for session in (session for session in sessions if session.name == name):
+            place = session.place_of(host, data)
             if place is not None:
-                found.setdefault(record.host, place)
+                found.setdefault(host, place)
     return list(found.items())
 
 

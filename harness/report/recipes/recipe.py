@@ -232,12 +232,10 @@ def _say(case: Case, known: Measured) -> Iterable[str]:
     if known.versions:
         yield f"Measured with {known.versions}."
     if known.place is None:
-        kind = {"coco": "a COCO pair", "folder": "one folder of images per class"}
-        yield (
-            f"Where the data lie is not known here: fill in the first constants. This is for {kind[known.kind]}."
-            if known.kind in kind
-            else "What the data are is not known here: this is for one folder of images per class."
-        )
+        kind = "a COCO pair" if known.kind == "coco" else "one folder of images per class"
+        unknown = "" if known == Measured() else "This session did not record where its data lie. "
+        assumed = "" if known.kind or known == Measured() else ", which is a guess"
+        yield f"{unknown}This is for {kind}{assumed}: fill in the first constants."
     elif known.others:
         yield f"The path is that of {known.host}; the data lie elsewhere on {', '.join(known.others)}."
     if case.max_images is not None:
