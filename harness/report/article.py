@@ -1,4 +1,4 @@
-"""The article, replayed: its rows beside what was measured here.
+"""The article, replayed: its rows beside what was measured here, in sessions of its presets or of COCO data only.
 
 The article trains MobileNet with its base frozen on COCO 2017 (117,266 images,
 18 GB) on a 16 GB workstation with one GPU, and loads 10,000 pictures of dogs and cats.
@@ -6,11 +6,13 @@ The article trains MobileNet with its base frozen on COCO 2017 (117,266 images,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.marks import mark_status, mark_verdict
+from harness.report.session_data import SessionData
 from harness.report.view import ArticleRow, ArticleView
 from harness.report.words import (
     clean_text,
@@ -24,6 +26,18 @@ from harness.report.words import (
     split_hardware,
 )
 from harness.values.units import format_bytes
+
+ARTICLE = (
+    "Sunny Chugh, “Dump Keras-ImageDataGenerator. Start Using TensorFlow-tf.data (Part 2)”, Towards Data Science, "
+    "2020, towardsdatascience.com/dump-keras-imagedatagenerator-start-using-tensorflow-tf-data-part-2-fba7cda81203. "
+    "What it says of loading alone is from its Part 1, in The Startup."
+)
+"""The article as it is cited; docs/methodology.md says what of it is not known."""
+
+PRESETS = frozenset({"article", "article+", "article-short", "loading"})
+"""The experiments that replay the article; ``quick`` has its pipelines, but not its data."""
+
+_COCO = re.compile(r"(?<![a-z])coco(?![a-z])", re.IGNORECASE)
 
 IMAGES = 117_266
 SMALL_SET = 20_000
@@ -44,23 +58,51 @@ class _Claim:
     say: _Say
 
 
-def view_article(groups: Sequence[HardwareGroup]) -> ArticleView | None:
-    """The table, or None where nothing of the article was measured."""
+def view_article(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> ArticleView | None:
+    """The table, or None where no session replays the article: by its preset, or on COCO images."""
+    coco = _coco_sets(sessions)
+    replays = {number: _only_replays(group, coco) for number, group in enumerate(groups, start=1)}
+    replays = {number: group for number, group in replays.items() if group.settings}
     rows = []
     for claim in _CLAIMS:
-        ours = tuple(tuple(_lines(group, claim)) for group in groups)
+        ours = tuple(tuple(_lines(group, claim)) for group in replays.values())
         rows.append(ArticleRow(claim.pipeline, claim.text, ours))
     if not any(lines for row in rows for lines in row.ours):
         return None
-    numbers = [f"{number}. " if len(groups) > 1 else "" for number in range(1, len(groups) + 1)]
-    columns = tuple(n + split_hardware(group.hardware)[0] for n, group in zip(numbers, groups, strict=True))
-    reasons = tuple(reason for group in groups for reason in _reasons(group))
+    numbers = {number: f"{number}. " if len(groups) > 1 else "" for number in replays}
+    columns = tuple(numbers[number] + split_hardware(group.hardware)[0] for number, group in replays.items())
+    reasons = tuple(reason for group in replays.values() for reason in _reasons(group))
     notes = (
+        ARTICLE,
         f"Minutes are what {IMAGES:,} images (COCO 2017, 80 classes) would take at the rate measured here: "
         "scaled by images where the data set is another one, which is said beside them.",
         "With weights: none a step costs the same as with trained weights; only what is learned differs.",
     )
     return ArticleView(columns, tuple(rows), reasons, notes)
+
+
+def _coco_sets(sessions: Sequence[SessionData]) -> set[tuple[str, str]]:
+    """(session, data set) of real COCO images: sets called so that were not generated with COCO's sizes."""
+    found = set()
+    for session in sessions:
+        made = {
+            str(event.get("data"))
+            for event in session.events_of("DataReady")
+            if str(event.get("how")).startswith("generated")
+        }
+        names = {record.case.data for record in session.records}
+        found |= {(session.name, name) for name in names - made if _COCO.search(name)}
+    return found
+
+
+def _only_replays(group: HardwareGroup, coco: Collection[tuple[str, str]]) -> HardwareGroup:
+    """The rows of a hardware that replay the article, and no others."""
+
+    def is_replay(row: Row) -> bool:
+        return any(r.experiment in PRESETS or (r.session, r.case.data) in coco for r in row.summary.records)
+
+    settings = (replace(one, rows=tuple(row for row in one.rows if is_replay(row))) for one in group.settings)
+    return replace(group, settings=tuple(one for one in settings if one.rows))
 
 
 def _reasons(group: HardwareGroup) -> Iterable[str]:
