@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import paramiko
-from paramiko.agent import AgentSSH
 
 AGENT_TIMEOUT_S = 30.0
 _DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
@@ -55,7 +53,7 @@ class KeyRing:
         return f"{path} is encrypted, and no passphrase fitted"
 
 
-@contextmanager
+@contextlib.contextmanager
 def gather_keys(
     ring: KeyRing, named: tuple[str, ...], extra: tuple[str, ...], *, only_named: bool
 ) -> Iterator[Iterator[tuple[str, paramiko.PKey | str]]]:
@@ -136,24 +134,26 @@ def _read_public(path: str) -> bytes:
         return b""
 
 
-class _Agent(AgentSSH):
-    """The user's agent, with a deadline; without one, or with one that is silent, there are no keys."""
+class _Agent:
+    """The user's agent; without one, or with one that is silent, there are no keys."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.keys: list[paramiko.AgentKey] = []
-        path = os.environ.get("SSH_AUTH_SOCK")
-        if not path:
+        self._found: paramiko.Agent | None = None
+        if not os.environ.get("SSH_AUTH_SOCK"):
             return
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        link.settimeout(AGENT_TIMEOUT_S)
-        try:
-            link.connect(path)
-            self._connect(link)  # type: ignore[attr-defined]  # not in stubs
-            usable = ("ssh-ed25519", "ecdsa-sha2-", "ssh-rsa")
-            self.keys = [key for key in self.get_keys() if key.get_name().startswith(usable)]
-        except (OSError, paramiko.SSHException, ValueError):
-            link.close()
+        # paramiko waits for the agent without a deadline; while it signs, the login's own deadline holds.
+        asking = threading.Thread(target=self._ask, daemon=True)
+        asking.start()
+        asking.join(AGENT_TIMEOUT_S)
+
+    def _ask(self) -> None:
+        usable = ("ssh-ed25519", "ecdsa-sha2-", "ssh-rsa")
+        with contextlib.suppress(OSError, paramiko.SSHException, ValueError):
+            self._found = paramiko.Agent()
+            self.keys = [key for key in self._found.get_keys() if key.get_name().startswith(usable)]
 
     def close(self) -> None:
-        self._close()  # type: ignore[attr-defined]  # not in stubs
+        """Close the connection to the agent."""
+        if self._found is not None:
+            self._found.close()

@@ -45,6 +45,8 @@ class Link:
     def why_cut(self) -> str:
         """Why the transport ended."""
         error = self.transport.get_exception()
+        if self.transport.packetizer.is_overdue:
+            return "the peer does not answer"
         return describe(error) if error is not None else "the link was cut"
 
     def close(self) -> None:

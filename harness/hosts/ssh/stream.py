@@ -12,7 +12,7 @@ from typing import Any
 from paramiko.channel import Channel
 
 from harness.hosts.ssh.command import split_greeting
-from harness.hosts.ssh.transport import Transport
+from harness.hosts.ssh.transport import Transport, execute
 
 SLICE_BYTES = 128 * 1024
 """``Channel.sendall`` of one large text copies the rest for every packet: 48 MiB take 18 s, in slices 0.2 s."""
@@ -108,7 +108,7 @@ class Stream:
 
     def execute(self, command: str, timeout_s: float) -> None:
         """Start a command, built by ``build_command``, in a channel that is a session."""
-        self._transport.execute(self._channel, command, timeout_s)
+        execute(self._channel, command, timeout_s)
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of ``data``; what the command says meanwhile to stderr is kept."""

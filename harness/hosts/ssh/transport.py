@@ -1,7 +1,8 @@
 """paramiko's transport, made fit for hosts that freeze: ciphers that are fast and sound, deadlines, signs of life.
 
 paramiko sends keepalives but never looks for an answer, waits without end for one where it is asked to, and starts a
-thread for each handshake that outlives it. Here a silent peer is asked for an answer, and one that owes it is given up.
+thread for each handshake that outlives it. Here a silent peer is asked for an answer (``watchdog``), and one that owes
+it is given up. Only public members of paramiko are used; tests/hosts/test_paramiko.py lists the undocumented ones.
 """
 
 from __future__ import annotations
@@ -10,16 +11,12 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import paramiko
 from paramiko.channel import Channel
-from paramiko.common import (
-    cMSG_CHANNEL_OPEN,
-    cMSG_CHANNEL_REQUEST,
-    cMSG_GLOBAL_REQUEST,
-)
-from paramiko.packet import Packetizer
+from paramiko.common import MSG_DISCONNECT, cMSG_CHANNEL_OPEN
+from paramiko.packet import NeedRekeyException, Packetizer
 
 SILENCE_S = 10.0
 """A peer that said nothing for so long is asked for a sign of life."""
@@ -30,6 +27,12 @@ BANNER_TIMEOUT_S = 15.0
 KEY_EXCHANGE_S = 30.0
 AUTH_TIMEOUT_S = 30.0
 CHANNEL_TIMEOUT_S = 20.0
+
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
+MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
+
+_ANSWERS = (paramiko.AuthenticationException, paramiko.ChannelException)
+"""Refusals by a host that goes on to answer: they do not end the link."""
 
 # The library logs what it raises anyway; hosts never print.
 _log = logging.getLogger("paramiko")
@@ -47,9 +50,10 @@ class Patience:
 
 
 class WatchedPacketizer(Packetizer):
-    """Notes when the peer was last heard, asks a silent one, and gives up one that owes an answer.
+    """Notes when the peer was last heard and whether the link is cut, and completes requests for channels.
 
-    ``ask`` sends a request that wants a reply; it is set when a session is open, and nothing is judged before.
+    ``is_cut`` is known before channels are told: their end must not look like a clean one. ``open_fields`` are what is
+    appended to a request for a channel of a type whose fields paramiko does not write.
     """
 
     def __init__(self, socket: Any) -> None:
@@ -57,69 +61,69 @@ class WatchedPacketizer(Packetizer):
         self.silence_s, self.reply_s = SILENCE_S, REPLY_S
         self.heard_at = time.monotonic()
         self.asked_at: float | None = None
-        self.ask: Any = None
+        self.is_cut = False
+        self.open_fields: tuple[str | int, ...] = ()
         self._handshake_until: float | None = None
 
     def read_message(self) -> Any:
-        message = super().read_message()
+        """Read one message; called by the transport's own thread."""
+        try:
+            kind, message = super().read_message()
+        except NeedRekeyException:
+            raise
+        except Exception:
+            self.is_cut = True
+            raise
         self.heard_at, self.asked_at = time.monotonic(), None
-        return message
+        if kind == MSG_DISCONNECT:
+            self.is_cut = True
+        return kind, message
+
+    def send_message(self, data: Any) -> None:
+        """Send one message. What cannot be written ends the link at once: the thread that reads learns of it later."""
+        if self.open_fields and data.asbytes()[:1] == cMSG_CHANNEL_OPEN:
+            for field in self.open_fields:
+                data.add_int(field) if isinstance(field, int) else data.add_string(field)
+        try:
+            super().send_message(data)
+        except (EOFError, OSError, paramiko.ProxyCommandFailure):
+            self.is_cut = True
+            raise
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the peer must be asked for a sign of life."""
+        return self.asked_at is None and time.monotonic() - self.heard_at > self.silence_s
 
     @property
     def is_overdue(self) -> bool:
         """Whether the peer owes an answer for too long."""
         return self.asked_at is not None and time.monotonic() - self.asked_at > self.reply_s
 
-    def _check_keepalive(self) -> None:
-        """Called by the transport's thread whenever nothing came for a moment."""
-        if self.ask is None:
-            return
-        if self.is_overdue:
-            raise EOFError("the peer does not answer")
-        if self.asked_at is None and time.monotonic() - self.heard_at > self.silence_s:
-            # Noted first: sending may block, and then the watchdog must know.
-            self.asked_at = time.monotonic()
-            self.ask()
-
     def start_handshake(self, timeout: float) -> None:
+        """Begin the handshake's deadline, without a thread of its own."""
         self._handshake_until = time.monotonic() + timeout
 
     def handshake_timed_out(self) -> bool:
+        """Whether the handshake's deadline has passed."""
         return self._handshake_until is not None and time.monotonic() > self._handshake_until
 
     def complete_handshake(self) -> None:
+        """End the handshake's deadline."""
         self._handshake_until = None
 
 
 class Transport(paramiko.Transport):
     """One SSH connection. GCM first; no CBC, no SHA-1, no MD5."""
 
-    _preferred_ciphers = (
-        "aes128-gcm@openssh.com",
-        "aes256-gcm@openssh.com",
-        "aes256-ctr",
-        "aes192-ctr",
-        "aes128-ctr",
-    )
-    _preferred_macs = (
-        "hmac-sha2-256-etm@openssh.com",
-        "hmac-sha2-512-etm@openssh.com",
-        "hmac-sha2-256",
-        "hmac-sha2-512",
-    )
-    _CLIENT_ID = "harness"
     packetizer: WatchedPacketizer
-    # The stubs leave out what is not public.
-    active: bool
-    _preferred_keys: tuple[str, ...]
-    _channels: Any
-    _next_channel: Any
-    _send_user_message: Any
 
     def __init__(self, socket: Any, patience: Patience) -> None:
         super().__init__(socket, packetizer_class=WatchedPacketizer)
-        self._is_ended = False
-        self._refusals: dict[int, paramiko.ChannelException] = {}
+        options = self.get_security_options()
+        options.ciphers, options.digests = CIPHERS, MACS
+        self.local_version = "SSH-2.0-harness"
+        self._opening = threading.Lock()
         self.packetizer.silence_s, self.packetizer.reply_s = patience.silence_s, patience.reply_s
         self.banner_timeout = BANNER_TIMEOUT_S
         self.handshake_timeout = BANNER_TIMEOUT_S
@@ -128,110 +132,84 @@ class Transport(paramiko.Transport):
 
     def prefer_key_types(self, types: list[str], without: frozenset[str] = frozenset()) -> None:
         """Ask first for host keys of these types, as they are known; never for those ``without``."""
-        wanted = [name for kind in types for name in _algorithms(kind) if name in self._preferred_keys]
-        rest = [name for name in self._preferred_keys if name not in wanted]
+        options = self.get_security_options()
+        wanted = [name for kind in types for name in _algorithms(kind) if name in options.key_types]
+        rest = [name for name in options.key_types if name not in wanted]
         refused = {name for kind in without for name in _algorithms(kind)}
-        self._preferred_keys = tuple(name for name in [*wanted, *rest] if name not in refused)
+        options.key_types = tuple(name for name in [*wanted, *rest] if name not in refused)
 
     def negotiate(self, timeout_s: float) -> None:
         """Exchange keys. Raises what paramiko raises, and TimeoutError."""
-        self.start_client(timeout=timeout_s)
-        if not self.initial_kex_done:
+        done = threading.Event()
+        self.start_client(event=done)
+        if not done.wait(timeout_s):
             raise TimeoutError(f"no key exchange within {timeout_s:g} s")
+        if not self.is_active():
+            raise self.get_exception() or paramiko.SSHException("the key exchange failed")
 
     @property
     def is_cut(self) -> bool:
-        """Whether the connection is over, known before channels are told: their end must not look like a clean one."""
+        """Whether the connection is over."""
         saved = self.saved_exception
-        is_broken = saved is not None and not isinstance(saved, paramiko.AuthenticationException)
-        return not self.active or self._is_ended or is_broken
+        is_broken = saved is not None and not isinstance(saved, _ANSWERS)
+        return not self.is_active() or self.packetizer.is_cut or is_broken
 
-    def _parse_disconnect(self, message: Any) -> None:
-        self._is_ended = True
-        super()._parse_disconnect(message)  # type: ignore[misc]  # not in stubs
-
-    def _send_message(self, message: Any) -> None:
-        """What cannot be written ends the link at once: paramiko's own thread, which reads, learns of it later."""
-        try:
-            super()._send_message(message)  # type: ignore[misc]  # not in stubs
-        except (EOFError, OSError, paramiko.ProxyCommandFailure):
-            self._is_ended = True
-            raise
-
-    def watch(self) -> None:
-        """From now on the peer must give signs of life."""
-        self.packetizer.heard_at = time.monotonic()
-        self.packetizer.ask = self._ask
-
-    def _ask(self) -> None:
-        """Request an answer, whatever it is; while keys are exchanged the peer owes one anyway."""
-        if self.clear_to_send.is_set():
-            message = paramiko.Message()
-            message.add_byte(cMSG_GLOBAL_REQUEST)
-            message.add_string("keepalive@openssh.com")
-            message.add_boolean(True)
-            self._send_message(message)
+    def ask(self) -> None:
+        """Request an answer, whatever it is; return when it has come or the link is over. Takes a thread of its own."""
+        self.global_request("keepalive@openssh.com", wait=True)
 
     def open_command(self, timeout_s: float) -> Channel:
         """A channel for one command."""
-        return self._open("session", (), timeout_s)
+        return self._open("session", timeout_s)
 
     def open_address(self, address: str, port: int, timeout_s: float) -> Channel:
         """A channel to where the far end itself connects (RFC 4254, 7.2)."""
-        return self._open("direct-tcpip", (address, port, "127.0.0.1", 0), timeout_s)
+        return self._open("direct-tcpip", timeout_s, target=(address, port))
 
     def open_unix(self, path: str, timeout_s: float) -> Channel:
         """A channel to a Unix socket at the far end (OpenSSH's PROTOCOL, 2.4)."""
-        return self._open("direct-streamlocal@openssh.com", (path, "", 0), timeout_s)
+        return self._open("direct-streamlocal@openssh.com", timeout_s, fields=(path, "", 0))
 
-    def _open(self, kind: str, fields: tuple[str | int, ...], timeout_s: float) -> Channel:
-        """``open_channel`` knows no sockets, and tells one thread of the failure of another's channel."""
-        with self.lock:
-            number = self._next_channel()
-            channel: Any = Channel(number)
-            self._channels.put(number, channel)
-            self.channel_events[number] = event = threading.Event()
-            self.channels_seen[number] = True
-            channel._set_transport(self)
-            channel._set_window(self.default_window_size, self.default_max_packet_size)
-        message = paramiko.Message()
-        message.add_byte(cMSG_CHANNEL_OPEN)
-        message.add_string(kind)
-        for field in (number, self.default_window_size, self.default_max_packet_size, *fields):
-            message.add_int(field) if isinstance(field, int) else message.add_string(field)
-        self._send_user_message(message)
-        if not event.wait(timeout_s):
+    def _open(
+        self,
+        kind: str,
+        timeout_s: float,
+        *,
+        target: tuple[str, int] | None = None,
+        fields: tuple[str | int, ...] = (),
+    ) -> Channel:
+        """Open one channel at a time: paramiko tells whoever asks first why any channel was refused."""
+        deadline = time.monotonic() + timeout_s
+        if not self._opening.acquire(timeout=timeout_s):
             raise TimeoutError("no channel was opened in time")
-        refusal = self._refusals.pop(number, None)
-        if refusal is not None:
-            raise refusal
-        if not self.is_active() or self._channels.get(number) is None:
-            raise ConnectionError("the link was cut")
-        return cast("Channel", channel)
+        try:
+            self.packetizer.open_fields = fields
+            rest_s = max(0.1, deadline - time.monotonic())
+            return self.open_channel(kind, dest_addr=target, src_addr=("127.0.0.1", 0), timeout=rest_s)
+        finally:
+            self.packetizer.open_fields = ()
+            self._opening.release()
 
-    def _parse_channel_open_failure(self, message: Any) -> None:
-        number, code, said = message.get_int(), message.get_int(), message.get_text()
-        self._refusals[number] = paramiko.ChannelException(code, said)
-        with self.lock:
-            self._channels.delete(number)
-            event = self.channel_events.pop(number, None)
-        if event is not None:
-            event.set()
 
-    def execute(self, channel: Channel, command: str, timeout_s: float) -> None:
-        """Start a command in a channel: ``Channel.exec_command`` waits without a deadline."""
-        message = paramiko.Message()
-        message.add_byte(cMSG_CHANNEL_REQUEST)
-        message.add_int(channel.remote_chanid)
-        message.add_string("exec")
-        message.add_boolean(True)
-        message.add_string(command.encode(errors="surrogateescape"))
-        cast("Any", channel)._event_pending()
-        self._send_user_message(message)
-        if not channel.event.wait(timeout_s):
-            raise TimeoutError("the host did not start the command in time")
-        if not channel.event_ready:
-            raise self.get_exception() or paramiko.SSHException("the host refused to run a command")
+def execute(channel: Channel, command: str, timeout_s: float) -> None:
+    """Start a command in a channel, which is closed where it was not started in time: paramiko waits without end."""
+    deadline = time.monotonic() + timeout_s
+
+    def give_up() -> None:
+        channel.event.set()  # a link that was cut a moment ago does not wake who waits
+        channel.close()
+
+    timer = threading.Timer(timeout_s, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        channel.exec_command(command.encode(errors="surrogateescape"))
+    except paramiko.SSHException as error:
+        if time.monotonic() >= deadline:
+            raise TimeoutError("the host did not start the command in time") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _algorithms(key_type: str) -> tuple[str, ...]:

@@ -1,17 +1,15 @@
-"""The watchdog: one thread that closes transports whose peers owe an answer for too long.
-
-A transport's own thread sees to that itself, unless it is stuck in a write to the very peer that is frozen.
-"""
+"""The watchdog: one thread that asks silent peers for an answer and closes the links of those that give none."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
 
 from harness.hosts.ssh.transport import Transport
 
-_LOOK_S = 1.0
+_LOOK_S = 0.5
 
 
 class Watchdog:
@@ -25,7 +23,7 @@ class Watchdog:
 
     def watch(self, transport: Transport) -> None:
         """From now on ``transport`` is closed when its peer is overdue."""
-        transport.watch()
+        transport.packetizer.heard_at = time.monotonic()
         with self._mutex:
             self._watched.add(transport)
             if self._thread is None:
@@ -42,10 +40,18 @@ class Watchdog:
                     self._thread = None
                     return
             for transport in living:
+                # To write, and to close, may block where the peer, or one on the way to it, is frozen.
                 if transport.packetizer.is_overdue:
-                    # Closing may itself block, where the way leads through another frozen transport.
                     threading.Thread(target=_close, args=(transport,), daemon=True).start()
+                elif transport.packetizer.is_silent:
+                    transport.packetizer.asked_at = time.monotonic()
+                    threading.Thread(target=_ask, args=(transport,), daemon=True).start()
             del living
+
+
+def _ask(transport: Transport) -> None:
+    with contextlib.suppress(Exception):
+        transport.ask()
 
 
 def _close(transport: Transport) -> None:
