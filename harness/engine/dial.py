@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
 from docker.api.client import APIClient
@@ -76,13 +76,19 @@ class Dialer:
 
         Raises HostUnreachable, HostNotReady, and what ``daemon.is_lost`` knows.
         """
-        client: Any = APIClient(version=NEWEST_API, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
-        adapter = _Adapter(self, timeout_s)
-        client._custom_adapter = adapter
-        client.mount("http+docker://", adapter)
-        said = client.version(api_version=False)
-        client._version = agree_version(said.get("ApiVersion", NEWEST_API), said.get("MinAPIVersion"))
-        return cast("APIClient", client)
+        asking = self._make_client(NEWEST_API, timeout_s)
+        try:
+            said = asking.version(api_version=False)
+        finally:
+            asking.close()
+        return self._make_client(
+            agree_version(said.get("ApiVersion", NEWEST_API), said.get("MinAPIVersion")), timeout_s
+        )
+
+    def _make_client(self, version: str, timeout_s: float) -> APIClient:
+        client = APIClient(version=version, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
+        client.mount("http+docker://", _Adapter(self, timeout_s))
+        return client
 
     def dial(self, timeout_s: float) -> Stream:
         """A new stream to the engine's API."""
