@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import threading
-from typing import Any
+from multiprocessing.process import BaseProcess
 
 from ..cgroup import find_own
 from ..failure import BenchmarkFailure
 from .interface import LoaderContext
 
 PERIOD_S = 0.2
+_ENDED_AS_USUAL = (None, 0, -signal.SIGTERM)
+"""Exit codes of workers that run, and of those that their pool has ended."""
 
 
 def watch_workers(context: LoaderContext) -> threading.Event:
-    """Look at Keras' process pools until the event is set; a lost worker ends this process (``context.give_up``).
+    """Look at this process' workers until the event is set; a lost one ends this process (``context.give_up``).
 
-    Python's pool silently replaces a worker that died, and drops its task. Of a pool with open tasks, a worker that
-    is no longer among its processes was lost: killed for memory where the cgroup counted a kill, else ended otherwise.
+    Python's pool silently replaces a worker that died, and drops its task. A worker was lost whose exit code is none
+    that a pool's end leaves behind (0, or SIGTERM): killed for memory where the cgroup counted a kill, else otherwise.
     """
     stop = threading.Event()
     threading.Thread(target=_watch, args=(context, stop), name="watch-workers", daemon=True).start()
@@ -24,22 +28,15 @@ def watch_workers(context: LoaderContext) -> threading.Event:
 
 
 def _watch(context: LoaderContext, stop: threading.Event) -> None:
-    from keras.src.trainers.data_adapters import py_dataset_adapter
-
-    seen: dict[int, set[int]] = {}
+    seen: set[BaseProcess] = set()
     kills = count_kills()
     while not stop.wait(PERIOD_S):
-        lost = [pool for pool in list(py_dataset_adapter._DATA_POOLS) if _has_lost(pool, seen)]
+        seen |= set(multiprocessing.active_children())
+        lost = [worker for worker in seen if worker.exitcode not in _ENDED_AS_USUAL]
+        seen = {worker for worker in seen if worker.exitcode is None}
         is_killed = (count_kills() or 0) > (kills or 0)
         if (lost or is_killed) and context.give_up is not None:
             context.give_up(_failure(is_killed))
-
-
-def _has_lost(pool: Any, seen: dict[int, set[int]]) -> bool:
-    now = {process.pid for process in list(pool._pool)}
-    before = seen.get(id(pool), set())
-    seen[id(pool)] = now
-    return bool(pool._cache) and bool(before - now)
 
 
 def _failure(is_killed: bool) -> BenchmarkFailure:
