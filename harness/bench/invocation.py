@@ -57,7 +57,7 @@ def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal,
     bench = build(request, manifest, job)
     write_json(results / ENVIRONMENT, describe(request, bench, devices))
     journal.enter_phase("warmup")
-    warmup_s = _training().warm_up(bench.loader, bench.model)
+    warmup_s = load_training().warm_up(bench.loader, bench.model)
     warm_page_cache(bench)
     journal.enter_phase("measure", warmup_s=warmup_s)
     run_epochs(bench, journal, bench.request.epochs, journal.end_epoch)
@@ -134,7 +134,7 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
         precision=request.precision,
     )
     if not model.compiled:
-        _training().compile_model(model, (request.model or {}).get("xla"))
+        load_training().compile_model(model, (request.model or {}).get("xla"))
     return model
 
 
@@ -285,7 +285,7 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..
     if bench.model is None:
         _loading().load(loader, epochs, meter)
     else:
-        _training().train(bench.model, loader, epochs, meter)
+        load_training().train(bench.model, loader, epochs, meter)
 
 
 def flush_cache(loader: Loader, journal: Journal) -> float | None:
@@ -322,7 +322,7 @@ def _measure_error(context: LoaderContext) -> dict[str, Any] | None:
     return measure_error(context)
 
 
-def _training() -> ModuleType:
+def load_training() -> ModuleType:
     """Imported late: it imports TensorFlow, before which environment and devices must be set."""
     from . import training
 

@@ -36,14 +36,15 @@ class Manifest:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        lengths = {len(column) for column in self._columns()}
+        lengths = {len(column) for column in self.columns()}
         if len(lengths) != 1:
             raise ValueError(f"columns of different lengths: {sorted(lengths)}")
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def _columns(self) -> tuple[Sequence[object], ...]:
+    def columns(self) -> tuple[Sequence[object], ...]:
+        """The columns in the order in which a manifest is written."""
         return (self.paths, self.labels, self.widths, self.heights, self.sizes, self.hashes)
 
     def head(self, count: int | None) -> Manifest:
@@ -117,7 +118,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _lines(manifest: Manifest) -> Iterable[bytes]:
     yield "\t".join(COLUMNS).encode() + b"\n"
-    for row in zip(*manifest._columns(), strict=True):
+    for row in zip(*manifest.columns(), strict=True):
         path, *numbers = row
         yield "\t".join((escape(str(path)), *map(str, numbers))).encode() + b"\n"
 

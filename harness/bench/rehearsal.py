@@ -71,7 +71,7 @@ def rehearse(folder: Path) -> dict[str, Any]:
     for cache in ("memory", "none", "file"):
         variant = replace(request, cache=cache, page_cache="cold-start")
         bench = invocation.build(variant, manifest, folder)
-        invocation._training().warm_up(bench.loader, bench.model)
+        invocation.load_training().warm_up(bench.loader, bench.model)
         trace = Trace(folder / f"{cache}.jsonl")
         trace.enter_phase("measure")
         invocation.run_epochs(bench, trace, 2, trace.end_epoch)

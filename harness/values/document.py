@@ -41,33 +41,33 @@ class Document:
     value: Any
     file: str
     _root: yaml.Node | None = field(default=None, repr=False, compare=False)
-    _values: Values | None = field(default=None, repr=False, compare=False)
+    values: Values | None = field(default=None, repr=False, compare=False)
 
     def line_of(self, path: Sequence[str | int]) -> int | None:
         """The line, from 1, of the key or item at a path of keys and indices; of the nearest ancestor where absent.
 
         None only where the document is empty.
         """
-        return self._find(path)[0]
+        return self.find(path)[0]
 
     def written(self, path: Sequence[str | int]) -> str | None:
         """What stands in the file at a path, where it is a scalar without quotes; else None."""
-        _, node, is_whole = self._find(path)
+        _, node, is_whole = self.find(path)
         return written_text(node) if is_whole and node is not None else None
 
     def mistake(self, path: Sequence[str | int], message: str, hint: str | None = None) -> Mistake:
         """A mistake at a path of this document."""
         return Mistake(self.file, self.line_of(path), message, hint)
 
-    def _find(self, path: Sequence[str | int]) -> tuple[int | None, yaml.Node | None, bool]:
+    def find(self, path: Sequence[str | int]) -> tuple[int | None, yaml.Node | None, bool]:
         """(line, node, whether the whole path exists)."""
         node = self._root
-        if node is None or self._values is None:
+        if node is None or self.values is None:
             return None, None, False
         line = node.start_mark.line + 1
         for part in path:
             if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for name, key, value in self._values.entries(node) if name == part]
+                found = [(key, value) for name, key, value in self.values.entries(node) if name == part]
                 if not found:
                     return line, node, False
                 line, node = found[0][0].start_mark.line + 1, found[0][1]
@@ -180,11 +180,11 @@ def dotted(path: Sequence[str | int]) -> str:
 
 def _surprises(document: Document, prefix: tuple[str | int, ...]) -> list[Mistake]:
     """Scalars below a path that YAML 1.1 reads as a number that nobody means."""
-    _, node, is_whole = document._find(prefix)
-    if node is None or not is_whole or document._values is None:
+    _, node, is_whole = document.find(prefix)
+    if node is None or not is_whole or document.values is None:
         return []
     mistakes = []
-    for scalar in walk_scalars(document._values, node):
+    for scalar in walk_scalars(document.values, node):
         surprise = surprise_of(scalar)
         if surprise:
             message = f"YAML reads `{scalar.value}` as {surprise[0]}"

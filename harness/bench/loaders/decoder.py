@@ -34,7 +34,7 @@ class DecodedBatches:
         self._files = context.files
         self._order = list(range(len(self._files)))
         self._numbers = random.Random(context.seed)
-        self._options = {
+        self.options = {
             "fastdct": context.is_native or context.decoding == "fast-dct",
             "fastupsample": context.decoding == "plain-upscaling",
         }
@@ -66,7 +66,7 @@ class DecodedBatches:
         if not data.startswith(_JPEG):
             return read_image(path, self._context)  # a PNG
         try:
-            image = simplejpeg.decode_jpeg(data, "RGB", **self._options)
+            image = simplejpeg.decode_jpeg(data, "RGB", **self.options)
         except ValueError:  # CMYK, which it does not read
             return read_image(path, self._context)
         return pick_nearest(image, self._context.image_size)
@@ -99,6 +99,6 @@ def make(context: LoaderContext) -> Loader:
         batch_size=context.batch_size,
         element_spec=spec,
         order="a new permutation of all images each epoch" if context.shuffle else "by path",
-        decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made._options["fastdct"] else ""),
+        decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made.options["fastdct"] else ""),
         takes_budgets=False,
     )
