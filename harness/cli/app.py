@@ -34,7 +34,7 @@ app = Program(
     name="harness",
     cls=CommandGroup,
     help=(
-        "Measure which input pipeline to use on which machine: Keras ImageDataGenerator against tf.data, with no "
+        "Measure which input pipeline to use on which machine: Keras and tf.data, with no "
         "cache, a memory cache or a file cache, under enforced memory limits.\n\n"
         "Start with:  harness init  ·  harness check inventory.yaml  ·  harness run inventory.yaml"
     ),

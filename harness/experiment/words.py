@@ -33,7 +33,7 @@ IMAGENET_ALPHAS = {
 """The widths for which ImageNet weights are published (keras.applications); other models have no ``alpha``."""
 
 DEVICES = {"h100": 400 / 0.224, "a100": 400 / 0.435}
-"""Images a second of one accelerator that trains ResNet-50: MLPerf Storage v2.0, ``resnet50_h100.yaml`` and
+"""Images a second of one accelerator that trains ResNet-50, by MLPerf Storage v2.0 (2025): ``resnet50_h100.yaml`` and
 ``resnet50_a100.yaml`` (batch of 400; ``computation_time`` 0.224 s and 0.435 s)."""
 
 ARTICLE_CACHE_SUFFIX = ".tfcache"

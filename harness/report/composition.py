@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.matrix import build_matrix
 from harness.analysis.outcomes import LOOKS, count_outcomes, outcome_of, say_places
+from harness.bench.registry import LOADERS
 from harness.report.article import view_article
 from harness.report.beliefs import collect_beliefs
 from harness.report.cases import view_cases
@@ -44,12 +45,19 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         article=view_article(groups, sessions),
         hosts=tuple(view_hosts(sessions)),
         environment=tuple(view_environment(sessions)),
+        loaders=tuple(_explain_loaders(records)),
         ledger=view_ledger(sessions),
         sources=tuple(view_sources(sessions)),
         superseded=tuple(_superseded(sessions, names)),
         data_block=block,
         data_note=_data_note(block, beside),
     )
+
+
+def _explain_loaders(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """What each loader of this program that was measured is, in the registry's words and order."""
+    measured = {record.case.loader for record in records}
+    return [(name, spec.summary) for name, spec in LOADERS.items() if name in measured]
 
 
 def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -249,6 +249,7 @@ class View:
     article: ArticleView | None
     hosts: tuple[HostView, ...]
     environment: Pairs
+    loaders: Pairs
     ledger: Ledger | None
     sources: tuple[Source, ...]
     superseded: tuple[str, ...]

@@ -406,3 +406,9 @@ def test_the_block_is_plain_json_of_gzip(page):
     block = re.search(rf'id="{BLOCK_ID}"[^>]*>(.*?)</script>', page)[1]
     value = json.loads(gzip.decompress(base64.b64decode(json.loads(block))))
     assert value["format"] == 1 and value["sessions"][0]["records"][0]["status"] == "ok"
+
+
+def test_the_page_says_what_each_measured_loader_is_and_that_image_data_generator_is_deprecated(reading):
+    words = reading.words
+    assert "keras-idg : Keras ImageDataGenerator (deprecated by Keras) as it comes: PIL, one thread." in words
+    assert "grain :" not in words
