@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,16 @@ def test_a_greeting_is_told_from_the_answer() -> None:
     assert split_greeting(b"Welcome!\n" + MARK + b"123\nout\n") == (b"Welcome!\n", 123, b"out\n")
     for cut in (b"", b"Welcome", MARK, MARK + b"12"):
         assert split_greeting(cut) is None
+
+
+def test_match_exec_works_though_its_library_is_imported_when_it_is_used(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text('Match exec "test %h = ws1"\n  Port 2222\nHost *\n  Port 2200\n')
+    code = (
+        "import sys; from pathlib import Path; from harness.hosts.ssh import read_config\n"
+        "assert 'invoke.runners' not in sys.modules\n"
+        f"read = read_config(Path({str(config)!r}))\n"
+        "print(read.lookup('ws1')['port'], read.lookup('ws2')['port'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2222", "2200"]
