@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from harness.values.engines import EngineWords
+from harness.values.errors import HarnessError
+
 Outcome = Literal["ok", "warning", "failure", "unproven"]
 
 
@@ -29,7 +32,7 @@ class EngineView(Protocol):
 
     @property
     def engine(self) -> str:
-        """``docker`` or ``process``."""
+        """Its name."""
 
     @property
     def version(self) -> str:
@@ -66,6 +69,18 @@ class EngineView(Protocol):
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it cannot do what it cannot do."""
+
+    @property
+    def uses_images(self) -> bool:
+        """Whether its jobs run in an image."""
+
+    @property
+    def words(self) -> EngineWords:
+        """How it is spoken of."""
+
+
+Refused = tuple[str, HarnessError]
+"""An engine that was tried first and cannot be used: its name, and why."""
 
 
 class LockView(Protocol):

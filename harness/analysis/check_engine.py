@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from harness.analysis.check import Check, EngineView, LimitProbe
-from harness.values.errors import HarnessError
+from harness.analysis.check import Check, EngineView, LimitProbe, Refused
+from harness.values.engines import NO_WORDS
+from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
 from harness.values.units import format_bytes
 
@@ -19,25 +20,17 @@ _SWAP_CURE = (
 
 
 def check_engine(
-    facts: Facts,
-    engine: EngineView | HarnessError | None,
-    process: EngineView | HarnessError | None,
-    probe: LimitProbe | None,
+    facts: Facts, used: EngineView | None, refused: Sequence[Refused], probe: LimitProbe | None
 ) -> Iterator[Check]:
-    """The engine that a session would use here: ``engine``, or ``process`` where that does not answer."""
-    if engine is None and process is None:
+    """The engine that a session would use here, after those that it would rather have used."""
+    if used is None and not refused:
         yield Check("engine", "", "unproven", "no engine was asked")
-        return
-    if isinstance(engine, HarnessError):
-        is_fatal = process is None or isinstance(process, HarnessError)
-        outcome = "failure" if is_fatal else "warning"
-        way_out = "" if is_fatal else "; jobs run as processes of this machine's own Python instead"
-        yield Check(
-            "engine", "docker", "failure" if outcome == "failure" else "warning", engine.message + way_out, engine.hint
-        )
-    if isinstance(process, HarnessError) and (engine is None or isinstance(engine, HarnessError)):
-        yield Check("engine", "process", "failure", process.message, process.hint)
-    used = next((view for view in (engine, process) if view is not None and not isinstance(view, HarnessError)), None)
+    for name, error in refused:
+        subject = "image" if isinstance(error, ImageUnavailable) else "engine"
+        if used is None:
+            yield Check(subject, name, "failure", error.message, error.hint)
+        else:
+            yield Check(subject, name, "warning", f"{error.message}; {used.words.instead}", error.hint)
     if used is None:
         return
     stored = f", storage {used.storage}" if used.storage else ""
@@ -51,15 +44,11 @@ def check_engine(
 
 def _check_image(used: EngineView) -> Check:
     if used.image_digest is not None:
-        what = "this Python's packages, digest" if used.engine == "process" else "it is there, identity"
-        return Check("image", used.engine, "ok", f"{what} {used.image_digest[:19]}")
-    return Check(
-        "image",
-        used.engine,
-        "unproven",
-        "the image is not there yet",
-        "`harness run` makes it, or `harness image build`",
-    )
+        return Check("image", used.engine, "ok", f"{used.words.image} {used.image_digest[:19]}")
+    if not used.uses_images:
+        return Check("image", used.engine, "failure", "it could not say what would run", used.words.evidence)
+    cure = "`harness run` makes it, or `harness image build`"
+    return Check("image", used.engine, "unproven", "the image is not there yet", cure)
 
 
 def _check_cgroup(facts: Facts, used: EngineView) -> Check:
@@ -73,12 +62,8 @@ def _check_cgroup(facts: Facts, used: EngineView) -> Check:
 def _check_limit(used: EngineView, probe: LimitProbe | None) -> Check:
     if not used.can_limit_memory:
         why = f": {'; '.join(used.reasons)}" if used.reasons else ""
-        cure = "run as root, or in `systemd-run --user --scope -p Delegate=yes`, or use Docker"
-        if used.engine == "docker":
-            cure = "boot with `cgroup_enable=memory` and start dockerd again; see the warnings of `docker info`"
-        return Check(
-            "memory-limit", "", "warning", f"memory cannot be limited, limited cases will be skipped{why}", cure
-        )
+        message = f"memory cannot be limited, limited cases will be skipped{why}"
+        return Check("memory-limit", "", "warning", message, used.words.limit_cure)
     if probe is None:
         return Check(
             "memory-limit",
@@ -87,13 +72,16 @@ def _check_limit(used: EngineView, probe: LimitProbe | None) -> Check:
             f"{used.engine} says that it limits memory; no job has tried",
             "`harness check --ship` tries one",
         )
-    return judge_probe(probe)
+    return judge_probe(probe, used.words.evidence)
 
 
-def judge_probe(probe: LimitProbe) -> Check:
-    """Whether a limit holds: it must be read back as asked *and* have ended what outgrew it."""
+def judge_probe(probe: LimitProbe, evidence: str = NO_WORDS.evidence) -> Check:
+    """Whether a limit holds: it must be read back as asked *and* have ended what outgrew it.
+
+    ``evidence`` is where to look when it did not.
+    """
     asked = format_bytes(probe.asked_bytes)
-    cure = "see the warnings of `docker info`, and the log of the probe"
+    cure = f"see {evidence}, and the log of the probe"
     if probe.effective_bytes is not None and probe.effective_bytes > probe.asked_bytes + PAGE_BYTES:
         message = f"a limit of {asked} became {format_bytes(probe.effective_bytes)}: the engine discards limits"
         return Check("memory-limit", "", "failure", message, cure)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from harness.analysis.check import Check, EngineView
 from harness.analysis.cuda import is_driver_enough, minimum_driver
 from harness.analysis.protection import available_limit
+from harness.values.engines import NO_WORDS
 from harness.values.errors import HostNotReady
 from harness.values.facts import Facts
 from harness.values.units import format_bytes
@@ -61,19 +62,16 @@ def _check_driver(name: str, driver: str | None, cuda: str) -> Check:
 
 
 def _check_runtime(facts: Facts, engine: EngineView | None) -> Check:
-    if engine is not None and engine.engine == "process":
-        return Check("nvidia-runtime", "", "ok", "processes need none")
     way = (engine.gpu_support if engine is not None else None) or None
+    if way == "direct":
+        return Check("nvidia-runtime", "", "ok", "jobs see the GPUs without one")
     if way is not None:
         return Check("nvidia-runtime", "", "ok", f"containers get GPUs by {way}")
+    cure = (NO_WORDS if engine is None else engine.words).gpu_cure
     if facts.nvidia_runtime is not None:
         message = f"the NVIDIA container toolkit is installed ({facts.nvidia_runtime}), but the engine does not name it"
-        cure = "`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`"
         return Check("nvidia-runtime", "", "warning" if engine is not None else "unproven", message, cure)
-    cure = (
-        "`sudo apt install nvidia-container-toolkit` (from NVIDIA's repository), then "
-        "`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`"
-    )
+    cure = f"`sudo apt install nvidia-container-toolkit` (from NVIDIA's repository), then {cure}"
     return Check("nvidia-runtime", "", "failure", "containers cannot get the GPU: no NVIDIA runtime and no CDI", cure)
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from harness.analysis.check import Check, EngineView, LimitProbe, LockView, Outcome, limit_probe_of
+from harness.analysis.check import (
+    Check,
+    EngineView,
+    LimitProbe,
+    LockView,
+    Outcome,
+    Refused,
+    limit_probe_of,
+)
 from harness.analysis.check_engine import check_engine, judge_probe
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
@@ -19,6 +27,7 @@ __all__ = [
     "LimitProbe",
     "LockView",
     "Outcome",
+    "Refused",
     "busy_reason",
     "host_state",
     "is_ready",
@@ -30,8 +39,8 @@ __all__ = [
 
 def judge_host(
     facts: Facts | HarnessError,
-    engine: EngineView | HarnessError | None = None,
-    process: EngineView | HarnessError | None = None,
+    engine: EngineView | None = None,
+    refused: Sequence[Refused] = (),
     *,
     limit_probe: LimitProbe | None = None,
     data: Iterable[DataState] = (),
@@ -45,21 +54,20 @@ def judge_host(
 ) -> list[Check]:
     """All checks of one host, in the order in which a reader mends things.
 
-    ``facts`` is the error where there are none. ``engine`` and ``process`` are what the Docker Engine and the
-    embedded engine said of themselves, the error where they did not answer, None where they were not asked.
+    ``facts`` is the error where there are none. ``engine`` is what the engine to be used says of itself, None where
+    there is none; ``refused`` are those that were tried before it.
     ``needed_cuda`` is the CUDA version of the image, None without; ``image_bytes`` the size of one that must still be
     brought.
     """
     if isinstance(facts, HarnessError):
         state = facts.state if isinstance(facts, HostError) else "not_ready"
         return [Check("host", state, "failure", facts.message, facts.hint)]
-    used = next((view for view in (engine, process) if view is not None and not isinstance(view, HarnessError)), None)
     return [
         Check("host", "ready", "ok", _describe(facts)),
         *_check_lock(lock_owner),
         _check_load(facts, allow_busy, own_load),
-        *check_engine(facts, engine, process, limit_probe),
-        *check_hardware(facts, used, needed_cuda, memory_reserve),
+        *check_engine(facts, engine, refused, limit_probe),
+        *check_hardware(facts, engine, needed_cuda, memory_reserve),
         *check_disks(facts, disk_reserve, image_bytes),
         *check_data(data),
     ]

@@ -84,7 +84,7 @@ def compare_hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     each with ``engine``, ``image`` (the definition's reference) and ``image_digest``."""
     by_image: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name, host in hosts.items():
-        if host.get("image_digest") and host.get("engine") == "docker":
+        if host.get("image_digest") and host.get("image"):  # without an image each host has packages of its own
             place = by_image.setdefault((str(host["engine"]), str(host.get("image"))), {})
             place.setdefault(str(host["image_digest"]), []).append(name)
     for (_, image), digests in sorted(by_image.items()):

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness.values.engines import engine_choices
+
 InventoryArgument = Annotated[
     Path, typer.Argument(metavar="INVENTORY", help="Inventory file (YAML, as Ansible writes it).", show_default=False)
 ]
@@ -29,7 +31,7 @@ BaseImageOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    str | None, typer.Option("--engine", metavar="auto|docker|process", help="Overrides the inventory's engine.")
+    str | None, typer.Option("--engine", metavar="|".join(engine_choices()), help="Overrides the inventory's engine.")
 ]
 ForksOption = Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")]
 MaxTransfersOption = Annotated[

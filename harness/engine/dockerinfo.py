@@ -12,7 +12,7 @@ _NVIDIA = "nvidia.com/gpu"
 
 
 def engine_facts(
-    version: Mapping[str, Any], info: Mapping[str, Any], *, api_version: str | None, image_digest: str | None
+    name: str, version: Mapping[str, Any], info: Mapping[str, Any], *, api_version: str | None, image_digest: str | None
 ) -> EngineFacts:
     """Facts out of ``GET /version`` and ``GET /info``."""
     can_limit_memory = bool(info.get("MemoryLimit"))
@@ -24,7 +24,7 @@ def engine_facts(
     if not can_limit_cpus:
         reasons.append("the kernel gives Docker no cpuset controller")
     return EngineFacts(
-        engine="docker",
+        engine=name,
         version=str(version.get("Version") or info.get("ServerVersion") or "unknown"),
         image_digest=image_digest,
         api_version=api_version,

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from harness.values.engines import NO_WORDS, EngineWords
 from harness.values.record import Finding
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
 
 JobPhase = Literal["created", "running", "exited", "gone"]
 
@@ -94,7 +98,12 @@ class JobState:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine is and can do; ``image_digest`` is None where the image is not there."""
+    """What an engine is and can do.
+
+    ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
+    nothing need be done for it, None where they cannot. ``uses_images`` and ``words`` are as its file says: whoever
+    finds an engine adds them.
+    """
 
     engine: str
     version: str
@@ -108,6 +117,8 @@ class EngineFacts:
     gpu_support: str | None = None
     reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    uses_images: bool = True
+    words: EngineWords = NO_WORDS
 
 
 class Engine(Protocol):
@@ -142,4 +153,17 @@ class Engine(Protocol):
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session (or of any) on this host, running or not."""
+        ...
+
+
+class ImageEngine(Engine, Protocol):
+    """An engine whose jobs run in images, which are built, sent and looked for through a client of Docker's API."""
+
+    @property
+    def client(self) -> APIClient:
+        """A client of the engine. Raises EngineUnavailable with the cure."""
+        ...
+
+    def close(self) -> None:
+        """Let the client go, so that the next call makes another; what runs goes on."""
         ...

@@ -1,93 +1,61 @@
-"""Which engine a host gets: what was asked for, and what there is. Pure; the asking is done elsewhere."""
+"""Why a host gets the engine that it gets: what was asked for, and which better ones there are not. Pure."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.engine.interface import EngineFacts
-from harness.values.errors import ConfigurationError, EngineError, EngineUnavailable, ImageUnavailable
+from harness.engine.spec import EngineSpec
+from harness.values.engines import AUTO
+from harness.values.errors import EngineError, EngineUnavailable, ImageUnavailable
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An engine that was tried before and cannot be used: it does not answer, or no image can be had for it."""
+
+    spec: EngineSpec
+    error: EngineUnavailable | ImageUnavailable
+
+    @property
+    def reason(self) -> str:
+        """Why not, in one sentence; the error has the cause and its cure."""
+        if isinstance(self.error, ImageUnavailable):
+            return f"a {self.spec.words.title} answers, but no image could be had"
+        return f"no {self.spec.words.title} answers{self.spec.remark()}"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The engine chosen, in one sentence why, and what a user must be told.
+    """Why this engine, in one sentence, and what a user must be told.
 
-    ``is_fallback``: it is not what would have been used had all been well. ``severity`` is how
-    ``warning`` is to be shown: ``warning``, or ``error`` (in red) where Docker answers but no image could be had.
+    ``warning`` is there where it is not what would have been used had all been well. ``severity`` is how it is to be
+    shown: ``warning``, or ``error`` (in red) where a better engine answers but no image could be had.
     """
 
-    engine: Literal["docker", "process"]
     reason: str
-    is_fallback: bool = False
     warning: str | None = None
     severity: Literal["warning", "error"] = "warning"
 
 
-def choose(
-    requested: str,
-    *,
-    docker: EngineFacts | EngineUnavailable | None = None,
-    process: EngineFacts | EngineUnavailable | None = None,
-    image: ImageUnavailable | None = None,
-) -> Choice:
-    """Choose between docker and process.
-
-    ``docker`` and ``process`` are what their probes gave (None: not asked); ``image`` is why
-    the image cannot be had, after trying to build it. ``auto`` takes docker where it answers and
-    its image is there or can be made; else process, with a warning. Raises what made
-    the asked-for engine impossible, and EngineUnavailable where none is left.
-    """
-    if requested == "process":
-        _require(process, "process")
-        return Choice("process", "asked for by `engine: process`")
-    if requested == "docker":
-        _require(docker, "docker")
-        if image is not None:
-            raise image
-        return Choice("docker", f"asked for by `engine: docker`{_version(docker)}")
-    if requested != "auto":
-        raise ConfigurationError(f"{requested!r} is no engine", hint="engine: auto, docker or process")
-    if isinstance(docker, EngineFacts) and image is None:
-        return Choice("docker", f"a Docker Engine answers{_version(docker)}")
-    return _fall_back(docker, process, image)
+def explain_choice(requested: str, spec: EngineSpec, refused: Sequence[Refusal]) -> Choice:
+    """Say why ``spec`` is used where ``requested`` was asked for and others were refused before it."""
+    if requested != AUTO:
+        return Choice(f"asked for by `engine: {spec.name}`")
+    if not refused:
+        return Choice(f"a {spec.words.title} answers")
+    reason = ", ".join(refusal.reason for refusal in refused)
+    causes = "\n".join(str(refusal.error) for refusal in refused)
+    is_red = any(isinstance(refusal.error, ImageUnavailable) for refusal in refused)
+    return Choice(reason, f"{reason}; using `{spec.name}`.\n{causes}", "error" if is_red else "warning")
 
 
-def _fall_back(
-    docker: EngineFacts | EngineUnavailable | None,
-    process: EngineFacts | EngineUnavailable | None,
-    image: ImageUnavailable | None,
-) -> Choice:
-    if isinstance(docker, EngineFacts) and image is not None:
-        reason, cause = "a Docker Engine answers, but no image could be had", str(image)
-        severity: Literal["warning", "error"] = "error"
-    elif isinstance(docker, EngineUnavailable):
-        reason, cause, severity = "no Docker Engine answers", str(docker), "warning"
-        if os.environ.get("DOCKER_HOST"):
-            reason += " (DOCKER_HOST is set)"
-    else:
-        _require(process, "process")
-        return Choice("process", "Docker was not asked")
-    if isinstance(process, EngineUnavailable):
-        message = f"{reason}, and the process engine cannot run either: {process.message}"
-        raise EngineUnavailable(message, where=process.where, hint=_hint(docker, image) or process.hint) from process
-    return Choice(
-        "process", reason, is_fallback=True, warning=f"{reason}; using `process`.\n{cause}", severity=severity
-    )
-
-
-def _require(found: EngineFacts | EngineUnavailable | None, name: str) -> None:
-    if isinstance(found, EngineUnavailable):
-        raise found
-    if found is None and name == "docker":
-        raise EngineUnavailable("the Docker Engine was not asked", hint="engine: auto")
-
-
-def _version(found: EngineFacts | EngineUnavailable | None) -> str:
-    return f": Docker {found.version}" if isinstance(found, EngineFacts) else ""
-
-
-def _hint(docker: object, image: ImageUnavailable | None) -> str | None:
-    error = image if image is not None else docker
-    return error.hint if isinstance(error, EngineError) else None
+def explain_none(refused: Sequence[Refusal]) -> EngineError:
+    """Return the error of a host for which no engine is left."""
+    *before, last = refused
+    if not before:
+        return last.error
+    reasons = ", ".join(refusal.reason for refusal in before)
+    message = f"{reasons}, and the {last.spec.name} engine cannot run either: {last.error.message}"
+    return EngineUnavailable(message, where=last.error.where, hint=before[0].error.hint or last.error.hint)

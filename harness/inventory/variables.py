@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,9 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
+from harness.values.engines import AUTO, engine_choices
 from harness.values.units import parse_bytes
 
 DEFAULT_SCRATCH = "~/.cache/harness"
@@ -35,6 +37,18 @@ def _check_name(text: str) -> str:
             "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64"
         )
     return text
+
+
+def _check_engine(name: object) -> object:
+    if name not in (choices := engine_choices()):
+        *most, last = map(repr, choices)
+        expected = f"{', '.join(most)} or {last}"
+        raise PydanticCustomError("literal_error", "one of {expected} is wanted", {"expected": expected})
+    return name
+
+
+def _show_engines(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(engine_choices())
 
 
 def _check_disk_name(text: str) -> str:
@@ -92,6 +106,7 @@ def _parse_size(value: object) -> object:
     return value if value is None or not isinstance(value, str | int) else parse_bytes(value)
 
 
+EngineName = Annotated[str, BeforeValidator(_check_engine), Field(json_schema_extra=_show_engines)]
 Name = Annotated[str, AfterValidator(_check_name)]
 DiskName = Annotated[Name, AfterValidator(_check_disk_name)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
@@ -188,8 +203,8 @@ class DataSet(_Checked):
 class HostVariables(_Checked):
     """What a host or group says under `harness:`."""
 
-    engine: Literal["auto", "docker", "process"] = "auto"
-    """What runs the benchmark: Docker Engine or a process in its own cgroup; `auto` takes Docker where it answers."""
+    engine: EngineName = AUTO
+    """What runs the benchmark, by its name; `auto` takes the first that answers: Docker, then processes."""
     image: Image | None = None
     """The container image; without it the project's own is built or shipped."""
     registry: Image | None = None

@@ -18,12 +18,13 @@ from pydantic import ValidationError
 from harness.report.session_data import SessionData
 from harness.report.sources import redact
 from harness.values.data import DataPlace
+from harness.values.engines import engine_choices
 from harness.values.facts import Facts
 from harness.values.record import Record
 
 PUBLIC_NAMES = frozenset(
     {"article", "article-short", "loading", "quick", "coco", "coco-mini", "dogs-and-cats", "scratch", "images", "all"}
-    | {"ungrouped", "localhost", "docker", "process", "auto"}
+    | {"ungrouped", "localhost", *engine_choices()}
 )
 """Names that this project gives itself: they tell nothing of a lab."""
 

@@ -64,7 +64,7 @@ COLUMNS: tuple[Column, ...] = (
     _record("attempt", "Int64", "which attempt this is, from 1; older ones are not exported"),
     _record("host", "string", "name of the host in the inventory"),
     _record("hardware", "string", "what the host is: CPU, CPUs, RAM, GPUs, disk class, and a key over them"),
-    _record("engine", "string", "docker or process"),
+    _record("engine", "string", "what ran it, by its name"),
     _record("round", "Int64", "round, from 1"),
     _record("order", "Int64", "place in the round's random order"),
     _record("case_id", "string", "twelve hex digits over all parameters"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +10,19 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.check import Check, LimitProbe
 from harness.analysis.checks import host_state, judge_host
-from harness.engine.docker import DockerEngine
-from harness.engine.interface import Engine, EngineFacts
 from harness.hosts.lock import read_lock
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datasource import SourceSets
-from harness.ship.definition import image_definition, image_reference
-from harness.ship.image import ensure_image, find_image
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
-from harness.values.errors import DataError, EngineUnavailable, HarnessError, HostError
+from harness.values.errors import DataError, HarnessError, HostError
+from harness.workflow.engines import ChosenEngine, find_engine
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
-from harness.workflow.reaching import Reached, docker_engine, probe_engines, process_engine, reach
+from harness.workflow.reaching import Reached, reach
 from harness.workflow.resolve import wanted_engine
-from harness.workflow.transfers import ImageSources, Transfers, image_kind, may_receive, ship_image
+from harness.workflow.transfers import ImageSources, Transfers
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -60,7 +56,7 @@ def check_hosts(
     def check(host: Host) -> _Checked:
         console.live(f"asking {host.name}")
         with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
-            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None, base_image)
+            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None)
             return _Checked(checks, reached.facts.hardware)
 
     def tell(answer: Answer[_Checked]) -> None:
@@ -99,21 +95,15 @@ def _checked_of(answer: Answer[_Checked]) -> _Checked:
     return _Checked(judge_host(answer.outcome)) if isinstance(answer.outcome, HarnessError) else answer.outcome
 
 
-def _check_host(
-    console: Console, reached: Reached, requested: str, transfers: Transfers | None, base_image: str | None
-) -> list[Check]:
+def _check_host(console: Console, reached: Reached, requested: str, transfers: Transfers | None) -> list[Check]:
     """All checks of a host; ``transfers`` bring what is missing, None where that must not be."""
     host = reached.host
-    docker, process = probe_engines(reached, requested, "")
-    image = _find_image(console, reached, docker, transfers, base_image)
-    if image:
-        docker, process = probe_engines(reached, requested, image)
-    probe = _prove(console, reached, requested, docker, process, image)
+    search = find_engine(reached, requested, transfers, console.handle)
     return judge_host(
         reached.facts,
-        docker,
-        process,
-        limit_probe=probe,
+        search.chosen.facts if search.chosen else None,
+        [(refusal.spec.name, refusal.error) for refusal in search.refused],
+        limit_probe=_prove(console, reached, search.chosen),
         data=[reached.inspect(name)[1] for name in reached.data],
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
         memory_reserve=host.variables.memory_reserve,
@@ -123,55 +113,12 @@ def _check_host(
     )
 
 
-def _find_image(
-    console: Console,
-    reached: Reached,
-    docker: EngineFacts | EngineUnavailable | None,
-    transfers: Transfers | None,
-    base_image: str | None,
-) -> str | None:
-    """The reference of an image in which a probe can run; built or sent only with ``transfers``."""
-    if not isinstance(docker, EngineFacts):
-        return None
-    engine = docker_engine(reached)
-    if not isinstance(engine, DockerEngine):
-        return None
-    client, kind = engine.client, image_kind(reached)
-    reference = reached.host.variables.image or image_reference(image_definition(kind))
-    if find_image(client, reference) is not None:
-        return reference
-    if transfers is None or reached.host.variables.image:
-        return None
-    try:
-        if may_receive(engine, reached):
-            return ship_image(reached, engine, transfers, console.handle).reference
-        made = ensure_image(client, kind, base_image=base_image, is_root=os.geteuid() == 0, on_progress=console.live)
-    except HarnessError as error:
-        console.warning(str(error))
-        return None
-    return made.reference
-
-
-def _prove(
-    console: Console,
-    reached: Reached,
-    requested: str,
-    docker: EngineFacts | EngineUnavailable | None,
-    process: EngineFacts | EngineUnavailable | None,
-    image: str | None,
-) -> LimitProbe | None:
+def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None) -> LimitProbe | None:
     """Try a limit on the engine that would be used; None where there is nothing to try it with."""
-    engine: Engine
-    if isinstance(docker, EngineFacts):
-        if image is None:
-            return None
-        engine = docker_engine(reached)
-    elif requested != "docker" and isinstance(process, EngineFacts) and process.can_limit_memory:
-        engine = process_engine(reached)
-    else:
+    if chosen is None or chosen.facts.image_digest is None or not chosen.facts.can_limit_memory:
         return None
     console.live(f"{reached.name}: trying a memory limit")
-    return probe_limit(engine, host=reached.name, payload=build_payload(), image=image or "")
+    return probe_limit(chosen.engine, host=reached.name, payload=build_payload(), image=chosen.image)
 
 
 def _print(console: Console, host: str, checked: _Checked) -> None:

@@ -15,9 +15,10 @@ from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datatransfer import SHIPPED_FOLDER, WEIGHTS_FOLDER
 from harness.ship.described import DESCRIBED_FOLDER
 from harness.ship.transfer.loading import SHIP_SESSION
+from harness.workflow.engines import engines_with_jobs, is_session_alive
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
-from harness.workflow.reaching import Reached, all_engines, is_session_alive, reach
+from harness.workflow.reaching import Reached, reach
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -41,11 +42,10 @@ def clean_hosts(
 
     def tidy(host: Host) -> list[Leftover]:
         with closing(reach(host, links)) as reached:
-            engines = all_engines(reached)
-            if host.variables.engine != "process" and not any(engine.name == "docker" for engine in engines):
-                console.note(
-                    f"{host.name}: no Docker Engine answers; containers, if there are any, were not looked for"
-                )
+            engines, silent = engines_with_jobs(reached)
+            for spec in silent:
+                what = f"no {spec.words.title} answers; jobs on it, if there are any, were not looked for"
+                console.note(f"{host.name}: {what}")
             owner = read_lock(reached.connection)
             found = _clean_host(reached, engines, owner, dry_run=dry_run, data=data)
             if owner is not None and not any(one.what == "lock" for one in found):

@@ -25,9 +25,10 @@ from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.record import Record
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
+from harness.workflow.engines import is_session_alive
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove, rehearse_settings
-from harness.workflow.reaching import Reached, is_session_alive, look_once_more, reach
+from harness.workflow.reaching import Reached, look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 from harness.workflow.rounds import HostRounds, run_rounds
 from harness.workflow.searching import search_limits
@@ -113,7 +114,6 @@ class HostWork:
         known = (self._shared.content.get("hosts") or {}).get(self.name) or {}
         wanted = Wanted(
             engine=wanted_engine(self._host, self._options.engine),
-            base_image=self._options.base_image,
             cases=self._resolved.cases,
             payload=self._shared.payload,
             memory_available=known.get("memory_available"),

@@ -17,13 +17,14 @@ from harness.session.journal import read_records
 from harness.session.plan import newest_records
 from harness.values.case import Case
 from harness.values.data_state import DataState
-from harness.values.errors import ConfigurationError, EngineUnavailable, HostError
+from harness.values.errors import ConfigurationError, HostError
 from harness.values.prediction import Prediction
 from harness.values.record import Record
+from harness.workflow.engines import find_engine
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import ask_hosts, values_of
 from harness.workflow.plan_tables import HostPlan, plans_as_json, print_plans
-from harness.workflow.reaching import Reached, probe_engines, reach, select_cpus, select_gpus
+from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
 from harness.workflow.resolve import Resolved, resolve, wanted_engine
 from harness.workflow.sizes import bytes_of_case, sizes_of
 
@@ -111,14 +112,9 @@ def _plan_host(
 
 def _engine_of(reached: Reached, requested: str) -> tuple[str, tuple[str, ...]]:
     """The engine that would be used, and why it could not limit memory (empty where it can)."""
-    docker, process = probe_engines(reached, requested, "")
-    for name, found in (("docker", docker), ("process", process)):
-        if found is not None and not isinstance(found, EngineUnavailable):
-            reasons = () if found.can_limit_memory else found.reasons or ("the engine cannot set one",)
-            return f"{name} {found.version}", reasons
-    raise (docker if isinstance(docker, EngineUnavailable) else process) or EngineUnavailable(  # type: ignore[misc]
-        "no engine", where=reached.name
-    )
+    facts = find_engine(reached, requested, None, lambda _event: None).take().facts
+    reasons = () if facts.can_limit_memory else facts.reasons or ("the engine cannot set one",)
+    return f"{facts.engine} {facts.version}", reasons
 
 
 def _build(

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.engine.daemon import open_client
-from harness.engine.interface import Engine, EngineFacts, Payload
-from harness.engine.selection import choose
+from harness.engine.interface import Engine, Payload
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import missing_for
 from harness.session.setup import HostData, HostSetup
 from harness.ship.dataset import prepare_data
-from harness.ship.image import ensure_image
 from harness.values.case import Case
-from harness.values.errors import DataError, HarnessError, HostNotReady, ImageUnavailable
+from harness.values.errors import DataError, HarnessError, HostNotReady
 from harness.values.event import DataReady, EngineChosen, ImageReady, Progress, SessionFinding
-from harness.workflow.reaching import (
-    Emit,
-    Reached,
-    docker_engine,
-    probe_engines,
-    process_engine,
-    select_cpus,
-    select_gpus,
-)
-from harness.workflow.transfers import Transfers, choose_data, image_kind, may_receive, refuse_changed, ship_image
+from harness.workflow.engines import ChosenEngine, find_engine
+from harness.workflow.reaching import Emit, Reached, select_cpus, select_gpus
+from harness.workflow.transfers import Transfers, choose_data, refuse_changed
 from harness.workflow.weights import find_weights, missing_weights
 
 _DATA_TIMEOUT_S = 6 * 3600.0
@@ -38,7 +26,6 @@ class Wanted:
     """What a session needs of a host."""
 
     engine: str
-    base_image: str | None
     cases: tuple[Case, ...]
     payload: Payload
     memory_available: int | None = None
@@ -50,7 +37,8 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
     lacking = missing_weights(wanted.cases, reached, may_ship=wanted.transfers is not None)
     _refuse_hopeless(wanted.cases, _unreadable_data(reached, wanted), lacking)
     weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
-    engine, facts, image = _ready_engine(reached, wanted, emit)
+    chosen = _ready_engine(reached, wanted, emit)
+    engine, facts, image = chosen.engine, chosen.facts, chosen.image
     if facts.image_digest is None:
         raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
     cpus = select_cpus(reached.facts, reached.host.variables.cpus)
@@ -110,50 +98,20 @@ def memory_left(reached: Reached) -> int:
     return max(0, reached.memory_available - gone)
 
 
-def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:
-    docker, process = probe_engines(reached, wanted.engine, reached.host.variables.image or "")
-    choice = choose(wanted.engine, docker=docker, process=process)
-    if choice.engine == "docker":
-        try:
-            return _ready_docker(reached, wanted, emit)
-        except ImageUnavailable as error:
-            choice = choose(wanted.engine, docker=docker, process=process, image=error)
+def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> ChosenEngine:
+    """Find the host's engine, its image brought, and tell of it. Raises EngineUnavailable, ImageUnavailable."""
+    search = find_engine(reached, wanted.engine, wanted.transfers, emit)
+    chosen = search.take()
+    facts, choice = chosen.facts, chosen.choice
     if choice.warning:
-        hint = "figures of `process` are not isolated as in a container; `harness check` says what docker lacks"
+        lacking = f"`harness check` says what {search.refused[0].spec.name} lacks"
+        hint = "; ".join(part for part in (facts.words.caution, lacking) if part)
         emit(SessionFinding("engine-fallback", choice.severity, choice.warning, hint, reached.name))
-    return _ready_process(reached, emit, choice.reason)
-
-
-def _ready_docker(reached: Reached, wanted: Wanted, emit: Emit) -> tuple[Engine, EngineFacts, str]:
-    engine = docker_engine(reached)
-    begun = time.monotonic()
-    if wanted.transfers is not None and may_receive(engine, reached):
-        shipped = ship_image(reached, engine, wanted.transfers, emit)
-        image, method = shipped.reference, shipped.method
-    elif reached.host.variables.image:
-        image, method = reached.host.variables.image, "present"
-    else:
-        image, _, method = ensure_image(
-            open_client(reached.name),
-            image_kind(reached),
-            base_image=wanted.base_image,
-            is_root=os.geteuid() == 0,
-            on_progress=lambda text: emit(Progress(reached.name, text)),
-        )
-    facts: EngineFacts = engine.probe(image)
-    if facts.image_digest is None:
-        hint = "build it with `harness image build`, or take `image:` out of the inventory"
-        raise ImageUnavailable(f"the engine has no image {image!r}", where=reached.name, hint=hint)
-    emit(EngineChosen(reached.name, "docker", facts.version, f"Docker Engine, image {image}"))
-    emit(ImageReady(reached.name, facts.image_digest, method, time.monotonic() - begun))
-    return engine, facts, image
-
-
-def _ready_process(reached: Reached, emit: Emit, reason: str) -> tuple[Engine, EngineFacts, str]:
-    engine = process_engine(reached)
-    facts = engine.probe("")
-    emit(EngineChosen(reached.name, "process", facts.version, reason))
-    return engine, facts, ""
+    where = f", image {chosen.image}" if chosen.image else ""
+    emit(EngineChosen(reached.name, facts.engine, facts.version, choice.reason + where))
+    if chosen.image and facts.image_digest is not None:
+        emit(ImageReady(reached.name, facts.image_digest, chosen.how, chosen.seconds))
+    return chosen
 
 
 def _ready_data(

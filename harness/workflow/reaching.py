@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from harness.analysis.load import busy_reason
 from harness.analysis.protection import available_limit
-from harness.engine.interface import Engine, EngineFacts
 from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
 from harness.hosts.folders import resolve_path
 from harness.ship.data_inspection import data_folders, inspect_data, resolve_sources
 from harness.values.data_state import DataState
-from harness.values.errors import EngineUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts
 
 if TYPE_CHECKING:
-    from harness.engine.dial import Dialer
-    from harness.hosts.ssh import SSHConnection
+    from harness.engine.registry import HostEngines
     from harness.inventory import DataSet, Host
     from harness.ship.datatransfer import ShippedData
     from harness.workflow.links import Links
 
 Emit = Callable[[Event], None]
-
-HOST_PYTHON = "python3"
-"""What runs the process engine on another machine."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,15 @@ class Reached:
         )
 
     @cached_property
-    def dialer(self) -> Dialer | None:
-        """The way to its Docker Engine, for another machine. Its library is loaded when it is asked for: facts need
-        none."""
-        if self.host.connection == "local":
-            return None
-        from harness.engine.dial import Dialer
+    def engines(self) -> HostEngines:
+        """Its engines, none of them asked yet. Loaded when they are wanted: facts need none."""
+        from harness.engine.registry import HostEngines
+        from harness.engine.spec import Means
 
-        return Dialer(cast("SSHConnection", self.connection))
+        is_local = self.host.connection == "local"
+        return HostEngines(
+            Means(self.connection, self.scratch, self.facts.uid or 0, self.facts.gid or 0, is_local=is_local)
+        )
 
 
 def reach(host: Host, links: Links, *, for_measuring: bool = False) -> Reached:
@@ -114,73 +108,6 @@ def _look_again(connection: Connection, facts: Facts) -> Facts:
         return facts
     in_use = read_busy_cpus(connection)
     return facts if in_use is None else facts.model_copy(update={"load_1m": min(facts.load_1m, round(in_use, 2))})
-
-
-def docker_engine(reached: Reached) -> Engine:
-    """The Docker Engine of a host, not yet asked anything."""
-    from harness.engine.docker import DockerEngine
-
-    return DockerEngine(
-        host=reached.name,
-        connection=reached.connection,
-        uid=reached.facts.uid or 0,
-        gid=reached.facts.gid or 0,
-        connect=reached.dialer.client if reached.dialer else None,
-        address=reached.dialer.address if reached.dialer else None,
-    )
-
-
-def process_engine(reached: Reached) -> Engine:
-    """The embedded engine of a host, not yet asked anything."""
-    from harness.engine.process import ProcessEngine
-
-    python = sys.executable if reached.host.connection == "local" else HOST_PYTHON
-    return ProcessEngine(reached.connection, scratch=reached.scratch, python=python)
-
-
-def all_engines(reached: Reached) -> list[Engine]:
-    """Every engine of a host that answers, for finding what sessions left."""
-    engines: list[Engine] = []
-    # Where the folder of its jobs is not, the process engine never ran; the host may have no Python to ask.
-    if reached.connection.run(["test", "-d", f"{reached.scratch}/jobs"]).returncode == 0:
-        engines.append(process_engine(reached))
-    if reached.host.variables.engine != "process":
-        docker = docker_engine(reached)
-        try:
-            docker.probe("")
-        except EngineUnavailable:
-            return engines
-        engines.append(docker)
-    return engines
-
-
-def is_session_alive(reached: Reached) -> Callable[[str], bool]:
-    """Whether a job of a session runs on the host, whatever engine: what keeps its lock."""
-
-    def ask(session: str) -> bool:
-        for engine in all_engines(reached):
-            handles = engine.list(session)
-            if any(state.phase == "running" for state in engine.poll(handles)):
-                return True
-        return False
-
-    return ask
-
-
-def probe_engines(
-    reached: Reached, requested: str, image: str
-) -> tuple[EngineFacts | EngineUnavailable | None, EngineFacts | EngineUnavailable | None]:
-    """What docker and process say of themselves; None for one that was not asked."""
-    docker = None if requested == "process" else _probe(docker_engine(reached), image)
-    process = None if requested == "docker" else _probe(process_engine(reached), image)
-    return docker, process
-
-
-def _probe(engine: Engine, image: str) -> EngineFacts | EngineUnavailable:
-    try:
-        return engine.probe(image)
-    except EngineUnavailable as error:
-        return error
 
 
 def select_cpus(facts: Facts, wanted: str | int | Sequence[int]) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ from harness.experiment import (
 )
 from harness.inventory import Host, Inventory, load_inventory, select_hosts
 from harness.values.case import Case
+from harness.values.document import near_miss
+from harness.values.engines import engine_choices
 from harness.values.errors import ConfigurationError
 from harness.workflow.likeness import fill_likes
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from harness.console import Console
 
 _PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
-ENGINES = ("auto", "docker", "process")
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,10 @@ def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
 def wanted_engine(host: Host, option: str | None) -> str:
     """The engine that the command line or the inventory asks for. Raises ConfigurationError for an unknown one."""
     engine = option or host.variables.engine
-    if engine not in ENGINES:
-        hint = f"one of {', '.join(ENGINES)}"
+    choices = engine_choices()
+    if engine not in choices:
+        near = near_miss(engine, choices)
+        hint = f"did you mean {near}?" if near else f"one of {', '.join(choices)}"
         raise ConfigurationError(f"unknown engine {engine!r}", where="--engine", hint=hint)
     return engine
 

@@ -22,9 +22,10 @@ from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
 from harness.values.event import DataShipped, Event, ImageShipped, Progress
 from harness.values.units import format_bytes, format_duration
+from harness.workflow.engines import find_engine, is_session_alive
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
-from harness.workflow.reaching import docker_engine, is_session_alive, reach
+from harness.workflow.reaching import Emit, Reached, reach
 from harness.workflow.resolve import wanted_engine
 from harness.workflow.transfers import (
     ImageSources,
@@ -33,9 +34,7 @@ from harness.workflow.transfers import (
     is_ours,
     local_features,
     local_places,
-    may_receive,
     ship_data,
-    ship_image,
 )
 
 if TYPE_CHECKING:
@@ -137,13 +136,8 @@ def _ship_host(
         try:
             show = _Beating(held, console, shipped)
             wants_image = options.image is not None or not options.data
-            if wants_image and wanted_engine(host, None) == "process":
-                console.note(f"{host.name}: uses the engine `process`: it needs no image")
-            elif wants_image:
-                engine = docker_engine(reached)
-                engine.probe("")
-                if may_receive(engine, reached):
-                    ship_image(reached, engine, transfers, show)
+            if wants_image:
+                _ship_image(console, reached, transfers, show)
             for name in options.data:
                 ship_data(reached, name, transfers, show)
         finally:
@@ -151,6 +145,18 @@ def _ship_host(
     finally:
         reached.close()
     return shipped
+
+
+def _ship_image(console: Console, reached: Reached, transfers: Transfers, emit: Emit) -> None:
+    """Send the image to the engine that a session would use; where that needs none because a better engine cannot be
+    used, raise why."""
+    search = find_engine(reached, wanted_engine(reached.host, None), transfers, emit)
+    if search.chosen is not None and search.chosen.image:
+        return
+    if search.refused:
+        raise search.refused[0].error
+    name = search.take().engine.name
+    console.note(f"{reached.name}: uses the engine `{name}`: it needs no image")
 
 
 class _Beating:

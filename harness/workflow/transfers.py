@@ -8,17 +8,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from harness.bench.tfrecords import split_pattern
 from harness.engine.daemon import connect_local, open_client
-from harness.engine.docker import DockerEngine
-from harness.engine.interface import Engine
+from harness.engine.interface import ImageEngine
 from harness.ship.dataset import DataSpec
 from harness.ship.datasource import SourceSets
 from harness.ship.datatransfer import DataLedger, DataShip, ShippedData
 from harness.ship.definition import image_definition, image_definitions, image_reference
-from harness.ship.image import LABEL_DEFINITION, ensure_image, find_image
+from harness.ship.image import LABEL_DEFINITION, ImageResult, ensure_image, find_image
 from harness.ship.slots import TransferSlots, waiting_for
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.model import CachedImage, Ledger
@@ -29,6 +28,8 @@ from harness.values.event import DataShipped, ImageCached, ImageShipped, Progres
 from harness.workflow.reaching import Emit, Reached, select_gpus
 
 if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
     from harness.inventory import Host
 
 
@@ -83,17 +84,7 @@ class ImageSources:
                 return CacheSource(kept, self.cache), None
             return None, f"and this machine has no Docker Engine to build it with ({error.message})"
         try:
-            if build is not None:
-                is_root = os.geteuid() == 0
-                identity: str | None = ensure_image(
-                    client,
-                    build,
-                    base_image=self._base_image,
-                    is_root=is_root,
-                    on_progress=lambda text: say(text, None),
-                ).digest
-            else:
-                identity = find_image(client, reference)
+            identity = find_image(client, reference) if build is None else self._build(client, build, say).digest
         finally:
             client.close()
         if identity is not None:
@@ -102,6 +93,21 @@ class ImageSources:
         if kept is not None:
             return CacheSource(kept, self.cache), None
         return None, "and this machine's Docker Engine has it not either"
+
+    def build(self, reached: Reached, client: APIClient, emit: Emit) -> ImageResult:
+        """The image of this machine's own host, by one of its threads at a time. Raises ImageUnavailable."""
+
+        def say(text: str, share: float | None = None) -> None:
+            emit(Progress(reached.name, text, share))
+
+        with waiting_for(self._mutex, lambda: say("waiting for the image")):
+            return self._build(client, image_kind(reached), say)
+
+    def _build(self, client: APIClient, kind: str, say: OnProgress) -> ImageResult:
+        is_root = os.geteuid() == 0
+        return ensure_image(
+            client, kind, base_image=self._base_image, is_root=is_root, on_progress=lambda text: say(text, None)
+        )
 
     def tell_filled(self, source: Source | None, emit: Emit) -> None:
         """Say once what filling the cache took."""
@@ -127,13 +133,22 @@ class Transfers:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def may_receive(engine: Engine, reached: Reached) -> TypeGuard[DockerEngine]:
-    """Whether this is another machine's Docker Engine, and its image one that can be named there."""
-    is_pinned = "@" in (reached.host.variables.image or "")
-    return reached.host.connection != "local" and isinstance(engine, DockerEngine) and not is_pinned
+def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit: Emit) -> tuple[str, str]:
+    """See that a host's engine has its image: built on this machine, sent to another; its name, and how it came.
+
+    What the inventory names is taken as it is where it cannot be sent. Raises ImageUnavailable and other HostErrors.
+    """
+    named = reached.host.variables.image
+    if reached.host.connection != "local" and "@" not in (named or ""):
+        shipped = ship_image(reached, engine, transfers, emit)
+        return shipped.reference, shipped.method
+    if named:
+        return named, "present"
+    made = transfers.images.build(reached, engine.client, emit)
+    return made.reference, made.method
 
 
-def ship_image(reached: Reached, engine: DockerEngine, transfers: Transfers, emit: Emit) -> Ledger:
+def ship_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit: Emit) -> Ledger:
     """Bring a host the image that it is to have. Raises ImageUnavailable and other HostErrors; then nothing is left."""
     order = transfers.images.order(reached, emit, may_build=reached.host.variables.registry is None)
     try:
@@ -150,7 +165,7 @@ def ship_image(reached: Reached, engine: DockerEngine, transfers: Transfers, emi
     return ledger
 
 
-def _ship(reached: Reached, engine: DockerEngine, order: Order, transfers: Transfers, emit: Emit) -> Ledger:
+def _ship(reached: Reached, engine: ImageEngine, order: Order, transfers: Transfers, emit: Emit) -> Ledger:
     ledger = ImageShip(
         engine,
         order,

@@ -18,7 +18,8 @@ from harness.analysis.checks import (
 )
 from harness.analysis.cuda import is_driver_enough, minimum_driver
 from harness.values.data_state import DataState
-from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable
+from harness.values.engines import EngineWords
+from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.facts import DiskFacts, Facts, GpuFacts
 
 GIB = 2**30
@@ -41,6 +42,16 @@ FACTS = Facts(
 )
 
 
+WORDS = EngineWords(
+    title="Whale",
+    instead="jobs run in whales instead",
+    image="it is there, identity",
+    limit_cure="feed the whale",
+    evidence="what the whale sings",
+    gpu_cure="`sudo nvidia-ctk runtime configure --runtime=whale`",
+)
+
+
 @dataclass(frozen=True)
 class Engine:
     engine: str = "docker"
@@ -53,6 +64,8 @@ class Engine:
     storage: str | None = "overlay2"
     gpu_support: str | None = None
     reasons: tuple[str, ...] = ()
+    uses_images: bool = True
+    words: EngineWords = WORDS
 
 
 @dataclass(frozen=True)
@@ -161,18 +174,40 @@ def test_states_what_must_be_mended_comes_before_what_passes():
 def test_no_docker_is_a_warning_where_processes_can_do():
     error = EngineUnavailable("no Docker Engine answers", hint="start it")
     process = Engine("process", "1", storage=None)
-    checks = judge_host(FACTS, error, process)
+    checks = judge_host(FACTS, process, [("docker", error)])
     assert find(checks, "engine", "docker").outcome == "warning"
+    assert find(checks, "engine", "docker").message == "no Docker Engine answers; jobs run in whales instead"
     assert find(checks, "engine", "docker").cure == "start it"
     assert find(checks, "engine", "process").outcome == "ok"
     assert is_ready(checks)
-    alone = judge_host(FACTS, error)
+    alone = judge_host(FACTS, None, [("docker", error)])
     assert host_state(alone) == "not_ready"
-    neither = judge_host(FACTS, error, EngineUnavailable("no TensorFlow", hint="install it"))
+    no_tensorflow = EngineUnavailable("no TensorFlow", hint="install it")
+    neither = judge_host(FACTS, None, [("docker", error), ("process", no_tensorflow)])
     assert {check.subject for check in neither if check.id == "engine" and check.outcome == "failure"} == {
         "docker",
         "process",
     }
+
+
+def test_an_image_that_cannot_be_had_is_said_of_the_image():
+    error = ImageUnavailable("no base image could be had", hint="--base-image")
+    (alone,) = [check for check in judge_host(FACTS, None, [("docker", error)]) if check.outcome == "failure"]
+    assert (alone.id, alone.subject, alone.cure) == ("image", "docker", "--base-image")
+    beside = judge_host(FACTS, Engine("process", uses_images=False), [("docker", error)])
+    assert find(beside, "image", "docker").outcome == "warning" and is_ready(beside)
+
+
+def test_an_engine_answers_in_its_own_words():
+    checks = judge_host(FACTS, Engine(can_limit_memory=False))
+    assert find(checks, "memory-limit").cure == "feed the whale"
+    escaped = judge_host(FACTS, Engine(), limit_probe=replace(PROBE, was_killed=False))
+    assert find(escaped, "memory-limit").cure == "see what the whale sings, and the log of the probe"
+    assert find(checks, "image").message.startswith("it is there, identity ")
+    packages = replace(WORDS, image="its packages")
+    assert find(judge_host(FACTS, Engine(words=packages)), "image").message == "its packages sha256:0123456789ab"
+    without = judge_host(FACTS, Engine(image_digest=None, uses_images=False))
+    assert find(without, "image").outcome == "failure"
 
 
 def test_a_limit_is_ok_only_when_it_was_read_back_and_killed():
@@ -259,7 +294,9 @@ def test_how_containers_get_gpus():
     installed = find(judge_host(changed(gpus=(GPU,), nvidia_runtime="runtime"), Engine()), "nvidia-runtime")
     assert installed.outcome == "warning"
     assert "nvidia-ctk runtime configure" in (installed.cure or "")
-    assert find(judge_host(facts, Engine("process")), "nvidia-runtime").outcome == "ok"
+    assert "--runtime=whale" in (missing.cure or "")
+    assert find(judge_host(facts, Engine(gpu_support="direct")), "nvidia-runtime").outcome == "ok"
+    assert find(judge_host(facts, None), "nvidia-runtime").cure.endswith("tell the engine of it, and start it again")
     assert [check for check in judge_host(FACTS, Engine()) if check.id == "nvidia-runtime"] == []
 
 

@@ -39,7 +39,7 @@ def big(root: Path) -> Made:
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here")
 def test_a_small_machine_reads_again_and_the_last_invocation_does_not_help(tmp_path: Path) -> None:
     from harness.engine.interface import JobRequest, Mount
-    from harness.engine.process import ProcessEngine
+    from harness.engine.kinds.process import ProcessEngine
     from harness.hosts.local import LocalConnection
     from harness.ship.payload import build_payload
 

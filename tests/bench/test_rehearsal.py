@@ -17,7 +17,7 @@ from harness.analysis.rehearsals import predict_from
 from harness.bench.confine import try_limit
 from harness.bench.manifest import Manifest, write_manifest
 from harness.engine.interface import JobRequest, Mount
-from harness.engine.process import ProcessEngine
+from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.ship.payload import build_payload
 from harness.values.case import Case

@@ -1,8 +1,8 @@
 """What every engine must do: one set of tests, run on each of them.
 
-An engine's own test module inherits ``EngineContract`` and gives the fixtures ``engine`` and
-``image``. The payload is the real one, with its real supervisor; only the benchmark in it is
-replaced by an actor that does what a test says.
+``test_contract.py`` runs it on every engine that has a file. Other ways to the same engine inherit ``EngineContract``
+and give the fixtures ``engine`` and ``image``; tests of only one engine inherit ``EngineTest``. The payload is the real
+one, with its real supervisor; only the benchmark in it is replaced by an actor that does what a test says.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def make_payload() -> Any:
     return build_payload({"bench/benchmark.py": ACTOR})
 
 
-class EngineContract:
-    """Inherit, and give ``engine`` and ``image``."""
+class EngineTest:
+    """What tests of an engine need. Inherit, and give ``engine`` and ``image``."""
 
     @pytest.fixture
     def engine(self) -> Engine:
@@ -160,6 +160,14 @@ class EngineContract:
         state = self.wait(engine, handle)
         engine.fetch(handle, folder)
         return state, json.loads((folder / "outcome.json").read_text())
+
+    def assert_no_trace(self, engine: Engine, handles: list[JobHandle]) -> None:
+        """Whatever an engine knows of that must be gone; to be extended."""
+        assert not processes_of([handle.name for handle in handles])
+
+
+class EngineContract(EngineTest):
+    """Inherit, and give ``engine`` and ``image``."""
 
     def test_a_job_ends_with_its_results_and_confinement(self, engine, make, tmp_path):
         state, outcome = self.finish(engine, make("end"), tmp_path / "out")
@@ -250,10 +258,6 @@ class EngineContract:
         assert (tmp_path / "data/one").exists() and (tmp_path / "counter").is_dir()
         self.assert_no_trace(engine, handles)
         engine.cancel(handles)  # again: nothing happens
-
-    def assert_no_trace(self, engine: Engine, handles: list[JobHandle]) -> None:
-        """Whatever an engine knows of that must be gone; to be extended."""
-        assert not processes_of([handle.name for handle in handles])
 
     def test_out_of_memory_is_recorded(self, engine, make, tmp_path):
         state, outcome = self.finish(engine, make("grow"), tmp_path / "out")

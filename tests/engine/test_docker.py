@@ -13,13 +13,12 @@ from typing import Any
 
 import docker_support as support
 import pytest
-from contract import EngineContract
 
 from harness.bench import protocol
-from harness.engine import docker as docker_module
 from harness.engine.container import Owner, build_create
-from harness.engine.docker import DockerEngine
 from harness.engine.interface import JobHandle, Mount
+from harness.engine.kinds import docker as docker_module
+from harness.engine.kinds.docker import DockerEngine
 from harness.hosts.local import LocalConnection
 from harness.ship.payload import build_payload
 from harness.values.errors import ImageUnavailable, JobGone, JobRefused
@@ -301,20 +300,3 @@ def test_probe_tells_what_this_engine_is(engine: DockerEngine, client: Any, imag
     assert len(facts.image_digest) == 64
     assert engine.probe("harness-no-such:1").image_digest is None
     assert engine.probe("").image_digest is None
-
-
-class TestContract(EngineContract):
-    """The contract of all engines, with the uid that this test runs as."""
-
-    @pytest.fixture
-    def engine(self) -> DockerEngine:
-        return DockerEngine("here", LocalConnection("here"), uid=os.getuid(), gid=os.getgid())
-
-    @pytest.fixture
-    def image(self, image: str) -> str:
-        return image
-
-    def assert_no_trace(self, engine: Any, handles: list[JobHandle]) -> None:
-        super().assert_no_trace(engine, handles)
-        everything = engine.client.containers(all=True)
-        assert not [one for one in everything if {handle.id for handle in handles} & {one["Id"]}]

@@ -12,8 +12,8 @@ import docker_support as support
 import pytest
 
 from harness.engine import daemon
-from harness.engine.docker import DockerEngine
 from harness.engine.interface import JobHandle
+from harness.engine.kinds.docker import DockerEngine
 from harness.hosts.local import LocalConnection
 from harness.values.errors import EngineUnavailable, HostUnreachable
 

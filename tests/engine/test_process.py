@@ -1,4 +1,4 @@
-"""The process engine: the contract of all engines, and what only it can get wrong."""
+"""The process engine: what only it can get wrong; the contract of all engines is in test_contract.py."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from contract import ACTOR, EngineContract, processes_of
+from contract import ACTOR, EngineTest, processes_of
 
 from harness.bench import confine, jobs
-from harness.engine import process
 from harness.engine.interface import JobHandle, Mount
-from harness.engine.process import ProcessEngine
+from harness.engine.kinds import process
+from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.ship.payload import build_payload
@@ -48,17 +48,10 @@ class Wrapped(LocalConnection):
 
 
 @needs_root
-class TestProcess(EngineContract):
+class TestProcess(EngineTest):
     @pytest.fixture
     def engine(self, tmp_path):
         return ProcessEngine(LocalConnection("here"), scratch=str(tmp_path / "scratch"))
-
-    def assert_no_trace(self, engine, handles):
-        super().assert_no_trace(engine, handles)
-        assert os.listdir(Path(engine._scratch) / "jobs") == []
-        for folder, names, _ in os.walk("/sys/fs/cgroup"):
-            left = [name for name in names for handle in handles if handle.name in name]
-            assert not left, f"{left} in {folder}"
 
     def test_the_probe_says_what_there_is(self, engine):
         facts = engine.probe("ignored")
@@ -124,7 +117,7 @@ class TestProcess(EngineContract):
         script = (
             "import pickle, sys, time\n"
             "sys.path.insert(0, sys.argv[2])\n"
-            "from harness.engine.process import ProcessEngine\n"
+            "from harness.engine.kinds.process import ProcessEngine\n"
             "from harness.hosts.local import LocalConnection\n"
             "request = pickle.load(open(sys.argv[1], 'rb'))\n"
             f"ProcessEngine(LocalConnection('here'), scratch={str(tmp_path / 'scratch')!r}).submit(request)\n"

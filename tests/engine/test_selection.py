@@ -1,66 +1,85 @@
+"""Which engine is used, why, and what the user is told of those that are not."""
+
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
-from harness.engine.interface import EngineFacts
-from harness.engine.selection import choose
-from harness.values.errors import ConfigurationError, EngineUnavailable, ImageUnavailable
+from harness.engine.registry import load_engine, load_engines
+from harness.engine.selection import Refusal, explain_choice, explain_none
+from harness.values.engines import engine_choices, engine_names
+from harness.values.errors import EngineUnavailable, ImageUnavailable
 
-DOCKER = EngineFacts(engine="docker", version="27.0.1", image_digest="ab")
-PROCESS = EngineFacts(engine="process", version="Python 3.11")
-SILENT = EngineUnavailable("there is no Docker socket", where="pc", hint="start it")
-BROKEN = EngineUnavailable("TensorFlow is not installed", where="pc", hint="install it")
-IMAGELESS = ImageUnavailable("no base image could be had", hint="--base-image")
-
-
-def test_auto_takes_docker_where_it_answers() -> None:
-    choice = choose("auto", docker=DOCKER, process=PROCESS)
-    assert (choice.engine, choice.is_fallback, choice.warning) == ("docker", False, None)
-    assert "27.0.1" in choice.reason
+DOCKER, PROCESS = load_engine("docker"), load_engine("process")
+SILENT = Refusal(DOCKER, EngineUnavailable("there is no Docker socket", where="pc", hint="start it"))
+BROKEN = Refusal(PROCESS, EngineUnavailable("TensorFlow is not installed", where="pc", hint="install it"))
+IMAGELESS = Refusal(DOCKER, ImageUnavailable("no base image could be had", hint="--base-image"))
 
 
-def test_auto_takes_docker_even_where_the_image_is_still_to_be_built() -> None:
-    without = EngineFacts(engine="docker", version="27.0.1", image_digest=None)
-    assert choose("auto", docker=without, process=PROCESS).engine == "docker"
-
-
-def test_auto_without_an_answer_is_process_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def no_docker_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    choice = choose("auto", docker=SILENT, process=PROCESS)
-    assert (choice.engine, choice.is_fallback, choice.severity) == ("process", True, "warning")
-    assert "no Docker socket" in str(choice.warning)
-    assert "start it" in str(choice.warning)
+
+
+def test_every_file_is_an_engine_and_auto_tries_them_by_rank() -> None:
+    assert engine_names() == ("docker", "process") and engine_choices() == ("auto", "docker", "process")
+    assert [spec.name for spec in load_engines()] == ["docker", "process"]
+    assert load_engines("process") == (PROCESS,)
+
+
+@pytest.mark.parametrize("name", engine_names())
+def test_an_engine_has_words_for_all_that_is_said_of_it(name: str) -> None:
+    spec = load_engine(name)
+    texts = {key: text for key, text in vars(spec.words).items() if key != "caution"}
+    assert all(texts.values()) and not [text for text in texts.values() if text.endswith(".")]
+    assert len({each.rank for each in load_engines()}) == len(engine_names()), "no two come at the same place"
+
+
+def test_auto_takes_the_first_that_answers() -> None:
+    choice = explain_choice("auto", DOCKER, [])
+    assert (choice.reason, choice.warning) == ("a Docker Engine answers", None)
+
+
+def test_auto_without_an_answer_is_the_next_with_a_warning() -> None:
+    choice = explain_choice("auto", PROCESS, [SILENT])
+    assert (choice.reason, choice.severity) == ("no Docker Engine answers", "warning")
+    assert choice.warning == ("no Docker Engine answers; using `process`.\npc: there is no Docker socket\n  → start it")
 
 
 def test_auto_says_that_docker_host_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-    assert "DOCKER_HOST" in str(choose("auto", docker=SILENT, process=PROCESS).warning)
+    assert "no Docker Engine answers (DOCKER_HOST is set); using" in str(
+        explain_choice("auto", PROCESS, [SILENT]).warning
+    )
 
 
-def test_auto_without_any_image_is_process_in_red() -> None:
-    choice = choose("auto", docker=DOCKER, process=PROCESS, image=IMAGELESS)
-    assert (choice.engine, choice.is_fallback, choice.severity) == ("process", True, "error")
-    assert "--base-image" in str(choice.warning)
+def test_auto_without_any_image_is_the_next_in_red() -> None:
+    choice = explain_choice("auto", PROCESS, [IMAGELESS])
+    assert choice.severity == "error"
+    assert choice.warning == (
+        "a Docker Engine answers, but no image could be had; using `process`.\n"
+        "no base image could be had\n  → --base-image"
+    )
 
 
-@pytest.mark.parametrize(("docker", "image"), [(SILENT, None), (DOCKER, IMAGELESS)])
-def test_auto_with_nothing_left_names_both_reasons(docker: object, image: ImageUnavailable | None) -> None:
-    with pytest.raises(EngineUnavailable) as caught:
-        choose("auto", docker=docker, process=BROKEN, image=image)  # type: ignore[arg-type]
-    assert "Docker Engine" in caught.value.message
-    assert "TensorFlow is not installed" in caught.value.message
-    assert caught.value.hint
+def test_of_several_each_is_named_with_its_cause() -> None:
+    other = Refusal(replace(DOCKER, name="podman", words=replace(DOCKER.words, title="Podman service")),
+                    EngineUnavailable("no such socket", where="pc"))  # fmt: skip
+    choice = explain_choice("auto", PROCESS, [SILENT, other])
+    assert choice.reason == "no Docker Engine answers, no Podman service answers"
+    assert "there is no Docker socket" in str(choice.warning) and "no such socket" in str(choice.warning)
+
+
+@pytest.mark.parametrize("first", [SILENT, IMAGELESS])
+def test_auto_with_nothing_left_names_both_reasons(first: Refusal) -> None:
+    error = explain_none([first, BROKEN])
+    assert error.message == f"{first.reason}, and the process engine cannot run either: TensorFlow is not installed"
+    assert (error.where, error.hint) == ("pc", first.error.hint)
 
 
 def test_what_is_asked_for_is_taken_or_refused() -> None:
-    assert choose("docker", docker=DOCKER).engine == "docker"
-    assert choose("process", process=PROCESS).engine == "process"
-    assert not choose("process", process=PROCESS).is_fallback
-    with pytest.raises(EngineUnavailable, match="no Docker socket"):
-        choose("docker", docker=SILENT, process=PROCESS)
-    with pytest.raises(ImageUnavailable):
-        choose("docker", docker=DOCKER, process=PROCESS, image=IMAGELESS)
-    with pytest.raises(EngineUnavailable, match="TensorFlow"):
-        choose("process", docker=DOCKER, process=BROKEN)
-    with pytest.raises(ConfigurationError, match="podman"):
-        choose("podman")
+    choice = explain_choice("process", PROCESS, [])
+    assert (choice.reason, choice.warning) == ("asked for by `engine: process`", None)
+    assert explain_none([SILENT]) is SILENT.error
+    assert explain_none([IMAGELESS]) is IMAGELESS.error

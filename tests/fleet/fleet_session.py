@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,6 +23,8 @@ from fleet_machine import KINDS, FleetConnection, Machine
 from fleet_programs import Program, Temper
 
 from harness.console import Console
+from harness.engine.kinds import process
+from harness.engine.spec import Means
 from harness.hosts.connection import Connection
 from harness.session.folder import SessionFolder, list_folders
 from harness.session.journal import read_lines, read_records
@@ -201,17 +203,16 @@ def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opene
         workstation.links.append(connection)
         return connection
 
-    def process_engine(reached: Any) -> FleetEngine:
-        one = by_name[reached.name]
-        return FleetEngine(reached.connection, one.jobs, clock, one.program, travels[id(reached.connection)])
+    def make_engine(means: Means) -> FleetEngine:
+        one = by_name[means.connection.host]
+        return FleetEngine(means.connection, one.jobs, clock, one.program, travels[id(means.connection)])
 
     def stops() -> Stops:
         return Stops(SimulatedEvent(clock), SimulatedEvent(clock))  # type: ignore[arg-type]
 
     replacements = {
         "harness.workflow.links.Links.open": open_link_of,
-        "harness.workflow.reaching.process_engine": process_engine,
-        "harness.workflow.preparing.process_engine": process_engine,
+        "harness.engine.kinds.process.SPEC": replace(process.SPEC, make=make_engine),
         "harness.workflow.run.Stops": stops,
         "harness.workflow.many_hosts.start_threads": simulated_threads(clock),
     }

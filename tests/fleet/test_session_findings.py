@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fleet_clock import SimulatedClock
 from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
 
+from harness.engine.kinds import docker
 from harness.report import page
 from harness.values.errors import EngineUnavailable
-from harness.workflow import proving, reaching
+from harness.workflow import proving
 
 
 def fleet_of(count: int, clock: SimulatedClock, **troubles: str) -> list[Workstation]:
@@ -95,7 +97,7 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(tmp_path, monk
         def probe(self, _image: str) -> None:
             raise EngineUnavailable("no Docker socket", where="ws0000", hint="start it")
 
-    monkeypatch.setattr(reaching, "docker_engine", lambda _reached: Silent())
+    monkeypatch.setattr(docker, "SPEC", replace(docker.SPEC, make=lambda _means: Silent()))
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(1, clock), clock, engine="auto")
     (found,) = findings_of(outcome, "engine-fallback")

@@ -27,10 +27,10 @@ STEPS = {
     "connect": ("harness.workflow.hostwork", "reach"),
     "lock": ("harness.workflow.hostwork", "acquire"),
     "prepare": ("harness.workflow.hostwork", "prepare"),
-    "submit": ("harness.engine.docker", "DockerEngine.submit"),
-    "fetch": ("harness.engine.docker", "DockerEngine.fetch"),
+    "submit": ("harness.engine.kinds.docker", "DockerEngine.submit"),
+    "fetch": ("harness.engine.kinds.docker", "DockerEngine.fetch"),
     "record": ("harness.session.journal", "Journal.write_record"),
-    "remove": ("harness.engine.docker", "DockerEngine.cancel"),
+    "remove": ("harness.engine.kinds.docker", "DockerEngine.cancel"),
     "report": ("harness.workflow.hostwork", "Shared.write_report"),
     "release": ("harness.hosts.lock", "Lock.release"),
 }

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from stub import stub_cases, stub_setup
 
-from harness.engine.process import ProcessEngine
+from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.session.collect import SessionIdentity
 from harness.session.folder import SessionFolder

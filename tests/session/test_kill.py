@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.process import ProcessEngine
+from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.session.folder import SessionFolder
 from harness.session.journal import read_records

@@ -10,7 +10,7 @@ import pytest
 from stub import stub_cases, stub_setup
 
 from harness.bench.confine import try_limit
-from harness.engine.process import ProcessEngine
+from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.session.collect import SessionIdentity
 from harness.session.folder import SessionFolder

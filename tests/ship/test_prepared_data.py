@@ -15,7 +15,7 @@ from PIL import Image
 from harness.bench.dataset import describe
 from harness.bench.manifest import read_manifest
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState, Mount, Payload
-from harness.engine.process import ProcessEngine
+from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.inventory.variables import DataSet, Generate
 from harness.ship import preparation

@@ -77,11 +77,11 @@ def connection(machine: vm.Machine) -> Iterator[Any]:
 @pytest.fixture(params=["docker", "process"])
 def engine(request: pytest.FixtureRequest, connection: Any) -> Engine:
     if request.param == "process":
-        from harness.engine.process import ProcessEngine
+        from harness.engine.kinds.process import ProcessEngine
 
         return ProcessEngine(connection, scratch="/home/bench/.cache/harness", python="python3")
     from harness.engine.dial import Dialer
-    from harness.engine.docker import DockerEngine
+    from harness.engine.kinds.docker import DockerEngine
 
     dialer = Dialer(connection)
     return DockerEngine("vm", connection, uid=1000, gid=1000, connect=dialer.client, address=dialer.address)
@@ -206,7 +206,7 @@ def test_facts_of_a_machine_with_version_2(connection: Any, machine: vm.Machine)
 
 def test_processes_are_delegated_by_systemd(connection: Any, machine: vm.Machine) -> None:
     """The ``process`` engine of a user gets a scope of the user's own systemd, and limits memory in it."""
-    from harness.engine.process import ProcessEngine
+    from harness.engine.kinds.process import ProcessEngine
 
     engine = ProcessEngine(connection, scratch="/home/bench/.cache/harness", python="python3")
     name = f"harness-test-{uuid.uuid4().hex[:12]}"

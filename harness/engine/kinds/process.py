@@ -16,9 +16,11 @@ from typing import Any
 
 from harness.bench import jobs
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
-from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.interface import Engine, EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Completed, Connection
 from harness.hosts.local import LocalConnection
+from harness.values.engines import EngineWords
 from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
@@ -52,6 +54,10 @@ _CANCEL_TIMEOUT_S = 120.0
 _FETCH_TIMEOUT_S = 120.0
 _SLICE_BYTES = 256 * 1024
 
+NAME = "process"
+HOST_PYTHON = "python3"
+"""What runs jobs on another machine."""
+
 
 class ProcessEngine:
     """Runs jobs as processes on one host; implements ``harness.engine.interface.Engine``.
@@ -60,7 +66,7 @@ class ProcessEngine:
     there, with TensorFlow.
     """
 
-    name = "process"
+    name = NAME
 
     def __init__(self, connection: Connection, *, scratch: str, python: str = sys.executable) -> None:
         self.host = connection.host
@@ -255,3 +261,30 @@ def _cannot_limit(reason: str) -> Finding:
         message=reason,
         hint="cases with a memory limit are skipped here; run as root or use a Docker Engine to measure them",
     )
+
+
+def _make(means: Means) -> ProcessEngine:
+    python = sys.executable if means.is_local else HOST_PYTHON
+    return ProcessEngine(means.connection, scratch=means.scratch, python=python)
+
+
+def _may_have_jobs(_engine: Engine, means: Means) -> bool:
+    """Where the folder of its jobs is not, it never ran; the host may have no Python to ask."""
+    return means.connection.run(["test", "-d", f"{means.scratch}/jobs"]).returncode == 0
+
+
+SPEC = EngineSpec(
+    name=NAME,
+    rank=90,
+    words=EngineWords(
+        title="Python with TensorFlow",
+        instead="jobs run as processes of this machine's own Python instead",
+        image="this Python's packages, digest",
+        limit_cure="run as root, or in `systemd-run --user --scope -p Delegate=yes`, or use another engine",
+        evidence="which cgroups this user may make",
+        gpu_cure="none is needed: processes see the GPUs directly",
+        caution=f"figures of `{NAME}` are not isolated as in a container",
+    ),
+    make=_make,
+    may_have_jobs=_may_have_jobs,
+)

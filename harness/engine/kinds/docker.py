@@ -1,14 +1,19 @@
-"""The ``docker`` engine: jobs as containers of a Docker Engine, through its low-level API, warnings kept."""
+"""The ``docker`` engine: jobs as containers of a Docker Engine, through its low-level API, warnings kept.
+
+The best isolation: a fresh container for each job, in an image of a known identity.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.engine import daemon
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
@@ -26,17 +31,23 @@ from harness.engine.container import (
 from harness.engine.dockerinfo import engine_facts, gpu_support
 from harness.engine.dockerstate import job_state
 from harness.engine.identity import image_digest
-from harness.engine.interface import LABEL_PREFIX, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
+from harness.engine.interface import LABEL_PREFIX, Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
+from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Connection
+from harness.values.engines import EngineWords
 from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused, ResultsRefused
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
+    from harness.hosts.ssh import SSHConnection
+
 _REFUSED = (
     "see whether every path that the job mounts is on this host, and its CPUs, GPUs and memory are as the plan says"
 )
 _REMOVAL_S = 30.0
+
+NAME = "docker"
 
 
 class DockerEngine:
@@ -47,7 +58,7 @@ class DockerEngine:
     host; ``uid`` and ``gid`` are that connection's user. One thread uses an engine, but for ``submit``.
     """
 
-    name = "docker"
+    name = NAME
 
     def __init__(
         self,
@@ -78,7 +89,7 @@ class DockerEngine:
             if daemon.is_lost(error) or daemon.status_of(error) is not None:
                 raise daemon.unavailable(error, self.host, self._address) from error
             raise
-        return engine_facts(version, info, api_version=client.api_version, image_digest=digest)
+        return engine_facts(self.name, version, info, api_version=client.api_version, image_digest=digest)
 
     def submit(self, request: JobRequest) -> JobHandle:
         """Create, fill and start the job's container, or find the one that is there. Never pulls an image."""
@@ -327,3 +338,37 @@ def _inspect_digest(client: APIClient, image: str) -> str | None:
         return image_digest(client.inspect_image(image))  # type: ignore[no-untyped-call]  # stub lacks types
     except NotFound:
         return None
+
+
+def _make(means: Means) -> DockerEngine:
+    """The Docker Engine of a host: on another machine over the SSH transport that leads there."""
+    make = functools.partial(DockerEngine, means.connection.host, means.connection, uid=means.uid, gid=means.gid)
+    if means.is_local:
+        return make()
+    from harness.engine.dial import Dialer
+
+    dialer = Dialer(cast("SSHConnection", means.connection))
+    return make(connect=dialer.client, address=dialer.address)
+
+
+def _may_have_jobs(engine: Engine, _means: Means) -> bool:
+    engine.probe("")
+    return True
+
+
+SPEC = EngineSpec(
+    name=NAME,
+    rank=10,
+    words=EngineWords(
+        title="Docker Engine",
+        instead="jobs run in containers of the Docker Engine instead",
+        image="it is there, identity",
+        limit_cure="boot with `cgroup_enable=memory` and start dockerd again; see the warnings of `docker info`",
+        evidence="the warnings of `docker info`",
+        gpu_cure="`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`",
+    ),
+    make=_make,
+    may_have_jobs=_may_have_jobs,
+    uses_images=True,
+    remark=lambda: " (DOCKER_HOST is set)" if os.environ.get("DOCKER_HOST") else "",
+)

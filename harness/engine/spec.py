@@ -1,0 +1,44 @@
+"""What an engine's file says of the engine, for choosing it, making it and speaking of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.engine.interface import Engine
+from harness.hosts.connection import Connection
+from harness.values.engines import EngineWords
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a reached host gives to its engines.
+
+    ``scratch`` is its folder for what we put there; ``uid`` and ``gid`` are those of the connection's user.
+    """
+
+    connection: Connection
+    scratch: str
+    uid: int
+    gid: int
+    is_local: bool
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """One engine. ``name`` is that of its file.
+
+    ``rank``: ``auto`` tries the lowest first; of engines that come later it tells that a better one did not answer.
+    ``make`` makes the engine of a host, which asks nothing yet. ``may_have_jobs`` says whether jobs of earlier
+    sessions may be on the host; where that cannot be known it raises EngineUnavailable. ``uses_images``: its jobs run
+    in an image, and it is an ``ImageEngine``. ``remark`` is added where it does not answer: what is set on this machine
+    and may be why.
+    """
+
+    name: str
+    rank: int
+    words: EngineWords
+    make: Callable[[Means], Engine]
+    may_have_jobs: Callable[[Engine, Means], bool]
+    uses_images: bool = False
+    remark: Callable[[], str] = lambda: ""

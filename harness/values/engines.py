@@ -1,0 +1,49 @@
+"""Names of engines, and how they are spoken of: what layers below the engines know of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+from dataclasses import dataclass
+
+AUTO = "auto"
+"""Asks for the first engine, by rank, that answers and has its image."""
+
+KINDS = "harness.engine.kinds"
+"""The package in which each module is an engine."""
+
+
+@dataclass(frozen=True)
+class EngineWords:
+    """How an engine is spoken of to users. Each text stands in a sentence, without a full stop.
+
+    ``title``: what does or does not answer: "a TITLE answers". ``instead``: said where it is used because a better one
+    does not answer. ``image``: comes before the digest of what runs the benchmark. ``limit_cure``: how memory limits
+    are had. ``evidence``: where to look when a limit did not hold. ``gpu_cure``: how GPUs are given to it.
+    ``caution``: what is less certain of figures that were measured with it, empty where nothing is.
+    """
+
+    title: str
+    instead: str
+    image: str
+    limit_cure: str
+    evidence: str
+    gpu_cure: str
+    caution: str = ""
+
+
+NO_WORDS = EngineWords("engine", "another engine is used instead", "it is there, digest", "see its documentation",
+                       "the log of the engine", "tell the engine of it, and start it again")  # fmt: skip
+"""Of an engine that has said nothing."""
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the names of all engines, those of the files in ``harness/engine/kinds``; imports none of them."""
+    spec = importlib.util.find_spec(KINDS)
+    places = () if spec is None else spec.submodule_search_locations or ()
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(places)))
+
+
+def engine_choices() -> tuple[str, ...]:
+    """Return what may be asked for: ``auto``, or an engine by its name."""
+    return (AUTO, *engine_names())
