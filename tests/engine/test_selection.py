@@ -23,9 +23,10 @@ def no_docker_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_file_is_an_engine_and_auto_tries_them_by_rank() -> None:
-    assert engine_names() == ("docker", "process") and engine_choices() == ("auto", "docker", "process")
-    assert [spec.name for spec in load_engines()] == ["docker", "process"]
-    assert load_engines("process") == (PROCESS,)
+    assert set(engine_names()) >= {"docker", "process"} and engine_choices() == ("auto", *engine_names())
+    ranks = [spec.rank for spec in load_engines()]
+    assert ranks == sorted(ranks) and len(ranks) == len(engine_names())
+    assert load_engines()[0] is DOCKER and load_engines("process") == (PROCESS,)
 
 
 @pytest.mark.parametrize("name", engine_names())
