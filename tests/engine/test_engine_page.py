@@ -31,7 +31,7 @@ INVENTORY = "all: {hosts: {here: {ansible_connection: local, harness: {engine: %
 @pytest.fixture(autouse=True)
 def niced(tmp_path: Path) -> Iterator[None]:
     """The page's engine, in a folder that the package of engines has beside its own."""
-    (file,) = re.findall(r"`harness/engine/kinds/(\w+\.py)`", PAGE.read_text())
+    (file,) = re.findall(r"the file `(\w+\.py)`", PAGE.read_text())
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     folder = tmp_path / "kinds"
     folder.mkdir()
