@@ -59,6 +59,10 @@ run: $(STAMPS)/run ## Set up, measure preset `quick` on this machine, write the 
 test: $(STAMPS)/test ## Set up and run every check and test; each part prints its minutes
 	@BIN=$(BIN) tests/run_all.sh
 
+.PHONY: quick-test
+quick-test: $(STAMPS)/test ## Style, types, layers and the pure tests: nothing is installed, started or measured
+	@BIN=$(BIN) tests/run_all.sh quick
+
 .PHONY: lab
 lab: $(STAMPS)/test ## Bring up four workstations on this machine, with SSH and Docker, to play with (root, Debian)
 	$(BIN)/python tests/lab/play.py up

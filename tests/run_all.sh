@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check and test, part by part; each prints its minutes. Parts that could not run are named at the end.
+# run_all.sh [quick]: every check and test, part by part; each prints its minutes. Parts that could not run are named
+# at the end. `quick` runs what needs no engine, no sshd, no browser and no TensorFlow, and changes nothing on the machine.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 BIN=${BIN:-.venv/bin}
@@ -14,39 +15,52 @@ part() {
 	results+=("$(printf '%-28s %-7s %2d min %02d s' "$name" "$outcome" $(((SECONDS - begun) / 60)) $(((SECONDS - begun) % 60)))")
 }
 
-start_engine() {
-	# Real containers are wanted: where no engine answers and this user may, Debian's own is installed and started.
-	# A user's own engine is never displaced.
-	if docker version >/dev/null 2>&1; then return 0; fi
-	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		notes+=("not run: tests of the docker engine (no engine answers, and without root and apt none can be started)")
+may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ -z "${HARNESS_NO_APT:-}" ]; }
+has() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+
+# What the tests need of the machine: said first, then installed. Without root, without apt and with HARNESS_NO_APT=1
+# nothing is changed, and the parts that lack something are named at the end.
+prepare_machine() {
+	local wanted=() pair engine=no owner=/tmp/harness.lock/owner
+	[ -e $owner ] && echo "a session holds this machine ($(head -c 200 $owner)): these tests will disturb its figures"
+	docker version >/dev/null 2>&1 || engine=yes
+	if [ $engine = yes ]; then
+		for pair in dockerd=docker.io debootstrap=debootstrap iptables=iptables; do
+			has "${pair%=*}" || wanted+=("${pair#*=}")
+		done
+	fi
+	# Where systemd runs, installing the package would start the system's sshd, too.
+	has sshd || [ -d /run/systemd/system ] || wanted+=(openssh-server)
+	has chromium || has chromium-browser || has google-chrome || [ -n "${CHROMIUM:-}" ] || wanted+=(chromium)
+	if ! may_install; then
+		[ ${#wanted[@]} = 0 ] || notes+=("not installed (needs root and apt, and HARNESS_NO_APT unset): ${wanted[*]}")
 		return 0
 	fi
-	if ! command -v dockerd >/dev/null || ! command -v debootstrap >/dev/null; then
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io debootstrap iptables >/dev/null || {
-			notes+=("not run: tests of the docker engine (docker.io could not be installed)")
-			return 0
-		}
+	[ $engine = no ] || echo "a Docker Engine will be started here (dockerd), and stopped when the tests end"
+	[ ${#wanted[@]} != 0 ] || return 0
+	echo "installing with apt: ${wanted[*]} (HARNESS_NO_APT=1 leaves the system alone)"
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null ||
+		notes+=("not installed (apt failed): ${wanted[*]}")
+}
+
+start_engine() {
+	# Real containers are wanted: where no engine answers and this user may, one is started for the tests.
+	# A user's own engine is never displaced.
+	if docker version >/dev/null 2>&1; then return 0; fi
+	if ! may_install || ! has dockerd; then
+		notes+=("not run: tests of the docker engine (no engine answers, and none may be started)")
+		return 0
 	fi
 	mkdir -p "${XDG_CACHE_HOME:-$HOME/.cache}/harness"
 	local log=${XDG_CACHE_HOME:-$HOME/.cache}/harness/dockerd.log
 	rm -f /var/run/docker.pid
-	setsid dockerd >"$log" 2>&1 </dev/null &
+	PATH=$PATH:/usr/sbin:/sbin setsid dockerd >"$log" 2>&1 </dev/null &
 	engine_pid=$!
 	for _ in $(seq 60); do
 		docker version >/dev/null 2>&1 && return 0
 		sleep 1
 	done
 	notes+=("not run: tests of the docker engine (dockerd did not start; see $log)")
-}
-
-find_sshd() {
-	# Tests start an sshd of their own. Where systemd runs, installing the package would start the system's, too.
-	if [ -x "$(command -v sshd || echo /usr/sbin/sshd)" ]; then return 0; fi
-	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ]; then
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server >/dev/null && return 0
-	fi
-	notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
 }
 
 stop_engine() {
@@ -101,22 +115,38 @@ lab_pids=() lab_logs=
 trap 'stop_lab; stop_engine' EXIT
 trap 'exit 130' INT TERM
 
+finish() {
+	printf '\n%s\n' "${results[@]}"
+	for note in "${notes[@]}"; do echo "$note"; done
+	exit $failed
+}
+
+test_pure() {
+	"$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
+}
+
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
+if [ "${1:-}" = quick ]; then
+	"$BIN/mypy" --no-error-summary &
+	types_pid=$!
+	part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
+	part "pure parts" test_pure
+	part "types (mypy), beside them" wait $types_pid
+	finish
+fi
+part "what the machine lacks" prepare_machine
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
 part "many hosts: begin" start_lab
-part "pure parts" "$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
+part "pure parts" test_pure
 part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
-find_sshd
+has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
 part "hosts over SSH" "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
 part "many hosts: end" finish_lab
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole and not loaders_full"
 part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
 part "whole sessions and the wheel" "$BIN/python" -m pytest -q -m "whole"
-
-printf '\n%s\n' "${results[@]}"
-for note in "${notes[@]}"; do echo "$note"; done
-exit $failed
+finish
