@@ -20,7 +20,7 @@ from harness.values.units import format_bytes, format_duration
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 10}
+_CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
 """Names, paths and messages of others' programs may hold codes that a terminal would obey."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -302,8 +302,10 @@ def _invocation_finished(console: Console, event: happened.InvocationFinished) -
     place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
     text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}".rstrip() + pace
     console.outcome(text, outcome)
-    if event.why:
+    if event.why and outcome.kind != "degraded":
         console.note(f"    {event.why}")
+    elif event.why:
+        console.detail(f"    {event.why}")
 
 
 def _finding(console: Console, event: happened.SessionFinding) -> None:

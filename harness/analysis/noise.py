@@ -8,13 +8,14 @@ experiments on the web", Data Mining and Knowledge Discovery 18, 2009, section 3
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from harness.analysis.findings import find
 from harness.analysis.selection import disturbances, is_countable, select
 from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
+from harness.values.case import Case
 from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record
 
 IDLE_SHARE = 0.75
@@ -190,8 +191,8 @@ def _fit_drift(host: str, cases: dict[tuple[str, str | None], dict[int, float]])
     return Drift(host, len(rounds), math.exp(slope * (rounds[-1] - rounds[0])), is_sure)
 
 
-def find_session_noise(records: Sequence[Record]) -> list[tuple[str, Finding]]:
-    """Findings about a session's noise, each with its host."""
+def find_session_noise(records: Sequence[Record], name: Callable[[Case], str]) -> list[tuple[str, Finding]]:
+    """Findings about a session's noise, each with its host; ``name`` is what a case is called."""
     found: list[tuple[str, Finding]] = []
     for floor in noise_floors(records):
         found += [(floor.host, one) for one in _judge_floor(floor)]
@@ -200,7 +201,7 @@ def find_session_noise(records: Sequence[Record]) -> list[tuple[str, Finding]]:
             message = f"its rates changed by {100 * (drift.factor - 1):+.0f} % over {drift.rounds} rounds"
             hint = "comparisons are paired by rounds and do not suffer; absolute figures do: see clocks and temperature"
             found.append((drift.host, find("drift", message, hint)))
-    return [*found, *_find_spread(records)]
+    return [*found, *_find_spread(records, name)]
 
 
 def _judge_floor(floor: NoiseFloor) -> Iterator[Finding]:
@@ -220,21 +221,20 @@ def _judge_floor(floor: NoiseFloor) -> Iterator[Finding]:
         yield find("twins-differ", message, "no verdict of this host is to be believed before this is explained")
 
 
-def _find_spread(records: Sequence[Record]) -> Iterator[tuple[str, Finding]]:
+def _find_spread(records: Sequence[Record], name: Callable[[Case], str]) -> Iterator[tuple[str, Finding]]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if rate_of(record) is not None and record.validity != "invalid":
             groups.setdefault((record.host, record.case_id), []).append(record)
-    for (host, case_id), group in sorted(groups.items()):
+    for (host, _), group in sorted(groups.items()):
         logs = [math.log(rate) for record in group if (rate := rate_of(record)) is not None]
         if len(logs) < 3:
             continue
         centre = math.fsum(logs) / len(logs)
         deviation = math.sqrt(math.fsum((log - centre) ** 2 for log in logs) / (len(logs) - 1))
         if deviation > SPREAD:
-            case = group[0].case
             message = (
-                f"{case.loader}, cache {case.cache}, {case.mode} ({case_id}): {len(logs)} invocations spread by "
+                f"{name(group[0].case)}: {len(logs)} invocations spread by "
                 f"{100 * math.expm1(deviation):.0f} % (standard deviation)"
             )
             yield host, find("spread", message, "see which rounds differ, and the findings of those; run more rounds")

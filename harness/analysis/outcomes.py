@@ -73,11 +73,11 @@ class Outcome:
 def judge_outcome(status: Status, validity: Validity, findings: Sequence[Finding] = ()) -> Outcome:
     """Name the outcome of an invocation.
 
-    A failure (error, timeout, full disk, lost) stays one, whatever its findings say. Everything else that is invalid
-    is shown as invalid: also a loader that was not measured because it does other work, and a death under a limit that
-    was not enforced.
+    What is invalid is shown as invalid: also an error that came of it, a loader that was not measured because it does
+    other work, and a death under a limit that was not enforced. A timeout, a full disk and what was lost stay what they
+    are, for the findings do not explain them.
     """
-    if status in FAILED:
+    if status in FAILED and not (status == "error" and validity == "invalid"):
         return Outcome(status, _say_reasons("invalid", findings, "invalid: ") if validity == "invalid" else "")
     if validity == "invalid":
         return Outcome("invalid", _say_reasons("invalid", findings))
@@ -93,15 +93,16 @@ def outcome_of(record: Record) -> Outcome:
 
 
 def explain_outcome(record: Record) -> str:
-    """Say in whole sentences why an invocation has no usable result, or what disturbed it; empty where it is ok.
+    """Say in one line why an invocation has no usable result, or what disturbed it; empty where it is ok.
 
-    The recorded cause comes first, then what the findings behind the validity say.
+    Of what is invalid the findings say why: the error that came of it, often in a library's words, is for its log.
     """
     kind = outcome_of(record).kind
     severity = _SEVERITY.get("invalid" if record.validity == "invalid" else kind)
-    said = [record.cause or ""] if kind != "ok" else []
-    said += [finding.message for finding in record.findings if finding.severity == severity]
-    return "; ".join(dict.fromkeys(text for text in said if text))
+    said = [finding.message for finding in record.findings if finding.severity == severity]
+    if record.cause and not (kind == "invalid" and said):
+        said.insert(0, record.cause)
+    return "; ".join(dict.fromkeys(" ".join(text.split()) for text in said if text.strip()))
 
 
 def count_outcomes(records: Iterable[Record]) -> dict[Kind, int]:

@@ -147,7 +147,7 @@ def _view_row(entry: _Entry, varied: Sequence[_Column], short: str | None) -> Ca
     if short is not None:
         cells.insert(0, Cell(short, is_short=len(short) < 20))
     return CaseRow(
-        name=clean_text(f"{loader}, cache {cache}", 120),
+        name=clean_text(f"{loader}, {cache}", 120),
         tags=(*_tags(entry.row), *_by_host(entry)),
         keys=(
             "\n".join(entry.hosts),

@@ -45,8 +45,7 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
             rate = "steady images/s" if setting.metric == "steady" else "images/s"
             limits = [name_limit(limit) for limit in setting.limits]
             rows = [
-                (f"{row.loader}, cache {row.cache}", *(_cell(cell) for cell in row.cells))
-                for row in view_glance(setting)
+                (f"{row.loader}, {row.cache}", *(_cell(cell) for cell in row.cells)) for row in view_glance(setting)
             ]
             title = f"{name_setting(setting, group.settings)}: {rate}, more is better"
             tables.append(TerminalTable(title, ("loader, cache", *limits), tuple(rows)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from harness.analysis.outcomes import name_reason
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
@@ -154,12 +155,12 @@ def name_row(case: Case) -> tuple[str, str]:
         extras.append("dump reused")
     if case.decoding != "exact":
         extras.append(f"decoding {case.decoding}")
-    return case.loader, ", ".join([case.cache, *extras])
+    return Path(case.loader).name, ", ".join(["no cache" if case.cache == "none" else f"{case.cache} cache", *extras])
 
 
 def name_pipeline(case: Case) -> str:
     """``tfdata``, ``tfdata with uint8 file cache``: what stands in a sentence."""
-    loader, cache = case.loader, case.cache
+    loader, cache = Path(case.loader).name, case.cache
     if case.decoding != "exact":
         loader += f" (decoding {case.decoding})"
     if cache == "none":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
+from harness.experiment.names import case_labels
 from harness.session.plan import newest_records
 from harness.values.errors import HostError
 from harness.values.event import Event, SessionFinding
@@ -23,7 +24,8 @@ def tell_aftermath(
 ) -> None:
     """Emit what is to be said of one host when it has done its part; one that is away by now says nothing."""
     own = [record for record in newest_records(records).values() if record.host == host]
-    found: list[Finding] = [finding for _, finding in find_session_noise(own)]
+    labels = case_labels(record.case for record in own)
+    found: list[Finding] = [finding for _, finding in find_session_noise(own, labels.__getitem__)]
     found += compare_environments(own)
     with contextlib.suppress(HostError):
         found += compare_facts(before, look_again())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.limit_search import Step, conclude, next_step, steps_left, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
+from harness.experiment.names import case_label
 from harness.session.plan import Invocation, newest_records, plan_one, remaining
 from harness.values.case import Case
 from harness.values.event import SessionFinding
@@ -28,11 +29,12 @@ def search_limits(cases: Sequence[Case], on: HostRounds, *, done: int = 0) -> se
     for place, case in enumerate(wanted):
         if on.is_stopped():
             break
-        identities |= _search(case, wanted[place + 1 :], on, done + len(identities))
+        name = case_label(_without_limit(case), map(_without_limit, cases))
+        identities |= _search(case, name, wanted[place + 1 :], on, done + len(identities))
     return identities
 
 
-def _search(case: Case, later: Sequence[Case], on: HostRounds, before: int) -> set[str]:
+def _search(case: Case, name: str, later: Sequence[Case], on: HostRounds, before: int) -> set[str]:
     """One case's search; ``before`` and the ``later`` cases are for the progress that is shown."""
     identities: set[str] = set()
     reason: str | None = f"{_MOST_TRIALS} trials did not do"
@@ -60,7 +62,7 @@ def _search(case: Case, later: Sequence[Case], on: HostRounds, before: int) -> s
         )
         recorded = frozenset((record.invocation, record.attempt) for record in records)
         runner.run(todo, done=done, planned=planned, recorded=recorded, known=records)
-    _tell(case, on, reason)
+    _tell(case, name, on, reason)
     return identities
 
 
@@ -91,10 +93,13 @@ def _say_end(trial: Invocation, records: Sequence[Record]) -> str:
     return f"ended as {outcome_of(record).text}{': ' + why if why else ''}{again}"
 
 
-def _tell(case: Case, on: HostRounds, reason: str | None) -> None:
+def _without_limit(case: Case) -> Case:
+    return case.model_copy(update={"memory_limit": "none"})
+
+
+def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
     trials = trials_of(on.read(), case, on.setup.host)
     found = conclude(trials)
-    name = f"{case.loader}, cache {case.cache}, {case.mode}"
     if reason is not None and on.is_stopped():
         return
     if reason is not None:

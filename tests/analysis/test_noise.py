@@ -16,6 +16,10 @@ from harness.values.facts import Facts, GpuFacts
 from harness.values.record import Epoch, Record
 
 
+def name_case(case: Case) -> str:
+    return f"the case of {case.loader}"
+
+
 def make(case_id: str, number: int, rate: float, *, alias: str | None = None, **changes: Any) -> Record:
     fields: dict[str, Any] = {
         "session": "s",
@@ -47,17 +51,19 @@ def test_twins_give_the_noise_floor() -> None:
     assert floor.pairs == 3
     assert 1.01 < floor.typical < 1.02 < floor.largest < 1.021
     assert floor.ratio.low is not None and floor.ratio.low < 1 < (floor.ratio.high or 0)
-    assert find_session_noise(records) == []
+    assert find_session_noise(records, name_case) == []
     assert noise_floors(records[:3]) == []
 
 
 def test_a_noisy_host_and_a_case_that_differs_from_itself_are_told() -> None:
     pairs = ((1, 130.0), (2, 131.0), (3, 129.0))
     records = [make("a", n, 100.0) for n in (1, 2, 3)] + [make("a", n, rate, alias="b") for n, rate in pairs]
-    found = [(host, one.id) for host, one in find_session_noise(records)]
+    noise = find_session_noise(records, name_case)
+    found = [(host, one.id) for host, one in noise]
     assert found == [("ws01", "noise-floor"), ("ws01", "twins-differ"), ("ws01", "spread")]
+    assert noise[2][1].message.startswith("the case of tfdata: ")
     invalid = [record.model_copy(update={"validity": "invalid"}) for record in records]
-    assert find_session_noise(invalid) == []
+    assert find_session_noise(invalid, name_case) == []
 
 
 def test_drift_is_seen_over_cases_and_not_taken_for_noise() -> None:
@@ -70,9 +76,9 @@ def test_drift_is_seen_over_cases_and_not_taken_for_noise() -> None:
     (drift,) = drifts(drifting)
     assert (drift.rounds, drift.is_sure) == (5, True)
     assert drift.factor == pytest.approx(0.98**4, rel=0.01)
-    assert [one.id for _, one in find_session_noise(drifting)] == ["drift"]
+    assert [one.id for _, one in find_session_noise(drifting, name_case)] == ["drift"]
     steady = [make("a", n, 100.0 * numbers.uniform(0.99, 1.01)) for n in range(1, 6)]
-    assert find_session_noise(steady) == []
+    assert find_session_noise(steady, name_case) == []
 
 
 def test_rounds_go_on_until_intervals_are_narrow_and_not_until_they_please() -> None:

@@ -93,7 +93,7 @@ def test_the_page_is_complete_without_its_script(seen):
     for words in ("What to do", "tfdata with memory cache", "All cases", "out of memory", "The article, replayed"):
         assert words in text
     assert "Theme:" not in text and "Show all" not in text
-    assert len(re.findall(r"keras-idg, cache none", text)) == 6
+    assert len(re.findall(r"keras-idg, no cache", text)) == 6
 
 
 def test_on_paper_it_is_light_and_has_no_controls(seen):

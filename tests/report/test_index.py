@@ -64,7 +64,7 @@ def test_the_command_prints_advice_matrix_and_place(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[-1] == (tmp_path / "lab-1" / "report.html").resolve().as_uri()
     assert any("tfdata with file cache, 4." in line for line in lines)
-    assert any(re.match(r"tfdata, cache memory\s+⊠ out of memory", line) for line in lines)
+    assert any(re.match(r"tfdata, memory cache\s+⊠ out of memory", line) for line in lines)
 
 
 def test_several_sessions_make_one_page(tmp_path):

@@ -34,6 +34,8 @@ STOLEN = find("cpu-stolen", "the hypervisor took 4.0 % of the CPU time", "measur
         ("skipped", "valid", (), "∅ skipped"),
         ("timeout", "invalid", (WORK,), "◷ timeout: invalid: does other work"),
         ("error", "valid", (), "! error"),
+        ("error", "invalid", (WORK,), "✗ invalid: does other work"),
+        ("error", "degraded", (BUSY,), "! error"),
         ("lost", "degraded", (BUSY,), "? lost"),
         ("disk_full", "valid", (), "▣ disk full"),
         ("ok", "invalid", (), "✗ invalid"),
@@ -81,7 +83,15 @@ def test_an_outcome_is_explained_in_full():
     assert explain_outcome(make_record(case, validity="invalid", findings=(BUSY, WORK))) == WORK.message
     assert explain_outcome(make_record(case, validity="degraded", findings=(BUSY,))) == BUSY.message
     skipped = make_record(case, status="skipped", validity="invalid", findings=(WORK,), cause="not measured", epochs=())
-    assert explain_outcome(skipped) == f"not measured; {WORK.message}"
+    assert explain_outcome(skipped) == WORK.message
+    shapes = "Shape of tensor zeros [8,128]\n\t [[{{node EnsureShape}}]]"
+    broken = make_record(case, status="error", validity="invalid", findings=(WORK,), cause=shapes, epochs=())
+    assert explain_outcome(broken) == WORK.message
+    assert explain_outcome(broken.model_copy(update={"validity": "valid", "findings": ()})) == (
+        "Shape of tensor zeros [8,128] [[{{node EnsureShape}}]]"
+    )
+    late = make_record(case, status="timeout", validity="invalid", findings=(WORK,), cause="not done", epochs=())
+    assert explain_outcome(late) == f"not done; {WORK.message}"
     assert outcome_of(skipped).kind == "invalid"
     assert explain_outcome(make_oom(case)).startswith("killed by the kernel at its memory limit")
 

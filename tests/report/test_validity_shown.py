@@ -20,6 +20,7 @@ from harness.values.event import InvocationFinished, SessionFinished
 MINE = "/home/somebody/mine.py:make"
 SAYS = f"{MINE} does not do the same work as the others: it drops the last batch"
 WORK = find("work-differs", SAYS, "mend the loader")
+BUSY = find("host-busy", "others used 1.2 of 2 CPUs", "measure again")
 
 
 def read_words(page):
@@ -95,16 +96,15 @@ def test_the_table_of_cases_says_it_and_can_be_narrowed_to_it(folder):
 
 
 def test_a_case_with_a_rate_shows_what_was_not_well(tmp_path):
-    busy = find("host-busy", "others used 1.2 of 2 CPUs", "measure again")
     builder = SessionBuilder(rounds=3)
     for number in (1, 2, 3):
-        builder.add(make_record(make_case(loader="keras-idg"), round=number, findings=(busy,), validity="degraded"))
+        builder.add(make_record(make_case(loader="keras-idg"), round=number, findings=(BUSY,), validity="degraded"))
         doubt = {"findings": (WORK,), "validity": "invalid"} if number == 3 else {}
         builder.add(make_record(make_case(), round=number, **doubt))
     (view,) = view_terminal(read_source(builder.write(tmp_path / builder.name)))
     cells = {row[0]: row[1] for row in view.tables[0].rows}
-    assert cells["keras-idg, cache none"].endswith("(baseline; on a busy host)")
-    assert "1 of 3 invalid: does other work" in cells["tfdata, cache none"]
+    assert cells["keras-idg, no cache"].endswith("(baseline; on a busy host)")
+    assert "1 of 3 invalid: does other work" in cells["tfdata, no cache"]
 
 
 def test_advice_does_not_say_that_an_invalid_baseline_ended_ok(tmp_path):
@@ -133,6 +133,14 @@ def finish(record, label="mine.py:make, no cache"):
         (
             {"validity": "invalid", "findings": (WORK,), "status": "skipped", "epochs": ()},
             ["[3/18] ws01 round 1  ✗ invalid: does other work  mine.py:make, no cache  4.2 s", f"    {SAYS}"],
+        ),
+        (
+            {"validity": "degraded", "findings": (BUSY,)},
+            ["[3/18] ws01 round 1  ~ disturbed: the host was busy  mine.py:make, no cache  4.2 s"],
+        ),
+        (
+            {"status": "error", "epochs": (), "cause": "no\n\tnode"},
+            ["[3/18] ws01 round 1  ! error          mine.py:make, no cache  4.2 s", "    no node"],
         ),
         (
             {"status": "skipped", "epochs": (), "cause": "needs 40.0 GB"},

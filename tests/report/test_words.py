@@ -87,7 +87,7 @@ def test_a_log_keeps_its_lines_and_its_end():
 
 def test_names_of_cases():
     case = make_case(cache="file", element="uint8", cache_disk="fast", memory_limit=1_500_000_000)
-    assert name_row(case) == ("tfdata", "file, uint8, on fast")
+    assert name_row(case) == ("tfdata", "file cache, uint8, on fast")
     names = CaseNames([case, make_case(cache="file", cache_disk="fast", memory_limit=1_500_000_000), make_case()])
     assert names.name(case) == "tfdata, file cache, uint8, limit 1.5 GB"
     assert names.name(make_case(memory_limit="none"), "b") == "tfdata, no cache, repeat check (A/A)"
@@ -95,7 +95,7 @@ def test_names_of_cases():
     hostile = make_case(loader="\u202egnp.py:make\x1b[31m", memory_limit="none")
     assert CaseNames([hostile]).name(hostile) == "�gnp.py:make�[31m, no cache"
     assert (name_limit("none"), name_limit(1_500_000_000)) == ("no limit", "1.5 GB")
-    assert name_row(make_case(element="uint8")) == ("tfdata", "none")
+    assert name_row(make_case(element="uint8")) == ("tfdata", "no cache")
 
 
 def test_the_place_of_an_oom():

@@ -38,9 +38,9 @@ class Chart:
 
 
 def name_line(case: Case) -> str:
-    """A row's name on an axis: ``tfdata · file``."""
+    """A row's name on an axis: ``tfdata · file cache``."""
     loader, cache_name = name_row(case)
-    return clean_text(loader if cache_name == "none" else f"{loader} · {cache_name}", 60)
+    return clean_text(loader if case.cache == "none" else f"{loader} · {cache_name}", 60)
 
 
 def name_facet(limit: int | str) -> str:
