@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.bench.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
 
@@ -22,18 +22,38 @@ class _Frozen(BaseModel):
 
 
 class RecordFeatures(_Frozen):
-    """The features of a record that hold image and label, and each class's label in the records, in their order."""
+    """The features of a record that hold image and label, and what stands there for each class, in their order.
+
+    Classes are numbers from ``first`` on, where they are that, else ``labels``; both are empty where they were taken
+    out of an anonymised report.
+    """
 
     image: _Text
     label: _Text
+    first: int | None = None
     labels: Annotated[tuple[int | _Text, ...], Field(max_length=100_000)] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the records hold words as labels."""
+        return self.first is None and not any(isinstance(label, int) for label in self.labels)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorten(cls, value: Any) -> Any:
+        """Keep only the first of labels that are numbers without a gap: it tells them all."""
+        labels = list(value.get("labels") or ()) if isinstance(value, dict) else []
+        if not labels or type(labels[0]) is not int or labels != list(range(labels[0], labels[0] + len(labels))):
+            return value
+        return {**value, "first": labels[0], "labels": ()}
 
     def without_names(self) -> RecordFeatures:
         """The same with empty names for unusual features, and without labels that are words."""
         return RecordFeatures(
             image=self.image if self.image in IMAGE_FEATURES else "",
             label=self.label if self.label in LABEL_FEATURES else "",
-            labels=self.labels if all(isinstance(label, int) for label in self.labels) else (),
+            first=self.first,
+            labels=() if self.is_text else self.labels,
         )
 
 

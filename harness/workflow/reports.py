@@ -111,10 +111,14 @@ def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
     from harness.report.recipes.recipe import NoRecipeError, write_recipe
     from harness.values.case import Case
 
-    if loader not in LOADERS:
+    try:
+        spec = LOADERS[loader]
+    except KeyError:
         names = ", ".join(name for name, spec in LOADERS.items() if not spec.is_automatic)
-        raise ConfigurationError(f"there is no loader {loader!r}", hint=f"there are {names}")
-    spec = LOADERS[loader]
+        raise ConfigurationError(f"there is no loader {loader!r}", hint=f"there are {names}") from None
+    except ValueError as error:  # a loader of the user's own, whose file cannot be read
+        said, _, cure = str(error).partition("\n")
+        raise ConfigurationError(said, hint=cure) from None
     if cache not in spec.caches:
         raise ConfigurationError(f"{loader} has no cache {cache!r}", hint=f"it has {', '.join(spec.caches)}")
     holds = CACHES[cache].elements

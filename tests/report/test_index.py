@@ -101,12 +101,20 @@ def test_a_loader_is_printed_as_code(tmp_path):
     compile(done.stdout, "recipe", "exec")
 
 
+def test_a_loader_of_ones_own_is_its_own_code(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("def make(context): ...\n")
+    done = CliRunner().invoke(app, ["loaders", "--show", f"{own}:make"])
+    assert done.exit_code != 0 and "its source is the code to paste" in str(done.exception)
+
+
 @pytest.mark.parametrize(
     "words, said",
     [
         (["keras-idg", "--cache", "memory"], "has no cache"),
         (["nothing"], "no loader"),
         (["decoder"], "made for measuring"),
+        (["nowhere/own.py:make"], "cannot be read"),
     ],
 )
 def test_what_cannot_be_printed_is_said(words, said):

@@ -98,10 +98,12 @@ def test_any_path_is_a_harmless_literal(path):
 def test_labels_that_are_not_simply_numbers_are_translated():
     def labels_of(*labels):
         features = RecordFeatures(image="image", label="label", labels=labels)
-        return write(make_case(loader="tfdata"), RECORDS.model_copy(update={"features": features}))
+        place = RECORDS.model_copy(update={"features": features, "classes": len(labels)})
+        assert RecordFeatures.model_validate(features.model_dump(mode="json")) == features
+        return write(make_case(loader="tfdata"), place)
 
     assert "LABELS" not in labels_of(0, 1, 2) and "found[LABEL], tf.int32" in labels_of(0, 1, 2)
-    assert "LABELS = list(range(1, 1001))" in labels_of(*range(1, 1001))
+    assert "LABELS = list(range(1, 1 + 1000))" in labels_of(*range(1, 1001))
     assert "LABELS = [2, 5, 9]" in labels_of(2, 5, 9) and "StaticHashTable" in labels_of(2, 5, 9)
     many = labels_of(*(f"class number {n}" for n in range(200)))
     assert max(map(len, many.splitlines())) <= 120 and '"class number 199"' in many

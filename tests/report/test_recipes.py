@@ -83,6 +83,7 @@ def make_coco(root):
         for place in range(3 if number < COUNT else 0):
             area = {"area": 5.0 + (place * number) % 4} if place != 1 else {"bbox": [0, 0, 2, number % 6]}
             category = (7, 1, 12)[(place + number) % 3]
+            area |= {"segmentation": [[1, 2, 3, 4]], "iscrowd": place}
             annotations.append({"id": 50 * place + number, "image_id": 100 - number, "category_id": category, **area})
     categories = [
         {"id": 12, "name": "zebra"},

@@ -135,6 +135,23 @@ def test_a_pair_is_mounted_read_only_but_for_its_own_folder() -> None:
     assert engine.there == []
 
 
+@pytest.mark.parametrize(
+    ("more", "suffixes"),
+    [
+        ({"form": "list", "suffixes": [".JPG"]}, (".JPG",)),
+        ({}, None),
+        ({"form": "list", "suffixes": 3}, None),
+        ({"form": "list", "suffixes": ["." + "x" * 99]}, None),
+        ({"form": "elsewhere"}, None),
+    ],
+)
+def test_what_a_host_says_of_its_data_is_taken_if_it_can_be_read(more: Any, suffixes: Any) -> None:
+    engine = ScriptedEngine(dataset=Script(files={"dataset.json": {**FOUND, **more}}))
+    place = prepare(engine, PAIR).place
+    assert (place and place.suffixes) == suffixes
+    assert place is None or (place.folder, place.annotations) == ("/data/train", "/data/instances.json")
+
+
 def test_a_folder_needs_no_links() -> None:
     engine = ScriptedEngine()
     assert prepare(engine, DataSet(folder="/data/pets"), links=True).kind == "folder"
@@ -289,6 +306,10 @@ def test_generated_pair_end_to_end(scratch: Path) -> None:
     links = sorted(path for path in (kept / "links").rglob("*") if path.is_symlink())
     assert sorted(link.resolve() for link in links) == [data / path for path in manifest.paths]
     assert first.fingerprint == describe(data.parent).fingerprint
+    place = first.place
+    assert place is not None
+    assert (place.form, place.suffixes, place.images) == ("coco", (".jpg",), 6)
+    assert (place.folder, place.annotations) == (str(data), str(data.parent / "annotations.json"))
     connection = LocalConnection("here")
     known = read_known(connection, str(scratch), "animals", spec)
     assert known is not None

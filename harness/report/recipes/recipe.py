@@ -122,7 +122,8 @@ def _refuse(case: Case, known: Measured) -> None:
 def _values_of_data(place: DataPlace) -> dict[str, object]:
     images, annotations, _ = PLACEHOLDERS
     suffixes = sorted({suffix.lower() for suffix in place.suffixes}) or sorted(TAKEN)
-    labels = None if place.features is None else _write_labels(place.features)
+    classes = place.classes or 2
+    labels = None if place.features is None else _write_labels(place.features, classes)
     is_listed = place.form != "tfrecord" or labels is not None
     return {
         "form": place.form,
@@ -131,25 +132,21 @@ def _values_of_data(place: DataPlace) -> dict[str, object]:
         "pattern": quote(place.pattern, "") if place.pattern else "",
         "features": place.features and [quote(place.features.image, "image"), quote(place.features.label, "label")],
         "labels": labels,
-        "has_text_labels": place.features is not None
-        and not all(isinstance(one, int) for one in place.features.labels or ("",)),
+        "has_text_labels": place.features is not None and place.features.is_text,
         "record_file": RECORD_FILE.pattern,
         "suffixes": f"({', '.join(quote(suffix) for suffix in suffixes)}{',' if len(suffixes) == 1 else ''})",
         "suffixes_note": "those that are there" if place.suffixes else "all that the harness takes",
-        "classes": place.classes or 2,
+        "classes": classes,
         "class_count": ("len(classes)" if place.form != "tfrecord" else "len(LABELS)") if is_listed else "CLASSES",
     }
 
 
-def _write_labels(features: RecordFeatures) -> str | None:
+def _write_labels(features: RecordFeatures, count: int) -> str | None:
     """What stands in the records for each class, as code; None where that is simply the number of the class."""
-    labels = features.labels
-    if not labels:
-        return '["first class", "second class"]'
-    first = labels[0]
-    if isinstance(first, int) and labels == tuple(range(first, first + len(labels))):
-        return None if first == 0 else f"list(range({first}, {first + len(labels)}))"
-    return write_list([str(one) if isinstance(one, int) else quote(one) for one in labels])
+    if features.first is None:
+        labels = [str(one) if isinstance(one, int) else quote(one) for one in features.labels]
+        return write_list(labels) if labels else '["first class", "second class"]'
+    return f"list(range({features.first}, {features.first} + {count}))" if features.first else None
 
 
 def _values_of_case(case: Case) -> dict[str, object]:
