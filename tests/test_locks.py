@@ -130,6 +130,12 @@ def test_tensorflow_is_chosen_by_the_machine(machine, expected):
     assert set(expected["process-cpu"]) == {name for name in image if name in ("tensorflow", "tensorflow-cpu")}
 
 
+def test_the_gpu_image_refuses_to_be_built_without_cuda():
+    refusal = 'RUN test "$(uname -m)" = x86_64'
+    assert refusal in (ROOT / "Dockerfile.gpu").read_text()
+    assert refusal not in (ROOT / "images/Dockerfile.cpu").read_text()
+
+
 def test_every_tensorflow_extra_has_a_lock_with_the_build_backend():
     assert {f"locks/{extra}.txt" for extra in EXTRAS} <= set(REFRESH.LOCKS)
     for extra in EXTRAS:
