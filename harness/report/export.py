@@ -42,7 +42,7 @@ def export_markdown(records: Sequence[Record]) -> bytes:
     from tabulate import tabulate
 
     rows = [[_escape(_say(value)) for value in row.values()] for row in tabulate_rows(records)]
-    headers = [_escape(column.name) for column in COLUMNS]
+    headers = [column.name for column in COLUMNS]
     return (tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) + "\n").encode()
 
 

@@ -42,12 +42,14 @@ def mark_status(summary: CaseSummary) -> Mark:
     worst = [record for record in summary.records if outcome_of(record).kind == order[0]]
     detail = describe_end(worst) if order[0] not in ("ok", "degraded") else ""
     if len(order) == 1:
-        number = plural(len(summary.records), "invocation")
-        return mark_outcome(shared_outcome(worst), "; ".join(part for part in (number, detail) if part))
+        number, outcome = plural(len(summary.records), "invocation"), shared_outcome(worst)
+        if outcome.kind == "degraded":  # it has a result: what disturbed it comes second
+            outcome, detail = Outcome("degraded"), clean_text(outcome.reason)
+        return mark_outcome(outcome, _join(number, detail))
     look = LOOKS[order[0]]
     counted = ", ".join(f"{LOOKS[kind].word} {counts[kind]} of {len(summary.records)}" for kind in order)
     reason = shared_outcome(worst).reason
-    return Mark(look.sign, counted, look.tint, "; ".join(part for part in (reason, detail) if part))
+    return Mark(look.sign, counted, look.tint, _join(reason, detail))
 
 
 def shared_outcome(records: Sequence[Record]) -> Outcome:
@@ -65,12 +67,13 @@ def say_ends(records: Iterable[Record]) -> str:
 
 
 def describe_end(records: Sequence[Record]) -> str:
-    """Where or why invocations of one outcome ended: the place of an OOM, else what the first one says."""
-    if outcome_of(records[0]).kind == "oom":
-        place = describe_place(records)
-        if place:
-            return place
-    return clean_text(explain_outcome(records[0]), 160)
+    """Where or why invocations of one outcome ended: the place of an OOM, else what the first one says.
+
+    Empty for invalid ones: their reason is part of the outcome, and in full it would fill a table.
+    """
+    kind = outcome_of(records[0]).kind
+    place = describe_place(records) if kind == "oom" else ""
+    return place or ("" if kind == "invalid" else clean_text(explain_outcome(records[0]), 160))
 
 
 def describe_place(records: Sequence[Record]) -> str:

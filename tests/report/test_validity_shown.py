@@ -70,7 +70,7 @@ def test_the_page_lists_all_of_them_by_name(words):
 
 
 def test_the_page_says_why_and_what_to_do(words):
-    assert words.count("drops the last batch") >= 7
+    assert words.count("drops the last batch") >= 8
     assert "→ mend the loader" in words
     assert "--rerun-failed" in words
 
@@ -84,8 +84,8 @@ def test_the_matrices_of_page_and_terminal_say_it(folder, words):
         for place, cell in enumerate(row)
     }
     cell = next(text for (row, column), text in cells.items() if "mine.py" in row and text.startswith("✗"))
-    assert cell.startswith("✗ invalid: does other work (2 invocations; ")
-    assert "✗ invalid: does other work 2 invocations; " in words
+    assert cell == "✗ invalid: does other work (2 invocations)"
+    assert "✗ invalid: does other work 2 invocations" in words
     assert not [text for (row, _), text in cells.items() if "mine.py" in row and "ok" in text.split()]
 
 
@@ -171,3 +171,9 @@ def test_status_says_it(folder):
     assert done.exit_code == 0, done.output
     assert "not running; 6 ok, 2 out of memory, 12 invalid" in done.stdout
     assert '"invalid": 12' in CliRunner().invoke(app, ["status", str(folder), "--json"]).stdout
+
+
+def test_a_chart_does_not_say_that_an_invalid_case_ended_well(folder):
+    page = render_page(read_source(folder))
+    assert "peak, no valid result" in page
+    assert re.search(r"mine\.py:make, limit 1\.5 GB: 820 MB of 1\.5 GB, invalid: does other work", page)

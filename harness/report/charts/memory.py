@@ -23,9 +23,9 @@ from harness.report.marks import mark_status
 from harness.values.units import format_bytes
 
 _STEP = 24
-_PARTS = ("peak, ended well", "peak, out of memory", "predicted", "limit")
-_COLOURS = ("var(--c1)", "var(--bad-ink)", "var(--c2)", "var(--ink)")
-_SHAPES = ("circle", "cross", "diamond", "stroke")
+_PARTS = ("peak, ended well", "peak, out of memory", "peak, no valid result", "predicted", "limit")
+_COLOURS = ("var(--c1)", "var(--bad-ink)", "var(--soft)", "var(--c2)", "var(--ink)")
+_SHAPES = ("circle", "cross", "triangle-down", "diamond", "stroke")
 
 
 def chart_memory(setting: Setting) -> Chart | None:
@@ -68,8 +68,8 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ..
 def _values(row: Row) -> list[dict[str, Any]]:
     summary = row.summary
     place = {"row": name_line(summary.case), "limit": name_facet(summary.case.memory_limit)}
-    has_died = "oom" in summary.statuses
-    found = [(_PARTS[1] if has_died else _PARTS[0], summary.peak_anon_bytes)]
+    is_oom = "oom" in summary.statuses
+    found = [(_PARTS[1] if is_oom else _PARTS[0] if summary.used else _PARTS[2], summary.peak_anon_bytes)]
     found += [("predicted", predicted_peak(row)), ("limit", summary.limit_bytes)]
     return [
         {**place, "part": part, "gb": float(f"{size / 1e9:.4g}"), "is_peak": part.startswith("peak")}
