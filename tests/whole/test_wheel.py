@@ -72,6 +72,8 @@ def test_carries_images_presets_schemas_and_starters(program: Path, tmp_path: Pa
     assert plan.returncode == 0, plan.stderr
     assert json.loads(plan.stdout)["experiment"]["name"] == "quick"
     assert "properties" in json.loads(run(program, tmp_path, "schema", "record").stdout)
+    code = run(program, tmp_path, "loaders", "--show", "tfdata", "--cache", "file").stdout
+    assert "dataset = dataset.cache(CACHE)\n" in code
     from harness.ship.definition import image_definitions, image_reference
 
     here = {kind: image_reference(one) for kind, one in image_definitions().items()}
