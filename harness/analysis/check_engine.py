@@ -30,7 +30,7 @@ def check_engine(
         if used is None:
             yield Check(subject, name, "failure", error.message, error.hint)
         else:
-            yield Check(subject, name, "warning", f"{error.message}; {used.words.instead}", error.hint)
+            yield Check(subject, name, "warning", f"{used.words.instead}: {error.message}", error.hint)
     if used is None:
         return
     stored = f", storage {used.storage}" if used.storage else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.check import Check, LimitProbe
 from harness.analysis.checks import host_state, judge_host
+from harness.engine.interface import Payload
 from harness.hosts.lock import read_lock
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datasource import SourceSets
@@ -50,13 +51,13 @@ def check_hosts(
         console.warning(str(warning))
     hosts = select_hosts(read, limit)
     wanted = {host.name: wanted_engine(host, engine) for host in hosts}
-    links = Links(console)
+    links, payload = Links(console), build_payload()
     transfers = Transfers(ImageSources(base_image=base_image), SourceSets({}), TransferSlots())
 
     def check(host: Host) -> _Checked:
         console.live(f"asking {host.name}")
         with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
-            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None)
+            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None, payload)
             return _Checked(checks, reached.facts.hardware)
 
     def tell(answer: Answer[_Checked]) -> None:
@@ -95,7 +96,9 @@ def _checked_of(answer: Answer[_Checked]) -> _Checked:
     return _Checked(judge_host(answer.outcome)) if isinstance(answer.outcome, HarnessError) else answer.outcome
 
 
-def _check_host(console: Console, reached: Reached, requested: str, transfers: Transfers | None) -> list[Check]:
+def _check_host(
+    console: Console, reached: Reached, requested: str, transfers: Transfers | None, payload: Payload
+) -> list[Check]:
     """All checks of a host; ``transfers`` bring what is missing, None where that must not be."""
     host = reached.host
     search = find_engine(reached, requested, transfers, console.handle)
@@ -103,7 +106,7 @@ def _check_host(console: Console, reached: Reached, requested: str, transfers: T
         reached.facts,
         search.chosen.facts if search.chosen else None,
         [(refusal.spec.name, refusal.error) for refusal in search.refused],
-        limit_probe=_prove(console, reached, search.chosen),
+        limit_probe=_prove(console, reached, search.chosen, payload),
         data=[reached.inspect(name)[1] for name in reached.data],
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
         memory_reserve=host.variables.memory_reserve,
@@ -113,12 +116,12 @@ def _check_host(console: Console, reached: Reached, requested: str, transfers: T
     )
 
 
-def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None) -> LimitProbe | None:
+def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payload: Payload) -> LimitProbe | None:
     """Try a limit on the engine that would be used; None where there is nothing to try it with."""
     if chosen is None or chosen.facts.image_digest is None or not chosen.facts.can_limit_memory:
         return None
     console.live(f"{reached.name}: trying a memory limit")
-    return probe_limit(chosen.engine, host=reached.name, payload=build_payload(), image=chosen.image)
+    return probe_limit(chosen.engine, host=reached.name, payload=payload, image=chosen.image)
 
 
 def _print(console: Console, host: str, checked: _Checked) -> None:

@@ -176,7 +176,7 @@ def test_no_docker_is_a_warning_where_processes_can_do():
     process = Engine("process", "1", storage=None)
     checks = judge_host(FACTS, process, [("docker", error)])
     assert find(checks, "engine", "docker").outcome == "warning"
-    assert find(checks, "engine", "docker").message == "no Docker Engine answers; jobs run in whales instead"
+    assert find(checks, "engine", "docker").message == "jobs run in whales instead: no Docker Engine answers"
     assert find(checks, "engine", "docker").cure == "start it"
     assert find(checks, "engine", "process").outcome == "ok"
     assert is_ready(checks)
