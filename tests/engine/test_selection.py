@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import harness
 from harness.engine.registry import load_engine, load_engines
 from harness.engine.selection import Refusal, explain_choice, explain_none
 from harness.values.engines import engine_choices, engine_names
@@ -84,3 +87,15 @@ def test_what_is_asked_for_is_taken_or_refused() -> None:
     assert (choice.reason, choice.warning) == ("asked for by `engine: process`", None)
     assert explain_none([SILENT]) is SILENT.error
     assert explain_none([IMAGELESS]) is IMAGELESS.error
+
+
+def test_no_file_but_an_engines_own_names_it() -> None:
+    """``sight`` names the group of the Docker socket."""
+    root = Path(harness.__file__).parent
+    named = {
+        file.relative_to(root).as_posix()
+        for file in root.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in engine_names()
+    }
+    assert named == {*(f"engine/kinds/{name}.py" for name in engine_names()), "engine/sight.py"}
