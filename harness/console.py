@@ -197,7 +197,9 @@ def _in_one_line(cell: str) -> str:
 
 def _session_started(console: Console, event: happened.SessionStarted) -> None:
     word = "continues" if event.resumed else "begins"
-    console.note(f"session {event.session} {word}: {event.done} of {event.planned} invocations done ({event.folder})")
+    counts = _say_counts(event.counts)
+    done = f"{event.done} of {event.planned} invocations done{': ' + counts if counts else ''}"
+    console.note(f"session {event.session} {word}: {done} ({event.folder})")
 
 
 def _host_state(console: Console, event: happened.HostStateChanged) -> None:
@@ -325,8 +327,11 @@ def _progress(console: Console, event: happened.Progress) -> None:
 
 
 def _session_finished(console: Console, event: happened.SessionFinished) -> None:
-    counts = say_counts({kind: event.counts[kind] for kind in LOOKS if kind in event.counts})
-    console.note(f"session {event.session}: {counts or 'nothing measured'}")
+    console.note(f"session {event.session}: {_say_counts(event.counts) or 'nothing measured'}")
+
+
+def _say_counts(counts: Mapping[str, int]) -> str:
+    return say_counts({kind: counts[kind] for kind in LOOKS if kind in counts})
 
 
 _SHOW: Mapping[type, Any] = {

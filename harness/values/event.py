@@ -18,12 +18,15 @@ class Event:
 
 @dataclass(frozen=True)
 class SessionStarted(Event):
+    """``counts`` are the outcomes of what is done already (``analysis.outcomes``)."""
+
     session: str
     folder: str
     resumed: bool
     done: int
     planned: int
     argv: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

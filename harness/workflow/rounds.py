@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.outcomes import count_outcomes
+from harness.analysis.validity import judge_all
 from harness.session.folder import SessionFolder
-from harness.session.plan import HostDigests, remaining
+from harness.session.plan import HostDigests, Invocation, newest_records, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
@@ -72,7 +74,8 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
     mine = [item for item in planned if resolved.only is None or item.case.case_id in resolved.only]
     done, folder = len(mine) - len(todo), on.folder
     if is_first:
-        on.emit(SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), on.argv))
+        counts = _count_done(mine, todo, records)
+        on.emit(SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), on.argv, counts))
     runner = on.make_runner()
     if todo or not any(case.memory_limit == "search" for case in resolved.cases):
         recorded = frozenset((record.invocation, record.attempt) for record in records)
@@ -80,6 +83,13 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
     # else what may still run on the host is a search's trial: the search takes it over
     left = remaining(planned, on.read(), rerun_failed=False, only=resolved.only)
     return _Done({invocation.identity for invocation in mine}, len(left), runner.is_over)
+
+
+def _count_done(mine: Sequence[Invocation], todo: Sequence[Invocation], records: Sequence[Record]) -> dict[str, int]:
+    """The outcomes of what is planned and not left to do."""
+    done = {item.identity for item in mine} - {item.identity for item in todo}
+    judged = judge_all(record for record in newest_records(records).values() if record.invocation in done)
+    return {str(kind): number for kind, number in count_outcomes(judged).items()}
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:

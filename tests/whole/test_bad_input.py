@@ -176,6 +176,9 @@ def test_a_loader_that_does_other_work_is_never_shown_as_ok(user: User) -> None:
     page = (user.sessions()[0] / "report.html").read_text()
     assert f'<h3><span class="mark bad">{sign} invalid: does other work</span>{name}</h3>' in page
     assert ", 1 invalid" in user.give("status").stdout
+    again = user.run()
+    assert again.returncode == 1
+    assert re.search(r"invocations done: .*1 invalid \(", again.stderr), again.stderr
 
 
 # -- kill -9 with TensorFlow -------------------------------------------------------------------------------------------
