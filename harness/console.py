@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +47,6 @@ class Console:
         self._mutex = threading.Lock()
         self._status: Any = None
         self._last_detail = ""
-        self._begun = time.monotonic()
-        self._started: dict[str, tuple[float, int]] = {}  # when counting began, and how many were done then
 
     def result(self, text: str) -> None:
         """A result, for stdout, as it is; the live line makes room for it."""
@@ -171,20 +168,6 @@ class Console:
         with self._mutex, contextlib.suppress(BrokenPipeError):  # nobody reads progress any more: go on
             self._err.print(Text(_plain(text), style=style or ""))
 
-    def pace(self, host: str, done: int, planned: int, *, adopted: bool = False) -> str:
-        """How long a host still needs, from how long it took so far: hosts begin when it is their turn.
-
-        What an earlier controller had begun (``adopted``) ends sooner than others: counting begins behind it.
-        """
-        if adopted:
-            self._started.pop(host, None)
-            return ""
-        begun, first = self._started.setdefault(host, (time.monotonic(), done))
-        if done <= first or done >= planned:
-            return ""
-        left = (time.monotonic() - begun) / (done - first) * (planned - done)
-        return f", about {format_duration(left)} left"
-
 
 def _plain(text: str) -> str:
     """Text that a terminal shows and does not obey."""
@@ -195,11 +178,17 @@ def _in_one_line(cell: str) -> str:
     return _plain(cell).replace("\n", "\\n")
 
 
+def _time_left(event: happened.SessionStarted | happened.InvocationStarted | happened.InvocationFinished) -> str:
+    """How long the host still needs; nothing where it is through, or nobody can know."""
+    return f", about {format_duration(event.left_s)} left" if event.left_s else ""
+
+
 def _session_started(console: Console, event: happened.SessionStarted) -> None:
     word = "continues" if event.resumed else "begins"
+    where = "" if event.host is None else f"{event.host}: "
     counts = _say_counts(event.counts)
     done = f"{event.done} of {event.planned} invocations done{': ' + counts if counts else ''}"
-    console.note(f"session {event.session} {word}: {done} ({event.folder})")
+    console.note(f"{where}session {event.session} {word}: {done}{_time_left(event)} ({event.folder})")
 
 
 def _host_state(console: Console, event: happened.HostStateChanged) -> None:
@@ -291,19 +280,18 @@ def _round_added(console: Console, event: happened.RoundAdded) -> None:
 
 
 def _invocation_started(console: Console, event: happened.InvocationStarted) -> None:
-    pace = console.pace(event.host, event.done, event.planned, adopted=event.adopted)
     how = " (already running, adopted)" if event.adopted else ""
-    console.live(f"{event.host}  {event.done}/{event.planned}  round {event.round}  {event.label}{how}{pace}")
+    place = f"{event.host}  {event.done}/{event.planned}  round {event.round}"
+    console.live(f"{place}  {event.label}{how}{_time_left(event)}")
     console.detail(f"{event.host}: {event.label} begins{how}")
 
 
 def _invocation_finished(console: Console, event: happened.InvocationFinished) -> None:
-    pace = console.pace(event.host, event.done, event.planned)
     took = format_duration(event.seconds) if event.seconds is not None else ""
     outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
     place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
-    text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}".rstrip() + pace
-    console.outcome(text, outcome)
+    text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}"
+    console.outcome(text.rstrip() + _time_left(event), outcome)
     if event.why and outcome.kind != "degraded":
         console.note(f"    {event.why}")
     elif event.why:

@@ -7,15 +7,12 @@ They serve to plan and to warn, never as a result. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from statistics import median
 
 from harness.bench.registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval, Need, Prediction
-from harness.values.record import Record
 from harness.values.units import format_bytes
 
 BYTES_PER_VALUE: Mapping[str, int] = {"float32": 4, "uint8": 1}
@@ -159,19 +156,6 @@ def lift_subset(case: Case) -> Case:
     return case.model_copy(update={"max_images": None})
 
 
-def disk_needed(cases: Iterable[Case], images: Mapping[str, int]) -> dict[str, int]:
-    """Bytes that caches need at once on each named disk: the largest of them, for each is removed before the next.
-
-    ``images`` is the size of each data set; one that is not known counts nothing.
-    """
-    needed: dict[str, int] = {}
-    for case in cases:
-        if CACHES[case.cache].is_on_disk and case.data in images:
-            size = case_cache_bytes(case, images[case.data]) or 0
-            needed[case.cache_disk] = max(needed.get(case.cache_disk, 0), size)
-    return needed
-
-
 @dataclass(frozen=True)
 class Rates:
     """What time is estimated from. Defaults: COCO's photographs (0.28 megapixels, 160 kB) on an ordinary x86 core.
@@ -256,15 +240,8 @@ def duration_s(
     has_gpu: bool = False,
     limit_bytes: int | None = None,
     rates: Rates = DEFAULT_RATES,
-    records: Sequence[Record] = (),
 ) -> float:
-    """Seconds of one invocation, start included: the median of earlier records of the same case, else by rates.
-
-    An earlier ``oom`` counts as well as an ``ok``: the same end is expected again.
-    """
-    seen = [seconds for record in records if (seconds := _recorded_s(record, case)) is not None]
-    if seen:
-        return median(seen)
+    """Predict the seconds of one invocation, start included, by rates."""
     start = rates.start_s + (rates.build_s if case.mode == "train" else 0.0)
     first = epoch_s(case, images, index=1, cpus=cpus, has_gpu=has_gpu, rates=rates)
     taken_in = predict_need(case, images, limit=limit_bytes, cpus=cpus).images_until_oom
@@ -282,15 +259,6 @@ def duration_s(
     return start + filled + (case.epochs - 1) * later
 
 
-def _recorded_s(record: Record, case: Case) -> float | None:
-    if record.case_id != case.case_id or record.status not in ("ok", "oom") or record.validity == "invalid":
-        return None
-    if record.started_at is None or record.finished_at is None:
-        return None
-    seconds = (datetime.fromisoformat(record.finished_at) - datetime.fromisoformat(record.started_at)).total_seconds()
-    return seconds if seconds > 0 else None
-
-
 def predict(
     case: Case,
     *,
@@ -298,7 +266,6 @@ def predict(
     cpus: int = 4,
     limit: int | None = None,
     has_gpu: bool = False,
-    records: Sequence[Record] = (),
 ) -> Prediction | None:
     """Predict what a record keeps as ``predictions``.
 
@@ -309,6 +276,6 @@ def predict(
     if count is None:
         return None
     need = predict_need(case, count, limit=limit, cpus=cpus)
-    seconds = duration_s(case, count, cpus=cpus, has_gpu=has_gpu, limit_bytes=limit, records=records)
+    seconds = duration_s(case, count, cpus=cpus, has_gpu=has_gpu, limit_bytes=limit)
     whole = None if images is None else predict_need(lift_subset(case), images, limit=limit, cpus=cpus)
     return Prediction(**dict(need), whole_set=whole, duration_s=round(seconds, 1))

@@ -63,34 +63,52 @@ def plan(
         str | None, typer.Option("--explain", metavar="HOST", help="Each value of a host, with its file and line.")
     ] = None,
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Overrides the experiment's rounds.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of orders and shuffles, as of `run`.")] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id.")
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Plan a new session instead of one that continues.")] = False,
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="Plan what failed or is invalid once more.")
+    ] = False,
+    name: Annotated[str | None, typer.Option("--name", help="The session folder's name.")] = None,
+    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="As of `run`: a busy host counts as ready.")] = False,
+    ship_data: Annotated[
+        bool, typer.Option("--ship-data", help="As of `run`: data sets of this machine count as there.")
+    ] = False,
     output: OutputOption = ReportsFolder,
     forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what `run` would do: hosts × cases, order, predicted memory and disk, what cannot fit. Changes nothing."""
+    """Show what `run` would do: hosts × cases, order, predicted memory and disk, what cannot fit. Changes nothing.
+
+    The exit code is that of a `run` which cannot begin: 1 where a host is not ready, 3 where none is, 2 for wrong data.
+    """
     from harness.cli.session_console import console_of
+    from harness.workflow.options import RunOptions
     from harness.workflow.plan import explain_inventory, show_plan
 
     console = console_of(context)
     if explain is not None:
         explain_inventory(console, inventory, explain, as_json=as_json)
         return
-    show_plan(
-        console,
-        inventory,
+    options = RunOptions(
+        inventory=inventory,
         limit=limit,
         experiment=experiment,
-        engine=engine,
-        offline=offline,
-        rounds=rounds,
-        only=only or [],
         output=output,
+        engine=engine,
+        rounds=rounds,
+        seed=seed,
+        only=tuple(only or ()),
+        is_fresh=fresh,
+        rerun_failed=rerun_failed,
+        name=name,
+        allow_busy=allow_busy,
         forks=forks,
-        as_json=as_json,
+        ship_data=ship_data,
     )
+    raise typer.Exit(show_plan(console, options, is_offline=offline, as_json=as_json))
 
 
 def trust(

@@ -35,7 +35,18 @@ from harness.hosts.lock_owner import (
 )
 from harness.values.errors import HostError, HostLocked, HostNotReady
 
-__all__ = ["LOCK_PATH", "STALE_AFTER_S", "Lock", "LockOwner", "acquire", "break_lock", "make_owner", "read_lock"]
+__all__ = [
+    "LOCK_PATH",
+    "STALE_AFTER_S",
+    "Lock",
+    "LockOwner",
+    "acquire",
+    "break_lock",
+    "find_holder",
+    "make_owner",
+    "read_lock",
+    "refuse_held",
+]
 
 LOCK_PATH = "/tmp/harness.lock"
 STALE_AFTER_S = 180.0
@@ -106,6 +117,33 @@ def read_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | N
     """Who holds the machine's lock; None where nobody does, or where the host was started anew since."""
     owner = parse_state(_run(connection, lock_commands.read_command(path)).text).owner
     return owner if owner is not None and owner.is_this_boot else None
+
+
+def refuse_held(
+    connection: Connection,
+    me: LockOwner,
+    *,
+    is_alive: Callable[[str], bool],
+    stale_after_s: float = STALE_AFTER_S,
+    path: str = LOCK_PATH,
+) -> None:
+    """Raise what ``acquire`` would raise where another session holds the machine's lock; takes nothing."""
+    held = read_lock(connection, path=path)
+    if held is not None and held.session != me.session and (why := _why_not(held, me, is_alive, stale_after_s)):
+        raise _locked(connection.host, held, why)
+
+
+def find_holder(
+    connection: Connection,
+    me: LockOwner,
+    *,
+    is_alive: Callable[[str], bool],
+    stale_after_s: float = STALE_AFTER_S,
+    path: str = LOCK_PATH,
+) -> LockOwner | None:
+    """Return who would keep ``me`` from taking the machine's lock now; None where ``acquire`` would get it."""
+    held = read_lock(connection, path=path)
+    return held if held is not None and _why_not(held, me, is_alive, stale_after_s) else None
 
 
 def break_lock(connection: Connection, *, only: LockOwner | None = None, path: str = LOCK_PATH) -> LockOwner | None:

@@ -8,7 +8,6 @@ from typing import TypeVar
 from harness.analysis.protection import disk_allowance
 from harness.bench.registry import is_on_disk
 from harness.session.plan import Refusal
-from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts
 from harness.values.units import format_bytes
@@ -16,16 +15,19 @@ from harness.values.weights import weights_key
 
 _Why = TypeVar("_Why")
 
+MOST_GPUS = 1
+"""What training uses, for want of a distribution strategy."""
 
-def limit_of(case: Case, memory_available: int) -> int:
-    """The limit to enforce, in bytes: ``none`` is all that the host can give."""
+
+def limit_of(case: Case, memory_available: int | None) -> int | None:
+    """Return the limit to enforce, in bytes: ``none`` is all that the host can give, None where it was not asked."""
     return case.memory_limit if isinstance(case.memory_limit, int) else memory_available
 
 
 def refusals(
     cases: Sequence[Case],
     *,
-    memory_available: int,
+    memory_available: int | None,
     disks: Mapping[str, DiskFacts],
     disk_reserve: int | None,
     cache_bytes: Mapping[str, int | None],
@@ -34,16 +36,19 @@ def refusals(
     engine_reasons: Sequence[str],
     can_limit_memory: bool,
     disk_names: Sequence[str],
-    gpus: int,
+    cpus: int | None,
+    gpus: int | None,
 ) -> tuple[Refusal, ...]:
     """Return the cases that cannot run on a host at all, and why.
 
     ``cache_bytes`` are predictions by case_id; ``missing_data`` is by name, ``missing_weights`` by ``weights_key``.
+    ``cpus`` and ``gpus`` are how many jobs may use; they and ``memory_available`` are None where nobody asked the host.
     """
     found = []
     for case in cases:
         reason = (
             missing_for(case, missing_data, missing_weights)
+            or _cpu_reason(case, cpus)
             or _gpu_reason(case, gpus)
             or _memory_reason(case, memory_available, engine_reasons, can_limit_memory)
             or _disk_reason(case, disks, disk_reserve, cache_bytes.get(case.case_id), disk_names)
@@ -59,18 +64,28 @@ def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: M
     return missing_data.get(case.data) or (None if key is None else missing_weights.get(key))
 
 
-def _gpu_reason(case: Case, gpus: int) -> str | None:
-    if case.gpus == "auto" or case.gpus <= gpus:
+def _cpu_reason(case: Case, cpus: int | None) -> str | None:
+    if case.cpus is None or cpus is None or case.cpus <= cpus:
+        return None
+    return f"the case asks for {case.cpus} CPUs, the host offers {cpus}"
+
+
+def _gpu_reason(case: Case, gpus: int | None) -> str | None:
+    if case.gpus == "auto":
+        return None
+    if case.gpus > MOST_GPUS:
+        return f"the case asks for {case.gpus} GPUs; training uses {MOST_GPUS}: there is no distribution strategy yet"
+    if gpus is None or case.gpus <= gpus:
         return None
     return f"the case asks for {case.gpus} GPUs, the host offers {gpus}"
 
 
-def _memory_reason(case: Case, available: int, reasons: Sequence[str], can_limit: bool) -> str | None:
+def _memory_reason(case: Case, available: int | None, reasons: Sequence[str], can_limit: bool) -> str | None:
     if not can_limit:
         why = "; ".join(reasons) or "the engine cannot set one"
         return f"no memory limit can be enforced here: {why}"
     limit = limit_of(case, available)
-    if limit > available:
+    if available is not None and limit is not None and limit > available:
         return (
             f"a limit of {format_bytes(limit)} is more than this host can give: {format_bytes(available)} "
             "are available after the reserve"
@@ -112,10 +127,3 @@ def lacking_memory(limit: int, free_now: int | None) -> str | None:
     if free_now is None or free_now >= limit:
         return None
     return f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}"
-
-
-def cpu_shortage(setup: HostSetup, case: Case) -> str | None:
-    """Why a case's CPUs cannot be had."""
-    if case.cpus is None or case.cpus <= len(setup.cpus):
-        return None
-    return f"the case asks for {case.cpus} CPUs, the host offers {len(setup.cpus)}"

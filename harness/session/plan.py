@@ -163,6 +163,11 @@ def remaining(
     return tuple(left)
 
 
+def coming_of(todo: Iterable[Invocation]) -> list[tuple[str, Prediction | None]]:
+    """Return invocations as ``time_left.seconds_left`` takes them; those that are skipped take no time."""
+    return [(each.case.case_id, each.predictions) for each in todo if each.skip is None]
+
+
 def changed_digests(session: Mapping[str, Any], digests: HostDigests) -> list[str]:
     """What differs between a session and what would run now: such invocations must not be mixed."""
     changes = []

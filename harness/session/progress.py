@@ -57,38 +57,39 @@ def read_progress(
     )
 
 
+_STEPS = ("SessionStarted", "InvocationStarted", "InvocationFinished")
+"""Events that say how many of a host's invocations are done: in the numbers of the command that wrote them."""
+
+
 def _host_progress(
     host: str, records: Sequence[Record], events: Sequence[Mapping[str, Any]], *, is_live: bool, now: datetime
 ) -> HostProgress:
     own = [event for event in events if event.get("host") == host]
-    done = sum(1 for record in records if record.host == host)
     states = [event for event in own if event.get("event") == "HostStateChanged"]
-    steps = [event for event in own if event.get("event") in ("InvocationStarted", "InvocationFinished")]
+    steps = [event for event in own if event.get("event") in _STEPS]
     last: Mapping[str, Any] = steps[-1] if steps else {}
-    planned = last.get("planned")
-    is_running = is_live and last.get("event") == "InvocationStarted"
+    has_begun = last.get("event") == "InvocationStarted"
+    is_recorded = has_begun and any(
+        (record.invocation, record.attempt) == (last.get("invocation"), last.get("attempt")) for record in records
+    )  # a controller that was killed between the two
+    is_running = is_live and has_begun
     return HostProgress(
         host=host,
         state=str(states[-1].get("state")) if states else "unknown",
-        done=done,
-        planned=planned,
+        done=int(last.get("done") or 0) + is_recorded,
+        planned=last.get("planned"),
         running=str(last.get("label")) if is_running else None,
         since=str(last.get("at")) if is_running else None,
-        left_s=_left_s(steps, now) if is_live else None,
+        left_s=_left_s(last, now) if is_live else None,
     )
 
 
-def _left_s(steps: Sequence[Mapping[str, Any]], now: datetime) -> float | None:
-    """The mean time of what was finished so far, times what is left, less what the running one has had."""
-    finished = [
-        event for event in steps if event.get("event") == "InvocationFinished" and event.get("seconds") is not None
-    ]
-    if not finished:
+def _left_s(last: Mapping[str, Any], now: datetime) -> float | None:
+    """Return what was left when the last step was told, less what the running invocation has had since."""
+    left = last.get("left_s")
+    if left is None:
         return None
-    mean = sum(float(event["seconds"]) for event in finished) / len(finished)
-    last = steps[-1]
-    left = int(last.get("planned") or 0) - int(last.get("done") or 0)
     had = 0.0
     if last.get("event") == "InvocationStarted":
-        had = max(0.0, (now - datetime.fromisoformat(str(last["at"]))).total_seconds())
-    return max(0.0, left * mean - min(had, mean))
+        had = (now - datetime.fromisoformat(str(last["at"]))).total_seconds()
+    return max(0.0, float(left) - max(0.0, had))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.analysis.outcomes import explain_outcome, outcome_of
+from harness.analysis.time_left import seconds_left
 from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
 from harness.session.collect import (
     SessionIdentity,
@@ -28,7 +29,7 @@ from harness.session.collect import (
 )
 from harness.session.folder import SessionFolder
 from harness.session.journal import Journal, now_utc
-from harness.session.plan import Invocation
+from harness.session.plan import Invocation, coming_of
 from harness.session.request import build_job
 from harness.session.setup import HostSetup
 from harness.values.errors import (
@@ -40,6 +41,7 @@ from harness.values.errors import (
     SessionError,
 )
 from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
+from harness.values.prediction import Prediction
 from harness.values.record import Record, Status
 
 _T = TypeVar("_T")
@@ -117,6 +119,7 @@ class HostRunner:
         self._done = 0
         self._planned = 0
         self._known: list[Record] = []
+        self._coming: list[tuple[str, Prediction | None]] = []
 
     def run(
         self,
@@ -126,11 +129,13 @@ class HostRunner:
         planned: int,
         recorded: frozenset[tuple[str, int]],
         known: Sequence[Record] = (),
+        later: Sequence[tuple[str, Prediction | None]] = (),
     ) -> None:
         """Do all of ``todo`` in its order.
 
         ``recorded`` are (identity, attempt) of records already written; ``done`` of ``planned`` is for progress;
-        ``known`` are the session's records so far: beside its peers a record can be judged better.
+        ``known`` are the session's records so far: beside its peers a record can be judged better. ``later`` is what
+        comes behind ``todo``, as (case_id, prediction), for the time that is left.
         Raises HostUnreachable where the host stays away.
         """
         self._done, self._planned, self._known = done, planned, list(known)
@@ -146,6 +151,7 @@ class HostRunner:
                 current_round = invocation.round
                 order = tuple(other.case.case_id for other in todo if other.round == current_round)
                 self._hooks.emit(RoundStarted(self._setup.host, current_round, order))
+            self._coming = [*coming_of(todo[index + 1 :]), *later]
             self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
                 self._hooks.round_done(current_round)
@@ -222,6 +228,7 @@ class HostRunner:
                 self._done,
                 self._planned,
                 adopted=adopted,
+                left_s=seconds_left([*coming_of([invocation]), *self._coming], self._known),
             )
         )
         started_at = now_utc()
@@ -321,6 +328,7 @@ class HostRunner:
                 seconds,
                 self._done,
                 self._planned,
+                left_s=seconds_left(self._coming, self._known),
                 outcome=outcome.kind,
                 reason=outcome.reason,
                 why=explain_outcome(record),

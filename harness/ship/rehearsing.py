@@ -48,8 +48,7 @@ def rehearse(
     found: dict[str, dict[str, Any]] = {}
     reason = None
     paths = {
-        key: f"{scratch}/rehearsals/{digest_of([image_digest, payload.digest, each.fingerprint, key])[:16]}.json"
-        for key, each in settings.items()
+        key: _kept_at(scratch, image_digest, payload.digest, each.fingerprint, key) for key, each in settings.items()
     }
     make_folder(connection, f"{scratch}/rehearsals")
     for key, each in settings.items():
@@ -70,6 +69,22 @@ def rehearse(
             found[key] = result
             connection.put(canonical_json(result).encode(), paths[key])
     return found, reason
+
+
+def read_rehearsals(
+    connection: Connection, scratch: str, image_digest: str, payload_digest: str, settings: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return what earlier sessions rehearsed here, by setting. ``settings`` are fingerprints of data by setting."""
+    found = {}
+    for key, fingerprint in settings.items():
+        known = _read(connection, _kept_at(scratch, image_digest, payload_digest, fingerprint, key))
+        if known is not None:
+            found[key] = known
+    return found
+
+
+def _kept_at(scratch: str, image_digest: str, payload_digest: str, fingerprint: str, key: str) -> str:
+    return f"{scratch}/rehearsals/{digest_of([image_digest, payload_digest, fingerprint, key])[:16]}.json"
 
 
 def _request(

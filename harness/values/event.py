@@ -18,7 +18,10 @@ class Event:
 
 @dataclass(frozen=True)
 class SessionStarted(Event):
-    """``counts`` are the outcomes of what is done already (``analysis.outcomes``)."""
+    """A host goes on with its plan, of which ``done`` of ``planned`` invocations have been measured before.
+
+    ``counts`` are the outcomes of those (``analysis.outcomes``).
+    """
 
     session: str
     folder: str
@@ -27,6 +30,8 @@ class SessionStarted(Event):
     planned: int
     argv: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    host: str | None = None
+    left_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,8 @@ class RoundAdded(Event):
 
 @dataclass(frozen=True)
 class InvocationStarted(Event):
+    """``done`` of ``planned`` were over before it; ``left_s`` is what it and all behind it are expected to take."""
+
     host: str
     invocation: str
     attempt: int
@@ -172,6 +179,7 @@ class InvocationStarted(Event):
     done: int
     planned: int
     adopted: bool = False
+    left_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +206,7 @@ class InvocationFinished(Event):
     seconds: float | None = None
     done: int = 0
     planned: int = 0
+    left_s: float | None = None
     outcome: str = ""
     reason: str = ""
     why: str = ""

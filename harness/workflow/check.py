@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from harness.analysis.check import Check, LimitProbe
 from harness.analysis.checks import host_state, judge_host
 from harness.engine.interface import Payload
-from harness.hosts.lock import read_lock
+from harness.hosts.lock import find_holder, make_owner
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datasource import SourceSets
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HarnessError, HostError
-from harness.workflow.engines import ChosenEngine, find_engine
+from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
 from harness.workflow.reaching import Reached, reach
@@ -111,7 +111,7 @@ def _check_host(
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
         memory_reserve=host.variables.memory_reserve,
         disk_reserve=host.variables.disk_reserve,
-        lock_owner=read_lock(reached.connection),
+        lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
         allow_busy=bool(host.variables.allow_busy),
     )
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
+from harness.analysis.load import busy_reason
 from harness.engine.interface import Engine, EngineFacts, ImageEngine
 from harness.engine.registry import load_engines
 from harness.engine.selection import Choice, Refusal, explain_choice, explain_none
 from harness.engine.spec import EngineSpec
 from harness.ship.definition import image_definition, image_reference
-from harness.values.errors import EngineUnavailable, ImageUnavailable
+from harness.values.errors import EngineUnavailable, HostBusy, ImageUnavailable
 from harness.workflow.reaching import Emit, Reached
 from harness.workflow.transfers import Transfers, bring_image, image_kind
 
@@ -117,3 +118,11 @@ def is_session_alive(reached: Reached) -> Callable[[str], bool]:
         return False
 
     return ask
+
+
+def refuse_busy(reached: Reached, session: str | None, *, is_allowed: bool) -> None:
+    """Raise HostBusy where somebody else computes on a host; what an earlier controller of the session left may."""
+    reason = busy_reason(reached.facts, allow_busy=is_allowed or bool(reached.host.variables.allow_busy))
+    if reason and not (session is not None and is_session_alive(reached)(session)):
+        hint = "wait until it is idle, or measure all the same with `harness run --allow-busy` (figures are worth less)"
+        raise HostBusy(reason, where=reached.name, hint=hint)

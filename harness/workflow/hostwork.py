@@ -17,15 +17,15 @@ from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.session import feasibility
 from harness.session.collect import SessionIdentity
-from harness.session.plan import HostDigests, Invocation, changed_digests
+from harness.session.plan import HostDigests, Invocation
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.values.errors import HostBusy, HostError, HostUnreachable, Stopped
+from harness.values.errors import HostError, HostUnreachable, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.record import Record
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath
-from harness.workflow.engines import is_session_alive
+from harness.workflow.engines import is_session_alive, refuse_busy
 from harness.workflow.preparing import Wanted, prepare
 from harness.workflow.proving import prove, rehearse_settings
 from harness.workflow.reaching import Reached, look_once_more, reach
@@ -71,7 +71,8 @@ class HostWork:
             owner = make_owner(self._shared.key, "harness run")
             held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
             try:
-                self._refuse_busy(reached)
+                if not self._options.when_idle:  # else it is waited for, before each case
+                    refuse_busy(reached, self._shared.key, is_allowed=self._options.allow_busy)
                 return self._measure(reached, held)
             finally:
                 self._release(held)
@@ -101,15 +102,6 @@ class HostWork:
             hint = f"{kept} cannot be written: {full.strerror}; make room there, the same command continues"
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
-    def _refuse_busy(self, reached: Reached) -> None:
-        allowed = self._options.allow_busy or bool(self._host.variables.allow_busy)
-        reason = busy_reason(reached.facts, allow_busy=allowed)
-        if self._options.when_idle:
-            return  # it is waited for, before each case
-        if reason and not is_session_alive(reached)(self._shared.key):  # what an earlier controller left is not foreign
-            hint = "wait until it is idle, or measure all the same with --allow-busy (figures will be worth less)"
-            raise HostBusy(reason, where=self.name, hint=hint)
-
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
         known = (self._shared.content.get("hosts") or {}).get(self.name) or {}
         wanted = Wanted(
@@ -137,7 +129,7 @@ class HostWork:
             payload_digest=setup.payload.digest,
             data={name: data.fingerprint for name, data in setup.data.items()},
         )
-        self._shared.note_host(setup, changed_digests(self._shared.content, digests))
+        self._shared.note_host(setup, digests)
         self._shared.emit(HostStateChanged(self.name, "ready"))
         with self._shared.at_work():
             return self._run_all(setup, digests, reached, held)
@@ -158,7 +150,7 @@ class HostWork:
             argv=self._options.argv,
         )
         identities = run_rounds(rounds)
-        identities |= search_limits(self._resolved.cases, rounds, done=len(identities))
+        identities |= search_limits(self._resolved.cases, rounds)
         emit = self._shared.emit
         tell_aftermath(self.name, reached.facts, lambda: look_once_more(reached), self._records(), emit)
         return identities

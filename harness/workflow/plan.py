@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.analysis.predictions import predict
-from harness.bench.registry import is_on_disk
-from harness.experiment import Experiment, case_label, round_order
+from harness.analysis.rehearsals import setting_key
+from harness.analysis.time_left import seconds_left
+from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
-from harness.session.extras import choose_twin, choose_warm
-from harness.session.feasibility import limit_of, refusals
-from harness.session.folder import find_folder
 from harness.session.journal import read_records
-from harness.session.plan import newest_records
-from harness.values.case import Case
+from harness.session.plan import HostDigests
+from harness.ship.rehearsing import read_rehearsals
 from harness.values.data_state import DataState
-from harness.values.errors import ConfigurationError, HostError
-from harness.values.prediction import Prediction
+from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
-from harness.workflow.engines import find_engine
+from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, refuse_busy
+from harness.workflow.found_session import FoundSession, find_session, refuse_changed
 from harness.workflow.links import Links
-from harness.workflow.many_hosts import ask_hosts, values_of
-from harness.workflow.plan_tables import HostPlan, plans_as_json, print_plans
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
+from harness.workflow.options import RunOptions
+from harness.workflow.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
+from harness.workflow.planning import PlannedHost, SetSize, plan_session
+from harness.workflow.preparing import refuse_hopeless
 from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
-from harness.workflow.resolve import Resolved, resolve, wanted_engine
-from harness.workflow.sizes import bytes_of_case, sizes_of
+from harness.workflow.resolve import absent_data, resolve, wanted_engine
+from harness.workflow.transfers import local_places
+from harness.workflow.weights import missing_weights
 
 if TYPE_CHECKING:
     from harness.console import Console
-
-_ASSUMED_CPUS = 4
 
 
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
@@ -51,205 +52,226 @@ def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_j
     console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {', '.join(host.groups)})")
 
 
-def show_plan(
-    console: Console,
-    inventory: Path,
-    *,
-    limit: str | None,
-    experiment: str | None,
-    engine: str | None,
-    offline: bool,
-    rounds: int | None,
-    only: Sequence[str],
-    output: Path,
-    forks: int,
-    as_json: bool,
-) -> None:
-    """Print hosts × cases, what was folded out, order, predictions, what cannot fit, and a time."""
-    resolved = resolve(console, inventory, limit=limit, experiment=experiment, rounds=rounds, only=only)
-    folder = find_folder(
-        output,
-        inventory=resolved.inventory.name,
-        experiment=resolved.experiment.name,
-        digest=resolved.digest,
-        name=None,
-        is_fresh=False,
+def show_plan(console: Console, options: RunOptions, *, is_offline: bool, as_json: bool) -> int:
+    """Print what ``run`` would do with these options: hosts × cases, order, predictions, what cannot run, and a time.
+
+    Returns the exit code that ``run`` would end with before it measured anything.
+    """
+    resolved = resolve(
+        console,
+        options.inventory,
+        limit=options.limit,
+        experiment=options.experiment,
+        rounds=options.rounds,
+        seed=options.seed,
+        only=options.only,
+        reports=options.output,
     )
-    records = list(newest_records(read_records(folder)).values()) if folder.exists() else []
+    engines = {host.name: wanted_engine(host, options.engine) for host in resolved.hosts}
+    session = find_session(
+        resolved, output=options.output, name=options.name, is_fresh=options.is_fresh, rounds=options.rounds
+    )
+    records = read_records(session.folder) if session.content is not None else []
+    sendable = frozenset(local_places(resolved.inventory.hosts)) if options.ship_data else frozenset()
     links = Links(console)
 
-    def plan(host: Host) -> HostPlan:
-        return _plan_host(host, links, resolved, records, engine, offline=offline)
+    def plan(host: Host) -> ShownPlan:
+        own = [record for record in records if record.host == host.name]
+        planner = _Planner(host, session, own, options, engines[host.name], sendable)
+        return planner.assume(None) if is_offline else planner.ask(links)
 
-    answers = ask_hosts(console, resolved.hosts, plan, forks=forks)
+    answers = ask_hosts(console, session.resolved.hosts, plan, forks=options.forks)
     for error in filter(None, (answer.error for answer in answers)):
         raise error  # of no host: one that cannot be reached has a plan that says so
     plans = list(values_of(answers).values())
+    shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=session.content is None)
     if as_json:
-        console.result_json(plans_as_json(resolved, str(folder.path), plans))
+        console.result_json(plans_as_json(shown))
     else:
-        print_plans(console, resolved, str(folder.path), plans, is_there=folder.exists())
+        print_plans(console, shown)
+    nowhere = absent_data(session.resolved)
+    if nowhere is not None:
+        console.error(str(nowhere))
+        return nowhere.exit_code
+    return exit_code([Answer(each.host, each if each.error is None else each.error) for each in plans])
 
 
-def _plan_host(
-    host: Host, links: Links, resolved: Resolved, records: Sequence[Record], engine: str | None, *, offline: bool
-) -> HostPlan:
-    requested = wanted_engine(host, engine)
-    if offline:
-        return _build(host, resolved, records, None, "not asked", "assumed to be ready", requested, ())
-    try:
-        reached = reach(host, links)
-    except HostError as error:
-        return _build(host, resolved, records, None, error.state, str(error), requested, ())
-    try:
-        name, reasons = _engine_of(reached, requested)
-        return _build(host, resolved, records, reached, "reached", reached.facts.hardware, name, reasons)
-    except HostError as error:
-        return _build(host, resolved, records, None, error.state, str(error), requested, ())
-    finally:
-        reached.close()
+@dataclass(frozen=True)
+class _Planner:
+    """Plans one host; ``records`` are its own in this session, ``sendable`` data sets that would be sent to it."""
 
+    host: Host
+    session: FoundSession
+    records: Sequence[Record]
+    options: RunOptions
+    engine: str
+    sendable: frozenset[str]
 
-def _engine_of(reached: Reached, requested: str) -> tuple[str, tuple[str, ...]]:
-    """The engine that would be used, and why it could not limit memory (empty where it can)."""
-    facts = find_engine(reached, requested, None, lambda _event: None).take().facts
-    reasons = () if facts.can_limit_memory else facts.reasons or ("the engine cannot set one",)
-    return f"{facts.engine} {facts.version}", reasons
+    def ask(self, links: Links) -> ShownPlan:
+        """Plan the host as it is; one that ``run`` could not use has a plan that says why, and what else is known."""
+        try:
+            reached = reach(self.host, links, for_measuring=True)
+        except HostError as error:
+            return self.assume(error)
+        with closing(reached):
+            try:
+                return self._look(reached)
+            except HostError as error:
+                return self.assume(error)
 
-
-def _build(
-    host: Host,
-    resolved: Resolved,
-    records: Sequence[Record],
-    reached: Reached | None,
-    state: str,
-    note: str,
-    engine: str,
-    engine_reasons: Sequence[str],
-) -> HostPlan:
-    cases, experiment = resolved.cases, resolved.experiment
-    cpus = len(select_cpus(reached.facts, host.variables.cpus)) if reached else _ASSUMED_CPUS
-    has_gpu = reached is not None and bool(select_gpus(reached.facts, host.variables.gpus))
-    sizes = sizes_of(cases, host, reached, records)
-
-    def predict_case(case: Case) -> Prediction | None:
-        size, limit = sizes.get(case.data), _limit(case, reached)
-        images = None if size is None else size.images
-        return predict(case, images=images, cpus=cpus, limit=limit, has_gpu=has_gpu, records=records)
-
-    expected = {case.case_id: found for case in cases if (found := predict_case(case)) is not None}
-    refused = {} if reached is None else _refused(host, cases, reached, expected, engine_reasons)
-    lines = tuple(
-        _line(
-            case,
-            cases,
-            _limit(case, reached),
-            expected.get(case.case_id),
-            refused.get(case.case_id),
-            records,
-            host.name,
+    def assume(self, error: HarnessError | None) -> ShownPlan:
+        """Plan the host by what its inventory and the session's file say of it."""
+        states = {name: self._unseen(name) for name in self.session.resolved.data_names}
+        missing = {name: state.as_error(self.host.name) for name, state in states.items() if state.problem}
+        known = self._stored("memory_available")
+        on = PlannedHost(
+            name=self.host.name,
+            memory_available=known if isinstance(known, int) else None,
+            cpus=None,
+            gpus=None,
+            data={name: SetSize(state.images, state.bytes) for name, state in states.items() if not state.problem},
+            missing_data={name: each.message for name, each in missing.items()},
+            disk_names=tuple(self.host.variables.cache_disks),
         )
-        for case in cases
-    )
-    twin = choose_twin(cases, experiment, refused=frozenset(refused), predictions=expected)
-    warm = _warm(cases, sizes, reached, expected, frozenset(refused)) if experiment.stall_rounds else []
-    rounds = experiment.first_rounds
-    times = [line["seconds"] for line in lines if not line["refused"]] * rounds
-    times += [_seconds(expected.get(twin.case_id))] * rounds if twin else []
-    times += [_seconds(predict_case(case)) for case in warm] * experiment.stall_rounds
-    ids = {case.case_id for case in (*cases, *warm)}
-    return HostPlan(
-        host=host.name,
-        state=state,
-        note=note,
-        engine=engine,
-        lines=lines,
-        orders=_orders(cases, experiment, host.name),
-        data=sizes,
-        twin=twin.case_id if twin else None,
-        warm=tuple(case_label(case, among=(*cases, *warm)) for case in warm),
-        disk_bytes=max((line["cache_bytes"] or 0 for line in lines if line["cache_on_disk"]), default=0),
-        seconds=None if None in times else sum(times),
-        done=sum(1 for record in records if record.host == host.name and record.case_id in ids),
-        planned=(len(cases) + bool(twin)) * rounds + len(warm) * experiment.stall_rounds,
-    )
+        if error is None:
+            error = _catch(lambda: refuse_hopeless(self.session.resolved.cases, missing, {}))
+        note = "not asked, assumed to be ready" if error is None else ""
+        return self._show(on, self._digests({}, None), states, self.engine, note, error)
+
+    def _look(self, reached: Reached) -> ShownPlan:
+        """Plan a host that answers. Raises HostError where no more can be said of it."""
+        cases = self.session.resolved.cases
+        chosen = find_engine(reached, self.engine, None, lambda _event: None).take()
+        facts = chosen.facts
+        states = {name: self._inspect(reached, name) for name in self.session.resolved.data_names}
+        missing = {name: state.as_error(reached.name) for name, state in states.items() if state.problem}
+        lacking = missing_weights(cases, reached, may_ship=True)
+        digests = self._digests(states, facts.image_digest)
+        stored = self._stored("memory_available")
+        variables = self.host.variables
+        on = PlannedHost(
+            name=reached.name,
+            memory_available=stored if isinstance(stored, int) else reached.memory_available,
+            cpus=len(select_cpus(reached.facts, variables.cpus)),
+            gpus=len(select_gpus(reached.facts, variables.gpus)),
+            data={name: SetSize(state.images, state.bytes) for name, state in states.items() if not state.problem},
+            missing_data={name: each.message for name, each in missing.items()},
+            missing_weights={key: each.message for key, each in lacking.items()},
+            disks=reached.facts.disks,
+            disk_names=tuple(reached.disks),
+            disk_reserve=variables.disk_reserve,
+            can_limit_memory=facts.can_limit_memory,
+            engine_reasons=facts.reasons,
+            rehearsals=self._rehearsals(reached, states, facts.image_digest),
+        )
+        error = _catch(
+            lambda: refuse_held(
+                reached.connection,
+                make_owner(self.session.key or "harness plan"),
+                is_alive=is_session_alive(reached),
+            ),
+            lambda: refuse_busy(reached, self.session.key, is_allowed=self._may_be_busy),
+            lambda: refuse_hopeless(cases, missing, lacking),
+            lambda: refuse_changed(self.session.folder, self.session.content or {}, digests),
+        )
+        return self._show(on, digests, states, _name_engine(chosen), reached.facts.hardware, error)
+
+    @property
+    def _may_be_busy(self) -> bool:
+        return self.options.allow_busy or self.options.when_idle
+
+    def _show(
+        self,
+        on: PlannedHost,
+        digests: HostDigests,
+        states: Mapping[str, DataState],
+        engine: str,
+        note: str,
+        error: HarnessError | None,
+    ) -> ShownPlan:
+        resolved, again = self.session.resolved, self.options.rerun_failed
+        plan = plan_session(resolved, on, digests, self.records, rerun_failed=again)
+        return ShownPlan(
+            host=self.host.name,
+            state="ready" if error is None else state_of(error),
+            note=note,
+            engine=engine,
+            on=on,
+            plan=plan,
+            data=states,
+            times={key: seconds_left([(key, found)], self.records) for key, found in plan.predictions.items()},
+            seconds=plan.seconds_left(self.records),
+            error=error,
+        )
+
+    def _inspect(self, reached: Reached, name: str) -> DataState:
+        place, state = reached.inspect(name)
+        if place is None and name in self.sendable and self.host.connection != "local":
+            return DataState(name, state.place, source="not there yet: `harness run --ship-data` sends it")
+        return state
+
+    def _unseen(self, name: str) -> DataState:
+        """Return what can be known of a data set of a host that was not asked."""
+        source = self.host.variables.data.get(name)
+        if source is None:
+            known = ", ".join(sorted(self.host.variables.data)) or "none"
+            problem = f"the host has no data set {name!r} (it has {known})"
+            return DataState(name, "nowhere", problem=problem, hint=f"add it under `harness: data: {name}:`")
+        place = " with ".join(source.paths.values())
+        kept = (self.session.content or {}).get("data", {}).get(name)
+        if isinstance(kept, dict) and isinstance(kept.get("images"), int) and isinstance(kept.get("bytes"), int):
+            return DataState(name, place or "generated", kept["images"], kept["bytes"], "as this session found it")
+        if source.generate is not None:
+            return DataState(name, "generated", source.generate.images, source="generated", will_be_made=True)
+        return DataState(name, place, source="not known before the host is asked")
+
+    def _digests(self, states: Mapping[str, DataState], image_digest: str | None) -> HostDigests:
+        """Return what identities are made of here: as it was found just now, else as the session's file has it."""
+        content = self.session.content or {}
+        kept = content.get("data", {})
+        fingerprints = {
+            name: (states[name].fingerprint if name in states else None) or (kept.get(name) or {}).get("fingerprint")
+            for name in self.session.resolved.data_names
+        }
+        return HostDigests(
+            host=self.host.name,
+            image_digest=image_digest or content.get("image_digests", {}).get(self.host.name) or "",
+            payload_digest=self.session.payload.digest,
+            data={name: found for name, found in fingerprints.items() if found is not None},
+        )
+
+    def _rehearsals(
+        self, reached: Reached, states: Mapping[str, DataState], image_digest: str | None
+    ) -> dict[str, dict[str, object]]:
+        """Return what earlier sessions rehearsed on the host: its predictions are then those of ``run``."""
+        settings = {
+            setting_key(case): fingerprint
+            for case in self.session.resolved.cases
+            if case.data in states and (fingerprint := states[case.data].fingerprint) is not None
+        }
+        if image_digest is None or not settings:
+            return {}
+        digest = self.session.payload.digest
+        return read_rehearsals(reached.connection, reached.scratch, image_digest, digest, settings)
+
+    def _stored(self, key: str) -> object:
+        """Return what the session's file says of this host."""
+        found = (self.session.content or {}).get("hosts", {}).get(self.host.name)
+        return found.get(key) if isinstance(found, dict) else None
 
 
-def _orders(cases: Sequence[Case], experiment: Experiment, host: str) -> dict[int, tuple[str, ...]]:
-    return {
-        number: tuple(case.case_id for case in round_order(cases, seed=experiment.seed, host=host, round_number=number))
-        for number in range(1, experiment.first_rounds + 1)
-    }
+def _name_engine(chosen: ChosenEngine) -> str:
+    """Name the engine that a session would use, its version and its image."""
+    facts = chosen.facts
+    image = f", image {chosen.image}{' (not there yet)' if facts.image_digest is None else ''}" if chosen.image else ""
+    return f"{facts.engine} {facts.version}{image}"
 
 
-def _warm(
-    cases: Sequence[Case],
-    sizes: Mapping[str, DataState],
-    reached: Reached | None,
-    expected: Mapping[str, Prediction],
-    refused: frozenset[str],
-) -> list[Case]:
-    """What stall rounds add: training cases once more with their files in memory, where those fit beside them."""
-    data_bytes = {case.case_id: size for case in cases if (size := bytes_of_case(case, sizes)) is not None}
-    limits = {case.case_id: limit for case in cases if (limit := _limit(case, reached)) is not None}
-    able = [case for case in cases if case.case_id in limits]
-    return choose_warm(able, refused=refused, predictions=expected, data_bytes=data_bytes, limits=limits)
-
-
-def _limit(case: Case, reached: Reached | None) -> int | None:
-    if reached is not None:
-        return limit_of(case, reached.memory_available)
-    return case.memory_limit if isinstance(case.memory_limit, int) else None
-
-
-def _refused(
-    host: Host,
-    cases: Sequence[Case],
-    reached: Reached,
-    expected: Mapping[str, Prediction],
-    engine_reasons: Sequence[str],
-) -> dict[str, str]:
-    names = {case.data for case in cases}
-    known = host.variables.data
-    missing = {name: f"the host has no data set {name!r}" for name in names if name not in known}
-    found = refusals(
-        cases,
-        memory_available=reached.memory_available,
-        disks=reached.facts.disks,
-        disk_reserve=host.variables.disk_reserve,
-        cache_bytes={case_id: one.cache_bytes for case_id, one in expected.items()},
-        missing_data=missing,
-        missing_weights={},
-        engine_reasons=engine_reasons,
-        can_limit_memory=not engine_reasons,
-        disk_names=tuple(reached.disks),
-        gpus=len(select_gpus(reached.facts, host.variables.gpus)),
-    )
-    return {refusal.case_id: refusal.reason for refusal in found}
-
-
-def _seconds(expected: Prediction | None) -> float | None:
-    return None if expected is None else expected.duration_s
-
-
-def _line(
-    case: Case,
-    cases: Sequence[Case],
-    limit: int | None,
-    expected: Prediction | None,
-    refused: str | None,
-    records: Sequence[Record],
-    host: str,
-) -> dict[str, Any]:
-    done = sum(1 for record in records if record.case_id == case.case_id and record.host == host)
-    return {
-        "case_id": case.case_id,
-        "label": case_label(case, among=cases),
-        "memory_limit": limit,
-        "cache_bytes": expected and expected.cache_bytes,
-        "cache_on_disk": is_on_disk(case.cache),
-        "prediction": expected,
-        "seconds": _seconds(expected),
-        "refused": refused,
-        "done": done,
-    }
+def _catch(*steps: Callable[[], None]) -> HarnessError | None:
+    """Return the first error that one of these raises."""
+    for step in steps:
+        try:
+            step()
+        except HarnessError as error:
+            return error
+    return None

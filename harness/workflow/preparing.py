@@ -35,7 +35,7 @@ class Wanted:
 def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
     """Make a host ready to measure. Raises HostError; DataError or ConfigurationError where no case can run there."""
     lacking = missing_weights(wanted.cases, reached, may_ship=wanted.transfers is not None)
-    _refuse_hopeless(wanted.cases, _unreadable_data(reached, wanted), lacking)
+    refuse_hopeless(wanted.cases, _unreadable_data(reached, wanted), lacking)
     weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
     chosen = _ready_engine(reached, wanted, emit)
     engine, facts, image = chosen.engine, chosen.facts, chosen.image
@@ -43,7 +43,7 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
     cpus = select_cpus(reached.facts, reached.host.variables.cpus)
     data, missing = _ready_data(reached, wanted, engine, image, cpus, emit)
-    _refuse_hopeless(wanted.cases, missing, lacking)
+    refuse_hopeless(wanted.cases, missing, lacking)
     return HostSetup(
         host=reached.name,
         connection=reached.connection,
@@ -54,7 +54,7 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         image_digest=facts.image_digest,
         payload=wanted.payload,
         data=data,
-        missing_data={name: reason_of(error) for name, error in missing.items()},
+        missing_data={name: error.message for name, error in missing.items()},
         disks=reached.disks,
         memory_available=wanted.memory_available or memory_left(reached),
         cpus=cpus,
@@ -62,22 +62,17 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
         memory_reserve=reached.host.variables.memory_reserve,
         disk_reserve=reached.host.variables.disk_reserve,
         weights=weights,
-        missing_weights={key: reason_of(error) for key, error in lacking.items()},
+        missing_weights={key: error.message for key, error in lacking.items()},
     )
 
 
-def _refuse_hopeless(
+def refuse_hopeless(
     cases: Sequence[Case], missing_data: Mapping[str, HarnessError], missing_weights: Mapping[str, HarnessError]
 ) -> None:
     """Raise why the first case cannot run, where every case lacks its data set or its weights."""
     lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
     if lacking and lacking[0] is not None and None not in lacking:
         raise lacking[0]
-
-
-def reason_of(error: HarnessError) -> str:
-    """Return an error as the reason for which cases are skipped: what is wrong and what to do, in one line."""
-    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _unreadable_data(reached: Reached, wanted: Wanted) -> dict[str, DataError]:

@@ -107,7 +107,14 @@ def wanted_engine(host: Host, option: str | None) -> str:
     return engine
 
 
-def unread_data(resolved: Resolved) -> dict[str, list[str]]:
-    """Data sets that no host of the session names, with near misses: an experiment that cannot run anywhere."""
+def absent_data(resolved: Resolved) -> ConfigurationError | None:
+    """Return what is wrong where no host of the session names a data set: the experiment cannot run anywhere."""
     known = sorted({name for host in resolved.hosts for name in host.variables.data})
-    return {name: known for name in resolved.data_names if name not in known}
+    for name in resolved.data_names:
+        if name not in known:
+            return ConfigurationError(
+                f"no host of this session has a data set named {name!r} (known here: {', '.join(known) or 'none'})",
+                where=str(resolved.inventory.path),
+                hint=f"add it under `harness: data: {name}:` or choose another --experiment",
+            )
+    return None

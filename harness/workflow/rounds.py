@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from harness.analysis.outcomes import count_outcomes
 from harness.analysis.validity import judge_all
 from harness.session.folder import SessionFolder
-from harness.session.plan import HostDigests, Invocation, newest_records, remaining
+from harness.session.plan import HostDigests, newest_records, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
 from harness.values.record import Record
 from harness.values.units import format_duration
-from harness.workflow.planning import make_plan, open_interval, rounds_at_start, widths_of
+from harness.workflow.planning import HostPlan, PlannedHost, open_interval, plan_session, rounds_at_start, widths_of
 from harness.workflow.resolve import Resolved
 
 
@@ -35,6 +35,16 @@ class HostRounds:
     is_stopped: Callable[[], bool]
     rerun_failed: bool = False
     argv: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> PlannedHost:
+        """The host as planning sees it."""
+        return PlannedHost.of(self.setup)
+
+    def plan(self, records: Sequence[Record], rounds: int | None = None) -> HostPlan:
+        """Plan what the host has to do, and what is left of it."""
+        again = self.rerun_failed
+        return plan_session(self.resolved, self.host, self.digests, records, rounds=rounds, rerun_failed=again)
 
 
 @dataclass(frozen=True)
@@ -67,27 +77,31 @@ def run_rounds(on: HostRounds) -> set[str]:
 
 def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
     """Do what is left of so many rounds."""
-    resolved = on.resolved
-    planned = make_plan(resolved, on.setup, on.digests, rounds)
     records = on.read()
-    todo = remaining(planned, records, rerun_failed=on.rerun_failed, only=resolved.only)
-    mine = [item for item in planned if resolved.only is None or item.case.case_id in resolved.only]
-    done, folder = len(mine) - len(todo), on.folder
+    plan = on.plan(records, rounds)
     if is_first:
-        counts = _count_done(mine, todo, records)
-        on.emit(SessionStarted(folder.name, str(folder.path), bool(records), done, len(mine), on.argv, counts))
+        name, place, left_s = on.folder.name, str(on.folder.path), plan.seconds_left(records)
+        numbers, counts = (plan.done, plan.planned), _count_done(plan, records)
+        on.emit(SessionStarted(name, place, bool(records), *numbers, on.argv, counts, on.setup.host, left_s))
     runner = on.make_runner()
-    if todo or not any(case.memory_limit == "search" for case in resolved.cases):
+    if plan.todo or not plan.searches:
         recorded = frozenset((record.invocation, record.attempt) for record in records)
-        runner.run(todo, done=done, planned=len(mine), recorded=recorded, known=records)
+        runner.run(
+            plan.todo,
+            done=plan.done,
+            planned=plan.planned,
+            recorded=recorded,
+            known=records,
+            later=plan.coming_trials,
+        )
     # else what may still run on the host is a search's trial: the search takes it over
-    left = remaining(planned, on.read(), rerun_failed=False, only=resolved.only)
-    return _Done({invocation.identity for invocation in mine}, len(left), runner.is_over)
+    left = remaining(plan.invocations, on.read(), rerun_failed=False)
+    return _Done({invocation.identity for invocation in plan.invocations}, len(left), runner.is_over)
 
 
-def _count_done(mine: Sequence[Invocation], todo: Sequence[Invocation], records: Sequence[Record]) -> dict[str, int]:
-    """The outcomes of what is planned and not left to do."""
-    done = {item.identity for item in mine} - {item.identity for item in todo}
+def _count_done(plan: HostPlan, records: Sequence[Record]) -> dict[str, int]:
+    """Count the outcomes of what is planned and not left to do."""
+    done = plan.done_identities
     judged = judge_all(record for record in newest_records(records).values() if record.invocation in done)
     return {str(kind): number for kind, number in count_outcomes(judged).items()}
 

@@ -12,22 +12,21 @@ from harness.analysis.host_changes import compare_hosts
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
 from harness.analysis.validity import judge_all
 from harness.experiment.names import case_labels, name_alias
-from harness.session.folder import SessionFolder, find_folder
+from harness.session.folder import SessionFolder
 from harness.session.journal import Journal, read_records
 from harness.session.plan import newest_records
 from harness.ship.datasource import SourceSets
-from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
 from harness.values.case import Case
-from harness.values.errors import ConfigurationError, HarnessError, SessionError, Stopped
+from harness.values.errors import HarnessError, SessionError, Stopped
 from harness.values.event import Event, SessionFinding, SessionFinished
 from harness.values.record import Record
+from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.hostwork import HostWork
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.options import RunOptions
-from harness.workflow.own_loaders import gather_own_loaders
-from harness.workflow.resolve import Resolved, resolve, unread_data, wanted_engine
+from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.shared import Shared
 from harness.workflow.stops import Stops, interruptible
 from harness.workflow.transfers import ImageSources, Transfers, local_features, local_places
@@ -51,21 +50,16 @@ def run_session(console: Console, options: RunOptions) -> int:
         reports=options.output,
     )
     _announce(console, resolved)
-    _refuse_absent_data(resolved)
+    if (absent := absent_data(resolved)) is not None:
+        raise absent
     for host in resolved.hosts:
         wanted_engine(host, options.engine)
-    folder = find_folder(
-        options.output,
-        inventory=resolved.inventory.name,
-        experiment=resolved.experiment.name,
-        digest=resolved.digest,
-        name=options.name,
-        is_fresh=options.is_fresh,
+    found = find_session(
+        resolved, output=options.output, name=options.name, is_fresh=options.is_fresh, rounds=options.rounds
     )
-    payload = build_payload(gather_own_loaders(resolved.cases))
-    is_new = not folder.exists()
-    folder.refuse_foreign()
-    content = _session_content(folder, resolved, payload.digest)
+    resolved, folder, payload = found.resolved, found.folder, found.payload
+    is_new = found.content is None
+    content = _session_content(found)
     journal = Journal(folder)
     try:
         journal.records_of("")  # a damaged file is said before any host is asked
@@ -170,37 +164,14 @@ def _announce(console: Console, resolved: Resolved) -> None:
         console.detail(f"{len(resolved.matrix.folded)} combinations folded out; `harness plan` lists them")
 
 
-def _refuse_absent_data(resolved: Resolved) -> None:
-    for name, known in unread_data(resolved).items():
-        listed = ", ".join(known) or "none"
-        raise ConfigurationError(
-            f"no host of this session has a data set named {name!r} (known here: {listed})",
-            where=str(resolved.inventory.path),
-            hint=f"add it under `harness: data: {name}:` or choose another --experiment",
-        )
-
-
-def _session_content(folder: SessionFolder, resolved: Resolved, payload_digest: str) -> dict[str, Any]:
-    """What ``session.json`` is to hold. Raises SessionError where the benchmark's code has changed since."""
+def _session_content(found: FoundSession) -> dict[str, Any]:
+    """Return what ``session.json`` is to hold."""
     from harness import __version__
 
-    if folder.exists():
-        content = folder.read()
-        if not content.get("id") or content.get("payload_digest") is None:
-            hint = "restore it from a copy, or start anew with --fresh"
-            raise SessionError("session.json is damaged: a part is missing", where=str(folder.path), hint=hint)
-        if content.get("payload_digest") != payload_digest:
-            raise SessionError(
-                "the benchmark's code (payload) has changed since this session began; its figures must not be mixed",
-                where=str(folder.path),
-                hint="start a new one with --fresh, or use the version that began it",
-            )
+    resolved, folder, content = found.resolved, found.folder, found.content
+    if content is not None:
         content.setdefault("hosts", {})
-        known = content.setdefault("experiment", {})
-        if resolved.experiment.rounds == "auto" or known.get("rounds") == "auto":
-            known["rounds"] = resolved.experiment.rounds
-        else:
-            known["rounds"] = max(resolved.experiment.rounds, int(known.get("rounds", 1)))
+        content.setdefault("experiment", {})["rounds"] = resolved.experiment.rounds
         return content
     from harness.session.journal import now_utc
 
@@ -219,7 +190,7 @@ def _session_content(folder: SessionFolder, resolved: Resolved, payload_digest: 
             "hosts": [host.name for host in resolved.inventory.hosts],
         },
         "versions": {"harness": __version__},
-        "payload_digest": payload_digest,
+        "payload_digest": found.payload.digest,
         "image_digests": {},
         "data": {},
         "hosts": {},

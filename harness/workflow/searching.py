@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.limit_search import Step, conclude, next_step, steps_left, trials_of
+from harness.analysis.limit_search import Step, conclude, next_step, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.experiment.names import case_label
 from harness.session.plan import Invocation, newest_records, plan_one, remaining
@@ -19,29 +19,23 @@ _MOST_TRIALS = 40
 """Of one case; bisection needs about 24 at the most."""
 
 
-def search_limits(cases: Sequence[Case], on: HostRounds, *, done: int = 0) -> set[str]:
-    """Try limits until both answers are known for each case that asks; the identities of all trials.
-
-    ``done`` invocations came before.
-    """
-    wanted = [case for case in cases if case.memory_limit == "search"]
+def search_limits(cases: Sequence[Case], on: HostRounds) -> set[str]:
+    """Try limits until both answers are known for each case that asks; return the identities of all trials."""
     identities: set[str] = set()
-    for place, case in enumerate(wanted):
-        if on.is_stopped():
-            break
-        name = case_label(_without_limit(case), map(_without_limit, cases))
-        identities |= _search(case, name, wanted[place + 1 :], on, done + len(identities))
+    for case in cases:
+        if case.memory_limit == "search" and not on.is_stopped():
+            name = case_label(_without_limit(case), map(_without_limit, cases))
+            identities |= _search(case, name, on)
     return identities
 
 
-def _search(case: Case, name: str, later: Sequence[Case], on: HostRounds, before: int) -> set[str]:
-    """One case's search; ``before`` and the ``later`` cases are for the progress that is shown."""
+def _search(case: Case, name: str, on: HostRounds) -> set[str]:
+    """Search the limits of one case; what it counts as done and planned is the plan's."""
     identities: set[str] = set()
     reason: str | None = f"{_MOST_TRIALS} trials did not do"
     while len(identities) < _MOST_TRIALS:
         records = on.read()
-        trials = trials_of(records, case, on.setup.host)
-        step = next_step(trials, most=on.setup.memory_available)
+        step = next_step(trials_of(records, case, on.setup.host), most=on.setup.memory_available)
         if step is None:
             reason = None
             break
@@ -55,13 +49,11 @@ def _search(case: Case, name: str, later: Sequence[Case], on: HostRounds, before
         if runner.is_over:
             reason = "its time is up"
             break
-        done = before + len(trials)
-        planned = done + steps_left(trials, most=on.setup.memory_available)
-        planned += sum(
-            steps_left(trials_of(records, each, on.setup.host), most=on.setup.memory_available) for each in later
-        )
+        plan = on.plan(records)
         recorded = frozenset((record.invocation, record.attempt) for record in records)
-        runner.run(todo, done=done, planned=planned, recorded=recorded, known=records)
+        later = plan.coming_trials[len(todo) :]
+        planned = max(plan.planned, plan.done + len(todo))
+        runner.run(todo, done=plan.done, planned=planned, recorded=recorded, known=records, later=later)
     _tell(case, name, on, reason)
     return identities
 
@@ -69,8 +61,8 @@ def _search(case: Case, name: str, later: Sequence[Case], on: HostRounds, before
 def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
     """The largest limit's second run is the session's A/A pair; a slow limit's second run is a second round."""
     tried = case.model_copy(update={"memory_limit": step.limit})
-    predictions = predict_all([tried], on.setup)
-    refused = refusals_of([tried], on.setup, predictions)
+    predictions = predict_all([tried], on.host)
+    refused = refusals_of([tried], on.host, predictions)
     is_twin = step.number == 2 and step.limit >= on.setup.memory_available
     return plan_one(
         on.digests,

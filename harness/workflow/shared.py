@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from harness.engine.interface import Payload
 from harness.session.folder import SessionFolder
 from harness.session.journal import Journal
+from harness.session.plan import HostDigests
 from harness.session.setup import HostSetup
-from harness.values.errors import SessionError
 from harness.values.event import Event, SessionFinding
+from harness.workflow.found_session import refuse_changed, session_key
 
 if TYPE_CHECKING:
     from harness.workflow.transfers import Transfers
@@ -69,17 +70,12 @@ class Shared:
 
     @property
     def key(self) -> str:
-        """What marks this session's jobs and locks on hosts: its name, and a part that nobody else has."""
-        return f"{self.folder.name}.{self.content['id']}"
+        """What marks this session's jobs and locks on hosts."""
+        return session_key(self.folder, self.content)
 
-    def note_host(self, setup: HostSetup, changes: Sequence[str]) -> None:
+    def note_host(self, setup: HostSetup, digests: HostDigests) -> None:
         """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
-        if changes:
-            raise SessionError(
-                "; ".join(changes),
-                where=str(self.folder.path),
-                hint="figures must not be mixed: start a new session with --fresh",
-            )
+        refuse_changed(self.folder, self.content, digests)
         with self.mutex:
             self.content.setdefault("image_digests", {})[setup.host] = setup.image_digest
             self.content.setdefault("hosts", {})[setup.host] = {

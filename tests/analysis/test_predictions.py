@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from harness.analysis.predictions import (
     cache_bytes,
     case_cache_bytes,
-    disk_needed,
     duration_s,
     peak_memory,
     predict,
@@ -101,14 +100,6 @@ def test_a_subset_is_predicted_for_the_whole_set_too():
     assert predict(make(), images=None, limit=10**9) is None
 
 
-def test_disks_hold_one_cache_at_a_time():
-    small, large = make(cache="file", image_size=(64, 64)), make(cache="file")
-    cases = [small, large, make(cache="memory"), make(cache="file", cache_disk="nvme", max_images=10),
-             make(cache="file", data="unknown", cache_disk="other")]  # fmt: skip
-    needed = disk_needed(cases, {"coco": 1000})
-    assert needed == {"scratch": case_cache_bytes(large, 1000), "nvme": case_cache_bytes(large, 10)}
-
-
 def test_time_grows_with_work_and_shrinks_with_help():
     idg, tfdata = make(loader="keras-idg"), make()
     assert duration_s(idg, 10_000, cpus=8) > duration_s(tfdata, 10_000, cpus=8)
@@ -126,17 +117,6 @@ def test_time_grows_with_work_and_shrinks_with_help():
 def test_the_ceiling_reads_nothing():
     ceiling, case = make(mode="train", loader="ceiling"), make(mode="train")
     assert duration_s(ceiling, 10_000) < duration_s(case, 10_000)
-
-
-def test_earlier_records_of_the_same_case_are_believed_first():
-    case, other = make(), make(batch_size=64)
-    records = [
-        make_record(case, 100), make_record(case, 300), make_record(case, 200), make_record(other, 1000),
-        make_record(case, 5, status="error"), make_record(case, 5, validity="invalid"),
-    ]  # fmt: skip
-    assert duration_s(case, 10_000, records=records) == 200
-    assert duration_s(other, 10_000, records=records) == 1000
-    assert duration_s(make(epochs=5), 10_000, records=records) == duration_s(make(epochs=5), 10_000)
 
 
 def test_what_a_record_keeps():

@@ -57,7 +57,7 @@ def main() -> None:
     from harness.hosts import lock
 
     path, control, *words = sys.argv[1:]
-    for function in (lock.acquire, lock.read_lock, lock.break_lock):
+    for function in (lock.acquire, lock.read_lock, lock.break_lock, lock.find_holder, lock.refuse_held):
         function.__kwdefaults__["path"] = path
     if control != "-":
         from harness.ship.payload import build_payload

@@ -22,7 +22,7 @@ from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
-from harness.workflow.preparing import _refuse_hopeless
+from harness.workflow.preparing import refuse_hopeless
 from harness.workflow.reaching import Reached
 from harness.workflow.weights import find_weights, missing_weights
 
@@ -86,12 +86,13 @@ def test_a_missing_file_is_named_and_costs_the_cases_that_need_it(reached: Reach
     assert set(find_weights(list(NAMES), reached)) == {NAMES[SMALL], NAMES[RESNET]}
     found = refusals(
         list(NAMES), memory_available=10**9, disks={}, disk_reserve=None, cache_bytes={}, missing_data={},
-        missing_weights={lacking[0]: str(lacking[1])}, engine_reasons=(), can_limit_memory=True, disk_names=(), gpus=0,
+        missing_weights={lacking[0]: str(lacking[1])}, engine_reasons=(), can_limit_memory=True, disk_names=(),
+        cpus=1, gpus=0,
     )  # fmt: skip
     assert [(one.case_id, str(gone) in one.reason) for one in found] == [(LARGE.case_id, True)]
-    _refuse_hopeless(list(NAMES), {}, dict([lacking]))
+    refuse_hopeless(list(NAMES), {}, dict([lacking]))
     with pytest.raises(ConfigurationError, match="mobilenet_5_0_224"):
-        _refuse_hopeless([LARGE], {}, dict([lacking]))
+        refuse_hopeless([LARGE], {}, dict([lacking]))
 
 
 def test_a_file_of_this_machine_is_not_missing_on_another_that_it_can_be_sent_to(reached: Reached) -> None:

@@ -1,0 +1,87 @@
+"""The session that a command is about: its folder, what its file holds, and how many rounds it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.engine.interface import Payload
+from harness.session.folder import SessionFolder, find_folder
+from harness.session.plan import HostDigests, changed_digests
+from harness.ship.payload import build_payload
+from harness.values.errors import SessionError
+from harness.workflow.own_loaders import gather_own_loaders
+from harness.workflow.planning import merge_rounds
+from harness.workflow.resolve import Resolved
+
+
+@dataclass(frozen=True)
+class FoundSession:
+    """``content`` is what ``session.json`` holds, None where the session would be new.
+
+    ``resolved`` is what was asked, with as many rounds as the session has.
+    """
+
+    resolved: Resolved
+    folder: SessionFolder
+    payload: Payload
+    content: dict[str, Any] | None
+
+    @property
+    def key(self) -> str | None:
+        """What marks this session's jobs and locks on hosts; None for a new one."""
+        return None if self.content is None else session_key(self.folder, self.content)
+
+
+def session_key(folder: SessionFolder, content: dict[str, Any]) -> str:
+    """Return a session's name with a part that nobody else has: two people may run one experiment on one inventory."""
+    return f"{folder.name}.{content['id']}"
+
+
+def find_session(
+    resolved: Resolved, *, output: Path, name: str | None, is_fresh: bool, rounds: int | None
+) -> FoundSession:
+    """Find the session that these options continue or begin; ``rounds`` are those of ``--rounds``.
+
+    Raises SessionError where its folder cannot be used, or where the benchmark's code has changed since.
+    """
+    folder = find_folder(
+        output,
+        inventory=resolved.inventory.name,
+        experiment=resolved.experiment.name,
+        digest=resolved.digest,
+        name=name,
+        is_fresh=is_fresh,
+    )
+    folder.refuse_foreign()
+    payload = build_payload(gather_own_loaders(resolved.cases))
+    content = folder.read() if folder.exists() else None
+    if content is not None:
+        _refuse_unusable(folder, content, payload)
+    stored = (content or {}).get("experiment", {}).get("rounds")
+    experiment = resolved.experiment.model_copy(
+        update={"rounds": merge_rounds(rounds, resolved.experiment.rounds, stored)}
+    )
+    return FoundSession(replace(resolved, experiment=experiment), folder, payload, content)
+
+
+def refuse_changed(folder: SessionFolder, content: Mapping[str, Any], digests: HostDigests) -> None:
+    """Raise SessionError where an image or a data set is not the one that a session began with on a host."""
+    changes = changed_digests(content, digests)
+    if changes:
+        hint = "figures must not be mixed: start a new session with --fresh"
+        raise SessionError("; ".join(changes), where=str(folder.path), hint=hint)
+
+
+def _refuse_unusable(folder: SessionFolder, content: dict[str, Any], payload: Payload) -> None:
+    if not content.get("id") or content.get("payload_digest") is None:
+        hint = "restore it from a copy, or start anew with --fresh"
+        raise SessionError("session.json is damaged: a part is missing", where=str(folder.path), hint=hint)
+    if content.get("payload_digest") != payload.digest:
+        raise SessionError(
+            "the benchmark's code (payload) has changed since this session began; its figures must not be mixed",
+            where=str(folder.path),
+            hint="start a new one with --fresh, or use the version that began it",
+        )
