@@ -67,7 +67,11 @@ def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: M
 def _cpu_reason(case: Case, cpus: int | None) -> str | None:
     if case.cpus is None or cpus is None or case.cpus <= cpus:
         return None
-    return f"the case asks for {case.cpus} CPUs, the host offers {cpus}"
+    return f"the case asks for {_count(case.cpus, 'CPU')}, the host offers {cpus}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _gpu_reason(case: Case, gpus: int | None) -> str | None:
@@ -77,7 +81,7 @@ def _gpu_reason(case: Case, gpus: int | None) -> str | None:
         return f"the case asks for {case.gpus} GPUs; training uses {MOST_GPUS}: there is no distribution strategy yet"
     if gpus is None or case.gpus <= gpus:
         return None
-    return f"the case asks for {case.gpus} GPUs, the host offers {gpus}"
+    return f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {gpus}"
 
 
 def _memory_reason(case: Case, available: int | None, reasons: Sequence[str], can_limit: bool) -> str | None:

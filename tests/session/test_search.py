@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stub import stub_cases, stub_setup
+from stub import stub_setup
 
 from harness.bench.confine import try_limit
 from harness.engine.kinds.process import ProcessEngine
+from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
 from harness.session.collect import SessionIdentity
 from harness.session.folder import SessionFolder
@@ -19,6 +20,7 @@ from harness.session.plan import HostDigests
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.values.event import Event, InvocationFinished, SessionFinding
 from harness.values.record import TRIAL, TWIN
+from harness.workflow.resolve import Resolved
 from harness.workflow.rounds import HostRounds
 from harness.workflow.searching import search_limits
 
@@ -36,7 +38,11 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
     folder = SessionFolder(tmp_path / "session")
     journal = Journal(folder)
     folder.write({"name": "search"})
-    case = stub_cases(1)[0].model_copy(update={"memory_limit": "search"})
+    text = "{parameters: {data: tiny, loader: tfdata, batch_size: 8, memory_limit: search}}"
+    experiment = parse_experiment(text, "search.yaml")
+    matrix = expand(experiment)
+    (case,) = matrix.cases
+    resolved = Resolved(None, (), experiment, "", matrix, matrix.cases, is_part=False)  # type: ignore[arg-type]
     events: list[Event] = []
     hooks = Hooks(
         emit=events.append,
@@ -50,7 +56,7 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
     def search(*, is_over: bool = False) -> set[str]:
         timed = replace(settings, deadline=0.0) if is_over else settings
         on = HostRounds(
-            resolved=None,  # type: ignore[arg-type] # of rounds, which are not run here
+            resolved=resolved,
             setup=setup,
             digests=HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64}),
             folder=folder,

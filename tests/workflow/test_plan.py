@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (pictures / "README.txt").write_text("no picture")
     (tmp_path / "pair.json").write_text(json.dumps(PAIR))
     data = f"{{pair: {{images: {pictures}, annotations: {tmp_path / 'pair.json'}}}}}"
-    variables = f"{{engine: process, scratch: {tmp_path / 'scratch'}, data: {data}}}"
+    variables = f"{{engine: process, allow_busy: true, scratch: {tmp_path / 'scratch'}, data: {data}}}"
     inventory = f"all: {{hosts: {{here: {{ansible_connection: local, harness: {variables}}}}}}}\n"
     (tmp_path / "inventory.yaml").write_text(inventory)
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def test_what_nobody_can_know_is_not_called_nothing(
     host = planned_host(plan(monkeypatch, capsys, experiment, "--offline", "--json"))
     assert host["seconds"] is None and host["data"]["pair"]["images"] is None
     said = plan(monkeypatch, capsys, experiment, "--offline")
-    assert "not known before the host is asked" in said and "disk needed: –" in said
+    assert "not known before the host is asked" in said and "caches need an unknown amount" in said
     assert "0 B" not in said and "0.0 s" not in said and "  fits" not in said
 
 

@@ -1,0 +1,213 @@
+"""One planner: what a host has to do, what is done of it, and the same answer whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.engine.interface import EngineFacts, Payload
+from harness.experiment import expand, parse_experiment
+from harness.experiment.names import select_cases
+from harness.hosts.local import LocalConnection
+from harness.session.plan import HostDigests, Invocation
+from harness.session.setup import HostData, HostSetup
+from harness.values.facts import DiskFacts, Facts
+from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, Memory, Record
+from harness.workflow.planning import HostPlan, PlannedHost, SetSize, merge_rounds, plan_session
+from harness.workflow.resolve import Resolved
+
+GB = 10**9
+DIGESTS = HostDigests("here", "i" * 64, "p" * 64, {"d": "f" * 64})
+HOST = PlannedHost("here", 8 * GB, cpus=8, gpus=0, data={"d": SetSize(100, 10**7)}, disk_names=("scratch",))
+TOO_LARGE = "a limit of 9 GB is more than this host can give: 8 GB are available after the reserve"
+NO_LIMIT = "no memory limit can be enforced here: no cgroup"
+NO_DISK = "the host has no disk named 'nvme' (it has scratch): add it under `disks:`"
+TRAINING = "mode: train, image_size: 64, model: {alpha: 0.25}"
+
+
+def resolve(parameters: str, rounds: str = "3", more: str = "", only: Sequence[str] = ()) -> Resolved:
+    text = f"{{name: e, rounds: {rounds}, {more} parameters: {{data: d, {parameters}}}}}"
+    experiment = parse_experiment(text, "e.yaml")
+    matrix = expand(experiment)
+    cases = tuple(select_cases(matrix.cases, only)) if only else matrix.cases
+    return Resolved(None, (), experiment, "", matrix, cases, is_part=bool(only))  # type: ignore[arg-type]
+
+
+def record_of(item: Invocation, status: str = "ok", **fields: Any) -> Record:
+    made: dict[str, Any] = dict(
+        session="s", experiment="e", invocation=item.identity, attempt=item.attempt, host=item.host, hardware="hw",
+        engine="process", image_digest="1", payload_digest="2", data_fingerprint="3", case=item.case,
+        case_id=item.case.case_id, alias=item.alias, round=item.round, order=item.order, status=status,
+    )  # fmt: skip
+    return Record(**{**made, **fields})
+
+
+def plan(resolved: Resolved, records: Sequence[Record] = (), on: PlannedHost = HOST, **more: Any) -> HostPlan:
+    return plan_session(resolved, on, DIGESTS, records, **more)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "more", "planned"),
+    [
+        ("loader: [keras-idg, tfdata]", {}, 3 * (2 + 1)),
+        ("loader: [keras-idg, tfdata]", {"rounds": "5"}, 5 * (2 + 1)),
+        ("loader: [keras-idg, tfdata]", {"rounds": "auto"}, 3 * (2 + 1)),
+        # Of a part only its own cases count, and the twin only where it is one of them.
+        ("loader: [keras-idg, tfdata]", {"only": ["loader=tfdata"]}, 3),
+        ("loader: [keras-idg, tfdata]", {"only": ["loader=keras-idg"]}, 3 * 2),
+        # Training: a ceiling in each round, and in the first one a warm run of each case.
+        (f"loader: [keras-idg, tfdata], {TRAINING}", {}, 3 * (2 + 1 + 1) + 2),
+        (f"loader: [keras-idg, tfdata], {TRAINING}", {"more": "stall_rounds: 2,"}, 3 * (2 + 1 + 1) + 2 * 2),
+        (f"loader: [keras-idg, tfdata], {TRAINING}", {"more": "stall_rounds: 0,"}, 3 * (2 + 1 + 1)),
+        # A limit that the host cannot give is planned, announced and skipped; it has no twin.
+        ("loader: tfdata, memory_limit: [2GB, 9GB]", {}, 3 * (2 + 1)),
+        # A search has no rounds: its trials are counted.
+        ("loader: tfdata, memory_limit: search", {}, 8),
+        ("loader: [keras-idg, tfdata], memory_limit: [search, 2GB]", {}, 3 * (2 + 1) + 2 * 8),
+    ],
+)
+def test_invocations_are_counted(parameters: str, more: dict[str, Any], planned: int) -> None:
+    found = plan(resolve(parameters, **more))
+    assert (found.done, found.planned) == (0, planned)
+    assert len(found.todo) == len(found.invocations)
+    assert found.seconds_left([]) == pytest.approx(
+        sum(each.predictions.duration_s for each in found.todo if each.predictions and not each.skip)
+        + sum(each.left * each.prediction.duration_s for each in found.searches if each.prediction)
+    )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "rerun_failed", "done"),
+    [
+        (["ok"] * 9, False, 9),
+        (["ok", "oom", "error", "timeout", "disk_full", "lost"], False, 5),
+        (["ok", "oom", "error", "timeout", "disk_full", "lost"], True, 2),
+        (["skipped"], False, 0),  # its reason is gone
+    ],
+)
+def test_done_is_what_a_run_would_not_do_again(statuses: list[str], rerun_failed: bool, done: int) -> None:
+    resolved = resolve("loader: [keras-idg, tfdata]")
+    items = plan(resolved).invocations
+    records = [record_of(item, status) for item, status in zip(items, statuses, strict=False)]
+    found = plan(resolved, records, rerun_failed=rerun_failed)
+    assert (found.done, found.planned) == (done, 9)
+    assert [item.attempt for item in found.todo].count(2) == len(statuses) - done
+
+
+def test_records_of_more_rounds_than_are_planned_are_none_of_the_plan() -> None:
+    """After `run --rounds 5`, `plan` said "33 of 18 invocations are done"."""
+    five = plan(resolve("loader: [keras-idg, tfdata]", rounds="5"))
+    records = [record_of(item) for item in five.invocations]
+    assert len(records) == 15
+    three = plan(resolve("loader: [keras-idg, tfdata]", rounds="3"), records)
+    assert (three.done, three.planned, three.todo) == (9, 9, ())
+
+
+def test_rounds_that_auto_came_to_are_planned_again() -> None:
+    resolved = resolve("loader: [keras-idg, tfdata]", rounds="auto")
+    records = [record_of(item) for item in plan(resolved, rounds=5).invocations if item.round < 5 or item.order == 1]
+    found = plan(resolved, records)
+    assert (found.done, found.planned) == (13, 15)
+
+
+@pytest.mark.parametrize(
+    ("asked", "written", "stored", "rounds"),
+    [
+        (None, 3, None, 3),  # a new session
+        (None, 3, 5, 5),  # `--rounds 5` before: what is left of it is still to do
+        (None, 5, 3, 5),  # the file says more by now
+        (2, 3, 5, 2),  # what is asked for now holds
+        (7, 3, 5, 7),
+        (None, "auto", 5, "auto"),
+        (None, 3, "auto", 3),
+        (4, "auto", "auto", 4),
+        (None, 3, "five", 3),  # an edited file
+        (None, 3, True, 3),
+    ],
+)
+def test_a_session_keeps_the_rounds_that_it_was_asked_for(
+    asked: int | None, written: Any, stored: object, rounds: Any
+) -> None:
+    assert merge_rounds(asked, written, stored) == rounds
+
+
+def test_trials_of_a_search_are_counted_as_they_come() -> None:
+    resolved = resolve("loader: tfdata, memory_limit: [search, 2GB]")
+    (case,) = [case for case in resolved.cases if case.memory_limit == "search"]
+    items = plan(resolved).invocations
+
+    def trial(limit: int, number: int, alias: str, status: str = "ok") -> Record:
+        tried = case.model_copy(update={"memory_limit": limit})
+        item = Invocation(f"trial-{limit}-{number}-{alias}", "here", tried, alias, number, 1)
+        epochs = (Epoch(index=1, images=100, seconds=10.0),) if status == "ok" else ()
+        return record_of(item, status, memory=Memory(limit_asked=limit), epochs=epochs)
+
+    assert (plan(resolved).done, plan(resolved).planned) == (0, 6 + 8)
+    records = [record_of(item) for item in items]
+    first = plan(resolved, [*records, trial(8 * GB, 1, TRIAL)])
+    assert first.done == 6 + 1 and first.planned > first.done
+    some = [trial(8 * GB, 1, TRIAL), trial(8 * GB, 1, TWIN), trial(1 * GB, 1, TRIAL, "oom")]
+    found = plan(resolved, [*records, *some])
+    (search,) = found.searches
+    assert (search.done, found.done) == (3, 9)
+    assert search.left == 6  # from 1 to 8 GB: halvings down to 5 %
+    assert len(found.coming_trials) == 6
+
+
+def test_a_search_that_cannot_run_is_one_skipped_trial() -> None:
+    resolved = resolve("loader: tfdata, memory_limit: search")
+    on = PlannedHost("here", 8 * GB, 8, 0, data={}, missing_data={"d": "there is no folder /d"})
+    found = plan(resolved, on=on)
+    (search,) = found.searches
+    assert (search.refused, search.left, found.planned, found.coming_trials) == ("there is no folder /d", 1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "on", "reason"),
+    [
+        ("loader: tfdata, cpus: 64", {}, "the case asks for 64 CPUs, the host offers 8"),
+        ("loader: tfdata, cpus: 8", {}, None),
+        ("loader: tfdata, cpus: 64", {"cpus": None}, None),
+        (f"loader: tfdata, gpus: 1, {TRAINING}", {}, "the case asks for 1 GPU, the host offers 0"),
+        (f"loader: tfdata, gpus: 1, {TRAINING}", {"gpus": 2}, None),
+        (f"loader: tfdata, gpus: 1, {TRAINING}", {"gpus": None}, None),
+        (
+            f"loader: tfdata, gpus: 2, {TRAINING}",
+            {"gpus": 2},
+            "the case asks for 2 GPUs; training uses 1: there is no distribution strategy yet",
+        ),
+        ("loader: tfdata, memory_limit: 9GB", {}, TOO_LARGE),
+        ("loader: tfdata, memory_limit: 9GB", {"memory_available": None}, None),
+        ("loader: tfdata", {"can_limit_memory": False, "engine_reasons": ("no cgroup",)}, NO_LIMIT),
+        ("loader: tfdata, cache: file, cache_disk: nvme", {}, NO_DISK),
+        ("loader: tfdata", {"missing_data": {"d": "there is no folder /d"}}, "there is no folder /d"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_is_skipped_with_the_numbers(parameters: str, on: dict[str, Any], reason: str | None) -> None:
+    fields = {**{key: getattr(HOST, key) for key in HOST.__dataclass_fields__}, **on}
+    found = plan(resolve(parameters), on=PlannedHost(**fields))
+    assert {each.skip for each in found.invocations} == {reason}
+    assert found.seconds_left([]) == 0 if reason else found.seconds_left([]) != 0
+
+
+def test_a_host_that_is_prepared_has_the_plan_of_one_that_was_only_looked_at(tmp_path: Path) -> None:
+    disk = DiskFacts(path=str(tmp_path), free_bytes=10**11, total_bytes=10**12)
+    facts = Facts(logical_cpus=4, disks={"scratch": disk})
+    engine: Any = SimpleNamespace(name="process")
+    setup = HostSetup(
+        host="here", connection=LocalConnection("here"), engine=engine,
+        engine_facts=EngineFacts("process", "1", can_limit_memory=True), facts=facts, image="", image_digest="i" * 64,
+        payload=Payload("p" * 64, b""), data={"d": HostData("d", "folder", "f" * 64, 100, 2, 10**7, ())},
+        missing_data={}, disks={"scratch": str(tmp_path)}, memory_available=8 * GB, cpus=(0, 1, 2, 3),
+    )  # fmt: skip
+    looked = PlannedHost(
+        "here", 8 * GB, 4, 0, data={"d": SetSize(100, 10**7)}, disks={"scratch": disk}, disk_names=("scratch",)
+    )
+    resolved = resolve(f"loader: [keras-idg, tfdata], cache: [none, memory, file], cpus: [auto, 64], {TRAINING}")
+    prepared = plan(resolved, on=PlannedHost.of(setup))
+    assert prepared == plan(resolved, on=looked)
+    assert {each.alias for each in prepared.invocations} == {None, TWIN, WARM_RUN}
