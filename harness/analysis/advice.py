@@ -1,8 +1,9 @@
 """Advice: which pipeline to use from which memory limit on, as far as the verdicts of one setting carry it.
 
-Pure: a setting with its comparisons goes in, spans of memory limits with one choice each come out;
-words are made elsewhere. Among rows that are level with the fastest the cheapest is chosen: no cache before a
-memory cache before files on a disk. No winner is named among model-bound cases.
+Pure: a setting with its comparisons goes in, spans of memory limits with one choice each come out; words are made
+elsewhere. Advice is about the whole data set: what does not hold there, by what was measured and by what it will need
+(``whole_set``), is set aside and handed on, to be said. Among rows that are level with the fastest the cheapest is
+chosen: no cache before a memory cache before files on a disk. No winner is named among model-bound cases.
 """
 
 from __future__ import annotations
@@ -24,7 +25,18 @@ WORK_RATIO = 1.15
 """Images per CPU second within this factor are called alike."""
 
 Kind = Literal[
-    "winner", "bound", "survivor", "few", "open", "same", "baseline", "unpaired", "alone", "dead", "unmeasured"
+    "winner",
+    "bound",
+    "survivor",
+    "few",
+    "open",
+    "same",
+    "baseline",
+    "unpaired",
+    "alone",
+    "dead",
+    "unmeasured",
+    "set-aside",
 ]
 """What a limit's verdicts say.
 
@@ -32,7 +44,8 @@ Kind = Literal[
 ``survivor``: the baseline has no result, this is the fastest that has; ``few``: one pair, so no interval; ``open``:
 rounds, but no verdict; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster; ``unpaired``: no
 round has a result of both the baseline and another; ``alone``: only the baseline has a result; ``dead``: all
-ran out of memory; ``unmeasured``: nothing has a result, for other reasons.
+ran out of memory; ``unmeasured``: nothing has a result, for other reasons; ``set-aside``: what has a result has none
+that holds on the whole data set.
 """
 
 Gain = Literal["cores", "cores-and-cache", "cheaper"]
@@ -49,7 +62,7 @@ class Choice:
     baseline, ``level`` what was not told apart from it, ``dead`` what ran out of memory. ``plain`` is the same loader
     without a cache, where the gain is told from the cache's. ``pairs`` is how many pairs (without a comparison: how
     many invocations) the answer rests on, ``disturbance`` what disturbed some of them; ``left_out`` were disturbed and
-    do not count.
+    do not count. ``aside`` are rows with a result that does not hold on the whole data set, the fastest first.
     """
 
     limit: int | str
@@ -64,6 +77,13 @@ class Choice:
     pairs: int = 0
     disturbance: Disturbance = UNDISTURBED
     left_out: int = 0
+    aside: tuple[Row, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows that the answer names."""
+        named = [row for row in (self.row, self.baseline, *self.level) if row is not None]
+        return tuple({id(row): row for row in named}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +140,26 @@ def _comparisons_behind(choice: Choice, setting: Setting) -> list[Comparison]:
     if choice.kind == "bound":
         return [row.against_ceiling for row in choice.level if row.against_ceiling is not None]
     if choice.kind in ("same", "baseline"):
-        rows = [row for row in setting.rows_at(choice.limit) if row.summary.alias is None]
+        apart = {id(row) for row in choice.aside}
+        rows = [row for row in setting.rows_at(choice.limit) if row.summary.alias is None and id(row) not in apart]
         return [row.comparison for row in rows if row.comparison is not None]
     return []
 
 
 def _choose(setting: Setting, limit: int | str) -> Choice:
     rows = [row for row in setting.rows_at(limit) if row.summary.alias is None]
+    with_rate = sorted((row for row in rows if _rate(row, setting) > 0), key=lambda row: -_rate(row, setting))
+    aside = [row for row in with_rate if row.outlook is not None and not row.outlook.holds]
+    kept = [row for row in rows if not any(row is other for other in aside)]
+    choice = _choose_among(kept, setting, limit, baseline=next((row for row in rows if row.is_baseline), None))
+    if aside and choice.kind in ("dead", "unmeasured"):
+        choice = Choice(limit, "set-aside", baseline=choice.baseline, dead=choice.dead)
+    return replace(choice, aside=tuple(aside))
+
+
+def _choose_among(rows: Sequence[Row], setting: Setting, limit: int | str, baseline: Row | None) -> Choice:
     dead = tuple(row for row in rows if "oom" in row.summary.statuses and not row.summary.used)
     living = [row for row in rows if _rate(row, setting) > 0]
-    baseline = next((row for row in rows if row.is_baseline), None)
     if not living:
         only_oom = bool(rows) and all(set(row.summary.statuses) == {"oom"} for row in rows)
         return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
@@ -219,6 +249,8 @@ def _is_cores(row: Row, found: Comparison) -> bool:
 
 
 def _is_alike(one: Choice, other: Choice) -> bool:
+    if one.aside or other.aside:  # what is said of these is said of one limit
+        return False
     return one.kind == other.kind and _key(one.row) == _key(other.row)
 
 

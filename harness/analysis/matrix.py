@@ -10,9 +10,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.analysis.comparison import Comparison, compare
-from harness.analysis.payback import Payback
+from harness.analysis.coverage import Coverage, Epochs, cover
+from harness.analysis.payback import Payback, PaybackUnknown
+from harness.analysis.predictions import lift_subset
 from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
+from harness.analysis.whole_set import Outlook, look_ahead
 from harness.bench.registry import CACHES, LOADERS
 from harness.values.case import Case, canonical_json
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
@@ -33,7 +36,7 @@ class Row:
     ``comparison`` is of the setting's metric, ``per_cpu`` of images per CPU second; both None for the
     baseline itself and where there is no baseline with a result. ``against_ceiling`` is
     None without a ceiling; ``payback`` is of the case's cache, counted against the same loader without one; None where
-    the case has no cache.
+    the case has no cache. ``outlook`` is what the case comes to on the whole data set; None where it has no result.
     """
 
     summary: CaseSummary
@@ -43,6 +46,7 @@ class Row:
     against_ceiling: Comparison | None = None
     model_bound: bool | None = None
     payback: Payback | None = None
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,13 @@ class Setting:
         """Memory limits, smallest first, ``none`` last."""
         found: set[int | str] = {row.summary.case.memory_limit for row in self.rows}
         return sorted(found, key=_limit_order)
+
+    @property
+    def coverages(self) -> list[Coverage]:
+        """How many images of their sets its cases ran on: one, unless hosts have different sets."""
+        records = (record for row in (*self.rows, *self.trials) for record in row.summary.records)
+        found = {coverage for record in records if (coverage := cover(record)) is not None}
+        return sorted(found, key=lambda one: (one.images, one.set_images or 0))
 
     def rows_at(self, limit: int | str) -> list[Row]:
         """The rows of one memory limit."""
@@ -108,7 +119,8 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
     for summary in summaries:
         if summary.case.loader != CEILING:
             by_setting.setdefault(setting_key(summary.case), []).append(summary)
-    settings = [_build_setting(key, found, ceilings, wanted) for key, found in by_setting.items()]
+    known = {summary.case_id: summary for summary in summaries if summary.alias is None}
+    settings = [_build_setting(key, found, ceilings, wanted, known) for key, found in by_setting.items()]
     hosts = tuple(sorted({record.host for record in records}))
     settings.sort(key=_setting_order)
     return HardwareGroup(
@@ -130,7 +142,11 @@ def setting_key(case: Case) -> str:
 
 
 def _build_setting(
-    key: str, summaries: Sequence[CaseSummary], ceilings: Sequence[CaseSummary], wanted: Mapping[str, object]
+    key: str,
+    summaries: Sequence[CaseSummary],
+    ceilings: Sequence[CaseSummary],
+    wanted: Mapping[str, object],
+    known: Mapping[str, CaseSummary],
 ) -> Setting:
     case = summaries[0].case
     metric: Metric = "steady" if case.epochs > 1 else "first"
@@ -140,10 +156,10 @@ def _build_setting(
     rows, trials = [], []
     for summary in ordered:
         if _is_trial(summary, own):
-            trials.append(Row(summary, is_baseline=False))
+            trials.append(Row(summary, is_baseline=False, outlook=_outlook_of(summary, metric, known)))
             continue
         beside = [s for s in ordered if s.case.memory_limit == summary.case.memory_limit]
-        rows.append(_build_row(summary, beside, metric, ceiling, wanted))
+        rows.append(_build_row(summary, beside, metric, ceiling, wanted, known))
     return Setting(key, case, metric, tuple(rows), ceiling, tuple(trials))
 
 
@@ -158,6 +174,7 @@ def _build_row(
     metric: Metric,
     ceiling: CaseSummary | None,
     wanted: Mapping[str, object],
+    known: Mapping[str, CaseSummary],
 ) -> Row:
     baseline = next((s for s in beside if s.alias is None and _is_wanted(s.case, wanted)), None)
     uncached = next((s for s in beside if s.case.loader == summary.case.loader and s.case.cache == "none"), None)
@@ -174,8 +191,29 @@ def _build_row(
         per_cpu=per_cpu,
         against_ceiling=against,
         model_bound=is_model_bound(against) if against else None,
-        payback=payback_of(summary, uncached) if summary.case.cache != "none" else None,
+        payback=_payback_of(summary, uncached, metric) if summary.case.cache != "none" else None,
+        outlook=_outlook_of(summary, metric, known),
     )
+
+
+def _outlook_of(summary: CaseSummary, metric: Metric, known: Mapping[str, CaseSummary]) -> Outlook | None:
+    """What a case comes to on its whole set; by the same case on all images, where this hardware has measured it."""
+    whole = known.get(lift_subset(summary.case).case_id) if summary.case.max_images is not None else None
+    epochs: Epochs = "first" if metric == "first" else "steady"
+    return look_ahead(summary.used, epochs, whole.records if whole is not None else ())
+
+
+def _payback_of(cached: CaseSummary, uncached: CaseSummary | None, metric: Metric) -> Payback:
+    """The payback of a cache, not known where one of the two rates does not hold on the whole set."""
+    for summary in (cached, uncached):
+        outlook = _outlook_of(summary, metric, {}) if summary is not None else None
+        if outlook is not None and outlook.withdrawal is not None and summary is not None:
+            what = "its cache" if summary.case.cache != "none" else "its files"
+            return PaybackUnknown(
+                f"{summary.case.loader} with cache {summary.case.cache} was measured with {what} in memory, "
+                "which the whole set does not allow"
+            )
+    return payback_of(cached, uncached)
 
 
 def _against_ceiling(case: CaseSummary, ceiling: CaseSummary, metric: Metric) -> Comparison:

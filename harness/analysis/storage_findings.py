@@ -18,9 +18,9 @@ WARM_SHARE = 0.1
 
 def find_storage(record: Record) -> Iterator[Finding]:
     """Findings about the page cache of one invocation."""
-    unproven = _unproven(record)
-    if unproven:
-        message = f"the page cache's state at the start is unproven: {unproven}"
+    doubt = unproven(record)
+    if doubt:
+        message = f"the page cache's state at the start is unproven: {doubt}"
         hint = "first epochs may have been served from memory; keep data on a local file system to know"
         yield find("page-cache-unproven", message, hint)
     if record.epochs and all(epoch.bytes_read is None for epoch in record.epochs):
@@ -29,7 +29,7 @@ def find_storage(record: Record) -> Iterator[Finding]:
         return
     told: set[str] = set()
     for epoch in record.epochs:
-        found = _judge_epoch(record, epoch, is_proven=not unproven)
+        found = _judge_epoch(record, epoch, is_proven=not doubt)
         if found is not None and found.id not in told:  # one of a kind: the later ones are alike
             told.add(found.id)
             yield found
@@ -69,6 +69,7 @@ def _served(record: Record, epoch: Epoch, numbers: str) -> Finding:
     return find("served-from-memory", message, hint, severity="info")
 
 
-def _unproven(record: Record) -> str | None:
+def unproven(record: Record) -> str | None:
+    """Return why files may have stayed in memory that were to be dropped; None where that was proven or not asked."""
     state = record.io.get("page_cache")
     return str(state["unproven"]) if isinstance(state, Mapping) and state.get("unproven") else None

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
-from harness.analysis.summary import CaseSummary
 from harness.report.limits import say_limits
 from harness.report.marks import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
+from harness.report.scope import say_aside, say_scope
 from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
@@ -66,8 +66,9 @@ def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpa
     text = _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
         text += f" (at {_name_place(choice.limit)}, where it is least)"
-    text += _say_selection(choice)
-    return AdviceSpan(clean_text(where), clean_text(_name(row)) if row else "", clean_text(text, 1000))
+    text += _say_selection(choice) + say_scope(choice, setting)
+    text = "; ".join([text, *say_aside(choice)])
+    return AdviceSpan(clean_text(where), clean_text(_name(row)) if row else "", clean_text(text, 2000))
 
 
 def _say_selection(choice: Choice) -> str:
@@ -145,6 +146,8 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
     text = f"{format_number(rate.value if rate else None)} images/s, the most of what ended well; no ratio, for "
     if choice.baseline is None:
         text += "the baseline was not measured here"
+    elif any(row is choice.baseline for row in choice.aside):
+        text += f"that of the baseline {_name(choice.baseline)} does not hold on the whole set"
     else:
         text += (
             f"the baseline {_name(choice.baseline)} has no result here ({say_ends(choice.baseline.summary.records)})"
@@ -191,7 +194,12 @@ def _say_baseline(choice: Choice, setting: Setting) -> str:
 
 def _say_alone(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
-    return f"no advice: nothing but the baseline {_name(choice.baseline)} has a result here"
+    where = "here that holds on the whole set" if choice.aside else "here"
+    return f"no advice: nothing but the baseline {_name(choice.baseline)} has a result {where}"
+
+
+def _say_set_aside(choice: Choice, setting: Setting) -> str:
+    return "no advice: nothing that was measured here holds on the whole set"
 
 
 def _say_unpaired(choice: Choice, setting: Setting) -> str:
@@ -221,6 +229,7 @@ _SAY = {
     "alone": _say_alone,
     "dead": _say_dead,
     "unmeasured": _say_unmeasured,
+    "set-aside": _say_set_aside,
 }
 
 
@@ -240,10 +249,10 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
 
 
 def _say_payback(row: Row) -> Iterable[str]:
-    summary, case, payback = row.summary, row.summary.case, row.payback
+    case, payback = row.summary.case, row.payback
     if payback is None:
         return
-    size = _say_size(summary)
+    size = _say_size(row)
     if case.cache_reuse == "reused":
         yield f"The cache was made before{f'; it takes {size}' if size else ''}."
         return
@@ -253,9 +262,13 @@ def _say_payback(row: Row) -> Iterable[str]:
     yield f"{text[0].upper()}{text[1:]}{f'; it takes {size}' if size else ''}."
 
 
-def _say_size(summary: CaseSummary) -> str:
-    """What a cache takes: measured, else by the formula, which is said; empty where neither is known."""
+def _say_size(row: Row) -> str:
+    """What a cache takes on the whole set: measured, else predicted, which is said; empty where neither is known."""
+    summary, outlook = row.summary, row.outlook
     place = "memory" if summary.case.cache == "memory" else "disk"
+    whole = outlook.coverage.set_images if outlook is not None and outlook.coverage is not None else None
+    if outlook is not None and outlook.is_part and outlook.cache_bytes is not None and whole is not None:
+        return f"{format_bytes(outlook.cache_bytes)} of {place} for all {whole:,} images (predicted)"
     if summary.cache_bytes is not None:
         return f"{format_bytes(summary.cache_bytes)} of {place}"
     if summary.cache_predicted_bytes is not None:
@@ -311,7 +324,8 @@ def _say_oom(advice: SettingAdvice) -> Iterable[str]:
 
 def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:
     kinds = {span.choice.kind for span in advice.spans}
-    names = list(dict.fromkeys(_name(row) for row in advice.setting.rows if row.model_bound))
+    bound = [row for row in advice.setting.rows if row.model_bound and (row.outlook is None or row.outlook.holds)]
+    names = list(dict.fromkeys(_name(row) for row in bound))
     if names and kinds != {"bound"}:
         verb = "reaches" if len(names) == 1 else "reach"
         yield f"{join_words(names)} {verb} the ceiling (model-bound): with this model nothing can be faster."

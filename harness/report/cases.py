@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.coverage import cover
 from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
 from harness.analysis.outcomes import LOOKS, count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.statistics import Estimate
 from harness.experiment.names import ALIASES
 from harness.report.marks import mark_status, mark_verdict
+from harness.report.scope import name_coverage, tag_outlook
 from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
 from harness.report.words import (
     NOTHING,
@@ -206,6 +208,10 @@ def _rate(row: Row, setting: Setting) -> Estimate | None:
 
 def _tags(row: Row) -> Iterable[str]:
     summary = row.summary
+    if row.outlook is not None:
+        yield from tag_outlook(row.outlook)
+    elif (coverage := next((c for r in summary.records if (c := cover(r)) is not None), None)) and coverage.is_part:
+        yield name_coverage(coverage)
     if summary.alias is not None:
         yield ALIASES.get(summary.alias, summary.alias)
     if row.model_bound:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.analysis.coverage import cover
 from harness.analysis.outcomes import outcome_of
+from harness.analysis.selection import is_countable
 from harness.analysis.summary import Reduction, reduce_record
+from harness.analysis.whole_set import Outlook, judge_record
 from harness.report.words import one_line
 from harness.values.record import Record
 
@@ -45,6 +48,15 @@ def _reduced(name: str, meaning: str) -> Column:
 
 def _memory(name: str, field: str, meaning: str) -> Column:
     return Column(name, "Int64", meaning, lambda record, _: getattr(record.memory, field))
+
+
+def _whole(name: str, kind: str, meaning: str, pick: Callable[[Outlook], Value]) -> Column:
+    return Column(name, kind, meaning, lambda record, _: pick(found) if (found := judge_record(record)) else None)
+
+
+def _judge_rate(record: Record) -> str | None:
+    outlook = judge_record(record) if is_countable(record) else None
+    return None if outlook is None else "holds" if outlook.withdrawal is None else "withdrawn"
 
 
 def _sum_read(record: Record) -> int | None:
@@ -127,6 +139,37 @@ COLUMNS: tuple[Column, ...] = (
         "Int64",
         "images delivered in the first epoch",
         lambda record, _: record.epochs[0].images if record.epochs else None,
+    ),
+    Column(
+        "set_images",
+        "Int64",
+        "images of the whole data set; empty where that is not known",
+        lambda record, _: coverage.set_images if (coverage := cover(record)) else None,
+    ),
+    _whole(
+        "whole_set_fit",
+        "string",
+        "whether the case lives on the whole set under its limit: fits, may not fit, does not fit or unknown; predicted "
+        "from what was measured where it ran on part of the set; empty where it has no result",
+        lambda outlook: outlook.fit,
+    ),
+    _whole(
+        "whole_set_memory_bytes",
+        "Int64",
+        "memory that it needs on the whole set: measured there, else predicted",
+        lambda outlook: outlook.memory.expected if outlook.memory else None,
+    ),
+    _whole(
+        "whole_set_images_held",
+        "Int64",
+        "up to how many images it holds under its limit; empty where all fit, or where no number is known",
+        lambda outlook: outlook.held,
+    ),
+    Column(
+        "whole_set_rate",
+        "string",
+        "holds, or withdrawn: its files came from memory, which cannot hold those of the whole set; empty without a rate",
+        lambda record, _: _judge_rate(record),
     ),
     _reduced("first_epoch_s", "duration of epoch 1 in seconds, without the flush of a cache"),
     _reduced("fill_s", "duration of epoch 1 with the flush of its cache, in seconds"),

@@ -17,6 +17,7 @@ from harness.report.charts.memory import chart_memory
 from harness.report.charts.rates import chart_rates
 from harness.report.hardware import view_card
 from harness.report.marks import mark_glance
+from harness.report.scope import name_coverage
 from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
@@ -110,8 +111,7 @@ def _view_setting(anchor: str, group: HardwareGroup, setting: Setting, budget: _
     detail = [plural(case.epochs, "epoch"), f"batches of {case.batch_size}", f"page cache {case.page_cache}"]
     if case.mode == "train":
         detail.insert(0, name_model(case.model))
-    if case.max_images is not None:
-        detail.append(f"at most {case.max_images:,} images")
+    detail += [name_coverage(coverage) for coverage in setting.coverages]
     charts = tuple(_charts(anchor, group, setting, budget))
     no_charts = () if charts else ("No charts of this one: a page draws those of the first settings.",)
     return SettingView(

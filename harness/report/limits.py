@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from harness.analysis.limits_found import Answer, find_limits
 from harness.analysis.matrix import Setting
+from harness.report.scope import name_part
 from harness.report.words import clean_text, name_pipeline
 from harness.values.units import format_bytes
 
@@ -15,7 +16,20 @@ def say_limits(setting: Setting) -> Iterable[str]:
     answers = find_limits(setting)
     has_hosts = len({answer.host for answer in answers}) > 1
     for answer in answers:
-        yield _say(answer, f" on {clean_text(answer.host, 60)}" if has_hosts else "")
+        where = f" on {clean_text(answer.host, 60)}" if has_hosts else ""
+        yield _say(answer, where + _say_part(answer, setting))
+
+
+def _say_part(answer: Answer, setting: Setting) -> str:
+    """On what part of its set a case was searched, and what the whole set needs where a memory cache grows with it."""
+    part = name_part(setting)
+    if not part:
+        return ""
+    outlooks = [row.outlook for row in setting.trials if row.summary.case.cache == answer.case.cache == "memory"
+                and row.summary.case.loader == answer.case.loader and row.outlook is not None]  # fmt: skip
+    need = next((outlook.memory.expected for outlook in outlooks if outlook.memory is not None), None)
+    whole = f", all of them need about {format_bytes(need)}" if need is not None else ""
+    return f" (with {part}{whole})"
 
 
 def _say(answer: Answer, where: str) -> str:

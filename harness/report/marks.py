@@ -16,6 +16,7 @@ from harness.analysis.outcomes import (
     outcome_of,
 )
 from harness.analysis.summary import CaseSummary
+from harness.report.scope import tag_outlook
 from harness.report.view import Mark
 from harness.report.words import (
     NOTHING,
@@ -134,14 +135,16 @@ def mark_glance(row: Row | None, metric_word: str) -> Mark:
         return mark_status(summary)
     unit = f"{format_number(rate.value)} images/s"
     verdict, doubts = mark_verdict(row), say_doubts(summary)
+    scope = () if row.outlook is None else tuple(tag_outlook(row.outlook))
     if row.is_baseline:
-        return Mark(verdict.sign, unit, "quiet", _join("baseline", doubts))
+        return Mark(verdict.sign, unit, "quiet", _join("baseline", *scope, doubts))
     if row.comparison is None or row.comparison.ratio is None:
-        return Mark("✓", unit, "none", _join(verdict.detail, doubts))
+        return Mark("✓", unit, "none", _join(verdict.detail, *scope, doubts))
     ratio = row.comparison.ratio
     interval = format_range(ratio, is_ratio=True)
     detail = f"{format_ratio(ratio.value)}" + (f" ({interval})" if interval else "") + f" {verdict.text}"
-    return Mark(verdict.sign, unit, verdict.tint, _join(detail, doubts))
+    tint = verdict.tint if row.outlook is None or row.outlook.holds else "open"
+    return Mark(verdict.sign, unit, tint, _join(detail, *scope, doubts))
 
 
 def say_doubts(summary: CaseSummary) -> str:

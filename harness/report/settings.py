@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, Setting
+from harness.report.scope import name_coverage, name_part
 from harness.report.words import clean_text, name_model, name_size, name_value
 
-_SAID = frozenset({"data", "mode", "image_size", "interpolation", "model"})
+_SAID = frozenset({"data", "mode", "image_size", "interpolation", "model", "max_images"})
 
 
 def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
@@ -21,6 +22,12 @@ def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
     models = {other.case.model for other in among if other.case.model is not None}
     if case.model is not None and (len(models) > 1 or case.model.is_emulated):
         parts.append(name_model(case.model))
+    part = name_part(setting)
+    if part:
+        parts.append(part)
+    elif any(name_part(other) for other in among):
+        parts += dict.fromkeys(name_coverage(coverage) for coverage in setting.coverages)
+        parts += [f"max images {case.max_images:,}"] if case.max_images is not None else []
     parts += [f"{name.replace('_', ' ')} {name_value(getattr(case, name))}" for name in _varied(among)]
     return clean_text(" · ".join(parts))
 

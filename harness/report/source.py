@@ -7,7 +7,7 @@ costs that line and becomes a note on the page, never the report.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from harness.report.embed import SIDECAR_ENDING, read_sessions, unpack_sessions
 from harness.report.session_data import SessionData
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
-from harness.values.record import Record
+from harness.values.record import Record, SetSize
 
 KNOWN_EVENTS = frozenset(
     {"SessionStarted", "SessionFinished", "SessionFinding", "HostStateChanged", "EngineChosen", "ImageReady"}
@@ -146,12 +146,14 @@ def _assemble(
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "record"
             notes.append(f"record {number} is not of this format and is not counted: {place}: {first['msg']}")
+    events_known = tuple(e for _, e in events if isinstance(e, dict) and str(e.get("event")) in KNOWN_EVENTS)
     hosts = {}
     for host, value in facts.items():
         try:
             hosts[host] = Facts.model_validate(value)
         except ValidationError as error:
             notes.append(f"facts of {host} are not of this format: {error.errors()[0]['msg']}")
+    records = fill_set_sizes(records, description, events_known)
     newest = newest_attempts(records)
     kept = {id(record) for record in newest}
     judged = judge_all(newest, hosts)  # by what a report knows: all of the session, not only what came before
@@ -163,9 +165,36 @@ def _assemble(
         facts=hosts,
         records=tuple(judged),
         superseded=tuple(record for record in records if id(record) not in kept),
-        events=tuple(e for _, e in events if isinstance(e, dict) and str(e.get("event")) in KNOWN_EVENTS),
+        events=events_known,
         notes=tuple(notes),
     )
+
+
+def fill_set_sizes(
+    records: Sequence[Record], description: Mapping[str, Any], events: Iterable[Mapping[str, Any]]
+) -> list[Record]:
+    """Give records that do not know the size of their data set the size that their session kept elsewhere."""
+    if all(record.set_size is not None for record in records):
+        return list(records)
+    described = description.get("data")
+    said = [*described.values()] if isinstance(described, Mapping) else []
+    said += [event for event in events if event.get("event") == "DataReady"]
+    sizes: dict[str, SetSize] = {}
+    for entry in said:
+        if isinstance(entry, Mapping) and isinstance(entry.get("fingerprint"), str):
+            images = _count(entry.get("images"))
+            if images is not None:
+                sizes[entry["fingerprint"]] = SetSize(images=images, bytes=_count(entry.get("bytes")))
+    return [
+        record.model_copy(update={"set_size": size})
+        if record.set_size is None and (size := sizes.get(record.data_fingerprint)) is not None
+        else record
+        for record in records
+    ]
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def newest_attempts(records: Iterable[Record]) -> list[Record]:

@@ -14,7 +14,7 @@ from harness.bench import protocol
 from harness.engine.interface import JobState
 from harness.session.plan import Invocation
 from harness.session.setup import HostSetup
-from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, Status
+from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
 
 _TAIL_LINES = 30
 _TAIL_CHARACTERS = 4000
@@ -179,6 +179,7 @@ def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *
         image_digest=setup.image_digest,
         payload_digest=setup.payload.digest,
         data_fingerprint=data.fingerprint if data else "absent",
+        set_size=SetSize(images=data.images, bytes=data.bytes) if data and data.images else None,
         case=invocation.case,
         case_id=invocation.case.case_id,
         alias=invocation.alias,

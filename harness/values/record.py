@@ -99,8 +99,18 @@ class Gpu(_Frozen):
     driver: str | None = None
 
 
+class SetSize(_Frozen):
+    """A whole data set: how many images it has, and the bytes of their files (None where they were not counted).
+
+    A case with ``max_images`` uses part of it.
+    """
+
+    images: int = Field(gt=0)
+    bytes: int | None = None
+
+
 class Record(_Frozen):
-    """One line of ``records.jsonl``."""
+    """One line of ``records.jsonl``. ``set_size`` is None in records of sessions that did not keep it."""
 
     format: Literal[1] = 1
     session: str
@@ -113,6 +123,7 @@ class Record(_Frozen):
     image_digest: str
     payload_digest: str
     data_fingerprint: str
+    set_size: SetSize | None = None
     case: Case
     case_id: str
     alias: str | None = None

@@ -1,0 +1,246 @@
+"""What a case that ran, perhaps on part of its data set, comes to on the whole set (measuring rule 17). Pure.
+
+Does it live there? A memory cache grows with the images, the rest of the memory was measured; a cache on disk needs
+room there. Whether its rate holds is asked of ``coverage``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.analysis.coverage import Coverage, Epochs, Withdrawal, cover, doubt_rate
+from harness.analysis.predictions import (
+    MEMORY_CACHE_OVERHEAD,
+    cache_bytes,
+    judge_fit,
+    lift_subset,
+    predict_need,
+)
+from harness.analysis.protection import DISK_RESERVE_BYTES
+from harness.analysis.rehearsals import BESIDE_BYTES
+from harness.analysis.selection import is_countable
+from harness.bench.registry import CACHES
+from harness.values.case import Case
+from harness.values.prediction import Fit, Interval
+from harness.values.record import Record
+
+CACHE_SPREAD = (0.96 / MEMORY_CACHE_OVERHEAD, 1.12 / MEMORY_CACHE_OVERHEAD)
+"""What an image in a memory cache was seen to take, at least and at most, as factors of what is expected."""
+
+IMAGE_BYTES = (0, 250, 1000)
+"""What an image takes beside its pixels in the memory of a program (its path, label, place in an index): at least,
+expected, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One case on its whole set. ``coverage`` is None where nothing is known of the number of images.
+
+    ``fit`` says whether it lives there, ``lacks`` what it may run out of. ``is_measured``: that was seen.
+    ``memory`` and ``cache_bytes`` are needs of the whole set (None: not known; a cache of 0 bytes is none).
+    ``held`` is up to how many images it holds under its limit, None where there is no such number.
+    ``withdrawal`` is None where the rate holds.
+    """
+
+    coverage: Coverage | None
+    fit: Fit
+    lacks: Literal["memory", "disk"] | None = None
+    is_measured: bool = False
+    memory: Interval | None = None
+    cache_bytes: int | None = None
+    held: int | None = None
+    limit_bytes: int | None = None
+    withdrawal: Withdrawal | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the case ran on part of its set."""
+        return self.coverage is not None and self.coverage.is_part
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was measured may be said of the whole set: it is not known to die there, and its rate holds."""
+        return self.fit in ("fits", "unknown") and self.withdrawal is None
+
+
+_ORDER: tuple[Fit, ...] = ("does not fit", "may not fit", "unknown", "fits")
+
+
+def look_ahead(records: Sequence[Record], epochs: Epochs, whole: Sequence[Record] = ()) -> Outlook | None:
+    """Return what the records of one case that count come to on the whole set; None without records.
+
+    The worst of them decides, for they may be of different hosts. ``whole`` are records of the same case on all
+    images, where the session has them: what was seen there outweighs what is predicted.
+    """
+    found = [look_ahead_one(record, epochs) for record in records]
+    if not found:
+        return None
+    worst = min(found, key=lambda one: (_ORDER.index(one.fit), math.inf if one.held is None else one.held))
+    withdrawal = next((one.withdrawal for one in found if one.withdrawal is not None), None)
+    seen = _see_whole(whole) if worst.is_part else None
+    return Outlook(
+        coverage=worst.coverage,
+        fit=seen[0] if seen else worst.fit,
+        lacks="memory" if seen and seen[0] == "does not fit" else None if seen else worst.lacks,
+        is_measured=worst.is_measured or seen is not None,
+        memory=worst.memory,
+        cache_bytes=worst.cache_bytes,
+        held=seen[1] if seen else worst.held,
+        limit_bytes=worst.limit_bytes,
+        withdrawal=withdrawal,
+    )
+
+
+def judge_record(record: Record) -> Outlook | None:
+    """Return what one record alone tells of the whole set: one that died on part of it tells that, too."""
+    if record.status == "oom" and record.validity != "invalid":
+        seen = record.evidence.get("last_images")
+        held = seen if isinstance(seen, int) and record.evidence.get("last_epoch") in (None, 1) else None
+        limit = record.memory.limit_effective or record.memory.limit_asked
+        return Outlook(cover(record), "does not fit", "memory", is_measured=True, held=held, limit_bytes=limit)
+    if not is_countable(record):
+        return None
+    return look_ahead_one(record, "steady" if record.case.epochs > 1 else "first")
+
+
+def look_ahead_one(record: Record, epochs: Epochs) -> Outlook:
+    """Return what one record that ended well comes to on its whole set."""
+    coverage = cover(record)
+    limit = record.memory.limit_effective or record.memory.limit_asked
+    cache, peak = _whole_cache_bytes(record, coverage), record.memory.peak_anon
+    seen = Outlook(coverage, "fits", is_measured=True, memory=_exactly(peak), cache_bytes=cache, limit_bytes=limit)
+    if coverage is None or not coverage.is_part:
+        return replace(seen, withdrawal=_doubt(record, epochs, seen))
+    memory = _whole_memory(record, coverage, limit)
+    in_memory, on_disk = judge_fit(memory, limit), _judge_disk(record, coverage)
+    fit = min(in_memory, on_disk, key=_ORDER.index)
+    lacks: Literal["memory", "disk"] | None = None
+    if fit in ("does not fit", "may not fit"):
+        lacks = "memory" if in_memory == fit else "disk"
+    held = _held(record, coverage, limit) if lacks == "memory" or fit == "unknown" else None
+    found = replace(seen, fit=fit, lacks=lacks, is_measured=False, memory=memory, held=held)
+    return replace(found, withdrawal=_doubt(record, epochs, found))
+
+
+def _doubt(record: Record, epochs: Epochs, outlook: Outlook) -> Withdrawal | None:
+    need = outlook.memory.expected if outlook.memory is not None else 0
+    room = None if outlook.limit_bytes is None else max(0, outlook.limit_bytes - need)
+    return doubt_rate(record, epochs, outlook.coverage, cache_bytes=outlook.cache_bytes, room_bytes=room)
+
+
+def _exactly(value: int | None) -> Interval | None:
+    return None if value is None else Interval(low=value, expected=value, high=value)
+
+
+def _is_in_memory(case: Case) -> bool:
+    return case.cache != "none" and not CACHES[case.cache].is_on_disk
+
+
+def _whole_cache_bytes(record: Record, coverage: Coverage | None) -> int | None:
+    """Bytes of the cache on the whole set: those that were measured, by images, else by the formula."""
+    case = record.case
+    if case.cache == "none":
+        return 0
+    if coverage is None or coverage.set_images is None:
+        return None
+    if record.cache is not None and record.cache.bytes is not None:
+        return round(record.cache.bytes * coverage.set_images / coverage.images)
+    each = _image_bytes(record)
+    return None if each is None else round(each * coverage.set_images)
+
+
+def _image_bytes(record: Record) -> float | None:
+    """Bytes of one image in a case's cache by the formula; of files as they are, their mean."""
+    case = record.case
+    found = cache_bytes(1, case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk)
+    if found is not None:
+        return found
+    if record.set_size is not None and record.set_size.bytes is not None:
+        return record.set_size.bytes / record.set_size.images
+    first = next((epoch for epoch in record.epochs if epoch.index == 1 and epoch.images), None)
+    return first.bytes_needed / first.images if first is not None and first.bytes_needed else None
+
+
+def _growth(record: Record) -> tuple[float, float, float] | None:
+    """Bytes of memory that one image more takes: at least, expected, at most; None where that is not known."""
+    beside = tuple(float(size) for size in IMAGE_BYTES)
+    if not _is_in_memory(record.case):
+        return beside[0], beside[1], beside[2]
+    each = _image_bytes(record)
+    if each is None:
+        return None
+    expected = _rehearsed_growth(record) or each * MEMORY_CACHE_OVERHEAD
+    low, high = CACHE_SPREAD
+    return expected * low + beside[0], expected + beside[1], expected * high + beside[2]
+
+
+def _rehearsed_growth(record: Record) -> float | None:
+    """Bytes an image as this host's own rehearsal found them, where the prediction is of part of the set."""
+    part = record.predictions
+    whole = part.whole_set if part is not None else None
+    if part is None or whole is None or part.basis != "rehearsal" or whole.images <= part.images:
+        return None
+    if part.peak_memory_bytes is None or whole.peak_memory_bytes is None:
+        return None
+    grown = whole.peak_memory_bytes.expected - part.peak_memory_bytes.expected
+    return grown / (whole.images - part.images) if grown > 0 else None
+
+
+def _base(record: Record, limit: int | None) -> tuple[int, int] | None:
+    """What counts against the limit on the images that ran, at least and at most: no more than it, for it lived."""
+    peak = record.memory.peak_anon
+    if peak is None:
+        return None
+    return peak, peak + BESIDE_BYTES if limit is None else max(peak, min(peak + BESIDE_BYTES, limit))
+
+
+def _whole_memory(record: Record, coverage: Coverage, limit: int | None) -> Interval | None:
+    """Memory on the whole set: the peak that was measured and what the images that are missing add to it."""
+    if coverage.set_images is None:
+        return None
+    base, growth = _base(record, limit), _growth(record)
+    if base is None or growth is None:
+        if record.predictions is not None and record.predictions.whole_set is not None:
+            return record.predictions.whole_set.peak_memory_bytes
+        return predict_need(lift_subset(record.case), coverage.set_images, limit=limit).peak_memory_bytes
+    more = coverage.set_images - coverage.images
+    low, expected, high = (round(more * each) for each in growth)
+    return Interval(low=base[0] + low, expected=base[1] + expected, high=base[1] + high)
+
+
+def _held(record: Record, coverage: Coverage, limit: int | None) -> int | None:
+    """Up to how many images a memory cache holds under its limit, on the safe side; None for what does not grow."""
+    base, growth = _base(record, limit), _growth(record)
+    if not _is_in_memory(record.case) or limit is None or base is None or growth is None:
+        return None
+    held = coverage.images + max(0, math.floor((limit - base[1]) / growth[2]))
+    return held if coverage.set_images is None else min(held, coverage.set_images)
+
+
+def _judge_disk(record: Record, coverage: Coverage) -> Fit:
+    """Whether the cache's files would find room: what stayed free while part of them were there."""
+    if record.case.cache == "none" or not CACHES[record.case.cache].is_on_disk:
+        return "fits"
+    disk = record.io.get("disk")
+    free = disk.get("free_bytes_min") if isinstance(disk, dict) else None
+    whole = _whole_cache_bytes(record, coverage)
+    if not isinstance(free, int) or whole is None or record.cache is None or record.cache.bytes is None:
+        return "fits"  # nothing says otherwise; a disk is looked at again before each invocation
+    left = free - (whole - record.cache.bytes)
+    return "does not fit" if left < 0 else "may not fit" if left < DISK_RESERVE_BYTES else "fits"
+
+
+def _see_whole(records: Sequence[Record]) -> tuple[Fit, int | None] | None:
+    """What the same case came to on all images, where the session measured that; and after how many it died."""
+    ended = [record for record in records if record.status in ("ok", "oom") and record.validity != "invalid"]
+    dead = [record for record in ended if record.status == "oom"]
+    if not ended:
+        return None
+    if not dead:
+        return "fits", None
+    at = [record.evidence.get("last_images") for record in dead if (record.evidence.get("last_epoch") or 1) == 1]
+    seen = [images for images in at if isinstance(images, int)]
+    return ("does not fit" if len(dead) == len(ended) else "may not fit"), min(seen, default=None)

@@ -1,0 +1,147 @@
+"""Scope in words: on how much of a data set something was measured, and what of it does not hold on the whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.analysis.advice import Choice
+from harness.analysis.coverage import Coverage, Withdrawal
+from harness.analysis.matrix import Row, Setting
+from harness.analysis.whole_set import Outlook
+from harness.report.words import clean_text, format_ratio, join_words, name_pipeline
+from harness.values.units import format_bytes
+
+_MOST_ASIDE = 4
+
+
+def name_coverage(coverage: Coverage) -> str:
+    """``300 of 1,399 images``, ``all 1,399 images``, ``300 images of a set whose size is not known``."""
+    if coverage.set_images is None:
+        return f"{coverage.images:,} images of a set whose size is not known"
+    if not coverage.is_part:
+        return f"all {coverage.images:,} images"
+    return f"{coverage.images:,} of {coverage.set_images:,} images"
+
+
+def name_part(setting: Setting) -> str:
+    """On what part of its set a setting was measured; empty where it was all of it, or nothing is known."""
+    parts = [coverage for coverage in setting.coverages if coverage.is_part]
+    return " or ".join(dict.fromkeys(name_coverage(coverage) for coverage in parts))
+
+
+def say_scope(choice: Choice, setting: Setting) -> str:
+    """What an answer was measured on that is not the whole set or not the same pixels; empty where it is."""
+    said, part = [], name_part(setting)
+    if part:
+        said.append(f"measured on {part}{_say_need(choice)}")
+    said += _say_pixels(choice)
+    return "".join(f", {each}" for each in said)
+
+
+def _say_need(choice: Choice) -> str:
+    """What the whole set needs of memory, where the answer keeps it there."""
+    row = choice.row
+    if row is None or row.outlook is None or not row.outlook.is_part or row.summary.case.cache != "memory":
+        return ""
+    outlook = row.outlook
+    if outlook.fit == "unknown":
+        held = f": it holds up to about {outlook.held:,}" if outlook.held is not None else ""
+        return f" (whether the memory cache holds all of them is not known{held})"
+    if outlook.memory is None:
+        return ""
+    seen = "as measured there" if outlook.is_measured else "predicted"
+    return f" (all of them need about {format_bytes(outlook.memory.expected)} of memory, {seen})"
+
+
+def _say_pixels(choice: Choice) -> Iterable[str]:
+    rows = choice.rows
+    found = {
+        name_pipeline(row.summary.case): str(record.environment.get("interpolation") or "its own filter")
+        for row in rows
+        if row.summary.case.interpolation == "native"
+        for record in row.summary.records[:1]
+    }
+    if len(found) > 1 and (len(set(found.values())) > 1 or "its own filter" in found.values()):
+        yield f"with other pixels ({', '.join(f'{name}: {clean_text(how, 40)}' for name, how in found.items())})"
+    findings = {finding.id for row in rows for record in row.summary.used for finding in record.findings}
+    if "approximate-pixels" in findings:
+        yield "with approximate pixels"
+
+
+def say_aside(choice: Choice) -> list[str]:
+    """A part of a sentence for each row whose result does not hold on the whole set, the fastest first."""
+    dying: list[str] = []
+    withdrawn: dict[str, list[str]] = {}
+    for row in choice.aside:
+        outlook = row.outlook
+        if outlook is not None and outlook.fit in ("does not fit", "may not fit"):
+            dying.append(f"{_name_with_ratio(row)} {say_fit(outlook)}")
+        elif outlook is not None and outlook.withdrawal is not None:
+            withdrawn.setdefault(say_withdrawal(outlook.withdrawal, outlook), []).append(_name(row))
+    said = [f"no rate is given for {join_words(names)}: {why}" for why, names in withdrawn.items()]
+    left = len(dying) - _MOST_ASIDE
+    more = [f"and {left} more that do not hold the whole set"] if left > 0 else []
+    return [*dying[:_MOST_ASIDE], *more, *said]
+
+
+def _name(row: Row) -> str:
+    return name_pipeline(row.summary.case)
+
+
+def _name_with_ratio(row: Row) -> str:
+    ratio = row.comparison.ratio if row.comparison is not None else None
+    return _name(row) + (f" ({format_ratio(ratio.value)} on the part that was measured)" if ratio is not None else "")
+
+
+def say_fit(outlook: Outlook) -> str:
+    """``holds only up to about 860 of 1,399 images``: what becomes of a case that does or may not fit its whole set."""
+    whole = outlook.coverage.set_images if outlook.coverage is not None else None
+    everything = "the whole set" if whole is None else f"all {whole:,} images"
+    limit, is_sure = format_bytes(outlook.limit_bytes), outlook.fit == "does not fit"
+    if outlook.lacks == "disk":
+        verb = "needs" if is_sure else "may not find room: it needs"
+        return f"{verb} {format_bytes(outlook.cache_bytes)} of disk for {everything}, more than is free there"
+    if outlook.is_measured:
+        after = f" after {outlook.held:,} images" if outlook.held else ""
+        return f"ran out of memory on {everything}{after}{'' if is_sure else ' in some rounds'} under {limit}"
+    need = "" if outlook.memory is None else f", {everything} need about {format_bytes(outlook.memory.expected)}"
+    if outlook.held is None:
+        return f"{'does' if is_sure else 'may'} not hold {everything} under {limit}{need} (predicted)"
+    held = f"{outlook.held:,} of {whole:,} images" if whole is not None else f"{outlook.held:,} images"
+    if is_sure:
+        return f"holds only up to about {held} under {limit}{need} (predicted)"
+    return f"may not hold {everything} under {limit}: about {held} fit surely{need} (predicted)"
+
+
+def say_withdrawal(withdrawal: Withdrawal, outlook: Outlook) -> str:
+    """``measured with the files in memory; the whole set (230 MB) exceeds the limit of 200 MB``, and what to do."""
+    files, whole = ("cache file", "whole cache") if withdrawal.is_cache else ("files", "whole set")
+    coverage, limit = outlook.coverage, format_bytes(withdrawal.limit_bytes)
+    seen = f"measured with the {files} in memory"
+    if not withdrawal.is_counted:
+        seen = f"whether it was measured with the {files} in memory is not known"
+    if coverage is not None and coverage.is_part:
+        seen += f", {name_coverage(coverage)}"
+    cure = "measure with `page_cache: cold`"
+    if withdrawal.set_bytes is None or withdrawal.limit_bytes is None or withdrawal.room_bytes is None:
+        return f"{seen}; how much memory the {whole} would take is not known: {cure}"
+    size = f"the {whole} ({format_bytes(withdrawal.set_bytes)})"
+    if withdrawal.set_bytes > withdrawal.limit_bytes:
+        return f"{seen}; {size} exceeds the limit of {limit}: {cure}"
+    room = format_bytes(withdrawal.room_bytes)
+    return f"{seen}; {size} exceeds the {room} that the limit of {limit} leaves beside the program: {cure}"
+
+
+def tag_outlook(outlook: Outlook) -> Iterable[str]:
+    """Short labels of a row: on what part it was measured, and what of that does not hold on the whole set."""
+    if outlook.is_part and outlook.coverage is not None:
+        yield name_coverage(outlook.coverage)
+        whole = outlook.coverage.set_images
+        if outlook.fit in ("does not fit", "may not fit"):
+            held = f", about {outlook.held:,} images do" if outlook.held and outlook.fit == "does not fit" else ""
+            seen = "measured" if outlook.is_measured else "predicted"
+            yield f"whole set: {outlook.fit} ({seen}{held})"
+        elif outlook.fit == "unknown" and whole is not None:
+            yield "whether the whole set fits is not known"
+    if outlook.withdrawal is not None:
+        yield "rate not for the whole set: files in memory"
