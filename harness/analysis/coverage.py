@@ -66,6 +66,12 @@ def cover(record: Record) -> Coverage | None:
     return Coverage(images, known if known is None else max(known, images))
 
 
+def cover_all(records: Iterable[Record]) -> tuple[Coverage, ...]:
+    """Return the different coverages of records, the smallest first."""
+    found = {coverage for record in records if (coverage := cover(record)) is not None}
+    return tuple(sorted(found, key=lambda one: (one.images, one.set_images or 0)))
+
+
 def doubt_rate(
     record: Record, epochs: Epochs, coverage: Coverage | None, *, cache_bytes: int | None, room_bytes: int | None
 ) -> Withdrawal | None:
@@ -78,7 +84,7 @@ def doubt_rate(
     if record.case.loader == "ceiling":
         return None
     measured = [epoch for epoch in record.epochs if (epoch.index > 1) == (epochs == "steady")]
-    needed = _total(epoch.bytes_needed for epoch in measured)
+    needed = total(epoch.bytes_needed for epoch in measured)
     is_cache = _reads_cache(record, measured)
     if not measured or needed == 0:
         return None
@@ -90,7 +96,7 @@ def doubt_rate(
         return None
     if whole is not None and room is not None and whole <= room:
         return None
-    read = _total(epoch.bytes_read for epoch in measured)
+    read = total(epoch.bytes_read for epoch in measured)
     if read is None or not needed:
         is_cold = record.case.page_cache == "cold" and unproven(record) is None
         if is_cold or not is_part:  # of a whole set the limit itself lets no more stay in memory
@@ -115,8 +121,8 @@ def _scale(needed: int | None, epochs: int, coverage: Coverage | None) -> int | 
     return round(needed / epochs * coverage.set_images / coverage.images)
 
 
-def _total(values: Iterable[int | None]) -> int | None:
-    """The sum; None where one is not known, or there are none."""
+def total(values: Iterable[int | None]) -> int | None:
+    """Return the sum; None where one of them is not known, or there are none."""
     known = list(values)
     if not known or any(value is None for value in known):
         return None

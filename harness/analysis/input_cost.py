@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from harness.analysis.coverage import total
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.stalls import Stalls, find_stalls, warm_twin
 from harness.analysis.statistics import Estimate
@@ -84,12 +85,11 @@ def _cost(row: Row, which: Which, rate: Estimate, model: Estimate, warm: Estimat
 def _read(record: Record, which: Which) -> tuple[float, float | None] | None:
     """Bytes a second from storage, and their share of what had to be read; None where they were not counted."""
     epochs: list[Epoch] = [epoch for epoch in record.epochs if (epoch.index > 1) == (which == "steady")]
-    known = [epoch.bytes_read for epoch in epochs if epoch.bytes_read is not None]
+    read, needed = total(epoch.bytes_read for epoch in epochs), total(epoch.bytes_needed for epoch in epochs)
     seconds = sum(epoch.seconds for epoch in epochs)
-    if not known or len(known) != len(epochs) or seconds <= 0:
+    if read is None or seconds <= 0:
         return None
-    needed = sum(epoch.bytes_needed or 0 for epoch in epochs)
-    return sum(known) / seconds, sum(known) / needed if needed else None
+    return read / seconds, read / needed if needed else None
 
 
 def _find_warm(group: HardwareGroup, summary: CaseSummary) -> CaseSummary | None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.analysis.comparison import Comparison, compare
-from harness.analysis.coverage import Coverage, Epochs, cover
+from harness.analysis.coverage import Coverage, Epochs
 from harness.analysis.payback import Payback, PaybackUnknown
 from harness.analysis.predictions import lift_subset
 from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
@@ -33,14 +33,16 @@ _DEFAULT_BASELINE = {"loader": "keras-idg"}
 class Row:
     """One case beside its baseline at the same memory limit.
 
-    ``comparison`` is of the setting's metric, ``per_cpu`` of images per CPU second; both None for the
-    baseline itself and where there is no baseline with a result. ``against_ceiling`` is
-    None without a ceiling; ``payback`` is of the case's cache, counted against the same loader without one; None where
-    the case has no cache. ``outlook`` is what the case comes to on the whole data set; None where it has no result.
+    ``baseline`` is the baseline at this limit, None where none was measured. ``comparison`` is of the setting's metric,
+    ``per_cpu`` of images per CPU second; both None for the baseline itself and where one of the two has no result.
+    ``against_ceiling`` is None without a ceiling; ``payback`` is of the case's cache, counted against the same loader
+    without one; None where the case has no cache. ``outlook`` is what the case comes to on the whole data set; None
+    where it has no result.
     """
 
     summary: CaseSummary
     is_baseline: bool
+    baseline: CaseSummary | None = None
     comparison: Comparison | None = None
     per_cpu: Comparison | None = None
     against_ceiling: Comparison | None = None
@@ -72,8 +74,7 @@ class Setting:
     @property
     def coverages(self) -> list[Coverage]:
         """How many images of their sets its cases ran on: one, unless hosts have different sets."""
-        records = (record for row in (*self.rows, *self.trials) for record in row.summary.records)
-        found = {coverage for record in records if (coverage := cover(record)) is not None}
+        found = {coverage for row in (*self.rows, *self.trials) for coverage in row.summary.coverages}
         return sorted(found, key=lambda one: (one.images, one.set_images or 0))
 
     def rows_at(self, limit: int | str) -> list[Row]:
@@ -153,13 +154,14 @@ def _build_setting(
     ordered = sorted(summaries, key=lambda s: _row_order(s, wanted))
     ceiling = _find_ceiling(case, ceilings) if case.mode == "train" else None
     own = {summary.case_id for summary in summaries if summary.alias is None}
+    outlooks = {id(summary): _outlook_of(summary, metric, known) for summary in ordered}
     rows, trials = [], []
     for summary in ordered:
         if _is_trial(summary, own):
-            trials.append(Row(summary, is_baseline=False, outlook=_outlook_of(summary, metric, known)))
+            trials.append(Row(summary, is_baseline=False, outlook=outlooks[id(summary)]))
             continue
         beside = [s for s in ordered if s.case.memory_limit == summary.case.memory_limit]
-        rows.append(_build_row(summary, beside, metric, ceiling, wanted, known))
+        rows.append(_build_row(summary, beside, metric, ceiling, wanted, outlooks))
     return Setting(key, case, metric, tuple(rows), ceiling, tuple(trials))
 
 
@@ -174,10 +176,11 @@ def _build_row(
     metric: Metric,
     ceiling: CaseSummary | None,
     wanted: Mapping[str, object],
-    known: Mapping[str, CaseSummary],
+    outlooks: Mapping[int, Outlook | None],
 ) -> Row:
     baseline = next((s for s in beside if s.alias is None and _is_wanted(s.case, wanted)), None)
-    uncached = next((s for s in beside if s.case.loader == summary.case.loader and s.case.cache == "none"), None)
+    plain = (summary.case.loader, "none", summary.case.decoding, None)
+    uncached = next((s for s in beside if (s.case.loader, s.case.cache, s.case.decoding, s.alias) == plain), None)
     comparison = per_cpu = against = None
     if baseline is not None and baseline is not summary and baseline.used and summary.used:
         comparison = compare(summary.measurements(metric), baseline.measurements(metric))
@@ -187,12 +190,13 @@ def _build_row(
     return Row(
         summary=summary,
         is_baseline=summary is baseline,
+        baseline=baseline,
         comparison=comparison,
         per_cpu=per_cpu,
         against_ceiling=against,
         model_bound=is_model_bound(against) if against else None,
-        payback=_payback_of(summary, uncached, metric) if summary.case.cache != "none" else None,
-        outlook=_outlook_of(summary, metric, known),
+        payback=_payback_of(summary, uncached, outlooks) if summary.case.cache != "none" else None,
+        outlook=outlooks[id(summary)],
     )
 
 
@@ -203,10 +207,10 @@ def _outlook_of(summary: CaseSummary, metric: Metric, known: Mapping[str, CaseSu
     return look_ahead(summary.used, epochs, whole.records if whole is not None else ())
 
 
-def _payback_of(cached: CaseSummary, uncached: CaseSummary | None, metric: Metric) -> Payback:
+def _payback_of(cached: CaseSummary, uncached: CaseSummary | None, outlooks: Mapping[int, Outlook | None]) -> Payback:
     """The payback of a cache, not known where one of the two rates does not hold on the whole set."""
     for summary in (cached, uncached):
-        outlook = _outlook_of(summary, metric, {}) if summary is not None else None
+        outlook = outlooks[id(summary)] if summary is not None else None
         if outlook is not None and outlook.withdrawal is not None and summary is not None:
             what = "its cache" if summary.case.cache != "none" else "its files"
             return PaybackUnknown(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.comparison import Comparison, Measurement
+from harness.analysis.coverage import Coverage, cover_all
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback
 from harness.analysis.selection import Disturbance, disturbances, is_countable, select_records
 from harness.analysis.stalls import judge_utilisation
@@ -46,15 +47,18 @@ class Reduction:
 class CaseSummary:
     """All invocations of one case (newest attempts) on hosts of one hardware.
 
-    ``used`` are the records behind the averages, ``disturbance`` what disturbed some of them; ``left_out`` counts
-    disturbed ones that are not averaged because there are enough others, ``invalid`` those that ended well and are
-    not valid. Peaks are the highest seen, ``limit_bytes`` the lowest limit in force, whatever the status.
+    ``countable`` are the records that may count, with their numbers; ``used`` those behind the averages,
+    ``disturbance`` what disturbed some of them; ``left_out`` counts disturbed ones that are not averaged because there
+    are enough others, ``invalid`` those that ended well and are not valid. ``coverages`` are how many images of their
+    sets they ran on, one unless hosts have different sets. Peaks are the highest seen, ``limit_bytes`` the lowest limit
+    in force, whatever the status.
     """
 
     case: Case
     case_id: str
     alias: str | None
     records: tuple[Record, ...]
+    countable: tuple[tuple[Record, Reduction], ...]
     used: tuple[Record, ...]
     disturbance: Disturbance
     left_out: int
@@ -67,6 +71,7 @@ class CaseSummary:
     steady_images_per_s: Estimate | None
     images_per_cpu_s: Estimate | None
     parallelism: Estimate | None
+    coverages: tuple[Coverage, ...]
     limit_bytes: int | None
     peak_anon_bytes: int | None
     peak_total_bytes: int | None
@@ -75,17 +80,20 @@ class CaseSummary:
 
     def measurements(self, metric: Metric) -> list[Measurement]:
         """Return one number for each invocation that may count, for ``compare``, which selects among pairs."""
-        return self._measure((record for record in self.records if is_countable(record)), metric)
+        return self._measured(metric, self.countable)
 
     def averaged(self, metric: Metric) -> list[Measurement]:
         """Return the numbers behind the averages."""
-        return self._measure(self.used, metric)
+        used = {id(record) for record in self.used}
+        return self._measured(metric, [pair for pair in self.countable if id(pair[0]) in used])
 
-    def _measure(self, records: Iterable[Record], metric: Metric) -> list[Measurement]:
+    @staticmethod
+    def _measured(metric: Metric, pairs: Iterable[tuple[Record, Reduction]]) -> list[Measurement]:
         pick = _METRICS[metric]
-        found = ((record, pick(reduce_record(record))) for record in records)
         return [
-            Measurement(r.session, r.host, r.round, value, disturbances(r)) for r, value in found if value is not None
+            Measurement(r.session, r.host, r.round, value, disturbances(r))
+            for r, reduction in pairs
+            if (value := pick(reduction)) is not None
         ]
 
 
@@ -115,7 +123,9 @@ def reduce_record(record: Record) -> Reduction:
 def summarise_case(records: Sequence[Record]) -> CaseSummary:
     """The summary of records that share a case (and alias) and a hardware; at least one record."""
     chosen = select_records(records)
-    reductions = tuple(reduce_record(record) for record in chosen.used)
+    countable = tuple((record, reduce_record(record)) for record in records if is_countable(record))
+    used = {id(record) for record in chosen.used}
+    reductions = [reduction for record, reduction in countable if id(record) in used]
     limits = [r.memory.limit_effective or r.memory.limit_asked for r in records]
     caches = [r.cache for r in records if r.cache is not None]
     return CaseSummary(
@@ -123,6 +133,7 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
         case_id=records[0].case_id,
         alias=records[0].alias,
         records=tuple(records),
+        countable=countable,
         used=chosen.used,
         disturbance=chosen.disturbance,
         left_out=len(chosen.left_out),
@@ -135,6 +146,7 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
         steady_images_per_s=_estimate(r.steady_images_per_s for r in reductions),
         images_per_cpu_s=_estimate(r.images_per_cpu_s for r in reductions),
         parallelism=_estimate(r.parallelism for r in reductions),
+        coverages=cover_all(records),
         limit_bytes=_lowest(limits),
         peak_anon_bytes=_highest(r.memory.peak_anon for r in records),
         peak_total_bytes=_highest(r.memory.peak_total for r in records),

@@ -129,7 +129,7 @@ def _find_pixels(record: Record) -> Iterator[Finding]:
 
 def _find_cache(record: Record) -> Iterator[Finding]:
     cache = record.cache
-    if record.status != "ok" or cache is None or not cache.bytes or not cache.predicted_bytes:
+    if record.status != "ok" or cache is None or cache.bytes is None or not cache.predicted_bytes:
         return
     if abs(cache.bytes / cache.predicted_bytes - 1) > _CACHE_TOLERANCE:
         message = f"the cache holds {format_bytes(cache.bytes)}, the formula says {format_bytes(cache.predicted_bytes)}"

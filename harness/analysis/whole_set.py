@@ -132,7 +132,7 @@ def _doubt(record: Record, epochs: Epochs, outlook: Outlook) -> Withdrawal | Non
 
 
 def _exactly(value: int | None) -> Interval | None:
-    return None if value is None else Interval(low=value, expected=value, high=value)
+    return None if value is None else Interval.model_construct(low=value, expected=value, high=value)
 
 
 def _is_in_memory(case: Case) -> bool:

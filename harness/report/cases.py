@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.coverage import cover
 from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
 from harness.analysis.outcomes import LOOKS, count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
@@ -210,8 +209,8 @@ def _tags(row: Row) -> Iterable[str]:
     summary = row.summary
     if row.outlook is not None:
         yield from tag_outlook(row.outlook)
-    elif (coverage := next((c for r in summary.records if (c := cover(r)) is not None), None)) and coverage.is_part:
-        yield name_coverage(coverage)
+    else:
+        yield from (name_coverage(coverage) for coverage in summary.coverages if coverage.is_part)
     if summary.alias is not None:
         yield ALIASES.get(summary.alias, summary.alias)
     if row.model_bound:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.analysis.coverage import cover
+from harness.analysis.coverage import cover, total
 from harness.analysis.outcomes import outcome_of
 from harness.analysis.selection import is_countable
 from harness.analysis.summary import Reduction, reduce_record
@@ -60,9 +60,7 @@ def _judge_rate(record: Record) -> str | None:
 
 
 def _sum_read(record: Record) -> int | None:
-    found = [epoch.bytes_read for epoch in record.epochs if epoch.index > 1]
-    known = [count for count in found if count is not None]
-    return sum(known) if known and len(known) == len(found) else None
+    return total(epoch.bytes_read for epoch in record.epochs if epoch.index > 1)
 
 
 def _say_outcome(record: Record, _: Reduction) -> str:
@@ -149,8 +147,8 @@ COLUMNS: tuple[Column, ...] = (
     _whole(
         "whole_set_fit",
         "string",
-        "whether the case lives on the whole set under its limit: fits, may not fit, does not fit or unknown; predicted "
-        "from what was measured where it ran on part of the set; empty where it has no result",
+        "whether the case lives on the whole set under its limit: fits, may not fit, does not fit or unknown; it is "
+        "predicted from what was measured where it ran on part of the set; empty where it has no result",
         lambda outlook: outlook.fit,
     ),
     _whole(
@@ -168,7 +166,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "whole_set_rate",
         "string",
-        "holds, or withdrawn: its files came from memory, which cannot hold those of the whole set; empty without a rate",
+        "holds, or withdrawn: its files came from memory, which cannot hold those of the whole set; empty for none",
         lambda record, _: _judge_rate(record),
     ),
     _reduced("first_epoch_s", "duration of epoch 1 in seconds, without the flush of a cache"),

@@ -46,7 +46,8 @@ def _host_pairs(session: SessionData, host: str, records: Sequence[Record]) -> I
 
 
 def _fact_pairs(facts: Facts) -> Iterable[tuple[str, str]]:
-    yield "CPU", clean_text(f"{facts.cpu_model or NOTHING}, {plural(facts.logical_cpus or 0, 'logical CPU')}")
+    cpus = f"{NOTHING} logical CPUs" if facts.logical_cpus is None else plural(facts.logical_cpus, "logical CPU")
+    yield "CPU", clean_text(f"{facts.cpu_model or NOTHING}, {cpus}")
     yield "RAM", f"{format_bytes(facts.ram_bytes)}, {format_bytes(facts.available_bytes)} available at the start"
     yield "swap", format_bytes(facts.swap_bytes)
     gpus = [f"{g.name}, {format_bytes(g.memory_bytes)}, driver {g.driver or NOTHING}" for g in facts.gpus]

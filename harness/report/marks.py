@@ -99,7 +99,9 @@ def mark_verdict(row: Row) -> Mark:
         return Mark("●", "baseline", "quiet")
     comparison = row.comparison
     if comparison is None or comparison.ratio is None:
-        why = "no baseline to compare with" if comparison is None else "no round has both it and the baseline"
+        why = "no round has both it and the baseline"
+        if comparison is None:
+            why = "no baseline to compare with" if row.baseline is None else "the baseline has no result here"
         return Mark("", NOTHING, "none", why if row.summary.used else "")
     verdict = comparison.verdict
     detail = _sureness(comparison)

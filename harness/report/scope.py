@@ -32,7 +32,7 @@ def name_part(setting: Setting) -> str:
 def say_scope(choice: Choice, setting: Setting) -> str:
     """What an answer was measured on that is not the whole set or not the same pixels; empty where it is."""
     said, part = [], name_part(setting)
-    if part:
+    if part and choice.kind != "set-aside":  # what is said of the rows themselves says it there
         said.append(f"measured on {part}{_say_need(choice)}")
     said += _say_pixels(choice)
     return "".join(f", {each}" for each in said)

@@ -13,9 +13,10 @@ from typing import Any
 
 from harness.values.case import Case, ModelSetting, invocation_identity
 from harness.values.facts import DiskFacts, Facts, GpuFacts
-from harness.values.record import CacheUse, Epoch, Finding, Memory, Record
+from harness.values.record import CacheUse, Epoch, Finding, Memory, Record, SetSize
 
 IMAGES = 400
+FILE_BYTES = 160_000
 HOST_BYTES = 21_400_000_000
 
 
@@ -71,7 +72,12 @@ def wobble(*parts: object, size: float = 0.02) -> float:
 def make_record(
     case: Case, *, host: str = "ws01", facts: Facts | None = None, round: int = 1, **changes: Any
 ) -> Record:
-    """An ``ok`` record of one epoch a second or so; ``rate`` and ``first_rate`` in images/s."""
+    """An ``ok`` record of one epoch a second or so; ``rate`` and ``first_rate`` in images/s.
+
+    ``whole`` is how many images the set has; ``served`` the share of an epoch's files that came from memory: then what
+    had to be read stands beside it.
+    """
+    whole, served = changes.pop("whole", None), changes.pop("served", None)
     rate = changes.pop("rate", 100.0) * wobble(host, round, case.case_id)
     first_rate = changes.pop("first_rate", rate * 0.8)
     per_cpu = changes.pop("per_cpu", 40.0) * wobble(case.case_id, round, host, size=0.01)
@@ -84,7 +90,8 @@ def make_record(
             images=images,
             seconds=images / (first_rate if index == 1 else rate),
             first_batch_s=0.4,
-            bytes_read=images * 160_000,
+            bytes_read=int(images * FILE_BYTES * (1 - (served or 0) * (index > 1))),
+            bytes_needed=None if served is None else images * FILE_BYTES * (case.cache != "memory" or index == 1),
             cpu_s=images / per_cpu,
             flush_s=0.5 if index == 1 and case.cache == "file" else None,
         )
@@ -111,6 +118,7 @@ def make_record(
         "image_digest": "1" * 64,
         "payload_digest": "2" * 64,
         "data_fingerprint": "3" * 64,
+        "set_size": None if whole is None else SetSize(images=whole, bytes=whole * FILE_BYTES),
         "case": case,
         "case_id": case.case_id,
         "round": round,

@@ -9,10 +9,12 @@ import pytest
 from builder import SessionBuilder, make_case, make_finding, make_record
 
 from harness.analysis.matrix import build_matrix
+from harness.report.cases import view_cases
 from harness.report.charts.cumulated import chart_cumulated
+from harness.report.columns import tabulate_rows
 from harness.report.source import read_source
 from harness.report.terminal import view_terminal
-from harness.values.record import Record
+from harness.values.record import Memory, Record, SetSize
 
 GB = 10**9
 
@@ -99,6 +101,108 @@ def test_why_there_is_no_interval_is_true(say, case, base, said):
 def test_invalid_invocations_are_no_result_and_say_so(say):
     bad = {"validity": "invalid"}
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90, **bad)])
-    assert "no advice: nothing has a result here (invalid)." in words
+    assert "no advice: nothing has a result here (invalid: test invalid)." in words
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90)])
-    assert "the baseline keras-idg has no result here (invalid)" in words
+    assert "the baseline keras-idg has no result here (invalid: test invalid)" in words
+
+
+PART = {"images": 300, "whole": 1399, "served": 1.0, "case": {"max_images": 300, "image_size": (224, 224)}}
+
+
+def at(limit: int, **changes: object) -> dict[str, object]:
+    """Part of a set under a limit; ``changes`` of the case."""
+    return {**PART, "case": {**PART["case"], "memory_limit": limit, **changes}, "memory": memory(limit)}
+
+
+def memory(limit: int, peak: int = 320_000_000) -> Memory:
+    return Memory(limit_asked=limit, limit_effective=limit, peak_anon=peak, swap_used=0)
+
+
+def cached(limit: int) -> dict[str, object]:
+    """The same with a memory cache of that part."""
+    return {**at(limit), "memory": memory(limit, 320_000_000 + 300 * 602_116)}
+
+
+def small(**changes: object) -> dict[str, object]:
+    """The same under a limit that leaves 50 MB for files: the part has 48 MB, the whole set 224 MB."""
+    return {**at(200_000_000, **changes), "memory": memory(200_000_000, 140_000_000)}
+
+
+def test_advice_of_a_part_names_the_pipeline_for_the_whole_set(say):
+    words = say(
+        rounds("keras-idg", rate=30, **at(GB))
+        + rounds("tfdata", rate=90, **at(GB))
+        + rounds("tfdata", "memory", rate=257, **cached(GB))
+    )
+    lead, answer, *_ = words.splitlines()
+    assert "300 of 1,399 images" in lead
+    assert re.search(
+        r"With 1 GB for the container: tfdata, \d\.\d\d× \(.*\) the steady images/s of keras-idg, 1 host, 3 pairs of "
+        r"invocations, measured on 300 of 1,399 images; tfdata with memory cache \(8\.\d\d× on the part that was "
+        r"measured\) holds only up to about 1,0\d\d of 1,399 images under 1 GB, all 1,399 images need about 1\.2\d? GB "
+        r"\(predicted\)\.$",
+        answer,
+    ), answer
+
+
+def test_a_memory_cache_that_holds_the_whole_set_says_what_it_needs(say):
+    words = say(rounds("keras-idg", rate=30, **at(2 * GB)) + rounds("tfdata", "memory", rate=257, **cached(2 * GB)))
+    assert "tfdata with memory cache, 8." in words
+    assert (
+        "measured on 300 of 1,399 images (all of them need about 1.2" in words and "GB of memory, predicted)" in words
+    )
+    assert "of memory for all 1,399 images (predicted)" in words
+
+
+def test_a_rate_with_the_files_in_memory_is_withdrawn_where_the_whole_set_exceeds_the_limit(say):
+    words = say(rounds("keras-idg", rate=30, **small()) + rounds("tfdata", rate=90, **small()))
+    assert (
+        "no advice: nothing that was measured here holds on the whole set; no rate "
+        "is given for tfdata and keras-idg: measured with the files in memory, 300 of 1,399 images; the whole set "
+        "(224 MB) exceeds the limit of 200 MB: measure with `page_cache: cold`." in words
+    )
+    cold = {**small(page_cache="cold"), "served": 0.0}
+    words = say(rounds("keras-idg", rate=30, **cold) + rounds("tfdata", rate=90, **cold))
+    assert re.search(r"tfdata, \d\.\d\d× .* measured on 300 of 1,399 images\.", words) and "no rate" not in words
+
+
+def test_the_part_stands_in_the_matrix_and_the_table_of_cases(tmp_path):
+    records = rounds("keras-idg", rate=30, **at(GB)) + rounds("tfdata", "memory", rate=257, **cached(GB))
+    sessions = read_source(SessionBuilder().add(*records).write(tmp_path / "session"))
+    (view,) = view_terminal(sessions)
+    cells = [cell for row in view.tables[0].rows for cell in row[1:]]
+    assert len(cells) == 2 and all("300 of 1,399 images" in cell for cell in cells)
+    assert "whole set: does not fit (predicted, about 1,0" in cells[1]
+    table = view_cases(build_matrix([record for session in sessions for record in session.records]))
+    assert table is not None
+    assert [row.tags[0] for row in table.rows] == ["300 of 1,399 images"] * 2
+    assert any(tag.startswith("whole set: does not fit") for tag in table.rows[1].tags)
+
+
+def test_the_part_stands_in_the_exports():
+    (row,) = tabulate_rows(rounds("tfdata", "memory", rate=257, count=1, **cached(GB)))
+    assert (row["images_per_epoch"], row["set_images"], row["whole_set_fit"]) == (300, 1399, "does not fit")
+    assert 1000 < row["whole_set_images_held"] < 1100 and row["whole_set_memory_bytes"] > GB
+    assert row["whole_set_rate"] == "holds"
+    (row,) = tabulate_rows(rounds("tfdata", rate=90, count=1, **small()))
+    assert (row["whole_set_fit"], row["whole_set_rate"]) == ("fits", "withdrawn")
+    (row,) = tabulate_rows([make_record(make_case(), status="error", epochs=())])
+    assert (row["set_images"], row["whole_set_fit"], row["whole_set_rate"]) == (None, None, None)
+
+
+def test_the_size_of_a_set_comes_from_the_session_where_records_do_not_keep_it(tmp_path):
+    held = {name: value for name, value in at(GB).items() if name != "whole"}
+    builder = SessionBuilder().add(*rounds("tfdata", rate=90, **held))
+    builder.description["data"] = {"coco-test": {"fingerprint": "3" * 64, "images": 1399, "bytes": 224_000_000}}
+    (session,) = read_source(builder.write(tmp_path / "session"))
+    assert [record.set_size for record in session.records] == [SetSize(images=1399, bytes=224_000_000)] * 3
+    builder.description["data"] = {"coco-test": {"fingerprint": "4" * 64, "images": 1399}}
+    (session,) = read_source(builder.write(tmp_path / "other"))
+    assert [record.set_size for record in session.records] == [None] * 3
+
+
+def test_other_pixels_stand_in_the_sentence(say):
+    native = {"interpolation": "native"}
+    records = rounds("keras-idg", rate=30, case=native, environment={"interpolation": "nearest"})
+    words = say(records + rounds("tfdata", rate=90, case=native, environment={"interpolation": "bilinear"}))
+    assert "with other pixels (tfdata: bilinear, keras-idg: nearest)." in words
