@@ -102,7 +102,7 @@ def say_fit(outlook: Outlook) -> str:
         verb = "needs" if is_sure else "may not find room: it needs"
         return f"{verb} {format_bytes(outlook.cache_bytes)} of disk for {everything}, more than is free there"
     if outlook.is_measured:
-        after = f" after {outlook.held:,} images" if outlook.held else ""
+        after = f" after {outlook.held:,} of them" if outlook.held else ""
         return f"ran out of memory on {everything}{after}{'' if is_sure else ' in some rounds'} under {limit}"
     need = "" if outlook.memory is None else f", {everything} need about {format_bytes(outlook.memory.expected)}"
     if outlook.held is None:
