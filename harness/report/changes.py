@@ -148,7 +148,8 @@ def _data(sessions: Sequence[SessionData]) -> dict[str, tuple[set[int], set[str]
 def _changed_rest(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
     """The experiment's rules, images, versions, and the facts of hosts that are in both."""
     for name in _RULES:
-        yield from _change(_say_parameter(name), _rules(old, name), _rules(new, name))
+        said = "experiment" if name == "name" else _say_parameter(name)
+        yield from _change(said, _rules(old, name), _rules(new, name))
     for name in ("image_digest", "payload_digest", "engine"):
         yield from _change(name.replace("_", " "), _values(old, name), _values(new, name))
     for name in _VERSIONS:
