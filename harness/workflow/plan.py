@@ -201,6 +201,7 @@ class _Planner:
             data=states,
             times={key: seconds_left([(key, found)], self.records) for key, found in plan.predictions.items()},
             seconds=plan.seconds_left(self.records),
+            counts=plan.count_outcomes(self.records),
             error=error,
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.outcomes import Kind, Outcome, say_counts
 from harness.analysis.protection import disk_allowance
 from harness.bench.registry import is_on_disk
 from harness.experiment import case_label
@@ -29,7 +30,7 @@ class ShownPlan:
 
     ``state`` is the host's as ``run`` would find it now, ``error`` what ``run`` would end with there, ``note`` what the
     host is. ``times`` are seconds of an invocation by case_id, ``seconds`` what is left of all; None where that
-    cannot be known.
+    cannot be known; ``counts`` the outcomes of what is done.
     """
 
     host: str
@@ -42,6 +43,7 @@ class ShownPlan:
     times: Mapping[str, float | None]
     seconds: float | None
     error: HarnessError | None = None
+    counts: Mapping[Kind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class _Line:
     def verdict(self) -> str:
         """What comes of the case here."""
         if self.refused:
-            return f"skipped: {self.refused}"
+            return str(Outcome("skipped", self.refused))
         if self.memory_limit == "search":
             return f"its limits are searched, by about {self.planned} trials"
         return say_fit(self.prediction)
@@ -124,6 +126,7 @@ def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, Any]:
         "disks": _disk_needs(shown),
         "seconds": shown.seconds,
         "done": shown.plan.done,
+        "counts": shown.counts,
         "planned": shown.plan.planned,
     }
 
@@ -263,7 +266,8 @@ def _say_disks(shown: ShownPlan) -> Iterable[str]:
 
 
 def _say_progress(shown: ShownPlan) -> str:
-    count = f"{shown.plan.done} of {shown.plan.planned} invocations are done"
+    counts = say_counts(shown.counts)
+    count = f"{shown.plan.done} of {shown.plan.planned} invocations are done{f' ({counts})' if counts else ''}"
     if shown.plan.done >= shown.plan.planned:
         return count
     if not coming_of(shown.plan.todo) and not shown.plan.coming_trials:

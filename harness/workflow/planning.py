@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.analysis.limit_search import steps_left, trials_of
+from harness.analysis.outcomes import Kind, count_outcomes
 from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import predict_from, setting_key
 from harness.analysis.settling import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
+from harness.analysis.validity import judge_all
 from harness.experiment import Experiment, baseline_of, case_label, is_automatic, round_order
 from harness.experiment.model import Rounds
 from harness.session import feasibility
@@ -127,6 +129,11 @@ class HostPlan:
     def done(self) -> int:
         """How many invocations are done."""
         return len(self.done_identities)
+
+    def count_outcomes(self, records: Iterable[Record]) -> dict[Kind, int]:
+        """Count the outcomes of the invocations that are done."""
+        done = self.done_identities
+        return count_outcomes(judge_all(r for r in newest_records(records).values() if r.invocation in done))
 
     @property
     def planned(self) -> int:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.outcomes import count_outcomes
-from harness.analysis.validity import judge_all
 from harness.session.folder import SessionFolder
-from harness.session.plan import HostDigests, newest_records, remaining
+from harness.session.plan import HostDigests, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
@@ -81,7 +79,8 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
     plan = on.plan(records, rounds)
     if is_first:
         name, place, left_s = on.folder.name, str(on.folder.path), plan.seconds_left(records)
-        numbers, counts = (plan.done, plan.planned), _count_done(plan, records)
+        numbers = plan.done, plan.planned
+        counts = {str(kind): number for kind, number in plan.count_outcomes(records).items()}
         on.emit(SessionStarted(name, place, bool(records), *numbers, on.argv, counts, on.setup.host, left_s))
     runner = on.make_runner()
     if plan.todo or not plan.searches:
@@ -97,13 +96,6 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
     # else what may still run on the host is a search's trial: the search takes it over
     left = remaining(plan.invocations, on.read(), rerun_failed=False)
     return _Done({invocation.identity for invocation in plan.invocations}, len(left), runner.is_over)
-
-
-def _count_done(plan: HostPlan, records: Sequence[Record]) -> dict[str, int]:
-    """Count the outcomes of what is planned and not left to do."""
-    done = plan.done_identities
-    judged = judge_all(record for record in newest_records(records).values() if record.invocation in done)
-    return {str(kind): number for kind, number in count_outcomes(judged).items()}
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:

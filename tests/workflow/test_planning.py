@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.findings import find
 from harness.engine.interface import EngineFacts, Payload
 from harness.experiment import expand, parse_experiment
 from harness.experiment.names import select_cases
@@ -105,6 +106,9 @@ def test_records_of_more_rounds_than_are_planned_are_none_of_the_plan() -> None:
     assert len(records) == 15
     three = plan(resolve("loader: [keras-idg, tfdata]", rounds="3"), records)
     assert (three.done, three.planned, three.todo) == (9, 9, ())
+    work = find("work-differs", "it drops the last batch", "mend it")
+    bad = [one.model_copy(update={"validity": "invalid", "findings": (work,)}) for one in records[:2]]
+    assert three.count_outcomes([*bad, *records[2:]]) == {"ok": 7, "invalid": 2}
 
 
 def test_rounds_that_auto_came_to_are_planned_again() -> None:
