@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no-wall-time", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("no-wall-time")
 
 
 @pytest.fixture
