@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections import Counter
 from pathlib import Path
 
 import grimp
@@ -26,18 +25,16 @@ def read_layers() -> list[list[str]]:
     return [[name.strip().removeprefix("harness.") for name in layer.split("|")] for layer in layers]
 
 
-def count_imports(packages: set[str]) -> Counter[tuple[str, str]]:
-    """Count imports between packages: (importing package, imported package) to number of importing modules."""
+def find_imports(packages: set[str]) -> set[tuple[str, str]]:
+    """Return the imports between packages as pairs: the importing and the imported package."""
     graph = grimp.build_graph("harness", cache_dir=None)
-    found: set[tuple[str, str]] = set()
-    counts: Counter[tuple[str, str]] = Counter()
-    for module in graph.modules:
-        for imported in graph.find_modules_directly_imported_by(module):
-            pair = (module.split(".")[1:2] or [""])[0], (imported.split(".")[1:2] or [""])[0]
-            if pair[0] != pair[1] and set(pair) <= packages and (module, pair[1]) not in found:
-                found.add((module, pair[1]))
-                counts[pair] += 1
-    return counts
+    pairs = {
+        (module.split(".")[1], imported.split(".")[1])
+        for module in graph.modules
+        for imported in graph.find_modules_directly_imported_by(module)
+        if "." in module and "." in imported
+    }
+    return {(start, end) for start, end in pairs if start != end and {start, end} <= packages}
 
 
 def reduce_arrows(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -58,16 +55,16 @@ def draw() -> str:
     """Return the drawing as Mermaid text and a table of all imports."""
     layers = read_layers()
     order = [name for layer in layers for name in layer]
-    counts = count_imports(set(order))
+    pairs = find_imports(set(order))
     lines = ["```mermaid", "flowchart TD"]
     for number, layer in enumerate(layers):
         if len(layer) > 1:  # packages of one layer do not import each other and stand side by side
             lines += [f"  subgraph layer{number}[ ]", "    direction LR", *(f"    {name}" for name in layer), "  end"]
-    arrows = sorted(reduce_arrows(set(counts)), key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
+    arrows = sorted(reduce_arrows(pairs), key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
     lines += [f"  {start} --> {end}" for start, end in arrows]
-    lines += ["```", "", "| package | imports (number of its modules that do) |", "|---|---|"]
+    lines += ["```", "", "| package | imports |", "|---|---|"]
     for name in order:
-        imported = [f"{other} {counts[name, other]}" for other in order if counts[name, other]]
+        imported = [other for other in order if (name, other) in pairs]
         lines.append(f"| `{name}` | {', '.join(imported) or '–'} |")
     return "\n".join(lines)
 
