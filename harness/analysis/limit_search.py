@@ -26,12 +26,14 @@ _STEP = 10**6
 
 @dataclass(frozen=True)
 class Trial:
-    """What is known of one limit. ``rates`` in images/s of its invocations, empty where one of them did not live;
-    ``is_short`` says that an epoch was too short for them to mean anything."""
+    """What is known of one limit. ``rates`` in images/s of its invocations, empty where one of them did not live:
+    it died of memory (``has_died``), or was not done in time. ``is_short`` says that an epoch was too short for them
+    to mean anything."""
 
     limit: int
     rates: tuple[float, ...]
     is_short: bool = False
+    has_died: bool = False
 
     @property
     def best(self) -> float:
@@ -73,7 +75,8 @@ def _make_trial(limit: int, records: Sequence[Record]) -> Trial:
     rates = [rate_of(record) for record in records]
     alive = tuple(rate for rate in rates if rate is not None)
     shortest = min((epoch.seconds for record in records for epoch in record.epochs), default=math.inf)
-    return Trial(limit, alive if len(alive) == len(rates) else (), shortest < TOO_SHORT_S)
+    has_died = any(record.status == "oom" for record in records)
+    return Trial(limit, alive if len(alive) == len(rates) else (), shortest < TOO_SHORT_S, has_died)
 
 
 def next_step(trials: Sequence[Trial], *, most: int, least: int = LEAST_BYTES) -> Step | None:

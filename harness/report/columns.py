@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.analysis.coverage import cover, total
 from harness.analysis.outcomes import outcome_of
-from harness.analysis.selection import is_countable
+from harness.analysis.selection import is_countable, select_records
 from harness.analysis.summary import Reduction, reduce_record
 from harness.analysis.whole_set import Outlook, judge_record
 from harness.report.words import one_line
@@ -21,50 +21,61 @@ Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
+class Entry:
+    """One invocation with what is computed from it; ``is_averaged``: it counts in the averages of its case."""
+
+    record: Record
+    reduction: Reduction
+    outlook: Outlook | None
+    is_averaged: bool
+
+
+@dataclass(frozen=True)
 class Column:
     """A column: ``kind`` is its pandas type (nullable), ``meaning`` goes into the documentation."""
 
     name: str
     kind: str
     meaning: str
-    pick: Callable[[Record, Reduction], Value]
+    pick: Callable[[Entry], Value]
 
 
 def _case(name: str, kind: str, meaning: str) -> Column:
-    return Column(name, kind, meaning, lambda record, _: getattr(record.case, name))
+    return Column(name, kind, meaning, lambda entry: getattr(entry.record.case, name))
 
 
 def _model(name: str, field: str, kind: str, meaning: str) -> Column:
-    return Column(name, kind, meaning, lambda record, _: getattr(record.case.model, field, None))
+    return Column(name, kind, meaning, lambda entry: getattr(entry.record.case.model, field, None))
 
 
 def _record(name: str, kind: str, meaning: str) -> Column:
-    return Column(name, kind, meaning, lambda record, _: getattr(record, name))
+    return Column(name, kind, meaning, lambda entry: getattr(entry.record, name))
 
 
 def _reduced(name: str, meaning: str) -> Column:
-    return Column(name, "Float64", meaning, lambda _, reduction: getattr(reduction, name))
+    return Column(name, "Float64", meaning, lambda entry: getattr(entry.reduction, name))
 
 
 def _memory(name: str, field: str, meaning: str) -> Column:
-    return Column(name, "Int64", meaning, lambda record, _: getattr(record.memory, field))
+    return Column(name, "Int64", meaning, lambda entry: getattr(entry.record.memory, field))
 
 
 def _whole(name: str, kind: str, meaning: str, pick: Callable[[Outlook], Value]) -> Column:
-    return Column(name, kind, meaning, lambda record, _: pick(found) if (found := judge_record(record)) else None)
+    return Column(name, kind, meaning, lambda entry: None if entry.outlook is None else pick(entry.outlook))
 
 
-def _judge_rate(record: Record) -> str | None:
-    outlook = judge_record(record) if is_countable(record) else None
-    return None if outlook is None else "holds" if outlook.withdrawal is None else "withdrawn"
+def _judge_rate(entry: Entry) -> str | None:
+    if entry.outlook is None or not is_countable(entry.record):
+        return None
+    return "holds" if entry.outlook.withdrawal is None else "withdrawn"
 
 
-def _sum_read(record: Record) -> int | None:
-    return total(epoch.bytes_read for epoch in record.epochs if epoch.index > 1)
+def _sum_read(entry: Entry) -> int | None:
+    return total(epoch.bytes_read for epoch in entry.record.epochs if epoch.index > 1)
 
 
-def _say_outcome(record: Record, _: Reduction) -> str:
-    return outcome_of(record).text
+def _say_outcome(entry: Entry) -> str:
+    return outcome_of(entry.record).text
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -98,10 +109,10 @@ COLUMNS: tuple[Column, ...] = (
         "memory_limit_bytes",
         "Int64",
         "limit of the case in bytes; empty for none",
-        lambda record, _: None if record.case.memory_limit == "none" else record.case.memory_limit,
+        lambda entry: None if entry.record.case.memory_limit == "none" else entry.record.case.memory_limit,
     ),
-    Column("image_height_px", "Int64", "height after resizing", lambda record, _: record.case.image_size[0]),
-    Column("image_width_px", "Int64", "width after resizing", lambda record, _: record.case.image_size[1]),
+    Column("image_height_px", "Int64", "height after resizing", lambda entry: entry.record.case.image_size[0]),
+    Column("image_width_px", "Int64", "width after resizing", lambda entry: entry.record.case.image_size[1]),
     _case("interpolation", "string", "nearest, bilinear, bilinear-antialias or native"),
     _case("batch_size", "Int64", "images a batch"),
     _case("epochs", "Int64", "epochs asked for"),
@@ -115,7 +126,7 @@ COLUMNS: tuple[Column, ...] = (
     _model("model_device", "device", "string", "the accelerator that is emulated"),
     _model("model_like", "like", "string", "the host whose model limit is emulated"),
     _case("cpus", "Int64", "CPUs asked for; empty for all"),
-    Column("gpus", "string", "GPUs asked for, or auto", lambda record, _: str(record.case.gpus)),
+    Column("gpus", "string", "GPUs asked for, or auto", lambda entry: str(entry.record.case.gpus)),
     _case("precision", "string", "of the training"),
     _case("max_images", "Int64", "cap on the number of images; empty for all"),
     _case("budgets", "string", "container: tf.data was told its limits; default: it was not"),
@@ -129,20 +140,26 @@ COLUMNS: tuple[Column, ...] = (
         "findings",
         "string",
         "ids, separated by spaces; empty for none",
-        lambda record, _: " ".join(finding.id for finding in record.findings) or None,
+        lambda entry: " ".join(finding.id for finding in entry.record.findings) or None,
     ),
-    Column("epochs_done", "Int64", "epochs that were completed", lambda record, _: len(record.epochs)),
+    Column(
+        "averaged",
+        "boolean",
+        "whether it counts in its case's averages: undisturbed, or its host has fewer than three undisturbed ones",
+        lambda entry: entry.is_averaged,
+    ),
+    Column("epochs_done", "Int64", "epochs that were completed", lambda entry: len(entry.record.epochs)),
     Column(
         "images_per_epoch",
         "Int64",
         "images delivered in the first epoch",
-        lambda record, _: record.epochs[0].images if record.epochs else None,
+        lambda entry: entry.record.epochs[0].images if entry.record.epochs else None,
     ),
     Column(
         "set_images",
         "Int64",
         "images of the whole data set; empty where that is not known",
-        lambda record, _: coverage.set_images if (coverage := cover(record)) else None,
+        lambda entry: coverage.set_images if (coverage := cover(entry.record)) else None,
     ),
     _whole(
         "whole_set_fit",
@@ -167,7 +184,7 @@ COLUMNS: tuple[Column, ...] = (
         "whole_set_rate",
         "string",
         "holds, or withdrawn: its files came from memory, which cannot hold those of the whole set; empty for none",
-        lambda record, _: _judge_rate(record),
+        _judge_rate,
     ),
     _reduced("first_epoch_s", "duration of epoch 1 in seconds, without the flush of a cache"),
     _reduced("fill_s", "duration of epoch 1 with the flush of its cache, in seconds"),
@@ -182,41 +199,44 @@ COLUMNS: tuple[Column, ...] = (
         "first_bytes_read",
         "Int64",
         "bytes that came from storage in epoch 1",
-        lambda record, _: next((epoch.bytes_read for epoch in record.epochs if epoch.index == 1), None),
+        lambda entry: next((epoch.bytes_read for epoch in entry.record.epochs if epoch.index == 1), None),
     ),
     Column(
         "steady_bytes_read",
         "Int64",
         "bytes that came from storage in epochs 2 to the last, in all; 0 means that memory served them",
-        lambda record, _: _sum_read(record),
+        _sum_read,
     ),
     _memory("limit_asked_bytes", "limit_asked", "memory limit that was asked of the engine"),
     _memory("limit_effective_bytes", "limit_effective", "memory limit read back from inside"),
-    Column("limit_enforced_by", "string", "cgroup-v1 or cgroup-v2", lambda record, _: record.memory.enforced_by),
+    Column("limit_enforced_by", "string", "cgroup-v1 or cgroup-v2", lambda entry: entry.record.memory.enforced_by),
     _memory("peak_anon_bytes", "peak_anon", "highest anonymous memory: what the program needs"),
     _memory("peak_total_bytes", "peak_total", "highest memory of the cgroup, page cache included"),
     _memory("oom_kills", "oom_kills", "OOM kills that the cgroup counted"),
     _memory("swap_used_bytes", "swap_used", "swap used"),
     Column(
-        "cache_bytes", "Int64", "bytes that the cache held, measured", lambda r, _: r.cache.bytes if r.cache else None
+        "cache_bytes",
+        "Int64",
+        "bytes that the cache held, measured",
+        lambda entry: entry.record.cache.bytes if entry.record.cache else None,
     ),
     Column(
         "cache_build_s",
         "Float64",
         "seconds to write the cache before it was first read, where it is written first or was reused",
-        lambda r, _: r.cache.build_s if r.cache else None,
+        lambda entry: entry.record.cache.build_s if entry.record.cache else None,
     ),
     Column(
         "cache_predicted_bytes",
         "Int64",
         "bytes by the formula: images × height × width × channels × bytes a value",
-        lambda r, _: r.cache.predicted_bytes if r.cache else None,
+        lambda entry: entry.record.cache.predicted_bytes if entry.record.cache else None,
     ),
     Column(
         "gpu_names",
         "string",
         "GPUs that the benchmark saw, separated by semicolons",
-        lambda record, _: "; ".join(gpu.name for gpu in record.gpu) or None,
+        lambda entry: "; ".join(gpu.name for gpu in entry.record.gpu) or None,
     ),
     _record("image_digest", "string", "identity of the image, or of the environment for engine process"),
     _record("payload_digest", "string", "digest of the benchmark's code"),
@@ -233,11 +253,19 @@ def tabulate_rows(records: Iterable[Record]) -> list[dict[str, Value]]:
     Text is one line without control characters: it may come from a host, and no format can hold all of it.
     """
     rows = []
-    for record in records:
-        reduction = reduce_record(record)
-        values = {column.name: column.pick(record, reduction) for column in COLUMNS}
+    for entry in _make_entries(list(records)):
+        values = {column.name: column.pick(entry) for column in COLUMNS}
         rows.append({name: one_line(one) or None if isinstance(one, str) else one for name, one in values.items()})
     return rows
+
+
+def _make_entries(records: Sequence[Record]) -> Iterator[Entry]:
+    by_case: dict[tuple[str, str | None], list[Record]] = {}
+    for record in records:
+        by_case.setdefault((record.case_id, record.alias), []).append(record)
+    averaged = {id(record) for found in by_case.values() for record in select_records(found).used}
+    for record in records:
+        yield Entry(record, reduce_record(record), judge_record(record), id(record) in averaged)
 
 
 def make_frame(records: Iterable[Record]) -> pandas.DataFrame:

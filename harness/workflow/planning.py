@@ -280,7 +280,7 @@ def open_interval(widths: Sequence[Width], interval: float, cases: Sequence[Case
         return None
     name = next((case_label(case, cases) for case in cases if case.case_id == widest.case_id), widest.case_id)
     if widest.width is None:
-        return f"{name} has no interval yet: fewer than two rounds can be averaged"
+        return f"{name} has no interval yet: fewer than two rounds have a result"
     return f"the interval of {name} is {100 * widest.width:.0f} % wide, {100 * interval:.3g} % are allowed"
 
 

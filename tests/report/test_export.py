@@ -165,3 +165,11 @@ def test_numbers_are_those_of_the_epochs():
     assert row["first_epoch_s"] == first.seconds
     assert row["steady_images_per_s"] == pytest.approx(sum(e.images for e in rest) / sum(e.seconds for e in rest))
     assert row["images_per_epoch"] == 400
+
+
+def test_what_counts_in_the_averages_is_said():
+    case = make_case()
+    quiet = [make_record(case, round=number) for number in (1, 2, 3)]
+    busy, bad = make_record(case, round=4, validity="degraded"), make_record(case, round=5, validity="invalid")
+    assert [row["averaged"] for row in tabulate_rows([*quiet, busy, bad])] == [True, True, True, False, False]
+    assert [row["averaged"] for row in tabulate_rows([*quiet[:2], busy, bad])] == [True, True, True, False]

@@ -11,7 +11,7 @@ from harness.analysis.limits_found import find_limits
 from harness.analysis.matrix import build_matrix
 from harness.report.page import render_page
 from harness.report.source import read_source
-from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch
+from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, SetSize
 
 MB = 10**6
 LIVES, FAST = 900 * MB, 4000 * MB
@@ -90,3 +90,33 @@ def test_an_extra_warm_run_that_failed_is_done_again_by_the_whole_session(tmp_pa
     failed = make_record(make_case(page_cache="warm"), alias=WARM_RUN, status="error", epochs=(), cause="no room")
     page = write(SessionBuilder().add(make_record(make_case()), failed), tmp_path)
     assert "--rerun-failed" in page and failed.case_id not in re.findall(r"--only (\w+)", page)
+
+
+def test_a_search_alone_is_not_called_one_round_without_a_verdict(tmp_path):
+    page = write(SessionBuilder(rounds=1).add(*searched()), tmp_path)
+    assert "no interval, so no verdict" not in page
+    asked = make_record(make_case(epochs=2))
+    (tmp_path / "more").mkdir()
+    page = write(SessionBuilder(rounds=1).add(*searched(), asked), tmp_path / "more")
+    assert "one round: no interval, so no verdict" in page
+
+
+def test_a_search_on_part_of_a_set_says_so_and_what_the_whole_set_needs(tmp_path):
+    def part(limit, **changes):
+        record = trial(limit, **changes)
+        case = record.case.model_copy(update={"max_images": 400})
+        size = SetSize(images=1400, bytes=1400 * 160_000)
+        return record.model_copy(update={"case": case, "case_id": case.case_id, "set_size": size})
+
+    records = [part(LIVES), part(HOST_BYTES, number=2), part(HOST_BYTES, alias=TWIN)]
+    page = write(SessionBuilder().add(*records), tmp_path)
+    words = re.sub(r"<[^>]+>", " ", page)
+    assert re.search(
+        r"lives from a limit of 900 MB on \(with 400 of 1,400 images, all of them need about 1\.\d+ GB\)", words
+    )
+
+
+def test_a_trial_that_was_not_done_in_time_is_not_called_dead(tmp_path):
+    late = trial(600 * MB, status="timeout").model_copy(update={"epochs": ()})
+    page = write(SessionBuilder().add(*searched(), late), tmp_path)
+    assert "600 MB not done in time" in page and "860 MB died" in page

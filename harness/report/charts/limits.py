@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from harness.analysis.limit_search import Trial
 from harness.analysis.limits_found import Answer, find_limits
 from harness.analysis.matrix import Setting
 from harness.report.charts.drawing import WIDTH, Chart, colour_of, data_by_name, draw, finish_chart, name_line
@@ -12,7 +13,7 @@ from harness.report.words import clean_text, format_number
 from harness.values.units import format_bytes
 
 _HEIGHT = 190
-TITLE = "Images/s by memory limit, more is better; a cross is a death, a stroke the smallest limit in which it lives"
+TITLE = "Images/s by memory limit, more is better; a cross is no result, a stroke the smallest limit in which it lives"
 
 
 def chart_limits(setting: Setting) -> Chart | None:
@@ -63,8 +64,11 @@ def _values(answer: Answer, has_hosts: bool) -> list[dict[str, Any]]:
 
 
 def _say(answer: Answer) -> str:
-    tried = ", ".join(
-        f"{format_bytes(trial.limit)} {format_number(trial.best) + ' images/s' if trial.rates else 'died'}"
-        for trial in answer.trials
-    )
+    tried = ", ".join(f"{format_bytes(trial.limit)} {_say_trial(trial)}" for trial in answer.trials)
     return f"{name_line(answer.case)}, {clean_text(answer.host, 60)}: {tried}"
+
+
+def _say_trial(trial: Trial) -> str:
+    if trial.rates:
+        return f"{format_number(trial.best)} images/s"
+    return "died" if trial.has_died else "not done in time"
