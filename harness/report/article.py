@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.marks import mark_status, mark_verdict
+from harness.report.scope import say_beyond
 from harness.report.session_data import SessionData
 from harness.report.view import ArticleRow, ArticleView
 from harness.report.words import (
@@ -167,6 +168,8 @@ def _say_epoch(row: Row) -> str:
     rate = row.summary.steady_images_per_s or row.summary.first_images_per_s
     if rate is None:
         return _say_end(row)
+    if row.outlook is not None and not row.outlook.holds:
+        return f"no minutes of the whole set: {say_beyond(row.outlook)}"
     text = f"{_minutes(rate.value)} min{_say_scaled(row)}, {format_number(rate.value)} images/s"
     ratio = row.comparison.ratio if row.comparison else None
     if ratio is not None:
@@ -179,7 +182,7 @@ def _say_epoch(row: Row) -> str:
 
 def _say_file_cache(row: Row) -> str:
     first, text = row.summary.first_images_per_s, _say_epoch(row)
-    if first is None or row.summary.steady_images_per_s is None:
+    if first is None or row.summary.steady_images_per_s is None or (row.outlook is not None and not row.outlook.holds):
         return text
     paid = "" if row.payback is None else f"; {say_payback(row.payback, 'it')}"
     return f"first {_minutes(first.value)} min, then {text}{paid}"

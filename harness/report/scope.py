@@ -93,6 +93,13 @@ def _name_with_ratio(row: Row) -> str:
     return _name(row) + (f" ({format_ratio(ratio.value)} on the part that was measured)" if ratio is not None else "")
 
 
+def say_beyond(outlook: Outlook) -> str:
+    """Why what was measured does not hold on the whole set; "it" is the case."""
+    if outlook.fit in ("does not fit", "may not fit") or outlook.withdrawal is None:
+        return f"it {say_fit(outlook)}"
+    return say_withdrawal(outlook.withdrawal, outlook)
+
+
 def say_fit(outlook: Outlook) -> str:
     """``holds only up to about 860 of 1,399 images``: what becomes of a case that does or may not fit its whole set."""
     whole = outlook.coverage.set_images if outlook.coverage is not None else None

@@ -128,6 +128,7 @@ def test_a_sound_one_is_valid() -> None:
         ),
         ({"case": Case(data="d", loader="tfdata", page_cache="warm")}, "degraded", "warm-epoch-cold"),
         ({"cache": CacheUse(kind="file", element="f", bytes=12, predicted_bytes=10)}, "degraded", "cache-size-off"),
+        ({"cache": CacheUse(kind="file", element="f", bytes=0, predicted_bytes=10)}, "degraded", "cache-size-off"),
         (
             {
                 "case": Case(data="d", loader="tfdata", budgets="default"),

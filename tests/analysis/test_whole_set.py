@@ -236,3 +236,10 @@ def test_the_peak_that_was_measured_corrects_the_formula() -> None:
     assert found.held < plain.held - 200
     assert plain.memory is not None and found.memory is not None
     assert found.memory.expected - plain.memory.expected == 700 * MB - (record.memory.peak_anon or 0)
+
+
+def test_without_a_limit_of_its_own_the_limit_is_what_the_machine_can_give() -> None:
+    """``none`` is enforced as what is available: page cache and caches have no more room than that."""
+    assert outlook(limit=SMALL, memory_limit="none").withdrawal is not None
+    assert outlook(limit=GB, memory_limit="none").withdrawal is None
+    assert outlook("tfdata", "memory", limit=GB, memory_limit="none").fit == "does not fit"

@@ -68,3 +68,17 @@ def test_rows_of_other_sessions_on_the_page_stay_out(tmp_path):
     assert column.startswith("2. Test CPU")
     lines = [line for row in article.rows for lines in row.ours for line in lines]
     assert lines and not any("1,399" in line for line in lines)
+
+
+def test_a_rate_that_does_not_hold_on_the_whole_set_is_not_scaled_to_minutes(tmp_path):
+    builder = SessionBuilder().add_host("ws01", make_facts("Test CPU"))
+    whole = {"images": 40_000, "whole": 117_266, "experiment": "article-short"}
+    for number in (1, 2, 3):
+        for loader, cache, served in (("keras-idg", "none", 0.0), ("tfdata", "none", 1.0), ("tfdata", "memory", 0.0)):
+            case = make_case(loader=loader, cache=cache, data="coco", max_images=40_000, memory_limit=12 * 10**9)
+            builder.add(make_record(case, rate=80, round=number, served=served, **whole))
+    lines = [line for row in article_of(builder.write(tmp_path / "s")).rows for lines in row.ours for line in lines]
+    assert any("(scaled from 40,000 images)" in line for line in lines)  # keras-idg read from storage
+    withdrawn = [line for line in lines if "no minutes of the whole set: measured with the files in memory" in line]
+    assert withdrawn and all("exceeds the limit of 12 GB" in line for line in withdrawn)
+    assert any("no minutes of the whole set: it holds only up to about" in line for line in lines)
