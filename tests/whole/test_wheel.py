@@ -46,8 +46,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("input_pipeline_harness-*.whl")
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[process-cpu]"]
-    subprocess.run(install, check=True, timeout=1200)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    subprocess.run([*install, f"{wheel}[process-cpu]"], check=True, timeout=1200)
     return folder / "venv" / "bin" / "harness"
 
 
