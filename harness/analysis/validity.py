@@ -15,8 +15,10 @@ from harness.analysis.storage_findings import find_storage
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, Validity
 from harness.values.units import format_bytes
+from harness.values.work import is_proven, problems_of, say_differs, work_key
 
 FINDING_IDS = tuple(CATALOGUE)
+DIFFERS, UNPROVEN = "work-differs", "work-unproven"
 _PAGE = 65536
 _CACHE_TOLERANCE = 0.01
 _SWAP_CURE = "turn swap accounting on (kernel parameter swapaccount=1) or swap off"
@@ -49,10 +51,13 @@ def judge_all(records: Iterable[Record], facts: Mapping[str, Facts] | None = Non
     for record in known:
         by_case.setdefault((record.host, record.case_id), []).append(record)
     firsts = first_on_hosts(known)
+    refuted = {_work_of(record): found for record in known for found in _find_work(record) if found.id == DIFFERS}
     judged = []
     for record in known:
         peers = [*by_case[record.host, record.case_id], *firsts]
         _, found = judge_record(record, (facts or {}).get(record.host), peers)
+        if (differs := refuted.get(_work_of(record))) and not is_proven(record.environment):
+            found = found if any(one.id == DIFFERS for one in found) else (differs, *_without(UNPROVEN, found))
         kept = [one for one in record.findings if one.id not in CATALOGUE and one not in found]
         every = (*found, *kept)
         judged.append(record.model_copy(update={"findings": every, "validity": worst(every)}))
@@ -107,13 +112,21 @@ def _find_work(record: Record) -> Iterator[Finding]:
     work = record.environment.get("samework")
     if not isinstance(work, Mapping):
         return
-    problems = [str(problem) for problem in work.get("problems") or ()]
-    if problems:
-        message = f"{record.case.loader} does not do the same work as the others: {'; '.join(problems)}"
-        yield find("work-differs", message, "its figures say nothing until it does: report this, or mend the loader")
-    elif not work.get("is_proven"):
+    if problems := problems_of(record.environment):
+        message = say_differs(record.case.loader, problems)
+        yield find(DIFFERS, message, "its figures say nothing until it does: mend the loader, or report a built-in one")
+    elif not is_proven(record.environment):
         message = f"whether {record.case.loader} does the same work was not proven: {work.get('reason') or 'no reason'}"
-        yield find("work-unproven", message, "see the log of the session, and run again")
+        yield find(UNPROVEN, message, "see the log of the session, and run again")
+
+
+def _without(identifier: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    return (finding for finding in findings if finding.id != identifier)
+
+
+def _work_of(record: Record) -> tuple[str, str]:
+    """Equal for records of one host whose loaders do the same work in the same way."""
+    return record.host, work_key(record.case, record.case.data)
 
 
 def _find_pixels(record: Record) -> Iterator[Finding]:

@@ -47,6 +47,11 @@ def split_own(name: str) -> tuple[str, str] | None:
     return (path, function) if colon and path.endswith(".py") and function.isidentifier() else None
 
 
+def own_place(path: str) -> str:
+    """Where a loader's file lies in a payload."""
+    return f"{FOLDER}/{os.path.basename(path)}"
+
+
 def find_own_loader(name: str) -> LoaderSpec:
     """What a user's loader is. Raises KeyError for a name that is none, ValueError for a file that cannot be read."""
     own = split_own(name)

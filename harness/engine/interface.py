@@ -7,6 +7,7 @@ is polled, and leaves its results as files.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +32,21 @@ CACHE_PREFIX = "harness-cache-"
 
 @dataclass(frozen=True)
 class Payload:
-    """The benchmark's code as a deterministic tar: its files lie under ``bench/``. ``digest`` is SHA-256 in hex."""
+    """The benchmark's code as a deterministic tar: its files lie under ``bench/``, a user's own loaders beside it.
+
+    ``digest`` is the SHA-256 of the benchmark's code, in hex; ``own`` that of each user's file, by its path in the
+    archive: a loader that is mended changes its own cases alone.
+    """
 
     digest: str
     archive: bytes
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Return a digest of all that it holds."""
+        parts = [self.digest, *(f"{path} {digest}" for path, digest in sorted(self.own.items()))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self.own else self.digest
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.findings import find
 from harness.analysis.status import Evidence, judge_ending
 from harness.analysis.validity import judge_record
 from harness.bench import protocol
+from harness.bench.own import own_place, split_own
 from harness.engine.interface import JobState
 from harness.session.plan import Invocation
 from harness.session.setup import HostSetup
 from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
+from harness.values.work import hint_differs, say_differs
 
 _TAIL_LINES = 30
 _TAIL_CHARACTERS = 4000
@@ -130,7 +133,7 @@ def _build(
             **setup.environment,
             **results.environment,
             "supervisor": outcome.get("supervisor"),
-            "samework": setup.samework_of(invocation.case),
+            **_loader_environment(setup, invocation),
             "weights": _weights(setup, invocation),
         },
         log=log,
@@ -145,8 +148,18 @@ def _build(
 def build_skipped(
     identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, reason: str, at: str
 ) -> Record:
-    """The record of an invocation that was not begun, with the reason in numbers."""
-    return build_unmeasured(identity, setup, invocation, status="skipped", cause=reason, at=at)
+    """The record of an invocation that was not begun, with the reason in numbers.
+
+    Where its loader does other work, it is invalid for that.
+    """
+    record = build_unmeasured(identity, setup, invocation, status="skipped", cause=reason, at=at)
+    proof = setup.proof_of(invocation.case)
+    if proof is None or not proof.fails:
+        return record
+    finding = find("work-differs", say_differs(invocation.case.loader, proof.problems), hint_differs(proof))
+    environment = {**record.environment, **_loader_environment(setup, invocation)}
+    invalid = {"validity": "invalid", "findings": (finding,), "environment": environment, "log": proof.log}
+    return record.model_copy(update=invalid)
 
 
 def build_unmeasured(
@@ -225,6 +238,16 @@ def _cache(invocation: Invocation, events: Sequence[Mapping[str, Any]], predicte
         reused=case.cache_reuse == "reused",
         build_s=done.get("build_s"),
     )
+
+
+def _loader_environment(setup: HostSetup, invocation: Invocation) -> dict[str, Any]:
+    """Return what is known of a case's loader: what the proof of same work found, and which file it is, if a user's."""
+    proof, own = setup.proof_of(invocation.case), split_own(invocation.case.loader)
+    place = None if own is None else own_place(own[0])
+    return {
+        "samework": None if proof is None else proof.as_fields(),
+        "own_loader": None if place is None else {"file": place, "sha256": setup.payload.own.get(place)},
+    }
 
 
 def _weights(setup: HostSetup, invocation: Invocation) -> dict[str, str] | None:

@@ -17,7 +17,7 @@ from harness.values.facts import Facts
 SESSION_FORMAT = 1
 _KINDS: Mapping[str, type] = {
     "name": str, "id": str, "experiment_name": str, "payload_digest": str, "experiment": dict, "inventory": dict,
-    "hosts": dict, "image_digests": dict, "data": dict,
+    "hosts": dict, "image_digests": dict, "data": dict, "own_loaders": dict,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from harness.values.case import Case, digest_of, invocation_identity
 from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN, Record
+from harness.values.work import is_proven
 
 _RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
 
@@ -25,7 +26,10 @@ class HostDigests:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One invocation to do. ``memory_bytes`` is the limit to enforce; ``skip`` why it cannot be done."""
+    """One invocation to do. ``memory_bytes`` is the limit to enforce; ``skip`` why it cannot be done.
+
+    ``is_refuted``: it is not, because its loader does other work.
+    """
 
     identity: str
     host: str
@@ -36,15 +40,20 @@ class Invocation:
     memory_bytes: int | None = None
     predictions: Prediction | None = None
     skip: str | None = None
+    is_refuted: bool = False
     attempt: int = 1
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a case cannot run on a host at all, in numbers."""
+    """Why a case cannot run on a host at all, in numbers.
+
+    ``is_refuted``: its loader does other work than the others. One record says so for all rounds.
+    """
 
     case_id: str
     reason: str
+    is_refuted: bool = False
 
 
 def plan_host(
@@ -62,15 +71,18 @@ def plan_host(
 ) -> tuple[Invocation, ...]:
     """All invocations of one host, round by round in ``order(cases, round)``.
 
-    ``limits``, ``predictions`` and ``refusals`` are by case_id. Orders count from 1 within a round. ``twin`` is the
+    ``limits`` and ``predictions`` are by case_id. Orders count from 1 within a round. ``twin`` is the
     case that each round runs a second time, as the alias ``TWIN``, at a random place of its own; ``extras`` run in the
     first ``extra_rounds`` rounds only, as the alias ``WARM_RUN``: they explain cases and are none of the experiment.
     """
-    refused = {refusal.case_id: refusal.reason for refusal in refusals}
+    refused = {refusal.case_id: refusal for refusal in refusals}
+    first_only = {case_id for case_id, refusal in refused.items() if refusal.is_refuted}
     planned = []
     for round_number in range(1, rounds + 1):
         chosen = [*cases, *(extras if round_number <= extra_rounds else ())]
-        entries = [(case, WARM_RUN if case in extras else None) for case in order(chosen, round_number)]
+        ordered = order(chosen, round_number)
+        left = [case for case in ordered if round_number == 1 or case.case_id not in first_only]
+        entries = [(case, WARM_RUN if case in extras else None) for case in left]
         if twin is not None:
             entries.insert(_place_twin(digests.host, twin, round_number, len(entries)), (twin, TWIN))
         for position, (case, alias) in enumerate(entries, start=1):
@@ -83,7 +95,7 @@ def plan_host(
                     order=position,
                     memory_bytes=limits.get(case.case_id),
                     predictions=predictions.get(case.case_id),
-                    skip=refused.get(case.case_id),
+                    refusal=refused.get(case.case_id),
                 )
             )
     return tuple(planned)
@@ -98,7 +110,7 @@ def plan_one(
     order: int,
     memory_bytes: int | None,
     predictions: Prediction | None,
-    skip: str | None = None,
+    refusal: Refusal | None = None,
 ) -> Invocation:
     """One invocation with its identity."""
     identity = invocation_identity(
@@ -111,7 +123,16 @@ def plan_one(
         round_number=round_number,
     )
     return Invocation(
-        identity, digests.host, case, alias, round_number, order, memory_bytes, predictions=predictions, skip=skip
+        identity,
+        digests.host,
+        case,
+        alias,
+        round_number,
+        order,
+        memory_bytes,
+        predictions=predictions,
+        skip=None if refusal is None else refusal.reason,
+        is_refuted=refusal is not None and refusal.is_refuted,
     )
 
 
@@ -129,13 +150,16 @@ def newest_records(records: Iterable[Record]) -> dict[str, Record]:
     return newest
 
 
-def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool) -> bool:
+def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool, is_refuted: bool = False) -> bool:
     """Whether a record settles its invocation (the table of resuming).
 
     ``ok`` and ``oom`` that are not invalid are never done again; ``lost`` always is;
-    ``skipped`` is when its reason is gone; what failed or is invalid is only when asked for.
+    ``skipped`` is when its reason is gone; what failed or is invalid is only when asked for. What was recorded while
+    nobody knew whether its loader does the same work is replaced when that is refuted.
     """
     if record is None or record.status == "lost":
+        return False
+    if is_refuted and record.validity != "invalid" and not is_proven(record.environment):
         return False
     if record.status == "skipped":
         return skip is not None
@@ -158,7 +182,7 @@ def remaining(
         if only is not None and invocation.case.case_id not in only:
             continue
         record = newest.get(invocation.identity)
-        if not is_done(record, skip=invocation.skip, rerun_failed=rerun_failed):
+        if not is_done(record, skip=invocation.skip, rerun_failed=rerun_failed, is_refuted=invocation.is_refuted):
             left.append(replace(invocation, attempt=1 if record is None else record.attempt + 1))
     return tuple(left)
 

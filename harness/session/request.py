@@ -10,6 +10,7 @@ from harness.session.plan import Invocation
 from harness.session.setup import HostSetup
 from harness.values.case import digest_of
 
+PAYLOAD_LABEL = f"{LABEL_PREFIX}payload"
 _FORMAT = 1
 _BENCHMARK_OOM_SCORE = 1000
 
@@ -19,7 +20,12 @@ def job_name(session: str, invocation: Invocation) -> str:
     return f"harness-{digest_of(session)[:8]}-{invocation.identity}-{invocation.attempt}"
 
 
-def job_labels(session: str, invocation: Invocation) -> dict[str, str]:
+def payload_label(setup: HostSetup) -> str:
+    """What a job's label says of the code that it runs: a user's own loaders are part of it."""
+    return setup.payload.key[:16]
+
+
+def job_labels(session: str, setup: HostSetup, invocation: Invocation) -> dict[str, str]:
     """The labels by which a job is found again."""
     return {
         f"{LABEL_PREFIX}session": session,
@@ -29,6 +35,7 @@ def job_labels(session: str, invocation: Invocation) -> dict[str, str]:
         f"{LABEL_PREFIX}round": str(invocation.round),
         f"{LABEL_PREFIX}host": invocation.host,
         f"{LABEL_PREFIX}task": "measure",
+        PAYLOAD_LABEL: payload_label(setup),
     }
 
 
@@ -60,7 +67,7 @@ def build_job(session: str, seed: int, timeout_s: float, setup: HostSetup, invoc
     }
     return JobRequest(
         name=name,
-        labels=job_labels(session, invocation),
+        labels=job_labels(session, setup, invocation),
         payload=setup.payload,
         request=request,
         image=setup.image,

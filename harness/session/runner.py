@@ -30,7 +30,7 @@ from harness.session.collect import (
 from harness.session.folder import SessionFolder
 from harness.session.journal import Journal, now_utc
 from harness.session.plan import Invocation, coming_of
-from harness.session.request import build_job
+from harness.session.request import PAYLOAD_LABEL, build_job, payload_label
 from harness.session.setup import HostSetup
 from harness.values.errors import (
     HostUnreachable,
@@ -189,8 +189,9 @@ class HostRunner:
         for handle in self._setup.engine.list(self._settings.identity.key):
             identity = handle.labels.get(f"{LABEL_PREFIX}invocation", "")
             attempt = handle.labels.get(f"{LABEL_PREFIX}attempt", "")
+            is_ours = handle.labels.get(PAYLOAD_LABEL) == payload_label(self._setup)  # not of a file since mended
             is_recorded = attempt.isdigit() and (identity, int(attempt)) in recorded
-            if (identity, attempt) in wanted and not is_recorded:
+            if (identity, attempt) in wanted and is_ours and not is_recorded:
                 adopted[identity] = handle
             else:
                 unwanted.append(handle)

@@ -8,22 +8,11 @@ from typing import Any
 
 from harness.engine.interface import Engine, EngineFacts, Mount, Payload
 from harness.hosts.connection import Connection
-from harness.values.case import Case, digest_of
+from harness.values.case import Case
 from harness.values.data import DataPlace
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
-
-WORK_PARAMETERS = (
-    "loader", "cache", "element", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",
-    "augment", "deterministic"
-)  # fmt: skip
-"""What a loader's pixels, labels and order depend on; sizes and models are the same code at other numbers."""
-
-
-def work_key(case: Case, kind: str) -> str:
-    """Twelve hex digits, equal for cases whose loaders do the same work in the same way on data of one kind."""
-    setting = case.model_dump(mode="json")
-    return digest_of([kind, {name: setting.get(name) for name in WORK_PARAMETERS}])[:12]
+from harness.values.work import WorkProof, work_key
 
 
 @dataclass(frozen=True)
@@ -74,14 +63,18 @@ class HostSetup:
     disk_reserve: int | None = None
     weights: Mapping[str, WeightsFile] = field(default_factory=dict)
     missing_weights: Mapping[str, str] = field(default_factory=dict)
-    samework: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    samework: Mapping[str, WorkProof] = field(default_factory=dict)
     rehearsals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def samework_of(self, case: Case) -> dict[str, Any] | None:
-        """What was found when a case's loader ran over the set that proves its work; None where that was not tried."""
+    def proof_of(self, case: Case) -> WorkProof | None:
+        """Return what the proof of same work found of a case's loader; None where it was not tried."""
         data = self.data.get(case.data)
-        found = None if data is None else self.samework.get(work_key(case, data.kind))
-        return None if found is None else dict(found)
+        return None if data is None else self.samework.get(work_key(case, data.kind))
+
+    def is_refuted(self, case: Case) -> bool:
+        """Whether a case's loader does other work than the others: it is not measured then."""
+        proof = self.proof_of(case)
+        return proof is not None and proof.fails
 
     def weights_of(self, case: Case) -> WeightsFile | None:
         """Return the file of weights that a case's model starts from; None for random initialisation."""

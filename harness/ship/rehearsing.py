@@ -47,9 +47,7 @@ def rehearse(
     """What was found for each setting, by its key; and why some are missing, or None. Raises HostUnreachable."""
     found: dict[str, dict[str, Any]] = {}
     reason = None
-    paths = {
-        key: _kept_at(scratch, image_digest, payload.digest, each.fingerprint, key) for key, each in settings.items()
-    }
+    paths = {key: _kept_at(scratch, image_digest, payload.key, each.fingerprint, key) for key, each in settings.items()}
     make_folder(connection, f"{scratch}/rehearsals")
     for key, each in settings.items():
         known = _read(connection, paths[key])
@@ -72,19 +70,19 @@ def rehearse(
 
 
 def read_rehearsals(
-    connection: Connection, scratch: str, image_digest: str, payload_digest: str, settings: Mapping[str, str]
+    connection: Connection, scratch: str, image_digest: str, payload_key: str, settings: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Return what earlier sessions rehearsed here, by setting. ``settings`` are fingerprints of data by setting."""
     found = {}
     for key, fingerprint in settings.items():
-        known = _read(connection, _kept_at(scratch, image_digest, payload_digest, fingerprint, key))
+        known = _read(connection, _kept_at(scratch, image_digest, payload_key, fingerprint, key))
         if known is not None:
             found[key] = known
     return found
 
 
-def _kept_at(scratch: str, image_digest: str, payload_digest: str, fingerprint: str, key: str) -> str:
-    return f"{scratch}/rehearsals/{digest_of([image_digest, payload_digest, fingerprint, key])[:16]}.json"
+def _kept_at(scratch: str, image_digest: str, payload_key: str, fingerprint: str, key: str) -> str:
+    return f"{scratch}/rehearsals/{digest_of([image_digest, payload_key, fingerprint, key])[:16]}.json"
 
 
 def _request(
@@ -111,7 +109,7 @@ def _request(
         "timeout_s": _TIMEOUT_S,
         "seed": 5,
     }
-    name = f"harness-rehearse-{digest_of([payload.digest, image, each.fingerprint, key])[:12]}"
+    name = f"harness-rehearse-{digest_of([payload.key, image, each.fingerprint, key])[:12]}"
     labels = {f"{LABEL_PREFIX}session": "data", f"{LABEL_PREFIX}task": "rehearse", f"{LABEL_PREFIX}host": host}
     cache = Mount("cache", f"{each.disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True)
     mounts = (*each.mounts, cache)

@@ -12,6 +12,7 @@ from harness.hosts.folders import make_folder
 from harness.ship.preparation import run_preparation
 from harness.values.case import Case, canonical_json, digest_of
 from harness.values.errors import DataError, JobRefused
+from harness.values.work import WorkProof, read_proof, unproven
 
 _TIMEOUT_S = 900.0
 _FORMAT = 1
@@ -29,25 +30,33 @@ def prove_work(
     cpus: Sequence[int],
     variants: Mapping[str, tuple[Case, str]],
     on_progress: Callable[[str, float | None], None],
-) -> dict[str, dict[str, Any]]:
-    """What was found for each variant, by its key; ``variants`` are a case and the kind of its data.
+) -> dict[str, WorkProof]:
+    """Return what was found for each variant, by its key; ``variants`` are a case and the kind of its data.
 
-    One job serves all that this image and payload have not been tried with on this host. Where it fails,
-    its variants are left unproven, with the reason; that is not kept. Raises HostUnreachable.
+    One job serves all that this image and payload have not been proven with on this host. Only what is proven is kept:
+    a loader that fails is tried again by the next session. Where the job fails, its variants are unproven, with the
+    reason. Raises HostUnreachable.
     """
-    path = f"{scratch}/samework/{digest_of([_FORMAT, image_digest, payload.digest])[:16]}.json"
-    known = _read(connection, path)
+    path = f"{scratch}/samework/{digest_of([_FORMAT, image_digest, payload.key])[:16]}.json"
+    kept = {key: read_proof(value) for key, value in _read(connection, path).items()}
+    known = {key: proof for key, proof in kept.items() if proof.is_proven and not proof.fails}
     missing = {key: found for key, found in variants.items() if key not in known}
     if missing:
         try:
             found = _try(engine, host, payload, image, cpus, missing, on_progress)
         except (DataError, JobRefused) as error:
-            unproven = {"is_proven": False, "problems": [], "reason": error.message}
-            return {**{key: known[key] for key in variants if key in known}, **dict.fromkeys(missing, unproven)}
-        known.update(found)
-        make_folder(connection, f"{scratch}/samework")
-        connection.put(canonical_json(known).encode(), path)
-    return {key: known[key] for key in variants if key in known}
+            found = {}
+            lacking = unproven(error.message)
+        else:
+            lacking = unproven("the proof says nothing of it")
+        fresh = {key: read_proof(found[key]) if key in found else lacking for key in missing}
+        sound = {key: proof for key, proof in fresh.items() if proof.is_proven and not proof.fails}
+        if sound:
+            make_folder(connection, f"{scratch}/samework")
+            all_sound = {key: proof.as_fields() for key, proof in {**known, **sound}.items()}
+            connection.put(canonical_json(all_sound).encode(), path)
+        known.update(fresh)
+    return {key: known[key] for key in variants}
 
 
 def _try(
@@ -58,7 +67,8 @@ def _try(
     cpus: Sequence[int],
     variants: Mapping[str, tuple[Case, str]],
     on_progress: Callable[[str, float | None], None],
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, object]:
+    """Run the job that tries the variants; what it left of each, by key, as it is."""
     listed = [
         {"key": key, "kind": kind, "case": case.model_dump(mode="json")} for key, (case, kind) in variants.items()
     ]
@@ -70,15 +80,15 @@ def _try(
         "timeout_s": _TIMEOUT_S,
         "seed": 3,
     }
-    name = f"harness-samework-{digest_of([payload.digest, image, listed])[:12]}"
+    name = f"harness-samework-{digest_of([payload.key, image, listed])[:12]}"
     labels = {f"{LABEL_PREFIX}session": "data", f"{LABEL_PREFIX}task": "samework", f"{LABEL_PREFIX}host": host}
     job = JobRequest(name, labels, payload, request, image, cpus=tuple(cpus))
     found = run_preparation(engine, job, host=host, timeout_s=_TIMEOUT_S, on_progress=on_progress)
-    results: dict[str, dict[str, Any]] = found.get("variants") or {}
-    return results
+    results = found.get("variants")
+    return results if isinstance(results, dict) else {}
 
 
-def _read(connection: Connection, path: str) -> dict[str, dict[str, Any]]:
+def _read(connection: Connection, path: str) -> dict[str, object]:
     done = connection.run(["cat", "--", path])
     try:
         value = json.loads(done.text) if done.returncode == 0 else {}

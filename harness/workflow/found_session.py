@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.bench.own import own_place, split_own
 from harness.engine.interface import Payload
 from harness.session.folder import SessionFolder, find_folder
+from harness.session.journal import read_records
 from harness.session.plan import HostDigests, changed_digests
 from harness.ship.payload import build_payload
 from harness.values.errors import SessionError
@@ -85,3 +87,18 @@ def _refuse_unusable(folder: SessionFolder, content: dict[str, Any], payload: Pa
             where=str(folder.path),
             hint="start a new one with --fresh, or use the version that began it",
         )
+    _refuse_changed_loaders(folder, content, payload)
+
+
+def _refuse_changed_loaders(folder: SessionFolder, content: Mapping[str, Any], payload: Payload) -> None:
+    """Refuse a user's loader that has changed since it was measured; one that never was may be mended."""
+    before: Mapping[str, Any] = content.get("own_loaders") or {}
+    changed = {place for place, digest in payload.own.items() if before.get(place, digest) != digest}
+    for record in read_records(folder) if changed else ():
+        own = split_own(record.case.loader)
+        if own is not None and own_place(own[0]) in changed and (record.epochs or record.status in ("ok", "oom")):
+            raise SessionError(
+                f"{own[0]} has changed since it was measured in this session; its figures must not be mixed",
+                where=str(folder.path),
+                hint="start a new one with --fresh, or bring the file back as it was",
+            )

@@ -20,7 +20,7 @@ from harness.session.collect import SessionIdentity
 from harness.session.plan import HostDigests, Invocation
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.values.errors import HostError, HostUnreachable, Stopped
+from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.record import Record
 from harness.workflow.absence import Absence, watch_link
@@ -121,8 +121,9 @@ class HostWork:
             self._shared.emit(event)
 
         setup = prepare(reached, wanted, emit)
-        setup = prove(setup, reached.scratch, self._resolved.cases, emit)
-        setup = rehearse_settings(setup, reached.scratch, self._resolved.cases, emit)
+        setup = prove(setup, reached.scratch, self._resolved.cases, emit, self._keep_log)
+        able = [case for case in self._resolved.cases if not setup.is_refuted(case)]
+        setup = rehearse_settings(setup, reached.scratch, able, emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,
@@ -133,6 +134,18 @@ class HostWork:
         self._shared.emit(HostStateChanged(self.name, "ready"))
         with self._shared.at_work():
             return self._run_all(setup, digests, reached, held)
+
+    def _keep_log(self, name: str, text: str) -> str:
+        """Keep a text in the session's folder; its path there."""
+        folder = self._shared.folder
+        target = folder.log_file(self.name, name, 1)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8", errors="replace")
+        except OSError as error:
+            hint = "make room there and give the same command again: it continues"
+            raise SessionError(f"cannot write: {error.strerror or error}", where=str(target), hint=hint) from error
+        return str(target.relative_to(folder.path))
 
     def _run_all(self, setup: HostSetup, digests: HostDigests, reached: Reached, held: Lock) -> set[str]:
         """Round by round, then the searches for limits; at the end what is to be said of the host."""

@@ -1,11 +1,11 @@
-"""Users' own loaders: their files travel with the payload, and so count in its digest."""
+"""Users' own loaders: their files travel with the payload, each with a digest of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.bench.own import FOLDER, split_own
+from harness.bench.own import own_place, split_own
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError
 
@@ -18,7 +18,7 @@ def gather_own_loaders(cases: Iterable[Case]) -> dict[str, bytes]:
         if own is None:
             continue
         path = Path(own[0]).expanduser().resolve()
-        place = f"{FOLDER}/{path.name}"
+        place = own_place(own[0])
         if found.setdefault(place, path) != path:
             hint = "rename one of them: both would be the same file in a job"
             raise ConfigurationError(f"two loaders' files have the same name: {found[place]} and {path}", hint=hint)

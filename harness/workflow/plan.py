@@ -13,11 +13,12 @@ from harness.analysis.time_left import seconds_left
 from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.session.journal import read_records
-from harness.session.plan import HostDigests
+from harness.session.plan import HostDigests, newest_records
 from harness.ship.rehearsing import read_rehearsals
 from harness.values.data_state import DataState
 from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
+from harness.values.work import WorkProof, read_proof, work_key
 from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, refuse_busy
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
 from harness.workflow.links import Links
@@ -129,9 +130,14 @@ class _Planner:
             memory_available=known if isinstance(known, int) else None,
             cpus=None,
             gpus=None,
-            data={name: SetSize(state.images, state.bytes) for name, state in states.items() if not state.problem},
+            data={
+                name: SetSize(state.images, state.bytes, self._kind_of(name))
+                for name, state in states.items()
+                if not state.problem
+            },
             missing_data={name: each.message for name, each in missing.items()},
             disk_names=tuple(self.host.variables.cache_disks),
+            proofs=self._proofs(),
         )
         if error is None:
             error = _catch(lambda: refuse_hopeless(self.session.resolved.cases, missing, {}))
@@ -154,7 +160,11 @@ class _Planner:
             memory_available=stored if isinstance(stored, int) else reached.memory_available,
             cpus=len(select_cpus(reached.facts, variables.cpus)),
             gpus=len(select_gpus(reached.facts, variables.gpus)),
-            data={name: SetSize(state.images, state.bytes) for name, state in states.items() if not state.problem},
+            data={
+                name: SetSize(state.images, state.bytes, self._kind_of(name))
+                for name, state in states.items()
+                if not state.problem
+            },
             missing_data={name: each.message for name, each in missing.items()},
             missing_weights={key: each.message for key, each in lacking.items()},
             disks=reached.facts.disks,
@@ -163,6 +173,7 @@ class _Planner:
             can_limit_memory=facts.can_limit_memory,
             engine_reasons=facts.reasons,
             rehearsals=self._rehearsals(reached, states, facts.image_digest),
+            proofs=self._proofs(),
         )
         error = _catch(
             lambda: refuse_held(
@@ -252,8 +263,26 @@ class _Planner:
         }
         if image_digest is None or not settings:
             return {}
-        digest = self.session.payload.digest
-        return read_rehearsals(reached.connection, reached.scratch, image_digest, digest, settings)
+        key = self.session.payload.key
+        return read_rehearsals(reached.connection, reached.scratch, image_digest, key, settings)
+
+    def _kind_of(self, name: str) -> str | None:
+        """Return the kind of a data set, as this session found it."""
+        kept = (self.session.content or {}).get("data", {}).get(name)
+        return str(kept["kind"]) if isinstance(kept, dict) and kept.get("kind") else None
+
+    def _proofs(self) -> dict[str, WorkProof]:
+        """Return what this session's records say of loaders that do other work, and have not changed since."""
+        found = {}
+        for record in newest_records(self.records).values():
+            proof, kind = read_proof(record.environment.get("samework")), self._kind_of(record.case.data)
+            if proof.fails and kind is not None and self._has_same_loader(record):
+                found[work_key(record.case, kind)] = proof
+        return found
+
+    def _has_same_loader(self, record: Record) -> bool:
+        own = record.environment.get("own_loader")
+        return not isinstance(own, dict) or self.session.payload.own.get(str(own.get("file"))) == own.get("sha256")
 
     def _stored(self, key: str) -> object:
         """Return what the session's file says of this host."""

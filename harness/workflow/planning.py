@@ -27,6 +27,7 @@ from harness.values.case import Case
 from harness.values.facts import DiskFacts
 from harness.values.prediction import Prediction
 from harness.values.record import TRIAL, TWIN, Record
+from harness.values.work import WorkProof, say_differs, work_key
 from harness.workflow.resolve import Resolved
 
 ASSUMED_CPUS = 4
@@ -35,10 +36,11 @@ ASSUMED_MEMORY_BYTES = 16 * 2**30
 
 
 class SetSize(NamedTuple):
-    """Images and bytes of a data set; None where nobody can know them yet."""
+    """Images, bytes and kind of a data set; None where nobody can know them yet."""
 
     images: int | None
     bytes: int | None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class PlannedHost:
     ``memory_available`` is what ``memory_limit: none`` means there; it, ``cpus`` and ``gpus`` (what jobs may use) are
     None where the host was not asked. ``disks`` are facts by name, ``disk_names`` all that caches may lie on.
     ``missing_data`` and ``missing_weights`` (by ``weights_key``) say why something is not there. ``rehearsals`` are
-    known by ``setting_key``.
+    known by ``setting_key``, ``proofs`` of same work by ``work_key``.
     """
 
     name: str
@@ -64,6 +66,7 @@ class PlannedHost:
     can_limit_memory: bool = True
     engine_reasons: tuple[str, ...] = ()
     rehearsals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    proofs: Mapping[str, WorkProof] = field(default_factory=dict)
 
     @classmethod
     def of(cls, setup: HostSetup) -> PlannedHost:
@@ -73,7 +76,7 @@ class PlannedHost:
             memory_available=setup.memory_available,
             cpus=len(setup.cpus),
             gpus=len(setup.gpus),
-            data={name: SetSize(found.images, found.bytes) for name, found in setup.data.items()},
+            data={name: SetSize(found.images, found.bytes, found.kind) for name, found in setup.data.items()},
             missing_data=setup.missing_data,
             missing_weights=setup.missing_weights,
             disks=setup.facts.disks,
@@ -82,7 +85,13 @@ class PlannedHost:
             can_limit_memory=setup.engine_facts.can_limit_memory,
             engine_reasons=setup.engine_facts.reasons,
             rehearsals=setup.rehearsals,
+            proofs=setup.samework,
         )
+
+    def proof_of(self, case: Case) -> WorkProof | None:
+        """Return what the proof of same work found of a case's loader; None where that is not known."""
+        data = self.data.get(case.data)
+        return None if data is None or data.kind is None else self.proofs.get(work_key(case, data.kind))
 
     def limit_of(self, case: Case) -> int | None:
         """Return the limit to enforce on a case, in bytes; None where it is what a host can give that was not asked."""
@@ -313,9 +322,14 @@ def _data_bytes(case: Case, on: PlannedHost) -> int | None:
 
 
 def refusals_of(cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str, Prediction]) -> tuple[Refusal, ...]:
-    """Return what cannot run on a host at all, and why."""
-    return feasibility.refusals(
-        cases,
+    """Return what cannot run on a host at all, or is not to: loaders that do other work; and why."""
+    refuted = {
+        case.case_id: Refusal(case.case_id, say_differs(case.loader, proof.problems), is_refuted=True)
+        for case in cases
+        if (proof := on.proof_of(case)) is not None and proof.fails
+    }
+    others = feasibility.refusals(
+        [case for case in cases if case.case_id not in refuted],
         memory_available=on.memory_available,
         disks=on.disks,
         disk_reserve=on.disk_reserve,
@@ -328,3 +342,4 @@ def refusals_of(cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str
         cpus=on.cpus,
         gpus=on.gpus,
     )
+    return (*refuted.values(), *others)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.analysis.predictions import images_of
 from harness.analysis.rehearsals import representative, setting_key
 from harness.bench.registry import LOADERS
 from harness.engine.interface import Mount
-from harness.session.setup import HostSetup, work_key
+from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Rehearsal, rehearse
 from harness.ship.samework import prove_work
 from harness.values.case import Case
 from harness.values.event import Progress, SessionFinding
+from harness.values.work import WorkProof, hint_differs, say_differs, work_key
 from harness.workflow.reaching import Emit
 
 LEAST_IMAGES = 1000
 """A smaller set is measured itself in the time that its rehearsal takes."""
 
 
-def prove(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
-    """The setup with what is known of its loaders' work; what was not proven on this host before is proven now."""
+def prove(
+    setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit, keep_log: Callable[[str, str], str]
+) -> HostSetup:
+    """Return the setup with what is known of its loaders' work; what was not proven on this host before is proven now.
+
+    ``keep_log`` keeps a text under a name and says where it is.
+    """
     variants = {
         work_key(case, data.kind): (case, data.kind)
         for case in cases
@@ -41,17 +47,21 @@ def prove(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> 
         variants=variants,
         on_progress=lambda text, share: emit(Progress(setup.host, f"same work: {text}", share)),
     )
-    for key, result in found.items():
-        case, _ = variants[key]
-        name = f"{case.loader}, cache {case.cache}, {case.interpolation}"
-        if result.get("problems"):
-            words = f"{name} does not do the same work: {'; '.join(result['problems'])}"
-            hint = "its records are invalid until it does; the others are not concerned"
-            emit(SessionFinding("work-differs", "error", words, hint, setup.host))
-        elif not result.get("is_proven"):
-            words = f"{name}: whether it does the same work was not proven: {result.get('reason')}"
-            emit(SessionFinding("work-unproven", "warning", words, "see the host, and run again", setup.host))
-    return replace(setup, samework=found)
+    kept: dict[str, WorkProof] = {}
+    for key, proof in found.items():
+        log = keep_log(f"samework-{key}", proof.trace) if proof.trace else None
+        kept[key] = proof.model_copy(update={"log": log})
+        _tell(setup.host, variants[key][0], kept[key], emit)
+    return replace(setup, samework=kept)
+
+
+def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
+    name = f"{case.loader}, cache {case.cache}, {case.interpolation}"
+    if proof.fails:
+        emit(SessionFinding("work-differs", "error", say_differs(name, proof.problems), hint_differs(proof), host))
+    elif not proof.is_proven:
+        words = f"{name}: whether it does the same work was not proven: {proof.reason}"
+        emit(SessionFinding("work-unproven", "warning", words, "see the host, and run again", host))
 
 
 def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:

@@ -170,6 +170,7 @@ def _session_content(found: FoundSession) -> dict[str, Any]:
 
     resolved, folder, content = found.resolved, found.folder, found.content
     if content is not None:
+        content["own_loaders"] = dict(found.payload.own)
         content.setdefault("hosts", {})
         content.setdefault("experiment", {})["rounds"] = resolved.experiment.rounds
         return content
@@ -191,6 +192,7 @@ def _session_content(found: FoundSession) -> dict[str, Any]:
         },
         "versions": {"harness": __version__},
         "payload_digest": found.payload.digest,
+        "own_loaders": dict(found.payload.own),
         "image_digests": {},
         "data": {},
         "hosts": {},
@@ -217,10 +219,12 @@ def _last_screen(
     failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
     _tell_failed(console, folder, failed, case_labels(record.case for record in records))
     again = shlex.join(options.argv)
-    if any(record.status != "lost" for record in failed):
+    if any(record.status not in ("lost", "skipped") for record in failed):
         console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
     if any(record.status == "lost" for record in failed):
         console.note(f"lost ones are done again by the same command:  {again}")
+    if any(record.status == "skipped" for record in failed):
+        console.note(f"loaders that were not measured are tried again, when they are mended, by:  {again}")
     if interrupted:
         console.note(f"go on with:  {again}")
     _show_nearness(console, records)

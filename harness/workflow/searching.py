@@ -54,6 +54,8 @@ def _search(case: Case, name: str, on: HostRounds) -> set[str]:
         later = plan.coming_trials[len(todo) :]
         planned = max(plan.planned, plan.done + len(todo))
         runner.run(todo, done=plan.done, planned=planned, recorded=recorded, known=records, later=later)
+        if trial.is_refuted:  # its one record says all that there is
+            return identities
     _tell(case, name, on, reason)
     return identities
 
@@ -72,7 +74,7 @@ def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
         order=1,
         memory_bytes=step.limit,
         predictions=predictions.get(tried.case_id),
-        skip=refused[0].reason if refused else None,
+        refusal=refused[0] if refused else None,
     )
 
 
