@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from harness.analysis.comparison import Comparison, compare
 from harness.analysis.coverage import Coverage, Epochs
 from harness.analysis.payback import Payback, PaybackUnknown
-from harness.analysis.predictions import lift_subset
+from harness.analysis.set_size import lift_subset
 from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
 from harness.analysis.whole_set import Outlook, look_ahead

@@ -1,27 +1,29 @@
-"""Predictions from a rehearsal: some hundred images of the real data on the real host, run before the first case. Pure.
+"""Which cases of a session are rehearsed, and on how many images. Pure.
 
-What a rehearsal cannot tell (another loader's speed, what a limit does to speed) stays as the formulas have it.
+A rehearsal runs a loader setting in small on the real data of the real host, before the first case. It speaks for all
+cases that differ only in what does not change memory and speed of an image: limits, epochs, a part of the set.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
-from harness.analysis.payback import Payback, PaybackUnknown, find_payback, payback_fields
-from harness.analysis.predictions import explain_fit, images_of, judge_fit, lift_subset
+from harness.analysis.durations import DEFAULT_RATES, epoch_s
+from harness.analysis.set_size import case_cache_bytes
 from harness.values.case import Case, digest_of
-from harness.values.prediction import Interval, Need, Prediction
+from harness.values.record import SetSize
+from harness.values.rehearsal import MOST_IMAGES
 
 SETTING = (
-    "data", "loader", "mode", "model", "image_size", "batch_size", "interpolation", "element", "precision", "cpus",
-    "gpus", "augment", "decoding",
+    "data", "loader", "cache", "mode", "model", "image_size", "batch_size", "interpolation", "element", "precision",
+    "cpus", "gpus", "augment", "decoding", "cache_compression", "cache_disk", "budgets", "shuffle", "deterministic",
 )  # fmt: skip
 """What must be equal for one rehearsal to speak for two cases."""
 
-BESIDE_BYTES = 12 * 10**6
-"""What else a limit holds: the supervisor, and the kernel's own memory of the job."""
+LEAST_BATCHES = 4
+"""In a first pass, however slow a model is."""
+PASS_S = 20.0
+"""What a pass is to take at most, by formula."""
+MEMORY_SHARE = 1 / 3
+"""Of what the host can give, for a rehearsed cache in memory."""
 
 
 def setting_key(case: Case) -> str:
@@ -31,73 +33,18 @@ def setting_key(case: Case) -> str:
 
 
 def representative(case: Case) -> Case:
-    """The case that is rehearsed for a setting."""
-    changes = {"cache": "none", "cache_reuse": "fresh", "memory_limit": "none", "page_cache": "cold-start"}
-    return case.model_copy(update={**changes, "max_images": None, "epochs": 2, "cache_disk": "scratch"})
+    """Return the case that is rehearsed for a setting."""
+    changes = {"cache_reuse": "fresh", "memory_limit": "none", "page_cache": "cold-start"}
+    return case.model_copy(update={**changes, "max_images": None, "epochs": 2})
 
 
-def predict_from(
-    case: Case, images: int, *, limit: int | None, rehearsal: Mapping[str, Any], by_formula: Prediction
-) -> Prediction:
-    """The predictions of a case on a set of ``images``: those of ``by_formula`` with what a rehearsal knows better."""
-    first, steady = _seconds_an_image(case, rehearsal)
-    need = _need(case, images, limit, rehearsal, by_formula)
-    whole = by_formula.whole_set and _need(lift_subset(case), images, limit, rehearsal, by_formula.whole_set)
-    alive = need.images_until_oom
-    payback = _payback(case, need.images, rehearsal)
-    return by_formula.model_copy(
-        update={
-            **dict(need),
-            "whole_set": whole,
-            "basis": "rehearsal",
-            "rehearsed_images": rehearsal.get("images"),
-            "fill_s": None if first is None else round(need.images * first, 2),
-            "steady_s": None if steady is None else round(need.images * steady, 2),
-            "oom_at_s": None if alive is None or first is None else round(first * alive.expected, 1),
-            **payback_fields(payback, case.epochs),
-        }
-    )
-
-
-def _need(case: Case, images: int, limit: int | None, rehearsal: Mapping[str, Any], by_formula: Need) -> Need:
-    base, each = rehearsal.get("base_bytes"), rehearsal.get("image_bytes")
-    if case.cache != "memory" or not base or not each:
-        return Need(**{name: getattr(by_formula, name) for name in Need.model_fields})
-    count = images_of(case, images)
-    expected = round(base + each * count + BESIDE_BYTES)
-    peak = Interval(low=expected, expected=expected, high=expected)
-    fit = judge_fit(peak, limit)
-    alive = None
-    if limit is not None and fit not in ("fits", "unknown"):
-        until = max(0, min(count, math.floor((limit - base - BESIDE_BYTES) / each)))
-        alive = Interval(low=until, expected=until, high=until)
-    return Need(
-        images=count,
-        cache_bytes=by_formula.cache_bytes,
-        disk_bytes=by_formula.disk_bytes,
-        peak_memory_bytes=peak,
-        fit=fit,
-        reason=explain_fit(fit, peak, round(each * count), limit),
-        images_until_oom=alive,
-    )
-
-
-def _seconds_an_image(case: Case, rehearsal: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Seconds an image of the first and of a later epoch; None for a cache that was not rehearsed."""
-    first, steady = rehearsal.get(f"{case.cache}_first_s"), rehearsal.get(f"{case.cache}_steady_s")
-    if first is None or steady is None:
-        return None, None
-    return (steady if case.cache_reuse == "reused" else first), steady
-
-
-def _payback(case: Case, count: int, rehearsal: Mapping[str, Any]) -> Payback:
-    if case.cache != "file":
-        return PaybackUnknown("only a cache file is rehearsed")
-    none, fill = rehearsal.get("none_steady_s"), rehearsal.get("file_first_s")
-    steady = rehearsal.get("file_steady_s")
-    if none is None or fill is None or steady is None:
-        return PaybackUnknown("a cache file was not rehearsed")
-    none_s = none * count
-    return find_payback(
-        fill_s=fill * count, cached_epoch_s=steady * count, uncached_first_s=none_s, uncached_epoch_s=none_s
-    )
+def images_to_rehearse(case: Case, size: SetSize, *, cpus: int, has_gpu: bool, memory_bytes: int | None) -> int:
+    """Return on how many images a setting is rehearsed: all of a small set, fewer where a model is slow."""
+    whole = representative(case)
+    seconds = epoch_s(whole, size, index=1, cpus=cpus, has_gpu=has_gpu, rates=DEFAULT_RATES) / max(1, size.images)
+    most = min(MOST_IMAGES, int(PASS_S / seconds)) if seconds else MOST_IMAGES
+    wanted = max(most, LEAST_BATCHES * case.batch_size)
+    cached = case_cache_bytes(whole, size) if case.cache == "memory" else 0
+    if cached and memory_bytes is not None:
+        wanted = min(wanted, max(case.batch_size, int(MEMORY_SHARE * memory_bytes / (cached / size.images))))
+    return min(size.images, wanted)

@@ -12,23 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.analysis.coverage import Coverage, Epochs, Withdrawal, cover, doubt_rate
-from harness.analysis.predictions import (
-    MEMORY_CACHE_OVERHEAD,
-    cache_bytes,
-    judge_fit,
-    lift_subset,
-    predict_need,
-)
+from harness.analysis.memory import CACHE_SPREAD, OUTSIDE_BYTES
+from harness.analysis.predictions import judge_fit, predict_need
 from harness.analysis.protection import DISK_RESERVE_BYTES
-from harness.analysis.rehearsals import BESIDE_BYTES
 from harness.analysis.selection import is_countable
+from harness.analysis.set_size import cache_bytes, lift_subset
 from harness.bench.registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval
-from harness.values.record import Record
-
-CACHE_SPREAD = (0.96 / MEMORY_CACHE_OVERHEAD, 1.12 / MEMORY_CACHE_OVERHEAD)
-"""What an image in a memory cache was seen to take, at least and at most, as factors of what is expected."""
+from harness.values.record import Record, SetSize
 
 IMAGE_BYTES = (0, 250, 1000)
 """What an image takes beside its pixels in the memory of a program (its path, label, place in an index): at least,
@@ -166,27 +158,34 @@ def _image_bytes(record: Record) -> float | None:
 
 def _growth(record: Record) -> tuple[float, float, float] | None:
     """Bytes of memory that one image more takes: at least, expected, at most; None where that is not known."""
+    predicted = _predicted_growth(record)
+    if predicted is not None:
+        return predicted
     beside = tuple(float(size) for size in IMAGE_BYTES)
     if not _is_in_memory(record.case):
         return beside[0], beside[1], beside[2]
     each = _image_bytes(record)
     if each is None:
         return None
-    expected = _rehearsed_growth(record) or each * MEMORY_CACHE_OVERHEAD
-    low, high = CACHE_SPREAD
-    return expected * low + beside[0], expected + beside[1], expected * high + beside[2]
+    return each * (1 - CACHE_SPREAD) + beside[0], each + beside[1], each * (1 + CACHE_SPREAD) + beside[2]
 
 
-def _rehearsed_growth(record: Record) -> float | None:
-    """Bytes an image as this host's own rehearsal found them, where the prediction is of part of the set."""
+def _predicted_growth(record: Record) -> tuple[float, float, float] | None:
+    """Bytes an image from this host's own rehearsal, of a part of the set and of the whole: a program grows, too.
+
+    None where there was no rehearsal, or the case ran on the whole set.
+    """
     part = record.predictions
     whole = part.whole_set if part is not None else None
     if part is None or whole is None or part.basis != "rehearsal" or whole.images <= part.images:
         return None
-    if part.peak_memory_bytes is None or whole.peak_memory_bytes is None:
+    less, more, count = part.peak_memory_bytes, whole.peak_memory_bytes, whole.images - part.images
+    if less is None or more is None:
         return None
-    grown = whole.peak_memory_bytes.expected - part.peak_memory_bytes.expected
-    return grown / (whole.images - part.images) if grown > 0 else None
+    least, expected = (more.low - less.low) / count, (more.expected - less.expected) / count
+    most = (more.high - less.high) / count
+    beside = IMAGE_BYTES
+    return max(0.0, least) + beside[0], max(0.0, expected) + beside[1], max(0.0, most) + beside[2]
 
 
 def _base(record: Record, limit: int | None) -> tuple[int, int] | None:
@@ -194,7 +193,7 @@ def _base(record: Record, limit: int | None) -> tuple[int, int] | None:
     peak = record.memory.peak_anon
     if peak is None:
         return None
-    return peak, peak + BESIDE_BYTES if limit is None else max(peak, min(peak + BESIDE_BYTES, limit))
+    return peak, peak + OUTSIDE_BYTES if limit is None else max(peak, min(peak + OUTSIDE_BYTES, limit))
 
 
 def _whole_memory(record: Record, coverage: Coverage, limit: int | None) -> Interval | None:
@@ -205,7 +204,8 @@ def _whole_memory(record: Record, coverage: Coverage, limit: int | None) -> Inte
     if base is None or growth is None:
         if record.predictions is not None and record.predictions.whole_set is not None:
             return record.predictions.whole_set.peak_memory_bytes
-        return predict_need(lift_subset(record.case), coverage.set_images, limit=limit).peak_memory_bytes
+        size = record.set_size or SetSize(images=coverage.set_images)
+        return predict_need(lift_subset(record.case), size, limit=limit).peak_memory_bytes
     more = coverage.set_images - coverage.images
     low, expected, high = (round(more * each) for each in growth)
     return Interval(low=base[0] + low, expected=base[1] + expected, high=base[1] + high)
@@ -217,6 +217,9 @@ def _held(record: Record, coverage: Coverage, limit: int | None) -> int | None:
     if not _is_in_memory(record.case) or limit is None or base is None or growth is None:
         return None
     held = coverage.images + max(0, math.floor((limit - base[1]) / growth[2]))
+    whole = record.predictions.whole_set if record.predictions is not None else None
+    if whole is not None and whole.images_until_oom is not None:
+        held = min(held, max(coverage.images, whole.images_until_oom.low))
     return held if coverage.set_images is None else min(held, coverage.set_images)
 
 

@@ -28,6 +28,7 @@ from .measure_request import MeasureRequest
 from .meter import Meter
 from .protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
 from .reading import is_counted, needed_bytes
+from .registry import LOADERS
 from .tfrecords import read_features
 from .usage import list_children, read_anon_bytes
 
@@ -57,7 +58,7 @@ def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal,
     bench = build(request, manifest, job)
     write_json(results / ENVIRONMENT, describe(request, bench, devices))
     journal.enter_phase("warmup")
-    warmup_s = load_training().warm_up(bench.loader, bench.model)
+    warmup_s = warm_up(bench)
     warm_page_cache(bench)
     journal.enter_phase("measure", warmup_s=warmup_s)
     run_epochs(bench, journal, bench.request.epochs, journal.end_epoch)
@@ -89,7 +90,7 @@ def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
 def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
     """Import TensorFlow with threads and devices set as asked. Raises BenchmarkFailure ``gpu_missing``."""
     prepare_process(str(job / "keras"))
-    if not (request.loader.startswith("keras-idg") and request.kind != "folder"):
+    if not LOADERS[request.loader].needs_pandas(request.kind):
         leave_out_pandas()
     restrict_gpus(request.gpus)
     set_threads(request.budgets)
@@ -236,6 +237,12 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[st
         "budgets": {**budgets, "applied_to_loader": bench.loader.takes_budgets and request.budgets == "container"},
         "anon_bytes_before": read_anon_bytes(),
     }
+
+
+def warm_up(bench: Bench) -> float:
+    """Trace what an epoch will run, and return the seconds that it took."""
+    seconds: float = load_training().warm_up(bench.loader, bench.model)
+    return seconds
 
 
 def warm_page_cache(bench: Bench) -> None:

@@ -59,9 +59,9 @@ class Job:
         self.phase = phase
         self.emit("phase", name=phase)
 
-    def progress(self, done: int, total: int) -> None:
-        """``done`` of ``total`` images in the present phase."""
-        self.emit("progress", phase=self.phase, images=done, total=total)
+    def progress(self, done: int, total: int, unit: str = "images") -> None:
+        """``done`` of ``total`` images, or what else is counted, in the present phase."""
+        self.emit("progress", phase=self.phase, images=done, total=total, unit=unit)
 
     def finish(self, dataset: dict[str, Any]) -> None:
         """Leave ``dataset.json`` and say that all is done."""

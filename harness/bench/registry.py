@@ -16,7 +16,9 @@ class _Loaders(dict[str, LoaderSpec]):
         return find_own_loader(name)
 
 
-def _keras_idg(name: str, function: str, summary: str, for_what: str) -> LoaderSpec:
+def _keras_idg(
+    name: str, function: str, summary: str, for_what: str, *, is_single_threaded: bool = False
+) -> LoaderSpec:
     return LoaderSpec(
         name=name,
         maker=f"loaders.keras_idg:{function}",
@@ -25,6 +27,8 @@ def _keras_idg(name: str, function: str, summary: str, for_what: str) -> LoaderS
         caches=("none",),
         interpolations=("nearest", "bilinear-antialias", "native"),
         native="nearest",
+        is_single_threaded=is_single_threaded,
+        frames_for_lists=True,
     )
 
 
@@ -42,6 +46,7 @@ def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorde
         augments=("none", "flip-crop"),
         decodings=DECODINGS,
         can_reorder=can_reorder,
+        is_single_threaded=not can_reorder,
     )
 
 
@@ -53,6 +58,7 @@ LOADERS: _Loaders = _Loaders(
             "make",
             "Keras ImageDataGenerator (deprecated by Keras) as it comes: PIL, one thread",
             "what many existing projects run; the usual baseline",
+            is_single_threaded=True,
         ),
         _keras_idg(
             "keras-idg-threads",

@@ -1,124 +1,250 @@
-"""Task ``rehearse``: some hundred images of the real data, from which memory and times of the whole are predicted.
+"""Task ``rehearse``: each loader setting in small on the real data, to see how much memory it takes and how fast it is.
 
 ``python -m bench.rehearsal JOB_FOLDER``; ``settings`` of the request are cases that stand for others, each with its
-``key``. Each runs in a process of its own (memory is to be counted from nothing): a cache in memory, none, a cache
-file. What is left in ``dataset.json``: ``settings`` by key, each the fields of ``rehearse``.
+``key`` and ``images``. What is left in ``dataset.json``: ``settings`` by key, each the fields of ``rehearse`` or the
+``reason`` why there are none.
+
+What a limit ends a program by is the most that it holds at any moment, so memory is watched all the time, not only
+between batches. And most of what a program holds beside its cache comes with its batches (``arenas.py``): seen with
+2.21 on two CPUs at 224 px, 20 MB a batch from 206 to 590 MB, half of it in the second epoch. So passes go on until
+there were ``count_batches`` of them, or ``PATIENCE_S`` are over.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from . import invocation
+from .arenas import count_batches
+from .budgets import LEAST_RAM_BYTES
+from .environment import leave_out_pandas, prepare_process
+from .failure import explain
 from .journal import Journal
+from .loaders.interface import CHANNELS
+from .measure_request import MeasureRequest, read_request
 from .preparation import Job, run_task
 from .protocol import REQUEST, read_json, write_json
-from .usage import read_anon_bytes
+from .registry import LOADERS
+from .usage import list_children, read_anon_bytes, read_private_bytes
 
-IMAGES = 400
-CHILD = "--child"
 ANSWER = "rehearsal.json"
-_TIMEOUT_S = 300.0
+LOOK_S = 0.004
+"""From one look at memory to the next."""
+PATIENCE_S = 10.0
+"""So long, after the first pass, passes go on for the sake of memory; one later pass there always is."""
+_SETTING_TIMEOUT_S = 300.0
+_BATCHES_IN_WORK = 3.0
+"""Batches that tf.data and its consumer hold at once where memory is scarce."""
+
+
+class MemoryWatch:
+    """The most anonymous memory that this process and those that it started have held; looked at by a thread."""
+
+    def __init__(self) -> None:
+        self._peak = 0
+        self._beside = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, daemon=True)
+
+    def take(self) -> int:
+        """Return the most since the last call, in bytes."""
+        self._beside = sum(map(read_private_bytes, list_children()))
+        self._look()
+        peak, self._peak = self._peak, 0
+        return peak
+
+    def _look(self) -> None:
+        self._peak = max(self._peak, (read_anon_bytes() or 0) + self._beside)
+
+    def _look_on(self) -> None:
+        while not self._is_over.wait(LOOK_S):
+            self._look()
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
 
 
 class Trace(Journal):
-    """A journal that notes, with each step, how much memory the process holds."""
+    """A journal that notes with each batch how many images came before its end and the most memory since the last."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, watch: MemoryWatch) -> None:
         super().__init__(path)
         self.points: list[tuple[int, int]] = []
         self.epochs: list[dict[str, Any]] = []
+        self._watch = watch
+        self._done = 0
 
     def report_step(self, step: int, images: int) -> None:
-        """One more point: images so far, bytes of anonymous memory."""
-        self.points.append((images, read_anon_bytes() or 0))
+        """Note a point."""
+        self.points.append((self._done + images, self._watch.take()))
 
     def end_epoch(self, **fields: Any) -> None:
         """Keep the figures of a whole epoch."""
+        self._done += int(fields["images"])
         self.epochs.append(fields)
 
 
-def fit_memory(points: list[tuple[int, int]]) -> tuple[int, float] | None:
-    """(bytes without an image, bytes an image): a line through the later two thirds of a filling epoch."""
-    last = max((images for images, _ in points), default=0)
-    late = [(images, held) for images, held in points if images >= last / 3]
-    if len(late) < 3:
-        return None
-    middle, centre = sum(x for x, _ in late) / len(late), sum(y for _, y in late) / len(late)
-    width = sum((x - middle) ** 2 for x, _ in late)
-    slope = sum((x - middle) * (y - centre) for x, y in late) / width
-    return round(centre - slope * middle), slope
+def rehearse(folder: Path, images: int) -> dict[str, Any]:
+    """Run one setting on its first ``images`` images.
 
-
-def rehearse(folder: Path) -> dict[str, Any]:
-    """Run one setting three times over: bytes, seconds and images.
-
-    ``base_bytes`` and ``image_bytes`` are of the memory cache's fill; ``peak_bytes`` of a pass without a cache;
-    ``none_s``, ``memory_fill_s`` … are seconds an image of the first and of the steady pass.
+    Returns ``images``; ``start_bytes``, what the program held before its first batch; ``points``, (images so far,
+    most bytes since the point before) for each batch of all passes; ``first_s`` and ``steady_s``, seconds an image of
+    the first and of a later pass; ``cache_bytes``, of a cache's files, else None.
     """
-    from . import invocation
-    from .measure_request import read_request
-
-    asked = read_request(folder)
-    request = replace(asked, max_images=min(IMAGES, asked.max_images or IMAGES), is_reused=False)
-    manifest = invocation.read_data(request)
-    invocation.import_tensorflow(request, folder)
-    found: dict[str, Any] = {"images": len(manifest)}
-    for cache in ("memory", "none", "file"):
-        variant = replace(request, cache=cache, page_cache="cold-start")
-        bench = invocation.build(variant, manifest, folder)
-        invocation.load_training().warm_up(bench.loader, bench.model)
-        trace = Trace(folder / f"{cache}.jsonl")
+    request = replace(read_request(folder), max_images=images, is_reused=False, page_cache="cold-start")
+    with MemoryWatch() as watch:
+        manifest = invocation.read_data(request)
+        invocation.import_tensorflow(request, folder)
+        # A limit that is just enough: what tf.data keeps ahead where there is plenty is no need.
+        cache_bytes = invocation.memory_cache_bytes(request, manifest.sizes)
+        least = (read_anon_bytes() or 0) + cache_bytes + 2 * max(LEAST_RAM_BYTES, _in_work_bytes(request) // 2)
+        bench = invocation.build(replace(request, limit_bytes=least), manifest, folder)
+        invocation.warm_up(bench)
+        start_bytes = watch.take()
+        trace = Trace(folder / "trace.jsonl", watch)
         trace.enter_phase("measure")
-        invocation.run_epochs(bench, trace, 2, trace.end_epoch)
-        first, steady = trace.epochs
-        found[f"{cache}_first_s"] = (first["seconds"] + (first["flush_s"] or 0.0)) / len(manifest)
-        found[f"{cache}_steady_s"] = steady["seconds"] / len(manifest)
-        if cache == "memory":
-            fitted = fit_memory(trace.points[: len(trace.points) // 2])
-            found["base_bytes"], found["image_bytes"] = fitted if fitted else (None, None)
-        elif cache == "file":
-            found["file_image_bytes"] = (invocation.measure_cache(bench.loader) or 0) / len(manifest)
+        later = -(-count_batches(len(os.sched_getaffinity(0))) // bench.loader.steps)
+        run_passes(bench, trace, max(2, later))
+        first, *steady = trace.epochs
+        count = bench.loader.images
+        found = {
+            "images": count,
+            "start_bytes": start_bytes,
+            "points": trace.points,
+            "first_s": (first["seconds"] + (first["flush_s"] or 0.0)) / count,
+            "steady_s": min(epoch["seconds"] for epoch in steady) / count,
+            "cache_bytes": invocation.measure_cache(bench.loader),
+        }
         trace.close()
         bench.loader.close()
     return found
 
 
+class _Enough(Exception):
+    """Raised out of an epoch's end when there were passes enough."""
+
+
+def run_passes(bench: invocation.Bench, trace: Trace, most: int) -> None:
+    """Run at most so many passes, and at least two; none is begun after ``PATIENCE_S``, counted from the second."""
+    begun = time.monotonic()
+
+    def publish(**fields: Any) -> None:
+        nonlocal begun
+        trace.end_epoch(**fields)
+        if len(trace.epochs) == 1:
+            begun = time.monotonic()
+        elif time.monotonic() - begun > PATIENCE_S:
+            raise _Enough
+
+    with contextlib.suppress(_Enough):
+        invocation.run_epochs(bench, trace, most, publish)
+
+
+def _in_work_bytes(request: MeasureRequest) -> int:
+    height, width = request.image_size
+    return round(_BATCHES_IN_WORK * request.batch_size * height * width * CHANNELS * 4)
+
+
 def task(job: Job) -> dict[str, Any]:
-    """Each setting in a process of its own; one that fails leaves its reason."""
-    job.enter("check")
+    """Rehearse each setting in a process of its own; one that fails leaves its reason.
+
+    A process is forked from one that has imported TensorFlow, which takes longer than most settings, and used nothing
+    of it. Where pandas is needed, it is forked before that, and imports for itself.
+    """
+    job.enter("run")
     results: dict[str, Any] = {}
     settings: list[dict[str, Any]] = job.request["settings"]
+    folders = dict(_make_folders(job, settings))
+    is_imported = False
+    for setting in sorted(settings, key=lambda one: not _needs_pandas(folders[one["key"]])):
+        folder = folders[setting["key"]]
+        if not is_imported and not _needs_pandas(folder):
+            _import_tensorflow(folder)
+            is_imported = True
+        results[setting["key"]] = _rehearse_apart(folder, int(setting["images"]))
+        job.progress(len(results), len(settings), "settings")
+    return {"images": None, "settings": results}
+
+
+def _make_folders(job: Job, settings: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
     for number, setting in enumerate(settings):
         folder = job.results.parent / "scratch" / f"rehearsal-{number}"
         (folder / "cache").mkdir(parents=True)
-        paths = {name: job.paths[mount] for name, mount in setting["paths"].items()}
-        write_json(folder / REQUEST, {**job.request, **setting, "paths": {"cache": str(folder / "cache"), **paths}})
-        command = [sys.executable, "-m", f"{__package__}.rehearsal", CHILD, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-        sys.stderr.write(done.stderr[-4000:])
-        answer = read_json(folder / ANSWER)
-        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        results[setting["key"]] = answer if isinstance(answer, dict) else {"reason": reason[0][:300]}
-        job.progress(number + 1, len(settings))
-    return {"images": IMAGES, "settings": results}
+        cache = Path(job.paths.get("cache", str(folder))) / f"rehearsal-{number}"
+        cache.mkdir(exist_ok=True)
+        write_json(folder / REQUEST, {**job.request, **setting, "paths": {**job.paths, "cache": str(cache)}})
+        yield setting["key"], folder
 
 
-def main(arguments: list[str]) -> int:
-    """``JOB_FOLDER``, or ``--child FOLDER``."""
-    if arguments[:1] != [CHILD]:
-        return run_task(task, arguments)
-    folder = Path(arguments[1])
-    write_json(folder / ANSWER, rehearse(folder))
-    return 0
+def _needs_pandas(folder: Path) -> bool:
+    request = read_json(folder / REQUEST)
+    try:
+        return LOADERS[str(request["case"]["loader"])].needs_pandas(str(request["data"]["kind"]))
+    except (KeyError, ValueError):
+        return False  # a loader that is not there, or cannot be read: its own process says so
+
+
+def _import_tensorflow(folder: Path) -> None:
+    prepare_process(str(folder / "keras"))
+    leave_out_pandas()
+    import keras
+    import tensorflow
+
+    del keras, tensorflow
+
+
+def _rehearse_apart(folder: Path, images: int) -> dict[str, Any]:
+    """Fork a process for one setting and wait for its answer."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        _answer(folder, images)
+    deadline = time.monotonic() + _SETTING_TIMEOUT_S
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return {"reason": f"it took more than {_SETTING_TIMEOUT_S:.0f} s"}
+        time.sleep(0.02)
+    answer = read_json(folder / ANSWER)
+    if isinstance(answer, dict):
+        return answer
+    code = os.waitstatus_to_exitcode(status)
+    said = f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"
+    return {"reason": f"{said}, and said nothing"}
+
+
+def _answer(folder: Path, images: int) -> None:
+    """In the forked process: leave an answer and end, whatever happens; nothing of the parent's is run or flushed."""
+    try:
+        write_json(folder / ANSWER, rehearse(folder, images))
+    except BaseException as error:
+        write_json(folder / ANSWER, {"reason": explain(error)[:300]})
+    finally:
+        # Not through the interpreter's end: TensorFlow's threads have been seen to crash in it.
+        os._exit(0)
 
 
 if __name__ == "__main__":
-    status = main(sys.argv[1:])
+    ended = run_task(task, sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # TensorFlow's threads have been seen to crash while an interpreter ends
+    os._exit(ended)

@@ -31,7 +31,7 @@ from .indexed import CLASSES, COUNT, STRIDE, IndexedSet, label_of
 from .preparation import Job, run_task
 from .protocol import REQUEST, write_json
 from .recognition import Match, Reference, explain_counts, explain_labels, read_batch
-from .registry import is_on_disk
+from .registry import LOADERS, is_on_disk
 
 if TYPE_CHECKING:
     from .loaders.interface import Loader
@@ -344,7 +344,7 @@ def _start_tensorflow(variants: list[dict[str, Any]], root: Path) -> None:
     from .environment import leave_out_pandas, prepare_process
 
     prepare_process(str(root / "keras"))
-    if not any(variant["kind"] == "coco" and variant["case"]["loader"].startswith("keras-idg") for variant in variants):
+    if not any(LOADERS[variant["case"]["loader"]].needs_pandas(variant["kind"]) for variant in variants):
         leave_out_pandas()
     restrict_gpus([])
     import tensorflow as tf

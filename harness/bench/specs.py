@@ -21,7 +21,8 @@ class LoaderSpec:
     ``kinds`` which data sets it reads, ``augments`` what it can do *after* its cache (a loader that could only do it
     before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
     false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
-    are held against, per CPU second.
+    are held against, per CPU second. ``is_single_threaded``: it decodes in one thread;
+    ``frames_for_lists``: it reads anything but a folder of classes through a data frame of pandas.
     """
 
     name: str
@@ -38,7 +39,13 @@ class LoaderSpec:
     can_reorder: bool = False
     packages: tuple[str, ...] = ()
     is_automatic: bool = False
+    is_single_threaded: bool = False
+    frames_for_lists: bool = False
     is_yardstick: bool = False
+
+    def needs_pandas(self, kind: str) -> bool:
+        """Return whether data of a kind is read through a data frame."""
+        return self.frames_for_lists and kind != "folder"
 
 
 @dataclass(frozen=True)

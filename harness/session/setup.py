@@ -11,6 +11,7 @@ from harness.hosts.connection import Connection
 from harness.values.case import Case
 from harness.values.data import DataPlace
 from harness.values.facts import Facts
+from harness.values.rehearsal import Rehearsal
 from harness.values.weights import WeightsFile, weights_key
 from harness.values.work import WorkProof, work_key
 
@@ -41,8 +42,8 @@ class HostSetup:
     ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
     ``disks`` are folders by name, ``scratch`` among them; ``missing_data`` tells by data set why it is not there.
     ``weights`` are files, and ``missing_weights`` why one is not there, by ``weights_key``.
-    ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what some hundred images told,
-    by ``setting_key``.
+    ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what running settings in small
+    found, by ``setting_key``.
     """
 
     host: str
@@ -64,7 +65,7 @@ class HostSetup:
     weights: Mapping[str, WeightsFile] = field(default_factory=dict)
     missing_weights: Mapping[str, str] = field(default_factory=dict)
     samework: Mapping[str, WorkProof] = field(default_factory=dict)
-    rehearsals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
 
     def proof_of(self, case: Case) -> WorkProof | None:
         """Return what the proof of same work found of a case's loader; None where it was not tried."""

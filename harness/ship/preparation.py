@@ -18,7 +18,7 @@ _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0
 _GRACE_S = 60.0
 """Beyond the job's own timeout, which its supervisor enforces."""
 
-_VERBS = {"generate": "making", "check": "checking", "list": "listing"}
+_VERBS = {"generate": "making", "check": "checking", "list": "listing", "run": "running"}
 
 
 def run_preparation(
@@ -98,7 +98,8 @@ def _tell(events: list[dict[str, Any]], on_progress: Callable[[str, float | None
         if event.get("event") == "progress":
             done, total = int(event.get("images") or 0), int(event.get("total") or 0)
             verb = _VERBS.get(str(event.get("phase")), str(event.get("phase")))
-            on_progress(f"{verb}: {done} of {total} images", done / total if total else None)
+            unit = str(event.get("unit") or "images")
+            on_progress(f"{verb}: {done} of {total} {unit}", done / total if total else None)
             return
     on_progress("starting", None)  # whoever listens may want to stop
 

@@ -14,10 +14,11 @@ from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.session.journal import read_records
 from harness.session.plan import HostDigests, newest_records
-from harness.ship.rehearsing import read_rehearsals
+from harness.ship.rehearsing import Machine, read_rehearsals
 from harness.values.data_state import DataState
 from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
+from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, read_proof, work_key
 from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, refuse_busy
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
@@ -25,7 +26,7 @@ from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
 from harness.workflow.options import RunOptions
 from harness.workflow.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
-from harness.workflow.planning import PlannedHost, SetSize, plan_session
+from harness.workflow.planning import PlannedData, PlannedHost, plan_session
 from harness.workflow.preparing import refuse_hopeless
 from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
@@ -131,7 +132,7 @@ class _Planner:
             cpus=None,
             gpus=None,
             data={
-                name: SetSize(state.images, state.bytes, self._kind_of(name))
+                name: PlannedData(state.images, state.bytes, self._kind_of(name))
                 for name, state in states.items()
                 if not state.problem
             },
@@ -161,7 +162,7 @@ class _Planner:
             cpus=len(select_cpus(reached.facts, variables.cpus)),
             gpus=len(select_gpus(reached.facts, variables.gpus)),
             data={
-                name: SetSize(state.images, state.bytes, self._kind_of(name))
+                name: PlannedData(state.images, state.bytes, self._kind_of(name))
                 for name, state in states.items()
                 if not state.problem
             },
@@ -254,7 +255,7 @@ class _Planner:
 
     def _rehearsals(
         self, reached: Reached, states: Mapping[str, DataState], image_digest: str | None
-    ) -> dict[str, dict[str, object]]:
+    ) -> dict[str, Rehearsal]:
         """Return what earlier sessions rehearsed on the host: its predictions are then those of ``run``."""
         settings = {
             setting_key(case): fingerprint
@@ -263,8 +264,11 @@ class _Planner:
         }
         if image_digest is None or not settings:
             return {}
-        key = self.session.payload.key
-        return read_rehearsals(reached.connection, reached.scratch, image_digest, key, settings)
+        variables = self.host.variables
+        cpus = len(select_cpus(reached.facts, variables.cpus))
+        gpus = len(select_gpus(reached.facts, variables.gpus))
+        machine = Machine(image_digest, self.session.payload.key, cpus, gpus)
+        return read_rehearsals(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:
         """Return the kind of a data set, as this session found it."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.analysis.limit_search import steps_left, trials_of
 from harness.analysis.outcomes import Kind, count_outcomes
 from harness.analysis.predictions import predict
-from harness.analysis.rehearsals import predict_from, setting_key
 from harness.analysis.settling import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
@@ -26,7 +25,8 @@ from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts
 from harness.values.prediction import Prediction
-from harness.values.record import TRIAL, TWIN, Record
+from harness.values.record import TRIAL, TWIN, Record, SetSize
+from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, say_differs, work_key
 from harness.workflow.resolve import Resolved
 
@@ -35,12 +35,17 @@ ASSUMED_MEMORY_BYTES = 16 * 2**30
 """What a host that was not asked is taken to have, where a number must be said."""
 
 
-class SetSize(NamedTuple):
+class PlannedData(NamedTuple):
     """Images, bytes and kind of a data set; None where nobody can know them yet."""
 
     images: int | None
     bytes: int | None
     kind: str | None = None
+
+    @property
+    def size(self) -> SetSize | None:
+        """Return its size; None where that is not known."""
+        return None if not self.images else SetSize(images=self.images, bytes=self.bytes)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class PlannedHost:
     memory_available: int | None
     cpus: int | None
     gpus: int | None
-    data: Mapping[str, SetSize]
+    data: Mapping[str, PlannedData]
     missing_data: Mapping[str, str] = field(default_factory=dict)
     missing_weights: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, DiskFacts] = field(default_factory=dict)
@@ -65,7 +70,7 @@ class PlannedHost:
     disk_reserve: int | None = None
     can_limit_memory: bool = True
     engine_reasons: tuple[str, ...] = ()
-    rehearsals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     proofs: Mapping[str, WorkProof] = field(default_factory=dict)
 
     @classmethod
@@ -76,7 +81,7 @@ class PlannedHost:
             memory_available=setup.memory_available,
             cpus=len(setup.cpus),
             gpus=len(setup.gpus),
-            data={name: SetSize(found.images, found.bytes, found.kind) for name, found in setup.data.items()},
+            data={name: PlannedData(found.images, found.bytes, found.kind) for name, found in setup.data.items()},
             missing_data=setup.missing_data,
             missing_weights=setup.missing_weights,
             disks=setup.facts.disks,
@@ -304,13 +309,14 @@ def predict_on(case: Case, on: PlannedHost) -> Prediction | None:
     data = on.data.get(case.data)
     if data is None:
         return None
-    limit = on.limit_of(case)
-    cpus = ASSUMED_CPUS if on.cpus is None else on.cpus
-    found = predict(case, images=data.images, cpus=cpus, limit=limit, has_gpu=bool(on.gpus))
-    rehearsal = on.rehearsals.get(setting_key(case))
-    if found is None or rehearsal is None or data.images is None:
-        return found
-    return predict_from(case, data.images, limit=limit, rehearsal=rehearsal, by_formula=found)
+    return predict(
+        case,
+        data.size,
+        cpus=ASSUMED_CPUS if on.cpus is None else on.cpus,
+        limit=on.limit_of(case),
+        has_gpu=bool(on.gpus),
+        rehearsals=on.rehearsals,
+    )
 
 
 def _data_bytes(case: Case, on: PlannedHost) -> int | None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.analysis.predictions import images_of
-from harness.analysis.rehearsals import representative, setting_key
+from harness.analysis.rehearsals import images_to_rehearse, representative, setting_key
 from harness.bench.registry import LOADERS
 from harness.engine.interface import Mount
+from harness.experiment import case_label
 from harness.session.setup import HostSetup
-from harness.ship.rehearsing import Rehearsal, rehearse
+from harness.ship.rehearsing import Setting, rehearse
 from harness.ship.samework import prove_work
 from harness.values.case import Case
 from harness.values.event import Progress, SessionFinding
+from harness.values.record import SetSize
 from harness.values.work import WorkProof, hint_differs, say_differs, work_key
+from harness.workflow.planning import PlannedHost, predict_all, refusals_of
 from harness.workflow.reaching import Emit
-
-LEAST_IMAGES = 1000
-"""A smaller set is measured itself in the time that its rehearsal takes."""
 
 
 def prove(
@@ -65,22 +64,27 @@ def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
 
 
 def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
-    """The setup with what some hundred images of the real data tell of memory and times here.
-
-    Settings that have a cache in memory or in a file are rehearsed, where the set is large enough to be worth it.
-    """
-    settings: dict[str, Rehearsal] = {}
+    """Rehearse every loader setting of a host's cases on its own data, and say which could not be, and why."""
+    settings: dict[str, Setting] = {}
+    names: dict[str, str] = {}
+    memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
+    on = PlannedHost.of(setup)
+    refused = {refusal.case_id for refusal in refusals_of(cases, on, predict_all(cases, on))}
     for case in cases:
         data = setup.data.get(case.data)
-        if data is None or case.cache not in ("memory", "file") or not case.loader.startswith("tfdata"):
+        if data is None or case.case_id in refused or setup.is_refuted(case):
             continue
-        if images_of(case, data.images) >= LEAST_IMAGES and case.element != "encoded":
-            disk = setup.disks.get(case.cache_disk, scratch)
-            each = Rehearsal(representative(case), data.kind, data.fingerprint, _mounts(setup, case), disk)
-            settings.setdefault(setting_key(case), each)
+        key, size = setting_key(case), SetSize(images=data.images, bytes=data.bytes)
+        images = images_to_rehearse(
+            case, size, cpus=len(setup.cpus), has_gpu=bool(setup.gpus), memory_bytes=memory_bytes
+        )
+        disk = setup.disks.get(case.cache_disk, scratch)
+        each = Setting(representative(case), images, data.kind, data.fingerprint, _mounts(setup, case), disk)
+        settings.setdefault(key, each)
+        names.setdefault(key, case_label(representative(case), among=cases))
     if not settings:
         return setup
-    found, reason = rehearse(
+    rehearsed = rehearse(
         setup.engine,
         host=setup.host,
         connection=setup.connection,
@@ -90,14 +94,15 @@ def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emi
         image_digest=setup.image_digest,
         cpus=setup.cpus,
         gpus=setup.gpus,
-        memory_bytes=setup.memory_available if setup.engine_facts.can_limit_memory else None,
+        memory_bytes=memory_bytes,
         settings=settings,
         on_progress=lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),
     )
-    if reason is not None:
-        message = f"some settings could not be rehearsed, their predictions are by formula: {reason}"
-        emit(SessionFinding("not-rehearsed", "info", message, "nothing has to be done", setup.host))
-    return replace(setup, rehearsals=found)
+    for key, reason in rehearsed.reasons.items():
+        message = f"{names[key]} could not be rehearsed: {reason}"
+        hint = "its predictions are by formula, within some 30 %; whether it fits near its limit is not known before"
+        emit(SessionFinding("not-rehearsed", "info", message, hint, setup.host))
+    return replace(setup, rehearsals=rehearsed.found)
 
 
 def _mounts(setup: HostSetup, case: Case) -> tuple[Mount, ...]:

@@ -11,14 +11,14 @@ from harness.analysis.predictions import predict
 from harness.analysis.time_left import seconds_left, seconds_of
 from harness.values.case import Case
 from harness.values.prediction import Prediction
-from harness.values.record import Record
+from harness.values.record import Record, SetSize
 
 START = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
 CASES = {name: Case(data="d", loader="tfdata", batch_size=size) for name, size in (("a", 1), ("b", 2), ("c", 3))}
 
 
 def predicted(seconds: float) -> Prediction:
-    found = predict(CASES["a"], images=100)
+    found = predict(CASES["a"], SetSize(images=100))
     assert found is not None
     return found.model_copy(update={"duration_s": seconds})
 

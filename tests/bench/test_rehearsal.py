@@ -1,4 +1,4 @@
-"""Some hundred images tell when a cache in memory dies: predicted and then seen, under a real limit."""
+"""A rehearsal tells what fits, what does not, and when a cache in memory dies: predicted, then seen under limits."""
 
 from __future__ import annotations
 
@@ -7,26 +7,31 @@ import importlib.util
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from harness.analysis.predictions import predict
-from harness.analysis.rehearsals import predict_from
+from harness.analysis.rehearsals import setting_key
 from harness.bench.confine import try_limit
 from harness.bench.manifest import Manifest, write_manifest
 from harness.engine.interface import JobRequest, Mount
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.ship.payload import build_payload
+from harness.ship.rehearsing import Rehearsed, Setting, rehearse
 from harness.values.case import Case
+from harness.values.prediction import Prediction
+from harness.values.record import SetSize
 
-COUNT, LIMIT = 1500, 650 * 10**6
+COUNT, REHEARSED = 320, 128
+CASE = Case(data="d", loader="tfdata", cache="memory", image_size=(384, 384), epochs=2)
 
 
-def make_set(root: Path) -> tuple[Path, Path]:
-    """Small pictures that become 786 kB each once they are decoded to 256 × 256."""
+def make_set(root: Path) -> tuple[Mount, ...]:
+    """Small pictures that become 1.8 MB each once they are decoded to 384 × 384."""
     numbers, rows = np.random.default_rng(1), []
     folder = root / "images"
     folder.mkdir()
@@ -37,47 +42,83 @@ def make_set(root: Path) -> tuple[Path, Path]:
         rows.append((path.name, index % 3, 24, 24, len(data), hashlib.sha256(data).hexdigest()))
     paths, labels, widths, heights, sizes, digests = (tuple(column) for column in zip(*rows, strict=True))
     write_manifest(root / "dataset", Manifest(paths, labels, widths, heights, sizes, digests, ("a", "b", "c")))
-    return folder, root / "dataset"
+    return (Mount("data", str(folder)), Mount("dataset", str(root / "dataset")))
+
+
+class Host:
+    """This machine, with a data set and the engine ``process``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._connection = LocalConnection("here")
+        self._scratch = str(root / "scratch")
+        self._engine = ProcessEngine(self._connection, scratch=self._scratch)
+        self._mounts = make_set(root)
+
+    def rehearse(self, *cases: Case) -> Rehearsed:
+        settings = {
+            setting_key(case): Setting(case, REHEARSED, "coco", "f" * 64, self._mounts, self._scratch) for case in cases
+        }
+        return rehearse(
+            self._engine,
+            host="here",
+            connection=self._connection,
+            scratch=self._scratch,
+            payload=build_payload(),
+            image="",
+            image_digest="i",
+            cpus=(),
+            gpus=(),
+            memory_bytes=None,
+            settings=settings,
+            on_progress=lambda _text, _share: None,
+        )
+
+    def measure(self, limit: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """(outcome, events) of the case under a limit."""
+        limits = {"memory_bytes": limit, "cpus": [], "gpus": [], "oom_score_adj": 1000}
+        request = {"format": 1, "task": "measure", "case": CASE.model_dump(mode="json"), "seed": 1, "limits": limits}
+        whole = {**request, "data": {"kind": "coco", "name": "d"}, "timeout_s": 300.0}
+        job = JobRequest(f"harness-{limit}", {"harness.session": "t"}, build_payload(), whole, "", self._mounts, limit)
+        handle = self._engine.submit(job)
+        results = self._root / f"{limit}"
+        try:
+            while self._engine.poll([handle])[0].phase == "running":
+                time.sleep(0.2)
+            self._engine.fetch(handle, results)
+        finally:
+            self._engine.cancel([handle])
+        lines = (results / "events.jsonl").read_text().splitlines()
+        return json.loads((results / "outcome.json").read_text()), [json.loads(line) for line in lines]
 
 
 @pytest.mark.tensorflow
 @pytest.mark.cgroup
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here")
-def test_the_death_of_a_memory_cache_is_predicted_within_15_per_cent_of_images(tmp_path: Path) -> None:
+def test_what_fits_lives_what_does_not_dies_and_when_is_predicted(tmp_path: Path) -> None:
     if not try_limit()["can_limit"]:
         pytest.skip("no memory limit can be enforced here")
-    folder, dataset = make_set(tmp_path)
-    engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path / "scratch"))
-    case = Case(data="d", loader="tfdata", cache="memory", image_size=(256, 256), memory_limit=LIMIT)
-    mounts = (Mount("data", str(folder)), Mount("dataset", str(dataset)))
+    host = Host(tmp_path)
+    broken = CASE.model_copy(update={"loader": "no/such/loader.py:make", "cache": "none"})
+    rehearsed = host.rehearse(CASE, broken)
+    assert list(rehearsed.found) == [setting_key(CASE)] and "loader.py" in rehearsed.reasons[setting_key(broken)]
+    assert rehearsed.found[setting_key(CASE)].images == REHEARSED
 
-    def run(name: str, limit: int | None, **request: object) -> Path:
-        limits = {"memory_bytes": limit, "cpus": [], "gpus": [], "oom_score_adj": 1000}
-        whole = {"format": 1, "data": {"kind": "coco", "name": "d"}, "limits": limits, "timeout_s": 300.0, **request}
-        job = JobRequest(name, {"harness.session": "t"}, build_payload(), whole, "", mounts, limit)
-        handle = engine.submit(job)
-        try:
-            while engine.poll([handle])[0].phase == "running":
-                time.sleep(0.2)
-            engine.fetch(handle, tmp_path / name)
-        finally:
-            engine.cancel([handle])
-        return tmp_path / name
+    def expect(limit: int) -> Prediction:
+        found = predict(CASE, SetSize(images=COUNT), cpus=2, limit=limit, rehearsals=rehearsed.found)
+        assert found is not None
+        return found
 
-    plain = case.model_copy(update={"cache": "none"}).model_dump(mode="json")
-    paths = {"data": "data", "dataset": "dataset"}
-    setting = {"key": "k", "case": plain, "data": {"kind": "coco", "name": "d"}, "paths": paths}
-    results = run("harness-rehearse", None, task="rehearse", settings=[setting], seed=1)
-    rehearsal = json.loads((results / "dataset.json").read_text())["settings"]["k"]
-    assert rehearsal["images"] == 400, rehearsal
-    by_formula = predict(case, images=COUNT, limit=LIMIT)
-    assert by_formula is not None
-    predicted = predict_from(case, COUNT, limit=LIMIT, rehearsal=rehearsal, by_formula=by_formula)
-    assert predicted.fit == "does not fit" and predicted.images_until_oom is not None
-    results = run("harness-measure", LIMIT, task="measure", case=case.model_dump(mode="json"), seed=1)
-    outcome = json.loads((results / "outcome.json").read_text())
+    peak = expect(10**10).peak_memory_bytes
+    assert peak is not None and peak.low > COUNT * 384 * 384 * 12, "the cache alone takes more"
+    roomy, tight = round(1.3 * peak.expected), round(0.8 * peak.expected)
+    assert (expect(roomy).fit, expect(tight).fit) == ("fits", "does not fit")
+    outcome, events = host.measure(roomy)
+    assert not outcome["memory"]["oom_kills"] and events[-1]["event"] == "done", outcome
+    assert outcome["memory"]["peak_anon"] == pytest.approx(peak.expected, rel=0.12)
+    outcome, events = host.measure(tight)
     assert outcome["memory"]["oom_kills"], outcome
-    lines = [json.loads(line) for line in (results / "events.jsonl").read_text().splitlines()]
-    seen = [line["images"] for line in lines if line["event"] == "progress"][-1]
-    print("predicted", predicted.images_until_oom, "seen", seen)
-    assert predicted.images_until_oom.expected == pytest.approx(seen, rel=0.15)
+    last = [event for event in events if event["event"] == "progress"][-1]
+    until = expect(tight).images_until_oom
+    assert until is not None and last["epoch"] == 1
+    assert abs(until.expected - last["images"]) <= max(CASE.batch_size, 0.1 * last["images"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_flee
 
 from harness.engine.kinds import docker
 from harness.report import page
+from harness.ship.rehearsing import Rehearsed
 from harness.values.errors import EngineUnavailable
 from harness.workflow import proving
 
@@ -107,10 +109,20 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(tmp_path, monk
 
 
 def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(proving, "LEAST_IMAGES", 1)
-    monkeypatch.setattr(proving, "rehearse", lambda *_arguments, **_named: ({}, "the trial was killed"))
+    def refuse(*_arguments: object, settings: Mapping[str, object], **_named: object) -> Rehearsed:
+        return Rehearsed({}, {min(settings): "the trial was killed"})
+
+    monkeypatch.setattr(proving, "rehearse", refuse)
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
     (found,) = findings_of(outcome, "not-rehearsed")
     assert (found["host"], found["severity"]) == ("ws0000", "info") and "the trial was killed" in found["message"]
     assert len(outcome.records) == INVOCATIONS
+    assert {record.predictions.basis for record in outcome.records} == {"formula"}
+
+
+def test_every_setting_is_rehearsed(tmp_path):
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
+    assert {record.predictions.basis for record in outcome.records} == {"rehearsal"}
+    assert {record.predictions.rehearsed_images for record in outcome.records} == {400}

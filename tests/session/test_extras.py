@@ -8,7 +8,7 @@ from harness.session.extras import choose_twin, choose_warm
 from harness.session.plan import HostDigests, plan_host
 from harness.values.case import Case
 from harness.values.prediction import Prediction
-from harness.values.record import TWIN, WARM_RUN
+from harness.values.record import TWIN, WARM_RUN, SetSize
 
 IDG, PLAIN = Case(data="d", loader="keras-idg"), Case(data="d", loader="tfdata")
 TRAIN = Case(data="d", loader="tfdata", mode="train", memory_limit=10**9)
@@ -16,7 +16,7 @@ EXPERIMENT = parse_experiment("parameters: {data: d, loader: [keras-idg, tfdata]
 
 
 def predicted(case: Case, limit: int) -> Prediction:
-    found = predict(case, images=100, limit=limit)
+    found = predict(case, SetSize(images=100), limit=limit)
     assert found is not None
     return found
 

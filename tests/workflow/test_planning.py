@@ -18,12 +18,12 @@ from harness.session.plan import HostDigests, Invocation
 from harness.session.setup import HostData, HostSetup
 from harness.values.facts import DiskFacts, Facts
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, Memory, Record
-from harness.workflow.planning import HostPlan, PlannedHost, SetSize, merge_rounds, plan_session
+from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, merge_rounds, plan_session
 from harness.workflow.resolve import Resolved
 
 GB = 10**9
 DIGESTS = HostDigests("here", "i" * 64, "p" * 64, {"d": "f" * 64})
-HOST = PlannedHost("here", 8 * GB, cpus=8, gpus=0, data={"d": SetSize(100, 10**7)}, disk_names=("scratch",))
+HOST = PlannedHost("here", 8 * GB, cpus=8, gpus=0, data={"d": PlannedData(100, 10**7)}, disk_names=("scratch",))
 TOO_LARGE = "a limit of 9 GB is more than this host can give: 8 GB are available after the reserve"
 NO_LIMIT = "no memory limit can be enforced here: no cgroup"
 NO_DISK = "the host has no disk named 'nvme' (it has scratch): add it under `disks:`"
@@ -209,7 +209,13 @@ def test_a_host_that_is_prepared_has_the_plan_of_one_that_was_only_looked_at(tmp
         missing_data={}, disks={"scratch": str(tmp_path)}, memory_available=8 * GB, cpus=(0, 1, 2, 3),
     )  # fmt: skip
     looked = PlannedHost(
-        "here", 8 * GB, 4, 0, data={"d": SetSize(100, 10**7)}, disks={"scratch": disk}, disk_names=("scratch",)
+        "here",
+        8 * GB,
+        4,
+        0,
+        data={"d": PlannedData(100, 10**7)},
+        disks={"scratch": disk},
+        disk_names=("scratch",),
     )
     resolved = resolve(f"loader: [keras-idg, tfdata], cache: [none, memory, file], cpus: [auto, 64], {TRAINING}")
     prepared = plan(resolved, on=PlannedHost.of(setup))

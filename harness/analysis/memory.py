@@ -1,0 +1,144 @@
+"""How much memory a case holds after so many batches, by formula or as rehearsed; its peak, and when a limit ends it.
+
+What counts against a limit and cannot be given back is a cache in memory, which grows with the images, and the program
+beside it, which grows with the batches until glibc's arenas are full (``bench/arenas.py``). Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import accumulate
+
+from harness.bench import arenas
+from harness.bench.registry import LOADERS
+from harness.values.case import Case
+from harness.values.prediction import Interval
+from harness.values.rehearsal import Rehearsal
+
+OUTSIDE_BYTES = 10 * 10**6
+"""What a limit holds beside the program: the supervisor (7 MB), and the kernel's own memory for the job."""
+PAGE_TABLE_SHARE = 0.0025
+"""Page tables, in the memory that they map (seen: 2.9 MB for 777 MB, above what any program has)."""
+
+START_BYTES = {"load": 206 * 10**6, "train": 262 * 10**6}
+"""A program that has imported TensorFlow 2.21 and built its pipeline (in training also its model), without pixels."""
+FRAMES_BYTES = 37 * 10**6
+"""What ImageDataGenerator and PIL add."""
+ACTIVATION_FACTOR = 23.0
+"""Bytes of activations of MobileNet with its base frozen, in input bytes of the batch, at alpha 1."""
+BATCHES_AT_ONCE = 1.2
+"""Batches that exist at once beside what arenas keep, where these keep batches; where they do not:"""
+MAPPED_AT_ONCE = 2.7
+FAST_TAU, SLOW_TAU = 32.0, 100.0
+"""Arenas fill with ``1 - exp(-batches / tau)``: slowly where batches come one by one, as without a model or cache."""
+
+REHEARSED_SPREAD = 0.10
+"""How far a program beside its cache is from its rehearsal: which arena a batch is taken from is chance."""
+CACHE_SPREAD = 0.03
+"""Tensors that stay, above their own bytes."""
+FORMULA_SPREAD = 0.15
+"""Of both ends of the formula, which lie apart themselves."""
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """Bytes that a program holds beside its cache after 0, 1, 2, … batches, and bytes of its cache an image.
+
+    ``low``, ``expected`` and ``high`` have one value for each batch, and the last one counts for all that come after.
+    ``image_bytes`` is 0 without a cache in memory.
+    """
+
+    batch_size: int
+    image_bytes: float
+    low: tuple[float, ...]
+    expected: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def held(self, images: int, batches: int) -> Interval:
+        """Return the most that counts against a limit when so many images are cached and so many batches have come."""
+        cached = images * self.image_bytes
+        return Interval(
+            low=_limited(self.low, batches, cached * (1 - CACHE_SPREAD)),
+            expected=_limited(self.expected, batches, cached),
+            high=_limited(self.high, batches, cached * (1 + CACHE_SPREAD)),
+        )
+
+    def peak(self, images: int, epochs: int) -> Interval:
+        """Return the most that a case of so many images and epochs holds."""
+        return self.held(images, epochs * -(-images // self.batch_size))
+
+    def images_until(self, limit_bytes: int, images: int) -> Interval:
+        """Return how many images of the first epoch come before a limit ends the program; all: it is not then."""
+        each = self.image_bytes
+        return Interval(
+            low=self._until(self.high, each * (1 + CACHE_SPREAD), limit_bytes, images),
+            expected=self._until(self.expected, each, limit_bytes, images),
+            high=self._until(self.low, each * (1 - CACHE_SPREAD), limit_bytes, images),
+        )
+
+    def _until(self, beside: tuple[float, ...], each: float, limit: int, images: int) -> int:
+        steps = -(-images // self.batch_size)
+        for batches in range(1, min(len(beside), steps + 1)):
+            if _limited(beside, batches, each * min(images, batches * self.batch_size)) > limit:
+                return (batches - 1) * self.batch_size
+        if steps < len(beside) or _limited(beside, steps, each * images) <= limit:
+            return images
+        cached = (limit - OUTSIDE_BYTES) / (1 + PAGE_TABLE_SHARE) - beside[-1]
+        return max(0, min(images, math.floor(cached / each / self.batch_size) * self.batch_size))
+
+
+def _limited(beside: tuple[float, ...], batches: int, cached: float) -> int:
+    held = beside[min(batches, len(beside) - 1)] + cached
+    return round(held * (1 + PAGE_TABLE_SHARE)) + OUTSIDE_BYTES
+
+
+def model_by_formula(case: Case, image_bytes: float, cpus: int) -> MemoryModel:
+    """Build the model of a case from constants; ``cpus`` is what it may use."""
+    spec = LOADERS[case.loader]
+    batch = _batch_bytes(case)
+    start = float(START_BYTES[case.mode] + (FRAMES_BYTES if spec.frames_for_lists else 0))
+    if case.mode == "train" and case.model is not None and not case.model.is_emulated:
+        start += ACTIVATION_FACTOR * case.model.alpha * batch
+    kept = 0.0 if spec.is_single_threaded else arenas.most_kept(cpus, batch)
+    working = start + (BATCHES_AT_ONCE if kept else MAPPED_AT_ONCE) * batch
+    tau = FAST_TAU if case.cache == "memory" or case.mode == "train" else SLOW_TAU
+    grown = [kept * (1 - math.exp(-number / tau)) for number in range(arenas.count_batches(cpus) + 1)]
+    return MemoryModel(
+        batch_size=case.batch_size,
+        image_bytes=image_bytes,
+        low=tuple(working * (1 - FORMULA_SPREAD) for _ in grown),
+        expected=tuple(working + more / 2 for more in grown),
+        high=tuple((working + more) * (1 + FORMULA_SPREAD) for more in grown),
+    )
+
+
+def model_as_rehearsed(case: Case, image_bytes: float, rehearsal: Rehearsal, cpus: int) -> MemoryModel:
+    """Build the model of a case from its rehearsal; what was still growing at its end is expected to grow on."""
+    beside = [float(rehearsal.start_bytes)]
+    for images, peak in rehearsal.points:
+        beside.append(max(0.0, peak - image_bytes * min(images, rehearsal.images)))
+    seen = list(accumulate(beside, max))
+    expected = seen + _grow_on(seen, seen[0] + arenas.most_kept(cpus, _batch_bytes(case)), arenas.count_batches(cpus))
+    return MemoryModel(
+        batch_size=case.batch_size,
+        image_bytes=image_bytes,
+        low=tuple(value * (1 - REHEARSED_SPREAD) for value in seen),
+        expected=tuple(expected),
+        high=tuple(value * (1 + REHEARSED_SPREAD) for value in expected),
+    )
+
+
+def _grow_on(seen: list[float], most: float, batches: int) -> list[float]:
+    """Return how bytes go on to ``most`` until so many batches, at first as in the second half of what was seen."""
+    last = len(seen) - 1
+    room = most - seen[last]
+    rate = (seen[last] - seen[last // 2]) / (last - last // 2)
+    if room <= 0 or rate <= 0:
+        return []
+    return [seen[last] + room * (1 - math.exp(-rate * number / room)) for number in range(1, batches - last + 1)]
+
+
+def _batch_bytes(case: Case) -> float:
+    height, width = case.image_size
+    return case.batch_size * height * width * 3 * 4.0
