@@ -110,7 +110,7 @@ def main(words: list[str]) -> None:
     """Patch as told, then be harness."""
     import harness.workflow.run
 
-    harness.workflow.run.build_payload = stub_payload  # type: ignore[assignment]
+    harness.workflow.found_session.build_payload = stub_payload  # type: ignore[assignment]
     while words[0].startswith("--"):
         option, value, *words = words
         match option:

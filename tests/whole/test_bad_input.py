@@ -484,7 +484,7 @@ def zero_classes(root: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (no_folder, ["is not there"]),
+        (no_folder, ["there is no folder"]),
         (truncated, ["1 of 4 files", "a/1.jpg: it is truncated or damaged", "harness data describe"]),
         (half_a_coco_file, ["no whole instances JSON", "instances_train2017.json"]),
         (no_annotations, ["has no images"]),

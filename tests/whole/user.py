@@ -61,11 +61,11 @@ def main() -> None:
         function.__kwdefaults__["path"] = path
     if control != "-":
         from harness.ship.payload import build_payload
-        from harness.workflow import run
+        from harness.workflow import found_session
 
         own = {"bench/benchmark.py": BENCHMARK, "bench/samework.py": SAMEWORK}
         made = build_payload({name: text.replace("CONTROL", control).encode() for name, text in own.items()})
-        run.build_payload = lambda *_: made  # type: ignore[assignment]
+        found_session.build_payload = lambda *_: made  # type: ignore[assignment]
     from harness.cli import main as program
 
     sys.argv = ["harness", *words]
