@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -16,10 +17,25 @@ from harness.hosts.local import LocalConnection
 from harness.hosts.lock import acquire, make_owner
 
 NO_CLASSES = "has no class folders: zero classes"
+EXPERIMENT = """\
+name: all
+rounds: 1
+parameters:
+  {data: pets, loader: [keras-idg, tfdata], memory_limit: 700MB, image_size: 32, batch_size: 8, epochs: 1}
+include:
+  - {loader: tfdata, memory_limit: 900TB}
+  - {loader: tfdata, cpus: 640}
+  - {loader: tfdata, memory_limit: search}
+"""
 
 
 class Lab(User):
     """A user whose data lies below home, with one set that is well and some that are not."""
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What ``data describe`` says of the set that is well."""
+        return dict(json.loads(self.say("data", "describe", str(self.folder / "pets"), "--json").stdout))
 
     def prepare(self) -> Lab:
         self.control.mkdir(parents=True)
@@ -27,14 +43,12 @@ class Lab(User):
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (40, 30), (len(name), int(path.stem), 7)).save(path)
-        data = "{pets: {folder: ~/pets}, flat: {folder: ~/flat}, gone: {folder: ~/gone}}"
-        self.write_inventory("inventory.yaml", data)
+        self.write_inventory(
+            "inventory.yaml", "{pets: {folder: ~/pets}, flat: {folder: ~/flat}, gone: {folder: ~/gone}}"
+        )
         for name in ("flat", "gone"):
             self.write_inventory(f"{name}.yaml", f"{{{name}: {{folder: ~/{name}}}}}")
-            self.experiment(f"of_{name}.yaml", data=name)
-        self.experiment("plain.yaml", data="pets", loader=["keras-idg", "tfdata"])
-        self.experiment("search.yaml", data="pets", memory_limit="search")
-        self.experiment("large.yaml", data="pets", cpus=["auto", 640], memory_limit=["700MB", "900TB"])
+        (self.folder / "all.yaml").write_text(EXPERIMENT)
         return self
 
     def write_inventory(self, name: str, data: str) -> None:
@@ -47,20 +61,29 @@ class Lab(User):
         assert_plain(done)
         return done
 
-    def plan(self, experiment: str, *words: str, inventory: str = "inventory.yaml", code: int = 0) -> dict[str, Any]:
-        done = self.say("plan", inventory, "--experiment", experiment, "--json", *words)
+    def plan(self, *words: str, inventory: str = "inventory.yaml", code: int = 0) -> dict[str, Any]:
+        done = self.say("plan", inventory, "--experiment", "all.yaml", "--json", *words)
         assert done.returncode == code, done.stderr
         (host,) = json.loads(done.stdout)["hosts"]
         return dict(host)
 
-    def measure(self, experiment: str, *words: str, inventory: str = "inventory.yaml", code: int = 0) -> str:
-        done = self.say("run", inventory, "--experiment", experiment, *words)
+    def measure(self, *words: str, inventory: str = "inventory.yaml", code: int = 0) -> str:
+        done = self.say("run", inventory, "--experiment", "all.yaml", *words)
         assert done.returncode == code, done.stderr
         return str(done.stderr)
 
     def status(self) -> tuple[int, int]:
         (host,) = json.loads(self.say("status", "--json").stdout)["hosts"]
         return host["done"], host["planned"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checked(lab: Lab) -> str:
+    """What ``check`` says of the inventory, after a set in it was described and before any session ran."""
+    assert lab.described["images"] == 4
+    done = lab.say("check", "inventory.yaml")
+    assert done.returncode == 0
+    return str(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -82,98 +105,85 @@ def counts(host: dict[str, Any]) -> tuple[int, int]:
     return host["done"], host["planned"]
 
 
-pytestmark = pytest.mark.cgroup
+pytestmark = [pytest.mark.whole, pytest.mark.cgroup]
 
 
-def test_counts_orders_and_times(lab: Lab) -> None:
-    planned = lab.plan("plain.yaml")
-    assert (planned["state"], counts(planned)) == ("ready", (0, 3))
-    assert begun(lab.measure("plain.yaml")) == (0, 3)
-    records = [record for record in lab.records() if record["experiment"] == "plain"]
-    ran = [record["case_id"] + (f":{record['alias']}" if record["alias"] else "") for record in records]
-    assert ran == planned["orders"]["1"]
-    limits = {line["case_id"]: line["memory_limit"] for line in planned["lines"]}
-    assert {record["case_id"]: record["memory"]["limit_asked"] for record in records} == limits
-    assert counts(lab.plan("plain.yaml")) == lab.status() == (3, 3)
-    # More rounds are kept: whoever asks later, with or without them.
-    assert counts(lab.plan("plain.yaml", "--rounds", "2")) == (3, 6)
-    assert begun(lab.measure("plain.yaml", "--rounds", "2")) == (3, 6)
-    again = lab.plan("plain.yaml")
-    assert counts(again) == lab.status() == begun(lab.measure("plain.yaml")) == (6, 6)
-    assert again["seconds"] == 0
-    assert counts(lab.plan("plain.yaml", "--rounds", "1")) == (3, 3), "not 6 of 3"
-    assert counts(lab.plan("plain.yaml", "--only", "loader=tfdata")) == (2, 2)
-    assert counts(lab.plan("plain.yaml", "--fresh")) == (0, 3)
+def test_one_session(lab: Lab) -> None:
+    """Counts, orders, limits and reasons of a session with rounds, a repeat check, skipped cases and a search."""
+    before = lab.plan()
+    trials = next(line["planned"] for line in before["lines"] if line["memory_limit"] == "search")
+    assert (before["state"], counts(before)) == ("ready", (0, 4 + 1 + trials)) and trials >= 7
+    assert begun(lab.measure()) == counts(before)
+    records = lab.records()
+    in_round = [each["case_id"] + (":b" if each["alias"] == "b" else "") for each in records if each["alias"] != "s"]
+    after = lab.plan()
+    assert in_round[:5] == before["orders"]["1"] == after["orders"]["1"]
+    assert counts(after) == lab.status() == (len(records), len(records))
+    assert after["seconds"] == 0
 
+    reasons = {line["case_id"]: line["refused"] for line in after["lines"] if line["refused"]}
+    skipped = {each["case_id"]: each["cause"] for each in records if each["status"] == "skipped"}
+    assert skipped == reasons and len(skipped) == 2
+    words = " and ".join(sorted(skipped.values()))
+    assert "a limit of 900 TB is more than this host can give: " in words
+    assert "the case asks for 640 CPUs, the host offers " in words
+    assert all(each["case"]["cpus"] is None for each in records if each["status"] == "ok"), "none ran as 640"
+    limits = {line["case_id"]: line["memory_limit"] for line in after["lines"]}
+    asked = {each["case_id"]: each["memory"]["limit_asked"] for each in records if each["case_id"] in limits}
+    assert asked == {case_id: limits[case_id] for case_id in asked} and len(asked) == 4
 
-def test_searches_are_counted_as_their_trials(lab: Lab) -> None:
-    planned = lab.plan("search.yaml")
-    (line,) = planned["lines"]
-    assert (line["memory_limit"], line["planned"], planned["orders"]) == ("search", planned["planned"], {})
-    assert begun(lab.measure("search.yaml")) == counts(planned)
-    records = [record for record in lab.records() if record["experiment"] == "search"]
-    assert counts(lab.plan("search.yaml")) == lab.status() == (len(records), len(records))
-
-
-def test_what_is_skipped_and_why(lab: Lab) -> None:
-    planned = lab.plan("large.yaml")
-    reasons = {line["case_id"]: line["refused"] for line in planned["lines"]}
-    lab.measure("large.yaml")
-    records = [record for record in lab.records() if record["experiment"] == "large"]
-    skipped = {record["case_id"]: record["cause"] for record in records if record["status"] == "skipped"}
-    assert skipped == {case_id: reason for case_id, reason in reasons.items() if reason}
-    assert sum("asks for 640 CPUs, the host offers" in reason for reason in skipped.values()) == 2
-    assert sum("900 TB is more than this host can give" in reason for reason in skipped.values()) == 1
-    assert {record["case"]["cpus"] for record in records if record["status"] == "ok"} == {None}
-    assert counts(lab.plan("large.yaml")) == lab.status()
+    # More rounds are kept in the session: whoever asks later, with or without them.
+    whole = len(records)
+    assert begun(lab.measure("--rounds", "2")) == (whole, whole + 5)
+    assert counts(lab.plan()) == lab.status() == (whole + 5, whole + 5)
+    assert counts(lab.plan("--rounds", "1")) == (whole, whole), f"not {whole + 5} of {whole}"
 
 
 @pytest.mark.parametrize(("name", "words"), [("flat", NO_CLASSES), ("gone", "there is no folder")])
-def test_data_that_is_wrong(lab: Lab, name: str, words: str) -> None:
-    place, experiment, own = str(lab.folder / name), f"of_{name}.yaml", f"{name}.yaml"
+def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> None:
+    place, own = str(lab.folder / name), f"{name}.yaml"
     described = lab.say("data", "describe", place)
     sentence, hint = described.stderr.removeprefix("error: ").strip().split("\n  → ")
     assert words in sentence and place in sentence and described.returncode == 2
-    assert f"here: not ready: {sentence}\n  → {hint}" in lab.measure(experiment, inventory=own, code=2)
-    planned = lab.plan(experiment, inventory=own, code=2)
-    assert (planned["state"], planned["error"]) == ("not_ready", {"message": sentence, "hint": hint})
-    assert {line["refused"] for line in planned["lines"]} == {sentence}
-    checked = lab.say("check", own)
-    assert f"✗ data {name}: {sentence}\n      → {hint}" in checked.stdout and checked.returncode == 2
+    lab.experiment("all.yaml", data=name)
+    try:
+        assert f"here: not ready: {sentence}\n  → {hint}" in lab.measure(inventory=own, code=2)
+        planned = lab.plan(inventory=own, code=2)
+        assert (planned["state"], planned["error"]) == ("not_ready", {"message": sentence, "hint": hint})
+        assert {line["refused"] for line in planned["lines"]} == {sentence}
+    finally:
+        (lab.folder / "all.yaml").write_text(EXPERIMENT)
+    if name == "gone":
+        alone = lab.say("check", own)
+        assert f"✗ data {name}: {sentence}\n      → {hint}" in alone.stdout and alone.returncode == 2
     # Beside a set that is well it costs nobody else.
-    checked = lab.say("check", "inventory.yaml")
-    assert "here: ready" in checked.stdout and f"! data {name}: {sentence}" in checked.stdout
-    assert checked.returncode == 0
+    assert f"! data {name}: {sentence}\n      → {hint}" in checked and "here: ready" in checked
 
 
 def test_a_data_set_that_nobody_names(lab: Lab) -> None:
-    lab.experiment("nowhere.yaml", data="nowhere")
-    told = lab.say("run", "inventory.yaml", "--experiment", "nowhere.yaml")
-    planned = lab.say("plan", "inventory.yaml", "--experiment", "nowhere.yaml")
-    error = "error: inventory.yaml: no host of this session has a data set named 'nowhere'"
+    words = ("flat.yaml", "--experiment", "all.yaml")
+    told, planned = lab.say("run", *words), lab.say("plan", *words)
+    error = "error: flat.yaml: no host of this session has a data set named 'pets' (known here: flat)"
     assert error in told.stderr and error in planned.stderr
     assert told.returncode == planned.returncode == 2
 
 
-def test_one_fingerprint(lab: Lab) -> None:
-    path = lab.folder / "pets"
-    found = json.loads(lab.say("data", "describe", str(path), "--json").stdout)
+def test_one_fingerprint(lab: Lab, checked: str) -> None:
+    path, found = lab.folder / "pets", lab.described
     known = f"{path}, 4 images, {found['bytes'] / 1000:.3g} kB, fingerprint {found['fingerprint'][:12]}"
-    assert f"✓ data pets: {known} (as last checked)" in lab.say("check", "inventory.yaml").stdout
-    planned = lab.plan("plain.yaml")["data"]["pets"]
+    assert f"✓ data pets: {known} (as last checked)" in checked
+    planned = lab.plan()["data"]["pets"]
     assert (planned["images"], planned["bytes"], planned["fingerprint"]) == (4, found["bytes"], found["fingerprint"])
-    assert {record["data_fingerprint"] for record in lab.records() if record["experiment"] == "plain"} == {
-        found["fingerprint"]
-    }
+    assert {each["data_fingerprint"] for each in lab.records()} == {found["fingerprint"]}
 
 
 def test_a_machine_that_another_session_holds(lab: Lab) -> None:
     held = acquire(LocalConnection("here"), make_owner("other"), is_alive=lambda _session: True, path=str(lab.lock))
     try:
-        planned = lab.plan("plain.yaml", "--fresh", code=3)
+        planned = lab.plan("--fresh", code=3)
         assert planned["state"] == "locked" and "another session measures" in planned["error"]["message"]
-        assert "here: locked: another session measures" in lab.measure("plain.yaml", "--fresh", code=3)
-        checked = lab.say("check", "inventory.yaml")
-        assert "here: locked" in checked.stdout and checked.returncode == 3
+        assert "here: locked: another session measures" in lab.measure("--fresh", code=3)
+        told = lab.say("check", "inventory.yaml")
+        assert "here: locked" in told.stdout and told.returncode == 3
     finally:
         held.release()
