@@ -80,19 +80,17 @@ def _say_selection(choice: Choice) -> str:
 
 
 def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
-    limits = spans[place].limits
-    if len(spans) == 1:
-        if len(limits) > 1:
-            return f"at every limit measured ({join_words(_name_place(limit) for limit in limits)})"
-        return _say_all(setting) if limits[0] == "none" else f"with {name_limit(limits[0])} for the container"
+    """Say for which limits a span speaks: what lives at a limit lives above it, what dies at one dies below it."""
+    limits, kind = spans[place].limits, spans[place].choice.kind
+    if len(spans) == 1 and len(limits) > 1:
+        return f"at every limit measured ({join_words(_name_place(limit) for limit in limits)})"
     if limits[0] == "none":
         return _say_all(setting)
-    if place == 0:
-        following = spans[1].limits[0]
-        if following == "none":
-            return f"with {join_words(name_limit(limit) for limit in limits)} for the container"
-        measured = join_words(name_limit(limit) for limit in limits)
-        return f"with less than {name_limit(following)} for the container (measured: {measured})"
+    if kind == "dead" and len(spans) > 1:
+        return f"up to {name_limit(limits[-1])} for the container"
+    is_last_of_numbers = place + 1 == len(spans) or spans[place + 1].limits[0] == "none"
+    if kind == "unmeasured" or (place == 0 and is_last_of_numbers):
+        return f"with {join_words(name_limit(limit) for limit in limits)} for the container"
     return f"from {name_limit(limits[0])} on"
 
 

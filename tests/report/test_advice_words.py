@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from builder import SessionBuilder, make_case, make_finding, make_record
+from builder import SessionBuilder, make_case, make_finding, make_oom, make_record
 
 from harness.analysis.matrix import build_matrix
 from harness.report.cases import view_cases
@@ -206,3 +206,16 @@ def test_other_pixels_stand_in_the_sentence(say):
     records = rounds("keras-idg", rate=30, case=native, environment={"interpolation": "nearest"})
     words = say(records + rounds("tfdata", rate=90, case=native, environment={"interpolation": "bilinear"}))
     assert "with other pixels (tfdata: bilinear, keras-idg: nearest)." in words
+
+
+def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(say):
+    low, high = (
+        [make_case(loader=loader, memory_limit=limit) for loader in ("keras-idg", "tfdata")]
+        for limit in (120 * 10**6, 64 * 10**9)
+    )
+    died = [make_oom(case) for case in low]
+    skipped = [make_record(case, status="skipped", epochs=()) for case in high]
+    words = say([*died, *skipped, *rounds("keras-idg", rate=10), *rounds("tfdata", rate=90)])
+    assert "p to 120 MB for the container: no advice: every case ran out of memory" in words
+    assert "with 64 GB for the container: no advice" in words
+    assert "less than" not in words

@@ -108,7 +108,7 @@ def test_the_page_says_what_was_found(reading):
     assert "Test Eight (test data), 16 CPUs, 33 GB RAM, no GPU, nvme disk" in words
     assert "2 hosts: ws01, ws02" in words
     assert re.search(
-        r"With less than 6 GB for the container \(measured: 1\.5 GB\): tfdata with file cache , 4\.\d\d× "
+        r"From 1\.5 GB on: tfdata with file cache , 4\.\d\d× "
         r"\(\d\.\d\d–\d\.\d\d\) the steady images/s of keras-idg, 2 of 2 hosts agree, 6 pairs of invocations; "
         r"from 6 GB on: tfdata with memory cache",
         words,
