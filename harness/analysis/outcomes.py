@@ -70,6 +70,9 @@ class Outcome:
         return f"{self.look.sign} {self.text}"
 
 
+_OK = Outcome("ok")
+
+
 def judge_outcome(status: Status, validity: Validity, findings: Sequence[Finding] = ()) -> Outcome:
     """Name the outcome of an invocation.
 
@@ -89,6 +92,8 @@ def judge_outcome(status: Status, validity: Validity, findings: Sequence[Finding
 
 def outcome_of(record: Record) -> Outcome:
     """Name the outcome of a record."""
+    if record.status == "ok" and record.validity == "valid":
+        return _OK  # nearly all of very many
     return judge_outcome(record.status, record.validity, record.findings)
 
 

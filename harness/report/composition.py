@@ -28,7 +28,8 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
     records = [record for session in sessions for record in session.records]
     baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
     groups = build_matrix(records, baseline)
-    names = CaseNames(record.case for session in sessions for record in (*session.records, *session.superseded))
+    cases = {r.case_id: r.case for session in sessions for r in (*session.records, *session.superseded)}
+    names = CaseNames(cases.values())
     failures, left_out = view_failures(sessions, names)
     title = cap_list([clean_text(session.name, 120) for session in sessions], 4)
     return View(

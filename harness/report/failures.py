@@ -23,7 +23,7 @@ _TO_DO: Mapping[str, str] = {
     "error": "Read the cause and the log; mend it, then give the command below.",
     "lost": "The host, its engine or the link went away; the same command does it again by itself.",
     "skipped": "Mend the reason; the same command does it then by itself.",
-    "invalid": "",  # what its findings say
+    "invalid": "See its log; mend what makes it invalid, then give the command below.",
 }
 _EVIDENCE = (
     ("engine_oom_killed", "engine saw an OOM kill"),
@@ -73,7 +73,7 @@ def _view_failure(records: Sequence[Record], session: SessionData, names: CaseNa
         where=clean_text(say_places(records), 600),
         cause=clean_text(explain_outcome(first) or "no cause was recorded", 600),
         evidence=tuple(_evidence(records)),
-        to_do=_TO_DO[outcome.kind] or clean_text("; ".join(hints), 600),
+        to_do=clean_text("; ".join(hints), 600) if hints and outcome.kind == "invalid" else _TO_DO[outcome.kind],
         command=repeat_command(session, first),
         log=clean_log(logged.log_tail) if logged and logged.log_tail else "",
         log_file=clean_text(logged.log or "", 200) if logged else "",
