@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-
+from harness.bench.found import load_constant
 from harness.engine.interface import Engine
 from harness.engine.spec import EngineSpec, Means
 from harness.values.engines import AUTO, KINDS, engine_names
@@ -11,9 +10,9 @@ from harness.values.engines import AUTO, KINDS, engine_names
 
 def load_engine(name: str) -> EngineSpec:
     """Return what the file of an engine says of it."""
-    spec = getattr(importlib.import_module(f"{KINDS}.{name}"), "SPEC", None)
-    if not isinstance(spec, EngineSpec) or spec.name != name:
-        raise TypeError(f"{KINDS}.{name} must hold SPEC, an EngineSpec named {name!r}")
+    spec = load_constant(f"{KINDS}.{name}", "SPEC", EngineSpec)
+    if spec.name != name:
+        raise TypeError(f"{KINDS}.{name} must hold an EngineSpec named {name!r}")
     return spec
 
 

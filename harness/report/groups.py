@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.outcomes import WORST_FIRST, Outcome, outcome_of
 from harness.report.advice import advise_group
-from harness.report.charts.cumulated import chart_cumulated
-from harness.report.charts.drawing import Chart, name_svg
-from harness.report.charts.epochs import chart_epochs
-from harness.report.charts.input_cost import chart_input_cost, say_thresholds
-from harness.report.charts.limits import chart_limits
-from harness.report.charts.memory import chart_memory
-from harness.report.charts.rates import chart_rates
+from harness.report.charts.input_cost import say_thresholds
+from harness.report.drawing import load_charts, name_svg
 from harness.report.hardware import view_card
 from harness.report.marks import mark_glance
 from harness.report.scope import name_coverage
@@ -129,16 +124,11 @@ def _view_setting(anchor: str, group: HardwareGroup, setting: Setting, budget: _
 def _charts(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget) -> Iterator[ChartView]:
     if len(setting.rows) > _MOST_LINES:
         return
-    drawn: list[Chart | None] = []
-    if setting.rows:
-        for chart in (chart_rates, chart_epochs, chart_cumulated, chart_memory):
-            drawn.append(chart(setting) if budget.charts > len(drawn) else None)
-        drawn.append(chart_input_cost(group, setting) if budget.charts > len(drawn) else None)
-    if setting.trials:
-        drawn.append(chart_limits(setting) if budget.charts > len(drawn) else None)
-    for number, found in enumerate((chart for chart in drawn if chart is not None), start=1):
-        budget.charts -= 1
-        yield ChartView(found.title, name_svg(found, f"{anchor}-c{number}"))
+    number = 0
+    for spec in load_charts():
+        if budget.charts > 0 and (found := spec.draw(group, setting)) is not None:
+            budget.charts, number = budget.charts - 1, number + 1
+            yield ChartView(found.title, name_svg(found, f"{anchor}-c{number}"))
 
 
 def _notes(setting: Setting) -> Iterator[str]:

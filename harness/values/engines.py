@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pkgutil
 from dataclasses import dataclass
+
+from harness.bench.found import module_names
 
 AUTO = "auto"
 """Asks for the first engine, by rank, that answers and has its image."""
@@ -39,9 +39,7 @@ NO_WORDS = EngineWords("engine", "another engine is used instead", "it is there,
 
 def engine_names() -> tuple[str, ...]:
     """Return the names of all engines, those of the files in ``harness/engine/kinds``; imports none of them."""
-    spec = importlib.util.find_spec(KINDS)
-    places = () if spec is None else spec.submodule_search_locations or ()
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(places)))
+    return module_names(KINDS)
 
 
 def engine_choices() -> tuple[str, ...]:

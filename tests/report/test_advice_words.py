@@ -56,10 +56,10 @@ def test_the_chart_of_paybacks_tells_never_from_not_known():
     known = rounds("tfdata", rate=100, first_rate=100)
     never = rounds("tfdata", "file", rate=60, first_rate=50)
     (group,) = build_matrix(rounds("keras-idg", rate=10) + known + never)
-    chart = chart_cumulated(group.settings[0])
+    chart = chart_cumulated(group, group.settings[0])
     assert chart is not None and "does not pay for itself: a later epoch takes" in chart.description
     (group,) = build_matrix(rounds("keras-idg", rate=10) + rounds("tfdata", "memory", rate=100))
-    assert chart_cumulated(group.settings[0]) is None
+    assert chart_cumulated(group, group.settings[0]) is None
 
 
 BUSY = {"validity": "degraded", "findings": (make_finding("host-busy", "warning", "others used 1.0 of 2 CPUs"),)}

@@ -1,1 +1,4 @@
-"""Charts: one a file, each a pure function of a setting; drawn by Altair and vl-convert as SVG, without a network."""
+"""The charts: each module is one, and its ``CHART`` is all that the page needs of it; pure functions of a setting.
+
+To add a chart, add a file; docs/contributing/chart.md shows one. There is no table to edit.
+"""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from harness.analysis.matrix import Row, Setting
+from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import NeverPays, Payback, PaysFrom
-from harness.report.charts.drawing import (
+from harness.report.drawing import (
     Chart,
+    ChartSpec,
     colour_of,
     data_by_name,
     draw,
@@ -25,7 +26,7 @@ _MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
 _WIDTH, _HEIGHT = 200, 170
 
 
-def chart_cumulated(setting: Setting) -> Chart | None:
+def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
     """Minutes up to each epoch, from the first epoch and the mean of the later ones; the break-even marked.
 
     Beyond the epochs that were measured it is drawn on from the steady epochs, dashed. None without a cache whose
@@ -106,3 +107,6 @@ def _points(row: Row, last: int, scale: float) -> list[dict[str, Any]]:
 
 def _say(row: Row, payback: Payback) -> str:
     return f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}: {say_payback(payback, 'it')}"
+
+
+CHART = ChartSpec(rank=30, draw=chart_cumulated)

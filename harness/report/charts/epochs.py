@@ -6,9 +6,10 @@ from functools import cache
 from statistics import geometric_mean
 from typing import Any
 
-from harness.analysis.matrix import Row, Setting
-from harness.report.charts.drawing import (
+from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.report.drawing import (
     Chart,
+    ChartSpec,
     colour_of,
     data_by_name,
     draw,
@@ -25,7 +26,7 @@ _MOST_EPOCHS, _MOST_NAMED = 60, 12
 _WIDTH, _HEIGHT = 200, 170
 
 
-def chart_epochs(setting: Setting) -> Chart | None:
+def chart_epochs(_: HardwareGroup, setting: Setting) -> Chart | None:
     """Geometric mean of an epoch's seconds over all invocations, a line a case, a panel a memory limit."""
     rows = [row for row in setting.rows if row.summary.alias is None and row.summary.used]
     values = [value for row in rows for value in _epochs(row)]
@@ -78,3 +79,6 @@ def _say(row: Row) -> str:
     first = format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None)
     steady = format_seconds(summary.steady_epoch_s.value if summary.steady_epoch_s else None)
     return f"{name_line(summary.case)}, {name_facet(summary.case.memory_limit)}: first {first}, later {steady}"
+
+
+CHART = ChartSpec(rank=20, draw=chart_epochs)

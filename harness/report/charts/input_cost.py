@@ -8,8 +8,9 @@ from typing import Any
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, Setting
 from harness.analysis.stalls import HIGH_SHARE, MODERATE_SHARE
-from harness.report.charts.drawing import (
+from harness.report.drawing import (
     Chart,
+    ChartSpec,
     data_by_name,
     draw,
     facet_names,
@@ -123,3 +124,6 @@ def _say(cost: InputCost, setting: Setting) -> str:
     said = ", ".join(f"{part} {format_number(seconds * 1e3)} ms" for part, seconds in _parts(cost))
     limit = name_facet(cost.row.summary.case.memory_limit)
     return f"{_name(cost, setting)}, {limit}: {said}; {_words(cost)}"
+
+
+CHART = ChartSpec(rank=50, draw=chart_input_cost)

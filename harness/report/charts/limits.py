@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.analysis.limit_search import Trial
 from harness.analysis.limits_found import Answer, find_limits
-from harness.analysis.matrix import Setting
-from harness.report.charts.drawing import WIDTH, Chart, colour_of, data_by_name, draw, finish_chart, name_line
+from harness.analysis.matrix import HardwareGroup, Setting
+from harness.report.drawing import WIDTH, Chart, ChartSpec, colour_of, data_by_name, draw, finish_chart, name_line
 from harness.report.words import clean_text, format_number
 from harness.values.units import format_bytes
 
@@ -16,7 +16,7 @@ _HEIGHT = 190
 TITLE = "Images/s by memory limit, more is better; a cross is no result, a stroke the smallest limit in which it lives"
 
 
-def chart_limits(setting: Setting) -> Chart | None:
+def chart_limits(_: HardwareGroup, setting: Setting) -> Chart | None:
     """A line a searched case over the limits tried (the best run of each), crosses at 0 where it died."""
     answers = find_limits(setting)
     values = [value for answer in answers for value in _values(answer, len({a.host for a in answers}) > 1)]
@@ -72,3 +72,6 @@ def _say_trial(trial: Trial) -> str:
     if trial.rates:
         return f"{format_number(trial.best)} images/s"
     return "died" if trial.has_died else "not done in time"
+
+
+CHART = ChartSpec(rank=60, draw=chart_limits)

@@ -6,10 +6,11 @@ from functools import cache
 from statistics import median
 from typing import Any
 
-from harness.analysis.matrix import Row, Setting
-from harness.report.charts.drawing import (
+from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.report.drawing import (
     WIDTH,
     Chart,
+    ChartSpec,
     data_by_name,
     draw,
     facet_names,
@@ -28,7 +29,7 @@ _COLOURS = ("var(--c1)", "var(--bad-ink)", "var(--soft)", "var(--c2)", "var(--in
 _SHAPES = ("circle", "cross", "triangle-down", "diamond", "stroke")
 
 
-def chart_memory(setting: Setting) -> Chart | None:
+def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
     """A bar to the highest peak seen, a diamond at the prediction, a stroke at the limit; None without a peak."""
     rows = [row for row in setting.rows if row.summary.alias is None and row.summary.peak_anon_bytes is not None]
     if not rows:
@@ -92,3 +93,6 @@ def _say(row: Row) -> str:
     )
     said += f" of {format_bytes(summary.limit_bytes)}, {mark_status(summary).text}"
     return said + (f", predicted {format_bytes(predicted)}" if predicted is not None else "")
+
+
+CHART = ChartSpec(rank=40, draw=chart_memory)

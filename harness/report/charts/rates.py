@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from harness.analysis.matrix import Row, Setting
+from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.statistics import Estimate
-from harness.report.charts.drawing import (
+from harness.report.drawing import (
     MOST_POINTS,
     WIDTH,
     Chart,
+    ChartSpec,
     colour_of,
     data_by_name,
     draw,
@@ -28,7 +29,7 @@ from harness.report.words import format_number, format_range
 _STEP = 24
 
 
-def chart_rates(setting: Setting) -> Chart | None:
+def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
     """One band a memory limit, one line a case; None where nothing has a rate."""
     rows = [row for row in setting.rows if row.summary.alias is None]
     if not any(_rate(row, setting) for row in rows):
@@ -113,3 +114,6 @@ def _say(row: Row, setting: Setting) -> str:
 
 def _round(value: float) -> float:
     return float(f"{value:.5g}")
+
+
+CHART = ChartSpec(rank=10, draw=chart_rates)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.found import load_constants
 from harness.report.palette import SERIES
 from harness.report.words import clean_text, name_limit, name_row
 from harness.values.case import Case
@@ -15,7 +16,7 @@ from harness.values.case import Case
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from harness.analysis.matrix import Setting
+    from harness.analysis.matrix import HardwareGroup, Setting
 
 MOST_POINTS = 200
 """More invocations than this are shown as quantiles."""
@@ -26,6 +27,7 @@ WIDTH = 420
 
 _AXIS_FONT, _LABEL_LIMIT = 12, 230
 _ROWS = "rows"
+_CHARTS = "harness.report.charts"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,22 @@ class Chart:
     title: str
     description: str
     svg: str
+
+
+@dataclass(frozen=True)
+class ChartSpec:
+    """A kind of chart: ``rank`` is its place beside the others, ``draw`` makes it for one setting of a hardware group.
+
+    ``draw`` returns None where the setting has nothing to show in it.
+    """
+
+    rank: int
+    draw: Callable[[HardwareGroup, Setting], Chart | None]
+
+
+def load_charts() -> tuple[ChartSpec, ...]:
+    """Return the kinds of charts that there are, found by their files, in the order in which a page shows them."""
+    return tuple(sorted(load_constants(_CHARTS, "CHART", ChartSpec), key=lambda chart: chart.rank))
 
 
 def name_line(case: Case) -> str:

@@ -1,0 +1,38 @@
+"""``docs/contributing/chart.md``, followed: its chart stands in the report, at its place."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from following import followed
+from typer.testing import CliRunner
+
+from harness.cli.app import app
+from harness.report import charts
+from harness.report.drawing import load_charts
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
+from builder import build_lab
+
+
+def test_its_file_is_all_that_the_report_needs(tmp_path: Path) -> None:
+    session = build_lab().write(tmp_path / "lab-test-12345678")
+
+    def titles() -> list[str]:
+        done = CliRunner().invoke(app, ["report", str(session), "--to", str(tmp_path / "page.html")])
+        assert done.exit_code == 0, done.output
+        return re.findall(r"<figcaption>([^.,<]*)", (tmp_path / "page.html").read_text(encoding="utf-8"))
+
+    before = titles()
+    with followed("chart.md", charts, tmp_path / "charts") as file:
+        after = titles()
+        assert [chart.rank for chart in load_charts()] == [10, 20, 30, 35, 40, 50, 60]
+    drawn = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert file.name == "counts.py"
+    assert "Invocations behind each average" not in before
+    assert after[:4] == [*before[:3], "Invocations behind each average"]
+    assert [title for title in after if title != "Invocations behind each average"] == before
+    assert "tfdata · file cache, limit 1.5 GB: 3" in drawn
+    assert titles() == before
