@@ -61,6 +61,8 @@ def _fact_pairs(facts: Facts) -> Iterable[tuple[str, str]]:
     )
     cgroup = NOTHING if facts.cgroup_version is None else f"v{facts.cgroup_version}"
     yield "cgroup, governor", clean_text(f"{cgroup}, {facts.governor or NOTHING}")
+    for label, value in facts.others.items():
+        yield clean_text(label, 40), NOTHING if value is None else clean_text(str(value), 120)
     yield "load at the start", NOTHING if facts.load_1m is None else f"{facts.load_1m:.2f}"
 
 

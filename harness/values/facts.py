@@ -42,6 +42,7 @@ class Facts(_Frozen):
     ``silent_gpus``: NVIDIA devices on the PCI bus (``vendor:device``) whose driver does not answer.
     ``nvidia_runtime``: how containers get GPUs: ``runtime``, ``cdi``, or both joined by a comma.
     ``clock_offset_s``: the host's clock minus the controller's, as far as it certainly differs.
+    ``others``: facts that are only shown, by their labels.
     """
 
     cpu_model: str | None = None
@@ -66,6 +67,7 @@ class Facts(_Frozen):
     gid: int | None = None
     clock_offset_s: float | None = None
     read_at: str | None = None
+    others: dict[str, str | int | float | bool | None] = {}
 
     @property
     def hardware(self) -> str:

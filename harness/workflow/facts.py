@@ -113,10 +113,12 @@ def _print(console: Console, known: Mapping[str, Facts]) -> None:
         by_hardware.setdefault(facts.hardware, {})[name] = facts
     for hardware, hosts in by_hardware.items():
         console.result(f"{hardware}: {', '.join(hosts)}")
-        for what, pick in _COMPARED.items():
+        labels = dict.fromkeys(label for facts in hosts.values() for label in facts.others)
+        for what in (*_COMPARED, *labels):
             said: dict[object, list[str]] = {}
             for name, facts in hosts.items():
-                said.setdefault(pick(facts), []).append(name)
+                value = _COMPARED[what](facts) if what in _COMPARED else facts.others.get(what)
+                said.setdefault(value, []).append(name)
             if len(said) > 1:
                 differing = "; ".join(f"{value} on {', '.join(names)}" for value, names in said.items())
                 console.result(f"  ! {what} differs: {differing}")

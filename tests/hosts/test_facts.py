@@ -16,44 +16,23 @@ from harness.hosts.facts import (
     Fact,
     Section,
     build_facts,
-    disks,
-    gpus,
+    find_facts,
     list_facts,
-    memory,
-    processor,
     read_available_bytes,
     read_facts,
     read_sections,
-    system,
 )
 from harness.hosts.facts import recording as recordings
 from harness.hosts.facts import script as scripts
+from harness.hosts.facts.kinds import disks, gpus, memory, processor
 from harness.hosts.local import LocalConnection
 from harness.values.errors import HostNotReady
 
 RECORDINGS = Path(__file__).parent.parent / "facts"
 FACTS: dict[str, Fact[Any]] = {
-    "CpuModel": processor.CPU_MODEL,
-    "LscpuModel": processor.LSCPU_MODEL,
-    "DeviceTreeModel": processor.DEVICE_TREE_MODEL,
-    "OnlineCpus": processor.ONLINE_CPUS,
-    "AllowedCpus": processor.ALLOWED_CPUS,
-    "Governor": processor.GOVERNOR,
-    "Turbo": processor.TURBO,
-    "Memory": memory.MEMINFO,
-    "CgroupRoom": memory.CGROUP_ROOM,
-    "Os": system.OS,
-    "Kernel": system.KERNEL,
-    "CgroupVersion": system.CGROUP_VERSION,
-    "BootId": system.BOOT_ID,
-    "Load": system.LOAD,
-    "User": system.USER,
-    "Clock": system.CLOCK,
-    "Gpus": gpus.GPUS,
-    "PciGpus": gpus.PCI_GPUS,
-    "NvidiaRuntime": gpus.NVIDIA_RUNTIME,
-    "Disk": disks.disk_fact("scratch", "/"),
-}
+    "".join(word.capitalize() for word in fact.name.split("_")): fact for fact in find_facts()
+} | {"Disk": disks.disk_fact("scratch", "/")}
+"""By the name of the folder that holds its recordings: that of the fact, ``CpuModel`` for ``cpu_model``."""
 WHOLE = sorted((RECORDINGS / "whole").glob("*.json"))
 """Hosts as `harness facts --record` wrote them: what a user sends can be put there as it is."""
 CASES = sorted(

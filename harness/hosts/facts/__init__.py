@@ -1,6 +1,22 @@
 """What a host *is*: read afresh each time, in one round trip, each fact by a command and a pure parser."""
 
 from harness.hosts.facts.fact import Fact, Section
-from harness.hosts.facts.reading import build_facts, list_facts, read_available_bytes, read_facts, read_sections
+from harness.hosts.facts.reading import (
+    build_facts,
+    find_facts,
+    list_facts,
+    read_available_bytes,
+    read_facts,
+    read_sections,
+)
 
-__all__ = ["Fact", "Section", "build_facts", "list_facts", "read_available_bytes", "read_facts", "read_sections"]
+__all__ = [
+    "Fact",
+    "Section",
+    "build_facts",
+    "find_facts",
+    "list_facts",
+    "read_available_bytes",
+    "read_facts",
+    "read_sections",
+]

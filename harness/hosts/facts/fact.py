@@ -15,12 +15,14 @@ class Fact(Generic[T]):
 
     ``parse`` gets all that the command wrote to stdout, whatever its exit code was: a
     missing tool writes nothing. It returns None for what it does not understand, never a
-    guess and never 0.
+    guess and never 0. ``label``: what it is called where it is shown, for a fact that has
+    no field of its own in ``values.facts.Facts``; its value is then text, a number or a truth.
     """
 
     name: str
     command: tuple[str, ...]
     parse: Callable[[str], T | None]
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from harness.bench.found import module_names
 from harness.hosts.connection import Connection
-from harness.hosts.facts import disks as disk_facts
-from harness.hosts.facts import gpus, memory, processor, system
 from harness.hosts.facts.fact import Fact, Section
+from harness.hosts.facts.kinds import disks as disk_facts
+from harness.hosts.facts.kinds import gpus, memory, processor, system
 from harness.hosts.facts.script import build_script, split_sections
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
@@ -23,27 +25,14 @@ IMAGE_STORE = "/var/lib/docker"
 
 READ_TIMEOUT_S = 120.0
 
-_ALWAYS: tuple[Fact[Any], ...] = (
-    processor.CPU_MODEL,
-    processor.LSCPU_MODEL,
-    processor.DEVICE_TREE_MODEL,
-    processor.ONLINE_CPUS,
-    processor.ALLOWED_CPUS,
-    processor.GOVERNOR,
-    processor.TURBO,
-    memory.MEMINFO,
-    memory.CGROUP_ROOM,
-    system.OS,
-    system.KERNEL,
-    system.CGROUP_VERSION,
-    system.BOOT_ID,
-    system.LOAD,
-    system.USER,
-    system.CLOCK,
-    gpus.GPUS,
-    gpus.PCI_GPUS,
-    gpus.NVIDIA_RUNTIME,
-)
+_KINDS = "harness.hosts.facts.kinds"
+
+
+def find_facts() -> tuple[Fact[Any], ...]:
+    """Return the facts that every host has: all that stand in the modules of the package ``kinds``."""
+    modules = (importlib.import_module(f"{_KINDS}.{name}") for name in module_names(_KINDS))
+    found = {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Fact)}
+    return tuple(found.values())
 
 
 def list_facts(
@@ -59,7 +48,7 @@ def list_facts(
     found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in folders.items()]
     if "images" not in named:
         found.append(disk_facts.disk_fact("images", IMAGE_STORE, only_if_there=True))
-    return (*_ALWAYS, *found)
+    return (*find_facts(), *found)
 
 
 def read_facts(
@@ -140,6 +129,7 @@ def build_facts(sections: Mapping[str, Section]) -> Facts:
         load_1m=_parse(system.LOAD, sections),
         uid=user[0] if user else None,
         gid=user[1] if user else None,
+        others={fact.label: _parse(fact, sections) for fact in find_facts() if fact.label and fact.name in sections},
     )
 
 
