@@ -1,9 +1,7 @@
 """The program: its commands, its options, its exit codes. Nothing heavy is imported before a command runs.
 
-To add a command: write it in the module of its noun (`files`, `hosts`, `sessions`) and name it in that module's
-``register``; or write a module with an ``app`` of its own, of class `CommandGroup`, and add that below. What a command
-does is imported inside it: `tests/cli/test_startup.py` holds every ``--help`` to that, `benchmarks/help_cpu.py` shows
-what it costs.
+Commands are found by their files in ``commands``. What a command does is imported inside it:
+`tests/cli/test_startup.py` holds every ``--help`` to that, `benchmarks/help_cpu.py` shows what it costs.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import compare, data, files, hosts, image, sessions, ship
-from harness.cli.group import CommandGroup, Program
+from harness.bench.found import load_constants
+from harness.cli.group import CommandGroup, Commands, Program
 
 _EPILOG = (
     "Exit codes: 0 nothing failed; 1 a case failed or a host was not ready; "
@@ -66,13 +64,8 @@ def options(
     context.obj = {"verbose": verbose, "quiet": quiet}
 
 
-files.register(app)
-hosts.register(app)
-sessions.register(app)
-ship.register(app)
-compare.register(app)
-app.add_typer(image.app, name="image")
-app.add_typer(data.app, name="data")
+for _commands in sorted(load_constants("harness.cli.commands", "COMMANDS", Commands), key=lambda one: one.rank):
+    _commands.register(app)
 
 
 def main() -> None:

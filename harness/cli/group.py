@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import typer
@@ -42,6 +43,14 @@ class Program(typer.Typer):
     def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
         """A decorator that adds a command."""
         return super().command(name, **{"cls": Command, **options})
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What a file adds to the program: ``rank`` is its place in ``harness --help``, ``register`` adds its commands."""
+
+    rank: int
+    register: Callable[[typer.Typer], None]
 
 
 def _without_types(params: list[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import Commands
 from harness.cli.options import JsonOption, OutputOption, ReportsFolder
 
 
@@ -156,3 +157,6 @@ def loaders(
 def _words(values: tuple[str, ...]) -> str:
     named = [value for value in values if value not in ("none", "exact")]
     return ", ".join(named) or "–"
+
+
+COMMANDS = Commands(rank=10, register=register)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import CommandGroup, Program
+from harness.cli.group import CommandGroup, Commands, Program
 from harness.cli.options import BaseImageOption, JsonOption
 
 app = Program(
@@ -59,3 +59,11 @@ def list_images(context: typer.Context, as_json: JsonOption = False) -> None:
     from harness.workflow.images import show_images
 
     show_images(console_of(context), as_json=as_json)
+
+
+def register(program: typer.Typer) -> None:
+    """Add this group to the program."""
+    program.add_typer(app, name="image")
+
+
+COMMANDS = Commands(rank=60, register=register)

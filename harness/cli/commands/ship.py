@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import Commands
 from harness.cli.options import (
     BaseImageOption,
     ForksOption,
@@ -69,3 +70,6 @@ def ship(
         base_image=base_image,
     )
     raise typer.Exit(ship_hosts(console_of(context), wanted, as_json=as_json))
+
+
+COMMANDS = Commands(rank=40, register=register)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import CommandGroup, Program
+from harness.cli.group import CommandGroup, Commands, Program
 from harness.cli.options import JsonOption
 
 app = Program(
@@ -89,3 +89,11 @@ def describe(
 
     features = (image_feature, label_feature)
     raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json, features=features))
+
+
+def register(program: typer.Typer) -> None:
+    """Add this group to the program."""
+    program.add_typer(app, name="data")
+
+
+COMMANDS = Commands(rank=70, register=register)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import Commands
 from harness.cli.options import (
     BaseImageOption,
     EngineOption,
@@ -124,3 +125,6 @@ def status(
     from harness.workflow.status import show_status
 
     show_status(console_of(context), session, output, as_json=as_json)
+
+
+COMMANDS = Commands(rank=30, register=register)

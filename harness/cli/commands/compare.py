@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import Commands
 from harness.cli.options import JsonOption, OutputOption, ReportsFolder
 
 
@@ -66,3 +67,6 @@ def compare(
     if view.failing:
         console.error(f"{view.failing} of the cases surely slower by more than {fail_slower:g} %, or without a result")
         raise typer.Exit(1)
+
+
+COMMANDS = Commands(rank=50, register=register)

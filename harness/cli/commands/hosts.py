@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.group import Commands
 from harness.cli.options import (
     BaseImageOption,
     EngineOption,
@@ -183,3 +184,6 @@ def unlock(
     from harness.workflow.clean import unlock_hosts
 
     raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, forks=forks))
+
+
+COMMANDS = Commands(rank=20, register=register)
