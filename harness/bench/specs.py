@@ -8,6 +8,9 @@ ELEMENTS = ("float32", "uint8", "encoded")
 DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 """How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
 
+INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
+ALL_CACHES = ("none", "memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized")
+
 FILE_KINDS = ("folder", "coco")
 """Data sets of a file an image."""
 ALL_KINDS = (*FILE_KINDS, "tfrecord")
@@ -46,6 +49,14 @@ class LoaderSpec:
     def needs_pandas(self, kind: str) -> bool:
         """Return whether data of a kind is read through a data frame."""
         return self.frames_for_lists and kind != "folder"
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """The loaders of one file of ``loader_specs``; ``rank`` is their place in lists and tables."""
+
+    rank: int
+    specs: tuple[LoaderSpec, ...]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""``ceiling``: what the model alone can eat."""
+
+from __future__ import annotations
+
+from ..specs import ALL_KINDS, INTERPOLATIONS, Loaders, LoaderSpec
+
+LOADERS = Loaders(
+    rank=70,
+    specs=(
+        LoaderSpec(
+            name="ceiling",
+            maker="loaders.ceiling:make",
+            summary="one batch, decoded once and repeated: what the model alone can eat",
+            for_what="added to every training experiment by itself; no loader can be faster",
+            caches=("none",),
+            interpolations=INTERPOLATIONS,
+            native="bilinear",
+            kinds=ALL_KINDS,
+            is_automatic=True,
+        ),
+    ),
+)

@@ -1,0 +1,24 @@
+"""``decoder``, the yardstick."""
+
+from __future__ import annotations
+
+from ..specs import ALL_KINDS, Loaders, LoaderSpec
+
+LOADERS = Loaders(
+    rank=60,
+    specs=(
+        LoaderSpec(
+            name="decoder",
+            maker="loaders.decoder:make",
+            summary="libjpeg-turbo through simplejpeg in plain threads: read, decode, pick pixels, nothing else",
+            for_what="the yardstick: how many images a CPU second can give at equal pixels",
+            caches=("none",),
+            interpolations=("nearest", "native"),
+            native="nearest",
+            kinds=ALL_KINDS,
+            decodings=("exact", "fast-dct", "plain-upscaling"),
+            packages=("simplejpeg",),
+            is_yardstick=True,
+        ),
+    ),
+)

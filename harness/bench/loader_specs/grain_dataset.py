@@ -1,0 +1,22 @@
+"""``grain``."""
+
+from __future__ import annotations
+
+from ..specs import ALL_KINDS, Loaders, LoaderSpec
+
+LOADERS = Loaders(
+    rank=50,
+    specs=(
+        LoaderSpec(
+            name="grain",
+            maker="loaders.grain_dataset:make",
+            summary="Google's Grain: random access, PIL, read ahead by its threads (its processes are not used)",
+            for_what="projects with JAX beside TensorFlow; exact restarts",
+            caches=("none",),
+            interpolations=("nearest", "bilinear-antialias", "native"),
+            native="nearest",
+            kinds=ALL_KINDS,
+            packages=("grain",),
+        ),
+    ),
+)

@@ -1,0 +1,20 @@
+"""``keras-directory``."""
+
+from __future__ import annotations
+
+from ..specs import Loaders, LoaderSpec
+
+LOADERS = Loaders(
+    rank=20,
+    specs=(
+        LoaderSpec(
+            name="keras-directory",
+            maker="loaders.keras_directory:make",
+            summary="keras.utils.image_dataset_from_directory: tf.data behind one call",
+            for_what="what Keras names in place of ImageDataGenerator, with preprocessing layers to augment",
+            caches=("none",),
+            interpolations=("nearest", "bilinear", "native"),
+            native="bilinear",
+        ),
+    ),
+)

@@ -1,0 +1,21 @@
+"""``keras-pydataset``."""
+
+from __future__ import annotations
+
+from ..specs import ALL_KINDS, Loaders, LoaderSpec
+
+LOADERS = Loaders(
+    rank=30,
+    specs=(
+        LoaderSpec(
+            name="keras-pydataset",
+            maker="loaders.keras_pydataset:make",
+            summary="a keras.utils.PyDataset with `workers` = CPUs: PIL in threads, one class of twenty lines",
+            for_what="Python code of one's own for each image, without tf.data",
+            caches=("none",),
+            interpolations=("nearest", "bilinear-antialias", "native"),
+            native="nearest",
+            kinds=ALL_KINDS,
+        ),
+    ),
+)
