@@ -141,6 +141,10 @@ image-gpu: $(STAMPS)/run ## Build the GPU image (several GB) and import TensorFl
 architecture: $(STAMPS)/test ## Draw the packages' imports into docs/architecture.md
 	$(BIN)/python docs/draw_imports.py
 
+.PHONY: findings
+findings: $(STAMPS)/run ## Write docs/findings.md from the catalogue of findings
+	$(BIN)/python docs/write_findings.py
+
 .PHONY: schema
 schema: $(STAMPS)/run ## Refresh the committed JSON Schemas
 	mkdir -p docs/schema

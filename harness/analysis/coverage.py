@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.storage_findings import unproven
+from harness.analysis.rules.storage import unproven
 from harness.bench.registry import CACHES
 from harness.values.record import Epoch, Record
 

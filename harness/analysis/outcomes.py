@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from harness.analysis.findings import CATALOGUE
+from harness.analysis.findings import catalogue
 from harness.values.record import FAILED, Finding, Record, Severity, Status, Validity
 
 Kind = Literal["ok", "degraded", "skipped", "oom", "lost", "timeout", "disk_full", "error", "invalid"]
@@ -137,7 +137,7 @@ def say_places(records: Iterable[Record], most: int = 8) -> str:
 
 def name_reason(finding: str) -> str:
     """A finding, by its id, in a few words."""
-    entry = CATALOGUE.get(finding)
+    entry = catalogue().get(finding)
     return (entry.reason if entry else "") or finding.replace("-", " ")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.analysis.findings import find
 from harness.engine.interface import EngineFacts
 from harness.values.record import Finding
 
@@ -61,20 +62,18 @@ def _findings(info: Mapping[str, Any], *, can_limit_swap: bool) -> tuple[Finding
     findings = []
     if not can_limit_swap:
         findings.append(
-            Finding(
-                id="no-swap-accounting",
-                severity="warning",
-                message="this kernel does not account swap: a job under a memory limit may use swap unseen",
-                hint="boot with swapaccount=1, or turn swap off",
+            find(
+                "no-swap-accounting",
+                "this kernel does not account swap: a job under a memory limit may use swap unseen",
+                "boot with swapaccount=1, or turn swap off",
             )
         )
     if any("rootless" in str(option) for option in info.get("SecurityOptions") or ()):
         findings.append(
-            Finding(
-                id="rootless-docker",
-                severity="warning",
-                message="Docker runs rootless: users inside a container are others outside, limits need delegation",
-                hint="use the system's Docker Engine, or `engine: process`",
+            find(
+                "rootless-docker",
+                "Docker runs rootless: users inside a container are others outside, limits need delegation",
+                "use the system's Docker Engine, or `engine: process`",
             )
         )
     return tuple(findings)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.values.record import Finding
+
 
 @dataclass(frozen=True)
 class Event:
@@ -219,6 +221,11 @@ class SessionFinding(Event):
     message: str
     hint: str
     host: str | None = None
+
+    @classmethod
+    def of(cls, finding: Finding, host: str | None = None) -> SessionFinding:
+        """Make the event of a finding (``analysis.findings.find``) about a session, or about one of its hosts."""
+        return cls(finding.id, finding.severity, finding.message, finding.hint, host)
 
 
 @dataclass(frozen=True)

@@ -30,4 +30,4 @@ def tell_aftermath(
     with contextlib.suppress(HostError):
         found += compare_facts(before, look_again())
     for one in found:
-        emit(SessionFinding(one.id, one.severity, one.message, one.hint, host))
+        emit(SessionFinding.of(one, host))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.analysis.checks import busy_reason
+from harness.analysis.findings import find
 from harness.bench.registry import is_on_disk
 from harness.experiment import case_label
 from harness.hosts.busyness import read_busy_cpus
@@ -86,7 +87,7 @@ class HostWork:
         except HostUnreachable as error:
             hint = "nothing to do: the next session takes it over, or `harness unlock INVENTORY`"
             self._shared.emit(
-                SessionFinding("lock-left", "info", f"the lock was left: {error.message}", hint, self.name)
+                SessionFinding.of(find("lock-left", f"the lock was left: {error.message}", hint), self.name)
             )
 
     def explain_defect(self, error: Exception) -> HostError:

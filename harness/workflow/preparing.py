@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.findings import find
 from harness.engine.interface import Engine, Payload
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import missing_for
@@ -101,7 +102,7 @@ def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> ChosenEngine:
     if choice.warning:
         lacking = f"`harness check` says what {search.refused[0].spec.name} lacks"
         hint = "; ".join(part for part in (facts.words.caution, lacking) if part)
-        emit(SessionFinding("engine-fallback", choice.severity, choice.warning, hint, reached.name))
+        emit(SessionFinding.of(find("engine-fallback", choice.warning, hint, severity=choice.severity), reached.name))
     where = f", image {chosen.image}" if chosen.image else ""
     emit(EngineChosen(reached.name, facts.engine, facts.version, choice.reason + where))
     if chosen.image and facts.image_digest is not None:

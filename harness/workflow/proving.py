@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from harness.analysis.findings import find
 from harness.analysis.rehearsals import images_to_rehearse, representative, setting_key
 from harness.bench.registry import LOADERS
 from harness.engine.interface import Mount
@@ -57,10 +58,11 @@ def prove(
 def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
     name = f"{case.loader}, cache {case.cache}, {case.interpolation}"
     if proof.fails:
-        emit(SessionFinding("work-differs", "error", say_differs(name, proof.problems), hint_differs(proof), host))
+        finding = find("work-differs", say_differs(name, proof.problems), hint_differs(proof))
+        emit(SessionFinding.of(finding, host))
     elif not proof.is_proven:
         words = f"{name}: whether it does the same work was not proven: {proof.reason}"
-        emit(SessionFinding("work-unproven", "warning", words, "see the host, and run again", host))
+        emit(SessionFinding.of(find("work-unproven", words, "see the host, and run again"), host))
 
 
 def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
@@ -101,7 +103,7 @@ def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emi
     for key, reason in rehearsed.reasons.items():
         message = f"{names[key]} could not be rehearsed: {reason}"
         hint = "its predictions are by formula, within some 30 %; whether it fits near its limit is not known before"
-        emit(SessionFinding("not-rehearsed", "info", message, hint, setup.host))
+        emit(SessionFinding.of(find("not-rehearsed", message, hint), setup.host))
     return replace(setup, rehearsals=rehearsed.found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.findings import find
 from harness.session.folder import SessionFolder
 from harness.session.plan import HostDigests, remaining
 from harness.session.runner import HostRunner
@@ -101,7 +102,7 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
 def _tell_budget(on: HostRounds, left: int) -> None:
     budget = format_duration(on.resolved.experiment.budget_s)
     message = f"the budget of {budget} is used up: {left} invocations were not begun"
-    on.emit(SessionFinding("budget-over", "warning", message, "the same command goes on with them", on.setup.host))
+    on.emit(SessionFinding.of(find("budget-over", message, "the same command goes on with them"), on.setup.host))
 
 
 def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bool) -> None:
@@ -111,8 +112,8 @@ def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bo
     if reason is None:
         width = 100 * on.resolved.experiment.interval
         message = f"after {rounds} rounds every interval that matters is at most {width:.3g} % wide, as declared"
-        on.emit(SessionFinding("rounds-settled", "info", message, "nothing has to be done", on.setup.host))
+        on.emit(SessionFinding.of(find("rounds-settled", message, "nothing has to be done"), on.setup.host))
         return
     why = f"the budget is used up in round {rounds}" if is_over else f"{rounds} rounds are the most that are run"
     hint = "the same command goes on, with a budget of its own" if is_over else "see why the host is so noisy"
-    on.emit(SessionFinding("rounds-open", "warning", f"{why}, and {reason}", hint, on.setup.host))
+    on.emit(SessionFinding.of(find("rounds-open", f"{why}, and {reason}", hint), on.setup.host))

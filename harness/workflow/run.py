@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
 from harness.analysis.validity import judge_all
@@ -76,7 +77,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     for name, cut in shared.journal.cut.items():
         hint = "nothing to do: what it belonged to is measured again"
         shared.emit(
-            SessionFinding("cut-line", "info", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint)
+            SessionFinding.of(find("cut-line", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint))
         )
     stops = Stops()
     shared.transfers = Transfers(
@@ -100,7 +101,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     counted = [record for record in records if not identities or record.invocation in identities]
     counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
     for found in compare_hosts(shared.content.get("hosts") or {}):
-        shared.emit(SessionFinding(found.id, found.severity, found.message, found.hint))
+        shared.emit(SessionFinding.of(found))
     is_interrupted = stops.begin.is_set()
     shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
     if records:
@@ -149,7 +150,7 @@ class _Failures:
         self._stops.begin.set()
         message = f"{failed} of {self._hosts} hosts failed, more than --max-fail {most:g} % allows: no new case begins"
         hint = "cure the hosts that failed; the same command goes on from here"
-        self._emit(SessionFinding("max-fail", "error", message, hint))
+        self._emit(SessionFinding.of(find("max-fail", message, hint)))
 
 
 def _announce(console: Console, resolved: Resolved) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.analysis.findings import find
 from harness.analysis.limit_search import Step, conclude, next_step, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.experiment.names import case_label
@@ -100,7 +101,7 @@ def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
         alive = f"it lives under {format_bytes(found.lives_from)}" if found.lives_from else "it has not lived yet"
         message = f"the search for the limits of {name} is not at its end after {len(trials)} limits: {reason}; {alive}"
         hint = "the same command goes on with it"
-        on.emit(SessionFinding("search-open", "warning", message, hint, on.setup.host))
+        on.emit(SessionFinding.of(find("search-open", message, hint), on.setup.host))
         return
     hint = f"{len(trials)} limits were tried by bisection"
     if found.lives_from is None:
@@ -111,4 +112,4 @@ def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
     else:
         lives, fast = format_bytes(found.lives_from), format_bytes(found.full_speed_from)
         message = f"{name} lives from a limit of {lives} on, and is at full speed from {fast} on (within 5 %)"
-    on.emit(SessionFinding("limit-found", "info", message, hint, on.setup.host))
+    on.emit(SessionFinding.of(find("limit-found", message, hint), on.setup.host))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.findings import find
 from harness.engine.interface import Payload
 from harness.session.folder import SessionFolder
 from harness.session.journal import Journal
@@ -134,7 +135,7 @@ class Shared:
             self.write_report()
         except Exception as error:  # whatever it is, records are on the disk and `harness report` can be tried again
             hint = f"records are safe; try `harness report {self.folder.path}` later"
-            self.emit(SessionFinding("report-failed", "warning", f"the report could not be made: {error}", hint))
+            self.emit(SessionFinding.of(find("report-failed", f"the report could not be made: {error}", hint)))
 
     def write_report(self) -> None:
         """Write the report afresh; returns when it is written."""

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.findings import find
 from harness.bench import jobs
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.interface import Engine, EngineFacts, JobHandle, JobRequest, JobState
@@ -255,11 +256,10 @@ def _slices(data: bytes) -> Iterator[bytes]:
 
 
 def _cannot_limit(reason: str) -> Finding:
-    return Finding(
-        id="limit-impossible",
-        severity="warning",
-        message=reason,
-        hint="cases with a memory limit are skipped here; run as root or use a Docker Engine to measure them",
+    return find(
+        "limit-impossible",
+        reason,
+        "cases with a memory limit are skipped here; run as root or use a Docker Engine to measure them",
     )
 
 

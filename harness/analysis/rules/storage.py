@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from harness.analysis.findings import find
+from harness.analysis.findings import Entry, Family, find
+from harness.values.facts import Facts
 from harness.values.record import Epoch, Finding, Record
 from harness.values.units import format_bytes
 
@@ -16,7 +17,69 @@ WARM_SHARE = 0.1
 """A warm epoch brings at most this share from storage."""
 
 
-def find_storage(record: Record) -> Iterator[Finding]:
+ENTRIES = {
+    "page-cache-unproven": Entry(
+        "info",
+        "invocation",
+        cause=(
+            "the pages of data set and cache were dropped before the invocation, but the file system keeps a "
+            "cache of its own (NFS, ZFS, FUSE, 9p …), or sampled files were still in memory."
+        ),
+        cure="keep data on a local file system of a block device. Until then a cold epoch may have been warm.",
+    ),
+    "reads-uncounted": Entry(
+        "info",
+        "invocation",
+        cause=(
+            "the kernel or file system does not count what a process reads from storage; `bytes_read` is null, not 0."
+        ),
+        cure="as above.",
+    ),
+    "cold-epoch-warm": Entry(
+        "warning",
+        "invocation",
+        "files were in memory already",
+        cause=(
+            "an epoch that was to begin cold brought less than half of its bytes from storage: somebody else "
+            "keeps these files in memory."
+        ),
+        cure="see what reads the data set meanwhile (backup, indexer, another session).",
+    ),
+    "served-from-memory": Entry(
+        "info",
+        "invocation",
+        "served from memory",
+        grades="info; warning where the set is larger than the limit",
+        cause=(
+            "a later epoch without a cache in memory read less than a tenth of its bytes from storage, because "
+            "the kernel's page cache held the files. Where they are larger than the memory limit, that page cache "
+            "was not the container's own: a machine with so little memory would have read them again."
+        ),
+        cure=(
+            "as info, nothing: it is what a machine of this size does; name it when you cite the number. As a "
+            "warning, see who else keeps the files in memory."
+        ),
+    ),
+    "warm-epoch-cold": Entry(
+        "warning",
+        "invocation",
+        "files were not in memory",
+        cause=(
+            "with `page_cache: warm` more than a tenth of an epoch's bytes came from storage: the files did not "
+            "stay in memory."
+        ),
+        cure="a larger memory limit, or less beside it on the host.",
+    ),
+    "disk-slow": Entry(
+        "info",
+        "invocation",
+        cause="reads took more than 50 ms in the mean while this was measured.",
+        cure="`iostat -x 5` shows who else uses the disk; a hard disk under random reads is just like that.",
+    ),
+}
+
+
+def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
     """Findings about the page cache of one invocation."""
     doubt = unproven(record)
     if doubt:
@@ -73,3 +136,6 @@ def unproven(record: Record) -> str | None:
     """Return why files may have stayed in memory that were to be dropped; None where that was proven or not asked."""
     state = record.io.get("page_cache")
     return str(state["unproven"]) if isinstance(state, Mapping) and state.get("unproven") else None
+
+
+FAMILY = Family(rank=30, title="Cold and warm", entries=ENTRIES, judge=judge)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.analysis.findings import find
+from harness.analysis.findings import Entry, Family, find
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record
 from harness.values.units import format_bytes
@@ -27,7 +27,107 @@ SHORT_S = 5.0
 """Below this a start's own cost would count as a share."""
 
 
-def find_host(record: Record, facts: Facts | None) -> Iterator[Finding]:
+ENTRIES = {
+    "host-unwatched": Entry(
+        "info",
+        "invocation",
+        cause="the record has no samples of its host: an older version wrote it, or `/proc` could not be read.",
+        cure="nothing; what others did meanwhile is not known.",
+    ),
+    "host-busy": Entry(
+        "warning",
+        "invocation",
+        "the host was busy",
+        cause=(
+            "other programs used more than a quarter of a CPU (or 5 % of all CPUs, if that is more) in the mean "
+            "while this was measured."
+        ),
+        cure="measure again when it is quiet. A session does not begin on a busy host unless `allow_busy` says so.",
+    ),
+    "cpu-stolen": Entry(
+        "warning",
+        "invocation",
+        "CPU time was stolen",
+        cause="the hypervisor gave more than 1 % of the CPU time to other machines (steal).",
+        cure="a machine of its own, or other hours.",
+    ),
+    "cpu-throttled": Entry(
+        "warning",
+        "invocation",
+        "the CPU was throttled",
+        cause="the kernel counted thermal throttling while this was measured.",
+        cure="cooling; or a power cap low enough to be held all the time.",
+    ),
+    "clock-dropped": Entry(
+        "info",
+        "invocation",
+        cause="the CPUs' clock was in the mean below 85 % of the highest seen in the same invocation.",
+        cure="fix the clock while measuring: `sudo cpupower frequency-set -g performance`.",
+    ),
+    "governor-saves-power": Entry(
+        "info",
+        "invocation",
+        cause="the CPU frequency governor is not `performance`.",
+        cure="the same.",
+    ),
+    "host-swapping": Entry(
+        "warning",
+        "invocation",
+        "the host was swapping",
+        cause="the host as a whole moved more than 1 MiB to or from swap while this was measured.",
+        cure="close what fills its memory.",
+    ),
+    "memory-pressure": Entry(
+        "info",
+        "invocation",
+        cause="in more than 10 % of the time something on the host waited for memory (PSI).",
+        cure="expected in a case whose limit is tight; elsewhere the host has too little memory.",
+    ),
+    "supervisor-heavy": Entry(
+        "warning",
+        "invocation",
+        "watching took too much",
+        cause="the harness's own supervisor took more than 1 % of a core or 16 MiB.",
+        cure="report it with the record.",
+    ),
+    "sampler-heavy": Entry(
+        "warning",
+        "invocation",
+        "watching took too much",
+        cause="the process that samples the GPUs took more than 1 % of a core.",
+        cure="report it with the record.",
+    ),
+    "gpu-unwatched": Entry(
+        "info",
+        "invocation",
+        cause="no sample of a GPU that was used: NVML is not in the image, or did not answer.",
+        cure="the harness's GPU image has `nvidia-ml-py`; put it into your own.",
+    ),
+    "gpu-shared": Entry(
+        "warning",
+        "invocation",
+        "the GPU was shared",
+        cause="processes that are not the benchmark's used the GPU meanwhile.",
+        cure="`nvidia-smi` shows them.",
+    ),
+    "gpu-throttled": Entry(
+        "warning",
+        "invocation",
+        "the GPU was throttled",
+        cause="the GPU slowed itself (heat, power brake, hardware slow-down).",
+        cure="cooling, power supply, `nvidia-smi -q -d PERFORMANCE`.",
+    ),
+    "gpu-lost": Entry(
+        "error",
+        "invocation",
+        "the GPU was lost",
+        cause='the GPU stopped to answer while this was measured ("fallen off the bus").',
+        cure="`dmesg | grep Xid`; a reboot brings it back, a loose card does it again.",
+    ),
+}
+
+
+def judge(record: Record, facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
     """Findings about host, supervisor and GPUs of one invocation."""
     yield from _find_supervisor(record)
     host = record.io.get("host")
@@ -143,3 +243,6 @@ def _find_gpus(record: Record) -> Iterator[Finding]:
             yield find(
                 "gpu-throttled", message, "see to its cooling and its power limit (`nvidia-smi -q -d PERFORMANCE`)"
             )
+
+
+FAMILY = Family(rank=60, title="The host", entries=ENTRIES, judge=judge)

@@ -1,0 +1,81 @@
+"""Findings about noise: of one invocation, and of a host over a session (``analysis.noise``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.analysis.findings import Entry, Family
+from harness.analysis.noise import find_noise
+from harness.values.facts import Facts
+from harness.values.record import Finding, Record
+
+ENTRIES = {
+    "too-short": Entry(
+        "warning",
+        "invocation",
+        "too short to time",
+        grades="warning below 0.1 s, info below 1 s",
+        cause="an epoch was over so quickly that start-up of threads and one hiccup decide its figure.",
+        cure="more images (`max_images`, a larger set).",
+    ),
+    "cores-idle": Entry(
+        "warning",
+        "invocation",
+        "cores were idle",
+        cause=(
+            "in one pass the CPUs were less than 75 % as busy as in its peers (the same case's other passes) and "
+            "it was slower than 85 % of them: a parallel map that woke with one thread, or a scheduler that left "
+            "a core idle. Seen on two cores: 760–830 images/s, now and then exactly 400. Cores that others used "
+            "are not idle: that is `host-busy`. (What TensorFlow waits for when it takes an epoch's iterator "
+            "down, up to as long as the epoch, is outside the clock.)"
+        ),
+        cure="more rounds; where it comes often, compare with `budgets: container`, which fixes the thread pools.",
+    ),
+    "first-slower": Entry(
+        "warning",
+        "invocation",
+        "first on its host, slower",
+        cause=(
+            "a host's first invocation of the session was more than 10 % slower than all later ones of its case: "
+            "clocks, caches of the engine's image, an idle disk."
+        ),
+        cure="more rounds outweigh it; it is marked, and not left out.",
+    ),
+    "noise-floor": Entry(
+        "warning",
+        "session",
+        cause=(
+            "each round runs one case twice, under the alias `b` (A/A). The two differ by more than 5 %: so much "
+            "may two equal loaders differ by on this host."
+        ),
+        cure="quieten the host (`host-busy`, clocks), or run more rounds: a paired interval accounts for it.",
+    ),
+    "twins-differ": Entry(
+        "warning",
+        "session",
+        cause="the interval of that A/A pair lies wholly beyond 5 %: a case is surely faster than itself.",
+        cure=(
+            "no verdict of this host is to be believed before this is explained; look for what happens at fixed times."
+        ),
+    ),
+    "drift": Entry(
+        "warning",
+        "session",
+        cause="over the rounds the rates of all cases moved together by more than 5 %.",
+        cure="ratios are taken within rounds and do not suffer; absolute figures do. Look at temperature and clocks.",
+    ),
+    "spread": Entry(
+        "warning",
+        "session",
+        cause="the invocations of one case have a standard deviation above 10 %.",
+        cure="look at the findings of the single ones; run more rounds.",
+    ),
+}
+
+
+def judge(record: Record, _facts: Facts | None, peers: Sequence[Record]) -> Iterator[Finding]:
+    """Yield what disturbed one invocation's timing, beside its peers."""
+    return find_noise(record, peers)
+
+
+FAMILY = Family(rank=50, title="Noise", entries=ENTRIES, judge=judge)
