@@ -11,11 +11,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from . import jpeg
 from .errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
 from .hashes import Hashes
 from .inspection import Inspection, inspect_file
@@ -28,6 +29,7 @@ from .protocol import DATASET, MANIFEST, write_json
 from .tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
 
 MOST_NAMED = 50
+MOST_EXAMPLES = 5
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 Report = Callable[[int, int], None]
@@ -41,7 +43,8 @@ class Description:
     ``bytes`` are of all image files; ``size_quantiles`` maps a percentage to bytes a file, ``pixel_quantiles`` to
     pixels an image; means are over readable images, in pixels. ``odd`` counts notes
     (files that can be read) and causes (files that cannot); ``unreadable`` names the first 50 of these
-    as (path, reason). ``form`` is ``folder``, ``coco``, ``list`` or ``tfrecord``, ``suffixes`` are those of the images'
+    as (path, reason); ``odd_examples`` names some files with each note. ``not_looked_for`` are notes that cannot be
+    made here. ``form`` is ``folder``, ``coco``, ``list`` or ``tfrecord``, ``suffixes`` are those of the images'
     names, as they are written; ``features`` says what is read of records. ``encoder`` and ``source`` are known of
     generated sets.
     """
@@ -67,6 +70,8 @@ class Description:
     features: Features | None = None
     encoder: str | None = None
     source: str | None = None
+    odd_examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    not_looked_for: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The description as a JSON object."""
@@ -167,6 +172,11 @@ def summarise(examination: Examination) -> Description:
     odd.update(each.cause for each in found if each.cause is not None)
     odd.update({"other_format": len(listing.refused)})
     odd.update(listing.odd)
+    examples: dict[str, tuple[str, ...]] = {}
+    for path, each in zip(listing.paths, found, strict=True):
+        for note in each.notes:
+            if len(held := examples.get(note, ())) < MOST_EXAMPLES:
+                examples[note] = (*held, printable_path(path))
     files = [(path, each.size, each.sha256) for path, each in zip(listing.paths, found, strict=True)]
     entries = examination.stored or files
     pixels = [each.width * each.height for each in sound]
@@ -190,6 +200,8 @@ def summarise(examination: Examination) -> Description:
         form="list" if listing.is_table else listing.kind,
         suffixes=tuple(sorted({os.path.splitext(path)[1] for path in listing.paths})),
         features=listing.features,
+        odd_examples=dict(sorted(examples.items())),
+        not_looked_for=() if jpeg.can_look() else jpeg.NOTES,
     )
 
 

@@ -10,8 +10,9 @@ from .inspection import Inspection
 from .manifest import escape, unescape, write_bytes
 
 HASHES = "hashes.tsv"
-COLUMNS = ("path", "size", "mtime_ns", "sha256", "width", "height", "mode", "notes")
+COLUMNS = ("path", "size", "mtime_ns", "sha256", "width", "height", "mode", "remarks")
 _HEADER = "\t".join(COLUMNS).encode() + b"\n"
+"""A file with another header was written when fewer remarks were made: its data set is read again."""
 
 
 class Hashes:

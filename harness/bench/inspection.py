@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from . import jpeg
 from .oddities import OUTCOMES
 from .tfrecords import split_place
 
@@ -27,6 +28,8 @@ REFUSED = (".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 """Suffixes that some loader takes and another leaves out, so that they would not do the same work."""
 
 ODD = tuple(OUTCOMES)
+
+_CAN_LOOK = jpeg.can_look()
 
 _TINY, _HUGE = 32, 25_000_000
 _PNG_END = b"IEND\xaeB`\x82"
@@ -111,9 +114,15 @@ def _examine(image: Image.Image, content: bytes, suffix: str) -> tuple[_Facts, s
         )
     if mode == "CMYK" and "adobe" not in image.info:
         return facts, "differs", "it is CMYK without Adobe's marker, which loaders read differently: convert it to RGB"
-    if kind in {"JPEG", "MPO"} and mode == "RGB":
-        # One eighth of the size, grey: the whole entropy-coded data is still decoded, the rest of the work is not done.
-        image.draft("L", (max(1, width // 8), max(1, height // 8)))
+    if kind in {"JPEG", "MPO"}:
+        fault = jpeg.find_fault(content) if _CAN_LOOK else ""
+        if fault is None and mode in {"RGB", "L"}:
+            return facts, None, None  # decoded without a warning: the same library as Pillow's
+        if fault:
+            facts = (width, height, mode, (*facts[3], fault))
+        if mode == "RGB":
+            # One eighth of the size, grey: all of the entropy-coded data is decoded, the rest of the work is not done.
+            image.draft("L", (max(1, width // 8), max(1, height // 8)))
     image.load()
     if kind == "PNG" and _PNG_END not in content[-4096:]:
         return facts, "truncated", "it is truncated (a PNG without its end)"

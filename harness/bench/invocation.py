@@ -288,6 +288,7 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..
         publish=publish,
         needed=lambda index: needed_bytes(bench.request, loader, bench.sizes, index),
         is_counted=is_counted([bench.request.path("data"), *loader.cache_files()[:1]]),
+        others=loader.other_decoder,
     )
     if bench.model is None:
         _loading().load(loader, epochs, meter)

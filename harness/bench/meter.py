@@ -16,7 +16,8 @@ class Meter:
 
     ``prepare(index)`` runs before an epoch's clock (page cache), ``settle(index)`` after it and
     gives the seconds of a flush or None; ``publish`` takes the fields of each whole epoch. ``needed(index)`` are the
-    bytes that an epoch must have read; ``is_counted``: the kernel counts what comes from storage here.
+    bytes that an epoch must have read; ``is_counted``: the kernel counts what comes from storage here. ``others()`` are
+    the images so far that another decoder than the loader's own has read, by why; None where it has no other.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Meter:
         publish: Callable[..., None],
         needed: Callable[[int], int | None] = lambda _index: None,
         is_counted: bool = True,
+        others: Callable[[], dict[str, int] | None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._expected = images
@@ -37,12 +39,14 @@ class Meter:
         self._publish = publish
         self._needed = needed
         self._is_counted = is_counted
+        self._others = others
         self._index = 0
         self._start_clock()
 
     def _start_clock(self) -> None:
         self._images = self._steps = 0
         self._first_batch_s: float | None = None
+        self._others_before = self._others() or {}
         self._before: Usage = read_usage()
         self._begun = time.perf_counter()
 
@@ -70,6 +74,7 @@ class Meter:
                 "error",
                 f"epoch {self._index} delivered {self._images} of {self._expected} images: its figures say nothing",
             )
+        others = self._others()
         flush_s = self._settle(self._index)
         fields: dict[str, Any] = {
             "index": self._index,
@@ -80,9 +85,14 @@ class Meter:
             "bytes_needed": self._needed(self._index),
             "cpu_s": after.cpu_s - self._before.cpu_s,
             "flush_s": flush_s,
+            "other_decoder": None if others is None else _grown(others, self._others_before),
         }
         self._publish(**fields)
 
 
 def _difference(after: int | None, before: int | None) -> int | None:
     return None if after is None or before is None else after - before
+
+
+def _grown(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}

@@ -50,7 +50,8 @@ class Epoch(_Frozen):
     cache, ``flush_s``, comes after). ``first_batch_s`` is the time to the first
     batch; in training it ends with the first step. ``bytes_read`` came from storage,
     ``bytes_needed`` is what the loader must have read, from wherever; ``cpu_s`` is CPU time of
-    the benchmark and its children.
+    the benchmark and its children. ``other_decoder`` counts images that another decoder than the
+    loader's own read, by why; null where it has no other.
     """
 
     index: int
@@ -61,6 +62,7 @@ class Epoch(_Frozen):
     bytes_needed: int | None = None
     cpu_s: float | None = None
     flush_s: float | None = None
+    other_decoder: dict[str, int] | None = None
 
 
 class Memory(_Frozen):

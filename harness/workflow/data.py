@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _NO_IMAGES = "give a folder with one folder of images per class, or a COCO pair whose images have annotations"
 
 
+_TOLD_BELOW = ("odd_examples", "not_looked_for")
+"""Fields that stand beside what becomes of such files."""
+
+
 def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
     """Generate a data set into a folder, which appears when it is whole, and say what it is."""
     with _explaining(console):
@@ -89,8 +93,15 @@ def _show(console: Console, found: Description, *, as_json: bool) -> None:
     if as_json:
         console.result_json(found.to_json())
         return
-    rows = [[key.replace("_", " "), _words(key, value)] for key, value in found.to_json().items() if value is not None]
-    rows += [[f"{name.replace('_', ' ')} images", outcome] for name, outcome in OUTCOMES.items() if name in found.odd]
+    fields = {key: value for key, value in found.to_json().items() if value is not None and key not in _TOLD_BELOW}
+    rows = [[key.replace("_", " "), _words(key, value)] for key, value in fields.items()]
+    for name, outcome in OUTCOMES.items():
+        if name in found.odd:
+            examples = ", ".join(found.odd_examples.get(name, ()))
+            rows.append([f"{name.replace('_', ' ')} images", f"{outcome} ({examples})" if examples else outcome])
+        elif name in found.not_looked_for:
+            why = "not looked for: that needs simplejpeg, which the extras for the `process` engine bring"
+            rows.append([f"{name.replace('_', ' ')} images", why])
     console.table(["figure", "value"], rows)
 
 

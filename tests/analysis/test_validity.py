@@ -120,6 +120,8 @@ def test_a_sound_one_is_valid() -> None:
             "approximate-pixels",
         ),
         ({"environment": {"samework": {"is_proven": False, "reason": "x"}}}, "degraded", "work-unproven"),
+        ({"epochs": (epoch(1, images=100, other_decoder={"png": 1}), epoch(2))}, "valid", "other-decoder"),
+        ({"epochs": (epoch(1, images=100, other_decoder={"png": 1, "jpeg_faults": 1}),)}, "degraded", "other-decoder"),
         ({"io": {**io(), "page_cache": {"unproven": "nfs"}}}, "valid", "page-cache-unproven"),
         ({"epochs": (epoch(1, bytes_read=None), epoch(2, bytes_read=None))}, "valid", "reads-uncounted"),
         ({"epochs": (epoch(1, bytes_read=40), epoch(2))}, "degraded", "cold-epoch-warm"),
@@ -223,3 +225,16 @@ def test_every_finding_in_the_catalogue_is_one_that_the_code_can_make() -> None:
     code = "".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
     code = re.sub(r'"[a-z-]+": Entry\(', "", code)
     assert [name for name in catalogue() if f'"{name}"' not in code] == []
+
+
+def test_another_decoder_is_told_with_numbers_and_reasons() -> None:
+    others = {"bytes_before_end": 12, "png": 3}
+    epochs = (epoch(1, images=1399, other_decoder={}), epoch(2, images=1399, other_decoder=others))
+    record = make(epochs=epochs, environment={"decoder": "simplejpeg 1.9.0"})
+    (found,) = [one for one in judge_record(record)[1] if one.id == "other-decoder"]
+    assert found.message == (
+        "15 of 1399 images of an epoch were read by Pillow, not by simplejpeg 1.9.0: "
+        "12 JPEGs with bytes before the end marker, 3 PNG files"
+    )
+    assert found.severity == "warning"  # more than 1 %
+    assert "harness data describe" in found.hint

@@ -120,6 +120,22 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
     assert not (job / ".keras").exists()
 
 
+@pytest.mark.parametrize("mode", [{}, TRAIN])
+def test_what_the_yardstick_reads_with_another_decoder_is_counted(tmp_path: Path, mode: dict[str, Any]) -> None:
+    """240 bytes before the end marker: simplejpeg refuses the file in its strict mode; a PNG it does not know."""
+    made = make_images(tmp_path / "odd")
+    path = made.folder / next(path for path in made.manifest.paths if path.endswith(".jpg"))
+    content = path.read_bytes()
+    assert content.endswith(b"\xff\xd9")
+    path.write_bytes(content[:-2] + bytes(240) + content[-2:])
+    case = {"loader": "decoder", "interpolation": "nearest", "image_size": [32, 32], **mode}
+    outcome = _run(tmp_path / "job", made, case)
+    assert (outcome.code, outcome.failure) == (0, None), outcome.log
+    epochs = outcome.named("epoch")
+    assert [epoch["other_decoder"] for epoch in epochs] == [{"png": 1, "bytes_before_end": 1}] * 2
+    assert outcome.environment is not None and outcome.environment["decoder"].startswith("simplejpeg ")
+
+
 def test_cold_epochs_read_storage_each_time(tmp_path: Path, made: Made) -> None:
     reason = pagecache.drop([str(made.folder)]).unproven
     if reason:
@@ -132,6 +148,7 @@ def test_cold_epochs_read_storage_each_time(tmp_path: Path, made: Made) -> None:
     assert outcome.environment is not None
     assert outcome.environment["interpolation"] == "nearest"
     assert outcome.environment["decoder"] == "PIL"
+    assert [epoch["other_decoder"] for epoch in outcome.named("epoch")] == [None, None]
     assert outcome.environment["budgets"]["ram_budget_bytes"] is None
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.bench import dataset, inspection
+from harness.bench import dataset, inspection, jpeg
 from harness.bench.dataset import describe, list_path, prepare
 from harness.bench.errors import DatasetError
 from harness.bench.manifest import read_manifest
@@ -121,6 +121,11 @@ def rotated() -> bytes:
     return encode(picture(), exif=exif)
 
 
+def before_its_end(junk: bytes) -> bytes:
+    content = encode(picture())
+    return content[:-2] + junk + content[-2:]
+
+
 SOUND: dict[str, tuple[str, Callable[[], bytes], set[str]]] = {
     "rgb": ("a.jpg", lambda: encode(picture()), set()),
     "progressive": ("a.jpg", lambda: encode(picture(), progressive=True), set()),
@@ -134,6 +139,8 @@ SOUND: dict[str, tuple[str, Callable[[], bytes], set[str]]] = {
     "one bit": ("a.png", lambda: encode(picture("1"), "PNG"), {"greyscale"}),
     "misnamed": ("a.jpg", lambda: encode(picture(), "PNG"), {"wrong_suffix"}),
     "trailing bytes": ("a.jpg", lambda: encode(picture()) + b"junk" * 100, set()),
+    "bytes before its end": ("a.jpg", lambda: before_its_end(bytes(240)), {"bytes_before_end"}),
+    "another marker before its end": ("a.jpg", lambda: before_its_end(bytes(240) + b"\xff\xd0"), {"jpeg_faults"}),
 }
 BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "empty": ("a.jpg", lambda: b"", "zero_bytes"),
@@ -154,8 +161,13 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
 @pytest.mark.parametrize("name", SOUND)
 def test_odd_files_are_counted(tmp_path: Path, name: str) -> None:
     file, content, notes = SOUND[name]
+    if notes & set(jpeg.NOTES):
+        pytest.importorskip("simplejpeg")
     found = prepare(list_path(fill(tmp_path / "set", only={file: content()})), tmp_path / "out")
     assert set(found.odd) == notes
+    assert found.odd_examples == dict.fromkeys(notes, (f"only/{file}",))
+    again = prepare(list_path(tmp_path / "set"), tmp_path / "out")
+    assert (again.reused_hashes, again.odd, again.odd_examples) == (1, found.odd, found.odd_examples)
     assert found.unreadable_count == 0
 
 

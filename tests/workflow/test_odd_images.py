@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from harness.bench import inspection, jpeg
 from harness.bench.inspection import ODD
 from harness.bench.oddities import OUTCOMES
 from harness.console import Console
@@ -34,6 +35,33 @@ def test_describe_says_what_becomes_of_odd_images(tmp_path: Path, capsys: pytest
     told = " ".join(capsys.readouterr().out.split())
     assert all(f"{name.replace('_', ' ')} images" in told and words in told for name, words in SAID.items())
     assert "palette images" not in told
+
+
+def test_describe_names_files_with_bytes_before_their_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("simplejpeg")
+    (tmp_path / "a").mkdir()
+    for number in range(3):
+        Image.new("RGB", (50, 50), (9, 40 * number, 120)).save(tmp_path / "a" / f"{number}.jpg")
+    content = (tmp_path / "a" / "1.jpg").read_bytes()
+    (tmp_path / "a" / "1.jpg").write_bytes(content[:-2] + bytes(240) + content[-2:])
+    assert describe_data(Console(), tmp_path, None, as_json=False) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "bytes_before_end: 1" in told
+    assert (
+        "bytes before the end marker: every loader reads them, `decoder` (the yardstick) with Pillow (a/1.jpg)" in told
+    )
+
+
+def test_describe_says_what_it_could_not_look_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jpeg, "can_look", lambda: False)
+    monkeypatch.setattr(inspection, "_CAN_LOOK", False)
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (50, 50), (9, 40, 120)).save(tmp_path / "a" / "1.jpg")
+    assert describe_data(Console(), tmp_path, None, as_json=False) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "bytes before end images" in told and "not looked for: that needs simplejpeg" in told
 
 
 def test_a_session_says_it_when_a_host_has_checked_its_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ upscaling it gives PIL's and TensorFlow's pixels to the bit.
 from __future__ import annotations
 
 import random
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import simplejpeg
 import tensorflow as tf
 
+from ..jpeg import name_fault
 from ..tfrecords import read_place
 from .interface import CHANNELS, Loader, LoaderContext
 from .pixels import pick_nearest, read_image, scale_batch
@@ -27,13 +29,18 @@ _JPEG = b"\xff\xd8"
 
 
 class DecodedBatches:
-    """Batches of images, made by threads and delivered in order; each call of ``epoch`` is a new permutation."""
+    """Batches of images, made by threads and delivered in order; each call of ``epoch`` is a new permutation.
+
+    ``others`` counts the images that Pillow has read, by why: PNGs, and JPEGs that simplejpeg refuses.
+    """
 
     def __init__(self, context: LoaderContext) -> None:
         self._context = context
         self._files = context.files
         self._order = list(range(len(self._files)))
         self._numbers = random.Random(context.seed)
+        self._mutex = threading.Lock()
+        self.others: Counter[str] = Counter()
         self.options = {
             "fastdct": context.is_native or context.decoding == "fast-dct",
             "fastupsample": context.decoding == "plain-upscaling",
@@ -64,12 +71,18 @@ class DecodedBatches:
     def _read(self, path: str) -> Any:
         data = read_place(path)
         if not data.startswith(_JPEG):
-            return read_image(path, self._context)  # a PNG
+            return self._read_otherwise(path, "png")
         try:
             image = simplejpeg.decode_jpeg(data, "RGB", **self.options)
-        except ValueError:  # CMYK, which it does not read
-            return read_image(path, self._context)
+        except ValueError as error:  # of what libjpeg only warns of: every other loader reads it
+            return self._read_otherwise(path, name_fault(str(error)))
         return pick_nearest(image, self._context.image_size)
+
+    def _read_otherwise(self, path: str, why: str) -> Any:
+        """Read an image with Pillow, and count it: these figures are then not of libjpeg-turbo alone."""
+        with self._mutex:
+            self.others[why] += 1
+        return read_image(path, self._context)
 
 
 class DecoderLoader(Loader):
@@ -82,6 +95,10 @@ class DecoderLoader(Loader):
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """One epoch."""
         yield from self._made.epoch()
+
+    def other_decoder(self) -> dict[str, int]:
+        """Return how many images so far Pillow has read, by why."""
+        return dict(self._made.others)
 
 
 def make(context: LoaderContext) -> Loader:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,6 @@ from ..failure import BenchmarkFailure
 from .interface import CHANNELS, SCALE, LoaderContext
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
-_JPEG_OP = (*_JPEG_SUFFIXES, ".png", ".gif")  # decode_jpeg reads these; BMP only decode_image
 _RATIOS = (8, 4, 2, 1)
 
 Decode = Callable[[Any], Any]
@@ -59,26 +57,22 @@ def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
 
 
 def _make_plain_decode(context: LoaderContext) -> Decode:
-    if not uses_jpeg_op(context):
-        _refuse(context, ("exact",), _JPEG_OP)
-        return lambda data: tf.io.decode_image(data, channels=CHANNELS, expand_animations=False)
+    """``decode_jpeg`` reads PNGs, too, and goes by the content: whatever a file is called, its pixels are exact."""
     options = {"channels": CHANNELS, "dct_method": _dct_method(context)}
     if context.decoding == "plain-upscaling":
         options["fancy_upscaling"] = False
     if context.decoding == "scaled":
-        _refuse(context, (), _JPEG_SUFFIXES)
+        _refuse_others(context)
         return _make_scaled(context.image_size, options)
     if context.decoding == "cropped":
-        _refuse(context, (), _JPEG_SUFFIXES)
+        _refuse_others(context)
         return lambda data: tf.io.decode_and_crop_jpeg(data, _central_square(data), **options)
     return lambda data: tf.io.decode_jpeg(data, **options)
 
 
-def _refuse(context: LoaderContext, taken: tuple[str, ...], suffixes: tuple[str, ...]) -> None:
-    """Raise where a data set has other files than a way of decoding can read."""
-    if context.decoding in taken:
-        return
-    other = next((path for path in context.paths if not path.lower().endswith(suffixes)), None)
+def _refuse_others(context: LoaderContext) -> None:
+    """Raise where a data set has other files than JPEGs, by their names."""
+    other = next((path for path in context.paths if not path.lower().endswith(_JPEG_SUFFIXES)), None)
     if other is not None:
         raise BenchmarkFailure("data", f"decoding `{context.decoding}` reads JPEGs only, and {other} is none")
 
@@ -116,8 +110,6 @@ def to_uint8(image: Any) -> Any:
 
 def describe_decoder(context: LoaderContext) -> str:
     """What decodes: for equal pixels with the exact DCT, as PIL does; for native ones with TensorFlow's default."""
-    if not uses_jpeg_op(context):
-        return "tf.io.decode_image, default DCT"
     dct = _dct_method(context) or "default"
     extra = "" if context.decoding in ("exact", "fast-dct") else f", {context.decoding}"
     return f"tf.io.decode_jpeg, {dct} DCT{extra}"
@@ -127,11 +119,6 @@ def _dct_method(context: LoaderContext) -> str:
     if context.decoding == "fast-dct":
         return "INTEGER_FAST"
     return "" if context.is_native else "INTEGER_ACCURATE"
-
-
-def uses_jpeg_op(context: LoaderContext) -> bool:
-    """Whether ``decode_jpeg`` reads every file; else ``decode_image`` does, by the file's own first bytes."""
-    return all(os.path.splitext(path)[1].lower() in _JPEG_OP for path in context.paths)
 
 
 def _parse_interpolation(name: str) -> tuple[str, bool]:

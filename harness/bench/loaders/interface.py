@@ -124,6 +124,10 @@ class Loader:
         """One epoch."""
         yield from self.dataset
 
+    def other_decoder(self) -> dict[str, int] | None:
+        """Return how many images so far another decoder than its own has read, by why; None: it has no other."""
+        return None
+
     def cache_files(self) -> list[str]:
         """The files of the cache, also half-written ones."""
         return [] if self.store is None else self.store.files()
