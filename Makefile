@@ -117,6 +117,10 @@ bench-pipelines: $(STAMPS)/bench ## Our pipelines beside what one would take ins
 bench-emulated: $(STAMPS)/run ## Which pipeline keeps an accelerator of 1,000 images/s busy (DATA='FOLDER …')
 	$(BIN)/python benchmarks/emulated.py $(DATA)
 
+.PHONY: bench-predictions
+bench-predictions: $(STAMPS)/run ## Each prediction of memory under limits around the need (DATA='FOLDER …'; root)
+	$(BIN)/python benchmarks/predictions.py $(DATA)
+
 .PHONY: bench-presets
 bench-presets: $(STAMPS)/test ## Presets ladder and caches in the lab, on DATA and a generated set, as tables (long)
 	$(BIN)/python benchmarks/presets.py $(DATA)

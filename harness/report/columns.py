@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.coverage import cover, total
 from harness.analysis.outcomes import outcome_of
+from harness.analysis.prediction_check import check_prediction
 from harness.analysis.selection import is_countable, select_records
 from harness.analysis.summary import Reduction, reduce_record
 from harness.analysis.whole_set import Outlook, judge_record
 from harness.report.words import one_line
+from harness.values.prediction import Prediction
 from harness.values.record import Record
 
 if TYPE_CHECKING:
@@ -62,6 +64,20 @@ def _memory(name: str, field: str, meaning: str) -> Column:
 
 def _whole(name: str, kind: str, meaning: str, pick: Callable[[Outlook], Value]) -> Column:
     return Column(name, kind, meaning, lambda entry: None if entry.outlook is None else pick(entry.outlook))
+
+
+def _predicted(name: str, kind: str, meaning: str, pick: Callable[[Prediction], Value]) -> Column:
+    return Column(
+        name, kind, meaning, lambda entry: None if entry.record.predictions is None else pick(entry.record.predictions)
+    )
+
+
+def _predicted_memory(name: str, field: str, meaning: str) -> Column:
+    def pick(prediction: Prediction) -> Value:
+        peak = prediction.peak_memory_bytes
+        return None if peak is None else int(getattr(peak, field))
+
+    return _predicted(name, "Int64", meaning, pick)
 
 
 def _judge_rate(entry: Entry) -> str | None:
@@ -231,6 +247,25 @@ COLUMNS: tuple[Column, ...] = (
         "Int64",
         "bytes by the formula: images × height × width × channels × bytes a value",
         lambda entry: entry.record.cache.predicted_bytes if entry.record.cache else None,
+    ),
+    _predicted(
+        "predicted_fit", "string", "before it ran: fits, may not fit, does not fit or unknown", lambda it: it.fit
+    ),
+    _predicted("prediction_basis", "string", "rehearsal, or formula", lambda it: it.basis),
+    _predicted_memory("predicted_peak_low_bytes", "low", "least memory that it was predicted to need"),
+    _predicted_memory("predicted_peak_bytes", "expected", "memory that it was predicted to need"),
+    _predicted_memory("predicted_peak_high_bytes", "high", "most memory that it was predicted to need"),
+    _predicted(
+        "predicted_images_until_oom",
+        "Int64",
+        "images of the first epoch after which its limit was predicted to end it; empty where it was not",
+        lambda it: None if it.images_until_oom is None else it.images_until_oom.expected,
+    ),
+    Column(
+        "images_until_oom",
+        "Int64",
+        "images of the first epoch before its limit ended it; all, if in a later epoch; empty where it lived",
+        lambda entry: check.died_after if (check := check_prediction(entry.record)) else None,
     ),
     Column(
         "gpu_names",

@@ -13,6 +13,7 @@ from harness.report.cases import view_cases
 from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
 from harness.report.groups import view_groups
+from harness.report.predictions import view_predictions
 from harness.report.progress import describe_progress
 from harness.report.session_data import SessionData
 from harness.report.sources import view_ledger, view_sources
@@ -41,6 +42,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         groups=tuple(view_groups(groups, sessions, names)),
         beliefs=tuple(collect_beliefs(sessions, groups, names)),
         cases=view_cases(groups),
+        predictions=view_predictions(groups, names),
         failures=tuple(failures),
         failures_left_out=tuple(left_out),
         article=view_article(groups, sessions),

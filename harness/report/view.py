@@ -163,6 +163,32 @@ class CaseTable:
 
 
 @dataclass(frozen=True)
+class PredictionRow:
+    """What was predicted of a case on one hardware, and what was measured, pair by pair; ``judged`` says how well."""
+
+    case: str
+    where: str
+    limit: str
+    said: str
+    ended: str
+    memory: str
+    peak: str
+    dies_after: str
+    died_after: str
+    cache: str
+    held: str
+    judged: Mark
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """Predictions beside measurements."""
+
+    rows: tuple[PredictionRow, ...]
+    rows_left_out: int
+
+
+@dataclass(frozen=True)
 class Belief:
     """A caveat: something that limits how far the page may be believed, and what to do; ``cases`` are all it is of."""
 
@@ -244,6 +270,7 @@ class View:
     groups: tuple[GroupView, ...]
     beliefs: tuple[Belief, ...]
     cases: CaseTable | None
+    predictions: PredictionTable | None
     failures: tuple[FailureView, ...]
     failures_left_out: tuple[str, ...]
     article: ArticleView | None
