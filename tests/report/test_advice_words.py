@@ -219,3 +219,16 @@ def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(
     assert "p to 120 MB for the container: no advice: every case ran out of memory" in words
     assert "with 64 GB for the container: no advice" in words
     assert "less than" not in words
+
+
+def test_a_baseline_whose_rate_does_not_hold_leaves_no_ratio_and_the_reason(say):
+    """It needs so much memory that the files of the whole set do not fit beside it; the cache of the other does."""
+    hungry = {**at(2 * GB), "memory": memory(2 * GB, 1_850_000_000)}
+    words = say(rounds("keras-idg", rate=30, **hungry) + rounds("tfdata", "memory", rate=257, **cached(2 * GB)))
+    assert "no ratio, for that of the baseline keras-idg does not hold on the whole set, measured on 300 of" in words
+    assert re.search(
+        r"no rate is given for keras-idg: measured with the files in memory, 300 of 1,399 images; the whole set "
+        r"\(224 MB\) exceeds the 13\d MB that the limit of 2 GB leaves beside the program: measure with "
+        r"`page_cache: cold`",
+        words,
+    )
