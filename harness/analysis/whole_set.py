@@ -13,18 +13,18 @@ from typing import Literal
 
 from harness.analysis.coverage import Coverage, Epochs, Withdrawal, cover, doubt_rate
 from harness.analysis.memory import CACHE_SPREAD, OUTSIDE_BYTES
-from harness.analysis.predictions import judge_fit, predict_need
+from harness.analysis.predictions import judge_fit
 from harness.analysis.protection import DISK_RESERVE_BYTES
 from harness.analysis.selection import is_countable
-from harness.analysis.set_size import cache_bytes, lift_subset
+from harness.analysis.set_size import cache_bytes
 from harness.bench.registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval
-from harness.values.record import Record, SetSize
+from harness.values.record import Record
 
-IMAGE_BYTES = (0, 250, 1000)
-"""What an image takes beside its pixels in the memory of a program (its path, label, place in an index): at least,
-expected, at most."""
+PROGRAM_SPREAD = (0.6, 1.3)
+"""What a program needs beside its cache on the whole set, as factors of its peak on a part: under a limit that leaves
+room tf.data keeps more batches ahead than it needs, and with more batches the arenas of the allocator fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,9 @@ def judge_record(record: Record) -> Outlook | None:
     if record.status == "oom" and record.validity != "invalid":
         seen = record.evidence.get("last_images")
         held = seen if isinstance(seen, int) and record.evidence.get("last_epoch") in (None, 1) else None
-        limit = record.memory.limit_effective or record.memory.limit_asked
-        return Outlook(cover(record), "does not fit", "memory", is_measured=True, held=held, limit_bytes=limit)
+        return Outlook(
+            cover(record), "does not fit", "memory", is_measured=True, held=held, limit_bytes=_limit_of(record)
+        )
     if not is_countable(record):
         return None
     return look_ahead_one(record, "steady" if record.case.epochs > 1 else "first")
@@ -101,18 +102,18 @@ def judge_record(record: Record) -> Outlook | None:
 def look_ahead_one(record: Record, epochs: Epochs) -> Outlook:
     """Return what one record that ended well comes to on its whole set."""
     coverage = cover(record)
-    limit = record.memory.limit_effective or record.memory.limit_asked
+    limit = _limit_of(record)
     cache, peak = _whole_cache_bytes(record, coverage), record.memory.peak_anon
     seen = Outlook(coverage, "fits", is_measured=True, memory=_exactly(peak), cache_bytes=cache, limit_bytes=limit)
     if coverage is None or not coverage.is_part:
         return replace(seen, withdrawal=_doubt(record, epochs, seen))
-    memory = _whole_memory(record, coverage, limit)
+    memory = _whole_memory(record, coverage)
     in_memory, on_disk = judge_fit(memory, limit), _judge_disk(record, coverage)
     fit = min(in_memory, on_disk, key=_ORDER.index)
     lacks: Literal["memory", "disk"] | None = None
     if fit in ("does not fit", "may not fit"):
         lacks = "memory" if in_memory == fit else "disk"
-    held = _held(record, coverage, limit) if lacks == "memory" or fit == "unknown" else None
+    held = _held(record, coverage, memory) if lacks == "memory" or fit == "unknown" else None
     found = replace(seen, fit=fit, lacks=lacks, is_measured=False, memory=memory, held=held)
     return replace(found, withdrawal=_doubt(record, epochs, found))
 
@@ -121,6 +122,10 @@ def _doubt(record: Record, epochs: Epochs, outlook: Outlook) -> Withdrawal | Non
     need = outlook.memory.expected if outlook.memory is not None else 0
     room = None if outlook.limit_bytes is None else max(0, outlook.limit_bytes - need)
     return doubt_rate(record, epochs, outlook.coverage, cache_bytes=outlook.cache_bytes, room_bytes=room)
+
+
+def _limit_of(record: Record) -> int | None:
+    return record.memory.limit_effective or record.memory.limit_asked
 
 
 def _exactly(value: int | None) -> Interval | None:
@@ -156,71 +161,53 @@ def _image_bytes(record: Record) -> float | None:
     return first.bytes_needed / first.images if first is not None and first.bytes_needed else None
 
 
-def _growth(record: Record) -> tuple[float, float, float] | None:
-    """Bytes of memory that one image more takes: at least, expected, at most; None where that is not known."""
-    predicted = _predicted_growth(record)
-    if predicted is not None:
-        return predicted
-    beside = tuple(float(size) for size in IMAGE_BYTES)
-    if not _is_in_memory(record.case):
-        return beside[0], beside[1], beside[2]
-    each = _image_bytes(record)
-    if each is None:
-        return None
-    return each * (1 - CACHE_SPREAD) + beside[0], each + beside[1], each * (1 + CACHE_SPREAD) + beside[2]
+def _whole_memory(record: Record, coverage: Coverage) -> Interval | None:
+    """Memory on the whole set: as rehearsed on this host, corrected by the peak on the part; else from that peak alone.
 
-
-def _predicted_growth(record: Record) -> tuple[float, float, float] | None:
-    """Bytes an image from this host's own rehearsal, of a part of the set and of the whole: a program grows, too.
-
-    None where there was no rehearsal, or the case ran on the whole set.
+    A peak below what was predicted of the part takes as much from the whole. One above it adds to the most that may be
+    needed and to nothing else: under a limit that leaves room tf.data keeps more batches ahead than it needs.
     """
-    part = record.predictions
+    part, peak = record.predictions, record.memory.peak_anon
     whole = part.whole_set if part is not None else None
-    if part is None or whole is None or part.basis != "rehearsal" or whole.images <= part.images:
-        return None
-    less, more, count = part.peak_memory_bytes, whole.peak_memory_bytes, whole.images - part.images
-    if less is None or more is None:
-        return None
-    least, expected = (more.low - less.low) / count, (more.expected - less.expected) / count
-    most = (more.high - less.high) / count
-    beside = IMAGE_BYTES
-    return max(0.0, least) + beside[0], max(0.0, expected) + beside[1], max(0.0, most) + beside[2]
-
-
-def _base(record: Record, limit: int | None) -> tuple[int, int] | None:
-    """What counts against the limit on the images that ran, at least and at most: no more than it, for it lived."""
-    peak = record.memory.peak_anon
+    if part is None or whole is None or part.peak_memory_bytes is None or whole.peak_memory_bytes is None:
+        return None if peak is None else _grow(record, coverage, peak)
     if peak is None:
-        return None
-    return peak, peak + OUTSIDE_BYTES if limit is None else max(peak, min(peak + OUTSIDE_BYTES, limit))
+        return whole.peak_memory_bytes
+    if part.basis == "formula":
+        return _grow(record, coverage, peak)
+    less, grown = max(0, part.peak_memory_bytes.low - peak), whole.peak_memory_bytes
+    high = max(grown.high - less, peak + OUTSIDE_BYTES + grown.high - part.peak_memory_bytes.high)
+    return Interval(low=grown.low - less, expected=grown.expected - less, high=high)
 
 
-def _whole_memory(record: Record, coverage: Coverage, limit: int | None) -> Interval | None:
-    """Memory on the whole set: the peak that was measured and what the images that are missing add to it."""
-    if coverage.set_images is None:
+def _grow(record: Record, coverage: Coverage, peak: int) -> Interval | None:
+    """Memory on the whole set by arithmetic: a memory cache grows with the images, the program with its batches."""
+    each = _image_bytes(record) if _is_in_memory(record.case) else 0.0
+    if each is None or coverage.set_images is None:
         return None
-    base, growth = _base(record, limit), _growth(record)
-    if base is None or growth is None:
-        if record.predictions is not None and record.predictions.whole_set is not None:
-            return record.predictions.whole_set.peak_memory_bytes
-        size = record.set_size or SetSize(images=coverage.set_images)
-        return predict_need(lift_subset(record.case), size, limit=limit).peak_memory_bytes
+    beside = max(0.0, peak - each * coverage.images)
+    cached, least, most = each * coverage.set_images, *PROGRAM_SPREAD
+    return Interval(
+        low=round(beside * (least if each else 1.0) + cached * (1 - CACHE_SPREAD)),
+        expected=round(beside + cached) + OUTSIDE_BYTES,
+        high=round(beside * most + cached * (1 + CACHE_SPREAD)) + OUTSIDE_BYTES,
+    )
+
+
+def _held(record: Record, coverage: Coverage, memory: Interval | None) -> int | None:
+    """Up to how many images a memory cache holds under its limit, between the part and the whole set.
+
+    None for a case whose need does not grow with its images.
+    """
+    limit, peak, each = _limit_of(record), record.memory.peak_anon, _image_bytes(record)
+    if not _is_in_memory(record.case) or limit is None or peak is None or not each:
+        return None
+    room = limit - min(limit, peak + OUTSIDE_BYTES)
+    if memory is None or coverage.set_images is None:
+        return coverage.images + math.floor(room / each)
     more = coverage.set_images - coverage.images
-    low, expected, high = (round(more * each) for each in growth)
-    return Interval(low=base[0] + low, expected=base[1] + expected, high=base[1] + high)
-
-
-def _held(record: Record, coverage: Coverage, limit: int | None) -> int | None:
-    """Up to how many images a memory cache holds under its limit, on the safe side; None for what does not grow."""
-    base, growth = _base(record, limit), _growth(record)
-    if not _is_in_memory(record.case) or limit is None or base is None or growth is None:
-        return None
-    held = coverage.images + max(0, math.floor((limit - base[1]) / growth[2]))
-    whole = record.predictions.whole_set if record.predictions is not None else None
-    if whole is not None and whole.images_until_oom is not None:
-        held = min(held, max(coverage.images, whole.images_until_oom.low))
-    return held if coverage.set_images is None else min(held, coverage.set_images)
+    growth = max(each, (memory.expected - peak - OUTSIDE_BYTES) / more)
+    return min(coverage.set_images, coverage.images + math.floor(room / growth))
 
 
 def _judge_disk(record: Record, coverage: Coverage) -> Fit:

@@ -10,6 +10,7 @@ from harness.analysis.matrix import build_matrix
 from harness.analysis.payback import PaybackUnknown
 from harness.analysis.whole_set import Outlook, judge_record, look_ahead
 from harness.values.case import Case
+from harness.values.prediction import Interval, Prediction
 from harness.values.record import CacheUse, Epoch, Memory, Record, SetSize
 
 KB, MB, GB = 10**3, 10**6, 10**9
@@ -225,6 +226,43 @@ def test_payback_against_a_rate_that_does_not_hold_is_not_known() -> None:
     setting = next(s for s in group.settings if s.case.max_images == PART)
     (row,) = [row for row in setting.rows if row.summary.case.cache == "file"]
     assert isinstance(row.payback, PaybackUnknown) and "in memory" in row.payback.reason
+
+
+def rehearsed(part: tuple[int, int, int], whole: tuple[int, int, int]) -> Prediction:
+    """A prediction of part and whole set from a rehearsal; least, expected and most in MB."""
+
+    def need(images: int, megabytes: tuple[int, int, int]) -> dict[str, object]:
+        low, expected, high = (size * MB for size in megabytes)
+        peak = Interval(low=low, expected=expected, high=high)
+        return {"images": images, "cache_bytes": 0, "disk_bytes": 0, "peak_memory_bytes": peak, "fit": "fits",
+                "reason": "x"}  # fmt: skip
+
+    made = {**need(PART, part), "whole_set": need(WHOLE, whole), "basis": "rehearsal", "duration_s": 1.0}
+    return Prediction.model_validate(made)
+
+
+@pytest.mark.parametrize(
+    ("peak", "low", "expected", "high"),
+    [
+        (700, 1400, 1500, 1600),  # as predicted
+        (600, 1350, 1450, 1550),  # 50 MB less than the least of the part: so much less of the whole
+        (900, 1400, 1500, 1760),  # more than the most: perhaps batches ahead, perhaps the program's own
+    ],
+)
+def test_a_rehearsal_is_corrected_by_the_peak_that_was_measured(peak: int, low: int, expected: int, high: int) -> None:
+    prediction = rehearsed((650, 700, 750), (1400, 1500, 1600))
+    record = make("tfdata", "memory", limit=4 * GB).model_copy(update={"predictions": prediction})
+    memory = record.memory.model_copy(update={"peak_anon": peak * MB})
+    found = judge_record(record.model_copy(update={"memory": memory}))
+    assert found is not None and found.memory is not None
+    assert found.memory == Interval(low=low * MB, expected=expected * MB, high=high * MB)
+
+
+def test_an_uncached_program_that_grows_with_its_batches_may_not_fit() -> None:
+    prediction = rehearsed((400, 450, 500), (600, 660, 720))
+    record = make(limit=650 * MB).model_copy(update={"predictions": prediction})
+    found = judge_record(record.model_copy(update={"memory": Memory(limit_effective=650 * MB, peak_anon=450 * MB)}))
+    assert found is not None and (found.fit, found.lacks, found.held) == ("may not fit", "memory", None)
 
 
 def test_the_peak_that_was_measured_corrects_the_formula() -> None:
