@@ -89,7 +89,7 @@ def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
     if kind == "dead" and len(spans) > 1:
         return f"up to {name_limit(limits[-1])} for the container"
     is_last_of_numbers = place + 1 == len(spans) or spans[place + 1].limits[0] == "none"
-    if kind == "unmeasured" or (place == 0 and is_last_of_numbers):
+    if kind in ("unmeasured", "set-aside") or (place == 0 and is_last_of_numbers):
         return f"with {join_words(name_limit(limit) for limit in limits)} for the container"
     return f"from {name_limit(limits[0])} on"
 

@@ -234,3 +234,11 @@ def test_a_baseline_whose_rate_does_not_hold_leaves_no_ratio_and_the_reason(say)
         r"`page_cache: cold`",
         words,
     )
+
+
+def test_what_does_not_hold_at_one_limit_is_said_of_this_limit_alone(say):
+    tight, roomy = small(), {**at(GB), "memory": memory(GB, 140_000_000)}
+    records = rounds("keras-idg", rate=30, **tight) + rounds("tfdata", rate=90, **tight)
+    words = say(records + rounds("keras-idg", rate=30, **roomy) + rounds("tfdata", rate=90, **roomy))
+    assert "With 200 MB for the container: no advice: nothing that was measured here holds on the whole set" in words
+    assert re.search(r"from 1 GB on: tfdata, \d\.\d\d× ", words)
