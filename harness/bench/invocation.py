@@ -230,12 +230,29 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[st
         "interpolation": request.interpolation,
         "decoder": bench.loader.decoder,
         "order": bench.loader.order,
+        "ran": _describe_work(bench),
         "pixel_error": _measure_error(bench.context),
         "emulated": (request.model or {}).get("name") == "emulated",
         "devices": devices.as_fields(),
         "cuda": read_cuda(),
         "budgets": {**budgets, "applied_to_loader": bench.loader.takes_budgets and request.budgets == "container"},
         "anon_bytes_before": read_anon_bytes(),
+    }
+
+
+def _describe_work(bench: Bench) -> dict[str, Any]:
+    """What is there to be measured, in the words of the case: asked of loader and model, not of the request."""
+    spec = bench.loader.element_spec
+    shape = getattr(spec[0], "shape", None) if isinstance(spec, tuple) and spec else None
+    size = list(shape[1:3]) if shape is not None and shape.rank == 4 else None  # a user's own may say anything
+    model = bench.model
+    if model is None:
+        return {"image_size": size}
+    is_half = any(getattr(layer, "compute_dtype", None) == "float16" for layer in model.layers)
+    return {
+        "image_size": size,
+        "precision": "mixed_float16" if is_half else "float32",
+        "xla": bool(model.jit_compile),
     }
 
 

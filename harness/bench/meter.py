@@ -79,6 +79,7 @@ class Meter:
         fields: dict[str, Any] = {
             "index": self._index,
             "images": self._images,
+            "steps": self._steps,
             "seconds": seconds,
             "first_batch_s": self._first_batch_s,
             "bytes_read": _difference(after.bytes_read, self._before.bytes_read) if self._is_counted else None,

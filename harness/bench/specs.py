@@ -10,6 +10,9 @@ DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 
 INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
 ALL_CACHES = ("none", "memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized")
+NEW_ORDER = "a new permutation of all images each epoch"
+OWN_ORDER = "as the loader says"
+"""How images are ordered, as a loader says it: what ``shuffle`` means, and what nobody knows."""
 
 FILE_KINDS = ("folder", "coco")
 """Data sets of a file an image."""

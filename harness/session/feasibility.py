@@ -35,6 +35,7 @@ def refusals(
     missing_weights: Mapping[str, str],
     engine_reasons: Sequence[str],
     can_limit_memory: bool,
+    can_limit_cpus: bool,
     disk_names: Sequence[str],
     cpus: int | None,
     gpus: int | None,
@@ -48,7 +49,7 @@ def refusals(
     for case in cases:
         reason = (
             missing_for(case, missing_data, missing_weights)
-            or _cpu_reason(case, cpus)
+            or _cpu_reason(case, cpus, can_limit_cpus)
             or _gpu_reason(case, gpus)
             or _memory_reason(case, memory_available, engine_reasons, can_limit_memory)
             or _disk_reason(case, disks, disk_reserve, cache_bytes.get(case.case_id), disk_names)
@@ -64,8 +65,12 @@ def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: M
     return missing_data.get(case.data) or (None if key is None else missing_weights.get(key))
 
 
-def _cpu_reason(case: Case, cpus: int | None) -> str | None:
-    if case.cpus is None or cpus is None or case.cpus <= cpus:
+def _cpu_reason(case: Case, cpus: int | None, can_limit: bool) -> str | None:
+    if case.cpus is None:
+        return None
+    if not can_limit:
+        return f"the case asks for {_count(case.cpus, 'CPU')}, and jobs cannot be held to CPUs here"
+    if cpus is None or case.cpus <= cpus:
         return None
     return f"the case asks for {_count(case.cpus, 'CPU')}, the host offers {cpus}"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.bench.registry import is_on_disk
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
+from harness.session.feasibility import MOST_GPUS
 from harness.session.plan import Invocation
 from harness.session.setup import HostSetup
 from harness.values.case import digest_of
@@ -43,7 +44,7 @@ def build_job(session: str, seed: int, timeout_s: float, setup: HostSetup, invoc
     """The whole request: what the payload reads, and what the engine enforces."""
     case, name = invocation.case, job_name(session, invocation)
     cpus = setup.cpus if case.cpus is None else setup.cpus[: case.cpus]
-    gpus = setup.gpus if case.gpus == "auto" else setup.gpus[: case.gpus]
+    gpus = setup.gpus[: MOST_GPUS if case.gpus == "auto" else case.gpus]
     data = setup.data[case.data]
     mounts = list(data.mounts)
     if is_on_disk(case.cache):

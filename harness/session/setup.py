@@ -93,4 +93,5 @@ class HostSetup:
             "image": self.image,
             "kernel": self.facts.kernel,
             "host_available_bytes": self.memory_available,
+            "offered": {"cpus": len(self.cpus), "gpus": len(self.gpus)},
         }

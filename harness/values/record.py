@@ -46,7 +46,7 @@ class Finding(_Frozen):
 class Epoch(_Frozen):
     """One pass over the data. ``index`` counts from 1.
 
-    ``images`` were delivered in ``seconds`` of monotonic time (the flush of a
+    ``images`` were delivered in ``seconds`` of monotonic time, in so many ``steps`` (batches; the flush of a
     cache, ``flush_s``, comes after). ``first_batch_s`` is the time to the first
     batch; in training it ends with the first step. ``bytes_read`` came from storage,
     ``bytes_needed`` is what the loader must have read, from wherever; ``cpu_s`` is CPU time of
@@ -57,6 +57,7 @@ class Epoch(_Frozen):
     index: int
     images: int
     seconds: float
+    steps: int | None = None
     first_batch_s: float | None = None
     bytes_read: int | None = None
     bytes_needed: int | None = None

@@ -172,6 +172,7 @@ class _Planner:
             disk_names=tuple(reached.disks),
             disk_reserve=variables.disk_reserve,
             can_limit_memory=facts.can_limit_memory,
+            can_limit_cpus=facts.can_limit_cpus,
             engine_reasons=facts.reasons,
             rehearsals=self._rehearsals(reached, states, facts.image_digest),
             proofs=self._proofs(),

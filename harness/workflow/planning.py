@@ -69,6 +69,7 @@ class PlannedHost:
     disk_names: tuple[str, ...] = ()
     disk_reserve: int | None = None
     can_limit_memory: bool = True
+    can_limit_cpus: bool = True
     engine_reasons: tuple[str, ...] = ()
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     proofs: Mapping[str, WorkProof] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class PlannedHost:
             disk_names=tuple(setup.disks),
             disk_reserve=setup.disk_reserve,
             can_limit_memory=setup.engine_facts.can_limit_memory,
+            can_limit_cpus=setup.engine_facts.can_limit_cpus,
             engine_reasons=setup.engine_facts.reasons,
             rehearsals=setup.rehearsals,
             proofs=setup.samework,
@@ -344,6 +346,7 @@ def refusals_of(cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str
         missing_weights=on.missing_weights,
         engine_reasons=on.engine_reasons,
         can_limit_memory=on.can_limit_memory,
+        can_limit_cpus=on.can_limit_cpus,
         disk_names=on.disk_names,
         cpus=on.cpus,
         gpus=on.gpus,

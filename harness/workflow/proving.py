@@ -10,6 +10,7 @@ from harness.analysis.rehearsals import images_to_rehearse, representative, sett
 from harness.bench.registry import LOADERS
 from harness.engine.interface import Mount
 from harness.experiment import case_label
+from harness.session.feasibility import MOST_GPUS
 from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
 from harness.ship.samework import prove_work
@@ -95,7 +96,7 @@ def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emi
         image=setup.image,
         image_digest=setup.image_digest,
         cpus=setup.cpus,
-        gpus=setup.gpus,
+        gpus=setup.gpus[:MOST_GPUS],
         memory_bytes=memory_bytes,
         settings=settings,
         on_progress=lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),

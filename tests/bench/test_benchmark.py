@@ -101,6 +101,7 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
     assert [line["t"] for line in outcome.events] == sorted(line["t"] for line in outcome.events)
     epochs = outcome.named("epoch")
     assert [(epoch["index"], epoch["images"], epoch["flush_s"]) for epoch in epochs] == [(1, 13, None), (2, 13, None)]
+    assert [epoch["steps"] for epoch in epochs] == [4, 4], "13 images in batches of 4"
     done = outcome.events[-1]
     assert done["event"] == "done"
     assert done["reused"] is True
@@ -112,6 +113,8 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
     assert environment is not None
     assert environment["devices"] == {"gpus": [], "matmul_device": "CPU:0"}
     assert environment["cpu_affinity"] == sorted(os.sched_getaffinity(0))
+    assert environment["ran"].pop("xla") in (True, False), "Keras chose it for this machine"
+    assert environment["ran"] == {"image_size": [64, 64], "precision": "float32"}
     budgets = environment["budgets"]
     assert 64 * 2**20 < budgets["ram_budget_bytes"] < 2 * 2**30
     assert budgets["cpu_budget"] == budgets["threadpool_size"] == len(os.sched_getaffinity(0))
@@ -149,6 +152,7 @@ def test_cold_epochs_read_storage_each_time(tmp_path: Path, made: Made) -> None:
     assert outcome.environment["interpolation"] == "nearest"
     assert outcome.environment["decoder"] == "PIL"
     assert [epoch["other_decoder"] for epoch in outcome.named("epoch")] == [None, None]
+    assert outcome.environment["ran"] == {"image_size": [64, 64]}
     assert outcome.environment["budgets"]["ram_budget_bytes"] is None
 
 

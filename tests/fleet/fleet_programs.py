@@ -108,7 +108,7 @@ class Program:
 
 def _rehearsed(setting: Mapping[str, Any]) -> dict[str, Any]:
     count = int(setting["images"])
-    points = [(count, 300 * 10**6), (2 * count, 310 * 10**6)]
+    points = [(count, 300_000_000), (2 * count, 300_100_000)]
     return {"images": count, "start_bytes": 210 * 10**6, "points": points, "first_s": 0.02, "steady_s": 0.01}
 
 

@@ -35,7 +35,8 @@ class Host:
         experiment = parse_experiment(text + f"rounds: {rounds}\ninterval: {interval}\n", "auto.yaml")
         matrix = expand(experiment)
         self.resolved = Resolved(None, (), experiment, "", matrix, matrix.cases, is_part=False)  # type: ignore[arg-type]
-        engine = SimpleNamespace(probe=lambda _image: SimpleNamespace(reasons=(), can_limit_memory=True))
+        facts = SimpleNamespace(reasons=(), can_limit_memory=True, can_limit_cpus=True)
+        engine = SimpleNamespace(probe=lambda _image: facts)
         self.setup = stub_setup(engine, LocalConnection("here"), folder, folder)
         self.events: list[Event] = []
         self.is_over = False

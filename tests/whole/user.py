@@ -35,8 +35,12 @@ while (control / "hold").exists():
     time.sleep(0.05)
 if (control / "fail").exists():
     sys.exit(3)
+listed = len((Path(request["paths"]["dataset"]) / "manifest.tsv").read_bytes().splitlines()) - 1
+images = min(listed, request["case"]["max_images"] or listed)
 with open(job / "results" / "events.jsonl", "w") as stream:
-    stream.write(json.dumps({"event": "epoch", "index": 1, "images": 4, "seconds": 0.1, "cpu_s": 0.1}) + "\\n")
+    for index in range(1, request["case"]["epochs"] + 1):
+        epoch = {"event": "epoch", "index": index, "images": images, "seconds": 0.1, "cpu_s": 0.1}
+        stream.write(json.dumps(epoch) + "\\n")
     stream.write(json.dumps({"event": "done", "cache_bytes": None}) + "\\n")
 """
 SAMEWORK = """

@@ -25,6 +25,7 @@ GB = 10**9
 DIGESTS = HostDigests("here", "i" * 64, "p" * 64, {"d": "f" * 64})
 HOST = PlannedHost("here", 8 * GB, cpus=8, gpus=0, data={"d": PlannedData(100, 10**7)}, disk_names=("scratch",))
 TOO_LARGE = "a limit of 9 GB is more than this host can give: 8 GB are available after the reserve"
+NO_CPUSET = "the case asks for 4 CPUs, and jobs cannot be held to CPUs here"
 NO_LIMIT = "no memory limit can be enforced here: no cgroup"
 NO_DISK = "the host has no disk named 'nvme' (it has scratch): add it under `disks:`"
 TRAINING = "mode: train, image_size: 64, model: {alpha: 0.25}"
@@ -176,6 +177,7 @@ def test_a_search_that_cannot_run_is_one_skipped_trial() -> None:
         ("loader: tfdata, cpus: 64", {}, "the case asks for 64 CPUs, the host offers 8"),
         ("loader: tfdata, cpus: 8", {}, None),
         ("loader: tfdata, cpus: 64", {"cpus": None}, None),
+        ("loader: tfdata, cpus: 4", {"can_limit_cpus": False}, NO_CPUSET),
         (f"loader: tfdata, gpus: 1, {TRAINING}", {}, "the case asks for 1 GPU, the host offers 0"),
         (f"loader: tfdata, gpus: 1, {TRAINING}", {"gpus": 2}, None),
         (f"loader: tfdata, gpus: 1, {TRAINING}", {"gpus": None}, None),
@@ -204,7 +206,8 @@ def test_a_host_that_is_prepared_has_the_plan_of_one_that_was_only_looked_at(tmp
     engine: Any = SimpleNamespace(name="process")
     setup = HostSetup(
         host="here", connection=LocalConnection("here"), engine=engine,
-        engine_facts=EngineFacts("process", "1", can_limit_memory=True), facts=facts, image="", image_digest="i" * 64,
+        engine_facts=EngineFacts("process", "1", can_limit_memory=True, can_limit_cpus=True), facts=facts, image="",
+        image_digest="i" * 64,
         payload=Payload("p" * 64, b""), data={"d": HostData("d", "folder", "f" * 64, 100, 2, 10**7, ())},
         missing_data={}, disks={"scratch": str(tmp_path)}, memory_available=8 * GB, cpus=(0, 1, 2, 3),
     )  # fmt: skip

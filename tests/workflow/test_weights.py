@@ -86,8 +86,8 @@ def test_a_missing_file_is_named_and_costs_the_cases_that_need_it(reached: Reach
     assert set(find_weights(list(NAMES), reached)) == {NAMES[SMALL], NAMES[RESNET]}
     found = refusals(
         list(NAMES), memory_available=10**9, disks={}, disk_reserve=None, cache_bytes={}, missing_data={},
-        missing_weights={lacking[0]: str(lacking[1])}, engine_reasons=(), can_limit_memory=True, disk_names=(),
-        cpus=1, gpus=0,
+        missing_weights={lacking[0]: str(lacking[1])}, engine_reasons=(), can_limit_memory=True,
+        can_limit_cpus=True, disk_names=(), cpus=1, gpus=0,
     )  # fmt: skip
     assert [(one.case_id, str(gone) in one.reason) for one in found] == [(LARGE.case_id, True)]
     refuse_hopeless(list(NAMES), {}, dict([lacking]))

@@ -11,6 +11,7 @@ from typing import Any
 from ..failure import BenchmarkFailure
 from ..own import ENTRY_POINTS, locate, split_own
 from ..registry import LOADERS
+from ..specs import OWN_ORDER
 
 
 def find_maker(name: str) -> Callable[[Any], Any]:
@@ -50,7 +51,7 @@ def _checked(name: str, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
             images=len(context.paths),
             batch_size=context.batch_size,
             element_spec=found.element_spec,
-            order="as the loader says",
+            order=OWN_ORDER,
             decoder="the loader's own",
             takes_budgets=False,
         )

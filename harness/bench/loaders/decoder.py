@@ -18,6 +18,7 @@ import simplejpeg
 import tensorflow as tf
 
 from ..jpeg import name_fault
+from ..specs import NEW_ORDER
 from ..tfrecords import read_place
 from .interface import CHANNELS, Loader, LoaderContext
 from .pixels import pick_nearest, read_image, scale_batch
@@ -115,7 +116,7 @@ def make(context: LoaderContext) -> Loader:
         images=len(context.paths),
         batch_size=context.batch_size,
         element_spec=spec,
-        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made.options["fastdct"] else ""),
         takes_budgets=False,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import grain
 import tensorflow as tf
 
+from ..specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
 from .pixels import read_image, scale_batch
 
@@ -55,7 +56,7 @@ def make(context: LoaderContext) -> Loader:
         images=len(context.paths),
         batch_size=context.batch_size,
         element_spec=spec,
-        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"PIL, through Grain {getattr(grain, '__version__', '')}".strip(),
         takes_budgets=False,
     )

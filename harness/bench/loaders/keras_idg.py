@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ..specs import NEW_ORDER
 from .class_folders import find_class_folders
 from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
 from .keras_sequence import SequenceLoader
@@ -75,7 +76,7 @@ def build(context: LoaderContext) -> SequenceLoader:
         images=iterator.n,
         batch_size=context.batch_size,
         element_spec=spec,
-        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
     )

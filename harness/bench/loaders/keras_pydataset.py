@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
 from .keras_sequence import SequenceLoader
 from .pixels import read_image, scale_batch
@@ -53,7 +54,7 @@ def make(context: LoaderContext) -> Loader:
         images=len(context.paths),
         batch_size=context.batch_size,
         element_spec=(tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32)),
-        order="a new permutation of all images each epoch" if context.shuffle else "by path",
+        order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..specs import NEW_ORDER
 from .augmenting import augment
 from .decoding import describe_decoder, make_decode, scale, to_uint8
 from .interface import Loader, LoaderContext
@@ -151,7 +152,7 @@ def order_files(context: LoaderContext) -> tuple[Any, str]:
         return _pair(files, labels), "by path"
     if context.cache == "none":
         shuffled = _pair(files, labels).shuffle(len(files), seed=context.seed, reshuffle_each_iteration=True)
-        return shuffled, "a new permutation of all images each epoch"
+        return shuffled, NEW_ORDER
     order = list(range(len(files)))
     random.Random(context.seed).shuffle(order)
     return _pair([files[i] for i in order], [labels[i] for i in order]), "one permutation, frozen by the cache"

@@ -1,0 +1,138 @@
+"""What an invocation was asked for against what ran: only what cannot be seen before it has run. Pure.
+
+What can be seen before is refused there, with the numbers (``session/feasibility.py``). A memory limit, its page cache
+and its pixels have findings of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from harness.analysis.findings import Entry, Family, find
+from harness.analysis.set_size import images_of
+from harness.bench.registry import LOADERS, is_own
+from harness.bench.specs import NEW_ORDER, OWN_ORDER
+from harness.values.facts import Facts
+from harness.values.record import Finding, Record, Severity
+
+ENTRIES = {
+    "asked-differs": Entry(
+        "error",
+        "invocation",
+        "not what was asked",
+        grades="error; info where the figures are still those of the case",
+        cause=(
+            "what ran is not what the record asks for, and that could not be seen before. As error: another number of "
+            "CPUs, GPUs, epochs, images or batches, other sizes, precision or XLA. As info: `max_images` is more than "
+            "the set has; `gpus: auto` on a host with several (training uses one, there is no distribution strategy "
+            "yet); `shuffle` that a cache freezes, or that a loader does within a buffer; `budgets` that a loader of "
+            "your own does not take. What can be seen before is skipped with the numbers: more CPUs, GPUs or memory "
+            "than the host offers."
+        ),
+        cure=(
+            "as error, see the log of the invocation and report it: its figures are of no case. As info, nothing; "
+            "know it when you read the figures."
+        ),
+    ),
+}
+
+
+class Difference(NamedTuple):
+    """One thing that ran otherwise than asked: ``error`` where the figures are not those of the case."""
+
+    severity: Severity
+    words: str
+
+
+def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
+    """Say in one finding all that a record asks for and that ran otherwise."""
+    found = [*_hardware(record), *_work(record), *_order(record)]
+    if not found:
+        return
+    severity: Severity = "error" if any(each.severity == "error" for each in found) else "info"
+    hint = (
+        "its figures are not those of the case that it names: see its log, and report it"
+        if severity == "error"
+        else "know it when you read the figures; nothing has to be done"
+    )
+    yield find("asked-differs", "; ".join(each.words for each in found), hint, severity=severity)
+
+
+def _hardware(record: Record) -> Iterator[Difference]:
+    """CPUs and GPUs: what the case names, or all that the host offers."""
+    environment, case = record.environment, record.case
+    offered = _mapping(environment.get("offered"))
+    affinity = environment.get("cpu_affinity")
+    cpus = case.cpus or _number(offered, "cpus")
+    if isinstance(affinity, list) and cpus is not None and len(affinity) != cpus:
+        yield Difference("error", f"{_count(cpus, 'CPU')} asked for, it ran on {len(affinity)}")
+    names = _mapping(environment.get("devices")).get("gpus")
+    if not isinstance(names, list) or case.mode != "train":
+        return
+    available = _number(offered, "gpus")
+    if isinstance(case.gpus, int) and len(names) != case.gpus:
+        yield Difference("error", f"{_count(case.gpus, 'GPU')} asked for, it ran on {len(names)}")
+    elif case.gpus == "auto" and available is not None and len(names) != available:
+        words = f"all {available} GPUs of the host were asked for, training used {len(names)}"
+        yield Difference("info" if 0 < len(names) < available else "error", words)
+
+
+def _work(record: Record) -> Iterator[Difference]:
+    """Images, batches, epochs, sizes and numbers: what the benchmark said that it did."""
+    case, ran = record.case, _mapping(record.environment.get("ran"))
+    if record.status == "ok" and len(record.epochs) != case.epochs:
+        yield Difference("error", f"{case.epochs} epochs asked for, {len(record.epochs)} ran")
+    whole = None if record.set_size is None else record.set_size.images
+    counts = sorted({epoch.images for epoch in record.epochs})
+    if whole is not None and counts and counts != [images_of(case, whole)]:
+        yield Difference("error", f"{images_of(case, whole):,} images an epoch expected, {_join(counts)} came")
+    if whole is not None and case.max_images is not None and case.max_images > whole:
+        yield Difference("info", f"max_images is {case.max_images:,}, the set has {whole:,}: all of them ran")
+    for epoch in record.epochs:
+        if epoch.steps is not None and epoch.steps != -(-epoch.images // case.batch_size):
+            batch = round(epoch.images / max(1, epoch.steps))
+            yield Difference("error", f"batches of {case.batch_size} asked for, they had about {batch} images")
+            break
+    size = ran.get("image_size")
+    if isinstance(size, list) and None not in size and list(case.image_size) != size:
+        yield Difference(
+            "error", f"images of {_join(case.image_size, ' × ')} asked for, they were {_join(size, ' × ')}"
+        )
+    if ran.get("precision") is not None and case.mode == "train" and ran["precision"] != case.precision:
+        yield Difference("error", f"precision {case.precision} asked for, the model computed in {ran['precision']}")
+    xla = None if case.model is None else case.model.xla
+    if xla is not None and ran.get("xla") is not None and ran["xla"] != xla:
+        yield Difference("error", f"xla {str(xla).lower()} asked for, it was {str(ran['xla']).lower()}")
+
+
+def _order(record: Record) -> Iterator[Difference]:
+    """What a loader does with ``shuffle`` and ``budgets``."""
+    case, environment = record.case, record.environment
+    order = environment.get("order")
+    is_shuffled = case.shuffle and not LOADERS[case.loader].is_automatic
+    if is_shuffled and isinstance(order, str) and order not in (NEW_ORDER, OWN_ORDER):
+        yield Difference("info", f"another order in each epoch asked for, the images came so: {order}")
+    applied = _mapping(environment.get("budgets")).get("applied_to_loader")
+    if case.budgets == "container" and applied is False and is_own(case.loader):
+        yield Difference("info", "budgets of the container asked for, the loader has its own")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(values: Mapping[str, Any], key: str) -> int | None:
+    value = values.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _join(values: Any, between: str = ", ") -> str:
+    return between.join(f"{value:,}" if isinstance(value, int) else str(value) for value in values)
+
+
+FAMILY = Family(rank=35, title="What was asked", entries=ENTRIES, judge=judge)
