@@ -121,7 +121,11 @@ def test_a_sound_one_is_valid() -> None:
         ),
         ({"environment": {"samework": {"is_proven": False, "reason": "x"}}}, "degraded", "work-unproven"),
         ({"epochs": (epoch(1, images=100, other_decoder={"png": 1}), epoch(2))}, "valid", "other-decoder"),
-        ({"epochs": (epoch(1, images=100, other_decoder={"png": 1, "jpeg_faults": 1}),)}, "degraded", "other-decoder"),
+        (
+            {"epochs": (epoch(1, images=100, other_decoder={"png": 1, "jpeg_faults": 1}), epoch(2))},
+            "degraded",
+            "other-decoder",
+        ),
         ({"io": {**io(), "page_cache": {"unproven": "nfs"}}}, "valid", "page-cache-unproven"),
         ({"epochs": (epoch(1, bytes_read=None), epoch(2, bytes_read=None))}, "valid", "reads-uncounted"),
         ({"epochs": (epoch(1, bytes_read=40), epoch(2))}, "degraded", "cold-epoch-warm"),
