@@ -1,4 +1,4 @@
-"""How long a case will take, from constants: within a factor of two. Pure."""
+"""How long a case will take: as rehearsed, else from constants, within a factor of two. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from harness.analysis.set_size import case_cache_bytes, images_of
 from harness.bench.registry import CACHES, LOADERS
 from harness.values.case import Case
 from harness.values.record import SetSize
+from harness.values.rehearsal import Rehearsal
 
 
 @dataclass(frozen=True)
@@ -91,23 +92,20 @@ def duration_s(
     cpus: int = 4,
     has_gpu: bool = False,
     dies_after: int | None = None,
-    rates: Rates = DEFAULT_RATES,
+    rehearsal: Rehearsal | None = None,
 ) -> float:
-    """Predict the seconds of one invocation, start included, by rates.
+    """Predict the seconds of one invocation, start included: as rehearsed, else by rates.
 
     ``dies_after``: the images after which a limit is expected to end it; None where it is not.
     """
-    start = rates.start_s + (rates.build_s if case.mode == "train" else 0.0)
-    first = epoch_s(case, size, index=1, cpus=cpus, has_gpu=has_gpu, rates=rates)
+    count = images_of(case, size.images)
+    if rehearsal is not None:
+        filled, later = count * rehearsal.first_s, count * rehearsal.steady_s
+    else:
+        fresh = case.model_copy(update={"cache_reuse": "fresh"})
+        filled = epoch_s(fresh, size, index=1, cpus=cpus, has_gpu=has_gpu, rates=DEFAULT_RATES)
+        later = epoch_s(case, size, index=2, cpus=cpus, has_gpu=has_gpu, rates=DEFAULT_RATES)
+    start = DEFAULT_RATES.start_s + (DEFAULT_RATES.build_s if case.mode == "train" else 0.0)
     if dies_after is not None:
-        return start + first * dies_after / max(1, images_of(case, size.images))
-    later = epoch_s(case, size, index=2, cpus=cpus, has_gpu=has_gpu, rates=rates)
-    filled = (
-        first
-        if case.cache_reuse == "fresh"
-        else first
-        + epoch_s(
-            case.model_copy(update={"cache_reuse": "fresh"}), size, index=1, cpus=cpus, has_gpu=has_gpu, rates=rates
-        )
-    )
-    return start + filled + (case.epochs - 1) * later
+        return start + filled * dies_after / max(1, count)
+    return start + filled + (case.epochs - (case.cache_reuse == "fresh")) * later

@@ -46,7 +46,7 @@ def predict(
         whole = predict_need(lift_subset(case), size, limit=limit, cpus=cpus, rehearsal=rehearsal)
     until = need.images_until_oom
     dies_after = until.expected if until is not None and until.expected < need.images else None
-    seconds = duration_s(case, known, cpus=cpus, has_gpu=has_gpu, dies_after=dies_after)
+    seconds = duration_s(case, known, cpus=cpus, has_gpu=has_gpu, dies_after=dies_after, rehearsal=rehearsal)
     prediction = Prediction(**dict(need), whole_set=whole, duration_s=round(seconds, 1))
     if rehearsal is None:
         return prediction

@@ -6,8 +6,11 @@ cases that differ only in what does not change memory and speed of an image: lim
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.analysis.durations import DEFAULT_RATES, epoch_s
 from harness.analysis.set_size import case_cache_bytes
+from harness.bench.arenas import count_batches
 from harness.values.case import Case, digest_of
 from harness.values.record import SetSize
 from harness.values.rehearsal import MOST_IMAGES
@@ -48,3 +51,9 @@ def images_to_rehearse(case: Case, size: SetSize, *, cpus: int, has_gpu: bool, m
     if cached and memory_bytes is not None:
         wanted = min(wanted, max(case.batch_size, int(MEMORY_SHARE * memory_bytes / (cached / size.images))))
     return min(size.images, wanted)
+
+
+def batches_to_rehearse(cases: Iterable[Case], size: SetSize, *, cpus: int) -> int:
+    """Return how many batches tell what cases of one setting hold at last, on the whole set."""
+    most = max(case.epochs * -(-size.images // case.batch_size) for case in cases)
+    return min(most, count_batches(cpus))

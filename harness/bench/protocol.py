@@ -27,7 +27,7 @@ request.json::
     generate    {"profile": …, "images": …, "seed": …}             (generate)
     limits      {"memory_bytes": int|null, "cpus": [int], "gpus": [str], "oom_score_adj": 1000}
     variants    [{"key", "kind", "case"}]: loaders to prove           (samework; the answer is dataset.json)
-    settings    [{"key", "case", "data", "paths"}]: cases to rehearse      (rehearse; likewise)
+    settings    [{"key", "case", "data", "images", "batches"}]: cases to rehearse      (rehearse; likewise)
     timeout_s   float
     seed        int: of shuffling; differs by round
     links       bool: make a tree of links, one folder a class     (dataset)

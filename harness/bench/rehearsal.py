@@ -1,13 +1,13 @@
 """Task ``rehearse``: each loader setting in small on the real data, to see how much memory it takes and how fast it is.
 
 ``python -m bench.rehearsal JOB_FOLDER``; ``settings`` of the request are cases that stand for others, each with its
-``key`` and ``images``. What is left in ``dataset.json``: ``settings`` by key, each the fields of ``rehearse`` or the
-``reason`` why there are none.
+``key``, its ``images`` and how many ``batches`` its cases deliver. What is left in ``dataset.json``: ``settings`` by
+key, each the fields of ``rehearse`` or the ``reason`` why there are none.
 
 What a limit ends a program by is the most that it holds at any moment, so memory is watched all the time, not only
 between batches. And most of what a program holds beside its cache comes with its batches (``arenas.py``): seen with
-2.21 on two CPUs at 224 px, 20 MB a batch from 206 to 590 MB, half of it in the second epoch. So passes go on until
-there were ``count_batches`` of them, or ``PATIENCE_S`` are over.
+2.21 on two CPUs at 224 px, 20 MB a batch from 206 to 850 MB, most of it after the first epoch. So passes go on until
+there were as many batches as the cases deliver, or ``PATIENCE_S`` are over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from . import invocation
-from .arenas import count_batches
 from .budgets import LEAST_RAM_BYTES
 from .environment import leave_out_pandas, prepare_process
 from .failure import explain
@@ -39,7 +38,7 @@ from .usage import list_children, read_anon_bytes, read_private_bytes
 ANSWER = "rehearsal.json"
 LOOK_S = 0.004
 """From one look at memory to the next."""
-PATIENCE_S = 10.0
+PATIENCE_S = 8.0
 """So long, after the first pass, passes go on for the sake of memory; one later pass there always is."""
 _SETTING_TIMEOUT_S = 300.0
 _BATCHES_IN_WORK = 3.0
@@ -98,12 +97,12 @@ class Trace(Journal):
         self.epochs.append(fields)
 
 
-def rehearse(folder: Path, images: int) -> dict[str, Any]:
-    """Run one setting on its first ``images`` images.
+def rehearse(folder: Path, images: int, batches: int) -> dict[str, Any]:
+    """Run one setting on its first ``images`` images, in at least two passes and until there were so many ``batches``.
 
-    Returns ``images``; ``start_bytes``, what the program held before its first batch; ``points``, (images so far,
-    most bytes since the point before) for each batch of all passes; ``first_s`` and ``steady_s``, seconds an image of
-    the first and of a later pass; ``cache_bytes``, of a cache's files, else None.
+    Returns ``images`` and ``batches_wanted``; ``start_bytes``, what the program held before its first batch;
+    ``points``, (images so far, most bytes since the point before) for each batch of all passes; ``first_s`` and
+    ``steady_s``, seconds an image of the first and of a later pass; ``cache_bytes``, of a cache's files, else None.
     """
     request = replace(read_request(folder), max_images=images, is_reused=False, page_cache="cold-start")
     with MemoryWatch() as watch:
@@ -117,12 +116,12 @@ def rehearse(folder: Path, images: int) -> dict[str, Any]:
         start_bytes = watch.take()
         trace = Trace(folder / "trace.jsonl", watch)
         trace.enter_phase("measure")
-        later = -(-count_batches(len(os.sched_getaffinity(0))) // bench.loader.steps)
-        run_passes(bench, trace, max(2, later))
+        run_passes(bench, trace, max(2, -(-batches // bench.loader.steps)))
         first, *steady = trace.epochs
         count = bench.loader.images
         found = {
             "images": count,
+            "batches_wanted": batches,
             "start_bytes": start_bytes,
             "points": trace.points,
             "first_s": (first["seconds"] + (first["flush_s"] or 0.0)) / count,
@@ -175,7 +174,7 @@ def task(job: Job) -> dict[str, Any]:
         if not is_imported and not _needs_pandas(folder):
             _import_tensorflow(folder)
             is_imported = True
-        results[setting["key"]] = _rehearse_apart(folder, int(setting["images"]))
+        results[setting["key"]] = _rehearse_apart(folder, int(setting["images"]), int(setting["batches"]))
         job.progress(len(results), len(settings), "settings")
     return {"images": None, "settings": results}
 
@@ -207,13 +206,13 @@ def _import_tensorflow(folder: Path) -> None:
     del keras, tensorflow
 
 
-def _rehearse_apart(folder: Path, images: int) -> dict[str, Any]:
+def _rehearse_apart(folder: Path, images: int, batches: int) -> dict[str, Any]:
     """Fork a process for one setting and wait for its answer."""
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        _answer(folder, images)
+        _answer(folder, images, batches)
     deadline = time.monotonic() + _SETTING_TIMEOUT_S
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -232,10 +231,10 @@ def _rehearse_apart(folder: Path, images: int) -> dict[str, Any]:
     return {"reason": f"{said}, and said nothing"}
 
 
-def _answer(folder: Path, images: int) -> None:
+def _answer(folder: Path, images: int, batches: int) -> None:
     """In the forked process: leave an answer and end, whatever happens; nothing of the parent's is run or flushed."""
     try:
-        write_json(folder / ANSWER, rehearse(folder, images))
+        write_json(folder / ANSWER, rehearse(folder, images, batches))
     except BaseException as error:
         write_json(folder / ANSWER, {"reason": explain(error)[:300]})
     finally:

@@ -24,11 +24,12 @@ _START_S, _SETTING_S = 120.0, 300.0
 class Setting:
     """A loader setting to rehearse: the case that stands for it, on how many images, and how a job gets at its data.
 
-    ``disk`` is the folder in which its cache file may lie.
+    ``batches`` is how many its cases deliver at the most; ``disk`` is the folder in which its cache file may lie.
     """
 
     case: Case
     images: int
+    batches: int
     kind: str
     fingerprint: str
     mounts: tuple[Mount, ...]
@@ -81,7 +82,7 @@ def rehearse(
     jobs: dict[tuple[tuple[Mount, ...], str], dict[str, Setting]] = {}
     for key, each in settings.items():
         known = _read(connection, paths[key])
-        if known is None:
+        if known is None or known.batches_wanted < each.batches:
             jobs.setdefault((each.mounts, each.disk), {})[key] = each
         else:
             found[key] = known
@@ -127,6 +128,7 @@ def _request(
             "key": key,
             "case": each.case.model_dump(mode="json"),
             "images": each.images,
+            "batches": each.batches,
             "data": {"kind": each.kind, "name": each.case.data},
         }
         for key, each in settings.items()

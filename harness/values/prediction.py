@@ -48,10 +48,11 @@ class Prediction(Need):
     """The need of a case, the need of the same case on the whole data set, and times in seconds.
 
     ``whole_set`` is None where the size of the set is not known; without ``max_images`` it says what the case itself
-    says. ``basis`` is ``rehearsal`` where some images of the data were run before. ``fill_s`` and ``steady_s`` are
-    the first and a later epoch, None where they were not rehearsed; ``oom_at_s`` the second of measuring at which the
-    limit ends the case. ``payback_epoch`` is the epoch from which a cache file has paid, ``payback_training`` the
-    training of so many epochs; None where that was not rehearsed.
+    says. ``basis`` is ``rehearsal`` where some images of the data were run before; what only that can tell is None
+    without one: ``rehearsed_images``, ``fill_s`` and ``steady_s`` (the first and a later epoch), ``oom_at_s`` (the
+    second of measuring at which the limit ends the first epoch; None also where it does not), ``payback_epoch`` (from
+    which a cache pays for itself) and ``payback_training`` (likewise, in trainings of so many epochs); these two are
+    None also where the same loader without a cache was not rehearsed.
     """
 
     whole_set: Need | None

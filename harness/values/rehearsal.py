@@ -18,15 +18,16 @@ _Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 class Rehearsal(BaseModel):
     """One loader setting on the first ``images`` images of a set.
 
-    ``start_bytes`` is what the program held before its first batch. ``points`` are, for each batch of all passes, the
-    images that had come with it and the most bytes that the program held since the batch before. ``first_s`` and
-    ``steady_s`` are seconds an image of the first and of a later pass; ``cache_bytes`` what a cache's files hold, None
-    where there are none.
+    ``batches_wanted`` is how many batches it was to run for; it may have given up before. ``start_bytes`` is what the
+    program held before its first batch. ``points`` are, for each batch of all passes, the images that had come with it
+    and the most bytes that the program held since the batch before. ``first_s`` and ``steady_s`` are seconds an image
+    of the first and of a later pass; ``cache_bytes`` what a cache's files hold, None where there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: _Count
+    batches_wanted: _Count
     start_bytes: _Bytes
     points: tuple[tuple[_Count, _Bytes], ...] = Field(min_length=1, max_length=100_000)
     first_s: _Seconds

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.analysis.findings import find
-from harness.analysis.rehearsals import images_to_rehearse, representative, setting_key
+from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
 from harness.bench.registry import LOADERS
 from harness.engine.interface import Mount
 from harness.experiment import case_label
@@ -68,23 +68,12 @@ def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
 
 def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
     """Rehearse every loader setting of a host's cases on its own data, and say which could not be, and why."""
-    settings: dict[str, Setting] = {}
-    names: dict[str, str] = {}
     memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
-    on = PlannedHost.of(setup)
-    refused = {refusal.case_id for refusal in refusals_of(cases, on, predict_all(cases, on))}
-    for case in cases:
-        data = setup.data.get(case.data)
-        if data is None or case.case_id in refused or setup.is_refuted(case):
-            continue
-        key, size = setting_key(case), SetSize(images=data.images, bytes=data.bytes)
-        images = images_to_rehearse(
-            case, size, cpus=len(setup.cpus), has_gpu=bool(setup.gpus), memory_bytes=memory_bytes
-        )
-        disk = setup.disks.get(case.cache_disk, scratch)
-        each = Setting(representative(case), images, data.kind, data.fingerprint, _mounts(setup, case), disk)
-        settings.setdefault(key, each)
-        names.setdefault(key, case_label(representative(case), among=cases))
+    alike: dict[str, list[Case]] = {}
+    for case in _cases_to_rehearse(setup, cases):
+        alike.setdefault(setting_key(case), []).append(case)
+    names = {key: case_label(representative(found[0]), among=cases) for key, found in alike.items()}
+    settings = {key: _make_setting(setup, scratch, found, memory_bytes) for key, found in alike.items()}
     if not settings:
         return setup
     rehearsed = rehearse(
@@ -106,6 +95,30 @@ def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emi
         hint = "its predictions are by formula, within some 30 %; whether it fits near its limit is not known before"
         emit(SessionFinding.of(find("not-rehearsed", message, hint), setup.host))
     return replace(setup, rehearsals=rehearsed.found)
+
+
+def _cases_to_rehearse(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases that can run here, and whose loaders do the same work as the others."""
+    on = PlannedHost.of(setup)
+    refused = {refusal.case_id for refusal in refusals_of(cases, on, predict_all(cases, on))}
+    able = [case for case in cases if case.data in setup.data and case.case_id not in refused]
+    return [case for case in able if not setup.is_refuted(case)]
+
+
+def _make_setting(setup: HostSetup, scratch: str, alike: Sequence[Case], memory_bytes: int | None) -> Setting:
+    """Return what is rehearsed for cases of one setting."""
+    case, cpus = alike[0], len(setup.cpus)
+    data = setup.data[case.data]
+    size = SetSize(images=data.images, bytes=data.bytes)
+    return Setting(
+        case=representative(case),
+        images=images_to_rehearse(case, size, cpus=cpus, has_gpu=bool(setup.gpus), memory_bytes=memory_bytes),
+        batches=batches_to_rehearse(alike, size, cpus=cpus),
+        kind=data.kind,
+        fingerprint=data.fingerprint,
+        mounts=_mounts(setup, case),
+        disk=setup.disks.get(case.cache_disk, scratch),
+    )
 
 
 def _mounts(setup: HostSetup, case: Case) -> tuple[Mount, ...]:

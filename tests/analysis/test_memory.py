@@ -22,7 +22,9 @@ def rehearsed(*beside_mb: float, images: int = 64, start_mb: int = 206) -> Rehea
     for batch, beside in enumerate(beside_mb, start=1):
         came = 32 * batch
         points.append((came, round(beside * MB) + EACH * min(came, images)))
-    return Rehearsal(images=images, start_bytes=start_mb * MB, points=tuple(points), first_s=0.01, steady_s=0.001)
+    return Rehearsal(
+        images=images, batches_wanted=1, start_bytes=start_mb * MB, points=tuple(points), first_s=0.01, steady_s=0.001
+    )
 
 
 def model(*beside_mb: float, **more: int) -> MemoryModel:
@@ -55,7 +57,14 @@ def test_a_program_that_still_grew_grows_on_until_its_arenas_are_full() -> None:
 
 def test_batches_that_are_mapped_for_themselves_are_given_back() -> None:
     large = CASE.model_copy(update={"image_size": (512, 512)})
-    found = Rehearsal(images=96, start_bytes=206 * MB, points=((32, 400 * MB), (64, 500 * MB)), first_s=1, steady_s=1)
+    found = Rehearsal(
+        images=96,
+        batches_wanted=6,
+        start_bytes=206 * MB,
+        points=((32, 400 * MB), (64, 500 * MB)),
+        first_s=1,
+        steady_s=1,
+    )
     assert model_as_rehearsed(large, 0.0, found, cpus=2).expected[-1] == 500 * MB
     assert most_kept(2, 33 * 2**20) == 0 and most_kept(2, 20 * MB) == 640 * MB
 

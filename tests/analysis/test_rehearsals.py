@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.analysis.predictions import predict
-from harness.analysis.rehearsals import images_to_rehearse, representative, setting_key
+from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
 from harness.values.case import Case, ModelSetting
 from harness.values.prediction import Prediction
 from harness.values.record import SetSize
@@ -16,6 +16,7 @@ MB = 10**6
 EACH = 256 * 256 * 3 * 4 + 4
 FLAT = Rehearsal(
     images=400,
+    batches_wanted=39,
     start_bytes=206 * MB,
     points=tuple((32 * batch, 300 * MB + EACH * min(32 * batch, 400)) for batch in range(1, 40)),
     first_s=0.003,
@@ -107,6 +108,14 @@ def test_a_small_set_is_rehearsed_whole_and_a_slow_model_on_fewer_images() -> No
     assert count(make(cache="memory", image_size=(512, 512)), 10_000, memory=10**9) == 10**9 // 3 // (
         512 * 512 * 12 + 4
     )
+
+
+def test_passes_go_on_for_as_many_batches_as_a_case_delivers_until_no_more_is_kept() -> None:
+    size = SetSize(images=126)
+    assert batches_to_rehearse([make(epochs=2)], size, cpus=2) == 8
+    assert batches_to_rehearse([make(epochs=2), make(epochs=9, max_images=5)], size, cpus=2) == 36
+    assert batches_to_rehearse([make(epochs=2)], SetSize(images=117_266), cpus=2) == 256
+    assert batches_to_rehearse([make(epochs=2)], SetSize(images=117_266), cpus=64) == 1024
 
 
 def test_what_a_host_says_of_a_rehearsal_is_bounded() -> None:

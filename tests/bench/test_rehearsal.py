@@ -26,7 +26,7 @@ from harness.values.case import Case
 from harness.values.prediction import Prediction
 from harness.values.record import SetSize
 
-COUNT, REHEARSED = 320, 128
+COUNT, REHEARSED, BATCHES = 320, 128, 20
 CASE = Case(data="d", loader="tfdata", cache="memory", image_size=(384, 384), epochs=2)
 
 
@@ -57,7 +57,8 @@ class Host:
 
     def rehearse(self, *cases: Case) -> Rehearsed:
         settings = {
-            setting_key(case): Setting(case, REHEARSED, "coco", "f" * 64, self._mounts, self._scratch) for case in cases
+            setting_key(case): Setting(case, REHEARSED, BATCHES, "coco", "f" * 64, self._mounts, self._scratch)
+            for case in cases
         }
         return rehearse(
             self._engine,
