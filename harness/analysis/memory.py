@@ -30,8 +30,9 @@ ACTIVATION_FACTOR = 23.0
 BATCHES_AT_ONCE = 1.2
 """Batches that exist at once beside what arenas keep, where these keep batches; where they do not:"""
 MAPPED_AT_ONCE = 2.7
-FAST_TAU, SLOW_TAU = 32.0, 100.0
-"""Arenas fill with ``1 - exp(-batches / tau)``: slowly where batches come one by one, as without a model or cache."""
+FAST_TAU, SLOW_TAU = 16.0, 50.0
+"""Arenas fill with ``1 - exp(-batches / (tau * cpus))``, at most by a batch with each batch; slowly where batches come
+one by one, as without a model or cache."""
 
 REHEARSED_SPREAD = 0.10
 """How far a program beside its cache is from its rehearsal: which arena a batch is taken from is chance."""
@@ -103,7 +104,7 @@ def model_by_formula(case: Case, image_bytes: float, cpus: int) -> MemoryModel:
     kept = 0.0 if spec.is_single_threaded else arenas.most_kept(cpus, batch)
     working = start + (BATCHES_AT_ONCE if kept else MAPPED_AT_ONCE) * batch
     tau = FAST_TAU if case.cache == "memory" or case.mode == "train" else SLOW_TAU
-    grown = [kept * (1 - math.exp(-number / tau)) for number in range(arenas.count_batches(cpus) + 1)]
+    grown = [kept * (1 - math.exp(-number / (tau * cpus))) for number in range(arenas.count_batches(cpus) + 1)]
     return MemoryModel(
         batch_size=case.batch_size,
         image_bytes=image_bytes,

@@ -77,13 +77,14 @@ def predict_need(
     until = None
     if model is not None and limit is not None and fit in ("may not fit", "does not fit"):
         until = model.images_until(limit, count)
+    in_memory = cache if case.cache == "memory" else 0
     return Need(
         images=count,
         cache_bytes=cache,
         disk_bytes=cache if CACHES[case.cache].is_on_disk else 0,
         peak_memory_bytes=peak,
         fit=fit,
-        reason=explain_fit(fit, peak, cache if case.cache == "memory" else 0, limit),
+        reason=explain_fit(fit, peak, in_memory, limit, is_rehearsed=rehearsal is not None),
         images_until_oom=until,
     )
 
@@ -97,7 +98,9 @@ def judge_fit(peak: Interval | None, limit_bytes: int | None) -> Fit:
     return "does not fit" if peak.low > limit_bytes else "may not fit"
 
 
-def explain_fit(fit: Fit, peak: Interval | None, cache: int | None, limit_bytes: int | None) -> str:
+def explain_fit(
+    fit: Fit, peak: Interval | None, cache: int | None, limit_bytes: int | None, *, is_rehearsed: bool
+) -> str:
     """Say in numbers what a case needs and whether its limit allows that; ``cache`` are bytes of it in memory."""
     if peak is None:
         return "how much memory it needs is not known"
@@ -106,10 +109,11 @@ def explain_fit(fit: Fit, peak: Interval | None, cache: int | None, limit_bytes:
     if limit_bytes is None:
         return f"needs {need}"
     limit = f"limit of {format_bytes(limit_bytes)}"
+    by = "" if is_rehearsed else " by formula, not rehearsed"
     span = f"{format_bytes(peak.low)} to {format_bytes(peak.high)}"
     return {
         "fits": f"needs {need}, less than its {limit}",
-        "may not fit": f"may not fit: needs {need} ({span}), its {limit} lies between",
+        "may not fit": f"may not fit: needs {need} ({span}{by}), its {limit} lies between",
         "does not fit": f"would need {need}, more than its {limit}",
     }.get(fit, f"needs {need}")
 
