@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from own_data import add_options
 
@@ -32,7 +33,7 @@ from harness.session.plan import HostDigests, plan_one
 from harness.session.request import build_job
 from harness.session.setup import HostSetup
 from harness.ship.payload import build_payload
-from harness.values.case import Case
+from harness.values.case import Case, ModelSetting
 from harness.values.event import Event, SessionFinding
 from harness.values.prediction import Interval, Prediction
 from harness.values.record import Record
@@ -189,8 +190,11 @@ all:
 
 def make_cases(options: argparse.Namespace) -> list[Case]:
     """Make the cases: every set, size and cache."""
+    mode: dict[str, Any] = (
+        {} if options.alpha is None else {"mode": "train", "model": ModelSetting(alpha=options.alpha)}
+    )
     return [
-        Case(data=data, loader=options.loader, cache=cache, image_size=(size, size), epochs=options.epochs)
+        Case(data=data, loader=options.loader, cache=cache, image_size=(size, size), epochs=options.epochs, **mode)
         for data in (["own"] if options.folder else []) + ["made"]
         for size in options.sizes
         for cache in options.caches
@@ -258,6 +262,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--caches", type=lambda text: text.split(","), default=["memory", "none"])
     parser.add_argument("--loader", default="tfdata")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--alpha", type=float, help="train MobileNet of this width; without it nothing is trained")
     parser.add_argument("--within", type=float, default=0.04, help="how well a need is found")
     options = parser.parse_args(arguments)
     scratch = options.scratch.resolve()
