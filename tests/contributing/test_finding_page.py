@@ -50,7 +50,8 @@ def test_its_file_is_all_that_catalogue_documents_and_report_need(tmp_path: Path
     assert "few-images" not in catalogue() and said not in page()
     with added(tmp_path / "rules"):
         assert catalogue()["few-images"].severity == "info"
-        assert [family.title for family in load_families()][3:5] == ["Caches and budgets", "Small sets"]
+        titles = [family.title for family in load_families()]
+        assert titles[titles.index("Caches and budgets") + 1] == "Small sets"
         assert "### `few-images` (info)\n**Cause**: an epoch has fewer than 1000 images" in write_findings.write()
         assert said in page()
     assert "few-images" not in catalogue()
