@@ -13,7 +13,7 @@ from harness.experiment import case_label
 from harness.session.feasibility import MOST_GPUS
 from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
-from harness.ship.samework import prove_work
+from harness.ship.samework import Prover, prove_work
 from harness.values.case import Case
 from harness.values.event import Progress, SessionFinding
 from harness.values.record import SetSize
@@ -36,8 +36,8 @@ def prove(
     }
     if not variants:
         return setup
-    found = prove_work(
-        setup.engine,
+    prover = Prover(
+        engine=setup.engine,
         host=setup.host,
         connection=setup.connection,
         scratch=scratch,
@@ -45,9 +45,9 @@ def prove(
         image=setup.image,
         image_digest=setup.image_digest,
         cpus=setup.cpus,
-        variants=variants,
         on_progress=lambda text, share: emit(Progress(setup.host, f"same work: {text}", share)),
     )
+    found = prove_work(prover, variants)
     kept: dict[str, WorkProof] = {}
     for key, proof in found.items():
         log = keep_log(f"samework-{key}", proof.trace) if proof.trace else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,10 @@ from harness.experiment.names import select_cases
 from harness.hosts.local import LocalConnection
 from harness.session.plan import HostDigests, Invocation
 from harness.session.setup import HostData, HostSetup
+from harness.values.case import Case
 from harness.values.facts import DiskFacts, Facts
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, Memory, Record
+from harness.values.work import WorkProof, work_key
 from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, merge_rounds, plan_session
 from harness.workflow.resolve import Resolved
 
@@ -161,6 +164,27 @@ def test_trials_of_a_search_are_counted_as_they_come() -> None:
     assert (search.done, found.done) == (3, 9)
     assert search.left == 6  # from 1 to 8 GB: halvings down to 5 %
     assert len(found.coming_trials) == 6
+
+
+@pytest.mark.parametrize(
+    ("parameters", "planned"),
+    [
+        ("loader: [keras-idg, tfdata]", 1 + 3 * 2),  # one record for all rounds; the other one, and its twin
+        (f"loader: [keras-idg, tfdata], {TRAINING}", 1 + 3 * (2 + 1) + 1),  # no warm run of it
+        ("loader: keras-idg, memory_limit: search", 1),
+    ],
+)
+def test_a_loader_that_does_other_work_is_planned_once(parameters: str, planned: int) -> None:
+    case = Case(data="d", loader="keras-idg")
+    proofs = {work_key(case, "folder"): WorkProof(is_proven=True, problems=("its pictures are upside down",))}
+    on = replace(HOST, data={"d": PlannedData(100, 10**7, "folder")}, proofs=proofs)
+    found = plan(resolve(parameters), on=on)
+    assert found.planned == planned
+    refused = [item for item in found.invocations if item.is_refuted] or list(found.searches)
+    (one,) = refused
+    reason = "keras-idg does not do the same work as the others: its pictures are upside down"
+    assert (one.skip if isinstance(one, Invocation) else one.refused) == reason
+    assert all(item.alias is None for item in found.invocations if item.case.loader == "keras-idg")
 
 
 def test_a_search_that_cannot_run_is_one_skipped_trial() -> None:
