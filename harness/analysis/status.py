@@ -7,16 +7,14 @@ anybody can send SIGKILL.
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.bench.failure import explain_text
 from harness.values.record import Status
 
-_GRAPH_NODE = re.compile(r"\{\{function_node [^{}]*\}\} ?")
-_OPERATION = re.compile(r" *\[Op:\w+\](?: name:)?")
 _HOST_DIED = 255
 """What Docker reports for a container that was running when its host lost power."""
 
@@ -100,7 +98,8 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
 
 
 def _from_failure(failure: Mapping[str, Any]) -> tuple[Status, str]:
-    kind, message = str(failure.get("kind") or "error"), _plain(str(failure.get("message") or "no message"))
+    kind, text = str(failure.get("kind") or "error"), str(failure.get("message") or "no message")
+    message = explain_text(str(failure.get("type") or ""), text, kind)
     if kind == "oom":
         return "oom", f"out of memory inside the limit, refused and not killed: {message}"
     if kind == "gpu_oom":
@@ -109,11 +108,6 @@ def _from_failure(failure: Mapping[str, Any]) -> tuple[Status, str]:
         return "disk_full", f"the disk filled up: {message}"
     names = {"gpu_missing": "gpu_missing: ", "data": "data: ", "weights": "weights: "}
     return "error", names.get(kind, "") + message
-
-
-def _plain(message: str) -> str:
-    """TensorFlow's words without the names of its graph's nodes."""
-    return _OPERATION.sub("", _GRAPH_NODE.sub("", message)).strip() or message
 
 
 def _oom_cause(child: Mapping[str, Any], evidence: Evidence) -> str:

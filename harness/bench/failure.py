@@ -75,12 +75,12 @@ def describe(
     }
 
 
-MOST_WORDS = 240
-"""Characters of somebody else's message that are shown."""
+MOST_WORDS, MOST_OWN_WORDS = 240, 900
+"""Characters of somebody else's message that are shown, and of our own."""
 _NOISE = (
     re.compile(r"\{\{[^{}]*\}\}"),
     re.compile(r"\[\[[^\[\]]*\]\]"),
-    re.compile(r"\[Op:[^\]]*\]"),
+    re.compile(r"\[Op:[^\]]*\]( name:)?"),
     re.compile(r"Error in user-defined function passed to \S+ transformation with iterator: \S+: "),
     re.compile(r" for '[^']*'( \(op: [^)]*\))?( with input shapes: .*)?"),
     re.compile(r"\\x1b\[[\d;]*[A-Za-z]"),
@@ -88,6 +88,7 @@ _NOISE = (
     re.compile(r"\d+ root error\(s\) found\.|\(\d+\) \w+: "),
 )
 """What TensorFlow adds to a message: nodes, operations, iterators; and written-out control characters."""
+_MISSING = re.compile(r"(?P<path>[^\s;'\"\]]+); No such file|No such file or directory: '(?P<quoted>[^']+)'")
 _INNER = re.compile(r"^\s*(?P<type>\w*(?:Error|Exception|Warning|Iteration|Interrupt)): ?(?P<text>.*)$", re.MULTILINE)
 _SHAPE = r"[\[(][\dNone?, ]*[\])]"
 _KNOWN = tuple(
@@ -140,7 +141,7 @@ _KNOWN = tuple(
 def plain_text(text: str, most: int = MOST_WORDS) -> str:
     """Make one printable line of at most ``most`` characters of a message, without what only TensorFlow understands."""
     text = _without_noise(text)
-    words = "".join(sign if sign.isprintable() else " " for sign in text).removesuffix(" name: ").split()
+    words = "".join(sign if sign.isprintable() else " " for sign in text).split()
     line = " ".join(words)
     return line if len(line) <= most else line[: most - 1] + "…"
 
@@ -159,21 +160,24 @@ def is_short(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> str:
     """Say in one plain line why somebody's loader failed: its common faults in words, else the exception's own."""
-    if isinstance(error, BenchmarkFailure):
-        return plain_text(str(error))
-    name, text = type(error).__name__, str(error)
+    return explain_text(type(error).__name__, str(error), classify(error))
+
+
+def explain_text(name: str, text: str, kind: str) -> str:
+    """Say in one plain line what an exception means; ``name`` is its type, empty for what is plain already."""
+    if name in ("", BenchmarkFailure.__name__):
+        return plain_text(text, MOST_OWN_WORDS)
     for pattern, words in _KNOWN:
         if found := pattern.search(text):
             return words.format(*found.groups())
-    if classify(error) == "data":
-        missing = getattr(error, "filename", None) or next(iter(re.findall(r"(/[^\s;\]]+); No such file", text)), None)
-        if missing or isinstance(error, FileNotFoundError):
-            return (
-                f"it looks for a file that is not there: {plain_text('/'.join(str(missing or text).split('/')[-2:]))}"
-            )
-        return f"it cannot read an image of the set: {plain_text(text)}"
     inner = list(_INNER.finditer(_without_noise(text)))
+    if kind == "data":
+        missing = _MISSING.search(text)
+        if missing:
+            place = "/".join((missing["path"] or missing["quoted"]).split("/")[-2:])
+            return f"it looks for a file that is not there: {plain_text(place)}"
+        return f"it cannot read an image: {plain_text(text)}"
     if inner:  # one of Python's, inside one of TensorFlow's
         name, text = inner[-1]["type"], inner[-1]["text"]
     said = plain_text(text)
-    return f"it raised {name}: {said}" if said else f"it raised {name}"
+    return f"it raised {name}: {said}" if said and said != name else f"it raised {name}"

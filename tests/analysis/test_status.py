@@ -76,3 +76,58 @@ def test_evidence_keeps_what_was_seen() -> None:
     assert seen["oom_kills"] == 2
     assert seen["engine_oom_killed"] is True
     assert (seen["last_epoch"], seen["last_step"], seen["last_images"]) == (1, 7, 224)
+
+
+NODE = "{{function_node __wrapped__IteratorGetNext_output_types_2_device_/job:localhost/device:CPU:0}} "
+IN_USER_CODE = (
+    'in user code:\n\n    File "/harness/payload/own/mine.py", line 13, in load  *\n        return f(image)\n\n'
+    "    ValueError: Dimension 0 in both shapes must be equal, but are 64 and 32. Shapes are [64,96,3] and [32,32,3]. "
+    "for '{{node EnsureShape}} = EnsureShape[T=DT_FLOAT, shape=[64,96,3]](x)' with input shapes: [32,32,3].\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "text", "words"),
+    [
+        ("error", "ValueError", IN_USER_CODE, "two shapes do not match: [64,96,3] and [32,32,3]"),
+        (
+            "error",
+            "InvalidArgumentError",
+            NODE + "Cannot batch tensors with different shapes in component 0. First element had shape [97,129,3] and "
+            "element 1 had shape [99,139,3]. [Op:IteratorGetNext] name: ",
+            "its images have different shapes, [97,129,3] and [99,139,3], so that they make no batch (are all of them "
+            "resized?)",
+        ),
+        (
+            "data",
+            "InvalidArgumentError",
+            NODE + "Error in user-defined function passed to ParallelMapDatasetV2:1 transformation with iterator: "
+            "Iterator::Root::Prefetch::BatchV2: Unknown image file format. One of JPEG, PNG, GIF, BMP required.\n\t "
+            "[[{{node DecodeJpeg}}]] [Op:IteratorGetNext] name: ",
+            "data: it cannot read an image: Unknown image file format. One of JPEG, PNG, GIF, BMP required.",
+        ),
+        (
+            "data",
+            "NotFoundError",
+            NODE + "/harness/mounts/data/cat/1.jpg; No such file or directory\n\t [[{{node ReadFile}}]]",
+            "data: it looks for a file that is not there: cat/1.jpg",
+        ),
+        (
+            "error",
+            "UnknownError",
+            NODE + "KeyError: 'a\\tb\\x1b[31m'\nTraceback (most recent call last):\n\n  File \"x.py\", line 1\n",
+            "it raised KeyError: 'a b '",
+        ),
+        ("error", "RuntimeError", "x" * 5000, "it raised RuntimeError: " + "x" * 239 + "…"),
+        ("error", "BenchmarkFailure", "epoch 1 delivered 3 of 13 images", "epoch 1 delivered 3 of 13 images"),
+        (
+            "oom",
+            "MemoryError",
+            "MemoryError",
+            "out of memory inside the limit, refused and not killed: it raised MemoryError",
+        ),
+    ],
+)
+def test_a_failure_is_said_in_plain_words(kind: str, name: str, text: str, words: str) -> None:
+    failure = {"kind": kind, "type": name, "message": text}
+    assert judge(outcome=outcome(1), failure=failure).cause == words
