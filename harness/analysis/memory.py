@@ -96,12 +96,13 @@ def _limited(beside: tuple[float, ...], batches: int, cached: float) -> int:
 
 def model_by_formula(case: Case, image_bytes: float, cpus: int) -> MemoryModel:
     """Build the model of a case from constants; ``cpus`` is what it may use."""
-    spec = LOADERS[case.loader]
+    spec = LOADERS.get(case.loader)  # a user's own file, which may be gone when a report is made, is not read
     batch = _batch_bytes(case)
-    start = float(START_BYTES[case.mode] + (FRAMES_BYTES if spec.frames_for_lists else 0))
+    has_frames = spec is not None and spec.frames_for_lists
+    start = float(START_BYTES[case.mode] + (FRAMES_BYTES if has_frames else 0))
     if case.mode == "train" and case.model is not None and not case.model.is_emulated:
         start += ACTIVATION_FACTOR * case.model.alpha * batch
-    kept = 0.0 if spec.is_single_threaded else arenas.most_kept(cpus, batch)
+    kept = 0.0 if spec is not None and spec.is_single_threaded else arenas.most_kept(cpus, batch)
     working = start + (BATCHES_AT_ONCE if kept else MAPPED_AT_ONCE) * batch
     tau = FAST_TAU if case.cache == "memory" or case.mode == "train" else SLOW_TAU
     grown = [kept * (1 - math.exp(-number / (tau * cpus))) for number in range(arenas.count_batches(cpus) + 1)]

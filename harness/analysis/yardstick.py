@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.summary import reduce_record
-from harness.bench.registry import LOADERS
+from harness.bench.registry import is_automatic, is_yardstick
 from harness.values.case import Case
 from harness.values.record import Record
 
@@ -36,11 +36,11 @@ def measure_nearness(records: Sequence[Record]) -> tuple[Nearness, ...]:
         if record.status == "ok" and record.validity != "invalid" and record.alias is None and rate:
             rates.setdefault((record.host, record.case), []).append(rate)
     means = {key: math.exp(math.fsum(map(math.log, values)) / len(values)) for key, values in rates.items()}
-    marks = {(host, _setting(case)): mean for (host, case), mean in means.items() if LOADERS[case.loader].is_yardstick}
+    marks = {(host, _setting(case)): mean for (host, case), mean in means.items() if is_yardstick(case.loader)}
     found = [
         Nearness(host, case, mean, mean / marks[host, _setting(case)])
         for (host, case), mean in means.items()
-        if (host, _setting(case)) in marks and not LOADERS[case.loader].is_automatic and case.interpolation != "native"
+        if (host, _setting(case)) in marks and not is_automatic(case.loader) and case.interpolation != "native"
     ]
     return tuple(sorted(found, key=lambda each: (each.host, -each.share)))
 

@@ -82,3 +82,15 @@ def native_interpolation(loader: str) -> str:
 def is_own(loader: str) -> bool:
     """Whether a name is a user's own loader, ``path/to/file.py:function``, or one of an installed package."""
     return loader not in LOADERS
+
+
+def is_automatic(loader: str) -> bool:
+    """Whether a loader is added by the program itself; a user's own never is, and its file is not read."""
+    spec = LOADERS.get(loader)
+    return spec is not None and spec.is_automatic
+
+
+def is_yardstick(loader: str) -> bool:
+    """Whether a loader is the yardstick. A user's own never is: its file is not read."""
+    spec = LOADERS.get(loader)
+    return spec is not None and spec.is_yardstick

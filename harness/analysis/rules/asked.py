@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from harness.analysis.findings import Entry, Family, find
 from harness.analysis.set_size import images_of
-from harness.bench.registry import LOADERS, is_own
+from harness.bench.registry import is_automatic, is_own
 from harness.bench.specs import NEW_ORDER, OWN_ORDER
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, Severity
@@ -110,7 +110,7 @@ def _order(record: Record) -> Iterator[Difference]:
     """What a loader does with ``shuffle`` and ``budgets``."""
     case, environment = record.case, record.environment
     order = environment.get("order")
-    is_shuffled = case.shuffle and not LOADERS[case.loader].is_automatic
+    is_shuffled = case.shuffle and not is_automatic(case.loader)
     if is_shuffled and isinstance(order, str) and order not in (NEW_ORDER, OWN_ORDER):
         yield Difference("info", f"another order in each epoch asked for, the images came so: {order}")
     applied = _mapping(environment.get("budgets")).get("applied_to_loader")
