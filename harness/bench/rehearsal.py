@@ -162,16 +162,17 @@ def task(job: Job) -> dict[str, Any]:
     """Rehearse each setting in a process of its own; one that fails leaves its reason.
 
     A process is forked from one that has imported TensorFlow, which takes longer than most settings, and used nothing
-    of it. Where pandas is needed, it is forked before that, and imports for itself.
+    of it. Where pandas is needed, it is forked before that, and imports for itself; so are all where there are GPUs,
+    for CUDA does not outlive a fork.
     """
     job.enter("run")
     results: dict[str, Any] = {}
     settings: list[dict[str, Any]] = job.request["settings"]
     folders = dict(_make_folders(job, settings))
-    is_imported = False
+    has_gpus, is_imported = bool((job.request.get("limits") or {}).get("gpus")), False
     for setting in sorted(settings, key=lambda one: not _needs_pandas(folders[one["key"]])):
         folder = folders[setting["key"]]
-        if not is_imported and not _needs_pandas(folder):
+        if not (is_imported or has_gpus or _needs_pandas(folder)):
             _import_tensorflow(folder)
             is_imported = True
         results[setting["key"]] = _rehearse_apart(folder, int(setting["images"]), int(setting["batches"]))
