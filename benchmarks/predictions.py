@@ -1,8 +1,8 @@
 """Whether predictions of memory hold: each case under limits around what it needs, really enforced.
 
 Two data sets (FOLDER, and generated photographs of profile `coco`) at three image sizes, tf.data without a cache
-and with one in memory. What a case needs is found first: the least limit under which it lives, by bisection, within
-``--within``. Then it runs once under each limit of ``--shares`` of that. Claimed: no case that "fits" dies, none that
+and with one in memory. What a case needs is found first: the least limit under which it lives (two of three times), by
+bisection, within ``--within``. Then it runs once under each limit of ``--shares`` of that. Claimed: no case that "fits" dies, none that
 "does not fit" lives, "may not fit" is said within 10 % of the need only, and a cache in memory dies within 10 % or one
 batch of the predicted number of images. Exits 1 where that is not reached.
 
@@ -46,6 +46,8 @@ from harness.workflow.reaching import Reached, reach
 
 NEAR = 0.10
 """Of the need: within it "may not fit" may be said, and a death may be predicted off."""
+ALIKE = 2
+"""So many runs of the same end settle whether a case lives under a limit while its need is looked for."""
 _TIMEOUT_S = 900.0
 
 
@@ -157,10 +159,14 @@ class Bench:
         return high
 
     def _lives(self, case: Case, limit: int) -> bool:
-        record = self.run(case, limit)
-        if record.status not in ("ok", "oom"):
-            raise SystemExit(f"{case}: {record.status}: {record.cause}\n{record.log_tail}")
-        return record.status == "ok"
+        """Whether a case lives under a limit more often than not: near its need that is chance."""
+        lived: list[bool] = []
+        while max(lived.count(True), lived.count(False)) < ALIKE:
+            record = self.run(case, limit)
+            if record.status not in ("ok", "oom"):
+                raise SystemExit(f"{case}: {record.status}: {record.cause}\n{record.log_tail}")
+            lived.append(record.status == "ok")
+        return lived.count(True) == ALIKE
 
 
 def _now() -> str:

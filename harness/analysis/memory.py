@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import fmean
 
 from harness.bench import arenas
 from harness.bench.registry import LOADERS
 from harness.values.case import Case
 from harness.values.prediction import Interval
-from harness.values.rehearsal import Rehearsal
+from harness.values.rehearsal import MemoryRun, Rehearsal
 
 OUTSIDE_BYTES = 10 * 10**6
 """What a limit holds beside the program: the supervisor (7 MB), and the kernel's own memory for the job."""
@@ -117,18 +118,24 @@ def model_by_formula(case: Case, image_bytes: float, cpus: int) -> MemoryModel:
 
 def model_as_rehearsed(case: Case, image_bytes: float, rehearsal: Rehearsal, cpus: int) -> MemoryModel:
     """Build the model of a case from its rehearsal; what was still growing at its end is expected to grow on."""
-    beside = [float(rehearsal.start_bytes)]
-    for images, peak in rehearsal.points:
-        beside.append(max(0.0, peak - image_bytes * min(images, rehearsal.images)))
-    seen = list(accumulate(beside, max))
+    held = list(zip(*(_beside(run, image_bytes, rehearsal.images) for run in rehearsal.runs), strict=False))
+    seen = [fmean(values) for values in held]
     expected = seen + _grow_on(seen, seen[0] + arenas.most_kept(cpus, _batch_bytes(case)), arenas.count_batches(cpus))
+    high = [value * (1 + REHEARSED_SPREAD) for value in expected]
     return MemoryModel(
         batch_size=case.batch_size,
         image_bytes=image_bytes,
-        low=tuple(value * (1 - REHEARSED_SPREAD) for value in seen),
+        low=tuple(min(*values, mean * (1 - REHEARSED_SPREAD)) for values, mean in zip(held, seen, strict=True)),
         expected=tuple(expected),
-        high=tuple(value * (1 + REHEARSED_SPREAD) for value in expected),
+        high=(*(max(*values, most) for values, most in zip(held, high, strict=False)), *high[len(held) :]),
     )
+
+
+def _beside(run: MemoryRun, image_bytes: float, images: int) -> list[float]:
+    """Return the most that a program has held beside its cache after 0, 1, 2, … batches."""
+    beside = [float(run.start_bytes)]
+    beside += [max(0.0, peak - image_bytes * min(count, images)) for count, peak in run.points]
+    return list(accumulate(beside, max))
 
 
 def _grow_on(seen: list[float], most: float, batches: int) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,22 +11,25 @@ from hypothesis import strategies as st
 from harness.analysis.memory import MemoryModel, model_as_rehearsed, model_by_formula
 from harness.bench.arenas import count_batches, most_kept
 from harness.values.case import Case, ModelSetting
-from harness.values.rehearsal import Rehearsal
+from harness.values.rehearsal import MemoryRun, Rehearsal
 
 MB = 10**6
 EACH = 224 * 224 * 3 * 4
 CASE = Case(data="d", loader="tfdata", cache="memory", image_size=(224, 224))
 
 
-def rehearsed(*beside_mb: float, images: int = 64, start_mb: int = 206) -> Rehearsal:
-    """A rehearsal of passes over ``images``: what the program held beside its cache, batch by batch of 32."""
+def make_run(beside_mb: Sequence[float], images: int, start_mb: int) -> MemoryRun:
     points = []
     for batch, beside in enumerate(beside_mb, start=1):
         came = 32 * batch
         points.append((came, round(beside * MB) + EACH * min(came, images)))
-    return Rehearsal(
-        images=images, batches_wanted=1, start_bytes=start_mb * MB, points=tuple(points), first_s=0.01, steady_s=0.001
-    )
+    return MemoryRun(start_bytes=start_mb * MB, points=tuple(points))
+
+
+def rehearsed(*beside_mb: float, images: int = 64, start_mb: int = 206) -> Rehearsal:
+    """A rehearsal of passes over ``images``: what the program held beside its cache, batch by batch of 32."""
+    run = make_run(beside_mb, images, start_mb)
+    return Rehearsal(images=images, batches_wanted=1, first_s=0.01, steady_s=0.001, runs=(run,))
 
 
 def model(*beside_mb: float, **more: int) -> MemoryModel:
@@ -55,16 +60,19 @@ def test_a_program_that_still_grew_grows_on_until_its_arenas_are_full() -> None:
     assert flat.expected[-1] == 300 * MB
 
 
+def test_of_several_runs_the_mean_is_expected_and_none_is_outside() -> None:
+    runs = tuple(make_run(beside, 64, 206) for beside in ([230, 260], [230, 300], [230, 340, 350]))
+    found = Rehearsal(images=64, batches_wanted=2, first_s=0.01, steady_s=0.001, runs=runs)
+    several = model_as_rehearsed(CASE, EACH, found, cpus=2)
+    assert several.expected[:3] == (206 * MB, 230 * MB, 300 * MB)
+    assert (several.low[2], several.high[2]) == (260 * MB, 340 * MB), "beyond the 10 % of 270 to 330"
+    assert several.low[1] == pytest.approx(207 * MB) and several.high[1] == pytest.approx(253 * MB)
+
+
 def test_batches_that_are_mapped_for_themselves_are_given_back() -> None:
     large = CASE.model_copy(update={"image_size": (512, 512)})
-    found = Rehearsal(
-        images=96,
-        batches_wanted=6,
-        start_bytes=206 * MB,
-        points=((32, 400 * MB), (64, 500 * MB)),
-        first_s=1,
-        steady_s=1,
-    )
+    run = MemoryRun(start_bytes=206 * MB, points=((32, 400 * MB), (64, 500 * MB)))
+    found = Rehearsal(images=96, batches_wanted=6, first_s=1, steady_s=1, runs=(run,))
     assert model_as_rehearsed(large, 0.0, found, cpus=2).expected[-1] == 500 * MB
     assert most_kept(2, 33 * 2**20) == 0 and most_kept(2, 20 * MB) == 640 * MB
 

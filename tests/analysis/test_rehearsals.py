@@ -10,19 +10,17 @@ from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse,
 from harness.values.case import Case, ModelSetting
 from harness.values.prediction import Prediction
 from harness.values.record import SetSize
-from harness.values.rehearsal import Rehearsal
+from harness.values.rehearsal import MemoryRun, Rehearsal
 
 MB = 10**6
 EACH = 256 * 256 * 3 * 4 + 4
-FLAT = Rehearsal(
-    images=400,
-    batches_wanted=39,
+RUN = MemoryRun(
     start_bytes=206 * MB,
     points=tuple((32 * batch, 300 * MB + EACH * min(32 * batch, 400)) for batch in range(1, 40)),
-    first_s=0.003,
-    steady_s=0.0005,
 )
-PLAIN = FLAT.model_copy(update={"points": ((400, 300 * MB), (800, 300 * MB)), "first_s": 0.004, "steady_s": 0.002})
+FLAT = Rehearsal(images=400, batches_wanted=39, first_s=0.003, steady_s=0.0005, runs=(RUN,))
+UNCACHED = MemoryRun(start_bytes=206 * MB, points=((400, 300 * MB), (800, 300 * MB)))
+PLAIN = FLAT.model_copy(update={"runs": (UNCACHED,), "first_s": 0.004, "steady_s": 0.002})
 FILE = PLAIN.model_copy(update={"first_s": 0.005, "steady_s": 0.001, "cache_bytes": 400 * 12345})
 
 
@@ -122,12 +120,13 @@ def test_what_a_host_says_of_a_rehearsal_is_bounded() -> None:
     good = FLAT.model_dump(mode="json")
     assert Rehearsal.model_validate(good) == FLAT
     for change in (
-        {"points": []},
-        {"points": [[64, 1], [32, 1]]},
-        {"points": [[32, -1]]},
+        {"runs": []},
+        {"runs": [{"start_bytes": 1, "points": []}]},
+        {"runs": [{"start_bytes": 1, "points": [[64, 1], [32, 1]]}]},
+        {"runs": [{"start_bytes": 1, "points": [[32, -1]]}]},
+        {"runs": [{"start_bytes": 2**60, "points": [[32, 1]]}]},
         {"first_s": float("nan")},
         {"images": 0},
-        {"start_bytes": 2**60},
         {"more": 1},
     ):
         with pytest.raises(ValidationError):
