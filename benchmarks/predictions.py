@@ -1,10 +1,10 @@
 """Whether predictions of memory hold: each case under limits around what it needs, really enforced.
 
 Two data sets (FOLDER, and generated photographs of profile `coco`) at three image sizes, tf.data without a cache
-and with one in memory. What a case needs is found first: the least limit under which it lives (two of three times), by
-bisection, within ``--within``. Then it runs once under each limit of ``--shares`` of that. Claimed: no case that "fits" dies, none that
-"does not fit" lives, "may not fit" is said within 10 % of the need only, and a cache in memory dies within 10 % or one
-batch of the predicted number of images. Exits 1 where that is not reached.
+and with one in memory. What a case needs is found first: the least limit under which it lives two of three times, by
+bisection, within ``--within``. Then it runs once under each limit of ``--shares`` of that. Claimed: no case that "fits"
+dies, none that "does not fit" lives, "may not fit" is said within 10 % of the need only, and a cache in memory dies
+within 10 % or one batch of the predicted number of images. Exits 1 where that is not reached.
 
 Everything is done by the functions of `harness run` (prepare, rehearse, predict, build the job, build the record), with
 the engine `process`. Root or a delegated cgroup is needed.
