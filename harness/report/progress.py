@@ -45,7 +45,8 @@ def describe_progress(sessions: Sequence[SessionData]) -> str:
     said = []
     for session in sessions:
         done, planned = complete_rounds(session), planned_rounds(session)
-        text = plural(done, "round") if planned is None else f"{done} of {plural(planned, 'round')}"
+        is_more = planned is None or done > planned  # it was asked for fewer rounds after it had run more
+        text = plural(done, "round") if is_more else f"{done} of {plural(planned or 0, 'round')}"
         if planned is not None and done < planned:
             text += " so far"
         said.append(text if len(sessions) == 1 else f"{clean_text(session.name, 80)}: {text}")

@@ -42,6 +42,13 @@ def test_what_was_skipped_was_decided(tmp_path):
     assert describe_progress([session_of(builder, tmp_path)]) == "1 of 1 round"
 
 
+def test_more_rounds_than_are_asked_for_now_are_not_part_of_fewer(tmp_path):
+    builder = SessionBuilder(rounds=2)
+    for number in (1, 2, 3):
+        builder.add(*(make_record(case, round=number) for case in cases()))
+    assert describe_progress([session_of(builder, tmp_path)]) == "3 rounds"
+
+
 def test_nothing_measured_and_nothing_promised(tmp_path):
     builder = SessionBuilder()
     builder.description["experiment"]["rounds"] = "many"
