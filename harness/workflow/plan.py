@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.analysis.rehearsals import setting_key
 from harness.analysis.time_left import seconds_left
 from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.session.feasibility import MOST_GPUS
 from harness.session.journal import read_records
 from harness.session.plan import HostDigests, newest_records
 from harness.ship.rehearsing import Machine, read_rehearsals
@@ -20,7 +21,7 @@ from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, read_proof, work_key
-from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, refuse_busy
+from harness.workflow.engines import EngineSearch, find_engine, is_session_alive, refuse_busy
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
@@ -148,12 +149,13 @@ class _Planner:
     def _look(self, reached: Reached) -> ShownPlan:
         """Plan a host that answers. Raises HostError where no more can be said of it."""
         cases = self.session.resolved.cases
-        chosen = find_engine(reached, self.engine, None, lambda _event: None).take()
-        facts = chosen.facts
+        search = find_engine(reached, self.engine, None, lambda _event: None)
+        facts = search.chosen.facts if search.chosen else None
+        image_digest = facts.image_digest if facts else None
         states = {name: self._inspect(reached, name) for name in self.session.resolved.data_names}
         missing = {name: state.as_error(reached.name) for name, state in states.items() if state.problem}
         lacking = missing_weights(cases, reached, may_ship=True)
-        digests = self._digests(states, facts.image_digest)
+        digests = self._digests(states, image_digest)
         stored = self._stored("memory_available")
         variables = self.host.variables
         on = PlannedHost(
@@ -171,13 +173,13 @@ class _Planner:
             disks=reached.facts.disks,
             disk_names=tuple(reached.disks),
             disk_reserve=variables.disk_reserve,
-            can_limit_memory=facts.can_limit_memory,
-            can_limit_cpus=facts.can_limit_cpus,
-            engine_reasons=facts.reasons,
-            rehearsals=self._rehearsals(reached, states, facts.image_digest),
+            can_limit_memory=facts is None or facts.can_limit_memory,
+            can_limit_cpus=facts is None or facts.can_limit_cpus,
+            engine_reasons=facts.reasons if facts else (),
+            rehearsals=self._rehearsals(reached, states, image_digest),
             proofs=self._proofs(),
         )
-        error = _catch(
+        error = _catch(  # in the order in which `run` would meet with them
             lambda: refuse_held(
                 reached.connection,
                 make_owner(self.session.key or "harness plan"),
@@ -185,9 +187,10 @@ class _Planner:
             ),
             lambda: refuse_busy(reached, self.session.key, is_allowed=self._may_be_busy),
             lambda: refuse_hopeless(cases, missing, lacking),
+            search.take,
             lambda: refuse_changed(self.session.folder, self.session.content or {}, digests),
         )
-        return self._show(on, digests, states, _name_engine(chosen), reached.facts.hardware, error)
+        return self._show(on, digests, states, _name_engine(search, self.engine), reached.facts.hardware, error)
 
     @property
     def _may_be_busy(self) -> bool:
@@ -232,8 +235,8 @@ class _Planner:
             problem = f"the host has no data set {name!r} (it has {known})"
             return DataState(name, "nowhere", problem=problem, hint=f"add it under `harness: data: {name}:`")
         place = " with ".join(source.paths.values())
-        kept = (self.session.content or {}).get("data", {}).get(name)
-        if isinstance(kept, dict) and isinstance(kept.get("images"), int) and isinstance(kept.get("bytes"), int):
+        kept = self._kept(name)
+        if isinstance(kept.get("images"), int) and isinstance(kept.get("bytes"), int):
             return DataState(name, place or "generated", kept["images"], kept["bytes"], "as this session found it")
         if source.generate is not None:
             return DataState(name, "generated", source.generate.images, source="generated", will_be_made=True)
@@ -242,16 +245,15 @@ class _Planner:
     def _digests(self, states: Mapping[str, DataState], image_digest: str | None) -> HostDigests:
         """Return what identities are made of here: as it was found just now, else as the session's file has it."""
         content = self.session.content or {}
-        kept = content.get("data", {})
         fingerprints = {
-            name: (states[name].fingerprint if name in states else None) or (kept.get(name) or {}).get("fingerprint")
+            name: (states[name].fingerprint if name in states else None) or self._kept(name).get("fingerprint")
             for name in self.session.resolved.data_names
         }
         return HostDigests(
             host=self.host.name,
             image_digest=image_digest or content.get("image_digests", {}).get(self.host.name) or "",
             payload_digest=self.session.payload.digest,
-            data={name: found for name, found in fingerprints.items() if found is not None},
+            data={name: str(found) for name, found in fingerprints.items() if found is not None},
         )
 
     def _rehearsals(
@@ -267,14 +269,19 @@ class _Planner:
             return {}
         variables = self.host.variables
         cpus = len(select_cpus(reached.facts, variables.cpus))
-        gpus = len(select_gpus(reached.facts, variables.gpus))
+        gpus = min(MOST_GPUS, len(select_gpus(reached.facts, variables.gpus)))
         machine = Machine(image_digest, self.session.payload.key, cpus, gpus)
         return read_rehearsals(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:
         """Return the kind of a data set, as this session found it."""
-        kept = (self.session.content or {}).get("data", {}).get(name)
-        return str(kept["kind"]) if isinstance(kept, dict) and kept.get("kind") else None
+        kind = self._kept(name).get("kind")
+        return str(kind) if kind else None
+
+    def _kept(self, name: str) -> Mapping[str, Any]:
+        """Return what the session's file says of a data set."""
+        found = (self.session.content or {}).get("data", {}).get(name)
+        return found if isinstance(found, dict) else {}
 
     def _proofs(self) -> dict[str, WorkProof]:
         """Return what this session's records say of loaders that do other work, and have not changed since."""
@@ -295,14 +302,17 @@ class _Planner:
         return found.get(key) if isinstance(found, dict) else None
 
 
-def _name_engine(chosen: ChosenEngine) -> str:
-    """Name the engine that a session would use, its version and its image."""
+def _name_engine(search: EngineSearch, requested: str) -> str:
+    """Name the engine that a session would use, its version and its image; of none what was asked for."""
+    chosen = search.chosen
+    if chosen is None:
+        return requested
     facts = chosen.facts
     image = f", image {chosen.image}{' (not there yet)' if facts.image_digest is None else ''}" if chosen.image else ""
     return f"{facts.engine} {facts.version}{image}"
 
 
-def _catch(*steps: Callable[[], None]) -> HarnessError | None:
+def _catch(*steps: Callable[[], object]) -> HarnessError | None:
     """Return the first error that one of these raises."""
     for step in steps:
         try:
