@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -108,15 +109,29 @@ def counts(host: dict[str, Any]) -> tuple[int, int]:
 pytestmark = [pytest.mark.whole, pytest.mark.cgroup]
 
 
-def test_one_session(lab: Lab) -> None:
+@dataclass(frozen=True)
+class Session:
+    """One session: what ``plan`` said before it and after it, what ``run`` said, and its records."""
+
+    before: dict[str, Any]
+    said: str
+    records: list[dict[str, Any]]
+    after: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def session(lab: Lab, checked: str) -> Session:
+    before, said = lab.plan(), lab.measure()
+    return Session(before, said, lab.records(), lab.plan())
+
+
+def test_one_session(lab: Lab, session: Session) -> None:
     """Counts, orders, limits and reasons of a session with rounds, a repeat check, skipped cases and a search."""
-    before = lab.plan()
+    before, records, after = session.before, session.records, session.after
     trials = next(line["planned"] for line in before["lines"] if line["memory_limit"] == "search")
     assert (before["state"], counts(before)) == ("ready", (0, 4 + 1 + trials)) and trials >= 7
-    assert begun(lab.measure()) == counts(before)
-    records = lab.records()
+    assert begun(session.said) == counts(before)
     in_round = [each["case_id"] + (":b" if each["alias"] == "b" else "") for each in records if each["alias"] != "s"]
-    after = lab.plan()
     assert in_round[:5] == before["orders"]["1"] == after["orders"]["1"]
     assert counts(after) == lab.status() == (len(records), len(records))
     assert after["seconds"] == 0
@@ -162,19 +177,18 @@ def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> No
 
 def test_a_data_set_that_nobody_names(lab: Lab) -> None:
     words = ("flat.yaml", "--experiment", "all.yaml")
-    told, planned = lab.say("run", *words), lab.say("plan", *words)
-    error = "error: flat.yaml: no host of this session has a data set named 'pets' (known here: flat)"
-    assert error in told.stderr and error in planned.stderr
-    assert told.returncode == planned.returncode == 2
+    planned = lab.say("plan", *words)
+    assert "error: flat.yaml: no host of this session has a data set named 'pets' (known here: flat)" in planned.stderr
+    assert planned.returncode == 2  # as `run`: tests/cli/test_usage.py
 
 
-def test_one_fingerprint(lab: Lab, checked: str) -> None:
+def test_one_fingerprint(lab: Lab, checked: str, session: Session) -> None:
     path, found = lab.folder / "pets", lab.described
     known = f"{path}, 4 images, {found['bytes'] / 1000:.3g} kB, fingerprint {found['fingerprint'][:12]}"
     assert f"✓ data pets: {known} (as last checked)" in checked
-    planned = lab.plan()["data"]["pets"]
+    planned = session.after["data"]["pets"]
     assert (planned["images"], planned["bytes"], planned["fingerprint"]) == (4, found["bytes"], found["fingerprint"])
-    assert {each["data_fingerprint"] for each in lab.records()} == {found["fingerprint"]}
+    assert {each["data_fingerprint"] for each in session.records} == {found["fingerprint"]}
 
 
 def test_a_machine_that_another_session_holds(lab: Lab) -> None:
