@@ -525,6 +525,10 @@ def test_weights_that_are_nowhere(user: User) -> None:
     assert done.returncode == 2
     assert_plain(done, ["weights: imagenet: no file", "mobilenet_", "weights: none"])
     assert user.executions() == []
+    planned = user.give("plan", "inventory.yaml", "--experiment", "experiment.yaml", HOME=str(user.folder))
+    assert planned.returncode == 2
+    (said,) = re.findall(r"weights: imagenet: no file \S+ that can be read", done.stderr)
+    assert_plain(planned, ["here (not ready; engine process 2.", said, f"skipped: {said}"])
 
 
 # -- disks -------------------------------------------------------------------------------------------------------------
@@ -539,7 +543,7 @@ FILLER = """
 import sys, time
 from pathlib import Path
 place = Path(sys.argv[1])
-while not any(path.stat().st_size for path in place.glob("harness-cache-*/*")):
+while not any(path.stat().st_size for path in place.glob("harness-cache-*/*") if "rehearse" not in path.parent.name):
     time.sleep(0.01)
 with (place / "foreign").open("wb", buffering=0) as stream:
     while True:
@@ -569,7 +573,7 @@ def test_a_small_disk_and_one_that_fills(tmp_path: Path, scratch: Path, small_di
         filler.kill()
         filler.wait()
     assert full.returncode == 1, full.stderr
-    assert_plain(full, ["disk_full", "the disk filled up: ", "--rerun-failed"])
+    assert_plain(full, ["▣ disk full", "the disk filled up: ", "--rerun-failed"])
     assert "{{function_node" not in full.stderr
     assert "disk_full" in {record["status"] for record in user.records()}
     assert [path.name for path in small_disk.iterdir()] == ["foreign"]
