@@ -33,4 +33,8 @@ def test_twenty_thousand_records_make_a_page_of_aggregates(tmp_path):
     assert said["page_bytes"] < 5_000_000
     assert said["beside"] == ["report-records.json.gz"]
     assert said["peak_bytes"] < 2 * 2**30
-    assert said["cpu_s"] < 20  # of the processor, where thirty seconds of the clock are promised: others may run, too
+    # The promise is thirty seconds of the clock; here the time of the processor may double by what runs beside. So it
+    # is compared with that of a twenty-fifth of the records, which takes about a fifth of it.
+    few = make(tmp_path / "few", 10, 1, 4, 5)
+    assert few["records"] == 800
+    assert said["cpu_s"] < 10 * few["cpu_s"]
