@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from itertools import pairwise
 from typing import Any
 
+from pydantic import BaseModel
+
+from harness.inventory import variables
 from harness.inventory.access import ADDRESS, ARGUMENTS, PRIVATE_KEY, USER
 from harness.inventory.layers import OWN
-from harness.inventory.variables import HostVariables
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": ["string", "null"]}
@@ -14,9 +19,11 @@ _TEXT = {"type": ["string", "null"]}
 
 def inventory_schema() -> dict[str, Any]:
     """A schema for a whole file: groups as Ansible has them, ``harness:`` typed, variables of other programs free."""
-    own = HostVariables.model_json_schema(ref_template="#/$defs/{model}")
+    own = variables.HostVariables.model_json_schema(ref_template="#/$defs/{model}")
     definitions = own.pop("$defs", {})
     definitions["HostVariables"] = own
+    for name, definition in definitions.items():
+        _describe(definition, getattr(variables, name))
     definitions["Variables"] = _variables()
     definitions["Group"] = _group()
     group = {"$ref": "#/$defs/Group"}
@@ -30,6 +37,16 @@ def inventory_schema() -> dict[str, Any]:
         "additionalProperties": group,
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _describe(definition: dict[str, Any], model: type[BaseModel]) -> None:
+    """Add what stands under each field of a model. Pydantic would read the source whenever the model is imported."""
+    (body,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(body, ast.ClassDef)
+    for field, text in pairwise(body.body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(told))):
+                definition["properties"][name]["description"] = inspect.cleandoc(told)
 
 
 def _group() -> dict[str, Any]:

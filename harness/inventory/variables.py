@@ -126,7 +126,7 @@ CpuIds = Annotated[tuple[Number, ...], AfterValidator(_check_ids)]
 
 
 class _Checked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Generate(_Checked):
