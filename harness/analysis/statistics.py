@@ -100,28 +100,6 @@ def estimate_ratio(pairs: Sequence[tuple[float, float]]) -> Estimate | None:
     return estimate_geometric_mean([case / baseline for case, baseline in pairs])
 
 
-def estimate_median(values: Sequence[float]) -> Estimate | None:
-    """Median with its distribution-free interval from order statistics; no interval below n = 6; None for no numbers.
-
-    The interval is from the k-th smallest to the k-th largest, with the largest k for which
-    the binomial coverage 1 − 2·P(B(n, ½) < k) is at least 95 % (David and Nagaraja, "Order
-    Statistics", 3rd ed., 7.1). At n < 6 not even the whole range covers 95 %.
-    """
-    if not values:
-        return None
-    ordered, n = sorted(values), len(values)
-    centre = descriptive.median(ordered)
-    below, rank = 0.0, 0
-    for k in range(n // 2):
-        below += math.comb(n, k) / 2**n
-        if 1 - 2 * below < CONFIDENCE:
-            break
-        rank = k + 1
-    if rank == 0:
-        return Estimate(value=centre, n=n)
-    return Estimate(value=centre, n=n, low=ordered[rank - 1], high=ordered[n - rank])
-
-
 def judge_ratio(ratio: Estimate | None) -> Verdict:
     """The verdict of a ratio (higher is faster) by its 95 % interval against [1/1.05, 1.05]."""
     if ratio is None:

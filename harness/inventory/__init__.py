@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib.resources import files
 
 from harness.inventory.explaining import Explained, explain_host
@@ -11,7 +10,6 @@ from harness.inventory.loading import load_inventory
 from harness.inventory.patterns import select_hosts
 from harness.inventory.schema import inventory_schema
 from harness.inventory.variables import DataSet, Generate, HostVariables
-from harness.values.errors import ConfigurationError
 
 __all__ = [
     "DataSet",
@@ -21,7 +19,6 @@ __all__ = [
     "HostVariables",
     "Inventory",
     "Origin",
-    "experiment_of",
     "explain_host",
     "init_inventory_text",
     "inventory_schema",
@@ -33,13 +30,3 @@ __all__ = [
 def init_inventory_text() -> str:
     """The commented inventory that ``harness init`` writes; it loads as it is."""
     return (files(__name__) / "starter.yaml").read_text(encoding="utf-8")
-
-
-def experiment_of(hosts: Iterable[Host]) -> str | None:
-    """The experiment that these hosts name, if any does. Raises ConfigurationError where they name different ones."""
-    named = {host.variables.experiment: host for host in hosts if host.variables.experiment}
-    if len(named) > 1:
-        said = "; ".join(f"{text} ({host.name}, {host.origins['harness.experiment']})" for text, host in named.items())
-        hint = "choose with --experiment, or take hosts of one with --limit"
-        raise ConfigurationError(f"the hosts name different experiments: {said}", hint=hint)
-    return next(iter(named), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 
 from harness.values.errors import ConfigurationError
 
@@ -27,13 +27,6 @@ class Hours:
         if self.begin < self.end:
             return self.begin <= at < self.end
         return at >= self.begin or at < self.end
-
-    def opens_at(self, now: datetime) -> datetime:
-        """When the next case may begin: ``now`` where that is at once."""
-        if self.is_open(now):
-            return now
-        opening = datetime.combine(now.date(), self.begin, tzinfo=now.tzinfo)
-        return opening if opening > now else opening + timedelta(days=1)
 
     def __str__(self) -> str:
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -20,9 +20,6 @@ from harness.ship.preparation import run_preparation
 from harness.values.case import digest_of
 from harness.values.data import DataPlace
 from harness.values.errors import DataError
-
-if TYPE_CHECKING:
-    from harness.bench.dataset import Description
 
 OnProgress = Callable[[str, float | None], None]
 """Called with words and a share from 0 to 1 (None where it cannot be told)."""
@@ -293,36 +290,3 @@ def parse_known(text: str) -> KnownData | None:
     if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
         return None
     return KnownData(fingerprint, *numbers)
-
-
-def describe_locally(
-    path: Path, annotations: Path | None = None, *, on_progress: OnProgress | None = None
-) -> Description:
-    """Describe a data set on this machine, odd and unreadable files included. Raises DataError where there is none."""
-    from harness.bench.dataset import describe
-    from harness.bench.errors import DatasetError
-
-    try:
-        return describe(path, annotations, on_progress=_shares("checking", on_progress))
-    except DatasetError as error:
-        raise DataError(error.message, hint=error.hint) from error
-
-
-def make_locally(
-    profile: str, images: int, seed: int, folder: Path, *, on_progress: OnProgress | None = None
-) -> Description:
-    """Make a data set on this machine and describe it. Raises DataError; then nothing is left."""
-    from harness.bench.errors import DatasetError
-    from harness.bench.generate import describe_made, make
-
-    try:
-        make(profile, images, seed, folder, on_progress=_shares("making", on_progress))
-        return describe_made(folder, on_progress=_shares("checking", on_progress))
-    except DatasetError as error:
-        raise DataError(error.message, hint=error.hint) from error
-
-
-def _shares(verb: str, on_progress: OnProgress | None) -> Callable[[int, int], None] | None:
-    if on_progress is None:
-        return None
-    return lambda done, total: on_progress(f"{verb}: {done} of {total} images", done / total if total else None)

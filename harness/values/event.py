@@ -185,15 +185,6 @@ class InvocationStarted(Event):
 
 
 @dataclass(frozen=True)
-class EpochDone(Event):
-    host: str
-    invocation: str
-    index: int
-    images: int
-    seconds: float
-
-
-@dataclass(frozen=True)
 class InvocationFinished(Event):
     """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full."""
 

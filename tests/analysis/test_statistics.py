@@ -9,7 +9,6 @@ from harness.analysis.statistics import (
     MOST_ROUNDS,
     Estimate,
     estimate_geometric_mean,
-    estimate_median,
     estimate_ratio,
     judge_ratio,
     more_rounds_needed,
@@ -38,7 +37,6 @@ def test_one_number_has_no_interval_and_none_has_no_estimate():
     assert estimate_geometric_mean([33.7]) == Estimate(value=33.7, n=1)
     assert estimate_geometric_mean([]) is None
     assert estimate_ratio([]) is None
-    assert estimate_median([]) is None
 
 
 @pytest.mark.parametrize("odd", [0.0, -1.0, math.nan, math.inf])
@@ -125,10 +123,3 @@ def test_rounds_that_would_not_do_are_not_asked_for():
     on_the_edge = Estimate(value=1.05, n=3, low=0.9, high=1.2, log_deviation=0.3)
     assert more_rounds_needed(on_the_edge) is None
     assert MOST_ROUNDS >= 100
-
-
-def test_a_median_has_no_interval_below_six():
-    assert estimate_median([1, 2, 3, 4, 5]) == Estimate(value=3, n=5)
-    assert estimate_median([6, 1, 2, 3, 4, 5]) == Estimate(value=3.5, n=6, low=1, high=6)
-    ten = estimate_median(range(1, 11))
-    assert (ten.low, ten.high) == (2, 9)

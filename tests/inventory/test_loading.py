@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.inventory import Inventory, experiment_of, explain_host, load_inventory
+from harness.inventory import Inventory, explain_host, load_inventory
 from harness.values.document import Opaque
 from harness.values.errors import ConfigurationError, Mistake
 
@@ -368,16 +368,6 @@ def test_localhost_with_a_port_is_warned_of(tmp_path: Path) -> None:
     assert inventory.warnings[0].hint == "set `ansible_connection: ssh` to reach it by SSH"
     other = load(tmp_path, "all: {hosts: {localhost: {ansible_port: 2222, ansible_connection: ssh}}}\n")
     assert (other.host("localhost").connection, other.warnings) == ("ssh", ())
-
-
-def test_the_experiment_of_hosts(tmp_path: Path) -> None:
-    hosts = load(
-        tmp_path, "all: {hosts: {a: {harness: {experiment: quick}}, b: , c: {harness: {experiment: loading}}}}\n"
-    ).hosts
-    assert experiment_of(hosts[1:2]) is None
-    assert experiment_of(hosts[:2]) == "quick"
-    with pytest.raises(ConfigurationError, match=r"quick \(a, .*hosts\.yaml:1\); loading \(c"):
-        experiment_of(hosts)
 
 
 _keys = st.sampled_from(["all", "hosts", "children", "vars", "harness", "ws[1:3]", "data", "ansible_port", "gpus", "a"])

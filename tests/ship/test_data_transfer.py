@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from harness.bench.dataset import describe
+from harness.bench.generate import describe_made, make
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.ship import datatransfer, filetransfer
-from harness.ship.dataset import make_locally
 from harness.ship.datasource import SourceSets, read_source_set
 from harness.ship.datatransfer import DataShip, find_shipped, ship_weights, shipped_folder
 from harness.ship.slots import TransferSlots
@@ -206,7 +206,8 @@ def test_a_full_disk_is_told_before_a_byte_is_sent(
 
 def test_a_coco_pair_arrives_with_its_annotations(tmp_path: Path) -> None:
     made = tmp_path / "made"
-    description = make_locally("coco", 12, 3, made)
+    make("coco", 12, 3, made)
+    description = describe_made(made)
     link, scratch = Link(), tmp_path / "scratch"
     (made / "images" / "orphan.jpg").write_bytes(b"belongs to no annotation")
     ledger = send(link, scratch, made / "images", tmp_path=tmp_path, annotations=made / "annotations.json")

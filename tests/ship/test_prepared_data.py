@@ -19,7 +19,7 @@ from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.inventory.variables import DataSet, Generate
 from harness.ship import preparation
-from harness.ship.dataset import dataset_key, describe_locally, make_locally, prepare_data, read_known
+from harness.ship.dataset import dataset_key, prepare_data, read_known
 from harness.ship.payload import build_payload
 from harness.values.errors import DataError, HostUnreachable, JobRefused
 
@@ -331,14 +331,3 @@ def test_bad_and_missing_data_end_to_end(scratch: Path, tmp_path: Path) -> None:
     assert prepare_here(scratch, DataSet(folder=str(pets))).images == 1
     with pytest.raises(DataError, match="nowhere"):
         prepare_here(scratch, DataSet(folder=str(tmp_path / "nowhere")))
-
-
-def test_the_same_on_this_machine_without_a_job(tmp_path: Path) -> None:
-    told: list[float | None] = []
-    made = make_locally("dogs-and-cats", 4, 1, tmp_path / "set", on_progress=lambda _, share: told.append(share))
-    assert (made.images, made.classes, told[-1]) == (4, 2, 1.0)
-    assert describe_locally(tmp_path / "set").fingerprint == made.fingerprint
-    with pytest.raises(DataError, match="there is no folder"):
-        describe_locally(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="is something else"):
-        make_locally("coco", 4, 1, tmp_path / "set")

@@ -39,8 +39,3 @@ def parse_int(text: str) -> int | None:
     """A whole number of at most 64 bits, or None."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def parse_first_line(text: str) -> str | None:
-    """The first line that holds something."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), None)

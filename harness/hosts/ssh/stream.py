@@ -79,11 +79,6 @@ class Stream:
         channel.in_stderr_buffer.set_event(wake)
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the far end has got past the login shell."""
-        return not self._awaits_mark
-
-    @property
     def is_open(self) -> bool:
         """Whether more may come."""
         return not self._channel.closed and not self._channel.eof_received and self._transport.is_active()
