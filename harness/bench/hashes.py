@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
+from .atomic import replace_file
 from .inspection import Inspection
-from .manifest import escape, unescape, write_bytes
+from .manifest import escape, unescape
 
 HASHES = "hashes.tsv"
 COLUMNS = ("path", "size", "mtime_ns", "sha256", "width", "height", "mode", "remarks")
@@ -41,7 +42,7 @@ class Hashes:
             return
         if self._stream is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(self._path, [_HEADER, *(_line(*item) for item in self._known.items())])
+            _write(self._path, self._known.items())
             self._stream = open(self._path, "ab")  # noqa: SIM115 (closed by close)
             return
         self._stream.write(b"".join(_line(*item) for item in sound.items()))
@@ -53,8 +54,13 @@ class Hashes:
             self._stream.close()
             self._stream = None
         if self._path is not None and self._path.parent.is_dir():
-            kept = ((path, self._known[path]) for path in paths if path in self._known)
-            write_bytes(self._path, [_HEADER, *(_line(*item) for item in kept)])
+            _write(self._path, ((path, self._known[path]) for path in paths if path in self._known))
+
+
+def _write(file: Path, found: Iterable[tuple[str, Inspection]]) -> None:
+    with replace_file(file) as stream:
+        stream.write(_HEADER)
+        stream.writelines(_line(*item) for item in found)
 
 
 def _line(path: str, found: Inspection) -> bytes:

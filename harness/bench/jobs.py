@@ -27,6 +27,8 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
+from .atomic import write_file
+
 JOB_VARIABLE = "HARNESS_JOB"
 """Set to the job's folder for all of its processes: so they are found where no cgroup holds them."""
 
@@ -175,12 +177,7 @@ def read_object(path: str) -> dict[str, Any]:
 
 def write_object(path: str, value: dict[str, Any]) -> None:
     """Whole or not at all, and through to the disk."""
-    temporary = f"{path}.{os.getpid()}.part"
-    with open(temporary, "w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    write_file(path, json.dumps(value, indent=1, sort_keys=True))
 
 
 def _oom_killed(folder: str) -> bool | None:

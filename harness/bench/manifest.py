@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .atomic import replace_file, write_file
 from .protocol import CLASSES, MANIFEST
 from .tfrecords import file_of
 
@@ -112,8 +112,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = json.dumps(list(manifest.classes), ensure_ascii=False, indent=1) + "\n"
-    write_bytes(folder / CLASSES, [names.encode()])
-    write_bytes(folder / MANIFEST, _lines(manifest))
+    write_file(folder / CLASSES, names)
+    with replace_file(folder / MANIFEST) as stream:
+        stream.writelines(_lines(manifest))
 
 
 def _lines(manifest: Manifest) -> Iterable[bytes]:
@@ -121,16 +122,6 @@ def _lines(manifest: Manifest) -> Iterable[bytes]:
     for row in zip(*manifest.columns(), strict=True):
         path, *numbers = row
         yield "\t".join((escape(str(path)), *map(str, numbers))).encode() + b"\n"
-
-
-def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
-    """Write ``parts`` to ``path``, whole or not at all, and through to the disk."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as stream:
-        stream.writelines(parts)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
 
 
 def escape(path: str) -> str:

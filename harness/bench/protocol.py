@@ -42,9 +42,10 @@ invocation's own cache folder; ``weights`` a file.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from .atomic import write_file
 
 FORMAT = 1
 
@@ -77,13 +78,7 @@ record's epoch. ``done``: cache_bytes and whatever else ended well."""
 
 def write_json(path: Path, value: Any) -> None:
     """Write whole or not at all, and through to the disk."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> Any:

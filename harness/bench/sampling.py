@@ -7,6 +7,7 @@ import json
 import os
 import time
 
+from .atomic import replace_file
 from .cgroup import Cgroup, Reading, swap_total_bytes
 
 MOST_LINES = 1000
@@ -100,10 +101,8 @@ class Sampler:
             pass  # no room: the peaks are kept all the same
 
     def _rewrite(self) -> None:
-        temporary = self._path + ".part"
-        with open(temporary, "w", encoding="ascii") as stream:
-            stream.write("".join(line + "\n" for line in self._lines))
-        os.replace(temporary, self._path)
+        with replace_file(self._path, sync=False) as stream:
+            stream.write("".join(line + "\n" for line in self._lines).encode())
         self._stream.close()
         self._stream = open(self._path, "a", encoding="ascii")  # noqa: SIM115
 

@@ -6,7 +6,8 @@ import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+
+from harness.bench.atomic import replace_file
 
 RESULTS_BYTES = 512 * 2**20
 """More than this is no result: a log of some millions of lines is a tenth of it."""
@@ -39,7 +40,8 @@ def extract_results(chunks: Iterable[bytes], destination: Path, *, limit_bytes: 
                     raise TooLarge(f"the results are larger than {limit_bytes} bytes")
                 source = archive.extractfile(member)
                 if source is not None:
-                    _write(source, target)
+                    with replace_file(target, sync=False) as stream:
+                        shutil.copyfileobj(source, stream, 2**18)
     except (tarfile.TarError, EOFError) as error:
         raise ArchiveError(f"the results came as a broken archive: {error}") from error
 
@@ -54,16 +56,6 @@ def _target_of(member: tarfile.TarInfo, destination: Path) -> Path | None:
     if not folder.resolve().is_relative_to(destination.resolve()):
         return None
     return folder / parts[-1]
-
-
-def _write(source: IO[bytes], target: Path) -> None:
-    temporary = target.with_name(target.name + ".part")
-    try:
-        with temporary.open("wb") as stream:
-            shutil.copyfileobj(source, stream, 2**18)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Stream:

@@ -7,11 +7,10 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
+from harness.bench.atomic import replace_file
 from harness.hosts.connection import Completed
 from harness.values.errors import HostNotReady, HostUnreachable
 
@@ -73,7 +72,7 @@ class LocalConnection:
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
         """Write a file, atomically and through to the disk. Raises HostNotReady where that cannot be."""
         try:
-            with _replacing(Path(target), mode) as stream:
+            with replace_file(target, mode=mode) as stream:
                 if isinstance(source, bytes):
                     stream.write(source)
                 else:
@@ -88,27 +87,11 @@ class LocalConnection:
 
     def get(self, source: str, target: Path) -> None:
         """Copy one file, whole or not at all. Raises FileNotFoundError where there is no such file."""
-        with Path(source).open("rb") as origin, _replacing(target, 0o644) as stream:
+        with Path(source).open("rb") as origin, replace_file(target, mode=0o644) as stream:
             shutil.copyfileobj(origin, stream, 2**20)
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-@contextlib.contextmanager
-def _replacing(target: Path, mode: int) -> Iterator[IO[bytes]]:
-    """A temporary file beside ``target`` that takes its place when all went well, and goes when not."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness.bench.atomic import write_file
 from harness.report.columns import COLUMNS, Value, make_frame, tabulate_rows
 from harness.report.source import read_source
 from harness.values.errors import SessionError
@@ -104,12 +104,9 @@ def _escape(text: str) -> str:
 
 
 def _write(content: bytes, output: Path) -> None:
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(output)
+        write_file(output, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         hint = "make room there, or choose another place with --output"
         raise SessionError(f"the export cannot be written: {error.strerror}", where=str(output), hint=hint) from error

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.bench.atomic import write_file
 from harness.report.anonymous import anonymise
 from harness.report.changes import ChangeView
 from harness.report.composition import build_view
@@ -127,17 +127,10 @@ def write_page(page: str, output: Path) -> Path:
 
 def write_bytes(content: bytes, output: Path) -> Path:
     """Write a file whole or not at all, and through to the disk. Raises SessionError."""
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(_PAGE_MODE)
-        temporary.replace(output)
+        write_file(output, content, mode=_PAGE_MODE)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         hint = "make room there, or choose another place with --output"
         raise SessionError(f"the report cannot be written: {error.strerror}", where=str(output), hint=hint) from error
     return output

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.bench.atomic import write_file
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
 
@@ -87,14 +87,14 @@ class SessionFolder:
         self.make()
         text = json.dumps({"format": SESSION_FORMAT, **value}, indent=1, sort_keys=True)
         with _explaining(self.path):
-            write_atomically(self.session_file, text)
+            write_file(self.session_file, text)
 
     def write_facts(self, host: str, facts: Facts) -> None:
         """Keep what a host was found to be."""
         target = self.path / "facts" / f"{host}.json"
         with _explaining(self.path):
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, facts.model_dump_json(indent=1) + "\n")
+            write_file(target, facts.model_dump_json(indent=1) + "\n")
 
     def make(self) -> None:
         """Make the folder where it is not there. Raises SessionError."""
@@ -158,20 +158,6 @@ def list_folders(output: Path) -> list[SessionFolder]:
 def _last_change(folder: SessionFolder) -> float:
     files = (folder.records_file, folder.events_file, folder.session_file)
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and through to the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _is_ours(path: Path) -> bool:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.bench.atomic import write_file
 from harness.engine import daemon
 from harness.ship.archives import choose_source, own_suite, read_sources
 from harness.values.errors import EngineError, ImageUnavailable
@@ -84,9 +85,7 @@ def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], No
         )
         content = _hash(tar)
         tar.replace(folder / f"{content}.tar")
-        part = scratch / "index.json"
-        part.write_text(json.dumps({"suite": suite, "mirror": mirror, "content": content}))
-        part.replace(_index(folder, suite, mirror))
+        write_file(_index(folder, suite, mirror), json.dumps({"suite": suite, "mirror": mirror, "content": content}))
     return folder / f"{content}.tar", content
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.atomic import write_file
 from harness.ship.dataset import KnownData, parse_known
 from harness.values.case import digest_of
 
@@ -45,12 +47,8 @@ def usable_folder(folder: Path) -> Path | None:
 
 def keep_description(folder: Path, description: dict[str, Any]) -> None:
     """Keep a description; that it cannot be kept costs time only."""
-    try:
-        part = folder / f".{_FILE}.{os.getpid()}"
-        part.write_text(json.dumps(description), encoding="utf-8")
-        part.replace(folder / _FILE)
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        write_file(folder / _FILE, json.dumps(description))
 
 
 def read_described(source: DataSet) -> KnownData | None:

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.bench.atomic import replace_file
 from harness.ship.public_sets import PublicFile
 from harness.values.errors import DataError
 from harness.values.units import format_bytes
@@ -138,10 +139,8 @@ def _is_there(item: zipfile.ZipInfo, folder: Path, file: PublicFile) -> bool:
 
 def _extract(content: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    with content.open(item) as source, part.open("wb") as stream:
+    with content.open(item) as source, replace_file(target, sync=False) as stream:
         shutil.copyfileobj(source, stream, CHUNK_BYTES)
-    part.replace(target)
 
 
 def remove_damaged_jpegs(folder: Path) -> int:

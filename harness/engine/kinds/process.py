@@ -30,7 +30,7 @@ SESSION_LABEL = "harness.session"
 NAME_LABEL = "harness.name"
 EPHEMERAL_LABEL = "harness.ephemeral"
 
-_MODULES = ("cgroup", "jobs", "removal", "confine", "environment_digest", "launch")
+_MODULES = ("atomic", "cgroup", "jobs", "removal", "confine", "environment_digest", "launch")
 _BOOT = f"""\
 import json, sys
 if sys.version_info < {OLDEST_PYTHON}:

@@ -7,7 +7,6 @@ import errno
 import math
 import os
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import IO
 import paramiko
 from paramiko.channel import Channel
 
+from harness.bench.atomic import replace_file
 from harness.hosts.connection import Completed
 from harness.hosts.ssh.command import build_command, kill_command
 from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file
@@ -126,20 +126,13 @@ class SSHConnection:
     def get(self, source: str, target: Path) -> None:
         """Fetch one file, whole or not at all. Raises FileNotFoundError where there is none."""
         argv = get_command(source)
-        descriptor, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                code, errors = self._fetch(argv, source, file)
-                os.fchmod(file.fileno(), 0o644)
+        with replace_file(target, mode=0o644) as file:
+            code, errors = self._fetch(argv, source, file)
             if code == GONE:
                 raise FileNotFoundError(errno.ENOENT, "no such file on the host", source)
             if code != 0:
                 hint = "see that this user may read it"
                 raise HostNotReady(f"{source} could not be read: {_last_line(errors)}", where=self.host, hint=hint)
-            Path(part).replace(target)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
 
     def _fetch(self, argv: Sequence[str], source: str, file: IO[bytes]) -> tuple[int, bytes]:
         with self._lost_while(f"reading {source}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:

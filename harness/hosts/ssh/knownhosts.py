@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.bench.atomic import write_file
+
 Verdict = Literal["known", "unknown", "changed", "revoked"]
 
 
@@ -87,9 +89,7 @@ def keep_key(file: Path, name: str, key: HostKey) -> None:
         fcntl.flock(folder, fcntl.LOCK_EX)
         old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         lines = [line for line in old if not _is_entry(line, name, key.type)]
-        part = file.with_name(f".{file.name}.{os.getpid()}.part")
-        part.write_text("\n".join([*lines, f"{name} {key.line}"]) + "\n", encoding="utf-8")
-        part.replace(file)
+        write_file(file, "\n".join([*lines, f"{name} {key.line}"]) + "\n")
     finally:
         os.close(folder)
 

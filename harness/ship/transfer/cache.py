@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from harness.bench.atomic import write_file
 from harness.engine.identity import image_digest
 from harness.ship.base import explaining
 from harness.ship.transfer.archive import ChunkReader, UnpackedImage, unpack_archive
@@ -153,14 +154,7 @@ class ImageCache:
 
     def _write(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        write_file(path, content, mode=0o600)
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

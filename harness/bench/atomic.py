@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all: under a temporary name, through to the disk, then renamed.
+
+Standard library only. The controller writes its files by this, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import IO
+
+
+@contextlib.contextmanager
+def replace_file(path: str | os.PathLike[str], *, mode: int | None = None, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` that takes its place when the block ends, and goes when the block fails.
+
+    ``mode`` are its permissions, by default what the umask leaves. Without ``sync`` it may be empty after a power
+    failure: for what can be had again, where waiting for the disk costs too much.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.part")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
+    try:
+        with open(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            if sync:
+                os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_file(path: str | os.PathLike[str], content: str | bytes, *, mode: int | None = None) -> None:
+    """Write a file whole or not at all, and through to the disk; text as UTF-8."""
+    with replace_file(path, mode=mode) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
