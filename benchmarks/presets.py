@@ -115,8 +115,8 @@ def show(sessions: Path, sets: Sequence[str]) -> None:
     """A table for each preset and set. The yardstick of both presets is the ladder's: one machine."""
     from harness.analysis.yardstick import measure_nearness
     from harness.bench.registry import LOADERS
-    from harness.session.folder import SessionFolder
-    from harness.session.journal import read_records
+    from harness.records.folder import SessionFolder
+    from harness.records.reading import read_records
 
     records = {preset: read_records(SessionFolder(sessions / preset)) for preset in PRESETS}
     yardstick = [record for record in records[PRESETS[0]] if LOADERS[record.case.loader].is_yardstick]

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
+from harness.records.session_data import SessionData
 from harness.report.limits import say_limits
 from harness.report.marks import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import say_aside, say_scope
-from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.report.session_data import SessionData
+from harness.records.session_data import SessionData
 from harness.report.sources import redact
 from harness.values.data import DataPlace
 from harness.values.engines import engine_choices

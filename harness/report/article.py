@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.records.session_data import SessionData
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.scope import say_beyond
-from harness.report.session_data import SessionData
 from harness.report.view import ArticleRow, ArticleView
 from harness.report.words import (
     clean_text,

@@ -10,9 +10,9 @@ from harness.analysis.matrix import build_matrix
 from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
 from harness.analysis.statistics import Estimate
 from harness.analysis.summary import CaseSummary
+from harness.records.session_data import SessionData
 from harness.report.hardware import compare_facts
 from harness.report.marks import say_doubts, say_ends
-from harness.report.session_data import SessionData
 from harness.report.view import Mark
 from harness.report.words import (
     NOTHING,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.analysis.matrix import build_matrix
 from harness.analysis.outcomes import LOOKS, count_outcomes, outcome_of, say_places
 from harness.bench.registry import LOADERS
+from harness.records.session_data import SessionData
 from harness.report.article import view_article
 from harness.report.beliefs import collect_beliefs
 from harness.report.cases import view_cases
@@ -15,7 +16,6 @@ from harness.report.failures import view_failures
 from harness.report.groups import view_groups
 from harness.report.predictions import view_predictions
 from harness.report.progress import describe_progress
-from harness.report.session_data import SessionData
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
 from harness.report.words import CaseNames, cap_list, clean_text, join_words, name_row, name_size, plural

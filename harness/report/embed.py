@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.report.session_data import SessionData
+    from harness.records.session_data import SessionData
     from harness.values.record import Record
 
 MOST_EMBEDDED_BYTES = 2_000_000

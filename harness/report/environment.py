@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.report.session_data import SessionData
+from harness.records.session_data import SessionData
 from harness.report.view import HostView
 from harness.report.words import NOTHING, cap_list, clean_text, plural
 from harness.values.facts import Facts

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from harness.analysis.outcomes import WORST_FIRST, explain_outcome, outcome_of, say_places
+from harness.records.session_data import SessionData
 from harness.report.marks import describe_place, mark_outcome
-from harness.report.session_data import SessionData
 from harness.report.view import FailureView
 from harness.report.words import NOTHING, CaseNames, clean_log, clean_text, split_hardware
 from harness.values.record import TRIAL, WARM_RUN, Record

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.outcomes import WORST_FIRST, Outcome, outcome_of
+from harness.records.session_data import SessionData
 from harness.report.advice import advise_group
 from harness.report.charts.input_cost import say_thresholds
 from harness.report.drawing import load_charts, name_svg
 from harness.report.hardware import view_card
 from harness.report.marks import mark_glance
 from harness.report.scope import name_coverage
-from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
 from harness.report.words import (

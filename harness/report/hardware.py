@@ -8,7 +8,7 @@ from statistics import median
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.outcomes import LOOKS, Kind, outcome_of
 from harness.analysis.statistics import THRESHOLD
-from harness.report.session_data import SessionData
+from harness.records.session_data import SessionData
 from harness.report.view import HardwareCard
 from harness.report.words import NOTHING, CaseNames, cap_list, clean_text, format_ratio, join_words, plural
 from harness.values.facts import Facts

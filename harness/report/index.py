@@ -19,7 +19,7 @@ from harness.report.embed import SUMMARY_ID
 from harness.report.words import NOTHING, cap_list, clean_text
 
 if TYPE_CHECKING:
-    from harness.report.session_data import SessionData
+    from harness.records.session_data import SessionData
     from harness.report.view import View
 
 INDEX_NAME = "index.html"

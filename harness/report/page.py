@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench.atomic import write_file
+from harness.records.session_data import SessionData
 from harness.report.anonymous import anonymise
 from harness.report.changes import ChangeView
 from harness.report.composition import build_view
 from harness.report.embed import compress_sessions, pack_sessions
 from harness.report.index import INDEX_NAME, list_pages, summarise_view
 from harness.report.palette import write_colours
-from harness.report.session_data import SessionData
 from harness.report.source import name_sidecar, read_source
 from harness.report.view import View
 from harness.values.errors import SessionError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.report.session_data import SessionData
+from harness.records.session_data import SessionData
 from harness.report.words import clean_text, plural
 
 

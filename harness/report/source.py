@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.analysis.validity import judge_all
+from harness.records.session_data import SessionData
 from harness.report.embed import SIDECAR_ENDING, read_sessions, unpack_sessions
-from harness.report.session_data import SessionData
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
 from harness.values.record import Record, SetSize

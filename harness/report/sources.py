@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.report.session_data import SessionData
+from harness.records.session_data import SessionData
 from harness.report.view import Ledger, Source
 from harness.report.words import NOTHING, clean_lines, clean_text, format_seconds
 from harness.values.units import format_bytes

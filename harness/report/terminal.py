@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.matrix import build_matrix
+from harness.records.session_data import SessionData
 from harness.report.advice import advise_group, say_advice
 from harness.report.groups import view_glance
-from harness.report.session_data import SessionData
 from harness.report.settings import name_setting
 from harness.report.view import Advice, Mark
 from harness.report.words import name_limit, split_hardware

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.records.reading import newest_records
 from harness.values.case import Case, digest_of, invocation_identity
 from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN, Record
@@ -138,16 +139,6 @@ def plan_one(
 
 def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:
     return int(digest_of([host, twin.case_id, round_number, TWIN])[:12], 16) % (others + 1)
-
-
-def newest_records(records: Iterable[Record]) -> dict[str, Record]:
-    """The newest record of each identity: the one that counts."""
-    newest: dict[str, Record] = {}
-    for record in records:
-        held = newest.get(record.invocation)
-        if held is None or record.attempt >= held.attempt:
-            newest[record.invocation] = record
-    return newest
 
 
 def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool, is_refuted: bool = False) -> bool:

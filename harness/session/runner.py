@@ -20,6 +20,8 @@ from typing import TypeVar
 from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.analysis.time_left import seconds_left
 from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal, now_utc
 from harness.session.collect import (
     SessionIdentity,
     build_record,
@@ -27,8 +29,6 @@ from harness.session.collect import (
     build_unmeasured,
     read_results,
 )
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, now_utc
 from harness.session.plan import Invocation, coming_of
 from harness.session.request import PAYLOAD_LABEL, build_job, payload_label
 from harness.session.setup import HostSetup

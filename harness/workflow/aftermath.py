@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
 from harness.experiment.names import case_labels
-from harness.session.plan import newest_records
+from harness.records.reading import newest_records
 from harness.values.errors import HostError
 from harness.values.event import Event, SessionFinding
 from harness.values.facts import Facts

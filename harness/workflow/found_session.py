@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.bench.own import own_place, split_own
 from harness.engine.interface import Payload
-from harness.session.folder import SessionFolder, find_folder
-from harness.session.journal import read_records
+from harness.records.folder import SessionFolder, find_folder
+from harness.records.reading import read_records
 from harness.session.plan import HostDigests, changed_digests
 from harness.ship.payload import build_payload
 from harness.values.errors import SessionError

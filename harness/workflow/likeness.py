@@ -9,8 +9,8 @@ from typing import TypeVar
 from harness.analysis.summary import reduce_record
 from harness.experiment import Experiment
 from harness.experiment.parameters import Assignment
-from harness.session.folder import list_folders
-from harness.session.journal import read_records
+from harness.records.folder import list_folders
+from harness.records.reading import read_records
 from harness.values.case import ModelSetting
 from harness.values.errors import ConfigurationError
 

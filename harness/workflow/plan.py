@@ -12,9 +12,9 @@ from harness.analysis.rehearsals import setting_key
 from harness.analysis.time_left import seconds_left
 from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.records.reading import newest_records, read_records
 from harness.session.feasibility import MOST_GPUS
-from harness.session.journal import read_records
-from harness.session.plan import HostDigests, newest_records
+from harness.session.plan import HostDigests
 from harness.ship.rehearsing import Machine, read_rehearsals
 from harness.values.data_state import DataState
 from harness.values.errors import ConfigurationError, HarnessError, HostError

@@ -18,9 +18,10 @@ from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
 from harness.experiment import Experiment, baseline_of, case_label, is_automatic, round_order
 from harness.experiment.model import Rounds
+from harness.records.reading import newest_records
 from harness.session import feasibility
 from harness.session.extras import choose_twin, choose_warm
-from harness.session.plan import HostDigests, Invocation, Refusal, coming_of, newest_records, plan_host, remaining
+from harness.session.plan import HostDigests, Invocation, Refusal, coming_of, plan_host, remaining
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts

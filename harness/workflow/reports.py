@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.session.folder import SessionFolder, list_folders
+from harness.records.folder import SessionFolder, list_folders
 from harness.values.errors import ConfigurationError, SessionError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
-from harness.session.folder import SessionFolder
+from harness.records.folder import SessionFolder
 from harness.session.plan import HostDigests, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup

@@ -13,9 +13,9 @@ from harness.analysis.host_changes import compare_hosts
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
 from harness.analysis.validity import judge_all
 from harness.experiment.names import case_labels, name_alias
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, read_records
-from harness.session.plan import newest_records
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
+from harness.records.reading import newest_records, read_records
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.values.case import Case
@@ -175,7 +175,7 @@ def _session_content(found: FoundSession) -> dict[str, Any]:
         content.setdefault("hosts", {})
         content.setdefault("experiment", {})["rounds"] = resolved.experiment.rounds
         return content
-    from harness.session.journal import now_utc
+    from harness.records.journal import now_utc
 
     experiment = resolved.experiment
     return {

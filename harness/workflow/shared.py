@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.findings import find
 from harness.engine.interface import Payload
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
 from harness.session.plan import HostDigests
 from harness.session.setup import HostSetup
 from harness.values.event import Event, SessionFinding

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.outcomes import say_counts
-from harness.session.journal import is_taken, read_lines, read_records
-from harness.session.progress import SessionProgress, read_progress
+from harness.records.journal import is_taken
+from harness.records.progress import SessionProgress, read_progress
+from harness.records.reading import read_lines, read_records
 from harness.values.units import format_duration
 from harness.workflow.reports import choose_session
 

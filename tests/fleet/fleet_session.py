@@ -26,8 +26,8 @@ from harness.console import Console
 from harness.engine.kinds import process
 from harness.engine.spec import Means
 from harness.hosts.connection import Connection
-from harness.session.folder import SessionFolder, list_folders
-from harness.session.journal import read_lines, read_records
+from harness.records.folder import SessionFolder, list_folders
+from harness.records.reading import read_lines, read_records
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
 from harness.workflow.options import RunOptions

@@ -29,7 +29,7 @@ STEPS = {
     "prepare": ("harness.workflow.hostwork", "prepare"),
     "submit": ("harness.engine.kinds.docker", "DockerEngine.submit"),
     "fetch": ("harness.engine.kinds.docker", "DockerEngine.fetch"),
-    "record": ("harness.session.journal", "Journal.write_record"),
+    "record": ("harness.records.journal", "Journal.write_record"),
     "remove": ("harness.engine.kinds.docker", "DockerEngine.cancel"),
     "report": ("harness.workflow.hostwork", "Shared.write_report"),
     "release": ("harness.hosts.lock", "Lock.release"),

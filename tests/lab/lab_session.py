@@ -19,8 +19,8 @@ from bad_link import BadLink
 from lab_inventory import inventory_text
 from workstations import Host, Lab
 
-from harness.session.folder import SessionFolder
-from harness.session.journal import read_records
+from harness.records.folder import SessionFolder
+from harness.records.reading import read_records
 from harness.values.record import Record
 
 DRIVER = Path(__file__).with_name("lab_driver.py")

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from builder import SessionBuilder, build_lab, make_case, make_facts, make_finding, make_oom, make_record
 
+from harness.records.session_data import SessionData
 from harness.report.embed import BLOCK_ID, compress_sessions, pack_sessions, unpack_sessions
 from harness.report.export import export_records
 from harness.report.page import hash_source, render_page, write_report
 from harness.report.palette import DARK, LIGHT
-from harness.report.session_data import SessionData
 from harness.report.source import read_source
 from harness.values.errors import SessionError
 

@@ -21,9 +21,10 @@ from stub import stub_cases, stub_setup
 
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
+from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests, plan_host, remaining
 from harness.session.runner import Hooks, HostRunner, RunSettings
 

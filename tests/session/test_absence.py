@@ -12,10 +12,11 @@ from stub import stub_cases, stub_payload
 
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
 from harness.hosts.local import LocalConnection
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
+from harness.records.reading import read_records
 from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests, plan_host
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostData, HostSetup

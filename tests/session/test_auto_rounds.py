@@ -11,8 +11,9 @@ from stub import stub_setup
 
 from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, read_records
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
+from harness.records.reading import read_records
 from harness.session.plan import HostDigests, Invocation
 from harness.values.event import Event, RoundAdded, SessionFinding
 from harness.values.record import Epoch, Record

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from test_resume import plan, record
 
-from harness.session.folder import SessionFolder, find_folder, list_folders
-from harness.session.journal import Journal, is_taken, read_lines, read_records
+from harness.records.folder import SessionFolder, find_folder, list_folders
+from harness.records.journal import Journal, is_taken
+from harness.records.reading import read_lines, read_records
 from harness.values.errors import SessionError
 from harness.values.event import HostStateChanged, Progress
 

@@ -14,8 +14,8 @@ import pytest
 
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
-from harness.session.folder import SessionFolder
-from harness.session.journal import read_records
+from harness.records.folder import SessionFolder
+from harness.records.reading import read_records
 
 DRIVER = Path(__file__).with_name("driver.py")
 INVOCATIONS = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.session.progress import HostProgress, read_progress
+from harness.records.progress import HostProgress, read_progress
 from harness.values.case import Case
 from harness.values.record import Record
 

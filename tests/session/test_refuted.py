@@ -14,9 +14,9 @@ from harness.analysis.validity import judge_all
 from harness.engine.kinds.process import ProcessEngine
 from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
 from harness.session.collect import SessionIdentity, build_skipped
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal
 from harness.session.plan import HostDigests, Invocation, is_done, plan_host, remaining
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.session.plan import HostDigests, Refusal, changed_digests, is_done, newest_records, plan_host, remaining
+from harness.records.reading import newest_records
+from harness.session.plan import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
 from harness.values.case import Case
 from harness.values.record import Record
 

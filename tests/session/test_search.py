@@ -13,9 +13,10 @@ from harness.bench.confine import try_limit
 from harness.engine.kinds.process import ProcessEngine
 from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
+from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal, read_records
 from harness.session.plan import HostDigests
 from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.values.event import Event, InvocationFinished, SessionFinding

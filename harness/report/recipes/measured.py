@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.matrix import Row
+from harness.records.session_data import SessionData
 from harness.report.recipes.recipe import Measured, NoRecipeError, write_recipe
-from harness.report.session_data import SessionData
 from harness.report.view import Recipe
 from harness.report.words import clean_text, join_words, name_pipeline
 from harness.values.data import DataPlace

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.analysis.outcomes import Kind, count_outcomes
 from harness.analysis.validity import judge_all
-from harness.session.plan import newest_records
+from harness.records.reading import newest_records
 from harness.values.record import Record
 
 
