@@ -152,7 +152,7 @@ findings: $(STAMPS)/run ## Write docs/findings.md from the catalogue of findings
 .PHONY: schema
 schema: $(STAMPS)/run ## Refresh the committed JSON Schemas
 	mkdir -p docs/schema
-	for name in inventory experiment record; do $(BIN)/harness schema $$name > docs/schema/$$name.json; done
+	for name in inventory experiment session record; do $(BIN)/harness schema $$name > docs/schema/$$name.json; done
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches of tools (never reports)

@@ -14,7 +14,7 @@ from harness.workflow.files import schema_text, write_starters
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("name", ["inventory", "experiment", "record"])
+@pytest.mark.parametrize("name", ["inventory", "experiment", "session", "record"])
 def test_the_committed_copy_is_fresh(name: str) -> None:
     committed = (ROOT / "docs" / "schema" / f"{name}.json").read_text()
     assert committed == schema_text(name), "run `make schema`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Protocol
 
 from harness.analysis.findings import find
 from harness.values.facts import Facts
@@ -79,14 +79,25 @@ def check_clock(facts: Facts) -> Iterator[Finding]:
         yield find("clock-offset", f"its clock is {offset:+.0f} s off the controller's", hint)
 
 
-def compare_hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Hosts that run one image definition must have the same image; ``hosts`` as ``session.json`` keeps them:
-    each with ``engine``, ``image`` (the definition's reference) and ``image_digest``."""
+class PreparedHost(Protocol):
+    """What a session's file says of a host (``records.content``); ``image`` is the reference of its definition."""
+
+    @property
+    def engine(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def image_digest(self) -> str: ...
+    @property
+    def payload_digest(self) -> str: ...
+
+
+def compare_hosts(hosts: Mapping[str, PreparedHost]) -> Iterator[Finding]:
+    """Hosts that run one image definition must have the same image, and the same payload."""
     by_image: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name, host in hosts.items():
-        if host.get("image_digest") and host.get("image"):  # without an image each host has packages of its own
-            place = by_image.setdefault((str(host["engine"]), str(host.get("image"))), {})
-            place.setdefault(str(host["image_digest"]), []).append(name)
+        if host.image_digest and host.image:  # without an image each host has packages of its own
+            by_image.setdefault((host.engine, host.image), {}).setdefault(host.image_digest, []).append(name)
     for (_, image), digests in sorted(by_image.items()):
         if len(digests) > 1:
             listed = "; ".join(
@@ -94,7 +105,7 @@ def compare_hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             )
             message = f"the image {image} is not the same on all hosts: {listed}"
             yield find("image-differs", message, "their figures must not be laid side by side: ship one image to all")
-    payloads = {str(host["payload_digest"]) for host in hosts.values() if host.get("payload_digest")}
+    payloads = {host.payload_digest for host in hosts.values() if host.payload_digest}
     if len(payloads) > 1:
         message = f"{len(payloads)} versions of the benchmark's code measured in this session"
         yield find("payload-differs", message, "start anew with --fresh")

@@ -5,20 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.bench.atomic import write_file
+from harness.records.content import SESSION_FORMAT, SessionContent
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
-
-SESSION_FORMAT = 1
-_KINDS: Mapping[str, type] = {
-    "name": str, "id": str, "experiment_name": str, "payload_digest": str, "experiment": dict, "inventory": dict,
-    "hosts": dict, "image_digests": dict, "data": dict, "own_loaders": dict,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +39,10 @@ class SessionFolder:
         return self.path / "events.jsonl"
 
     @property
+    def facts_folder(self) -> Path:
+        return self.path / "facts"
+
+    @property
     def report_file(self) -> Path:
         return self.path / "report.html"
 
@@ -56,42 +54,16 @@ class SessionFolder:
         """Whether a session was begun here."""
         return self.session_file.is_file()
 
-    def read(self) -> dict[str, Any]:
-        """The content of ``session.json``. Raises SessionError where it is absent, damaged or of another format."""
-        try:
-            value = json.loads(self.session_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise SessionError(
-                "this is no session folder: it has no session.json",
-                where=str(self.path),
-                hint="name a folder that `harness run` made; `harness status` lists those in ./reports",
-            ) from None
-        except (OSError, ValueError) as error:
-            hint = "restore it from a copy, or start anew with `harness run --fresh`"
-            raise SessionError(f"session.json cannot be read: {error}", where=str(self.path), hint=hint) from error
-        if not isinstance(value, dict) or value.get("format") != SESSION_FORMAT:
-            found = value.get("format") if isinstance(value, dict) else "?"
-            raise SessionError(
-                f"session.json has format {found}, not {SESSION_FORMAT}",
-                where=str(self.path),
-                hint="it was written by another version of harness: use that one",
-            )
-        for key, kind in _KINDS.items():
-            if not isinstance(value.get(key, kind()), kind):
-                hint = "restore it from a copy, or start anew with `harness run --fresh`"
-                raise SessionError(f"session.json is damaged: {key!r}", where=str(self.path), hint=hint)
-        return value
-
-    def write(self, value: Mapping[str, Any]) -> None:
+    def write(self, content: SessionContent) -> None:
         """Write ``session.json``, whole or not at all."""
         self.make()
-        text = json.dumps({"format": SESSION_FORMAT, **value}, indent=1, sort_keys=True)
+        text = json.dumps({"format": SESSION_FORMAT, **content.plain()}, indent=1, sort_keys=True)
         with _explaining(self.path):
             write_file(self.session_file, text)
 
     def write_facts(self, host: str, facts: Facts) -> None:
         """Keep what a host was found to be."""
-        target = self.path / "facts" / f"{host}.json"
+        target = self.facts_folder / f"{host}.json"
         with _explaining(self.path):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_file(target, facts.model_dump_json(indent=1) + "\n")

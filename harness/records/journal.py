@@ -6,15 +6,14 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from harness.records.folder import SessionFolder
 from harness.records.reading import read_records
 from harness.values.errors import SessionError
-from harness.values.event import Event, Progress
+from harness.values.event import Event, LoggedEvent, Progress
 from harness.values.record import Record
 
 
@@ -67,15 +66,15 @@ class Journal:
         """Append an event with its time. ``Progress`` is for the console alone."""
         if isinstance(event, Progress):
             return
-        value: Mapping[str, Any] = {"at": now_utc(), **event.to_json()}
-        self._append(self._events, json.dumps(value, ensure_ascii=False, sort_keys=True))
+        line = json.dumps(LoggedEvent(now_utc(), event).to_json(), ensure_ascii=False, sort_keys=True)
+        self._append(self._events, line)
 
     def close(self) -> None:
         """Let the folder go."""
         for stream in (self._records, self._events, self._lock_stream):
             stream.close()
 
-    def _append(self, stream: Any, line: str) -> None:
+    def _append(self, stream: TextIO, line: str) -> None:
         with self._mutex:
             try:
                 stream.write(line + "\n")
@@ -88,7 +87,7 @@ class Journal:
                 ) from error
 
 
-def _take_folder(folder: SessionFolder) -> Any:
+def _take_folder(folder: SessionFolder) -> TextIO:
     stream = (folder.path / ".lock").open("a", encoding="utf-8")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

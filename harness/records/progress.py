@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from harness.analysis.outcomes import Kind, count_outcomes
 from harness.analysis.validity import judge_all
+from harness.records.content import SessionContent
 from harness.records.reading import newest_records
+from harness.values.event import HostStateChanged, InvocationFinished, InvocationStarted, LoggedEvent, SessionStarted
 from harness.values.record import Record
 
 
@@ -38,58 +39,54 @@ class SessionProgress:
 
 
 def read_progress(
-    content: Mapping[str, Any],
+    content: SessionContent,
     records: Sequence[Record],
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[LoggedEvent],
     *,
     is_live: bool,
     now: datetime,
 ) -> SessionProgress:
     """What a session's file, records and events say about where it stands."""
     newest = judge_all(newest_records(records).values())
-    hosts = sorted({*(content.get("hosts") or {}), *(event["host"] for event in events if event.get("host"))})
+    by_host: dict[str, list[LoggedEvent]] = {host: [] for host in content.hosts}
+    for logged in events:
+        if (host := getattr(logged.event, "host", None)) is not None:
+            by_host.setdefault(host, []).append(logged)
     return SessionProgress(
-        session=str(content.get("name", "")),
-        experiment=str(content.get("experiment_name", "")),
+        session=content.name,
+        experiment=content.experiment_name,
         is_live=is_live,
         counts=count_outcomes(newest),
-        hosts=tuple(_host_progress(host, newest, events, is_live=is_live, now=now) for host in hosts),
+        hosts=tuple(
+            _host_progress(host, newest, own, is_live=is_live, now=now) for host, own in sorted(by_host.items())
+        ),
     )
 
 
-_STEPS = ("SessionStarted", "InvocationStarted", "InvocationFinished")
+_STEPS = (SessionStarted, InvocationStarted, InvocationFinished)
 """Events that say how many of a host's invocations are done: in the numbers of the command that wrote them."""
 
 
 def _host_progress(
-    host: str, records: Sequence[Record], events: Sequence[Mapping[str, Any]], *, is_live: bool, now: datetime
+    host: str, records: Sequence[Record], own: Sequence[LoggedEvent], *, is_live: bool, now: datetime
 ) -> HostProgress:
-    own = [event for event in events if event.get("host") == host]
-    states = [event for event in own if event.get("event") == "HostStateChanged"]
-    steps = [event for event in own if event.get("event") in _STEPS]
-    last: Mapping[str, Any] = steps[-1] if steps else {}
-    has_begun = last.get("event") == "InvocationStarted"
-    is_recorded = has_begun and any(
-        (record.invocation, record.attempt) == (last.get("invocation"), last.get("attempt")) for record in records
+    states = [logged.event.state for logged in own if isinstance(logged.event, HostStateChanged)]
+    steps = [(logged.at, logged.event) for logged in own if isinstance(logged.event, _STEPS)]
+    state = states[-1] if states else "unknown"
+    if not steps:
+        return HostProgress(host, state, done=0, planned=None)
+    at, last = steps[-1]
+    running = last if isinstance(last, InvocationStarted) else None
+    is_recorded = running is not None and any(
+        (record.invocation, record.attempt) == (running.invocation, running.attempt) for record in records
     )  # a controller that was killed between the two
-    is_running = is_live and has_begun
+    had_s = 0.0 if running is None else max(0.0, (now - datetime.fromisoformat(at)).total_seconds())
     return HostProgress(
         host=host,
-        state=str(states[-1].get("state")) if states else "unknown",
-        done=int(last.get("done") or 0) + is_recorded,
-        planned=last.get("planned"),
-        running=str(last.get("label")) if is_running else None,
-        since=str(last.get("at")) if is_running else None,
-        left_s=_left_s(last, now) if is_live else None,
+        state=state,
+        done=last.done + is_recorded,
+        planned=last.planned,
+        running=running.label if running is not None and is_live else None,
+        since=at if running is not None and is_live else None,
+        left_s=max(0.0, last.left_s - had_s) if is_live and last.left_s is not None else None,
     )
-
-
-def _left_s(last: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what was left when the last step was told, less what the running invocation has had since."""
-    left = last.get("left_s")
-    if left is None:
-        return None
-    had = 0.0
-    if last.get("event") == "InvocationStarted":
-        had = (now - datetime.fromisoformat(str(last["at"]))).total_seconds()
-    return max(0.0, float(left) - max(0.0, had))

@@ -1,74 +1,230 @@
-"""Reading of a session's records and events."""
+"""Reading what a session's folder holds, in one of two attitudes.
+
+Every reader takes ``on_fault``. ``run`` and ``status`` are strict: with ``refuse`` what is wrong is raised. A report is
+tolerant: it makes a note of what is wrong, which costs that line, field or file, and reads the rest.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from harness.records.content import SESSION_FORMAT, SessionContent
 from harness.records.folder import SessionFolder
+from harness.values import event as events
 from harness.values.errors import SessionError
+from harness.values.event import Event, LoggedEvent
+from harness.values.facts import Facts
 from harness.values.record import Record
 
+_RESTORE = "restore it from a copy, or start anew with `harness run --fresh`"
 _TAKE_OUT = "take this line out (keep a copy), and run again: what it belonged to is measured anew"
 
 
 @dataclass(frozen=True)
-class Lines:
-    """What a file of JSON lines holds; ``cut`` is a last line that was not written to its end."""
+class Fault:
+    """Something that cannot be read. ``is_expected``: it is so in any session that is being written."""
 
-    values: tuple[dict[str, Any], ...]
-    cut: str | None = None
+    message: str
+    where: str
+    hint: str
+    is_expected: bool = False
 
 
-def read_lines(path: Path) -> Lines:
-    """All lines of a file. Raises SessionError for a damaged line that is not the last."""
+OnFault = Callable[[Fault], None]
+
+
+def refuse(fault: Fault) -> None:
+    """Raise SessionError for what is wrong; a line that is being written is not."""
+    if not fault.is_expected:
+        raise SessionError(fault.message, where=fault.where, hint=fault.hint)
+
+
+def read_content(folder: SessionFolder, on_fault: OnFault = refuse) -> SessionContent:
+    """Read ``session.json``. Raises SessionError where it is absent, not JSON, or of another format."""
+    where = str(folder.path)
     try:
-        raw = path.read_bytes()
+        value = json.loads(folder.session_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Lines(())
-    except OSError as error:
-        hint = "let this user read it"
-        raise SessionError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from error
-    *whole, tail = raw.split(b"\n")
-    values = []
-    for number, line in enumerate(whole, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise SessionError(f"not a JSON line: {error}", where=f"{path}:{number}", hint=_TAKE_OUT) from error
-        if not isinstance(value, dict):
-            raise SessionError("not a JSON object", where=f"{path}:{number}", hint=_TAKE_OUT)
-        values.append(value)
-    return Lines(tuple(values), tail.decode(errors="replace") if tail.strip() else None)
+        hint = "name a folder that `harness run` made, or a report.html that carries its records"
+        raise SessionError("this is no session folder: there is no session.json", where=where, hint=hint) from None
+    except (OSError, ValueError) as error:
+        raise SessionError(f"session.json cannot be read: {error}", where=where, hint=_RESTORE) from error
+    if not isinstance(value, dict) or value.get("format") != SESSION_FORMAT:
+        found = value.get("format") if isinstance(value, dict) else "none"
+        hint = "it was written by another version of harness: use that one"
+        raise SessionError(f"session.json has format {found}, not {SESSION_FORMAT}", where=where, hint=hint)
+    return parse_content(value, on_fault, where)
 
 
-def read_records(folder: SessionFolder) -> list[Record]:
-    """All records of a session, oldest first. Raises SessionError for one that is not of this format."""
-    records = []
-    for number, value in enumerate(read_lines(folder.records_file).values, start=1):
+def parse_content(value: Mapping[str, object], on_fault: OnFault, where: str) -> SessionContent:
+    """Parse what ``session.json`` holds; a field that is wrong is left out."""
+    while True:
         try:
-            records.append(Record.model_validate(value))
+            return SessionContent.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            hint = "it was written by another version of harness, or by hand; start anew with --fresh"
-            where = f"{folder.records_file}, record {number}"
-            raise SessionError(f"{place}: {first['msg']}", where=where, hint=hint) from error
-    return records
+            wrong = {_find_place(value, each["loc"]): each["msg"] for each in error.errors()}
+        for place, message in wrong.items():
+            on_fault(Fault(f"session.json is damaged: {'.'.join(place)}: {message}", where, _RESTORE))
+        value = _leave_out(value, wrong)
+
+
+def _find_place(value: object, location: Iterable[int | str]) -> tuple[str, ...]:
+    """Return the innermost field, by its keys, that an error is about."""
+    place: list[str] = []
+    for key in location:
+        if not isinstance(value, Mapping) or not isinstance(key, str) or key not in value:
+            break
+        place.append(key)
+        value = value[key]
+    return tuple(place)
+
+
+def _leave_out(
+    value: Mapping[str, object], places: Container[tuple[str, ...]], at: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """Return the same without some fields."""
+    return {
+        key: _leave_out(inner, places, (*at, key)) if isinstance(inner, Mapping) else inner
+        for key, inner in value.items()
+        if (*at, key) not in places
+    }
+
+
+def read_records(folder: SessionFolder, on_fault: OnFault = refuse) -> list[Record]:
+    """Read all records of a session, oldest first."""
+    lines = _read_lines(folder.records_file, on_fault)
+    return [record for number, line in lines if (record := _read_record(folder, number, line, on_fault)) is not None]
+
+
+def _read_record(folder: SessionFolder, number: int, line: bytes, on_fault: OnFault) -> Record | None:
+    """Read a record straight from its text, which is twice as fast; what is none goes the slow way, to say why."""
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError:
+        value = _read_object(folder.records_file, number, line, on_fault)
+    return None if value is None else parse_record(value, on_fault, f"{folder.records_file}:{number}", number)
+
+
+def parse_record(value: object, on_fault: OnFault, where: str, number: int) -> Record | None:
+    """Parse the record of line ``number``; None where it is none."""
+    try:
+        return Record.model_validate(value)
+    except ValidationError as error:
+        hint = "it was written by another version of harness, or by hand; start anew with --fresh"
+        message = f"record {number} is not of this format and is not counted: {_say_first(error)}"
+        on_fault(Fault(message, where, hint))
+    return None
+
+
+def read_events(
+    folder: SessionFolder, on_fault: OnFault = refuse, kinds: Container[type[Event]] | None = None
+) -> list[LoggedEvent]:
+    """Read a session's events of some kinds (or of all), oldest first; of unknown kinds none."""
+    found = []
+    for number, line in _read_lines(folder.events_file, on_fault):
+        value = _read_object(folder.events_file, number, line, on_fault)
+        if value is not None:
+            found.append(parse_event(value, on_fault, f"{folder.events_file}:{number}", kinds))
+    return [event for event in found if event is not None]
+
+
+def parse_event(
+    value: object, on_fault: OnFault, where: str, kinds: Container[type[Event]] | None = None
+) -> LoggedEvent | None:
+    """Parse one event; None where it is of no kind that is known and wanted."""
+    if not isinstance(value, Mapping):
+        return None
+    kind = _event_kinds().get(str(value.get("event")))
+    if kind is None or (kinds is not None and kind not in kinds):
+        return None
+    try:
+        return LoggedEvent(str(value.get("at") or ""), _event_adapter(kind.__name__).validate_python(value))
+    except ValidationError as error:
+        on_fault(Fault(f"an event {kind.__name__} is not of this format: {_say_first(error)}", where, _TAKE_OUT))
+    return None
+
+
+@cache
+def _event_kinds() -> Mapping[str, type[Event]]:
+    found = {name: kind for name, kind in vars(events).items() if isinstance(kind, type) and issubclass(kind, Event)}
+    return {name: kind for name, kind in found.items() if kind is not Event}
+
+
+@cache
+def _event_adapter(kind: str) -> TypeAdapter[Event]:
+    return TypeAdapter(_event_kinds()[kind])
+
+
+def read_facts(folder: SessionFolder, on_fault: OnFault = refuse) -> dict[str, Facts]:
+    """Read what each host was found to be."""
+    found = {}
+    for file in sorted(folder.facts_folder.glob("*.json")):
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            on_fault(Fault(f"facts/{file.name} cannot be read: {error}", str(file), _RESTORE))
+            continue
+        if (facts := parse_facts(file.stem, value, on_fault, str(file))) is not None:
+            found[file.stem] = facts
+    return found
+
+
+def parse_facts(host: str, value: object, on_fault: OnFault, where: str) -> Facts | None:
+    """Parse the facts of a host; None where they are none."""
+    try:
+        return Facts.model_validate(value)
+    except ValidationError as error:
+        on_fault(Fault(f"facts of {host} are not of this format: {_say_first(error)}", where, _RESTORE))
+    return None
 
 
 def newest_records(records: Iterable[Record]) -> dict[str, Record]:
-    """The newest record of each identity: the one that counts."""
+    """Return the record of each invocation that counts: of its highest attempt, and of equal ones the last written."""
     newest: dict[str, Record] = {}
     for record in records:
         held = newest.get(record.invocation)
         if held is None or record.attempt >= held.attempt:
             newest[record.invocation] = record
     return newest
+
+
+def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:
+    """Yield the whole lines of a file with their numbers."""
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        hint = "let this user read it"
+        raise SessionError(f"cannot be read: {error.strerror}", where=str(file), hint=hint) from error
+    *whole, tail = raw.split(b"\n")
+    if tail.strip():
+        message = (
+            f"the last line of {file.name} is not whole and is not counted: its writing was cut off, or is under way"
+        )
+        on_fault(Fault(message, str(file), _TAKE_OUT, is_expected=True))
+    yield from ((number, line) for number, line in enumerate(whole, start=1) if line.strip())
+
+
+def _read_object(file: Path, number: int, line: bytes, on_fault: OnFault) -> dict[str, object] | None:
+    try:
+        value = json.loads(line)
+        wrong = None if isinstance(value, dict) else "is no JSON object"
+    except ValueError as error:
+        value, wrong = None, f"is no JSON: {error}"
+    if wrong is None:
+        return dict(value)
+    on_fault(Fault(f"line {number} of {file.name} {wrong}; it is not counted", f"{file}:{number}", _TAKE_OUT))
+    return None
+
+
+def _say_first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
-
+from harness.analysis.validity import judge_all
+from harness.records.content import SessionContent, SessionDataSet
+from harness.records.folder import SessionFolder
+from harness.records.reading import (
+    Fault,
+    OnFault,
+    newest_records,
+    parse_content,
+    parse_event,
+    parse_facts,
+    parse_record,
+    read_content,
+    read_events,
+    read_facts,
+    read_records,
+)
 from harness.values.data import DataPlace
+from harness.values.event import (
+    DataReady,
+    DataShipped,
+    EngineChosen,
+    Event,
+    HostStateChanged,
+    ImageReady,
+    ImageShipped,
+    LoggedEvent,
+    RoundStarted,
+    SessionFinding,
+    SessionFinished,
+    SessionStarted,
+)
 from harness.values.facts import Facts
-from harness.values.record import Record
+from harness.values.record import Record, SetSize
+
+REPORTED: frozenset[type[Event]] = frozenset(
+    {SessionStarted, SessionFinished, SessionFinding, HostStateChanged, EngineChosen, ImageReady}
+    | {ImageShipped, DataShipped, DataReady, RoundStarted}
+)
+"""Events that a report reads; the others (starts and ends of invocations) are for those who watch."""
+
+_MOST_NOTES = 20
+
+_Kind = TypeVar("_Kind", bound=Event)
 
 
 @dataclass(frozen=True)
@@ -23,39 +62,124 @@ class SessionData:
     """
 
     origin: str
-    description: Mapping[str, Any]
+    content: SessionContent
     facts: Mapping[str, Facts]
     records: tuple[Record, ...]
     superseded: tuple[Record, ...]
-    events: tuple[Mapping[str, Any], ...]
+    events: tuple[LoggedEvent, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The session's name."""
-        return str(self.description.get("session") or self.description.get("name") or self.origin)
-
-    @property
-    def experiment(self) -> Mapping[str, Any]:
-        """The resolved experiment."""
-        found = self.description.get("experiment")
-        return found if isinstance(found, Mapping) else {}
+        return self.content.session or self.content.name or self.origin
 
     @property
     def experiment_name(self) -> str:
         """What the experiment calls itself."""
-        return str(self.description.get("experiment_name") or self.experiment.get("name") or "unnamed")
+        return self.content.experiment_name or self.content.experiment.name or "unnamed"
 
     def place_of(self, host: str, data: str) -> DataPlace | None:
         """Where a data set lies on a host and what its files are; None where the session does not say."""
-        found: Any = self.description.get("hosts")
-        for key in (host, "data", data):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        try:
-            return None if found is None else DataPlace.model_validate(found)
-        except ValidationError:
-            return None
+        known = self.content.hosts.get(host)
+        return None if known is None else known.data.get(data)
 
-    def events_of(self, kind: str) -> list[Mapping[str, Any]]:
+    def events_of(self, kind: type[_Kind]) -> list[_Kind]:
         """Events of one kind, oldest first."""
-        return [event for event in self.events if event.get("event") == kind]
+        return [logged.event for logged in self.events if isinstance(logged.event, kind)]
+
+
+def read_session(path: Path) -> SessionData:
+    """Read the folder of a session; what is wrong in it becomes a note. Raises SessionError where it is none."""
+    folder = SessionFolder(path)
+    notes: list[str] = []
+    on_fault = _noting(notes)
+    return _assemble(
+        path.name or path.resolve().name,
+        read_content(folder, on_fault),
+        read_facts(folder, on_fault),
+        records=read_records(folder, on_fault),
+        events=read_events(folder, on_fault, REPORTED),
+        notes=notes,
+    )
+
+
+def parse_session(value: Mapping[str, object], origin: str) -> SessionData:
+    """Parse a session as a page carries it (``report.embed``); ``origin`` is what it is called where it has no name."""
+    notes = [str(note) for note in _list(value.get("notes"))]
+    on_fault = _noting(notes)
+    content, facts = _object(value.get("session")), _object(value.get("facts"))
+    parsed = {host: parse_facts(host, one, on_fault, origin) for host, one in facts.items()}
+    records = [
+        parse_record(record, on_fault, origin, number)
+        for number, record in enumerate(_list(value.get("records")), start=1)
+    ]
+    events = [parse_event(event, on_fault, origin, REPORTED) for event in _list(value.get("events"))]
+    return _assemble(
+        str(value.get("origin") or origin),
+        parse_content(content, on_fault, origin),
+        {host: one for host, one in parsed.items() if one is not None},
+        records=[record for record in records if record is not None],
+        events=[event for event in events if event is not None],
+        notes=notes,
+    )
+
+
+def _noting(notes: list[str]) -> OnFault:
+    def on_fault(fault: Fault) -> None:
+        notes.append(fault.message)
+
+    return on_fault
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _object(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _assemble(
+    origin: str,
+    content: SessionContent,
+    facts: Mapping[str, Facts],
+    *,
+    records: Sequence[Record],
+    events: Sequence[LoggedEvent],
+    notes: list[str],
+) -> SessionData:
+    records = fill_set_sizes(records, content, [logged.event for logged in events])
+    newest = newest_records(records).values()
+    kept = {id(record) for record in newest}
+    if len(notes) > _MOST_NOTES:
+        notes = [*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more like these"]
+    return SessionData(
+        origin=origin,
+        content=content,
+        facts=facts,
+        # by what a report knows: all of the session, not only what came before
+        records=tuple(judge_all(newest, facts)),
+        superseded=tuple(record for record in records if id(record) not in kept),
+        events=tuple(events),
+        notes=tuple(notes),
+    )
+
+
+def fill_set_sizes(records: Sequence[Record], content: SessionContent, events: Iterable[Event]) -> list[Record]:
+    """Give records that do not know the size of their data set the size that their session kept elsewhere."""
+    if all(record.set_size is not None for record in records):
+        return list(records)
+    said: list[SessionDataSet | DataReady] = [*content.data.values()]
+    said += [event for event in events if isinstance(event, DataReady)]
+    sizes = {
+        each.fingerprint: SetSize(images=each.images, bytes=each.bytes or None)
+        for each in said
+        if each.fingerprint is not None and each.images is not None and each.images > 0
+    }
+    return [
+        record.model_copy(update={"set_size": size})
+        if record.set_size is None and (size := sizes.get(record.data_fingerprint)) is not None
+        else record
+        for record in records
+    ]

@@ -7,17 +7,15 @@ left out whole, for a program may print anything.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
+from harness.records.content import SessionContent
+from harness.records.reading import Fault, parse_content, parse_event
 from harness.records.session_data import SessionData
 from harness.report.sources import redact
-from harness.values.data import DataPlace
 from harness.values.engines import engine_choices
 from harness.values.facts import Facts
 from harness.values.record import Record
@@ -111,13 +109,11 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
 
     for session in sessions:
         add("host", sorted({*session.facts, *(r.host for r in (*session.records, *session.superseded))}))
-        add("host", (event.get("host") for event in session.events))
+        add("host", (getattr(logged.event, "host", None) for logged in session.events))
         add("session", (session.name, session.origin))
-        experiment = session.experiment_name
-        add("experiment", (experiment, session.experiment.get("name")))
+        add("experiment", (session.experiment_name, session.content.experiment.name))
         add("data", sorted({r.case.data for r in session.records}))
-        data = session.description.get("data")
-        add("data", sorted(map(str, data)) if isinstance(data, Mapping) else ())
+        add("data", sorted(session.content.data))
         add("disk", sorted({r.case.cache_disk for r in session.records}))
         add("disk", (n for f in session.facts.values() for n in sorted(f.disks) if not n.startswith("data:")))
         add("boot", (f.boot_id for f in session.facts.values()))
@@ -130,16 +126,13 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
 
 
 def _add_inventory(session: SessionData, add: Any) -> None:
-    inventory = session.description.get("inventory")
-    if isinstance(inventory, Mapping):
-        add("inventory", (inventory.get("name"),))
-        hosts = inventory.get("hosts")
-        add("host", hosts if isinstance(hosts, list) else sorted(map(str, hosts)) if isinstance(hosts, Mapping) else ())
-        groups = inventory.get("groups")
-        add("group", sorted(map(str, groups)) if isinstance(groups, list | Mapping) else ())
-    hosts = session.description.get("hosts")
-    add("host", sorted(map(str, hosts)) if isinstance(hosts, Mapping) else ())
-    add("user", _find_users(session.description))
+    inventory = session.content.inventory
+    add("inventory", (inventory.name,))
+    add("host", inventory.hosts)
+    groups = inventory.plain().get("groups")
+    add("group", sorted(map(str, groups)) if isinstance(groups, list | Mapping) else ())
+    add("host", sorted(session.content.hosts))
+    add("user", _find_users(session.content.plain()))
 
 
 def _find_users(value: Any) -> list[str]:
@@ -152,31 +145,34 @@ def _find_users(value: Any) -> list[str]:
 
 
 def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
-    description = cleaner.value(redact(dict(session.description)))
-    if isinstance(description.get("inventory"), dict):
-        description["inventory"].pop("path", None)
-    for host in (hosts if isinstance(hosts := description.get("hosts"), dict) else {}).values():
-        if isinstance(host, dict) and isinstance(host.get("data"), dict):
-            host["data"] = _clean_places(host["data"])
+    events = (parse_event(cleaner.value(event.to_json()), _drop, "") for event in session.events)
     return replace(
         session,
         origin=cleaner.text(session.origin),
-        description=description,
+        content=_clean_content(session.content, cleaner),
         facts={cleaner.text(host): _clean_facts(facts, cleaner) for host, facts in session.facts.items()},
         records=tuple(_clean_record(record, cleaner) for record in session.records),
         superseded=tuple(_clean_record(record, cleaner) for record in session.superseded),
-        events=tuple(cleaner.value(event) for event in session.events),
+        events=tuple(event for event in events if event is not None),
         notes=tuple(cleaner.text(note) for note in session.notes),
     )
 
 
-def _clean_places(places: Mapping[str, Any]) -> dict[str, Any]:
-    """Where data sets lie, without paths; one that cannot be read tells nothing."""
-    found: dict[str, Any] = {}
-    for name, place in places.items():
-        with contextlib.suppress(ValidationError):
-            found[name] = DataPlace.model_validate(place).without_names().model_dump(mode="json")
-    return found
+def _drop(_fault: Fault) -> None:
+    """What can no longer be read without its names is left out."""
+
+
+def _clean_content(content: SessionContent, cleaner: _Cleaner) -> SessionContent:
+    """The same without names, and without paths."""
+    plain = cleaner.value(redact(content.plain()))
+    if isinstance(inventory := plain.get("inventory"), dict):
+        inventory.pop("path", None)
+    cleaned = parse_content(plain, _drop, "")
+    hosts = {
+        name: host.model_copy(update={"data": {key: place.without_names() for key, place in host.data.items()}})
+        for name, host in cleaned.hosts.items()
+    }
+    return cleaned.model_copy(update={"hosts": hosts}) if hosts else cleaned
 
 
 def _clean_facts(facts: Facts, cleaner: _Cleaner) -> Facts:

@@ -26,6 +26,7 @@ from harness.report.words import (
     say_payback,
     split_hardware,
 )
+from harness.values.event import DataReady
 from harness.values.units import format_bytes
 
 ARTICLE = (
@@ -86,11 +87,7 @@ def _coco_sets(sessions: Sequence[SessionData]) -> set[tuple[str, str]]:
     """(session, data set) of real COCO images: sets called so that were not generated with COCO's sizes."""
     found = set()
     for session in sessions:
-        made = {
-            str(event.get("data"))
-            for event in session.events_of("DataReady")
-            if str(event.get("how")).startswith("generated")
-        }
+        made = {event.data for event in session.events_of(DataReady) if event.how.startswith("generated")}
         names = {record.case.data for record in session.records}
         found |= {(session.name, name) for name in names - made if _COCO.search(name)}
     return found

@@ -20,6 +20,7 @@ from harness.report.words import (
     plural,
     split_hardware,
 )
+from harness.values.event import EngineChosen, HostStateChanged, SessionFinding
 from harness.values.record import Finding, Record
 
 _SEVERITIES: Mapping[str, Mark] = {
@@ -37,7 +38,7 @@ def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     found = [belief for session in sessions for belief in _session_beliefs(session)]
     records = [record for session in sessions for record in session.records]
     found += [*_record_findings(records, names), *_validity(records, names)]
-    is_spread_said = any(event.get("id") == "spread" for s in sessions for event in s.events_of("SessionFinding"))
+    is_spread_said = any(event.id == "spread" for s in sessions for event in s.events_of(SessionFinding))
     for group in groups:
         found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_twins(group, names)]
     found += [*_other_pixels(groups), *_emulated(groups, names)]
@@ -61,9 +62,8 @@ def _session_beliefs(session: SessionData) -> Iterable[Belief]:
     if has_cases and done == 1 and (planned is None or planned == 1):
         hint = "ask for at least 3 rounds: the same session continues"
         yield _belief("warning", "one round: no interval, so no verdict", hint, session.name)
-    said = session.experiment.get("notes")
-    for note in said if isinstance(said, list | tuple) else ():
-        yield _belief("info", str(note), "", session.experiment_name)
+    for note in session.content.experiment.notes:
+        yield _belief("info", note, "", session.experiment_name)
     for note in session.notes:
         yield _belief(
             "warning", note, "what could not be read is missing here; the file itself is untouched", session.name
@@ -76,10 +76,9 @@ def _session_beliefs(session: SessionData) -> Iterable[Belief]:
 def _session_findings(session: SessionData) -> Iterable[Belief]:
     """Findings of one id and one cure are one belief, with what each of the first says and the hosts that it is of."""
     alike: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
-    for event in session.events_of("SessionFinding"):
-        severity, identifier, hint = (str(event.get(name) or "") for name in ("severity", "id", "hint"))
-        said = (str(event.get("host") or session.name), str(event.get("message") or ""))
-        found = alike.setdefault((severity, identifier, hint), [])
+    for event in session.events_of(SessionFinding):
+        said = (event.host or session.name, event.message)
+        found = alike.setdefault((event.severity, event.id, event.hint), [])
         if said not in found:
             found.append(said)
     for (severity, _, hint), found in alike.items():
@@ -90,19 +89,19 @@ def _session_findings(session: SessionData) -> Iterable[Belief]:
 
 
 def _engine_beliefs(session: SessionData) -> Iterable[Belief]:
-    chosen = {str(event.get("host")): event for event in session.events_of("EngineChosen")}
+    chosen = {event.host: event for event in session.events_of(EngineChosen)}
     for host, event in sorted(chosen.items()):
-        if event.get("is_fallback"):
-            message = f"no container: engine {event.get('engine')} was used instead ({event.get('reason')})"
+        if event.is_fallback:
+            message = f"no container: engine {event.engine} was used instead ({event.reason})"
             yield _belief("warning", message, "`harness check` says what the other engine lacks", host)
 
 
 def _host_beliefs(session: SessionData) -> Iterable[Belief]:
-    states = {str(event.get("host")): event for event in session.events_of("HostStateChanged")}
+    states = {event.host: event for event in session.events_of(HostStateChanged)}
     for host, event in sorted(states.items()):
-        if event.get("state") not in _READY:
-            message = f"host is {event.get('state')}: {event.get('message') or 'no reason given'}"
-            yield _belief("warning", message, str(event.get("hint") or "`harness check` says more"), host)
+        if event.state not in _READY:
+            message = f"host is {event.state}: {event.message or 'no reason given'}"
+            yield _belief("warning", message, event.hint or "`harness check` says more", host)
     by_boot: dict[str, list[str]] = {}
     for host, facts in sorted(session.facts.items()):
         if facts.boot_id:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ def view_changes(
     """Compare two sides of one session or several each; pure."""
     sides = []
     for sessions in (old, new):
-        baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
+        baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
         sides.append(build_matrix([record for s in sessions for record in s.records], baseline))
     pairs, changes = compare_sessions(*sides), find_changes(*sides)
     names = CaseNames(case.case for pair in pairs for case in pair.cases)
@@ -175,13 +175,13 @@ def _values(sessions: Sequence[SessionData], name: str) -> set[str]:
 
 
 def _rules(sessions: Sequence[SessionData], name: str) -> set[str]:
-    found = (session.experiment.get(name) for session in sessions)
+    found = (session.content.experiment.plain().get(name) for session in sessions)
     return {value if isinstance(value, str) else canonical_json(value) for value in found if value is not None}
 
 
 def _programs(sessions: Sequence[SessionData]) -> set[str]:
-    found = (session.description.get("versions") for session in sessions)
-    return {str(versions["harness"]) for versions in found if isinstance(versions, Mapping) and "harness" in versions}
+    found = (session.content.versions for session in sessions)
+    return {versions["harness"] for versions in found if "harness" in versions}
 
 
 def _versions(sessions: Sequence[SessionData], name: str) -> set[str]:

@@ -27,7 +27,7 @@ _MOST_SUPERSEDED = 50
 def build_view(sessions: Sequence[SessionData], block: str | None = None, beside: str = "") -> View:
     """All that the page says about these sessions; ``block`` are their packed records, else they lie ``beside``."""
     records = [record for session in sessions for record in session.records]
-    baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
+    baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
     groups = build_matrix(records, baseline)
     cases = {r.case_id: r.case for session in sessions for r in (*session.records, *session.superseded)}
     names = CaseNames(cases.values())
@@ -78,7 +78,7 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
         ("Sizes", cap_list(sorted({name_size(case) for case in cases.values()}))),
         ("Loaders (caches)", clean_text(cap_list(rows, 20), 600)),
     ]
-    descriptions = {str(s.experiment["description"]) for s in sessions if s.experiment.get("description")}
+    descriptions = {s.content.experiment.description for s in sessions if s.content.experiment.description}
     if descriptions:
         said.insert(0, ("Experiment", clean_text(" / ".join(sorted(descriptions)), 400)))
     return [(name, value) for name, value in said if value]

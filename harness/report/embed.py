@@ -69,9 +69,9 @@ def _decompress(packed: bytes) -> bytes:
 def _write_session(session: SessionData) -> str:
     value = {
         "origin": session.origin,
-        "session": dict(session.description),
+        "session": session.content.plain(),
         "facts": {host: facts.model_dump(mode="json") for host, facts in session.facts.items()},
-        "events": [dict(event) for event in session.events],
+        "events": [event.to_json() for event in session.events],
         "notes": list(session.notes),
     }
     records = ",".join(_write_record(record) for record in (*session.superseded, *session.records))

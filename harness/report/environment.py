@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from harness.records.content import SessionDataSet
 from harness.records.session_data import SessionData
 from harness.report.view import HostView
 from harness.report.words import NOTHING, cap_list, clean_text, plural
+from harness.values.event import DataReady, EngineChosen
 from harness.values.facts import Facts
 from harness.values.record import Record
 from harness.values.units import format_bytes
@@ -33,10 +34,10 @@ def _host_pairs(session: SessionData, host: str, records: Sequence[Record]) -> I
     facts = session.facts.get(host)
     if facts is not None:
         yield from _fact_pairs(facts)
-    chosen = [event for event in session.events_of("EngineChosen") if event.get("host") == host]
+    chosen = [event for event in session.events_of(EngineChosen) if event.host == host]
     if chosen:
-        reason = f" ({chosen[-1]['reason']})" if chosen[-1].get("reason") else ""
-        yield "engine", clean_text(f"{chosen[-1].get('engine')} {chosen[-1].get('version') or ''}{reason}")
+        reason = f" ({chosen[-1].reason})" if chosen[-1].reason else ""
+        yield "engine", clean_text(f"{chosen[-1].engine} {chosen[-1].version}{reason}")
     else:
         engines = sorted({record.engine for record in records})
         yield "engine", clean_text(cap_list(engines) or NOTHING)
@@ -77,18 +78,16 @@ def view_environment(sessions: Sequence[SessionData]) -> list[tuple[str, str]]:
 
 def _session_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
     yield "session", session.name
-    yield "begun", str(session.description.get("created_at") or NOTHING)
-    yield "seed", str(session.description.get("seed", NOTHING))
-    inventory = session.description.get("inventory")
-    if isinstance(inventory, Mapping):
-        yield "inventory", str(inventory.get("path") or inventory.get("name") or NOTHING)
+    content = session.content
+    yield "begun", content.created_at or NOTHING
+    yield "seed", NOTHING if content.seed is None else str(content.seed)
+    if "inventory" in content.model_fields_set:
+        yield "inventory", content.inventory.path or content.inventory.name or NOTHING
     yield "image digest", _listed(record.image_digest for record in session.records)
-    digest = session.description.get("payload_digest")
-    yield "payload digest", str(digest) if digest else _listed(record.payload_digest for record in session.records)
+    yield "payload digest", content.payload_digest or _listed(record.payload_digest for record in session.records)
     yield from _data_pairs(session)
-    versions = session.description.get("versions")
-    if isinstance(versions, Mapping):
-        yield "controller", ", ".join(f"{name} {value}" for name, value in sorted(versions.items()))
+    if content.versions:
+        yield "controller", ", ".join(f"{name} {value}" for name, value in sorted(content.versions.items()))
     for name in _VERSIONS:
         found = _listed(str(r.environment[name]) for r in session.records if r.environment.get(name) is not None)
         if found != NOTHING:
@@ -96,17 +95,16 @@ def _session_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
 
 
 def _data_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
-    data: Any = session.description.get("data")
-    described = data if isinstance(data, Mapping) else {}
-    names = sorted({*map(str, described), *(record.case.data for record in session.records)})
-    ready = {str(event.get("data")): event for event in session.events_of("DataReady")}
-    for name in names:
+    described = session.content.data
+    ready = {event.data: event for event in session.events_of(DataReady)}
+    for name in sorted({*described, *(record.case.data for record in session.records)}):
         prints = _listed(r.data_fingerprint for r in session.records if r.case.data == name)
-        entry = described.get(name)
-        known = entry if isinstance(entry, Mapping) and "images" in entry else ready.get(name, {})
+        known: SessionDataSet | DataReady | None = described.get(name)
+        if known is None or known.images is None:
+            known = ready.get(name)
         amount = ""
-        if isinstance(known.get("images"), int) and isinstance(known.get("bytes"), int):
-            amount = f"{known['images']:,} images, {format_bytes(known['bytes'])}; "
+        if known is not None and known.images is not None and known.bytes is not None:
+            amount = f"{known.images:,} images, {format_bytes(known.bytes)}; "
         yield f"data set {name}", f"{amount}fingerprint {prints}"
 
 

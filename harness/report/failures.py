@@ -10,6 +10,7 @@ from harness.records.session_data import SessionData
 from harness.report.marks import describe_place, mark_outcome
 from harness.report.view import FailureView
 from harness.report.words import NOTHING, CaseNames, clean_log, clean_text, split_hardware
+from harness.values.event import SessionStarted
 from harness.values.record import TRIAL, WARM_RUN, Record
 from harness.values.units import format_bytes
 
@@ -99,13 +100,10 @@ def _select(record: Record) -> list[str]:
 
 
 def _own_command(session: SessionData) -> list[str]:
-    for event in reversed(session.events_of("SessionStarted")):
-        argv = event.get("argv")
-        if isinstance(argv, list) and "run" in argv:
-            return ["harness", *_without_options([str(word) for word in argv[argv.index("run") :]])]
-    inventory = session.description.get("inventory")
-    path = inventory.get("path") if isinstance(inventory, Mapping) else None
-    return ["harness", "run", str(path or "INVENTORY")]
+    for event in reversed(session.events_of(SessionStarted)):
+        if "run" in event.argv:
+            return ["harness", *_without_options(event.argv[event.argv.index("run") :])]
+    return ["harness", "run", session.content.inventory.path or "INVENTORY"]
 
 
 def _without_options(words: Sequence[str]) -> list[str]:

@@ -44,7 +44,7 @@ class IndexRow:
 
 def summarise_view(view: View, sessions: Sequence[SessionData]) -> str:
     """What an index says about a page, as JSON that cannot end its script element."""
-    dates = sorted(str(session.description.get("created_at") or "") for session in sessions)
+    dates = sorted(session.content.created_at for session in sessions)
     value = {
         "title": view.title,
         "date": dates[0] if dates else "",

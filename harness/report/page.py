@@ -40,7 +40,7 @@ def read_sources(folders: Sequence[Path]) -> list[SessionData]:
     found: dict[tuple[str, str], SessionData] = {}
     for folder in folders:
         for session in read_source(folder):
-            key = (session.name, str(session.description.get("created_at")))
+            key = (session.name, session.content.created_at)
             found.pop(key, None)
             found[key] = session
     if not found:

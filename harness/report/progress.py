@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from harness.records.session_data import SessionData
 from harness.report.words import clean_text, plural
+from harness.values.event import RoundStarted
 
 
 def planned_rounds(session: SessionData) -> int | None:
     """The rounds that the experiment asks for, None where it does not say."""
-    rounds = session.experiment.get("rounds")
-    return rounds if isinstance(rounds, int) and not isinstance(rounds, bool) and rounds > 0 else None
+    rounds = session.content.experiment.rounds
+    return rounds if isinstance(rounds, int) and rounds > 0 else None
 
 
 def complete_rounds(session: SessionData) -> int:
@@ -23,10 +24,9 @@ def complete_rounds(session: SessionData) -> int:
     """
     measured = Counter((record.host, record.round) for record in session.records)
     announced: dict[tuple[str, int], int] = {}
-    for event in session.events_of("RoundStarted"):
-        host, number, order = event.get("host"), event.get("round"), event.get("order")
-        if isinstance(host, str) and isinstance(number, int) and isinstance(order, list):
-            announced[host, number] = max(announced.get((host, number), 0), len(order))
+    for event in session.events_of(RoundStarted):
+        key = event.host, event.round
+        announced[key] = max(announced.get(key, 0), len(event.order))
     longest = {
         host: max(count for (other, _), count in measured.items() if other == host)
         for host in {host for host, _ in measured}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from pydantic import JsonValue
 
 from harness.records.session_data import SessionData
 from harness.report.view import Ledger, Source
 from harness.report.words import NOTHING, clean_lines, clean_text, format_seconds
+from harness.values.event import DataReady, DataShipped, Event, ImageReady, ImageShipped
 from harness.values.units import format_bytes
 
 REDACTED = "[redacted]"
@@ -23,7 +25,7 @@ def view_ledger(sessions: Sequence[SessionData]) -> Ledger | None:
     for session in sessions:
         prefix = "" if len(sessions) == 1 else f"{session.name}: "
         for event in session.events:
-            row = _ledger_row(event)
+            row = _ledger_row(event.event)
             if row is not None:
                 rows.append(tuple(clean_text(text, 200) for text in (prefix + row[0], *row[1:])))
     if not rows:
@@ -31,39 +33,30 @@ def view_ledger(sessions: Sequence[SessionData]) -> Ledger | None:
     return Ledger(tuple(rows[:_MOST_ROWS]), max(len(rows) - _MOST_ROWS, 0))
 
 
-def _ledger_row(event: Mapping[str, Any]) -> tuple[str, ...] | None:
-    kind, host = event.get("event"), str(event.get("host"))
-    if kind == "ImageShipped":
-        what = f"image {event['image']}" if event.get("image") else "image"
-        return (host, f"{what}, shipped", str(event.get("method") or NOTHING), *_ship_cells(event))
-    if kind == "DataShipped":
-        how = f"{event.get('files')} files" if event.get("files") else "present"
-        return (host, f"data set {event.get('data')}, shipped", how, *_ship_cells(event))
-    if kind == "ImageReady":
-        what = f"image {str(event.get('image_digest'))[:12]}"
-        how, took = str(event.get("method") or NOTHING), _took(event.get("seconds"))
-        return host, what, how, NOTHING, NOTHING, NOTHING, took, NOTHING
-    if kind == "DataReady":
-        what = f"data set {event.get('data')}"
-        how, size = str(event.get("how") or NOTHING), _size(event.get("bytes"))
-        return host, what, how, size, NOTHING, NOTHING, NOTHING, NOTHING
+def _ledger_row(event: Event) -> tuple[str, ...] | None:
+    if isinstance(event, ImageShipped):
+        what = f"image {event.image}" if event.image else "image"
+        return event.host, f"{what}, shipped", event.method or NOTHING, *_ship_cells(event)
+    if isinstance(event, DataShipped):
+        how = f"{event.files} files" if event.files else "present"
+        return event.host, f"data set {event.data}, shipped", how, *_ship_cells(event)
+    if isinstance(event, ImageReady):
+        what, took = f"image {event.image_digest[:12]}", _took(event.seconds)
+        return event.host, what, event.method or NOTHING, NOTHING, NOTHING, NOTHING, took, NOTHING
+    if isinstance(event, DataReady):
+        what, size = f"data set {event.data}", format_bytes(event.bytes)
+        return event.host, what, event.how or NOTHING, size, NOTHING, NOTHING, NOTHING, NOTHING
     return None
 
 
-def _ship_cells(event: Mapping[str, Any]) -> tuple[str, ...]:
+def _ship_cells(event: ImageShipped | DataShipped) -> tuple[str, ...]:
     """Bytes needed, sent and saved, how long it took, and 10⁶ bytes a second."""
-    sizes = [_size(event.get(f"bytes_{name}")) for name in ("needed", "sent", "saved")]
-    speed = event.get("mb_per_s")
-    is_number = isinstance(speed, int | float) and not isinstance(speed, bool)
-    return (*sizes, _took(event.get("seconds")), f"{speed:.1f}" if is_number else NOTHING)
+    sizes = map(format_bytes, (event.bytes_needed, event.bytes_sent, event.bytes_saved))
+    return (*sizes, _took(event.seconds), NOTHING if event.mb_per_s is None else f"{event.mb_per_s:.1f}")
 
 
-def _size(value: object) -> str:
-    return format_bytes(value) if isinstance(value, int) and not isinstance(value, bool) else NOTHING
-
-
-def _took(value: object) -> str:
-    return format_seconds(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else NOTHING
+def _took(seconds: float | None) -> str:
+    return NOTHING if seconds is None else format_seconds(seconds)
 
 
 def view_sources(sessions: Sequence[SessionData]) -> list[Source]:
@@ -73,15 +66,16 @@ def view_sources(sessions: Sequence[SessionData]) -> list[Source]:
     found = []
     for session in sessions:
         prefix = "" if len(sessions) == 1 else f"{clean_text(session.name, 80)}: "
-        for name, key in (("experiment", "experiment"), ("inventory", "inventory"), ("hosts", "hosts")):
-            value = session.description.get(key)
+        content = session.content.plain()
+        for key in ("experiment", "inventory", "hosts"):
+            value = content.get(key)
             if value:
                 text = yaml.safe_dump(redact(_plain(value)), sort_keys=True, allow_unicode=True, width=110)
-                found.append(Source(f"{prefix}{name}", clean_lines(text, _MOST_CHARACTERS)))
+                found.append(Source(f"{prefix}{key}", clean_lines(text, _MOST_CHARACTERS)))
     return found
 
 
-def redact(value: Any) -> Any:
+def redact(value: JsonValue) -> JsonValue:
     """The same value with whatever is named like a secret taken out, at any depth."""
     if isinstance(value, Mapping):
         return {k: REDACTED if _is_secret(str(k), v) else redact(v) for k, v in value.items()}
@@ -94,7 +88,7 @@ def _is_secret(name: str, value: object) -> bool:
     return bool(_SECRET.search(name)) and value not in (None, "", False, True) and not isinstance(value, Mapping)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: JsonValue) -> JsonValue:
     """Only what YAML can say: text of odd characters as text, keys as text."""
     if isinstance(value, Mapping):
         return {clean_text(k, 200): _plain(v) for k, v in value.items()}

@@ -36,7 +36,7 @@ class TerminalView:
 def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
     """What a terminal shows of sessions."""
     records: list[Record] = [record for session in sessions for record in session.records]
-    baseline = next((s.experiment.get("baseline") for s in sessions if s.experiment.get("baseline")), None)
+    baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
     views = []
     for group in build_matrix(records, baseline):
         said = [_say(advice) for advice in advise_group(group)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from harness.records.content import SessionContent
 from harness.records.reading import newest_records
 from harness.values.case import Case, digest_of, invocation_identity
 from harness.values.prediction import Prediction
@@ -183,18 +183,18 @@ def coming_of(todo: Iterable[Invocation]) -> list[tuple[str, Prediction | None]]
     return [(each.case.case_id, each.predictions) for each in todo if each.skip is None]
 
 
-def changed_digests(session: Mapping[str, Any], digests: HostDigests) -> list[str]:
+def changed_digests(content: SessionContent, digests: HostDigests) -> list[str]:
     """What differs between a session and what would run now: such invocations must not be mixed."""
     changes = []
-    if session.get("payload_digest") not in (None, digests.payload_digest):
+    if content.payload_digest not in ("", digests.payload_digest):
         changes.append("the benchmark's code (payload) has changed")
-    before = (session.get("image_digests") or {}).get(digests.host)
-    if before not in (None, digests.image_digest):
+    before = content.image_digests.get(digests.host, "")
+    if before not in ("", digests.image_digest):
         changes.append(
             f"the image on {digests.host} is another one ({before[:12]} before, {digests.image_digest[:12]} now)"
         )
     for name, fingerprint in digests.data.items():
-        known = ((session.get("data") or {}).get(name) or {}).get("fingerprint")
+        known = content.data[name].fingerprint if name in content.data else None
         if known not in (None, fingerprint):
             changes.append(
                 f"data set {name!r} on {digests.host} holds other files ({known[:12]} before, {fingerprint[:12]} now)"

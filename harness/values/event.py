@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from harness.values.record import Finding
 
@@ -13,9 +12,21 @@ from harness.values.record import Finding
 class Event:
     """Something that happened; the class name is its kind on disk."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The event as a JSON object, without its time (the writer adds ``at``)."""
+    def to_json(self) -> dict[str, object]:
+        """Return the event as a JSON object, without its time."""
         return {"event": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """An event as it lies on the disk: ``at`` is when it was written (UTC)."""
+
+    at: str
+    event: Event
+
+    def to_json(self) -> dict[str, object]:
+        """Return the event as a JSON object."""
+        return {"at": self.at, **self.event.to_json()}
 
 
 @dataclass(frozen=True)

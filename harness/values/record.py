@@ -157,3 +157,8 @@ class Record(_Frozen):
             return None if value is None else Prediction.model_validate(value)
         except ValidationError:
             return None
+
+
+def record_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line of ``records.jsonl``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Record.model_json_schema(mode="serialization")}

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.values.errors import ConfigurationError
 
 
 def schema_text(name: str) -> str:
-    """The JSON Schema of ``inventory``, ``experiment`` or ``record``, from the models that check them."""
+    """The JSON Schema of ``inventory``, ``experiment``, ``session`` or ``record``, from the models that check them."""
     return json.dumps(_schemas()[name](), indent=2, sort_keys=True) + "\n"
 
 
-def _schemas() -> dict[str, Callable[[], dict[str, Any]]]:
+def _schemas() -> dict[str, Callable[[], Mapping[str, object]]]:
     from harness.experiment import experiment_schema
     from harness.inventory import inventory_schema
+    from harness.records.content import session_schema
+    from harness.values.record import record_schema
 
-    return {"inventory": inventory_schema, "experiment": experiment_schema, "record": _record_schema}
-
-
-def _record_schema() -> dict[str, Any]:
-    from harness.values.record import Record
-
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Record.model_json_schema(mode="serialization")}
+    return {
+        "inventory": inventory_schema,
+        "experiment": experiment_schema,
+        "session": session_schema,
+        "record": record_schema,
+    }
 
 
 def write_starters(folder: Path, *, force: bool) -> list[Path]:

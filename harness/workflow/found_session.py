@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.bench.own import own_place, split_own
 from harness.engine.interface import Payload
+from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder
-from harness.records.reading import read_records
+from harness.records.reading import read_content, read_records
 from harness.session.plan import HostDigests, changed_digests
 from harness.ship.payload import build_payload
 from harness.values.errors import SessionError
@@ -29,7 +28,7 @@ class FoundSession:
     resolved: Resolved
     folder: SessionFolder
     payload: Payload
-    content: dict[str, Any] | None
+    content: SessionContent | None
 
     @property
     def key(self) -> str | None:
@@ -37,9 +36,9 @@ class FoundSession:
         return None if self.content is None else session_key(self.folder, self.content)
 
 
-def session_key(folder: SessionFolder, content: dict[str, Any]) -> str:
+def session_key(folder: SessionFolder, content: SessionContent) -> str:
     """Return a session's name with a part that nobody else has: two people may run one experiment on one inventory."""
-    return f"{folder.name}.{content['id']}"
+    return f"{folder.name}.{content.id}"
 
 
 def find_session(
@@ -59,17 +58,17 @@ def find_session(
     )
     folder.refuse_foreign()
     payload = build_payload(gather_own_loaders(resolved.cases))
-    content = folder.read() if folder.exists() else None
+    content = read_content(folder) if folder.exists() else None
     if content is not None:
         _refuse_unusable(folder, content, payload)
-    stored = (content or {}).get("experiment", {}).get("rounds")
+    stored = None if content is None else content.experiment.rounds
     experiment = resolved.experiment.model_copy(
         update={"rounds": merge_rounds(rounds, resolved.experiment.rounds, stored)}
     )
     return FoundSession(replace(resolved, experiment=experiment), folder, payload, content)
 
 
-def refuse_changed(folder: SessionFolder, content: Mapping[str, Any], digests: HostDigests) -> None:
+def refuse_changed(folder: SessionFolder, content: SessionContent, digests: HostDigests) -> None:
     """Raise SessionError where an image or a data set is not the one that a session began with on a host."""
     changes = changed_digests(content, digests)
     if changes:
@@ -77,11 +76,11 @@ def refuse_changed(folder: SessionFolder, content: Mapping[str, Any], digests: H
         raise SessionError("; ".join(changes), where=str(folder.path), hint=hint)
 
 
-def _refuse_unusable(folder: SessionFolder, content: dict[str, Any], payload: Payload) -> None:
-    if not content.get("id") or content.get("payload_digest") is None:
+def _refuse_unusable(folder: SessionFolder, content: SessionContent, payload: Payload) -> None:
+    if not content.id or not content.payload_digest:
         hint = "restore it from a copy, or start anew with --fresh"
         raise SessionError("session.json is damaged: a part is missing", where=str(folder.path), hint=hint)
-    if content.get("payload_digest") != payload.digest:
+    if content.payload_digest != payload.digest:
         raise SessionError(
             "the benchmark's code (payload) has changed since this session began; its figures must not be mixed",
             where=str(folder.path),
@@ -90,10 +89,9 @@ def _refuse_unusable(folder: SessionFolder, content: dict[str, Any], payload: Pa
     _refuse_changed_loaders(folder, content, payload)
 
 
-def _refuse_changed_loaders(folder: SessionFolder, content: Mapping[str, Any], payload: Payload) -> None:
+def _refuse_changed_loaders(folder: SessionFolder, content: SessionContent, payload: Payload) -> None:
     """Refuse a user's loader that has changed since it was measured; one that never was may be mended."""
-    before: Mapping[str, Any] = content.get("own_loaders") or {}
-    changed = {place for place, digest in payload.own.items() if before.get(place, digest) != digest}
+    changed = {place for place, digest in payload.own.items() if content.own_loaders.get(place, digest) != digest}
     for record in read_records(folder) if changed else ():
         own = split_own(record.case.loader)
         if own is not None and own_place(own[0]) in changed and (record.epochs or record.status in ("ok", "oom")):

@@ -104,12 +104,12 @@ class HostWork:
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
-        known = (self._shared.content.get("hosts") or {}).get(self.name) or {}
+        known = self._shared.content.hosts.get(self.name)
         wanted = Wanted(
             engine=wanted_engine(self._host, self._options.engine),
             cases=self._resolved.cases,
             payload=self._shared.payload,
-            memory_available=known.get("memory_available"),
+            memory_available=None if known is None else known.memory_available,
             transfers=self._shared.transfers,
         )
         beats = _Beats(held)

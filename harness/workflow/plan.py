@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.rehearsals import setting_key
 from harness.analysis.time_left import seconds_left
 from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records, read_records
 from harness.session.feasibility import MOST_GPUS
 from harness.session.plan import HostDigests
@@ -126,10 +127,9 @@ class _Planner:
         """Plan the host by what its inventory and the session's file say of it."""
         states = {name: self._unseen(name) for name in self.session.resolved.data_names}
         missing = {name: state.as_error(self.host.name) for name, state in states.items() if state.problem}
-        known = self._stored("memory_available")
         on = PlannedHost(
             name=self.host.name,
-            memory_available=known if isinstance(known, int) else None,
+            memory_available=self._memory_available,
             cpus=None,
             gpus=None,
             data={
@@ -156,11 +156,10 @@ class _Planner:
         missing = {name: state.as_error(reached.name) for name, state in states.items() if state.problem}
         lacking = missing_weights(cases, reached, may_ship=True)
         digests = self._digests(states, image_digest)
-        stored = self._stored("memory_available")
         variables = self.host.variables
         on = PlannedHost(
             name=reached.name,
-            memory_available=stored if isinstance(stored, int) else reached.memory_available,
+            memory_available=self._memory_available or reached.memory_available,
             cpus=len(select_cpus(reached.facts, variables.cpus)),
             gpus=len(select_gpus(reached.facts, variables.gpus)),
             data={
@@ -188,7 +187,7 @@ class _Planner:
             lambda: refuse_busy(reached, self.session.key, is_allowed=self._may_be_busy),
             lambda: refuse_hopeless(cases, missing, lacking),
             search.take,
-            lambda: refuse_changed(self.session.folder, self.session.content or {}, digests),
+            lambda: refuse_changed(self.session.folder, self._content, digests),
         )
         return self._show(on, digests, states, _name_engine(search, self.engine), reached.facts.hardware, error)
 
@@ -236,22 +235,21 @@ class _Planner:
             return DataState(name, "nowhere", problem=problem, hint=f"add it under `harness: data: {name}:`")
         place = " with ".join(source.paths.values())
         kept = self._kept(name)
-        if isinstance(kept.get("images"), int) and isinstance(kept.get("bytes"), int):
-            return DataState(name, place or "generated", kept["images"], kept["bytes"], "as this session found it")
+        if kept.images is not None and kept.bytes is not None:
+            return DataState(name, place or "generated", kept.images, kept.bytes, "as this session found it")
         if source.generate is not None:
             return DataState(name, "generated", source.generate.images, source="generated", will_be_made=True)
         return DataState(name, place, source="not known before the host is asked")
 
     def _digests(self, states: Mapping[str, DataState], image_digest: str | None) -> HostDigests:
         """Return what identities are made of here: as it was found just now, else as the session's file has it."""
-        content = self.session.content or {}
         fingerprints = {
-            name: (states[name].fingerprint if name in states else None) or self._kept(name).get("fingerprint")
+            name: (states[name].fingerprint if name in states else None) or self._kept(name).fingerprint
             for name in self.session.resolved.data_names
         }
         return HostDigests(
             host=self.host.name,
-            image_digest=image_digest or content.get("image_digests", {}).get(self.host.name) or "",
+            image_digest=image_digest or self._content.image_digests.get(self.host.name, ""),
             payload_digest=self.session.payload.digest,
             data={name: str(found) for name, found in fingerprints.items() if found is not None},
         )
@@ -275,13 +273,16 @@ class _Planner:
 
     def _kind_of(self, name: str) -> str | None:
         """Return the kind of a data set, as this session found it."""
-        kind = self._kept(name).get("kind")
-        return str(kind) if kind else None
+        return self._kept(name).kind or None
 
-    def _kept(self, name: str) -> Mapping[str, Any]:
+    @property
+    def _content(self) -> SessionContent:
+        """What the session's file holds; that of a new session says nothing."""
+        return self.session.content or SessionContent()
+
+    def _kept(self, name: str) -> SessionDataSet:
         """Return what the session's file says of a data set."""
-        found = (self.session.content or {}).get("data", {}).get(name)
-        return found if isinstance(found, dict) else {}
+        return self._content.data.get(name, SessionDataSet())
 
     def _proofs(self) -> dict[str, WorkProof]:
         """Return what this session's records say of loaders that do other work, and have not changed since."""
@@ -296,10 +297,11 @@ class _Planner:
         own = record.environment.get("own_loader")
         return not isinstance(own, dict) or self.session.payload.own.get(str(own.get("file"))) == own.get("sha256")
 
-    def _stored(self, key: str) -> object:
-        """Return what the session's file says of this host."""
-        found = (self.session.content or {}).get("hosts", {}).get(self.host.name)
-        return found.get(key) if isinstance(found, dict) else None
+    @property
+    def _memory_available(self) -> int | None:
+        """What ``memory_limit: none`` means on this host, once it was prepared in this session."""
+        known = self._content.hosts.get(self.host.name)
+        return None if known is None else known.memory_available
 
 
 def _name_engine(search: EngineSearch, requested: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.records.folder import SessionFolder, list_folders
+from harness.records.reading import read_content
 from harness.values.errors import ConfigurationError, SessionError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def choose_session(session: Path | None, output: Path) -> SessionFolder:
     folder = SessionFolder(session)
     if not folder.exists() and not session.is_absolute() and SessionFolder(output / session).exists():
         folder = SessionFolder(output / session)
-    folder.read()
+    read_content(folder, lambda fault: None)
     return folder
 
 

@@ -6,15 +6,16 @@ import shlex
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
 from harness.analysis.validity import judge_all
 from harness.experiment.names import case_labels, name_alias
+from harness.records.content import SessionContent, SessionExperiment, SessionInventory
 from harness.records.folder import SessionFolder
-from harness.records.journal import Journal
+from harness.records.journal import Journal, now_utc
 from harness.records.reading import newest_records, read_records
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
@@ -62,14 +63,17 @@ def run_session(console: Console, options: RunOptions) -> int:
     is_new = found.content is None
     content = _session_content(found)
     journal = Journal(folder)
+    shared = Shared(folder, content, journal, payload, _emit(console, journal))
     try:
         journal.records_of("")  # a damaged file is said before any host is asked
         folder.write(content)
-        return _run(console, options, resolved, Shared(folder, content, journal, payload, _emit(console, journal)))
+        return _run(console, options, resolved, shared)
     finally:
         journal.close()
         console.close()
-        if is_new and not content["hosts"]:  # no host was ready: an empty session must not stand in a real one's way
+        if (
+            is_new and not shared.content.hosts
+        ):  # no host was ready: an empty session must not stand in a real one's way
             folder.remove()
 
 
@@ -100,7 +104,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     records = judge_all(newest_records(read_records(shared.folder)).values())
     counted = [record for record in records if not identities or record.invocation in identities]
     counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
-    for found in compare_hosts(shared.content.get("hosts") or {}):
+    for found in compare_hosts(shared.content.hosts):
         shared.emit(SessionFinding.of(found))
     is_interrupted = stops.begin.is_set()
     shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
@@ -165,40 +169,36 @@ def _announce(console: Console, resolved: Resolved) -> None:
         console.detail(f"{len(resolved.matrix.folded)} combinations folded out; `harness plan` lists them")
 
 
-def _session_content(found: FoundSession) -> dict[str, Any]:
+def _session_content(found: FoundSession) -> SessionContent:
     """Return what ``session.json`` is to hold."""
     from harness import __version__
 
-    resolved, folder, content = found.resolved, found.folder, found.content
-    if content is not None:
-        content["own_loaders"] = dict(found.payload.own)
-        content.setdefault("hosts", {})
-        content.setdefault("experiment", {})["rounds"] = resolved.experiment.rounds
-        return content
-    from harness.records.journal import now_utc
-
+    resolved, content, own_loaders = found.resolved, found.content, dict(found.payload.own)
     experiment = resolved.experiment
-    return {
-        "name": folder.name,
-        "session": folder.name,
-        "id": uuid.uuid4().hex[:12],
-        "experiment_name": experiment.name,
-        "experiment": experiment.model_dump(mode="json"),
-        "experiment_digest": resolved.digest,
-        "seed": experiment.seed,
-        "inventory": {
-            "name": resolved.inventory.name,
-            "path": str(resolved.inventory.path),
-            "hosts": [host.name for host in resolved.inventory.hosts],
-        },
-        "versions": {"harness": __version__},
-        "payload_digest": found.payload.digest,
-        "own_loaders": dict(found.payload.own),
-        "image_digests": {},
-        "data": {},
-        "hosts": {},
-        "created_at": now_utc(),
-    }
+    if content is not None:
+        kept = content.experiment.model_copy(update={"rounds": experiment.rounds})
+        return content.model_copy(update={"own_loaders": own_loaders, "experiment": kept})
+    return SessionContent(
+        name=found.folder.name,
+        session=found.folder.name,
+        id=uuid.uuid4().hex[:12],
+        experiment_name=experiment.name,
+        experiment=SessionExperiment.model_validate(experiment.model_dump(mode="json")),
+        experiment_digest=resolved.digest,
+        seed=experiment.seed,
+        inventory=SessionInventory(
+            name=resolved.inventory.name,
+            path=str(resolved.inventory.path),
+            hosts=tuple(host.name for host in resolved.inventory.hosts),
+        ),
+        versions={"harness": __version__},
+        payload_digest=found.payload.digest,
+        own_loaders=own_loaders,
+        image_digests={},
+        data={},
+        hosts={},
+        created_at=now_utc(),
+    )
 
 
 def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:

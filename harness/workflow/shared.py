@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.engine.interface import Payload
+from harness.records.content import SessionContent, SessionDataSet, SessionHost
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.session.plan import HostDigests
@@ -55,10 +56,10 @@ def _one_thread() -> ThreadPoolExecutor:
 
 @dataclass
 class Shared:
-    """What all hosts of a session share; ``content`` of session.json is changed under ``mutex`` only."""
+    """What all hosts of a session share; ``content`` of session.json is replaced under ``mutex`` only."""
 
     folder: SessionFolder
-    content: dict[str, Any]
+    content: SessionContent
     journal: Journal
     payload: Payload
     emit: Callable[[Event], None]
@@ -78,29 +79,7 @@ class Shared:
         """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
         refuse_changed(self.folder, self.content, digests)
         with self.mutex:
-            self.content.setdefault("image_digests", {})[setup.host] = setup.image_digest
-            self.content.setdefault("hosts", {})[setup.host] = {
-                "hardware": setup.facts.hardware,
-                "engine": setup.engine.name,
-                "image": setup.image,
-                "image_digest": setup.image_digest,
-                "payload_digest": setup.payload.digest,
-                "engine_version": setup.engine_facts.version,
-                "memory_available": setup.memory_available,
-                "data": {
-                    name: data.place.model_dump(mode="json")
-                    for name, data in setup.data.items()
-                    if data.place is not None
-                },
-            }
-            for name, data in setup.data.items():
-                self.content.setdefault("data", {})[name] = {
-                    "fingerprint": data.fingerprint,
-                    "kind": data.kind,
-                    "images": data.images,
-                    "classes": data.classes,
-                    "bytes": data.bytes,
-                }
+            self.content = self.content.with_host(setup.host, _describe_host(setup), _describe_data(setup))
             self.folder.write(self.content)
             self.folder.write_facts(setup.host, setup.facts)
 
@@ -142,3 +121,27 @@ class Shared:
         from harness.report.page import write_report
 
         self._writer.submit(write_report, [self.folder.path], self.folder.report_file).result()
+
+
+def _describe_host(setup: HostSetup) -> SessionHost:
+    """Return what a session's file is to say of a host."""
+    return SessionHost(
+        hardware=setup.facts.hardware,
+        engine=setup.engine.name,
+        engine_version=setup.engine_facts.version,
+        image=setup.image,
+        image_digest=setup.image_digest,
+        payload_digest=setup.payload.digest,
+        memory_available=setup.memory_available,
+        data={name: data.place for name, data in setup.data.items() if data.place is not None},
+    )
+
+
+def _describe_data(setup: HostSetup) -> dict[str, SessionDataSet]:
+    """Return what a session's file is to say of the data sets of a host."""
+    return {
+        name: SessionDataSet(
+            fingerprint=data.fingerprint, kind=data.kind, images=data.images, classes=data.classes, bytes=data.bytes
+        )
+        for name, data in setup.data.items()
+    }

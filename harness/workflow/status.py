@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.outcomes import say_counts
 from harness.records.journal import is_taken
 from harness.records.progress import SessionProgress, read_progress
-from harness.records.reading import read_lines, read_records
+from harness.records.reading import read_content, read_events, read_records
 from harness.values.units import format_duration
 from harness.workflow.reports import choose_session
 
@@ -22,9 +22,9 @@ def show_status(console: Console, session: Path | None, output: Path, *, as_json
     """Print how far a session is."""
     folder = choose_session(session, output)
     progress = read_progress(
-        folder.read(),
+        read_content(folder),
         read_records(folder),
-        read_lines(folder.events_file).values,
+        read_events(folder),
         is_live=is_taken(folder),
         now=datetime.now(UTC),
     )

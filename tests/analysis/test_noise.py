@@ -11,6 +11,7 @@ from harness.analysis.host_changes import compare_environments, compare_facts, c
 from harness.analysis.noise import drifts, find_session_noise, noise_floors
 from harness.analysis.settling import find_open, interval_widths
 from harness.analysis.stalls import find_stalls, judge_utilisation, wants_warm_twin
+from harness.records.content import SessionHost
 from harness.values.case import Case
 from harness.values.facts import Facts, GpuFacts
 from harness.values.record import Epoch, Record
@@ -154,8 +155,8 @@ def test_a_host_that_changed_is_told() -> None:
 
 
 def test_one_image_definition_is_one_image_everywhere() -> None:
-    def host(digest: str, image: str = "harness-cpu:1", payload: str = "p") -> dict[str, str]:
-        return {"engine": "docker", "image": image, "image_digest": digest, "payload_digest": payload}
+    def host(digest: str, image: str = "harness-cpu:1", payload: str = "p") -> SessionHost:
+        return SessionHost(engine="docker", image=image, image_digest=digest, payload_digest=payload)
 
     assert list(compare_hosts({"a": host("1"), "b": host("1"), "c": host("2", image="harness-gpu:1")})) == []
     (found,) = compare_hosts({"a": host("1" * 20), "b": host("2" * 20)})

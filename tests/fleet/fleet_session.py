@@ -27,7 +27,7 @@ from harness.engine.kinds import process
 from harness.engine.spec import Means
 from harness.hosts.connection import Connection
 from harness.records.folder import SessionFolder, list_folders
-from harness.records.reading import read_lines, read_records
+from harness.records.reading import read_events, read_records
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
 from harness.workflow.options import RunOptions
@@ -134,7 +134,7 @@ class Outcome:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return list(read_lines(self.folder.events_file).values)
+        return [logged.to_json() for logged in read_events(self.folder)]
 
     def statuses(self, name: str) -> Counter[str]:
         """How often each status came on a host."""

@@ -56,7 +56,8 @@ def session(tmp_path):
             fingerprint="3" * 64,
         )
     argv = ["harness", "run", "inventory/orionlab.yaml", "--output", "/srv/secretproject"]
-    builder.add_event("SessionStarted", session=builder.name, folder="/srv/secretproject/x", argv=argv)
+    place, counted = "/srv/secretproject/x", {"resumed": False, "done": 0, "planned": 9}
+    builder.add_event("SessionStarted", session=builder.name, folder=place, argv=argv, **counted)
     builder.description |= {"experiment_name": "grove", "host_user": "mjaurens"}
     builder.description["experiment"] |= {"name": "grove", "description": "for orionlab", "notes": ["ask mjaurens"]}
     builder.description["inventory"] = {

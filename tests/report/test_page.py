@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from builder import SessionBuilder, build_lab, make_case, make_facts, make_finding, make_oom, make_record
 
+from harness.records.content import SessionContent
+from harness.records.reading import parse_event, refuse
 from harness.records.session_data import SessionData
 from harness.report.embed import BLOCK_ID, compress_sessions, pack_sessions, unpack_sessions
 from harness.report.export import export_records
@@ -207,8 +209,9 @@ def test_hostile_text_shows_as_text(text, tmp_path):
     builder.add_event("EngineChosen", host=text, engine=text, version=text, reason=text, is_fallback=True)
     builder.add_event("SessionFinding", id=text, severity=text, message=text, hint=text, host=text)
     builder.add_event("HostStateChanged", host=text, state=text, message=text, hint=text)
-    builder.add_event("SessionStarted", argv=["harness", "run", text])
-    builder.description |= {"experiment_name": text, "seed": text, "versions": {text: text}}
+    argv = ["harness", "run", text]
+    builder.add_event("SessionStarted", session=text, folder=text, resumed=False, done=0, planned=9, argv=argv)
+    builder.description |= {"experiment_name": text, "created_at": text, "versions": {text: text}}
     builder.description["experiment"] |= {"description": text, "notes": [text]}
     # No file of ours can hold a lone surrogate, an old page can.
     sessions = [make_session(builder)] if text == SURROGATE else read_source(builder.write(tmp_path / "session"))
@@ -220,17 +223,17 @@ def test_hostile_text_shows_as_text(text, tmp_path):
     assert max(len(line) for text in reading.text for line in text.splitlines()) < 2500
     if text.startswith("<script>"):
         assert text in reading.words
-    assert unpack_sessions(page)[0]["session"]["seed"] == text
+    assert unpack_sessions(page)[0]["session"]["created_at"] == text
 
 
 def make_session(builder):
     return SessionData(
         origin=builder.name,
-        description=builder.description,
+        content=SessionContent.model_validate(builder.description),
         facts={},
         records=tuple(builder.records),
         superseded=(),
-        events=tuple(builder.events),
+        events=tuple(filter(None, (parse_event(event, refuse, "events.jsonl") for event in builder.events))),
     )
 
 

@@ -89,7 +89,7 @@ def test_of_very_many_failures_some_are_left_out(tmp_path):
 def test_the_command_is_the_sessions_own_narrowed_to_the_case(tmp_path):
     builder = SessionBuilder()
     argv = ["/usr/bin/harness", "-v", "run", "my lab.yaml", "--fresh", "--only", "x", "--only=y", "--limit", "gpu:!a"]
-    builder.add_event("SessionStarted", argv=argv)
+    builder.add_event("SessionStarted", session="s", folder="f", resumed=False, done=0, planned=2, argv=argv)
     error, oom = make_record(make_case(), status="error", epochs=()), make_oom(make_case(cache="memory"))
     session = session_of(builder.add(error, oom), tmp_path)
     expected = f"harness run 'my lab.yaml' --limit 'gpu:!a' --only {error.case_id} --rerun-failed"

@@ -213,7 +213,7 @@ def test_the_page_shows_the_paths_and_an_anonymous_one_none(tmp_path):
     page = render_page(hidden)
     assert "RECORDS = &#34;/path/to/your/images&#34;" in page
     for name in ("/srv/ws01", "flowers", "Ann", "Bob", "&#34;who&#34;", "train*"):
-        assert name not in page and name not in json.dumps(hidden[0].description)
+        assert name not in page and name not in json.dumps(hidden[0].content.plain())
 
 
 def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path):

@@ -3,14 +3,18 @@ import json
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_record
 
-from harness.report.source import newest_attempts, read_source
+from harness.records.reading import newest_records
+from harness.report.source import read_source
 from harness.values.errors import SessionError
+from harness.values.event import RoundStarted
 
 
 @pytest.fixture
 def folder(tmp_path):
     builder = SessionBuilder("s-1").add_host("ws01", make_facts())
-    builder.add(make_record(make_case()), make_record(make_case(), round=2)).add_event("RoundStarted", host="ws01")
+    builder.add(make_record(make_case()), make_record(make_case(), round=2)).add_event(
+        "RoundStarted", host="ws01", round=1
+    )
     return builder.write(tmp_path / "s-1")
 
 
@@ -25,7 +29,7 @@ def test_a_folder_is_read_whole(folder):
     assert [record.round for record in session.records] == [1, 2]
     assert session.facts["ws01"].logical_cpus == 16
     assert session.notes == ()
-    assert len(session.events_of("RoundStarted")) == 1
+    assert len(session.events_of(RoundStarted)) == 1
 
 
 def test_a_cut_last_line_is_noted_and_costs_only_itself(folder):
@@ -61,7 +65,7 @@ def test_many_notes_become_few(folder):
 def test_unknown_events_are_left_out(folder):
     append(folder / "events.jsonl", '{"event": "Unheard"}\n[1]\n"x"\n{"event": ["RoundStarted"]}\n')
     (session,) = read_source(folder)
-    assert [event["event"] for event in session.events] == ["RoundStarted"]
+    assert [type(logged.event) for logged in session.events] == [RoundStarted]
 
 
 def test_facts_that_cannot_be_read_are_noted(folder):
@@ -74,7 +78,7 @@ def test_facts_that_cannot_be_read_are_noted(folder):
 
 def test_the_newest_attempt_counts_whatever_the_order():
     first, second, other = (make_record(make_case(), attempt=n, round=r) for n, r in ((1, 1), (2, 1), (1, 2)))
-    assert newest_attempts([second, other, first]) == [second, other]
+    assert [*newest_records([second, other, first]).values()] == [second, other]
 
 
 def test_a_session_just_begun_has_no_records(folder):

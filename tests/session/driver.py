@@ -21,6 +21,7 @@ from stub import stub_cases, stub_setup
 
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
+from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
@@ -63,7 +64,7 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
     session = "killed-" + hashlib.sha256(str(work).encode()).hexdigest()[:12]  # cgroups are named by it: no two alike
     journal = Journal(folder)
     if not folder.exists():
-        folder.write({"name": session})
+        folder.write(SessionContent(name=session))
     cases = stub_cases(1)
     digests = HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64})
     planned = plan_host(

@@ -12,6 +12,7 @@ from stub import stub_cases, stub_payload
 
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
 from harness.hosts.local import LocalConnection
+from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
@@ -81,7 +82,7 @@ class Bench:
         self.beat: Callable[[], None] = lambda: None
         self.patience_s = 600.0
         self.folder = SessionFolder(tmp_path / "session")
-        self.folder.write({"name": "s"})
+        self.folder.write(SessionContent(name="s"))
         facts = Facts(
             cpu_model="test", logical_cpus=2, ram_bytes=24 * 10**9, disks={"scratch": DiskFacts(path=str(tmp_path))}
         )

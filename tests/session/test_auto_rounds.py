@@ -11,6 +11,7 @@ from stub import stub_setup
 
 from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
+from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
@@ -31,7 +32,7 @@ class Host:
     ) -> None:
         self.folder, self.rate, self.budget = SessionFolder(folder / "session"), rate, budget
         self.journal = Journal(self.folder)
-        self.folder.write({"name": "auto"})
+        self.folder.write(SessionContent(name="auto"))
         text = "parameters: {data: tiny, loader: [keras-idg, tfdata], memory_limit: 900MB}\n"
         experiment = parse_experiment(text + f"rounds: {rounds}\ninterval: {interval}\n", "auto.yaml")
         matrix = expand(experiment)

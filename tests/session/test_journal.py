@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from test_resume import plan, record
 
+from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder, list_folders
 from harness.records.journal import Journal, is_taken
-from harness.records.reading import read_lines, read_records
+from harness.records.reading import Fault, read_content, read_events, read_records
 from harness.values.errors import SessionError
 from harness.values.event import HostStateChanged, Progress
 
@@ -24,7 +25,9 @@ def test_a_cut_last_line_is_tolerated_reported_and_taken_off(tmp_path: Path) -> 
     with folder.records_file.open("ab") as stream:
         stream.write(b'{"format": 1, "sess')
     assert len(read_records(folder)) == 2
-    assert read_lines(folder.records_file).cut == '{"format": 1, "sess'
+    faults: list[Fault] = []
+    assert len(read_records(folder, faults.append)) == 2
+    assert [(fault.is_expected, "is not whole" in fault.message) for fault in faults] == [(True, True)]
     reopened = Journal(folder)
     assert reopened.cut == {"records.jsonl": '{"format": 1, "sess'}
     reopened.write_record(record(plan(1)[0], "oom", attempt=2))
@@ -66,9 +69,9 @@ def test_lines_of_many_threads_stay_whole(tmp_path: Path) -> None:
         thread.join()
     journal.write_event(Progress("h", "not on disk"))
     journal.close()
-    lines = read_lines(folder.events_file).values
-    assert len(lines) == 200
-    assert all(line["event"] == "HostStateChanged" and line["at"].endswith("Z") for line in lines)
+    lines = read_events(folder)
+    assert len(lines) == len(folder.events_file.read_bytes().splitlines()) == 200
+    assert all(isinstance(line.event, HostStateChanged) and line.at.endswith("Z") for line in lines)
 
 
 def test_the_same_command_finds_the_same_folder_and_fresh_another(tmp_path: Path) -> None:
@@ -78,10 +81,10 @@ def test_the_same_command_finds_the_same_folder_and_fresh_another(tmp_path: Path
         )
 
     assert find().name == "lab-quick-12345678"
-    find().write({"name": "a"})
+    find().write(SessionContent(name="a"))
     assert find().name == "lab-quick-12345678"
     assert find(is_fresh=True).name == "lab-quick-12345678-2"
-    find(is_fresh=True).write({"name": "b"})
+    find(is_fresh=True).write(SessionContent(name="b"))
     assert find().name == "lab-quick-12345678-2"
     assert find(is_fresh=True).name == "lab-quick-12345678-3"
     assert {folder.name for folder in list_folders(tmp_path)} == {"lab-quick-12345678", "lab-quick-12345678-2"}
@@ -92,6 +95,6 @@ def test_a_damaged_session_file_is_one_clear_error(tmp_path: Path, content: str)
     folder = SessionFolder(tmp_path)
     folder.session_file.write_text(content)
     with pytest.raises(SessionError) as error:
-        folder.read()
+        read_content(folder)
     assert error.value.hint
     assert str(tmp_path) in str(error.value)

@@ -7,17 +7,24 @@ from typing import Any
 
 import pytest
 
+from harness.records.content import SessionContent, SessionHost
 from harness.records.progress import HostProgress, read_progress
+from harness.records.reading import parse_event, refuse
 from harness.values.case import Case
+from harness.values.event import LoggedEvent
 from harness.values.record import Record
 
 NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
 BEGUN: dict[str, Any] = {
     "event": "InvocationStarted", "host": "h", "at": "2026-01-01T12:00:00Z", "invocation": "x", "attempt": 1,
-    "label": "tfdata", "done": 3, "planned": 9, "left_s": 100.0,
+    "round": 1, "case_id": "c", "label": "tfdata", "done": 3, "planned": 9, "left_s": 100.0,
 }  # fmt: skip
-ENDED = {**BEGUN, "event": "InvocationFinished", "done": 4, "left_s": 80.0}
-AGAIN = {"event": "SessionStarted", "host": "h", "at": "2026-01-01T12:00:10Z", "done": 6, "planned": 6, "left_s": 0.0}
+ENDED = {**BEGUN, "event": "InvocationFinished", "status": "ok", "done": 4, "left_s": 80.0}
+AGAIN = {
+    "event": "SessionStarted", "host": "h", "at": "2026-01-01T12:00:10Z", "done": 6, "planned": 6, "left_s": 0.0,
+    "session": "s", "folder": "f", "resumed": True,
+}  # fmt: skip
+WITH_HOST = SessionContent(hosts={"h": SessionHost()})
 
 
 def record(**fields: Any) -> Record:
@@ -31,8 +38,13 @@ def record(**fields: Any) -> Record:
 
 
 def host_of(events: list[dict[str, Any]], records: list[Record], *, is_live: bool = True) -> HostProgress:
-    (host,) = read_progress({"hosts": {"h": {}}}, records, events, is_live=is_live, now=NOW).hosts
+    (host,) = read_progress(WITH_HOST, records, parse(events), is_live=is_live, now=NOW).hosts
     return host
+
+
+def parse(events: list[dict[str, Any]]) -> list[LoggedEvent]:
+    found = [parse_event(event, refuse, "events.jsonl") for event in events]
+    return [event for event in found if event is not None]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +66,7 @@ def host_of(events: list[dict[str, Any]], records: list[Record], *, is_live: boo
 def test_progress(
     events: list[dict[str, Any]], records: list[Record], done: int, planned: int | None, left_s: float | None
 ) -> None:
-    found = read_progress({}, records, [*events, {"host": "h"}], is_live=True, now=NOW).hosts
+    found = read_progress(WITH_HOST, records, parse(events), is_live=True, now=NOW).hosts
     (host,) = [each for each in found if each.host == "h"]
     assert (host.done, host.planned, host.left_s) == (done, planned, left_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records
 from harness.session.plan import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
 from harness.values.case import Case
@@ -98,8 +99,9 @@ def test_identities_differ_by_everything_that_they_name() -> None:
 
 
 def test_what_must_not_be_mixed_is_named() -> None:
-    session = {"payload_digest": "2" * 64, "image_digests": {"h": "1" * 64}, "data": {"d": {"fingerprint": "3" * 64}}}
-    assert changed_digests(session, DIGESTS) == []
+    data = {"d": SessionDataSet(fingerprint="3" * 64)}
+    session = SessionContent(payload_digest="2" * 64, image_digests={"h": "1" * 64}, data=data)
+    assert changed_digests(session, DIGESTS) == changed_digests(SessionContent(), DIGESTS) == []
     changes = changed_digests(session, HostDigests("h", "8" * 64, "9" * 64, {"d": "7" * 64}))
     assert len(changes) == 3
     assert "payload" in changes[0]

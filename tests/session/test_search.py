@@ -13,6 +13,7 @@ from harness.bench.confine import try_limit
 from harness.engine.kinds.process import ProcessEngine
 from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
+from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
@@ -38,7 +39,7 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
     setup = replace(setup, memory_available=200 * 2**20)
     folder = SessionFolder(tmp_path / "session")
     journal = Journal(folder)
-    folder.write({"name": "search"})
+    folder.write(SessionContent(name="search"))
     text = "{parameters: {data: tiny, loader: tfdata, batch_size: 8, memory_limit: search}}"
     experiment = parse_experiment(text, "search.yaml")
     matrix = expand(experiment)

@@ -17,6 +17,7 @@ class SchemaName(StrEnum):
 
     inventory = "inventory"
     experiment = "experiment"
+    session = "session"
     record = "record"
 
 

@@ -67,10 +67,9 @@ def _find_places(records: Sequence[Record], sessions: Sequence[SessionData]) -> 
 
 def _find_kinds(session: SessionData, names: set[str]) -> Iterable[str]:
     """What a session that did not record the places says of the kind of its data."""
-    data = session.description.get("data")
-    for name, entry in data.items() if isinstance(data, dict) else ():
-        if name in names and isinstance(entry, dict) and entry.get("kind") in ("folder", "coco", "tfrecord"):
-            yield str(entry["kind"])
+    for name, data in session.content.data.items():
+        if name in names and data.kind in ("folder", "coco", "tfrecord"):
+            yield data.kind
 
 
 def _find_versions(records: Sequence[Record]) -> Iterable[str]:

@@ -1,0 +1,106 @@
+"""What ``session.json`` holds: what a session was begun with, and what its hosts were found to have.
+
+Fields of other versions are kept as they are. A field that is not there has its default, so that a session that does
+not say something is still read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt
+
+from harness.values.data import DataPlace
+
+SESSION_FORMAT = 1
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def plain(self) -> dict[str, JsonValue]:
+        """Return what was given as JSON holds it, and nothing else."""
+        found: dict[str, JsonValue] = self.model_dump(mode="json", exclude_unset=True)
+        return found
+
+
+class SessionExperiment(_Kept):
+    """The resolved experiment (``harness.experiment``), of which a reader needs these alone."""
+
+    name: str = ""
+    description: str = ""
+    notes: tuple[str, ...] = ()
+    rounds: StrictInt | Literal["auto"] | None = None
+    baseline: JsonValue = None
+
+
+class SessionInventory(_Kept):
+    """Which inventory the session was begun with, and the hosts in it."""
+
+    name: str = ""
+    path: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+class SessionDataSet(_Kept):
+    """A data set as its check found it; ``fingerprint`` is over its files, ``bytes`` of its images."""
+
+    fingerprint: str | None = None
+    kind: str | None = None
+    images: StrictInt | None = None
+    classes: StrictInt | None = None
+    bytes: StrictInt | None = None
+
+
+class SessionHost(_Kept):
+    """What a host was prepared with; ``data`` is where each data set lies there.
+
+    ``memory_available`` is what ``memory_limit: none`` means on it, fixed when it was first prepared.
+    """
+
+    hardware: str = ""
+    engine: str = ""
+    engine_version: str = ""
+    image: str = Field("", description="The reference of the image; empty for an engine without images.")
+    image_digest: str = ""
+    payload_digest: str = ""
+    memory_available: StrictInt | None = None
+    data: Mapping[str, DataPlace] = {}
+
+
+class SessionContent(_Kept):
+    """All of ``session.json``. ``name`` and ``session`` are both the folder's name, ``id`` is nobody else's."""
+
+    format: Literal[1] = 1
+    name: str = ""
+    session: str = ""
+    id: str = ""
+    created_at: str = ""
+    experiment_name: str = ""
+    experiment_digest: str = ""
+    experiment: SessionExperiment = SessionExperiment()
+    seed: StrictInt | None = None
+    inventory: SessionInventory = SessionInventory()
+    versions: Mapping[str, str] = Field({}, description="Of the programs that began the session.")
+    payload_digest: str = ""
+    own_loaders: Mapping[str, str] = Field({}, description="SHA-256 of each loader of the user's own.")
+    image_digests: Mapping[str, str] = Field({}, description="By host.")
+    data: Mapping[str, SessionDataSet] = {}
+    hosts: Mapping[str, SessionHost] = {}
+
+    def with_host(self, name: str, host: SessionHost, data: Mapping[str, SessionDataSet]) -> Self:
+        """Return the same with what a host was prepared with just now, and with the data sets that it has."""
+        return self.model_copy(
+            update={
+                "image_digests": {**self.image_digests, name: host.image_digest},
+                "hosts": {**self.hosts, name: host},
+                "data": {**self.data, **data},
+            }
+        )
+
+
+def session_schema() -> dict[str, JsonValue]:
+    """Return the JSON Schema of ``session.json``."""
+    schema = SessionContent.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
