@@ -8,28 +8,31 @@ anybody can send SIGKILL.
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from pydantic.dataclasses import dataclass as parsed
 
 from harness.bench.failure import explain_text
 from harness.values.record import Status
+from harness.values.results import ChildEnd, JobEvent, JobFailure, JobMemory, JobOutcome, Json, Thrashing
 
 _HOST_DIED = 255
 """What Docker reports for a container that was running when its host lost power."""
 
 
-@dataclass(frozen=True)
+@parsed(frozen=True)
 class Evidence:
     """What was found after an invocation.
 
     ``outcome`` is the supervisor's, ``failure`` the benchmark's own word, ``events`` its lines;
-    the last three are the engine's. None is what was not there or cannot be known.
+    the last three are the engine's. None is what was not there or cannot be known. Raises ValueError for what makes no
+    sense.
     """
 
-    outcome: Mapping[str, Any] | None
-    failure: Mapping[str, Any] | None
-    events: Sequence[Mapping[str, Any]]
+    outcome: JobOutcome | None
+    failure: JobFailure | None
+    events: tuple[JobEvent, ...]
     phase: str
     exit_code: int | None = None
     engine_oom: bool | None = None
@@ -42,7 +45,7 @@ class Ending:
 
     status: Status
     cause: str | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Json = field(default_factory=dict)
 
 
 def judge_ending(evidence: Evidence) -> Ending:
@@ -56,27 +59,25 @@ def _decide(evidence: Evidence) -> tuple[Status, str | None]:
     if evidence.outcome is None:
         return _without_outcome(evidence)
     outcome = evidence.outcome
-    child: Mapping[str, Any] = outcome.get("child") or {}
-    kills = _oom_kills(outcome)
-    if kills or (child.get("signal") == signal.SIGKILL and evidence.engine_oom):
+    child, memory = outcome.child or ChildEnd(), outcome.memory or JobMemory()
+    if memory.oom_kills or (child.signal == signal.SIGKILL and evidence.engine_oom):
         return "oom", _oom_cause(child, evidence)
-    thrashing = (outcome.get("memory") or {}).get("thrashing")
-    if thrashing:
-        return "oom", _thrash_cause(thrashing, evidence)
-    if outcome.get("timed_out"):
+    if memory.thrashing is not None:
+        return "oom", _thrash_cause(memory.thrashing, evidence)
+    if outcome.timed_out:
         return "timeout", f"not done within its timeout; {_progress_words(evidence.events)}"
     if evidence.failure is not None:
         return _from_failure(evidence.failure)
-    if outcome.get("terminated"):
+    if outcome.terminated:
         return "error", "stopped from outside: the supervisor was told to end"
-    if child.get("signal"):
+    if child.signal:
         return (
             "error",
-            f"the benchmark was ended from outside by {_signal_name(child['signal'])}; no OOM kill was counted",
+            f"the benchmark was ended from outside by {_signal_name(child.signal)}; no OOM kill was counted",
         )
-    if child.get("exit_code") != 0:
-        return "error", f"the benchmark ended with exit code {child.get('exit_code')} and left no reason; see its log"
-    if not any(event.get("event") == "done" for event in evidence.events):
+    if child.exit_code != 0:
+        return "error", f"the benchmark ended with exit code {child.exit_code} and left no reason; see its log"
+    if not any(event.event == "done" for event in evidence.events):
         return "error", "the benchmark ended without saying that it was done"
     return "ok", None
 
@@ -97,9 +98,9 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
     return "lost", "the job ended without evidence"
 
 
-def _from_failure(failure: Mapping[str, Any]) -> tuple[Status, str]:
-    kind, text = str(failure.get("kind") or "error"), str(failure.get("message") or "no message")
-    message = explain_text(str(failure.get("type") or ""), text, kind)
+def _from_failure(failure: JobFailure) -> tuple[Status, str]:
+    kind = failure.kind or "error"
+    message = explain_text(failure.type or "", failure.message or "no message", kind)
     if kind == "oom":
         return "oom", f"out of memory inside the limit, refused and not killed: {message}"
     if kind == "gpu_oom":
@@ -110,58 +111,51 @@ def _from_failure(failure: Mapping[str, Any]) -> tuple[Status, str]:
     return "error", names.get(kind, "") + message
 
 
-def _oom_cause(child: Mapping[str, Any], evidence: Evidence) -> str:
+def _oom_cause(child: ChildEnd, evidence: Evidence) -> str:
     words = _progress_words(evidence.events)
-    if child.get("signal") == signal.SIGKILL:
+    if child.signal == signal.SIGKILL:
         return f"killed by the kernel at its memory limit; {words}"
     return f"a process of the benchmark was killed at the memory limit; {words}"
 
 
-def _thrash_cause(found: Mapping[str, Any], evidence: Evidence) -> str:
+def _thrash_cause(found: Thrashing, evidence: Evidence) -> str:
     return (
-        f"at its memory limit it got nowhere for {found.get('seconds')} s ({found.get('major_faults_per_s')} pages a "
+        f"at its memory limit it got nowhere for {found.seconds} s ({found.major_faults_per_s} pages a "
         f"second read again) and was ended; {_progress_words(evidence.events)}"
     )
 
 
-def _progress_words(events: Sequence[Mapping[str, Any]]) -> str:
+def _progress_words(events: Sequence[JobEvent]) -> str:
     last = last_progress(events)
     if last is None:
         return "before its first batch"
-    return f"in epoch {last.get('epoch')} after {last.get('images')} images, {last.get('t', 0):.1f} s after its start"
+    return f"in epoch {last.epoch} after {last.images} images, {last.t or 0:.1f} s after its start"
 
 
-def last_progress(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def last_progress(events: Sequence[JobEvent]) -> JobEvent | None:
     """The last ``progress`` event, or None before the first batch."""
-    return next((event for event in reversed(events) if event.get("event") == "progress"), None)
+    return next((event for event in reversed(events) if event.event == "progress"), None)
 
 
-def _oom_kills(outcome: Mapping[str, Any]) -> int | None:
-    memory: Mapping[str, Any] = outcome.get("memory") or {}
-    kills = memory.get("oom_kills")
-    return None if kills is None else int(kills)
-
-
-def _seen(evidence: Evidence) -> dict[str, Any]:
-    outcome = evidence.outcome or {}
-    child = outcome.get("child") or {}
-    memory = outcome.get("memory") or {}
-    last = last_progress(evidence.events)
+def _seen(evidence: Evidence) -> Json:
+    outcome, failure = evidence.outcome or JobOutcome(), evidence.failure or JobFailure()
+    child, memory = outcome.child or ChildEnd(), outcome.memory or JobMemory()
+    last = last_progress(evidence.events) or JobEvent()
     return {
         "engine_oom_killed": evidence.engine_oom,
         "engine_exit_code": evidence.exit_code,
         "engine_error": evidence.engine_error,
-        "oom_kills": memory.get("oom_kills"),
-        "oom_at_s": memory.get("oom_at_s"),
-        "thrashing": memory.get("thrashing"),
-        "child_signal": child.get("signal"),
-        "child_exit_code": child.get("exit_code"),
-        "failure_kind": (evidence.failure or {}).get("kind"),
-        "failure_type": (evidence.failure or {}).get("type"),
-        "last_epoch": last.get("epoch") if last else None,
-        "last_step": last.get("step") if last else None,
-        "last_images": last.get("images") if last else None,
-        "last_progress_s": last.get("t") if last else None,
+        "oom_kills": memory.oom_kills,
+        "oom_at_s": memory.oom_at_s,
+        "thrashing": None if memory.thrashing is None else memory.thrashing.plain(),
+        "child_signal": child.signal,
+        "child_exit_code": child.exit_code,
+        "failure_kind": failure.kind,
+        "failure_type": failure.type,
+        "last_epoch": last.epoch,
+        "last_step": last.step,
+        "last_images": last.images,
+        "last_progress_s": last.t,
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from harness.bench.registry import CACHES, LOADERS
 from harness.values.case import EMULATED, ModelSetting
@@ -57,7 +57,7 @@ def known_word(kind: str, names: Iterable[str]) -> Callable[[str], str]:
     return check
 
 
-def read_cache(word: Any) -> str:
+def read_cache(word: object) -> str:
     """A cache's name; also the article's spelling: ``false``, ``true`` or ``some_path.tfcache``."""
     if isinstance(word, bool):
         return "memory" if word else "none"
@@ -68,7 +68,7 @@ def read_cache(word: Any) -> str:
     return known_word("cache", CACHES)(word)
 
 
-def read_memory_limit(word: Any) -> int | Literal["none", "search"]:
+def read_memory_limit(word: object) -> int | Literal["none", "search"]:
     """Bytes of ``16GB`` or ``1.5GiB``, or ``none``, or ``search``."""
     if word == "none":
         return "none"
@@ -85,7 +85,7 @@ def read_memory_limit(word: Any) -> int | Literal["none", "search"]:
     return size
 
 
-def read_image_size(value: Any) -> tuple[int, int]:
+def read_image_size(value: object) -> tuple[int, int]:
     """(height, width) in pixels of ``256``, ``"256x320"`` or, inside a list, ``[256, 320]``."""
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", value)):
         value = [int(match[1]), int(match[2])]
@@ -97,11 +97,11 @@ def read_image_size(value: Any) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def count_or(words: tuple[Any, ...], meaning: Any, *, least: int, what: str) -> Callable[[Any], Any]:
+def count_or(words: tuple[object, ...], meaning: object, *, least: int, what: str) -> Callable[[object], object]:
     """A reader of whole numbers from ``least`` on, or of one of ``words``, which stand for ``meaning``."""
     spoken = next(word for word in words if isinstance(word, str))
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         if value is None or isinstance(value, str):
             if value in words:
                 return meaning
@@ -112,7 +112,7 @@ def count_or(words: tuple[Any, ...], meaning: Any, *, least: int, what: str) -> 
     return read
 
 
-def read_model(value: Any) -> Any:
+def read_model(value: object) -> object:
     """A model's name alone stands for that model with its defaults."""
     return {"name": value} if isinstance(value, str) else value
 

@@ -8,14 +8,15 @@ left out whole, for a program may print anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+
+from pydantic import JsonValue
 
 from harness.records.content import SessionContent
 from harness.records.reading import Fault, parse_content, parse_event
 from harness.records.session_data import SessionData
-from harness.report.sources import redact
+from harness.report.sources import redact_fields
 from harness.values.engines import engine_choices
 from harness.values.facts import Facts
 from harness.values.record import Record
@@ -82,17 +83,21 @@ class _Cleaner:
             text = self._known.sub(lambda found: self.names[found[0].lower()], text)
         return _DOMAIN.sub("‹address›", text)
 
-    def value(self, value: Any, key: str = "") -> Any:
+    def value(self, value: JsonValue, key: str = "") -> JsonValue:
         if key in _DROPPED:
             return [] if isinstance(value, list | tuple) else None if not isinstance(value, str) else ""
         if isinstance(value, str):
             is_kept = key in _KEPT_KEYS or (_is_digest(value) and value.lower() not in self.names)
             return value if is_kept else self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(k)): self.value(v, str(k)) for k, v in value.items()}
+            return self.fields(value)
         if isinstance(value, list | tuple):
             return [self.value(item, key) for item in value]
         return value
+
+    def fields(self, value: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """Return the same fields without names, in keys and in values."""
+        return {self.text(key): self.value(inner, key) for key, inner in value.items()}
 
 
 def _is_digest(text: str) -> bool:
@@ -125,7 +130,7 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
     return names
 
 
-def _add_inventory(session: SessionData, add: Any) -> None:
+def _add_inventory(session: SessionData, add: Callable[[str, Iterable[object]], None]) -> None:
     inventory = session.content.inventory
     add("inventory", (inventory.name,))
     add("host", inventory.hosts)
@@ -135,7 +140,7 @@ def _add_inventory(session: SessionData, add: Any) -> None:
     add("user", _find_users(session.content.plain()))
 
 
-def _find_users(value: Any) -> list[str]:
+def _find_users(value: JsonValue) -> list[str]:
     if isinstance(value, Mapping):
         own = [v for k, v in value.items() if str(k) in _USER_KEYS and isinstance(v, str)]
         return own + [name for inner in value.values() for name in _find_users(inner)]
@@ -145,7 +150,7 @@ def _find_users(value: Any) -> list[str]:
 
 
 def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
-    events = (parse_event(cleaner.value(event.to_json()), _drop, "") for event in session.events)
+    events = (parse_event(cleaner.fields(event.to_json()), _drop, "") for event in session.events)
     return replace(
         session,
         origin=cleaner.text(session.origin),
@@ -164,7 +169,7 @@ def _drop(_fault: Fault) -> None:
 
 def _clean_content(content: SessionContent, cleaner: _Cleaner) -> SessionContent:
     """The same without names, and without paths."""
-    plain = cleaner.value(redact(content.plain()))
+    plain = cleaner.fields(redact_fields(content.plain()))
     if isinstance(inventory := plain.get("inventory"), dict):
         inventory.pop("path", None)
     cleaned = parse_content(plain, _drop, "")
@@ -176,7 +181,7 @@ def _clean_content(content: SessionContent, cleaner: _Cleaner) -> SessionContent
 
 
 def _clean_facts(facts: Facts, cleaner: _Cleaner) -> Facts:
-    value = cleaner.value(facts.model_dump(mode="json"))
+    value = cleaner.fields(facts.model_dump(mode="json"))
     value["disks"] = {
         (cleaner.text(name) if not name.startswith("data:") else "data:" + cleaner.text(name[5:])): {
             **disk.model_dump(mode="json"),
@@ -192,8 +197,6 @@ def _clean_facts(facts: Facts, cleaner: _Cleaner) -> Facts:
 
 def _clean_record(record: Record, cleaner: _Cleaner) -> Record:
     """Hardware stays: it is made of facts, never of a name."""
-    value = cleaner.value(record.model_dump(mode="json"))
-    value |= {"hardware": record.hardware, "log": None, "log_tail": None}
-    for gpu, own in zip(value["gpu"], record.gpu, strict=True):
-        gpu["name"] = own.name
-    return Record.model_validate(value)
+    value = cleaner.fields(record.model_dump(mode="json"))
+    gpus = [cleaner.fields(gpu.model_dump(mode="json")) | {"name": gpu.name} for gpu in record.gpu]
+    return Record.model_validate({**value, "hardware": record.hardware, "log": None, "log_tail": None, "gpu": gpus})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from harness.analysis.matrix import build_matrix
 from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
@@ -80,7 +79,7 @@ class ChangeView:
     failing: int
     not_compared: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The same for programs."""
         return asdict(self)
 

@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.records.session_data import SessionData
@@ -36,7 +36,7 @@ def pack_sessions(packed: bytes) -> str | None:
     return text.decode() if len(text) <= MOST_EMBEDDED_BYTES else None
 
 
-def unpack_sessions(page: str) -> list[dict[str, Any]]:
+def unpack_sessions(page: str) -> list[dict[str, object]]:
     """The sessions that a page carries. Raises ValueError where it carries none, or damaged ones."""
     # The page escapes all text from hosts, so that only the block itself can match; the last one wins anyway.
     blocks = _BLOCK.findall(page)
@@ -45,7 +45,7 @@ def unpack_sessions(page: str) -> list[dict[str, Any]]:
     return read_sessions(base64.b64decode(blocks[-1], validate=True))
 
 
-def read_sessions(packed: bytes) -> list[dict[str, Any]]:
+def read_sessions(packed: bytes) -> list[dict[str, object]]:
     """The sessions that ``compress_sessions`` packed. Raises ValueError where they are damaged."""
     try:
         value = json.loads(_decompress(packed))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from harness.report.advice import say_advice
@@ -84,7 +84,7 @@ def _read_row(page: Path, output: Path) -> IndexRow:
     )
 
 
-def _read_summary(page: Path) -> Mapping[str, Any]:
+def _read_summary(page: Path) -> Mapping[str, object]:
     try:
         with page.open("rb") as stream:
             found = _BLOCK.search(stream.read(_HEAD_BYTES).decode("utf-8", "replace"))

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.bench.atomic import write_file
 from harness.records.session_data import SessionData
@@ -82,7 +81,7 @@ def render_view(view: View, summary: str = "{}", beside: str = "") -> str:
     return render_template("report.html.j2", values)
 
 
-def render_template(name: str, values: Mapping[str, Any]) -> str:
+def render_template(name: str, values: Mapping[str, object]) -> str:
     """A template of this package with the stylesheet and the script, each named by its hash in the page's policy."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup

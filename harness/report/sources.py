@@ -78,10 +78,15 @@ def view_sources(sessions: Sequence[SessionData]) -> list[Source]:
 def redact(value: JsonValue) -> JsonValue:
     """The same value with whatever is named like a secret taken out, at any depth."""
     if isinstance(value, Mapping):
-        return {k: REDACTED if _is_secret(str(k), v) else redact(v) for k, v in value.items()}
+        return redact_fields(value)
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
     return value
+
+
+def redact_fields(value: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the same fields with those that are named like a secret taken out, at any depth."""
+    return {key: REDACTED if _is_secret(key, inner) else redact(inner) for key, inner in value.items()}
 
 
 def _is_secret(name: str, value: object) -> bool:

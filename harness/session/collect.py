@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from harness.engine.interface import JobState
 from harness.session.plan import Invocation
 from harness.session.setup import HostSetup
 from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
+from harness.values.results import JobEnvironment, JobEvent, JobFailure, JobMemory, JobOutcome, Json
 from harness.values.work import hint_differs, say_differs
 
 _TAIL_LINES = 30
@@ -39,14 +40,14 @@ class SessionIdentity:
 
 @dataclass(frozen=True)
 class Results:
-    """What came back from a job; None is what was not there."""
+    """What came back from a job, as it came (``harness.values.results`` parses it); None is what was not there."""
 
-    outcome: dict[str, Any] | None
-    failure: dict[str, Any] | None
-    environment: dict[str, Any]
-    events: tuple[dict[str, Any], ...]
+    outcome: Json | None
+    failure: Json | None
+    environment: Json
+    events: tuple[Json, ...]
     log: str
-    gpu: dict[str, Any] | None = None
+    gpu: Json | None = None
 
 
 def read_results(folder: Path) -> Results:
@@ -102,21 +103,21 @@ def _build(
     peers: Sequence[Record],
 ) -> Record:
     started_at, finished_at = between
+    outcome = JobOutcome.model_validate(results.outcome or {})
+    events = tuple(map(JobEvent.model_validate, results.events))
     ending = judge_ending(
         Evidence(
-            outcome=results.outcome,
-            failure=results.failure,
-            events=results.events,
+            outcome=None if results.outcome is None else outcome,
+            failure=None if results.failure is None else JobFailure.model_validate(results.failure),
+            events=events,
             phase=state.phase,
             exit_code=state.exit_code,
             engine_oom=state.oom_killed,
             engine_error=state.error,
         )
     )
-    memory = _memory(invocation, results.outcome)
     predicted = invocation.predictions.cache_bytes if invocation.predictions else None
-    cache = _cache(invocation, results.events, predicted)
-    outcome = results.outcome or {}
+    cache = _cache(invocation, events, predicted)
     record = _base(
         identity,
         setup,
@@ -125,21 +126,21 @@ def _build(
         cause=ending.cause,
         evidence={**ending.evidence, "engine_warnings": list(state.warnings)},
         epochs=tuple(_epochs(results.events)),
-        memory=memory,
+        memory=_memory(invocation, outcome.memory or JobMemory()),
         cache=cache,
-        io=_io(results),
-        gpu=tuple(Gpu(name=str(name)) for name in (results.environment.get("devices") or {}).get("gpus") or ()),
+        io=_io(outcome, events, results.gpu),
+        gpu=_gpus(results.environment),
         environment={
             **setup.environment,
             **results.environment,
-            "supervisor": outcome.get("supervisor"),
+            "supervisor": outcome.supervisor,
             **_loader_environment(setup, invocation),
             "weights": _weights(setup, invocation),
         },
         log=log,
         log_tail=_tail(results) if ending.status != "ok" else None,
-        started_at=outcome.get("started_at") or started_at,
-        finished_at=outcome.get("finished_at") or finished_at,
+        started_at=outcome.started_at or started_at,
+        finished_at=outcome.finished_at or finished_at,
     )
     validity, findings = judge_record(record, setup.facts, peers)
     return record.model_copy(update={"validity": validity, "findings": findings})
@@ -203,7 +204,7 @@ def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *
     )
 
 
-def _epochs(events: Sequence[Mapping[str, Any]]) -> list[Epoch]:
+def _epochs(events: Sequence[Json]) -> list[Epoch]:
     return [
         Epoch.model_validate({key: value for key, value in event.items() if key in _EPOCH_FIELDS})
         for event in events
@@ -211,36 +212,40 @@ def _epochs(events: Sequence[Mapping[str, Any]]) -> list[Epoch]:
     ]
 
 
-def _memory(invocation: Invocation, outcome: Mapping[str, Any] | None) -> Memory:
-    found: Mapping[str, Any] = (outcome or {}).get("memory") or {}
+def _gpus(environment: Json) -> tuple[Gpu, ...]:
+    devices = JobEnvironment.model_validate(environment).devices
+    return () if devices is None else tuple(Gpu(name=str(name)) for name in devices.gpus or ())
+
+
+def _memory(invocation: Invocation, found: JobMemory) -> Memory:
     return Memory(
         limit_asked=invocation.memory_bytes,
-        limit_effective=found.get("limit_effective"),
-        swap_limit=found.get("swap_limit"),
-        enforced_by=found.get("enforced_by"),
-        peak_anon=found.get("peak_anon"),
-        peak_total=found.get("peak_total"),
-        oom_kills=found.get("oom_kills"),
-        swap_used=found.get("swap_used"),
+        limit_effective=found.limit_effective,
+        swap_limit=found.swap_limit,
+        enforced_by=found.enforced_by,
+        peak_anon=found.peak_anon,
+        peak_total=found.peak_total,
+        oom_kills=found.oom_kills,
+        swap_used=found.swap_used,
     )
 
 
-def _cache(invocation: Invocation, events: Sequence[Mapping[str, Any]], predicted: int | None) -> CacheUse | None:
+def _cache(invocation: Invocation, events: Sequence[JobEvent], predicted: int | None) -> CacheUse | None:
     case = invocation.case
     if case.cache == "none":
         return None
-    done: Mapping[str, Any] = next((event for event in reversed(events) if event.get("event") == "done"), {})
+    done = next((event for event in reversed(events) if event.event == "done"), JobEvent())
     return CacheUse(
         kind=case.cache,
         element=case.element,
-        bytes=done.get("cache_bytes"),
+        bytes=done.cache_bytes,
         predicted_bytes=predicted,
         reused=case.cache_reuse == "reused",
-        build_s=done.get("build_s"),
+        build_s=done.build_s,
     )
 
 
-def _loader_environment(setup: HostSetup, invocation: Invocation) -> dict[str, Any]:
+def _loader_environment(setup: HostSetup, invocation: Invocation) -> dict[str, object]:
     """Return what is known of a case's loader: what the proof of same work found, and which file it is, if a user's."""
     proof, own = setup.proof_of(invocation.case), split_own(invocation.case.loader)
     place = None if own is None else own_place(own[0])
@@ -256,19 +261,15 @@ def _weights(setup: HostSetup, invocation: Invocation) -> dict[str, str] | None:
     return None if file is None else {"file": posixpath.basename(file.path), "sha256": file.sha256}
 
 
-def _io(results: Results) -> dict[str, Any]:
-    phases = {
-        event["name"]: event.get("t") for event in results.events if event.get("event") == "phase" and "name" in event
-    }
-    outcome = results.outcome or {}
+def _io(outcome: JobOutcome, events: Sequence[JobEvent], gpu: Json | None) -> Json:
     return {
-        "page_cache": outcome.get("page_cache"),
-        "disk": outcome.get("disk"),
-        "phases": phases,
-        "wall_s": outcome.get("wall_s"),
-        "child": outcome.get("child"),
-        "host": outcome.get("host"),
-        "gpu": results.gpu,
+        "page_cache": outcome.page_cache,
+        "disk": outcome.disk,
+        "phases": {event.name: event.t for event in events if event.event == "phase" and event.name is not None},
+        "wall_s": outcome.wall_s,
+        "child": None if outcome.child is None else outcome.child.plain(),
+        "host": outcome.host,
+        "gpu": gpu,
     }
 
 

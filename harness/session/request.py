@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.bench.registry import is_on_disk
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 from harness.session.feasibility import MOST_GPUS
@@ -52,7 +50,7 @@ def build_job(session: str, seed: int, timeout_s: float, setup: HostSetup, invoc
         mounts.append(Mount("cache", f"{disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
     if (weights := setup.weights_of(case)) is not None:
         mounts.append(Mount("weights", weights.path))
-    request: dict[str, Any] = {
+    request: dict[str, object] = {
         "format": _FORMAT,
         "task": "measure",
         "case": case.model_dump(mode="json"),

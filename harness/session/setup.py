@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.engine.interface import Engine, EngineFacts, Mount, Payload
 from harness.hosts.connection import Connection
@@ -83,7 +82,7 @@ class HostSetup:
         return None if key is None else self.weights.get(key)
 
     @property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, object]:
         """What every record of this host says of its engine."""
         return {
             "engine": self.engine_facts.engine,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from pydantic import JsonValue
+
 from harness.values.record import Finding
 
 
@@ -12,7 +14,7 @@ from harness.values.record import Finding
 class Event:
     """Something that happened; the class name is its kind on disk."""
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the event as a JSON object, without its time."""
         return {"event": type(self).__name__, **asdict(self)}
 
@@ -24,7 +26,7 @@ class LoggedEvent:
     at: str
     event: Event
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the event as a JSON object."""
         return {"at": self.at, **self.event.to_json()}
 
