@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from harness.bench.found import load_constants
 from harness.report.palette import SERIES
@@ -16,7 +18,14 @@ from harness.values.case import Case
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+    import altair as alt
+
     from harness.analysis.matrix import HardwareGroup, Setting
+
+Shape = dict[str, JsonValue]
+"""A chart in the words of Vega-Lite, without data."""
+Point = dict[str, str | float | None]
+"""What one mark of a chart shows, by field."""
 
 MOST_POINTS = 200
 """More invocations than this are shown as quantiles."""
@@ -76,7 +85,7 @@ def line_names(setting: Setting) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name_line(row.summary.case) for row in setting.rows if row.summary.alias is None))
 
 
-def name_axis(names: Sequence[str]) -> Any:
+def name_axis(names: Sequence[str]) -> alt.Axis:
     """The axis of the rows, wide enough for their names in any font: what draws here does not know the reader's."""
     import altair as alt
 
@@ -84,21 +93,21 @@ def name_axis(names: Sequence[str]) -> Any:
     return alt.Axis(ticks=False, domain=False, labelPadding=8, minExtent=width)
 
 
-def colour_of(names: Sequence[str]) -> Any:
+def colour_of(names: Sequence[str]) -> alt.Scale:
     """The scale that keeps a row's colour in every chart of a setting."""
     import altair as alt
 
     return alt.Scale(domain=list(names), range=[SERIES[i % len(SERIES)] for i in range(len(names))])
 
 
-def shape_of(names: Sequence[str]) -> Any:
+def shape_of(names: Sequence[str]) -> alt.Scale:
     """The scale that keeps a row's shape."""
     import altair as alt
 
     return alt.Scale(domain=list(names), range=[SHAPES[i % len(SHAPES)] for i in range(len(names))])
 
 
-def data_by_name() -> Any:
+def data_by_name() -> alt.NamedData:
     """The data of a chart, which come when it is drawn: Altair copies and checks what it holds at every step."""
     import altair as alt
 
@@ -113,7 +122,7 @@ def thin_values(values: Sequence[float], most: int) -> list[float]:
     return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
 
-def finish_chart(chart: Any) -> dict[str, Any]:
+def finish_chart(chart: alt.TopLevelMixin) -> Shape:
     """An Altair chart in the page's colours, as Vega-Lite: without data, so that settings of one shape share it."""
     import altair as alt
 
@@ -153,7 +162,7 @@ def finish_chart(chart: Any) -> dict[str, Any]:
     return dict(configured.to_dict(validate=False))
 
 
-def draw(shape: Mapping[str, Any], values: Sequence[dict[str, Any]]) -> str:
+def draw(shape: Shape, values: Sequence[Point]) -> str:
     """The SVG of values, without ids, fonts and roles of its own: the page gives name and font."""
     import vl_convert
 

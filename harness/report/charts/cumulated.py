@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import NeverPays, Payback, PaysFrom
 from harness.report.drawing import (
     Chart,
     ChartSpec,
+    Point,
+    Shape,
     colour_of,
     data_by_name,
     draw,
@@ -49,9 +50,7 @@ def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 @cache
-def _shape(
-    names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ...], last: int, unit: str
-) -> dict[str, Any]:
+def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ...], last: int, unit: str) -> Shape:
     import altair as alt
 
     whole = alt.Axis(tickMinStep=1, format="d", tickCount=last)
@@ -91,11 +90,11 @@ def _unit(rows: list[Row], last: int) -> tuple[float, str]:
     return (1.0, "Seconds") if longest < 300 else (60.0, "Minutes") if longest < 3 * 3600 else (3600.0, "Hours")
 
 
-def _points(row: Row, last: int, scale: float) -> list[dict[str, Any]]:
+def _points(row: Row, last: int, scale: float) -> list[Point]:
     times, measured = _times(row, last), min(row.summary.case.epochs, last)
     place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
 
-    def point(kind: str, epoch: int, **more: object) -> dict[str, Any]:
+    def point(kind: str, epoch: int, **more: str) -> Point:
         return {**place, "kind": kind, "epoch": epoch, "time": float(f"{times[epoch] / scale:.5g}"), **more}
 
     values = [point("measured", 0), point("measured", 1), point("measured", measured)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from statistics import geometric_mean
-from typing import Any
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.drawing import (
     Chart,
     ChartSpec,
+    Point,
+    Shape,
     colour_of,
     data_by_name,
     draw,
@@ -41,7 +42,7 @@ def chart_epochs(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 @cache
-def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ...], is_named: bool) -> dict[str, Any]:
+def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ...], is_named: bool) -> Shape:
     import altair as alt
 
     base = alt.Chart().encode(
@@ -59,7 +60,7 @@ def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ..
     return finish_chart(layered.facet(facet=alt.Facet("limit:N", sort=facets, header=header), columns=2))
 
 
-def _epochs(row: Row) -> list[dict[str, Any]]:
+def _epochs(row: Row) -> list[Point]:
     by_index: dict[int, list[float]] = {}
     for record in row.summary.used:
         for epoch in record.epochs:

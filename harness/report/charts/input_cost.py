@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, Setting
@@ -11,6 +10,8 @@ from harness.analysis.stalls import HIGH_SHARE, MODERATE_SHARE
 from harness.report.drawing import (
     Chart,
     ChartSpec,
+    Point,
+    Shape,
     data_by_name,
     draw,
     facet_names,
@@ -48,7 +49,7 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 @cache
-def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, Any]:
+def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ...]) -> Shape:
     import altair as alt
 
     x_axis = alt.Axis(tickCount=4)
@@ -103,7 +104,7 @@ def _words(cost: InputCost) -> str:
     return f"{said}, {format_number(cost.read_bytes_s / 1e6)} MB/s read"
 
 
-def _values(cost: InputCost, setting: Setting) -> list[dict[str, Any]]:
+def _values(cost: InputCost, setting: Setting) -> list[Point]:
     place = {"row": _name(cost, setting), "limit": name_facet(cost.row.summary.case.memory_limit)}
     words = _words(cost)
     total = float(f"{cost.image_s * 1e3:.4g}")

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from harness.analysis.limit_search import Trial
 from harness.analysis.limits_found import Answer, find_limits
 from harness.analysis.matrix import HardwareGroup, Setting
-from harness.report.drawing import WIDTH, Chart, ChartSpec, colour_of, data_by_name, draw, finish_chart, name_line
+from harness.report.drawing import (
+    WIDTH,
+    Chart,
+    ChartSpec,
+    Point,
+    Shape,
+    colour_of,
+    data_by_name,
+    draw,
+    finish_chart,
+    name_line,
+)
 from harness.report.words import clean_text, format_number
 from harness.values.units import format_bytes
 
@@ -27,7 +37,7 @@ def chart_limits(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 @cache
-def _shape(names: tuple[str, ...]) -> dict[str, Any]:
+def _shape(names: tuple[str, ...]) -> Shape:
     import altair as alt
 
     x = alt.X("gb:Q", title="Memory limit, GB (10⁹ bytes)", scale=alt.Scale(type="log", nice=False))
@@ -46,9 +56,9 @@ def _shape(names: tuple[str, ...]) -> dict[str, Any]:
     return finish_chart(layered)
 
 
-def _values(answer: Answer, has_hosts: bool) -> list[dict[str, Any]]:
+def _values(answer: Answer, has_hosts: bool) -> list[Point]:
     name = name_line(answer.case) + (f" on {clean_text(answer.host, 40)}" if has_hosts else "")
-    found: list[dict[str, Any]] = [
+    found: list[Point] = [
         {
             "row": name,
             "kind": "alive" if trial.rates else "dead",

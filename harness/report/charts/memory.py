@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from statistics import median
-from typing import Any
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report.drawing import (
     WIDTH,
     Chart,
     ChartSpec,
+    Point,
+    Shape,
     data_by_name,
     draw,
     facet_names,
@@ -42,7 +43,7 @@ def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 @cache
-def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, Any]:
+def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ...]) -> Shape:
     import altair as alt
 
     base = alt.Chart().encode(
@@ -66,7 +67,7 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ..
     return finish_chart(layered.facet(row=facet) if len(limits) > 1 else layered)
 
 
-def _values(row: Row) -> list[dict[str, Any]]:
+def _values(row: Row) -> list[Point]:
     summary = row.summary
     place = {"row": name_line(summary.case), "limit": name_facet(summary.case.memory_limit)}
     is_oom = "oom" in summary.statuses

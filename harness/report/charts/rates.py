@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.statistics import Estimate
@@ -12,6 +11,8 @@ from harness.report.drawing import (
     WIDTH,
     Chart,
     ChartSpec,
+    Point,
+    Shape,
     colour_of,
     data_by_name,
     draw,
@@ -48,7 +49,7 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 @cache
-def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceiling: bool) -> dict[str, Any]:
+def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceiling: bool) -> Shape:
     import altair as alt
 
     data = alt.Chart().encode(
@@ -76,10 +77,10 @@ def _axis(setting: Setting) -> str:
     return "Images/s in steady epochs, more is better" if setting.metric == "steady" else "Images/s, more is better"
 
 
-def _collect(rows: list[Row], setting: Setting) -> tuple[list[dict[str, Any]], bool]:
+def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:
     total = sum(len(row.summary.used) for row in rows)
     most = max(3, MOST_POINTS // max(1, len(rows))) if total > MOST_POINTS else total
-    values: list[dict[str, Any]] = []
+    values: list[Point] = []
     for row in rows:
         place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
         rate = _rate(row, setting)
