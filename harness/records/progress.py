@@ -1,7 +1,8 @@
-"""How far a session is, from its folder alone (pure): what ``harness status`` shows."""
+"""How far a session is, from its folder alone (pure): host by host for ``harness status``, in rounds for a report."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,15 @@ from harness.analysis.outcomes import Kind, count_outcomes
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent
 from harness.records.reading import newest_records
-from harness.values.event import HostStateChanged, InvocationFinished, InvocationStarted, LoggedEvent, SessionStarted
+from harness.records.session_data import SessionData
+from harness.values.event import (
+    HostStateChanged,
+    InvocationFinished,
+    InvocationStarted,
+    LoggedEvent,
+    RoundStarted,
+    SessionStarted,
+)
 from harness.values.record import Record
 
 
@@ -90,3 +99,33 @@ def _host_progress(
         since=at if running is not None and is_live else None,
         left_s=max(0.0, last.left_s - had_s) if is_live and last.left_s is not None else None,
     )
+
+
+def planned_rounds(session: SessionData) -> int | None:
+    """The rounds that the experiment asks for, None where it does not say."""
+    rounds = session.content.experiment.rounds
+    return rounds if isinstance(rounds, int) and rounds > 0 else None
+
+
+def complete_rounds(session: SessionData) -> int:
+    """Rounds that every host has measured whole (skipped cases count: they were decided).
+
+    A round is as long as the longest order announced for it on that host, else as
+    the host's longest round.
+    """
+    measured = Counter((record.host, record.round) for record in session.records)
+    announced: dict[tuple[str, int], int] = {}
+    for event in session.events_of(RoundStarted):
+        key = event.host, event.round
+        announced[key] = max(announced.get(key, 0), len(event.order))
+    longest = {
+        host: max(count for (other, _), count in measured.items() if other == host)
+        for host in {host for host, _ in measured}
+    }
+    complete = []
+    for host, most in longest.items():
+        numbers = [
+            n for (other, n), count in measured.items() if other == host and count >= announced.get((host, n), most)
+        ]
+        complete.append(len(numbers))
+    return min(complete, default=0)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.analysis.matrix import HardwareGroup
 from harness.analysis.outcomes import outcome_of, say_places
 from harness.analysis.selection import LEAST_UNDISTURBED
+from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
-from harness.report.progress import complete_rounds, planned_rounds
 from harness.report.view import Belief, Mark
 from harness.report.words import (
     CaseNames,

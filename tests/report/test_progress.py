@@ -1,7 +1,8 @@
 from builder import SessionBuilder, make_case, make_oom, make_record
 
+from harness.records.progress import complete_rounds
 from harness.report.failures import repeat_command, view_failures
-from harness.report.progress import complete_rounds, describe_progress
+from harness.report.progress import describe_progress
 from harness.report.source import read_source
 from harness.report.words import CaseNames
 
