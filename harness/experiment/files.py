@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.experiment.model import Experiment
 from harness.experiment.parameters import PARAMETERS, Assignment
@@ -73,7 +73,7 @@ def read_experiment(document: Document, *, name: str, folder: Path) -> Experimen
     return _with_weights(experiment, weights).model_copy(update={"notes": notes})
 
 
-def experiment_schema() -> dict[str, Any]:
+def experiment_schema() -> dict[str, object]:
     """The JSON Schema of experiment files, made from the models that check them; ``name`` may be left out in a file."""
     schema = Experiment.model_json_schema()
     for definition in schema["$defs"].values():
@@ -92,7 +92,7 @@ _Place = tuple[str | int, ...]
 _Assignment = TypeVar("_Assignment", bound=Assignment)
 
 
-def _assignments(value: Any) -> Iterator[tuple[_Place, Mapping[str, Any]]]:
+def _assignments(value: object) -> Iterator[tuple[_Place, Mapping[str, object]]]:
     """Where parameters are named in a document: ``parameters``, each rule, ``baseline``."""
     if not isinstance(value, Mapping):
         return
@@ -106,7 +106,7 @@ def _assignments(value: Any) -> Iterator[tuple[_Place, Mapping[str, Any]]]:
                 yield (key, index), rule
 
 
-def _values_of(document: Document, parameter: str) -> Iterator[tuple[_Place, Any]]:
+def _values_of(document: Document, parameter: str) -> Iterator[tuple[_Place, object]]:
     """Each value that a document gives a parameter, with its place."""
     for place, mapping in _assignments(document.value):
         value = mapping.get(parameter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -28,7 +28,7 @@ MOST_AUTO_ROUNDS = 30
 DEFAULT_TIMEOUT_S = 6 * 3600.0
 
 
-def read_duration(value: Any) -> float:
+def read_duration(value: object) -> float:
     """Seconds of ``90s``, ``15min``, ``2h`` or a plain number of seconds; above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"a duration is wanted, like 90s, 15min or 2h, not {value!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -45,28 +45,28 @@ from harness.values.case import (
 class Many:
     """Marks a tuple that a file may write as one value or as a list; equal values count once."""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A lone value becomes a list of one before the items are checked."""
         items = core_schema.no_info_after_validator_function(distinct, handler(source))
         return core_schema.no_info_before_validator_function(_as_list, items)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
         """The item, or an array of them."""
         items = handler(schema)["items"]
         return {"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]}
 
 
-def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+def distinct(values: Iterable[object]) -> tuple[object, ...]:
     """The values in their order, each once; of models, those that name the same fields alike."""
 
-    def identity(value: Any) -> Hashable:
+    def identity(value: object) -> Hashable:
         named = frozenset(value.model_fields_set) if isinstance(value, BaseModel) else frozenset()
         return type(value), value, named
 
     return tuple({identity(value): value for value in values}.values())
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     if isinstance(value, list | tuple):
         if not value:
             raise ValueError("an empty list makes an empty matrix\ngive at least one value, or leave the parameter out")
@@ -202,12 +202,12 @@ class Assignment(BaseModel):
         (), description="Of the caches save, snapshot and tfrecord-resized. Default none."
     )
 
-    def named(self) -> dict[str, tuple[Any, ...]]:
+    def named(self) -> dict[str, tuple[object, ...]]:
         """The parameters that are named, with their values."""
         return {name: values for name in PARAMETERS if (values := getattr(self, name))}
 
     @model_serializer(mode="plain")
-    def _serialize(self) -> dict[str, Any]:
+    def _serialize(self) -> dict[str, object]:
         """What is named only, and of a model what is named only: so it reads back as the same rule."""
         return {
             name: tuple(
@@ -221,7 +221,7 @@ PARAMETERS: tuple[str, ...] = tuple(Assignment.model_fields)
 """All parameters, in the order in which cases are listed."""
 
 
-def default_of(parameter: str) -> Any:
+def default_of(parameter: str) -> object:
     """The value of a parameter that nobody names: the default of ``Case``; None where there is none."""
     if parameter == "model":
         return ModelSetting()
@@ -232,10 +232,10 @@ def default_of(parameter: str) -> Any:
 _Assignment = TypeVar("_Assignment", bound=Assignment)
 
 
-def complete(assignment: _Assignment, base: Mapping[str, tuple[Any, ...]]) -> _Assignment:
+def complete(assignment: _Assignment, base: Mapping[str, tuple[object, ...]]) -> _Assignment:
     """The same with every parameter named: what it leaves out is taken from ``base``, models with all their fields."""
-    values = {name: getattr(assignment, name) or base[name] for name in PARAMETERS}
-    models = distinct(ModelSetting(**model.model_dump()) for model in values["model"])
+    values: dict[str, tuple[object, ...]] = {name: getattr(assignment, name) or base[name] for name in PARAMETERS}
+    models = distinct(ModelSetting(**m.model_dump()) for m in values["model"] if isinstance(m, ModelSetting))
     return assignment.model_copy(update={**values, "model": models})
 
 
@@ -246,7 +246,7 @@ def matches(rule: Assignment, case: Case) -> bool:
     )
 
 
-def _is_value(wanted: Any, actual: Any) -> bool:
+def _is_value(wanted: object, actual: object) -> bool:
     if isinstance(wanted, ModelSetting):
         return isinstance(actual, ModelSetting) and all(
             getattr(wanted, field) == getattr(actual, field) for field in wanted.model_fields_set
