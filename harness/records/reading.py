@@ -1,7 +1,7 @@
 """Reading what a session's folder holds, in one of two attitudes.
 
-Every reader takes ``on_fault``. ``run`` and ``status`` are strict: with ``refuse`` what is wrong is raised. A report is
-tolerant: it makes a note of what is wrong, which costs that line, field or file, and reads the rest.
+Every reader takes ``on_fault``. ``run`` is strict: with ``refuse`` what is wrong is raised. ``status`` and a report are
+tolerant: they make a note of what is wrong, which costs that line, field or file, and read the rest.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def parse_record(value: object, on_fault: OnFault, where: str, number: int) -> R
         return Record.model_validate(value)
     except ValidationError as error:
         hint = "it was written by another version of harness, or by hand; start anew with --fresh"
-        message = f"record {number} is not of this format and is not counted: {_say_first(error)}"
+        message = f"record {number} is not of this format: {_say_first(error)}"
         on_fault(Fault(message, where, hint))
     return None
 
@@ -215,13 +215,13 @@ def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:
 def _read_object(file: Path, number: int, line: bytes, on_fault: OnFault) -> dict[str, object] | None:
     try:
         value = json.loads(line)
-        wrong = None if isinstance(value, dict) else "is no JSON object"
     except ValueError as error:
-        value, wrong = None, f"is no JSON: {error}"
-    if wrong is None:
-        return dict(value)
-    on_fault(Fault(f"line {number} of {file.name} {wrong}; it is not counted", f"{file}:{number}", _TAKE_OUT))
-    return None
+        on_fault(Fault(f"line {number} of {file.name} is not JSON: {error}", f"{file}:{number}", _TAKE_OUT))
+        return None
+    if not isinstance(value, dict):
+        on_fault(Fault(f"line {number} of {file.name} is not a JSON object", f"{file}:{number}", _TAKE_OUT))
+        return None
+    return value
 
 
 def _say_first(error: ValidationError) -> str:

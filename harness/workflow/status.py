@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.outcomes import say_counts
 from harness.records.journal import is_taken
 from harness.records.progress import SessionProgress, read_progress
-from harness.records.reading import read_content, read_events, read_records
+from harness.records.reading import Fault, read_content, read_events, read_records
 from harness.values.units import format_duration
 from harness.workflow.reports import choose_session
 
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 def show_status(console: Console, session: Path | None, output: Path, *, as_json: bool) -> None:
     """Print how far a session is."""
     folder = choose_session(session, output)
+
+    def tell(fault: Fault) -> None:
+        if not fault.is_expected:
+            console.note(f"note: {fault.message}")
+
     progress = read_progress(
-        read_content(folder),
-        read_records(folder),
-        read_events(folder),
+        read_content(folder, tell),
+        read_records(folder, tell),
+        read_events(folder, tell),
         is_live=is_taken(folder),
         now=datetime.now(UTC),
     )

@@ -177,6 +177,14 @@ def test_status_says_it(folder):
     assert '"invalid": 12' in CliRunner().invoke(app, ["status", str(folder), "--json"]).stdout
 
 
+def test_status_reads_what_it_can_and_says_what_it_cannot(folder):
+    with (folder / "events.jsonl").open("a") as stream:
+        stream.write('{"event": "HostStateChanged", "host": "ws01"}\n')
+    done = CliRunner().invoke(app, ["status", str(folder)])
+    assert done.exit_code == 0 and "6 ok, 2 out of memory, 12 invalid" in done.stdout
+    assert "note: an event HostStateChanged is not of this format: state" in " ".join(done.stderr.split())
+
+
 def test_a_chart_does_not_say_that_an_invalid_case_ended_well(folder):
     page = render_page(read_source(folder))
     assert "peak, no valid result" in page

@@ -621,9 +621,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, scratch: Path) -> User:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("records.jsonl", b"garbage\n", ["records.jsonl:", "not a JSON line", "take this line out"]),
+        ("records.jsonl", b"garbage\n", ["records.jsonl:", "is not JSON", "take this line out"]),
         ("records.jsonl", b"[]\n", ["records.jsonl:", "not a JSON object"]),
-        ("records.jsonl", b'{"a": 1}\n', ["records.jsonl, record", "--fresh"]),
+        ("records.jsonl", b'{"a": 1}\n', ["records.jsonl:", "--fresh"]),
         ("session.json", b"{", ["session.json cannot be read", "--fresh"]),
         ("session.json", b'{"format": 99}', ["session.json has format 99"]),
         ("session.json", b'{"format": 1}', ["session.json is damaged"]),
