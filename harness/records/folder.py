@@ -68,6 +68,14 @@ class SessionFolder:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_file(target, facts.model_dump_json(indent=1) + "\n")
 
+    def write_log(self, host: str, invocation: str, attempt: int, text: str) -> str:
+        """Keep the log of one attempt; returns its path in the folder. Raises SessionError."""
+        target = self.log_file(host, invocation, attempt)
+        with _explaining(self.path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8", errors="replace")
+        return str(target.relative_to(self.path))
+
     def make(self) -> None:
         """Make the folder where it is not there. Raises SessionError."""
         try:

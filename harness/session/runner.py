@@ -288,7 +288,11 @@ class HostRunner:
                         identity, self._setup, invocation, status="error", cause=cause, at=started_at
                     )
             results = read_results(temporary)
-            log = self._keep_log(invocation, results.log)
+            log = (
+                self._settings.folder.write_log(invocation.host, invocation.identity, invocation.attempt, results.log)
+                if results.log
+                else None
+            )
             return build_record(
                 self._settings.identity,
                 self._setup,
@@ -302,14 +306,6 @@ class HostRunner:
             )
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-    def _keep_log(self, invocation: Invocation, text: str) -> str | None:
-        if not text:
-            return None
-        target = self._settings.folder.log_file(self._setup.host, invocation.identity, invocation.attempt)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        return str(target.relative_to(self._settings.folder.path))
 
     def _finish(self, record: Record, label: str, seconds: float | None) -> None:
         self._journal.write_record(record)

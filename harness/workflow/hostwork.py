@@ -97,10 +97,9 @@ class HostWork:
         kept = self._shared.folder.log_file(self.name, "unforeseen", 1)
         hint = f"report this, please, with {kept}; the same command continues"
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        except OSError as full:
-            hint = f"{kept} cannot be written: {full.strerror}; make room there, the same command continues"
+            self._keep_log("unforeseen", "".join(traceback.format_exception(error)))
+        except SessionError as full:
+            hint = f"{kept}: {full.message}; make room there, the same command continues"
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
@@ -138,15 +137,7 @@ class HostWork:
 
     def _keep_log(self, name: str, text: str) -> str:
         """Keep a text in the session's folder; its path there."""
-        folder = self._shared.folder
-        target = folder.log_file(self.name, name, 1)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8", errors="replace")
-        except OSError as error:
-            hint = "make room there and give the same command again: it continues"
-            raise SessionError(f"cannot write: {error.strerror or error}", where=str(target), hint=hint) from error
-        return str(target.relative_to(folder.path))
+        return self._shared.folder.write_log(self.name, name, 1, text)
 
     def _run_all(self, setup: HostSetup, digests: HostDigests, reached: Reached, held: Lock) -> set[str]:
         """Round by round, then the searches for limits; at the end what is to be said of the host."""
