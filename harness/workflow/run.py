@@ -71,10 +71,8 @@ def run_session(console: Console, options: RunOptions) -> int:
     finally:
         journal.close()
         console.close()
-        if (
-            is_new and not shared.content.hosts
-        ):  # no host was ready: an empty session must not stand in a real one's way
-            folder.remove()
+        if is_new and not shared.content.hosts:
+            folder.remove()  # no host was ready: an empty session must not stand in a real one's way
 
 
 def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shared) -> int:
