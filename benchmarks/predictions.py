@@ -30,7 +30,7 @@ from harness.console import Console
 from harness.inventory import load_inventory
 from harness.session.collect import SessionIdentity, build_record, read_results
 from harness.session.plan import HostDigests, plan_one
-from harness.session.request import build_job
+from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
 from harness.ship.payload import build_payload
 from harness.values.case import Case, ModelSetting
@@ -126,7 +126,7 @@ class Bench:
             memory_bytes=limit,
             predictions=self.predict(case, limit),
         )
-        job = build_job("predictions", 1, _TIMEOUT_S, setup, invocation)
+        job = build_measurement("predictions", 1, _TIMEOUT_S, setup, invocation)
         started = _now()
         handle = setup.engine.submit(job)
         try:

@@ -43,7 +43,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from .atomic import write_file
 
@@ -74,6 +74,25 @@ EVENT_KINDS = ("phase", "progress", "epoch", "done")
 """The value of ``event`` in each line, with ``t``, seconds since the benchmark's start. ``phase``: name.
 ``progress``: epoch, step, images (the first step, twice a second, each twentieth more). ``epoch``: the fields of a
 record's epoch. ``done``: cache_bytes and whatever else ended well."""
+
+
+class Limits(TypedDict):
+    """What a job may use: bytes of memory (None for no limit), numbers of CPUs, ids of GPUs."""
+
+    memory_bytes: int | None
+    cpus: list[int]
+    gpus: list[str]
+    oom_score_adj: int
+
+
+class Request(TypedDict):
+    """What every ``request.json`` holds, whatever its task."""
+
+    format: int
+    task: str
+    limits: Limits
+    timeout_s: float
+    seed: int
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -34,7 +35,7 @@ CACHE_PREFIX = "harness-cache-"
 class Payload:
     """The benchmark's code as a deterministic tar: its files lie under ``bench/``, a user's own loaders beside it.
 
-    ``digest`` is the SHA-256 of the benchmark's code, in hex; ``own`` that of each user's file, by its path in the
+    ``digest`` is the SHA-256 of the code that measures, in hex; ``own`` that of each user's file, by its path in the
     archive: a loader that is mended changes its own cases alone.
     """
 
@@ -44,9 +45,14 @@ class Payload:
 
     @property
     def key(self) -> str:
-        """Return a digest of all that it holds."""
+        """Return a digest of all that measures: the benchmark's code and users' own."""
         parts = [self.digest, *(f"{path} {digest}" for path, digest in sorted(self.own.items()))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self.own else self.digest
+
+    @cached_property
+    def archive_digest(self) -> str:
+        """Return a digest of all that it holds, what prepares data and proves work included."""
+        return hashlib.sha256(self.archive).hexdigest()
 
 
 @dataclass(frozen=True)

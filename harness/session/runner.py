@@ -30,7 +30,7 @@ from harness.session.collect import (
     read_results,
 )
 from harness.session.plan import Invocation, coming_of
-from harness.session.request import PAYLOAD_LABEL, build_job, payload_label
+from harness.session.request import PAYLOAD_LABEL, build_measurement, payload_label
 from harness.session.setup import HostSetup
 from harness.values.errors import (
     HostUnreachable,
@@ -257,7 +257,7 @@ class HostRunner:
 
     def _submit(self, invocation: Invocation) -> JobHandle:
         settings = self._settings
-        job = build_job(settings.identity.key, settings.seed, settings.timeout_s, self._setup, invocation)
+        job = build_measurement(settings.identity.key, settings.seed, settings.timeout_s, self._setup, invocation)
         return self._patiently(lambda: self._setup.engine.submit(job))
 
     def _wait(self, handle: JobHandle) -> JobState | None:

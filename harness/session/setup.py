@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.engine.interface import Engine, EngineFacts, Mount, Payload
-from harness.hosts.connection import Connection
+from harness.engine.interface import EngineFacts, Mount
+from harness.engine.jobs import JobHost
 from harness.values.case import Case
 from harness.values.data import DataPlace
 from harness.values.facts import Facts
@@ -34,31 +34,22 @@ class HostData:
     place: DataPlace | None = None
 
 
-@dataclass(frozen=True)
-class HostSetup:
+@dataclass(frozen=True, kw_only=True)
+class HostSetup(JobHost):
     """A host that is ready to measure.
 
     ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
-    ``disks`` are folders by name, ``scratch`` among them; ``missing_data`` tells by data set why it is not there.
+    ``missing_data`` tells by data set why it is not there.
     ``weights`` are files, and ``missing_weights`` why one is not there, by ``weights_key``.
     ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what running settings in small
     found, by ``setting_key``.
     """
 
-    host: str
-    connection: Connection
-    engine: Engine
     engine_facts: EngineFacts
     facts: Facts
-    image: str
-    image_digest: str
-    payload: Payload
-    data: Mapping[str, HostData]
-    missing_data: Mapping[str, str]
-    disks: Mapping[str, str]
     memory_available: int
-    cpus: tuple[int, ...]
-    gpus: tuple[str, ...] = ()
+    data: Mapping[str, HostData] = field(default_factory=dict)
+    missing_data: Mapping[str, str] = field(default_factory=dict)
     memory_reserve: int | None = None
     disk_reserve: int | None = None
     weights: Mapping[str, WeightsFile] = field(default_factory=dict)
@@ -80,6 +71,11 @@ class HostSetup:
         """Return the file of weights that a case's model starts from; None for random initialisation."""
         key = weights_key(case)
         return None if key is None else self.weights.get(key)
+
+    def mounts_of(self, case: Case) -> tuple[Mount, ...]:
+        """Return what a job needs to read a case's data and weights."""
+        data, weights = self.data[case.data], self.weights_of(case)
+        return data.mounts if weights is None else (*data.mounts, Mount("weights", weights.path))
 
     @property
     def environment(self) -> dict[str, object]:

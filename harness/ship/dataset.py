@@ -13,16 +13,17 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from harness.bench.tfrecords import split_pattern
-from harness.engine.interface import Engine, JobRequest, Mount, Payload
+from harness.engine.interface import Mount
+from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder, resolve_path
-from harness.ship.preparation import run_preparation
+from harness.hosts.folders import make_folder
+from harness.ship.preparation import OnProgress, run_preparation
 from harness.values.case import digest_of
 from harness.values.data import DataPlace
 from harness.values.errors import DataError
 
-OnProgress = Callable[[str, float | None], None]
-"""Called with words and a share from 0 to 1 (None where it cannot be told)."""
+_Run = Callable[[str, Mapping[str, object], "tuple[Mount, ...]"], Mapping[str, Any]]
+"""Runs a task with what it is told and its mounts, and returns what it left."""
 
 DATA_FOLDER, DATASETS_FOLDER = "data", "datasets"
 """In scratch: generated sets; file lists, hashes and links of all sets."""
@@ -116,84 +117,31 @@ class _Place:
         return (Mount("data", self.data), *pair)
 
 
-@dataclass(frozen=True)
-class _Host:
-    """What all preparation jobs of one host have in common."""
-
-    engine: Engine
-    host: str
-    scratch: str
-    payload: Payload
-    image: str
-    cpus: tuple[int, ...]
-    timeout_s: float
-    connection: Connection | None
-
-    def run(self, request: dict[str, Any], mounts: tuple[Mount, ...], report: OnProgress) -> dict[str, Any]:
-        """One job to its end; its ``dataset.json``."""
-        shown = {mount.name: mount.source for mount in mounts}
-        limits = {"memory_bytes": None, "cpus": list(self.cpus), "gpus": [], "oom_score_adj": 1000}
-        request = {"format": 1, "shown": shown, "limits": limits, "timeout_s": self.timeout_s, "seed": 0, **request}
-        task = str(request["task"])
-        name = f"harness-{task}-{digest_of([request, self.payload.digest, self.image])[:16]}"
-        job = JobRequest(
-            name=name,
-            labels={"harness.session": "data", "harness.task": task, "harness.host": self.host},
-            payload=self.payload,
-            request=request,
-            image=self.image,
-            mounts=mounts,
-            cpus=self.cpus,
-        )
-        return run_preparation(self.engine, job, host=self.host, timeout_s=self.timeout_s, on_progress=report)
-
-    def folder(self, *parts: str) -> str:
-        """A folder in scratch, made where a connection was given (else the engine must)."""
-        path = posixpath.join(self.scratch, *parts)
-        if self.connection is not None:
-            make_folder(self.connection, path)
-        return path
-
-    def resolve(self, path: str) -> str:
-        """An absolute path on the host."""
-        if self.connection is not None:
-            return resolve_path(self.connection, path)
-        if not path.startswith("/"):
-            raise DataError(
-                f"{path} is not an absolute path", where=self.host, hint="write it absolute in the inventory"
-            )
-        return posixpath.normpath(path)
-
-
 def prepare_data(
-    engine: Engine,
-    *,
-    host: str,
+    on: JobHost,
     name: str,
     spec: DataSpec,
-    scratch: str,
-    payload: Payload,
-    image: str,
-    cpus: tuple[int, ...] = (),
+    *,
     links: bool = False,
     on_progress: OnProgress | None = None,
     timeout_s: float = 6 * 3600.0,
-    connection: Connection | None = None,
 ) -> PreparedData:
     """Make the set if it is to be made, check every file, and leave its file list in scratch.
 
-    ``connection`` expands ``~`` and makes scratch folders; without it paths must be absolute.
-    Raises DataError, saying what is wrong with which file and what to do; EngineError and
-    HostUnreachable where the host fails. No job is left behind.
+    Paths of ``spec`` are absolute. Raises DataError, saying what is wrong with which file and what to do; EngineError
+    and HostUnreachable where the host fails. No job is left behind.
     """
+
+    def run(task: str, said: Mapping[str, object], mounts: tuple[Mount, ...]) -> Mapping[str, Any]:
+        shown = {mount.name: mount.source for mount in mounts}
+        return run_preparation(on, task, {**said, "shown": shown}, report, timeout_s=timeout_s, mounts=mounts)
+
     report = on_progress or (lambda text, share: None)
-    common = _Host(engine, host, scratch, payload, image, cpus, timeout_s, connection)
-    place = _locate(common, name, spec, report)
-    dataset = common.folder(DATASETS_FOLDER, dataset_key(name, spec))
-    wants_links = links and place.kind == "coco"
+    place = _locate(on, name, spec) if spec.generate is None else _generate(on, spec.generate, run)
+    dataset = _make_folder(on, DATASETS_FOLDER, dataset_key(name, spec))
     said = {"kind": place.kind, "name": name, **(place.records or {})}
-    request = {"task": "dataset", "data": said, "links": wants_links}
-    found = common.run(request, (*place.mounts, Mount("dataset", dataset, read_only=False)), report)
+    mounts = (*place.mounts, Mount("dataset", dataset, read_only=False))
+    found = run("dataset", {"data": said, "links": links and place.kind == "coco"}, mounts)
     return PreparedData(
         name=name,
         kind=place.kind,
@@ -214,6 +162,12 @@ def prepare_data(
     )
 
 
+def _make_folder(on: JobHost, *parts: str) -> str:
+    path = posixpath.join(on.scratch, *parts)
+    make_folder(on.connection, path)
+    return path
+
+
 def _describe_place(place: _Place, found: Mapping[str, Any]) -> DataPlace | None:
     """Where the set lies and what its check found in it; None where what came back cannot be read so."""
     where = {"folder": place.data, "annotations": place.annotations, "pattern": (place.records or {}).get("pattern")}
@@ -232,29 +186,24 @@ def dataset_key(name: str, spec: DataSpec) -> str:
     return f"{name}-{digest_of([*places, *records])[:8]}"
 
 
-def _locate(common: _Host, name: str, spec: DataSpec, report: OnProgress) -> _Place:
-    if spec.generate is not None:
-        return _generate(common, spec.generate, report)
+def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
     if spec.folder is not None:
-        folder = common.resolve(spec.folder)
-        return _Place(folder, None, folder)
+        return _Place(spec.folder, None, spec.folder)
     if spec.tfrecord is not None:
-        folder, pattern = split_pattern(common.resolve(spec.tfrecord))
+        folder, pattern = split_pattern(spec.tfrecord)
         records = {"pattern": pattern, "image_feature": spec.image_feature, "label_feature": spec.label_feature}
         return _Place(folder, None, posixpath.join(folder, pattern), records=records)
     if spec.images is None or spec.annotations is None:
         hint = "give `folder`, or `images` and `annotations`, or `tfrecord`, or `generate`"
-        raise DataError(f"data set {name} names no files", where=common.host, hint=hint)
-    images, annotations = common.resolve(spec.images), common.resolve(spec.annotations)
-    return _Place(images, annotations, f"{images} with {annotations}")
+        raise DataError(f"data set {name} names no files", where=on.host, hint=hint)
+    return _Place(spec.images, spec.annotations, f"{spec.images} with {spec.annotations}")
 
 
-def _generate(common: _Host, spec: GenerateSpec, report: OnProgress) -> _Place:
+def _generate(on: JobHost, spec: GenerateSpec, run: _Run) -> _Place:
     """Have the set made (which takes no time where it is there already)."""
-    parent = common.folder(DATA_FOLDER)
+    parent = _make_folder(on, DATA_FOLDER)
     wanted = {"profile": spec.profile, "images": spec.images, "seed": spec.seed}
-    mounts = (Mount("data", parent, read_only=False),)
-    made = common.run({"task": "generate", "generate": wanted}, mounts, report)
+    made = run("generate", {"generate": wanted}, (Mount("data", parent, read_only=False),))
     layout = made["layout"]
     folder = posixpath.join(parent, str(made["folder"]))
     annotations = None if layout["annotations"] is None else posixpath.join(folder, layout["annotations"])

@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.analysis.check import LimitProbe, limit_probe_of
 from harness.bench import protocol
-from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Payload
+from harness.engine.interface import Engine, JobRequest
+from harness.engine.jobs import JobHost, build_job
 from harness.values.errors import HarnessError
 
 PROBE_LIMIT_BYTES = 64 * 2**20
@@ -18,21 +19,18 @@ _DEADLINE_S = 60.0
 _POLL_S = 0.2
 
 
-def probe_limit(engine: Engine, *, host: str, payload: Payload, image: str) -> LimitProbe:
+def probe_limit(on: JobHost) -> LimitProbe:
     """Run the probe and say what became of it; leaves nothing on the host. Never raises a HarnessError."""
     try:
-        outcome, failure = _run(engine, _request(host, payload, image))
+        outcome, failure = _run(on.engine, _request(on))
     except HarnessError as error:
         outcome, failure = None, {"message": error.message}
     return limit_probe_of(PROBE_LIMIT_BYTES, outcome, failure)
 
 
-def _request(host: str, payload: Payload, image: str) -> JobRequest:
-    labels = {f"{LABEL_PREFIX}task": "probe", f"{LABEL_PREFIX}session": "check", f"{LABEL_PREFIX}host": host}
-    limits = {"memory_bytes": PROBE_LIMIT_BYTES, "cpus": [], "gpus": [], "oom_score_adj": 1000}
-    request = {"format": protocol.FORMAT, "task": "probe", "limits": limits, "timeout_s": 30.0, "seed": 0}
+def _request(on: JobHost) -> JobRequest:
     name = f"harness-probe-{os.getpid()}-{time.time_ns():x}"
-    return JobRequest(name, labels, payload, request, image, memory_bytes=PROBE_LIMIT_BYTES)
+    return build_job(on, "probe", name, {}, session="check", timeout_s=30.0, memory_bytes=PROBE_LIMIT_BYTES, cpus=())
 
 
 def _run(engine: Engine, request: JobRequest) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.bench import protocol
-from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
+from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
+from harness.engine.jobs import JobHost, build_job
+from harness.values.case import digest_of
 from harness.values.errors import DataError, HarnessError, JobRefused
+
+OnProgress = Callable[[str, float | None], None]
+"""Called with words and a share from 0 to 1 (None where it cannot be told)."""
 
 _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0
 """A short job is asked twice a second; a long one less, for each time all that it has written comes along."""
@@ -22,17 +27,41 @@ _VERBS = {"generate": "making", "check": "checking", "list": "listing", "run": "
 
 
 def run_preparation(
-    engine: Engine,
-    request: JobRequest,
+    on: JobHost,
+    task: str,
+    said: Mapping[str, object],
+    on_progress: OnProgress,
     *,
-    host: str,
     timeout_s: float,
-    on_progress: Callable[[str, float | None], None],
+    seed: int = 0,
+    mounts: tuple[Mount, ...] = (),
+    memory_bytes: int | None = None,
+    gpus: tuple[str, ...] = (),
+    cache_disk: str | None = None,
 ) -> dict[str, Any]:
-    """Run the job and return its ``dataset.json``; one that an interrupted controller left running is taken over.
+    """Run a job on a host and return its ``dataset.json``. Raises DataError.
 
-    Raises DataError.
+    Its name is a digest of what it does: one that an interrupted controller left running is taken over.
+    ``cache_disk`` is the folder in which its cache files may lie while it runs.
     """
+    engine, host = on.engine, on.host
+    sources = [mount.source for mount in mounts]
+    limits = [memory_bytes, on.cpus, gpus]
+    name = f"harness-{task}-{digest_of([said, sources, limits, on.payload.archive_digest, on.image])[:16]}"
+    if cache_disk is not None:
+        mounts = (*mounts, Mount("cache", f"{cache_disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
+    request = build_job(
+        on,
+        task,
+        name,
+        said,
+        session="data",
+        timeout_s=timeout_s,
+        seed=seed,
+        mounts=mounts,
+        memory_bytes=memory_bytes,
+        gpus=gpus,
+    )
     handle = _submit(engine, request, host)
     try:
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
@@ -71,7 +100,7 @@ def _wait(
     results: Path,
     host: str,
     timeout_s: float,
-    on_progress: Callable[[str, float | None], None],
+    on_progress: OnProgress,
 ) -> JobState:
     """Poll until the job has ended; its results are then in ``results``."""
     begun = time.monotonic()
@@ -89,7 +118,7 @@ def _wait(
         time.sleep(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH))
 
 
-def _tell(events: list[dict[str, Any]], on_progress: Callable[[str, float | None], None]) -> None:
+def _tell(events: list[dict[str, Any]], on_progress: OnProgress) -> None:
     """Report the newest event."""
     for event in reversed(events):
         if event.get("event") == "phase":

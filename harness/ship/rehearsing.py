@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobRequest, Mount, Payload
+from harness.engine.interface import Mount
+from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
-from harness.ship.preparation import run_preparation
+from harness.ship.preparation import OnProgress, run_preparation
 from harness.values.case import Case, digest_of
 from harness.values.errors import DataError, JobRefused
 from harness.values.rehearsal import Rehearsal
@@ -35,6 +36,12 @@ class Setting:
     mounts: tuple[Mount, ...]
     disk: str
 
+    def as_fields(self, key: str) -> dict[str, object]:
+        """Return what a job reads of it."""
+        data = {"kind": self.kind, "name": self.case.data}
+        case = self.case.model_dump(mode="json")
+        return {"key": key, "case": case, "images": self.images, "batches": self.batches, "data": data}
+
 
 @dataclass(frozen=True)
 class Rehearsed:
@@ -49,48 +56,50 @@ class Machine:
     """What a rehearsal depends on beside its setting and its data; ``cpus`` and ``gpus`` are how many it may use."""
 
     image_digest: str
-    payload_key: str
+    archive_digest: str
     cpus: int
     gpus: int
 
     def path(self, scratch: str, fingerprint: str, key: str) -> str:
         """Return where the rehearsal of a setting is kept."""
-        kept = [self.image_digest, self.payload_key, self.cpus, self.gpus, fingerprint, key]
+        kept = [self.image_digest, self.archive_digest, self.cpus, self.gpus, fingerprint, key]
         return f"{scratch}/rehearsals/{digest_of(kept)[:16]}.json"
 
 
 def rehearse(
-    engine: Engine,
-    *,
-    host: str,
-    connection: Connection,
-    scratch: str,
-    payload: Payload,
-    image: str,
-    image_digest: str,
-    cpus: Sequence[int],
-    gpus: Sequence[str],
-    memory_bytes: int | None,
+    on: JobHost,
     settings: Mapping[str, Setting],
-    on_progress: Callable[[str, float | None], None],
+    on_progress: OnProgress,
+    *,
+    memory_bytes: int | None,
+    gpus: tuple[str, ...] = (),
 ) -> Rehearsed:
     """Rehearse what is not known from before, in one job for all settings of the same data. Raises HostUnreachable."""
-    machine = Machine(image_digest, payload.key, len(cpus), len(gpus))
-    paths = {key: machine.path(scratch, each.fingerprint, key) for key, each in settings.items()}
+    machine = Machine(on.image_digest, on.payload.archive_digest, len(on.cpus), len(gpus))
+    paths = {key: machine.path(on.scratch, each.fingerprint, key) for key, each in settings.items()}
     found: dict[str, Rehearsal] = {}
     reasons: dict[str, str] = {}
-    jobs: dict[tuple[tuple[Mount, ...], str], dict[str, Setting]] = {}
+    jobs: dict[tuple[tuple[Mount, ...], str, str], dict[str, Setting]] = {}
     for key, each in settings.items():
-        known = _read(connection, paths[key])
+        known = _read(on.connection, paths[key])
         if known is None or known.batches_wanted < each.batches:
-            jobs.setdefault((each.mounts, each.disk), {})[key] = each
+            jobs.setdefault((each.mounts, each.disk, each.fingerprint), {})[key] = each
         else:
             found[key] = known
-    for together in jobs.values():
-        timeout_s = _START_S + _SETTING_S * len(together)
-        job = _request(host, payload, image, cpus, gpus, memory_bytes, together, timeout_s)
+    for (mounts, disk, fingerprint), together in jobs.items():
         try:
-            answer = run_preparation(engine, job, host=host, timeout_s=timeout_s, on_progress=on_progress)
+            answer = run_preparation(
+                on,
+                "rehearse",
+                {"settings": [each.as_fields(key) for key, each in together.items()], "fingerprint": fingerprint},
+                on_progress,
+                timeout_s=_START_S + _SETTING_S * len(together),
+                seed=5,
+                mounts=mounts,
+                memory_bytes=memory_bytes,
+                gpus=gpus,
+                cache_disk=disk,
+            )
         except (DataError, JobRefused) as error:
             reasons.update(dict.fromkeys(together, error.message))
             continue
@@ -100,8 +109,8 @@ def rehearse(
                 reasons[key] = result
                 continue
             found[key] = result
-            make_folder(connection, f"{scratch}/rehearsals")
-            connection.put(result.model_dump_json().encode(), paths[key])
+            make_folder(on.connection, f"{on.scratch}/rehearsals")
+            on.connection.put(result.model_dump_json().encode(), paths[key])
     return Rehearsed(found, reasons)
 
 
@@ -111,42 +120,6 @@ def read_rehearsals(
     """Return what earlier sessions rehearsed here, by setting. ``settings`` are fingerprints of data by setting."""
     found = {key: _read(connection, machine.path(scratch, fingerprint, key)) for key, fingerprint in settings.items()}
     return {key: known for key, known in found.items() if known is not None}
-
-
-def _request(
-    host: str,
-    payload: Payload,
-    image: str,
-    cpus: Sequence[int],
-    gpus: Sequence[str],
-    memory_bytes: int | None,
-    settings: Mapping[str, Setting],
-    timeout_s: float,
-) -> JobRequest:
-    listed = [
-        {
-            "key": key,
-            "case": each.case.model_dump(mode="json"),
-            "images": each.images,
-            "batches": each.batches,
-            "data": {"kind": each.kind, "name": each.case.data},
-        }
-        for key, each in settings.items()
-    ]
-    request: dict[str, Any] = {
-        "format": 1,
-        "task": "rehearse",
-        "settings": listed,
-        "limits": {"memory_bytes": memory_bytes, "cpus": list(cpus), "gpus": list(gpus), "oom_score_adj": 1000},
-        "timeout_s": timeout_s,
-        "seed": 5,
-    }
-    first = next(iter(settings.values()))
-    name = f"harness-rehearse-{digest_of([payload.key, image, first.fingerprint, listed])[:12]}"
-    labels = {f"{LABEL_PREFIX}session": "data", f"{LABEL_PREFIX}task": "rehearse", f"{LABEL_PREFIX}host": host}
-    cache = Mount("cache", f"{first.disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True)
-    mounts = (*first.mounts, cache)
-    return JobRequest(name, labels, payload, request, image, mounts, memory_bytes, tuple(cpus), tuple(gpus))
 
 
 def _parse(answer: Mapping[str, Any], key: str) -> Rehearsal | str:

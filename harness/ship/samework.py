@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from harness.bench.registry import is_own
-from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Payload
+from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
-from harness.ship.preparation import run_preparation
+from harness.ship.preparation import OnProgress, run_preparation
 from harness.values.case import Case, canonical_json, digest_of
 from harness.values.errors import DataError, JobRefused
 from harness.values.work import WorkProof, read_proof, unproven
@@ -25,33 +23,18 @@ Variants = Mapping[str, tuple[Case, str]]
 """Loaders to prove by their keys: a case and the kind of its data."""
 
 
-@dataclass(frozen=True)
-class Prover:
-    """What the proof needs of a host."""
-
-    engine: Engine
-    host: str
-    connection: Connection
-    scratch: str
-    payload: Payload
-    image: str
-    image_digest: str
-    cpus: Sequence[int]
-    on_progress: Callable[[str, float | None], None]
-
-
-def prove_work(on: Prover, variants: Variants) -> dict[str, WorkProof]:
+def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, WorkProof]:
     """Return what was found for each variant, by its key.
 
     One job serves all that this image and payload have not been proven with on this host. Only what is proven is kept:
     a loader that fails is tried again by the next session. Raises HostUnreachable.
     """
-    path = f"{on.scratch}/samework/{digest_of([_FORMAT, on.image_digest, on.payload.key])[:16]}.json"
+    path = f"{on.scratch}/samework/{digest_of([_FORMAT, on.image_digest, on.payload.archive_digest])[:16]}.json"
     kept = {key: read_proof(value) for key, value in _read(on.connection, path).items()}
     known = {key: proof for key, proof in kept.items() if proof.is_proven and not proof.fails}
     missing = {key: found for key, found in variants.items() if key not in known}
     if missing:
-        fresh = _prove(on, missing)
+        fresh = _prove(on, missing, on_progress)
         sound = {key: proof for key, proof in fresh.items() if proof.is_proven and not proof.fails}
         if sound:
             make_folder(on.connection, f"{on.scratch}/samework")
@@ -61,42 +44,31 @@ def prove_work(on: Prover, variants: Variants) -> dict[str, WorkProof]:
     return {key: known[key] for key in variants}
 
 
-def _prove(on: Prover, variants: Variants) -> dict[str, WorkProof]:
+def _prove(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, WorkProof]:
     """Try variants in one job. Where that fails each user's loader has one of its own: it may have been its fault.
 
     What cannot be tried is unproven, with the reason.
     """
     try:
-        found = _try(on, variants)
+        found = _try(on, variants, on_progress)
     except (DataError, JobRefused) as error:
         groups: dict[str, dict[str, tuple[Case, str]]] = {}
         for key, variant in variants.items():
             groups.setdefault(variant[0].loader if is_own(variant[0].loader) else "", {})[key] = variant
         if len(groups) == 1:
             return dict.fromkeys(variants, unproven(error.message))
-        return {key: proof for group in groups.values() for key, proof in _prove(on, group).items()}
+        return {key: proof for group in groups.values() for key, proof in _prove(on, group, on_progress).items()}
     lacking = unproven("the proof says nothing of it")
     return {key: read_proof(found[key]) if key in found else lacking for key in variants}
 
 
-def _try(on: Prover, variants: Variants) -> dict[str, object]:
+def _try(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, object]:
     """Run the job that tries the variants; what it left of each, by key, as it is."""
     listed = [
         {"key": key, "kind": kind, "case": case.model_dump(mode="json")} for key, (case, kind) in variants.items()
     ]
     timeout_s = min(_TIMEOUT_S, _START_S + _VARIANT_S * len(variants))
-    request: dict[str, Any] = {
-        "format": 1,
-        "task": "samework",
-        "variants": listed,
-        "limits": {"memory_bytes": None, "cpus": list(on.cpus), "gpus": [], "oom_score_adj": 1000},
-        "timeout_s": timeout_s,
-        "seed": 3,
-    }
-    name = f"harness-samework-{digest_of([on.payload.key, on.image, listed])[:12]}"
-    labels = {f"{LABEL_PREFIX}session": "data", f"{LABEL_PREFIX}task": "samework", f"{LABEL_PREFIX}host": on.host}
-    job = JobRequest(name, labels, on.payload, request, on.image, cpus=tuple(on.cpus))
-    found = run_preparation(on.engine, job, host=on.host, timeout_s=timeout_s, on_progress=on.on_progress)
+    found = run_preparation(on, "samework", {"variants": listed}, on_progress, timeout_s=timeout_s, seed=3)
     results = found.get("variants")
     return results if isinstance(results, dict) else {}
 

@@ -18,7 +18,7 @@ from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HarnessError, HostError
-from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive
+from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, job_host
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
 from harness.workflow.reaching import Reached, reach
@@ -121,7 +121,7 @@ def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payl
     if chosen is None or chosen.facts.image_digest is None or not chosen.facts.can_limit_memory:
         return None
     console.live(f"{reached.name}: trying a memory limit")
-    return probe_limit(chosen.engine, host=reached.name, payload=payload, image=chosen.image)
+    return probe_limit(job_host(reached, chosen, payload))
 
 
 def _print(console: Console, host: str, checked: _Checked) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from harness.analysis.load import busy_reason
-from harness.engine.interface import Engine, EngineFacts, ImageEngine
+from harness.engine.interface import Engine, EngineFacts, ImageEngine, Payload
+from harness.engine.jobs import JobHost
 from harness.engine.registry import load_engines
 from harness.engine.selection import Choice, Refusal, explain_choice, explain_none
 from harness.engine.spec import EngineSpec
 from harness.ship.definition import image_definition, image_reference
-from harness.values.errors import EngineUnavailable, HostBusy, ImageUnavailable
-from harness.workflow.reaching import Emit, Reached
+from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady, ImageUnavailable
+from harness.workflow.reaching import Emit, Reached, select_cpus, select_gpus
 from harness.workflow.transfers import Transfers, bring_image, image_kind
 
 
@@ -64,6 +65,23 @@ def find_engine(reached: Reached, requested: str, transfers: Transfers | None, e
             continue
         return EngineSearch(replace(chosen, choice=explain_choice(requested, spec, refused)), tuple(refused))
     return EngineSearch(None, tuple(refused))
+
+
+def job_host(reached: Reached, chosen: ChosenEngine, payload: Payload) -> JobHost:
+    """Return a host as what jobs run on. Raises HostNotReady where its engine cannot say what would run."""
+    if chosen.facts.image_digest is None:
+        raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
+    return JobHost(
+        host=reached.name,
+        connection=reached.connection,
+        engine=chosen.engine,
+        image=chosen.image,
+        image_digest=chosen.facts.image_digest,
+        payload=payload,
+        disks=reached.disks,
+        cpus=select_cpus(reached.facts, reached.host.variables.cpus),
+        gpus=select_gpus(reached.facts, reached.host.variables.gpus),
+    )
 
 
 def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfers | None, emit: Emit) -> ChosenEngine:

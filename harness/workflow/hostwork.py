@@ -121,9 +121,9 @@ class HostWork:
             self._shared.emit(event)
 
         setup = prepare(reached, wanted, emit)
-        setup = prove(setup, reached.scratch, self._resolved.cases, emit, self._keep_log)
+        setup = prove(setup, self._resolved.cases, emit, self._keep_log)
         able = [case for case in self._resolved.cases if not setup.is_refuted(case)]
-        setup = rehearse_settings(setup, reached.scratch, able, emit)
+        setup = rehearse_settings(setup, able, emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,

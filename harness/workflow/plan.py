@@ -268,7 +268,7 @@ class _Planner:
         variables = self.host.variables
         cpus = len(select_cpus(reached.facts, variables.cpus))
         gpus = min(MOST_GPUS, len(select_gpus(reached.facts, variables.gpus)))
-        machine = Machine(image_digest, self.session.payload.key, cpus, gpus)
+        machine = Machine(image_digest, self.session.payload.archive_digest, cpus, gpus)
         return read_rehearsals(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:

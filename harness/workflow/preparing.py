@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
-from harness.engine.interface import Engine, Payload
+from harness.engine.interface import Payload
+from harness.engine.jobs import JobHost
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import missing_for
 from harness.session.setup import HostData, HostSetup
 from harness.ship.dataset import prepare_data
 from harness.values.case import Case
-from harness.values.errors import DataError, HarnessError, HostNotReady
+from harness.values.errors import DataError, HarnessError
 from harness.values.event import DataReady, EngineChosen, ImageReady, Progress, SessionFinding
-from harness.workflow.engines import ChosenEngine, find_engine
-from harness.workflow.reaching import Emit, Reached, select_cpus, select_gpus
+from harness.workflow.engines import ChosenEngine, find_engine, job_host
+from harness.workflow.reaching import Emit, Reached
 from harness.workflow.transfers import Transfers, choose_data, refuse_changed
 from harness.workflow.weights import find_weights, missing_weights
 
@@ -39,27 +40,16 @@ def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
     refuse_hopeless(wanted.cases, _unreadable_data(reached, wanted), lacking)
     weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
     chosen = _ready_engine(reached, wanted, emit)
-    engine, facts, image = chosen.engine, chosen.facts, chosen.image
-    if facts.image_digest is None:
-        raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
-    cpus = select_cpus(reached.facts, reached.host.variables.cpus)
-    data, missing = _ready_data(reached, wanted, engine, image, cpus, emit)
+    on = job_host(reached, chosen, wanted.payload)
+    data, missing = _ready_data(on, reached, wanted, emit)
     refuse_hopeless(wanted.cases, missing, lacking)
     return HostSetup(
-        host=reached.name,
-        connection=reached.connection,
-        engine=engine,
-        engine_facts=facts,
+        **vars(on),
+        engine_facts=chosen.facts,
         facts=reached.facts,
-        image=image,
-        image_digest=facts.image_digest,
-        payload=wanted.payload,
+        memory_available=wanted.memory_available or memory_left(reached),
         data=data,
         missing_data={name: error.message for name, error in missing.items()},
-        disks=reached.disks,
-        memory_available=wanted.memory_available or memory_left(reached),
-        cpus=cpus,
-        gpus=select_gpus(reached.facts, reached.host.variables.gpus),
         memory_reserve=reached.host.variables.memory_reserve,
         disk_reserve=reached.host.variables.disk_reserve,
         weights=weights,
@@ -111,43 +101,31 @@ def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> ChosenEngine:
 
 
 def _ready_data(
-    reached: Reached, wanted: Wanted, engine: Engine, image: str, cpus: Sequence[int], emit: Emit
+    on: JobHost, reached: Reached, wanted: Wanted, emit: Emit
 ) -> tuple[dict[str, HostData], dict[str, DataError]]:
     """Check the data sets of these cases; one that cannot be used costs the cases that need it, and no others."""
     data: dict[str, HostData] = {}
     missing: dict[str, DataError] = {}
     for name in dict.fromkeys(case.data for case in wanted.cases):
         try:
-            data[name] = _ready_set(name, reached, wanted, engine, image, cpus, emit)
+            data[name] = _ready_set(name, on, reached, wanted, emit)
         except DataError as error:
             missing[name] = error
     return data, missing
 
 
-def _ready_set(
-    name: str, reached: Reached, wanted: Wanted, engine: Engine, image: str, cpus: Sequence[int], emit: Emit
-) -> HostData:
+def _ready_set(name: str, on: JobHost, reached: Reached, wanted: Wanted, emit: Emit) -> HostData:
     """Make, bring or find one data set, and check all its files. Raises DataError."""
     place = choose_data(reached, name, wanted.transfers, emit)
     if isinstance(place, DataError):
         raise place
-
-    def show(text: str, fraction: float | None = None) -> None:
-        emit(Progress(reached.name, f"data set {name}: {text}", fraction))
-
     prepared = prepare_data(
-        engine,
-        host=reached.name,
-        name=name,
-        spec=place,
-        scratch=reached.scratch,
-        payload=wanted.payload,
-        image=image,
-        cpus=tuple(cpus),
+        on,
+        name,
+        place,
         links=any(case.loader == "keras-directory" and case.data == name for case in wanted.cases),
-        on_progress=show,
+        on_progress=lambda text, share: emit(Progress(reached.name, f"data set {name}: {text}", share)),
         timeout_s=_DATA_TIMEOUT_S,
-        connection=reached.connection,
     )
     refuse_changed(reached, name, place, prepared.fingerprint)
     if prepared.images == 0:
@@ -161,7 +139,7 @@ def _ready_set(
         images=prepared.images,
         classes=prepared.classes,
         bytes=prepared.bytes,
-        mounts=tuple(prepared.mounts),
+        mounts=prepared.mounts,
         mean_height=prepared.mean_height,
         mean_width=prepared.mean_width,
         place=prepared.place,

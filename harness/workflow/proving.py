@@ -8,12 +8,11 @@ from dataclasses import replace
 from harness.analysis.findings import find
 from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
 from harness.bench.registry import LOADERS
-from harness.engine.interface import Mount
 from harness.experiment import case_label
 from harness.session.feasibility import MOST_GPUS
 from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
-from harness.ship.samework import Prover, prove_work
+from harness.ship.samework import prove_work
 from harness.values.case import Case
 from harness.values.event import Progress, SessionFinding
 from harness.values.record import SetSize
@@ -22,9 +21,7 @@ from harness.workflow.planning import PlannedHost, predict_all, refusals_of
 from harness.workflow.reaching import Emit
 
 
-def prove(
-    setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit, keep_log: Callable[[str, str], str]
-) -> HostSetup:
+def prove(setup: HostSetup, cases: Sequence[Case], emit: Emit, keep_log: Callable[[str, str], str]) -> HostSetup:
     """Return the setup with what is known of its loaders' work; what was not proven on this host before is proven now.
 
     ``keep_log`` keeps a text under a name and says where it is.
@@ -36,18 +33,7 @@ def prove(
     }
     if not variants:
         return setup
-    prover = Prover(
-        engine=setup.engine,
-        host=setup.host,
-        connection=setup.connection,
-        scratch=scratch,
-        payload=setup.payload,
-        image=setup.image,
-        image_digest=setup.image_digest,
-        cpus=setup.cpus,
-        on_progress=lambda text, share: emit(Progress(setup.host, f"same work: {text}", share)),
-    )
-    found = prove_work(prover, variants)
+    found = prove_work(setup, variants, lambda text, share: emit(Progress(setup.host, f"same work: {text}", share)))
     kept: dict[str, WorkProof] = {}
     for key, proof in found.items():
         log = keep_log(f"samework-{key}", proof.trace) if proof.trace else None
@@ -66,29 +52,22 @@ def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
         emit(SessionFinding.of(find("work-unproven", words, "see the host, and run again"), host))
 
 
-def rehearse_settings(setup: HostSetup, scratch: str, cases: Sequence[Case], emit: Emit) -> HostSetup:
+def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> HostSetup:
     """Rehearse every loader setting of a host's cases on its own data, and say which could not be, and why."""
     memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
     alike: dict[str, list[Case]] = {}
     for case in _cases_to_rehearse(setup, cases):
         alike.setdefault(setting_key(case), []).append(case)
     names = {key: case_label(representative(found[0]), among=cases) for key, found in alike.items()}
-    settings = {key: _make_setting(setup, scratch, found, memory_bytes) for key, found in alike.items()}
+    settings = {key: _make_setting(setup, found, memory_bytes) for key, found in alike.items()}
     if not settings:
         return setup
     rehearsed = rehearse(
-        setup.engine,
-        host=setup.host,
-        connection=setup.connection,
-        scratch=scratch,
-        payload=setup.payload,
-        image=setup.image,
-        image_digest=setup.image_digest,
-        cpus=setup.cpus,
-        gpus=setup.gpus[:MOST_GPUS],
+        setup,
+        settings,
+        lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),
         memory_bytes=memory_bytes,
-        settings=settings,
-        on_progress=lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),
+        gpus=setup.gpus[:MOST_GPUS],
     )
     for key, reason in rehearsed.reasons.items():
         message = f"{names[key]} could not be rehearsed: {reason}"
@@ -105,7 +84,7 @@ def _cases_to_rehearse(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
     return [case for case in able if not setup.is_refuted(case)]
 
 
-def _make_setting(setup: HostSetup, scratch: str, alike: Sequence[Case], memory_bytes: int | None) -> Setting:
+def _make_setting(setup: HostSetup, alike: Sequence[Case], memory_bytes: int | None) -> Setting:
     """Return what is rehearsed for cases of one setting."""
     case, cpus = alike[0], len(setup.cpus)
     data = setup.data[case.data]
@@ -116,12 +95,6 @@ def _make_setting(setup: HostSetup, scratch: str, alike: Sequence[Case], memory_
         batches=batches_to_rehearse(alike, size, cpus=cpus),
         kind=data.kind,
         fingerprint=data.fingerprint,
-        mounts=_mounts(setup, case),
-        disk=setup.disks.get(case.cache_disk, scratch),
+        mounts=setup.mounts_of(case),
+        disk=setup.disks.get(case.cache_disk, setup.scratch),
     )
-
-
-def _mounts(setup: HostSetup, case: Case) -> tuple[Mount, ...]:
-    mounts = setup.data[case.data].mounts
-    weights = setup.weights_of(case)
-    return mounts if weights is None else (*mounts, Mount("weights", weights.path))

@@ -17,7 +17,8 @@ from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import setting_key
 from harness.bench.confine import try_limit
 from harness.bench.manifest import Manifest, write_manifest
-from harness.engine.interface import JobRequest, Mount
+from harness.engine.interface import Mount
+from harness.engine.jobs import JobHost, build_job
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.ship.payload import build_payload
@@ -50,37 +51,41 @@ class Host:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._connection = LocalConnection("here")
+        connection = LocalConnection("here")
         self._scratch = str(root / "scratch")
-        self._engine = ProcessEngine(self._connection, scratch=self._scratch)
+        self._engine = ProcessEngine(connection, scratch=self._scratch)
         self._mounts = make_set(root)
+        self._on = JobHost(
+            host="here",
+            connection=connection,
+            engine=self._engine,
+            image="",
+            image_digest="i",
+            payload=build_payload(),
+            disks={"scratch": self._scratch},
+        )
 
     def rehearse(self, *cases: Case) -> Rehearsed:
         settings = {
             setting_key(case): Setting(case, REHEARSED, BATCHES, "coco", "f" * 64, self._mounts, self._scratch)
             for case in cases
         }
-        return rehearse(
-            self._engine,
-            host="here",
-            connection=self._connection,
-            scratch=self._scratch,
-            payload=build_payload(),
-            image="",
-            image_digest="i",
-            cpus=(),
-            gpus=(),
-            memory_bytes=None,
-            settings=settings,
-            on_progress=lambda _text, _share: None,
-        )
+        return rehearse(self._on, settings, lambda _text, _share: None, memory_bytes=None)
 
     def measure(self, limit: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """(outcome, events) of the case under a limit."""
-        limits = {"memory_bytes": limit, "cpus": [], "gpus": [], "oom_score_adj": 1000}
-        request = {"format": 1, "task": "measure", "case": CASE.model_dump(mode="json"), "seed": 1, "limits": limits}
-        whole = {**request, "data": {"kind": "coco", "name": "d"}, "timeout_s": 300.0}
-        job = JobRequest(f"harness-{limit}", {"harness.session": "t"}, build_payload(), whole, "", self._mounts, limit)
+        said = {"case": CASE.model_dump(mode="json"), "data": {"kind": "coco", "name": "d"}}
+        job = build_job(
+            self._on,
+            "measure",
+            f"harness-{limit}",
+            said,
+            session="t",
+            timeout_s=300.0,
+            seed=1,
+            mounts=self._mounts,
+            memory_bytes=limit,
+        )
         handle = self._engine.submit(job)
         results = self._root / f"{limit}"
         try:

@@ -15,11 +15,13 @@ from PIL import Image
 from harness.bench.dataset import describe
 from harness.bench.manifest import read_manifest
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState, Mount, Payload
+from harness.engine.jobs import JobHost
 from harness.engine.kinds.process import ProcessEngine
+from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.inventory.variables import DataSet, Generate
 from harness.ship import preparation
-from harness.ship.dataset import dataset_key, prepare_data, read_known
+from harness.ship.dataset import PreparedData, dataset_key, prepare_data, read_known
 from harness.ship.payload import build_payload
 from harness.values.errors import DataError, HostUnreachable, JobRefused
 
@@ -109,9 +111,32 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparation, "_POLL_FIRST_S", 0.01)
 
 
-def prepare(engine: Any, spec: DataSet, **more: Any) -> Any:
-    settings = {"scratch": "/scratch", "payload": Payload("d" * 64, b""), "image": "img", "timeout_s": 5.0, **more}
-    return prepare_data(engine, host="ws1", name="animals", spec=spec, **settings)
+class FoldersOnly:
+    """A connection double that makes folders, so to say."""
+
+    host = "ws1"
+
+    def run(self, argv: Sequence[str], **_named: Any) -> Completed:
+        assert argv[0] == "mkdir"
+        return Completed(0, b"", b"")
+
+
+def host_of(engine: Any, connection: Any, scratch: str, payload: Payload, cpus: tuple[int, ...] = ()) -> JobHost:
+    return JobHost(
+        host=engine.host,
+        connection=connection,
+        engine=engine,
+        image="img",
+        image_digest="1",
+        payload=payload,
+        disks={"scratch": scratch},
+        cpus=cpus,
+    )
+
+
+def prepare(engine: Any, spec: DataSet, cpus: tuple[int, ...] = (), **more: Any) -> PreparedData:
+    on = host_of(engine, FoldersOnly(), "/scratch", Payload("d" * 64, b""), cpus)
+    return prepare_data(on, "animals", spec, **{"timeout_s": 5.0, **more})
 
 
 def test_a_pair_is_mounted_read_only_but_for_its_own_folder() -> None:
@@ -252,11 +277,6 @@ def test_a_running_job_is_taken_over_and_a_finished_one_is_not_believed() -> Non
     assert finished.cancelled == [left.name] * 2
 
 
-def test_relative_paths_need_a_connection() -> None:
-    with pytest.raises(DataError, match="not an absolute path"):
-        prepare(ScriptedEngine(), DataSet(folder="~/pets"))
-
-
 def test_keys_differ_where_sources_do() -> None:
     specs = [
         PAIR,
@@ -276,22 +296,12 @@ def scratch(tmp_path: Path) -> Path:
     return tmp_path / "scratch"
 
 
-def prepare_here(scratch: Path, spec: DataSet, **more: Any) -> Any:
+def prepare_here(scratch: Path, spec: DataSet, cpus: tuple[int, ...] = (), **more: Any) -> PreparedData:
     connection = LocalConnection("here")
     engine = ProcessEngine(connection, scratch=str(scratch))
     try:
-        return prepare_data(
-            engine,
-            host="here",
-            name="animals",
-            spec=spec,
-            scratch=str(scratch),
-            payload=build_payload(),
-            image="",
-            connection=connection,
-            timeout_s=120.0,
-            **more,
-        )
+        on = host_of(engine, connection, str(scratch), build_payload(), cpus)
+        return prepare_data(on, "animals", spec, timeout_s=120.0, **more)
     finally:
         assert engine.list() == []
 

@@ -16,7 +16,7 @@ from harness.inventory import load_inventory
 from harness.session.collect import Results, SessionIdentity, build_record
 from harness.session.feasibility import refusals
 from harness.session.plan import Invocation
-from harness.session.request import build_job
+from harness.session.request import build_measurement
 from harness.session.setup import HostData, HostSetup
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
@@ -63,7 +63,7 @@ def test_two_widths_and_two_models_have_a_file_each(reached: Reached, tmp_path: 
     setup = setup_with(find_weights(list(NAMES), reached))
     for case, name in NAMES.items():
         invocation = Invocation("id", "here", case, None, 1, 1)
-        mounts = {mount.name: mount.source for mount in build_job("s", 1, 60.0, setup, invocation).mounts}
+        mounts = {mount.name: mount.source for mount in build_measurement("s", 1, 60.0, setup, invocation).mounts}
         assert mounts["weights"] == f"{tmp_path}/.keras/models/{name}"
         state: Any = SimpleNamespace(phase="exited", exit_code=0, oom_killed=False, error=None, warnings=())
         record = build_record(
@@ -73,7 +73,7 @@ def test_two_widths_and_two_models_have_a_file_each(reached: Reached, tmp_path: 
         digest = hashlib.sha256(name.encode()).hexdigest()
         assert record.environment["weights"] == {"file": name, "sha256": digest}
     plain = LARGE.model_copy(update={"model": ModelSetting()})
-    job = build_job("s", 1, 60.0, setup, Invocation("id", "here", plain, None, 1, 1))
+    job = build_measurement("s", 1, 60.0, setup, Invocation("id", "here", plain, None, 1, 1))
     assert [mount.name for mount in job.mounts] == ["data"]
 
 

@@ -1,0 +1,83 @@
+"""The host that jobs run on, and the one place that makes the request of a job, whatever its task. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.bench import protocol
+from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Mount, Payload
+from harness.hosts.connection import Connection
+
+_OOM_SCORE = 1000
+"""The benchmark is what the kernel ends first where memory runs out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobHost:
+    """A host whose engine, image and payload are known: all that its jobs have in common.
+
+    ``disks`` are folders by name, ``scratch`` among them. ``cpus`` and ``gpus`` are those that jobs may use.
+    """
+
+    host: str
+    connection: Connection
+    engine: Engine
+    image: str
+    image_digest: str
+    payload: Payload
+    disks: Mapping[str, str]
+    cpus: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
+
+    @property
+    def scratch(self) -> str:
+        """The folder for what is made, sent and kept there."""
+        return self.disks["scratch"]
+
+
+def build_job(
+    on: JobHost,
+    task: str,
+    name: str,
+    said: Mapping[str, object],
+    *,
+    session: str,
+    timeout_s: float,
+    seed: int = 0,
+    labels: Mapping[str, str] | None = None,
+    mounts: tuple[Mount, ...] = (),
+    memory_bytes: int | None = None,
+    cpus: tuple[int, ...] | None = None,
+    gpus: tuple[str, ...] = (),
+) -> JobRequest:
+    """Return the request of a job: what the payload reads, and what the engine enforces.
+
+    ``said`` is what the task alone has; ``cpus`` None for all that jobs of this host may use.
+    """
+    used = on.cpus if cpus is None else cpus
+    limits: protocol.Limits = {
+        "memory_bytes": memory_bytes,
+        "cpus": list(used),
+        "gpus": list(gpus),
+        "oom_score_adj": _OOM_SCORE,
+    }
+    common: protocol.Request = {
+        "format": protocol.FORMAT,
+        "task": task,
+        "limits": limits,
+        "timeout_s": timeout_s,
+        "seed": seed,
+    }
+    marks = {"session": session, "task": task, "host": on.host, **(labels or {})}
+    return JobRequest(
+        name=name,
+        labels={f"{LABEL_PREFIX}{key}": value for key, value in marks.items()},
+        payload=on.payload,
+        request={**common, **said},
+        image=on.image,
+        mounts=mounts,
+        memory_bytes=memory_bytes,
+        cpus=used,
+        gpus=gpus,
+    )
