@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def with_options(options: type) -> Callable[[_Function], _Function]:
+    """A decorator that gives a command, beside its context, the options that the fields of a dataclass declare."""
+
+    def give(command: _Function) -> _Function:
+        given = {"context": typer.Context, **get_type_hints(options, include_extras=True)}
+        defaults = {name: parameter.default for name, parameter in inspect.signature(options).parameters.items()}
+        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=defaults.get(name))
+                for name, hint in given.items()
+            ]
+        )
+        return command
+
+    return give
 
 
 class Command(TyperCommand):

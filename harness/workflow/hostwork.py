@@ -37,8 +37,8 @@ from harness.workflow.shared import Shared
 
 if TYPE_CHECKING:
     from harness.inventory import Host
+    from harness.session.options import RunOptions
     from harness.workflow.links import Links
-    from harness.workflow.options import RunOptions
     from harness.workflow.stops import Stops
 
 _BEAT_S = 45.0
@@ -152,7 +152,7 @@ class HostWork:
             self._shared.emit,
             self._stops.begin.is_set,
             rerun_failed=self._options.rerun_failed,
-            argv=self._options.argv,
+            argv=self._options.argv_to_continue,
         )
         identities = run_rounds(rounds)
         identities |= search_limits(self._resolved.cases, rounds)

@@ -15,6 +15,7 @@ from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records, read_records
 from harness.session.feasibility import MOST_GPUS
+from harness.session.options import RunOptions
 from harness.session.plan import HostDigests
 from harness.ship.rehearsing import Machine, read_rehearsals
 from harness.values.data_state import DataState
@@ -26,7 +27,6 @@ from harness.workflow.engines import EngineSearch, find_engine, is_session_alive
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
-from harness.workflow.options import RunOptions
 from harness.workflow.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
 from harness.workflow.preparing import refuse_hopeless
@@ -68,7 +68,7 @@ def show_plan(console: Console, options: RunOptions, *, is_offline: bool, as_jso
         experiment=options.experiment,
         rounds=options.rounds,
         seed=options.seed,
-        only=options.only,
+        only=options.only or (),
         reports=options.output,
     )
     engines = {host.name: wanted_engine(host, options.engine) for host in resolved.hosts}

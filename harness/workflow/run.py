@@ -17,6 +17,7 @@ from harness.records.content import SessionContent, SessionExperiment, SessionIn
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
 from harness.records.reading import newest_records, read_records
+from harness.session.options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.values.case import Case
@@ -27,7 +28,6 @@ from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.hostwork import HostWork
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
-from harness.workflow.options import RunOptions
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.shared import Shared
 from harness.workflow.stops import Stops, interruptible
@@ -48,7 +48,7 @@ def run_session(console: Console, options: RunOptions) -> int:
         experiment=options.experiment,
         rounds=options.rounds,
         seed=options.seed,
-        only=options.only,
+        only=options.only or (),
         reports=options.output,
     )
     _announce(console, resolved)
@@ -89,7 +89,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         ship_data=options.ship_data,
         stop=stops.begin,
     )
-    links, again = Links(console), shlex.join(options.argv)
+    links, again = Links(console), shlex.join(options.argv_to_continue)
     works = [HostWork(host, resolved, options, shared, stops, links) for host in resolved.hosts]
     failures = _Failures(shared.emit, stops, options.max_fail_percent, len(works))
     with interruptible(stops, options.on_interrupt, console.alarm, again):
@@ -217,7 +217,7 @@ def _last_screen(
 ) -> None:
     failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
     _tell_failed(console, folder, failed, case_labels(record.case for record in records))
-    again = shlex.join(options.argv)
+    again = shlex.join(options.argv_to_continue)
     if any(record.status not in ("lost", "skipped") for record in failed):
         console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
     if any(record.status == "lost" for record in failed):

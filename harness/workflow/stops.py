@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
-OnInterrupt = Literal["stop", "finish"]
+from harness.session.options import OnInterrupt
 
 
 @dataclass

@@ -28,9 +28,9 @@ from harness.engine.spec import Means
 from harness.hosts.connection import Connection
 from harness.records.folder import SessionFolder, list_folders
 from harness.records.reading import read_events, read_records
+from harness.session.options import RunOptions
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
-from harness.workflow.options import RunOptions
 from harness.workflow.run import run_session
 from harness.workflow.stops import Stops
 

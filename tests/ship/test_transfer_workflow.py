@@ -18,6 +18,7 @@ from harness.hosts.lock import acquire as really_acquire
 from harness.hosts.lock_owner import make_owner
 from harness.inventory import load_inventory
 from harness.inventory.variables import DataSet, Generate
+from harness.session.options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import LABEL_DEFINITION
@@ -28,7 +29,6 @@ from harness.values.event import DataShipped, Event
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
 from harness.workflow import ship as shipping
-from harness.workflow.options import RunOptions
 from harness.workflow.reaching import Reached
 from harness.workflow.ship import ShipOptions, ship_hosts
 from harness.workflow.transfers import (

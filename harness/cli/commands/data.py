@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import CommandGroup, Commands, Program
-from harness.cli.options import JsonOption
+from harness.values.options import JsonOption
 
 app = Program(
     cls=CommandGroup,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import Commands
-from harness.cli.options import JsonOption, OutputOption, ReportsFolder
+from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
 
 class SchemaName(StrEnum):

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import Commands
-from harness.cli.options import (
+from harness.values.defaults import DEFAULT_FORKS
+from harness.values.options import (
     BaseImageOption,
     EngineOption,
     ExperimentOption,
@@ -19,7 +20,6 @@ from harness.cli.options import (
     OutputOption,
     ReportsFolder,
 )
-from harness.values.defaults import DEFAULT_FORKS
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +86,7 @@ def plan(
     The exit code is that of a `run` which cannot begin: 1 where a host is not ready, 3 where none is, 2 for wrong data.
     """
     from harness.cli.session_console import console_of
-    from harness.workflow.options import RunOptions
+    from harness.session.options import RunOptions
     from harness.workflow.plan import explain_inventory, show_plan
 
     console = console_of(context)
@@ -101,7 +101,7 @@ def plan(
         engine=engine,
         rounds=rounds,
         seed=seed,
-        only=tuple(only or ()),
+        only=only,
         is_fresh=fresh,
         rerun_failed=rerun_failed,
         name=name,

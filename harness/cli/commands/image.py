@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import CommandGroup, Commands, Program
-from harness.cli.options import BaseImageOption, JsonOption
+from harness.values.options import BaseImageOption, JsonOption
 
 app = Program(
     cls=CommandGroup,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import Commands
-from harness.cli.options import (
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
+from harness.values.options import (
     BaseImageOption,
     ForksOption,
     InventoryArgument,
@@ -16,7 +17,6 @@ from harness.cli.options import (
     LimitOption,
     MaxTransfersOption,
 )
-from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 
 _EPILOG = (
     "Examples:  harness ship inventory/lab.yaml  ·  harness ship inventory/lab.yaml --image harness-cpu.tar"

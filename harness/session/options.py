@@ -1,0 +1,127 @@
+"""What ``harness run`` may be asked: each option once, with its flag, type, default and help."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Literal, get_type_hints
+
+import typer
+from typer.models import OptionInfo
+
+from harness.session.schedule import Hours, parse_hours
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
+from harness.values.errors import ConfigurationError
+from harness.values.options import (
+    BaseImageOption,
+    EngineOption,
+    ExperimentOption,
+    ForksOption,
+    InventoryArgument,
+    LimitOption,
+    MaxTransfersOption,
+    OutputOption,
+    ReportsFolder,
+)
+from harness.values.units import parse_duration_s
+
+OnInterrupt = Literal["stop", "finish"]
+
+
+def _parse_patience(text: str) -> float:
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error), where="--link-patience", hint="like 90s, 10min or 2h") from None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line of ``run`` says. The command is made from these fields, and so is the line that repeats it.
+
+    A field's annotation is how its option is written; without one of its own it is an option that other commands have.
+    """
+
+    inventory: InventoryArgument
+    limit: LimitOption = None
+    experiment: ExperimentOption = None
+    output: OutputOption = ReportsFolder
+    engine: EngineOption = None
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Overrides the experiment's rounds.")] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Of orders and shuffles; fixed unless given.")] = None
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id; repeatable."),
+    ] = None
+    is_fresh: Annotated[bool, typer.Option("--fresh", help="Start a new session instead of continuing one.")] = False
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="Do again what ended as error, timeout, disk_full or invalid.")
+    ] = False
+    name: Annotated[str | None, typer.Option("--name", help="The session folder's name.")] = None
+    base_image: BaseImageOption = None
+    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")] = False
+    forks: ForksOption = DEFAULT_FORKS
+    ship_data: Annotated[
+        bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
+    ] = False
+    max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS
+    max_fail_percent: Annotated[
+        float | None,
+        typer.Option("--max-fail", metavar="PERCENT", min=0, max=100, help="Begin nothing more where more hosts fail."),
+    ] = None
+    when_idle: Annotated[
+        bool, typer.Option("--when-idle", help="Begin a case only while nobody else computes on the host.")
+    ] = False
+    between: Annotated[
+        Hours | None,
+        typer.Option(
+            "--between",
+            metavar="HH:MM-HH:MM",
+            parser=parse_hours,
+            help="Begin cases in these hours only: 20:00-07:00.",
+        ),
+    ] = None
+    on_interrupt: Annotated[
+        OnInterrupt,
+        typer.Option("--on-interrupt", metavar="stop|finish", help="What the first Ctrl-C does to running cases."),
+    ] = "stop"
+    link_patience_s: Annotated[
+        float | None,
+        typer.Option(
+            "--link-patience",
+            metavar="TIME",
+            parser=_parse_patience,
+            help="How long a host may be away, like 90s. [default: 10min]",
+        ),
+    ] = None
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that asks for the same, word by word; what has its default is left out."""
+        words = ["harness", "run", str(self.inventory)]
+        flags = _flags()
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if each.name not in flags or value == each.default:
+                continue
+            for one in value if isinstance(value, list) else [value]:
+                words += [flags[each.name]] if one is True else [flags[each.name], _say(one)]
+        return tuple(words)
+
+    @property
+    def argv_to_continue(self) -> tuple[str, ...]:
+        """The command that goes on with this session: it begins no other, and does no failed case once more."""
+        return dataclasses.replace(self, is_fresh=False, rerun_failed=False).argv
+
+
+@cache
+def _flags() -> dict[str, str]:
+    """The flag of each field. In an annotation, an option's first word is where Typer keeps a default elsewhere."""
+    hints = get_type_hints(RunOptions, include_extras=True)
+    said = {name: info for name, hint in hints.items() for info in getattr(hint, "__metadata__", ())}
+    return {name: str(info.default) for name, info in said.items() if isinstance(info, OptionInfo)}
+
+
+def _say(value: object) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
