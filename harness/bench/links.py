@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .listing import Listing
+if TYPE_CHECKING:
+    from .listing import Listing
 
 LINKS = "links"
 

@@ -274,7 +274,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda entry: "; ".join(gpu.name for gpu in entry.record.gpu) or None,
     ),
     _record("image_digest", "string", "identity of the image, or of the environment for engine process"),
-    _record("payload_digest", "string", "digest of the benchmark's code"),
+    _record("payload_digest", "string", "digest of the benchmark's code that measures"),
     _record("data_fingerprint", "string", "fingerprint of the data set"),
     _record("log", "string", "log file inside the session folder"),
     _record("started_at", "string", "UTC, ISO 8601"),

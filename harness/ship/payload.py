@@ -8,14 +8,14 @@ import tarfile
 from collections.abc import Mapping
 
 from harness.engine.interface import Payload
-from harness.values.payload import PACKAGE, digest_files, list_payload
+from harness.values.payload import PACKAGE, digest_measuring, list_payload
 
 
 def build_payload(own: Mapping[str, bytes] | None = None) -> Payload:
     """Build the payload: the files of ``harness.bench`` (only ``*.py``) under ``bench/``, and users' own loaders.
 
     Sorted, owned by 0:0, time stamp 0: equal code gives equal bytes wherever it is installed. The digest is SHA-256
-    over the sorted paths and contents of the benchmark's code, so that it changes with that and with nothing else;
+    over the sorted paths and contents of the code that measures, so that it changes with that and with nothing else;
     ``own`` (path in the archive → content) has a digest each, or replaces files of the benchmark.
     """
     code = dict(list_payload())
@@ -23,7 +23,7 @@ def build_payload(own: Mapping[str, bytes] | None = None) -> Payload:
     code.update({path: content for path, content in (own or {}).items() if path not in beside})
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(beside.items())}
     archive = archive_files(sorted({**code, **beside}.items()))
-    return Payload(digest=digest_files(sorted(code.items())), archive=archive, own=digests)
+    return Payload(digest=digest_measuring(code.items()), archive=archive, own=digests)
 
 
 def archive_files(files: list[tuple[str, bytes]]) -> bytes:

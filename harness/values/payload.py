@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
 PACKAGE = "bench"
 """The folder in the archive, and so the package's name inside a job."""
+
+
+_PREPARING = (
+    "coco", "dataset", "generate", "hashes", "indexed", "inspection", "listing", "parallel", "picture", "preparation",
+    "profiles", "synthesis", "table",
+)  # fmt: skip
+_PROVING = ("arenas", "probe", "recognition", "rehearsal", "samework")
+BESIDE_MEASURING = frozenset(f"{PACKAGE}/{name}.py" for name in (*_PREPARING, *_PROVING))
+"""Files that prepare data, prove work or predict, and that nothing which measures imports."""
 
 
 def list_payload() -> list[tuple[str, bytes]]:
@@ -29,10 +38,15 @@ def digest_files(files: Sequence[tuple[str, bytes]]) -> str:
     return digest.hexdigest()
 
 
+def digest_measuring(files: Iterable[tuple[str, bytes]]) -> str:
+    """The digest of those files that measure: what a session's figures depend on, and a record names."""
+    return digest_files(sorted(file for file in files if file[0] not in BESIDE_MEASURING))
+
+
 @cache
 def installed_digest() -> str:
-    """The digest of the payload that is installed here, without loaders of a user's own."""
-    return digest_files(sorted(list_payload()))
+    """The digest of the code that measures as it is installed here, without loaders of a user's own."""
+    return digest_measuring(list_payload())
 
 
 def _collect(folder: Traversable, prefix: str, found: list[tuple[str, bytes]]) -> None:

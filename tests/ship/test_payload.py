@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import io
+import re
 import subprocess
 import sys
 import tarfile
@@ -8,7 +10,9 @@ import zipfile
 from pathlib import Path
 
 import harness
+from harness.bench.supervisor import MODULES
 from harness.ship.payload import build_payload
+from harness.values.payload import BESIDE_MEASURING, list_payload
 
 
 def _members(archive: bytes) -> list[tarfile.TarInfo]:
@@ -39,6 +43,56 @@ def test_digest_follows_content_and_path() -> None:
     other = build_payload({"bench/extra.py": b"b"})
     moved = build_payload({"bench/extrb.py": b"a"})
     assert len({plain.digest, one.digest, other.digest, moved.digest}) == 4
+
+
+BENCH = Path(harness.__file__).parent / "bench"
+MEASURING = ("supervisor", "launch", "jobs", "benchmark", "gpusampler", "pagecache")
+"""What is started by its name, where something is measured; all loaders come on top."""
+
+
+def imports_of(path: Path) -> set[Path]:
+    """The files of the benchmark that a file of it imports when it runs, anywhere in it."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[Path] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            found |= {place / "__init__.py" for place in (folder, *folder.parents) if place.is_relative_to(BENCH)}
+            found |= {folder.with_suffix(".py"), *(folder / f"{each.name}.py" for each in node.names)}
+    return {place for place in found if place.is_file()}
+
+
+def test_the_digest_covers_all_that_measures() -> None:
+    todo = [BENCH / f"{name}.py" for name in MEASURING]
+    todo += [*BENCH.glob("loaders/*.py"), *BENCH.glob("loader_specs/*.py")]
+    covered: set[Path] = set()
+    while todo:
+        path = todo.pop()
+        if path not in covered:
+            covered.add(path)
+            todo += imports_of(path)
+    names = {f"bench/{path.relative_to(BENCH).as_posix()}" for path in covered}
+    assert names & BESIDE_MEASURING == set(), "what measures imports these: take them out of BESIDE_MEASURING"
+    assert {path for path, _ in list_payload()} >= BESIDE_MEASURING, "these are no more"
+
+
+def test_all_that_the_supervisor_starts_by_its_name_is_known_here() -> None:
+    started = set(re.findall(r'"bench\.(\w+)"', (BENCH / "supervisor.py").read_text()))
+    started |= set(re.findall(r'"bench\.(\w+)"', (BENCH / "launch.py").read_text()))
+    beside = {name for name in started if f"bench/{name}.py" in BESIDE_MEASURING}
+    assert started - beside <= set(MEASURING)
+    assert beside == {MODULES[task].removeprefix("bench.") for task in MODULES if task != "measure"}
+
+
+def test_a_generator_or_a_proof_that_changes_keeps_the_digest_and_its_jobs_differ() -> None:
+    plain = build_payload()
+    for path in sorted(BESIDE_MEASURING):
+        changed = build_payload({path: b'"""Another docstring."""'})
+        assert (changed.digest, changed.key) == (plain.digest, plain.key)
+        assert changed.archive_digest != plain.archive_digest
 
 
 def test_payload_imports_as_bench_with_nothing_of_the_controller(tmp_path: Path) -> None:
