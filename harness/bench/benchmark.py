@@ -17,7 +17,7 @@ from . import pagecache
 from .failure import describe
 from .journal import Journal
 from .measure_request import MeasureRequest, read_request
-from .protocol import EVENTS, FAILURE, RESULTS, read_lines, write_json
+from .protocol import EVENTS, FAILURE, RESULTS, as_number, read_lines, write_json
 
 FILL = "--fill"
 
@@ -79,7 +79,7 @@ def read_build_seconds(results: Path) -> float | None:
     """Seconds that the fill took, its flush included; None where it did not say."""
     for line in reversed(read_lines(results / EVENTS)):
         if line.get("event") == "phase" and line.get("name") == "filled":
-            return float(line["seconds"]) + float(line.get("flush_s") or 0.0)
+            return (as_number(line["seconds"]) or 0.0) + (as_number(line.get("flush_s")) or 0.0)
     return None
 
 

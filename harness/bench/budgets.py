@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
 
 RAM_SHARE = 0.5
 """TensorFlow's own share of what is free, kept."""
@@ -30,7 +29,7 @@ class Budgets:
     assumed_ram_bytes: int
     assumed_cpus: int
 
-    def as_fields(self) -> dict[str, Any]:
+    def as_fields(self) -> dict[str, int | None]:
         """The fields of ``environment.json``: what was set, what would have been assumed, and so what tf.data took."""
         took_ram = self.assumed_ram_bytes if self.ram_budget_bytes is None else self.ram_budget_bytes
         return {

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from .errors import LABELS_HINT, DatasetError, unreadable_labels
 
@@ -46,12 +46,12 @@ def read_coco(annotations: Path) -> CocoLabels:
         with open(annotations, encoding="utf-8") as stream:
             for section, item in _elements(stream):
                 if section == "images":
-                    files[int(item["id"])] = _checked(item["file_name"], annotations)
+                    files[_identity(item["id"])] = _checked(item["file_name"], annotations)
                 elif section == "categories":
-                    categories[int(item["id"])] = str(item["name"])
+                    categories[_identity(item["id"])] = str(item["name"])
                 elif section == "annotations":
-                    rank = (_area(item), -int(item["id"]), int(item["category_id"]))
-                    image = int(item["image_id"])
+                    rank = (_area(item), -_identity(item["id"]), _identity(item["category_id"]))
+                    image = _identity(item["image_id"])
                     largest[image] = max(rank, largest.get(image, rank))
     except OSError as error:
         raise unreadable_labels(annotations, error.strerror) from error
@@ -93,7 +93,7 @@ def _labelled(
     )
 
 
-def _checked(name: Any, annotations: Path) -> str:
+def _checked(name: object, annotations: Path) -> str:
     """A path below the image folder, as it is written. Raises DatasetError."""
     path = str(name)
     if not path or path.startswith("/") or "\0" in path or posixpath.normpath(path) != path or path.startswith(".."):
@@ -103,14 +103,28 @@ def _checked(name: Any, annotations: Path) -> str:
     return path
 
 
-def _area(item: dict[str, Any]) -> float:
+def _area(item: dict[str, object]) -> float:
     if item.get("area") is not None:
-        return float(item["area"])
-    box = item.get("bbox") or (0, 0, 0, 0)
-    return float(box[2]) * float(box[3])
+        return _number(item["area"])
+    box = item.get("bbox") or [0, 0, 0, 0]
+    if not isinstance(box, list) or len(box) < 4:
+        raise TypeError(f"a bbox is {box!r}")
+    return _number(box[2]) * _number(box[3])
 
 
-def _elements(stream: TextIO) -> Iterator[tuple[str, dict[str, Any]]]:
+def _number(value: object) -> float:
+    """A number, or a text that is one. Raises ValueError, TypeError."""
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _identity(value: object) -> int:
+    """An id: a whole number. Raises ValueError, TypeError."""
+    return value if isinstance(value, int) else int(_number(value))
+
+
+def _elements(stream: TextIO) -> Iterator[tuple[str, dict[str, object]]]:
     """Each object of each list at the top of a JSON object, as (key of the list, object); the rest is passed over."""
     window = _Window(stream)
     window.expect("{")
@@ -171,8 +185,9 @@ class _Window:
             raise ValueError(f"{letter!r} is missing")
         self._at += 1
 
-    def value(self) -> Any:
+    def value(self) -> object:
         """The next value, whole."""
+        value: object
         while True:
             self.peek()
             try:
@@ -185,7 +200,7 @@ class _Window:
                 self._at = end  # a number at the end of the window may go on behind it
                 return value
 
-    def array(self) -> Iterator[Any]:
+    def array(self) -> Iterator[object]:
         """The elements of the next list, one at a time."""
         self.expect("[")
         if self.peek() == "]":

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from . import jpeg
 from .errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
@@ -25,7 +24,7 @@ from .listing import Listing, is_text, list_coco, list_folder, list_tfrecord, pr
 from .manifest import Manifest, escape, write_manifest
 from .parallel import Pace, spread
 from .preparation import Job, run_task
-from .protocol import DATASET, MANIFEST, write_json
+from .protocol import DATASET, MANIFEST, as_object, as_text, write_json
 from .tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
 
 MOST_NAMED = 50
@@ -73,7 +72,7 @@ class Description:
     odd_examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_looked_for: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The description as a JSON object."""
         return asdict(self)
 
@@ -306,26 +305,26 @@ def _refusal(description: Description, listing: Listing) -> DatasetError:
     return no_images(listing.folder)
 
 
-def run(job: Job) -> dict[str, Any]:
+def run(job: Job) -> Mapping[str, object]:
     """The task ``dataset``."""
-    data: Mapping[str, Any] = job.request.get("data") or {}
+    data = as_object(job.request.said.get("data"))
     job.enter("list")
     if data.get("kind") == "coco":
         listing = list_coco(job.path("data"), job.path("annotations"))
     elif data.get("kind") == "tfrecord":
         place = job.path("data") / str(data.get("pattern") or "")
-        listing = list_tfrecord(place, data.get("image_feature"), data.get("label_feature"))
+        listing = list_tfrecord(place, as_text(data.get("image_feature")), as_text(data.get("label_feature")))
     else:
         listing = list_folder(job.path("data"))
     job.enter("check")
     description = prepare(
         listing,
         job.path("dataset"),
-        links=bool(job.request.get("links")),
+        links=bool(job.request.said.get("links")),
         cpus=job.cpus,
         on_progress=job.progress,
     )
-    return replace(description, source=data.get("name")).to_json()
+    return replace(description, source=as_text(data.get("name"))).to_json()
 
 
 if __name__ == "__main__":

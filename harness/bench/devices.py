@@ -21,7 +21,7 @@ class Devices:
     gpus: tuple[str, ...]
     matmul_device: str
 
-    def as_fields(self) -> dict[str, Any]:
+    def as_fields(self) -> dict[str, list[str] | str]:
         """The fields of ``environment.json``."""
         return {"gpus": list(self.gpus), "matmul_device": self.matmul_device}
 

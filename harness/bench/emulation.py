@@ -18,6 +18,7 @@ from typing import Any
 import keras
 
 from .failure import BenchmarkFailure
+from .measure_request import ModelSetting
 
 
 class Device:
@@ -60,7 +61,7 @@ class EmulatedModel(keras.Model):  # type: ignore[misc] # Keras has no types
         del force
         self.train_function = self._step
 
-    def _step(self, batches: Iterator[Any]) -> dict[str, Any]:
+    def _step(self, batches: Iterator[Any]) -> dict[str, int]:
         images = int(next(batches)[0].shape[0])
         self.device.take(images)
         self._images += images
@@ -76,12 +77,12 @@ class EmulatedModel(keras.Model):  # type: ignore[misc] # Keras has no types
         self.device.wait()
 
 
-def build_emulated(setting: dict[str, Any], image_size: tuple[int, int], classes: int) -> EmulatedModel:
+def build_emulated(setting: ModelSetting, image_size: tuple[int, int], classes: int) -> EmulatedModel:
     """The model for a case's ``model`` setting."""
-    pace, step = setting.get("images_per_second"), setting.get("step_seconds")
+    pace, step = setting.images_per_second, setting.step_seconds
     if pace is None and step is None:
-        like = setting.get("like")
-        raise BenchmarkFailure("error", f"the emulated accelerator has no pace (like: {like}): give images_per_second")
+        message = f"the emulated accelerator has no pace (like: {setting.like}): give images_per_second"
+        raise BenchmarkFailure("error", message)
     inputs = keras.Input((*image_size, 3))
     outputs = keras.layers.Dense(classes)(keras.layers.Flatten()(inputs[:, :1, :1, :]))
     model = EmulatedModel(inputs, outputs)

@@ -7,10 +7,22 @@ import platform
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TypedDict
 
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow_intel", "tf_nightly")
 _JPEG = "from PIL import features as f; print(f.version_feature('libjpeg_turbo') or f.version('jpg') or '')"
+
+
+class Software(TypedDict):
+    """Versions of what decodes, loads and trains; None is not installed. ``cpu_affinity`` are CPU numbers."""
+
+    python: str
+    tensorflow: str | None
+    keras: str | None
+    numpy: str | None
+    pillow: str | None
+    jpeg: str | None
+    cpu_affinity: list[int]
 
 
 def find_version(*names: str) -> str | None:
@@ -23,7 +35,7 @@ def find_version(*names: str) -> str | None:
     return None
 
 
-def describe_software() -> dict[str, Any]:
+def describe_software() -> Software:
     """Versions of Python, TensorFlow, Keras, NumPy, Pillow and of the JPEG library that Pillow decodes with."""
     return {
         "python": platform.python_version(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import re
 import traceback
-from typing import Any
+
+from .protocol import Failure, make_failure
 
 NO_SPACE = "No space left on device"
 
@@ -61,18 +62,18 @@ def classify(error: BaseException) -> str:
 
 def describe(
     error: BaseException, *, phase: str | None = None, epoch: int | None = None, step: int | None = None
-) -> dict[str, Any]:
+) -> Failure:
     """What ``failure.json`` says: the kind, where it happened, and the traceback as lines."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
-    return {
-        "kind": classify(error),
-        "message": str(error) or type(error).__name__,
-        "phase": phase,
-        "type": type(error).__name__,
-        "traceback": "".join(lines).splitlines(),
-        "epoch": epoch,
-        "step": step,
-    }
+    return make_failure(
+        classify(error),
+        str(error) or type(error).__name__,
+        phase=phase,
+        error=error,
+        traceback="".join(lines).splitlines(),
+        epoch=epoch,
+        step=step,
+    )
 
 
 MOST_WORDS, MOST_OWN_WORDS = 240, 900

@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from .dataset import Description, Report, describe
 from .errors import DatasetError
@@ -24,7 +24,7 @@ from .parallel import Pace, spread
 from .picture import Plan, encode_picture, encoder, encoder_key, plan_picture
 from .preparation import Job, run_task
 from .profiles import GENERATOR, PROFILES, Profile
-from .protocol import read_json, write_json
+from .protocol import as_count, as_object, as_text, read_json, write_json
 from .synthesis import Draws, mix
 
 CERTIFICATE = "generated.json"
@@ -89,12 +89,19 @@ def _checked(profile: str, images: int) -> Profile:
     return PROFILES[profile]
 
 
-def _certificate(profile: Profile, images: int, seed: int) -> dict[str, Any]:
-    names = {"format": 1, "profile": profile.name, "kind": profile.kind}
-    return {**names, "images": images, "seed": seed, "encoder": encoder(), "generator": GENERATOR}
+def _certificate(profile: Profile, images: int, seed: int) -> dict[str, str | int]:
+    return {
+        "format": 1,
+        "profile": profile.name,
+        "kind": profile.kind,
+        "images": images,
+        "seed": seed,
+        "encoder": encoder(),
+        "generator": GENERATOR,
+    }
 
 
-def _is_made(folder: Path, certificate: dict[str, Any]) -> bool:
+def _is_made(folder: Path, certificate: dict[str, str | int]) -> bool:
     """Whether the very set is there. Raises DatasetError where something else is."""
     if not os.path.lexists(folder):
         return False
@@ -204,7 +211,15 @@ def _annotate(path: Path, profile: Profile, images: int, seed: int) -> None:
         stream.write(",\n".join(json.dumps({"id": one, "name": name}) for one, name in profile.classes) + "\n]}\n")
 
 
-def _instances(profile: Profile, plan: Plan) -> list[dict[str, Any]]:
+class _Instance(TypedDict):
+    category_id: int
+    bbox: list[int]
+    area: int
+    iscrowd: int
+    segmentation: list[int]
+
+
+def _instances(profile: Profile, plan: Plan) -> list[_Instance]:
     """Boxes with areas in whole pixels; the first is the largest and has the image's class."""
     draws = Draws(mix(plan.key, 2))
     width, height = plan.scene.width, plan.scene.height
@@ -228,16 +243,16 @@ def _instances(profile: Profile, plan: Plan) -> list[dict[str, Any]]:
 
 def describe_made(folder: Path, *, cpus: int | None = None, on_progress: Report | None = None) -> Description:
     """Describe a set that ``make`` made."""
-    certificate = read_json(folder / CERTIFICATE) or {}
+    certificate = as_object(read_json(folder / CERTIFICATE))
     source = f"generated: {certificate.get('profile')}, seed {certificate.get('seed')}"
     description = describe(folder, cpus=cpus, on_progress=on_progress)
-    return replace(description, encoder=certificate.get("encoder"), source=source)
+    return replace(description, encoder=as_text(certificate.get("encoder")), source=source)
 
 
-def run(job: Job) -> dict[str, Any]:
+def run(job: Job) -> Mapping[str, object]:
     """The task ``generate``: make the set below ``paths["data"]``, in a folder of the set's own name."""
-    request: dict[str, Any] = job.request.get("generate") or {}
-    profile, images, seed = str(request["profile"]), int(request["images"]), int(request["seed"])
+    wanted = as_object(job.request.said.get("generate"))
+    profile, images, seed = str(wanted["profile"]), as_count(wanted["images"]) or 0, as_count(wanted["seed"]) or 0
     job.enter("generate")
     folder = job.path("data") / set_name(profile, images, seed)
     is_new = make(profile, images, seed, folder, cpus=job.cpus, on_progress=job.progress)

@@ -10,7 +10,7 @@ import contextlib
 import glob
 import os
 import time
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 from .cgroup import Cgroup
 
@@ -22,6 +22,49 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _CPU = "/sys/devices/system/cpu"
 _WATCHED_CPUS = 4
 _SENSORS = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "coretemp", "k10temp", "zenpower", "acpitz")
+
+
+class DiskUse(TypedDict):
+    """Reads and writes of a device, in bytes, and what one took in the mean, in seconds."""
+
+    device: str
+    reads: int
+    bytes_read: int
+    read_latency_s: float | None
+    writes: int
+    bytes_written: int
+    write_latency_s: float | None
+
+
+class HostSeen(TypedDict):
+    """What the host did while a child was measured; None is what the machine does not tell."""
+
+    seconds: float
+    samples: int
+    cpus: int | None
+    load_1m: dict[str, float | None]
+    foreign_cpus: dict[str, float | None]
+    steal_share: float | None
+    clock_mhz: dict[str, float | None]
+    temperature_c: dict[str, float | None]
+    governor: str | None
+    throttled: float | None
+    swapped_bytes: float | None
+    memory_pressure: float | None
+    io_pressure: float | None
+    cpu_pressure: float | None
+    disk: DiskUse | None
+
+
+class _Counters(NamedTuple):
+    """What is read at start and end only; ``memory``, ``io`` and ``cpu`` are seconds of pressure."""
+
+    swapped: int | None
+    throttled: int | None
+    memory: float | None
+    io: float | None
+    cpu: float | None
+    disk: tuple[str, list[int]] | None
 
 
 class Series:
@@ -88,7 +131,7 @@ class HostSampler:
                 self._heat.add(None if millidegrees is None else millidegrees / 1000)
         self._count += 1
 
-    def end(self, own_cpu_s: float | None) -> dict[str, Any] | None:
+    def end(self, own_cpu_s: float | None) -> HostSeen | None:
         """What was seen; ``own_cpu_s`` is what the child and this process used in all. None where nothing began."""
         if self._pid is None:
             return None
@@ -110,12 +153,12 @@ class HostSampler:
             "clock_mhz": self._clock.as_fields(),
             "temperature_c": self._heat.as_fields(),
             "governor": self._text(f"{_CPU}/cpu0/cpufreq/scaling_governor").strip() or None,
-            "throttled": _less(slow["throttled"], before["throttled"]),
-            "swapped_bytes": _less(slow["swapped"], before["swapped"]),
-            "memory_pressure": _share(slow["memory"], before["memory"], seconds),
-            "io_pressure": _share(slow["io"], before["io"], seconds),
-            "cpu_pressure": _share(slow["cpu"], before["cpu"], seconds),
-            "disk": _disk_fields(slow["disk"], before["disk"]),
+            "throttled": _less(slow.throttled, before.throttled),
+            "swapped_bytes": _less(slow.swapped, before.swapped),
+            "memory_pressure": _share(slow.memory, before.memory, seconds),
+            "io_pressure": _share(slow.io, before.io, seconds),
+            "cpu_pressure": _share(slow.cpu, before.cpu, seconds),
+            "disk": _disk_fields(slow.disk, before.disk),
         }
 
     def _take_cpu(self, now: float) -> None:
@@ -158,19 +201,19 @@ class HostSampler:
         words = self._text("/proc/loadavg").split()
         return float(words[0]) if words else None
 
-    def _read_slow(self) -> dict[str, Any]:
+    def _read_slow(self) -> _Counters:
         vm = dict(line.split()[:2] for line in self._text("/proc/vmstat").splitlines() if line.startswith("pswp"))
         swapped = sum(int(value) for value in vm.values()) * _PAGE_BYTES if vm else None
         counts = [self._number(path) for path in self._find(f"{_CPU}/cpu[0-9]*/thermal_throttle/core_throttle_count")]
         known = [count for count in counts if count is not None]
-        return {
-            "swapped": swapped,
-            "throttled": sum(known) if known else None,
-            "memory": self._read_pressure("memory"),
-            "io": self._read_pressure("io"),
-            "cpu": self._read_pressure("cpu"),
-            "disk": self._read_disk(),
-        }
+        return _Counters(
+            swapped=swapped,
+            throttled=sum(known) if known else None,
+            memory=self._read_pressure("memory"),
+            io=self._read_pressure("io"),
+            cpu=self._read_pressure("cpu"),
+            disk=self._read_disk(),
+        )
 
     def _read_pressure(self, name: str) -> float | None:
         """Seconds in which some task waited (Documentation/accounting/psi.rst of the kernel)."""
@@ -228,7 +271,7 @@ def _share(after: float | None, before: float | None, seconds: float) -> float |
     return None if waited is None else round(waited / seconds, 4)
 
 
-def _disk_fields(after: tuple[str, list[int]] | None, before: tuple[str, list[int]] | None) -> dict[str, Any] | None:
+def _disk_fields(after: tuple[str, list[int]] | None, before: tuple[str, list[int]] | None) -> DiskUse | None:
     """Reads and writes, and what one took in the mean; None without a device of its own."""
     if after is None or before is None or after[0] != before[0]:
         return None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from . import pagecache
 from . import store as stores
@@ -18,13 +18,13 @@ from .budgets import Budgets, compute_budgets, read_available_bytes, set_threads
 from .cachekey import pipeline_hash
 from .cgroup import find_own
 from .devices import Devices, check_devices, read_cuda, restrict_gpus
-from .environment import describe_software, leave_out_pandas, prepare_process
+from .environment import Software, describe_software, leave_out_pandas, prepare_process
 from .failure import BenchmarkFailure
 from .failure import describe as describe_failure
-from .journal import Journal
-from .loaders.interface import CHANNELS, Loader, LoaderContext
+from .journal import Epoch, Journal
+from .loaders.interface import CHANNELS, Loader, LoaderContext, PixelError
 from .manifest import Manifest, read_manifest
-from .measure_request import MeasureRequest
+from .measure_request import MeasureRequest, ModelSetting
 from .meter import Meter
 from .protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
 from .reading import is_counted, needed_bytes
@@ -36,6 +36,29 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 BYTES_PER_VALUE = {"float32": 4, "uint8": 1}
+
+
+class Work(TypedDict, total=False):
+    """What is there to be measured, as loader and model say it."""
+
+    image_size: list[int] | None
+    precision: str
+    xla: bool
+
+
+class Environment(Software):
+    """``environment.json``: what the figures were measured with."""
+
+    interpolation: str
+    decoder: str | None
+    order: str
+    ran: Work
+    pixel_error: PixelError | None
+    emulated: bool
+    devices: dict[str, list[str] | str]
+    cuda: dict[str, str] | None
+    budgets: dict[str, int | None]
+    anon_bytes_before: int | None
 
 
 @dataclass
@@ -128,14 +151,14 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
     from .model import build_model
 
     model = build_model(
-        request.model or {},
+        request.model or ModelSetting(),
         image_size=request.image_size,
         classes=len(manifest.classes),
         weights_path=request.paths.get("weights"),
         precision=request.precision,
     )
     if not model.compiled:
-        load_training().compile_model(model, (request.model or {}).get("xla"))
+        load_training().compile_model(model, None if request.model is None else request.model.xla)
     return model
 
 
@@ -222,7 +245,7 @@ def compute_case_budgets(request: MeasureRequest, manifest: Manifest) -> Budgets
     )
 
 
-def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[str, Any]:
+def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> Environment:
     """The fields of ``environment.json``."""
     budgets = bench.context.budgets.as_fields() if bench.context.budgets else {}
     return {
@@ -232,7 +255,7 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[st
         "order": bench.loader.order,
         "ran": _describe_work(bench),
         "pixel_error": _measure_error(bench.context),
-        "emulated": (request.model or {}).get("name") == "emulated",
+        "emulated": request.model is not None and request.model.is_emulated,
         "devices": devices.as_fields(),
         "cuda": read_cuda(),
         "budgets": {**budgets, "applied_to_loader": bench.loader.takes_budgets and request.budgets == "container"},
@@ -240,7 +263,7 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> dict[st
     }
 
 
-def _describe_work(bench: Bench) -> dict[str, Any]:
+def _describe_work(bench: Bench) -> Work:
     """What is there to be measured, in the words of the case: asked of loader and model, not of the request."""
     spec = bench.loader.element_spec
     shape = getattr(spec[0], "shape", None) if isinstance(spec, tuple) and spec else None
@@ -279,7 +302,7 @@ def warm_page_cache(bench: Bench) -> None:
     pagecache.warm(bench.context.stored)
 
 
-def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[..., None]) -> None:
+def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[[Epoch], None]) -> None:
     """Load or train ``epochs`` epochs."""
     loader = bench.loader
 
@@ -341,7 +364,7 @@ def clear_cache(request: MeasureRequest) -> None:
         stores.clear(request.cache_prefix)
 
 
-def _measure_error(context: LoaderContext) -> dict[str, Any] | None:
+def _measure_error(context: LoaderContext) -> PixelError | None:
     from .loaders.approximation import measure_error
 
     return measure_error(context)

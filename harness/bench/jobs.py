@@ -24,8 +24,8 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from typing import IO, Literal, TypedDict
 
 from .atomic import write_file
 
@@ -50,7 +50,48 @@ class Trouble(Exception):
         self.hint = hint
 
 
-def look(folder: str) -> dict[str, Any]:
+class MountFields(TypedDict):
+    """A folder or file of the host that a job may use; ``ephemeral``: made for it, and removed with it."""
+
+    name: str
+    source: str
+    read_only: bool
+    ephemeral: bool
+
+
+class JobFields(TypedDict):
+    """``job.json``. ``ephemeral`` are folders that are removed with the job."""
+
+    name: str
+    labels: dict[str, str]
+    memory_bytes: int | None
+    cpus: list[int]
+    gpus: list[str]
+    tmp_bytes: int
+    mounts: list[MountFields]
+    ephemeral: list[str]
+
+
+class State(TypedDict, total=False):
+    """What is known of a job; only ``phase`` is always there."""
+
+    phase: Literal["created", "running", "exited", "gone"]
+    started_at: str | None
+    finished_at: str | None
+    warnings: list[str]
+    oom_killed: bool | None
+    exit_code: int | None
+    error: str
+
+
+class Found(TypedDict):
+    """A job that is there."""
+
+    name: str
+    labels: dict[str, str]
+
+
+def look(folder: str) -> State:
     """The state of one job.
 
     ``created`` is a job whose benchmark never began (its submission was cut): submitting it again starts
@@ -61,14 +102,14 @@ def look(folder: str) -> dict[str, Any]:
         return {"phase": "gone"}
     process = read_object(os.path.join(folder, "process.json"))
     results = os.path.join(folder, "results")
-    state: dict[str, Any] = {
-        "started_at": process.get("started_at"),
-        "warnings": process.get("warnings") or [],
+    state: State = {
+        "started_at": _text(process.get("started_at")),
+        "warnings": _texts(process.get("warnings")),
         "oom_killed": _oom_killed(folder),
     }
     outcome = read_object(os.path.join(results, "outcome.json"))
     if outcome:
-        return {**state, "phase": "exited", "exit_code": 0, "finished_at": outcome.get("finished_at")}
+        return {**state, "phase": "exited", "exit_code": 0, "finished_at": _text(outcome.get("finished_at"))}
     if is_alive(process):
         return {**state, "phase": "running"}
     if os.path.exists(os.path.join(results, "log.txt")):
@@ -79,13 +120,14 @@ def look(folder: str) -> dict[str, Any]:
     return {**state, "phase": "created"}
 
 
-def find(jobs: str) -> list[dict[str, Any]]:
+def find(jobs: str) -> list[Found]:
     """All jobs of a folder: name and labels, sorted by name."""
-    found = []
+    found: list[Found] = []
     for name in sorted(names_in(jobs)):
         job = read_object(os.path.join(jobs, name, "job.json"))
         if job and not name.startswith("."):
-            found.append({"name": name, "labels": job.get("labels") or {}})
+            labels = job.get("labels")
+            found.append({"name": name, "labels": labels if isinstance(labels, dict) else {}})
     return found
 
 
@@ -143,7 +185,7 @@ def _lock(descriptor: int, folder: str) -> None:
         time.sleep(0.02)
 
 
-def is_alive(process: dict[str, Any]) -> bool:
+def is_alive(process: dict[str, object]) -> bool:
     """Whether the process that was written down is the one that now has its number."""
     pid = process.get("pid")
     return isinstance(pid, int) and process.get("boot_id") == boot_id() and start_time(pid) == process.get("start_time")
@@ -164,7 +206,14 @@ def boot_id() -> str:
     return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
-def read_object(path: str) -> dict[str, Any]:
+def read_job(folder: str) -> JobFields:
+    """What is written down of a job that has its name: ``job.json`` was whole before that."""
+    with open(os.path.join(folder, "job.json"), encoding="utf-8") as stream:
+        job: JobFields = json.load(stream)
+    return job
+
+
+def read_object(path: str) -> dict[str, object]:
     """A JSON object; empty where there is none, or a cut one, or a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -175,9 +224,17 @@ def read_object(path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def write_object(path: str, value: dict[str, Any]) -> None:
+def write_object(path: str, value: Mapping[str, object]) -> None:
     """Whole or not at all, and through to the disk."""
     write_file(path, json.dumps(value, indent=1, sort_keys=True))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []
 
 
 def _oom_killed(folder: str) -> bool | None:

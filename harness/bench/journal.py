@@ -5,12 +5,27 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 PROGRESS_INTERVAL_S = 0.5
 PROGRESS_GROWTH = 1.05
 """A line also whenever the run has seen so many times the images of the last line: a run that fills its memory and is
 killed within half a second says how far it came too. Some 300 lines in a run of a million images."""
+
+
+class Epoch(TypedDict):
+    """One whole epoch, as a record keeps it; None is what was not measured."""
+
+    index: int
+    images: int
+    steps: int
+    seconds: float
+    first_batch_s: float | None
+    bytes_read: int | None
+    bytes_needed: int | None
+    cpu_s: float
+    flush_s: float | None
+    other_decoder: dict[str, int] | None
 
 
 class Journal:
@@ -30,7 +45,7 @@ class Journal:
         self._last_progress = float("-inf")
         self._before = self._seen = self._said = 0
 
-    def enter_phase(self, name: str, **fields: Any) -> None:
+    def enter_phase(self, name: str, **fields: float | None) -> None:
         """A new phase begins: import, build, fill, warmup, measure, flush."""
         self.phase = name
         self._write("phase", name=name, **fields)
@@ -55,11 +70,11 @@ class Journal:
             self._last_progress, self._said = now, self._seen
             self._write("progress", epoch=self.epoch, step=step, images=images, phase=self.phase)
 
-    def end_epoch(self, **fields: Any) -> None:
-        """One whole epoch: the fields of a record's epoch."""
-        self._write("epoch", **fields)
+    def end_epoch(self, epoch: Epoch) -> None:
+        """One whole epoch."""
+        self._write("epoch", **epoch)
 
-    def finish(self, **fields: Any) -> None:
+    def finish(self, **fields: str | float | None) -> None:
         """All ended well."""
         self._write("done", **fields)
 
@@ -67,6 +82,6 @@ class Journal:
         """Close the file."""
         self._stream.close()
 
-    def _write(self, event: str, **fields: Any) -> None:
+    def _write(self, event: str, **fields: object) -> None:
         line = {"event": event, "t": round(time.monotonic() - self.start, 6), **fields}
         self._stream.write(json.dumps(line) + "\n")

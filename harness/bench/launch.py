@@ -18,7 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn, TypedDict
 
 from . import jobs, removal
 from .cgroup import SHARED_VARIABLE
@@ -34,11 +34,40 @@ _KEPT = re.compile(
 """Of the environment that a job is started from, only this reaches it: nobody's settings change what is measured."""
 
 
-def answer(request: Mapping[str, Any], stdin: IO[bytes], stdout: IO[bytes]) -> None:
+class Order(TypedDict, total=False):
+    """What the engine asks for: a verb, the jobs that it is about, and of a submission all that the job is.
+
+    ``boot`` is the code that starts this module on a host, ``python`` the interpreter of jobs.
+    """
+
+    verb: str
+    scratch: str
+    names: list[str]
+    name: str
+    labels: dict[str, str]
+    request: dict[str, object]
+    mounts: list[jobs.MountFields]
+    memory_bytes: int | None
+    cpus: list[int]
+    gpus: list[str]
+    tmp_bytes: int
+    archive_bytes: int
+    python: str
+    boot: str
+
+
+class Report(TypedDict):
+    """Why a job did not start, and what to do."""
+
+    message: str
+    hint: str
+
+
+def answer(request: Order, stdin: IO[bytes], stdout: IO[bytes]) -> None:
     """Do one verb of the engine; the answer is one JSON object, or for ``results`` a tar."""
     folder = os.path.join(os.path.abspath(os.path.expanduser(request["scratch"])), "jobs")
     names = [str(name) for name in request.get("names") or []]
-    value: dict[str, Any]
+    value: Mapping[str, object]
     try:
         for name in names:
             check_name(name)
@@ -57,7 +86,7 @@ def answer(request: Mapping[str, Any], stdin: IO[bytes], stdout: IO[bytes]) -> N
     stdout.write(json.dumps(value).encode())
 
 
-def _do(request: Mapping[str, Any], folder: str, names: list[str], stdin: IO[bytes]) -> dict[str, Any]:
+def _do(request: Order, folder: str, names: list[str], stdin: IO[bytes]) -> Mapping[str, object]:
     verb = request["verb"]
     if verb == "submit":
         return submit(request, folder, stdin)
@@ -77,7 +106,7 @@ def _do(request: Mapping[str, Any], folder: str, names: list[str], stdin: IO[byt
     return {**environment_digest.describe(), "cgroup": _try(request)}
 
 
-def submit(request: Mapping[str, Any], folder: str, stdin: IO[bytes]) -> dict[str, Any]:
+def submit(request: Order, folder: str, stdin: IO[bytes]) -> dict[str, object]:
     """Make the job's folder where there is none, and start what has not begun; ``{"id": folder}``."""
     name = request["name"]
     check_name(name)
@@ -96,7 +125,7 @@ def check_name(name: str) -> None:
         raise Trouble(f"{name!r} cannot name a job", "use letters, digits, '.', '_' and '-'")
 
 
-def _make(request: Mapping[str, Any], folder: str, job: str, stdin: IO[bytes]) -> None:
+def _make(request: Order, folder: str, job: str, stdin: IO[bytes]) -> None:
     """Everything of the job under another name, then its own name at once."""
     mounts = request["mounts"]
     for mount in mounts:
@@ -117,11 +146,17 @@ def _make(request: Mapping[str, Any], folder: str, job: str, stdin: IO[bytes]) -
         _unpack(archive, os.path.join(staging, "payload"))
         paths = {mount["name"]: mount["source"] for mount in mounts}
         jobs.write_object(os.path.join(staging, "request.json"), {**request["request"], "paths": paths})
-        kept = ("name", "labels", "memory_bytes", "cpus", "gpus", "tmp_bytes", "mounts")
-        ephemeral = [mount["source"] for mount in mounts if mount["ephemeral"]]
-        jobs.write_object(
-            os.path.join(staging, "job.json"), {**{key: request[key] for key in kept}, "ephemeral": ephemeral}
-        )
+        fields: jobs.JobFields = {
+            "name": request["name"],
+            "labels": request["labels"],
+            "memory_bytes": request["memory_bytes"],
+            "cpus": request["cpus"],
+            "gpus": request["gpus"],
+            "tmp_bytes": request["tmp_bytes"],
+            "mounts": mounts,
+            "ephemeral": [mount["source"] for mount in mounts if mount["ephemeral"]],
+        }
+        jobs.write_object(os.path.join(staging, "job.json"), fields)
         with contextlib.suppress(OSError):  # somebody else was first: theirs counts
             os.rename(staging, job)
     finally:
@@ -150,7 +185,7 @@ def _start(job: str, python: str) -> None:
             return
         removal.clear(job)  # of a start that was cut
         try:
-            for mount in jobs.read_object(os.path.join(job, "job.json"))["mounts"]:
+            for mount in jobs.read_job(job)["mounts"]:
                 if mount["ephemeral"]:
                     os.mkdir(mount["source"], 0o755)
                 elif not mount["read_only"]:
@@ -166,7 +201,7 @@ def _start(job: str, python: str) -> None:
         raise Trouble(refusal["message"], refusal["hint"])
 
 
-def _detach(job: str, python: str, lock: int) -> dict[str, str] | None:
+def _detach(job: str, python: str, lock: int) -> Report | None:
     """Fork twice, so that nothing holds the job to this command; None, or why it did not start."""
     reader, writer = os.pipe()
     first = os.fork()
@@ -189,7 +224,7 @@ def _detach(job: str, python: str, lock: int) -> dict[str, str] | None:
     else:
         said = json.dumps({"message": "the job did not start in time", "hint": "see the host's load"}).encode()
     os.close(reader)
-    value: dict[str, str] | None = json.loads(said) if said else None
+    value: Report | None = json.loads(said) if said else None
     return value
 
 
@@ -244,7 +279,7 @@ def _confine(job: str) -> dict[str, str]:
     """Cgroup, CPUs, folders; the environment for the supervisor."""
     from . import confine
 
-    asked = jobs.read_object(os.path.join(job, "job.json"))
+    asked = jobs.read_job(job)
     variables = dict(os.environ)
     warnings: list[str] = []
     try:
@@ -279,7 +314,7 @@ def _confine(job: str) -> dict[str, str]:
     return variables
 
 
-def _try(request: Mapping[str, Any]) -> dict[str, Any]:
+def _try(request: Order) -> dict[str, object]:
     """Try a limit; in a scope where systemd must make one."""
     import subprocess
 
@@ -293,7 +328,7 @@ def _try(request: Mapping[str, Any]) -> dict[str, Any]:
     environment = {**os.environ, confine.SCOPE_VARIABLE: "1"}
     try:
         done = subprocess.run(command, input=again, capture_output=True, timeout=30, env=environment, check=False)
-        value: dict[str, Any] = json.loads(done.stdout)
+        value: dict[str, object] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return {"version": 2, "can_limit": False, "reason": "systemd makes no delegated scope for this user"}
     return value

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from . import protocol
 from .failure import BenchmarkFailure
-from .protocol import REQUEST, read_json
+from .protocol import as_count, as_list, as_number, as_object, as_text
 from .registry import CACHES, LOADERS
 
 CACHE_NAME = "images"
 """Caches on disk are named ``<cache folder>/images-<hash of the pipeline>``."""
+
+
+@dataclass(frozen=True)
+class ModelSetting:
+    """A case's ``model``: a base of ``keras.applications``, or ``emulated`` with its pace.
+
+    ``trainable`` false freezes the base; ``xla`` None leaves the choice to Keras; ``like`` is where a pace comes from.
+    """
+
+    name: str = "mobilenet"
+    alpha: float = 1.0
+    weights: str = "none"
+    trainable: bool = False
+    xla: bool | None = None
+    images_per_second: float | None = None
+    step_seconds: float | None = None
+    like: str | None = None
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether a step only takes as long as an accelerator's would."""
+        return self.name == "emulated"
 
 
 @dataclass(frozen=True)
@@ -27,7 +50,7 @@ class MeasureRequest:
     is_reused: bool
     page_cache: str
     mode: str
-    model: dict[str, Any] | None
+    model: ModelSetting | None
     image_size: tuple[int, int]
     interpolation: str
     is_native: bool
@@ -62,42 +85,71 @@ class MeasureRequest:
 
 def read_request(job: Path) -> MeasureRequest:
     """The request in a job's folder. Raises BenchmarkFailure where it asks for what no loader here makes."""
-    request = read_json(job / REQUEST)
-    if not isinstance(request, dict) or "case" not in request:
-        raise BenchmarkFailure("error", f"{job / REQUEST} is no request to measure")
-    case: dict[str, Any] = request["case"]
-    limits: dict[str, Any] = request.get("limits") or {}
+    request = protocol.read_request(job)
+    case, kind = as_object(request.said.get("case")), str(as_object(request.said.get("data")).get("kind"))
+    if not case:
+        raise BenchmarkFailure("error", f"{job / protocol.REQUEST} is no request to measure")
     check_case(case)
-    check_kind(case["loader"], request["data"]["kind"])
-    asked = case.get("interpolation", "nearest")
-    height, width = case.get("image_size", (256, 256))
+    loader = str(case["loader"])
+    check_kind(loader, kind)
+    asked = _text(case, "interpolation", "nearest")
+    sides = as_list(case.get("image_size", [256, 256]))
+    height, width = (_count({"image_size": side}, "image_size", 0) for side in sides)
     return MeasureRequest(
-        kind=request["data"]["kind"],
-        loader=case["loader"],
-        cache=case.get("cache", "none"),
+        kind=kind,
+        loader=loader,
+        cache=_text(case, "cache", "none"),
         is_reused=case.get("cache_reuse") == "reused",
-        page_cache=case.get("page_cache", "cold-start"),
-        mode=case.get("mode", "load"),
-        model=case.get("model"),
-        image_size=(int(height), int(width)),
-        interpolation=LOADERS[case["loader"]].native if asked == "native" else asked,
+        page_cache=_text(case, "page_cache", "cold-start"),
+        mode=_text(case, "mode", "load"),
+        model=parse_model(case.get("model")),
+        image_size=(height, width),
+        interpolation=LOADERS[loader].native if asked == "native" else asked,
         is_native=asked == "native",
-        batch_size=int(case.get("batch_size", 32)),
-        epochs=int(case.get("epochs", 2)),
-        budgets=case.get("budgets", "container"),
+        batch_size=_count(case, "batch_size", 32),
+        epochs=_count(case, "epochs", 2),
+        budgets=_text(case, "budgets", "container"),
         shuffle=bool(case.get("shuffle", True)),
         deterministic=bool(case.get("deterministic", True)),
-        precision=case.get("precision", "float32"),
-        max_images=case.get("max_images"),
-        limit_bytes=limits.get("memory_bytes"),
-        gpus=list(limits.get("gpus") or []),
-        seed=int(request.get("seed", 0)),
-        paths=dict(request["paths"]),
-        element=case.get("element", "float32"),
-        compression=case.get("cache_compression", "none"),
-        decoding=case.get("decoding", "exact"),
-        augment=case.get("augment", "none"),
+        precision=_text(case, "precision", "float32"),
+        max_images=as_count(case.get("max_images")),
+        limit_bytes=request.limits.memory_bytes,
+        gpus=list(request.limits.gpus),
+        seed=request.seed,
+        paths=dict(request.paths),
+        element=_text(case, "element", "float32"),
+        compression=_text(case, "cache_compression", "none"),
+        decoding=_text(case, "decoding", "exact"),
+        augment=_text(case, "augment", "none"),
     )
+
+
+def parse_model(value: object) -> ModelSetting | None:
+    """Read a case's ``model``; None where nothing is trained."""
+    if not isinstance(value, dict):
+        return None
+    said, xla, alpha = as_object(value), value.get("xla"), as_number(value.get("alpha"))
+    return ModelSetting(
+        name=_text(said, "name", "mobilenet"),
+        alpha=1.0 if alpha is None else alpha,
+        weights=_text(said, "weights", "none"),
+        trainable=bool(said.get("trainable", False)),
+        xla=None if xla is None else bool(xla),
+        images_per_second=as_number(said.get("images_per_second")),
+        step_seconds=as_number(said.get("step_seconds")),
+        like=as_text(said.get("like")),
+    )
+
+
+def _count(said: Mapping[str, object], name: str, default: int) -> int:
+    value = as_count(said.get(name, default))
+    if value is None:
+        raise BenchmarkFailure("error", f"`{name}` is {said[name]!r}, and no whole number")
+    return value
+
+
+def _text(said: Mapping[str, object], name: str, default: str) -> str:
+    return str(said.get(name, default))
 
 
 def check_kind(loader: str, kind: str) -> None:
@@ -107,10 +159,10 @@ def check_kind(loader: str, kind: str) -> None:
         raise BenchmarkFailure("error", f"{loader} reads no data of kind {kind}, only {', '.join(kinds)}")
 
 
-def check_case(case: dict[str, Any]) -> None:
+def check_case(case: Mapping[str, object]) -> None:
     """Refuse what the registry does not offer: it would otherwise be measured as something else."""
     try:
-        spec = LOADERS[case["loader"]]
+        spec = LOADERS[str(case["loader"])]
     except KeyError:
         known = ", ".join(LOADERS)
         cure = "a loader of a package must be installed where the benchmark runs, so in its image"
@@ -129,7 +181,7 @@ def check_case(case: dict[str, Any]) -> None:
         value = case.get(name, default)
         if value not in offered:
             raise BenchmarkFailure("error", f"{spec.name} makes no {name} `{value}`, only {', '.join(offered)}")
-    cache = CACHES[case.get("cache", "none")]
+    cache = CACHES[_text(case, "cache", "none")]
     for name, default, offered in (
         ("element", "float32", cache.elements),
         ("cache_compression", "none", cache.compressions),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from .failure import BenchmarkFailure
-from .journal import Journal
+from .journal import Epoch, Journal
 from .usage import Usage, read_usage
 
 
@@ -15,7 +14,7 @@ class Meter:
     """Measures epochs of ``images`` images each.
 
     ``prepare(index)`` runs before an epoch's clock (page cache), ``settle(index)`` after it and
-    gives the seconds of a flush or None; ``publish`` takes the fields of each whole epoch. ``needed(index)`` are the
+    gives the seconds of a flush or None; ``publish`` takes each whole epoch. ``needed(index)`` are the
     bytes that an epoch must have read; ``is_counted``: the kernel counts what comes from storage here. ``others()`` are
     the images so far that another decoder than the loader's own has read, by why; None where it has no other.
     """
@@ -27,7 +26,7 @@ class Meter:
         *,
         prepare: Callable[[int], None],
         settle: Callable[[int], float | None],
-        publish: Callable[..., None],
+        publish: Callable[[Epoch], None],
         needed: Callable[[int], int | None] = lambda _index: None,
         is_counted: bool = True,
         others: Callable[[], dict[str, int] | None] = lambda: None,
@@ -76,7 +75,7 @@ class Meter:
             )
         others = self._others()
         flush_s = self._settle(self._index)
-        fields: dict[str, Any] = {
+        epoch: Epoch = {
             "index": self._index,
             "images": self._images,
             "steps": self._steps,
@@ -88,7 +87,7 @@ class Meter:
             "flush_s": flush_s,
             "other_decoder": None if others is None else _grown(others, self._others_before),
         }
-        self._publish(**fields)
+        self._publish(epoch)
 
 
 def _difference(after: int | None, before: int | None) -> int | None:

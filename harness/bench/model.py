@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from .failure import BenchmarkFailure
+from .measure_request import ModelSetting
 
 
 def build_model(
-    setting: dict[str, Any], *, image_size: tuple[int, int], classes: int, weights_path: str | None, precision: str
+    setting: ModelSetting, *, image_size: tuple[int, int], classes: int, weights_path: str | None, precision: str
 ) -> Any:
     """A compiled model for images (batch, height, width, 3) from 0 to 1 and integer labels.
 
@@ -21,27 +22,26 @@ def build_model(
     downloaded, and a file that is missing or does not fit is a failure ``weights``, never another model in silence.
     """
     keras.mixed_precision.set_global_policy(precision)
-    if setting.get("name") == "emulated":
+    if setting.is_emulated:
         from .emulation import build_emulated
 
         return build_emulated(setting, image_size, classes)
     base = build_base(setting, image_size)
-    if setting.get("weights", "none") != "none":
+    if setting.weights != "none":
         load_weights(base, setting, weights_path)
-    base.trainable = bool(setting.get("trainable", False))
+    base.trainable = setting.trainable
     outputs = keras.layers.GlobalAveragePooling2D()(base.output)
     outputs = keras.layers.Dense(classes, activation="softmax", dtype="float32")(outputs)
     return keras.Model(base.input, outputs)
 
 
-def build_base(setting: dict[str, Any], image_size: tuple[int, int]) -> Any:
+def build_base(setting: ModelSetting, image_size: tuple[int, int]) -> Any:
     """The base without its top, with random weights."""
-    make = find_application(setting.get("name", "mobilenet"))
-    options: dict[str, Any] = {}
-    alpha = float(setting.get("alpha", 1.0))
+    make = find_application(setting.name)
+    options: dict[str, float] = {}
     if "alpha" in inspect.signature(make).parameters:
-        options["alpha"] = alpha
-    elif alpha != 1.0:
+        options["alpha"] = setting.alpha
+    elif setting.alpha != 1.0:
         raise BenchmarkFailure("error", f"the model {make.__name__} has no `alpha`: leave it out, or take mobilenet")
     return make(include_top=False, weights=None, input_shape=(*image_size, 3), **options)
 
@@ -56,12 +56,11 @@ def find_application(name: str) -> Any:
         raise BenchmarkFailure("error", f"keras.applications has no model `{name}`; it has {known}") from None
 
 
-def load_weights(base: Any, setting: dict[str, Any], path: str | None) -> None:
+def load_weights(base: Any, setting: ModelSetting, path: str | None) -> None:
     """Load the weights of the base from a file."""
-    asked = setting["weights"]
     cure = "give the file of weights without the top (…_no_top.h5) as `weights: PATH`, or take `weights: none`"
     if path is None or not os.path.isfile(path):
-        raise BenchmarkFailure("weights", f"no file of weights for `{asked}` came with the job: {cure}")
+        raise BenchmarkFailure("weights", f"no file of weights for `{setting.weights}` came with the job: {cure}")
     before = sum_kernels(base)
     try:
         base.load_weights(path)
@@ -70,7 +69,7 @@ def load_weights(base: Any, setting: dict[str, Any], path: str | None) -> None:
     except (OSError, ValueError, KeyError) as error:
         name = os.path.basename(path)
         raise BenchmarkFailure(
-            "weights", f"{name} does not hold weights of {setting.get('name')} (alpha {setting.get('alpha')}): {cure}"
+            "weights", f"{name} does not hold weights of {setting.name} (alpha {setting.alpha}): {cure}"
         ) from error
 
 

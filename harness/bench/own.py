@@ -18,7 +18,7 @@ In a job it stands beside the package, in ``own/<file's name>``, where the paylo
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from .specs import LoaderSpec
 
@@ -29,16 +29,18 @@ FOLDER = "own"
 """In a payload: beside the package."""
 ENTRY_POINTS = "harness.loaders"
 
-_DEFAULTS: dict[str, Any] = {
-    "SUMMARY": "",
-    "CACHES": ("none",),
-    "INTERPOLATIONS": ("nearest", "bilinear", "bilinear-antialias", "native"),
-    "NATIVE": "nearest",
-    "ELEMENTS": ("float32",),
-    "KINDS": ("folder", "coco"),
-    "AUGMENTS": ("none",),
-    "DECODINGS": ("exact",),
-}
+
+class Constants(NamedTuple):
+    """What stands at the top of a loader's file, in capitals there; with what counts where it does not."""
+
+    summary: str = ""
+    caches: tuple[str, ...] = ("none",)
+    interpolations: tuple[str, ...] = ("nearest", "bilinear", "bilinear-antialias", "native")
+    native: str = "nearest"
+    elements: tuple[str, ...] = ("float32",)
+    kinds: tuple[str, ...] = ("folder", "coco")
+    augments: tuple[str, ...] = ("none",)
+    decodings: tuple[str, ...] = ("exact",)
 
 
 def split_own(name: str) -> tuple[str, str] | None:
@@ -61,7 +63,7 @@ def find_own_loader(name: str) -> LoaderSpec:
         entry = next(iter(metadata.entry_points(group=ENTRY_POINTS, name=name)), None)
         if entry is None:
             raise KeyError(name)
-        constants, maker = dict(_DEFAULTS), f"entry:{name}"
+        constants, maker = Constants(), f"entry:{name}"
         where = f"entry point of {entry.dist.name if entry.dist else entry.value}"
     else:
         path = locate(own[0])
@@ -70,15 +72,15 @@ def find_own_loader(name: str) -> LoaderSpec:
     return LoaderSpec(
         name=name,
         maker=maker,
-        summary=constants["SUMMARY"] or f"a loader of your own ({where})",
+        summary=constants.summary or f"a loader of your own ({where})",
         for_what="yours",
-        caches=constants["CACHES"],
-        interpolations=constants["INTERPOLATIONS"],
-        native=constants["NATIVE"],
-        elements=constants["ELEMENTS"],
-        kinds=constants["KINDS"],
-        augments=constants["AUGMENTS"],
-        decodings=constants["DECODINGS"],
+        caches=constants.caches,
+        interpolations=constants.interpolations,
+        native=constants.native,
+        elements=constants.elements,
+        kinds=constants.kinds,
+        augments=constants.augments,
+        decodings=constants.decodings,
     )
 
 
@@ -88,7 +90,7 @@ def locate(path: str) -> str:
     return beside if os.path.isfile(beside) else os.path.expanduser(path)
 
 
-def read_constants(path: str, function: str) -> dict[str, Any]:
+def read_constants(path: str, function: str) -> Constants:
     """The constants at the top of a loader's file, with defaults. Raises ValueError("what is wrong\\nwhat to do")."""
     import ast
 
@@ -104,24 +106,25 @@ def read_constants(path: str, function: str) -> dict[str, Any]:
     if function not in names:
         found = ", ".join(sorted(names)) or "none"
         raise ValueError(f"{path} has no function {function!r}; it has: {found}\nname one that takes a context")
-    constants = dict(_DEFAULTS)
+    constants = Constants()
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             key = node.targets[0].id
-            if key in constants:
-                constants[key] = _read_literal(node.value, key, path)
+            if key.isupper() and key.lower() in Constants._fields:
+                constants = _replaced(constants, key, node.value, path)
     return constants
 
 
-def _read_literal(node: ast.expr, key: str, path: str) -> Any:
+def _replaced(constants: Constants, key: str, node: ast.expr, path: str) -> Constants:
+    """Take over what a file says of one constant. Raises ValueError where it is of another type, or computed."""
     import ast
 
+    default = Constants._field_defaults[key.lower()]
     try:
         value = ast.literal_eval(node)
     except ValueError:
-        raise ValueError(f"{path}:{node.lineno}: {key} must be written out\nlike {_DEFAULTS[key]!r}") from None
-    kind = type(_DEFAULTS[key])
-    value = tuple(value) if kind is tuple and isinstance(value, list) else value
-    if not isinstance(value, kind):
-        raise ValueError(f"{path}:{node.lineno}: {key} is {value!r}\nwrite it like {_DEFAULTS[key]!r}")
-    return value
+        raise ValueError(f"{path}:{node.lineno}: {key} must be written out\nlike {default!r}") from None
+    value = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
+    if not isinstance(value, type(default)):
+        raise ValueError(f"{path}:{node.lineno}: {key} is {value!r}\nwrite it like {default!r}")
+    return constants._replace(**{key.lower(): value})

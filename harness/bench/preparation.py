@@ -8,13 +8,12 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from .errors import DatasetError
 from .parallel import usable_cpus
-from .protocol import DATASET, EVENTS, FAILURE, REQUEST, RESULTS, write_json
+from .protocol import DATASET, EVENTS, FAILURE, RESULTS, as_count, make_failure, read_request, write_json
 
 
 class Job:
@@ -22,8 +21,8 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         self.results = folder / RESULTS
-        self.request: dict[str, Any] = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
-        self.paths: dict[str, str] = self.request.get("paths") or {}
+        self.request = read_request(folder)
+        self.paths = self.request.paths
         self.phase = "start"
         self._start = time.monotonic()
         self.results.mkdir(parents=True, exist_ok=True)
@@ -31,8 +30,7 @@ class Job:
     @property
     def cpus(self) -> int:
         """How many CPUs to use: those asked for, as far as this process may use them."""
-        asked = (self.request.get("limits") or {}).get("cpus") or []
-        return min(len(asked) or usable_cpus(), usable_cpus())
+        return min(len(self.request.limits.cpus) or usable_cpus(), usable_cpus())
 
     def path(self, name: str) -> Path:
         """Where ``name`` is. Raises DatasetError where the request has no such path."""
@@ -40,7 +38,7 @@ class Job:
             raise DatasetError(f"the request has no path named {name}", hint="this is a fault of the controller")
         return Path(self.paths[name])
 
-    def emit(self, event: str, **fields: Any) -> None:
+    def emit(self, event: str, **fields: str | int | None) -> None:
         """Add a line to ``events.jsonl``; ``t`` is seconds since the start."""
         line = json.dumps({"event": event, "t": round(time.monotonic() - self._start, 3), **fields})
         with open(self.results / EVENTS, "a", encoding="utf-8") as stream:
@@ -48,10 +46,10 @@ class Job:
 
     def _rename(self, message: str) -> str:
         """``message`` with the paths of the host (``shown`` in the request) instead of those inside the job."""
-        for name, shown in (self.request.get("shown") or {}).items():
+        for name, shown in self.request.shown.items():
             if name in self.paths:
                 inside = rf"(?<![\w/.-]){re.escape(self.paths[name])}(?![\w.-])"
-                message = re.sub(inside, str(shown).replace("\\", "\\\\"), message)
+                message = re.sub(inside, shown.replace("\\", "\\\\"), message)
         return message
 
     def enter(self, phase: str) -> None:
@@ -63,18 +61,17 @@ class Job:
         """``done`` of ``total`` images, or what else is counted, in the present phase."""
         self.emit("progress", phase=self.phase, images=done, total=total, unit=unit)
 
-    def finish(self, dataset: dict[str, Any]) -> None:
+    def finish(self, dataset: Mapping[str, object]) -> None:
         """Leave ``dataset.json`` and say that all is done."""
         write_json(self.results / DATASET, dataset)
-        self.emit("done", images=dataset.get("images"))
+        self.emit("done", images=as_count(dataset.get("images")))
 
     def fail(self, error: BaseException) -> None:
         """Leave ``failure.json``."""
         kind, message, hint = _explain(error)
-        message = self._rename(message)
         lines = traceback.format_exception(error)
-        failure = {"kind": kind, "message": message, "hint": hint, "phase": self.phase, "type": type(error).__name__}
-        write_json(self.results / FAILURE, {**failure, "traceback": lines, "epoch": None, "step": None})
+        failure = make_failure(kind, self._rename(message), hint=hint, phase=self.phase, error=error, traceback=lines)
+        write_json(self.results / FAILURE, failure)
 
 
 def _explain(error: BaseException) -> tuple[str, str, str | None]:
@@ -88,7 +85,7 @@ def _explain(error: BaseException) -> tuple[str, str, str | None]:
     return "error", f"{type(error).__name__}: {error}", None
 
 
-def run_task(task: Callable[[Job], dict[str, Any]], arguments: list[str]) -> int:
+def run_task(task: Callable[[Job], Mapping[str, object]], arguments: list[str]) -> int:
     """Run ``task`` on the job folder that the arguments name; the exit code is 0, or 1 with ``failure.json`` left."""
     if len(arguments) != 1:
         print("one argument is needed: the job's folder", file=sys.stderr)  # noqa: T201

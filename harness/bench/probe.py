@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from . import protocol
 
@@ -32,25 +31,14 @@ def exceed(limit: int) -> None:
 def main(arguments: Sequence[str]) -> int:
     """``JOB_FOLDER``; returns, with 1, only where the limit is not enforced."""
     folder = Path(arguments[0])
-    request: dict[str, Any] = protocol.read_json(folder / protocol.REQUEST) or {}
-    limit = (request.get("limits") or {}).get("memory_bytes")
+    limit = protocol.read_request(folder).limits.memory_bytes
     if limit is None:
         message = "no memory limit was asked for: there is nothing to prove"
     else:
-        exceed(int(limit))
-        message = f"{int(limit) + BEYOND_BYTES} bytes could be used under a limit of {limit} bytes: it is not enforced"
-    protocol.write_json(
-        folder / protocol.RESULTS / protocol.FAILURE,
-        {
-            "kind": "error",
-            "message": message,
-            "phase": "probe",
-            "type": None,
-            "traceback": [],
-            "epoch": None,
-            "step": None,
-        },
-    )
+        exceed(limit)
+        message = f"{limit + BEYOND_BYTES} bytes could be used under a limit of {limit} bytes: it is not enforced"
+    failure = protocol.make_failure("error", message, phase="probe")
+    protocol.write_json(folder / protocol.RESULTS / protocol.FAILURE, failure)
     sys.stderr.write(message + "\n")
     return 1
 

@@ -1,5 +1,7 @@
 """What travels between the controller and the payload: names of files, and their fields. Standard library only.
 
+No dataclass here: the supervisor would pay for the import in memory and time.
+
 A job's folder (``/harness`` in a container)::
 
     payload/bench/…        this package
@@ -42,8 +44,9 @@ invocation's own cache folder; ``weights`` a file.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import NamedTuple, TypedDict
 
 from .atomic import write_file
 
@@ -76,41 +79,154 @@ EVENT_KINDS = ("phase", "progress", "epoch", "done")
 record's epoch. ``done``: cache_bytes and whatever else ended well."""
 
 
-class Limits(TypedDict):
+_TIMEOUT_S = 3600.0
+_NOTHING: Mapping[str, str] = {}
+
+
+class Limits(NamedTuple):
     """What a job may use: bytes of memory (None for no limit), numbers of CPUs, ids of GPUs."""
 
-    memory_bytes: int | None
-    cpus: list[int]
-    gpus: list[str]
-    oom_score_adj: int
+    memory_bytes: int | None = None
+    cpus: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
+    oom_score_adj: int | None = None
 
 
-class Request(TypedDict):
-    """What every ``request.json`` holds, whatever its task."""
+class Request(NamedTuple):
+    """``request.json``: what every task has, and in ``said`` what one of them has alone.
 
-    format: int
+    ``paths`` are folders and files by name, inside the job; ``shown`` the same as the host's user knows them.
+    """
+
     task: str
-    limits: Limits
-    timeout_s: float
-    seed: int
+    limits: Limits = Limits()
+    timeout_s: float = _TIMEOUT_S
+    seed: int = 0
+    paths: Mapping[str, str] = _NOTHING
+    shown: Mapping[str, str] = _NOTHING
+    said: Mapping[str, object] = _NOTHING
+
+    def as_fields(self) -> dict[str, object]:
+        """Return the content of ``request.json``."""
+        limits = self.limits
+        return {
+            **self.said,
+            "format": FORMAT,
+            "task": self.task,
+            "limits": {
+                "memory_bytes": limits.memory_bytes,
+                "cpus": list(limits.cpus),
+                "gpus": list(limits.gpus),
+                "oom_score_adj": limits.oom_score_adj,
+            },
+            "timeout_s": self.timeout_s,
+            "seed": self.seed,
+            **({"paths": dict(self.paths)} if self.paths else {}),
+            **({"shown": dict(self.shown)} if self.shown else {}),
+        }
 
 
-def write_json(path: Path, value: Any) -> None:
+class Failure(TypedDict):
+    """``failure.json``: what went wrong, where, and the trace's lines. ``hint``: what to do, of preparations alone."""
+
+    kind: str
+    message: str
+    hint: str | None
+    phase: str | None
+    type: str | None
+    traceback: list[str]
+    epoch: int | None
+    step: int | None
+
+
+def make_failure(
+    kind: str,
+    message: str,
+    *,
+    hint: str | None = None,
+    phase: str | None = None,
+    error: BaseException | None = None,
+    traceback: list[str] | None = None,
+    epoch: int | None = None,
+    step: int | None = None,
+) -> Failure:
+    """Return what ``failure.json`` says of an error, or of what no exception tells."""
+    name = None if error is None else type(error).__name__
+    return {
+        "kind": kind,
+        "message": message,
+        "hint": hint,
+        "phase": phase,
+        "type": name,
+        "traceback": traceback or [],
+        "epoch": epoch,
+        "step": step,
+    }
+
+
+def read_request(folder: Path) -> Request:
+    """Return a job's request; what is not there, or of another type than it has to be, has its default."""
+    found = as_object(read_json(folder / REQUEST))
+    limits, timeout_s = as_object(found.get("limits")), found.get("timeout_s")
+    known = ("format", "task", "limits", "timeout_s", "seed", "paths", "shown")
+    return Request(
+        task=str(found.get("task")),
+        limits=Limits(
+            memory_bytes=as_count(limits.get("memory_bytes")),
+            cpus=tuple(cpu for cpu in as_list(limits.get("cpus")) if isinstance(cpu, int)),
+            gpus=tuple(map(str, as_list(limits.get("gpus")))),
+            oom_score_adj=as_count(limits.get("oom_score_adj")),
+        ),
+        timeout_s=float(timeout_s) if isinstance(timeout_s, int | float) and timeout_s else _TIMEOUT_S,
+        seed=as_count(found.get("seed")) or 0,
+        paths={name: str(path) for name, path in as_object(found.get("paths")).items()},
+        shown={name: str(path) for name, path in as_object(found.get("shown")).items()},
+        said={name: value for name, value in found.items() if name not in known},
+    )
+
+
+def as_object(value: object) -> dict[str, object]:
+    """Return a JSON object; empty for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """Return a JSON list; empty for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_count(value: object) -> int | None:
+    """Return a whole number; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_number(value: object) -> float | None:
+    """Return a number; None for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def as_text(value: object) -> str | None:
+    """Return a text; None for anything else."""
+    return value if isinstance(value, str) else None
+
+
+def write_json(path: Path, value: object) -> None:
     """Write whole or not at all, and through to the disk."""
     write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """The value of a file, or None where there is none or it was cut."""
     try:
-        return json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        value: object = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        return value
     except (FileNotFoundError, json.JSONDecodeError):
         return None
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, object]]:
     """All whole lines of a JSON-lines file; a cut last one is left out."""
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, object]] = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

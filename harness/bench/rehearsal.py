@@ -13,25 +13,26 @@ there were as many batches as the cases deliver, or ``PATIENCE_S`` are over.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from . import invocation
 from .budgets import LEAST_RAM_BYTES
 from .environment import leave_out_pandas, prepare_process
 from .failure import explain
-from .journal import Journal
+from .journal import Epoch, Journal
 from .loaders.interface import CHANNELS
 from .measure_request import MeasureRequest, read_request
 from .preparation import Job, run_task
-from .protocol import REQUEST, read_json, write_json
+from .protocol import REQUEST, Request, as_count, as_list, as_object, write_json
 from .registry import LOADERS
 from .usage import list_children, read_anon_bytes, read_private_bytes
 
@@ -86,7 +87,7 @@ class Trace(Journal):
     def __init__(self, path: Path, watch: MemoryWatch) -> None:
         super().__init__(path)
         self.points: list[tuple[int, int]] = []
-        self.epochs: list[dict[str, Any]] = []
+        self.epochs: list[Epoch] = []
         self._watch = watch
         self._done = 0
 
@@ -94,13 +95,51 @@ class Trace(Journal):
         """Note a point."""
         self.points.append((self._done + images, self._watch.take()))
 
-    def end_epoch(self, **fields: Any) -> None:
+    def end_epoch(self, epoch: Epoch) -> None:
         """Keep the figures of a whole epoch."""
-        self._done += int(fields["images"])
-        self.epochs.append(fields)
+        self._done += epoch["images"]
+        self.epochs.append(epoch)
 
 
-def rehearse(folder: Path, images: int, batches: int) -> dict[str, Any]:
+class Run(TypedDict):
+    """Bytes that a program held before its first batch, and (images so far, most bytes) of each batch."""
+
+    start_bytes: int
+    points: list[tuple[int, int]]
+
+
+class Rehearsed(TypedDict):
+    """What was found of one setting; the controller reads it into a ``Rehearsal``."""
+
+    images: int
+    batches_wanted: int
+    first_s: float
+    steady_s: float
+    cache_bytes: int | None
+    runs: list[Run]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A case to rehearse, on how many images and for how many batches; ``request`` is what its process is told."""
+
+    key: str
+    images: int
+    batches: int
+    request: Request
+    folder: Path
+
+    @property
+    def needs_pandas(self) -> bool:
+        """Whether its data is read through a data frame."""
+        case, data = as_object(self.request.said.get("case")), as_object(self.request.said.get("data"))
+        try:
+            return LOADERS[str(case["loader"])].needs_pandas(str(data["kind"]))
+        except (KeyError, ValueError):
+            return False  # a loader that is not there, or cannot be read: its own process says so
+
+
+def rehearse(folder: Path, images: int, batches: int) -> Rehearsed:
     """Run one setting on its first ``images`` images, in at least two passes and until there were so many ``batches``.
 
     Returns ``images`` and ``batches_wanted``; ``first_s`` and ``steady_s``, seconds an image of the first and of a
@@ -122,7 +161,7 @@ def rehearse(folder: Path, images: int, batches: int) -> dict[str, Any]:
         run_passes(bench, trace, max(2, -(-batches // bench.loader.steps)))
         first, *steady = trace.epochs
         count = bench.loader.images
-        found = {
+        found: Rehearsed = {
             "images": count,
             "batches_wanted": batches,
             "first_s": (first["seconds"] + (first["flush_s"] or 0.0)) / count,
@@ -143,9 +182,9 @@ def run_passes(bench: invocation.Bench, trace: Trace, most: int) -> None:
     """Run at most so many passes, and at least two; none is begun after ``PATIENCE_S``, counted from the second."""
     begun = time.monotonic()
 
-    def publish(**fields: Any) -> None:
+    def publish(epoch: Epoch) -> None:
         nonlocal begun
-        trace.end_epoch(**fields)
+        trace.end_epoch(epoch)
         if len(trace.epochs) == 1:
             begun = time.monotonic()
         elif time.monotonic() - begun > PATIENCE_S:
@@ -160,7 +199,7 @@ def _in_work_bytes(request: MeasureRequest) -> int:
     return round(_BATCHES_IN_WORK * request.batch_size * height * width * CHANNELS * 4)
 
 
-def task(job: Job) -> dict[str, Any]:
+def task(job: Job) -> Mapping[str, object]:
     """Rehearse each setting in a process of its own; one that fails leaves its reason.
 
     A process is forked from one that has imported TensorFlow, which takes longer than most settings, and used nothing
@@ -168,36 +207,33 @@ def task(job: Job) -> dict[str, Any]:
     for CUDA does not outlive a fork.
     """
     job.enter("run")
-    results: dict[str, Any] = {}
-    settings: list[dict[str, Any]] = job.request["settings"]
-    folders = dict(_make_folders(job, settings))
-    has_gpus, is_imported = bool((job.request.get("limits") or {}).get("gpus")), False
-    for setting in sorted(settings, key=lambda one: not _needs_pandas(folders[one["key"]])):
-        folder = folders[setting["key"]]
-        if not (is_imported or has_gpus or _needs_pandas(folder)):
-            _import_tensorflow(folder)
+    results: dict[str, Rehearsed | dict[str, str]] = {}
+    settings = [_read_setting(job, number, said) for number, said in enumerate(as_list(job.request.said["settings"]))]
+    has_gpus, is_imported = bool(job.request.limits.gpus), False
+    for setting in sorted(settings, key=lambda one: not one.needs_pandas):
+        _make_folders(setting)
+        if not (is_imported or has_gpus or setting.needs_pandas):
+            _import_tensorflow(setting.folder)
             is_imported = True
-        results[setting["key"]] = _rehearse_often(folder, int(setting["images"]), int(setting["batches"]))
+        found = _rehearse_often(setting)
+        results[setting.key] = {"reason": found} if isinstance(found, str) else found
         job.progress(len(results), len(settings), "settings")
     return {"images": None, "settings": results}
 
 
-def _make_folders(job: Job, settings: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
-    for number, setting in enumerate(settings):
-        folder = job.results.parent / "scratch" / f"rehearsal-{number}"
-        (folder / "cache").mkdir(parents=True)
-        cache = Path(job.paths.get("cache", str(folder))) / f"rehearsal-{number}"
-        cache.mkdir(exist_ok=True)
-        write_json(folder / REQUEST, {**job.request, **setting, "paths": {**job.paths, "cache": str(cache)}})
-        yield setting["key"], folder
+def _read_setting(job: Job, number: int, value: object) -> Setting:
+    """Read one of the request's ``settings``; its process has a folder and a cache of its own."""
+    said, folder = as_object(value), job.results.parent / "scratch" / f"rehearsal-{number}"
+    cache = Path(job.paths.get("cache", str(folder))) / f"rehearsal-{number}"
+    own = {"case": said.get("case"), "data": said.get("data")}
+    request = job.request._replace(said=own, paths={**job.paths, "cache": str(cache)})
+    return Setting(str(said["key"]), as_count(said["images"]) or 0, as_count(said["batches"]) or 0, request, folder)
 
 
-def _needs_pandas(folder: Path) -> bool:
-    request = read_json(folder / REQUEST)
-    try:
-        return LOADERS[str(request["case"]["loader"])].needs_pandas(str(request["data"]["kind"]))
-    except (KeyError, ValueError):
-        return False  # a loader that is not there, or cannot be read: its own process says so
+def _make_folders(setting: Setting) -> None:
+    setting.folder.mkdir(parents=True)
+    Path(setting.request.paths["cache"]).mkdir(parents=True, exist_ok=True)
+    write_json(setting.folder / REQUEST, setting.request.as_fields())
 
 
 def _import_tensorflow(folder: Path) -> None:
@@ -209,26 +245,27 @@ def _import_tensorflow(folder: Path) -> None:
     del keras, tensorflow
 
 
-def _rehearse_often(folder: Path, images: int, batches: int) -> dict[str, Any]:
-    """Run a setting, and again while that is quick; times are those of the first run."""
+def _rehearse_often(setting: Setting) -> Rehearsed | str:
+    """Run a setting, and again while that is quick; times are those of the first run. A text says why it failed."""
     begun = time.monotonic()
-    found = _rehearse_apart(folder, images, batches)
-    while "reason" not in found and len(found["runs"]) < RUNS and time.monotonic() - begun < PATIENCE_S:
-        again = _rehearse_apart(folder, images, batches)
-        if "reason" in again:
+    found = _rehearse_apart(setting)
+    while not isinstance(found, str) and len(found["runs"]) < RUNS and time.monotonic() - begun < PATIENCE_S:
+        again = _rehearse_apart(setting)
+        if isinstance(again, str):
             break
         found["runs"] += again["runs"]
     return found
 
 
-def _rehearse_apart(folder: Path, images: int, batches: int) -> dict[str, Any]:
+def _rehearse_apart(setting: Setting) -> Rehearsed | str:
     """Fork a process for one setting and wait for its answer."""
-    (folder / ANSWER).unlink(missing_ok=True)
+    answer = setting.folder / ANSWER
+    answer.unlink(missing_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        _answer(folder, images, batches)
+        _answer(setting)
     deadline = time.monotonic() + _SETTING_TIMEOUT_S
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -237,22 +274,25 @@ def _rehearse_apart(folder: Path, images: int, batches: int) -> dict[str, Any]:
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return {"reason": f"it took more than {_SETTING_TIMEOUT_S:.0f} s"}
+            return f"it took more than {_SETTING_TIMEOUT_S:.0f} s"
         time.sleep(0.02)
-    answer = read_json(folder / ANSWER)
-    if isinstance(answer, dict):
-        return answer
+    if answer.exists():
+        value = json.loads(answer.read_text(encoding="utf-8"))
+        if "reason" in value:
+            return str(value["reason"])
+        found: Rehearsed = value
+        return found
     code = os.waitstatus_to_exitcode(status)
     said = f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"
-    return {"reason": f"{said}, and said nothing"}
+    return f"{said}, and said nothing"
 
 
-def _answer(folder: Path, images: int, batches: int) -> None:
+def _answer(setting: Setting) -> None:
     """In the forked process: leave an answer and end, whatever happens; nothing of the parent's is run or flushed."""
     try:
-        write_json(folder / ANSWER, rehearse(folder, images, batches))
+        write_json(setting.folder / ANSWER, rehearse(setting.folder, setting.images, setting.batches))
     except BaseException as error:
-        write_json(folder / ANSWER, {"reason": explain(error)[:300]})
+        write_json(setting.folder / ANSWER, {"reason": explain(error)[:300]})
     finally:
         # Not through the interpreter's end: TensorFlow's threads have been seen to crash in it.
         os._exit(0)

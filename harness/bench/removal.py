@@ -56,7 +56,8 @@ def clear(folder: str) -> None:
     ):
         remove_cgroup(group)
     _kill_marked(folder)
-    for path in read_object(os.path.join(folder, "job.json")).get("ephemeral") or []:
+    paths = read_object(os.path.join(folder, "job.json")).get("ephemeral")
+    for path in paths if isinstance(paths, list) else []:
         remove_ephemeral(path)
 
 

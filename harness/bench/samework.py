@@ -18,18 +18,18 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
 from .failure import classify, explain, is_short
 from .indexed import CLASSES, COUNT, STRIDE, IndexedSet, label_of
 from .preparation import Job, run_task
-from .protocol import REQUEST, write_json
+from .protocol import REQUEST, Request, as_list, as_object, write_json
 from .recognition import Match, Reference, explain_counts, explain_labels, read_batch
 from .registry import LOADERS, is_on_disk
 
@@ -271,25 +271,56 @@ def make_reference(made: IndexedSet, interpolation: str, tolerance: float | None
     return Reference(made.pictures, SIZE, interpolation, tolerance=tolerance, is_cropped=is_cropped)
 
 
-def try_variant(variant: Mapping[str, Any], folder: Path, made: Mapping[str, IndexedSet]) -> dict[str, Any]:
+class Proof(TypedDict, total=False):
+    """What was found of one variant; the controller reads it into a ``WorkProof``. ``seconds`` is how long it took."""
+
+    is_proven: bool
+    problems: list[str]
+    reason: str
+    trace: str
+    pixel_difference: float
+    is_approximate: bool
+    interpolation: str
+    seconds: float
+
+
+class Variant(NamedTuple):
+    """A loader to try: the case that stands for it, and the kind of its data."""
+
+    key: str
+    kind: str
+    case: Mapping[str, object]
+
+    @property
+    def needs_pandas(self) -> bool:
+        """Whether its data is read through a data frame."""
+        return LOADERS[str(self.case["loader"])].needs_pandas(self.kind)
+
+
+def read_variant(value: object) -> Variant:
+    """Read one of the request's ``variants``."""
+    said = as_object(value)
+    return Variant(str(said["key"]), str(said["kind"]), as_object(said["case"]))
+
+
+def try_variant(variant: Variant, folder: Path, made: Mapping[str, IndexedSet]) -> Proof:
     """Run one loader over the set. ``folder`` is its own; ``made`` are the sets by kind."""
     from .measure_request import read_request
 
     begun = time.monotonic()
-    kind = str(variant["kind"])
-    indexed = made[kind]
-    case = {**variant["case"], "mode": "load", "model": None, "image_size": list(SIZE), "batch_size": BATCH}
+    indexed = made[variant.kind]
+    case = {**variant.case, "mode": "load", "model": None, "image_size": list(SIZE), "batch_size": BATCH}
     case.update(epochs=2, max_images=None, augment="none", gpus=0, page_cache="cold-start", memory_limit="none")
     (folder / "cache").mkdir(parents=True)
     paths = {"data": str(indexed.images), "dataset": str(indexed.dataset), "cache": str(folder / "cache")}
-    limits: dict[str, Any] = {"memory_bytes": None, "cpus": [], "gpus": []}
-    write_json(folder / REQUEST, {"case": case, "data": {"kind": kind}, "limits": limits, "seed": 11, "paths": paths})
+    said = {"case": case, "data": {"kind": variant.kind}}
+    write_json(folder / REQUEST, Request("measure", seed=11, paths=paths, said=said).as_fields())
     request = read_request(folder)
     is_near = request.decoding != "exact" or (request.cache == "tfrecord-resized" and request.element == "encoded")
     is_cropped = request.decoding == "cropped"
     reference = make_reference(indexed, request.interpolation, APPROXIMATE_TOLERANCE if is_near else None, is_cropped)
     judge = Judge(reference, Findings(), indexed.count)
-    fields: dict[str, Any] = {}
+    found: Proof = {}
     problems = []
     try:
         loader = open_loader(request, indexed, 0, folder)
@@ -305,11 +336,11 @@ def try_variant(variant: Mapping[str, Any], folder: Path, made: Mapping[str, Ind
         traceback.print_exc()
         if not (is_short(error) and judge.found.as_words()):
             problems.append(f"it ends with an error: {explain(error)}")
-        fields["trace"] = "".join(traceback.format_exception(error))[-_MOST_TRACE:]
+        found["trace"] = "".join(traceback.format_exception(error))[-_MOST_TRACE:]
     finally:
         indexed.show(0)
     return {
-        **fields,
+        **found,
         "problems": problems + judge.found.as_words(),
         "pixel_difference": round(judge.worst, 3),
         "is_proven": True,
@@ -319,32 +350,31 @@ def try_variant(variant: Mapping[str, Any], folder: Path, made: Mapping[str, Ind
     }
 
 
-def task(job: Job) -> dict[str, Any]:
+def task(job: Job) -> Mapping[str, object]:
     """Make the sets, start TensorFlow once, try every variant. A failure of the host leaves a variant unproven."""
-    variants: list[dict[str, Any]] = job.request["variants"]
+    variants = [read_variant(value) for value in as_list(job.request.said["variants"])]
     root = job.results.parent / "scratch" / "samework"
     job.enter("check")
-    kinds = sorted({str(variant["kind"]) for variant in variants})
-    seed = int(job.request.get("seed", 0))
-    made = {kind: IndexedSet(root / kind, kind, seed) for kind in kinds}
+    kinds = sorted({variant.kind for variant in variants})
+    made = {kind: IndexedSet(root / kind, kind, job.request.seed) for kind in kinds}
     _start_tensorflow(variants, root)
-    results: dict[str, Any] = {}
+    results: dict[str, Proof] = {}
     for number, variant in enumerate(variants):
         try:
-            results[variant["key"]] = try_variant(variant, root / f"variant-{number}", made)
+            results[variant.key] = try_variant(variant, root / f"variant-{number}", made)
         except Exception as error:
             traceback.print_exc()
-            results[variant["key"]] = {"is_proven": False, "problems": [], "reason": explain(error)}
+            results[variant.key] = {"is_proven": False, "problems": [], "reason": explain(error)}
         job.progress(number + 1, len(variants))
     return {"images": COUNT, "variants": results}
 
 
-def _start_tensorflow(variants: list[dict[str, Any]], root: Path) -> None:
+def _start_tensorflow(variants: Sequence[Variant], root: Path) -> None:
     from .devices import restrict_gpus
     from .environment import leave_out_pandas, prepare_process
 
     prepare_process(str(root / "keras"))
-    if not any(LOADERS[variant["case"]["loader"]].needs_pandas(variant["kind"]) for variant in variants):
+    if not any(variant.needs_pandas for variant in variants):
         leave_out_pandas()
     restrict_gpus([])
     import tensorflow as tf

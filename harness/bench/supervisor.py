@@ -15,15 +15,15 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from . import protocol
 from .caplog import CappedLog
 from .cgroup import find_job, is_job_alone
 from .child import PIPE_BYTES, Child, end, end_others, reap
-from .hostsampler import HostSampler
+from .hostsampler import HostSampler, HostSeen
 from .sampling import Sampler
 from .thrashing import ThrashWatch
 
@@ -49,6 +49,16 @@ MODULES = {
     "samework": "bench.samework",
     "rehearse": "bench.rehearsal",
 }
+
+
+class PageCache(TypedDict):
+    """The page cache's state that was asked for, and what making it took; ``unproven``: why it may not be so."""
+
+    state: str
+    dropped_files: int | None
+    dropped_bytes: int | None
+    seconds: float | None
+    unproven: str | None
 
 
 class Stop:
@@ -80,22 +90,20 @@ class Supervisor:
         self._folder = folder
         self._results = folder / protocol.RESULTS
         self._results.mkdir(exist_ok=True)
-        request = protocol.read_json(folder / protocol.REQUEST)
-        self._request: dict[str, Any] = request if isinstance(request, dict) else {}
-        self._paths: Mapping[str, str] = self._request.get("paths") or {}
-        self._limits: Mapping[str, Any] = self._request.get("limits") or {}
+        self._request = protocol.read_request(folder)
+        self._paths, self._limits = self._request.paths, self._request.limits
         self._cgroup = find_job()
         self._begun = time.monotonic()
         self._own_cpu_s = time.process_time()
-        self._deadline = self._begun + float(self._request.get("timeout_s") or 3600.0)
+        self._deadline = self._begun + self._request.timeout_s
         self._timed_out = False
         self._stop = Stop()
         self._sampler = Sampler(str(self._results / protocol.SAMPLES), self._cgroup, self._disk())
         self._watch = ThrashWatch(self._cgroup, str(self._results / protocol.EVENTS))
         self._log = CappedLog(str(self._results / protocol.LOG))
-        self._page_cache: dict[str, Any] | None = None
+        self._page_cache: PageCache | None = None
         self._host = HostSampler(self._cgroup, self._paths.get("data"))
-        self._host_seen: dict[str, Any] | None = None
+        self._host_seen: HostSeen | None = None
 
     def run(self) -> int:
         """The whole job; 0 when the evidence is on the disk."""
@@ -113,7 +121,7 @@ class Supervisor:
         (self._folder / RESERVE).unlink(missing_ok=True)
         outcome = {
             "format": protocol.FORMAT,
-            "task": self._request.get("task"),
+            "task": self._request.task,
             "started_at": started_at,
             "finished_at": _now(),
             "wall_s": round(time.monotonic() - self._begun, 3),
@@ -135,15 +143,15 @@ class Supervisor:
 
     def _work(self) -> Child | None:
         """Check the limit, make the page cache's state, run the child that counts."""
-        task = self._request.get("task")
-        module = MODULES.get(str(task))
+        task = self._request.task
+        module = MODULES.get(task)
         if module is None:
             self._fail(f"request.json names no task that is known: {task!r}")
             return None
         if not self._is_limit_enforced():
             return None
-        case: Mapping[str, Any] = self._request.get("case") or {}
         if task == "measure":
+            case = protocol.as_object(self._request.said.get("case"))
             self._make_page_cache(str(case.get("page_cache") or "cold-start"))
         if self._stop.is_asked or time.monotonic() > self._deadline:
             self._timed_out = not self._stop.is_asked
@@ -156,14 +164,14 @@ class Supervisor:
 
     def _watch_gpus(self) -> Child | None:
         """Start the sampler of the GPUs that were asked for, a process of its own."""
-        gpus = [str(gpu) for gpu in self._limits.get("gpus") or ()]
+        gpus = self._limits.gpus
         return self._start("bench.gpusampler", str(self._results / protocol.GPU), *gpus) if gpus else None
 
     def _is_limit_enforced(self) -> bool:
         """Read the limit back, before anything runs: a child without the limit that was asked may harm its host."""
-        asked = self._limits.get("memory_bytes")
+        asked = self._limits.memory_bytes
         effective = self._cgroup.limit_bytes() if self._cgroup else None
-        if asked is None or (effective is not None and effective <= int(asked)):
+        if asked is None or (effective is not None and effective <= asked):
             return True
         held = "there is none" if effective is None else f"it is {effective} bytes"
         self._fail(f"a memory limit of {asked} bytes was asked for, but inside the job {held}: nothing was started")
@@ -171,30 +179,21 @@ class Supervisor:
 
     def _make_page_cache(self, state: str) -> None:
         """Drop the pages of data and cache, in a process of its own: walking a large set takes memory."""
-        self._page_cache = {
-            "state": state,
-            "dropped_files": None,
-            "dropped_bytes": None,
-            "seconds": None,
-            "unproven": None,
-        }
+        made: PageCache = {
+            "state": state, "dropped_files": None, "dropped_bytes": None, "seconds": None, "unproven": None
+        }  # fmt: skip
+        self._page_cache = made
         if state not in ("cold-start", "cold"):
             return
         places = [self._paths[name] for name in ("data", "cache") if self._paths.get(name)]
         child = self._attend(self._start("bench.pagecache", "drop", *places, is_small=True), log=False)
         try:
             found = json.loads(self._answer)
-            self._page_cache.update(
-                dropped_files=found["files"],
-                dropped_bytes=found["bytes"],
-                seconds=round(found["seconds"], 3),
-                unproven=found["unproven"],
-            )
+            made["dropped_files"], made["dropped_bytes"] = found["files"], found["bytes"]
+            made["seconds"], made["unproven"] = round(found["seconds"], 3), found["unproven"]
         except (ValueError, KeyError, TypeError):
             self._log.write(self._answer)
-            self._page_cache["unproven"] = (
-                f"dropping the pages failed: exit code {child.exit_code}, signal {child.signal}"
-            )
+            made["unproven"] = f"dropping the pages failed: exit code {child.exit_code}, signal {child.signal}"
 
     def _start(self, module: str, *arguments: str, is_small: bool = False) -> Child:
         flags = ("-S", "-E") if is_small else ()
@@ -202,7 +201,7 @@ class Supervisor:
         return Child(
             [sys.executable, *flags, "-m", module, *arguments],
             environment=environment,
-            oom_score_adj=self._limits.get("oom_score_adj"),
+            oom_score_adj=self._limits.oom_score_adj,
         )
 
     def _attend(self, child: Child, *, log: bool) -> Child:
@@ -214,7 +213,7 @@ class Supervisor:
         cpu_before_s = time.process_time()
         kill_at: float | None = None
         next_look = next_host = time.monotonic()
-        anon, step = 0, GROWTH * float(self._limits.get("memory_bytes") or "inf")
+        anon, step = 0, GROWTH * float(self._limits.memory_bytes or "inf")
         while not child.is_done:
             reap(child)
             now = time.monotonic()
@@ -254,24 +253,14 @@ class Supervisor:
 
     def _disk(self) -> str | None:
         """The folder whose disk a job may fill."""
-        name = "data" if self._request.get("task") == "generate" else "cache"
+        name = "data" if self._request.task == "generate" else "cache"
         return self._paths.get(name)
 
     def _fail(self, message: str) -> None:
         self._log.write((message + "\n").encode())
         with contextlib.suppress(OSError):
-            protocol.write_json(
-                self._results / protocol.FAILURE,
-                {
-                    "kind": "error",
-                    "message": message,
-                    "phase": "supervisor",
-                    "type": None,
-                    "traceback": [],
-                    "epoch": None,
-                    "step": None,
-                },
-            )
+            failure = protocol.make_failure("error", message, phase="supervisor")
+            protocol.write_json(self._results / protocol.FAILURE, failure)
 
 
 def reserve_room(path: Path) -> None:
@@ -280,7 +269,7 @@ def reserve_room(path: Path) -> None:
         os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
 
 
-def own_figures(samples: int, cpu_before_s: float) -> dict[str, Any]:
+def own_figures(samples: int, cpu_before_s: float) -> dict[str, float | None]:
     """What this process itself uses: CPU time since it began its job (its imports are before), anonymous memory now."""
     anon: int | None = None
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as stream:
@@ -290,7 +279,7 @@ def own_figures(samples: int, cpu_before_s: float) -> dict[str, Any]:
     return {"cpu_s": round(time.process_time() - cpu_before_s, 4), "anon_bytes": anon, "samples": samples}
 
 
-def _describe(child: Child | None) -> dict[str, Any]:
+def _describe(child: Child | None) -> dict[str, float | None]:
     if child is None or child.usage is None:
         return {"exit_code": None, "signal": None, "cpu_s": None, "max_rss_bytes": None}
     return {

@@ -9,7 +9,7 @@ memory as surely as a killed one, so the supervisor ends it and says why; system
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TypedDict
 
 from .cgroup import Cgroup
 
@@ -19,6 +19,14 @@ FAULTS_PER_S = 50.0
 """Major faults: pages that were dropped and had to be read from disk again."""
 PATIENCE_S = 20.0
 """For so long all of this must hold, without a line of progress."""
+
+
+class Thrashing(TypedDict):
+    """How a job stood still: for how long, how often pages were read again, and bytes of anonymous memory."""
+
+    seconds: float
+    major_faults_per_s: int
+    anon: int | None
 
 
 class ThrashWatch:
@@ -31,7 +39,7 @@ class ThrashWatch:
         self._size = -1
         self._since: float | None = None
         self._faults = 0
-        self.finding: dict[str, Any] | None = None
+        self.finding: Thrashing | None = None
 
     def look(self, now: float, anon: int | None) -> bool:
         """Whether the job thrashes: ``anon`` bytes of anonymous memory at ``now`` (monotonic seconds)."""

@@ -56,25 +56,13 @@ def build_job(
     ``said`` is what the task alone has; ``cpus`` None for all that jobs of this host may use.
     """
     used = on.cpus if cpus is None else cpus
-    limits: protocol.Limits = {
-        "memory_bytes": memory_bytes,
-        "cpus": list(used),
-        "gpus": list(gpus),
-        "oom_score_adj": _OOM_SCORE,
-    }
-    common: protocol.Request = {
-        "format": protocol.FORMAT,
-        "task": task,
-        "limits": limits,
-        "timeout_s": timeout_s,
-        "seed": seed,
-    }
+    request = protocol.Request(task, protocol.Limits(memory_bytes, used, gpus, _OOM_SCORE), timeout_s, seed, said=said)
     marks = {"session": session, "task": task, "host": on.host, **(labels or {})}
     return JobRequest(
         name=name,
         labels={f"{LABEL_PREFIX}{key}": value for key, value in marks.items()},
         payload=on.payload,
-        request={**common, **said},
+        request=request.as_fields(),
         image=on.image,
         mounts=mounts,
         memory_bytes=memory_bytes,

@@ -45,7 +45,7 @@ class Results:
     outcome: Json | None
     failure: Json | None
     environment: Json
-    events: tuple[Json, ...]
+    events: tuple[dict[str, object], ...]
     log: str
     gpu: Json | None = None
 

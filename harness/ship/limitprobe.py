@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from harness.analysis.check import LimitProbe, limit_probe_of
 from harness.bench import protocol
@@ -33,7 +32,7 @@ def _request(on: JobHost) -> JobRequest:
     return build_job(on, "probe", name, {}, session="check", timeout_s=30.0, memory_bytes=PROBE_LIMIT_BYTES, cpus=())
 
 
-def _run(engine: Engine, request: JobRequest) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _run(engine: Engine, request: JobRequest) -> tuple[dict[str, object] | None, dict[str, object] | None]:
     handle = engine.submit(request)
     try:
         deadline = time.monotonic() + _DEADLINE_S
@@ -42,6 +41,7 @@ def _run(engine: Engine, request: JobRequest) -> tuple[dict[str, Any] | None, di
         with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
             engine.fetch(handle, Path(folder))
             results = Path(folder)
-            return protocol.read_json(results / protocol.OUTCOME), protocol.read_json(results / protocol.FAILURE)
+            outcome, failure = (protocol.read_json(results / name) for name in (protocol.OUTCOME, protocol.FAILURE))
+            return protocol.as_object(outcome) or None, protocol.as_object(failure) or None
     finally:
         engine.cancel([handle])

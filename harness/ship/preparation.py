@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.bench import protocol
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
@@ -38,7 +37,7 @@ def run_preparation(
     memory_bytes: int | None = None,
     gpus: tuple[str, ...] = (),
     cache_disk: str | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Run a job on a host and return its ``dataset.json``. Raises DataError.
 
     Its name is a digest of what it does: one that an interrupted controller left running is taken over.
@@ -118,14 +117,14 @@ def _wait(
         time.sleep(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH))
 
 
-def _tell(events: list[dict[str, Any]], on_progress: OnProgress) -> None:
+def _tell(events: Sequence[Mapping[str, object]], on_progress: OnProgress) -> None:
     """Report the newest event."""
     for event in reversed(events):
         if event.get("event") == "phase":
             on_progress(_VERBS.get(str(event.get("name")), str(event.get("name"))), None)
             return
         if event.get("event") == "progress":
-            done, total = int(event.get("images") or 0), int(event.get("total") or 0)
+            done, total = (protocol.as_count(event.get(name)) or 0 for name in ("images", "total"))
             verb = _VERBS.get(str(event.get("phase")), str(event.get("phase")))
             unit = str(event.get("unit") or "images")
             on_progress(f"{verb}: {done} of {total} {unit}", done / total if total else None)
@@ -135,20 +134,20 @@ def _tell(events: list[dict[str, Any]], on_progress: OnProgress) -> None:
 
 def _explain(results: Path, state: JobState, host: str) -> DataError:
     """Why there is no result."""
-    failure = protocol.read_json(results / protocol.FAILURE)
-    if isinstance(failure, dict) and failure.get("message"):
+    failure = protocol.as_object(protocol.read_json(results / protocol.FAILURE))
+    if failure.get("message"):
         hint = failure.get("hint") or "run `harness data describe` on the folder for a look at it"
         return DataError(str(failure["message"]), where=host, hint=str(hint))
     if state.phase == "gone":
         return DataError(
             "the job that prepared the data set was removed", where=host, hint="run the same command again"
         )
-    outcome = protocol.read_json(results / protocol.OUTCOME) or {}
+    outcome = protocol.as_object(protocol.read_json(results / protocol.OUTCOME))
     if outcome.get("timed_out"):
         return DataError(
             "preparing the data set took too long", where=host, hint="is its disk slow, or over a network?"
         )
-    child = outcome.get("child") or {}
+    child = protocol.as_object(outcome.get("child"))
     how = f"signal {child['signal']}" if child.get("signal") else f"exit code {child.get('exit_code', state.exit_code)}"
     log = results / protocol.LOG
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []

@@ -106,7 +106,7 @@ def test_a_counter_that_does_not_count_is_null(tmp_path: Path, monkeypatch: pyte
             1,
             prepare=lambda _index: None,
             settle=lambda _index: None,
-            publish=lambda **fields: published.append(fields),
+            publish=published.append,
             needed=lambda index: 100 * index,
             is_counted=is_counted,
         )

@@ -71,7 +71,7 @@ def test_a_clock_starts_after_preparing_and_stops_before_settling(tmp_path: Path
         3,
         prepare=lambda index: order.append(("prepare", index, _burn(0.2))),
         settle=lambda index: _burn(0.2),
-        publish=lambda **fields: order.append(fields),
+        publish=order.append,
     )
     meter.begin()
     meter.step(2)
@@ -97,7 +97,7 @@ def test_too_few_or_too_many_images_end_a_run(tmp_path: Path) -> None:
             3,
             prepare=lambda _: None,
             settle=lambda _: None,
-            publish=lambda **_: pytest.fail("an epoch was published"),
+            publish=lambda _: pytest.fail("an epoch was published"),
         )
         meter.begin()
         if images:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from PIL import Image
 
 from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import setting_key
+from harness.bench import protocol, rehearsal
 from harness.bench.confine import try_limit
 from harness.bench.manifest import Manifest, write_manifest
+from harness.bench.preparation import Job
 from harness.engine.interface import Mount
 from harness.engine.jobs import JobHost, build_job
 from harness.engine.kinds.process import ProcessEngine
@@ -128,3 +132,35 @@ def test_what_fits_lives_what_does_not_dies_and_when_is_predicted(tmp_path: Path
     until = expect(tight).images_until_oom
     assert until is not None and last["epoch"] == 1
     assert abs(until.expected - last["images"]) <= max(CASE.batch_size, 0.1 * last["images"])
+
+
+def test_each_setting_is_told_what_it_is_and_one_that_ends_leaves_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each runs in a process of its own, which reads its own request; those of pandas come first."""
+
+    def run(folder: Path, images: int, batches: int) -> dict[str, Any]:
+        asked = protocol.read_request(folder)
+        assert Path(asked.paths["cache"]).is_dir() and asked.paths["data"] == "/data" and asked.limits.cpus == (0,)
+        loader = protocol.as_object(asked.said["case"])["loader"]
+        if loader == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if loader == "wrong":
+            raise ValueError("no such thing")
+        return {"images": images, "batches_wanted": batches, "runs": [{"start_bytes": 1, "points": [(images, 2)]}]}
+
+    settings = [
+        {"key": name, "case": {"loader": name}, "data": {"kind": "coco"}, "images": 7, "batches": 3}
+        for name in ("tfdata", "killed", "wrong", "keras-idg")
+    ]
+    limits = {"memory_bytes": None, "cpus": [0], "gpus": [], "oom_score_adj": 1000}
+    request = {"task": "rehearse", "settings": settings, "limits": limits, "paths": {"data": "/data"}}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    imported: list[Path] = []
+    monkeypatch.setattr(rehearsal, "rehearse", run)
+    monkeypatch.setattr(rehearsal, "_import_tensorflow", imported.append)
+    found: Any = rehearsal.task(Job(tmp_path))["settings"]
+    assert list(found) == ["keras-idg", "tfdata", "killed", "wrong"] and len(imported) == 1
+    assert found["tfdata"]["images"] == 7 and len(found["tfdata"]["runs"]) == rehearsal.RUNS
+    assert found["killed"] == {"reason": "it was ended by signal 9, and said nothing"}
+    assert found["wrong"] == {"reason": "it raised ValueError: no such thing"}

@@ -36,9 +36,8 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
 
 
 def problems(sets: Sets, folder: Path, kind: str = "folder", **case: Any) -> list[str]:
-    variant = {"key": "k", "kind": kind, "case": {"data": "d", "loader": "tfdata", "interpolation": "nearest", **case}}
-    found: list[str] = samework.try_variant(variant, folder, sets)["problems"]
-    return found
+    whole = {"data": "d", "loader": "tfdata", "interpolation": "nearest", **case}
+    return samework.try_variant(samework.Variant("k", kind, whole), folder, sets)["problems"]
 
 
 def prove(folder: Path, variants: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from harness.bench import emulation, loading, training  # noqa: E402
 from harness.bench.failure import BenchmarkFailure  # noqa: E402
 from harness.bench.invocation import make_loader  # noqa: E402
 from harness.bench.journal import Journal  # noqa: E402
+from harness.bench.measure_request import ModelSetting  # noqa: E402
 from harness.bench.meter import Meter  # noqa: E402
 from harness.bench.model import build_base, build_model, find_application  # noqa: E402
 from harness.bench.registry import LOADERS  # noqa: E402
@@ -31,7 +33,7 @@ pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.filterwarnings("ignore:Skipping nested container"),
 ]
-SETTING = {"name": "mobilenet", "alpha": 0.25, "weights": "none", "trainable": False}
+SETTING = ModelSetting("mobilenet", alpha=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def _model(**changes: Any) -> Any:
-    return build_model({**SETTING, **changes}, image_size=(32, 32), classes=4, weights_path=None, precision="float32")
+    return build_model(
+        replace(SETTING, **changes), image_size=(32, 32), classes=4, weights_path=None, precision="float32"
+    )
 
 
 def _meter(tmp_path: Path, images: int, calls: list[Any]) -> Meter:
@@ -49,7 +53,7 @@ def _meter(tmp_path: Path, images: int, calls: list[Any]) -> Meter:
         images,
         prepare=lambda index: calls.append(("prepare", index)),
         settle=lambda index: calls.append(("settle", index)),
-        publish=lambda **fields: calls.append(fields),
+        publish=calls.append,
     )
 
 
@@ -149,30 +153,30 @@ def test_models_are_found_by_name_and_unknown_ones_named() -> None:
     with pytest.raises(BenchmarkFailure, match="no model `lenet`"):
         find_application("lenet")
     with pytest.raises(BenchmarkFailure, match="has no `alpha`"):
-        build_base({"name": "resnet50", "alpha": 0.5}, (32, 32))
+        build_base(ModelSetting("resnet50", alpha=0.5), (32, 32))
 
 
 def test_weights_come_from_a_file_or_not_at_all(tmp_path: Path) -> None:
     base = build_base(SETTING, (32, 32))
     base.save_weights(tmp_path / "mine.weights.h5")
     options: dict[str, Any] = {"image_size": (32, 32), "classes": 4, "precision": "float32"}
-    loaded = build_model({**SETTING, "weights": "x"}, weights_path=str(tmp_path / "mine.weights.h5"), **options)
+    loaded = build_model(replace(SETTING, weights="x"), weights_path=str(tmp_path / "mine.weights.h5"), **options)
     assert np.array_equal(np.array(loaded.variables[0]), np.array(base.variables[0]))
     for path in (None, str(tmp_path / "absent.h5")):
         with pytest.raises(BenchmarkFailure, match="no file of weights for `imagenet`") as caught:
-            build_model({**SETTING, "weights": "imagenet"}, weights_path=path, **options)
+            build_model(replace(SETTING, weights="imagenet"), weights_path=path, **options)
         assert caught.value.kind == "weights"
     with pytest.raises(BenchmarkFailure, match="does not hold weights of mobilenet") as caught:
-        setting = {**SETTING, "alpha": 0.5, "weights": "imagenet"}
+        setting = replace(SETTING, alpha=0.5, weights="imagenet")
         build_model(setting, weights_path=str(tmp_path / "mine.weights.h5"), **options)
     assert caught.value.kind == "weights"
-    other = build_base({"name": "mobilenet_v2", "alpha": 0.35}, (32, 32))
+    other = build_base(ModelSetting("mobilenet_v2", alpha=0.35), (32, 32))
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(BenchmarkFailure, match=r"other\.weights\.h5 does not hold"):
-        build_model({**SETTING, "weights": "x"}, weights_path=str(tmp_path / "other.weights.h5"), **options)
+        build_model(replace(SETTING, weights="x"), weights_path=str(tmp_path / "other.weights.h5"), **options)
     (tmp_path / "torn.h5").write_bytes(b"not HDF5")
     with pytest.raises(BenchmarkFailure, match=r"torn\.h5 does not hold"):
-        build_model({**SETTING, "weights": "imagenet"}, weights_path=str(tmp_path / "torn.h5"), **options)
+        build_model(replace(SETTING, weights="imagenet"), weights_path=str(tmp_path / "torn.h5"), **options)
 
 
 def test_an_emulated_accelerator_works_in_time_of_its_own() -> None:
@@ -202,7 +206,7 @@ def test_an_emulated_accelerator_works_in_time_of_its_own() -> None:
 def test_emulated_training_takes_real_batches_and_no_less_time_than_the_device(
     made: Made, tmp_path: Path, name: str
 ) -> None:
-    setting = {"name": "emulated", "images_per_second": 200.0}
+    setting = ModelSetting("emulated", images_per_second=200.0)
     model = build_model(setting, image_size=(32, 32), classes=4, weights_path=None, precision="float32")
     loader = make_loader(name, made.context(tmp_path / "scratch"))
     training.warm_up(loader, model)
@@ -248,7 +252,7 @@ def test_iterators_are_taken_down_between_the_clocks(
         13,
         prepare=prepare,
         settle=lambda index: seen.append(("settle", index, alive())),  # the clock has just been stopped
-        publish=lambda **_fields: None,
+        publish=lambda _epoch: None,
     )
     monkeypatch.setattr(tf.data.Dataset, "__iter__", note)
     if mode == "train":

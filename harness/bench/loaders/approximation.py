@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ..tfrecords import read_place
 from .decoding import make_decode, to_uint8
-from .interface import LoaderContext
+from .interface import LoaderContext, PixelError
 from .keeping import encode_again
 
 SAMPLE = 32
@@ -22,7 +21,7 @@ def is_approximate(context: LoaderContext) -> bool:
     return context.decoding != "exact" or (context.cache == "tfrecord-resized" and context.element == "encoded")
 
 
-def measure_error(context: LoaderContext) -> dict[str, Any] | None:
+def measure_error(context: LoaderContext) -> PixelError | None:
     """Mean and largest difference to exact decoding, in grey levels; None where the case is exact.
 
     It takes tens of milliseconds, before the clock.

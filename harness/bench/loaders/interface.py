@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from ..budgets import Budgets
 from ..failure import BenchmarkFailure
@@ -81,6 +81,14 @@ class LoaderContext:
     def places(self) -> list[str]:
         """What holds the images, in few words: their folder, or the files of a subset or of records."""
         return [*self.stored] if self.is_subset or self.features is not None else [self.folder]
+
+
+class PixelError(TypedDict):
+    """How far approximate pixels are from the exact ones: means of so many images, in grey levels."""
+
+    mean: float
+    largest: float
+    images: int
 
 
 @dataclass

@@ -142,10 +142,8 @@ class ProcessEngine:
             return []
         if isinstance(self._connection, LocalConnection):
             folder = Path(self._scratch).expanduser().absolute() / "jobs"
-            found = [jobs.look(str(folder / name)) for name in names]
-        else:
-            found = self._checked(self._ask("look", names=names))["states"]
-        return [JobState(**{**state, "warnings": tuple(state.get("warnings") or ())}) for state in found]
+            return [_job_state(jobs.look(str(folder / name))) for name in names]
+        return [_job_state(state) for state in self._checked(self._ask("look", names=names))["states"]]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the results, as far as they are; files that were there are replaced one by one."""
@@ -248,6 +246,18 @@ def read_sources() -> dict[str, str]:
     folder = resources.files("harness.bench")
     modules = {f"bench.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
     return {"bench": "", **modules}
+
+
+def _job_state(found: jobs.State) -> JobState:
+    return JobState(
+        phase=found["phase"],
+        exit_code=found.get("exit_code"),
+        oom_killed=found.get("oom_killed"),
+        error=found.get("error"),
+        started_at=found.get("started_at"),
+        finished_at=found.get("finished_at"),
+        warnings=tuple(found.get("warnings") or ()),
+    )
 
 
 def _slices(data: bytes) -> Iterator[bytes]:
