@@ -13,9 +13,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from .hostsampler import Series
 from .protocol import write_json
@@ -28,6 +28,35 @@ THROTTLING = {
     0x80: "power brake",
 }
 """nvmlClocksEventReason…: what slows a GPU though it has work; power capping (0x04) is normal under load."""
+
+
+class GpuSeen(TypedDict):
+    """What was seen of one GPU; None is what it does not tell."""
+
+    index: int
+    name: str | None
+    uuid: str | None
+    memory_bytes: int | None
+    utilisation: dict[str, float | None]
+    memory_used_bytes: dict[str, float | None]
+    clock_mhz: dict[str, float | None]
+    temperature_c: dict[str, float | None]
+    power_w: dict[str, float | None]
+    throttled: list[str]
+    foreign_processes: int
+    is_lost: bool
+    reason: str | None
+
+
+class GpusSeen(TypedDict):
+    """``gpu.json``, beside what the sampler itself took."""
+
+    driver: str | None
+    samples: int
+    seconds: float
+    gpus_before: int
+    gpus_after: int
+    gpus: list[GpuSeen]
 
 
 class GpuWatch:
@@ -64,7 +93,7 @@ class GpuWatch:
         running = self._ask("nvmlDeviceGetComputeRunningProcesses") or []
         self._foreign = max(self._foreign, sum(not self._own(process.pid) for process in running))
 
-    def as_fields(self) -> dict[str, Any]:
+    def as_fields(self) -> GpuSeen:
         """What was seen; utilisation is the share of time in which some kernel ran, which is not a model's share."""
         total = self._ask("nvmlDeviceGetMemoryInfo")
         return {
@@ -125,7 +154,7 @@ def find_gpus(nvml: Any, wanted: Sequence[str]) -> list[tuple[int, Any]]:
     return found
 
 
-def watch(nvml: Any, wanted: Sequence[str], is_over: Callable[[float], bool]) -> dict[str, Any]:
+def watch(nvml: Any, wanted: Sequence[str], is_over: Callable[[float], bool]) -> GpusSeen:
     """Sample until ``is_over(seconds)``, which also waits; the content of ``gpu.json``."""
     begun = time.monotonic()
     nvml.nvmlInit()
@@ -160,6 +189,7 @@ def main(arguments: Sequence[str]) -> int:
     def is_over(seconds: float) -> bool:
         return signal.sigtimedwait({signal.SIGTERM, signal.SIGINT}, seconds) is not None
 
+    found: Mapping[str, object]
     try:
         found = watch(importlib.import_module("pynvml"), wanted, is_over)
     except ImportError:

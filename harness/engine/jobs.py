@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.bench import protocol
 from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Mount, Payload
 from harness.hosts.connection import Connection
+from harness.values.data import DataPlace
 
 _OOM_SCORE = 1000
 """The benchmark is what the kernel ends first where memory runs out."""
@@ -34,6 +35,25 @@ class JobHost:
     def scratch(self) -> str:
         """The folder for what is made, sent and kept there."""
         return self.disks["scratch"]
+
+
+@dataclass(frozen=True)
+class HostData:
+    """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes.
+
+    ``place`` is where it lies there and what its files are, for the code that a report shows.
+    """
+
+    name: str
+    kind: str
+    fingerprint: str
+    images: int
+    classes: int
+    bytes: int
+    mounts: tuple[Mount, ...]
+    mean_height: float | None = None
+    mean_width: float | None = None
+    place: DataPlace | None = None
 
 
 def build_job(

@@ -204,7 +204,7 @@ def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *
     )
 
 
-def _epochs(events: Sequence[Json]) -> list[Epoch]:
+def _epochs(events: Sequence[dict[str, object]]) -> list[Epoch]:
     return [
         Epoch.model_validate({key: value for key, value in event.items() if key in _EPOCH_FIELDS})
         for event in events

@@ -6,32 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.engine.interface import EngineFacts, Mount
-from harness.engine.jobs import JobHost
+from harness.engine.jobs import HostData, JobHost
 from harness.values.case import Case
-from harness.values.data import DataPlace
 from harness.values.facts import Facts
 from harness.values.rehearsal import Rehearsal
 from harness.values.weights import WeightsFile, weights_key
 from harness.values.work import WorkProof, work_key
-
-
-@dataclass(frozen=True)
-class HostData:
-    """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes.
-
-    ``place`` is where it lies there and what its files are, for the code that a report shows.
-    """
-
-    name: str
-    kind: str
-    fingerprint: str
-    images: int
-    classes: int
-    bytes: int
-    mounts: tuple[Mount, ...]
-    mean_height: float | None = None
-    mean_width: float | None = None
-    place: DataPlace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

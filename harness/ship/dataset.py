@@ -8,21 +8,22 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from harness.bench.tfrecords import split_pattern
 from harness.engine.interface import Mount
-from harness.engine.jobs import JobHost
+from harness.engine.jobs import HostData, JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
 from harness.ship.preparation import OnProgress, run_preparation
 from harness.values.case import digest_of
-from harness.values.data import DataPlace
+from harness.values.data import CheckedSet, DataPlace, MadeSet
 from harness.values.errors import DataError
 
-_Run = Callable[[str, Mapping[str, object], "tuple[Mount, ...]"], Mapping[str, Any]]
+_Set = TypeVar("_Set", CheckedSet, MadeSet)
+_Run = Callable[[str, Mapping[str, object], "tuple[Mount, ...]"], Mapping[str, object]]
 """Runs a task with what it is told and its mounts, and returns what it left."""
 
 DATA_FOLDER, DATASETS_FOLDER = "data", "datasets"
@@ -59,31 +60,20 @@ class DataSpec(Protocol):
     def generate(self) -> GenerateSpec | None: ...
 
 
-@dataclass(frozen=True)
-class PreparedData:
-    """A data set that was checked and may be measured.
+@dataclass(frozen=True, kw_only=True)
+class PreparedData(HostData):
+    """A data set that was checked and may be measured; its mounts are read-only.
 
-    ``mounts`` are what a measuring job needs, all read-only; ``manifest`` is the path of the
-    file list on the host; ``source`` says in words where the data came from, ``place`` for a program that is to read
-    it (None where the host did not say). Means are in pixels.
+    ``manifest`` is the path of the file list on the host; ``source`` says in words where the data came from. ``place``
+    is None where the host did not say it. Means are in pixels.
     """
 
-    name: str
-    kind: str
-    mounts: tuple[Mount, ...]
-    fingerprint: str
-    images: int
-    classes: int
-    bytes: int
-    mean_width: float
-    mean_height: float
-    mean_pixels: float
+    mean_pixels: float | None
     manifest: str
     source: str
     odd: Mapping[str, int]
     encoder: str | None = None
     was_made: bool = False
-    place: DataPlace | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ def prepare_data(
     and HostUnreachable where the host fails. No job is left behind.
     """
 
-    def run(task: str, said: Mapping[str, object], mounts: tuple[Mount, ...]) -> Mapping[str, Any]:
+    def run(task: str, said: Mapping[str, object], mounts: tuple[Mount, ...]) -> Mapping[str, object]:
         shown = {mount.name: mount.source for mount in mounts}
         return run_preparation(on, task, {**said, "shown": shown}, report, timeout_s=timeout_s, mounts=mounts)
 
@@ -141,25 +131,37 @@ def prepare_data(
     dataset = _make_folder(on, DATASETS_FOLDER, dataset_key(name, spec))
     said = {"kind": place.kind, "name": name, **(place.records or {})}
     mounts = (*place.mounts, Mount("dataset", dataset, read_only=False))
-    found = run("dataset", {"data": said, "links": links and place.kind == "coco"}, mounts)
+    answer = run("dataset", {"data": said, "links": links and place.kind == "coco"}, mounts)
+    found = _parse(CheckedSet, answer, on.host)
     return PreparedData(
         name=name,
         kind=place.kind,
         mounts=(*place.mounts, Mount("dataset", dataset)),
-        fingerprint=str(found["fingerprint"]),
-        images=int(found["images"]),
-        classes=int(found["classes"]),
-        bytes=int(found["bytes"]),
-        mean_width=float(found["mean_width"]),
-        mean_height=float(found["mean_height"]),
-        mean_pixels=float(found["mean_pixels"]),
+        fingerprint=found.fingerprint,
+        images=found.images,
+        classes=found.classes,
+        bytes=found.bytes,
+        mean_width=found.mean_width,
+        mean_height=found.mean_height,
+        mean_pixels=found.mean_pixels,
         manifest=posixpath.join(dataset, "manifest.tsv"),
         source=place.source,
-        odd=dict(found.get("odd") or {}),
+        odd=found.odd,
         encoder=place.encoder,
         was_made=place.was_made,
-        place=_describe_place(place, found),
+        place=_describe_place(place, answer),
     )
+
+
+def _parse(kind: type[_Set], answer: Mapping[str, object], host: str) -> _Set:
+    """Read what a job left. Raises DataError where it makes no sense."""
+    try:
+        return kind.model_validate(answer)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        message = f"what the check of the data set left makes no sense: {where}: {fault['msg']}"
+        raise DataError(message, where=host, hint="run the same command again") from error
 
 
 def _make_folder(on: JobHost, *parts: str) -> str:
@@ -168,7 +170,7 @@ def _make_folder(on: JobHost, *parts: str) -> str:
     return path
 
 
-def _describe_place(place: _Place, found: Mapping[str, Any]) -> DataPlace | None:
+def _describe_place(place: _Place, found: Mapping[str, object]) -> DataPlace | None:
     """Where the set lies and what its check found in it; None where what came back cannot be read so."""
     where = {"folder": place.data, "annotations": place.annotations, "pattern": (place.records or {}).get("pattern")}
     try:
@@ -203,16 +205,15 @@ def _generate(on: JobHost, spec: GenerateSpec, run: _Run) -> _Place:
     """Have the set made (which takes no time where it is there already)."""
     parent = _make_folder(on, DATA_FOLDER)
     wanted = {"profile": spec.profile, "images": spec.images, "seed": spec.seed}
-    made = run("generate", {"generate": wanted}, (Mount("data", parent, read_only=False),))
-    layout = made["layout"]
-    folder = posixpath.join(parent, str(made["folder"]))
-    annotations = None if layout["annotations"] is None else posixpath.join(folder, layout["annotations"])
+    answer = run("generate", {"generate": wanted}, (Mount("data", parent, read_only=False),))
+    made = _parse(MadeSet, answer, on.host)
+    folder, labels = posixpath.join(parent, made.folder), made.layout.annotations
     return _Place(
-        data=posixpath.normpath(posixpath.join(folder, layout["images"])),
-        annotations=annotations,
-        source=f"generated: {spec.profile}, {spec.images} images, seed {spec.seed}, {made['encoder']}",
-        encoder=str(made["encoder"]),
-        was_made=bool(made["made"]),
+        data=posixpath.normpath(posixpath.join(folder, made.layout.images)),
+        annotations=None if labels is None else posixpath.join(folder, labels),
+        source=f"generated: {spec.profile}, {spec.images} images, seed {spec.seed}, {made.encoder}",
+        encoder=made.encoder,
+        was_made=made.made,
     )
 
 

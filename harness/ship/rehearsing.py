@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -122,7 +121,7 @@ def read_rehearsals(
     return {key: known for key, known in found.items() if known is not None}
 
 
-def _parse(answer: Mapping[str, Any], key: str) -> Rehearsal | str:
+def _parse(answer: Mapping[str, object], key: str) -> Rehearsal | str:
     """Return what a job found for a setting, or why it found nothing."""
     settings = answer.get("settings")
     result = settings.get(key) if isinstance(settings, Mapping) else None

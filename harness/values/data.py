@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.bench.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
 
@@ -78,3 +79,37 @@ class DataPlace(_Frozen):
         """The same without a path, without labels that are words, and without features that have no usual name."""
         features = None if self.features is None else self.features.without_names()
         return self.model_copy(update={"folder": None, "annotations": None, "pattern": "", "features": features})
+
+
+class CheckedSet(_Frozen):
+    """What the check of a data set left: its figures. Means are in pixels; ``odd`` counts notes on unusual files."""
+
+    fingerprint: Annotated[str, Field(min_length=1, max_length=128)]
+    images: _Count
+    classes: _Count
+    bytes: _Count
+    mean_width: float | None
+    mean_height: float | None
+    mean_pixels: float | None
+    odd: Mapping[str, int] = Field(default_factory=dict)
+
+    @field_validator("odd", mode="before")
+    @classmethod
+    def _fill(cls, value: object) -> object:
+        return value or {}
+
+
+class MadeLayout(_Frozen):
+    """Paths below a made set's folder; ``annotations`` None where classes are folders."""
+
+    images: _Text
+    annotations: _Text | None = None
+
+
+class MadeSet(_Frozen):
+    """What making a data set left: its folder below that of all made sets, and where in it images and labels lie."""
+
+    folder: _Text
+    layout: MadeLayout
+    encoder: _Text
+    made: bool

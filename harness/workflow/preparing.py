@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from harness.analysis.findings import find
 from harness.engine.interface import Payload
-from harness.engine.jobs import JobHost
+from harness.engine.jobs import HostData, JobHost
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import missing_for
-from harness.session.setup import HostData, HostSetup
+from harness.session.setup import HostSetup
 from harness.ship.dataset import prepare_data
 from harness.values.case import Case
 from harness.values.errors import DataError, HarnessError
@@ -132,15 +132,4 @@ def _ready_set(name: str, on: JobHost, reached: Reached, wanted: Wanted, emit: E
         raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")
     size = (prepared.images, prepared.bytes)
     emit(DataReady(reached.name, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
-    return HostData(
-        name=name,
-        kind=prepared.kind,
-        fingerprint=prepared.fingerprint,
-        images=prepared.images,
-        classes=prepared.classes,
-        bytes=prepared.bytes,
-        mounts=prepared.mounts,
-        mean_height=prepared.mean_height,
-        mean_width=prepared.mean_width,
-        place=prepared.place,
-    )
+    return prepared

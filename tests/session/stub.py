@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 from harness.engine.interface import Mount, Payload
-from harness.session.setup import HostData, HostSetup
+from harness.engine.jobs import HostData
+from harness.session.setup import HostSetup
 from harness.ship.payload import build_payload
 from harness.values.case import Case
 from harness.values.facts import DiskFacts, Facts

@@ -11,6 +11,7 @@ import pytest
 from stub import stub_cases, stub_payload
 
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.jobs import HostData
 from harness.hosts.local import LocalConnection
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
@@ -20,7 +21,7 @@ from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
 from harness.session.plan import HostDigests, plan_host
 from harness.session.runner import Hooks, HostRunner, RunSettings
-from harness.session.setup import HostData, HostSetup
+from harness.session.setup import HostSetup
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
 from harness.values.event import Event, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts

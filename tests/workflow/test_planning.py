@@ -12,11 +12,12 @@ import pytest
 
 from harness.analysis.findings import find
 from harness.engine.interface import EngineFacts, Payload
+from harness.engine.jobs import HostData
 from harness.experiment import expand, parse_experiment
 from harness.experiment.names import select_cases
 from harness.hosts.local import LocalConnection
 from harness.session.plan import HostDigests, Invocation
-from harness.session.setup import HostData, HostSetup
+from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts, Facts
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, Memory, Record

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from harness.engine.interface import EngineFacts, Mount, Payload
+from harness.engine.jobs import HostData
 from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.session.collect import Results, SessionIdentity, build_record
 from harness.session.feasibility import refusals
 from harness.session.plan import Invocation
 from harness.session.request import build_measurement
-from harness.session.setup import HostData, HostSetup
+from harness.session.setup import HostSetup
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
