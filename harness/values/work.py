@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -66,7 +66,7 @@ class WorkProof(BaseModel):
         """Whether the loader does other work: then it is not measured."""
         return bool(self.problems)
 
-    def as_fields(self) -> dict[str, Any]:
+    def as_fields(self) -> dict[str, object]:
         """What a record keeps of it."""
         return self.model_dump(mode="json", exclude={"trace", "log"})
 
@@ -95,13 +95,13 @@ def read_proof(value: object) -> WorkProof:
         return unproven("what the proof left makes no sense")
 
 
-def problems_of(environment: Mapping[str, Any]) -> tuple[str, ...]:
+def problems_of(environment: Mapping[str, object]) -> tuple[str, ...]:
     """Return what the proof had against the loader of a record, from its environment; nothing where it had not."""
     work = environment.get("samework")
     return tuple(map(str, work.get("problems") or ())) if isinstance(work, Mapping) else ()
 
 
-def is_proven(environment: Mapping[str, Any]) -> bool:
+def is_proven(environment: Mapping[str, object]) -> bool:
     """Whether the loader of a record was proven to do the same work, from its environment."""
     work = environment.get("samework")
     return isinstance(work, Mapping) and bool(work.get("is_proven")) and not work.get("problems")

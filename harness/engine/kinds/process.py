@@ -183,7 +183,7 @@ class ProcessEngine:
         flags: Sequence[str] = ("-S", "-E"),
         archive: bytes = b"",
         timeout_s: float = 60.0,
-        **fields: Any,
+        **fields: object,
     ) -> dict[str, Any]:
         done = self._run(verb, flags=flags, archive=archive, timeout_s=timeout_s, **fields)
         try:
@@ -201,7 +201,7 @@ class ProcessEngine:
         flags: Sequence[str] = ("-S", "-E"),
         archive: bytes = b"",
         timeout_s: float = 60.0,
-        **fields: Any,
+        **fields: object,
     ) -> Completed:
         header = {
             "verb": verb,
