@@ -11,13 +11,14 @@ from harness.engine.jobs import HostData, JobHost
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import missing_for
 from harness.session.setup import HostSetup
-from harness.ship.dataset import prepare_data
+from harness.ship.dataset import DataSpec, prepare_data
+from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError, HarnessError
 from harness.values.event import DataReady, EngineChosen, ImageReady, Progress, SessionFinding
 from harness.workflow.engines import ChosenEngine, find_engine, job_host
 from harness.workflow.reaching import Emit, Reached
-from harness.workflow.transfers import Transfers, choose_data, refuse_changed
+from harness.workflow.transfers import Transfers, ship_data
 from harness.workflow.weights import find_weights, missing_weights
 
 _DATA_TIMEOUT_S = 6 * 3600.0
@@ -35,14 +36,29 @@ class Wanted:
 
 
 def prepare(reached: Reached, wanted: Wanted, emit: Emit) -> HostSetup:
-    """Make a host ready to measure. Raises HostError; DataError or ConfigurationError where no case can run there."""
-    lacking = missing_weights(wanted.cases, reached, may_ship=wanted.transfers is not None)
-    refuse_hopeless(wanted.cases, _unreadable_data(reached, wanted), lacking)
-    weights = find_weights(wanted.cases, reached, wanted.transfers, emit)
+    """Make a host ready to measure. Raises HostError; DataError or ConfigurationError where no case can run there.
+
+    What is there is looked at first, before anything is built or sent. Then the weights are brought, the engine with
+    its image, and the data sets one after the other: one that cannot be used costs the cases that need it, no others.
+    """
+    cases, transfers = wanted.cases, wanted.transfers
+    seen = {name: reached.inspect(name, is_counted=False) for name in dict.fromkeys(case.data for case in cases)}
+    sent = transfers.sets if transfers is not None and transfers.ship_data else ()
+    absent = {name: state for name, (place, state) in seen.items() if place is None and name not in sent}
+    lacking = missing_weights(cases, reached, may_ship=transfers is not None)
+    refuse_hopeless(cases, {name: state.as_error(reached.name) for name, state in absent.items()}, lacking)
+    weights = find_weights(cases, reached, transfers, emit)
     chosen = _ready_engine(reached, wanted, emit)
     on = job_host(reached, chosen, wanted.payload)
-    data, missing = _ready_data(on, reached, wanted, emit)
-    refuse_hopeless(wanted.cases, missing, lacking)
+    data: dict[str, HostData] = {}
+    missing: dict[str, DataError] = {}
+    for name, (place, _) in seen.items():
+        try:
+            found = choose_data(reached, name, transfers, emit) if place is None else place
+            data[name] = _check_set(on, name, found, cases, emit)
+        except DataError as error:
+            missing[name] = error
+    refuse_hopeless(cases, missing, lacking)
     return HostSetup(
         **vars(on),
         engine_facts=chosen.facts,
@@ -64,17 +80,6 @@ def refuse_hopeless(
     lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
     if lacking and lacking[0] is not None and None not in lacking:
         raise lacking[0]
-
-
-def _unreadable_data(reached: Reached, wanted: Wanted) -> dict[str, DataError]:
-    """Look which data sets cannot be had, before anything is built or sent for the others."""
-    errors = {}
-    for name in dict.fromkeys(case.data for case in wanted.cases):
-        place, state = reached.inspect(name, is_counted=False)
-        may_come = wanted.transfers is not None and wanted.transfers.ship_data and name in wanted.transfers.sets
-        if place is None and not may_come:
-            errors[name] = state.as_error(reached.name)
-    return errors
 
 
 def memory_left(reached: Reached) -> int:
@@ -100,36 +105,40 @@ def _ready_engine(reached: Reached, wanted: Wanted, emit: Emit) -> ChosenEngine:
     return chosen
 
 
-def _ready_data(
-    on: JobHost, reached: Reached, wanted: Wanted, emit: Emit
-) -> tuple[dict[str, HostData], dict[str, DataError]]:
-    """Check the data sets of these cases; one that cannot be used costs the cases that need it, and no others."""
-    data: dict[str, HostData] = {}
-    missing: dict[str, DataError] = {}
-    for name in dict.fromkeys(case.data for case in wanted.cases):
-        try:
-            data[name] = _ready_set(name, on, reached, wanted, emit)
-        except DataError as error:
-            missing[name] = error
-    return data, missing
+def choose_data(reached: Reached, name: str, transfers: Transfers | None, emit: Emit) -> DataSpec | ShippedData:
+    """Return a host's data set: as its inventory says, else shipped, now, where that is allowed. Raises DataError."""
+    place, state = reached.inspect(name, is_counted=False)
+    if place is None and transfers is not None and transfers.ship_data and name in transfers.sets:
+        ship_data(reached, name, transfers, emit)
+        place, state = reached.inspect(name, is_counted=False)
+    if place is None:
+        raise state.as_error(reached.name)
+    return place
 
 
-def _ready_set(name: str, on: JobHost, reached: Reached, wanted: Wanted, emit: Emit) -> HostData:
-    """Make, bring or find one data set, and check all its files. Raises DataError."""
-    place = choose_data(reached, name, wanted.transfers, emit)
-    if isinstance(place, DataError):
-        raise place
+def _check_set(on: JobHost, name: str, place: DataSpec | ShippedData, cases: Sequence[Case], emit: Emit) -> HostData:
+    """Make a data set where it is to be made, check all its files, and tell of it. Raises DataError."""
     prepared = prepare_data(
         on,
         name,
         place,
-        links=any(case.loader == "keras-directory" and case.data == name for case in wanted.cases),
-        on_progress=lambda text, share: emit(Progress(reached.name, f"data set {name}: {text}", share)),
+        links=any(case.loader == "keras-directory" and case.data == name for case in cases),
+        on_progress=lambda text, share: emit(Progress(on.host, f"data set {name}: {text}", share)),
         timeout_s=_DATA_TIMEOUT_S,
     )
-    refuse_changed(reached, name, place, prepared.fingerprint)
+    refuse_changed(on.host, name, place, prepared.fingerprint)
     if prepared.images == 0:
-        raise DataError(f"data set {name!r} is empty", where=reached.name, hint="check its path in the inventory")
+        raise DataError(f"data set {name!r} is empty", where=on.host, hint="check its path in the inventory")
     size = (prepared.images, prepared.bytes)
-    emit(DataReady(reached.name, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
+    emit(DataReady(on.host, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
     return prepared
+
+
+def refuse_changed(host: str, name: str, place: object, fingerprint: str) -> None:
+    """Raise DataError where a shipped set is not any more what was sent."""
+    if isinstance(place, ShippedData) and place.fingerprint != fingerprint:
+        hint = f"send it again: harness ship INVENTORY --data {name}"
+        message = (
+            f"the shipped data set {name!r} has changed on the host (its fingerprint is not that of what was sent)"
+        )
+        raise DataError(message, where=host, hint=hint)

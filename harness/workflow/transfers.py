@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from harness.bench.tfrecords import split_pattern
 from harness.engine.daemon import connect_local, open_client
 from harness.engine.interface import ImageEngine
-from harness.ship.dataset import DataSpec
 from harness.ship.datasource import SourceSets
-from harness.ship.datatransfer import DataLedger, DataShip, ShippedData
+from harness.ship.datatransfer import DataLedger, DataShip
 from harness.ship.definition import image_definition, image_definitions, image_reference
 from harness.ship.image import LABEL_DEFINITION, ImageResult, ensure_image, find_image
 from harness.ship.slots import TransferSlots, waiting_for
@@ -23,7 +22,7 @@ from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.model import CachedImage, Ledger
 from harness.ship.transfer.shipping import ImageShip, Order
 from harness.ship.transfer.sources import CacheSource, EngineSource, OnProgress, Source
-from harness.values.errors import DataError, EngineUnavailable, ImageUnavailable
+from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import DataShipped, ImageCached, ImageShipped, Progress
 from harness.workflow.reaching import Emit, Reached, select_gpus
 
@@ -218,27 +217,6 @@ def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> 
         )
     )
     return ledger
-
-
-def choose_data(
-    reached: Reached, name: str, transfers: Transfers | None, emit: Emit
-) -> DataSpec | ShippedData | DataError:
-    """Return a host's data set: as its inventory says, else shipped (now, where that is allowed), else why not."""
-    place, state = reached.inspect(name, is_counted=False)
-    if place is None and transfers is not None and transfers.ship_data and name in transfers.sets:
-        ship_data(reached, name, transfers, emit)
-        place, state = reached.inspect(name, is_counted=False)
-    return state.as_error(reached.name) if place is None else place
-
-
-def refuse_changed(reached: Reached, name: str, place: object, fingerprint: str) -> None:
-    """Raise DataError where a shipped set is not any more what was sent."""
-    if isinstance(place, ShippedData) and place.fingerprint != fingerprint:
-        hint = f"send it again: harness ship INVENTORY --data {name}"
-        message = (
-            f"the shipped data set {name!r} has changed on the host (its fingerprint is not that of what was sent)"
-        )
-        raise DataError(message, where=reached.name, hint=hint)
 
 
 def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]]:

@@ -29,16 +29,15 @@ from harness.values.event import DataShipped, Event
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
 from harness.workflow import ship as shipping
+from harness.workflow.preparing import choose_data, refuse_changed
 from harness.workflow.reaching import Reached
 from harness.workflow.ship import ShipOptions, ship_hosts
 from harness.workflow.transfers import (
     ImageSources,
     Transfers,
     carried_name,
-    choose_data,
     is_ours,
     local_places,
-    refuse_changed,
     tagged,
 )
 from harness.workflow.weights import find_weights, missing_weights
@@ -186,14 +185,15 @@ def test_a_session_ships_only_where_it_may_and_only_what_is_not_there(
 
     events: list[Event] = []
     reached = reached_with(DataSet(folder="/not/on/this/host"))
-    told = choose_data(reached, "photos", transfers_of({"photos": (photos, None)}), events.append)
-    assert isinstance(told, DataError)
-    assert told.message == "there is no folder /not/on/this/host"
-    assert "--ship-data" in str(told.hint) and "harness ship INVENTORY --data photos" in str(told.hint)
-    assert "has no data set 'dogs'" in str(choose_data(reached, "dogs", None, events.append))
+    with pytest.raises(DataError) as told:
+        choose_data(reached, "photos", transfers_of({"photos": (photos, None)}), events.append)
+    assert told.value.message == "there is no folder /not/on/this/host"
+    assert "--ship-data" in str(told.value.hint) and "harness ship INVENTORY --data photos" in str(told.value.hint)
+    with pytest.raises(DataError, match="has no data set 'dogs'"):
+        choose_data(reached, "dogs", None, events.append)
     allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
     place = choose_data(reached, "photos", allowed, events.append)
-    assert not isinstance(place, DataError) and place.folder == f"{tmp_path}/ws1/shipped/photos/files"
+    assert place.folder == f"{tmp_path}/ws1/shipped/photos/files"
     assert [one.files for one in events if isinstance(one, DataShipped)] == [3]
     # Later sessions find it without being allowed to ship; what the host has itself goes first.
     assert choose_data(reached, "photos", None, events.append) == place
@@ -207,11 +207,10 @@ def test_a_shipped_set_that_changed_on_the_host_is_refused(inventory: Path, phot
     reached = reached_of(inventory, tmp_path)
     allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
     place = choose_data(reached, "photos", allowed, lambda event: None)
-    assert not isinstance(place, DataError)
-    refuse_changed(reached, "photos", place, place.fingerprint)  # type: ignore[union-attr]
+    refuse_changed("ws1", "photos", place, place.fingerprint)  # type: ignore[union-attr]
     with pytest.raises(DataError, match="has changed on the host"):
-        refuse_changed(reached, "photos", place, "0" * 64)
-    refuse_changed(reached, "photos", DataSet(folder="/x"), "0" * 64)
+        refuse_changed("ws1", "photos", place, "0" * 64)
+    refuse_changed("ws1", "photos", DataSet(folder="/x"), "0" * 64)
 
 
 def test_where_this_machine_has_data_sets_its_own_entries_come_first(tmp_path: Path, photos: Path) -> None:
