@@ -211,7 +211,7 @@ def measure(reached: Reached, cases: Sequence[Case], options: argparse.Namespace
     """Prepare, rehearse, find each case's need, and run it under limits around that."""
     wanted = Wanted(engine="process", cases=tuple(cases), payload=build_payload())
     begun = time.monotonic()
-    setup = rehearse_settings(prepare(reached, wanted, _tell), reached.scratch, cases, _tell)
+    setup = rehearse_settings(prepare(reached, wanted, _tell), cases, _tell)
     print(f"{len(setup.rehearsals)} settings prepared and rehearsed in {time.monotonic() - begun:.0f} s", flush=True)
     bench = Bench(setup)
     for case in cases:

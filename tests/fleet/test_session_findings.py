@@ -109,7 +109,7 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(tmp_path, monk
 
 
 def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path, monkeypatch):
-    def refuse(*_arguments: object, settings: Mapping[str, object], **_named: object) -> Rehearsed:
+    def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Rehearsed:
         return Rehearsed({}, {min(settings): "the trial was killed"})
 
     monkeypatch.setattr(proving, "rehearse", refuse)
