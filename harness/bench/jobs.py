@@ -25,7 +25,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from typing import IO, Literal, TypedDict
+from typing import IO, Literal, TextIO, TypedDict
 
 from .atomic import write_file
 
@@ -208,7 +208,7 @@ def boot_id() -> str:
 
 def read_job(folder: str) -> JobFields:
     """What is written down of a job that has its name: ``job.json`` was whole before that."""
-    with open(os.path.join(folder, "job.json"), encoding="utf-8") as stream:
+    with _open(os.path.join(folder, "job.json")) as stream:
         job: JobFields = json.load(stream)
     return job
 
@@ -216,12 +216,16 @@ def read_job(folder: str) -> JobFields:
 def read_object(path: str) -> dict[str, object]:
     """A JSON object; empty where there is none, or a cut one, or a link."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, encoding="utf-8", errors="replace") as stream:
+        with _open(path) as stream:
             value = json.loads(stream.read(FILE_BYTES))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _open(path: str) -> TextIO:
+    """Open a file for reading, but no link: a job may have put one there."""
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8", errors="replace")
 
 
 def write_object(path: str, value: Mapping[str, object]) -> None:

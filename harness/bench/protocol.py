@@ -170,7 +170,7 @@ def read_request(folder: Path) -> Request:
     limits, timeout_s = as_object(found.get("limits")), found.get("timeout_s")
     known = ("format", "task", "limits", "timeout_s", "seed", "paths", "shown")
     return Request(
-        task=str(found.get("task")),
+        task=as_text(found.get("task")) or "",
         limits=Limits(
             memory_bytes=as_count(limits.get("memory_bytes")),
             cpus=tuple(cpu for cpu in as_list(limits.get("cpus")) if isinstance(cpu, int)),

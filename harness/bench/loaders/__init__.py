@@ -6,15 +6,18 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..failure import BenchmarkFailure
 from ..own import ENTRY_POINTS, locate, split_own
 from ..registry import LOADERS
 from ..specs import OWN_ORDER
 
+if TYPE_CHECKING:
+    from .interface import Loader, LoaderContext
 
-def find_maker(name: str) -> Callable[[Any], Any]:
+
+def find_maker(name: str) -> Callable[[LoaderContext], Loader]:
     """The function that makes a loader; its module is imported only now."""
     kind, _, rest = LOADERS[name].maker.partition(":")
     if kind == "entry":
@@ -26,17 +29,17 @@ def find_maker(name: str) -> Callable[[Any], Any]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return _checked(name, getattr(module, own[1]))
-    maker: Callable[[Any], Any] = getattr(importlib.import_module(f"..{kind}", __name__), rest)
+    maker: Callable[[LoaderContext], Loader] = getattr(importlib.import_module(f"..{kind}", __name__), rest)
     return maker
 
 
-def _checked(name: str, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _checked(name: str, make: Callable[[LoaderContext], Any]) -> Callable[[LoaderContext], Loader]:
     """A user's function may give a ``tf.data.Dataset`` of batches alone; the rest follows from the context."""
     import tensorflow as tf
 
     from .interface import Loader
 
-    def made(context: Any) -> Any:
+    def made(context: LoaderContext) -> Loader:
         found = make(context)
         if isinstance(found, Loader):
             return found
