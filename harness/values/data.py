@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.bench.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
 
@@ -92,11 +92,6 @@ class CheckedSet(_Frozen):
     mean_height: float | None
     mean_pixels: float | None
     odd: Mapping[str, int] = Field(default_factory=dict)
-
-    @field_validator("odd", mode="before")
-    @classmethod
-    def _fill(cls, value: object) -> object:
-        return value or {}
 
 
 class MadeLayout(_Frozen):

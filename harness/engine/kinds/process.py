@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from harness.analysis.findings import find
 from harness.bench import jobs
+from harness.bench.protocol import as_count, as_list, as_object, as_text
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
-from harness.engine.interface import Engine, EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.interface import Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Completed, Connection
 from harness.hosts.local import LocalConnection
@@ -55,6 +56,8 @@ _CANCEL_TIMEOUT_S = 120.0
 _FETCH_TIMEOUT_S = 120.0
 _SLICE_BYTES = 256 * 1024
 
+_PHASES: dict[str, JobPhase] = {phase: phase for phase in get_args(JobPhase)}
+
 NAME = "process"
 HOST_PYTHON = "python3"
 """What runs jobs on another machine."""
@@ -83,8 +86,9 @@ class ProcessEngine:
             raise
         except EngineError as error:
             raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
-        if found["tensorflow"] is None:
-            obstacle = find_obstacle(found["python"].split()[-1])
+        tensorflow, python, digest = (as_text(found.get(name)) for name in ("tensorflow", "python", "digest"))
+        if tensorflow is None:
+            obstacle = find_obstacle((python or "unknown").split()[-1])
             raise EngineUnavailable(
                 f"TensorFlow is not installed for {self._python}" + (f": {obstacle}" if obstacle else ""),
                 where=self.host,
@@ -92,14 +96,15 @@ class ProcessEngine:
                 if obstacle
                 else f"run `{advise_install(self._python)}` there, or use a Docker Engine",
             )
-        group = found["cgroup"]
-        reasons = () if group["can_limit"] else (f"memory cannot be limited: {group['reason']}",)
+        group = as_object(found.get("cgroup"))
+        can_limit = bool(group.get("can_limit"))
+        reasons = () if can_limit else (f"memory cannot be limited: {group.get('reason')}",)
         return EngineFacts(
             engine=self.name,
-            version=found["tensorflow"],
-            image_digest=found["digest"],
-            cgroup_version=group["version"],
-            can_limit_memory=group["can_limit"],
+            version=tensorflow,
+            image_digest=digest,
+            cgroup_version=as_count(group.get("version")),
+            can_limit_memory=can_limit,
             can_limit_swap=bool(group.get("can_limit_swap")),
             can_limit_cpus=True,
             gpu_support="direct",
@@ -129,8 +134,8 @@ class ProcessEngine:
             python=self._python,
         )
         if "refused" in found:
-            raise JobRefused(found["refused"], where=self.host, hint=found["hint"])
-        return JobHandle(host=self.host, name=request.name, id=found["id"], labels=labels)
+            raise JobRefused(str(found["refused"]), where=self.host, hint=as_text(found.get("hint")))
+        return JobHandle(host=self.host, name=request.name, id=str(found["id"]), labels=labels)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
         """The states of jobs, in one command; on this machine without one.
@@ -142,8 +147,9 @@ class ProcessEngine:
             return []
         if isinstance(self._connection, LocalConnection):
             folder = Path(self._scratch).expanduser().absolute() / "jobs"
-            return [_job_state(jobs.look(str(folder / name))) for name in names]
-        return [_job_state(state) for state in self._checked(self._ask("look", names=names))["states"]]
+            return [_job_state(self.host, jobs.look(str(folder / name))) for name in names]
+        states = as_list(self._checked(self._ask("look", names=names)).get("states"))
+        return [_job_state(self.host, as_object(state)) for state in states]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the results, as far as they are; files that were there are replaced one by one."""
@@ -168,11 +174,15 @@ class ProcessEngine:
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session, or of any, rebuilt from the host alone."""
+        found = [as_object(job) for job in as_list(self._checked(self._ask("list")).get("jobs"))]
         handles = [
             JobHandle(
-                host=self.host, name=job["name"], id=f"{self._scratch}/jobs/{job['name']}", labels=dict(job["labels"])
+                host=self.host,
+                name=str(job["name"]),
+                id=f"{self._scratch}/jobs/{job['name']}",
+                labels={key: str(value) for key, value in as_object(job.get("labels")).items()},
             )
-            for job in self._checked(self._ask("list"))["jobs"]
+            for job in found
         ]
         return [handle for handle in handles if session is None or handle.labels.get(SESSION_LABEL) == session]
 
@@ -184,10 +194,10 @@ class ProcessEngine:
         archive: bytes = b"",
         timeout_s: float = 60.0,
         **fields: object,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         done = self._run(verb, flags=flags, archive=archive, timeout_s=timeout_s, **fields)
         try:
-            value = json.loads(done.stdout)
+            value: object = json.loads(done.stdout)
         except ValueError:
             value = None
         if not isinstance(value, dict):
@@ -220,9 +230,9 @@ class ProcessEngine:
             raise self._broken(done)
         return done
 
-    def _checked(self, value: dict[str, Any]) -> dict[str, Any]:
+    def _checked(self, value: dict[str, object]) -> dict[str, object]:
         if "refused" in value:
-            raise EngineError(value["refused"], where=self.host, hint=value.get("hint"))
+            raise EngineError(str(value["refused"]), where=self.host, hint=as_text(value.get("hint")))
         return value
 
     def _broken(self, done: Completed) -> EngineError:
@@ -248,15 +258,20 @@ def read_sources() -> dict[str, str]:
     return {"bench": "", **modules}
 
 
-def _job_state(found: jobs.State) -> JobState:
+def _job_state(host: str, found: Mapping[str, object]) -> JobState:
+    """Read what a host says of a job. Raises EngineError where that makes no sense."""
+    phase, oom_killed = _PHASES.get(str(found.get("phase"))), found.get("oom_killed")
+    if phase is None:
+        hint = "see whether another version of harness answers there"
+        raise EngineError(f"a job's phase is {found.get('phase')!r}, which is none", where=host, hint=hint)
     return JobState(
-        phase=found["phase"],
-        exit_code=found.get("exit_code"),
-        oom_killed=found.get("oom_killed"),
-        error=found.get("error"),
-        started_at=found.get("started_at"),
-        finished_at=found.get("finished_at"),
-        warnings=tuple(found.get("warnings") or ()),
+        phase=phase,
+        exit_code=as_count(found.get("exit_code")),
+        oom_killed=oom_killed if isinstance(oom_killed, bool) else None,
+        error=as_text(found.get("error")),
+        started_at=as_text(found.get("started_at")),
+        finished_at=as_text(found.get("finished_at")),
+        warnings=tuple(map(str, as_list(found.get("warnings")))),
     )
 
 
