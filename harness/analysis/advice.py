@@ -15,8 +15,9 @@ from functools import reduce
 from typing import Literal
 
 from harness.analysis.comparison import Comparison, compare
-from harness.analysis.matrix import ROW_PARAMETERS, Row, Setting
+from harness.analysis.matrix import Row, Setting
 from harness.analysis.selection import UNDISTURBED, Disturbance
+from harness.values.comparability import PIPELINE
 
 CORES_RATIO = 1.5
 """A gain of images/s that is this many times the gain per CPU second is called a gain of cores."""
@@ -257,7 +258,7 @@ def _is_alike(one: Choice, other: Choice) -> bool:
 def _key(row: Row | None) -> tuple[str, ...]:
     if row is None:
         return ()
-    return tuple(str(getattr(row.summary.case, name)) for name in ROW_PARAMETERS)
+    return tuple(str(getattr(row.summary.case, name)) for name in PIPELINE)
 
 
 def _caution(choice: Choice) -> float:

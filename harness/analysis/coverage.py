@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.rules.storage import unproven
-from harness.bench.registry import CACHES
+from harness.bench.registry import CACHES, is_automatic
 from harness.values.record import Epoch, Record
 
 SERVED_TOLERANCE = 0.1
@@ -81,7 +81,7 @@ def doubt_rate(
     Where all files fit beside the program, memory may serve them there, too. Where they do not, memory may have
     served no larger a share of what was measured than it could serve of the whole.
     """
-    if record.case.loader == "ceiling":
+    if is_automatic(record.case.loader):
         return None
     measured = [epoch for epoch in record.epochs if (epoch.index > 1) == (epochs == "steady")]
     needed = total(epoch.bytes_needed for epoch in measured)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.analysis.set_size import case_cache_bytes, images_of
-from harness.bench.registry import CACHES, LOADERS
+from harness.bench.registry import CACHES, LOADERS, is_automatic
 from harness.values.case import Case
 from harness.values.record import SetSize
 from harness.values.rehearsal import Rehearsal
@@ -70,7 +70,7 @@ def epoch_s(case: Case, size: SetSize, *, index: int, cpus: int = 4, has_gpu: bo
     all_cpus = max(1, min(cpus, case.cpus or cpus))
     held = case_cache_bytes(case, size) or 0
     is_hit = case.cache != "none" and (index > 1 or case.cache_reuse == "reused")
-    if case.loader == "ceiling":
+    if is_automatic(case.loader):
         input_cpu_s, alone_s = 0.0, 0.0
     elif is_hit:
         input_cpu_s = held / rates.memory_bytes_s

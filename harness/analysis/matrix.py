@@ -16,17 +16,10 @@ from harness.analysis.set_size import lift_subset
 from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
 from harness.analysis.whole_set import Outlook, look_ahead
-from harness.bench.registry import CACHES, LOADERS
-from harness.values.case import Case, canonical_json
+from harness.bench.registry import CACHES, LOADERS, is_automatic
+from harness.values.case import Case
+from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, matches, setting_key
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
-
-CEILING = "ceiling"
-ROW_PARAMETERS = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
-LIMIT_PARAMETER = "memory_limit"
-CEILING_PARAMETERS = ("data", "model", "image_size", "batch_size", "precision", "gpus", "cpus", "budgets")
-"""What sets the cost of a training step, and so what a case shares with its ceiling."""
-
-_DEFAULT_BASELINE = {"loader": "keras-idg"}
 
 
 @dataclass(frozen=True)
@@ -115,10 +108,10 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
     for record in records:
         by_case.setdefault((record.case_id, record.alias or ""), []).append(record)
     summaries = [summarise_case(found) for found in by_case.values()]
-    ceilings = [summary for summary in summaries if summary.case.loader == CEILING]
+    ceilings = [summary for summary in summaries if is_automatic(summary.case.loader)]
     by_setting: dict[str, list[CaseSummary]] = {}
     for summary in summaries:
-        if summary.case.loader != CEILING:
+        if not is_automatic(summary.case.loader):
             by_setting.setdefault(setting_key(summary.case), []).append(summary)
     known = {summary.case_id: summary for summary in summaries if summary.alias is None}
     settings = [_build_setting(key, found, ceilings, wanted, known) for key, found in by_setting.items()]
@@ -135,11 +128,6 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
 
 def _is_extra(setting: Setting) -> bool:
     return bool(setting.rows) and all(row.summary.alias == WARM_RUN for row in setting.rows)
-
-
-def setting_key(case: Case) -> str:
-    """One text for all cases that share a setting."""
-    return canonical_json(case.model_dump(mode="json", exclude={*ROW_PARAMETERS, LIMIT_PARAMETER}))
 
 
 def _build_setting(
@@ -178,7 +166,7 @@ def _build_row(
     wanted: Mapping[str, object],
     outlooks: Mapping[int, Outlook | None],
 ) -> Row:
-    baseline = next((s for s in beside if s.alias is None and _is_wanted(s.case, wanted)), None)
+    baseline = next((s for s in beside if s.alias is None and matches(wanted, s.case)), None)
     plain = (summary.case.loader, "none", summary.case.decoding, None)
     uncached = next((s for s in beside if (s.case.loader, s.case.cache, s.case.decoding, s.alias) == plain), None)
     comparison = per_cpu = against = None
@@ -240,8 +228,7 @@ def _ceiling_metric(ceiling: CaseSummary, metric: Metric) -> Metric:
 
 def _find_ceiling(case: Case, ceilings: Sequence[CaseSummary]) -> CaseSummary | None:
     """The ceiling of the same model setting; whatever its memory limit and interpolation, for it decodes one batch."""
-    wanted = [getattr(case, name) for name in CEILING_PARAMETERS]
-    fitting = [c for c in ceilings if c.used and [getattr(c.case, n) for n in CEILING_PARAMETERS] == wanted]
+    fitting = [other for other in ceilings if other.used and ceiling_key(other.case) == ceiling_key(case)]
     return min(fitting, key=lambda c: c.alias or "", default=None)
 
 
@@ -250,27 +237,13 @@ def _read_baseline(baseline: object) -> dict[str, object]:
         return {"loader": baseline}
     if isinstance(baseline, Mapping):
         return {str(name): value for name, value in baseline.items() if name in Case.model_fields}
-    return dict(_DEFAULT_BASELINE)
-
-
-def _is_wanted(case: Case, wanted: Mapping[str, object]) -> bool:
-    """Whether a case has, for each parameter named, the value or one of the values; of a model, the fields named."""
-    values = case.model_dump(mode="json")
-    return all(_is_value(rule, values[name]) for name, rule in wanted.items())
-
-
-def _is_value(rule: object, actual: object) -> bool:
-    if isinstance(rule, Mapping):
-        return isinstance(actual, Mapping) and all(actual.get(name) == value for name, value in rule.items())
-    if rule == actual:
-        return True
-    return isinstance(rule, Sequence) and not isinstance(rule, str) and any(_is_value(one, actual) for one in rule)
+    return {"loader": DEFAULT_BASELINE}
 
 
 def _row_order(summary: CaseSummary, wanted: Mapping[str, object]) -> tuple[object, ...]:
     case, loaders, caches = summary.case, list(LOADERS), list(CACHES)
     return (
-        not _is_wanted(case, wanted),
+        not matches(wanted, case),
         loaders.index(case.loader) if case.loader in loaders else len(loaders),
         case.loader,
         caches.index(case.cache) if case.cache in caches else len(caches),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.bench.registry import is_automatic
 from harness.values.case import Case
 
 MODERATE_SHARE = 0.05
@@ -68,7 +69,7 @@ def wants_warm_twin(case: Case, *, data_bytes: int, peak_bytes: int, limit_bytes
     return (
         case.mode == "train"
         and case.cache == "none"
-        and case.loader != "ceiling"
+        and not is_automatic(case.loader)
         and case.page_cache != "warm"
         and limit_bytes - peak_bytes >= data_bytes
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .pagecache import file_system_of, why_unproven
+from .registry import is_automatic
 
 if TYPE_CHECKING:
     from .loaders.interface import Loader
@@ -19,7 +20,7 @@ def needed_bytes(request: MeasureRequest, loader: Loader, sizes: Sequence[int], 
     Without a cache that is the data set. A cache in memory reads it once. One on disk reads it once while it
     fills, and then itself; one that is written before the first epoch, or reused, reads itself from the start.
     """
-    if request.loader == "ceiling":
+    if is_automatic(request.loader):
         return None
     if request.cache == "none":
         return sum(sizes)

@@ -22,6 +22,9 @@ def _find() -> _Loaders:
 
 LOADERS: _Loaders = _find()
 
+CEILING = next(name for name, spec in LOADERS.items() if spec.is_automatic)
+"""The loader of the cases that tell what the model alone can consume."""
+
 CACHES: dict[str, CacheSpec] = {
     spec.name: spec
     for spec in (

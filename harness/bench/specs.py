@@ -28,7 +28,8 @@ class LoaderSpec:
     before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
     false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
     are held against, per CPU second. ``is_single_threaded``: it decodes in one thread;
-    ``frames_for_lists``: it reads anything but a folder of classes through a data frame of pandas.
+    ``frames_for_lists``, ``links_for_lists``: it reads anything but a folder of classes through a data frame of pandas,
+    or a tree of links.
     """
 
     name: str
@@ -47,6 +48,7 @@ class LoaderSpec:
     is_automatic: bool = False
     is_single_threaded: bool = False
     frames_for_lists: bool = False
+    links_for_lists: bool = False
     is_yardstick: bool = False
 
     def needs_pandas(self, kind: str) -> bool:

@@ -4,7 +4,6 @@ A file is read by ``load_experiment``, expanded by ``expand``, ordered by ``roun
 """
 
 from harness.experiment.choice import choose_experiment
-from harness.experiment.comparison import baseline_of, ceiling_of, comparable_key
 from harness.experiment.files import (
     experiment_schema,
     init_experiment_text,
@@ -13,31 +12,26 @@ from harness.experiment.files import (
     preset_names,
     preset_text,
 )
-from harness.experiment.matrix import Folded, Matrix, expand, is_automatic
+from harness.experiment.matrix import Matrix, baseline_of, expand
 from harness.experiment.model import Experiment
 from harness.experiment.names import case_description, case_label, select_cases
 from harness.experiment.order import experiment_digest, round_order
-from harness.experiment.parameters import PARAMETERS, Assignment, matches
+from harness.experiment.parameters import PARAMETERS, Assignment
 
 __all__ = [
     "PARAMETERS",
     "Assignment",
     "Experiment",
-    "Folded",
     "Matrix",
     "baseline_of",
     "case_description",
     "case_label",
-    "ceiling_of",
     "choose_experiment",
-    "comparable_key",
     "expand",
     "experiment_digest",
     "experiment_schema",
     "init_experiment_text",
-    "is_automatic",
     "load_experiment",
-    "matches",
     "parse_experiment",
     "preset_names",
     "preset_text",

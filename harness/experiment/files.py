@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
 
 from harness.experiment.model import Experiment
-from harness.experiment.parameters import PARAMETERS, Assignment
+from harness.experiment.parameters import PARAMETERS
 from harness.experiment.words import ARTICLE_CACHE_SUFFIX
 from harness.values.case import ModelSetting
 from harness.values.document import Document, load_document, near_miss, parse_text, validate
@@ -70,7 +69,8 @@ def read_experiment(document: Document, *, name: str, folder: Path) -> Experimen
     if experiment is None or absent:
         raise ConfigurationError(sorted([*mistakes, *absent], key=lambda mistake: mistake.line or 0))
     notes = (*experiment.notes, *_reading_notes(document))
-    return _with_weights(experiment, weights).model_copy(update={"notes": notes})
+    resolved = experiment.with_models(lambda model: _resolve(model, weights))
+    return resolved.model_copy(update={"notes": notes})
 
 
 def experiment_schema() -> dict[str, object]:
@@ -89,7 +89,6 @@ def experiment_schema() -> dict[str, object]:
 
 
 _Place = tuple[str | int, ...]
-_Assignment = TypeVar("_Assignment", bound=Assignment)
 
 
 def _assignments(value: object) -> Iterator[tuple[_Place, Mapping[str, object]]]:
@@ -130,23 +129,6 @@ def _find_weights(document: Document, folder: Path) -> tuple[dict[str, str], lis
             hint = "weights are none, imagenet, or the path of a file beside the experiment"
             absent.append(document.mistake((*place, "weights"), f"there is no weights file {path}", hint))
     return found, absent
-
-
-def _with_weights(experiment: Experiment, paths: Mapping[str, str]) -> Experiment:
-    if not paths:
-        return experiment
-
-    def resolve(assignment: _Assignment) -> _Assignment:
-        return assignment.model_copy(update={"model": tuple(_resolve(model, paths) for model in assignment.model)})
-
-    return experiment.model_copy(
-        update={
-            "parameters": resolve(experiment.parameters),
-            "baseline": resolve(experiment.baseline),
-            "exclude": tuple(map(resolve, experiment.exclude)),
-            "include": tuple(map(resolve, experiment.include)),
-        }
-    )
 
 
 def _resolve(model: ModelSetting, paths: Mapping[str, str]) -> ModelSetting:

@@ -15,16 +15,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from harness.bench.registry import LOADERS
-from harness.experiment.comparison import baseline_of, comparable_key, make_ceilings
+from harness.bench.registry import CEILING, is_automatic
 from harness.experiment.meaning import ONLY_OF_FILE_CACHES, meaningless_because, normalise
 from harness.experiment.model import Experiment
 from harness.experiment.names import case_labels
-from harness.experiment.parameters import PARAMETERS, Assignment, complete, matches
-from harness.values.case import Case
+from harness.experiment.parameters import PARAMETERS, Assignment, complete
+from harness.values.case import Case, ModelSetting
+from harness.values.comparability import ceiling_key, comparable_key
 from harness.values.errors import ConfigurationError
 
 MOST_COMBINATIONS = 20_000
@@ -105,7 +105,7 @@ def _gather(
     varied: Set[str],
 ) -> None:
     case, changed = normalise(raw)
-    rule = next((number for number, rule in enumerate(exclude, 1) if matches(rule, case)), None)
+    rule = next((number for number, rule in enumerate(exclude, 1) if rule.matches(case)), None)
     if rule is not None:
         gathered.hits[rule] += 1
         gathered.excluded.append((case, f"exclude rule {rule}"))
@@ -131,10 +131,50 @@ def _no_part(idle: list[str], case: Case) -> str:
     )
 
 
+def baseline_of(case: Case, cases: Iterable[Case], experiment: Experiment) -> Case | None:
+    """Return the case that ``case`` is compared with: the first comparable one that the baseline rule matches.
+
+    None where there is none, and for a ceiling, which is no pipeline. The baseline's own baseline is itself.
+    """
+    if is_automatic(case.loader):
+        return None
+    key = comparable_key(case)
+    return next((other for other in cases if experiment.baseline.matches(other) and comparable_key(other) == key), None)
+
+
+def make_ceilings(cases: Sequence[Case]) -> list[Case]:
+    """Make one ceiling for each distinct model setting of the training cases, in their order."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.mode == "train":
+            groups.setdefault(ceiling_key(case), []).append(case)
+    return [_make_ceiling(group) for group in groups.values()]
+
+
+def _make_ceiling(group: Sequence[Case]) -> Case:
+    """No cache, no memory limit, float32, nearest pixels; epochs of the longest and images of the shortest case."""
+    first = group[0]
+    caps = [case.max_images for case in group if case.max_images is not None]
+    return Case(
+        loader=CEILING,
+        mode="train",
+        data=first.data,
+        model=first.model or ModelSetting(),
+        image_size=first.image_size,
+        batch_size=first.batch_size,
+        precision=first.precision,
+        gpus=first.gpus,
+        cpus=first.cpus,
+        budgets=first.budgets,
+        epochs=max(case.epochs for case in group),
+        max_images=min(caps, default=None),
+    )
+
+
 def _is_turned_off(ceiling: Case, experiment: Experiment, gathered: _Gathered) -> bool:
     """Only a rule that names the ceiling itself turns it off; one that matches it by chance does not."""
     for number, rule in enumerate(experiment.exclude, 1):
-        if ceiling.loader in rule.loader and matches(rule, ceiling):
+        if ceiling.loader in rule.loader and rule.matches(ceiling):
             gathered.hits[number] += 1
             gathered.excluded.append((ceiling, f"exclude rule {number}"))
             return True
@@ -155,7 +195,7 @@ def _baseline_notes(experiment: Experiment, cases: tuple[Case, ...]) -> list[str
     if len(alone) == len(cases):
         return [f"no case is the baseline ({rule}): there will be figures but no ratios"]
     notes = [f"{len(alone)} of {len(cases)} cases have no baseline ({rule}) to be compared with"] if alone else []
-    counts = Counter(comparable_key(case) for case in cases if matches(experiment.baseline, case))
+    counts = Counter(comparable_key(case) for case in cases if experiment.baseline.matches(case))
     if max(counts.values(), default=0) > 1:
         notes.append(
             f"more than one comparable case matches the baseline ({rule}): the first in the plan's order is it"
@@ -188,8 +228,3 @@ def _empty(experiment: Experiment, gathered: _Gathered) -> ConfigurationError:
         + "\n".join(lines),
         hint="`harness loaders` shows what each loader can make",
     )
-
-
-def is_automatic(case: Case) -> bool:
-    """Whether a case was added by itself (the ceiling) and is no pipeline to choose."""
-    return LOADERS[case.loader].is_automatic

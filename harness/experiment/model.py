@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -18,6 +19,8 @@ from pydantic import (
 from harness.bench.registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
 from harness.experiment.words import count_or
+from harness.values.case import ModelSetting
+from harness.values.comparability import DEFAULT_BASELINE
 from harness.values.units import parse_duration_s
 
 DEFAULT_SEED = 1
@@ -130,7 +133,7 @@ class Experiment(BaseModel):
     )
     seed: Annotated[int, Strict()] = Field(DEFAULT_SEED, description="Of the order of cases and of shuffling.")
     baseline: PipelineRule = Field(
-        PipelineRule(loader=("keras-idg",)),
+        PipelineRule(loader=(DEFAULT_BASELINE,)),
         description="Which case the others are compared with, where all but loader, cache and element is equal.",
     )
     timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
@@ -155,6 +158,17 @@ class Experiment(BaseModel):
     def budget_s(self) -> float | None:
         """Seconds that a session may take, or None."""
         return self.budget
+
+    def with_models(self, change: Callable[[ModelSetting], ModelSetting]) -> Experiment:
+        """Return the same with each model that it names changed."""
+        return self.model_copy(
+            update={
+                "parameters": self.parameters.with_models(change),
+                "baseline": self.baseline.with_models(change),
+                "exclude": tuple(rule.with_models(change) for rule in self.exclude),
+                "include": tuple(rule.with_models(change) for rule in self.include),
+            }
+        )
 
     @field_validator("parameters", mode="after")
     @classmethod

@@ -11,9 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from harness.bench.registry import LOADERS
-from harness.experiment.comparison import CEILING_SHARED
-from harness.experiment.parameters import PARAMETERS, Assignment, default_of, matches
+from harness.experiment.parameters import PARAMETERS, Assignment, default_of
 from harness.values.case import Case, ModelSetting
+from harness.values.comparability import MODEL_COST
 from harness.values.document import near_miss
 from harness.values.errors import ConfigurationError
 from harness.values.record import TRIAL, TWIN, WARM_RUN
@@ -114,7 +114,7 @@ def _goes_without_saying(name: str, case: Case) -> bool:
     """The cache of a loader that has none, and of a ceiling what it does not have of its own."""
     spec = LOADERS.get(case.loader)  # not a user's own: its file may be gone, or on another machine
     if spec is not None and spec.is_automatic:
-        return name not in ("mode", "loader", *CEILING_SHARED)
+        return name not in ("mode", "loader", *MODEL_COST)
     if name == "element" and case.cache == "none":
         return True
     if name in _QUIET_DEFAULTS:
@@ -185,7 +185,7 @@ def _test_of(pattern: str) -> Callable[[Case], bool]:
             )
         return lambda case: case.case_id.startswith(text)
     rule = _read_rule(text)
-    return lambda case: matches(rule, case)
+    return rule.matches
 
 
 def _read_rule(pattern: str) -> Assignment:

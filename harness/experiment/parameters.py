@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -40,6 +40,7 @@ from harness.values.case import (
     ModelSetting,
     PageCache,
 )
+from harness.values.comparability import matches
 
 
 class Many:
@@ -206,6 +207,14 @@ class Assignment(BaseModel):
         """The parameters that are named, with their values."""
         return {name: values for name in PARAMETERS if (values := getattr(self, name))}
 
+    def with_models(self, change: Callable[[ModelSetting], ModelSetting]) -> Self:
+        """Return the same with each of its models changed."""
+        return self.model_copy(update={"model": tuple(map(change, self.model))})
+
+    def matches(self, case: Case) -> bool:
+        """Whether a case has, for each parameter that is named, one of its values; of a model, the fields named."""
+        return matches(self.named(), case)
+
     @model_serializer(mode="plain")
     def _serialize(self) -> dict[str, object]:
         """What is named only, and of a model what is named only: so it reads back as the same rule."""
@@ -237,18 +246,3 @@ def complete(assignment: _Assignment, base: Mapping[str, tuple[object, ...]]) ->
     values: dict[str, tuple[object, ...]] = {name: getattr(assignment, name) or base[name] for name in PARAMETERS}
     models = distinct(ModelSetting(**m.model_dump()) for m in values["model"] if isinstance(m, ModelSetting))
     return assignment.model_copy(update={**values, "model": models})
-
-
-def matches(rule: Assignment, case: Case) -> bool:
-    """Whether a case has, for each parameter that the rule names, one of its values; of a model, the fields named."""
-    return all(
-        any(_is_value(wanted, getattr(case, name)) for wanted in values) for name, values in rule.named().items()
-    )
-
-
-def _is_value(wanted: object, actual: object) -> bool:
-    if isinstance(wanted, ModelSetting):
-        return isinstance(actual, ModelSetting) and all(
-            getattr(wanted, field) == getattr(actual, field) for field in wanted.model_fields_set
-        )
-    return bool(wanted == actual)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, HardwareGroup, Row, Setting
+from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.outcomes import LOOKS, count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.statistics import Estimate
@@ -29,13 +29,14 @@ from harness.report.words import (
     split_hardware,
 )
 from harness.values.case import Case
+from harness.values.comparability import LIMIT, PIPELINE
 from harness.values.units import format_bytes
 
 MOST_ROWS = 800
 """A page names its records' file for the rest."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
-_NOT_SHOWN = frozenset({*ROW_PARAMETERS, LIMIT_PARAMETER})
+_NOT_SHOWN = frozenset({*PIPELINE, LIMIT})
 _HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Most images", "page_cache": "Page cache"}
 
 

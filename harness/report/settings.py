@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.matrix import LIMIT_PARAMETER, ROW_PARAMETERS, Setting
+from harness.analysis.matrix import Setting
 from harness.report.scope import name_coverage, name_part
 from harness.report.words import clean_text, name_model, name_size, name_value
+from harness.values.comparability import LIMIT, PIPELINE
 
 _SAID = frozenset({"data", "mode", "image_size", "interpolation", "model", "max_images"})
 
@@ -39,4 +40,4 @@ def _varied(settings: Sequence[Setting]) -> list[str]:
         dumps = [setting.case.model_dump(mode="json") for setting in settings if setting.case.mode == mode]
         names = set(dumps[0]) if dumps else set()
         found |= {name for name in names if len({str(dump[name]) for dump in dumps}) > 1}
-    return sorted(found - {*ROW_PARAMETERS, LIMIT_PARAMETER} - _SAID)
+    return sorted(found - {*PIPELINE, LIMIT} - _SAID)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis.stalls import wants_warm_twin, warm_twin
-from harness.experiment import Experiment, is_automatic, matches
+from harness.bench.registry import is_automatic
+from harness.experiment import Experiment
 from harness.values.case import Case
 from harness.values.prediction import Prediction
 
@@ -24,8 +25,8 @@ def choose_twin(
         case_id for case_id, prediction in predictions.items() if prediction.fit in ("may not fit", "does not fit")
     }
     alive = [case for case in cases if case.case_id not in fatal]
-    able = [case for case in alive if not is_automatic(case) and case.case_id not in refused]
-    return next((case for case in able if matches(experiment.baseline, case)), able[0] if able else None)
+    able = [case for case in alive if not is_automatic(case.loader) and case.case_id not in refused]
+    return next((case for case in able if experiment.baseline.matches(case)), able[0] if able else None)
 
 
 def choose_warm(

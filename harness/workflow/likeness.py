@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TypeVar
 
-from harness.analysis.summary import reduce_record
+from harness.analysis.noise import rate_of
+from harness.analysis.selection import is_countable
+from harness.bench.registry import is_automatic
 from harness.experiment import Experiment
-from harness.experiment.parameters import Assignment
 from harness.records.folder import list_folders
 from harness.records.reading import read_records
 from harness.values.case import ModelSetting
 from harness.values.errors import ConfigurationError
 
-_Assignment = TypeVar("_Assignment", bound=Assignment)
-
 
 def fill_likes(experiment: Experiment, reports: Path) -> Experiment:
-    """The experiment with each ``like`` given its pace. Raises ConfigurationError for a host without a ceiling."""
-
-    def fill(assignment: _Assignment) -> _Assignment:
-        return assignment.model_copy(update={"model": tuple(_fill(model, reports) for model in assignment.model)})
-
-    rules = (experiment.parameters, experiment.baseline, *experiment.exclude, *experiment.include)
-    if not any(model.like for rule in rules for model in rule.model):
-        return experiment
-    return experiment.model_copy(
-        update={
-            "parameters": fill(experiment.parameters),
-            "baseline": fill(experiment.baseline),
-            "exclude": tuple(map(fill, experiment.exclude)),
-            "include": tuple(map(fill, experiment.include)),
-        }
-    )
+    """Return the experiment with each ``like`` given its pace. Raises ConfigurationError for a host without one."""
+    return experiment.with_models(lambda model: _fill(model, reports))
 
 
 def _fill(model: ModelSetting, reports: Path) -> ModelSetting:
@@ -48,9 +32,9 @@ def find_pace(host: str, reports: Path) -> float:
         rates = [
             rate
             for record in read_records(folder)
-            if record.host == host and record.case.loader == "ceiling" and record.status == "ok"
-            if record.validity != "invalid" and record.case.model is not None and not record.case.model.is_emulated
-            if (rate := reduce_record(record).steady_images_per_s or reduce_record(record).first_images_per_s)
+            if record.host == host and is_automatic(record.case.loader) and is_countable(record)
+            if record.case.model is not None and not record.case.model.is_emulated
+            if (rate := rate_of(record))
         ]
         if rates:
             return math.exp(math.fsum(map(math.log, rates)) / len(rates))

@@ -16,7 +16,8 @@ from harness.analysis.predictions import predict
 from harness.analysis.settling import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
-from harness.experiment import Experiment, baseline_of, case_label, is_automatic, round_order
+from harness.bench.registry import is_automatic
+from harness.experiment import Experiment, baseline_of, case_label, round_order
 from harness.experiment.model import Rounds
 from harness.records.reading import newest_records
 from harness.session import feasibility
@@ -284,7 +285,7 @@ def widths_of(resolved: Resolved, records: Iterable[Record], host: str) -> list[
     experiment, cases = resolved.experiment, resolved.matrix.cases
     baselines: dict[str, str | None] = {}
     for case in resolved.cases:
-        if not is_automatic(case) and case.memory_limit != "search":
+        if not is_automatic(case.loader) and case.memory_limit != "search":
             baseline = baseline_of(case, cases, experiment)
             baselines[case.case_id] = baseline.case_id if baseline else None
     return interval_widths([record for record in records if record.host == host], baselines)

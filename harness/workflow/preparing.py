@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
+from harness.bench.registry import LOADERS
 from harness.engine.interface import Payload
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.facts import read_available_bytes
@@ -122,7 +123,7 @@ def _check_set(on: JobHost, name: str, place: DataSpec | ShippedData, cases: Seq
         on,
         name,
         place,
-        links=any(case.loader == "keras-directory" and case.data == name for case in cases),
+        links=any(LOADERS[case.loader].links_for_lists and case.data == name for case in cases),
         on_progress=lambda text, share: emit(Progress(on.host, f"data set {name}: {text}", share)),
         timeout_s=_DATA_TIMEOUT_S,
     )

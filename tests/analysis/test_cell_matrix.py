@@ -1,7 +1,8 @@
 import pytest
 
-from harness.analysis.matrix import build_matrix, setting_key
+from harness.analysis.matrix import build_matrix
 from harness.values.case import Case, ModelSetting
+from harness.values.comparability import setting_key
 from harness.values.record import Epoch, Record
 
 

@@ -9,12 +9,12 @@ import jsonschema
 import pytest
 import yaml
 
+from harness.bench.registry import is_automatic
 from harness.experiment import (
     expand,
     experiment_digest,
     experiment_schema,
     init_experiment_text,
-    is_automatic,
     load_experiment,
     parse_experiment,
     preset_names,
@@ -255,7 +255,7 @@ def test_the_template_has_a_modeline_and_names_every_parameter():
 
 def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit():
     experiment = load_experiment("quick")
-    cases = [case for case in expand(experiment).cases if not is_automatic(case)]
+    cases = [case for case in expand(experiment).cases if not is_automatic(case.loader)]
     rows = {("keras-idg", "none"), ("tfdata", "none"), ("tfdata", "memory"), ("tfdata", "file")}
     for mode in ("load", "train"):
         assert {(c.loader, c.cache) for c in cases if c.mode == mode} == rows
@@ -268,7 +268,7 @@ def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit():
 
 def test_article_is_the_article():
     cases = expand(load_experiment("article")).cases
-    pipelines = [case for case in cases if not is_automatic(case)]
+    pipelines = [case for case in cases if not is_automatic(case.loader)]
     assert {case.memory_limit for case in cases} == {"none", 16 * 10**9}
     assert {case.interpolation for case in pipelines} == {"native", "nearest"}
     assert {(c.image_size, c.element, c.mode, c.epochs, c.data) for c in cases} == {

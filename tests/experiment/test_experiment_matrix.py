@@ -8,18 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bench.registry import LOADERS
+from harness.bench.registry import LOADERS, is_automatic
 from harness.experiment import (
     PARAMETERS,
     Experiment,
     baseline_of,
     case_description,
     case_label,
-    ceiling_of,
-    comparable_key,
     expand,
-    is_automatic,
-    matches,
     select_cases,
 )
 from harness.experiment.matrix import combinations, count_combinations
@@ -27,6 +23,7 @@ from harness.experiment.meaning import meaningless_because, normalise
 from harness.experiment.names import exact_size
 from harness.experiment.parameters import Assignment
 from harness.values.case import Case, ModelSetting
+from harness.values.comparability import ceiling_key, comparable_key
 from harness.values.errors import ConfigurationError
 from harness.values.units import parse_bytes
 
@@ -82,8 +79,8 @@ def test_every_combination_is_a_case_or_is_told_why_not(value):
     matrix = expand_or_none(experiment)
     if matrix is None:
         return
-    pipelines = [case for case in matrix.cases if not is_automatic(case)]
-    excluded = [out for out in matrix.excluded if not is_automatic(out.case)]
+    pipelines = [case for case in matrix.cases if not is_automatic(case.loader)]
+    excluded = [out for out in matrix.excluded if not is_automatic(out.case.loader)]
     first = {name: getattr(experiment.parameters, name)[:1] for name in PARAMETERS}
     added = sum(math.prod(len(v) for v in {**first, **rule.named()}.values()) for rule in experiment.include)
     assert len(pipelines) + len(matrix.folded) + len(excluded) == count_combinations(experiment.parameters) + added
@@ -110,10 +107,10 @@ def test_excluded_cases_are_gone_and_the_rest_stays(value):
         return
 
     def is_out(case):
-        return any(matches(rule, case) for rule in experiment.exclude)
+        return any(rule.matches(case) for rule in experiment.exclude)
 
-    pipelines = [case for case in matrix.cases if not is_automatic(case)]
-    assert pipelines == [case for case in whole.cases if not is_automatic(case) and not is_out(case)]
+    pipelines = [case for case in matrix.cases if not is_automatic(case.loader)]
+    assert pipelines == [case for case in whole.cases if not is_automatic(case.loader) and not is_out(case)]
 
 
 @given(experiments)
@@ -125,11 +122,11 @@ def test_includes_only_add_and_no_rule_takes_them_away(value):
     if matrix is None:
         assert without is None
         return
-    before = set() if without is None else {case for case in without.cases if not is_automatic(case)}
-    after = {case for case in matrix.cases if not is_automatic(case)}
+    before = set() if without is None else {case for case in without.cases if not is_automatic(case.loader)}
+    after = {case for case in matrix.cases if not is_automatic(case.loader)}
     assert before <= after
     for case in after - before:
-        assert any(matches(rule, case) or _matches_unnormalised(rule, case) for rule in experiment.include)
+        assert any(rule.matches(case) or _matches_unnormalised(rule, case) for rule in experiment.include)
 
 
 def _matches_unnormalised(rule, case):
@@ -137,7 +134,7 @@ def _matches_unnormalised(rule, case):
     idle = {"model", "precision", "gpus"} if case.mode == "load" else set()
     idle |= {"cache_disk", "cache_reuse"} if case.cache != "file" else set()
     relevant = {name: values for name, values in rule.named().items() if name not in idle}
-    return matches(Assignment(**relevant), case)
+    return Assignment(**relevant).matches(case)
 
 
 @given(experiments)
@@ -145,7 +142,7 @@ def _matches_unnormalised(rule, case):
 def test_folding_is_idempotent(value):
     matrix = expand_or_none(Experiment.model_validate(value))
     for case in matrix.cases if matrix else ():
-        assert normalise(case) == (case, ()) or is_automatic(case)
+        assert normalise(case) == (case, ()) or is_automatic(case.loader)
         assert meaningless_because(case) is None
 
 
@@ -173,10 +170,10 @@ def test_each_training_case_has_one_ceiling_and_comparable_cases_share_their_bas
     matrix = expand_or_none(experiment)
     if matrix is None:
         return
+    ceilings = [case for case in matrix.cases if is_automatic(case.loader)]
     for case in matrix.cases:
-        ceiling = ceiling_of(case, matrix.cases)
-        assert (ceiling is None) == (case.mode == "load")
-        if ceiling is not None:
+        if case.mode == "train":
+            (ceiling,) = [other for other in ceilings if ceiling_key(other) == ceiling_key(case)]
             assert (ceiling.loader, ceiling.cache, ceiling.memory_limit) == ("ceiling", "none", "none")
             assert (ceiling.model, ceiling.image_size, ceiling.data) == (case.model, case.image_size, case.data)
         baseline = baseline_of(case, matrix.cases, experiment)
@@ -184,8 +181,7 @@ def test_each_training_case_has_one_ceiling_and_comparable_cases_share_their_bas
             assert baseline.loader == "keras-idg"
             assert comparable_key(baseline) == comparable_key(case)
             assert baseline_of(baseline, matrix.cases, experiment) == baseline
-    ceilings = [case for case in matrix.cases if is_automatic(case)]
-    assert len(ceilings) == len({ceiling_of(case, matrix.cases) for case in matrix.cases if case.mode == "train"})
+    assert len(ceilings) == len({ceiling_key(case) for case in matrix.cases if case.mode == "train"})
 
 
 def make(parameters, **rest):
@@ -267,7 +263,7 @@ def test_only_a_rule_that_names_the_ceiling_turns_it_off():
 
 def test_the_ceiling_runs_the_longest_and_smallest_of_what_it_stands_for():
     parameters = {"loader": "tfdata", "mode": "train", "epochs": [1, 3], "max_images": ["all", 100, 50]}
-    ceilings = [case for case in expand(make(parameters)).cases if is_automatic(case)]
+    ceilings = [case for case in expand(make(parameters)).cases if is_automatic(case.loader)]
     assert [(case.epochs, case.max_images) for case in ceilings] == [(3, 50)]
 
 
