@@ -142,17 +142,18 @@ def _comparisons_behind(choice: Choice, setting: Setting) -> list[Comparison]:
         return [row.against_ceiling for row in choice.level if row.against_ceiling is not None]
     if choice.kind in ("same", "baseline"):
         apart = {id(row) for row in choice.aside}
-        rows = [row for row in setting.rows_at(choice.limit) if row.summary.alias is None and id(row) not in apart]
+        rows = [row for row in setting.pipelines_at(choice.limit) if id(row) not in apart]
         return [row.comparison for row in rows if row.comparison is not None]
     return []
 
 
 def _choose(setting: Setting, limit: int | str) -> Choice:
-    rows = [row for row in setting.rows_at(limit) if row.summary.alias is None]
+    rows = setting.pipelines_at(limit)
     with_rate = sorted((row for row in rows if _rate(row, setting) > 0), key=lambda row: -_rate(row, setting))
     aside = [row for row in with_rate if row.outlook is not None and not row.outlook.holds]
     kept = [row for row in rows if not any(row is other for other in aside)]
-    choice = _choose_among(kept, setting, limit, baseline=next((row for row in rows if row.is_baseline), None))
+    baseline = next((row for row in setting.rows_at(limit) if row.is_baseline), None)
+    choice = _choose_among(kept, setting, limit, baseline)
     if aside and choice.kind in ("dead", "unmeasured"):
         choice = Choice(limit, "set-aside", baseline=choice.baseline, dead=choice.dead)
     return replace(choice, aside=tuple(aside))
@@ -231,11 +232,9 @@ def _explain_gain(
 ) -> tuple[Gain | None, Row | None]:
     if _is_cores(best, found):
         return "cores", None
-    case = best.summary.case
+    case = best.case
     if case.cache != "none":
-        plain = next(
-            (r for r, _ in compared if (r.summary.case.loader, r.summary.case.cache) == (case.loader, "none")), None
-        )
+        plain = next((r for r, _ in compared if (r.case.loader, r.case.cache) == (case.loader, "none")), None)
         if plain is not None and plain.comparison is not None and _is_cores(plain, plain.comparison):
             return "cores-and-cache", plain
     work = best.per_cpu.ratio if best.per_cpu else None
@@ -258,7 +257,7 @@ def _is_alike(one: Choice, other: Choice) -> bool:
 def _key(row: Row | None) -> tuple[str, ...]:
     if row is None:
         return ()
-    return tuple(str(getattr(row.summary.case, name)) for name in PIPELINE)
+    return tuple(str(getattr(row.case, name)) for name in PIPELINE)
 
 
 def _caution(choice: Choice) -> float:
@@ -281,14 +280,13 @@ def _is_beaten(row: Row, best: Row, setting: Setting) -> bool:
 
 
 def _cost(row: Row) -> int:
-    cache = row.summary.case.cache
+    cache = row.case.cache
     return _CHEAPEST.index(cache) if cache in _CHEAPEST else len(_CHEAPEST)
 
 
 def _rate(row: Row, setting: Setting) -> float:
-    summary = row.summary
-    found = summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
-    return found.value if found and summary.used else 0.0
+    found = row.summary.rate(setting.metric)
+    return found.value if found and row.summary.used else 0.0
 
 
 def _value(found: Comparison) -> float:

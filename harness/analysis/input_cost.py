@@ -54,7 +54,7 @@ def split_costs(group: HardwareGroup, setting: Setting) -> list[InputCost]:
     """The costs of each training row that has a rate: of its steady epochs, and of its cold ones where a warm run
     tells them apart. Empty without a ceiling."""
     ceiling = setting.ceiling
-    model = (ceiling.steady_images_per_s or ceiling.first_images_per_s) if ceiling else None
+    model = ceiling.rate() if ceiling else None
     if model is None:
         return []
     costs: list[InputCost] = []
@@ -66,7 +66,7 @@ def split_costs(group: HardwareGroup, setting: Setting) -> list[InputCost]:
 
 def _costs_of(row: Row, model: Estimate, warm: CaseSummary | None) -> Iterator[InputCost]:
     steady, first = row.summary.steady_images_per_s, row.summary.first_images_per_s
-    every_is_cold = row.summary.case.page_cache == "cold"
+    every_is_cold = row.case.page_cache == "cold"
     if steady is not None:
         yield _cost(row, "steady", steady, model, warm.steady_images_per_s if warm and every_is_cold else None)
     only_first_is_cold = warm is not None and not every_is_cold

@@ -29,7 +29,7 @@ class Answer:
 
 def find_limits(setting: Setting) -> list[Answer]:
     """The answers of a setting, in the order of its trials; empty where nothing was searched."""
-    cases = {row.summary.case.model_copy(update={"memory_limit": "search"}): None for row in setting.trials}
+    cases = {row.case.model_copy(update={"memory_limit": "search"}): None for row in setting.trials}
     records = [record for row in (*setting.trials, *setting.rows) for record in row.summary.records]
     hosts = sorted({record.host for row in setting.trials for record in row.summary.records})
     answers = []

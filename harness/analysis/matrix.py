@@ -13,10 +13,10 @@ from harness.analysis.comparison import Comparison, compare
 from harness.analysis.coverage import Coverage, Epochs
 from harness.analysis.payback import Payback, PaybackUnknown
 from harness.analysis.set_size import lift_subset
-from harness.analysis.statistics import estimate_unpaired_ratio, judge_ratio
-from harness.analysis.summary import CaseSummary, Metric, is_model_bound, payback_of, summarise_case
+from harness.analysis.statistics import Estimate, estimate_unpaired_ratio, judge_ratio
+from harness.analysis.summary import CaseSummary, Metric, is_model_bound, metric_of, payback_of, summarise_case
 from harness.analysis.whole_set import Outlook, look_ahead
-from harness.bench.registry import CACHES, LOADERS, is_automatic
+from harness.bench.registry import CACHES, LOADERS, is_automatic, is_yardstick
 from harness.values.case import Case
 from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, matches, setting_key
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
@@ -43,6 +43,16 @@ class Row:
     payback: Payback | None = None
     outlook: Outlook | None = None
 
+    @property
+    def case(self) -> Case:
+        """The case of all its invocations."""
+        return self.summary.case
+
+    @property
+    def ratio(self) -> Estimate | None:
+        """How much faster it is than the baseline; None where that is not known."""
+        return self.comparison.ratio if self.comparison is not None else None
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -61,7 +71,7 @@ class Setting:
     @property
     def limits(self) -> list[int | str]:
         """Memory limits, smallest first, ``none`` last."""
-        found: set[int | str] = {row.summary.case.memory_limit for row in self.rows}
+        found: set[int | str] = {row.case.memory_limit for row in self.rows}
         return sorted(found, key=_limit_order)
 
     @property
@@ -72,7 +82,12 @@ class Setting:
 
     def rows_at(self, limit: int | str) -> list[Row]:
         """The rows of one memory limit."""
-        return [row for row in self.rows if row.summary.case.memory_limit == limit]
+        return [row for row in self.rows if row.case.memory_limit == limit]
+
+    def pipelines_at(self, limit: int | str) -> list[Row]:
+        """The rows of one memory limit to choose among: neither extra runs nor the yardstick."""
+        rows = [row for row in self.rows_at(limit) if row.summary.alias is None]
+        return [row for row in rows if not is_yardstick(row.case.loader)]
 
 
 @dataclass(frozen=True)
@@ -138,7 +153,7 @@ def _build_setting(
     known: Mapping[str, CaseSummary],
 ) -> Setting:
     case = summaries[0].case
-    metric: Metric = "steady" if case.epochs > 1 else "first"
+    metric = metric_of(case)
     ordered = sorted(summaries, key=lambda s: _row_order(s, wanted))
     ceiling = _find_ceiling(case, ceilings) if case.mode == "train" else None
     own = {summary.case_id for summary in summaries if summary.alias is None}

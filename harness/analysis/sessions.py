@@ -14,7 +14,7 @@ from typing import Literal
 
 from harness.analysis.matrix import HardwareGroup
 from harness.analysis.statistics import Estimate, Verdict, estimate_unpaired_ratio, judge_ratio
-from harness.analysis.summary import CaseSummary, Metric
+from harness.analysis.summary import CaseSummary, Metric, metric_of
 from harness.values.case import Case, ModelSetting
 
 Side = Literal["both", "old", "new"]
@@ -184,8 +184,7 @@ def _pair_cases(case: Case, old: CaseSummary | None, new: CaseSummary | None, sh
     reason = why_not_compared(old, new)
     if reason is not None:
         return CasePair(case, "both", old, new, None, Verdict("unknown"), same_hosts=False, not_compared=reason)
-    metric: Metric = "steady" if case.epochs > 1 else "first"
-    strata = list(_strata(old, new, metric, shared))
+    strata = list(_strata(old, new, metric_of(case), shared))
     ratio = estimate_unpaired_ratio(strata)
     return CasePair(case, "both", old, new, ratio, judge_ratio(ratio), same_hosts=bool(strata) and bool(shared))
 

@@ -78,6 +78,17 @@ class CaseSummary:
     cache_bytes: int | None
     cache_predicted_bytes: int | None
 
+    def rate(self, metric: Metric | None = None) -> Estimate | None:
+        """Return the mean images/s by a metric; without one that of the steady epochs, else of the first."""
+        match metric:
+            case "steady":
+                return self.steady_images_per_s
+            case "first":
+                return self.first_images_per_s
+            case "per_cpu":
+                return self.images_per_cpu_s
+        return self.steady_images_per_s or self.first_images_per_s
+
     def measurements(self, metric: Metric) -> list[Measurement]:
         """Return one number for each invocation that may count, for ``compare``, which selects among pairs."""
         return self._measured(metric, self.countable)
@@ -95,6 +106,11 @@ class CaseSummary:
             for r, reduction in pairs
             if (value := pick(reduction)) is not None
         ]
+
+
+def metric_of(case: Case) -> Metric:
+    """Return what the ratios of a case are made of: the steady epochs, or the only one."""
+    return "steady" if case.epochs > 1 else "first"
 
 
 _METRICS: dict[Metric, Callable[[Reduction], float | None]] = {

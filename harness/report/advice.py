@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
+from harness.bench.registry import is_yardstick
 from harness.records.session_data import SessionData
 from harness.report.limits import say_limits
 from harness.report.marks import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import say_aside, say_scope
-from harness.report.settings import name_setting
+from harness.report.settings import name_rate, name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (
     clean_text,
     format_number,
-    format_range,
     format_ratio,
     join_words,
     name_limit,
@@ -26,6 +26,7 @@ from harness.report.words import (
     plural,
     say_disturbance,
     say_payback,
+    say_ratio,
 )
 from harness.values.units import format_bytes
 
@@ -114,9 +115,7 @@ def _name_place(limit: int | str) -> str:
 def _say_winner(choice: Choice, setting: Setting) -> str:
     row, found, baseline = choice.row, choice.found, choice.baseline
     assert row is not None and baseline is not None and found is not None and found.ratio is not None
-    rate = "steady images/s" if setting.metric == "steady" else "images/s"
-    text = f"{format_ratio(found.ratio.value)} ({format_range(found.ratio, is_ratio=True)}) the {rate}"
-    text += f" of {_name(baseline)}, {_say_witnesses(choice)}"
+    text = f"{say_ratio(found.ratio)} the {name_rate(setting)} of {_name(baseline)}, {_say_witnesses(choice)}"
     ended = row.summary.statuses.get("ok", 0)
     if ended < len(row.summary.records):
         text += f", though only {ended} of its {plural(len(row.summary.records), 'invocation')} ended well"
@@ -140,10 +139,12 @@ def _say_bound(choice: Choice, setting: Setting) -> str:
 def _say_survivor(choice: Choice, setting: Setting) -> str:
     assert choice.row is not None
     summary = choice.row.summary
-    rate = summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
+    rate = summary.rate(setting.metric)
     text = f"{format_number(rate.value if rate else None)} images/s, the most of what ended well; no ratio, for "
     if choice.baseline is None:
         text += "the baseline was not measured here"
+    elif is_yardstick(choice.baseline.case.loader):
+        text += f"the baseline {_name(choice.baseline)} is the yardstick, which is no pipeline to use"
     elif any(row is choice.baseline for row in choice.aside):
         text += f"that of the baseline {_name(choice.baseline)} does not hold on the whole set"
     else:
@@ -175,10 +176,7 @@ def _say_open(choice: Choice, setting: Setting) -> str:
 
 def _say_leader(choice: Choice) -> str:
     assert choice.row is not None and choice.baseline is not None and choice.found is not None
-    ratio = choice.found.ratio
-    interval = format_range(ratio, is_ratio=True)
-    said = format_ratio(ratio.value if ratio else None) + (f" ({interval})" if interval else "")
-    return f"no verdict yet: {_name(choice.row)} stands at {said} of {_name(choice.baseline)}"
+    return f"no verdict yet: {_name(choice.row)} stands at {say_ratio(choice.found.ratio)} of {_name(choice.baseline)}"
 
 
 def _say_same(choice: Choice, setting: Setting) -> str:
@@ -211,7 +209,10 @@ def _say_dead(choice: Choice, setting: Setting) -> str:
 
 
 def _say_unmeasured(choice: Choice, setting: Setting) -> str:
-    ends = say_ends(record for row in setting.rows_at(choice.limit) for record in row.summary.records)
+    rows = setting.pipelines_at(choice.limit)
+    if not rows:
+        return "no advice: only the yardstick was measured here"
+    ends = say_ends(record for row in rows for record in row.summary.records)
     return f"no advice: nothing has a result here ({ends})"
 
 
@@ -241,13 +242,13 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
     said += [*_say_oom(advice), *say_limits(advice.setting), *_say_ceiling(advice)]
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
-    if advice.setting.metric == "first" and any(r.summary.case.cache != "none" for r in advice.setting.rows):
+    if advice.setting.metric == "first" and any(r.case.cache != "none" for r in advice.setting.rows):
         said.append("One epoch only: a cache cannot show what it is for.")
     return dict.fromkeys(said)
 
 
 def _say_payback(row: Row) -> Iterable[str]:
-    case, payback = row.summary.case, row.payback
+    case, payback = row.case, row.payback
     if payback is None:
         return
     size = _say_size(row)
@@ -280,38 +281,30 @@ def _say_gain(choice: Choice) -> Iterable[str]:
     if choice.gain == "cores" and row is not None and work is not None:
         yield (
             f"The gain of {_name(row)} is threads, not the loader: per CPU second it delivers "
-            f"{_say_ratio(work)} the images."
+            f"{say_ratio(work)} the images."
         )
     elif choice.gain == "cores-and-cache" and choice.plain is not None:
         plain = choice.plain
-        ratio = plain.comparison.ratio if plain.comparison else None
+        ratio = plain.ratio
         own = plain.per_cpu.ratio if plain.per_cpu else None
         if ratio is not None and own is not None:
             yield (
                 f"Of the {format_ratio(choice.found.ratio.value if choice.found and choice.found.ratio else None)}, "
                 f"{format_ratio(ratio.value)} is threads ({_name(plain)} without a cache delivers "
-                f"{_say_ratio(own)} the images per CPU second), the rest is the cache."
+                f"{say_ratio(own)} the images per CPU second), the rest is the cache."
             )
     elif choice.gain == "cheaper" and row is not None and work is not None:
         yield (
             f"The gain of {_name(row)} is less work, not more threads: per CPU second it delivers "
-            f"{_say_ratio(work)} the images."
+            f"{say_ratio(work)} the images."
         )
-
-
-def _say_ratio(ratio: object) -> str:
-    from harness.analysis.statistics import Estimate
-
-    assert isinstance(ratio, Estimate)
-    interval = format_range(ratio, is_ratio=True)
-    return format_ratio(ratio.value) + (f" ({interval})" if interval else "")
 
 
 def _say_oom(advice: SettingAdvice) -> Iterable[str]:
     by_name: dict[str, list[int | str]] = {}
     for row in advice.setting.rows:
         if row.summary.alias is None and "oom" in row.summary.statuses:
-            by_name.setdefault(_name(row), []).append(row.summary.case.memory_limit)
+            by_name.setdefault(_name(row), []).append(row.case.memory_limit)
     by_limits: dict[tuple[int | str, ...], list[str]] = {}
     for name, limits in by_name.items():
         by_limits.setdefault(tuple(sorted(limits, key=str)), []).append(name)
@@ -339,4 +332,4 @@ def _recipes(advice: SettingAdvice, sessions: Sequence[SessionData]) -> Iterable
 
 
 def _name(row: Row) -> str:
-    return name_pipeline(row.summary.case)
+    return name_pipeline(row.case)

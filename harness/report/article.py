@@ -18,12 +18,12 @@ from harness.report.view import ArticleRow, ArticleView
 from harness.report.words import (
     clean_text,
     format_number,
-    format_range,
     format_ratio,
     name_limit,
     name_pipeline,
     name_size,
     say_payback,
+    say_ratio,
     split_hardware,
 )
 from harness.values.event import DataReady
@@ -125,7 +125,7 @@ def _reasons(group: HardwareGroup) -> Iterable[str]:
         break
     if any(setting.case.interpolation == "native" for setting in group.settings):
         yield f"{label}: pixels. Where native pixels were measured, the loaders do not do the same work."
-    files = [r for setting in group.settings for r in setting.rows if r.summary.case.cache == "file" and r.summary.used]
+    files = [r for setting in group.settings for r in setting.rows if r.case.cache == "file" and r.summary.used]
     if files:
         disk = label.rpartition(", ")[2]
         yield f"{label}: disk. The file cache is read from its {disk}; the article names no disk."
@@ -134,12 +134,12 @@ def _reasons(group: HardwareGroup) -> Iterable[str]:
 
 
 def _is(row: Row, loader: str, cache: str) -> bool:
-    case = row.summary.case
+    case = row.case
     return (case.loader, case.cache, row.summary.alias) == (loader, cache, None)
 
 
 def _name(row: Row) -> str:
-    return name_pipeline(row.summary.case)
+    return name_pipeline(row.case)
 
 
 def _lines(group: HardwareGroup, claim: _Claim) -> list[str]:
@@ -148,7 +148,7 @@ def _lines(group: HardwareGroup, claim: _Claim) -> list[str]:
         if claim.mode is not None and setting.case.mode != claim.mode:
             continue
         for row in setting.rows:
-            case = row.summary.case
+            case = row.case
             if (case.loader, case.cache, row.summary.alias) == (claim.loader, claim.cache, None):
                 said = claim.say(row)
                 if said:
@@ -158,20 +158,19 @@ def _lines(group: HardwareGroup, claim: _Claim) -> list[str]:
 
 
 def _where(setting: Setting, row: Row) -> str:
-    return f"{name_size(setting.case)}, {setting.case.interpolation}, {name_limit(row.summary.case.memory_limit)}"
+    return f"{name_size(setting.case)}, {setting.case.interpolation}, {name_limit(row.case.memory_limit)}"
 
 
 def _say_epoch(row: Row) -> str:
-    rate = row.summary.steady_images_per_s or row.summary.first_images_per_s
+    rate = row.summary.rate()
     if rate is None:
         return _say_end(row)
     if row.outlook is not None and not row.outlook.holds:
         return f"no minutes of the whole set: {say_beyond(row.outlook)}"
     text = f"{_minutes(rate.value)} min{_say_scaled(row)}, {format_number(rate.value)} images/s"
-    ratio = row.comparison.ratio if row.comparison else None
+    ratio = row.ratio
     if ratio is not None:
-        interval = format_range(ratio, is_ratio=True)
-        text += f", {format_ratio(ratio.value)}" + (f" ({interval})" if interval else "")
+        text += f", {say_ratio(ratio)}"
     if row.model_bound:
         text += ", model-bound"
     return text
@@ -214,11 +213,10 @@ def _say_dump(row: Row) -> str:
 
 
 def _say_ratio(row: Row) -> str:
-    ratio = row.comparison.ratio if row.comparison else None
+    ratio = row.ratio
     if ratio is None:
         return "" if row.summary.used else _say_end(row)
-    interval = format_range(ratio, is_ratio=True)
-    return format_ratio(ratio.value) + (f" ({interval})" if interval else "")
+    return say_ratio(ratio)
 
 
 def _say_end(row: Row) -> str:

@@ -14,10 +14,9 @@ from harness.report.words import (
     CaseNames,
     cap_list,
     clean_text,
-    format_range,
-    format_ratio,
     join_words,
     plural,
+    say_ratio,
     split_hardware,
 )
 from harness.values.event import EngineChosen, HostStateChanged, SessionFinding
@@ -176,9 +175,9 @@ def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
     wide = []
     for setting in group.settings:
         for row in setting.rows:
-            rate = row.summary.steady_images_per_s or row.summary.first_images_per_s
+            rate = row.summary.rate()
             if rate is not None and rate.log_deviation is not None and rate.log_deviation > _NOISY_LOG_DEVIATION:
-                wide.append(names.name(row.summary.case, row.summary.alias))
+                wide.append(names.name(row.case, row.summary.alias))
     if wide:
         message = f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between invocations"
         hint = "quiet the host, or ask for more rounds: the same session continues"
@@ -197,13 +196,11 @@ def _twins(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
             found = compare(row.summary.measurements(setting.metric), twin.measurements(setting.metric))
             if found.ratio is None:
                 continue
-            interval = format_range(found.ratio, is_ratio=True)
-            said = format_ratio(found.ratio.value) + (f" ({interval})" if interval else "")
             is_off = found.verdict.kind in ("faster", "slower") or found.verdict.side is not None
-            message = f"the noise floor: one case measured twice a round came to {said} of itself"
+            message = f"the noise floor: one case measured twice a round came to {say_ratio(found.ratio)} of itself"
             if is_off:
                 message += "; differences of this size mean nothing here"
-            where = f"{names.name(row.summary.case)}; {split_hardware(group.hardware)[0]}"
+            where = f"{names.name(row.case)}; {split_hardware(group.hardware)[0]}"
             yield _belief("warning" if is_off else "info", message, "nearer to 1 is better", where)
 
 
@@ -218,11 +215,11 @@ def _emulated(groups: Sequence[HardwareGroup], names: CaseNames) -> Iterable[Bel
     """Cases whose accelerator was imitated (measuring rule 15)."""
     emulated = sorted(
         {
-            names.name(row.summary.case)
+            names.name(row.case)
             for group in groups
             for setting in group.settings
             for row in setting.rows
-            if row.summary.case.model is not None and row.summary.case.model.is_emulated
+            if row.case.model is not None and row.case.model.is_emulated
         }
     )
     if emulated:

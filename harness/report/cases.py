@@ -50,7 +50,7 @@ class _Entry:
 
     @property
     def case(self) -> Case:
-        return self.row.summary.case
+        return self.row.case
 
     @property
     def hosts(self) -> list[str]:
@@ -165,8 +165,8 @@ def _view_row(entry: _Entry, varied: Sequence[_Column], short: str | None) -> Ca
 
 def _figures(entry: _Entry) -> Iterable[Cell]:
     row, summary, limit = entry.row, entry.row.summary, entry.case.memory_limit
-    ratio = row.comparison.ratio if row.comparison else None
-    rate = _rate(row, entry.setting)
+    ratio = row.ratio
+    rate = summary.rate(entry.setting.metric)
     yield Cell(
         name_limit(limit),
         str(limit) if isinstance(limit, int) else "1e30",
@@ -199,11 +199,6 @@ def _figures(entry: _Entry) -> Iterable[Cell]:
 
 def _number(estimate: Estimate | None, text: str, small: str = "") -> Cell:
     return Cell(text, f"{estimate.value:.6g}" if estimate else "", small, is_number=True)
-
-
-def _rate(row: Row, setting: Setting) -> Estimate | None:
-    summary = row.summary
-    return summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
 
 
 def _tags(row: Row) -> Iterable[str]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 from harness.analysis.matrix import build_matrix
 from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
-from harness.analysis.statistics import Estimate
 from harness.analysis.summary import CaseSummary
 from harness.records.session_data import SessionData
 from harness.report.hardware import compare_facts
@@ -18,11 +17,11 @@ from harness.report.words import (
     CaseNames,
     cap_list,
     clean_text,
-    format_number,
     format_range,
     format_ratio,
     join_words,
     plural,
+    say_rate,
     say_value,
     split_hardware,
 )
@@ -243,12 +242,11 @@ def _say_side(summary: CaseSummary | None) -> str:
     """What a case came to in one session: its rate and what disturbed it, else how it ended."""
     if summary is None:
         return NOTHING
-    rate: Estimate | None = summary.steady_images_per_s or summary.first_images_per_s
+    rate = summary.rate()
     if rate is None or not summary.used:
         return say_ends(summary.records)
-    said = format_number(rate.value) + (f" ({format_range(rate)})" if rate.has_interval else "")
     doubts = say_doubts(summary)
-    return f"{said}; {doubts}" if doubts else said
+    return f"{say_rate(rate)}; {doubts}" if doubts else say_rate(rate)
 
 
 def _say_lack(summary: CaseSummary | None) -> str:

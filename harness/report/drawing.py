@@ -75,6 +75,11 @@ def name_facet(limit: int | str) -> str:
     return name_limit(limit) if isinstance(limit, str) else f"limit {name_limit(limit)}"
 
 
+def name_place(case: Case) -> str:
+    """``tfdata · file cache, limit 16 GiB``: where a case stands in a chart, for those who listen."""
+    return f"{name_line(case)}, {name_facet(case.memory_limit)}"
+
+
 def facet_names(setting: Setting) -> tuple[str, ...]:
     """The names of a setting's memory limits in their order."""
     return tuple(name_facet(limit) for limit in setting.limits)
@@ -82,7 +87,7 @@ def facet_names(setting: Setting) -> tuple[str, ...]:
 
 def line_names(setting: Setting) -> tuple[str, ...]:
     """All rows of a setting in its order, each once: the order fixes colour and shape in every chart."""
-    return tuple(dict.fromkeys(name_line(row.summary.case) for row in setting.rows if row.summary.alias is None))
+    return tuple(dict.fromkeys(name_line(row.case) for row in setting.rows if row.summary.alias is None))
 
 
 def name_axis(names: Sequence[str]) -> alt.Axis:

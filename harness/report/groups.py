@@ -14,18 +14,17 @@ from harness.report.drawing import load_charts, name_svg
 from harness.report.hardware import view_card
 from harness.report.marks import mark_glance
 from harness.report.scope import name_coverage
-from harness.report.settings import name_setting
+from harness.report.settings import name_rate, name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
 from harness.report.words import (
     CaseNames,
     cap_list,
     clean_text,
-    format_number,
-    format_range,
     name_limit,
     name_model,
     name_row,
     plural,
+    say_rate,
     shorten_hardware,
     split_hardware,
 )
@@ -114,7 +113,7 @@ def _view_setting(anchor: str, group: HardwareGroup, setting: Setting, budget: _
         heading=name_setting(setting, group.settings),
         detail=clean_text("; ".join(detail)),
         notes=(*_notes(setting), *no_charts),
-        rate_heading="steady images/s" if setting.metric == "steady" else "images/s",
+        rate_heading=name_rate(setting),
         limits=tuple(name_limit(limit) for limit in setting.limits),
         glance=tuple(view_glance(setting)),
         charts=charts,
@@ -133,11 +132,10 @@ def _charts(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget
 
 def _notes(setting: Setting) -> Iterator[str]:
     if setting.ceiling is not None:
-        found = setting.ceiling.steady_images_per_s or setting.ceiling.first_images_per_s
+        found = setting.ceiling.rate()
         if found is not None:
-            interval = f" ({format_range(found)})" if found.has_interval else ""
             yield (
-                f"Ceiling: {format_number(found.value)}{interval} images/s is what the model alone can eat; "
+                f"Ceiling: {say_rate(found)} images/s is what the model alone can eat; "
                 f"no loader can be faster. {say_thresholds()}"
             )
     elif setting.case.mode == "train":
@@ -156,7 +154,7 @@ def view_glance(setting: Setting) -> Iterator[GlanceRow]:
     by_name: dict[tuple[str, str], dict[int | str, Row]] = {}
     for row in setting.rows:
         if row.summary.alias is None:
-            by_name.setdefault(name_row(row.summary.case), {})[row.summary.case.memory_limit] = row
+            by_name.setdefault(name_row(row.case), {})[row.case.memory_limit] = row
     for (loader, cache), at in list(by_name.items())[:_MOST_LINES]:
-        cells = tuple(mark_glance(at.get(limit), setting.metric) for limit in setting.limits)
+        cells = tuple(mark_glance(at.get(limit), setting) for limit in setting.limits)
         yield GlanceRow(clean_text(loader, 80), clean_text(cache, 80), cells)

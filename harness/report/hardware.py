@@ -110,7 +110,7 @@ def _differ_in_result(group: HardwareGroup, names: CaseNames) -> Iterable[str]:
                 hosts.setdefault(outcome_of(record).kind, set()).add(clean_text(record.host, 40))
             if len(hosts) > 1 and not set.intersection(*hosts.values()):
                 said = [f"{LOOKS[kind].word} on {cap_list(sorted(hosts[kind]), 4)}" for kind in LOOKS if kind in hosts]
-                yield f"{names.name(row.summary.case)} ended differently: {'; '.join(said)}"
+                yield f"{names.name(row.case)} ended differently: {'; '.join(said)}"
             yield from _far_off(row, setting, names)
 
 
@@ -127,5 +127,5 @@ def _far_off(row: Row, setting: Setting, names: CaseNames) -> Iterable[str]:
         if max(rate / rest, rest / rate) > max(_FAR_OFF, THRESHOLD) and not is_pair_named:
             yield (
                 f"{clean_text(host, 40)} delivers {format_ratio(rate / rest)} the images/s of its equals "
-                f"in {names.name(row.summary.case)}"
+                f"in {names.name(row.case)}"
             )

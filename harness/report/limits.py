@@ -25,8 +25,8 @@ def _say_part(answer: Answer, setting: Setting) -> str:
     part = name_part(setting)
     if not part:
         return ""
-    outlooks = [row.outlook for row in setting.trials if row.summary.case.cache == answer.case.cache == "memory"
-                and row.summary.case.loader == answer.case.loader and row.outlook is not None]  # fmt: skip
+    outlooks = [row.outlook for row in setting.trials if row.case.cache == answer.case.cache == "memory"
+                and row.case.loader == answer.case.loader and row.outlook is not None]  # fmt: skip
     need = next((outlook.memory.expected for outlook in outlooks if outlook.memory is not None), None)
     whole = f", all of them need about {format_bytes(need)}" if need is not None else ""
     return f" (with {part}{whole})"

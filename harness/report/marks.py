@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.comparison import Comparison
-from harness.analysis.matrix import Row
+from harness.analysis.matrix import Row, Setting
 from harness.analysis.outcomes import (
     LOOKS,
     WORST_FIRST,
@@ -22,11 +22,10 @@ from harness.report.words import (
     NOTHING,
     clean_text,
     format_number,
-    format_range,
-    format_ratio,
     join_words,
     plural,
     say_disturbance,
+    say_ratio,
 )
 from harness.values.record import Record
 
@@ -127,12 +126,12 @@ def describe_openness(comparison: Comparison) -> str:
     return f"{lean}about {plural(verdict.more_rounds, 'more round')} would settle it"
 
 
-def mark_glance(row: Row | None, metric_word: str) -> Mark:
+def mark_glance(row: Row | None, setting: Setting) -> Mark:
     """One cell of the small matrix: how it ended, and if well, the rate and the verdict."""
     if row is None:
         return Mark("", NOTHING, "none", "not in the matrix")
     summary = row.summary
-    rate = summary.steady_images_per_s if metric_word == "steady" else summary.first_images_per_s
+    rate = summary.rate(setting.metric)
     if not summary.used or rate is None:
         return mark_status(summary)
     unit = f"{format_number(rate.value)} images/s"
@@ -142,9 +141,7 @@ def mark_glance(row: Row | None, metric_word: str) -> Mark:
         return Mark(verdict.sign, unit, "quiet", _join("baseline", *scope, doubts))
     if row.comparison is None or row.comparison.ratio is None:
         return Mark("✓", unit, "none", _join(verdict.detail, *scope, doubts))
-    ratio = row.comparison.ratio
-    interval = format_range(ratio, is_ratio=True)
-    detail = f"{format_ratio(ratio.value)}" + (f" ({interval})" if interval else "") + f" {verdict.text}"
+    detail = f"{say_ratio(row.comparison.ratio)} {verdict.text}"
     tint = verdict.tint if row.outlook is None or row.outlook.holds else "open"
     return Mark(verdict.sign, unit, tint, _join(detail, *scope, doubts))
 

@@ -32,7 +32,7 @@ def view_predictions(groups: Sequence[HardwareGroup], names: CaseNames) -> Predi
 
 
 def _view_row(row: Row, checks: Sequence[PredictionCheck], where: str, names: CaseNames) -> PredictionRow:
-    summary, case = row.summary, row.summary.case
+    summary, case = row.summary, row.case
     died = sum(check.has_died for check in checks)
     lived = [check.peak_bytes for check in checks if check.peak_bytes is not None and not check.has_died]
     until = [check.predicted.images_until_oom for check in checks if check.predicted.images_until_oom is not None]

@@ -41,7 +41,7 @@ def say_scope(choice: Choice, setting: Setting) -> str:
 def _say_need(choice: Choice) -> str:
     """What the whole set needs of memory, where the answer keeps it there."""
     row = choice.row
-    if row is None or row.outlook is None or not row.outlook.is_part or row.summary.case.cache != "memory":
+    if row is None or row.outlook is None or not row.outlook.is_part or row.case.cache != "memory":
         return ""
     outlook = row.outlook
     if outlook.fit == "unknown":
@@ -56,9 +56,9 @@ def _say_need(choice: Choice) -> str:
 def _say_pixels(choice: Choice) -> Iterable[str]:
     rows = choice.rows
     found = {
-        name_pipeline(row.summary.case): str(record.environment.get("interpolation") or "its own filter")
+        name_pipeline(row.case): str(record.environment.get("interpolation") or "its own filter")
         for row in rows
-        if row.summary.case.interpolation == "native"
+        if row.case.interpolation == "native"
         for record in row.summary.records[:1]
     }
     if len(found) > 1 and (len(set(found.values())) > 1 or "its own filter" in found.values()):
@@ -85,11 +85,11 @@ def say_aside(choice: Choice) -> list[str]:
 
 
 def _name(row: Row) -> str:
-    return name_pipeline(row.summary.case)
+    return name_pipeline(row.case)
 
 
 def _name_with_ratio(row: Row) -> str:
-    ratio = row.comparison.ratio if row.comparison is not None else None
+    ratio = row.ratio
     return _name(row) + (f" ({format_ratio(ratio.value)} on the part that was measured)" if ratio is not None else "")
 
 

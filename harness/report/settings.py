@@ -33,6 +33,11 @@ def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
     return clean_text(" · ".join(parts))
 
 
+def name_rate(setting: Setting) -> str:
+    """``steady images/s``: what the rates of a setting are."""
+    return "steady images/s" if setting.metric == "steady" else "images/s"
+
+
 def _varied(settings: Sequence[Setting]) -> list[str]:
     """Parameters that differ between settings of the same mode, beside those that every name says."""
     found: set[str] = set()

@@ -9,7 +9,7 @@ from harness.analysis.matrix import build_matrix
 from harness.records.session_data import SessionData
 from harness.report.advice import advise_group, say_advice
 from harness.report.groups import view_glance
-from harness.report.settings import name_setting
+from harness.report.settings import name_rate, name_setting
 from harness.report.view import Advice, Mark
 from harness.report.words import name_limit, split_hardware
 from harness.values.record import Record
@@ -42,12 +42,11 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
         said = [_say(advice) for advice in advise_group(group)]
         tables = []
         for setting in (setting for setting in group.settings if setting.rows):
-            rate = "steady images/s" if setting.metric == "steady" else "images/s"
             limits = [name_limit(limit) for limit in setting.limits]
             rows = [
                 (f"{row.loader}, {row.cache}", *(_cell(cell) for cell in row.cells)) for row in view_glance(setting)
             ]
-            title = f"{name_setting(setting, group.settings)}: {rate}, more is better"
+            title = f"{name_setting(setting, group.settings)}: {name_rate(setting)}, more is better"
             tables.append(TerminalTable(title, ("loader, cache", *limits), tuple(rows)))
         views.append(TerminalView(split_hardware(group.hardware)[0], tuple(said), tuple(tables)))
     return views

@@ -62,6 +62,18 @@ def _bare_ratio(value: float) -> str:
     return "over 1,000" if value > 1000 else format_ratio(value).rstrip("×")
 
 
+def say_rate(estimate: Estimate) -> str:
+    """``139 (134–145)``: a number with its interval, where it has one."""
+    interval = format_range(estimate)
+    return format_number(estimate.value) + (f" ({interval})" if interval else "")
+
+
+def say_ratio(ratio: Estimate | None) -> str:
+    """``3.90× (3.70–4.10)``: a ratio with its interval, where it has one."""
+    interval = format_range(ratio, is_ratio=True)
+    return format_ratio(ratio.value if ratio else None) + (f" ({interval})" if interval else "")
+
+
 def one_line(text: str) -> str:
     """One line of somebody else's text, no control or direction marks (shown as �)."""
     return _INVISIBLE.sub("�", " ".join(text.split()))

@@ -124,6 +124,23 @@ def test_of_a_cached_gain_the_part_of_threads_is_told():
     assert choice.gain == "cores-and-cache" and choice.plain.summary.case.cache == "none"
 
 
+def test_the_yardstick_is_no_pipeline_to_use():
+    records = rounds("keras-idg", rate=30) + rounds(rate=90) + rounds("decoder", rate=300)
+    choice = only(records)
+    assert (choice.kind, name(choice)) == ("winner", ("tfdata", "none"))
+    assert all(row.summary.case.loader != "decoder" for row in choice.rows)
+
+
+def test_without_a_pipeline_beside_the_yardstick_nothing_is_advised():
+    choice = only(rounds("decoder", rate=300))
+    assert (choice.kind, choice.row) == ("unmeasured", None)
+
+
+def test_a_baseline_that_is_the_yardstick_is_not_advised():
+    choice = only(rounds("decoder", rate=300) + rounds(rate=90), {"loader": "decoder"})
+    assert (choice.kind, name(choice)) == ("survivor", ("tfdata", "none"))
+
+
 def test_no_winner_among_model_bound_cases():
     records = rounds("keras-idg", rate=60) + rounds(rate=61) + rounds("ceiling", rate=61)
     choice = only(records)

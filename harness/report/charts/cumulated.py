@@ -19,6 +19,7 @@ from harness.report.drawing import (
     line_names,
     name_facet,
     name_line,
+    name_place,
     shape_of,
 )
 from harness.report.words import say_payback
@@ -91,8 +92,8 @@ def _unit(rows: list[Row], last: int) -> tuple[float, str]:
 
 
 def _points(row: Row, last: int, scale: float) -> list[Point]:
-    times, measured = _times(row, last), min(row.summary.case.epochs, last)
-    place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
+    times, measured = _times(row, last), min(row.case.epochs, last)
+    place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
 
     def point(kind: str, epoch: int, **more: str) -> Point:
         return {**place, "kind": kind, "epoch": epoch, "time": float(f"{times[epoch] / scale:.5g}"), **more}
@@ -105,7 +106,7 @@ def _points(row: Row, last: int, scale: float) -> list[Point]:
 
 
 def _say(row: Row, payback: Payback) -> str:
-    return f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}: {say_payback(payback, 'it')}"
+    return f"{name_place(row.case)}: {say_payback(payback, 'it')}"
 
 
 CHART = ChartSpec(rank=30, draw=chart_cumulated)

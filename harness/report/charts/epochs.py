@@ -19,6 +19,7 @@ from harness.report.drawing import (
     line_names,
     name_facet,
     name_line,
+    name_place,
     shape_of,
 )
 from harness.report.words import format_seconds
@@ -67,7 +68,7 @@ def _epochs(row: Row) -> list[Point]:
             if epoch.seconds > 0:
                 by_index.setdefault(epoch.index, []).append(epoch.seconds)
     step = -(-len(by_index) // _MOST_EPOCHS)
-    place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
+    place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
     return [
         {**place, "epoch": index, "seconds": float(f"{geometric_mean(found):.5g}")}
         for index, found in sorted(by_index.items())
@@ -79,7 +80,7 @@ def _say(row: Row) -> str:
     summary = row.summary
     first = format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None)
     steady = format_seconds(summary.steady_epoch_s.value if summary.steady_epoch_s else None)
-    return f"{name_line(summary.case)}, {name_facet(summary.case.memory_limit)}: first {first}, later {steady}"
+    return f"{name_place(summary.case)}: first {first}, later {steady}"
 
 
 CHART = ChartSpec(rank=20, draw=chart_epochs)

@@ -87,7 +87,7 @@ def _parts(cost: InputCost) -> list[tuple[str, float]]:
 
 def _name(cost: InputCost, setting: Setting) -> str:
     """The first epoch is named where the steady ones stand beside it."""
-    line = name_line(cost.row.summary.case)
+    line = name_line(cost.row.case)
     return line + _FIRST if cost.which == "first" and setting.metric == "steady" else line
 
 
@@ -105,7 +105,7 @@ def _words(cost: InputCost) -> str:
 
 
 def _values(cost: InputCost, setting: Setting) -> list[Point]:
-    place = {"row": _name(cost, setting), "limit": name_facet(cost.row.summary.case.memory_limit)}
+    place = {"row": _name(cost, setting), "limit": name_facet(cost.row.case.memory_limit)}
     words = _words(cost)
     total = float(f"{cost.image_s * 1e3:.4g}")
     return [
@@ -123,7 +123,7 @@ def _values(cost: InputCost, setting: Setting) -> list[Point]:
 
 def _say(cost: InputCost, setting: Setting) -> str:
     said = ", ".join(f"{part} {format_number(seconds * 1e3)} ms" for part, seconds in _parts(cost))
-    limit = name_facet(cost.row.summary.case.memory_limit)
+    limit = name_facet(cost.row.case.memory_limit)
     return f"{_name(cost, setting)}, {limit}: {said}; {_words(cost)}"
 
 

@@ -22,10 +22,11 @@ from harness.report.drawing import (
     name_axis,
     name_facet,
     name_line,
+    name_place,
     thin_values,
 )
 from harness.report.marks import mark_status
-from harness.report.words import format_number, format_range
+from harness.report.words import format_number, say_rate
 
 _STEP = 24
 
@@ -33,7 +34,7 @@ _STEP = 24
 def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
     """One band a memory limit, one line a case; None where nothing has a rate."""
     rows = [row for row in setting.rows if row.summary.alias is None]
-    if not any(_rate(row, setting) for row in rows):
+    if not any(row.summary.rate(setting.metric) for row in rows):
         return None
     limits, ceiling = facet_names(setting), _ceiling(setting)
     values, is_thinned = _collect(rows, setting)
@@ -82,8 +83,8 @@ def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:
     most = max(3, MOST_POINTS // max(1, len(rows))) if total > MOST_POINTS else total
     values: list[Point] = []
     for row in rows:
-        place = {"row": name_line(row.summary.case), "limit": name_facet(row.summary.case.memory_limit)}
-        rate = _rate(row, setting)
+        place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
+        rate = row.summary.rate(setting.metric)
         if rate is None:
             mark = mark_status(row.summary)
             values.append({**place, "kind": "end", "x": 0, "text": f"{mark.sign} {mark.text}"})
@@ -96,21 +97,12 @@ def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:
 
 
 def _ceiling(setting: Setting) -> Estimate | None:
-    return (
-        None if setting.ceiling is None else setting.ceiling.steady_images_per_s or setting.ceiling.first_images_per_s
-    )
-
-
-def _rate(row: Row, setting: Setting) -> Estimate | None:
-    summary = row.summary
-    return summary.steady_images_per_s if setting.metric == "steady" else summary.first_images_per_s
+    return None if setting.ceiling is None else setting.ceiling.rate()
 
 
 def _say(row: Row, setting: Setting) -> str:
-    rate, place = _rate(row, setting), f"{name_line(row.summary.case)}, {name_facet(row.summary.case.memory_limit)}"
-    if rate is None:
-        return f"{place}: {mark_status(row.summary).text}"
-    return f"{place}: {format_number(rate.value)}" + (f" ({format_range(rate)})" if rate.has_interval else "")
+    rate, place = row.summary.rate(setting.metric), name_place(row.case)
+    return f"{place}: {mark_status(row.summary).text if rate is None else say_rate(rate)}"
 
 
 def _round(value: float) -> float:

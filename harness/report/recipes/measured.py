@@ -18,7 +18,7 @@ _VERSIONS = {"tensorflow": "TensorFlow", "keras": "Keras"}
 
 def view_recipe(row: Row, sessions: Sequence[SessionData]) -> Recipe:
     """Write the code to paste for a row, or the sentence that says why there is none."""
-    case, records = row.summary.case, row.summary.records
+    case, records = row.case, row.summary.records
     name = clean_text(name_pipeline(case))
     try:
         code = write_recipe(case, describe_measured(records, sessions))
