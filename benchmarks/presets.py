@@ -132,7 +132,7 @@ def show(sessions: Path, sets: Sequence[str]) -> None:
 
 def make_rows(records: Sequence[Record], shares: dict[Any, float]) -> Iterator[str]:
     """A line for each case, in the experiment's order."""
-    from harness.experiment.names import case_labels
+    from harness.values.names import case_labels
 
     cases = list(dict.fromkeys(record.case for record in records))
     for case, label in sorted(case_labels(cases).items(), key=lambda item: -shares.get(item[0], 0.0)):

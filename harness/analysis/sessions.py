@@ -15,12 +15,15 @@ from typing import Literal
 from harness.analysis.matrix import HardwareGroup
 from harness.analysis.statistics import Estimate, Verdict, estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, metric_of
-from harness.values.case import Case, ModelSetting
+from harness.values.case import Case
+from harness.values.names import name_value
 
 Side = Literal["both", "old", "new"]
 
 WORK = ("data", "mode", "model", "image_size", "interpolation", "augment", "precision")
 """Parameters that say what is done to an image, and to which: rates of two values of one are not compared."""
+
+_SAID = {"data": "data set"}
 
 
 @dataclass(frozen=True)
@@ -117,12 +120,8 @@ def why_not_compared(old: CaseSummary, new: CaseSummary) -> str | None:
 
 
 def _say_value(name: str, value: object) -> str:
-    if isinstance(value, tuple):
-        return f"{value[0]} × {value[1]} px"
-    if isinstance(value, ModelSetting):
-        return f"model {value.name} α = {value.alpha:g}"
-    words = {"mode": {"load": "loading", "train": "training"}.get(str(value), str(value)), "data": f"data set {value}"}
-    return words.get(name, f"{name.replace('_', ' ')} {value}")
+    said = name_value(name, value)
+    return said if name in ("mode", "image_size", "model") else f"{_SAID.get(name, name)} {said}"
 
 
 def _say_cap(case: Case) -> str:

@@ -1,4 +1,4 @@
-"""Experiments: from a YAML file or a preset to cases, their order and their names. Pure but for reading files.
+"""Experiments: from a YAML file or a preset to cases and their order. Pure but for reading files.
 
 A file is read by ``load_experiment``, expanded by ``expand``, ordered by ``round_order``.
 """
@@ -14,7 +14,7 @@ from harness.experiment.files import (
 )
 from harness.experiment.matrix import Matrix, baseline_of, expand
 from harness.experiment.model import Experiment
-from harness.experiment.names import case_description, case_label, select_cases
+from harness.experiment.only import select_cases
 from harness.experiment.order import experiment_digest, round_order
 from harness.experiment.parameters import PARAMETERS, Assignment
 
@@ -24,8 +24,6 @@ __all__ = [
     "Experiment",
     "Matrix",
     "baseline_of",
-    "case_description",
-    "case_label",
     "choose_experiment",
     "expand",
     "experiment_digest",

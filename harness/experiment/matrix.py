@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from harness.bench.registry import CEILING, is_automatic
 from harness.experiment.meaning import ONLY_OF_FILE_CACHES, meaningless_because, normalise
 from harness.experiment.model import Experiment
-from harness.experiment.names import case_labels
 from harness.experiment.parameters import PARAMETERS, Assignment, complete
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import ceiling_key, comparable_key
 from harness.values.errors import ConfigurationError
+from harness.values.names import case_labels
 
 MOST_COMBINATIONS = 20_000
 """A product above it is a slip, and would not end in a lifetime."""

@@ -15,19 +15,9 @@ from harness.report.recipes.measured import view_recipe
 from harness.report.scope import say_aside, say_scope
 from harness.report.settings import name_rate, name_setting
 from harness.report.view import Advice, AdviceSpan, Recipe
-from harness.report.words import (
-    clean_text,
-    format_number,
-    format_ratio,
-    join_words,
-    name_limit,
-    name_ordinal,
-    name_pipeline,
-    plural,
-    say_disturbance,
-    say_payback,
-    say_ratio,
-)
+from harness.report.words import format_number, format_ratio, name_ordinal, say_disturbance, say_payback, say_ratio
+from harness.values.names import name_limit, name_pipeline
+from harness.values.text import clean_text, join_words, plural
 from harness.values.units import format_bytes
 
 _MOST_RECIPES = 3

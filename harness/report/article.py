@@ -15,18 +15,10 @@ from harness.records.session_data import SessionData
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.scope import say_beyond
 from harness.report.view import ArticleRow, ArticleView
-from harness.report.words import (
-    clean_text,
-    format_number,
-    format_ratio,
-    name_limit,
-    name_pipeline,
-    name_size,
-    say_payback,
-    say_ratio,
-    split_hardware,
-)
+from harness.report.words import format_number, format_ratio, say_payback, say_ratio, split_hardware
 from harness.values.event import DataReady
+from harness.values.names import name_limit, name_pipeline, name_size
+from harness.values.text import clean_text
 from harness.values.units import format_bytes
 
 ARTICLE = (

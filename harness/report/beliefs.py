@@ -10,17 +10,11 @@ from harness.analysis.selection import LEAST_UNDISTURBED
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.view import Belief, Mark
-from harness.report.words import (
-    CaseNames,
-    cap_list,
-    clean_text,
-    join_words,
-    plural,
-    say_ratio,
-    split_hardware,
-)
+from harness.report.words import say_ratio, split_hardware
 from harness.values.event import EngineChosen, HostStateChanged, SessionFinding
+from harness.values.names import CaseNames
 from harness.values.record import Finding, Record
+from harness.values.text import cap_list, clean_text, join_words, plural
 
 _SEVERITIES: Mapping[str, Mark] = {
     "error": Mark("✗", "error", "bad"),

@@ -9,27 +9,22 @@ from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.outcomes import LOOKS, count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.statistics import Estimate
-from harness.experiment.names import ALIASES
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.scope import name_coverage, tag_outlook
 from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
 from harness.report.words import (
-    NOTHING,
-    cap_list,
-    clean_text,
     format_number,
     format_range,
     format_ratio,
     format_seconds,
-    name_limit,
-    name_row,
     say_disturbance,
-    say_value,
     shorten_hardware,
     split_hardware,
 )
 from harness.values.case import Case
 from harness.values.comparability import LIMIT, PIPELINE
+from harness.values.names import ALIASES, name_limit, name_row, name_value
+from harness.values.text import NOTHING, cap_list, clean_text
 from harness.values.units import format_bytes
 
 MOST_ROWS = 800
@@ -109,13 +104,13 @@ _FIGURES = (
 
 def _named_columns(entries: Sequence[_Entry]) -> list[_Column]:
     others = sorted(set(Case.model_fields) - _NOT_SHOWN - set(_SETTING_NAMES))
-    varied = [name for name in others if len({say_value(name, getattr(e.case, name)) for e in entries}) > 1]
+    varied = [name for name in others if len({name_value(name, getattr(e.case, name)) for e in entries}) > 1]
     names = [*_SETTING_NAMES, *varied]
     return [_Column(name, _HEADINGS.get(name, name.replace("_", " ").capitalize()), _picker(name)) for name in names]
 
 
 def _picker(name: str) -> Callable[[_Entry], str]:
-    return lambda entry: say_value(name, getattr(entry.case, name))
+    return lambda entry: name_value(name, getattr(entry.case, name))
 
 
 def _labels(groups: Sequence[HardwareGroup]) -> dict[str, str]:

@@ -12,20 +12,10 @@ from harness.records.session_data import SessionData
 from harness.report.hardware import compare_facts
 from harness.report.marks import say_doubts, say_ends
 from harness.report.view import Mark
-from harness.report.words import (
-    NOTHING,
-    CaseNames,
-    cap_list,
-    clean_text,
-    format_range,
-    format_ratio,
-    join_words,
-    plural,
-    say_rate,
-    say_value,
-    split_hardware,
-)
+from harness.report.words import format_range, format_ratio, say_rate, split_hardware
 from harness.values.case import canonical_json
+from harness.values.names import CaseNames, name_value
+from harness.values.text import NOTHING, cap_list, clean_text, join_words, plural
 
 _VERDICTS = {
     "faster": Mark("▲", "faster", "good"),
@@ -115,7 +105,7 @@ def _say_parameter(name: str) -> str:
 
 
 def _say_values(name: str, old: Sequence[object], new: Sequence[object]) -> str:
-    return " → ".join(", ".join(say_value(name, value) for value in side) for side in (old, new))
+    return " → ".join(", ".join(name_value(name, value) for value in side) for side in (old, new))
 
 
 def _changed_data(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
@@ -234,7 +224,7 @@ def _name(case: CasePair, names: CaseNames, general: Sequence[Change]) -> str:
         values = [getattr(side.case, name) for side in (case.old, case.new) if side is not None]
         if name == "model" and values[0] is None:
             continue  # loading has none that could change
-        said.append(f"{_say_parameter(name)} {' → '.join(say_value(name, value) for value in values)}")
+        said.append(f"{_say_parameter(name)} {' → '.join(name_value(name, value) for value in values)}")
     return clean_text(", ".join(said), 300)
 
 

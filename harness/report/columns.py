@@ -12,9 +12,9 @@ from harness.analysis.prediction_check import check_prediction
 from harness.analysis.selection import is_countable, select_records
 from harness.analysis.summary import Reduction, reduce_record
 from harness.analysis.whole_set import Outlook, judge_record
-from harness.report.words import one_line
 from harness.values.prediction import Prediction
 from harness.values.record import Record
+from harness.values.text import one_line
 
 if TYPE_CHECKING:
     import pandas

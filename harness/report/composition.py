@@ -18,8 +18,9 @@ from harness.report.predictions import view_predictions
 from harness.report.progress import describe_progress
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
-from harness.report.words import CaseNames, cap_list, clean_text, join_words, name_row, name_size, plural
+from harness.values.names import CaseNames, name_row, name_size
 from harness.values.record import Record
+from harness.values.text import cap_list, clean_text, join_words, plural
 
 _MOST_SUPERSEDED = 50
 

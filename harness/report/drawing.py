@@ -12,8 +12,8 @@ from pydantic import JsonValue
 
 from harness.bench.found import load_constants
 from harness.report.palette import SERIES
-from harness.report.words import clean_text, name_limit, name_row
 from harness.values.case import Case
+from harness.values.names import name_limit, name_line
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -62,12 +62,6 @@ class ChartSpec:
 def load_charts() -> tuple[ChartSpec, ...]:
     """Return the kinds of charts that there are, found by their files, in the order in which a page shows them."""
     return tuple(sorted(load_constants(_CHARTS, "CHART", ChartSpec), key=lambda chart: chart.rank))
-
-
-def name_line(case: Case) -> str:
-    """A row's name on an axis: ``tfdata · file cache``."""
-    loader, cache_name = name_row(case)
-    return clean_text(loader if case.cache == "none" else f"{loader} · {cache_name}", 60)
 
 
 def name_facet(limit: int | str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from harness.records.content import SessionDataSet
 from harness.records.session_data import SessionData
 from harness.report.view import HostView
-from harness.report.words import NOTHING, cap_list, clean_text, plural
 from harness.values.event import DataReady, EngineChosen
 from harness.values.facts import Facts
 from harness.values.record import Record
+from harness.values.text import NOTHING, cap_list, clean_text, plural
 from harness.values.units import format_bytes
 
 _VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda")

@@ -9,9 +9,11 @@ from harness.analysis.outcomes import WORST_FIRST, explain_outcome, outcome_of, 
 from harness.records.session_data import SessionData
 from harness.report.marks import describe_place, mark_outcome
 from harness.report.view import FailureView
-from harness.report.words import NOTHING, CaseNames, clean_log, clean_text, split_hardware
+from harness.report.words import split_hardware
 from harness.values.event import SessionStarted
+from harness.values.names import CaseNames
 from harness.values.record import TRIAL, WARM_RUN, Record
+from harness.values.text import NOTHING, clean_log, clean_text
 from harness.values.units import format_bytes
 
 MOST_SHOWN = 60

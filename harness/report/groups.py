@@ -16,19 +16,10 @@ from harness.report.marks import mark_glance
 from harness.report.scope import name_coverage
 from harness.report.settings import name_rate, name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
-from harness.report.words import (
-    CaseNames,
-    cap_list,
-    clean_text,
-    name_limit,
-    name_model,
-    name_row,
-    plural,
-    say_rate,
-    shorten_hardware,
-    split_hardware,
-)
+from harness.report.words import say_rate, shorten_hardware, split_hardware
+from harness.values.names import CaseNames, name_limit, name_model, name_row
 from harness.values.record import Record
+from harness.values.text import cap_list, clean_text, plural
 
 MOST_CHARTS = 60
 """On a page; settings after that have their matrix and their rows in the table of cases."""

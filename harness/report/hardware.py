@@ -10,8 +10,10 @@ from harness.analysis.outcomes import LOOKS, Kind, outcome_of
 from harness.analysis.statistics import THRESHOLD
 from harness.records.session_data import SessionData
 from harness.report.view import HardwareCard
-from harness.report.words import NOTHING, CaseNames, cap_list, clean_text, format_ratio, join_words, plural
+from harness.report.words import format_ratio
 from harness.values.facts import Facts
+from harness.values.names import CaseNames
+from harness.values.text import NOTHING, cap_list, clean_text, join_words, plural
 from harness.values.units import format_bytes
 
 _MOST_DIFFERENCES = 12

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from harness.report.advice import say_advice
 from harness.report.embed import SUMMARY_ID
-from harness.report.words import NOTHING, cap_list, clean_text
+from harness.values.text import NOTHING, cap_list, clean_text
 
 if TYPE_CHECKING:
     from harness.records.session_data import SessionData

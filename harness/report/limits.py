@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from harness.analysis.limits_found import Answer, find_limits
 from harness.analysis.matrix import Setting
 from harness.report.scope import name_part
-from harness.report.words import clean_text, name_pipeline
+from harness.values.names import name_pipeline
+from harness.values.text import clean_text
 from harness.values.units import format_bytes
 
 

@@ -18,16 +18,9 @@ from harness.analysis.outcomes import (
 from harness.analysis.summary import CaseSummary
 from harness.report.scope import tag_outlook
 from harness.report.view import Mark
-from harness.report.words import (
-    NOTHING,
-    clean_text,
-    format_number,
-    join_words,
-    plural,
-    say_disturbance,
-    say_ratio,
-)
+from harness.report.words import format_number, say_disturbance, say_ratio
 from harness.values.record import Record
+from harness.values.text import NOTHING, clean_text, join_words, plural
 
 
 def mark_outcome(outcome: Outcome, detail: str = "") -> Mark:

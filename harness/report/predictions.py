@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.matrix import HardwareGroup, Row
 from harness.analysis.prediction_check import PredictionCheck, check_prediction
 from harness.report.view import Mark, PredictionRow, PredictionTable
-from harness.report.words import NOTHING, CaseNames, cap_list, clean_text, name_limit, plural, shorten_hardware
+from harness.report.words import shorten_hardware
+from harness.values.names import CaseNames, name_limit
 from harness.values.prediction import Interval
+from harness.values.text import NOTHING, cap_list, clean_text, plural
 from harness.values.units import format_bytes
 
 MOST_ROWS = 200

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
-from harness.report.words import clean_text, plural
+from harness.values.text import clean_text, plural
 
 
 def describe_progress(sessions: Sequence[SessionData]) -> str:

@@ -8,7 +8,9 @@ from harness.analysis.advice import Choice
 from harness.analysis.coverage import Coverage, Withdrawal
 from harness.analysis.matrix import Row, Setting
 from harness.analysis.whole_set import Outlook
-from harness.report.words import clean_text, format_ratio, join_words, name_pipeline
+from harness.report.words import format_ratio
+from harness.values.names import name_pipeline
+from harness.values.text import clean_text, join_words
 from harness.values.units import format_bytes
 
 _MOST_ASIDE = 4

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from harness.analysis.matrix import Setting
 from harness.report.scope import name_coverage, name_part
-from harness.report.words import clean_text, name_model, name_size, name_value
 from harness.values.comparability import LIMIT, PIPELINE
+from harness.values.names import name_model, name_size, name_value
+from harness.values.text import clean_text
 
 _SAID = frozenset({"data", "mode", "image_size", "interpolation", "model", "max_images"})
 
@@ -29,7 +30,7 @@ def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
     elif any(name_part(other) for other in among):
         parts += dict.fromkeys(name_coverage(coverage) for coverage in setting.coverages)
         parts += [f"max images {case.max_images:,}"] if case.max_images is not None else []
-    parts += [f"{name.replace('_', ' ')} {name_value(getattr(case, name))}" for name in _varied(among)]
+    parts += [f"{name.replace('_', ' ')} {name_value(name, getattr(case, name))}" for name in _varied(among)]
     return clean_text(" · ".join(parts))
 
 

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from harness.records.session_data import SessionData
 from harness.report.view import Ledger, Source
-from harness.report.words import NOTHING, clean_lines, clean_text, format_seconds
+from harness.report.words import format_seconds
 from harness.values.event import DataReady, DataShipped, Event, ImageReady, ImageShipped
+from harness.values.text import NOTHING, clean_lines, clean_text
 from harness.values.units import format_bytes
 
 REDACTED = "[redacted]"

@@ -11,7 +11,8 @@ from harness.report.advice import advise_group, say_advice
 from harness.report.groups import view_glance
 from harness.report.settings import name_rate, name_setting
 from harness.report.view import Advice, Mark
-from harness.report.words import name_limit, split_hardware
+from harness.report.words import split_hardware
+from harness.values.names import name_limit
 from harness.values.record import Record
 
 

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from harness.analysis.outcomes import name_reason
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.selection import Disturbance
 from harness.analysis.statistics import Estimate
-from harness.experiment.names import case_label, case_labels, limit_text, name_alias
-from harness.values.case import Case, ModelSetting
-from harness.values.units import format_bytes, format_duration
-
-NOTHING = "–"
-"""What was not measured."""
-
-_INVISIBLE = re.compile(
-    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
+from harness.values.text import NOTHING, cap_list, clean_text
+from harness.values.units import format_duration
 
 
 def format_number(value: float | None) -> str:
@@ -74,47 +63,6 @@ def say_ratio(ratio: Estimate | None) -> str:
     return format_ratio(ratio.value if ratio else None) + (f" ({interval})" if interval else "")
 
 
-def one_line(text: str) -> str:
-    """One line of somebody else's text, no control or direction marks (shown as �)."""
-    return _INVISIBLE.sub("�", " ".join(text.split()))
-
-
-def clean_text(text: object, most: int = 300) -> str:
-    """``one_line``, cut in the middle when long. Escaping is the template's work."""
-    line = one_line(str(text)[: most * 20])
-    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
-
-
-def clean_log(text: str, most: int = 2000) -> str:
-    """The last ``most`` characters of a log, lines kept and no line longer than 300 characters."""
-    lines = (clean_text(line) for line in text[-most * 10 :].splitlines())
-    tail = "\n".join(lines)
-    return tail if len(tail) <= most else "…" + tail[-most:]
-
-
-def clean_lines(text: str, most: int) -> str:
-    """The first ``most`` characters of a text, lines kept, no control or direction marks."""
-    kept = _INVISIBLE.sub("�", text.replace("\r\n", "\n"))
-    return kept if len(kept) <= most else kept[:most] + "\n… cut"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 round``, ``3 rounds``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def join_words(words: Iterable[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    listed = list(words)
-    return listed[0] if len(listed) == 1 else ", ".join(listed[:-1]) + " and " + listed[-1] if listed else ""
-
-
-def cap_list(words: Sequence[str], most: int = 12) -> str:
-    """Names in one line; of many, the first ones and how many more."""
-    shown = ", ".join(words[:most])
-    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
-
-
 def split_hardware(hardware: str) -> tuple[str, str]:
     """A hardware key as words and its digest: ``A CPU, 8 CPUs, … #abc123``."""
     label, mark, digest = hardware.rpartition(" #")
@@ -124,64 +72,6 @@ def split_hardware(hardware: str) -> tuple[str, str]:
 def shorten_hardware(hardware: str) -> str:
     """The first part of a hardware's name, its CPU, in at most 28 characters."""
     return clean_text(split_hardware(hardware)[0].partition(", ")[0], 28)
-
-
-def name_value(value: object) -> str:
-    """A parameter's value in one line."""
-    if value is None:
-        return "all"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return clean_text(f"{value:,}" if isinstance(value, int) else value, 80)
-
-
-def say_value(name: str, value: object) -> str:
-    """The value of a parameter in words: ``training``, ``256 × 256 px``, ``16 GiB``, ``all``."""
-    match name, value:
-        case "image_size", (height, width):
-            return f"{height} × {width} px"
-        case "mode", str():
-            return {"train": "training", "load": "loading"}.get(value, value)
-        case "model", ModelSetting() | None:
-            return clean_text(name_model(value), 80)
-        case "memory_limit", int() | str():
-            return limit_text(value)
-    return name_value(value)
-
-
-def name_limit(limit: int | str) -> str:
-    """``1.5 GB`` or ``no limit``."""
-    return "no limit" if isinstance(limit, str) else format_bytes(limit)
-
-
-def name_row(case: Case) -> tuple[str, str]:
-    """Loader and cache of a case, with what else tells its row from others: element, disk, reuse."""
-    extras: list[str] = []
-    if case.cache != "none" and case.element != "float32":
-        extras.append(case.element)
-    if case.cache != "none" and case.cache_disk != "scratch":
-        extras.append(f"on {case.cache_disk}")
-    if case.cache != "none" and case.cache_compression != "none":
-        extras.append(case.cache_compression)
-    if case.cache_reuse != "fresh":
-        extras.append("dump reused")
-    if case.decoding != "exact":
-        extras.append(f"decoding {case.decoding}")
-    return Path(case.loader).name, ", ".join(["no cache" if case.cache == "none" else f"{case.cache} cache", *extras])
-
-
-def name_pipeline(case: Case) -> str:
-    """``tfdata``, ``tfdata with uint8 file cache``: what stands in a sentence."""
-    loader, cache = Path(case.loader).name, case.cache
-    if case.decoding != "exact":
-        loader += f" (decoding {case.decoding})"
-    if cache == "none":
-        return clean_text(loader, 80)
-    element = f"{case.element} " if case.element != "float32" else ""
-    element += f"{case.cache_compression} " if case.cache_compression != "none" else ""
-    disk = f" on {case.cache_disk}" if case.cache_disk != "scratch" else ""
-    reuse = " made before" if case.cache_reuse == "reused" else ""
-    return clean_text(f"{loader} with {element}{cache} cache{disk}{reuse}", 120)
 
 
 def say_disturbance(disturbance: Disturbance, total: int) -> str:
@@ -212,30 +102,3 @@ def name_ordinal(number: int) -> str:
         return words[number - 1]
     ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-class CaseNames:
-    """The names of a page's cases in its lists: those of the console, told apart among all of them."""
-
-    def __init__(self, cases: Iterable[Case]) -> None:
-        self._labels = case_labels(cases)
-
-    def name(self, case: Case, alias: str | None = None) -> str:
-        """``tfdata, file cache, limit 1.5 GB``, and what else tells it from the page's other cases."""
-        return clean_text(name_alias(self._labels.get(case) or case_label(case), alias), 200)
-
-
-def name_size(case: Case) -> str:
-    """``256 × 256 px``: height, then width."""
-    return say_value("image_size", case.image_size)
-
-
-def name_model(model: ModelSetting | None) -> str:
-    """``mobilenet α = 0.25, base frozen, weights none``."""
-    if model is None:
-        return "no model"
-    if model.is_emulated:
-        speed = f", {model.images_per_second:g} images/s" if model.images_per_second else ""
-        return clean_text(f"emulated accelerator{speed}{', ' + model.device if model.device else ''}", 100)
-    base = "trained whole" if model.trainable else "base frozen"
-    return f"{model.name} α = {model.alpha:g}, {base}, weights {clean_text(model.weights, 60)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from harness.values.text import NOTHING
+
 _SIZE_UNITS = {
     "": 1, "b": 1,
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "pb": 10**15,
@@ -34,7 +36,7 @@ def parse_bytes(text: str | int) -> int:
 def format_bytes(count: int | None) -> str:
     """``1.87 GB`` and the like, decimal units, three significant digits; ``–`` for None."""
     if count is None:
-        return "–"
+        return NOTHING
     value, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
     index = 0
     while abs(value) >= 999.5 and index < len(units) - 1:
@@ -59,7 +61,7 @@ def parse_duration_s(text: str | int | float) -> float:
 def format_duration(seconds: float | None) -> str:
     """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``; ``–`` for None."""
     if seconds is None:
-        return "–"
+        return NOTHING
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

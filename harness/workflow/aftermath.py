@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
-from harness.experiment.names import case_labels
 from harness.records.reading import newest_records
 from harness.values.errors import HostError
 from harness.values.event import Event, SessionFinding
 from harness.values.facts import Facts
+from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 
 

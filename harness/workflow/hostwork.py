@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from harness.analysis.checks import busy_reason
 from harness.analysis.findings import find
 from harness.bench.registry import is_on_disk
-from harness.experiment import case_label
 from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.facts import read_available_bytes
 from harness.hosts.folders import read_free_bytes
@@ -23,6 +22,7 @@ from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
+from harness.values.names import case_label
 from harness.values.record import Record
 from harness.workflow.absence import Absence, watch_link
 from harness.workflow.aftermath import tell_aftermath

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.outcomes import Kind, Outcome, say_counts
 from harness.analysis.protection import disk_allowance
 from harness.bench.registry import is_on_disk
-from harness.experiment import case_label
 from harness.session.plan import Invocation, coming_of
 from harness.values.case import Case
 from harness.values.data_state import DataState
 from harness.values.errors import HarnessError
+from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN
 from harness.values.units import format_bytes, format_duration

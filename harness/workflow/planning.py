@@ -17,7 +17,7 @@ from harness.analysis.settling import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
 from harness.bench.registry import is_automatic
-from harness.experiment import Experiment, baseline_of, case_label, round_order
+from harness.experiment import Experiment, baseline_of, round_order
 from harness.experiment.model import Rounds
 from harness.records.reading import newest_records
 from harness.session import feasibility
@@ -26,6 +26,7 @@ from harness.session.plan import HostDigests, Invocation, Refusal, coming_of, pl
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts
+from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import TRIAL, TWIN, Record, SetSize
 from harness.values.rehearsal import Rehearsal

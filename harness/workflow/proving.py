@@ -8,13 +8,13 @@ from dataclasses import replace
 from harness.analysis.findings import find
 from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
 from harness.bench.registry import LOADERS
-from harness.experiment import case_label
 from harness.session.feasibility import MOST_GPUS
 from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
 from harness.ship.samework import prove_work
 from harness.values.case import Case
 from harness.values.event import Progress, SessionFinding
+from harness.values.names import case_label
 from harness.values.record import SetSize
 from harness.values.work import WorkProof, hint_differs, say_differs, work_key
 from harness.workflow.planning import PlannedHost, predict_all, refusals_of

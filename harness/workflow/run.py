@@ -12,7 +12,6 @@ from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
 from harness.analysis.validity import judge_all
-from harness.experiment.names import case_labels, name_alias
 from harness.records.content import SessionContent, SessionExperiment, SessionInventory
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
@@ -23,6 +22,7 @@ from harness.ship.slots import TransferSlots
 from harness.values.case import Case
 from harness.values.errors import HarnessError, SessionError, Stopped
 from harness.values.event import Event, SessionFinding, SessionFinished
+from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
 from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.hostwork import HostWork

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from harness.analysis.findings import find
 from harness.analysis.limit_search import Step, conclude, next_step, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
-from harness.experiment.names import case_label
 from harness.records.reading import newest_records
 from harness.session.plan import Invocation, plan_one, remaining
 from harness.values.case import Case
 from harness.values.event import SessionFinding
+from harness.values.names import case_label
 from harness.values.record import TRIAL, TWIN, Record
 from harness.values.units import format_bytes
 from harness.workflow.planning import predict_all, refusals_of

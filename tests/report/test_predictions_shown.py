@@ -13,8 +13,8 @@ from harness.analysis.validity import judge_all
 from harness.report.columns import tabulate_rows
 from harness.report.predictions import view_predictions
 from harness.report.view import PredictionRow
-from harness.report.words import CaseNames
 from harness.values.case import Case
+from harness.values.names import CaseNames
 from harness.values.prediction import Interval, Prediction
 from harness.values.record import Memory, Record, SetSize
 

@@ -4,7 +4,7 @@ from harness.records.progress import complete_rounds
 from harness.report.failures import repeat_command, view_failures
 from harness.report.progress import describe_progress
 from harness.report.source import read_source
-from harness.report.words import CaseNames
+from harness.values.names import CaseNames
 
 
 def session_of(builder, tmp_path):

@@ -14,7 +14,7 @@ from harness.analysis.findings import find
 from harness.engine.interface import EngineFacts, Payload
 from harness.engine.jobs import HostData
 from harness.experiment import expand, parse_experiment
-from harness.experiment.names import select_cases
+from harness.experiment.only import select_cases
 from harness.hosts.local import LocalConnection
 from harness.session.plan import HostDigests, Invocation
 from harness.session.setup import HostSetup

@@ -18,11 +18,11 @@ from harness.report.drawing import (
     finish_chart,
     line_names,
     name_facet,
-    name_line,
     name_place,
     shape_of,
 )
 from harness.report.words import format_seconds
+from harness.values.names import name_line
 
 _MOST_EPOCHS, _MOST_NAMED = 60, 12
 _WIDTH, _HEIGHT = 200, 170

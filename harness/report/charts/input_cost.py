@@ -19,9 +19,9 @@ from harness.report.drawing import (
     line_names,
     name_axis,
     name_facet,
-    name_line,
 )
 from harness.report.words import format_number
+from harness.values.names import name_line
 
 _STEP, _WIDTH = 26, 240
 """Narrower than other charts: words stand beside the bars."""

@@ -7,19 +7,10 @@ from functools import cache
 from harness.analysis.limit_search import Trial
 from harness.analysis.limits_found import Answer, find_limits
 from harness.analysis.matrix import HardwareGroup, Setting
-from harness.report.drawing import (
-    WIDTH,
-    Chart,
-    ChartSpec,
-    Point,
-    Shape,
-    colour_of,
-    data_by_name,
-    draw,
-    finish_chart,
-    name_line,
-)
-from harness.report.words import clean_text, format_number
+from harness.report.drawing import WIDTH, Chart, ChartSpec, Point, Shape, colour_of, data_by_name, draw, finish_chart
+from harness.report.words import format_number
+from harness.values.names import name_line
+from harness.values.text import clean_text
 from harness.values.units import format_bytes
 
 _HEIGHT = 190

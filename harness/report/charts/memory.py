@@ -19,10 +19,10 @@ from harness.report.drawing import (
     line_names,
     name_axis,
     name_facet,
-    name_line,
     name_place,
 )
 from harness.report.marks import mark_status
+from harness.values.names import name_line
 from harness.values.units import format_bytes
 
 _STEP = 24

@@ -21,12 +21,12 @@ from harness.report.drawing import (
     line_names,
     name_axis,
     name_facet,
-    name_line,
     name_place,
     thin_values,
 )
 from harness.report.marks import mark_status
 from harness.report.words import format_number, say_rate
+from harness.values.names import name_line
 
 _STEP = 24
 

@@ -8,10 +8,11 @@ from harness.analysis.matrix import Row
 from harness.records.session_data import SessionData
 from harness.report.recipes.recipe import Measured, NoRecipeError, write_recipe
 from harness.report.view import Recipe
-from harness.report.words import clean_text, join_words, name_pipeline
 from harness.values.data import DataPlace
+from harness.values.names import name_pipeline
 from harness.values.payload import installed_digest
 from harness.values.record import Record
+from harness.values.text import clean_text, join_words
 
 _VERSIONS = {"tensorflow": "TensorFlow", "keras": "Keras"}
 

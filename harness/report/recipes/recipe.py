@@ -16,9 +16,10 @@ from harness.bench.registry import LOADERS, is_on_disk, is_own, native_interpola
 from harness.bench.tfrecords import RECORD_FILE
 from harness.report.recipes.literals import quote, write_list
 from harness.report.recipes.reshuffling import choose_reshuffling
-from harness.report.words import clean_text, name_pipeline
 from harness.values.case import Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures
+from harness.values.names import name_pipeline
+from harness.values.text import clean_text
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:

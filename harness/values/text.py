@@ -1,0 +1,54 @@
+"""Text for people: plurals and lists in words, and somebody else's text made harmless."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+NOTHING = "–"
+"""What was not measured, or is not known."""
+
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def one_line(text: str) -> str:
+    """Return one line of somebody else's text, without control or direction marks (shown as �)."""
+    return _INVISIBLE.sub("�", " ".join(text.split()))
+
+
+def clean_text(text: object, most: int = 300) -> str:
+    """Return ``one_line`` of a value, cut in the middle when long. Escaping is the template's work."""
+    line = one_line(str(text)[: most * 20])
+    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
+
+
+def clean_log(text: str, most: int = 2000) -> str:
+    """Return the last ``most`` characters of a log, lines kept and no line longer than 300 characters."""
+    lines = (clean_text(line) for line in text[-most * 10 :].splitlines())
+    tail = "\n".join(lines)
+    return tail if len(tail) <= most else "…" + tail[-most:]
+
+
+def clean_lines(text: str, most: int) -> str:
+    """Return the first ``most`` characters of a text, lines kept, without control or direction marks."""
+    kept = _INVISIBLE.sub("�", text.replace("\r\n", "\n"))
+    return kept if len(kept) <= most else kept[:most] + "\n… cut"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 round``, ``3 rounds``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``."""
+    listed = list(words)
+    return listed[0] if len(listed) == 1 else ", ".join(listed[:-1]) + " and " + listed[-1] if listed else ""
+
+
+def cap_list(words: Sequence[str], most: int = 12) -> str:
+    """Return names in one line; of many, the first ones and how many more."""
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
