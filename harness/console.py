@@ -11,7 +11,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.outcomes import LOOKS, Outcome, say_counts
+from harness.analysis.outcomes import Outcome, say_counts
+from harness.analysis.signs import LOOKS
 from harness.bench.oddities import OUTCOMES
 from harness.values import event as happened
 from harness.values.units import format_bytes, format_duration
@@ -24,8 +25,8 @@ _CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(12
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-_STYLES = {"none": None, "quiet": "dim", "open": "yellow", "bad": "red"}
-"""How a terminal shows the tints of ``analysis.outcomes``."""
+_STYLES = {"none": None, "quiet": "dim", "good": "green", "open": "yellow", "bad": "red"}
+"""How a terminal shows the tints of ``analysis.signs``."""
 
 _OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
 
@@ -213,11 +214,7 @@ def _host_waiting(console: Console, event: happened.HostWaiting) -> None:
 
 
 def _engine_chosen(console: Console, event: happened.EngineChosen) -> None:
-    text = f"{event.host}: engine {event.engine} ({event.version}): {event.reason}"
-    if event.is_fallback:
-        console.alarm(text)
-    else:
-        console.note(text)
+    console.note(f"{event.host}: engine {event.engine} ({event.version}): {event.reason}")
 
 
 def _image_ready(console: Console, event: happened.ImageReady) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.matrix import Setting
 from harness.analysis.noise import TOO_SHORT_S, rate_of
 from harness.values.case import Case
 from harness.values.record import Record
@@ -176,3 +177,32 @@ def _fast_from(trials: Sequence[Trial]) -> Trial:
             break
         fast = trial
     return fast
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One searched case on one host; ``trials`` are the limits that were tried, smallest first."""
+
+    case: Case
+    host: str
+    trials: tuple[Trial, ...]
+    found: Found
+
+    @property
+    def is_open(self) -> bool:
+        """Whether trials are still to come: the search was stopped, or its time was up."""
+        return next_step(self.trials, most=self.trials[-1].limit) is not None
+
+
+def find_limits(setting: Setting) -> list[Answer]:
+    """The answers of a setting, in the order of its trials; empty where nothing was searched."""
+    cases = {row.case.model_copy(update={"memory_limit": "search"}): None for row in setting.trials}
+    records = [record for row in (*setting.trials, *setting.rows) for record in row.summary.records]
+    hosts = sorted({record.host for row in setting.trials for record in row.summary.records})
+    answers = []
+    for case in cases:
+        for host in hosts:
+            trials = tuple(trials_of(records, case, host))
+            if trials:
+                answers.append(Answer(case, host, trials, conclude(trials)))
+    return answers

@@ -1,7 +1,7 @@
 """Outcomes: how the end of an invocation is shown, everywhere.
 
 An outcome joins the status (how the invocation ended) with the validity (whether it may be believed). What is invalid
-is never called ok, and never counted as ok. Console, page and exports take sign, word and tint from ``LOOKS``.
+is never called ok, and never counted as ok. Console, page and exports take sign, word and tint from ``signs``.
 """
 
 from __future__ import annotations
@@ -9,35 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 from harness.analysis.findings import catalogue
+from harness.analysis.signs import LOOKS, Kind, Look
 from harness.values.record import FAILED, Finding, Record, Severity, Status, Validity
-
-Kind = Literal["ok", "degraded", "skipped", "oom", "lost", "timeout", "disk_full", "error", "invalid"]
-"""What an invocation is counted as: its status, or its validity where that says more."""
-
-
-class Look(NamedTuple):
-    """A sign, a word and the name of a tint: never colour alone."""
-
-    sign: str
-    word: str
-    tint: Literal["none", "quiet", "open", "bad"]
-
-
-LOOKS: Mapping[Kind, Look] = {
-    "ok": Look("✓", "ok", "none"),
-    "degraded": Look("~", "disturbed", "open"),
-    "skipped": Look("∅", "skipped", "quiet"),
-    "oom": Look("⊠", "out of memory", "bad"),
-    "lost": Look("?", "lost", "open"),
-    "timeout": Look("◷", "timeout", "bad"),
-    "disk_full": Look("▣", "disk full", "bad"),
-    "error": Look("!", "error", "bad"),
-    "invalid": Look("✗", "invalid", "bad"),
-}
-"""In the order of counts: what is fine first, what needs a cure last."""
 
 WORST_FIRST: tuple[Kind, ...] = tuple(reversed(list(LOOKS)))
 """What needs a cure first."""

@@ -1,4 +1,4 @@
-"""What a measurement may take of its host (rule 2 of the measuring rules). Pure."""
+"""What a measurement may take of its host (rule 2 of the measuring rules), and whether others use it now. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ MEMORY_RESERVE_BYTES = 2 * 2**30
 MEMORY_RESERVE_SHARE = 0.10
 DISK_RESERVE_BYTES = 5 * 2**30
 DISK_RESERVE_SHARE = 0.05
+BUSY_LOAD_PER_CPU = 0.5
+BUSY_LOAD_LEAST = 1.5
+"""One program that ends, or an installation that ran just before, does not make a small machine busy."""
 
 
 def default_memory_reserve(facts: Facts) -> int:
@@ -40,3 +43,23 @@ def disk_allowance(disk: DiskFacts, disk_reserve: int | None = None) -> int:
     if disk_reserve is None:
         disk_reserve = max(DISK_RESERVE_BYTES, round(DISK_RESERVE_SHARE * (disk.total_bytes or 0)))
     return max(0, (disk.free_bytes or 0) - disk_reserve)
+
+
+def busy_load(facts: Facts) -> float:
+    """The load average of a minute above which a host counts as busy."""
+    cpus = len(facts.usable_cpus) or facts.logical_cpus or 1
+    return max(BUSY_LOAD_LEAST, BUSY_LOAD_PER_CPU * cpus)
+
+
+def busy_reason(facts: Facts, allow_busy: bool = False, *, own_load: float = 0.0) -> str | None:
+    """Why a host is too busy to measure on; None where it is not, or where that is allowed or cannot be known.
+
+    ``own_load`` is what this session's own jobs cause: never foreign.
+    """
+    if allow_busy or facts.load_1m is None:
+        return None
+    foreign, most = facts.load_1m - own_load, busy_load(facts)
+    if foreign <= most:
+        return None
+    cpus = len(facts.usable_cpus) or facts.logical_cpus or 1
+    return f"others use it: load {foreign:.1f} in the last minute on {cpus} CPUs, busy above {most:.1f}"

@@ -44,7 +44,7 @@ class Change:
 class CasePair:
     """One case in two sessions; ``ratio`` (new ÷ old images/s) is None where one side has no result.
 
-    ``side`` says where the case stands at all. ``same_hosts``: hosts were compared with themselves. ``case`` is the new
+    ``side`` says where the case stands at all. ``case`` is the new
     session's, or what it would be there; ``not_compared`` says why the rates of the two sides say nothing together.
     """
 
@@ -54,7 +54,6 @@ class CasePair:
     new: CaseSummary | None
     ratio: Estimate | None
     verdict: Verdict
-    same_hosts: bool
     not_compared: str | None = None
 
     @property
@@ -179,13 +178,12 @@ def _summaries(group: HardwareGroup | None) -> list[CaseSummary]:
 
 def _pair_cases(case: Case, old: CaseSummary | None, new: CaseSummary | None, shared: Sequence[str]) -> CasePair:
     if old is None or new is None:
-        return CasePair(case, "new" if old is None else "old", old, new, None, Verdict("unknown"), same_hosts=False)
+        return CasePair(case, "new" if old is None else "old", old, new, None, Verdict("unknown"))
     reason = why_not_compared(old, new)
     if reason is not None:
-        return CasePair(case, "both", old, new, None, Verdict("unknown"), same_hosts=False, not_compared=reason)
-    strata = list(_strata(old, new, metric_of(case), shared))
-    ratio = estimate_unpaired_ratio(strata)
-    return CasePair(case, "both", old, new, ratio, judge_ratio(ratio), same_hosts=bool(strata) and bool(shared))
+        return CasePair(case, "both", old, new, None, Verdict("unknown"), not_compared=reason)
+    ratio = estimate_unpaired_ratio(list(_strata(old, new, metric_of(case), shared)))
+    return CasePair(case, "both", old, new, ratio, judge_ratio(ratio))
 
 
 def _strata(

@@ -41,11 +41,6 @@ class Estimate:
     high: float | None = None
     log_deviation: float | None = None
 
-    @property
-    def has_interval(self) -> bool:
-        """Whether there are at least two numbers behind it."""
-        return self.low is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

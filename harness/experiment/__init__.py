@@ -3,8 +3,8 @@
 A file is read by ``load_experiment``, expanded by ``expand``, ordered by ``round_order``.
 """
 
-from harness.experiment.choice import choose_experiment
 from harness.experiment.files import (
+    choose_experiment,
     experiment_schema,
     init_experiment_text,
     load_experiment,
@@ -13,9 +13,8 @@ from harness.experiment.files import (
     preset_text,
 )
 from harness.experiment.matrix import Matrix, baseline_of, expand
-from harness.experiment.model import Experiment
+from harness.experiment.model import Experiment, experiment_digest, round_order
 from harness.experiment.only import select_cases
-from harness.experiment.order import experiment_digest, round_order
 from harness.experiment.parameters import PARAMETERS, Assignment
 
 __all__ = [

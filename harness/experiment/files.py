@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -152,3 +152,27 @@ def _reading_notes(document: Document) -> list[str]:
                 f"image_size: {size} is read as two sizes; one of {size[0]} × {size[1]} is {size[0]}x{size[1]}"
             )
     return list(dict.fromkeys(notes))
+
+
+def choose_experiment(
+    option: str | None, host_settings: Sequence[str | None], data_names: Collection[str]
+) -> tuple[str, str]:
+    """(preset name or path, why in words).
+
+    ``--experiment``, else what the inventory says (``host_settings``: one value a host), else ``article``
+    where a host has data named ``coco``, else ``quick``. Raises ConfigurationError where hosts name
+    different ones: a session has one experiment.
+    """
+    if option is not None:
+        return option, "asked for with --experiment"
+    named = sorted({setting for setting in host_settings if setting})
+    if len(named) > 1:
+        raise ConfigurationError(
+            f"the hosts name different experiments: {', '.join(named)}",
+            hint="say which with --experiment, or run each group by itself with --limit",
+        )
+    if named:
+        return named[0], "the inventory says so"
+    if "coco" in data_names:
+        return "article", "a host has data named coco, which is what the article measured"
+    return "quick", "no host has data named coco; it brings its own small data set"

@@ -1,8 +1,9 @@
-"""An experiment: what to vary, what to leave out or add, and how a session goes about it."""
+"""An experiment: what to vary, what to leave out or add, how a session goes about it; its digest, a round's order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -19,9 +20,12 @@ from pydantic import (
 from harness.bench.registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
 from harness.experiment.words import count_or
-from harness.values.case import ModelSetting
+from harness.values.case import Case, ModelSetting, digest_of
 from harness.values.comparability import DEFAULT_BASELINE
 from harness.values.units import parse_duration_s
+
+NOT_IN_DIGEST = frozenset({"rounds", "interval", "stall_rounds", "budget", "timeout", "notes"})
+"""More rounds or more time continue a session; notes are remarks on how a file was read."""
 
 DEFAULT_SEED = 1
 DEFAULT_ROUNDS = 3
@@ -178,3 +182,21 @@ class Experiment(BaseModel):
             if not getattr(value, name):
                 raise ValueError(f"no {name} is named\nadd `{name}: …` below `parameters:`")
         return complete(value, {name: (default_of(name),) for name in PARAMETERS})
+
+
+def round_order(cases: Sequence[Case], *, seed: int, host: str, round_number: int) -> tuple[Case, ...]:
+    """All cases once, in a random order that depends on nothing but these arguments.
+
+    Sorted by SHA-256 over seed, host, round and case: so one case more or less leaves the order of the others as it is.
+    """
+
+    def key(case: Case) -> bytes:
+        return hashlib.sha256(f"{seed}\n{host}\n{round_number}\n{case.case_id}".encode()).digest()
+
+    return tuple(sorted(cases, key=key))
+
+
+def experiment_digest(experiment: Experiment) -> str:
+    """Eight hex digits over the resolved experiment without what only continues it (``NOT_IN_DIGEST``)."""
+    resolved = experiment.model_dump(mode="json")
+    return digest_of({name: value for name, value in resolved.items() if name not in NOT_IN_DIGEST})[:8]

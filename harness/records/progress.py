@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.analysis.outcomes import Kind, count_outcomes
+from harness.analysis.outcomes import count_outcomes
+from harness.analysis.signs import Kind
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent
 from harness.records.reading import newest_records

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise
+from harness.analysis.limit_search import Answer, find_limits
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
 from harness.bench.registry import is_yardstick
 from harness.records.session_data import SessionData
-from harness.report.limits import say_limits
 from harness.report.marks import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
-from harness.report.scope import say_aside, say_scope
-from harness.report.settings import name_rate, name_setting
+from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import format_number, format_ratio, name_ordinal, say_disturbance, say_payback, say_ratio
 from harness.values.names import name_limit, name_pipeline
@@ -229,7 +228,7 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
         choice = span.choice
         if choice.kind in ("winner", "survivor") and choice.row is not None:
             said += [*_say_payback(choice.row), *_say_gain(choice)]
-    said += [*_say_oom(advice), *say_limits(advice.setting), *_say_ceiling(advice)]
+    said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_ceiling(advice)]
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
     if advice.setting.metric == "first" and any(r.case.cache != "none" for r in advice.setting.rows):
@@ -301,6 +300,39 @@ def _say_oom(advice: SettingAdvice) -> Iterable[str]:
     for where, names in by_limits.items():
         verb = "runs" if len(names) == 1 else "run"
         yield f"{join_words(names)} {verb} out of memory at {join_words(_name_place(limit) for limit in where)}."
+
+
+def _say_limits(setting: Setting) -> Iterable[str]:
+    """A sentence a searched pipeline and host; nothing where nothing was searched."""
+    answers = find_limits(setting)
+    has_hosts = len({answer.host for answer in answers}) > 1
+    for answer in answers:
+        where = f" on {clean_text(answer.host, 60)}" if has_hosts else ""
+        yield _say_answer(answer, where + _say_part(answer, setting))
+
+
+def _say_part(answer: Answer, setting: Setting) -> str:
+    """On what part of its set a case was searched, and what the whole set needs where a memory cache grows with it."""
+    part = name_part(setting)
+    if not part:
+        return ""
+    outlooks = [row.outlook for row in setting.trials if row.case.cache == answer.case.cache == "memory"
+                and row.case.loader == answer.case.loader and row.outlook is not None]  # fmt: skip
+    need = next((outlook.memory.expected for outlook in outlooks if outlook.memory is not None), None)
+    whole = f", all of them need about {format_bytes(need)}" if need is not None else ""
+    return f" (with {part}{whole})"
+
+
+def _say_answer(answer: Answer, where: str) -> str:
+    name, found = name_pipeline(answer.case), answer.found
+    if found.lives_from is None:
+        return f"{name} lived under no limit that was tried{where}."
+    lives = f"{name} lives from a limit of {format_bytes(found.lives_from)} on{where}"
+    if answer.is_open:
+        return f"{lives}, as far as was tried: the search is not at its end."
+    if found.full_speed_from is None:
+        return f"{lives}; its speed cannot be judged: {found.doubt}."
+    return f"{lives}, and is at full speed from {format_bytes(found.full_speed_from)} on (searched to 5 %)."
 
 
 def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.analysis.matrix import HardwareGroup
 from harness.analysis.outcomes import outcome_of, say_places
 from harness.analysis.selection import LEAST_UNDISTURBED
+from harness.analysis.signs import SEVERITIES
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
-from harness.report.view import Belief, Mark
+from harness.report.marks import label_look
+from harness.report.view import Belief
 from harness.report.words import say_ratio, split_hardware
-from harness.values.event import EngineChosen, HostStateChanged, SessionFinding
+from harness.values.event import HostStateChanged, SessionFinding
 from harness.values.names import CaseNames
 from harness.values.record import Finding, Record
 from harness.values.text import cap_list, clean_text, join_words, plural
 
-_SEVERITIES: Mapping[str, Mark] = {
-    "error": Mark("✗", "error", "bad"),
-    "warning": Mark("!", "warning", "open"),
-    "info": Mark("i", "note", "quiet"),
-}
 _NOISY_LOG_DEVIATION = 0.10
 _READY = ("ready", "")
 _MOST_ALIKE = 3
@@ -35,13 +32,15 @@ def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     for group in groups:
         found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_twins(group, names)]
     found += [*_other_pixels(groups), *_emulated(groups, names)]
-    order = [mark.text for mark in _SEVERITIES.values()]
+    order = [look.word for look in SEVERITIES.values()]
     return sorted(found, key=lambda belief: order.index(belief.mark.text))
 
 
 def _belief(severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = ()) -> Belief:
-    mark = _SEVERITIES.get(severity, _SEVERITIES["warning"])
-    return Belief(mark, clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300), tuple(cases))
+    look = next((look for name, look in SEVERITIES.items() if name == severity), SEVERITIES["warning"])
+    return Belief(
+        label_look(look), clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300), tuple(cases)
+    )
 
 
 def _session_beliefs(session: SessionData) -> Iterable[Belief]:
@@ -61,7 +60,6 @@ def _session_beliefs(session: SessionData) -> Iterable[Belief]:
         yield _belief(
             "warning", note, "what could not be read is missing here; the file itself is untouched", session.name
         )
-    yield from _engine_beliefs(session)
     yield from _host_beliefs(session)
     yield from _session_findings(session)
 
@@ -79,14 +77,6 @@ def _session_findings(session: SessionData) -> Iterable[Belief]:
         lines = [f"{host}: {message}" if len(hosts) > 1 else message for host, message in found]
         more = f" (and {len(lines) - _MOST_ALIKE} more like it)" if len(lines) > _MOST_ALIKE else ""
         yield _belief(severity, "; ".join(lines[:_MOST_ALIKE]) + more, hint, cap_list(hosts))
-
-
-def _engine_beliefs(session: SessionData) -> Iterable[Belief]:
-    chosen = {event.host: event for event in session.events_of(EngineChosen)}
-    for host, event in sorted(chosen.items()):
-        if event.is_fallback:
-            message = f"no container: engine {event.engine} was used instead ({event.reason})"
-            yield _belief("warning", message, "`harness check` says what the other engine lacks", host)
 
 
 def _host_beliefs(session: SessionData) -> Iterable[Belief]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
-from harness.analysis.outcomes import LOOKS, count_outcomes
+from harness.analysis.outcomes import count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
+from harness.analysis.signs import LOOKS
 from harness.analysis.statistics import Estimate
 from harness.report.marks import mark_status, mark_verdict
 from harness.report.scope import name_coverage, tag_outlook

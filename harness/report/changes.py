@@ -7,21 +7,17 @@ from dataclasses import asdict, dataclass
 
 from harness.analysis.matrix import build_matrix
 from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
+from harness.analysis.signs import VERDICTS
 from harness.analysis.summary import CaseSummary
 from harness.records.session_data import SessionData
 from harness.report.hardware import compare_facts
-from harness.report.marks import say_doubts, say_ends
+from harness.report.marks import label_look, say_doubts, say_ends
 from harness.report.view import Mark
 from harness.report.words import format_range, format_ratio, say_rate, split_hardware
 from harness.values.case import canonical_json
 from harness.values.names import CaseNames, name_value
 from harness.values.text import NOTHING, cap_list, clean_text, join_words, plural
 
-_VERDICTS = {
-    "faster": Mark("▲", "faster", "good"),
-    "slower": Mark("▼", "slower", "bad"),
-    "same": Mark("≈", "about the same", "quiet"),
-}
 _VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda", "engine_version")
 _RULES = ("name", "rounds", "baseline", "seed", "budget_s", "timeout_s", "stall_rounds", "interval")
 """What an experiment says beside its parameters."""
@@ -254,7 +250,6 @@ def _mark(case: CasePair) -> Mark:
         return Mark("", "nothing to compare", "none", "no result in either" if not (case.old and case.old.used) else "")
     if verdict.kind == "unknown":
         if ratio.low is None:
-            return Mark("?", "can’t tell", "open", "one invocation gives no interval")
-        lean = f"leans {verdict.side}" if verdict.side else ""
-        return Mark("?", "can’t tell", "open", lean)
-    return _VERDICTS[verdict.kind]
+            return label_look(VERDICTS["unknown"], "one invocation gives no interval")
+        return label_look(VERDICTS["unknown"], f"leans {verdict.side}" if verdict.side else "")
+    return label_look(VERDICTS[verdict.kind])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.matrix import build_matrix
-from harness.analysis.outcomes import LOOKS, count_outcomes, outcome_of, say_places
+from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
+from harness.analysis.signs import LOOKS
 from harness.bench.registry import LOADERS
 from harness.records.session_data import SessionData
 from harness.report.article import view_article

@@ -13,8 +13,7 @@ from harness.report.charts.input_cost import say_thresholds
 from harness.report.drawing import load_charts, name_svg
 from harness.report.hardware import view_card
 from harness.report.marks import mark_glance
-from harness.report.scope import name_coverage
-from harness.report.settings import name_rate, name_setting
+from harness.report.scope import name_coverage, name_rate, name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
 from harness.report.words import say_rate, shorten_hardware, split_hardware
 from harness.values.names import CaseNames, name_limit, name_model, name_row

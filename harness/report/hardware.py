@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
-from harness.analysis.outcomes import LOOKS, Kind, outcome_of
+from harness.analysis.outcomes import outcome_of
+from harness.analysis.signs import LOOKS, Kind
 from harness.analysis.statistics import THRESHOLD
 from harness.records.session_data import SessionData
 from harness.report.view import HardwareCard

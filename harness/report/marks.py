@@ -6,21 +6,19 @@ from collections.abc import Iterable, Sequence
 
 from harness.analysis.comparison import Comparison
 from harness.analysis.matrix import Row, Setting
-from harness.analysis.outcomes import (
-    LOOKS,
-    WORST_FIRST,
-    Kind,
-    Outcome,
-    count_outcomes,
-    explain_outcome,
-    outcome_of,
-)
+from harness.analysis.outcomes import WORST_FIRST, Outcome, count_outcomes, explain_outcome, outcome_of
+from harness.analysis.signs import LOOKS, VERDICTS, Kind, Look
 from harness.analysis.summary import CaseSummary
 from harness.report.scope import tag_outlook
 from harness.report.view import Mark
 from harness.report.words import format_number, say_disturbance, say_ratio
 from harness.values.record import Record
 from harness.values.text import NOTHING, clean_text, join_words, plural
+
+
+def label_look(look: Look, detail: str = "") -> Mark:
+    """A sign with its word and its tint."""
+    return Mark(look.sign, look.word, look.tint, detail)
 
 
 def mark_outcome(outcome: Outcome, detail: str = "") -> Mark:
@@ -95,15 +93,8 @@ def mark_verdict(row: Row) -> Mark:
         if comparison is None:
             why = "no baseline to compare with" if row.baseline is None else "the baseline has no result here"
         return Mark("", NOTHING, "none", why if row.summary.used else "")
-    verdict = comparison.verdict
-    detail = _sureness(comparison)
-    if verdict.kind == "faster":
-        return Mark("▲", "faster", "good", detail)
-    if verdict.kind == "slower":
-        return Mark("▼", "slower", "bad", detail)
-    if verdict.kind == "same":
-        return Mark("≈", "about the same", "quiet", detail)
-    return Mark("?", "can’t tell", "open", describe_openness(comparison))
+    kind = comparison.verdict.kind
+    return label_look(VERDICTS[kind], describe_openness(comparison) if kind == "unknown" else _sureness(comparison))
 
 
 def describe_openness(comparison: Comparison) -> str:

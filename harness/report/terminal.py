@@ -9,7 +9,7 @@ from harness.analysis.matrix import build_matrix
 from harness.records.session_data import SessionData
 from harness.report.advice import advise_group, say_advice
 from harness.report.groups import view_glance
-from harness.report.settings import name_rate, name_setting
+from harness.report.scope import name_rate, name_setting
 from harness.report.view import Advice, Mark
 from harness.report.words import split_hardware
 from harness.values.names import name_limit

@@ -91,7 +91,6 @@ class EngineChosen(Event):
     engine: str
     version: str
     reason: str
-    is_fallback: bool = False
 
 
 @dataclass(frozen=True)

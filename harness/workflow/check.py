@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.check import Check, LimitProbe
 from harness.analysis.checks import host_state, judge_host
+from harness.analysis.signs import CHECKS
 from harness.engine.interface import Payload
 from harness.hosts.lock import find_holder, make_owner
 from harness.inventory import Host, load_inventory, select_hosts
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 CUDA_OF_IMAGE = "12.5"
 """What TensorFlow 2.21's wheels are built for (tf.sysconfig.get_build_info()['cuda_version'])."""
-
-_SIGNS = {"ok": "✓", "warning": "!", "failure": "✗", "unproven": "?"}
 
 
 def check_hosts(
@@ -128,7 +127,7 @@ def _print(console: Console, host: str, checked: _Checked) -> None:
     lines = [f"{host}: {checked.state}"]
     for check in checked.checks:
         subject = f"{check.id} {check.subject}".strip()
-        lines.append(f"  {_SIGNS[check.outcome]} {subject}: {check.message}")
+        lines.append(f"  {CHECKS[check.outcome].sign} {subject}: {check.message}")
         if check.cure and check.outcome != "ok":
             lines.append(f"      → {check.cure}")
     console.result("\n".join(lines))

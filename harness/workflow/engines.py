@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from harness.analysis.load import busy_reason
+from harness.analysis.protection import busy_reason
 from harness.engine.interface import Engine, EngineFacts, ImageEngine, Payload
 from harness.engine.jobs import JobHost
 from harness.engine.registry import load_engines

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.outcomes import Kind, Outcome, say_counts
+from harness.analysis.outcomes import Outcome, say_counts
 from harness.analysis.protection import disk_allowance
+from harness.analysis.signs import Kind
 from harness.bench.registry import is_on_disk
 from harness.session.plan import Invocation, coming_of
 from harness.values.case import Case

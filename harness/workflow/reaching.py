@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from harness.analysis.load import busy_reason
-from harness.analysis.protection import available_limit
+from harness.analysis.protection import available_limit, busy_reason
 from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from harness.analysis.check_hardware import is_driver_enough, minimum_driver
 from harness.analysis.checks import (
     Check,
     LimitProbe,
@@ -16,7 +17,6 @@ from harness.analysis.checks import (
     judge_probe,
     limit_probe_of,
 )
-from harness.analysis.cuda import is_driver_enough, minimum_driver
 from harness.values.data_state import DataState
 from harness.values.engines import EngineWords
 from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable, ImageUnavailable

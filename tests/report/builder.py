@@ -251,7 +251,7 @@ def build_lab(rounds: int = 3) -> SessionBuilder:
     hosts = {"ws01": slow, "ws02": slow.model_copy(update={"boot_id": "boot-2"}), "gpu01": fast}
     for name, facts in hosts.items():
         builder.add_host(name, facts)
-        builder.add_event("EngineChosen", host=name, engine="docker", version="27.0", reason="auto", is_fallback=False)
+        builder.add_event("EngineChosen", host=name, engine="docker", version="27.0", reason="auto")
     argv = ["harness", "run", "inventory/lab.yaml", "--experiment", "test", "--fresh"]
     builder.add_event("SessionStarted", session=builder.name, folder="x", resumed=False, done=0, planned=9, argv=argv)
     for name, facts in hosts.items():

@@ -6,8 +6,7 @@ import re
 
 from builder import HOST_BYTES, SessionBuilder, make_case, make_oom, make_record
 
-from harness.analysis.limit_search import Found
-from harness.analysis.limits_found import find_limits
+from harness.analysis.limit_search import Found, find_limits
 from harness.analysis.matrix import build_matrix
 from harness.report.page import render_page
 from harness.report.source import read_source

@@ -5,7 +5,6 @@ from builder import make_case, make_finding, make_oom, make_record
 
 from harness.analysis.findings import catalogue, find
 from harness.analysis.outcomes import (
-    LOOKS,
     Outcome,
     count_outcomes,
     explain_outcome,
@@ -14,6 +13,7 @@ from harness.analysis.outcomes import (
     say_counts,
     say_places,
 )
+from harness.analysis.signs import LOOKS
 from harness.values.record import Finding
 
 WORK = find("work-differs", "mine does not do the same work as the others: it drops the last batch", "mend the loader")

@@ -206,7 +206,7 @@ def test_hostile_text_shows_as_text(text, tmp_path):
     builder = SessionBuilder("name", baseline={"loader": text})
     builder.add(make_record(case, host=text, facts=facts, findings=(make_finding(text, "warning", text),)))
     builder.add(make_record(make_case(cache="memory"), host=text, facts=facts, evidence={"engine_error": text}, **bad))
-    builder.add_event("EngineChosen", host=text, engine=text, version=text, reason=text, is_fallback=True)
+    builder.add_event("EngineChosen", host=text, engine=text, version=text, reason=text)
     builder.add_event("SessionFinding", id=text, severity=text, message=text, hint=text, host=text)
     builder.add_event("HostStateChanged", host=text, state=text, message=text, hint=text)
     argv = ["harness", "run", text]
@@ -300,18 +300,19 @@ def test_invalid_and_degraded_are_shown(tmp_path):
     assert "2 pairs of invocations, disturbed (test degraded)" in words
 
 
-def test_what_limits_belief(tmp_path):
+def test_caveats(tmp_path):
     builder = SessionBuilder()
     for host, boot in (("a", "same"), ("b", "same")):
         builder.add_host(host, make_facts(boot=boot))
         builder.add(make_record(make_case(), host=host, engine="docker" if host == "a" else "process"))
-    builder.add_event("EngineChosen", host="b", engine="process", version="1", reason="no answer", is_fallback=True)
+    hint = "`harness check` says what the other engine lacks"
+    builder.add_event("SessionFinding", id="engine-fallback", severity="warning", message="no container", hint=hint)
     builder.add_event("HostStateChanged", host="c", state="unreachable", message="no route", hint="look at the cable")
     builder.add_event("SessionFinding", id="x", severity="warning", message="the payload changed", hint="use --fresh")
     builder.add_event("AnythingElse", host="a")
     words = Reading(render(builder, tmp_path)).words
     assert "2 hosts share one machine" in words
-    assert "engine process was used instead (no answer)" in words
+    assert "no container → `harness check` says what the other engine lacks" in words
     assert "host is unreachable: no route → look at the cable" in words
     assert "the payload changed → use --fresh" in words
     assert "measured with different engines: docker and process" in words

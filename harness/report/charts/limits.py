@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from harness.analysis.limit_search import Trial
-from harness.analysis.limits_found import Answer, find_limits
+from harness.analysis.limit_search import Answer, Trial, find_limits
 from harness.analysis.matrix import HardwareGroup, Setting
 from harness.report.drawing import WIDTH, Chart, ChartSpec, Point, Shape, colour_of, data_by_name, draw, finish_chart
 from harness.report.words import format_number
