@@ -70,11 +70,11 @@ def _check_driver(name: str, driver: str | None, cuda: str) -> Check:
 
 
 def _check_runtime(facts: Facts, engine: EngineView | None) -> Check:
-    way = (engine.gpu_support if engine is not None else None) or None
-    if way == "direct":
+    support = (engine.gpu_support if engine is not None else None) or None
+    if support == "direct":
         return Check("nvidia-runtime", "", "ok", "jobs see the GPUs without one")
-    if way is not None:
-        return Check("nvidia-runtime", "", "ok", f"containers get GPUs by {way}")
+    if support is not None:
+        return Check("nvidia-runtime", "", "ok", f"containers get GPUs by {support}")
     cure = (NO_WORDS if engine is None else engine.words).gpu_cure
     if facts.nvidia_runtime is not None:
         message = f"the NVIDIA container toolkit is installed ({facts.nvidia_runtime}), but the engine does not name it"

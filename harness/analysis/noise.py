@@ -198,7 +198,8 @@ def find_session_noise(records: Sequence[Record], name: Callable[[Case], str]) -
         found += [(floor.host, one) for one in _judge_floor(floor)]
     for drift in drifts(records):
         if abs(math.log(drift.factor)) > math.log1p(DRIFT) and drift.is_sure:
-            message = f"its rates changed by {100 * (drift.factor - 1):+.0f} % over {drift.rounds} rounds"
+            verb = "rose" if drift.factor > 1 else "fell"
+            message = f"all rates {verb} by {100 * abs(drift.factor - 1):.0f} % over {drift.rounds} rounds"
             hint = "comparisons are paired by rounds and do not suffer; absolute figures do: see clocks and temperature"
             found.append((drift.host, find("drift", message, hint)))
     return [*found, *_find_spread(records, name)]

@@ -172,7 +172,7 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
 
 
 def is_model_bound(against_ceiling: Comparison) -> bool | None:
-    """Whether a training case is within noise of the ceiling (what the model alone can eat).
+    """Whether a training case is within noise of the ceiling (what the model alone can consume).
 
     True where the model waits for less than 5 % of the time (``stalls``): no loader can win
     there. False where the 95 % interval of case ÷ ceiling lies wholly below 1. None: can't tell.

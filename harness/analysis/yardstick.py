@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.selection import is_countable
 from harness.analysis.summary import reduce_record
 from harness.bench.registry import is_automatic, is_yardstick
 from harness.values.case import Case
@@ -33,7 +34,7 @@ def measure_nearness(records: Sequence[Record]) -> tuple[Nearness, ...]:
     rates: dict[tuple[str, Case], list[float]] = {}
     for record in records:
         rate = reduce_record(record).images_per_cpu_s
-        if record.status == "ok" and record.validity != "invalid" and record.alias is None and rate:
+        if is_countable(record) and record.alias is None and rate:
             rates.setdefault((record.host, record.case), []).append(rate)
     means = {key: math.exp(math.fsum(map(math.log, values)) / len(values)) for key, values in rates.items()}
     marks = {(host, _setting(case)): mean for (host, case), mean in means.items() if is_yardstick(case.loader)}

@@ -1,4 +1,4 @@
-"""The matrix: which cases an experiment is made of, and what was folded out and why.
+"""The matrix: which cases an experiment is made of, and what was left out and why.
 
 ::
 
@@ -32,7 +32,7 @@ MOST_COMBINATIONS = 20_000
 
 
 @dataclass(frozen=True)
-class Folded:
+class LeftOut:
     """A combination that is not run, and why. ``case`` is what it would have been, ``description`` its short name."""
 
     case: Case
@@ -42,11 +42,11 @@ class Folded:
 
 @dataclass(frozen=True)
 class Matrix:
-    """``cases`` to run, each once, ceilings last; ``folded``: meaningless, or there twice; ``excluded``: by rule."""
+    """``cases`` to run, each once, ceilings last; ``left_out``: meaningless, or there twice; ``excluded``: by rule."""
 
     cases: tuple[Case, ...]
-    folded: tuple[Folded, ...] = ()
-    excluded: tuple[Folded, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    excluded: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -55,7 +55,7 @@ class _Gathered:
     """What one pass over the combinations has found so far."""
 
     cases: dict[Case, None] = field(default_factory=dict)
-    folded: list[tuple[Case, str]] = field(default_factory=list)
+    left_out: list[tuple[Case, str]] = field(default_factory=list)
     excluded: list[tuple[Case, str]] = field(default_factory=list)
     hits: Counter[int] = field(default_factory=Counter)
 
@@ -75,7 +75,7 @@ def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = Non
     """The cases of an experiment.
 
     ``data_kinds`` says ``folder``, ``coco`` or ``tfrecord`` for each data set that is known (None: none is known yet,
-    and no case is folded out for its data). Raises ConfigurationError for an empty matrix, saying why each
+    and no case is left out for its data). Raises ConfigurationError for an empty matrix, saying why each
     combination is out, and for one of absurd size.
     """
     first = {name: (getattr(experiment.parameters, name)[0],) for name in PARAMETERS}
@@ -91,10 +91,10 @@ def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = Non
     cases = tuple(gathered.cases)
     ceilings = [c for c in make_ceilings(cases) if not _is_turned_off(c, experiment, gathered)]
     notes = (*experiment.notes, *_rule_notes(experiment, gathered), *_baseline_notes(experiment, cases))
-    labels = case_labels([*cases, *ceilings, *(case for case, _ in (*gathered.folded, *gathered.excluded))])
-    folded = tuple(Folded(case, labels[case], reason) for case, reason in gathered.folded)
-    excluded = tuple(Folded(case, labels[case], reason) for case, reason in gathered.excluded)
-    return Matrix((*cases, *ceilings), folded, excluded, notes)
+    labels = case_labels([*cases, *ceilings, *(case for case, _ in (*gathered.left_out, *gathered.excluded))])
+    left_out = tuple(LeftOut(case, labels[case], reason) for case, reason in gathered.left_out)
+    excluded = tuple(LeftOut(case, labels[case], reason) for case, reason in gathered.excluded)
+    return Matrix((*cases, *ceilings), left_out, excluded, notes)
 
 
 def _gather(
@@ -112,10 +112,10 @@ def _gather(
         return
     reason = meaningless_because(case, data_kinds)
     if reason is not None:
-        gathered.folded.append((case, reason))
+        gathered.left_out.append((case, reason))
     elif case in gathered.cases:
         idle = [name for name in changed if name in varied]
-        gathered.folded.append((raw, "the same as another case" + (f": {_no_part(idle, case)}" if idle else "")))
+        gathered.left_out.append((raw, "the same as another case" + (f": {_no_part(idle, case)}" if idle else "")))
     else:
         gathered.cases[case] = None
 
@@ -218,7 +218,7 @@ def _refuse_absurd(experiment: Experiment, additions: Sequence[Assignment]) -> N
 
 
 def _empty(experiment: Experiment, gathered: _Gathered) -> ConfigurationError:
-    out = [*gathered.folded, *gathered.excluded]
+    out = [*gathered.left_out, *gathered.excluded]
     reasons = Counter(reason for _, reason in out)
     lines = [f"  {count} × {reason}" for reason, count in reasons.most_common(20)]
     if len(reasons) > len(lines):

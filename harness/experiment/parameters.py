@@ -162,7 +162,7 @@ class Assignment(BaseModel):
     )
     memory_limit: Annotated[tuple[MemoryLimit, ...], Many()] = Field(
         (),
-        description="A size like 16GB or 1.5GiB, enforced; none: all that the host can give; search: "
+        description="A size like 16GB or 1.5GiB, enforced; none: all that the host has available; search: "
         "find the smallest in which the case lives, and the one from which it runs at full speed. Default none.",
     )
     model: Annotated[tuple[Model, ...], Many()] = Field(

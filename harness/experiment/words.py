@@ -79,9 +79,9 @@ def read_memory_limit(word: object) -> int | Literal["none", "search"]:
     try:
         size = parse_bytes(word)
     except ValueError as error:
-        raise ValueError(f"{error}\nor write none for all that the host can give") from None
+        raise ValueError(f"{error}\nor write none for all that the host has available") from None
     if size == 0:
-        raise ValueError("a memory limit of 0 lets nothing run\nwrite none for all that the host can give")
+        raise ValueError("a memory limit of 0 lets nothing run\nwrite none for all that the host has available")
     return size
 
 

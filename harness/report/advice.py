@@ -10,7 +10,7 @@ from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
 from harness.bench.registry import is_yardstick
 from harness.records.session_data import SessionData
-from harness.report.marks import describe_openness, say_ends
+from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
 from harness.report.view import Advice, AdviceSpan, Recipe
@@ -55,7 +55,7 @@ def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpa
     row = choice.row if choice.kind in ("winner", "survivor", "baseline") else None
     text = _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
-        text += f" (at {_name_place(choice.limit)}, where it is least)"
+        text += f" (at {name_limit(choice.limit)}, where it is least)"
     text += _say_selection(choice) + say_scope(choice, setting)
     text = "; ".join([text, *say_aside(choice)])
     return AdviceSpan(clean_text(where), clean_text(_name(row)) if row else "", clean_text(text, 2000))
@@ -73,7 +73,7 @@ def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
     """Say for which limits a span speaks: what lives at a limit lives above it, what dies at one dies below it."""
     limits, kind = spans[place].limits, spans[place].choice.kind
     if len(spans) == 1 and len(limits) > 1:
-        return f"at every limit measured ({join_words(_name_place(limit) for limit in limits)})"
+        return f"at every limit measured ({join_words(name_limit(limit) for limit in limits)})"
     if limits[0] == "none":
         return _say_all(setting)
     if kind == "dead" and len(spans) > 1:
@@ -85,7 +85,7 @@ def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
 
 
 def _say_all(setting: Setting) -> str:
-    """What ``none`` came to: all that the host could give, which is a number on each host."""
+    """What ``none`` came to: all that was available, which is a number on each host."""
     found = {
         record.memory.limit_effective
         for row in setting.rows_at("none")
@@ -93,12 +93,8 @@ def _say_all(setting: Setting) -> str:
         if record.memory.limit_effective is not None
     }
     amounts = list(dict.fromkeys(format_bytes(amount) for amount in sorted(found)))
-    said = f" ({amounts[0]}{' to ' + amounts[-1] if len(amounts) > 1 else ''})" if amounts else ""
-    return f"with all that the host can give{said}"
-
-
-def _name_place(limit: int | str) -> str:
-    return "no limit of its own" if limit == "none" else name_limit(limit)
+    said = f" ({amounts[0]}{' to ' + amounts[-1] if len(amounts) > 1 else ''} available)" if amounts else ""
+    return f"with no limit{said}"
 
 
 def _say_winner(choice: Choice, setting: Setting) -> str:
@@ -122,7 +118,8 @@ def _say_witnesses(choice: Choice) -> str:
 
 def _say_bound(choice: Choice, setting: Setting) -> str:
     names = join_words(_name(row) for row in choice.level)
-    return f"model-bound: {names} reach the ceiling, so no loader can win here; a faster model or a GPU would tell"
+    why = f"{names} reach its limit, so no loader can win here"
+    return f"the model is the bottleneck: {why}; a faster model or a GPU would tell"
 
 
 def _say_survivor(choice: Choice, setting: Setting) -> str:
@@ -228,7 +225,7 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
         choice = span.choice
         if choice.kind in ("winner", "survivor") and choice.row is not None:
             said += [*_say_payback(choice.row), *_say_gain(choice)]
-    said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_ceiling(advice)]
+    said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_model_limit(advice)]
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
     if advice.setting.metric == "first" and any(r.case.cache != "none" for r in advice.setting.rows):
@@ -299,7 +296,7 @@ def _say_oom(advice: SettingAdvice) -> Iterable[str]:
         by_limits.setdefault(tuple(sorted(limits, key=str)), []).append(name)
     for where, names in by_limits.items():
         verb = "runs" if len(names) == 1 else "run"
-        yield f"{join_words(names)} {verb} out of memory at {join_words(_name_place(limit) for limit in where)}."
+        yield f"{join_words(names)} {verb} out of memory at {join_words(name_limit(limit) for limit in where)}."
 
 
 def _say_limits(setting: Setting) -> Iterable[str]:
@@ -335,13 +332,13 @@ def _say_answer(answer: Answer, where: str) -> str:
     return f"{lives}, and is at full speed from {format_bytes(found.full_speed_from)} on (searched to 5 %)."
 
 
-def _say_ceiling(advice: SettingAdvice) -> Iterable[str]:
+def _say_model_limit(advice: SettingAdvice) -> Iterable[str]:
     kinds = {span.choice.kind for span in advice.spans}
     bound = [row for row in advice.setting.rows if row.model_bound and (row.outlook is None or row.outlook.holds)]
     names = list(dict.fromkeys(_name(row) for row in bound))
     if names and kinds != {"bound"}:
         verb = "reaches" if len(names) == 1 else "reach"
-        yield f"{join_words(names)} {verb} the ceiling (model-bound): with this model nothing can be faster."
+        yield f"{join_words(names)} {verb} the model limit: with this model nothing can be faster."
 
 
 def _recipes(advice: SettingAdvice, sessions: Sequence[SessionData]) -> Iterable[Recipe]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.records.session_data import SessionData
-from harness.report.marks import mark_status, mark_verdict
+from harness.report.labels import label_status, label_verdict
 from harness.report.scope import say_beyond
 from harness.report.view import ArticleRow, ArticleView
 from harness.report.words import format_number, format_ratio, say_payback, say_ratio, split_hardware
@@ -100,7 +100,8 @@ def _reasons(group: HardwareGroup) -> Iterable[str]:
     label = split_hardware(group.hardware)[0]
     bound = sorted({_name(row) for setting in group.settings for row in setting.rows if row.model_bound})
     if bound:
-        yield f"{label}: {', '.join(bound[:4])} model-bound: the ceiling hides what the loader could do."
+        names = ", ".join(bound[:4])
+        yield f"{label}: the model is the bottleneck of {names}: its limit hides what the loader could do."
     for setting in group.settings:
         plain = next((r for r in setting.rows if _is(r, "tfdata", "none") and r.summary.parallelism), None)
         base = next((r for r in setting.rows if r.is_baseline and r.summary.parallelism), None)
@@ -164,7 +165,7 @@ def _say_epoch(row: Row) -> str:
     if ratio is not None:
         text += f", {say_ratio(ratio)}"
     if row.model_bound:
-        text += ", model-bound"
+        text += ", the model is the bottleneck"
     return text
 
 
@@ -193,7 +194,7 @@ def _say_small(row: Row) -> str:
     images, comparison = _images(row), row.comparison
     if images is None or images > SMALL_SET or comparison is None or comparison.ratio is None:
         return ""
-    return f"{_say_ratio(row)}, {mark_verdict(row).text} ({images:,} images)"
+    return f"{_say_ratio(row)}, {label_verdict(row).text} ({images:,} images)"
 
 
 def _say_dump(row: Row) -> str:
@@ -212,7 +213,7 @@ def _say_ratio(row: Row) -> str:
 
 
 def _say_end(row: Row) -> str:
-    mark = mark_status(row.summary)
+    mark = label_status(row.summary)
     return f"{mark.sign} {mark.text}"
 
 

@@ -10,7 +10,7 @@ from harness.analysis.outcomes import count_outcomes
 from harness.analysis.payback import NeverPays, Payback, PaybackUnknown, PaysFrom
 from harness.analysis.signs import LOOKS
 from harness.analysis.statistics import Estimate
-from harness.report.marks import mark_status, mark_verdict
+from harness.report.labels import label_status, label_verdict
 from harness.report.scope import name_coverage, tag_outlook
 from harness.report.view import CaseColumn, CaseRow, CaseTable, Cell, Filter
 from harness.report.words import (
@@ -168,7 +168,7 @@ def _figures(entry: _Entry) -> Iterable[Cell]:
         str(limit) if isinstance(limit, int) else "1e30",
         is_number=True,
     )
-    status = mark_status(summary)
+    status = label_status(summary)
     yield Cell("", status.text, mark=status)
     yield _number(summary.first_epoch_s, format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None))
     yield _number(rate, format_number(rate.value if rate else None), format_range(rate))
@@ -176,7 +176,7 @@ def _figures(entry: _Entry) -> Iterable[Cell]:
         yield Cell("1.00×", "1", is_number=True)
     else:
         yield _number(ratio, format_ratio(ratio.value if ratio else None), format_range(ratio, is_ratio=True))
-    verdict = mark_verdict(row)
+    verdict = label_verdict(row)
     yield Cell("", verdict.text, mark=verdict)
     work = summary.images_per_cpu_s
     yield _number(work, format_number(work.value if work else None))
@@ -206,9 +206,9 @@ def _tags(row: Row) -> Iterable[str]:
     if summary.alias is not None:
         yield ALIASES.get(summary.alias, summary.alias)
     if row.model_bound:
-        yield "model-bound"
+        yield "the model is the bottleneck"
     elif row.against_ceiling is not None and row.against_ceiling.ratio is not None and row.model_bound is None:
-        yield "perhaps model-bound"
+        yield "the model may be the bottleneck"
     disturbed = say_disturbance(summary.disturbance, len(summary.used))
     if disturbed:
         yield disturbed

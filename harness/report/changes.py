@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from harness.analysis.matrix import build_matrix
 from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
 from harness.analysis.signs import VERDICTS
 from harness.analysis.summary import CaseSummary
 from harness.records.session_data import SessionData
+from harness.report.groups import group_sessions
 from harness.report.hardware import compare_facts
-from harness.report.marks import label_look, say_doubts, say_ends
+from harness.report.labels import label_look, say_doubts, say_ends
 from harness.report.view import Mark
 from harness.report.words import format_range, format_ratio, say_rate, split_hardware
 from harness.values.case import canonical_json
@@ -73,10 +73,7 @@ def view_changes(
     old: Sequence[SessionData], new: Sequence[SessionData], fail_slower_percent: float | None = None
 ) -> ChangeView:
     """Compare two sides of one session or several each; pure."""
-    sides = []
-    for sessions in (old, new):
-        baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
-        sides.append(build_matrix([record for s in sessions for record in s.records], baseline))
+    sides = [group_sessions(sessions) for sessions in (old, new)]
     pairs, changes = compare_sessions(*sides), find_changes(*sides)
     names = CaseNames(case.case for pair in pairs for case in pair.cases)
     groups = tuple(_view_pair(pair, names, changes, fail_slower_percent) for pair in pairs)

@@ -108,7 +108,7 @@ COLUMNS: tuple[Column, ...] = (
     _record(
         "alias",
         "string",
-        "b: the same case again (A/A); w: an extra warm run for the stalls; s: a trial of memory_limit search",
+        "b: the repeat check (A/A); w: an extra warm run for the stalls; s: a trial of memory_limit search",
     ),
     _case("data", "string", "name of the data set"),
     _case("mode", "string", "load (no training) or train"),
@@ -150,7 +150,7 @@ COLUMNS: tuple[Column, ...] = (
     _case("deterministic", "boolean", "whether batches come in a fixed order"),
     Column("outcome", "string", "how it is shown: status and validity in one, with a reason", _say_outcome),
     _record("status", "string", "ok, oom, timeout, disk_full, error, lost or skipped"),
-    _record("cause", "string", "why it did not end well"),
+    _record("cause", "string", "why it failed, or which limit it reached"),
     _record("validity", "string", "valid, degraded or invalid"),
     Column(
         "findings",

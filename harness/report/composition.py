@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.matrix import build_matrix
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
 from harness.bench.registry import LOADERS
 from harness.records.session_data import SessionData
 from harness.report.article import view_article
-from harness.report.beliefs import collect_beliefs
 from harness.report.cases import view_cases
+from harness.report.caveats import collect_caveats
 from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
-from harness.report.groups import view_groups
+from harness.report.groups import group_sessions, view_groups
 from harness.report.predictions import view_predictions
 from harness.report.progress import describe_progress
 from harness.report.sources import view_ledger, view_sources
@@ -29,8 +28,7 @@ _MOST_SUPERSEDED = 50
 def build_view(sessions: Sequence[SessionData], block: str | None = None, beside: str = "") -> View:
     """All that the page says about these sessions; ``block`` are their packed records, else they lie ``beside``."""
     records = [record for session in sessions for record in session.records]
-    baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
-    groups = build_matrix(records, baseline)
+    groups = group_sessions(sessions)
     cases = {r.case_id: r.case for session in sessions for r in (*session.records, *session.superseded)}
     names = CaseNames(cases.values())
     failures, left_out = view_failures(sessions, names)
@@ -42,7 +40,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         progress=describe_progress(sessions),
         counts=tuple(_mark_counts(records)),
         groups=tuple(view_groups(groups, sessions, names)),
-        beliefs=tuple(collect_beliefs(sessions, groups, names)),
+        beliefs=tuple(collect_caveats(sessions, groups, names)),
         cases=view_cases(groups),
         predictions=view_predictions(groups, names),
         failures=tuple(failures),

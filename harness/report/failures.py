@@ -1,4 +1,4 @@
-"""Failures: what did not end well, why, what to do, and how to do it again."""
+"""Failures and limits reached: what, why, what to do, and how to do it again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.analysis.outcomes import WORST_FIRST, explain_outcome, outcome_of, say_places
 from harness.records.session_data import SessionData
-from harness.report.marks import describe_place, mark_outcome
+from harness.report.labels import describe_place, label_outcome
 from harness.report.view import FailureView
 from harness.report.words import split_hardware
 from harness.values.event import SessionStarted
@@ -70,7 +70,7 @@ def _view_failure(records: Sequence[Record], session: SessionData, names: CaseNa
     logged = next((record for record in records if record.log_tail), None)
     hints = dict.fromkeys(one.hint for one in first.findings if one.severity == "error" and one.hint)
     return FailureView(
-        mark=mark_outcome(outcome),
+        mark=label_outcome(outcome),
         case=names.name(first.case, first.alias),
         hardware=split_hardware(first.hardware)[0],
         where=clean_text(say_places(records), 600),

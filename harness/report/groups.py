@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.matrix import HardwareGroup, Row, Setting
+from harness.analysis.matrix import HardwareGroup, Row, Setting, build_matrix
 from harness.analysis.outcomes import WORST_FIRST, Outcome, outcome_of
 from harness.records.session_data import SessionData
 from harness.report.advice import advise_group
 from harness.report.charts.input_cost import say_thresholds
 from harness.report.drawing import load_charts, name_svg
 from harness.report.hardware import view_card
-from harness.report.marks import mark_glance
+from harness.report.labels import label_glance
 from harness.report.scope import name_coverage, name_rate, name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
 from harness.report.words import say_rate, shorten_hardware, split_hardware
@@ -33,6 +33,12 @@ class _Budget:
     """Charts that may still be drawn."""
 
     charts: int
+
+
+def group_sessions(sessions: Sequence[SessionData]) -> list[HardwareGroup]:
+    """Sort the records of sessions by hardware and setting, compared with the baseline that the first of them names."""
+    baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
+    return build_matrix([record for session in sessions for record in session.records], baseline)
 
 
 def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], names: CaseNames) -> list[GroupView]:
@@ -77,7 +83,7 @@ def _view_group(
 
 
 def _trouble(group: HardwareGroup, names: CaseNames) -> Iterator[Trouble]:
-    """Yield what did not end well here: a mark for each outcome and reason, with all cases that it befell."""
+    """Yield failures and limits reached here: a mark for each outcome and reason, with all cases that it befell."""
     alike: dict[Outcome, list[Record]] = {}
     for record in group.records:
         outcome = outcome_of(record)
@@ -125,11 +131,11 @@ def _notes(setting: Setting) -> Iterator[str]:
         found = setting.ceiling.rate()
         if found is not None:
             yield (
-                f"Ceiling: {say_rate(found)} images/s is what the model alone can eat; "
+                f"Model limit: {say_rate(found)} images/s is what the model alone can consume; "
                 f"no loader can be faster. {say_thresholds()}"
             )
     elif setting.case.mode == "train":
-        yield "The ceiling (what the model alone can eat) has no result: whether the model is the limit is unknown."
+        yield "The model limit has no result: whether the model is the bottleneck is not known."
     if setting.case.interpolation == "native":
         yield (
             "Other pixels: each loader resizes as its users get it, so these rows do not do the same work. "
@@ -146,5 +152,5 @@ def view_glance(setting: Setting) -> Iterator[GlanceRow]:
         if row.summary.alias is None:
             by_name.setdefault(name_row(row.case), {})[row.case.memory_limit] = row
     for (loader, cache), at in list(by_name.items())[:_MOST_LINES]:
-        cells = tuple(mark_glance(at.get(limit), setting) for limit in setting.limits)
+        cells = tuple(label_glance(at.get(limit), setting) for limit in setting.limits)
         yield GlanceRow(clean_text(loader, 80), clean_text(cache, 80), cells)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.matrix import build_matrix
 from harness.records.session_data import SessionData
 from harness.report.advice import advise_group, say_advice
-from harness.report.groups import view_glance
+from harness.report.groups import group_sessions, view_glance
 from harness.report.scope import name_rate, name_setting
 from harness.report.view import Advice, Mark
 from harness.report.words import split_hardware
 from harness.values.names import name_limit
-from harness.values.record import Record
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,8 @@ class TerminalView:
 
 def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
     """What a terminal shows of sessions."""
-    records: list[Record] = [record for session in sessions for record in session.records]
-    baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
     views = []
-    for group in build_matrix(records, baseline):
+    for group in group_sessions(sessions):
         said = [_say(advice) for advice in advise_group(group)]
         tables = []
         for setting in (setting for setting in group.settings if setting.rows):

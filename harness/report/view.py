@@ -189,7 +189,7 @@ class PredictionTable:
 
 
 @dataclass(frozen=True)
-class Belief:
+class Caveat:
     """A caveat: something that limits how far the page may be believed, and what to do; ``cases`` are all it is of."""
 
     mark: Mark
@@ -268,7 +268,7 @@ class View:
     progress: str
     counts: tuple[Mark, ...]
     groups: tuple[GroupView, ...]
-    beliefs: tuple[Belief, ...]
+    beliefs: tuple[Caveat, ...]
     cases: CaseTable | None
     predictions: PredictionTable | None
     failures: tuple[FailureView, ...]

@@ -104,7 +104,7 @@ def plans_as_json(shown: PlannedSession) -> dict[str, Any]:
         "session_folder": shown.folder,
         "seed": resolved.experiment.seed,
         "rounds": resolved.experiment.rounds,
-        "folded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.folded],
+        "left_out": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.left_out],
         "excluded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.excluded],
         "notes": list(resolved.matrix.notes),
         "hosts": [_host_as_json(plan, resolved) for plan in shown.plans],
@@ -300,7 +300,7 @@ def _describe(state: DataState) -> str:
 
 
 def _print_left_out(console: Console, resolved: Resolved) -> None:
-    out = [*resolved.matrix.folded, *resolved.matrix.excluded]
+    out = [*resolved.matrix.left_out, *resolved.matrix.excluded]
     if out:
         console.result("")
         console.table(["left out", "why"], [[one.description, one.reason] for one in out])

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from harness.analysis.limit_search import steps_left, trials_of
 from harness.analysis.outcomes import count_outcomes
 from harness.analysis.predictions import predict
-from harness.analysis.settling import Width, find_open, interval_widths
 from harness.analysis.signs import Kind
+from harness.analysis.stopping import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
 from harness.bench.registry import is_automatic

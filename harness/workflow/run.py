@@ -163,8 +163,8 @@ def _announce(console: Console, resolved: Resolved) -> None:
     )
     for note in resolved.matrix.notes:
         console.note(f"note: {note}")
-    if resolved.matrix.folded:
-        console.detail(f"{len(resolved.matrix.folded)} combinations folded out; `harness plan` lists them")
+    if resolved.matrix.left_out:
+        console.detail(f"{len(resolved.matrix.left_out)} combinations left out; `harness plan` lists them")
 
 
 def _session_content(found: FoundSession) -> SessionContent:

@@ -9,8 +9,8 @@ import pytest
 
 from harness.analysis.host_changes import compare_environments, compare_facts, compare_hosts
 from harness.analysis.noise import drifts, find_session_noise, noise_floors
-from harness.analysis.settling import find_open, interval_widths
 from harness.analysis.stalls import find_stalls, judge_utilisation, wants_warm_twin
+from harness.analysis.stopping import find_open, interval_widths
 from harness.records.content import SessionHost
 from harness.values.case import Case
 from harness.values.facts import Facts, GpuFacts

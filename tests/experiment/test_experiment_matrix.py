@@ -76,9 +76,9 @@ def test_every_combination_is_a_case_or_is_told_why_not(value):
     excluded = [out for out in matrix.excluded if not is_automatic(out.case.loader)]
     first = {name: getattr(experiment.parameters, name)[:1] for name in PARAMETERS}
     added = sum(math.prod(len(v) for v in {**first, **rule.named()}.values()) for rule in experiment.include)
-    assert len(pipelines) + len(matrix.folded) + len(excluded) == count_combinations(experiment.parameters) + added
+    assert len(pipelines) + len(matrix.left_out) + len(excluded) == count_combinations(experiment.parameters) + added
     assert len(set(matrix.cases)) == len(matrix.cases) == len({case.case_id for case in matrix.cases})
-    assert all(out.reason and out.description for out in (*matrix.folded, *matrix.excluded))
+    assert all(out.reason and out.description for out in (*matrix.left_out, *matrix.excluded))
 
 
 @given(assignments(required=("data", "loader")))
@@ -197,7 +197,7 @@ def test_parameters_that_play_no_part_fold_cases_together():
     assert [(case.cache, case.cache_disk) for case in matrix.cases] == [
         ("none", "scratch"), ("file", "scratch"), ("file", "nvme")
     ]  # fmt: skip
-    assert [folded.reason for folded in matrix.folded] == [
+    assert [out.reason for out in matrix.left_out] == [
         "the same as another case: cache_disk plays no part with cache none"
     ]
 
@@ -287,7 +287,7 @@ def test_notes_tell_of_rules_and_baselines_that_match_nothing():
     )
 
 
-def test_a_loader_that_cannot_read_a_data_set_is_folded_out(monkeypatch):
+def test_a_loader_that_cannot_read_a_data_set_is_left_out(monkeypatch):
     import dataclasses
 
     from harness.bench import registry
@@ -298,14 +298,14 @@ def test_a_loader_that_cannot_read_a_data_set_is_folded_out(monkeypatch):
     assert len(expand(experiment).cases) == 2
     matrix = expand(experiment, data_kinds={"coco": "coco"})
     assert [case.loader for case in matrix.cases] == ["tfdata"]
-    assert matrix.folded[0].reason == "keras-directory cannot read coco, which is of kind coco (it reads: folder)"
+    assert matrix.left_out[0].reason == "keras-directory cannot read coco, which is of kind coco (it reads: folder)"
 
 
 def test_records_are_for_loaders_that_read_them():
     experiment = make({"loader": ["keras-idg", "keras-directory", "tfdata", "grain", "decoder"]})
     matrix = expand(experiment, data_kinds={"coco": "tfrecord"})
     assert [case.loader for case in matrix.cases] == ["tfdata", "grain", "decoder"]
-    assert [folded.reason for folded in matrix.folded] == [
+    assert [out.reason for out in matrix.left_out] == [
         f"{name} cannot read coco, which is of kind tfrecord (it reads: folder, coco)"
         for name in ("keras-idg", "keras-directory")
     ]

@@ -114,7 +114,7 @@ def test_a_ratio_of_unpaired_numbers_is_welchs():
     half = 4.30265 * (0.05 / 3) ** 0.5
     assert (log(found.low), log(found.high)) == pytest.approx((1.1 - half, 1.1 + half), rel=1e-4)
     assert estimate_unpaired_ratio([]) is None
-    assert not estimate_unpaired_ratio([([2.0], [1.0])]).has_interval
+    assert estimate_unpaired_ratio([([2.0], [1.0])]).low is None
 
 
 def write_pets(folder, name, images, *, whole=1_399, dies=(), **parameters):

@@ -122,10 +122,10 @@ def test_the_page_says_what_was_found(reading):
     assert "tfdata with memory cache runs out of memory at 1.5 GB." in words
     assert "in epoch 1, step 21–23" in words
     assert "cache pays for itself from epoch 4" in words
-    assert "model-bound" in words
+    assert "the model is the bottleneck" in words
     assert "needs 40.0 GB, the host can give 21.4 GB" in words
     assert "Other pixels" in words
-    assert "With all that the host can give (21.4 GB)" in words
+    assert "With no limit (21.4 GB available)" in words
     assert "117,266 × 256 × 256 × 3 × 4 = 92.2 GB" in words
     assert "harness run inventory/lab.yaml --experiment test --only" in words
     assert "image digest" in words and "1" * 64 in words and "seed 42" in words
@@ -282,7 +282,7 @@ def test_all_at_the_ceiling_is_no_race(tmp_path):
         for loader in ("keras-idg", "tfdata", "ceiling"):
             builder.add(make_record(make_case(loader=loader), round=number, rate=60))
     words = Reading(render(builder, tmp_path)).words
-    assert "model-bound: keras-idg and tfdata reach the ceiling, so no loader can win here" in words
+    assert "the model is the bottleneck: keras-idg and tfdata reach its limit, so no loader can win here" in words
 
 
 def test_invalid_and_degraded_are_shown(tmp_path):
@@ -319,7 +319,7 @@ def test_caveats(tmp_path):
     assert "AnythingElse" not in words
 
 
-def test_findings_of_one_id_are_one_belief_with_all_their_hosts(tmp_path):
+def test_findings_of_one_id_are_one_caveat_with_all_their_hosts(tmp_path):
     builder = SessionBuilder()
     builder.add(make_record(make_case()))
     for number in range(5):

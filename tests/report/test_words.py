@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis.statistics import estimate_geometric_mean
-from harness.report.marks import describe_place
+from harness.report.labels import describe_place
 from harness.report.words import format_number, format_range, format_ratio, format_seconds
 from harness.values.names import CaseNames, name_limit, name_row
 from harness.values.text import clean_log, clean_text, join_words, plural

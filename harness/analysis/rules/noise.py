@@ -45,15 +45,15 @@ ENTRIES = {
         "warning",
         "session",
         cause=(
-            "each round runs one case twice, under the alias `b` (A/A). The two differ by more than 5 %: so much "
-            "may two equal loaders differ by on this host."
+            "each round runs one case twice, under the alias `b` (the repeat check, A/A). The two differ by more than "
+            "5 %: so much may two equal loaders differ by on this host."
         ),
         cure="quieten the host (`host-busy`, clocks), or run more rounds: a paired interval accounts for it.",
     ),
     "twins-differ": Entry(
         "warning",
         "session",
-        cause="the interval of that A/A pair lies wholly beyond 5 %: a case is surely faster than itself.",
+        cause="the interval of that repeat check lies wholly beyond 5 %: a case is surely faster than itself.",
         cure=(
             "no verdict of this host is to be believed before this is explained; look for what happens at fixed times."
         ),

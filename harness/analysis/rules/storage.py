@@ -128,7 +128,7 @@ def _served(record: Record, epoch: Epoch, numbers: str) -> Finding:
     if limit is not None and needed > limit:
         message += f", though it is larger than the limit of {format_bytes(limit)}; a machine of that size would read"
         return find("served-from-memory", message, "see what else keeps these files in memory", severity="warning")
-    hint = "a larger set, or a smaller memory limit, would be read from storage: two different claims"
+    hint = "a larger set, or a smaller memory limit, would be read from storage: say which of the two you measured"
     return find("served-from-memory", message, hint, severity="info")
 
 

@@ -1,4 +1,4 @@
-"""``ceiling``: what the model alone can eat."""
+"""``ceiling``: what the model alone can consume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOADERS = Loaders(
         LoaderSpec(
             name="ceiling",
             maker="loaders.ceiling:make",
-            summary="one batch, decoded once and repeated: what the model alone can eat",
+            summary="one batch, decoded once and repeated: what the model alone can consume",
             for_what="added to every training experiment by itself; no loader can be faster",
             caches=("none",),
             interpolations=INTERPOLATIONS,

@@ -1,4 +1,4 @@
-"""``ceiling``: one batch, decoded once and repeated: what the model alone can eat."""
+"""``ceiling``: one batch, decoded once and repeated: what the model alone can consume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ceiling, preparation, fetch: what an image costs in training, where the time goes, and how much the model waits."""
+"""Model, preparation, fetch: what an image costs in training, where the time goes, and how much the model waits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.values.names import name_line
 
 _STEP, _WIDTH = 26, 240
 """Narrower than other charts: words stand beside the bars."""
-_PARTS = ("model (ceiling)", "preparation (CPU)", "fetch (storage)", "input, not told apart")
+_PARTS = ("model alone", "preparation (CPU)", "fetch (storage)", "input, not told apart")
 _COLOURS = ("var(--c8)", "var(--c1)", "var(--c2)", "var(--c3)")
 _FIRST = ", first epoch"
 _LEAST_SHARE = 0.1
@@ -73,7 +73,7 @@ def say_thresholds() -> str:
     """What the words beside the bars mean."""
     return (
         "Utilisation is the time that the model needs ÷ the time that it took. A case that waits for less than "
-        f"{100 * MODERATE_SHARE:.0f} % of it is model-bound, and no loader wins there; below "
+        f"{100 * MODERATE_SHARE:.0f} % of it has the model as its bottleneck, and no loader wins there; below "
         f"{100 * HIGH_SHARE:.0f} % it is moderately input-bound, above that input-bound."
     )
 
@@ -94,7 +94,8 @@ def _name(cost: InputCost, setting: Setting) -> str:
 def _words(cost: InputCost) -> str:
     """``57 %: input-bound, 12 MB/s read``."""
     stalls = cost.stalls
-    said = f"{100 * (stalls.utilisation or 0.0):.0f} %: {stalls.bound}"
+    bound = "the model is the bottleneck" if stalls.bound == "model-bound" else stalls.bound
+    said = f"{100 * (stalls.utilisation or 0.0):.0f} %: {bound}"
     if stalls.preparation is not None and stalls.fetch is not None:
         return f"{said}, preparation {100 * stalls.preparation:.0f} %, fetch {100 * stalls.fetch:.0f} %"
     if cost.read_bytes_s is None:

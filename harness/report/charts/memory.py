@@ -21,7 +21,7 @@ from harness.report.drawing import (
     name_facet,
     name_place,
 )
-from harness.report.marks import mark_status
+from harness.report.labels import label_status
 from harness.values.names import name_line
 from harness.values.units import format_bytes
 
@@ -91,7 +91,7 @@ def predicted_peak(row: Row) -> int | None:
 def _say(row: Row) -> str:
     summary, predicted = row.summary, predicted_peak(row)
     said = f"{name_place(summary.case)}: {format_bytes(summary.peak_anon_bytes)}"
-    said += f" of {format_bytes(summary.limit_bytes)}, {mark_status(summary).text}"
+    said += f" of {format_bytes(summary.limit_bytes)}, {label_status(summary).text}"
     return said + (f", predicted {format_bytes(predicted)}" if predicted is not None else "")
 
 

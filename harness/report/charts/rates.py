@@ -24,7 +24,7 @@ from harness.report.drawing import (
     name_place,
     thin_values,
 )
-from harness.report.marks import mark_status
+from harness.report.labels import label_status
 from harness.report.words import format_number, say_rate
 from harness.values.names import name_line
 
@@ -43,7 +43,7 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
     notes = ["Dots are invocations" + (" (quantiles of them)" if is_thinned else "")]
     notes.append("the stroke is their geometric mean, the bar its 95 % interval")
     if ceiling is not None:
-        notes.append(f"the dashed line is the ceiling, {format_number(ceiling.value)} images/s")
+        notes.append(f"the dashed line is the model limit, {format_number(ceiling.value)} images/s")
     title = f"{_axis(setting)}. {', '.join(notes)}"
     drawn = draw(_shape(line_names(setting), limits, _axis(setting), ceiling is not None), values)
     return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), drawn)
@@ -86,7 +86,7 @@ def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:
         place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
         rate = row.summary.rate(setting.metric)
         if rate is None:
-            mark = mark_status(row.summary)
+            mark = label_status(row.summary)
             values.append({**place, "kind": "end", "x": 0, "text": f"{mark.sign} {mark.text}"})
             continue
         found = [one.value for one in row.summary.averaged(setting.metric)]
@@ -102,7 +102,7 @@ def _ceiling(setting: Setting) -> Estimate | None:
 
 def _say(row: Row, setting: Setting) -> str:
     rate, place = row.summary.rate(setting.metric), name_place(row.case)
-    return f"{place}: {mark_status(row.summary).text if rate is None else say_rate(rate)}"
+    return f"{place}: {label_status(row.summary).text if rate is None else say_rate(rate)}"
 
 
 def _round(value: float) -> float:

@@ -21,12 +21,12 @@ def label_look(look: Look, detail: str = "") -> Mark:
     return Mark(look.sign, look.word, look.tint, detail)
 
 
-def mark_outcome(outcome: Outcome, detail: str = "") -> Mark:
+def label_outcome(outcome: Outcome, detail: str = "") -> Mark:
     """An outcome as a mark."""
     return Mark(outcome.look.sign, clean_text(outcome.text), outcome.look.tint, detail)
 
 
-def mark_status(summary: CaseSummary) -> Mark:
+def label_status(summary: CaseSummary) -> Mark:
     """The outcome of a case: one where all invocations ended alike, else a count of each, the worst first."""
     counts = count_outcomes(summary.records)
     order = [kind for kind in WORST_FIRST if kind in counts]
@@ -36,7 +36,7 @@ def mark_status(summary: CaseSummary) -> Mark:
         number, outcome = plural(len(summary.records), "invocation"), shared_outcome(worst)
         if outcome.kind == "degraded":  # it has a result: what disturbed it comes second
             outcome, detail = Outcome("degraded"), clean_text(outcome.reason)
-        return mark_outcome(outcome, _join(number, detail))
+        return label_outcome(outcome, _join(number, detail))
     look = LOOKS[order[0]]
     counted = ", ".join(f"{LOOKS[kind].word} {counts[kind]} of {len(summary.records)}" for kind in order)
     reason = shared_outcome(worst).reason
@@ -83,7 +83,7 @@ def describe_place(records: Sequence[Record]) -> str:
     return ", ".join(parts)
 
 
-def mark_verdict(row: Row) -> Mark:
+def label_verdict(row: Row) -> Mark:
     """The verdict of a row against its baseline."""
     if row.is_baseline:
         return Mark("●", "baseline", "quiet")
@@ -110,16 +110,16 @@ def describe_openness(comparison: Comparison) -> str:
     return f"{lean}about {plural(verdict.more_rounds, 'more round')} would settle it"
 
 
-def mark_glance(row: Row | None, setting: Setting) -> Mark:
+def label_glance(row: Row | None, setting: Setting) -> Mark:
     """One cell of the small matrix: how it ended, and if well, the rate and the verdict."""
     if row is None:
         return Mark("", NOTHING, "none", "not in the matrix")
     summary = row.summary
     rate = summary.rate(setting.metric)
     if not summary.used or rate is None:
-        return mark_status(summary)
+        return label_status(summary)
     unit = f"{format_number(rate.value)} images/s"
-    verdict, doubts = mark_verdict(row), say_doubts(summary)
+    verdict, doubts = label_verdict(row), say_doubts(summary)
     scope = () if row.outlook is None else tuple(tag_outlook(row.outlook))
     if row.is_baseline:
         return Mark(verdict.sign, unit, "quiet", _join("baseline", *scope, doubts))

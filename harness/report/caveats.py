@@ -10,8 +10,8 @@ from harness.analysis.selection import LEAST_UNDISTURBED
 from harness.analysis.signs import SEVERITIES
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
-from harness.report.marks import label_look
-from harness.report.view import Belief
+from harness.report.labels import label_look
+from harness.report.view import Caveat
 from harness.report.words import say_ratio, split_hardware
 from harness.values.event import HostStateChanged, SessionFinding
 from harness.values.names import CaseNames
@@ -23,49 +23,49 @@ _READY = ("ready", "")
 _MOST_ALIKE = 3
 
 
-def collect_beliefs(sessions: Sequence[SessionData], groups: Sequence[HardwareGroup], names: CaseNames) -> list[Belief]:
+def collect_caveats(sessions: Sequence[SessionData], groups: Sequence[HardwareGroup], names: CaseNames) -> list[Caveat]:
     """Collect all caveats, the gravest first."""
-    found = [belief for session in sessions for belief in _session_beliefs(session)]
+    found = [caveat for session in sessions for caveat in _session_caveats(session)]
     records = [record for session in sessions for record in session.records]
     found += [*_record_findings(records, names), *_validity(records, names)]
     is_spread_said = any(event.id == "spread" for s in sessions for event in s.events_of(SessionFinding))
     for group in groups:
-        found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_twins(group, names)]
+        found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_repeat_checks(group, names)]
     found += [*_other_pixels(groups), *_emulated(groups, names)]
     order = [look.word for look in SEVERITIES.values()]
-    return sorted(found, key=lambda belief: order.index(belief.mark.text))
+    return sorted(found, key=lambda caveat: order.index(caveat.mark.text))
 
 
-def _belief(severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = ()) -> Belief:
+def _caveat(severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = ()) -> Caveat:
     look = next((look for name, look in SEVERITIES.items() if name == severity), SEVERITIES["warning"])
-    return Belief(
+    return Caveat(
         label_look(look), clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300), tuple(cases)
     )
 
 
-def _session_beliefs(session: SessionData) -> Iterable[Belief]:
+def _session_caveats(session: SessionData) -> Iterable[Caveat]:
     done, planned = complete_rounds(session), planned_rounds(session)
     if planned is not None and done < planned:
         hint = "the same command goes on where it stopped"
-        yield _belief(
+        yield _caveat(
             "info", f"{done} of {plural(planned, 'round')} so far: all figures are preliminary", hint, session.name
         )
     has_cases = any(record.alias is None for record in session.records)  # a search tries each limit as it comes
     if has_cases and done == 1 and (planned is None or planned == 1):
         hint = "ask for at least 3 rounds: the same session continues"
-        yield _belief("warning", "one round: no interval, so no verdict", hint, session.name)
+        yield _caveat("warning", "one round: no interval, so no verdict", hint, session.name)
     for note in session.content.experiment.notes:
-        yield _belief("info", note, "", session.experiment_name)
+        yield _caveat("info", note, "", session.experiment_name)
     for note in session.notes:
-        yield _belief(
+        yield _caveat(
             "warning", note, "what could not be read is missing here; the file itself is untouched", session.name
         )
-    yield from _host_beliefs(session)
+    yield from _host_caveats(session)
     yield from _session_findings(session)
 
 
-def _session_findings(session: SessionData) -> Iterable[Belief]:
-    """Findings of one id and one cure are one belief, with what each of the first says and the hosts that it is of."""
+def _session_findings(session: SessionData) -> Iterable[Caveat]:
+    """Findings of one id and one cure are one caveat, with what each of the first says and the hosts that it is of."""
     alike: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for event in session.events_of(SessionFinding):
         said = (event.host or session.name, event.message)
@@ -76,15 +76,15 @@ def _session_findings(session: SessionData) -> Iterable[Belief]:
         hosts = sorted({host for host, _ in found})
         lines = [f"{host}: {message}" if len(hosts) > 1 else message for host, message in found]
         more = f" (and {len(lines) - _MOST_ALIKE} more like it)" if len(lines) > _MOST_ALIKE else ""
-        yield _belief(severity, "; ".join(lines[:_MOST_ALIKE]) + more, hint, cap_list(hosts))
+        yield _caveat(severity, "; ".join(lines[:_MOST_ALIKE]) + more, hint, cap_list(hosts))
 
 
-def _host_beliefs(session: SessionData) -> Iterable[Belief]:
+def _host_caveats(session: SessionData) -> Iterable[Caveat]:
     states = {event.host: event for event in session.events_of(HostStateChanged)}
     for host, event in sorted(states.items()):
         if event.state not in _READY:
             message = f"host is {event.state}: {event.message or 'no reason given'}"
-            yield _belief("warning", message, event.hint or "`harness check` says more", host)
+            yield _caveat("warning", message, event.hint or "`harness check` says more", host)
     by_boot: dict[str, list[str]] = {}
     for host, facts in sorted(session.facts.items()):
         if facts.boot_id:
@@ -92,10 +92,10 @@ def _host_beliefs(session: SessionData) -> Iterable[Belief]:
     for hosts in by_boot.values():
         if len(hosts) > 1:
             message = f"{plural(len(hosts), 'host')} share one machine: they are no independent witnesses"
-            yield _belief("warning", message, "take figures from such a lab with --forks 1", cap_list(hosts))
+            yield _caveat("warning", message, "take figures from such a lab with --forks 1", cap_list(hosts))
 
 
-def _record_findings(records: Sequence[Record], names: CaseNames) -> Iterable[Belief]:
+def _record_findings(records: Sequence[Record], names: CaseNames) -> Iterable[Caveat]:
     alike: dict[tuple[str, str], list[tuple[Record, Finding]]] = {}
     for record in records:
         for finding in record.findings:
@@ -108,23 +108,23 @@ def _record_findings(records: Sequence[Record], names: CaseNames) -> Iterable[Be
         hosts = cap_list(sorted({clean_text(record.host, 80) for record, _ in found}))
         where = f"{len(found)} of {plural(len(records), 'invocation')}, {hosts}"
         cases = [] if severity == "info" else _names([record for record, _ in found], names)
-        yield _belief(severity, message, found[0][1].hint, where, cases)
+        yield _caveat(severity, message, found[0][1].hint, where, cases)
 
 
-def _validity(records: Sequence[Record], names: CaseNames) -> Iterable[Belief]:
+def _validity(records: Sequence[Record], names: CaseNames) -> Iterable[Caveat]:
     invalid = [record for record in records if record.validity == "invalid"]
     disturbed = [record for record in records if outcome_of(record).kind == "degraded"]
     if invalid:
         message = f"{plural(len(invalid), 'invocation')} invalid: counted as such, in no average"
         hint = "mend what the findings name, then run again with --rerun-failed"
-        yield _belief("error", message, hint, cases=_names(invalid, names))
+        yield _caveat("error", message, hint, cases=_names(invalid, names))
     if disturbed:
         message = (
             f"{plural(len(disturbed), 'invocation')} disturbed (the host was busy, throttled, …): they count where "
             f"their machine has fewer than {LEAST_UNDISTURBED} undisturbed ones of the kind, and the answer says so"
         )
         hint = "the findings say what is off and what to do"
-        yield _belief("warning", message, hint, cases=_names(disturbed, names))
+        yield _caveat("warning", message, hint, cases=_names(disturbed, names))
 
 
 def _names(records: Sequence[Record], names: CaseNames) -> list[str]:
@@ -135,27 +135,27 @@ def _names(records: Sequence[Record], names: CaseNames) -> list[str]:
     return [clean_text(f"{said} ({say_places(found)})", 600) for said, found in sorted(alike.items())]
 
 
-def _mixtures(group: HardwareGroup) -> Iterable[Belief]:
+def _mixtures(group: HardwareGroup) -> Iterable[Caveat]:
     label = split_hardware(group.hardware)[0]
     engines = sorted({record.engine for record in group.records})
     if len(engines) > 1:
         message = f"measured with different engines: {join_words(engines)}"
-        yield _belief("warning", message, "give all hosts of a hardware the same engine", label)
+        yield _caveat("warning", message, "give all hosts of a hardware the same engine", label)
     for name, what in (("image_digest", "images"), ("payload_digest", "versions of the benchmark")):
         digests = sorted({getattr(record, name)[:12] for record in group.records})
         if len(digests) > 1:
             message = f"measured with {len(digests)} different {what}: {cap_list(digests, 4)}"
-            yield _belief("warning", message, "start a session with --fresh so that all use one", label)
+            yield _caveat("warning", message, "start a session with --fresh so that all use one", label)
     by_data: dict[str, set[str]] = {}
     for record in group.records:
         by_data.setdefault(record.case.data, set()).add(record.data_fingerprint[:12])
     for data, prints in sorted(by_data.items()):
         if len(prints) > 1:
             message = f"data set {data} is not the same everywhere: {cap_list(sorted(prints), 4)}"
-            yield _belief("warning", message, "ship one data set to all hosts", label)
+            yield _caveat("warning", message, "ship one data set to all hosts", label)
 
 
-def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
+def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:
     wide = []
     for setting in group.settings:
         for row in setting.rows:
@@ -165,10 +165,10 @@ def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
     if wide:
         message = f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between invocations"
         hint = "quiet the host, or ask for more rounds: the same session continues"
-        yield _belief("info", message, hint, split_hardware(group.hardware)[0], wide)
+        yield _caveat("info", message, hint, split_hardware(group.hardware)[0], wide)
 
 
-def _twins(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
+def _repeat_checks(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:
     from harness.analysis.comparison import compare
 
     for setting in group.settings:
@@ -185,17 +185,17 @@ def _twins(group: HardwareGroup, names: CaseNames) -> Iterable[Belief]:
             if is_off:
                 message += "; differences of this size mean nothing here"
             where = f"{names.name(row.case)}; {split_hardware(group.hardware)[0]}"
-            yield _belief("warning" if is_off else "info", message, "nearer to 1 is better", where)
+            yield _caveat("warning" if is_off else "info", message, "nearer to 1 is better", where)
 
 
-def _other_pixels(groups: Sequence[HardwareGroup]) -> Iterable[Belief]:
+def _other_pixels(groups: Sequence[HardwareGroup]) -> Iterable[Caveat]:
     if any(setting.case.interpolation == "native" for group in groups for setting in group.settings):
         message = "tables headed native compare other pixels: each loader resizes in its own way"
         hint = "for loaders at equal work read the tables with a named interpolation"
-        yield _belief("info", message, hint)
+        yield _caveat("info", message, hint)
 
 
-def _emulated(groups: Sequence[HardwareGroup], names: CaseNames) -> Iterable[Belief]:
+def _emulated(groups: Sequence[HardwareGroup], names: CaseNames) -> Iterable[Caveat]:
     """Cases whose accelerator was imitated (measuring rule 15)."""
     emulated = sorted(
         {
@@ -209,4 +209,4 @@ def _emulated(groups: Sequence[HardwareGroup], names: CaseNames) -> Iterable[Bel
     if emulated:
         message = f"{plural(len(emulated), 'case')} emulated: a step takes as long as a named device would need"
         hint = "decoding and everything before the step is real; the step is not"
-        yield _belief("warning", message, hint, cases=emulated)
+        yield _caveat("warning", message, hint, cases=emulated)
