@@ -68,7 +68,7 @@ class EngineView(Protocol):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it cannot do what it cannot do."""
+        """One sentence for each limit that this engine cannot enforce."""
 
     @property
     def uses_images(self) -> bool:

@@ -74,7 +74,6 @@ class CaseSummary:
     coverages: tuple[Coverage, ...]
     limit_bytes: int | None
     peak_anon_bytes: int | None
-    peak_total_bytes: int | None
     cache_bytes: int | None
     cache_predicted_bytes: int | None
 
@@ -165,7 +164,6 @@ def summarise_case(records: Sequence[Record]) -> CaseSummary:
         coverages=cover_all(records),
         limit_bytes=_lowest(limits),
         peak_anon_bytes=_highest(r.memory.peak_anon for r in records),
-        peak_total_bytes=_highest(r.memory.peak_total for r in records),
         cache_bytes=_highest(c.bytes for c in caches),
         cache_predicted_bytes=_highest(c.predicted_bytes for c in caches),
     )

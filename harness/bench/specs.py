@@ -29,7 +29,8 @@ class LoaderSpec:
     false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
     are held against, per CPU second. ``is_single_threaded``: it decodes in one thread;
     ``frames_for_lists``, ``links_for_lists``: it reads anything but a folder of classes through a data frame of pandas,
-    or a tree of links.
+    or a tree of links. ``recipe`` is the template of its code to paste in ``report/recipes/templates`` (empty: it is
+    made for measuring alone), ``variant`` which of the loaders of that template it is.
     """
 
     name: str
@@ -50,6 +51,8 @@ class LoaderSpec:
     frames_for_lists: bool = False
     links_for_lists: bool = False
     is_yardstick: bool = False
+    recipe: str = ""
+    variant: str = ""
 
     def needs_pandas(self, kind: str) -> bool:
         """Return whether data of a kind is read through a data frame."""

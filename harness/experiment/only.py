@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -51,7 +50,7 @@ def _test_of(pattern: str) -> Callable[[Case], bool]:
 
 
 def _read_rule(pattern: str) -> Assignment:
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for pair in pattern.split(","):
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not value:
@@ -70,7 +69,7 @@ def _read_rule(pattern: str) -> Assignment:
         raise ConfigurationError(f"--only {pattern}: {first['loc'][0]}: {message}", hint=hint or None) from None
 
 
-def _read_value(text: str, pattern: str) -> Any:
+def _read_value(text: str, pattern: str) -> object:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

@@ -10,19 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from harness.bench.registry import CACHES, LOADERS
-from harness.values.case import EMULATED, ModelSetting
+from harness.values.case import APPLICATIONS, EMULATED, ModelSetting
 from harness.values.document import near_miss
 from harness.values.units import parse_bytes
-
-APPLICATIONS: tuple[str, ...] = (
-    "convnextbase", "convnextlarge", "convnextsmall", "convnexttiny", "convnextxlarge", "densenet121", "densenet169",
-    "densenet201", "efficientnetb0", "efficientnetb1", "efficientnetb2", "efficientnetb3", "efficientnetb4",
-    "efficientnetb5", "efficientnetb6", "efficientnetb7", "efficientnetv2b0", "efficientnetv2b1", "efficientnetv2b2",
-    "efficientnetv2b3", "efficientnetv2l", "efficientnetv2m", "efficientnetv2s", "inceptionresnetv2", "inceptionv3",
-    "mobilenet", "mobilenetv2", "mobilenetv3large", "mobilenetv3small", "nasnetlarge", "nasnetmobile", "resnet101",
-    "resnet101v2", "resnet152", "resnet152v2", "resnet50", "resnet50v2", "vgg16", "vgg19", "xception",
-)  # fmt: skip
-"""The functions of ``keras.applications``, in small letters and without separators: any of them can be trained."""
 
 IMAGENET_ALPHAS = {
     "mobilenet": (0.25, 0.5, 0.75, 1.0),
@@ -130,9 +120,9 @@ def read_loader(word: str) -> str:
 
 
 def check_model(model: ModelSetting) -> ModelSetting:
-    """Refuse what the payload cannot build; the name as ``APPLICATIONS`` writes it, a device's figure filled in."""
+    """Refuse what the payload cannot build; the name in small letters, a device's figure filled in."""
     name = "".join(letter for letter in model.name.lower() if letter.isalnum())
-    known_word("model", (*APPLICATIONS, EMULATED))(name)
+    known_word("model", (*map(str.lower, APPLICATIONS), EMULATED))(name)
     if name == EMULATED:
         return _check_emulated(model)
     paces = [field for field in _PACES if getattr(model, field) is not None]

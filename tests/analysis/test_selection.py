@@ -20,7 +20,7 @@ def test_three_pairs_of_which_one_is_undisturbed_all_count() -> None:
     """One baseline run valid, the rest disturbed: it was called one round without an interval."""
     found = compare(measure(900, disturbed="..."), measure(100, disturbed=".bb"))
     assert found.ratio is not None and found.ratio.n == 3 and found.ratio.value == pytest.approx(9)
-    assert found.ratio.has_interval and found.verdict.kind == "faster"
+    assert found.ratio.low is not None and found.verdict.kind == "faster"
     assert (found.disturbance.count, found.disturbance.is_busy, found.left_out) == (2, True, 0)
 
 

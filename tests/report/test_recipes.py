@@ -25,8 +25,8 @@ from harness.bench.manifest import Manifest, read_manifest  # noqa: E402
 from harness.bench.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
 from harness.bench.specs import DECODINGS  # noqa: E402
 from harness.bench.tfrecords import Features  # noqa: E402
-from harness.report.recipes.recipe import APPLICATIONS, Measured, write_recipe  # noqa: E402
-from harness.values.case import Case  # noqa: E402
+from harness.report.recipes.recipe import Measured, write_recipe  # noqa: E402
+from harness.values.case import APPLICATIONS, Case  # noqa: E402
 from harness.values.data import DataPlace  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow

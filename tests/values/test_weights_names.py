@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.experiment.words import APPLICATIONS, IMAGENET_ALPHAS
-from harness.values.case import Case, ModelSetting
+from harness.experiment.words import IMAGENET_ALPHAS
+from harness.values.case import APPLICATIONS, Case, ModelSetting
 from harness.values.weights import keras_file_name, weights_key, weights_path
 
 AS_KERAS_NAMES_THEM = {
@@ -71,7 +71,7 @@ def test_this_keras_asks_for_that_file(
 
 
 def test_no_two_models_share_a_file() -> None:
-    models = [(name, alpha) for name in APPLICATIONS for alpha in IMAGENET_ALPHAS.get(name, (1.0,))]
+    models = [(name, alpha) for name in map(str.lower, APPLICATIONS) for alpha in IMAGENET_ALPHAS.get(name, (1.0,))]
     names = {keras_file_name(name, alpha, (224, 224)) for name, alpha in models}
     assert len(names) == len(models) == 40 + 3 + 5 + 1 + 1
 

@@ -6,8 +6,8 @@ and its pixels have findings of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from harness.analysis.findings import Entry, Family, find
 from harness.analysis.set_size import images_of
@@ -15,6 +15,7 @@ from harness.bench.registry import is_automatic, is_own
 from harness.bench.specs import NEW_ORDER, OWN_ORDER
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, Severity
+from harness.values.text import plural
 
 ENTRIES = {
     "asked-differs": Entry(
@@ -66,13 +67,13 @@ def _hardware(record: Record) -> Iterator[Difference]:
     affinity = environment.get("cpu_affinity")
     cpus = case.cpus or _number(offered, "cpus")
     if isinstance(affinity, list) and cpus is not None and len(affinity) != cpus:
-        yield Difference("error", f"{_count(cpus, 'CPU')} asked for, it ran on {len(affinity)}")
+        yield Difference("error", f"{plural(cpus, 'CPU')} asked for, it ran on {len(affinity)}")
     names = _mapping(environment.get("devices")).get("gpus")
     if not isinstance(names, list) or case.mode != "train":
         return
     available = _number(offered, "gpus")
     if isinstance(case.gpus, int) and len(names) != case.gpus:
-        yield Difference("error", f"{_count(case.gpus, 'GPU')} asked for, it ran on {len(names)}")
+        yield Difference("error", f"{plural(case.gpus, 'GPU')} asked for, it ran on {len(names)}")
     elif case.gpus == "auto" and available is not None and len(names) != available:
         words = f"all {available} GPUs of the host were asked for, training used {len(names)}"
         yield Difference("info" if 0 < len(names) < available else "error", words)
@@ -118,20 +119,16 @@ def _order(record: Record) -> Iterator[Difference]:
         yield Difference("info", "budgets of the container asked for, the loader has its own")
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _number(values: Mapping[str, Any], key: str) -> int | None:
+def _number(values: Mapping[str, object], key: str) -> int | None:
     value = values.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _join(values: Any, between: str = ", ") -> str:
+def _join(values: Iterable[object], between: str = ", ") -> str:
     return between.join(f"{value:,}" if isinstance(value, int) else str(value) for value in values)
 
 

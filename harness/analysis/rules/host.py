@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from harness.analysis.findings import Entry, Family, find
 from harness.values.facts import Facts
@@ -143,12 +142,17 @@ def judge(record: Record, facts: Facts | None, _peers: Sequence[Record]) -> Iter
     yield from _find_gpus(record)
 
 
-def number(values: Mapping[str, Any], *path: str) -> float | None:
+def number(values: Mapping[str, object], *path: str) -> float | None:
     """The number at a place of nested objects; None where there is none."""
-    value: Any = values
+    value = _at(values, *path)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _at(values: Mapping[str, object], *path: str) -> object:
+    value: object = values
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value
 
 
 def _find_supervisor(record: Record) -> Iterator[Finding]:
@@ -163,7 +167,7 @@ def _find_supervisor(record: Record) -> Iterator[Finding]:
         yield find("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16.8 MB")
 
 
-def _find_cpus(host: Mapping[str, Any]) -> Iterator[Finding]:
+def _find_cpus(host: Mapping[str, object]) -> Iterator[Finding]:
     cpus = number(host, "cpus") or 1.0
     foreign, most = number(host, "foreign_cpus", "mean"), number(host, "foreign_cpus", "max")
     if foreign is not None and foreign > max(FOREIGN_CPUS, FOREIGN_SHARE * cpus):
@@ -176,7 +180,7 @@ def _find_cpus(host: Mapping[str, Any]) -> Iterator[Finding]:
         yield find("cpu-stolen", message, "measure on a machine that is not shared, or when its neighbours are quiet")
 
 
-def _find_clocks(host: Mapping[str, Any], facts: Facts | None) -> Iterator[Finding]:
+def _find_clocks(host: Mapping[str, object], facts: Facts | None) -> Iterator[Finding]:
     throttled = number(host, "throttled")
     if throttled:
         heat = number(host, "temperature_c", "max")
@@ -193,7 +197,7 @@ def _find_clocks(host: Mapping[str, Any], facts: Facts | None) -> Iterator[Findi
         yield find("governor-saves-power", message, "`sudo cpupower frequency-set -g performance` while measuring")
 
 
-def _find_memory(host: Mapping[str, Any]) -> Iterator[Finding]:
+def _find_memory(host: Mapping[str, object]) -> Iterator[Finding]:
     swapped = number(host, "swapped_bytes")
     if swapped is not None and swapped > SWAP_BYTES:
         message = f"the host moved {format_bytes(int(swapped))} to or from swap while this was measured"
@@ -205,10 +209,10 @@ def _find_memory(host: Mapping[str, Any]) -> Iterator[Finding]:
         yield find("memory-pressure", message, hint)
 
 
-def _find_disk(host: Mapping[str, Any]) -> Iterator[Finding]:
+def _find_disk(host: Mapping[str, object]) -> Iterator[Finding]:
     latency, reads = number(host, "disk", "read_latency_s"), number(host, "disk", "reads")
     if latency is not None and latency > DISK_LATENCY_S and (reads or 0) >= LEAST_READS:
-        message = f"a read of {host['disk'].get('device')} took {1000 * latency:.0f} ms in the mean"
+        message = f"a read of {_at(host, 'disk', 'device')} took {1000 * latency:.0f} ms in the mean"
         yield find("disk-slow", message, "see whether somebody else uses this disk (`iostat -x 5`)")
 
 

@@ -9,6 +9,7 @@ LOADERS = Loaders(
     specs=(
         LoaderSpec(
             name="grain",
+            recipe="grain",
             maker="loaders.grain_dataset:make",
             summary="Google's Grain: random access, PIL, read ahead by its threads (its processes are not used)",
             for_what="projects with JAX beside TensorFlow; exact restarts",

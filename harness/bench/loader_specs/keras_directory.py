@@ -16,6 +16,7 @@ LOADERS = Loaders(
             interpolations=("nearest", "bilinear", "native"),
             native="bilinear",
             links_for_lists=True,
+            recipe="keras_directory",
         ),
     ),
 )

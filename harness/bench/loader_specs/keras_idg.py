@@ -5,12 +5,10 @@ from __future__ import annotations
 from ..specs import Loaders, LoaderSpec
 
 
-def _keras_idg(
-    name: str, function: str, summary: str, for_what: str, *, is_single_threaded: bool = False
-) -> LoaderSpec:
+def _keras_idg(name: str, variant: str, summary: str, for_what: str, *, is_single_threaded: bool = False) -> LoaderSpec:
     return LoaderSpec(
         name=name,
-        maker=f"loaders.keras_idg:{function}",
+        maker=f"loaders.keras_idg:make_{variant}" if variant else "loaders.keras_idg:make",
         summary=summary,
         for_what=for_what,
         caches=("none",),
@@ -18,6 +16,8 @@ def _keras_idg(
         native="nearest",
         is_single_threaded=is_single_threaded,
         frames_for_lists=True,
+        recipe="keras_idg",
+        variant=variant,
     )
 
 
@@ -26,20 +26,20 @@ LOADERS = Loaders(
     specs=(
         _keras_idg(
             "keras-idg",
-            "make",
+            "",
             "Keras ImageDataGenerator (deprecated by Keras) as it comes: PIL, one thread",
             "what many existing projects run; the usual baseline",
             is_single_threaded=True,
         ),
         _keras_idg(
             "keras-idg-threads",
-            "make_threads",
+            "threads",
             "Keras ImageDataGenerator (deprecated by Keras) with `workers` = CPUs: threads of one process",
             "one line changed in an existing project",
         ),
         _keras_idg(
             "keras-idg-processes",
-            "make_processes",
+            "processes",
             "Keras ImageDataGenerator (deprecated by Keras) with `workers` = CPUs and `use_multiprocessing=True`",
             "one line changed, memory to spare: each process is a copy, and its batches pass through pipes",
         ),

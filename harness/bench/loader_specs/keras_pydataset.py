@@ -16,6 +16,7 @@ LOADERS = Loaders(
             interpolations=("nearest", "bilinear-antialias", "native"),
             native="nearest",
             kinds=ALL_KINDS,
+            recipe="keras_pydataset",
         ),
     ),
 )

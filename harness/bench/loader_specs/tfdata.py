@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..specs import ALL_CACHES, ALL_KINDS, DECODINGS, ELEMENTS, INTERPOLATIONS, Loaders, LoaderSpec
 
 
-def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorder: bool) -> LoaderSpec:
+def _tfdata(name: str, variant: str, summary: str, for_what: str, *, can_reorder: bool) -> LoaderSpec:
     return LoaderSpec(
         name=name,
-        maker=f"loaders.tfdata:{function}",
+        maker=f"loaders.tfdata:make_{variant}" if variant else "loaders.tfdata:make",
         summary=summary,
         for_what=for_what,
         caches=ALL_CACHES,
@@ -20,6 +20,8 @@ def _tfdata(name: str, function: str, summary: str, for_what: str, *, can_reorde
         decodings=DECODINGS,
         can_reorder=can_reorder,
         is_single_threaded=not can_reorder,
+        recipe="tfdata",
+        variant=variant,
     )
 
 
@@ -28,21 +30,21 @@ LOADERS = Loaders(
     specs=(
         _tfdata(
             "tfdata-sequential",
-            "make_sequential",
+            "sequential",
             "tf.data as a first try writes it: map and batch, nothing parallel, no prefetching",
             "to see what AUTOTUNE and prefetching are worth",
             can_reorder=False,
         ),
         _tfdata(
             "tfdata",
-            "make",
+            "",
             "tf.data with AUTOTUNE: parallel map, batch, prefetch",
             "new code",
             can_reorder=True,
         ),
         _tfdata(
             "tfdata-tuned",
-            "make_tuned",
+            "tuned",
             "tf.data with interleaved reading, scaling after batching, one thread an operation",
             "new code that should be as fast as tf.data can be",
             can_reorder=True,

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from harness.bench.inspection import TAKEN
 from harness.bench.registry import LOADERS, is_on_disk, is_own, native_interpolation
 from harness.bench.tfrecords import RECORD_FILE
-from harness.report.recipes.literals import quote, write_list
 from harness.report.recipes.reshuffling import choose_reshuffling
-from harness.values.case import Case, ModelSetting
+from harness.values.case import APPLICATIONS, Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures
 from harness.values.names import name_pipeline
 from harness.values.text import clean_text
@@ -29,29 +28,9 @@ Values = Mapping[str, object]
 
 PLACEHOLDERS = ("/path/to/your/images", "/path/to/your/annotations", "/path/to/your/weights")
 
-_TEMPLATES: Mapping[str, tuple[str, Values]] = {
-    "keras-idg": ("keras_idg", {"workers": ""}),
-    "keras-idg-threads": ("keras_idg", {"workers": "threads"}),
-    "keras-idg-processes": ("keras_idg", {"workers": "processes"}),
-    "keras-directory": ("keras_directory", {}),
-    "keras-pydataset": ("keras_pydataset", {}),
-    "tfdata-sequential": ("tfdata", {"is_sequential": True}),
-    "tfdata": ("tfdata", {}),
-    "tfdata-tuned": ("tfdata", {"is_tuned": True}),
-    "grain": ("grain", {}),
-}
-"""The template of each loader and what is its own there; those that are not here are made for measuring alone."""
-
-APPLICATIONS = (
-    "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
-    "DenseNet169", "DenseNet201", "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3",
-    "EfficientNetB4", "EfficientNetB5", "EfficientNetB6", "EfficientNetB7", "EfficientNetV2B0",
-    "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L", "EfficientNetV2M",
-    "EfficientNetV2S", "InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Large",
-    "MobileNetV3Small", "NASNetLarge", "NASNetMobile", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2",
-    "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
-)  # fmt: skip
-"""The models of ``keras.applications``: a case names one in any spelling, and nothing here imports Keras."""
+_TAKEN_OUT = "‹"
+"""What an anonymised report has in place of a path begins so."""
+_WIDTH = 112
 
 
 class NoRecipeError(Exception):
@@ -83,14 +62,15 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
     known = measured or Measured()
     _refuse(case, known)
     place = known.place or DataPlace(form="coco" if known.kind == "coco" else "folder")
-    template, own = _TEMPLATES[case.loader]
+    spec = LOADERS[case.loader]
+    template, is_sequential, is_tuned = spec.recipe, spec.variant == "sequential", spec.variant == "tuned"
     needs_files = place.form != "tfrecord" and (
         template in ("tfdata", "grain", "keras_pydataset") or place.form != "folder"
     )
-    values: dict[str, object] = {"is_sequential": False, "is_tuned": False, **own}
+    values: dict[str, object] = {"is_sequential": is_sequential, "is_tuned": is_tuned, "workers": spec.variant}
     values |= {"needs_files": needs_files, "is_sequence": template in ("keras_idg", "keras_pydataset")}
     values |= _values_of_data(place) | _values_of_case(case) | _values_of_cache(case, place, known)
-    values |= _values_of_pipeline(case, is_tuned=bool(values["is_tuned"]), is_sequential=bool(values["is_sequential"]))
+    values |= _values_of_pipeline(case, is_tuned=is_tuned, is_sequential=is_sequential)
     has_model = case.model is not None and not case.model.is_emulated
     parts = ["constants"]
     if needs_files or (place.form == "folder" and (template == "keras_idg" or has_model)):
@@ -105,13 +85,14 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
 def _refuse(case: Case, known: Measured) -> None:
     if is_own(case.loader):
         raise NoRecipeError(f"{case.loader} is a loader of your own: its source is the code to paste.")
-    module = LOADERS[case.loader].maker.partition(":")[0].replace(".", "/")
+    spec = LOADERS[case.loader]
+    module = spec.maker.partition(":")[0].replace(".", "/")
     source = f"Its source is harness/bench/{module}.py"
-    if case.loader not in _TEMPLATES:
+    if not spec.recipe:
         raise NoRecipeError(f"{case.loader} is made for measuring and is no pipeline to paste. {source}.")
     if (known.place.form if known.place is not None else known.kind) != "tfrecord":
         return
-    if _TEMPLATES[case.loader][0] != "tfdata":
+    if spec.recipe != "tfdata":
         raise NoRecipeError(
             f"{case.loader} reads each image at its place in the TFRecord files, of which the harness makes a list: "
             f"that is no short code. {source}, with harness/bench/tfrecords.py."
@@ -238,7 +219,7 @@ def _say(case: Case, known: Measured) -> Iterable[str]:
         yield f"The path is that of {known.host}; the data lie elsewhere on {', '.join(known.others)}."
     if case.max_images is not None:
         yield f"Measured on {case.max_images:,} images of the set; this takes all of them."
-    if case.budgets == "container" and _TEMPLATES[case.loader][0] in ("tfdata", "keras_directory"):
+    if case.budgets == "container" and LOADERS[case.loader].recipe in ("tfdata", "keras_directory"):
         yield "Left to TensorFlow: threads and tf.data's RAM budget; the harness set them from the container's limits."
 
 
@@ -277,3 +258,21 @@ def _tidy(text: str) -> str:
         found.append(line)
         is_apart, in_definition = False, begins or (in_definition and line.startswith(" "))
     return "\n".join(found).strip() + "\n"
+
+
+def quote(text: str | None, placeholder: str = "") -> str:
+    """Write a text as a Python literal; one that is unknown or was taken out becomes the placeholder."""
+    said = repr(placeholder if not text or _TAKEN_OUT in text else text)  # repr escapes what cannot be printed
+    return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said and "\\'" not in said else said
+
+
+def write_list(items: Sequence[str]) -> str:
+    """Write a list of literals, in several lines where one would be too long."""
+    rows = [""]
+    for item in items:
+        if rows[-1] and len(rows[-1]) + len(item) > _WIDTH:
+            rows.append("")
+        rows[-1] += f"{item}, "
+    if len(rows) == 1:
+        return f"[{rows[0].removesuffix(', ')}]"
+    return "[\n" + "".join(f"    {row.rstrip()}\n" for row in rows) + "]"
