@@ -52,6 +52,12 @@ def test_a_loader_that_died_without_a_cache_leaves_payback_unknown(say):
     assert "From which epoch the file cache pays for itself is not known: tfdata without a cache has no result" in words
 
 
+def test_the_yardstick_is_measured_and_not_advised(say):
+    words = say(rounds("keras-idg", rate=10) + rounds("tfdata", rate=90) + rounds("decoder", rate=300))
+    assert "tfdata, 8.9" in words and "decoder" not in words
+    assert "no advice: only the yardstick was measured here" in say(rounds("decoder", rate=300))
+
+
 def test_the_chart_of_paybacks_tells_never_from_not_known():
     known = rounds("tfdata", rate=100, first_rate=100)
     never = rounds("tfdata", "file", rate=60, first_rate=50)
