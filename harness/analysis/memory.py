@@ -48,7 +48,9 @@ class MemoryModel:
     """Bytes that a program holds beside its cache after 0, 1, 2, … batches, and bytes of its cache an image.
 
     ``low``, ``expected`` and ``high`` have one value for each batch, and the last one counts for all that come after.
-    ``image_bytes`` is 0 without a cache in memory.
+    ``image_bytes`` is 0 without a cache in memory. The first ``first_pass`` values were seen in a first epoch; where
+    arenas keep nothing, a longer one grows at most as later epochs did, which hold a batch or two more (cached images
+    come faster than they are taken), and half of that is expected. None: a first epoch grows like all others.
     """
 
     batch_size: int
@@ -56,6 +58,7 @@ class MemoryModel:
     low: tuple[float, ...]
     expected: tuple[float, ...]
     high: tuple[float, ...]
+    first_pass: int | None = None
 
     def held(self, images: int, batches: int) -> Interval:
         """Return the most that counts against a limit when so many images are cached and so many batches have come."""
@@ -72,11 +75,14 @@ class MemoryModel:
 
     def images_until(self, limit_bytes: int, images: int) -> Interval:
         """Return how many images of the first epoch come before a limit ends the program; all: it is not then."""
-        each = self.image_bytes
+        each, first = self.image_bytes, self.first_pass
+        middle = self.expected
+        if first is not None:
+            middle = tuple(fmean((held, min(held, self.expected[first - 1]))) for held in middle)
         return Interval(
             low=self._until(self.high, each * (1 + CACHE_SPREAD), limit_bytes, images),
-            expected=self._until(self.expected, each, limit_bytes, images),
-            high=self._until(self.low, each * (1 - CACHE_SPREAD), limit_bytes, images),
+            expected=self._until(middle, each, limit_bytes, images),
+            high=self._until(self.low[:first], each * (1 - CACHE_SPREAD), limit_bytes, images),
         )
 
     def _until(self, beside: tuple[float, ...], each: float, limit: int, images: int) -> int:
@@ -120,7 +126,8 @@ def model_as_rehearsed(case: Case, image_bytes: float, rehearsal: Rehearsal, cpu
     """Build the model of a case from its rehearsal; what was still growing at its end is expected to grow on."""
     held = list(zip(*(_beside(run, image_bytes, rehearsal.images) for run in rehearsal.runs), strict=False))
     seen = [fmean(values) for values in held]
-    expected = seen + _grow_on(seen, seen[0] + arenas.most_kept(cpus, _batch_bytes(case)), arenas.count_batches(cpus))
+    kept = arenas.most_kept(cpus, _batch_bytes(case))
+    expected = seen + _grow_on(seen, seen[0] + kept, arenas.count_batches(cpus))
     high = [value * (1 + REHEARSED_SPREAD) for value in expected]
     return MemoryModel(
         batch_size=case.batch_size,
@@ -128,6 +135,7 @@ def model_as_rehearsed(case: Case, image_bytes: float, rehearsal: Rehearsal, cpu
         low=tuple(min(*values, mean * (1 - REHEARSED_SPREAD)) for values, mean in zip(held, seen, strict=True)),
         expected=tuple(expected),
         high=(*(max(*values, most) for values, most in zip(held, high, strict=False)), *high[len(held) :]),
+        first_pass=None if kept else min(len(held), 1 + -(-rehearsal.images // case.batch_size)),
     )
 
 

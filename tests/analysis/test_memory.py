@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from harness.analysis.memory import MemoryModel, model_as_rehearsed, model_by_formula
 from harness.bench.arenas import count_batches, most_kept
 from harness.values.case import Case, ModelSetting
+from harness.values.prediction import Interval
 from harness.values.rehearsal import MemoryRun, Rehearsal
 
 MB = 10**6
@@ -75,6 +76,21 @@ def test_batches_that_are_mapped_for_themselves_are_given_back() -> None:
     found = Rehearsal(images=96, batches_wanted=6, first_s=1, steady_s=1, runs=(run,))
     assert model_as_rehearsed(large, 0.0, found, cpus=2).expected[-1] == 500 * MB
     assert most_kept(2, 33 * 2**20) == 0 and most_kept(2, 20 * MB) == 640 * MB
+
+
+def test_a_first_epoch_dies_between_what_first_and_later_passes_held() -> None:
+    """Seen at 384 px: 355 MB beside the cache while it is filled, 412 to 468 MB when it is read."""
+    each = 384 * 384 * 12
+    case = CASE.model_copy(update={"image_size": (384, 384)})
+    beside = [355 * MB] * 4 + [412 * MB, 468 * MB]
+    points = tuple((32 * n, held + each * min(32 * n, 128)) for n, held in enumerate(beside, start=1))
+    run = MemoryRun(start_bytes=266 * MB, points=points)
+    found = Rehearsal(images=128, batches_wanted=6, first_s=1, steady_s=1, runs=(run,))
+    large = model_as_rehearsed(case, each, found, cpus=2)
+    limit = round((355 * MB + 270 * each) * 1.0025) + 10 * MB
+    assert large.images_until(limit, 320) == Interval(low=160, expected=224, high=288)
+    first = round((355 * MB + 100 * each) * 1.0025) + 10 * MB
+    assert large.images_until(first, 320).expected == 96, "within a first pass nothing is to be guessed"
 
 
 def test_the_death_of_a_cache_is_arithmetic() -> None:
