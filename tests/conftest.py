@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from own_lock import use_lock
 
 settings.register_profile("no-wall-time", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("no-wall-time")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's lock, jobs, scratch, SSH files and models out of reach: another lock, another home folder.
+
+    Programs that tests start inherit the home; those that take the lock get one by ``whole/user.py``. Caches of what
+    was downloaded or built (images, tools, packages) stay the user's: making them anew takes minutes.
+    """
+    home, lock = Path.home(), f"/tmp/harness-tests-{os.getpid()}.lock"
+    kept = {
+        "XDG_CACHE_HOME": home / ".cache",
+        "DOCKER_CONFIG": home / ".docker",
+        "GIT_CONFIG_GLOBAL": home / ".gitconfig",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name, path in kept.items():
+            if path.exists() and name not in os.environ:
+                patch.setenv(name, str(path))
+        use_lock(lock)
+        yield
+    shutil.rmtree(lock, ignore_errors=True)
 
 
 @pytest.fixture

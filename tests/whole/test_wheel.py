@@ -51,10 +51,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "harness"
 
 
-def run(program: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(program: Path, folder: Path, *arguments: str, lock: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The installed program, or, where it is to hold a ``lock``, its Python with that lock instead of the user's."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    own_lock = [str(program.with_name("python")), str(Path(__file__).with_name("user.py")), str(lock), "-"]
     return subprocess.run(
-        [str(program), *arguments],
+        [*([str(program)] if lock is None else own_lock), *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -83,7 +85,7 @@ def test_carries_images_presets_schemas_and_starters(program: Path, tmp_path: Pa
 def test_measures_and_reports(program: Path, tmp_path: Path) -> None:
     (tmp_path / "inventory.yaml").write_text(INVENTORY.format(scratch=tmp_path / "scratch"))
     (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    done = run(program, tmp_path, "run", "inventory.yaml", "--experiment", "experiment.yaml")
+    done = run(program, tmp_path, "run", "inventory.yaml", "--experiment", "experiment.yaml", lock=tmp_path / "lock")
     assert done.returncode == 0, done.stderr
     page = Path(done.stdout.strip().splitlines()[-1].removeprefix("file://"))
     assert "<html" in page.read_text()

@@ -58,11 +58,11 @@ proven = {key: {"is_proven": not found, "problems": found} for key, found in pro
 
 def main() -> None:
     """Run the program, its lock elsewhere and perhaps its benchmark another."""
-    from harness.hosts import lock
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from own_lock import use_lock
 
     path, control, *words = sys.argv[1:]
-    for function in (lock.acquire, lock.read_lock, lock.break_lock, lock.find_holder, lock.refuse_held):
-        function.__kwdefaults__["path"] = path
+    use_lock(path)
     if control != "-":
         from harness.ship.payload import build_payload
         from harness.workflow import found_session
