@@ -1,12 +1,13 @@
 """What is advised, for every shape that verdicts can have."""
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.advice import advise
 from harness.analysis.matrix import build_matrix
 from harness.analysis.payback import PaybackUnknown, PaysFrom
 from harness.values.case import Case, ModelSetting
-from harness.values.record import Epoch, Record
+from harness.values.record import Epoch
 
 GB = 10**9
 PROFILE = (1.0, 1.01, 0.99)
@@ -23,11 +24,8 @@ def make(
     epochs = tuple(
         Epoch(index=i, images=1000, seconds=1000 / r, cpu_s=1000 / per_cpu) for i, r in enumerate(rates, start=1)
     )
-    return Record(
-        session="s", experiment="e", invocation=f"{found.case_id}{number}{host}", attempt=1, host=host,
-        hardware="hw #1", engine="process", image_digest="i", payload_digest="p", data_fingerprint="f", case=found,
-        case_id=found.case_id, round=number, order=1, status=status, epochs=epochs if status == "ok" else (),
-    )  # fmt: skip
+    identity, epochs = f"{found.case_id}{number}{host}", epochs if status == "ok" else ()
+    return plain_record(found, invocation=identity, host=host, round=number, status=status, epochs=epochs)
 
 
 def rounds(*args, count=3, rate=100.0, noise=PROFILE, **changes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.rules import asked as rule
 from harness.analysis.validity import judge_record
@@ -32,14 +33,15 @@ def make(case: dict[str, Any], environment: dict[str, Any], **changes: Any) -> R
         "ran": {"image_size": list(asked.image_size), "precision": asked.precision, "xla": True},
         **environment,
     }
-    fields: dict[str, Any] = dict(
-        session="s", experiment="e", invocation="i", attempt=1, host="h", hardware="hw", engine="docker",
-        image_digest="1", payload_digest="2", data_fingerprint="3", case=asked, case_id=asked.case_id, round=1, order=1,
-        status="ok", evidence={"engine_warnings": []}, epochs=epochs, environment=around,
-        memory=Memory(limit_asked=10**9, limit_effective=10**9, swap_limit=10**9, swap_used=0),
-        set_size=SetSize(images=SET),
-    )  # fmt: skip
-    return Record(**{**fields, **changes})
+    fields: dict[str, Any] = {
+        "engine": "docker",
+        "evidence": {"engine_warnings": []},
+        "epochs": epochs,
+        "environment": around,
+        "memory": Memory(limit_asked=10**9, limit_effective=10**9, swap_limit=10**9, swap_used=0),
+        "set_size": SetSize(images=SET),
+    }
+    return plain_record(asked, **{**fields, **changes})
 
 
 def found(record: Record) -> list[Finding]:

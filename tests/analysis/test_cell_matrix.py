@@ -1,20 +1,20 @@
 import pytest
+from factory import plain_record
 
 from harness.analysis.matrix import build_matrix
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import setting_key
-from harness.values.record import Epoch, Record
+from harness.values.record import Epoch
 
 
 def make(loader="tfdata", cache="none", *, rate=100.0, number=1, hardware="hw #1", alias=None, status="ok", **case):
     case = {"data": "d", "mode": "train", "model": ModelSetting(), "epochs": 2, "memory_limit": 10**9, **case}
     found = Case(loader=loader, cache=cache, **case)
     epochs = tuple(Epoch(index=i, images=100, seconds=100 / rate, cpu_s=1.0) for i in (1, 2)) if status == "ok" else ()
-    return Record(
-        session="s", experiment="e", invocation=f"{found.case_id}{number}{alias}", attempt=1, host="h",
-        hardware=hardware, engine="process", image_digest="i", payload_digest="p", data_fingerprint="f", case=found,
-        case_id=found.case_id, alias=alias, round=number, order=1, status=status, epochs=epochs,
-    )  # fmt: skip
+    identity = f"{found.case_id}{number}{alias}"
+    return plain_record(
+        found, invocation=identity, hardware=hardware, alias=alias, round=number, status=status, epochs=epochs
+    )
 
 
 def rounds(*args, **changes):

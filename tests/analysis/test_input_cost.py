@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from factory import plain_record
 
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, build_matrix
@@ -23,13 +22,7 @@ def make(case: Case, rates: tuple[float, ...], *, read: tuple[int, ...] = (0, 0)
         Epoch(index=index, images=1000, seconds=1000 / rate, bytes_read=count, bytes_needed=NEEDED)
         for index, (rate, count) in enumerate(zip(rates, read, strict=False), start=1)
     )
-    fields: dict[str, Any] = {
-        "session": "s", "experiment": "e", "attempt": 1, "host": "h", "hardware": "hw", "engine": "docker",
-        "image_digest": "1", "payload_digest": "2", "data_fingerprint": "3", "round": 1, "order": 1, "status": "ok",
-    }  # fmt: skip
-    return Record(
-        **fields, invocation=f"{case.case_id}{alias}", case=case, case_id=case.case_id, alias=alias, epochs=epochs
-    )
+    return plain_record(case, engine="docker", invocation=f"{case.case_id}{alias}", alias=alias, epochs=epochs)
 
 
 def costs_of(*records: Record) -> tuple[HardwareGroup, list[InputCost]]:

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.host_changes import compare_environments, compare_facts, compare_hosts
 from harness.analysis.noise import drifts, find_session_noise, noise_floors
@@ -23,26 +24,16 @@ def name_case(case: Case) -> str:
 
 def make(case_id: str, number: int, rate: float, *, alias: str | None = None, **changes: Any) -> Record:
     fields: dict[str, Any] = {
-        "session": "s",
-        "experiment": "e",
         "invocation": f"{case_id}{number}{alias}",
-        "attempt": 1,
         "host": "ws01",
-        "hardware": "hw",
         "engine": "docker",
-        "image_digest": "1",
-        "payload_digest": "2",
-        "data_fingerprint": "3",
-        "case": Case(data="d", loader="tfdata"),
         "case_id": case_id,
         "alias": alias,
         "round": number,
-        "order": 1,
-        "status": "ok",
         "evidence": {"x": 1},
         "epochs": tuple(Epoch(index=index, images=1000, seconds=1000 / rate) for index in (1, 2)),
     }
-    return Record(**{**fields, **changes})
+    return plain_record(**{**fields, **changes})
 
 
 def test_twins_give_the_noise_floor() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.prediction_check import check_prediction
 from harness.analysis.validity import judge_record
@@ -30,12 +31,13 @@ def make(
         images=320, cache_bytes=1, disk_bytes=0, peak_memory_bytes=PEAK, fit=fit, reason="", images_until_oom=until,
         whole_set=None, basis="rehearsal", duration_s=1.0,
     )  # fmt: skip
-    return Record(
-        session="s", experiment="e", invocation="i", attempt=1, host="h", hardware="w", engine="process",
-        image_digest="d", payload_digest="p", data_fingerprint="f", case=case, case_id=case.case_id, round=1, order=1,
-        status=status, evidence={"oom_kills": int(status == "oom"), **seen}, predictions=predicted,
+    return plain_record(
+        case,
+        status=status,
+        evidence={"oom_kills": int(status == "oom"), **seen},
+        predictions=predicted,
         memory=Memory(limit_asked=limit_mb * MB, limit_effective=limit_mb * MB, peak_anon=peak_mb * MB, swap_used=0),
-    )  # fmt: skip
+    )
 
 
 def off(record: Record) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from factory import plain_record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,12 +25,8 @@ def make(**fields):
 
 def make_record(case, seconds, **fields):
     minutes, rest = divmod(seconds, 60)
-    values = {"status": "ok", **fields}
-    return Record(
-        session="s", experiment="e", invocation="i", attempt=1, host="h", hardware="w", engine="process",
-        image_digest="d", payload_digest="p", data_fingerprint="f", case=case, case_id=case.case_id, round=1, order=1,
-        started_at="2026-01-01T00:00:00+00:00", finished_at=f"2026-01-01T00:{minutes:02d}:{rest:02d}+00:00", **values,
-    )  # fmt: skip
+    begun, ended = "2026-01-01T00:00:00+00:00", f"2026-01-01T00:{minutes:02d}:{rest:02d}+00:00"
+    return plain_record(case, started_at=begun, finished_at=ended, **fields)
 
 
 def test_the_dump_of_the_article():

@@ -1,10 +1,11 @@
 import pytest
+from factory import plain_record
 
 from harness.analysis.comparison import Measurement, compare
 from harness.analysis.payback import NeverPays, PaybackUnknown, PaysFrom
 from harness.analysis.summary import is_model_bound, payback_of, reduce_record, summarise_case
 from harness.values.case import Case
-from harness.values.record import CacheUse, Epoch, Memory, Record
+from harness.values.record import CacheUse, Epoch, Memory
 
 
 def record(
@@ -15,12 +16,7 @@ def record(
         Epoch(index=place, images=images, seconds=s, cpu_s=c, flush_s=flush if place == 1 else None)
         for place, (s, c) in enumerate(zip(seconds, cpu, strict=False), start=1)
     )
-    fields = {
-        "session": "s", "experiment": "e", "invocation": f"i{number}", "attempt": 1, "host": "h", "hardware": "hw",
-        "engine": "process", "image_digest": "i", "payload_digest": "p", "data_fingerprint": "f", "case": case,
-        "case_id": case.case_id, "round": number, "order": 1, "status": "ok", "epochs": epochs,
-    }  # fmt: skip
-    return Record(**{**fields, **changes})
+    return plain_record(case, **{"invocation": f"i{number}", "round": number, "epochs": epochs, **changes})
 
 
 def test_the_fill_epoch_is_never_mixed_with_steady_ones():

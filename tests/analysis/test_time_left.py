@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.predictions import predict
 from harness.analysis.time_left import seconds_left, seconds_of
@@ -24,14 +25,12 @@ def predicted(seconds: float) -> Prediction:
 
 
 def record(name: str, seconds: float, *, expected: float | None = None, **fields: Any) -> Record:
-    case = CASES[name]
-    made: dict[str, Any] = dict(
-        session="s", experiment="e", invocation="i", attempt=1, host="h", hardware="hw", engine="process",
-        image_digest="1", payload_digest="2", data_fingerprint="3", case=case, case_id=case.case_id, round=1, order=1,
-        status="ok", started_at=START.isoformat(), finished_at=(START + timedelta(seconds=seconds)).isoformat(),
-        predictions=None if expected is None else predicted(expected),
-    )  # fmt: skip
-    return Record(**{**made, **fields})
+    made: dict[str, Any] = {
+        "started_at": START.isoformat(),
+        "finished_at": (START + timedelta(seconds=seconds)).isoformat(),
+        "predictions": None if expected is None else predicted(expected),
+    }
+    return plain_record(CASES[name], **{**made, **fields})
 
 
 def coming(*names: str, expected: float | None = None) -> list[tuple[str, Prediction | None]]:

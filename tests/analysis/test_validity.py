@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factory import plain_record
 
 import harness
 from harness.analysis.findings import catalogue, find
@@ -40,21 +41,9 @@ def make(**changes: Any) -> Record:
         Epoch(index=2, images=1000, seconds=10.0, bytes_read=110, bytes_needed=100, cpu_s=20.0),
     )
     fields: dict[str, Any] = {
-        "session": "s",
-        "experiment": "e",
-        "invocation": "i",
-        "attempt": 1,
         "host": "ws01",
-        "hardware": "hw",
         "engine": "docker",
-        "image_digest": "1",
-        "payload_digest": "2",
-        "data_fingerprint": "3",
-        "case": Case(data="d", loader="tfdata"),
         "case_id": "c",
-        "round": 1,
-        "order": 1,
-        "status": "ok",
         "evidence": {"engine_warnings": []},
         "epochs": epochs,
         "memory": Memory(
@@ -67,7 +56,7 @@ def make(**changes: Any) -> Record:
         },
         "started_at": "2026-01-01T00:00:00Z",
     }
-    return Record(**{**fields, **changes})
+    return plain_record(**{**fields, **changes})
 
 
 def ids(record: Record, peers: tuple[Record, ...] = (), facts: Facts | None = None) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.advice import Choice, advise
 from harness.analysis.coverage import Coverage, cover
@@ -46,15 +47,19 @@ def make(
         read = None if served is None else round(later * (1 - served))
         epochs.append(Epoch(index=index, images=images, seconds=images / rate, bytes_read=read, bytes_needed=later))
     peak = BASE + (pixels if cache == "memory" else 0)
-    return Record(
-        session="s", experiment="e", invocation=f"{made.case_id}{number}", attempt=1, host="h", hardware="hw #1",
-        engine="process", image_digest="i", payload_digest="p", data_fingerprint="f", case=made, case_id=made.case_id,
-        round=number, order=1, status=status, epochs=tuple(epochs) if status == "ok" else (),
+    kept = CacheUse(
+        kind=cache, element=made.element, bytes=None if cache == "memory" else pixels, predicted_bytes=pixels
+    )
+    return plain_record(
+        made,
+        invocation=f"{made.case_id}{number}",
+        round=number,
+        status=status,
+        epochs=tuple(epochs) if status == "ok" else (),
         set_size=None if whole is None else SetSize(images=whole, bytes=whole * FILE),
         memory=Memory(limit_asked=limit, limit_effective=limit, peak_anon=peak),
-        cache=None if cache == "none" else CacheUse(
-            kind=cache, element=made.element, bytes=None if cache == "memory" else pixels, predicted_bytes=pixels),
-    )  # fmt: skip
+        cache=None if cache == "none" else kept,
+    )
 
 
 def rounds(*names: str, **changes: object) -> list[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from factory import plain_record
 
 from harness.analysis.yardstick import measure_nearness
 from harness.values.case import Case
@@ -10,13 +11,7 @@ from harness.values.record import Epoch, Record
 
 
 def _record(case: Case, cpu_s: float, **fields: object) -> Record:
-    values: dict = {
-        "session": "s", "experiment": "e", "invocation": "i", "attempt": 1, "host": "a", "hardware": "h",
-        "engine": "process", "image_digest": "i", "payload_digest": "p", "data_fingerprint": "f", "case": case,
-        "case_id": case.case_id, "round": 1, "order": 0, "status": "ok",
-        "epochs": (Epoch(index=1, images=100, seconds=1.0, cpu_s=cpu_s),),
-    }  # fmt: skip
-    return Record(**{**values, **fields})
+    return plain_record(case, epochs=(Epoch(index=1, images=100, seconds=1.0, cpu_s=cpu_s),), **fields)
 
 
 def test_a_case_is_held_against_the_yardstick_of_its_own_setting():

@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from factory import plain_record
+
 from harness.values.case import Case, ModelSetting, invocation_identity
 from harness.values.facts import DiskFacts, Facts, GpuFacts
 from harness.values.record import CacheUse, Epoch, Finding, Memory, Record, SetSize
@@ -111,19 +113,11 @@ def make_record(
             host=host,
             round_number=round,
         ),
-        "attempt": 1,
         "host": host,
         "hardware": facts.hardware,
         "engine": "docker",
-        "image_digest": "1" * 64,
-        "payload_digest": "2" * 64,
-        "data_fingerprint": "3" * 64,
         "set_size": None if whole is None else SetSize(images=whole, bytes=whole * FILE_BYTES),
-        "case": case,
-        "case_id": case.case_id,
         "round": round,
-        "order": 1,
-        "status": "ok",
         "epochs": epochs,
         "memory": Memory(
             limit_asked=limit,
@@ -144,7 +138,7 @@ def make_record(
     severity = {"degraded": "warning", "invalid": "error"}.get(fields.get("validity", "valid"))
     if severity is not None and "findings" not in changes:  # a report judges again: validity comes from findings
         fields["findings"] = (make_finding(f"test-{fields['validity']}", severity),)
-    return Record(**fields)
+    return plain_record(case, **fields)
 
 
 def round_up(predicted: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from factory import record_of
 from stub import stub_setup
 
 from harness.experiment import expand, parse_experiment
@@ -48,7 +49,7 @@ class Host:
             if each.round > self.budget:
                 self.is_over = True
                 return
-            self.journal.write_record(make_record(each, self.rate(each)))
+            self.journal.write_record(record_at(each, self.rate(each)))
 
     def measure(self) -> list[Record]:
         digests = HostDigests("here", self.setup.image_digest, "5" * 64, {"tiny": "2" * 64})
@@ -69,13 +70,8 @@ class Host:
         return [(event.id, event.message) for event in self.events if isinstance(event, SessionFinding)]
 
 
-def make_record(item: Invocation, rate: float) -> Record:
-    return Record(
-        session="auto", experiment="e", invocation=item.identity, attempt=item.attempt, host=item.host, hardware="hw",
-        engine="process", image_digest="1", payload_digest="2", data_fingerprint="3", case=item.case,
-        case_id=item.case.case_id, alias=item.alias, round=item.round, order=item.order, status="ok",
-        epochs=tuple(Epoch(index=index, images=1000, seconds=1000 / rate) for index in (1, 2)),
-    )  # fmt: skip
+def record_at(item: Invocation, rate: float) -> Record:
+    return record_of(item, epochs=tuple(Epoch(index=index, images=1000, seconds=1000 / rate) for index in (1, 2)))
 
 
 def noisy(size: float) -> Rate:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from factory import plain_record
 
 from harness.records.content import SessionContent, SessionHost
 from harness.records.progress import HostProgress, read_progress
 from harness.records.reading import parse_event, refuse
-from harness.values.case import Case
 from harness.values.event import LoggedEvent
 from harness.values.record import Record
 
@@ -28,13 +28,7 @@ WITH_HOST = SessionContent(hosts={"h": SessionHost()})
 
 
 def record(**fields: Any) -> Record:
-    case = Case(data="d", loader="tfdata")
-    made: dict[str, Any] = dict(
-        session="s", experiment="e", invocation="x", attempt=1, host="h", hardware="hw", engine="process",
-        image_digest="1", payload_digest="2", data_fingerprint="3", case=case, case_id=case.case_id, round=1, order=1,
-        status="ok",
-    )  # fmt: skip
-    return Record(**{**made, **fields})
+    return plain_record(**{"invocation": "x", **fields})
 
 
 def host_of(events: list[dict[str, Any]], records: list[Record], *, is_live: bool = True) -> HostProgress:

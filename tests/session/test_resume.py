@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from factory import record_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,12 +26,7 @@ def plan(rounds: int = 2, skip: str | None = None):
 
 
 def record(invocation, status: str, validity: str = "valid", attempt: int = 1) -> Record:
-    return Record(
-        session="s", experiment="e", invocation=invocation.identity, attempt=attempt, host="h", hardware="x",
-        engine="process", image_digest="1", payload_digest="2", data_fingerprint="3", case=invocation.case,
-        case_id=invocation.case.case_id, round=invocation.round, order=invocation.order, status=status,
-        validity=validity,
-    )  # fmt: skip
+    return record_of(invocation, attempt=attempt, status=status, validity=validity)
 
 
 def test_the_table_of_resuming() -> None:

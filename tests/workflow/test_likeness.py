@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from factory import plain_record
 
 from harness.experiment import expand
 from harness.experiment.files import parse_experiment
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
-from harness.values.record import Epoch, Record
+from harness.values.record import Epoch
 from harness.workflow.likeness import fill_likes
 
 TEXT = "parameters: {data: d, mode: train, loader: tfdata, model: {name: emulated, like: ws03}}\n"
@@ -20,14 +21,9 @@ TEXT = "parameters: {data: d, mode: train, loader: tfdata, model: {name: emulate
 def _session(folder: Path) -> None:
     case = Case(data="d", loader="ceiling", mode="train", model=ModelSetting())
     epochs = tuple(Epoch(index=index, images=1000, seconds=seconds) for index, seconds in ((1, 9.0), (2, 2.0)))
-    values: dict = {
-        "session": "s", "experiment": "e", "invocation": "i", "attempt": 1, "host": "ws03", "hardware": "h",
-        "engine": "docker", "image_digest": "i", "payload_digest": "p", "data_fingerprint": "f", "case": case,
-        "case_id": case.case_id, "round": 1, "order": 0, "status": "ok", "epochs": epochs,
-    }  # fmt: skip
     folder.mkdir(parents=True)
     (folder / "session.json").write_text(json.dumps({"format": 1}))
-    (folder / "records.jsonl").write_text(Record(**values).model_dump_json() + "\n")
+    (folder / "records.jsonl").write_text(plain_record(case, host="ws03", epochs=epochs).model_dump_json() + "\n")
 
 
 def test_the_pace_is_that_of_the_hosts_ceiling(tmp_path: Path):

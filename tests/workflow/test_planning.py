@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from factory import record_of
 
 from harness.analysis.findings import find
 from harness.engine.interface import EngineFacts, Payload
@@ -41,15 +42,6 @@ def resolve(parameters: str, rounds: str = "3", more: str = "", only: Sequence[s
     matrix = expand(experiment)
     cases = tuple(select_cases(matrix.cases, only)) if only else matrix.cases
     return Resolved(None, (), experiment, "", matrix, cases, is_part=bool(only))  # type: ignore[arg-type]
-
-
-def record_of(item: Invocation, status: str = "ok", **fields: Any) -> Record:
-    made: dict[str, Any] = dict(
-        session="s", experiment="e", invocation=item.identity, attempt=item.attempt, host=item.host, hardware="hw",
-        engine="process", image_digest="1", payload_digest="2", data_fingerprint="3", case=item.case,
-        case_id=item.case.case_id, alias=item.alias, round=item.round, order=item.order, status=status,
-    )  # fmt: skip
-    return Record(**{**made, **fields})
 
 
 def plan(resolved: Resolved, records: Sequence[Record] = (), on: PlannedHost = HOST, **more: Any) -> HostPlan:
@@ -98,7 +90,7 @@ def test_invocations_are_counted(parameters: str, more: dict[str, Any], planned:
 def test_done_is_what_a_run_would_not_do_again(statuses: list[str], rerun_failed: bool, done: int) -> None:
     resolved = resolve("loader: [keras-idg, tfdata]")
     items = plan(resolved).invocations
-    records = [record_of(item, status) for item, status in zip(items, statuses, strict=False)]
+    records = [record_of(item, status=status) for item, status in zip(items, statuses, strict=False)]
     found = plan(resolved, records, rerun_failed=rerun_failed)
     assert (found.done, found.planned) == (done, 9)
     assert [item.attempt for item in found.todo].count(2) == len(statuses) - done
@@ -153,7 +145,7 @@ def test_trials_of_a_search_are_counted_as_they_come() -> None:
         tried = case.model_copy(update={"memory_limit": limit})
         item = Invocation(f"trial-{limit}-{number}-{alias}", "here", tried, alias, number, 1)
         epochs = (Epoch(index=1, images=100, seconds=10.0),) if status == "ok" else ()
-        return record_of(item, status, memory=Memory(limit_asked=limit), epochs=epochs)
+        return record_of(item, status=status, memory=Memory(limit_asked=limit), epochs=epochs)
 
     assert (plan(resolved).done, plan(resolved).planned) == (0, 6 + 8)
     records = [record_of(item) for item in items]
