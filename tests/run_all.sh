@@ -68,9 +68,43 @@ stop_engine() {
 	return 0
 }
 
+# A part that begins here, in a process group of its own, and runs beside others; what it said is shown by `await`.
+declare -A begun=()
+logs=$(mktemp -d)
+
+begin() {
+	local name=$1
+	shift
+	set -m
+	"$@" >"$logs/$name" 2>&1 </dev/null &
+	set +m
+	begun[$name]=$!
+}
+
+await() {
+	local name code=0
+	for name in "$@"; do
+		[ -n "${begun[$name]:-}" ] || continue
+		wait "${begun[$name]}" || code=1
+		unset "begun[$name]"
+		cat "$logs/$name"
+	done
+	return $code
+}
+
+# Interrupted: the labs take themselves down.
+stop_begun() {
+	local pid
+	for pid in "${begun[@]}"; do kill -INT "$pid" 2>/dev/null; done
+	for pid in "${begun[@]}"; do wait "$pid"; done
+	rm -rf "$logs"
+}
+trap 'stop_begun; stop_engine' EXIT
+trap 'exit 130' INT TERM
+
 # Many hosts, as containers of this machine's engine; a user's own engine is left alone (HARNESS_LAB=1 uses it).
 # Its tests wait most of the time, for hosts that boot, freeze or stay away, so they run beside parts that compute
-# on one CPU, in two labs at once; what they said is shown when they are waited for.
+# on one CPU, in two labs at once.
 start_lab() {
 	local reason
 	reason=$("$BIN/python" tests/lab/outer_engine.py) || return 1
@@ -79,41 +113,20 @@ start_lab() {
 		notes+=("$("$BIN/python" -m pytest --collect-only -q -m "lab and not lab_full" tests/lab | sed -n 's/^tests.*::/    /p')")
 		return 0
 	fi
-	lab_logs=$(mktemp -d) lab_pids=()
-	set -m # groups of their own: an interrupt comes from stop_lab, once
-	test_lab 1 $(printf 'tests/lab/%s ' $LAB_FIRST)
-	test_lab 2 tests/lab $(printf -- '--ignore=tests/lab/%s ' $LAB_FIRST)
-	set +m
+	begin lab-1 test_lab $(printf 'tests/lab/%s ' $LAB_FIRST)
+	begin lab-2 test_lab tests/lab $(printf -- '--ignore=tests/lab/%s ' $LAB_FIRST)
 	echo "begun, in two labs; it ends below, beside what computes meanwhile"
 }
 
 LAB_FIRST="test_real_sessions.py test_hosts_away.py test_lab_itself.py" # about half of the time
 
-test_lab() {
-	local number=$1
-	shift
-	"$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_full" "$@" >"$lab_logs/$number" 2>&1 </dev/null &
-	lab_pids+=($!)
-}
+test_lab() { exec "$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_full" "$@"; }
 
-finish_lab() {
-	local code=0 pid
-	for pid in "${lab_pids[@]}"; do wait "$pid" || code=1; done
-	if [ ${#lab_pids[@]} != 0 ]; then cat "$lab_logs"/*; fi
-	lab_pids=()
-	return $code
+# Sessions and TensorFlow's tests compute on one CPU each, most of the time.
+start_whole() {
+	begin whole "$BIN/python" -m pytest -q -m "whole and not docker"
+	echo "begun; it ends below, beside TensorFlow"
 }
-
-stop_lab() {
-	# Interrupted: the labs take themselves down.
-	local pid
-	for pid in "${lab_pids[@]}"; do kill -INT "$pid" 2>/dev/null; done
-	for pid in "${lab_pids[@]}"; do wait "$pid"; done
-	rm -rf "${lab_logs:-}"
-}
-lab_pids=() lab_logs=
-trap 'stop_lab; stop_engine' EXIT
-trap 'exit 130' INT TERM
 
 finish() {
 	printf '\n%s\n' "${results[@]}"
@@ -128,11 +141,10 @@ test_pure() {
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
 if [ "${1:-}" = quick ]; then
-	"$BIN/mypy" --no-error-summary &
-	types_pid=$!
+	begin types "$BIN/mypy" --no-error-summary
 	part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 	part "pure parts" test_pure
-	part "types (mypy), beside them" wait $types_pid
+	part "types (mypy), beside them" await types
 	finish
 fi
 part "what the machine lacks" prepare_machine
@@ -145,8 +157,9 @@ part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
 has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
 part "hosts over SSH" "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
-part "many hosts: end" finish_lab
+part "many hosts: end" await lab-1 lab-2
+part "whole sessions: begin" start_whole
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole and not loaders_full"
-part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
-part "whole sessions and the wheel" "$BIN/python" -m pytest -q -m "whole"
+part "whole sessions: end" await whole
+part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not ssh"
 finish
