@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from builder import SessionBuilder, build_lab, make_case, make_facts, make_record
 from typer.testing import CliRunner
 
@@ -91,32 +90,3 @@ def test_an_anonymous_page_stands_beside_the_other(tmp_path):
     assert done.exit_code == 0, done.output
     assert page.read_bytes() == before
     assert "ws01" not in (page.parent / "report-anonymous.html").read_text()
-
-
-def test_a_loader_is_printed_as_code(tmp_path):
-    done = CliRunner().invoke(app, ["loaders", "--show", "tfdata", "--cache", "file"])
-    assert done.exit_code == 0 and "dataset = dataset.cache(CACHE)\n" in done.stdout
-    assert 'IMAGES = "/path/to/your/images"  # one folder of images per class\n' in done.stdout
-    assert "# This is for one folder of images per class: fill in the first constants.\n" in done.stdout
-    compile(done.stdout, "recipe", "exec")
-
-
-def test_a_loader_of_ones_own_is_its_own_code(tmp_path):
-    own = tmp_path / "own.py"
-    own.write_text("def make(context): ...\n")
-    done = CliRunner().invoke(app, ["loaders", "--show", f"{own}:make"])
-    assert done.exit_code != 0 and "its source is the code to paste" in str(done.exception)
-
-
-@pytest.mark.parametrize(
-    "words, said",
-    [
-        (["keras-idg", "--cache", "memory"], "has no cache"),
-        (["nothing"], "no loader"),
-        (["decoder"], "made for measuring"),
-        (["nowhere/own.py:make"], "cannot be read"),
-    ],
-)
-def test_what_cannot_be_printed_is_said(words, said):
-    done = CliRunner().invoke(app, ["loaders", "--show", *words])
-    assert done.exit_code != 0 and said in str(done.exception)

@@ -14,7 +14,11 @@ HERE = Path(__file__).parent
 def make(folder, *counts):
     words = [sys.executable, str(HERE / "make_many.py"), str(folder), *map(str, counts)]
     done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)

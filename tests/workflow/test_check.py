@@ -1,0 +1,81 @@
+"""``harness check``: a line for each thing that works or does not, the state of the host, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine import Machine
+from PIL import Image
+
+from harness.console import Console
+from harness.workflow import check as checking
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine whose memory limit is not tried: that is a job, and tests/engine has it."""
+    monkeypatch.setattr(checking, "probe_limit", lambda *_arguments, **_named: None)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "pets" / name / "0.jpg")
+    return Machine(tmp_path)
+
+
+def check(inventory: Path, *, as_json: bool = False) -> int:
+    return checking.check_hosts(
+        Console(), inventory, limit=None, engine=None, ship=False, base_image=None, forks=4, as_json=as_json
+    )
+
+
+def checks_of(inventory: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    code = check(inventory, as_json=True)
+    (host,) = json.loads(capsys.readouterr().out)
+    return code, host
+
+
+def test_every_line_has_a_sign_and_what_is_no_success_a_cure(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pets = {"pets": {"folder": str(machine.folder / "pets")}}
+    assert check(machine.inventory("here", data=pets)) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "here: ready"
+    signs = [line[2] for line in lines if line[2] != " "]
+    assert len(signs) > 5 and set(signs) <= set("✓!?")
+    cures = [number for number, line in enumerate(lines) if line.startswith("      → ")]
+    assert all(lines[number - 1][2] in "!?" for number in cures)
+    assert any(line.startswith(("  ✓ data pets: ", "  ? data pets: ")) for line in lines)
+
+
+def test_data_that_is_not_there_is_a_mistake_of_the_inventory(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = {"gone": {"folder": str(machine.folder / "gone")}}
+    code, host = checks_of(machine.inventory("here", data=gone), capsys)
+    assert (code, host["state"]) == (2, "not_ready")
+    (failed,) = [one for one in host["checks"] if one["outcome"] == "failure"]
+    assert (failed["id"], failed["subject"]) == ("data", "gone") and failed["cure"]
+
+
+def test_a_machine_that_another_session_holds_is_locked(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    held = machine.hold("other-session")
+    try:
+        code, host = checks_of(machine.inventory("here"), capsys)
+    finally:
+        held.release()
+    assert (code, host["state"]) == (3, "locked")
+    assert any("other-session" in one["message"] for one in host["checks"])
+    assert checks_of(machine.inventory("here"), capsys)[1]["state"] == "ready"
+
+
+def test_an_engine_that_does_not_answer(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    code, host = checks_of(machine.inventory("here", engine="docker"), capsys)
+    assert (code, host["state"]) == (3, "not_ready")
+    failed = [one for one in host["checks"] if one["outcome"] == "failure"]
+    assert [one["id"] for one in failed] == ["engine"] and "DOCKER_HOST" in failed[0]["message"] + failed[0]["cure"]

@@ -1,0 +1,89 @@
+"""``harness status``: the session that is meant, what its hosts do, and that nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from factory import plain_record
+
+from harness.console import Console
+from harness.session.folder import SessionFolder
+from harness.session.journal import Journal
+from harness.values.errors import SessionError
+from harness.workflow.status import show_status
+
+AT = "2026-01-01T00:00:00Z"
+
+
+def make_session(output: Path, name: str = "lab-one-1") -> SessionFolder:
+    """A session of two hosts: one has begun a case, the other has done its single one."""
+    folder = SessionFolder(output / name)
+    folder.path.mkdir(parents=True)
+    folder.write({"name": name, "experiment_name": "one", "hosts": {"ws1": {}, "ws2": {}}})
+    begun = {"event": "InvocationStarted", "host": "ws1", "at": AT, "invocation": "x", "attempt": 1}
+    events = [
+        {**begun, "label": "tfdata, no cache", "done": 2, "planned": 4, "left_s": 90.0},
+        {"event": "SessionStarted", "host": "ws2", "at": AT, "done": 1, "planned": 1, "left_s": 0.0},
+    ]
+    folder.events_file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    records = [plain_record(host="ws2"), plain_record(host="ws1", invocation="j", status="oom")]
+    folder.records_file.write_text("".join(record.model_dump_json() + "\n" for record in records))
+    return folder
+
+
+def content_of(folder: SessionFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.path.iterdir()}
+
+
+def test_each_host_has_a_line_and_nothing_is_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_session(tmp_path)
+    before = content_of(folder)
+    show_status(Console(), None, tmp_path, as_json=False)
+    head, columns, *rows = capsys.readouterr().out.splitlines()
+    assert head == "lab-one-1 (one): not running; 1 ok, 1 out of memory"
+    assert columns.split() == ["host", "state", "done", "runs", "now", "since", "left"]
+    assert [row.split()[0] for row in rows] == ["ws1", "ws2"]
+    assert " 2/4 " in rows[0] and " 1/1 " in rows[1]
+    assert content_of(folder) == before
+
+
+def test_a_session_that_somebody_works_on_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_session(tmp_path)
+    journal = Journal(folder)
+    try:
+        show_status(Console(), folder.path, tmp_path, as_json=False)
+    finally:
+        journal.close()
+    head, _, first, _ = capsys.readouterr().out.splitlines()
+    assert ": running; " in head and "tfdata, no cache" in first
+
+
+def test_the_report_is_named_where_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_session(tmp_path)
+    folder.report_file.write_text("<html>")
+    show_status(Console(), None, tmp_path, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == folder.report_file.resolve().as_uri()
+
+
+def test_the_same_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_session(tmp_path)
+    show_status(Console(), Path(folder.name), tmp_path, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["session"], said["experiment"], said["is_live"]) == ("lab-one-1", "one", False)
+    assert [(host["host"], host["done"], host["planned"]) for host in said["hosts"]] == [("ws1", 2, 4), ("ws2", 1, 1)]
+    assert (said["folder"], said["report"]) == (str(folder.path), str(folder.report_file))
+
+
+def test_without_a_name_it_is_the_session_that_changed_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = make_session(tmp_path, "lab-old-1"), make_session(tmp_path, "lab-new-2")
+    for path in (old.path, *old.path.iterdir()):
+        os.utime(path, (1, 1))
+    show_status(Console(), None, tmp_path, as_json=False)
+    assert capsys.readouterr().out.startswith(new.name)
+    with pytest.raises(SessionError, match="this is no session folder"):
+        show_status(Console(), tmp_path / "nowhere", tmp_path, as_json=False)
+    with pytest.raises(SessionError, match="there is no session here"):
+        show_status(Console(), None, tmp_path / "empty", as_json=False)
