@@ -75,7 +75,7 @@ def load_weights(base: Any, setting: ModelSetting, path: str | None) -> None:
 
 def sum_kernels(base: Any) -> list[float]:
     """The sum of each kernel's values. All start at random, so one that stays as it was came from no file."""
-    return [float(np.sum(np.array(value), dtype=np.float64)) for value in base.variables if len(value.shape) > 1]
+    return [float(np.sum(one.value.numpy(), dtype=np.float64)) for one in base.variables if len(one.shape) > 1]
 
 
 def _plain(name: str) -> str:

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from .iterators import HeldIterators, hold_iterators
@@ -28,7 +27,7 @@ class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no typ
 
     def result(self) -> Any:
         """Images so far."""
-        return keras.ops.convert_to_tensor(self.count)
+        return tf.convert_to_tensor(self.count.value)
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
@@ -85,7 +84,7 @@ def warm_up(loader: Loader, model: Any | None) -> float:
         return time.perf_counter() - begun
     model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables]
-    before = [np.array(variable) for variable in variables]
+    before = [variable.value.numpy() for variable in variables]
     model.fit(zeros, epochs=1, verbose=0, shuffle=False)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)

@@ -47,6 +47,7 @@ def test_a_file_is_named_as_keras_names_it(wanted: tuple[str, float, tuple[int, 
 
 
 @pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore:`input_shape` is undefined or non-square")  # Keras says so of 256, as it should
 @pytest.mark.parametrize(
     ("model", "alpha", "size"),
     [("MobileNet", 0.25, 128), ("MobileNet", 0.5, 256), ("MobileNetV2", 0.35, 128), ("ResNet50", None, 224)],
