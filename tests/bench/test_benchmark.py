@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from bench_images import Made, make_images
+from forked import Forker, read_events
 
 import harness.bench
 from harness.bench import pagecache
@@ -49,14 +50,10 @@ class Outcome:
         return [line["name"] for line in self.named("phase")]
 
 
-def _run(
+def _write(
     job: Path, made: Made, case: dict[str, Any], *, gpus: tuple[str, ...] = (), limit: int | None = None, **paths: str
-) -> Outcome:
-    payload = job / "payload"
-    shutil.copytree(
-        Path(harness.bench.__file__).parent, payload / "bench", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (job / "cache").mkdir(exist_ok=True)
+) -> None:
+    (job / "cache").mkdir(parents=True, exist_ok=True)
     request = {
         "format": 1,
         "task": "measure",
@@ -68,24 +65,36 @@ def _run(
         "paths": {"data": str(made.folder), "dataset": str(made.dataset), "cache": str(job / "cache"), **paths},
     }
     (job / "request.json").write_text(json.dumps(request))
+
+
+def _read(job: Path, code: int, log: str) -> Outcome:
+    def read(name: str) -> Any:
+        path = job / "results" / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+    return Outcome(code, log, read_events(job), read("failure.json"), read("environment.json"))
+
+
+def _run(job: Path, made: Made, case: dict[str, Any], **settings: Any) -> Outcome:
+    """The payload as a job has it: a package of its own, in a process of its own."""
+    payload = job / "payload"
+    shutil.copytree(
+        Path(harness.bench.__file__).parent, payload / "bench", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    _write(job, made, case, **settings)
     environment = {**os.environ, "HOME": str(job)}
     command = [sys.executable, "-m", "bench.benchmark", str(job)]
     done = subprocess.run(
         command, cwd=payload, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
+    return _read(job, done.returncode, done.stderr)
 
-    def read(name: str) -> Any:
-        path = job / "results" / name
-        return json.loads(path.read_text()) if path.exists() else None
 
-    lines = (job / "results" / "events.jsonl").read_text().splitlines()
-    return Outcome(
-        done.returncode,
-        done.stderr,
-        [json.loads(line) for line in lines],
-        read("failure.json"),
-        read("environment.json"),
-    )
+def _fork(forker: Forker, job: Path, made: Made, case: dict[str, Any], **settings: Any) -> Outcome:
+    """The same in a process that has TensorFlow already."""
+    _write(job, made, case, **settings)
+    end = forker.run(job)
+    return _read(job, end.code, end.log)
 
 
 @pytest.fixture
@@ -124,7 +133,9 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
 
 
 @pytest.mark.parametrize("mode", [{}, TRAIN])
-def test_what_the_yardstick_reads_with_another_decoder_is_counted(tmp_path: Path, mode: dict[str, Any]) -> None:
+def test_what_the_yardstick_reads_with_another_decoder_is_counted(
+    forker: Forker, tmp_path: Path, mode: dict[str, Any]
+) -> None:
     """240 bytes before the end marker: simplejpeg refuses the file in its strict mode; a PNG it does not know."""
     made = make_images(tmp_path / "odd")
     path = made.folder / next(path for path in made.manifest.paths if path.endswith(".jpg"))
@@ -132,19 +143,19 @@ def test_what_the_yardstick_reads_with_another_decoder_is_counted(tmp_path: Path
     assert content.endswith(b"\xff\xd9")
     path.write_bytes(content[:-2] + bytes(240) + content[-2:])
     case = {"loader": "decoder", "interpolation": "nearest", "image_size": [32, 32], **mode}
-    outcome = _run(tmp_path / "job", made, case)
+    outcome = _fork(forker, tmp_path / "job", made, case)
     assert (outcome.code, outcome.failure) == (0, None), outcome.log
     epochs = outcome.named("epoch")
     assert [epoch["other_decoder"] for epoch in epochs] == [{"png": 1, "bytes_before_end": 1}] * 2
     assert outcome.environment is not None and outcome.environment["decoder"].startswith("simplejpeg ")
 
 
-def test_cold_epochs_read_storage_each_time(tmp_path: Path, made: Made) -> None:
+def test_cold_epochs_read_storage_each_time(forker: Forker, tmp_path: Path, made: Made) -> None:
     reason = pagecache.drop([str(made.folder)]).unproven
     if reason:
         pytest.skip(f"pages cannot be dropped here: {reason}")
     case = {"loader": "keras-idg", "page_cache": "cold", "interpolation": "native", "budgets": "default"}
-    outcome = _run(tmp_path / "job", made, case)
+    outcome = _fork(forker, tmp_path / "job", made, case)
     assert (outcome.code, outcome.failure) == (0, None), outcome.log
     size = sum(made.manifest.sizes)
     assert [epoch["bytes_read"] >= size for epoch in outcome.named("epoch")] == [True, True]
@@ -156,10 +167,10 @@ def test_cold_epochs_read_storage_each_time(tmp_path: Path, made: Made) -> None:
     assert outcome.environment["budgets"]["ram_budget_bytes"] is None
 
 
-def test_a_gpu_that_is_not_there_is_a_failure_with_its_cure(tmp_path: Path, made: Made) -> None:
+def test_a_gpu_that_is_not_there_is_a_failure_with_its_cure(forker: Forker, tmp_path: Path, made: Made) -> None:
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has an NVIDIA GPU")
-    outcome = _run(tmp_path / "job", made, {}, gpus=("GPU-11111111-2222-3333-4444-555555555555",))
+    outcome = _fork(forker, tmp_path / "job", made, {}, gpus=("GPU-11111111-2222-3333-4444-555555555555",))
     assert outcome.code == 1
     assert outcome.failure is not None
     assert outcome.failure["kind"] == "gpu_missing"
@@ -173,8 +184,8 @@ def small_disk(make_disk: Callable[[str], Path]) -> Path:
     return make_disk("256k")
 
 
-def test_a_full_disk_is_told_from_a_full_memory(tmp_path: Path, made: Made, small_disk: Path) -> None:
-    outcome = _run(tmp_path / "job", made, {"cache": "file"}, cache=str(small_disk))
+def test_a_full_disk_is_told_from_a_full_memory(forker: Forker, tmp_path: Path, made: Made, small_disk: Path) -> None:
+    outcome = _fork(forker, tmp_path / "job", made, {"cache": "file"}, cache=str(small_disk))
     assert outcome.code == 1
     assert outcome.failure is not None
     assert outcome.failure["kind"] == "disk_full", outcome.failure
@@ -182,9 +193,9 @@ def test_a_full_disk_is_told_from_a_full_memory(tmp_path: Path, made: Made, smal
     assert not outcome.named("done")
 
 
-def test_a_damaged_image_is_the_data_sets_fault(tmp_path: Path, made: Made) -> None:
+def test_a_damaged_image_is_the_data_sets_fault(forker: Forker, tmp_path: Path, made: Made) -> None:
     (made.folder / made.manifest.paths[6]).write_bytes(b"\xff\xd8\xff\xe0 cut")
-    outcome = _run(tmp_path / "job", made, {"shuffle": False, **TRAIN})
+    outcome = _fork(forker, tmp_path / "job", made, {"shuffle": False, **TRAIN})
     assert outcome.code == 1
     assert outcome.failure is not None
     assert outcome.failure["kind"] == "data", outcome.failure

@@ -18,6 +18,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
 
 from bench_images import Made, make_images, read_reference  # noqa: E402
+from forked import Forker  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from harness.bench.cachekey import pipeline_hash  # noqa: E402
@@ -200,16 +201,12 @@ def wrong(context):
 '''
 
 
-def test_a_loader_of_ones_own_runs_like_the_others(made: Made, tmp_path: Path) -> None:
+def test_a_loader_of_ones_own_runs_like_the_others(forker: Forker, made: Made, tmp_path: Path) -> None:
     path = tmp_path / "my_loader.py"
     path.write_text(OWN)
     job = _request(made, tmp_path / "job", loader=f"{path}:make", cache="none", epochs=1)
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.bench.benchmark", str(job)], check=False, capture_output=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    events = [json.loads(line) for line in (job / "results" / "events.jsonl").read_text().splitlines()]
-    assert next(event for event in events if event["event"] == "epoch")["images"] == 13
+    end = forker.run(job)
+    assert (end.code, end.images) == (0, [13]), end.log
     with pytest.raises(BenchmarkFailure, match="gave a int"):
         find_maker(f"{path}:wrong")(made.context(tmp_path / "s"))
     with pytest.raises(BenchmarkFailure, match="makes no cache `file`, only none, memory"):

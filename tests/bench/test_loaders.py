@@ -134,9 +134,9 @@ def test_antialiased_bilinear_is_the_same_filter_in_both_decoders(sets: dict[str
 
 def test_nearest_takes_the_yardsticks_pixels_and_those_of_tensorflows_own_operation() -> None:
     sides = [1, 2, 3, 17, 31, 33, 128, 224, 255, 256, 257, 427, 480, 500, 639, 640, 1023, 3001]
+    values = (np.arange(sides[-1] ** 2 * 3, dtype=np.int64) * 2654435761 >> 8).astype(np.uint8)  # neighbours differ
     for height, width in [*itertools.combinations(sides, 2), *((side, side) for side in sides)]:
-        numbers = np.arange(height * width * 3, dtype=np.int64).reshape(height, width, 3)
-        image = (numbers * 2654435761 >> 8).astype(np.uint8)  # neighbours differ
+        image = values[: height * width * 3].reshape(height, width, 3)
         for size in ((224, 224), (256, 128), (1, 7), (300, 299)):
             picked = decoding.pick_nearest(tf.constant(image), size)
             assert np.array_equal(picked, pixels.pick_nearest(image, size)), (height, width, size)
