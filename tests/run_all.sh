@@ -69,7 +69,7 @@ stop_engine() {
 }
 
 # A part that begins here, in a process group of its own, and runs beside others; what it said is shown by `await`.
-declare -A begun=()
+declare -A beside=()
 logs=$(mktemp -d)
 
 begin() {
@@ -78,28 +78,28 @@ begin() {
 	set -m
 	"$@" >"$logs/$name" 2>&1 </dev/null &
 	set +m
-	begun[$name]=$!
+	beside[$name]=$!
 }
 
 await() {
 	local name code=0
 	for name in "$@"; do
-		[ -n "${begun[$name]:-}" ] || continue
-		wait "${begun[$name]}" || code=1
-		unset "begun[$name]"
+		[ -n "${beside[$name]:-}" ] || continue
+		wait "${beside[$name]}" || code=1
+		unset "beside[$name]"
 		cat "$logs/$name"
 	done
 	return $code
 }
 
 # Interrupted: the labs take themselves down.
-stop_begun() {
+stop_beside() {
 	local pid
-	for pid in "${begun[@]}"; do kill -INT "$pid" 2>/dev/null; done
-	for pid in "${begun[@]}"; do wait "$pid"; done
+	for pid in "${beside[@]}"; do kill -INT "$pid" 2>/dev/null; done
+	for pid in "${beside[@]}"; do wait "$pid"; done
 	rm -rf "$logs"
 }
-trap 'stop_begun; stop_engine' EXIT
+trap 'stop_beside; stop_engine' EXIT
 trap 'exit 130' INT TERM
 
 # Many hosts, as containers of this machine's engine; a user's own engine is left alone (HARNESS_LAB=1 uses it).
@@ -122,14 +122,8 @@ LAB_FIRST="test_real_sessions.py test_hosts_away.py test_lab_itself.py" # about 
 
 test_lab() { exec "$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_full" "$@"; }
 
-# Sessions and TensorFlow's tests compute on one CPU each, most of the time.
-start_whole() {
-	begin whole "$BIN/python" -m pytest -q -m "whole and not docker"
-	echo "begun; it ends below, beside TensorFlow"
-}
-
 finish() {
-	printf '\n%s\n' "${results[@]}"
+	printf '%s\n' '' "${results[@]}"
 	for note in "${notes[@]}"; do echo "$note"; done
 	exit $failed
 }
@@ -148,18 +142,23 @@ if [ "${1:-}" = quick ]; then
 	finish
 fi
 part "what the machine lacks" prepare_machine
-part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
 part "many hosts: begin" start_lab
+begin types "$BIN/mypy" --no-error-summary
 part "pure parts" test_pure
-part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
+part "types (mypy strict), beside them" await types
 has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
-part "hosts over SSH" "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
+begin ssh "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
+part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
+part "hosts over SSH, begun before" await ssh
 part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
 part "many hosts: end" await lab-1 lab-2
-part "whole sessions: begin" start_whole
+# Sessions start program after program and compute on one CPU most of the time, so they run beside the next three.
+begin whole "$BIN/python" -m pytest -q -m "whole and not docker" --ignore=tests/whole/test_wheel.py
 part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole and not loaders_full"
-part "whole sessions: end" await whole
-part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not ssh"
+part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
+part "the wheel" "$BIN/python" -m pytest -q -m "whole" tests/whole/test_wheel.py
+part "whole sessions, begun before" await whole
+part "whole sessions on Docker" "$BIN/python" -m pytest -q -m "whole and docker"
 finish
