@@ -56,7 +56,7 @@ def proc(folder: Path, own: str, mounts: str) -> str:
     return str(write(folder / "proc", cgroup=own, mountinfo=mounts))
 
 
-def test_this_process_is_in_a_cgroup_that_can_be_read():
+def test_this_process_is_in_a_cgroup_that_can_be_read() -> None:
     own = cgroup.find_own()
     if own is None:
         pytest.skip("no memory controller is visible here")
@@ -67,7 +67,7 @@ def test_this_process_is_in_a_cgroup_that_can_be_read():
 
 @pytest.mark.cgroup
 @pytest.mark.skipif(not confine.try_limit()["can_limit"], reason="no memory cgroup can be made here")
-def test_a_limit_is_read_back_from_a_real_cgroup():
+def test_a_limit_is_read_back_from_a_real_cgroup() -> None:
     version, path = confine.place_cgroup(f"harness-test-{os.getpid()}")
     os.mkdir(path)
     try:
@@ -80,7 +80,7 @@ def test_a_limit_is_read_back_from_a_real_cgroup():
         os.rmdir(path)
 
 
-def test_version_1_after_a_kill(tmp_path):
+def test_version_1_after_a_kill(tmp_path: Path) -> None:
     folder = write(
         tmp_path,
         memory__stat=V1_KILLED,
@@ -93,25 +93,25 @@ def test_version_1_after_a_kill(tmp_path):
     assert (group.limit_bytes(), group.swap_limit_bytes(), group.peak_bytes()) == (67108864, 67108864, 67108864)
 
 
-def test_version_1_without_a_limit_counts_children_and_shared_memory(tmp_path):
+def test_version_1_without_a_limit_counts_children_and_shared_memory(tmp_path: Path) -> None:
     group = cgroup.Cgroup(1, str(write(tmp_path, memory__stat=V1_RUNNING)), str(tmp_path))
     assert group.limit_bytes() is None and group.swap_limit_bytes() is None
     assert group.read() == (24346624 + 9084928, None, 0, None)
 
 
-def test_version_1_without_swap_accounting(tmp_path):
+def test_version_1_without_swap_accounting(tmp_path: Path) -> None:
     lines = [line for line in V1_RUNNING.splitlines() if "memsw" not in line and "swap" not in line]
     group = cgroup.Cgroup(1, str(write(tmp_path, memory__stat="\n".join(lines))), str(tmp_path))
     assert group.swap_limit_bytes() is None and group.read().swap is None
 
 
-def test_version_2_after_a_kill(tmp_path):
+def test_version_2_after_a_kill(tmp_path: Path) -> None:
     group = cgroup.Cgroup(2, str(write(tmp_path, **V2_KILLED)), str(tmp_path))
     assert group.read() == (77824, 258048, 0, 1)
     assert (group.limit_bytes(), group.swap_limit_bytes(), group.peak_bytes()) == (67108864, 67108864, 67108864)
 
 
-def test_version_2_takes_the_least_limit_of_all_levels(tmp_path):
+def test_version_2_takes_the_least_limit_of_all_levels(tmp_path: Path) -> None:
     write(tmp_path / "a", memory__max="50000000\n", memory__swap__max="max\n")
     write(tmp_path / "a/b", memory__max="67108864\n", memory__swap__max="0\n")
     group = cgroup.Cgroup(2, str(tmp_path / "a/b"), str(tmp_path))
@@ -162,7 +162,7 @@ def test_version_2_takes_the_least_limit_of_all_levels(tmp_path):
         ),
     ],
 )
-def test_the_own_cgroup_is_found(tmp_path, own, mounts, folder, version):
+def test_the_own_cgroup_is_found(tmp_path: Path, own: str, mounts: str, folder: str, version: int) -> None:
     probe = {"memory__usage_in_bytes": "1"} if version == 1 else {"memory__current": "1"}
     write(tmp_path / folder, **probe)
     found = cgroup.find_own(proc(tmp_path, own, mounts), prefix=str(tmp_path))
@@ -170,13 +170,13 @@ def test_the_own_cgroup_is_found(tmp_path, own, mounts, folder, version):
     assert (found.version, found.folder) == (version, str(tmp_path / folder))
 
 
-def test_none_where_there_is_nothing(tmp_path):
+def test_none_where_there_is_nothing(tmp_path: Path) -> None:
     assert cgroup.find_own(proc(tmp_path, "", "")) is None
     assert cgroup.find_own(str(tmp_path / "absent")) is None
     assert cgroup.find_job({cgroup.SHARED_VARIABLE: "shared"}) is None
 
 
-def test_swap_of_the_machine(tmp_path):
+def test_swap_of_the_machine(tmp_path: Path) -> None:
     path = write(tmp_path, meminfo="MemTotal:       24684084 kB\nSwapTotal:       2048 kB\n") / "meminfo"
     assert cgroup.swap_total_bytes(str(path)) == 2048 * 1024
     assert cgroup.swap_total_bytes(str(tmp_path / "absent")) is None

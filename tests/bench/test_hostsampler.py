@@ -34,7 +34,7 @@ class Machine:
         target.write_text(text)
 
     def write(self) -> None:
-        ticks = hostsampler._TICKS_PER_S
+        ticks = os.sysconf("SC_CLK_TCK")
         numbers = [self.busy_s, 0, 0, 1000, 0, 0, 0, self.steal_s, 0, 0]
         self.put("/proc/stat", "cpu  " + " ".join(str(round(n * ticks)) for n in numbers) + "\ncpu0 1 2 3\n")
         half = round(self.own_s * ticks / 2)
@@ -114,15 +114,15 @@ def test_the_job_s_own_load_is_not_foreign() -> None:
     sampler = HostSampler(None, "/")
     try:
         sampler.begin(child.pid)
-        before = sampler._read_own()
+        before = sampler._read_own()  # noqa: SLF001 - one look, without its interval
         time.sleep(0.5)
-        after = sampler._read_own()
+        after = sampler._read_own()  # noqa: SLF001 - one look, without its interval
     finally:
         child.kill()
         child.wait()
     assert before is not None and after is not None and after > before
     group = Cgroup(2, "/nowhere", "/")
-    assert HostSampler(group, "/")._cgroup_pids() == [0]
+    assert HostSampler(group, "/")._cgroup_pids() == [0]  # noqa: SLF001 - one look, without its interval
 
 
 def test_a_look_costs_little() -> None:
@@ -131,6 +131,6 @@ def test_a_look_costs_little() -> None:
     sampler.begin(os.getpid())
     begun = time.process_time()
     for _ in range(50):
-        sampler._next = 0.0
+        sampler._next = 0.0  # noqa: SLF001 - one look, without its interval
         sampler.take()
     assert (time.process_time() - begun) / 50 < 0.01

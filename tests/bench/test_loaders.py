@@ -89,7 +89,7 @@ def test_workers_of_idg_share_one_order_from_the_first_batch_on(
     loader = make_loader("keras-idg-threads", made.context(tmp_path / "s", batch_size=1))
     loader.dataset.workers = 4
     kind_of_iterator = type(loader.dataset)
-    make_order = kind_of_iterator._set_index_array
+    make_order = kind_of_iterator._set_index_array  # noqa: SLF001 - Keras has no public way to slow this down
 
     def make_slowly(self: Any) -> None:
         time.sleep(0.1)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from harness.bench import pagecache
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder on storage that can forget; skips where there is none."""
     place = next(
         (p for p in (tmp_path, Path("/var/tmp")) if not pagecache.why_unproven(pagecache.file_system_of(str(p)))), None
@@ -38,7 +39,7 @@ def read_counting(folder: Path) -> int:
     return pagecache.storage_bytes() - before
 
 
-def test_dropped_pages_come_from_storage_again(folder):
+def test_dropped_pages_come_from_storage_again(folder: Path) -> None:
     pagecache.warm([folder])
     assert read_counting(folder) == 0
     dropped = pagecache.drop([folder])
@@ -46,20 +47,20 @@ def test_dropped_pages_come_from_storage_again(folder):
     assert read_counting(folder) >= 12 * 200_000
 
 
-def test_dirty_pages_are_written_and_dropped(folder):
+def test_dirty_pages_are_written_and_dropped(folder: Path) -> None:
     (folder / "new").write_bytes(os.urandom(5_000_000))  # not yet on the disk
     assert pagecache.drop([folder / "new"]).unproven is None
     assert read_counting(folder / "new") >= 5_000_000
 
 
-def test_warm_reads_everything(folder):
+def test_warm_reads_everything(folder: Path) -> None:
     pagecache.drop([folder])
     warmed = pagecache.warm([folder])
     assert (warmed.files, warmed.bytes) == (12, 12 * 200_000)
     assert read_counting(folder) == 0
 
 
-def test_pages_that_stay_make_it_unproven(folder):
+def test_pages_that_stay_make_it_unproven(folder: Path) -> None:
     import mmap
 
     path = folder / "class0/0.jpg"
@@ -68,7 +69,7 @@ def test_pages_that_stay_make_it_unproven(folder):
         assert "still in memory" in pagecache.drop([path]).unproven
 
 
-def test_links_circles_and_holes_in_the_tree(folder):
+def test_links_circles_and_holes_in_the_tree(folder: Path) -> None:
     (folder / "links").mkdir()
     (folder / "links/circle").symlink_to(folder)
     (folder / "links/file").symlink_to(folder / "class0/0.jpg")
@@ -77,7 +78,7 @@ def test_links_circles_and_holes_in_the_tree(folder):
     assert len(list(pagecache.walk([str(folder), str(folder / "absent")]))) == 12
 
 
-def test_memory_is_no_storage():
+def test_memory_is_no_storage() -> None:
     shm = Path("/dev/shm")
     if pagecache.file_system_of(str(shm)) != "tmpfs":
         pytest.skip("/dev/shm is no tmpfs here")
@@ -87,7 +88,7 @@ def test_memory_is_no_storage():
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "zfs", "fuse.sshfs", "fuse", "cifs", "9p", "virtiofs"])
-def test_what_keeps_a_cache_of_its_own_is_unproven(kind, tmp_path):
+def test_what_keeps_a_cache_of_its_own_is_unproven(kind: str, tmp_path: Path) -> None:
     mountinfo = tmp_path / "mountinfo"
     point = str(tmp_path / "my data").replace(" ", "\\040")
     mountinfo.write_text(
@@ -102,7 +103,7 @@ def test_what_keeps_a_cache_of_its_own_is_unproven(kind, tmp_path):
     assert pagecache.why_unproven(pagecache.file_system_of("/", str(tmp_path / "absent")))
 
 
-def test_as_a_program(folder):
+def test_as_a_program(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-E", "-m", "harness.bench.pagecache", "drop", folder],
         capture_output=True,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,10 @@ PAYLOAD = Path(harness.bench.__file__).parent
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path: Path) -> Any:
     """Makes a job folder whose benchmark is ``code``."""
 
-    def make(code: str, **request) -> Path:
+    def make(code: str, **request: Any) -> Path:
         folder = tmp_path / "job"
         shutil.copytree(PAYLOAD, folder / "payload/bench", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "payload/bench/benchmark.py").write_text("import os, signal, sys, time\n" + code)
@@ -64,13 +65,13 @@ def wait_for(path: Path, timeout_s: float = 20.0) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])
-def test_it_outlives_any_death_of_its_child(job, number):
+def test_it_outlives_any_death_of_its_child(job: Any, number: Any) -> None:
     outcome = finish(job(f"os.kill(os.getpid(), {int(number)})"))
     assert outcome["child"]["signal"] == number and outcome["child"]["exit_code"] is None
     assert not outcome["timed_out"] and not outcome["terminated"]
 
 
-def test_an_exit_code_comes_through_with_everything_null_that_was_not_measured(job):
+def test_an_exit_code_comes_through_with_everything_null_that_was_not_measured(job: Any) -> None:
     outcome = finish(job("print('hello'); sys.stderr.write('there'); sys.exit(3)"))
     assert outcome["child"]["exit_code"] == 3 and outcome["child"]["cpu_s"] > 0
     assert outcome["child"]["max_rss_bytes"] > 2**20
@@ -80,13 +81,13 @@ def test_an_exit_code_comes_through_with_everything_null_that_was_not_measured(j
     assert outcome["started_at"] <= outcome["finished_at"] and outcome["started_at"].endswith("Z")
 
 
-def test_output_is_logged(job):
+def test_output_is_logged(job: Any) -> None:
     folder = job("print('hello'); sys.stdout.flush(); sys.stderr.write('there')")
     finish(folder)
     assert (folder / "results/log.txt").read_text() == "hello\nthere"
 
 
-def test_a_child_that_talks_without_end_neither_blocks_nor_fills_the_disk(job):
+def test_a_child_that_talks_without_end_neither_blocks_nor_fills_the_disk(job: Any) -> None:
     folder = job("for n in range(200000): print('line %06d of very many' % n)")
     finish(folder)
     log = (folder / "results/log.txt").read_text()
@@ -94,13 +95,13 @@ def test_a_child_that_talks_without_end_neither_blocks_nor_fills_the_disk(job):
     assert "bytes left out" in log and len(log) < 2 * 2**20
 
 
-def test_a_timeout_ends_a_child_that_listens(job):
+def test_a_timeout_ends_a_child_that_listens(job: Any) -> None:
     folder = job("time.sleep(600)", timeout_s=1.0)
     outcome = finish(folder)
     assert outcome["timed_out"] and outcome["child"]["signal"] == signal.SIGTERM and not outcome["terminated"]
 
 
-def test_a_timeout_kills_a_child_that_does_not_listen(job):
+def test_a_timeout_kills_a_child_that_does_not_listen(job: Any) -> None:
     folder = job("signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)", timeout_s=1.0)
     path = folder / "payload/bench/supervisor.py"
     path.write_text(path.read_text().replace("GRACE_S = 10.0", "GRACE_S = 0.5"))
@@ -108,7 +109,7 @@ def test_a_timeout_kills_a_child_that_does_not_listen(job):
     assert outcome["timed_out"] and outcome["child"]["signal"] == signal.SIGKILL
 
 
-def test_told_to_end_it_ends_the_child_and_writes_the_evidence(job):
+def test_told_to_end_it_ends_the_child_and_writes_the_evidence(job: Any) -> None:
     folder = job("open('../results/on', 'w').close(); time.sleep(600)")
     process = start(folder)
     wait_for(folder / "results/on")
@@ -119,7 +120,7 @@ def test_told_to_end_it_ends_the_child_and_writes_the_evidence(job):
     assert outcome["terminated"] and not outcome["timed_out"] and outcome["child"]["signal"] == signal.SIGTERM
 
 
-def test_the_child_dies_with_its_supervisor(job):
+def test_the_child_dies_with_its_supervisor(job: Any) -> None:
     folder = job("open('../results/pid', 'w').write(str(os.getpid())); time.sleep(600)")
     process = start(folder)
     wait_for(folder / "results/pid")
@@ -137,7 +138,7 @@ def test_the_child_dies_with_its_supervisor(job):
     raise AssertionError("the child runs on")
 
 
-def test_grandchildren_are_ended(job):
+def test_grandchildren_are_ended(job: Any) -> None:
     folder = job(
         "import subprocess\n"
         "p = subprocess.Popen(['sleep', '602'], start_new_session=True)\n"
@@ -156,7 +157,7 @@ def test_grandchildren_are_ended(job):
     assert not Path(f"/proc/{(folder / 'results/pid').read_text()}").exists()
 
 
-def test_nothing_starts_without_the_limit_that_was_asked(job):
+def test_nothing_starts_without_the_limit_that_was_asked(job: Any) -> None:
     folder = job("open('../results/on', 'w').close()", limits={"memory_bytes": 10**9})
     outcome = finish(folder)
     assert outcome["child"] == {"exit_code": None, "signal": None, "cpu_s": None, "max_rss_bytes": None}
@@ -167,14 +168,14 @@ def test_nothing_starts_without_the_limit_that_was_asked(job):
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"task": "brew"}'])
-def test_a_request_that_makes_no_sense_is_evidence_too(job, text):
+def test_a_request_that_makes_no_sense_is_evidence_too(job: Any, text: str) -> None:
     folder = job("")
     (folder / "request.json").write_text(text)
     assert finish(folder)["child"]["exit_code"] is None
     assert "no task that is known" in json.loads((folder / "results/failure.json").read_text())["message"]
 
 
-def test_the_page_cache_is_dropped_before_the_child_begins(job, tmp_path):
+def test_the_page_cache_is_dropped_before_the_child_begins(job: Any, tmp_path: Path) -> None:
     data, cache = tmp_path / "data", tmp_path / "cache"
     for folder, count in ((data, 3), (cache, 2)):
         folder.mkdir()
@@ -188,7 +189,7 @@ def test_the_page_cache_is_dropped_before_the_child_begins(job, tmp_path):
     assert outcome["disk"]["free_bytes_min"] > 0
 
 
-def test_the_evidence_is_written_though_the_disk_is_full(job, tmp_path):
+def test_the_evidence_is_written_though_the_disk_is_full(job: Any, tmp_path: Path) -> None:
     image, point = tmp_path / "image", tmp_path / "small"
     point.mkdir()
     image.write_bytes(b"")
@@ -219,19 +220,19 @@ def test_the_evidence_is_written_though_the_disk_is_full(job, tmp_path):
         subprocess.run(["umount", point], check=True)
 
 
-def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path):
+def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path: Path) -> None:
     class Group:
         """Counts up, with one peak; what a real cgroup would not do on order."""
 
         name, count = "cgroup-v2", 0
 
-        def read(self):
+        def read(self) -> Any:
             from harness.bench.cgroup import Reading
 
             self.count += 1
             return Reading(anon=10**6 if self.count == 778 else self.count, total=0, oom_kills=int(self.count > 500))
 
-        def limit_bytes(self):
+        def limit_bytes(self) -> Any:
             return None
 
         swap_limit_bytes = peak_bytes = limit_bytes
@@ -248,7 +249,7 @@ def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path):
     assert memory["peak_anon"] == 10**6 and memory["oom_kills"] == 1 and memory["oom_at_s"] is not None
 
 
-def test_a_log_keeps_head_and_tail(tmp_path):
+def test_a_log_keeps_head_and_tail(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = CappedLog(str(path), head=100, tail=200)
     for number in range(1000):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_gives_up_where_pages_are_read_again_and_nothing_moves(tmp_path: Path) -
         {"rate": 1000, "anon": 980, "grows_every": 10.0},  # slow, but it gets on
     ],
 )
-def test_is_patient_where_it_still_gets_on(tmp_path: Path, circumstances) -> None:
+def test_is_patient_where_it_still_gets_on(tmp_path: Path, circumstances: Any) -> None:
     assert watch(tmp_path, **circumstances) is None
 
 
