@@ -169,7 +169,9 @@ class EngineTest:
 class EngineContract(EngineTest):
     """Inherit, and give ``engine`` and ``image``."""
 
-    def test_a_job_ends_with_its_results_and_confinement(self, engine, make, tmp_path):
+    def test_a_job_ends_with_its_results_and_confinement(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         state, outcome = self.finish(engine, make("end"), tmp_path / "out")
         said = json.loads((tmp_path / "out/said.json").read_text())
         assert (state.phase, state.exit_code, state.oom_killed) == ("exited", 0, False)
@@ -183,7 +185,7 @@ class EngineContract(EngineTest):
         assert "the actor is on" in (tmp_path / "out/log.txt").read_text()
         assert outcome["supervisor"]["anon_bytes"] < 16 * 2**20
 
-    def test_the_same_name_starts_one(self, engine, make, tmp_path):
+    def test_the_same_name_starts_one(self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path) -> None:
         request = make("end")
         first, second = engine.submit(request), engine.submit(request)
         self.wait(engine, first)
@@ -192,7 +194,9 @@ class EngineContract(EngineTest):
         self.wait(engine, third)
         assert (tmp_path / "counter/starts").read_text() == "started\n"
 
-    def test_the_same_name_at_the_same_time_starts_one(self, engine, make, tmp_path):
+    def test_the_same_name_at_the_same_time_starts_one(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         request = make("end")
         threads = [threading.Thread(target=engine.submit, args=[request]) for _ in range(3)]
         for thread in threads:
@@ -202,7 +206,7 @@ class EngineContract(EngineTest):
         self.wait(engine, JobHandle(engine.host, request.name, request.name))
         assert (tmp_path / "counter/starts").read_text() == "started\n"
 
-    def test_a_handle_is_rebuilt_from_the_host(self, engine, make):
+    def test_a_handle_is_rebuilt_from_the_host(self, engine: Engine, make: Callable[..., JobRequest]) -> None:
         one, other = make("wait", session="s-one"), make("wait", session="s-other")
         handle = engine.submit(one)
         engine.submit(other)
@@ -216,21 +220,25 @@ class EngineContract(EngineTest):
         engine.cancel([rebuilt])
         assert engine.poll([handle])[0].phase == "gone"
 
-    def test_states_come_in_the_order_of_handles(self, engine, make):
+    def test_states_come_in_the_order_of_handles(self, engine: Engine, make: Callable[..., JobRequest]) -> None:
         running, done = engine.submit(make("wait")), engine.submit(make("end"))
         self.wait(engine, done)
         unknown = JobHandle(engine.host, "harness-test-unknown", "harness-test-unknown")
         assert [state.phase for state in engine.poll([done, unknown, running])] == ["exited", "gone", "running"]
         assert engine.poll([]) == []
 
-    def test_results_of_a_job_that_was_taken_away_are_gone(self, engine, make, tmp_path):
+    def test_results_of_a_job_that_was_taken_away_are_gone(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         handle = engine.submit(make("end"))
         self.wait(engine, handle)
         engine.cancel([handle])
         with pytest.raises(JobGone):
             engine.fetch(handle, tmp_path / "out")
 
-    def test_results_that_are_too_large_are_refused(self, engine, make, tmp_path, monkeypatch):
+    def test_results_that_are_too_large_are_refused(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         handle = engine.submit(make("end"))
         self.wait(engine, handle)
         small = functools.partial(extract_results, limit_bytes=1)
@@ -238,13 +246,17 @@ class EngineContract(EngineTest):
         with pytest.raises(ResultsRefused, match="larger than 1 bytes"):
             engine.fetch(handle, tmp_path / "out")
 
-    def test_results_of_a_running_job_can_be_had(self, engine, make, tmp_path):
+    def test_results_of_a_running_job_can_be_had(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         handle = engine.submit(make("wait"))
         assert self.said(engine, handle, tmp_path / "out")["pid"] > 0
         assert not (tmp_path / "out/outcome.json").exists()
         assert engine.poll([handle])[0].phase == "running"
 
-    def test_cancelling_removes_every_trace(self, engine, make, tmp_path):
+    def test_cancelling_removes_every_trace(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         running, done = make("wait"), make("write")
         handles = [engine.submit(running), engine.submit(done)]
         self.wait(engine, handles[1])
@@ -259,7 +271,7 @@ class EngineContract(EngineTest):
         self.assert_no_trace(engine, handles)
         engine.cancel(handles)  # again: nothing happens
 
-    def test_out_of_memory_is_recorded(self, engine, make, tmp_path):
+    def test_out_of_memory_is_recorded(self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path) -> None:
         state, outcome = self.finish(engine, make("grow"), tmp_path / "out")
         assert state.oom_killed is True
         assert outcome["child"] == {**outcome["child"], "exit_code": None, "signal": 9}
@@ -268,37 +280,45 @@ class EngineContract(EngineTest):
         assert outcome["memory"]["limit_effective"] == MEMORY_BYTES
         assert not outcome["timed_out"] and not outcome["terminated"]
 
-    def test_a_timeout_is_recorded(self, engine, make, tmp_path):
+    def test_a_timeout_is_recorded(self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path) -> None:
         _, outcome = self.finish(engine, make("wait", timeout_s=1.5), tmp_path / "out")
         assert outcome["timed_out"] is True
         assert outcome["child"]["signal"] == 15
         assert outcome["memory"]["oom_kills"] == 0
 
-    def test_a_kill_from_outside_is_not_out_of_memory(self, engine, make, tmp_path):
+    def test_a_kill_from_outside_is_not_out_of_memory(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         state, outcome = self.finish(engine, make("kill"), tmp_path / "out")
         assert outcome["child"]["signal"] == 9
         assert outcome["memory"]["oom_kills"] == 0 and outcome["memory"]["oom_at_s"] is None
         assert state.oom_killed is False
 
-    def test_data_is_read_only(self, engine, make, tmp_path):
+    def test_data_is_read_only(self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path) -> None:
         self.finish(engine, make("write"), tmp_path / "out")
         assert json.loads((tmp_path / "out/said.json").read_text())["written"] is False
         assert sorted(os.listdir(tmp_path / "data")) == ["one"]
 
-    def test_nothing_outlives_the_benchmark(self, engine, make, tmp_path):
+    def test_nothing_outlives_the_benchmark(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         request = make("orphan")
         _, outcome = self.finish(engine, request, tmp_path / "out")
         assert outcome["child"]["exit_code"] == 0
         assert not processes_of([request.name])
 
-    def test_hostile_results_are_not_followed(self, engine, make, tmp_path):
+    def test_hostile_results_are_not_followed(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         out = tmp_path / "out"
         self.finish(engine, make("hostile"), out)
         assert (out / "said.json").exists()
         assert not [path for path in out.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
         assert "root:" not in "".join(path.read_text(errors="replace") for path in out.rglob("*") if path.is_file())
 
-    def test_huge_results_are_not_taken_whole(self, engine, make, tmp_path):
+    def test_huge_results_are_not_taken_whole(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         handle = engine.submit(make("huge"))
         self.wait(engine, handle)
         try:
@@ -307,7 +327,9 @@ class EngineContract(EngineTest):
             assert "large" in str(error)
         assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file()) <= 600 * 2**20
 
-    def test_what_is_not_there_is_refused(self, engine, make, tmp_path):
+    def test_what_is_not_there_is_refused(
+        self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path
+    ) -> None:
         request = make("end", mounts=(Mount("data", str(tmp_path / "absent")),))
         with pytest.raises(JobRefused) as caught:
             engine.submit(request)

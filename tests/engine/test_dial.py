@@ -119,21 +119,23 @@ def test_many_clients_share_few_connections(server: Server, dialer: Dialer, conn
 
 @ssh
 @docker
-def test_without_a_docker_cli_sshd_opens_the_socket_itself(server: Server, dialer: Dialer) -> None:
+def test_without_a_docker_cli_sshd_opens_the_socket_itself(connection: SSHConnection, dialer: Dialer) -> None:
     client = dialer.client(20)
-    assert dialer._sight is not None and dialer._sight.cli
-    dialer._sight = replace(dialer._sight, cli=None)
+    assert dialer._sight is not None and dialer._sight.cli  # noqa: SLF001 - what a host has is not to be had here
+    dialer._sight = replace(dialer._sight, cli=None)  # noqa: SLF001 - what a host has is not to be had here
     dialer.close()
     assert client.version()["Version"]
     assert client.info()["ServerVersion"]
-    engine = engine_over(dialer._connection, dialer)  # type: ignore[arg-type]
+    engine = engine_over(connection, dialer)
     assert engine.probe("").version
 
 
 @ssh
 @docker
-def test_a_cut_link_is_one_error_and_the_next_call_works(server: Server, dialer: Dialer) -> None:
-    engine = engine_over(dialer._connection, dialer)  # type: ignore[arg-type]
+def test_a_cut_link_is_one_error_and_the_next_call_works(
+    server: Server, connection: SSHConnection, dialer: Dialer
+) -> None:
+    engine = engine_over(connection, dialer)
     assert engine.list("no-such-session") == []
     server.signal(signal.SIGKILL)
     # Whether the cut is seen before a kept connection is used, or while it is: at most one call fails.
@@ -199,7 +201,7 @@ def test_large_archives_go_in_slices(dialer: Dialer) -> None:
 
 
 def fake_sight(dialer: Dialer, path: Path | str) -> None:
-    dialer._sight = Sight(usable=(str(path),))
+    dialer._sight = Sight(usable=(str(path),))  # noqa: SLF001 - what a host has is not to be had here
 
 
 @ssh
@@ -269,17 +271,17 @@ def test_a_stream_that_stops_costs_its_deadline_although_the_sdk_takes_it_off(
 def test_no_engine_and_a_dead_socket_are_told_with_their_cures(connection: SSHConnection, tmp_path: Path) -> None:
     dialer = Dialer(connection)
     engine = engine_over(connection, dialer)
-    dialer._look = lambda: Sight(user="bench", forbidden=(("/var/run/docker.sock", "docker"),))  # type: ignore[method-assign]
+    dialer._look = lambda: Sight(user="bench", forbidden=(("/var/run/docker.sock", "docker"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
     with pytest.raises(EngineUnavailable, match="may not be used by bench") as caught:
         engine.probe("")
     assert "usermod -aG docker bench" in (caught.value.hint or "")
-    dialer._look = lambda: Sight(user="bench")  # type: ignore[method-assign]
+    dialer._look = lambda: Sight(user="bench")  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
     with pytest.raises(EngineUnavailable, match="no Docker socket") as caught:
         engine.probe("")
     assert "install Docker Engine" in (caught.value.hint or "")
     with socket.socket(socket.AF_UNIX) as nobody:
         nobody.bind(str(tmp_path / "dead"))
-    dialer._look = lambda: Sight(usable=(str(tmp_path / "dead"),))  # type: ignore[method-assign]
+    dialer._look = lambda: Sight(usable=(str(tmp_path / "dead"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
     with pytest.raises(EngineUnavailable):
         engine.probe("")
 

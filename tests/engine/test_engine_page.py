@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import EngineTest
@@ -91,7 +92,7 @@ class TestItsJobs(EngineTest):
             pytest.skip(str(error))
         return engine
 
-    def test_they_give_way(self, engine, make, tmp_path) -> None:
+    def test_they_give_way(self, engine: Engine, make: Any, tmp_path: Path) -> None:
         handle = engine.submit(make("wait"))
         pid = self.said(engine, handle, tmp_path / "out")["pid"]
         assert os.getpriority(os.PRIO_PROCESS, pid) == 19

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import ACTOR, EngineTest, processes_of
@@ -50,17 +51,17 @@ class Wrapped(LocalConnection):
 @needs_root
 class TestProcess(EngineTest):
     @pytest.fixture
-    def engine(self, tmp_path):
+    def engine(self, tmp_path: Path) -> Any:
         return ProcessEngine(LocalConnection("here"), scratch=str(tmp_path / "scratch"))
 
-    def test_the_probe_says_what_there_is(self, engine):
+    def test_the_probe_says_what_there_is(self, engine: Any) -> None:
         facts = engine.probe("ignored")
         assert facts.engine == "process" and facts.can_limit_memory and facts.can_limit_cpus
         assert facts.cgroup_version in (1, 2) and facts.reasons == ()
         assert facts.version.startswith("2.")
         assert len(facts.image_digest) == 64 and facts.image_digest == engine.probe("other").image_digest
 
-    def test_a_python_without_tensorflow_is_told_the_cure(self, tmp_path):
+    def test_a_python_without_tensorflow_is_told_the_cure(self, tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python=str(tmp_path / "bare/bin/python"))
         with pytest.raises(
@@ -76,8 +77,8 @@ class TestProcess(EngineTest):
         ],
     )
     def test_a_python_for_which_there_is_no_tensorflow_is_not_told_to_install_it(
-        self, tmp_path, monkeypatch, version, said
-    ):
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, said: str
+    ) -> None:
         found = {"tensorflow": None, "python": f"CPython {version}", "digest": "", "cgroup": {}}
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python="python3")
         monkeypatch.setattr(engine, "_ask", lambda *_, **__: found)
@@ -85,20 +86,20 @@ class TestProcess(EngineTest):
             engine.probe("")
         assert said in str(raised.value)
 
-    def test_a_python_that_is_too_old_says_which_it_is(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(process, "_BOOT", process._BOOT.replace("< (3, 11)", "< (9, 0)"))
+    def test_a_python_that_is_too_old_says_which_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process, "_BOOT", process._BOOT.replace("< (3, 11)", "< (9, 0)"))  # noqa: SLF001 - an older Python is not to be had here
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path))
         with pytest.raises(EngineUnavailable, match=r"Python 3\.1\d\.\d+ is too old[\s\S]*Python 3\.11 to 3\.13"):
             engine.probe("")
 
-    def test_no_python_at_all_is_told_the_cure(self, tmp_path):
+    def test_no_python_at_all_is_told_the_cure(self, tmp_path: Path) -> None:
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python=str(tmp_path / "none"))
         with pytest.raises(
             EngineUnavailable, match=r"cannot be run[\s\S]*install Python 3\.11 to 3\.13 and TensorFlow"
         ):
             engine.probe("")
 
-    def test_the_probe_task_proves_the_limit(self, engine, make, tmp_path):
+    def test_the_probe_task_proves_the_limit(self, engine: Any, make: Any, tmp_path: Path) -> None:
         request = make("probe")
         limits = {"memory_bytes": request.memory_bytes, "oom_score_adj": 1000}
         request = _with(request, request={"task": "probe", "limits": limits, "timeout_s": 30})
@@ -106,13 +107,13 @@ class TestProcess(EngineTest):
         assert outcome["child"]["signal"] == 9 and outcome["memory"]["oom_kills"] == 1
         assert not (tmp_path / "out/failure.json").exists()
 
-    def test_the_supervisor_is_small_and_cheap(self, engine, make, tmp_path):
+    def test_the_supervisor_is_small_and_cheap(self, engine: Any, make: Any, tmp_path: Path) -> None:
         _, outcome = self.finish(engine, make("wait", timeout_s=8.0), tmp_path / "out")
         assert outcome["supervisor"]["anon_bytes"] < 16 * 2**20
         assert outcome["supervisor"]["cpu_s"] < 0.01 * outcome["wall_s"]
         assert outcome["supervisor"]["samples"] >= 20
 
-    def test_a_job_survives_its_controller(self, make, engine, tmp_path):
+    def test_a_job_survives_its_controller(self, make: Any, engine: Any, tmp_path: Path) -> None:
         request = make("wait")
         script = (
             "import pickle, sys, time\n"
@@ -137,7 +138,7 @@ class TestProcess(EngineTest):
         assert self.said(engine, found, tmp_path / "out")["pid"] > 0
         assert engine.poll([found])[0].phase == "running"
 
-    def test_the_supervisors_death_is_told_and_ends_the_benchmark(self, engine, make, tmp_path):
+    def test_the_supervisors_death_is_told_and_ends_the_benchmark(self, engine: Any, make: Any, tmp_path: Path) -> None:
         request = make("wait")
         handle = engine.submit(request)
         self.said(engine, handle, tmp_path / "out")
@@ -150,7 +151,7 @@ class TestProcess(EngineTest):
             time.sleep(0.05)
         assert not processes_of([request.name])
 
-    def test_a_recycled_pid_or_another_boot_is_not_the_job(self, engine, make, tmp_path):
+    def test_a_recycled_pid_or_another_boot_is_not_the_job(self, engine: Any, make: Any, tmp_path: Path) -> None:
         handle = engine.submit(make("wait"))
         self.said(engine, handle, tmp_path / "out")
         path = Path(handle.id) / "process.json"
@@ -163,7 +164,7 @@ class TestProcess(EngineTest):
         path.write_text(json.dumps(process))
         assert engine.poll([handle])[0].phase == "running"
 
-    def test_no_cgroup_means_no_limited_job_and_no_trace(self, make, tmp_path):
+    def test_no_cgroup_means_no_limited_job_and_no_trace(self, make: Any, tmp_path: Path) -> None:
         engine = ProcessEngine(self.without_cgroups(), scratch=str(tmp_path / "scratch"))
         request = make("end")
         with pytest.raises(JobRefused, match="memory cannot be limited"):
@@ -174,7 +175,7 @@ class TestProcess(EngineTest):
         assert not facts.can_limit_memory and facts.reasons
         assert [found.id for found in facts.findings] == ["limit-impossible"]
 
-    def test_no_cgroup_still_runs_an_unlimited_job_with_nulls(self, make, tmp_path):
+    def test_no_cgroup_still_runs_an_unlimited_job_with_nulls(self, make: Any, tmp_path: Path) -> None:
         engine = ProcessEngine(self.without_cgroups(), scratch=str(tmp_path / "scratch"))
         request = make("orphan", memory_bytes=None)
         state, outcome = self.finish(engine, request, tmp_path / "out")
@@ -193,7 +194,7 @@ class TestProcess(EngineTest):
         assert not processes_of([request.name])
         engine.cancel(engine.list())
 
-    def test_no_cgroup_and_cancelled_while_it_runs(self, make, tmp_path):
+    def test_no_cgroup_and_cancelled_while_it_runs(self, make: Any, tmp_path: Path) -> None:
         engine = ProcessEngine(self.without_cgroups(), scratch=str(tmp_path / "scratch"))
         request = make("wait", memory_bytes=None)
         handle = engine.submit(request)
@@ -201,14 +202,14 @@ class TestProcess(EngineTest):
         engine.cancel([handle])
         assert not processes_of([request.name]) and os.listdir(tmp_path / "scratch/jobs") == []
 
-    def without_cgroups(self):
+    def without_cgroups(self) -> Any:
         hide = 'umount -R /sys/fs/cgroup && exec "$@"'
         connection = Wrapped("unshare", "--mount", "sh", "-c", hide, "sh")
         if connection.run(["true"]).returncode:
             pytest.skip("the cgroups cannot be hidden here: no mount namespaces")
         return connection
 
-    def test_another_user_may_not_limit_but_may_run(self, make):
+    def test_another_user_may_not_limit_but_may_run(self, make: Any) -> None:
         scratch = Path("/tmp") / f"harness-test-{os.getpid()}"
         scratch.mkdir()
         try:
@@ -228,7 +229,7 @@ class TestProcess(EngineTest):
         finally:
             shutil.rmtree(scratch)
 
-    def test_names_and_ephemeral_folders_are_checked(self, engine, make, tmp_path):
+    def test_names_and_ephemeral_folders_are_checked(self, engine: Any, make: Any, tmp_path: Path) -> None:
         with pytest.raises(JobRefused, match="cannot name a job"):
             engine.submit(_with(make("end"), name="../../etc"))
         (tmp_path / "precious").mkdir()
@@ -253,7 +254,9 @@ class TestProcess(EngineTest):
             pytest.param("return variables\n\n\ndef _try", id="written-down-but-not-begun"),
         ],
     )
-    def test_killed_at_any_step_it_is_finished_by_the_next(self, engine, make, tmp_path, monkeypatch, step):
+    def test_killed_at_any_step_it_is_finished_by_the_next(
+        self, engine: Any, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
         sources = process.read_sources()
         launch = kill_once_before(sources["bench.launch"], step, tmp_path / "killed")
         monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.launch": launch})
@@ -271,7 +274,9 @@ class TestProcess(EngineTest):
         engine.cancel(handles)
         self.assert_no_trace(engine, handles)
 
-    def test_what_a_killed_removal_left_is_swept_up(self, engine, make, tmp_path, monkeypatch):
+    def test_what_a_killed_removal_left_is_swept_up(
+        self, engine: Any, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         request = make("end")
         handle = engine.submit(request)
         self.wait(engine, handle)
@@ -286,7 +291,9 @@ class TestProcess(EngineTest):
 
     @pytest.mark.parametrize("detached", [False, True], ids=["submission", "everything"])
     @pytest.mark.parametrize("delay_ms", [60, 120, 180, 240])
-    def test_a_killed_submission_is_finished_by_the_next(self, engine, make, tmp_path, delay_ms, detached):
+    def test_a_killed_submission_is_finished_by_the_next(
+        self, engine: Any, make: Any, tmp_path: Path, delay_ms: int, detached: bool
+    ) -> None:
         request = make("end")
         cut = ProcessEngine(Cut(delay_ms / 1000, request.name, detached), scratch=str(tmp_path / "scratch"))
         with contextlib.suppress(EngineError):
@@ -326,7 +333,7 @@ class Cut(LocalConnection):
         return Completed(process.returncode, out, err)
 
 
-def kill_once_before(source, line, flag):
+def kill_once_before(source: Any, line: Any, flag: Any) -> str:
     """``source`` with a SIGKILL of itself before the line that begins so, the first time that it comes there."""
     assert source.count(line) == 1, line
     before, after = source.split(line)
@@ -335,11 +342,11 @@ def kill_once_before(source, line, flag):
     return f"{before}{kill}\n{indent}{line}{after}"
 
 
-def _with(job, **changes):
+def _with(job: Any, **changes: Any) -> str:
     return dataclasses.replace(job, **changes)
 
 
-def test_a_scope_is_asked_for_where_systemd_owns_the_tree(monkeypatch):
+def test_a_scope_is_asked_for_where_systemd_owns_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confine, "locate_memory_version", lambda: 2)
     monkeypatch.setattr(confine.os.path, "isdir", lambda path: path == "/run/systemd/system")
     monkeypatch.setattr(confine.os, "geteuid", lambda: 1000)
@@ -354,7 +361,7 @@ def test_a_scope_is_asked_for_where_systemd_owns_the_tree(monkeypatch):
     assert confine.scope_command("job-1") == []
 
 
-def test_a_job_of_the_same_process_is_alive_and_no_other(tmp_path):
+def test_a_job_of_the_same_process_is_alive_and_no_other(tmp_path: Path) -> None:
     me = {"pid": os.getpid(), "start_time": jobs.start_time(os.getpid()), "boot_id": jobs.boot_id()}
     assert jobs.is_alive(me)
     assert not jobs.is_alive({**me, "start_time": "0"}) and not jobs.is_alive({**me, "boot_id": ""})
