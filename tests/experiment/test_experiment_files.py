@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -38,7 +39,7 @@ def mistakes_of(text: str) -> list[tuple[int | None, str]]:
     return [(mistake.line, f"{mistake.message} → {mistake.hint}") for mistake in caught.value.mistakes]
 
 
-def test_all_mistakes_at_once_each_with_its_line():
+def test_all_mistakes_at_once_each_with_its_line() -> None:
     found = mistakes_of(
         """\
 name: my experiment
@@ -109,8 +110,8 @@ basline: {}
         ("page_cache: hot", "page_cache"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_line_and_what_is_wanted(line, text):
-    key = line.split(":")[0]
+def test_a_wrong_value_is_told_with_its_line_and_what_is_wanted(line: str, text: str) -> None:
+    key = line.split(":", maxsplit=1)[0]
     source = GOOD.replace("  loader: [keras-idg, tfdata]", f"  {line}") if key == "loader" else f"{GOOD}  {line}\n"
     ((at, message),) = mistakes_of(source)
     assert at == (4 if key == "loader" else 5)
@@ -134,32 +135,32 @@ def test_a_wrong_value_is_told_with_its_line_and_what_is_wanted(line, text):
         ("", None, "empty"),
     ],
 )
-def test_a_wrong_file_is_told_with_its_line(source, line, text):
+def test_a_wrong_file_is_told_with_its_line(source: Any, line: int | None, text: str) -> None:
     found = mistakes_of(source)
     assert any(text in message and line in (None, at) for at, message in found), found
 
 
-def test_a_preset_that_is_not_there():
+def test_a_preset_that_is_not_there() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_experiment("artcle")
     assert "did you mean article?" in str(caught.value)
     assert all(name in str(caught.value) for name in preset_names())
 
 
-def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path):
+def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no such file"):
         load_experiment(str(tmp_path / "no.yaml"))
     with pytest.raises(ConfigurationError, match="a file is wanted"):
         load_experiment(f"{tmp_path}/")
 
 
-def test_the_name_of_a_file_is_the_name_of_its_experiment(tmp_path: Path):
+def test_the_name_of_a_file_is_the_name_of_its_experiment(tmp_path: Path) -> None:
     path = tmp_path / "night.yaml"
     path.write_text("parameters: {data: coco, loader: tfdata}\n")
     assert load_experiment(str(path)).name == "night"
 
 
-def test_the_spelling_of_the_article_is_read_and_said():
+def test_the_spelling_of_the_article_is_read_and_said() -> None:
     experiment = parse_experiment(GOOD + "  cache: [false, true, some_path.tfcache]\n", "mine.yaml")
     assert experiment.parameters.cache == ("none", "memory", "file")
     assert len(experiment.notes) == 3
@@ -180,13 +181,13 @@ def test_the_spelling_of_the_article_is_read_and_said():
         ("[[96, 128], 64]", ((96, 128), (64, 64))),
     ],
 )
-def test_image_sizes(written, sizes):
+def test_image_sizes(written: str, sizes: Any) -> None:
     experiment = parse_experiment(f"{GOOD}  image_size: {written}\n", "mine.yaml")
     assert experiment.parameters.image_size == sizes
     assert bool(experiment.notes) == (written == "[128, 256]")
 
 
-def test_sizes_counts_and_names():
+def test_sizes_counts_and_names() -> None:
     text = "  memory_limit: [none, 1.5GiB, 16GB, 1000]\n  cpus: [auto, 2]\n  gpus: [auto, 0]\n  max_images: [all, 5]\n"
     found = parse_experiment(GOOD + text + "  model: [mobilenet, {alpha: 0.5}]\n", "mine.yaml").parameters
     assert found.memory_limit == ("none", 3 * 2**29, 16 * 10**9, 1000)
@@ -196,7 +197,7 @@ def test_sizes_counts_and_names():
     assert [model.alpha for model in found.model] == [1.0, 0.5]
 
 
-def test_session_settings():
+def test_session_settings() -> None:
     plain = parse_experiment(GOOD, "mine.yaml")
     assert (plain.rounds, plain.budget_s, plain.baseline.named()) == (3, None, {"loader": ("keras-idg",)})
     other = parse_experiment(GOOD + "rounds: 5\ntimeout: 90s\nbudget: 2h\nseed: 7\nbaseline: {cache: none}\n", "m.yaml")
@@ -204,7 +205,7 @@ def test_session_settings():
     assert other.baseline.named() == {"cache": ("none",)}
 
 
-def test_weights_are_looked_for_beside_the_file(tmp_path: Path):
+def test_weights_are_looked_for_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "m.h5").write_bytes(b"x")
     path = tmp_path / "e.yaml"
@@ -217,16 +218,16 @@ def test_weights_are_looked_for_beside_the_file(tmp_path: Path):
     assert all(case.model.weights == str(tmp_path / "weights" / "m.h5") for case in cases)
 
 
-def presets_and_template():
+def presets_and_template() -> Any:
     return [(name, preset_text(name)) for name in preset_names()] + [("template", init_experiment_text())]
 
 
-def test_the_presets_are_those_of_the_readme():
+def test_the_presets_are_those_of_the_readme() -> None:
     assert preset_names() == ("article", "article+", "article-short", "caches", "ladder", "loading", "quick")
 
 
 @pytest.mark.parametrize(("name", "text"), presets_and_template())
-def test_presets_and_template_load_and_fit_their_schema(name, text):
+def test_presets_and_template_load_and_fit_their_schema(name: Any, text: Any) -> None:
     experiment = parse_experiment(text, name)
     assert expand(experiment).cases
     schema = experiment_schema()
@@ -235,7 +236,7 @@ def test_presets_and_template_load_and_fit_their_schema(name, text):
     assert name in (experiment.name, "template")
 
 
-def test_the_schema_refuses_what_the_models_refuse():
+def test_the_schema_refuses_what_the_models_refuse() -> None:
     validator = jsonschema.Draft202012Validator(experiment_schema())
     value = {"parameters": {"data": "coco", "loader": "tfdata"}}
     assert validator.is_valid(value)
@@ -246,14 +247,14 @@ def test_the_schema_refuses_what_the_models_refuse():
     assert json.loads(json.dumps(validator.schema)) == validator.schema
 
 
-def test_the_template_has_a_modeline_and_names_every_parameter():
+def test_the_template_has_a_modeline_and_names_every_parameter() -> None:
     text = init_experiment_text()
     assert text.startswith("# yaml-language-server: $schema=")
     for name in experiment_schema()["$defs"]["Rule"]["properties"]:
         assert f"  {name}:" in text or f"# {name}:" in text, name
 
 
-def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit():
+def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit() -> None:
     experiment = load_experiment("quick")
     cases = [case for case in expand(experiment).cases if not is_automatic(case.loader)]
     rows = {("keras-idg", "none"), ("tfdata", "none"), ("tfdata", "memory"), ("tfdata", "file")}
@@ -266,7 +267,7 @@ def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit():
     assert experiment.rounds >= 3
 
 
-def test_article_is_the_article():
+def test_article_is_the_article() -> None:
     cases = expand(load_experiment("article")).cases
     pipelines = [case for case in cases if not is_automatic(case.loader)]
     assert {case.memory_limit for case in cases} == {"none", 16 * 10**9}
