@@ -79,7 +79,7 @@ class Machine:
                 return _said(self._facts((text or b"").decode()))
             case ["sh", "-c", script, "sh", *words]:
                 return self._script(script, words)
-            case ["sh", "-c", folders._PLACES_SCRIPT]:
+            case ["sh", "-c", folders._PLACES_SCRIPT]:  # noqa: SLF001 - a simulated host knows the scripts that it is given
                 return _said("/home/bench\0/home/bench\n.\0")
             case ["cat", "/proc/stat"]:
                 return _said(f"cpu  {int(self.clock.monotonic() * 2)} 0 0 100 0 0 0 0 0 0\n")
@@ -98,9 +98,9 @@ class Machine:
     # -- scripts -----------------------------------------------------------------------------------------------
 
     def _script(self, script: str, words: Sequence[str]) -> Completed:
-        if script == folders._FREE_SCRIPT:
+        if script == folders._FREE_SCRIPT:  # noqa: SLF001 - a simulated host knows the scripts that it is given
             return _said("/dev/nvme0n1p2 1000000000000 1 900000000000 10% /\n")
-        if script.startswith(data_inspection._LOOK):
+        if script.startswith(data_inspection._LOOK):  # noqa: SLF001 - a simulated host knows the scripts that it is given
             return _said("classes 2\n" if words[1] in self.folders else "absent\n")
         if script == lock_commands.read_command("")[2]:
             return _said(self._lock_state())

@@ -114,7 +114,7 @@ def make_fleet(
         elif trouble in ("dead", "gone"):
             machine.away = ((0.0 if trouble == "dead" else begin, float("inf")),)
         elif trouble == "locked":
-            machine.lock = dict(OTHERS_LOCK, boot=machine._boot_id())
+            machine.lock = dict(OTHERS_LOCK, boot=machine._boot_id())  # noqa: SLF001 - the boot that the lock names
         fleet.append(Workstation(name, trouble, machine, Program(temper)))
     return fleet
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from fleet_clock import SimulatedClock, SimulatedEvent
@@ -35,12 +36,12 @@ def statuses_of(one: Workstation) -> Counter[str]:
     return found
 
 
-def test_every_trouble_is_there(outcome):
+def test_every_trouble_is_there(outcome: Outcome) -> None:
     assert {one.trouble for one in outcome.fleet} == set(TROUBLES)
     assert outcome.code == 1
 
 
-def test_each_host_has_its_results_whatever_befalls_others(outcome):
+def test_each_host_has_its_results_whatever_befalls_others(outcome: Outcome) -> None:
     for one in outcome.fleet:
         if one.is_ready:
             found = outcome.statuses(one.name)
@@ -52,7 +53,7 @@ def test_each_host_has_its_results_whatever_befalls_others(outcome):
     assert sum(outcome.statuses(one.name)["oom"] for one in outcome.fleet) >= 3
 
 
-def test_each_host_that_cannot_says_why(outcome):
+def test_each_host_that_cannot_says_why(outcome: Outcome) -> None:
     states = {event["host"]: event for event in outcome.events if event["event"] == "HostStateChanged"}
     for one in outcome.fleet:
         said = states[one.name]
@@ -60,7 +61,7 @@ def test_each_host_that_cannot_says_why(outcome):
         assert one.is_ready or (said["message"] and said["hint"])
 
 
-def test_an_absence_is_told_from_when_to_when_and_costs_nothing(outcome):
+def test_an_absence_is_told_from_when_to_when_and_costs_nothing(outcome: Outcome) -> None:
     for one in outcome.fleet:
         own = [event for event in outcome.events if event.get("host") == one.name]
         lost = [event for event in own if event["event"] == "LinkLost"]
@@ -70,7 +71,7 @@ def test_an_absence_is_told_from_when_to_when_and_costs_nothing(outcome):
             assert event["seconds"] == pytest.approx(end - begin, abs=45)  # it is asked every 5 to 30 s
 
 
-def test_nothing_is_left_on_any_host_and_no_link_is_open(outcome):
+def test_nothing_is_left_on_any_host_and_no_link_is_open(outcome: Outcome) -> None:
     for one in outcome.fleet:
         assert not any(link.is_open for link in one.links), one.name
         if one.trouble != "gone":
@@ -78,11 +79,13 @@ def test_nothing_is_left_on_any_host_and_no_link_is_open(outcome):
             assert one.machine.lock is None or one.trouble == "locked", one.name
 
 
-def test_hosts_run_side_by_side(outcome):
+def test_hosts_run_side_by_side(outcome: Outcome) -> None:
     assert outcome.slowest_s < outcome.seconds < 1.02 * outcome.slowest_s
 
 
-def test_the_same_command_does_again_what_was_lost_and_goes_on_where_a_host_is_back(outcome, tmp_path, monkeypatch):
+def test_the_same_command_does_again_what_was_lost_and_goes_on_where_a_host_is_back(
+    outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shared, "_REPORT_SHARE", 1e-9)
     before = len(outcome.records)
     for one in outcome.fleet:
@@ -107,7 +110,7 @@ def test_the_same_command_does_again_what_was_lost_and_goes_on_where_a_host_is_b
     assert not any(one.jobs.jobs or one.machine.lock for one in again.fleet)
 
 
-def test_time_jumps_to_whoever_waits_for_the_least():
+def test_time_jumps_to_whoever_waits_for_the_least() -> None:
     clock = SimulatedClock()
     event = SimulatedEvent(clock)
     clock.enter()
@@ -119,7 +122,7 @@ def test_time_jumps_to_whoever_waits_for_the_least():
     assert clock.monotonic() == 3600.5
 
 
-def test_a_report_is_worth_it_after_a_round_of_each_host_or_after_a_long_time():
+def test_a_report_is_worth_it_after_a_round_of_each_host_or_after_a_long_time() -> None:
     first = Pace()
     assert first.is_due(hosts=1000, now=0.0)
     pace = Pace(rounds=1, cost_s=2.0, written_at=100.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet_engine import HANGS, Entry, FleetEngine, Jobs, Performance, json_entry
@@ -53,5 +54,5 @@ def act(request: JobRequest, connection: Connection) -> Performance:
 
 class TestFleet(EngineContract):
     @pytest.fixture
-    def engine(self):
+    def engine(self) -> Any:
         return FleetEngine(LocalConnection("here"), Jobs(), time, act, lambda: None)  # type: ignore[arg-type]

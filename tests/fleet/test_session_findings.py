@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fleet_clock import SimulatedClock
 from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
 
@@ -33,7 +34,7 @@ def findings_of(outcome: Outcome, named: str) -> list[dict[str, Any]]:
     return [event for event in outcome.events if event["event"] == "SessionFinding" and event["id"] == named]
 
 
-def test_a_session_without_trouble_says_nothing_of_these(tmp_path):
+def test_a_session_without_trouble_says_nothing_of_these(tmp_path: Path) -> None:
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(2, clock), clock)
     said = {event["id"] for event in outcome.events if event["event"] == "SessionFinding"}
@@ -41,7 +42,7 @@ def test_a_session_without_trouble_says_nothing_of_these(tmp_path):
     assert not said & {"cut-line", "max-fail", "lock-left", "report-failed", "engine-fallback", "not-rehearsed"}
 
 
-def test_a_half_written_line_is_cut_off_and_said_and_its_job_measured_again(tmp_path):
+def test_a_half_written_line_is_cut_off_and_said_and_its_job_measured_again(tmp_path: Path) -> None:
     clock = SimulatedClock()
     fleet = fleet_of(1, clock)
     outcome = run_fleet(tmp_path, fleet, clock)
@@ -55,7 +56,7 @@ def test_a_half_written_line_is_cut_off_and_said_and_its_job_measured_again(tmp_
     assert fleet[0].program.measured == INVOCATIONS + 1
 
 
-def test_more_failed_hosts_than_allowed_end_the_session(tmp_path):
+def test_more_failed_hosts_than_allowed_end_the_session(tmp_path: Path) -> None:
     clock = SimulatedClock()
     fleet = fleet_of(4, clock, ws0000="gone", ws0001="gone")
     outcome = run_fleet(tmp_path, fleet, clock, max_fail_percent=25)
@@ -66,14 +67,14 @@ def test_more_failed_hosts_than_allowed_end_the_session(tmp_path):
         assert not one.jobs.jobs and one.machine.lock is None
 
 
-def test_as_many_failed_hosts_as_allowed_end_nothing(tmp_path):
+def test_as_many_failed_hosts_as_allowed_end_nothing(tmp_path: Path) -> None:
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(4, clock, ws0000="dead"), clock, max_fail_percent=25)
     assert not findings_of(outcome, "max-fail")
     assert len(outcome.records) == 3 * INVOCATIONS
 
 
-def test_a_host_that_goes_for_good_keeps_its_lock_which_is_said(tmp_path):
+def test_a_host_that_goes_for_good_keeps_its_lock_which_is_said(tmp_path: Path) -> None:
     clock = SimulatedClock()
     fleet = fleet_of(2, clock, ws0000="gone")
     outcome = run_fleet(tmp_path, fleet, clock)
@@ -82,7 +83,7 @@ def test_a_host_that_goes_for_good_keeps_its_lock_which_is_said(tmp_path):
     assert fleet[0].machine.lock is not None and fleet[1].machine.lock is None
 
 
-def test_a_report_that_cannot_be_made_costs_no_measurement(tmp_path, monkeypatch):
+def test_a_report_that_cannot_be_made_costs_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_sources: list[Path], _file: Path) -> None:
         raise OSError(28, "No space left on device")
 
@@ -94,7 +95,9 @@ def test_a_report_that_cannot_be_made_costs_no_measurement(tmp_path, monkeypatch
     assert len(outcome.records) == INVOCATIONS and not outcome.folder.report_file.exists()
 
 
-def test_a_host_without_docker_is_measured_by_process_and_says_so(tmp_path, monkeypatch):
+def test_a_host_without_docker_is_measured_by_process_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Silent:
         def probe(self, _image: str) -> None:
             raise EngineUnavailable("no Docker socket", where="ws0000", hint="start it")
@@ -108,7 +111,7 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(tmp_path, monk
     assert {record.engine for record in outcome.records} == {"process"}
 
 
-def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path, monkeypatch):
+def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Rehearsed:
         return Rehearsed({}, {min(settings): "the trial was killed"})
 
@@ -121,7 +124,7 @@ def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path, monkeypatch):
     assert {record.predictions.basis for record in outcome.records} == {"formula"}
 
 
-def test_every_setting_is_rehearsed(tmp_path):
+def test_every_setting_is_rehearsed(tmp_path: Path) -> None:
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
     assert {record.predictions.basis for record in outcome.records} == {"rehearsal"}
