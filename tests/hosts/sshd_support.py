@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ class Server:
         ring: KeyRing | None = None,
         gates: Gates[Link] | None = None,
         **changes: object,
-    ):
+    ) -> Any:
         return SSHConnection(self.route(**changes), ring or KeyRing(), gates=gates, patience=patience)
 
     def stop(self) -> None:

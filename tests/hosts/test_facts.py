@@ -49,7 +49,7 @@ def as_json(value: object) -> object:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_parser_reads_recording(case):
+def test_parser_reads_recording(case: Any) -> None:
     recording = json.loads((RECORDINGS / case).read_text(encoding="utf-8"))
     fact = FACTS[case.split("/")[0]]
     assert recording["source"]
@@ -58,7 +58,7 @@ def test_parser_reads_recording(case):
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=[path.stem for path in WHOLE])
-def test_parsers_read_a_host_that_was_recorded(path):
+def test_parsers_read_a_host_that_was_recorded(path: Any) -> None:
     recording = json.loads(path.read_text(encoding="utf-8"))
     assert recording["format"] == recordings.FORMAT
     known = {fact.name: fact for fact in list_facts("/scratch")}
@@ -74,13 +74,13 @@ def test_parsers_read_a_host_that_was_recorded(path):
     assert facts.ram_bytes > 0 and facts.usable_cpus and facts.uid and facts.disks["scratch"].total_bytes > 0
 
 
-def test_three_debian_releases_were_recorded():
+def test_three_debian_releases_were_recorded() -> None:
     # Testing calls itself by its next release's name, without a number.
     found = {json.loads(path.read_text(encoding="utf-8"))["facts"]["os"]["fact"] for path in WHOLE}
     assert {re.search(r"bookworm|trixie|forky", os_name)[0] for os_name in found} == {"bookworm", "trixie", "forky"}
 
 
-def test_every_fact_has_recordings():
+def test_every_fact_has_recordings() -> None:
     assert {case.split("/")[0] for case in CASES} == set(FACTS)
 
 
@@ -88,7 +88,7 @@ def test_every_fact_has_recordings():
 @pytest.mark.parametrize(
     "text", ["", "\n", "garbage", "nan inf", "a: b\nc d e\n: :\n0", "\0\0", "9" * 5000, "name\n,,,\n"]
 )
-def test_no_parser_raises_or_invents(fact, text):
+def test_no_parser_raises_or_invents(fact: Any, text: Any) -> None:
     value = fact.parse(text)
     assert value not in (0, 0.0)
     if text.strip() in ("", "garbage") and fact is not processor.DEVICE_TREE_MODEL and fact is not processor.GOVERNOR:
@@ -99,7 +99,7 @@ def test_no_parser_raises_or_invents(fact, text):
     ("text", "expected"),
     [("0-3,8\n", (0, 1, 2, 3, 8)), ("5", (5,)), ("3-1", None), ("0-99999999", None), ("x", None)],
 )
-def test_cpu_list(text, expected):
+def test_cpu_list(text: str, expected: Any) -> None:
     assert processor.parse_cpu_list(text) == expected
 
 
@@ -107,30 +107,30 @@ def test_cpu_list(text, expected):
     ("text", "expected"),
     [("no_turbo 0", True), ("no_turbo 1", False), ("boost 1", True), ("no_turbo 1\nboost 1", False), ("boost ?", None)],
 )
-def test_turbo(text, expected):
+def test_turbo(text: str, expected: bool | None) -> None:
     # intel_pstate counts the other way round than cpufreq: Documentation/admin-guide/pm/intel_pstate.rst.
     assert processor.parse_turbo(text) is expected
 
 
-def test_governors_that_differ_are_all_told():
+def test_governors_that_differ_are_all_told() -> None:
     assert processor.parse_governor("performance\nperformance\n") == "performance"
     assert processor.parse_governor("powersave\nperformance\n") == "performance/powersave"
 
 
-def test_two_kinds_of_cores_are_both_told():
+def test_two_kinds_of_cores_are_both_told() -> None:
     assert processor.parse_lscpu_model("Vendor ID: ARM\nModel name: Cortex-A55\nModel name: Cortex-A76\n") == (
         "ARM Cortex-A55 + Cortex-A76"
     )
     assert processor.parse_lscpu_model("Vendor ID: ARM\nModel name: -\n") is None
 
 
-def test_gpu_values_that_the_driver_withholds_are_none():
+def test_gpu_values_that_the_driver_withholds_are_none() -> None:
     found = gpus.parse_nvidia_smi("uuid, name, memory.total [MiB]\n[N/A], NVIDIA GB10, [N/A]\n")
     assert found is not None
     assert (found[0].name, found[0].memory_bytes, found[0].driver, found[0].uuid) == ("NVIDIA GB10", None, None, None)
 
 
-def test_only_nvidia_display_devices_count():
+def test_only_nvidia_display_devices_count() -> None:
     lines = "0x10de 0x2204 0x030000\n0x10de 0x1aef 0x040300\n0x8086 0x56a0 0x030000\n0x10de 0x20b5 0x030200\n"
     assert gpus.parse_pci_gpus(lines) == ("10de:2204", "10de:20b5")
 
@@ -151,7 +151,7 @@ def test_only_nvidia_display_devices_count():
         ("sdc", "?", "", "unknown"),
     ],
 )
-def test_kinds_of_devices(name, rotational, model, kind):
+def test_kinds_of_devices(name: str, rotational: str, model: str, kind: str) -> None:
     assert disks.classify_device(name, rotational, model) == kind
 
 
@@ -166,24 +166,24 @@ def test_kinds_of_devices(name, rotational, model, kind):
         ("", "", "unknown", None),
     ],
 )
-def test_the_slowest_device_below_decides(line, devices, kind, free):
+def test_the_slowest_device_below_decides(line: str, devices: str, kind: str, free: int | None) -> None:
     disk = disks.parse_disk(f"path /x y\ndf {line}\n{devices}\n")
     assert disk is not None
     assert (disk.path, disk.kind, disk.free_bytes) == ("/x y", kind, free)
 
 
-def test_cgroups_that_limit_nothing_leave_no_room_to_tell():
+def test_cgroups_that_limit_nothing_leave_no_room_to_tell() -> None:
     assert memory.parse_cgroup_room("9223372036854771712 500 \nmax 500 10\n") is None
     assert memory.parse_cgroup_room("max 500 0\n1000 700 100\n5000 0 0\n") == 400
 
 
-def test_all_file_pages_of_a_cgroup_can_be_taken_back():
+def test_all_file_pages_of_a_cgroup_can_be_taken_back() -> None:
     assert memory.parse_cgroup_room("1000 700 100 250\n") == 650
     assert memory.parse_cgroup_room("1000 700\n") == 300
     assert memory.parse_cgroup_room("max 700 100 250\n\n") is None
 
 
-def test_real_facts_of_this_machine(tmp_path):
+def test_real_facts_of_this_machine(tmp_path: Path) -> None:
     facts = read_facts(
         LocalConnection(),
         scratch=str(tmp_path / "not/made"),
@@ -212,15 +212,15 @@ def test_real_facts_of_this_machine(tmp_path):
     assert facts.read_at is not None
 
 
-def test_data_folders_may_be_a_plain_list(tmp_path):
+def test_data_folders_may_be_a_plain_list(tmp_path: Path) -> None:
     assert f"disk:data:{tmp_path}" in {fact.name for fact in list_facts("/x", data_folders=[str(tmp_path)])}
 
 
-def test_everything_is_one_round_trip():
+def test_everything_is_one_round_trip() -> None:
     class Counting(LocalConnection):
         calls = 0
 
-        def run(self, argv, *, input=None, timeout_s=60.0):
+        def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
             self.calls += 1
             return super().run(argv, input=input, timeout_s=timeout_s)
 
@@ -229,7 +229,7 @@ def test_everything_is_one_round_trip():
     assert connection.calls == 1
 
 
-def test_available_memory_alone():
+def test_available_memory_alone() -> None:
     available = read_available_bytes(LocalConnection())
     assert available is not None
     assert available > 2**20
@@ -239,7 +239,7 @@ def fact(name: str, *command: str) -> Fact[str]:
     return Fact(name, command, lambda text: text)
 
 
-def test_sections_hold_exactly_what_was_written():
+def test_sections_hold_exactly_what_was_written() -> None:
     wanted = (
         fact("quotes", "printf", "%s", 'it\'s "$HOME" `id` \\n'),
         fact("lines", "printf", "a\\n\\nb\\n\\n"),
@@ -257,14 +257,14 @@ def test_sections_hold_exactly_what_was_written():
     assert sections["last"].output == "end\n"
 
 
-def test_a_command_that_hangs_costs_only_its_own_fact(monkeypatch):
+def test_a_command_that_hangs_costs_only_its_own_fact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scripts, "COMMAND_TIMEOUT_S", 1)
     sections = read_sections(LocalConnection(), (fact("hung", "sleep", "60"), fact("next", "echo", "ok")))
     assert sections["hung"].returncode == 124
     assert sections["next"].output == "ok\n"
 
 
-def test_a_cut_answer_loses_only_the_cut_section():
+def test_a_cut_answer_loses_only_the_cut_section() -> None:
     facts = (fact("one", "x"), fact("two", "x"))
     text = "Welcome to ws01!\n--m one\n1\n\n--m= 0\n--m two\nhalf"
     assert set(scripts.split_sections(text, facts, "--m")) == {"one"}
@@ -276,7 +276,7 @@ class Answering(LocalConnection):
         super().__init__("ws01")
         self.answer = answer
 
-    def run(self, argv, *, input=None, timeout_s=60.0):
+    def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
         return self.answer
 
 
@@ -284,19 +284,19 @@ class Answering(LocalConnection):
     "answer",
     [Completed(127, b"", b"sh: not found\n"), Completed(0, b"\xff\x00garbage" * 1000, b""), Completed(1, b"", b"")],
 )
-def test_a_host_that_answers_garbage_is_not_ready(answer):
+def test_a_host_that_answers_garbage_is_not_ready(answer: Any) -> None:
     with pytest.raises(HostNotReady) as raised:
         read_facts(Answering(answer), scratch="/x")
     assert raised.value.where == "ws01"
     assert raised.value.hint
 
 
-def test_no_sections_give_no_facts_and_no_zeros():
+def test_no_sections_give_no_facts_and_no_zeros() -> None:
     facts = build_facts({})
     values = facts.model_dump()
     assert all(value is None or value in ((), {}) for value in values.values())
 
 
-def test_the_script_is_posix_shell():
+def test_the_script_is_posix_shell() -> None:
     done = LocalConnection().run(["sh", "-n"], input=scripts.build_script(list_facts("/a b'c"), "--m").encode())
     assert (done.returncode, done.stderr) == (0, b"")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pwd
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +21,11 @@ class Answering(LocalConnection):
         super().__init__("ws01")
         self.answer = Completed(returncode, stdout, b"")
 
-    def run(self, argv, *, input=None, timeout_s=60.0):
+    def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
         return self.answer
 
 
-def test_paths_become_absolute(monkeypatch, tmp_path):
+def test_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home dir"))
     monkeypatch.chdir(tmp_path)
     local = LocalConnection()
@@ -34,21 +36,21 @@ def test_paths_become_absolute(monkeypatch, tmp_path):
     assert resolve_path(local, "data/set") == str(tmp_path / "data/set")
 
 
-def test_a_folder_name_that_ends_in_a_line_end_survives(monkeypatch, tmp_path):
+def test_a_folder_name_that_ends_in_a_line_end_survives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     odd = tmp_path / "odd\n"
     odd.mkdir()
     monkeypatch.chdir(odd)
     assert resolve_path(LocalConnection(), "x") == str(odd / "x")
 
 
-def test_the_home_of_another_user():
+def test_the_home_of_another_user() -> None:
     me = pwd.getpwuid(0)
     assert resolve_path(LocalConnection(), f"~{me.pw_name}/x") == f"{me.pw_dir}/x"
     with pytest.raises(HostNotReady, match="no user"):
         resolve_path(LocalConnection(), "~nobody-of-this-name/x")
 
 
-def test_a_user_without_home_is_told(monkeypatch):
+def test_a_user_without_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "")
     with pytest.raises(HostNotReady, match="no home folder") as raised:
         resolve_path(LocalConnection(), "~/x")
@@ -57,7 +59,7 @@ def test_a_user_without_home_is_told(monkeypatch):
         resolve_path(Answering(b"garbage"), "~/x")
 
 
-def test_make_folder_makes_parents_and_tells_why_not(tmp_path):
+def test_make_folder_makes_parents_and_tells_why_not(tmp_path: Path) -> None:
     local = LocalConnection()
     make_folder(local, str(tmp_path / "a/b c"))
     make_folder(local, str(tmp_path / "a/b c"))
@@ -67,7 +69,7 @@ def test_make_folder_makes_parents_and_tells_why_not(tmp_path):
         make_folder(local, str(tmp_path / "file/x"))
 
 
-def test_free_bytes_also_where_the_folder_is_not_made(tmp_path):
+def test_free_bytes_also_where_the_folder_is_not_made(tmp_path: Path) -> None:
     local = LocalConnection()
     free = read_free_bytes(local, str(tmp_path / "not/there"))
     assert free is not None

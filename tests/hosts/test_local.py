@@ -31,21 +31,21 @@ def wait_until_gone(pid: int) -> bool:
     return not is_running(pid)
 
 
-def test_run_returns_code_and_both_streams():
+def test_run_returns_code_and_both_streams() -> None:
     done = connection.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
     assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
 
 
-def test_run_passes_input_and_arguments_unquoted():
+def test_run_passes_input_and_arguments_unquoted() -> None:
     done = connection.run(["sh", "-c", 'cat; printf "%s|" "$@"', "sh", "a b", "$HOME", "'"], input=b"in\0put")
     assert done.stdout == b"in\0puta b|$HOME|'|"
 
 
-def test_run_gives_no_terminal_input_where_none_is_given():
+def test_run_gives_no_terminal_input_where_none_is_given() -> None:
     assert connection.run(["cat"], timeout_s=5).stdout == b""
 
 
-def test_missing_program_is_127_and_forbidden_one_126(tmp_path):
+def test_missing_program_is_127_and_forbidden_one_126(tmp_path: Path) -> None:
     assert connection.run(["no-such-program-at-all"]).returncode == 127
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
@@ -54,11 +54,11 @@ def test_missing_program_is_127_and_forbidden_one_126(tmp_path):
     assert b"script" in done.stderr
 
 
-def test_undecodable_output_is_text_all_the_same():
+def test_undecodable_output_is_text_all_the_same() -> None:
     assert connection.run(["printf", r"\377ok"]).text.endswith("ok")
 
 
-def test_deadline_ends_the_command_and_all_that_it_started(tmp_path):
+def test_deadline_ends_the_command_and_all_that_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"sleep 60 & echo $! > {pids}; echo $$ >> {pids}; wait"
     with pytest.raises(HostUnreachable) as raised:
@@ -68,7 +68,7 @@ def test_deadline_ends_the_command_and_all_that_it_started(tmp_path):
     assert all(wait_until_gone(int(pid)) for pid in pids.read_text().split())
 
 
-def test_deadline_holds_where_a_daemon_keeps_the_pipe(tmp_path):
+def test_deadline_holds_where_a_daemon_keeps_the_pipe(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 60' & sleep 60"
     begun = time.monotonic()
@@ -80,7 +80,7 @@ def test_deadline_holds_where_a_daemon_keeps_the_pipe(tmp_path):
     os.kill(daemon, 9)
 
 
-def test_put_writes_content_and_mode(tmp_path):
+def test_put_writes_content_and_mode(tmp_path: Path) -> None:
     target = tmp_path / "file"
     connection.put(b"first", str(target))
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
@@ -91,7 +91,7 @@ def test_put_writes_content_and_mode(tmp_path):
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-def test_put_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_put_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"old")
     with pytest.raises(HostNotReady, match="could not be written"):
@@ -102,7 +102,7 @@ def test_put_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         connection.put(b"x", str(tmp_path / "no-folder" / "file"))
 
 
-def test_get_fetches_or_raises_and_leaves_nothing(tmp_path):
+def test_get_fetches_or_raises_and_leaves_nothing(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"\0data")
     connection.get(str(source), target)
@@ -112,7 +112,7 @@ def test_get_fetches_or_raises_and_leaves_nothing(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["source", "target"]
 
 
-def test_expand_and_home(monkeypatch, tmp_path):
+def test_expand_and_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     local = LocalConnection()
     assert local.home == str(tmp_path)

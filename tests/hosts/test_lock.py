@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ ELSEWHERE = "another-machine/pid:[1]"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> str:
     return str(tmp_path / "harness.lock")
 
 
@@ -61,7 +62,7 @@ def age(path: str, seconds: float) -> None:
     file.write_text(text.replace(f"beat {beat:.2f}", f"beat {beat - seconds:.2f}"))
 
 
-def test_acquire_makes_a_folder_for_all_and_names_the_owner(path):
+def test_acquire_makes_a_folder_for_all_and_names_the_owner(path: str) -> None:
     owner = make_owner("lab-quick-12345678", "harness run")
     lock = acquire(local, owner, is_alive=forbidden, path=path)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o777
@@ -76,7 +77,7 @@ def test_acquire_makes_a_folder_for_all_and_names_the_owner(path):
     lock.release()
 
 
-def test_release_leaves_nothing_and_may_be_repeated(path):
+def test_release_leaves_nothing_and_may_be_repeated(path: str) -> None:
     lock = acquire(local, make_owner("s"), is_alive=forbidden, path=path)
     lock.release()
     assert not os.path.exists(path)
@@ -84,7 +85,7 @@ def test_release_leaves_nothing_and_may_be_repeated(path):
     assert read_lock(local, path=path) is None
 
 
-def test_the_mode_holds_under_any_umask(path):
+def test_the_mode_holds_under_any_umask(path: str) -> None:
     old = os.umask(0o077)
     try:
         acquire(local, make_owner("s"), is_alive=forbidden, path=path)
@@ -94,7 +95,7 @@ def test_the_mode_holds_under_any_umask(path):
     assert stat.S_IMODE(os.stat(f"{path}/owner").st_mode) == 0o644
 
 
-def test_a_second_session_is_refused_with_who_since_when_and_the_cure(path):
+def test_a_second_session_is_refused_with_who_since_when_and_the_cure(path: str) -> None:
     acquire(local, make_owner("first", "harness run"), is_alive=forbidden, path=path)
     with pytest.raises(HostLocked) as raised:
         acquire(local, make_owner("second"), is_alive=dead, path=path)
@@ -107,7 +108,7 @@ def test_a_second_session_is_refused_with_who_since_when_and_the_cure(path):
     assert "harness unlock INVENTORY" in (error.hint or "")
 
 
-def test_an_old_heartbeat_alone_does_not_free_a_host_that_still_measures(path):
+def test_an_old_heartbeat_alone_does_not_free_a_host_that_still_measures(path: str) -> None:
     acquire(local, foreign_owner("first"), is_alive=forbidden, path=path)
     age(path, 1000)
     with pytest.raises(HostLocked, match="still runs"):
@@ -124,13 +125,13 @@ def test_an_old_heartbeat_alone_does_not_free_a_host_that_still_measures(path):
     assert lock.owner.session == "second"
 
 
-def test_a_fresh_heartbeat_from_elsewhere_is_never_doubted(path):
+def test_a_fresh_heartbeat_from_elsewhere_is_never_doubted(path: str) -> None:
     acquire(local, foreign_owner("first"), is_alive=forbidden, path=path)
     with pytest.raises(HostLocked, match="another session"):
         acquire(local, make_owner("second"), is_alive=forbidden, path=path)
 
 
-def test_what_cannot_be_asked_counts_as_alive(path):
+def test_what_cannot_be_asked_counts_as_alive(path: str) -> None:
     def broken(session: str) -> bool:
         raise HostUnreachable("the engine does not answer")
 
@@ -140,7 +141,7 @@ def test_what_cannot_be_asked_counts_as_alive(path):
         acquire(local, make_owner("second"), is_alive=broken, path=path)
 
 
-def test_a_host_that_was_started_anew_is_free_at_once(path):
+def test_a_host_that_was_started_anew_is_free_at_once(path: str) -> None:
     acquire(local, foreign_owner("first"), is_alive=forbidden, path=path)
     file = Path(path) / "owner"
     file.write_text(re.sub(r"(?m)^boot .*$", "boot 00000000-0000-0000-0000-000000000000", file.read_text()))
@@ -161,20 +162,20 @@ def run_controller_and_kill(path: str, session: str) -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
 
 
-def test_a_killed_session_takes_its_lock_back_at_once_though_its_job_runs(path):
+def test_a_killed_session_takes_its_lock_back_at_once_though_its_job_runs(path: str) -> None:
     run_controller_and_kill(path, "mine")
     lock = acquire(local, make_owner("mine"), is_alive=alive, path=path)
     assert lock.owner.pid == str(os.getpid())
 
 
-def test_another_session_gets_a_killed_ones_lock_only_when_no_job_runs(path):
+def test_another_session_gets_a_killed_ones_lock_only_when_no_job_runs(path: str) -> None:
     run_controller_and_kill(path, "theirs")
     with pytest.raises(HostLocked):
         acquire(local, make_owner("mine"), is_alive=alive, path=path)
     assert acquire(local, make_owner("mine"), is_alive=dead, path=path).owner.session == "mine"
 
 
-def test_the_same_session_from_another_machine_waits_for_the_heartbeat(path):
+def test_the_same_session_from_another_machine_waits_for_the_heartbeat(path: str) -> None:
     acquire(local, foreign_owner("mine"), is_alive=forbidden, path=path)
     with pytest.raises(HostLocked, match="running already"):
         acquire(local, make_owner("mine"), is_alive=forbidden, path=path)
@@ -182,19 +183,19 @@ def test_the_same_session_from_another_machine_waits_for_the_heartbeat(path):
     assert acquire(local, make_owner("mine"), is_alive=forbidden, path=path).owner.machine != ELSEWHERE
 
 
-def test_one_controller_cannot_take_one_machine_twice(path):
+def test_one_controller_cannot_take_one_machine_twice(path: str) -> None:
     acquire(local, make_owner("mine"), is_alive=forbidden, path=path)
     with pytest.raises(HostLocked, match="another host of the inventory"):
         acquire(local, make_owner("mine"), is_alive=forbidden, path=path)
 
 
-def test_an_answer_that_was_lost_does_not_lock_the_owner_out(path):
+def test_an_answer_that_was_lost_does_not_lock_the_owner_out(path: str) -> None:
     owner = make_owner("mine")
     acquire(local, owner, is_alive=forbidden, path=path)
     assert acquire(local, owner, is_alive=forbidden, path=path).owner.token == owner.token
 
 
-def test_beat_is_a_sign_of_life_and_keeps_since(path):
+def test_beat_is_a_sign_of_life_and_keeps_since(path: str) -> None:
     lock = acquire(local, make_owner("s"), is_alive=forbidden, path=path)
     before = read_lock(local, path=path)
     age(path, 1000)
@@ -208,7 +209,7 @@ def test_beat_is_a_sign_of_life_and_keeps_since(path):
     assert os.listdir(path) == ["owner"]
 
 
-def test_beat_and_release_of_a_lock_that_was_taken_over_change_nothing(path):
+def test_beat_and_release_of_a_lock_that_was_taken_over_change_nothing(path: str) -> None:
     old = acquire(local, foreign_owner("old"), is_alive=forbidden, path=path)
     age(path, 1000)
     new = acquire(local, make_owner("new"), is_alive=dead, path=path)
@@ -220,7 +221,7 @@ def test_beat_and_release_of_a_lock_that_was_taken_over_change_nothing(path):
     assert held.token == new.owner.token
 
 
-def test_beat_takes_a_lock_again_that_was_swept_away(path):
+def test_beat_takes_a_lock_again_that_was_swept_away(path: str) -> None:
     lock = acquire(local, make_owner("s"), is_alive=forbidden, path=path)
     os.unlink(f"{path}/owner")
     os.rmdir(path)
@@ -230,7 +231,7 @@ def test_beat_takes_a_lock_again_that_was_swept_away(path):
     assert held.token == lock.owner.token
 
 
-def test_a_holder_who_comes_back_to_life_in_between_keeps_the_lock(path):
+def test_a_holder_who_comes_back_to_life_in_between_keeps_the_lock(path: str) -> None:
     lock = acquire(local, foreign_owner("sleeper"), is_alive=forbidden, path=path)
     age(path, 1000)
 
@@ -245,7 +246,7 @@ def test_a_holder_who_comes_back_to_life_in_between_keeps_the_lock(path):
     assert held.session == "sleeper"
 
 
-def test_break_lock_frees_and_says_whose_it_was(path):
+def test_break_lock_frees_and_says_whose_it_was(path: str) -> None:
     acquire(local, make_owner("s"), is_alive=forbidden, path=path)
     broken = break_lock(local, path=path)
     assert broken is not None
@@ -254,7 +255,7 @@ def test_break_lock_frees_and_says_whose_it_was(path):
     assert break_lock(local, path=path) is None
 
 
-def test_break_lock_of_a_dead_owner_spares_the_next_one(path):
+def test_break_lock_of_a_dead_owner_spares_the_next_one(path: str) -> None:
     acquire(local, make_owner("dead"), is_alive=forbidden, path=path)
     seen = read_lock(local, path=path)
     assert seen is not None
@@ -269,14 +270,14 @@ def test_break_lock_of_a_dead_owner_spares_the_next_one(path):
 
 
 @pytest.mark.parametrize("garbage", ["", "garbage\n", "\0\xff" * 100, "token \nsession x\n"])
-def test_an_owner_file_that_names_nobody_locks_nobody_out(path, garbage):
+def test_an_owner_file_that_names_nobody_locks_nobody_out(path: str, garbage: Any) -> None:
     os.mkdir(path, 0o777)
     Path(path, "owner").write_text(garbage)
     assert read_lock(local, path=path) is None
     assert acquire(local, make_owner("s"), is_alive=forbidden, path=path).owner.session == "s"
 
 
-def test_no_word_of_a_session_can_forge_a_line(path):
+def test_no_word_of_a_session_can_forge_a_line(path: str) -> None:
     owner = replace(make_owner("a\ntoken forged\nboot x"), reason="x $(touch /tmp/forged) '\"")
     held = acquire(local, owner, is_alive=forbidden, path=path).owner
     assert held.session == "a token forged boot x"
@@ -284,7 +285,7 @@ def test_no_word_of_a_session_can_forge_a_line(path):
     assert held.token == owner.token
 
 
-def test_links_in_a_folder_open_to_all_are_not_followed(path, tmp_path):
+def test_links_in_a_folder_open_to_all_are_not_followed(path: str, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     os.mkdir(path)
@@ -301,7 +302,7 @@ def test_links_in_a_folder_open_to_all_are_not_followed(path, tmp_path):
         acquire(local, owner, is_alive=forbidden, path=path)
 
 
-def test_a_lock_that_cannot_be_made_says_why(tmp_path):
+def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     with pytest.raises(HostNotReady) as raised:
         acquire(local, make_owner("s"), is_alive=forbidden, path=str(tmp_path / "absent/lock"))
     assert "absent/lock" in raised.value.message
@@ -309,13 +310,13 @@ def test_a_lock_that_cannot_be_made_says_why(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become two users")
-def test_users_take_over_from_each_other_on_a_sticky_tmp(tmp_path):
+def test_users_take_over_from_each_other_on_a_sticky_tmp(tmp_path: Path) -> None:
     class As(LocalConnection):
         def __init__(self, uid: int) -> None:
             super().__init__(f"user{uid}")
             self.uid = uid
 
-        def run(self, argv, *, input=None, timeout_s=60.0):
+        def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
             done = subprocess.run(
                 list(argv),
                 check=False,
@@ -354,7 +355,7 @@ def test_users_take_over_from_each_other_on_a_sticky_tmp(tmp_path):
     assert not os.path.exists(path)
 
 
-def test_a_script_that_hangs_with_the_guard_is_told_from_a_lock(path, monkeypatch):
+def test_a_script_that_hangs_with_the_guard_is_told_from_a_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkdir(path, 0o777)
     holder = subprocess.Popen(
         ["sh", "-c", f'exec 9<"{path}"; flock 9; echo ready; exec sleep 60'], stdout=subprocess.PIPE
@@ -362,7 +363,7 @@ def test_a_script_that_hangs_with_the_guard_is_told_from_a_lock(path, monkeypatc
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"ready\n"
-        monkeypatch.setattr(lock_commands, "_CLAIM", lock_commands._CLAIM.replace("flock -w 20", "flock -w 1"))
+        monkeypatch.setattr(lock_commands, "_CLAIM", lock_commands._CLAIM.replace("flock -w 20", "flock -w 1"))  # noqa: SLF001 - the same script, less patient
         with pytest.raises(HostNotReady, match="hangs"):
             acquire(local, make_owner("s"), is_alive=forbidden, path=path)
     finally:
@@ -372,7 +373,7 @@ def test_a_script_that_hangs_with_the_guard_is_told_from_a_lock(path, monkeypatc
         holder.stdout.close()
 
 
-def test_state_is_parsed_without_a_host():
+def test_state_is_parsed_without_a_host() -> None:
     text = (
         "now 2026-01-01T00:00:00Z\nuptime 1000.5\nboot_now b\nstamp t/900.5\nformat 1\ntoken t\nowner ann@ctl\n"
         "session s\nreason run\nboot b\nsince 2025-12-31T23:00:00Z\nbeat 900.5\nbeat_at 2025-12-31T23:58:20Z\n"
@@ -390,13 +391,13 @@ def test_state_is_parsed_without_a_host():
     assert (rebooted.is_this_boot, rebooted.age_s) == (False, None)
 
 
-def test_owner_survives_its_own_text():
+def test_owner_survives_its_own_text() -> None:
     owner = make_owner("s", "why not")
     parsed = parse_state(format_owner(owner)).owner
     assert parsed == owner
 
 
-def test_when_a_controller_is_certainly_gone():
+def test_when_a_controller_is_certainly_gone() -> None:
     me = make_owner("me")
     held = replace(me, pid="7", pid_start="100")
     assert is_controller_gone(held, me, read_start=lambda pid: "")
@@ -409,7 +410,7 @@ def test_when_a_controller_is_certainly_gone():
     assert not is_controller_gone(replace(held, boot_of_controller=""), me, read_start=lambda pid: "100")
 
 
-def test_a_process_has_one_start_time_and_a_zombie_none():
+def test_a_process_has_one_start_time_and_a_zombie_none() -> None:
     assert read_pid_start(str(os.getpid())) == read_pid_start("self") != ""
     child = subprocess.Popen(["true"])
     end = time.monotonic() + 10

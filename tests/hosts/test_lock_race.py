@@ -75,7 +75,7 @@ def race(path: str, contenders: int, rounds: int) -> list[tuple[int, int]]:
     return results
 
 
-def test_one_of_many_wins_a_free_machine(tmp_path):
+def test_one_of_many_wins_a_free_machine(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     won = [won for won, _ in race(path, contenders=10, rounds=1)]
     assert sum(won) == 1
@@ -85,7 +85,7 @@ def test_one_of_many_wins_a_free_machine(tmp_path):
 
 
 @pytest.mark.parametrize("death", ["stale", "rebooted"])
-def test_one_of_many_takes_over_from_the_dead(tmp_path, death):
+def test_one_of_many_takes_over_from_the_dead(tmp_path: Path, death: str) -> None:
     path = str(tmp_path / "lock")
     local = LocalConnection()
     acquire(local, replace(make_owner("dead"), machine="far"), is_alive=lambda session: True, path=path)
@@ -103,7 +103,7 @@ def test_one_of_many_takes_over_from_the_dead(tmp_path, death):
     assert held.session == f"session-{won.index(1)}"
 
 
-def test_holders_who_come_and_go_are_never_two(tmp_path):
+def test_holders_who_come_and_go_are_never_two(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     results = race(path, contenders=6, rounds=25)
     assert sum(won for won, _ in results) > 0

@@ -9,6 +9,7 @@ import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = [
     (Transport, paramiko.Transport),
     (WatchedPacketizer, Packetizer),
-    (harness.hosts.ssh.route._Config, paramiko.SSHConfig),
+    (harness.hosts.ssh.route._Config, paramiko.SSHConfig),  # noqa: SLF001 - the class that overrides parts of paramiko
 ]
 
 
@@ -36,7 +37,7 @@ def link() -> Iterator[Transport]:
         yield Transport(ours, Patience())
 
 
-def test_the_version_that_is_tested_is_one_that_may_be_installed():
+def test_the_version_that_is_tested_is_one_that_may_be_installed() -> None:
     (wanted,) = (
         Requirement(line)
         for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -47,7 +48,7 @@ def test_the_version_that_is_tested_is_one_that_may_be_installed():
 
 
 @pytest.mark.parametrize(("ours", "base"), OURS)
-def test_no_private_member_is_overridden_or_used(ours, base, link):
+def test_no_private_member_is_overridden_or_used(ours: Any, base: Any, link: Transport) -> None:
     """Else a release of paramiko may change what it is without a word."""
     theirs = set(dir(base))
     if base is not paramiko.SSHConfig:
@@ -79,7 +80,7 @@ UNDOCUMENTED = [
 
 
 @pytest.mark.parametrize(("kind", "where", "names"), UNDOCUMENTED)
-def test_what_has_no_documentation_is_there_still(kind, where, names, link):
+def test_what_has_no_documentation_is_there_still(kind: Any, where: Any, names: Any, link: Transport) -> None:
     made = {paramiko.Transport: link, Packetizer: link.packetizer, Channel: Channel(1), BufferedPipe: BufferedPipe()}[
         kind
     ]
@@ -89,7 +90,7 @@ def test_what_has_no_documentation_is_there_still(kind, where, names, link):
     )
 
 
-def test_paramiko_reads_and_writes_through_the_packetizers_methods():
+def test_paramiko_reads_and_writes_through_the_packetizers_methods() -> None:
     """These overridden methods are what notices a cut link: paramiko must go on to call them."""
     source = inspect.getsource(paramiko.Transport)
     for call in ("read_message()", "send_message(", "start_handshake(", "complete_handshake()"):
@@ -97,7 +98,7 @@ def test_paramiko_reads_and_writes_through_the_packetizers_methods():
     assert "self.handshake_timed_out()" in inspect.getsource(Packetizer)
 
 
-def test_the_offer_is_ours(link):
+def test_the_offer_is_ours(link: Transport) -> None:
     assert link.preferred_ciphers == transport.CIPHERS
     assert link.preferred_macs == transport.MACS
     assert link.local_version == "SSH-2.0-harness"
