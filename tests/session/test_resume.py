@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from factory import record_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +20,14 @@ STATUSES = ("ok", "oom", "timeout", "disk_full", "error", "lost", "skipped")
 VALIDITIES = ("valid", "degraded", "invalid")
 
 
-def plan(rounds: int = 2, skip: str | None = None):
+def plan(rounds: int = 2, skip: str | None = None) -> Any:
     refusals = [Refusal(CASES[0].case_id, skip)] if skip else []
     return plan_host(
         DIGESTS, CASES, rounds=rounds, order=lambda given, _n: given, limits={}, predictions={}, refusals=refusals
     )
 
 
-def record(invocation, status: str, validity: str = "valid", attempt: int = 1) -> Record:
+def record(invocation: Any, status: str, validity: str = "valid", attempt: int = 1) -> Record:
     return record_of(invocation, attempt=attempt, status=status, validity=validity)
 
 
