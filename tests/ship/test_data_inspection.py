@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -125,7 +126,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_check(make: Callable[[Path], 
     assert far.hint == f"{state.hint}; or bring it: harness ship INVENTORY --data set, or harness run --ship-data"
 
 
-def _list_records(place: Path):  # type: ignore[no-untyped-def]
+def _list_records(place: Path) -> Any:  # type: ignore[no-untyped-def]
     from harness.bench.listing import list_tfrecord
 
     return list_tfrecord(place)

@@ -210,13 +210,13 @@ def test_a_kept_base_is_imported_without_making_it_again(
     """A small tar stands in for what debootstrap makes; a damaged one is not taken."""
     from harness.ship import base as base_module
 
-    index = base_module._index(tmp_path, "sid", "http://archive")
+    index = base_module._index(tmp_path, "sid", "http://archive")  # noqa: SLF001 - what is kept is laid out by hand
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("hello"))
     part = tmp_path / "part"
     part.write_bytes(content.getvalue())
-    digest = base_module._hash(part)
+    digest = base_module._hash(part)  # noqa: SLF001 - what is kept is laid out by hand
     part.rename(tmp_path / f"{digest}.tar")
     index.write_text(f'{{"content": "{digest}"}}')
     monkeypatch.setattr(base_module, "_bootstrap", lambda *_: pytest.fail("made again"))

@@ -141,11 +141,13 @@ def test_thin_is_refused_where_layers_are_not_there_and_all_is_sent(
     assert find_image(target.client, source.reference) == source.identity
 
 
-def test_an_anchor_holds_the_layers_that_are_not_sent_while_the_rest_is(target: EngineTarget, make: Any) -> None:
+def test_an_anchor_holds_the_layers_that_are_not_sent_while_the_rest_is(
+    address: str, target: EngineTarget, make: Any
+) -> None:
     first, second = make(40), make(41)
     ship(target, first)
     seen: list[str] = []
-    other = EngineTarget(target._address)
+    other = EngineTarget(address)
 
     def look(text: str, share: float | None) -> None:
         if text.startswith("sending"):
@@ -198,11 +200,16 @@ def test_a_damaged_cache_without_an_engine_to_fill_it_is_an_error_and_leaves_not
 
 @pytest.mark.parametrize("limits", [[2_000_000], [10_000, 9_000_000]], ids=["once", "twice"])
 def test_a_link_that_is_cut_begins_again_and_leaves_no_part(
-    target: EngineTarget, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: list[int]
+    address: str,
+    target: EngineTarget,
+    make: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: list[int],
 ) -> None:
     monkeypatch.setattr(shipping, "_PAUSES_S", (0.1, 0.1, 0.1))
     source, cuts = make(70), len(limits)
-    link = CuttingLink(tmp_path, target._address, limits)
+    link = CuttingLink(tmp_path, address, limits)
     far = EngineTarget(link.address)
     ledger = ship(far, source)
     far.close()
@@ -214,11 +221,11 @@ def test_a_link_that_is_cut_begins_again_and_leaves_no_part(
 
 
 def test_a_link_that_stays_cut_is_an_unreachable_host(
-    target: EngineTarget, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, target: EngineTarget, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipping, "_PAUSES_S", (0.1, 0.1, 0.1))
     source = make(75)
-    link = CuttingLink(tmp_path, target._address, [3_000_000] * 9)
+    link = CuttingLink(tmp_path, address, [3_000_000] * 9)
     with pytest.raises(HostUnreachable):
         ship(EngineTarget(link.address), source)
     link.close()
