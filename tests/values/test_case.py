@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,14 +26,14 @@ PLACE: dict = {
 }
 
 
-def test_identities_are_what_they_were():
+def test_identities_are_what_they_were() -> None:
     # Golden: where one of these changes, no session of an earlier version can be resumed. Say so in the change log.
     assert PLAIN.case_id == "57bc344835b3"
     assert TRAINING.case_id == "a1a14ec466e6"
     assert invocation_identity(**PLACE) == "dc50ab150f7d9c32"
 
 
-def test_identities_do_not_depend_on_the_process():
+def test_identities_do_not_depend_on_the_process() -> None:
     code = "from harness.values.case import Case; print(Case(data='coco', loader='tfdata').case_id)"
     outs = {
         subprocess.run(
@@ -43,7 +44,7 @@ def test_identities_do_not_depend_on_the_process():
     assert outs == {PLAIN.case_id}
 
 
-def test_what_is_written_out_is_the_same_case_as_what_is_left_out():
+def test_what_is_written_out_is_the_same_case_as_what_is_left_out() -> None:
     assert Case.model_validate(PLAIN.model_dump(mode="json")).case_id == PLAIN.case_id
     assert Case(loader="tfdata", data="coco", cache="none", batch_size=32).case_id == PLAIN.case_id
 
@@ -60,11 +61,11 @@ def test_what_is_written_out_is_the_same_case_as_what_is_left_out():
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_every_parameter_counts(change):
+def test_every_parameter_counts(change: Any) -> None:
     assert PLAIN.model_copy(update=change).case_id != PLAIN.case_id
 
 
-def test_no_parameter_is_forgotten_by_the_test_above():
+def test_no_parameter_is_forgotten_by_the_test_above() -> None:
     assert len(Case.model_fields) == 24
 
 
@@ -76,11 +77,11 @@ def test_no_parameter_is_forgotten_by_the_test_above():
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_every_part_of_an_invocation_counts(change):
+def test_every_part_of_an_invocation_counts(change: Any) -> None:
     assert invocation_identity(**{**PLACE, **change}) != invocation_identity(**PLACE)
 
 
-def test_a_case_cannot_change_nor_hold_what_is_unknown():
+def test_a_case_cannot_change_nor_hold_what_is_unknown() -> None:
     with pytest.raises(ValidationError):
         PLAIN.loader = "other"
     with pytest.raises(ValidationError):
@@ -88,11 +89,11 @@ def test_a_case_cannot_change_nor_hold_what_is_unknown():
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none()))
-def test_canonical_json_does_not_know_the_order(value):
+def test_canonical_json_does_not_know_the_order(value: Any) -> None:
     assert canonical_json(dict(reversed(value.items()))) == canonical_json(value)
     assert digest_of(value) == digest_of(dict(value))
 
 
-def test_canonical_json_has_no_nan():
+def test_canonical_json_has_no_nan() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json(float("nan"))

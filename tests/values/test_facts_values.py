@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def changed(**values: object) -> Facts:
     ],
     ids=lambda values: next(iter(values)),
 )
-def test_what_comes_and_goes_does_not_change_the_hardware(values):
+def test_what_comes_and_goes_does_not_change_the_hardware(values: Any) -> None:
     assert changed(**values).hardware == FACTS.hardware
 
 
@@ -70,11 +71,11 @@ def test_what_comes_and_goes_does_not_change_the_hardware(values):
     ],
     ids=lambda values: next(iter(values)),
 )
-def test_what_a_machine_is_made_of_changes_it(values):
+def test_what_a_machine_is_made_of_changes_it(values: Any) -> None:
     assert changed(**values).hardware != FACTS.hardware
 
 
-def test_the_key_is_what_it_was():
+def test_the_key_is_what_it_was() -> None:
     # Golden: where it changes, sessions of earlier versions no longer group with new ones.
     assert (
         FACTS.hardware
@@ -82,12 +83,12 @@ def test_the_key_is_what_it_was():
     )
 
 
-def test_the_label_is_in_words():
+def test_the_label_is_in_words() -> None:
     assert hardware_label(FACTS) == (
         "AMD Ryzen 9 5950X 16-Core Processor, 32 CPUs, 67 GB RAM, NVIDIA GeForce RTX 3090, nvme disk"
     )
     assert hardware_label(Facts()) == "unknown CPU, ? CPUs, ? GB RAM, no GPU, unknown disk"
 
 
-def test_facts_survive_the_disk():
+def test_facts_survive_the_disk() -> None:
     assert Facts.model_validate(json.loads(FACTS.model_dump_json())) == FACTS
