@@ -26,14 +26,14 @@ def _session(folder: Path) -> None:
     (folder / "records.jsonl").write_text(plain_record(case, host="ws03", epochs=epochs).model_dump_json() + "\n")
 
 
-def test_the_pace_is_that_of_the_hosts_ceiling(tmp_path: Path):
+def test_the_pace_is_that_of_the_hosts_ceiling(tmp_path: Path) -> None:
     _session(tmp_path / "lab-article-01234567")
     experiment = fill_likes(parse_experiment(TEXT, "like"), tmp_path)
     models = {case.model for case in expand(experiment).cases}
     assert {(model.images_per_second, model.like) for model in models} == {(500.0, "ws03")}
 
 
-def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path):
+def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="has a ceiling of the host"):
         fill_likes(parse_experiment(TEXT, "like"), tmp_path)
 
@@ -48,12 +48,12 @@ def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path):
         ("{name: resnet5}", "did you mean resnet50"),
     ],
 )
-def test_models_that_cannot_be_are_refused(model: str, reason: str):
+def test_models_that_cannot_be_are_refused(model: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason):
         parse_experiment(f"parameters: {{data: d, mode: train, loader: tfdata, model: {model}}}\n", "x")
 
 
-def test_a_named_device_brings_its_figure_and_stays_named():
+def test_a_named_device_brings_its_figure_and_stays_named() -> None:
     text = TEXT.replace("like: ws03", "device: H100")
     case = next(iter(expand(parse_experiment(text, "x")).cases))
     assert (case.model.device, case.model.images_per_second) == ("h100", 1785.7)

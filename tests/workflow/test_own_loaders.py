@@ -27,7 +27,7 @@ def read_example() -> str:
     return next(text for text in re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL) if "def make" in text)
 
 
-def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path):
+def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path) -> None:
     example = read_example()
     assert len(example.splitlines()) <= 12
     path = tmp_path / "my_loader.py"
@@ -50,7 +50,7 @@ def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path):
     assert done.stdout.strip() == "('none', 'memory')"
 
 
-def test_an_installed_package_offers_a_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_installed_package_offers_a_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As pip leaves it: a module, and beside it the metadata with its entry point."""
     (tmp_path / "fast_images.py").write_text("def build(context):\n    return context\n")
     metadata = tmp_path / "fast_images-1.0.dist-info"
@@ -70,7 +70,7 @@ def test_an_installed_package_offers_a_loader(tmp_path: Path, monkeypatch: pytes
     assert done.stdout.split() == ["fast", "True"]
 
 
-def test_what_is_wrong_with_a_loader_is_said(tmp_path: Path):
+def test_what_is_wrong_with_a_loader_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         read_loader(f"{tmp_path}/none.py:make")
     (tmp_path / "a.py").write_text("def other(context): ...\nCACHES = make()\n")
@@ -85,7 +85,7 @@ def test_what_is_wrong_with_a_loader_is_said(tmp_path: Path):
         read_loader("tfdat")
 
 
-def test_two_files_of_one_name_are_refused(tmp_path: Path):
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("x", "y"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.py").write_text("def make(context): ...\n")
