@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -26,7 +27,7 @@ NAMES = r"(?:harness|input-pipeline-harness)(?:\[[a-z, -]+\])?(?:[=<>~!][^\s`]*)
 STRANGERS = re.compile(rf"\binstall\b[^\n`]*?[\s'\"]{NAMES}(?:[\"\s`).]|'(?!s))")
 
 
-def test_no_install_line_fetches_a_package_of_that_name():
+def test_no_install_line_fetches_a_package_of_that_name() -> None:
     """`harness` on the index is another project's; ours is not there under any name."""
     assert STRANGERS.search("pip install harness`") and STRANGERS.search("pip install 'harness[process]'")
     assert STRANGERS.search("uv pip install --quiet input-pipeline-harness==0.1.0 ")
@@ -108,12 +109,12 @@ def find_fault(line: str) -> str | None:
     return None
 
 
-def test_every_command_that_is_shown_exists_with_its_options():
+def test_every_command_that_is_shown_exists_with_its_options() -> None:
     faults = [f"{name}: `{line}`: {find_fault(line)}" for name, line in HARNESS_LINES if find_fault(line) is not None]
     assert faults == []
 
 
-def test_what_does_not_exist_is_found():
+def test_what_does_not_exist_is_found() -> None:
     assert len(HARNESS_LINES) > 60
     assert find_fault("harness rnu x.yaml") == "no command 'rnu'"
     assert find_fault("harness check x.yaml --no-such") == "no option '--no-such'"
@@ -121,7 +122,7 @@ def test_what_does_not_exist_is_found():
     assert find_fault("harness report A B C --to all.html") is None
 
 
-def test_every_make_target_that_is_shown_exists():
+def test_every_make_target_that_is_shown_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     shown = {word for _, line in MAKE_LINES for word in shlex.split(line)[1:] if "=" not in word}
     assert {"run", "test", "lock"} <= shown
@@ -129,7 +130,7 @@ def test_every_make_target_that_is_shown_exists():
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_files_that_a_document_names_are_there(name):
+def test_files_that_a_document_names_are_there(name: Any) -> None:
     """Links, and paths of this tree between backquotes or in commands."""
     text = (ROOT / name).read_text()
     links = [link for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) if "://" not in link]

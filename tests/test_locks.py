@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -23,7 +24,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
-def load_refresh():
+def load_refresh() -> Any:
     spec = importlib.util.spec_from_file_location("refresh", ROOT / "locks/refresh.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -78,7 +79,7 @@ def pins_for(name: str, environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", REFRESH.LOCKS)
-def test_a_lock_satisfies_what_is_asked_for(name):
+def test_a_lock_satisfies_what_is_asked_for(name: Any) -> None:
     for environment in REFRESH.ENVIRONMENTS:
         pins = pins_for(name, environment)
         for wanted in asked_of(name):
@@ -91,7 +92,7 @@ def test_a_lock_satisfies_what_is_asked_for(name):
 
 
 @pytest.mark.parametrize("name", REFRESH.LOCKS)
-def test_a_lock_holds_pins_and_hashes_only(name):
+def test_a_lock_holds_pins_and_hashes_only(name: Any) -> None:
     """No index, no address, no path: only the header, pins and hashes."""
     for line in (ROOT / name).read_text().splitlines():
         assert re.fullmatch(
@@ -102,7 +103,7 @@ def test_a_lock_holds_pins_and_hashes_only(name):
     assert all(hashes for _, hashes in read_pins(name))
 
 
-def test_all_locks_hold_the_same_versions():
+def test_all_locks_hold_the_same_versions() -> None:
     """They are installed over each other, and an image encodes data sets as the controller does."""
     for environment in REFRESH.ENVIRONMENTS:
         versions: dict[str, set[str]] = {}
@@ -116,7 +117,7 @@ def test_all_locks_hold_the_same_versions():
     ("x86_64", {"process": ["tensorflow"], "process-cpu": ["tensorflow-cpu"], "process-gpu": ["tensorflow"]}),
     ("aarch64", {"process": ["tensorflow"], "process-cpu": ["tensorflow"], "process-gpu": ["tensorflow"]}),
 ])  # fmt: skip
-def test_tensorflow_is_chosen_by_the_machine(machine, expected):
+def test_tensorflow_is_chosen_by_the_machine(machine: str, expected: Any) -> None:
     """`tensorflow-cpu` has no wheel for 64-bit Arm, and no wheel for Arm has CUDA."""
     (environment,) = (
         one for one in REFRESH.ENVIRONMENTS if (one["platform_machine"], one["python_version"]) == (machine, "3.12")
@@ -130,13 +131,13 @@ def test_tensorflow_is_chosen_by_the_machine(machine, expected):
     assert set(expected["process-cpu"]) == {name for name in image if name in ("tensorflow", "tensorflow-cpu")}
 
 
-def test_the_gpu_image_refuses_to_be_built_without_cuda():
+def test_the_gpu_image_refuses_to_be_built_without_cuda() -> None:
     refusal = 'RUN test "$(uname -m)" = x86_64'
     assert refusal in (ROOT / "Dockerfile.gpu").read_text()
     assert refusal not in (ROOT / "images/Dockerfile.cpu").read_text()
 
 
-def test_every_tensorflow_extra_has_a_lock_with_the_build_backend():
+def test_every_tensorflow_extra_has_a_lock_with_the_build_backend() -> None:
     assert {f"locks/{extra}.txt" for extra in EXTRAS} <= set(REFRESH.LOCKS)
     for extra in EXTRAS:
         for environment in REFRESH.ENVIRONMENTS:
@@ -145,14 +146,14 @@ def test_every_tensorflow_extra_has_a_lock_with_the_build_backend():
     assert wanted <= {canonicalize_name(Requirement(one).name) for one in GROUPS["build"]}
 
 
-def test_every_dependency_has_an_upper_bound():
+def test_every_dependency_has_an_upper_bound() -> None:
     for wanted in expand([*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]):
         if wanted.name == "tensorflow" and wanted.extras:
             continue  # `tensorflow[and-cuda]` stands beside the bounded `tensorflow`
         assert any(one.operator == "<" for one in wanted.specifier), f"{wanted} has no upper bound"
 
 
-def test_the_pythons_are_the_same_wherever_they_are_said():
+def test_the_pythons_are_the_same_wherever_they_are_said() -> None:
     oldest, newest = platforms.OLDEST_PYTHON, platforms.NEWEST_PYTHON
     said = SpecifierSet(PROJECT["requires-python"])
     assert [f"3.{minor}" for minor in range(30) if said.contains(f"3.{minor}.1")] == list(PYTHONS)
@@ -168,7 +169,7 @@ def test_the_pythons_are_the_same_wherever_they_are_said():
     assert minors == set(PYTHONS)
 
 
-def test_the_install_line_of_a_host_asks_for_what_the_extra_asks_for():
+def test_the_install_line_of_a_host_asks_for_what_the_extra_asks_for() -> None:
     bounds = {wanted.name: wanted.specifier for wanted in expand([*EXTRAS["process"], *PROJECT["dependencies"]])}
     for line in platforms.TENSORFLOW_PACKAGES:
         wanted = Requirement(line)
@@ -186,12 +187,12 @@ def test_the_install_line_of_a_host_asks_for_what_the_extra_asks_for():
     ("3.12.0", "armv7l", "Linux", "need Linux on x86-64 or 64-bit Arm, not Linux on armv7l"),
     ("3.12.0", "arm64", "Darwin", "need Linux on x86-64 or 64-bit Arm, not Darwin on arm64"),
 ])  # fmt: skip
-def test_what_cannot_be_used_is_said(python, machine, system, said):
+def test_what_cannot_be_used_is_said(python: str, machine: str, system: str, said: str) -> None:
     found = platforms.find_obstacle(python, machine, system)
     assert found.endswith(said) and bool(found) == bool(said)
 
 
-def test_make_refuses_another_python_before_it_installs_anything(tmp_path):
+def test_make_refuses_another_python_before_it_installs_anything(tmp_path: Path) -> None:
     """A Python 3.14, made of this one by its version alone."""
     (tmp_path / "python3.14").write_text(
         f"#!{sys.executable}\n"
@@ -217,7 +218,7 @@ def test_make_refuses_another_python_before_it_installs_anything(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-def test_shortened_markers_mean_what_they_meant():
+def test_shortened_markers_mean_what_they_meant() -> None:
     linux = "(platform_machine == 'aarch64' or platform_machine == 'x86_64') and sys_platform == 'linux'"
     arm = "platform_machine == 'aarch64' and sys_platform == 'linux'"
     new = "python_full_version >= '3.12' and platform_machine == 'x86_64' and sys_platform == 'linux'"
