@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def changed(**values: object) -> Facts:
     return FACTS.model_copy(update=values)
 
 
-def test_a_good_host_is_ready_and_everything_is_ok():
+def test_a_good_host_is_ready_and_everything_is_ok() -> None:
     data = [DataState("coco", "/data/coco", 10, 1000, "as last checked", fingerprint="f" * 64)]
     checks = judge_host(FACTS, Engine(), limit_probe=PROBE, data=data)
     assert [check for check in checks if check.outcome != "ok"] == []
@@ -105,7 +106,7 @@ def test_a_good_host_is_ready_and_everything_is_ok():
     assert "cgroup v2" in find(checks, "cgroup").message
 
 
-def test_whatever_is_wrong_has_a_cure():
+def test_whatever_is_wrong_has_a_cure() -> None:
     poor = changed(
         load_1m=9.0,
         cgroup_version=None,
@@ -153,13 +154,13 @@ def test_whatever_is_wrong_has_a_cure():
         (HostLocked("mine", hint="wait"), "not_ready"),
     ],
 )
-def test_a_host_without_facts_has_one_check(error, state):
+def test_a_host_without_facts_has_one_check(error: Any, state: str) -> None:
     checks = judge_host(error)
     assert [(check.id, check.outcome, check.cure) for check in checks] == [("host", "failure", error.hint)]
     assert host_state(checks) == state
 
 
-def test_states_what_must_be_mended_comes_before_what_passes():
+def test_states_what_must_be_mended_comes_before_what_passes() -> None:
     locked = judge_host(FACTS, Engine(), lock_owner=Owner())
     assert host_state(locked) == "locked"
     assert "ann@ctl" in find(locked, "lock").message
@@ -171,7 +172,7 @@ def test_states_what_must_be_mended_comes_before_what_passes():
     assert not is_ready(broken)
 
 
-def test_no_docker_is_a_warning_where_processes_can_do():
+def test_no_docker_is_a_warning_where_processes_can_do() -> None:
     error = EngineUnavailable("no Docker Engine answers", hint="start it")
     process = Engine("process", "1", storage=None)
     checks = judge_host(FACTS, process, [("docker", error)])
@@ -190,7 +191,7 @@ def test_no_docker_is_a_warning_where_processes_can_do():
     }
 
 
-def test_an_image_that_cannot_be_had_is_said_of_the_image():
+def test_an_image_that_cannot_be_had_is_said_of_the_image() -> None:
     error = ImageUnavailable("no base image could be had", hint="--base-image")
     (alone,) = [check for check in judge_host(FACTS, None, [("docker", error)]) if check.outcome == "failure"]
     assert (alone.id, alone.subject, alone.cure) == ("image", "docker", "--base-image")
@@ -198,7 +199,7 @@ def test_an_image_that_cannot_be_had_is_said_of_the_image():
     assert find(beside, "image", "docker").outcome == "warning" and is_ready(beside)
 
 
-def test_an_engine_answers_in_its_own_words():
+def test_an_engine_answers_in_its_own_words() -> None:
     checks = judge_host(FACTS, Engine(can_limit_memory=False))
     assert find(checks, "memory-limit").cure == "feed the whale"
     escaped = judge_host(FACTS, Engine(), limit_probe=replace(PROBE, was_killed=False))
@@ -210,7 +211,7 @@ def test_an_engine_answers_in_its_own_words():
     assert find(without, "image").outcome == "failure"
 
 
-def test_a_limit_is_ok_only_when_it_was_read_back_and_killed():
+def test_a_limit_is_ok_only_when_it_was_read_back_and_killed() -> None:
     assert judge_probe(PROBE).outcome == "ok"
     assert judge_probe(replace(PROBE, was_killed=False, failure="could be used")).outcome == "failure"
     assert "could be used" in judge_probe(replace(PROBE, was_killed=False, failure="could be used")).message
@@ -221,7 +222,7 @@ def test_a_limit_is_ok_only_when_it_was_read_back_and_killed():
     assert find(judge_host(FACTS, Engine()), "memory-limit").outcome == "unproven"
 
 
-def test_the_probes_own_files_are_understood():
+def test_the_probes_own_files_are_understood() -> None:
     outcome = {
         "child": {"exit_code": None, "signal": 9},
         "memory": {"limit_effective": 100, "swap_limit": 100, "enforced_by": "cgroup-v1", "oom_kills": 1},
@@ -238,7 +239,7 @@ def test_the_probes_own_files_are_understood():
     assert judge_probe(limit_probe_of(100, None, None)).outcome == "failure"
 
 
-def test_swap():
+def test_swap() -> None:
     swapping = changed(swap_bytes=8 * GIB)
     assert find(judge_host(swapping, Engine(can_limit_swap=True)), "swap").outcome == "ok"
     assert find(judge_host(swapping, Engine(can_limit_swap=False)), "swap").outcome == "warning"
@@ -263,7 +264,7 @@ def test_swap():
         ("garbage", "12.5", "unproven"),
     ],
 )
-def test_driver_against_the_images_cuda(driver, cuda, outcome):
+def test_driver_against_the_images_cuda(driver: str | None, cuda: str, outcome: str) -> None:
     facts = changed(gpus=(GPU.model_copy(update={"driver": driver}),))
     check = find(judge_host(facts, Engine(gpu_support="nvidia"), needed_cuda=cuda), "driver")
     assert check.outcome == outcome
@@ -271,7 +272,7 @@ def test_driver_against_the_images_cuda(driver, cuda, outcome):
         assert minimum_driver(cuda) in (check.cure or "")
 
 
-def test_driver_versions_are_compared_as_numbers():
+def test_driver_versions_are_compared_as_numbers() -> None:
     assert is_driver_enough("1000.1", "525.60.13")
     assert is_driver_enough("525.60.13-open", "525.60.13")
     assert is_driver_enough("525.105", "525.60.13")
@@ -280,12 +281,12 @@ def test_driver_versions_are_compared_as_numbers():
     assert minimum_driver("123") is None
 
 
-def test_no_cuda_no_driver_check():
+def test_no_cuda_no_driver_check() -> None:
     checks = judge_host(changed(gpus=(GPU,)), Engine(gpu_support="nvidia"))
     assert [check for check in checks if check.id == "driver"] == []
 
 
-def test_how_containers_get_gpus():
+def test_how_containers_get_gpus() -> None:
     facts = changed(gpus=(GPU,))
     assert find(judge_host(facts, Engine(gpu_support="cdi")), "nvidia-runtime").outcome == "ok"
     missing = find(judge_host(facts, Engine()), "nvidia-runtime")
@@ -300,14 +301,14 @@ def test_how_containers_get_gpus():
     assert [check for check in judge_host(FACTS, Engine()) if check.id == "nvidia-runtime"] == []
 
 
-def test_a_gpu_whose_driver_is_silent_is_no_machine_without_gpu():
+def test_a_gpu_whose_driver_is_silent_is_no_machine_without_gpu() -> None:
     check = find(judge_host(changed(silent_gpus=("10de:2204",)), Engine()), "gpu")
     assert check.outcome == "warning"
     assert "nvidia-smi" in (check.cure or "")
     assert find(judge_host(FACTS, Engine()), "gpu").outcome == "ok"
 
 
-def test_busy():
+def test_busy() -> None:
     assert busy_reason(FACTS) is None
     assert busy_reason(changed(load_1m=None)) is None
     assert "load 5.0" in (busy_reason(changed(load_1m=5.0)) or "")
@@ -321,13 +322,13 @@ def test_busy():
     assert allowed.outcome == "warning"
 
 
-def test_data_that_will_be_made_is_no_failure():
+def test_data_that_will_be_made_is_no_failure() -> None:
     checks = judge_host(FACTS, Engine(), data=[DataState("toy", "generated", 24, will_be_made=True)])
     assert find(checks, "data").outcome == "ok"
     assert is_ready(checks)
 
 
-def test_a_host_without_any_data_set_that_can_be_used_is_not_ready():
+def test_a_host_without_any_data_set_that_can_be_used_is_not_ready() -> None:
     gone = DataState("gone", "/gone", problem="there is no folder /gone", hint="correct it")
     checks = judge_host(FACTS, Engine(), data=[gone])
     assert (find(checks, "data").outcome, find(checks, "data").cure, is_ready(checks)) == (
@@ -338,12 +339,12 @@ def test_a_host_without_any_data_set_that_can_be_used_is_not_ready():
     assert is_ready(judge_host(FACTS, Engine(), data=[gone, DataState("toy", "generated", 24, will_be_made=True)]))
 
 
-def test_a_busy_host_is_told_which_command_may_measure_it():
+def test_a_busy_host_is_told_which_command_may_measure_it() -> None:
     busy = find(judge_host(changed(load_1m=5.0), Engine()), "load")
     assert busy.outcome == "failure" and "`harness run --allow-busy`" in str(busy.cure)
 
 
-def test_room_for_an_image_is_asked_only_where_one_must_come():
+def test_room_for_an_image_is_asked_only_where_one_must_come() -> None:
     assert [check for check in judge_host(FACTS, Engine()) if check.subject == "images"] == []
     assert find(judge_host(FACTS, Engine(image_digest=None), image_bytes=4 * GIB), "disk", "images").outcome == "ok"
     assert (
@@ -351,7 +352,7 @@ def test_room_for_an_image_is_asked_only_where_one_must_come():
     )
 
 
-def test_data_folders_disks_are_not_where_caches_go():
+def test_data_folders_disks_are_not_where_caches_go() -> None:
     facts = changed(
         disks={**FACTS.disks, "data:coco": DiskFacts(path="/d", kind="network", free_bytes=0, total_bytes=1)}
     )

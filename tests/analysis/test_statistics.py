@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,13 +21,13 @@ from harness.analysis.statistics import (
 rates = st.floats(min_value=0.01, max_value=1e6)
 
 
-def test_quantiles_are_those_of_the_printed_tables():
+def test_quantiles_are_those_of_the_printed_tables() -> None:
     assert student_quantile(1) == pytest.approx(12.706, abs=1e-3)
     assert student_quantile(2) == pytest.approx(4.303, abs=1e-3)
     assert student_quantile(9) == pytest.approx(2.262, abs=1e-3)
 
 
-def test_geometric_mean_and_its_interval_by_hand():
+def test_geometric_mean_and_its_interval_by_hand() -> None:
     found = estimate_geometric_mean([1.0, math.e, math.e**2])
     assert found is not None
     assert found.value == pytest.approx(math.e)
@@ -33,24 +36,24 @@ def test_geometric_mean_and_its_interval_by_hand():
     assert found.high == pytest.approx(math.exp(1 + 4.30265 / math.sqrt(3)), rel=1e-4)
 
 
-def test_one_number_has_no_interval_and_none_has_no_estimate():
+def test_one_number_has_no_interval_and_none_has_no_estimate() -> None:
     assert estimate_geometric_mean([33.7]) == Estimate(value=33.7, n=1)
     assert estimate_geometric_mean([]) is None
     assert estimate_ratio([]) is None
 
 
 @pytest.mark.parametrize("odd", [0.0, -1.0, math.nan, math.inf])
-def test_numbers_that_no_rate_can_be_are_refused(odd):
+def test_numbers_that_no_rate_can_be_are_refused(odd: Any) -> None:
     with pytest.raises(ValueError, match="positive"):
         estimate_geometric_mean([1.0, odd])
 
 
-def test_a_huge_spread_does_not_overflow():
+def test_a_huge_spread_does_not_overflow() -> None:
     found = estimate_geometric_mean([1e-300, 1e300])
     assert found is not None and found.high is not None and math.isfinite(found.high)
 
 
-def test_pairing_takes_out_what_a_round_has_in_common():
+def test_pairing_takes_out_what_a_round_has_in_common() -> None:
     drift = [1.0, 0.7, 0.5]
     found = estimate_ratio([(200 * d, 100 * d) for d in drift])
     assert found is not None
@@ -59,7 +62,7 @@ def test_pairing_takes_out_what_a_round_has_in_common():
 
 
 @given(st.lists(st.tuples(rates, rates), min_size=2, max_size=8))
-def test_the_inverse_comparison_gives_the_inverse_ratio(pairs):
+def test_the_inverse_comparison_gives_the_inverse_ratio(pairs: Any) -> None:
     there, back = estimate_ratio(pairs), estimate_ratio([(b, a) for a, b in pairs])
     assert there is not None and back is not None
     assert there.value * back.value == pytest.approx(1.0)
@@ -70,7 +73,7 @@ def test_the_inverse_comparison_gives_the_inverse_ratio(pairs):
         assert judge_ratio(back).kind == mirrored[judge_ratio(there).kind]
 
 
-def test_the_interval_covers_what_it_says_at_three_rounds():
+def test_the_interval_covers_what_it_says_at_three_rounds() -> None:
     noise, inside, sessions = random.Random(7), 0, 4000
     for _ in range(sessions):
         found = estimate_ratio([(math.exp(noise.gauss(0, 0.03)), math.exp(noise.gauss(0, 0.03))) for _ in range(3)])
@@ -78,7 +81,7 @@ def test_the_interval_covers_what_it_says_at_three_rounds():
     assert 0.935 < inside / sessions < 0.965
 
 
-def interval(low, high, n=3):
+def interval(low: Any, high: Any, n: int = 3) -> Any:
     return Estimate(value=math.sqrt(low * high), n=n, low=low, high=high, log_deviation=0.05)
 
 
@@ -95,19 +98,19 @@ def interval(low, high, n=3):
         (1.01, 1.04, "same", None),
     ],
 )
-def test_verdicts_by_the_whole_interval(low, high, kind, side):
+def test_verdicts_by_the_whole_interval(low: float, high: float, kind: str, side: str | None) -> None:
     verdict = judge_ratio(interval(low, high))
     assert (verdict.kind, verdict.side) == (kind, side)
     assert (verdict.more_rounds is None) or kind == "unknown"
 
 
-def test_no_interval_no_verdict():
+def test_no_interval_no_verdict() -> None:
     verdict = judge_ratio(Estimate(value=9.0, n=1))
     assert verdict.kind == "unknown" and verdict.side is None and verdict.more_rounds == 2
     assert judge_ratio(None).kind == "unknown"
 
 
-def test_as_many_more_rounds_as_said_would_settle_it():
+def test_as_many_more_rounds_as_said_would_settle_it() -> None:
     found = estimate_ratio([(1.1, 1.0), (1.0, 1.0), (1.2, 1.0)])
     assert found is not None
     more = more_rounds_needed(found)
@@ -119,7 +122,7 @@ def test_as_many_more_rounds_as_said_would_settle_it():
         assert (low > 1.05) is settled
 
 
-def test_rounds_that_would_not_do_are_not_asked_for():
+def test_rounds_that_would_not_do_are_not_asked_for() -> None:
     on_the_edge = Estimate(value=1.05, n=3, low=0.9, high=1.2, log_deviation=0.3)
     assert more_rounds_needed(on_the_edge) is None
     assert MOST_ROUNDS >= 100

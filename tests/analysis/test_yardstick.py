@@ -14,7 +14,7 @@ def _record(case: Case, cpu_s: float, **fields: object) -> Record:
     return plain_record(case, epochs=(Epoch(index=1, images=100, seconds=1.0, cpu_s=cpu_s),), **fields)
 
 
-def test_a_case_is_held_against_the_yardstick_of_its_own_setting():
+def test_a_case_is_held_against_the_yardstick_of_its_own_setting() -> None:
     near, far = Case(data="d", loader="tfdata"), Case(data="d", loader="keras-idg")
     other, mark = Case(data="d", loader="tfdata", image_size=(128, 128)), Case(data="d", loader="decoder")
     found = measure_nearness(

@@ -1,7 +1,11 @@
 """A page that was made anonymous holds no name of the lab, in sight or packed; facts, digests and figures stay."""
 
+from __future__ import annotations
+
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_finding, make_oom, make_record
@@ -16,7 +20,7 @@ NAMES += ("secretproject", "patients-2024", "grove", "hunter2", "fastraid", "fe8
 
 
 @pytest.fixture
-def session(tmp_path):
+def session(tmp_path: Path) -> Any:
     builder = SessionBuilder("orionlab-grove-1234abcd", rounds=1)
     for host, boot in (("vega-ws7", "b1"), ("altair.astro.example.edu", "b2"), ("beef12", "b3")):
         facts = make_facts("Test CPU", gpu="Test GPU 24G", boot=f"boot-{host}-{boot}")
@@ -67,12 +71,12 @@ def session(tmp_path):
     return builder.write(tmp_path / "orionlab-grove-1234abcd")
 
 
-def everything(page):
+def everything(page: Any) -> Any:
     """All that a page says, its packed records too."""
     return page + json.dumps(unpack_sessions(page), ensure_ascii=False)
 
 
-def test_no_name_is_left_anywhere(session, tmp_path):
+def test_no_name_is_left_anywhere(session: Any, tmp_path: Path) -> None:
     page = write_report([session], tmp_path / "open.html").read_text()
     for name in NAMES:
         assert name == "hunter2" or name in everything(page), f"the test is blind for {name}"
@@ -82,7 +86,7 @@ def test_no_name_is_left_anywhere(session, tmp_path):
     assert "boot-" not in said.replace("boot-1", "").replace("boot-2", "").replace("boot-3", "")
 
 
-def test_facts_digests_and_figures_stay(session):
+def test_facts_digests_and_figures_stay(session: Any) -> None:
     before, after = read_source(session)[0], anonymise(read_source(session))[0]
     assert len(after.records) == len(before.records) == 9
     for one, other in zip(before.records, after.records, strict=True):
@@ -94,7 +98,7 @@ def test_facts_digests_and_figures_stay(session):
     assert len({f.boot_id for f in after.facts.values()}) == 3
 
 
-def test_equal_names_stay_equal_across_sessions(session, tmp_path):
+def test_equal_names_stay_equal_across_sessions(session: Any, tmp_path: Path) -> None:
     other = (
         SessionBuilder("orionlab-grove-2")
         .add_host("vega-ws7", make_facts())
@@ -105,12 +109,12 @@ def test_equal_names_stay_equal_across_sessions(session, tmp_path):
     assert {r.host for r in sessions[1].records} < first
 
 
-def test_what_is_no_name_is_left_as_it_is(session):
+def test_what_is_no_name_is_left_as_it_is(session: Any) -> None:
     words = re.sub(r"<[^>]+>", " ", render_page(anonymise(read_source(session))))
     assert "keras-idg" in words and "page-cache-unproven" in words and "out of memory" in words
     assert "Test GPU 24G" in words and "Test CPU" in words
 
 
-def test_the_same_session_gives_the_same_names(session, tmp_path):
+def test_the_same_session_gives_the_same_names(session: Any, tmp_path: Path) -> None:
     first = write_report([session], tmp_path / "a.html", is_anonymous=True).read_bytes()
     assert write_report([session], tmp_path / "b.html", is_anonymous=True).read_bytes() == first

@@ -1,7 +1,11 @@
 """Two sessions beside each other: facts first, then each case with itself."""
 
+from __future__ import annotations
+
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_finding, make_oom, make_record
@@ -13,7 +17,18 @@ from harness.report.changes import view_changes
 from harness.report.source import read_source
 
 
-def write(folder, name, rate, *, driver="570.1", disk="nvme", hosts=("ws01", "ws02"), rounds=3, extra=(), **changes):
+def write(
+    folder: Path,
+    name: str,
+    rate: Any,
+    *,
+    driver: str = "570.1",
+    disk: str = "nvme",
+    hosts: Any = ("ws01", "ws02"),
+    rounds: int = 3,
+    extra: Any = (),
+    **changes: Any,
+) -> Any:
     builder = SessionBuilder(name, rounds=rounds)
     for host in hosts:
         facts = make_facts("Test CPU", gpu="Test GPU")
@@ -30,11 +45,11 @@ def write(folder, name, rate, *, driver="570.1", disk="nvme", hosts=("ws01", "ws
     return builder.write(folder / name)
 
 
-def compare(old, new, percent=None):
+def compare(old: Any, new: Any, percent: Any = None) -> Any:
     return view_changes(read_source(old), read_source(new), percent)
 
 
-def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path):
+def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path: Path) -> None:
     old = write(tmp_path, "old-1", 80)
     new = write(tmp_path, "new-1", 160, driver="580.2", environment={"tensorflow": "2.22.0"})
     view = compare(old, new)
@@ -47,7 +62,7 @@ def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path):
     assert "each compared with itself" in group.note and view.failing == 0
 
 
-def test_cases_of_one_side_are_named(tmp_path):
+def test_cases_of_one_side_are_named(tmp_path: Path) -> None:
     old = write(tmp_path, "old-1", 80, extra=(make_case(cache="memory"),))
     new = write(tmp_path, "new-1", 80, extra=(make_case(cache="file"),))
     (group,) = compare(old, new).groups
@@ -58,19 +73,19 @@ def test_cases_of_one_side_are_named(tmp_path):
     ]
 
 
-def test_another_disk_is_matched_by_the_hosts(tmp_path):
+def test_another_disk_is_matched_by_the_hosts(tmp_path: Path) -> None:
     (group,) = compare(write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 40, disk="hdd")).groups
     assert "nvme disk; matched by 2 hosts in both" in group.note
     assert {row.verdict.text for row in group.rows} == {"about the same", "slower"}
 
 
-def test_equal_hardware_of_other_hosts_is_compared_and_said(tmp_path):
+def test_equal_hardware_of_other_hosts_is_compared_and_said(tmp_path: Path) -> None:
     (group,) = compare(write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 40, hosts=("ws77",))).groups
     assert group.note == "no host is in both: different hosts of equal hardware are compared"
     assert {row.verdict.text for row in group.rows} == {"about the same", "slower"}
 
 
-def test_only_sure_and_large_losses_fail(tmp_path):
+def test_only_sure_and_large_losses_fail(tmp_path: Path) -> None:
     old, slower = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 60)
     assert compare(old, slower, 10).failing == 1
     assert compare(old, slower, 40).failing == 0
@@ -79,7 +94,7 @@ def test_only_sure_and_large_losses_fail(tmp_path):
     assert compare(old, one, 10).failing == 0, "one round proves nothing"
 
 
-def test_a_case_that_broke_fails(tmp_path):
+def test_a_case_that_broke_fails(tmp_path: Path) -> None:
     old = write(tmp_path, "old-1", 80)
     builder = SessionBuilder("new-1").add_host("ws01", make_facts("Test CPU", gpu="Test GPU"))
     facts = builder.facts["ws01"]
@@ -89,7 +104,7 @@ def test_a_case_that_broke_fails(tmp_path):
     assert view.failing == 1 and view.groups[0].rows[0].verdict.text == "had a result, now has none"
 
 
-def test_the_command_prints_writes_and_ends_as_it_should(tmp_path):
+def test_the_command_prints_writes_and_ends_as_it_should(tmp_path: Path) -> None:
     old, new = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 60)
     words = ["compare", str(old), str(new), "--fail-slower", "10", "--to", str(tmp_path / "changes.html")]
     done = CliRunner().invoke(app, words)
@@ -105,7 +120,7 @@ def test_the_command_prints_writes_and_ends_as_it_should(tmp_path):
     }
 
 
-def test_a_ratio_of_unpaired_numbers_is_welchs():
+def test_a_ratio_of_unpaired_numbers_is_welchs() -> None:
     # Logs 0, 0.1, 0.2 and 1, 1.2, 1.4: difference 1.1, variance 0.01/3 + 0.04/3, 2.94 degrees of freedom, so 2.
     from math import exp, log
 
@@ -117,7 +132,7 @@ def test_a_ratio_of_unpaired_numbers_is_welchs():
     assert estimate_unpaired_ratio([([2.0], [1.0])]).low is None
 
 
-def write_pets(folder, name, images, *, whole=1_399, dies=(), **parameters):
+def write_pets(folder: Path, name: str, images: Any, *, whole: int = 1_399, dies: Any = (), **parameters: Any) -> Any:
     """A session on so many images of a set: two loaders, one with a cache in memory, three rounds."""
     builder = SessionBuilder(name).add_host("ws01", make_facts("Test CPU"))
     parameters |= {} if images == whole else {"max_images": images}
@@ -133,7 +148,7 @@ def write_pets(folder, name, images, *, whole=1_399, dies=(), **parameters):
     return builder.write(folder / name)
 
 
-def test_a_part_is_not_compared_with_the_whole_set(tmp_path):
+def test_a_part_is_not_compared_with_the_whole_set(tmp_path: Path) -> None:
     old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399, dies=("memory",))
     view = compare(old, new, 10)
     assert view.facts == ("max images: 300 → all", "images an epoch of data set pets: 300 → 1,399")
@@ -149,7 +164,7 @@ def test_a_part_is_not_compared_with_the_whole_set(tmp_path):
     assert (view.failing, view.not_compared) == (0, 3)
 
 
-def test_page_and_terminal_say_the_same_of_a_part_and_the_whole(tmp_path):
+def test_page_and_terminal_say_the_same_of_a_part_and_the_whole(tmp_path: Path) -> None:
     old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399)
     page = tmp_path / "changes.html"
     done = CliRunner().invoke(app, ["compare", str(old), str(new), "--to", str(page), "--fail-slower", "5"])
@@ -167,7 +182,7 @@ def test_page_and_terminal_say_the_same_of_a_part_and_the_whole(tmp_path):
     assert "3 cases are not compared" in done.stderr
 
 
-def test_no_two_rows_have_one_name(tmp_path):
+def test_no_two_rows_have_one_name(tmp_path: Path) -> None:
     old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399, page_cache="cold")
     both = [*read_source(old), *read_source(new)]
     for sides in ((read_source(old), read_source(new)), (both, read_source(new)), (read_source(old), both)):
@@ -176,14 +191,14 @@ def test_no_two_rows_have_one_name(tmp_path):
             assert len(set(names)) == len(names) >= 3
 
 
-def test_the_same_count_of_other_files_is_not_compared(tmp_path):
+def test_the_same_count_of_other_files_is_not_compared(tmp_path: Path) -> None:
     old, new = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 160, data_fingerprint="4" * 64)
     view = compare(old, new)
     assert view.facts == ("files of data set coco-test (fingerprint): 333333333333 → 444444444444",)
     assert {row.verdict.detail for row in view.groups[0].rows} == {"other files in data set coco-test"}
 
 
-def test_a_condition_that_changed_for_all_is_compared_and_named(tmp_path):
+def test_a_condition_that_changed_for_all_is_compared_and_named(tmp_path: Path) -> None:
     old = write_pets(tmp_path, "old-1", 1_399, memory_limit=1_000_000_000)
     new = write_pets(tmp_path, "new-1", 1_399, memory_limit=2_000_000_000, page_cache="cold")
     view = compare(old, new)
@@ -194,7 +209,7 @@ def test_a_condition_that_changed_for_all_is_compared_and_named(tmp_path):
     assert group.rows[1].case == "tfdata, no cache, limit 2 GB, page cache cold-start → cold, memory limit 1 GB → 2 GB"
 
 
-def test_other_work_is_not_compared(tmp_path):
+def test_other_work_is_not_compared(tmp_path: Path) -> None:
     old, new = write_pets(tmp_path, "old-1", 1_399), write_pets(tmp_path, "new-1", 1_399, image_size=(64, 64))
     view = compare(old, new)
     assert view.facts == ("image size: 128 × 128 px → 64 × 64 px",)
@@ -205,7 +220,7 @@ def test_other_work_is_not_compared(tmp_path):
     assert {row.verdict.detail for row in once.groups[0].rows} == {"later epochs against the only epoch"}
 
 
-def test_rules_and_programs_that_changed_are_said(tmp_path):
+def test_rules_and_programs_that_changed_are_said(tmp_path: Path) -> None:
     old, builder = write(tmp_path, "old-1", 80), SessionBuilder("new-1", rounds=5, baseline={"loader": "tfdata"})
     builder.description["versions"] = {"harness": "0.1.0"}
     builder.add(make_record(make_case(), image_digest="9" * 64))
@@ -218,7 +233,7 @@ def test_rules_and_programs_that_changed_are_said(tmp_path):
     )
 
 
-def test_a_case_that_is_invalid_now_says_so(tmp_path):
+def test_a_case_that_is_invalid_now_says_so(tmp_path: Path) -> None:
     old = write(tmp_path, "old-1", 80)
     builder = SessionBuilder("new-1").add_host("ws01", make_facts("Test CPU", gpu="Test GPU"))
     work = make_finding("work-differs", "error", "it drops the last batch")

@@ -1,7 +1,11 @@
+from __future__ import annotations
+
 import csv
 import io
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, build_lab, make_case, make_facts, make_oom, make_record
@@ -15,11 +19,11 @@ from harness.values.record import Record
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return build_lab().write(tmp_path_factory.mktemp("lab") / "lab")
 
 
-def test_each_format_has_a_row_for_each_invocation(lab):
+def test_each_format_has_a_row_for_each_invocation(lab: Any) -> None:
     import pandas
 
     count = len((lab / "records.jsonl").read_text().splitlines())
@@ -29,7 +33,7 @@ def test_each_format_has_a_row_for_each_invocation(lab):
     assert len(export_records(lab, "markdown").decode().splitlines()) == count + 2
 
 
-def test_records_are_as_they_were(lab):
+def test_records_are_as_they_were(lab: Any) -> None:
     values = [json.loads(line) for line in export_records(lab, "records").splitlines()]
     lines = [json.loads(line) for line in (lab / "records.jsonl").read_text().splitlines()]
     judged = ("validity", "findings")  # a report judges again
@@ -43,16 +47,16 @@ KINDS = {column.name: column.kind for column in COLUMNS}
 PARSE = {"string": str, "Int64": int, "Float64": float, "boolean": lambda text: {"true": True, "false": False}[text]}
 
 
-def read_cell(name, text):
+def read_cell(name: str, text: str) -> Any:
     return None if text == "" else PARSE[KINDS[name]](text)
 
 
-def read_csv(content):
+def read_csv(content: Any) -> list[Any]:
     rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
     return [{name: read_cell(name, re.sub(r"^'(?=[=+\-@])", "", text)) for name, text in row.items()} for row in rows]
 
 
-def read_markdown(content):
+def read_markdown(content: Any) -> list[Any]:
     head, _, *lines = [
         [re.sub(r"\\(.)", r"\1", cell.strip()) for cell in re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1]]
         for line in content.decode().splitlines()
@@ -64,7 +68,7 @@ NATIVE = {"string": str, "Int64": int, "Float64": float, "boolean": bool}
 READERS = {"json": json.loads, "csv": read_csv, "markdown": read_markdown}
 
 
-def read_parquet(content):
+def read_parquet(content: Any) -> list[Any]:
     import pandas
 
     rows = pandas.read_parquet(io.BytesIO(content), dtype_backend="numpy_nullable").to_dict("records")
@@ -72,7 +76,7 @@ def read_parquet(content):
 
 
 @pytest.fixture(scope="module")
-def hard(tmp_path_factory):
+def hard(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What is hard to write: text that each format must escape, all that is absent, numbers of many digits."""
     builder = SessionBuilder().add_host("ws01", make_facts())
     texts = ['=1+1,"x" | `y` \\ *_[a](b)_* <script>', "-7", "a\n\tb\r\0c", "\u202eevil", "x" * 900, " ", "é, 猫"]
@@ -84,7 +88,7 @@ def hard(tmp_path_factory):
 
 
 @pytest.mark.parametrize("session", ["lab", "hard"])
-def test_all_four_read_back_give_the_same_columns_and_values(session, request):
+def test_all_four_read_back_give_the_same_columns_and_values(session: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(session)
     (read,) = read_source(folder)
     expected = tabulate_rows(read.records)
@@ -95,20 +99,20 @@ def test_all_four_read_back_give_the_same_columns_and_values(session, request):
         assert found == expected, name
 
 
-def test_the_table_says_outcome_status_and_validity(hard):
+def test_the_table_says_outcome_status_and_validity(hard: Any) -> None:
     rows = json.loads(export_records(hard, "json"))
     shown = {(row["outcome"], row["status"], row["validity"]) for row in rows}
     assert shown == {("error", "error", "valid"), ("ok", "ok", "valid"), ("invalid: test invalid", "ok", "invalid")}
     assert [row["max_images"] for row in rows if row["loader"] == "grain"] == [300]
 
 
-def test_each_parameter_of_a_case_has_a_column():
+def test_each_parameter_of_a_case_has_a_column() -> None:
     renamed = {"memory_limit": "memory_limit_bytes", "image_size": "image_height_px", "model": "model"}
     assert {renamed.get(name, name) for name in Case.model_fields} <= set(KINDS)
     assert {"model" if name == "name" else f"model_{name}" for name in ModelSetting.model_fields} <= set(KINDS)
 
 
-def test_the_table_keeps_types_and_absence():
+def test_the_table_keeps_types_and_absence() -> None:
     case = make_case(cache="memory")
     frame = make_frame([make_record(make_case(memory_limit="none")), make_oom(case)])
     assert frame["memory_limit_bytes"].dtype == "Int64" and frame["memory_limit_bytes"].isna().tolist() == [True, False]
@@ -117,25 +121,25 @@ def test_the_table_keeps_types_and_absence():
     assert frame["status"].tolist() == ["ok", "oom"]
 
 
-def test_columns_have_names_of_their_own_and_meanings():
+def test_columns_have_names_of_their_own_and_meanings() -> None:
     assert len({column.name for column in COLUMNS}) == len(COLUMNS)
     assert all(column.meaning for column in COLUMNS)
 
 
-def test_no_records_are_an_empty_table(tmp_path):
+def test_no_records_are_an_empty_table(tmp_path: Path) -> None:
     folder = SessionBuilder().write(tmp_path / "s")
     assert export_records(folder, "csv").decode().count("\n") == 1
     assert json.loads(export_records(folder, "json")) == []
     assert export_records(folder, "parquet") and export_records(folder, "markdown")
 
 
-def test_only_the_newest_attempt_is_exported(tmp_path):
+def test_only_the_newest_attempt_is_exported(tmp_path: Path) -> None:
     builder = SessionBuilder().add(make_record(make_case(), attempt=1), make_record(make_case(), attempt=2))
     (row,) = csv.DictReader(io.StringIO(export_records(builder.write(tmp_path / "s"), "csv").decode()))
     assert row["attempt"] == "2"
 
 
-def test_hostile_text_is_defused(hard):
+def test_hostile_text_is_defused(hard: Any) -> None:
     text = '=1+1,"x" | `y` \\ *_[a](b)_* <script>'
     (first, second, third, *_) = csv.DictReader(io.StringIO(export_records(hard, "csv").decode(), newline=""))
     assert (first["cause"], second["cause"], third["cause"]) == ("'" + text, "'-7", "a b �c")
@@ -143,7 +147,7 @@ def test_hostile_text_is_defused(hard):
     assert "\\| \\`y\\` \\\\ \\*\\_\\[a](b)\\_\\* \\<script>" in line
 
 
-def test_written_whole_or_not_at_all(lab, tmp_path):
+def test_written_whole_or_not_at_all(lab: Any, tmp_path: Path) -> None:
     content = export_records(lab, "csv", tmp_path / "new" / "out.csv")
     assert (tmp_path / "new" / "out.csv").read_bytes() == content
     (tmp_path / "taken").mkdir()
@@ -152,13 +156,13 @@ def test_written_whole_or_not_at_all(lab, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "taken"]
 
 
-def test_an_unknown_format_names_the_known_ones(lab):
+def test_an_unknown_format_names_the_known_ones(lab: Any) -> None:
     with pytest.raises(SessionError, match="no format 'xls'") as caught:
         export_records(lab, "xls")
     assert all(name in caught.value.hint for name in EXPORTERS)
 
 
-def test_numbers_are_those_of_the_epochs():
+def test_numbers_are_those_of_the_epochs() -> None:
     record = make_record(make_case(), rate=100)
     (row,) = tabulate_rows([record])
     first, *rest = record.epochs
@@ -167,7 +171,7 @@ def test_numbers_are_those_of_the_epochs():
     assert row["images_per_epoch"] == 400
 
 
-def test_what_counts_in_the_averages_is_said():
+def test_what_counts_in_the_averages_is_said() -> None:
     case = make_case()
     quiet = [make_record(case, round=number) for number in (1, 2, 3)]
     busy, bad = make_record(case, round=4, validity="degraded"), make_record(case, round=5, validity="invalid")

@@ -32,12 +32,12 @@ def read_words(folder: Path) -> dict[str, object]:
     }
 
 
-def test_every_line_is_read():
+def test_every_line_is_read() -> None:
     (session,) = read_source(FOLDER)
     assert session.notes == ()
     assert Counter(record.status for record in session.records) == {"ok": 18, "oom": 6, "skipped": 1}
     assert [record.validity for record in session.records].count("invalid") == 3
 
 
-def test_the_report_says_the_same_as_ever():
+def test_the_report_says_the_same_as_ever() -> None:
     assert read_words(FOLDER) == json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))

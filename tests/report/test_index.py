@@ -1,6 +1,10 @@
 """The index of all sessions, pages over several of them, and what the commands print."""
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
+from typing import Any
 
 from builder import SessionBuilder, build_lab, make_case, make_facts, make_record
 from typer.testing import CliRunner
@@ -10,7 +14,7 @@ from harness.report.index import list_pages
 from harness.report.page import write_report
 
 
-def make_session(folder, name, date, rate=90.0):
+def make_session(folder: Path, name: str, date: Any, rate: float = 90.0) -> Any:
     builder = SessionBuilder(name).add_host("ws01", make_facts("Test CPU"))
     builder.description["created_at"] = date
     for number in (1, 2, 3):
@@ -22,7 +26,7 @@ def make_session(folder, name, date, rate=90.0):
     return write_report([source], source / "report.html")
 
 
-def test_each_page_renews_the_index_newest_first(tmp_path):
+def test_each_page_renews_the_index_newest_first(tmp_path: Path) -> None:
     make_session(tmp_path, "first-1", "2026-01-01T10:00:00Z")
     index = (tmp_path / "index.html").read_text()
     assert "first-1" in index and "second-2" not in index
@@ -34,7 +38,7 @@ def test_each_page_renews_the_index_newest_first(tmp_path):
     assert re.search(r"Test CPU \(test data\).*tfdata, 2\.\d\d×", index, re.DOTALL)
 
 
-def test_old_and_foreign_pages_are_listed_and_kept(tmp_path):
+def test_old_and_foreign_pages_are_listed_and_kept(tmp_path: Path) -> None:
     old = tmp_path / "ancient" / "report.html"
     old.parent.mkdir()
     old.write_text("<html><title>an old page</title></html>")
@@ -49,14 +53,14 @@ def test_old_and_foreign_pages_are_listed_and_kept(tmp_path):
     assert old.read_text() == "<html><title>an old page</title></html>"
 
 
-def test_a_page_elsewhere_makes_no_index(tmp_path):
+def test_a_page_elsewhere_makes_no_index(tmp_path: Path) -> None:
     source = SessionBuilder("one-1").add(make_record(make_case())).write(tmp_path / "one-1")
     (tmp_path / "elsewhere").mkdir()
     write_report([source], tmp_path / "elsewhere" / "page.html")
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["page.html"]
 
 
-def test_the_command_prints_advice_matrix_and_place(tmp_path):
+def test_the_command_prints_advice_matrix_and_place(tmp_path: Path) -> None:
     build_lab().write(tmp_path / "lab-1")
     done = CliRunner().invoke(app, ["report", "--output", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -66,7 +70,7 @@ def test_the_command_prints_advice_matrix_and_place(tmp_path):
     assert any(re.match(r"tfdata, memory cache\s+⊠ out of memory", line) for line in lines)
 
 
-def test_several_sessions_make_one_page(tmp_path):
+def test_several_sessions_make_one_page(tmp_path: Path) -> None:
     for name in ("one-1", "two-2"):
         make_session(tmp_path, name, "2026-01-01T10:00:00Z")
     done = CliRunner().invoke(app, ["report", "one-1", "two-2", "--output", str(tmp_path)])
@@ -76,14 +80,14 @@ def test_several_sessions_make_one_page(tmp_path):
     assert 'href="report.html"' in (tmp_path / "index.html").read_text()
 
 
-def test_a_session_that_is_named_twice_counts_once(tmp_path):
+def test_a_session_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     page = make_session(tmp_path, "one-1", "2026-01-01T10:00:00Z")
     single = page.read_text()
     both = write_report([page.parent, page], tmp_path / "both.html").read_text()
     assert both == single
 
 
-def test_an_anonymous_page_stands_beside_the_other(tmp_path):
+def test_an_anonymous_page_stands_beside_the_other(tmp_path: Path) -> None:
     page = make_session(tmp_path, "one-1", "2026-01-01T10:00:00Z")
     before = page.read_bytes()
     done = CliRunner().invoke(app, ["report", "one-1", "--anonymise", "--output", str(tmp_path)])

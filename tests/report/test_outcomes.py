@@ -1,5 +1,9 @@
 """One rule for how the end of an invocation is shown: what is invalid is never ok."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 from builder import make_case, make_finding, make_oom, make_record
 
@@ -42,31 +46,31 @@ STOLEN = find("cpu-stolen", "the hypervisor took 4.0 % of the CPU time", "measur
         ("ok", "invalid", (WORK, BUSY), "✗ invalid: does other work"),
     ],
 )
-def test_status_and_validity_make_one_outcome(status, validity, findings, shown):
+def test_status_and_validity_make_one_outcome(status: str, validity: str, findings: Any, shown: str) -> None:
     assert str(judge_outcome(status, validity, findings)) == shown
 
 
-def test_each_outcome_has_a_sign_and_a_word_of_its_own():
+def test_each_outcome_has_a_sign_and_a_word_of_its_own() -> None:
     assert len({look.sign for look in LOOKS.values()}) == len({look.word for look in LOOKS.values()}) == len(LOOKS) == 9
 
 
-def test_each_finding_that_makes_invalid_or_disturbed_has_a_short_reason():
+def test_each_finding_that_makes_invalid_or_disturbed_has_a_short_reason() -> None:
     lacking = [name for name, one in catalogue().items() if one.scope == "invocation" and one.severity != "info"]
     assert [name for name in lacking if not catalogue()[name].reason] == []
     assert max(len(one.reason) for one in catalogue().values()) <= 30
 
 
-def test_a_finding_of_another_version_is_named_by_its_id():
+def test_a_finding_of_another_version_is_named_by_its_id() -> None:
     foreign = Finding(id="moon-was-full", severity="error", message="m", hint="h")
     assert judge_outcome("ok", "invalid", (foreign,)) == Outcome("invalid", "moon was full")
 
 
-def test_many_reasons_are_cut():
+def test_many_reasons_are_cut() -> None:
     many = [make_finding(f"reason-{number}", "error") for number in range(5)]
     assert judge_outcome("ok", "invalid", many).reason == "reason 0, reason 1, reason 2 and 2 more"
 
 
-def test_an_invalid_record_is_never_counted_as_ok():
+def test_an_invalid_record_is_never_counted_as_ok() -> None:
     case = make_case()
     records = [make_record(case, round=number) for number in range(6)]
     records += [make_record(case, round=number, validity="invalid", findings=(WORK,)) for number in range(11)]
@@ -77,7 +81,7 @@ def test_an_invalid_record_is_never_counted_as_ok():
     assert say_counts({}) == ""
 
 
-def test_an_outcome_is_explained_in_full():
+def test_an_outcome_is_explained_in_full() -> None:
     case = make_case()
     assert explain_outcome(make_record(case)) == ""
     assert explain_outcome(make_record(case, validity="invalid", findings=(BUSY, WORK))) == WORK.message
@@ -96,7 +100,7 @@ def test_an_outcome_is_explained_in_full():
     assert explain_outcome(make_oom(case)).startswith("killed by the kernel at its memory limit")
 
 
-def test_places_name_hosts_and_rounds():
+def test_places_name_hosts_and_rounds() -> None:
     records = [make_record(make_case(), host=host, round=number) for host in ("b", "a") for number in (3, 1)]
     assert say_places(records) == "a, rounds 1, 3; b, rounds 1, 3"
     assert say_places(records[:1]) == "b, round 3"

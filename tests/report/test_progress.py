@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 from builder import SessionBuilder, make_case, make_oom, make_record
 
 from harness.records.progress import complete_rounds
@@ -7,16 +12,16 @@ from harness.report.source import read_source
 from harness.values.names import CaseNames
 
 
-def session_of(builder, tmp_path):
+def session_of(builder: Any, tmp_path: Path) -> Any:
     (session,) = read_source(builder.write(tmp_path / builder.name))
     return session
 
 
-def cases():
+def cases() -> Any:
     return make_case(loader="keras-idg"), make_case()
 
 
-def test_a_round_is_complete_when_every_host_has_all_of_it(tmp_path):
+def test_a_round_is_complete_when_every_host_has_all_of_it(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=5)
     for host, rounds in (("a", 3), ("b", 2)):
         for number in range(1, rounds + 1):
@@ -27,7 +32,7 @@ def test_a_round_is_complete_when_every_host_has_all_of_it(tmp_path):
     assert describe_progress([session]) == "2 of 5 rounds so far"
 
 
-def test_an_announced_round_is_as_long_as_announced(tmp_path):
+def test_an_announced_round_is_as_long_as_announced(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=1).add(make_record(cases()[0]))
     builder.add_event("RoundStarted", host="ws01", round=1, order=["x", "y"])
     builder.add_event("RoundStarted", host="ws01", round=1, order=["y"])
@@ -35,7 +40,7 @@ def test_an_announced_round_is_as_long_as_announced(tmp_path):
     assert complete_rounds(session_of(builder, tmp_path)) == 0
 
 
-def test_what_was_skipped_was_decided(tmp_path):
+def test_what_was_skipped_was_decided(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=1).add(
         make_record(cases()[0]), make_record(cases()[1], status="skipped", epochs=())
     )
@@ -43,24 +48,24 @@ def test_what_was_skipped_was_decided(tmp_path):
     assert describe_progress([session_of(builder, tmp_path)]) == "1 of 1 round"
 
 
-def test_more_rounds_than_are_asked_for_now_are_not_part_of_fewer(tmp_path):
+def test_more_rounds_than_are_asked_for_now_are_not_part_of_fewer(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=2)
     for number in (1, 2, 3):
         builder.add(*(make_record(case, round=number) for case in cases()))
     assert describe_progress([session_of(builder, tmp_path)]) == "3 rounds"
 
 
-def test_nothing_measured_and_nothing_promised(tmp_path):
+def test_nothing_measured_and_nothing_promised(tmp_path: Path) -> None:
     builder = SessionBuilder()
     builder.description["experiment"]["rounds"] = "many"
     assert describe_progress([session_of(builder, tmp_path)]) == "0 rounds"
 
 
-def failures_of(builder, folder):
+def failures_of(builder: Any, folder: Path) -> Any:
     return view_failures([session_of(builder, folder)], CaseNames(record.case for record in builder.records))
 
 
-def test_failures_that_are_alike_are_one(tmp_path):
+def test_failures_that_are_alike_are_one(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for number in (1, 2, 3):
         builder.add(make_oom(make_case(cache="memory"), step=20 + number, round=number))
@@ -77,7 +82,7 @@ def test_failures_that_are_alike_are_one(tmp_path):
     assert "21/100" in found[1].log and left_out == []
 
 
-def test_of_very_many_failures_some_are_left_out(tmp_path):
+def test_of_very_many_failures_some_are_left_out(tmp_path: Path) -> None:
     builder = SessionBuilder()
     builder.add(*(make_oom(make_case(batch_size=size)) for size in range(1, 71)))
     found, left_out = failures_of(builder, tmp_path)
@@ -87,7 +92,7 @@ def test_of_very_many_failures_some_are_left_out(tmp_path):
     assert all(line.startswith("⊠ out of memory: ") and line.endswith(" (ws01, round 1)") for line in left_out)
 
 
-def test_the_command_is_the_sessions_own_narrowed_to_the_case(tmp_path):
+def test_the_command_is_the_sessions_own_narrowed_to_the_case(tmp_path: Path) -> None:
     builder = SessionBuilder()
     argv = ["/usr/bin/harness", "-v", "run", "my lab.yaml", "--fresh", "--only", "x", "--only=y", "--limit", "gpu:!a"]
     builder.add_event("SessionStarted", session="s", folder="f", resumed=False, done=0, planned=2, argv=argv)
@@ -98,7 +103,7 @@ def test_the_command_is_the_sessions_own_narrowed_to_the_case(tmp_path):
     assert repeat_command(session, oom).endswith(f"--only {oom.case_id} --fresh")
 
 
-def test_without_the_sessions_command_the_inventory_is_named(tmp_path):
+def test_without_the_sessions_command_the_inventory_is_named(tmp_path: Path) -> None:
     record = make_record(make_case(), status="error", epochs=())
     session = session_of(SessionBuilder().add(record), tmp_path)
     assert repeat_command(session, record) == f"harness run inventory/lab.yaml --only {record.case_id} --rerun-failed"

@@ -1,10 +1,15 @@
 """What stands in code to paste, without running it: paths, comments, what is not known, and that it reads well."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_record
@@ -30,11 +35,11 @@ WORDS = RECORDS.model_copy(
 TRAINING = {"mode": "train", "model": {"name": "mobilenet", "alpha": 0.25}}
 
 
-def write(case, place, **known):
+def write(case: Any, place: Any, **known: Any) -> Any:
     return write_recipe(case, Measured(place, **known))
 
 
-def constants(code):
+def constants(code: Any) -> dict[str, Any]:
     """The constants at the top of a script, by name."""
     lines = [line for line in code.splitlines() if line.split(" ")[0].isupper() and " = " in line]
     names = {}
@@ -42,12 +47,12 @@ def constants(code):
     return {name: value for name, value in names.items() if name.isupper()}
 
 
-def comments(code):
+def comments(code: Any) -> str:
     """What the comments say, in one line."""
     return " ".join(line[2:] for line in code.splitlines() if line.startswith("# "))
 
 
-def every_script():
+def every_script() -> Iterator[Any]:
     """One script for each template, cache, element and kind of data, with and without shuffling and training."""
     for place, (name, spec) in itertools.product((FOLDER, COCO, TABLE, RECORDS, WORDS, None), LOADERS.items()):
         for cache in spec.caches:
@@ -63,7 +68,7 @@ def every_script():
                             yield write(case, place, spare_bytes=spare, versions="TensorFlow 2.21.0")
 
 
-def test_every_script_is_tidy(tmp_path):
+def test_every_script_is_tidy(tmp_path: Path) -> None:
     """No name that is not there, no import too many, no long line: what ruff finds in code that people write."""
     scripts = dict.fromkeys(every_script())
     for number, code in enumerate(scripts):
@@ -76,7 +81,7 @@ def test_every_script_is_tidy(tmp_path):
         assert done.returncode == 0, done.stdout[:3000]
 
 
-def test_the_user_s_own_paths_and_suffixes_stand_in_it():
+def test_the_user_s_own_paths_and_suffixes_stand_in_it() -> None:
     found = constants(write(make_case(loader="tfdata", image_size=(224, 160), batch_size=16), FOLDER))
     assert found["IMAGES"] == "/data/cats" and found["SUFFIXES"] == (".jpg", ".png")
     assert (found["SIZE"], found["BATCH"]) == ((224, 160), 16)
@@ -89,14 +94,14 @@ def test_the_user_s_own_paths_and_suffixes_stand_in_it():
 @pytest.mark.parametrize(
     "path", ['/a "b"', "/it's", "/a\\n\tb", "/x\u202egpj.exe", "/größe 🐈", "/a'\"b", "/{{ 1 }}{% x %}"]
 )
-def test_any_path_is_a_harmless_literal(path):
+def test_any_path_is_a_harmless_literal(path: str) -> None:
     code = write(make_case(loader="tfdata"), FOLDER.model_copy(update={"folder": path}))
     assert constants(code)["IMAGES"] == path
     assert code.replace("größe 🐈", "").isascii()
 
 
-def test_labels_that_are_not_simply_numbers_are_translated():
-    def labels_of(*labels):
+def test_labels_that_are_not_simply_numbers_are_translated() -> None:
+    def labels_of(*labels: Any) -> Any:
         features = RecordFeatures(image="image", label="label", labels=labels)
         place = RECORDS.model_copy(update={"features": features, "classes": len(labels)})
         assert RecordFeatures.model_validate(features.model_dump(mode="json")) == features
@@ -120,7 +125,9 @@ def test_labels_that_are_not_simply_numbers_are_translated():
         ("encoded", 10**9, "shuffle(len(files),"),  # 100 kB each
     ],
 )  # fmt: skip
-def test_the_buffer_behind_a_cache_on_disk_fits_the_memory_that_is_left(element, spare, expected):
+def test_the_buffer_behind_a_cache_on_disk_fits_the_memory_that_is_left(
+    element: str, spare: Any, expected: str | None
+) -> None:
     case = make_case(loader="tfdata", cache="file", element=element, image_size=(256, 256), batch_size=32)
     code = write(case, FOLDER, spare_bytes=spare)
     after = code.partition(".cache(CACHE)")[2]
@@ -129,7 +136,7 @@ def test_the_buffer_behind_a_cache_on_disk_fits_the_memory_that_is_left(element,
     assert ("The order of the images is the same in every epoch" in after) is (expected is None)
 
 
-def test_a_memory_cache_is_shuffled_whole_and_says_what_that_costs():
+def test_a_memory_cache_is_shuffled_whole_and_says_what_that_costs() -> None:
     code = write(make_case(loader="tfdata", cache="memory"), FOLDER, spare_bytes=0)
     after = code.partition(".cache()")[2]
     assert "dataset.shuffle(len(files), seed=SEED)" in after
@@ -138,7 +145,7 @@ def test_a_memory_cache_is_shuffled_whole_and_says_what_that_costs():
     assert "shuffle" not in code and "SEED" not in code
 
 
-def test_what_has_no_recipe_says_why_and_where_its_source_stands():
+def test_what_has_no_recipe_says_why_and_where_its_source_stands() -> None:
     for loader, place, said in (
         ("decoder", FOLDER, "harness/bench/loaders/decoder.py"),
         ("ceiling", FOLDER, "harness/bench/loaders/ceiling.py"),
@@ -155,14 +162,14 @@ def test_what_has_no_recipe_says_why_and_where_its_source_stands():
     assert refused == {"decoder", "ceiling"} | own
 
 
-def _has_recipe(name):
+def _has_recipe(name: str) -> bool:
     try:
         return bool(write(make_case(loader=name), FOLDER))
     except NoRecipeError:
         return False
 
 
-def test_the_differences_from_what_was_measured_are_said():
+def test_the_differences_from_what_was_measured_are_said() -> None:
     code = write(make_case(loader="tfdata", max_images=300), FOLDER, versions="TensorFlow 2.21.0 and Keras 3.15.1")
     head = comments(code)
     assert "Measured with TensorFlow 2.21.0 and Keras 3.15.1." in head
@@ -171,13 +178,13 @@ def test_the_differences_from_what_was_measured_are_said():
     assert "The path is that of ws01; the data lie elsewhere on ws02." in code
 
 
-def test_an_emulated_accelerator_leaves_the_model_to_the_user():
+def test_an_emulated_accelerator_leaves_the_model_to_the_user() -> None:
     model = {"name": "emulated", "images_per_second": 1000.0}
     code = write(make_case(loader="tfdata", mode="train", model=model), FOLDER)
     assert "keras" not in code.lower() and "give `dataset` to the fit of your own model" in code
 
 
-def make_session(tmp_path, *, hosts=("ws01",), with_places=True):
+def make_session(tmp_path: Path, *, hosts: Any = ("ws01",), with_places: bool = True) -> Any:
     builder = SessionBuilder(rounds=3)
     builder.description["hosts"] = {}
     for name in hosts:
@@ -192,7 +199,7 @@ def make_session(tmp_path, *, hosts=("ws01",), with_places=True):
     return builder.write(tmp_path / builder.name)
 
 
-def test_a_session_s_places_are_read_host_by_host(tmp_path):
+def test_a_session_s_places_are_read_host_by_host(tmp_path: Path) -> None:
     sessions = read_source(make_session(tmp_path, hosts=("ws01", "ws02")))
     records = [record for record in sessions[0].records if record.case.loader == "tfdata"]
     known = describe_measured(records, sessions)
@@ -203,7 +210,7 @@ def test_a_session_s_places_are_read_host_by_host(tmp_path):
     assert known.spare_bytes == min(limits) > 0
 
 
-def test_the_page_shows_the_paths_and_an_anonymous_one_none(tmp_path):
+def test_the_page_shows_the_paths_and_an_anonymous_one_none(tmp_path: Path) -> None:
     sessions = read_source(make_session(tmp_path))
     page = render_page(sessions)
     assert "RECORDS = &#34;/srv/ws01/flowers&#34;" in page and "&#34;Ann&#34;, &#34;Bob&#34;" in page
@@ -216,7 +223,7 @@ def test_the_page_shows_the_paths_and_an_anonymous_one_none(tmp_path):
         assert name not in page and name not in json.dumps(hidden[0].content.plain())
 
 
-def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path):
+def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path: Path) -> None:
     sessions = read_source(make_session(tmp_path, with_places=False))
     known = describe_measured(sessions[0].records, sessions)
     assert (known.place, known.kind) == (None, "folder")

@@ -1,12 +1,17 @@
 """Code to paste, run beside the loader that it stands for: the same images, labels, pixels and order, on every kind of
 data."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +48,7 @@ class MadeSet:
     features: Features | None
 
 
-def draw(number):
+def draw(number: Any) -> Any:
     """A smooth picture that can be told from the others; two are grey."""
     height, width = 97 + 2 * (number % 5), 130 + 3 * number
     rows, columns = np.mgrid[0:height, 0:width]
@@ -52,17 +57,17 @@ def draw(number):
     return picture.convert("L") if number in (3, 4) else picture
 
 
-def save(number, path):
+def save(number: Any, path: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {} if path.suffix.lower() == ".png" else {"quality": 95, "subsampling": 2}
     draw(number).save(path, "PNG" if path.suffix.lower() == ".png" else "JPEG", **options)
 
 
-def name_file(number):
+def name_file(number: Any) -> str:
     return f"{number:02d}{('.jpg', '.JPG', '.png', '.jpeg', '.PNG')[number % 5]}"
 
 
-def make_folder(root):
+def make_folder(root: Path) -> Any:
     """Mixed suffixes, a folder inside a class, a hidden folder, an empty class, and a file that is no image."""
     for number in range(COUNT):
         inner = "old/" if number % 4 == 1 else ""
@@ -73,7 +78,7 @@ def make_folder(root):
     return root, None
 
 
-def make_coco(root):
+def make_coco(root: Path) -> Any:
     """Areas that are equal, one that is only a box, an image without annotation, categories out of order."""
     images, annotations = [], []
     for number in range(COUNT + 1):
@@ -96,7 +101,7 @@ def make_coco(root):
     return root / "images", root / "instances.json"
 
 
-def make_list(root):
+def make_list(root: Path) -> Any:
     """Commas, a heading, a quoted path, and numbers as labels, which are sorted as numbers."""
     with (root / "labels.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -108,7 +113,7 @@ def make_list(root):
     return root / "images", root / "labels.csv"
 
 
-def make_records(root, labels, pattern=""):
+def make_records(root: Path, labels: Any, pattern: str = "") -> Any:
     """Three files; images as JPEG and PNG."""
     root.mkdir(exist_ok=True)
     for shard in range(3):
@@ -138,7 +143,7 @@ MAKERS = {
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Each kind of data, checked as a session checks it."""
     made = {}
     for form, make in MAKERS.items():
@@ -153,14 +158,14 @@ def sets(tmp_path_factory):
     return made
 
 
-def make_case(loader, **changes):
+def make_case(loader: Any, **changes: Any) -> Any:
     values = {"data": "images", "loader": loader, "image_size": SIZE, "batch_size": BATCH, **changes}
     if "interpolation" not in values and "nearest" not in LOADERS[loader].interpolations:
         values["interpolation"] = LOADERS[loader].interpolations[0]
     return Case.model_validate(values)
 
 
-def run_loader(case, made, scratch):
+def run_loader(case: Any, made: Any, scratch: Any) -> Any:
     scratch.mkdir()
     is_native = case.interpolation == "native"
     kind = {"list": "coco"}.get(made.place.form, made.place.form)
@@ -179,7 +184,7 @@ def run_loader(case, made, scratch):
     return epochs
 
 
-def run_recipe(code, monkeypatch, folder):
+def run_recipe(code: Any, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[Any]:
     """Two epochs of what a script makes that holds nothing but the recipe."""
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
@@ -193,7 +198,7 @@ def run_recipe(code, monkeypatch, folder):
     return [read_epoch(sequence) for _ in range(EPOCHS)]
 
 
-def read_epoch(loader):
+def read_epoch(loader: Any) -> Any:
     batches = list(loader.batches() if hasattr(loader, "batches") else loader)
     images = [np.asarray(images) for images, _ in batches]
     assert {one.dtype for one in images} == {np.dtype(np.float32)}
@@ -201,19 +206,19 @@ def read_epoch(loader):
     return np.concatenate(images), np.concatenate([np.asarray(labels) for _, labels in batches]).astype(int)
 
 
-def put_in_order(epoch):
+def put_in_order(epoch: Any) -> Any:
     """An epoch sorted by label and content: two shuffled ones are compared so."""
     images, labels = epoch
     keys = sorted(range(COUNT), key=lambda i: (labels[i], images[i].mean(), images[i].std()))
     return images[keys], labels[keys]
 
 
-def assert_same(epoch, other):
+def assert_same(epoch: Any, other: Any) -> None:
     assert epoch[1].tolist() == other[1].tolist()
     assert np.abs(epoch[0] - other[0]).max() < 1e-6
 
 
-def cases():
+def cases() -> Iterator[Any]:
     """Every loader on every kind of data, and with ``tfdata-tuned`` or ``tfdata`` every cache, element and decoding."""
     for form in FORMS:
         kind = {"list": "coco", "words": "tfrecord"}.get(form, form)
@@ -242,12 +247,12 @@ def cases():
         yield ("jpegs" if decoding in ("scaled", "cropped") else "folder"), "tfdata", {"decoding": decoding}
 
 
-def name_of(value):
+def name_of(value: Any) -> Any:
     return "-".join(map(str, value.values())) if isinstance(value, dict) else value
 
 
 @pytest.fixture(scope="module")
-def every_set(sets, tmp_path_factory):
+def every_set(sets: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Beside ``sets`` a folder of JPEGs alone, for what decodes nothing else."""
     root, kept = tmp_path_factory.mktemp("jpegs"), tmp_path_factory.mktemp("jpegs-check")
     for number in range(COUNT):
@@ -258,7 +263,9 @@ def every_set(sets, tmp_path_factory):
 
 
 @pytest.mark.parametrize("form, name, changes", list(cases()), ids=name_of)
-def test_a_recipe_delivers_what_its_loader_delivers(form, name, changes, every_set, tmp_path, monkeypatch):
+def test_a_recipe_delivers_what_its_loader_delivers(
+    form: Any, name: Any, changes: Any, every_set: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, case = every_set[form], make_case(name, **changes)
     code = write_recipe(case, Measured(made.place, spare_bytes=0))  # no room: caches on disk keep their order
     pasted = run_recipe(code, monkeypatch, tmp_path / "pasted")
@@ -276,7 +283,9 @@ def test_a_recipe_delivers_what_its_loader_delivers(form, name, changes, every_s
 
 
 @pytest.mark.parametrize("cache", ["file", "tfrecord"])
-def test_images_are_shuffled_again_behind_a_cache_on_disk_where_memory_allows(cache, sets, tmp_path, monkeypatch):
+def test_images_are_shuffled_again_behind_a_cache_on_disk_where_memory_allows(
+    cache: str, sets: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     element = CACHES[cache].elements[-1]
     case = make_case("tfdata", cache=cache, element=element)
     code = write_recipe(case, Measured(sets["list"].place, spare_bytes=10**9))
@@ -289,7 +298,7 @@ def test_images_are_shuffled_again_behind_a_cache_on_disk_where_memory_allows(ca
     assert own[0][1].tolist() == own[1][1].tolist()
 
 
-def test_a_script_trains_in_a_process_of_its_own(sets, tmp_path):
+def test_a_script_trains_in_a_process_of_its_own(sets: Any, tmp_path: Path) -> None:
     """With all that a training case has: a model, half precision, a cache that a second start reads again."""
     case = make_case(
         "tfdata-tuned", cache="file", element="uint8", mode="train", precision="mixed_float16", augment="flip-crop",
@@ -305,7 +314,7 @@ def test_a_script_trains_in_a_process_of_its_own(sets, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("images.cache*")) != []
 
 
-def test_the_models_of_keras_are_known():
+def test_the_models_of_keras_are_known() -> None:
     import keras
 
     assert sorted(APPLICATIONS) == sorted(name for name in vars(keras.applications) if name[:1].isupper())

@@ -1,17 +1,20 @@
 """Very many records: still a page that can be mailed, made in bounded memory and time."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
 
 
-def make(folder, *counts):
+def make(folder: Path, *counts: Any) -> Any:
     words = [sys.executable, str(HERE / "make_many.py"), str(folder), *map(str, counts)]
     done = subprocess.run(
         words,
@@ -24,14 +27,14 @@ def make(folder, *counts):
     return json.loads(done.stdout)
 
 
-def test_ten_hosts_of_four_kinds_and_sixteen_cases_make_a_small_page(tmp_path):
+def test_ten_hosts_of_four_kinds_and_sixteen_cases_make_a_small_page(tmp_path: Path) -> None:
     said = make(tmp_path, 10, 1, 4, 5)
     assert said["records"] == 10 * 16 * 5
     assert said["page_bytes"] < 1_500_000 and said["beside"] == []
 
 
 @pytest.mark.slow
-def test_twenty_thousand_records_make_a_page_of_aggregates(tmp_path):
+def test_twenty_thousand_records_make_a_page_of_aggregates(tmp_path: Path) -> None:
     said = make(tmp_path, 50, 5, 4, 5)
     assert said["records"] == 20_000
     assert said["page_bytes"] < 5_000_000

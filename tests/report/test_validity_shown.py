@@ -1,8 +1,12 @@
 """Validity is as visible as status: in the counts, both matrices, the lists of the page, the live log and `status`."""
 
+from __future__ import annotations
+
 import io
 import re
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_oom, make_record
@@ -23,13 +27,13 @@ WORK = find("work-differs", SAYS, "mend the loader")
 BUSY = find("host-busy", "others used 1.2 of 2 CPUs", "measure again")
 
 
-def read_words(page):
+def read_words(page: Any) -> str:
     text = re.sub(r"<(script|style).*?</\1>", " ", page, flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """17 that ended well, 11 of them of a loader that does other work; one of its cases was not measured at all."""
     builder = SessionBuilder(rounds=2).add_host("ws01", make_facts())
     bad = [make_case(loader=MINE, batch_size=size) for size in (8, 16, 32, 64, 128)]
@@ -47,16 +51,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def words(folder):
+def words(folder: Any) -> Any:
     return read_words(render_page(read_source(folder)))
 
 
-def test_the_page_counts_no_invalid_one_as_ok(words):
+def test_the_page_counts_no_invalid_one_as_ok(words: Any) -> None:
     assert "✓ 6 ok ⊠ 2 out of memory ✗ 12 invalid" in words
     assert "17 ok" not in words
 
 
-def test_the_page_lists_all_of_them_by_name(words):
+def test_the_page_lists_all_of_them_by_name(words: Any) -> None:
     names = [f"mine.py:make, no cache, limit 1.5 GB, batch size {size}" for size in (8, 16, 32, 64, 128)]
     names += [
         "mine.py:make, memory cache, limit 1.5 GB, batch size 32",
@@ -69,13 +73,13 @@ def test_the_page_lists_all_of_them_by_name(words):
     assert "more like it" not in words and "and 4 more" not in words
 
 
-def test_the_page_says_why_and_what_to_do(words):
+def test_the_page_says_why_and_what_to_do(words: Any) -> None:
     assert words.count("drops the last batch") >= 8
     assert "→ mend the loader" in words
     assert "--rerun-failed" in words
 
 
-def test_the_matrices_of_page_and_terminal_say_it(folder, words):
+def test_the_matrices_of_page_and_terminal_say_it(folder: Any, words: Any) -> None:
     (view,) = view_terminal(read_source(folder))
     cells = {
         (row[0], table.columns[place]): cell
@@ -89,13 +93,13 @@ def test_the_matrices_of_page_and_terminal_say_it(folder, words):
     assert not [text for (row, _), text in cells.items() if "mine.py" in row and "ok" in text.split()]
 
 
-def test_the_table_of_cases_says_it_and_can_be_narrowed_to_it(folder):
+def test_the_table_of_cases_says_it_and_can_be_narrowed_to_it(folder: Any) -> None:
     page = render_page(read_source(folder))
     assert '<option value="invalid">invalid</option>' in page
     assert '<td class="bad"><span class="sign" aria-hidden="true">✗</span> invalid: does other work' in page
 
 
-def test_a_case_with_a_rate_shows_what_was_not_well(tmp_path):
+def test_a_case_with_a_rate_shows_what_was_not_well(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=3)
     for number in (1, 2, 3):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, findings=(BUSY,), validity="degraded"))
@@ -107,14 +111,14 @@ def test_a_case_with_a_rate_shows_what_was_not_well(tmp_path):
     assert "1 of 3 invalid: does other work" in cells["tfdata, no cache"]
 
 
-def test_advice_does_not_say_that_an_invalid_baseline_ended_ok(tmp_path):
+def test_advice_does_not_say_that_an_invalid_baseline_ended_ok(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=1)
     builder.add(make_record(make_case(), findings=(WORK,), validity="invalid"))
     (view,) = view_terminal(read_source(builder.write(tmp_path / builder.name)))
     assert "nothing has a result here (invalid: does other work)" in view.advice[0]
 
 
-def finish(record, label="mine.py:make, no cache"):
+def finish(record: Any, label: str = "mine.py:make, no cache") -> Any:
     outcome = outcome_of(record)
     return InvocationFinished(
         "ws01", record.invocation, 1, record.round, record.case_id, label, record.status, record.cause, 4.2, 3, 18,
@@ -148,14 +152,14 @@ def finish(record, label="mine.py:make, no cache"):
         ),
     ],
 )
-def test_the_live_log_says_it(monkeypatch, changes, lines):
+def test_the_live_log_says_it(monkeypatch: pytest.MonkeyPatch, changes: Any, lines: Any) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     Console().handle(finish(make_record(make_case(), **changes)))
     assert stream.getvalue().splitlines() == lines
 
 
-def test_the_sessions_counts_say_it(monkeypatch):
+def test_the_sessions_counts_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     Console().handle(SessionFinished("lab-1", {"ok": 6, "degraded": 2, "invalid": 11}))
@@ -170,14 +174,14 @@ def test_the_sessions_counts_say_it(monkeypatch):
     ]
 
 
-def test_status_says_it(folder):
+def test_status_says_it(folder: Any) -> None:
     done = CliRunner().invoke(app, ["status", str(folder)])
     assert done.exit_code == 0, done.output
     assert "not running; 6 ok, 2 out of memory, 12 invalid" in done.stdout
     assert '"invalid": 12' in CliRunner().invoke(app, ["status", str(folder), "--json"]).stdout
 
 
-def test_status_reads_what_it_can_and_says_what_it_cannot(folder):
+def test_status_reads_what_it_can_and_says_what_it_cannot(folder: Any) -> None:
     with (folder / "events.jsonl").open("a") as stream:
         stream.write('{"event": "HostStateChanged", "host": "ws01"}\n')
     done = CliRunner().invoke(app, ["status", str(folder)])
@@ -185,7 +189,7 @@ def test_status_reads_what_it_can_and_says_what_it_cannot(folder):
     assert "note: an event HostStateChanged is not of this format: state" in " ".join(done.stderr.split())
 
 
-def test_a_chart_does_not_say_that_an_invalid_case_ended_well(folder):
+def test_a_chart_does_not_say_that_an_invalid_case_ended_well(folder: Any) -> None:
     page = render_page(read_source(folder))
     assert "peak, no valid result" in page
     assert re.search(r"mine\.py:make, limit 1\.5 GB: 820 MB of 1\.5 GB, invalid: does other work", page)

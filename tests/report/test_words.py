@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import pytest
 from builder import make_case, make_oom, make_record
@@ -27,16 +30,16 @@ from harness.values.text import clean_log, clean_text, join_words, plural
         (math.inf, "–"),
     ],
 )
-def test_three_significant_digits(value, text):
+def test_three_significant_digits(value: Any, text: str) -> None:
     assert format_number(value) == text
 
 
 @given(st.floats(min_value=1e-6, max_value=1e12))
-def test_a_number_reads_back_within_half_a_percent(value):
+def test_a_number_reads_back_within_half_a_percent(value: Any) -> None:
     assert float(format_number(value).replace(",", "")) == pytest.approx(value, rel=0.0051)
 
 
-def test_seconds():
+def test_seconds() -> None:
     assert [format_seconds(s) for s in (0.6123, 12.06, 99.96, 200, None)] == [
         "0.612 s",
         "12.1 s",
@@ -46,7 +49,7 @@ def test_seconds():
     ]
 
 
-def test_ratios_and_ranges():
+def test_ratios_and_ranges() -> None:
     assert (format_ratio(3.9), format_ratio(0.952), format_ratio(12.34), format_ratio(None)) == (
         "3.90×",
         "0.95×",
@@ -57,25 +60,25 @@ def test_ratios_and_ranges():
     assert format_range(estimate_geometric_mean([1.0, 1e6]), is_ratio=True).endswith("over 1,000")
 
 
-def test_words():
+def test_words() -> None:
     assert (plural(1, "round"), plural(0, "round")) == ("1 round", "0 rounds")
     assert (join_words([]), join_words("a"), join_words("ab"), join_words("abc")) == ("", "a", "a and b", "a, b and c")
 
 
-def test_somebodys_text_becomes_one_line_without_tricks():
+def test_somebodys_text_becomes_one_line_without_tricks() -> None:
     assert clean_text("a\n\tb") == "a b"
     assert clean_text("a\u202eb\u0007") == "a�b�"
     assert len(clean_text("x" * 10_000_000, 300)) <= 304
 
 
-def test_a_log_keeps_its_lines_and_its_end():
+def test_a_log_keeps_its_lines_and_its_end() -> None:
     assert clean_log("one\ntwo\n") == "one\ntwo"
     tail = clean_log("\n".join(f"line {n}" for n in range(10_000)))
     assert tail.endswith("line 9999") and len(tail) <= 2001
     assert len(clean_log("y" * 10_000_000)) <= 2001
 
 
-def test_names_of_cases():
+def test_names_of_cases() -> None:
     case = make_case(cache="file", element="uint8", cache_disk="fast", memory_limit=1_500_000_000)
     assert name_row(case) == ("tfdata", "file cache, uint8, on fast")
     names = CaseNames([case, make_case(cache="file", cache_disk="fast", memory_limit=1_500_000_000), make_case()])
@@ -88,7 +91,7 @@ def test_names_of_cases():
     assert name_row(make_case(element="uint8")) == ("tfdata", "no cache")
 
 
-def test_the_place_of_an_oom():
+def test_the_place_of_an_oom() -> None:
     records = [make_oom(make_case(cache="memory"), step=step, round=step) for step in (21, 24)]
     assert describe_place(records) == "in epoch 1, step 21–24, 14.1–14.4 s after the start"
     early = make_oom(make_case(), evidence={"last_epoch": None, "oom_at_s": 3.0})

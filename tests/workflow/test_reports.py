@@ -10,7 +10,8 @@ from factory import plain_record
 from typer.testing import CliRunner
 
 from harness.cli.app import app
-from harness.session.folder import SessionFolder
+from harness.records.content import SessionContent, SessionExperiment
+from harness.records.folder import SessionFolder
 from harness.values.case import Case
 from harness.values.errors import SessionError
 from harness.values.record import Epoch
@@ -22,9 +23,8 @@ LOADERS = ("keras-idg", "tfdata")
 def make_session(output: Path, name: str, seconds: float = 10.0) -> Path:
     """A session of two loaders and three rounds."""
     folder = SessionFolder(output / name)
-    folder.path.mkdir(parents=True)
-    experiment = {"name": "one", "rounds": 3, "baseline": "keras-idg"}
-    folder.write({"name": name, "session": name, "experiment": experiment, "experiment_name": "one", "hosts": {}})
+    experiment = SessionExperiment(name="one", rounds=3, baseline="keras-idg")
+    folder.write(SessionContent(name=name, session=name, experiment=experiment, experiment_name="one"))
     lines = []
     for round_ in (1, 2, 3):
         for order, loader in enumerate(LOADERS, start=1):

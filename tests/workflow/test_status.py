@@ -10,27 +10,27 @@ import pytest
 from factory import plain_record
 
 from harness.console import Console
-from harness.session.folder import SessionFolder
-from harness.session.journal import Journal
+from harness.records.content import SessionContent, SessionHost
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
 from harness.values.errors import SessionError
+from harness.values.event import InvocationStarted, SessionStarted
 from harness.workflow.status import show_status
-
-AT = "2026-01-01T00:00:00Z"
 
 
 def make_session(output: Path, name: str = "lab-one-1") -> SessionFolder:
     """A session of two hosts: one has begun a case, the other has done its single one."""
     folder = SessionFolder(output / name)
-    folder.path.mkdir(parents=True)
-    folder.write({"name": name, "experiment_name": "one", "hosts": {"ws1": {}, "ws2": {}}})
-    begun = {"event": "InvocationStarted", "host": "ws1", "at": AT, "invocation": "x", "attempt": 1}
-    events = [
-        {**begun, "label": "tfdata, no cache", "done": 2, "planned": 4, "left_s": 90.0},
-        {"event": "SessionStarted", "host": "ws2", "at": AT, "done": 1, "planned": 1, "left_s": 0.0},
-    ]
-    folder.events_file.write_text("".join(json.dumps(event) + "\n" for event in events))
-    records = [plain_record(host="ws2"), plain_record(host="ws1", invocation="j", status="oom")]
-    folder.records_file.write_text("".join(record.model_dump_json() + "\n" for record in records))
+    hosts = {"ws1": SessionHost(), "ws2": SessionHost()}
+    folder.write(SessionContent(name=name, session=name, experiment_name="one", hosts=hosts))
+    journal = Journal(folder)
+    journal.write_event(
+        InvocationStarted("ws1", "x", 1, 1, "c", label="tfdata, no cache", done=2, planned=4, left_s=90.0)
+    )
+    journal.write_event(SessionStarted(name, str(folder.path), True, 1, 1, host="ws2", left_s=0.0))
+    for record in (plain_record(host="ws2"), plain_record(host="ws1", invocation="j", status="oom")):
+        journal.write_record(record)
+    journal.close()
     return folder
 
 

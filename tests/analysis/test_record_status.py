@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.analysis.status import Evidence, judge_ending
@@ -10,7 +12,9 @@ PROGRESS = [{"event": "progress", "epoch": 1, "step": 7, "images": 224, "t": 9.5
 DONE = [*PROGRESS, {"event": "done"}]
 
 
-def outcome(exit_code=None, signal=None, kills=0, timed_out=False, terminated=False):
+def outcome(
+    exit_code: Any = None, signal: Any = None, kills: int = 0, timed_out: bool = False, terminated: bool = False
+) -> dict[str, Any]:
     return {
         "child": {"exit_code": exit_code, "signal": signal},
         "memory": {"oom_kills": kills, "oom_at_s": 9.7 if kills else None},
@@ -19,7 +23,15 @@ def outcome(exit_code=None, signal=None, kills=0, timed_out=False, terminated=Fa
     }
 
 
-def judge(outcome=None, failure=None, events=(), phase="exited", exit_code=0, oom=None, error=None):
+def judge(
+    outcome: Any = None,
+    failure: Any = None,
+    events: Any = (),
+    phase: str = "exited",
+    exit_code: int = 0,
+    oom: Any = None,
+    error: Any = None,
+) -> Any:
     return judge_ending(
         Evidence(outcome, failure, events, phase, exit_code=exit_code, engine_oom=oom, engine_error=error)
     )
@@ -65,7 +77,7 @@ def judge(outcome=None, failure=None, events=(), phase="exited", exit_code=0, oo
         (dict(exit_code=1, error="write /x: no space left on device"), "disk_full", "no space left"),
     ],
 )
-def test_ending(evidence, status: str, words: str) -> None:
+def test_ending(evidence: Any, status: str, words: str) -> None:
     ending = judge(**evidence)
     assert ending.status == status
     assert words in (ending.cause or "")
