@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run_all.sh [quick]: every check and test, part by part; each prints its minutes. Parts that could not run are named
-# at the end. `quick` runs what needs no engine, no sshd, no browser and no TensorFlow, and changes nothing on the machine.
+# at the end. `quick` runs what needs no engine, no sshd, no browser, no TensorFlow and less than ten
+# seconds a test, and changes nothing on the machine.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 BIN=${BIN:-.venv/bin}
@@ -128,16 +129,14 @@ finish() {
 	exit $failed
 }
 
-test_pure() {
-	"$BIN/python" -m pytest -q -m "not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
-}
+PURE="not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
 if [ "${1:-}" = quick ]; then
 	begin types "$BIN/mypy" --no-error-summary
 	part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
-	part "pure parts" test_pure
+	part "pure parts" "$BIN/python" -m pytest -q -m "$PURE and not slow"
 	part "types (mypy), beside them" await types
 	finish
 fi
@@ -146,7 +145,7 @@ part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
 part "many hosts: begin" start_lab
 begin types "$BIN/mypy" --no-error-summary
-part "pure parts" test_pure
+part "pure parts" "$BIN/python" -m pytest -q -m "$PURE"
 part "types (mypy strict), beside them" await types
 has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
 begin ssh "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
