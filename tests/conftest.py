@@ -24,16 +24,11 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     was downloaded or built (images, tools, packages) stay the user's: making them anew takes minutes.
     """
     home, lock = Path.home(), f"/tmp/harness-tests-{os.getpid()}.lock"
-    kept = {
-        "XDG_CACHE_HOME": home / ".cache",
-        "DOCKER_CONFIG": home / ".docker",
-        "GIT_CONFIG_GLOBAL": home / ".gitconfig",
-    }
+    kept = {"XDG_CACHE_HOME": ".cache", "DOCKER_CONFIG": ".docker", "GIT_CONFIG_GLOBAL": ".gitconfig"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        for name, path in kept.items():
-            if path.exists() and name not in os.environ:
-                patch.setenv(name, str(path))
+        for name, place in kept.items():
+            patch.setenv(name, os.environ.get(name, str(home / place)))
         use_lock(lock)
         yield
     shutil.rmtree(lock, ignore_errors=True)
