@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +42,7 @@ VALUES = {
 
 
 @st.composite
-def assignments(draw, *, required=(), least=0):
+def assignments(draw: Any, *, required: Any = (), least: int = 0) -> dict[str, Any]:
     optional = st.lists(st.sampled_from(sorted(VALUES)), unique=True, min_size=least, max_size=5)
     names = sorted({*required, *draw(optional)})
     return {name: draw(st.lists(st.sampled_from(VALUES[name]), min_size=1, max_size=3)) for name in names}
@@ -57,7 +58,7 @@ experiments = st.builds(
 )  # fmt: skip
 
 
-def expand_or_none(experiment):
+def expand_or_none(experiment: Any) -> Any:
     try:
         return expand(experiment, data_kinds={"coco": "coco"})
     except ConfigurationError as error:
@@ -67,7 +68,7 @@ def expand_or_none(experiment):
 
 @given(experiments)
 @settings(max_examples=120, deadline=None)
-def test_every_combination_is_a_case_or_is_told_why_not(value):
+def test_every_combination_is_a_case_or_is_told_why_not(value: Any) -> None:
     experiment = Experiment.model_validate(value)
     matrix = expand_or_none(experiment)
     if matrix is None:
@@ -83,7 +84,7 @@ def test_every_combination_is_a_case_or_is_told_why_not(value):
 
 @given(assignments(required=("data", "loader")))
 @settings(max_examples=60, deadline=None)
-def test_the_size_of_the_product_is_the_product_of_the_sizes(parameters):
+def test_the_size_of_the_product_is_the_product_of_the_sizes(parameters: Any) -> None:
     experiment = Experiment.model_validate({"name": "x", "parameters": parameters})
     everything = list(combinations(experiment.parameters))
     sizes = [len(getattr(experiment.parameters, name)) for name in PARAMETERS]
@@ -92,14 +93,14 @@ def test_the_size_of_the_product_is_the_product_of_the_sizes(parameters):
 
 @given(experiments)
 @settings(max_examples=80, deadline=None)
-def test_excluded_cases_are_gone_and_the_rest_stays(value):
+def test_excluded_cases_are_gone_and_the_rest_stays(value: Any) -> None:
     whole = expand_or_none(Experiment.model_validate({**value, "exclude": [], "include": []}))
     experiment = Experiment.model_validate({**value, "include": []})
     matrix = expand_or_none(experiment)
     if whole is None or matrix is None:
         return
 
-    def is_out(case):
+    def is_out(case: Any) -> Any:
         return any(rule.matches(case) for rule in experiment.exclude)
 
     pipelines = [case for case in matrix.cases if not is_automatic(case.loader)]
@@ -108,7 +109,7 @@ def test_excluded_cases_are_gone_and_the_rest_stays(value):
 
 @given(experiments)
 @settings(max_examples=80, deadline=None)
-def test_includes_only_add_and_no_rule_takes_them_away(value):
+def test_includes_only_add_and_no_rule_takes_them_away(value: Any) -> None:
     without = expand_or_none(Experiment.model_validate({**value, "include": []}))
     experiment = Experiment.model_validate(value)
     matrix = expand_or_none(experiment)
@@ -122,7 +123,7 @@ def test_includes_only_add_and_no_rule_takes_them_away(value):
         assert any(rule.matches(case) or _matches_unnormalised(rule, case) for rule in experiment.include)
 
 
-def _matches_unnormalised(rule, case):
+def _matches_unnormalised(rule: Any, case: Any) -> Any:
     """A rule may name what plays no part in the case that it adds (a model where nothing is trained)."""
     idle = {"model", "precision", "gpus"} if case.mode == "load" else set()
     idle |= {"cache_disk", "cache_reuse"} if case.cache != "file" else set()
@@ -132,7 +133,7 @@ def _matches_unnormalised(rule, case):
 
 @given(experiments)
 @settings(max_examples=80, deadline=None)
-def test_folding_is_idempotent(value):
+def test_folding_is_idempotent(value: Any) -> None:
     matrix = expand_or_none(Experiment.model_validate(value))
     for case in matrix.cases if matrix else ():
         assert normalise(case) == (case, ()) or is_automatic(case.loader)
@@ -155,7 +156,7 @@ def as_typed(case: Case, name: str) -> str:
 
 @given(experiments)
 @settings(max_examples=60, deadline=None)
-def test_labels_and_patterns_name_one_case_each(value):
+def test_labels_and_patterns_name_one_case_each(value: Any) -> None:
     matrix = expand_or_none(Experiment.model_validate(value))
     if matrix is None:
         return
@@ -169,7 +170,7 @@ def test_labels_and_patterns_name_one_case_each(value):
 
 @given(experiments)
 @settings(max_examples=60, deadline=None)
-def test_each_training_case_has_one_ceiling_and_comparable_cases_share_their_baseline(value):
+def test_each_training_case_has_one_ceiling_and_comparable_cases_share_their_baseline(value: Any) -> None:
     experiment = Experiment.model_validate({**value, "exclude": []})
     matrix = expand_or_none(experiment)
     if matrix is None:
@@ -188,11 +189,11 @@ def test_each_training_case_has_one_ceiling_and_comparable_cases_share_their_bas
     assert len(ceilings) == len({ceiling_key(case) for case in matrix.cases if case.mode == "train"})
 
 
-def make(parameters, **rest):
+def make(parameters: Any, **rest: Any) -> Any:
     return Experiment.model_validate({"name": "x", "parameters": {"data": "coco", **parameters}, **rest})
 
 
-def test_parameters_that_play_no_part_fold_cases_together():
+def test_parameters_that_play_no_part_fold_cases_together() -> None:
     matrix = expand(make({"loader": "tfdata", "cache": ["none", "file"], "cache_disk": ["scratch", "nvme"]}))
     assert [(case.cache, case.cache_disk) for case in matrix.cases] == [
         ("none", "scratch"), ("file", "scratch"), ("file", "nvme")
@@ -202,7 +203,7 @@ def test_parameters_that_play_no_part_fold_cases_together():
     ]
 
 
-def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model():
+def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> None:
     load, train, ceiling = expand(make({"loader": "tfdata", "mode": ["load", "train"], "gpus": "auto"})).cases
     assert (load.model, load.gpus) == (None, 0)
     assert train.model == ceiling.model == ModelSetting()
@@ -221,14 +222,14 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model():
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false means nothing"),
     ],
 )
-def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters, reason):
+def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters: Any, reason: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         expand(make(parameters))
     assert "of 1 combinations none is left" in str(caught.value)
     assert reason in str(caught.value)
 
 
-def test_an_empty_matrix_counts_each_reason():
+def test_an_empty_matrix_counts_each_reason() -> None:
     experiment = make({"loader": ["keras-idg", "tfdata"], "cache": ["memory", "none"]}, exclude=[{"cache": "none"},
                       {"loader": "tfdata"}])  # fmt: skip
     with pytest.raises(ConfigurationError) as caught:
@@ -239,12 +240,12 @@ def test_an_empty_matrix_counts_each_reason():
     assert "1 × exclude rule 2" in text
 
 
-def test_an_absurd_product_is_refused():
+def test_an_absurd_product_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="combinations, more than"):
         expand(make({"loader": "tfdata", "batch_size": list(range(1, 300)), "epochs": list(range(1, 300))}))
 
 
-def test_an_include_rule_takes_the_first_value_of_what_it_does_not_name():
+def test_an_include_rule_takes_the_first_value_of_what_it_does_not_name() -> None:
     experiment = make(
         {"loader": ["keras-idg", "tfdata"], "memory_limit": ["1GB", "2GB"], "batch_size": [8, 16]},
         exclude=[{"batch_size": 8}],
@@ -256,7 +257,7 @@ def test_an_include_rule_takes_the_first_value_of_what_it_does_not_name():
     ]  # fmt: skip
 
 
-def test_only_a_rule_that_names_the_ceiling_turns_it_off():
+def test_only_a_rule_that_names_the_ceiling_turns_it_off() -> None:
     parameters = {"loader": "tfdata", "mode": "train", "memory_limit": ["none", "1GB"]}
     kept = expand(make(parameters, exclude=[{"memory_limit": "none"}])).cases
     assert [case.loader for case in kept] == ["tfdata", "ceiling"]
@@ -265,20 +266,20 @@ def test_only_a_rule_that_names_the_ceiling_turns_it_off():
     assert [out.reason for out in off.excluded] == ["exclude rule 1"]
 
 
-def test_the_ceiling_runs_the_longest_and_smallest_of_what_it_stands_for():
+def test_the_ceiling_runs_the_longest_and_smallest_of_what_it_stands_for() -> None:
     parameters = {"loader": "tfdata", "mode": "train", "epochs": [1, 3], "max_images": ["all", 100, 50]}
     ceilings = [case for case in expand(make(parameters)).cases if is_automatic(case.loader)]
     assert [(case.epochs, case.max_images) for case in ceilings] == [(3, 50)]
 
 
-def test_exclude_matches_a_model_by_the_fields_that_the_rule_names():
+def test_exclude_matches_a_model_by_the_fields_that_the_rule_names() -> None:
     parameters = {"loader": "tfdata", "mode": "train", "model": [{"alpha": 0.25}, {"alpha": 1.0}]}
     matrix = expand(make(parameters, exclude=[{"model": {"alpha": 0.25}}]))
     assert [case.model.alpha for case in matrix.cases] == [1.0, 1.0]
     assert {case.loader for case in matrix.cases} == {"tfdata", "ceiling"}
 
 
-def test_notes_tell_of_rules_and_baselines_that_match_nothing():
+def test_notes_tell_of_rules_and_baselines_that_match_nothing() -> None:
     matrix = expand(make({"loader": "tfdata"}, exclude=[{"cache": "file"}], notes=["mind this"]))
     assert matrix.notes == (
         "mind this",
@@ -287,7 +288,7 @@ def test_notes_tell_of_rules_and_baselines_that_match_nothing():
     )
 
 
-def test_a_loader_that_cannot_read_a_data_set_is_left_out(monkeypatch):
+def test_a_loader_that_cannot_read_a_data_set_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
     from harness.bench import registry
@@ -301,7 +302,7 @@ def test_a_loader_that_cannot_read_a_data_set_is_left_out(monkeypatch):
     assert matrix.left_out[0].reason == "keras-directory cannot read coco, which is of kind coco (it reads: folder)"
 
 
-def test_records_are_for_loaders_that_read_them():
+def test_records_are_for_loaders_that_read_them() -> None:
     experiment = make({"loader": ["keras-idg", "keras-directory", "tfdata", "grain", "decoder"]})
     matrix = expand(experiment, data_kinds={"coco": "tfrecord"})
     assert [case.loader for case in matrix.cases] == ["tfdata", "grain", "decoder"]
@@ -311,7 +312,7 @@ def test_records_are_for_loaders_that_read_them():
     ]
 
 
-def test_labels_show_loader_cache_limit_and_what_tells_cases_apart():
+def test_labels_show_loader_cache_limit_and_what_tells_cases_apart() -> None:
     experiment = make({"loader": ["keras-idg", "tfdata"], "cache": ["none", "file"], "memory_limit": ["none", "1GB"]})
     cases = expand(experiment).cases
     assert [case_label(case, cases) for case in cases] == [
@@ -323,7 +324,7 @@ def test_labels_show_loader_cache_limit_and_what_tells_cases_apart():
     assert case_label(cases[3], alias="b") == "tfdata, no cache, limit 1 GB, repeat check (A/A)"
 
 
-def test_a_case_alone_still_names_loader_cache_and_limit():
+def test_a_case_alone_still_names_loader_cache_and_limit() -> None:
     case = Case(data="d", loader="/home/somebody/mine.py:make", cache="memory", memory_limit=1_500_000_000)
     assert case_label(case) == "mine.py:make, memory cache, limit 1.5 GB"
     assert case_label(Case(data="d", loader="tfdata", memory_limit="none")) == "tfdata, no cache"
@@ -331,7 +332,7 @@ def test_a_case_alone_still_names_loader_cache_and_limit():
     assert said == ["grain, limit 700 MB", "grain, limit 16 GiB", "grain, limit 1.23 GB"]
 
 
-def test_only_takes_pairs_alternatives_and_ids_and_refuses_the_rest():
+def test_only_takes_pairs_alternatives_and_ids_and_refuses_the_rest() -> None:
     varied = {"cache": ["none", "memory", "file"], "mode": ["load", "train"], "memory_limit": ["none", "1GB"]}
     experiment = make({"loader": ["keras-idg", "tfdata"], "model": {"alpha": 0.5}, **varied})
     cases = expand(experiment).cases
@@ -357,11 +358,11 @@ def test_only_takes_pairs_alternatives_and_ids_and_refuses_the_rest():
 
 
 @given(st.integers(1, 2**53))
-def test_sizes_in_labels_read_back_exactly(count):
+def test_sizes_in_labels_read_back_exactly(count: Any) -> None:
     assert parse_bytes(exact_size(count)) == count
 
 
-def test_parameters_are_those_of_a_case_and_take_its_values():
+def test_parameters_are_those_of_a_case_and_take_its_values() -> None:
     assert set(PARAMETERS) == set(Case.model_fields)
     experiment = make({"loader": "tfdata"})
     assert expand(experiment).cases[0] == normalise(Case(data="coco", loader="tfdata"))[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, make_case, make_finding, make_oom, make_record
@@ -26,7 +28,7 @@ def rounds(loader: str, cache: str = "none", *, count: int = 3, **changes: objec
 
 
 @pytest.fixture
-def say(tmp_path):  # type: ignore[no-untyped-def]
+def say(tmp_path: Path) -> Any:  # type: ignore[no-untyped-def]
     """The terminal's advice of records: the sentence and its notes."""
 
     def say(records: Sequence[Record], rounds: int = 3) -> str:
@@ -36,7 +38,7 @@ def say(tmp_path):  # type: ignore[no-untyped-def]
     return say
 
 
-def test_a_cache_whose_loader_was_not_measured_without_one_is_not_called_useless(say):
+def test_a_cache_whose_loader_was_not_measured_without_one_is_not_called_useless(say: Any) -> None:
     words = say(rounds("keras-idg", rate=10) + rounds("tfdata", "memory", rate=125))
     assert re.search(r"tfdata with memory cache, 12\.\d×", words)
     assert (
@@ -46,19 +48,19 @@ def test_a_cache_whose_loader_was_not_measured_without_one_is_not_called_useless
     assert "does not pay" not in words
 
 
-def test_a_loader_that_died_without_a_cache_leaves_payback_unknown(say):
+def test_a_loader_that_died_without_a_cache_leaves_payback_unknown(say: Any) -> None:
     records = rounds("keras-idg", rate=10) + rounds("tfdata", status="oom", epochs=())
     words = say(records + rounds("tfdata", "file", rate=70))
     assert "From which epoch the file cache pays for itself is not known: tfdata without a cache has no result" in words
 
 
-def test_the_yardstick_is_measured_and_not_advised(say):
+def test_the_yardstick_is_measured_and_not_advised(say: Any) -> None:
     words = say(rounds("keras-idg", rate=10) + rounds("tfdata", rate=90) + rounds("decoder", rate=300))
     assert "tfdata, 8.9" in words and "decoder" not in words
     assert "no advice: only the yardstick was measured here" in say(rounds("decoder", rate=300))
 
 
-def test_the_chart_of_paybacks_tells_never_from_not_known():
+def test_the_chart_of_paybacks_tells_never_from_not_known() -> None:
     known = rounds("tfdata", rate=100, first_rate=100)
     never = rounds("tfdata", "file", rate=60, first_rate=50)
     (group,) = build_matrix(rounds("keras-idg", rate=10) + known + never)
@@ -71,7 +73,7 @@ def test_the_chart_of_paybacks_tells_never_from_not_known():
 BUSY = {"validity": "degraded", "findings": (make_finding("host-busy", "warning", "others used 1.0 of 2 CPUs"),)}
 
 
-def test_three_measured_pairs_of_which_one_is_undisturbed_are_a_verdict_on_a_busy_host(say):
+def test_three_measured_pairs_of_which_one_is_undisturbed_are_a_verdict_on_a_busy_host(say: Any) -> None:
     first, *others = rounds("keras-idg", rate=10)
     disturbed = [other.model_copy(update=BUSY) for other in others]
     words = say([first, *disturbed, *rounds("tfdata", rate=90)])
@@ -82,7 +84,7 @@ def test_three_measured_pairs_of_which_one_is_undisturbed_are_a_verdict_on_a_bus
     )
 
 
-def test_three_undisturbed_pairs_leave_the_others_out_and_say_so(say):
+def test_three_undisturbed_pairs_leave_the_others_out_and_say_so(say: Any) -> None:
     base = [*rounds("keras-idg", rate=10, count=5)]
     base[3:] = [other.model_copy(update=BUSY) for other in base[3:]]
     words = say([*base, *rounds("tfdata", rate=90, count=5)], rounds=5)
@@ -98,13 +100,13 @@ def test_three_undisturbed_pairs_leave_the_others_out_and_say_so(say):
         ({1, 2}, {3}, "no verdict: no round has a result of both keras-idg and another, so nothing can be paired."),
     ],
 )
-def test_why_there_is_no_interval_is_true(say, case, base, said):
+def test_why_there_is_no_interval_is_true(say: Any, case: Any, base: Any, said: str) -> None:
     records = [*rounds("keras-idg", rate=10), *rounds("tfdata", rate=90)]
     kept = [r for r in records if r.round in (base if r.case.loader == "keras-idg" else case)]
     assert said in say(kept)
 
 
-def test_invalid_invocations_are_no_result_and_say_so(say):
+def test_invalid_invocations_are_no_result_and_say_so(say: Any) -> None:
     bad = {"validity": "invalid"}
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90, **bad)])
     assert "no advice: nothing has a result here (invalid: test invalid)." in words
@@ -134,7 +136,7 @@ def small(**changes: object) -> dict[str, object]:
     return {**at(200_000_000, **changes), "memory": memory(200_000_000, 140_000_000)}
 
 
-def test_advice_of_a_part_names_the_pipeline_for_the_whole_set(say):
+def test_advice_of_a_part_names_the_pipeline_for_the_whole_set(say: Any) -> None:
     words = say(
         rounds("keras-idg", rate=30, **at(GB))
         + rounds("tfdata", rate=90, **at(GB))
@@ -151,7 +153,7 @@ def test_advice_of_a_part_names_the_pipeline_for_the_whole_set(say):
     ), answer
 
 
-def test_a_memory_cache_that_holds_the_whole_set_says_what_it_needs(say):
+def test_a_memory_cache_that_holds_the_whole_set_says_what_it_needs(say: Any) -> None:
     words = say(rounds("keras-idg", rate=30, **at(2 * GB)) + rounds("tfdata", "memory", rate=257, **cached(2 * GB)))
     assert "tfdata with memory cache, 8." in words
     assert (
@@ -160,7 +162,7 @@ def test_a_memory_cache_that_holds_the_whole_set_says_what_it_needs(say):
     assert "of memory for all 1,399 images (predicted)" in words
 
 
-def test_a_rate_with_the_files_in_memory_is_withdrawn_where_the_whole_set_exceeds_the_limit(say):
+def test_a_rate_with_the_files_in_memory_is_withdrawn_where_the_whole_set_exceeds_the_limit(say: Any) -> None:
     words = say(rounds("keras-idg", rate=30, **small()) + rounds("tfdata", rate=90, **small()))
     assert (
         "no advice: nothing that was measured here holds on the whole set; no rate "
@@ -172,7 +174,7 @@ def test_a_rate_with_the_files_in_memory_is_withdrawn_where_the_whole_set_exceed
     assert re.search(r"tfdata, \d\.\d\d× .* measured on 300 of 1,399 images\.", words) and "no rate" not in words
 
 
-def test_the_part_stands_in_the_matrix_and_the_table_of_cases(tmp_path):
+def test_the_part_stands_in_the_matrix_and_the_table_of_cases(tmp_path: Path) -> None:
     records = rounds("keras-idg", rate=30, **at(GB)) + rounds("tfdata", "memory", rate=257, **cached(GB))
     sessions = read_source(SessionBuilder().add(*records).write(tmp_path / "session"))
     (view,) = view_terminal(sessions)
@@ -185,7 +187,7 @@ def test_the_part_stands_in_the_matrix_and_the_table_of_cases(tmp_path):
     assert any(tag.startswith("whole set: does not fit") for tag in table.rows[1].tags)
 
 
-def test_the_part_stands_in_the_exports():
+def test_the_part_stands_in_the_exports() -> None:
     (row,) = tabulate_rows(rounds("tfdata", "memory", rate=257, count=1, **cached(GB)))
     assert (row["images_per_epoch"], row["set_images"], row["whole_set_fit"]) == (300, 1399, "does not fit")
     assert 1100 < row["whole_set_images_held"] < 1120 and row["whole_set_memory_bytes"] > GB
@@ -196,7 +198,7 @@ def test_the_part_stands_in_the_exports():
     assert (row["set_images"], row["whole_set_fit"], row["whole_set_rate"]) == (None, None, None)
 
 
-def test_the_size_of_a_set_comes_from_the_session_where_records_do_not_keep_it(tmp_path):
+def test_the_size_of_a_set_comes_from_the_session_where_records_do_not_keep_it(tmp_path: Path) -> None:
     held = {name: value for name, value in at(GB).items() if name != "whole"}
     builder = SessionBuilder().add(*rounds("tfdata", rate=90, **held))
     builder.description["data"] = {"coco-test": {"fingerprint": "3" * 64, "images": 1399, "bytes": 224_000_000}}
@@ -207,14 +209,14 @@ def test_the_size_of_a_set_comes_from_the_session_where_records_do_not_keep_it(t
     assert [record.set_size for record in session.records] == [None] * 3
 
 
-def test_other_pixels_stand_in_the_sentence(say):
+def test_other_pixels_stand_in_the_sentence(say: Any) -> None:
     native = {"interpolation": "native"}
     records = rounds("keras-idg", rate=30, case=native, environment={"interpolation": "nearest"})
     words = say(records + rounds("tfdata", rate=90, case=native, environment={"interpolation": "bilinear"}))
     assert "with other pixels (tfdata: bilinear, keras-idg: nearest)." in words
 
 
-def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(say):
+def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(say: Any) -> None:
     low, high = (
         [make_case(loader=loader, memory_limit=limit) for loader in ("keras-idg", "tfdata")]
         for limit in (120 * 10**6, 64 * 10**9)
@@ -227,7 +229,7 @@ def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(
     assert "less than" not in words
 
 
-def test_a_baseline_whose_rate_does_not_hold_leaves_no_ratio_and_the_reason(say):
+def test_a_baseline_whose_rate_does_not_hold_leaves_no_ratio_and_the_reason(say: Any) -> None:
     """It needs so much memory that the files of the whole set do not fit beside it; the cache of the other does."""
     limit = 700_000_000
     hungry = {**at(limit), "memory": memory(limit, 520_000_000)}
@@ -242,7 +244,7 @@ def test_a_baseline_whose_rate_does_not_hold_leaves_no_ratio_and_the_reason(say)
     )
 
 
-def test_what_does_not_hold_at_one_limit_is_said_of_this_limit_alone(say):
+def test_what_does_not_hold_at_one_limit_is_said_of_this_limit_alone(say: Any) -> None:
     tight, roomy = small(), {**at(GB), "memory": memory(GB, 140_000_000)}
     records = rounds("keras-idg", rate=30, **tight) + rounds("tfdata", rate=90, **tight)
     words = say(records + rounds("keras-idg", rate=30, **roomy) + rounds("tfdata", rate=90, **roomy))

@@ -1,8 +1,12 @@
+from __future__ import annotations
+
 import base64
 import gzip
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builder import SessionBuilder, build_lab, make_case, make_facts, make_finding, make_oom, make_record
@@ -24,13 +28,13 @@ DRAWN = {"path", "line", "rect", "circle"}
 class Reading(HTMLParser):
     """Elements, attributes, ids and text of a page; fails on tags that do not nest."""
 
-    def __init__(self, page):
+    def __init__(self, page: Any) -> None:
         super().__init__(convert_charrefs=True)
         self.open, self.elements, self.text, self.ids = [], [], [], []
         self.feed(page)
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         values = dict(attrs)
         self.elements.append((tag, values))
         if "id" in values:
@@ -38,44 +42,44 @@ class Reading(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: Any, attrs: Any) -> None:
         self.elements.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         if "script" not in self.open and "style" not in self.open:
             self.text.append(data)
 
-    def all(self, tag):
+    def all(self, tag: Any) -> list[Any]:
         return [values for name, values in self.elements if name == tag]
 
     @property
-    def words(self):
+    def words(self) -> str:
         return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return build_lab().write(tmp_path_factory.mktemp("lab") / "lab-test-12345678")
 
 
 @pytest.fixture(scope="module")
-def page(lab):
+def page(lab: Any) -> Any:
     return render_page(read_source(lab))
 
 
 @pytest.fixture(scope="module")
-def reading(page):
+def reading(page: Any) -> Any:
     return Reading(page)
 
 
-def render(builder, folder):
+def render(builder: Any, folder: Path) -> Any:
     return render_page(read_source(builder.write(folder / builder.name)))
 
 
-def test_nothing_leaves_the_page(page, reading):
+def test_nothing_leaves_the_page(page: Any, reading: Any) -> None:
     policy = next(m["content"] for m in reading.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; ") and "unsafe" not in policy and "http" not in policy
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
@@ -90,21 +94,21 @@ def test_nothing_leaves_the_page(page, reading):
     assert reading.all("link") == []
 
 
-def test_each_link_has_its_place_and_each_id_is_one(reading):
+def test_each_link_has_its_place_and_each_id_is_one(reading: Any) -> None:
     assert len(set(reading.ids)) == len(reading.ids)
     assert {a["href"][1:] for a in reading.all("a")} <= set(reading.ids)
     labels = [values["aria-labelledby"] for _, values in reading.elements if "aria-labelledby" in values]
     assert {name for names in labels for name in names.split()} <= set(reading.ids)
 
 
-def test_tables_can_be_read_aloud(reading):
+def test_tables_can_be_read_aloud(reading: Any) -> None:
     assert reading.all("html")[0]["lang"] == "en"
     assert len(reading.all("table")) == len(reading.all("caption")) > 0
     assert all(th.get("scope") in ("col", "row") for th in reading.all("th"))
     assert len(reading.all("h1")) == 1
 
 
-def test_the_page_says_what_was_found(reading):
+def test_the_page_says_what_was_found(reading: Any) -> None:
     words = reading.words
     assert "3 of 3 rounds" in words and "so far" not in words
     assert "Test Eight (test data), 16 CPUs, 33 GB RAM, no GPU, nvme disk" in words
@@ -131,7 +135,7 @@ def test_the_page_says_what_was_found(reading):
     assert "image digest" in words and "1" * 64 in words and "seed 42" in words
 
 
-def test_no_status_or_verdict_is_colour_alone(reading, page):
+def test_no_status_or_verdict_is_colour_alone(reading: Any, page: Any) -> None:
     for tint in ("good", "bad", "open", "quiet"):
         for cell in re.findall(rf'<td class="{tint}">(.*?)</td>', page, re.DOTALL):
             sign, _, rest = cell.partition("</span>")
@@ -139,19 +143,19 @@ def test_no_status_or_verdict_is_colour_alone(reading, page):
             assert re.search(r"\w", re.sub(r"<[^>]+>", "", rest))
 
 
-def test_the_same_records_give_the_same_bytes(lab, tmp_path):
+def test_the_same_records_give_the_same_bytes(lab: Any, tmp_path: Path) -> None:
     first = write_report([lab], tmp_path / "a.html").read_bytes()
     assert write_report([lab], tmp_path / "b.html").read_bytes() == first
 
 
-def test_an_old_page_gives_the_same_page_and_records_again(lab, tmp_path):
+def test_an_old_page_gives_the_same_page_and_records_again(lab: Any, tmp_path: Path) -> None:
     page = write_report([lab], tmp_path / "report.html")
     again = write_report([page], tmp_path / "again.html")
     assert again.read_bytes() == page.read_bytes()
     assert export_records(page, "json") == export_records(lab, "json")
 
 
-def test_a_page_without_records_says_so(tmp_path):
+def test_a_page_without_records_says_so(tmp_path: Path) -> None:
     (tmp_path / "other.html").write_text("<html></html>")
     with pytest.raises(SessionError, match="no block of records"):
         write_report([tmp_path / "other.html"], tmp_path / "out.html")
@@ -162,7 +166,9 @@ def test_a_page_without_records_says_so(tmp_path):
     assert not (tmp_path / "out.html").exists()
 
 
-def test_too_many_records_lie_beside_the_page_and_are_read_from_there(lab, tmp_path, monkeypatch):
+def test_too_many_records_lie_beside_the_page_and_are_read_from_there(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("harness.report.embed.MOST_EMBEDDED_BYTES", 100)
     assert pack_sessions(compress_sessions(read_source(lab))) is None
     page = write_report([lab], tmp_path / "large.html")
@@ -176,7 +182,7 @@ def test_too_many_records_lie_beside_the_page_and_are_read_from_there(lab, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["large.html"]
 
 
-def test_the_block_carries_all_attempts(tmp_path):
+def test_the_block_carries_all_attempts(tmp_path: Path) -> None:
     record = make_record(make_case(), status="error", epochs=(), cause="first try")
     builder = SessionBuilder().add(record, make_record(make_case(), attempt=2))
     page = render(builder, tmp_path)
@@ -199,7 +205,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_shows_as_text(text, tmp_path):
+def test_hostile_text_shows_as_text(text: Any, tmp_path: Path) -> None:
     facts = make_facts(text[:2000] + "cpu", gpu=text)
     case = make_case(loader=text, data=text, memory_limit="none")
     bad = {"status": "error", "cause": text, "log_tail": text * 20, "log": text, "epochs": ()}
@@ -226,7 +232,7 @@ def test_hostile_text_shows_as_text(text, tmp_path):
     assert unpack_sessions(page)[0]["session"]["created_at"] == text
 
 
-def make_session(builder):
+def make_session(builder: Any) -> Any:
     return SessionData(
         origin=builder.name,
         content=SessionContent.model_validate(builder.description),
@@ -237,7 +243,7 @@ def make_session(builder):
     )
 
 
-def test_a_failed_writing_keeps_the_old_page(lab, tmp_path):
+def test_a_failed_writing_keeps_the_old_page(lab: Any, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.mkdir()
     with pytest.raises(SessionError, match="cannot be written"):
@@ -245,12 +251,12 @@ def test_a_failed_writing_keeps_the_old_page(lab, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_no_records_yet_is_a_page_too(tmp_path):
+def test_no_records_yet_is_a_page_too(tmp_path: Path) -> None:
     words = Reading(render(SessionBuilder().add_host("ws01", make_facts()), tmp_path)).words
     assert "No results yet" in words and "0 of 3 rounds so far" in words
 
 
-def test_one_round_gives_no_verdict(tmp_path):
+def test_one_round_gives_no_verdict(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=3)
     builder.add(make_record(make_case(loader="keras-idg"), rate=30), make_record(make_case(), rate=90))
     words = Reading(render(builder, tmp_path)).words
@@ -259,7 +265,7 @@ def test_one_round_gives_no_verdict(tmp_path):
     assert "▲" not in words
 
 
-def test_a_dead_baseline_gives_no_verdict(tmp_path):
+def test_a_dead_baseline_gives_no_verdict(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for number in (1, 2, 3):
         builder.add(make_oom(make_case(loader="keras-idg"), round=number), make_record(make_case(), round=number))
@@ -267,7 +273,7 @@ def test_a_dead_baseline_gives_no_verdict(tmp_path):
     assert "the baseline keras-idg has no result here (out of memory)" in words
 
 
-def test_equal_images_per_cpu_second_are_called_cores(tmp_path):
+def test_equal_images_per_cpu_second_are_called_cores(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for number in (1, 2, 3):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, per_cpu=350))
@@ -276,7 +282,7 @@ def test_equal_images_per_cpu_second_are_called_cores(tmp_path):
     assert "The gain of tfdata is threads, not the loader: per CPU second it delivers" in words
 
 
-def test_all_at_the_ceiling_is_no_race(tmp_path):
+def test_all_at_the_ceiling_is_no_race(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for number in (1, 2, 3):
         for loader in ("keras-idg", "tfdata", "ceiling"):
@@ -285,7 +291,7 @@ def test_all_at_the_ceiling_is_no_race(tmp_path):
     assert "the model is the bottleneck: keras-idg and tfdata reach its limit, so no loader can win here" in words
 
 
-def test_invalid_and_degraded_are_shown(tmp_path):
+def test_invalid_and_degraded_are_shown(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for number in (1, 2, 3):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, validity="degraded"))
@@ -300,7 +306,7 @@ def test_invalid_and_degraded_are_shown(tmp_path):
     assert "2 pairs of invocations, disturbed (test degraded)" in words
 
 
-def test_caveats(tmp_path):
+def test_caveats(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for host, boot in (("a", "same"), ("b", "same")):
         builder.add_host(host, make_facts(boot=boot))
@@ -319,7 +325,7 @@ def test_caveats(tmp_path):
     assert "AnythingElse" not in words
 
 
-def test_findings_of_one_id_are_one_caveat_with_all_their_hosts(tmp_path):
+def test_findings_of_one_id_are_one_caveat_with_all_their_hosts(tmp_path: Path) -> None:
     builder = SessionBuilder()
     builder.add(make_record(make_case()))
     for number in range(5):
@@ -336,7 +342,7 @@ def test_findings_of_one_id_are_one_caveat_with_all_their_hosts(tmp_path):
     assert "ws0, ws1, ws2, ws3, ws4" in words
 
 
-def test_a_twin_that_differs_from_itself_is_said(tmp_path):
+def test_a_twin_that_differs_from_itself_is_said(tmp_path: Path) -> None:
     builder = SessionBuilder()
     for number in (1, 2, 3):
         builder.add(make_record(make_case(), round=number, rate=100))
@@ -346,7 +352,7 @@ def test_a_twin_that_differs_from_itself_is_said(tmp_path):
     assert "differences of this size mean nothing here" in words
 
 
-def test_many_records_stay_small(tmp_path):
+def test_many_records_stay_small(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=5)
     for host in range(10):
         facts = make_facts(f"kind {host % 4}")
@@ -365,7 +371,7 @@ def test_many_records_stay_small(tmp_path):
     assert len(render(builder, tmp_path).encode()) < 1_500_000
 
 
-def test_sessions_merge_without_pairing_across_them(tmp_path):
+def test_sessions_merge_without_pairing_across_them(tmp_path: Path) -> None:
     folders = []
     for name in ("one-1", "two-2"):
         builder = SessionBuilder(name).add_host("ws01", make_facts())
@@ -378,19 +384,19 @@ def test_sessions_merge_without_pairing_across_them(tmp_path):
     assert len(unpack_sessions(page)) == 2
 
 
-def luminance(colour):
+def luminance(colour: Any) -> Any:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one, other):
+def contrast(one: Any, other: Any) -> Any:
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
-def test_text_stands_out_in_both_themes(colours):
+def test_text_stands_out_in_both_themes(colours: Any) -> None:
     texts = ("ink", "soft", "link")
     pairs = [(text, paper) for text in texts for paper in ("paper", "panel")]
     pairs += [(f"{tint}-ink", tint) for tint in ("good", "bad", "open", "quiet")]
@@ -400,19 +406,19 @@ def test_text_stands_out_in_both_themes(colours):
     assert {name for name in marks if contrast(colours[name], colours["paper"]) < 3} == set()
 
 
-def test_both_themes_have_the_same_colours(page):
+def test_both_themes_have_the_same_colours(page: Any) -> None:
     assert set(LIGHT) == set(DARK)
     used = set(re.findall(r"var\(--([\w-]+)\)", page))
     assert used <= set(LIGHT)
 
 
-def test_the_block_is_plain_json_of_gzip(page):
+def test_the_block_is_plain_json_of_gzip(page: Any) -> None:
     block = re.search(rf'id="{BLOCK_ID}"[^>]*>(.*?)</script>', page)[1]
     value = json.loads(gzip.decompress(base64.b64decode(json.loads(block))))
     assert value["format"] == 1 and value["sessions"][0]["records"][0]["status"] == "ok"
 
 
-def test_the_page_says_what_each_measured_loader_is_and_that_image_data_generator_is_deprecated(reading):
+def test_the_page_says_what_each_measured_loader_is_and_that_image_data_generator_is_deprecated(reading: Any) -> None:
     words = reading.words
     assert "keras-idg : Keras ImageDataGenerator (deprecated by Keras) as it comes: PIL, one thread." in words
     assert "grain :" not in words
