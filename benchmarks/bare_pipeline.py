@@ -34,7 +34,9 @@ def main() -> None:
     epochs = []
     for _ in range(asked.epochs):
         images, begun, cpu_begun = 0, time.perf_counter(), cpu_seconds()
-        iterator = iter(dataset)  # held until the clock stands: taking it down may wait, see harness/bench/iterators.py
+        iterator = iter(
+            dataset
+        )  # held until the clock stands: taking it down may wait, see harness/bench/measure/iterators.py
         for batch, _labels in iterator:
             images += len(batch)
         seconds, cpu_s = time.perf_counter() - begun, cpu_seconds() - cpu_begun

@@ -25,7 +25,7 @@ def main() -> None:
 
     from harness.bench.loaders.decoding import make_decode
     from harness.bench.loaders.interface import LoaderContext
-    from harness.bench.specs import DECODINGS
+    from harness.bench.protocol.specs import DECODINGS
 
     paths = tuple(sorted(path.name for path in options.images.glob("*.jpg")))
     data = [(options.images / path).read_bytes() for path in paths]

@@ -35,7 +35,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def main() -> int:
-    from harness.bench.dataset import list_path, prepare
+    from harness.bench.data.dataset import list_path, prepare
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, images=3000)
@@ -79,7 +79,7 @@ def run_one(
         "paths": {"data": str(folder), "dataset": str(scratch / "dataset"), "cache": str(job / "cache")},
     }
     (job / "request.json").write_text(json.dumps(request))
-    command = [sys.executable, "-m", "harness.bench.benchmark", str(job)]
+    command = [sys.executable, "-m", "harness.bench.measure.benchmark", str(job)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{case} failed:\n{done.stderr[-3000:]}")

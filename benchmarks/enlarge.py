@@ -27,7 +27,7 @@ def main() -> None:
 
 def enlarge(source: Path, annotations: Path | None, target: Path, times: int) -> int:
     """Write the set into ``target``, which must not be there yet; how many images it has."""
-    from harness.bench.dataset import list_path
+    from harness.bench.data.dataset import list_path
 
     listing = list_path(source, annotations)
     part = target.with_name(target.name + ".part")

@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser, *, images: int) -> None:
 
 def find_data(options: argparse.Namespace) -> tuple[Path, Path | None]:
     """(folder of images, annotations or None), made in scratch where it must be, and said on stdout by its maker."""
-    from harness.bench.generate import make
+    from harness.bench.data.generate import make
 
     scratch: Path = options.scratch.resolve()
     scratch.mkdir(parents=True, exist_ok=True)

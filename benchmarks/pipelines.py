@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def prepare_set(options: argparse.Namespace) -> None:
-    from harness.bench.dataset import list_path, prepare
+    from harness.bench.data.dataset import list_path, prepare
 
     listing = list_path(options.folder, options.annotations)
     prepare(listing, options.scratch / "dataset", links=True)
@@ -87,7 +87,7 @@ def run_one(options: argparse.Namespace) -> dict[str, Any]:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import tensorflow as tf
 
-    from harness.bench.iterators import hold_iterators
+    from harness.bench.measure.iterators import hold_iterators
 
     cpus = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(cpus)
@@ -118,16 +118,16 @@ def run_one(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def cpu_seconds() -> float:
-    from harness.bench.usage import read_usage
+    from harness.bench.measure.usage import read_usage
 
     return read_usage().cpu_s
 
 
 def make_ours(options: argparse.Namespace, cache: Path) -> Any:
-    from harness.bench.budgets import compute_budgets, read_available_bytes
     from harness.bench.loaders import find_maker
+    from harness.bench.loaders.budgets import compute_budgets, read_available_bytes
     from harness.bench.loaders.interface import LoaderContext
-    from harness.bench.manifest import read_manifest
+    from harness.bench.loaders.manifest import read_manifest
 
     name, kept, element = OURS[options.child]
     manifest = read_manifest(options.scratch / "dataset")

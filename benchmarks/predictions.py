@@ -40,9 +40,9 @@ from harness.values.record import Record
 from harness.values.units import format_bytes
 from harness.workflow.links import Links
 from harness.workflow.planning import PlannedHost, predict_on
-from harness.workflow.preparing import Wanted, prepare
-from harness.workflow.proving import rehearse_settings
 from harness.workflow.reaching import Reached, reach
+from harness.workflow.run.preparing import Wanted, prepare
+from harness.workflow.run.proving import rehearse_settings
 
 NEAR = 0.10
 """Of the need: within it "may not fit" may be said, and a death may be predicted off."""

@@ -114,7 +114,7 @@ def write_experiment(preset: str, sets: Sequence[str], folder: Path, options: ar
 def show(sessions: Path, sets: Sequence[str]) -> None:
     """A table for each preset and set. The yardstick of both presets is the ladder's: one machine."""
     from harness.analysis.yardstick import measure_nearness
-    from harness.bench.registry import LOADERS
+    from harness.bench.protocol.registry import LOADERS
     from harness.records.folder import SessionFolder
     from harness.records.reading import read_records
 

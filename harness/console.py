@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.outcomes import Outcome, say_counts
 from harness.analysis.signs import LOOKS
-from harness.bench.oddities import OUTCOMES
+from harness.bench.protocol.oddities import OUTCOMES
 from harness.values import event as happened
 from harness.values.units import format_bytes, format_duration
 

@@ -110,7 +110,7 @@ class LimitProbe:
 def limit_probe_of(
     asked_bytes: int, outcome: Mapping[str, Any] | None, failure: Mapping[str, Any] | None
 ) -> LimitProbe:
-    """From a probe job's ``outcome.json`` and, where it survived, ``failure.json`` (bench/protocol.py)."""
+    """From a probe job's ``outcome.json`` and, where it survived, ``failure.json`` (bench/protocol/protocol.py)."""
     memory = (outcome or {}).get("memory") or {}
     child = (outcome or {}).get("child") or {}
     kills = memory.get("oom_kills")

@@ -1,7 +1,7 @@
 """How much memory a case holds after so many batches, by formula or as rehearsed; its peak, and when a limit ends it.
 
 What counts against a limit and cannot be given back is a cache in memory, which grows with the images, and the program
-beside it, which grows with the batches until glibc's arenas are full (``bench/arenas.py``). Pure.
+beside it, which grows with the batches until glibc's arenas are full (``analysis/arenas.py``). Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
-from harness.bench import arenas
-from harness.bench.registry import LOADERS
+from harness.analysis import arenas
+from harness.bench.protocol.registry import LOADERS
 from harness.values.case import Case
 from harness.values.prediction import Interval
 from harness.values.rehearsal import MemoryRun, Rehearsal

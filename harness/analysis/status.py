@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pydantic.dataclasses import dataclass as parsed
 
-from harness.bench.failure import explain_text
+from harness.bench.protocol.failure import explain_text
 from harness.values.record import Status
 from harness.values.results import ChildEnd, JobEvent, JobFailure, JobMemory, JobOutcome, Json, Thrashing
 

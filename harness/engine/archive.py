@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from harness.bench.atomic import replace_file
+from harness.bench.protocol.atomic import replace_file
 
 RESULTS_BYTES = 512 * 2**20
 """More than this is no result: a log of some millions of lines is a tenth of it."""

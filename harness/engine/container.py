@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.bench import protocol
+from harness.bench.protocol import protocol
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 
 JOB_FOLDER = "/harness"
@@ -98,7 +98,7 @@ def build_create(
     """
     return {
         "Image": request.image,
-        "Entrypoint": ["python3", "-S", "-E", "-m", "bench.supervisor", JOB_FOLDER],
+        "Entrypoint": ["python3", "-S", "-E", "-m", "bench.supervisor.supervisor", JOB_FOLDER],
         "Cmd": [],
         "User": f"{owner.uid}:{owner.gid}",
         "WorkingDir": f"{JOB_FOLDER}/{protocol.PAYLOAD}",

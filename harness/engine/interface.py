@@ -74,7 +74,7 @@ class JobRequest:
     """Everything that an engine needs to start one job.
 
     ``name`` is unique per identity and attempt: submitting it twice starts one job.
-    ``request`` is what the payload reads (``bench/protocol.py``), to which the engine
+    ``request`` is what the payload reads (``bench/protocol/protocol.py``), to which the engine
     adds ``paths``. ``memory_bytes`` None means no limit (preparation jobs only). ``cpus``
     are CPU numbers; ``gpus`` are device ids, empty for none.
     """

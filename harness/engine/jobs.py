@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.bench import protocol
+from harness.bench.protocol import protocol
 from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Mount, Payload
 from harness.hosts.connection import Connection
 from harness.values.data import DataPlace

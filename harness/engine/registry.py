@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.bench.found import load_constant
+from harness.bench.protocol.found import load_constant
 from harness.engine.interface import Engine
 from harness.engine.spec import EngineSpec, Means
 from harness.values.engines import AUTO, KINDS, engine_names

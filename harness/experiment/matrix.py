@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from harness.bench.registry import CEILING, is_automatic
+from harness.bench.protocol.registry import CEILING, is_automatic
 from harness.experiment.meaning import ONLY_OF_FILE_CACHES, meaningless_because, normalise
 from harness.experiment.model import Experiment
 from harness.experiment.parameters import PARAMETERS, Assignment, complete

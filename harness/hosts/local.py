@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.bench.atomic import replace_file
+from harness.bench.protocol.atomic import replace_file
 from harness.hosts.connection import Completed
 from harness.values.errors import HostNotReady, HostUnreachable
 

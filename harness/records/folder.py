@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 from harness.records.content import SESSION_FORMAT, SessionContent
 from harness.values.errors import SessionError
 from harness.values.facts import Facts

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
-from harness.bench.registry import LOADERS
+from harness.bench.protocol.registry import LOADERS
 from harness.records.session_data import SessionData
 from harness.report.article import view_article
 from harness.report.cases import view_cases

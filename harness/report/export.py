@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 from harness.report.columns import COLUMNS, Value, make_frame, tabulate_rows
 from harness.report.source import read_source
 from harness.values.errors import SessionError

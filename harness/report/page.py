@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 from harness.records.session_data import SessionData
 from harness.report.anonymous import anonymise
 from harness.report.changes import ChangeView

@@ -11,8 +11,8 @@ from typing import Any
 from harness.analysis.findings import find
 from harness.analysis.status import Evidence, judge_ending
 from harness.analysis.validity import judge_record
-from harness.bench import protocol
-from harness.bench.own import own_place, split_own
+from harness.bench.protocol import protocol
+from harness.bench.protocol.own import own_place, split_own
 from harness.engine.interface import JobState
 from harness.session.plan import Invocation
 from harness.session.setup import HostSetup

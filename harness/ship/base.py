@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 from harness.engine import daemon
 from harness.ship.archives import choose_source, own_suite, read_sources
 from harness.values.errors import EngineError, ImageUnavailable

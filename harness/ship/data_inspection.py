@@ -1,7 +1,7 @@
 """One look at a data set on a host, for every command: is it there, how is it laid out, how large is it.
 
 Nothing is made, sent or decoded. What is wrong is said in the words that the check of the set itself uses
-(``bench/errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
+(``bench/protocol/errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.bench import errors
-from harness.bench.tfrecords import split_pattern
+from harness.bench.loaders.tfrecords import split_pattern
+from harness.bench.protocol import errors
 from harness.hosts.connection import Connection
 from harness.hosts.folders import resolve_path
 from harness.ship.dataset import KnownData, read_known
@@ -235,7 +235,7 @@ def _look(connection: Connection, source: DataSet, *, is_counted: bool) -> Layou
 
 
 def _count_script() -> str:
-    from harness.bench.inspection import REFUSED, TAKEN  # Pillow comes with it
+    from harness.bench.data.inspection import REFUSED, TAKEN  # Pillow comes with it
 
     taken, refused = (" -o ".join(f"-iname '*{suffix}'" for suffix in suffixes) for suffixes in (TAKEN, REFUSED))
     return _COUNT.replace("TAKEN", taken).replace("REFUSED", refused).replace("MOST", str(_MOST_NAMED))
@@ -251,7 +251,7 @@ def _record_place(source: DataSet) -> tuple[str, str]:
 
 
 def _chosen_records(source: DataSet, layout: Layout) -> list[tuple[int, str]]:
-    from harness.bench.listing import choose_records
+    from harness.bench.data.listing import choose_records
 
     chosen = set(choose_records((name for _, name in layout.records), _record_place(source)[1]))
     return [(size, name) for size, name in layout.records if name in chosen]

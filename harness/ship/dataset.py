@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from harness.bench.tfrecords import split_pattern
+from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.connection import Connection

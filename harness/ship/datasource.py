@@ -69,8 +69,8 @@ def read_source_set(
 
     Hashes are kept by size and time of change in ``keep`` (default: the user's cache), so that no file is read twice.
     """
-    from harness.bench.dataset import fingerprint_of, list_path
-    from harness.bench.errors import DatasetError
+    from harness.bench.data.dataset import fingerprint_of, list_path
+    from harness.bench.protocol.errors import DatasetError
 
     try:
         listing = list_path(path, annotations, features)

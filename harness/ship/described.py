@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 from harness.ship.dataset import KnownData, parse_known
 from harness.values.case import digest_of
 

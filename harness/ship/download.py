@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.bench.atomic import replace_file
+from harness.bench.protocol.atomic import replace_file
 from harness.ship.public_sets import PublicFile
 from harness.values.errors import DataError
 from harness.values.units import format_bytes

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from harness.analysis.check import LimitProbe, limit_probe_of
-from harness.bench import protocol
+from harness.bench.protocol import protocol
 from harness.engine.interface import Engine, JobRequest
 from harness.engine.jobs import JobHost, build_job
 from harness.values.errors import HarnessError

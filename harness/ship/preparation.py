@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.bench import protocol
+from harness.bench.protocol import protocol
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.engine.jobs import JobHost, build_job
 from harness.values.case import digest_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from harness.bench.registry import is_own
+from harness.bench.protocol.registry import is_own
 from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.bench.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
+from harness.bench.loaders.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
 
 Form = Literal["folder", "coco", "list", "tfrecord"]
 """``folder``: one folder of images per class; ``coco``: images and an instances JSON; ``list``: images and a table of

@@ -12,13 +12,8 @@ PACKAGE = "bench"
 """The folder in the archive, and so the package's name inside a job."""
 
 
-_PREPARING = (
-    "coco", "dataset", "generate", "hashes", "indexed", "inspection", "listing", "parallel", "picture", "preparation",
-    "profiles", "synthesis", "table",
-)  # fmt: skip
-_PROVING = ("arenas", "probe", "recognition", "rehearsal", "samework")
-BESIDE_MEASURING = frozenset(f"{PACKAGE}/{name}.py" for name in (*_PREPARING, *_PROVING))
-"""Files that prepare data, prove work or predict, and that nothing which measures imports."""
+BESIDE_MEASURING = (f"{PACKAGE}/data/", f"{PACKAGE}/proof/")
+"""Folders of what prepares data and proves work, of which nothing that measures imports anything."""
 
 
 def list_payload() -> list[tuple[str, bytes]]:
@@ -40,7 +35,7 @@ def digest_files(files: Sequence[tuple[str, bytes]]) -> str:
 
 def digest_measuring(files: Iterable[tuple[str, bytes]]) -> str:
     """The digest of those files that measure: what a session's figures depend on, and a record names."""
-    return digest_files(sorted(file for file in files if file[0] not in BESIDE_MEASURING))
+    return digest_files(sorted(file for file in files if not file[0].startswith(BESIDE_MEASURING)))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a job leaves behind (``bench.protocol``), parsed once. What plays no part is kept as it came.
+"""What a job leaves behind (``bench.protocol.protocol``), parsed once. What plays no part is kept as it came.
 
 It comes from a host, from a benchmark that may be its user's own: parsing raises ValueError for what makes no sense.
 """

@@ -16,7 +16,7 @@ from harness.engine.spec import EngineSpec
 from harness.ship.definition import image_definition, image_reference
 from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady, ImageUnavailable
 from harness.workflow.reaching import Emit, Reached, select_cpus, select_gpus
-from harness.workflow.transfers import Transfers, bring_image, image_kind
+from harness.workflow.ship.transfers import Transfers, bring_image, image_kind
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.bench.own import own_place, split_own
+from harness.bench.protocol.own import own_place, split_own
 from harness.engine.interface import Payload
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder
@@ -13,9 +13,9 @@ from harness.records.reading import read_content, read_records
 from harness.session.plan import HostDigests, changed_digests
 from harness.ship.payload import build_payload
 from harness.values.errors import SessionError
-from harness.workflow.own_loaders import gather_own_loaders
 from harness.workflow.planning import merge_rounds
 from harness.workflow.resolve import Resolved
+from harness.workflow.run.own_loaders import gather_own_loaders
 
 
 @dataclass(frozen=True)

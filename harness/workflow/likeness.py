@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.analysis.noise import rate_of
 from harness.analysis.selection import is_countable
-from harness.bench.registry import is_automatic
+from harness.bench.protocol.registry import is_automatic
 from harness.experiment import Experiment
 from harness.records.folder import list_folders
 from harness.records.reading import read_records

@@ -17,7 +17,7 @@ from harness.analysis.signs import Kind
 from harness.analysis.stopping import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
-from harness.bench.registry import is_automatic
+from harness.bench.protocol.registry import is_automatic
 from harness.experiment import Experiment, baseline_of, round_order
 from harness.experiment.model import Rounds
 from harness.records.reading import newest_records

@@ -9,7 +9,7 @@ from factory import plain_record
 
 from harness.analysis.rules import asked as rule
 from harness.analysis.validity import judge_record
-from harness.bench.specs import NEW_ORDER, OWN_ORDER
+from harness.bench.protocol.specs import NEW_ORDER, OWN_ORDER
 from harness.values.case import Case, ModelSetting
 from harness.values.record import Epoch, Finding, Memory, Record, SetSize
 

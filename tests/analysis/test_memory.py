@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.analysis.arenas import count_batches, most_kept
 from harness.analysis.memory import MemoryModel, model_as_rehearsed, model_by_formula
-from harness.bench.arenas import count_batches, most_kept
 from harness.values.case import Case, ModelSetting
 from harness.values.prediction import Interval
 from harness.values.rehearsal import MemoryRun, Rehearsal

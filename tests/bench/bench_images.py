@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.bench.dataset import prepare
-from harness.bench.listing import list_tfrecord
+from harness.bench.data.dataset import prepare
+from harness.bench.data.listing import list_tfrecord
 from harness.bench.loaders.interface import LoaderContext
-from harness.bench.manifest import Manifest, read_manifest, write_manifest
-from harness.bench.tfrecords import Features, pack_record, read_features, read_place
+from harness.bench.loaders.manifest import Manifest, read_manifest, write_manifest
+from harness.bench.loaders.tfrecords import Features, pack_record, read_features, read_place
 
 CLASSES = ("cat", "dog", "empty one", "zebra")
 

@@ -19,10 +19,10 @@ import grain  # noqa: F401
 import keras  # noqa: F401
 import tensorflow  # noqa: F401
 
-from harness.bench.benchmark import main
-from harness.bench.cgroup import Cgroup
-from harness.bench.confine import enter_cgroup, place_cgroup
-from harness.bench.removal import remove_cgroup
+from harness.bench.launcher.cgroup import Cgroup
+from harness.bench.launcher.confine import enter_cgroup, place_cgroup
+from harness.bench.launcher.removal import remove_cgroup
+from harness.bench.measure.benchmark import main
 
 
 def serve() -> None:
@@ -42,7 +42,7 @@ def serve() -> None:
 
 
 def become(asked: dict[str, object], version: int, path: str) -> None:
-    """In the fork: run the job, and end as `bench.benchmark` ends. Never returns."""
+    """In the fork: run the job, and end as `bench.measure.benchmark` ends. Never returns."""
     code = 70
     try:
         os.setsid()

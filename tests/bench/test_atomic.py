@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.atomic import replace_file, write_file
+from harness.bench.protocol.atomic import replace_file, write_file
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from bench_images import Made, make_images
 from forked import Forker, read_events
 
 import harness.bench
-from harness.bench import pagecache
-from harness.bench.invocation import BYTES_PER_VALUE
 from harness.bench.loaders.interface import CHANNELS
+from harness.bench.measure import pagecache
+from harness.bench.measure.invocation import BYTES_PER_VALUE
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -83,7 +83,7 @@ def _run(job: Path, made: Made, case: dict[str, Any], **settings: Any) -> Outcom
     )
     _write(job, made, case, **settings)
     environment = {**os.environ, "HOME": str(job)}
-    command = [sys.executable, "-m", "bench.benchmark", str(job)]
+    command = [sys.executable, "-m", "bench.measure.benchmark", str(job)]
     done = subprocess.run(
         command, cwd=payload, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from harness.bench.budgets import compute_budgets
+from harness.bench.loaders.budgets import compute_budgets
 
 PROBE = """
 import sys
 import tensorflow as tf
-from harness.bench.budgets import compute_budgets
+from harness.bench.loaders.budgets import compute_budgets
 for mode in ("container", "default"):
     print("mode", mode, file=sys.stderr, flush=True)
     budgets = compute_budgets(mode, limit_bytes=10**9, anon_bytes=2 * 10**8, cache_bytes=0)

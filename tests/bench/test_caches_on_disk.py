@@ -21,13 +21,13 @@ from bench_images import Made, make_images, read_reference  # noqa: E402
 from forked import Forker  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from harness.bench.cachekey import pipeline_hash  # noqa: E402
-from harness.bench.failure import BenchmarkFailure  # noqa: E402
 from harness.bench.loaders import find_maker  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
-from harness.bench.measure_request import check_case, read_request  # noqa: E402
-from harness.bench.registry import CACHES, LOADERS  # noqa: E402
-from harness.bench.store import clear  # noqa: E402
+from harness.bench.loaders.store import clear  # noqa: E402
+from harness.bench.measure.cachekey import pipeline_hash  # noqa: E402
+from harness.bench.measure.measure_request import check_case, read_request  # noqa: E402
+from harness.bench.protocol.failure import BenchmarkFailure  # noqa: E402
+from harness.bench.protocol.registry import CACHES, LOADERS  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 PIXELS = 13 * 32 * 32 * 3
@@ -219,9 +219,9 @@ import os, signal, sys, threading, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from bench_images import make_images
-from harness.bench.failure import BenchmarkFailure
+from harness.bench.protocol.failure import BenchmarkFailure
 from harness.bench.loaders import find_maker
-from harness.bench.usage import list_children
+from harness.bench.measure.usage import list_children
 made = make_images(Path({str(tmp_path / "set")!r}), count=13)
 def give_up(failure):
     print(failure.kind, failure, flush=True)

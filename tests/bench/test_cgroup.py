@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import cgroup, confine
+from harness.bench.launcher import cgroup, confine
 
 # Read from real kernels, fields that nothing reads left out. Version 1: Linux 6.18, a job under a limit of
 # 64 MiB after it was killed for exceeding it, and a cgroup without a limit that holds running programs.

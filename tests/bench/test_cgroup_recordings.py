@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.bench import cgroup
+from harness.bench.launcher import cgroup
 
 FOLDER = Path(__file__).with_name("cgroup_v2")
 RECORDINGS = sorted(FOLDER.glob("*.json"))

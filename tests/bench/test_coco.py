@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.bench.coco import read_coco
-from harness.bench.errors import DatasetError
+from harness.bench.data.coco import read_coco
+from harness.bench.protocol.errors import DatasetError
 
 CATEGORIES = [{"id": 44, "name": "bottle"}, {"id": 1, "name": "person"}, {"id": 17, "name": "cat"}]
 
@@ -130,7 +130,7 @@ def test_outlines_take_no_memory(tmp_path: Path) -> None:
         stream.write(f'], "categories": {json.dumps(CATEGORIES)}}}')
     assert path.stat().st_size > 30e6
     code = (
-        "import sys; from pathlib import Path; from harness.bench.coco import read_coco\n"
+        "import sys; from pathlib import Path; from harness.bench.data.coco import read_coco\n"
         "print(len(read_coco(Path(sys.argv[1])).paths))"
     )
     done = subprocess.run(

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from bench_images import Made, make_images
 
-from harness.bench import pagecache, reading
-from harness.bench.confine import try_limit
-from harness.bench.manifest import read_manifest, write_manifest
+from harness.bench.launcher.confine import try_limit
+from harness.bench.loaders.manifest import read_manifest, write_manifest
+from harness.bench.measure import pagecache, reading
 
 MB = 10**6
 FILES, FILE_BYTES = 31, 24 * MB
@@ -93,8 +93,8 @@ def test_a_small_machine_reads_again_and_the_last_invocation_does_not_help(tmp_p
 
 
 def test_a_counter_that_does_not_count_is_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.bench.journal import Journal
-    from harness.bench.meter import Meter
+    from harness.bench.measure.journal import Journal
+    from harness.bench.measure.meter import Meter
 
     monkeypatch.setattr(reading, "file_system_of", lambda path: "nfs4" if "nfs" in path else "ext4")
     assert reading.is_counted(["/data"])

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.bench import dataset, inspection, jpeg
-from harness.bench.dataset import describe, list_path, prepare
-from harness.bench.errors import DatasetError
-from harness.bench.manifest import read_manifest
+from harness.bench.data import dataset, inspection
+from harness.bench.data.dataset import describe, list_path, prepare
+from harness.bench.loaders import jpeg
+from harness.bench.loaders.manifest import read_manifest
+from harness.bench.protocol.errors import DatasetError
+from harness.bench.supervisor.supervisor import MODULES
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -249,7 +251,7 @@ def test_one_image_of_one_class_is_a_data_set(tmp_path: Path) -> None:
 def test_an_unreadable_folder_and_file_are_said(tmp_path: Path) -> None:
     where = animals(tmp_path / "set")
     script = (
-        "import os; from pathlib import Path; from harness.bench.dataset import describe\n"
+        "import os; from pathlib import Path; from harness.bench.data.dataset import describe\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: print(describe(Path()).unreadable)\n"
         "except Exception as error: print(error, error.hint)"
@@ -391,7 +393,7 @@ def run_job(folder: Path, request: dict[str, Any]) -> tuple[int, Path]:
         REPOSITORY / "harness/bench", folder / "payload/bench", ignore=shutil.ignore_patterns("__pycache__")
     )
     (folder / "request.json").write_text(json.dumps({"format": 1, "task": "dataset", **request}))
-    module = f"bench.{request.get('task', 'dataset')}"
+    module = MODULES[request.get("task", "dataset")]
     done = subprocess.run([sys.executable, "-m", module, str(folder)], cwd=folder / "payload", check=False)
     return done.returncode, folder / "results"
 

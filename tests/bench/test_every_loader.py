@@ -16,8 +16,8 @@ import pytest
 from bench_images import Made, make_images
 from forked import Forker, read_events
 
-from harness.bench.confine import try_limit
-from harness.bench.registry import CACHES, LOADERS
+from harness.bench.launcher.confine import try_limit
+from harness.bench.protocol.registry import CACHES, LOADERS
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -50,7 +50,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def multiply(made: Made, count: int) -> Made:
-    from harness.bench.manifest import Manifest, write_manifest
+    from harness.bench.loaders.manifest import Manifest, write_manifest
 
     rows = []
     old = made.manifest

@@ -20,14 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from harness.bench import generate
-from harness.bench.dataset import describe, list_path
-from harness.bench.errors import DatasetError
-from harness.bench.generate import describe_made, make, set_name
-from harness.bench.picture import encode_picture, encoder, encoder_key, plan_picture
-from harness.bench.profiles import PROFILES
-from harness.bench.protocol import read_json
-from harness.bench.synthesis import Draws, Scene, draw, random_bytes
+from harness.bench.data import generate
+from harness.bench.data.dataset import describe, list_path
+from harness.bench.data.generate import describe_made, make, set_name
+from harness.bench.data.picture import encode_picture, encoder, encoder_key, plan_picture
+from harness.bench.data.profiles import PROFILES
+from harness.bench.data.synthesis import Draws, Scene, draw, random_bytes
+from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.protocol import read_json
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -36,9 +36,9 @@ PIXELS_DIGEST = "cc0401a58cb82fc4858a04d726832fec6769be1785d38b450daeef25fb6e6e3
 
 DIGEST_SCRIPT = """
 import hashlib, sys
-from harness.bench.picture import encode_picture, plan_picture
-from harness.bench.profiles import PROFILES
-from harness.bench.synthesis import draw
+from harness.bench.data.picture import encode_picture, plan_picture
+from harness.bench.data.profiles import PROFILES
+from harness.bench.data.synthesis import draw
 pixels, files = hashlib.sha256(), hashlib.sha256()
 for profile in PROFILES.values():
     for index in range(6):
@@ -104,7 +104,7 @@ def test_every_size_can_be_drawn(size: tuple[int, int]) -> None:
 
 def test_numbers_stay_within_their_type() -> None:
     """The same picture drawn in 64 bits: no sum or product of the 16-bit code wraps around."""
-    source = (REPOSITORY / "harness/bench/synthesis.py").read_text()
+    source = (REPOSITORY / "harness/bench/data/synthesis.py").read_text()
     wider = source.replace("np.int16", "np.int64")
     module = type(sys)("harness.bench.wide")
     sys.modules["harness.bench.wide"] = module
@@ -197,7 +197,7 @@ def test_name_holds_what_the_bytes_depend_on() -> None:
 def test_killed_making_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     script = (
-        "import sys; from pathlib import Path; from harness.bench.generate import make\n"
+        "import sys; from pathlib import Path; from harness.bench.data.generate import make\n"
         "if __name__ == '__main__': make('coco', 3000, 1, Path(sys.argv[1]), cpus=2)"
     )
     (tmp_path / "script.py").write_text(script)
@@ -286,7 +286,7 @@ def test_task_in_a_job_folder(tmp_path: Path) -> None:
     wanted = {"profile": "coco", "images": 4, "seed": 2}
     request = {"task": "generate", "generate": wanted, "paths": {"data": str(scratch)}}
     (job / "request.json").write_text(json.dumps(request))
-    command = [sys.executable, "-m", "bench.generate", str(job)]
+    command = [sys.executable, "-m", "bench.data.generate", str(job)]
     for is_new in (True, False):
         assert subprocess.run(command, cwd=job / "payload", check=False).returncode == 0
         made = read_json(job / "results/dataset.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.bench.gpusampler import watch
+from harness.bench.supervisor.gpusampler import watch
 
 NVML = '''
 """Two GPUs, the second of which falls off the bus."""
@@ -101,7 +101,7 @@ def blocks_signals(pid: int) -> bool:
 def run(folder: Path, variables: dict[str, str]) -> Any:
     payload = Path(harness.__file__).parent
     target = folder / "gpu.json"
-    command = [sys.executable, "-m", "bench.gpusampler", str(target), "GPU-0"]
+    command = [sys.executable, "-m", "bench.supervisor.gpusampler", str(target), "GPU-0"]
     child = subprocess.Popen(command, cwd=payload, env={**os.environ, **variables})
     while child.poll() is None and not blocks_signals(child.pid):
         time.sleep(0.02)

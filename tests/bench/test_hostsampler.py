@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import hostsampler
-from harness.bench.cgroup import Cgroup
-from harness.bench.hostsampler import HostSampler
+from harness.bench.launcher.cgroup import Cgroup
+from harness.bench.supervisor import hostsampler
+from harness.bench.supervisor.hostsampler import HostSampler
 
 
 class Machine:

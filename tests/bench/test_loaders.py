@@ -21,16 +21,16 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 from bench_images import Made, make_images, read_reference  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from harness.bench.budgets import Budgets  # noqa: E402
-from harness.bench.failure import BenchmarkFailure, classify  # noqa: E402
-from harness.bench.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
 from harness.bench.loaders import decoding, pixels  # noqa: E402
+from harness.bench.loaders.budgets import Budgets  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
 from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
-from harness.bench.measure_request import check_kind, read_request  # noqa: E402
-from harness.bench.registry import LOADERS  # noqa: E402
-from harness.bench.specs import ALL_KINDS  # noqa: E402
-from harness.bench.usage import read_anon_bytes  # noqa: E402
+from harness.bench.measure.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
+from harness.bench.measure.measure_request import check_kind, read_request  # noqa: E402
+from harness.bench.measure.usage import read_anon_bytes  # noqa: E402
+from harness.bench.protocol.failure import BenchmarkFailure, classify  # noqa: E402
+from harness.bench.protocol.registry import LOADERS  # noqa: E402
+from harness.bench.protocol.specs import ALL_KINDS  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 KINDS = ALL_KINDS

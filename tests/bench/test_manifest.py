@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.manifest import Manifest, escape, read_manifest, unescape, write_manifest
+from harness.bench.loaders.manifest import Manifest, escape, read_manifest, unescape, write_manifest
 
 
 def manifest(paths: tuple[str, ...], classes: tuple[str, ...] = ("cat", "dog")) -> Manifest:

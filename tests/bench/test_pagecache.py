@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import pagecache
+from harness.bench.measure import pagecache
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_what_keeps_a_cache_of_its_own_is_unproven(kind: str, tmp_path: Path) ->
 
 def test_as_a_program(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-S", "-E", "-m", "harness.bench.pagecache", "drop", folder],
+        [sys.executable, "-S", "-E", "-m", "harness.bench.measure.pagecache", "drop", folder],
         capture_output=True,
         check=True,
         cwd=Path(__file__).parents[2],

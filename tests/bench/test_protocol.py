@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.failure import BenchmarkFailure
-from harness.bench.measure_request import ModelSetting, parse_model, read_request
-from harness.bench.protocol import REQUEST, Limits, Request, write_json
-from harness.bench.protocol import read_request as read_any
+from harness.bench.measure.measure_request import ModelSetting, parse_model, read_request
+from harness.bench.protocol.failure import BenchmarkFailure
+from harness.bench.protocol.protocol import REQUEST, Limits, Request, write_json
+from harness.bench.protocol.protocol import read_request as read_any
 
 
 def test_a_request_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -47,6 +47,6 @@ def test_a_model_is_read_with_its_defaults() -> None:
 
 
 def test_the_supervisor_pays_for_no_dataclasses() -> None:
-    code = "import harness.bench.supervisor, sys; print('dataclasses' in sys.modules)"
+    code = "import harness.bench.supervisor.supervisor, sys; print('dataclasses' in sys.modules)"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

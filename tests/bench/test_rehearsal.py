@@ -17,10 +17,11 @@ from PIL import Image
 
 from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import setting_key
-from harness.bench import protocol, rehearsal
-from harness.bench.confine import try_limit
-from harness.bench.manifest import Manifest, write_manifest
-from harness.bench.preparation import Job
+from harness.bench.data.preparation import Job
+from harness.bench.launcher.confine import try_limit
+from harness.bench.loaders.manifest import Manifest, write_manifest
+from harness.bench.proof import rehearsal
+from harness.bench.protocol import protocol
 from harness.engine.interface import Mount
 from harness.engine.jobs import JobHost, build_job
 from harness.engine.kinds.process import ProcessEngine

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.bench import indexed, samework
-from harness.bench.indexed import IndexedSet
-from harness.bench.registry import CACHES, LOADERS
+from harness.bench.data import indexed
+from harness.bench.data.indexed import IndexedSet
+from harness.bench.proof import samework
+from harness.bench.protocol.registry import CACHES, LOADERS
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -46,7 +47,7 @@ def prove(folder: Path, variants: list[dict[str, Any]]) -> dict[str, dict[str, A
     usual = {"data": "d", "interpolation": "nearest"}
     whole = [{"kind": "folder", **one, "case": {**usual, **one["case"]}} for one in variants]
     (folder / "request.json").write_text(json.dumps({"task": "samework", "variants": whole, "seed": 3, "paths": {}}))
-    command = [sys.executable, "-m", "harness.bench.samework", str(folder)]
+    command = [sys.executable, "-m", "harness.bench.proof.samework", str(folder)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, dict[str, Any]] = json.loads((folder / "results" / "dataset.json").read_text())["variants"]
@@ -221,7 +222,7 @@ def test_an_approximate_decoding_is_still_held_to_images_and_labels(
 def test_the_wrong_filter_is_caught_and_named(
     sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, made: str
 ) -> None:
-    from harness.bench import invocation
+    from harness.bench.measure import invocation
 
     sound = invocation.make_context
 
@@ -238,7 +239,7 @@ def test_a_stale_cache_file_is_caught(
     sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     """The dump of another data set, or of other pixels, which TensorFlow takes for its own."""
-    from harness.bench import invocation
+    from harness.bench.measure import invocation
 
     monkeypatch.setattr(invocation, "clear_cache", lambda _request: None)
     monkeypatch.setattr(samework, "judge_restart", lambda *_: None)

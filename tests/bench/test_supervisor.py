@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 import harness.bench
-from harness.bench import protocol
-from harness.bench.caplog import CappedLog
-from harness.bench.cgroup import SHARED_VARIABLE
-from harness.bench.sampling import Sampler
+from harness.bench.launcher.cgroup import SHARED_VARIABLE
+from harness.bench.protocol import protocol
+from harness.bench.supervisor.caplog import CappedLog
+from harness.bench.supervisor.sampling import Sampler
 
 PAYLOAD = Path(harness.bench.__file__).parent
 
@@ -32,7 +32,7 @@ def job(tmp_path: Path) -> Any:
     def make(code: str, **request: Any) -> Path:
         folder = tmp_path / "job"
         shutil.copytree(PAYLOAD, folder / "payload/bench", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "payload/bench/benchmark.py").write_text("import os, signal, sys, time\n" + code)
+        (folder / "payload/bench/measure/benchmark.py").write_text("import os, signal, sys, time\n" + code)
         (folder / "results").mkdir()
         whole = {"task": "measure", "case": {"page_cache": "warm"}, "limits": {}, "timeout_s": 30.0, "paths": {}}
         (folder / "request.json").write_text(json.dumps({**whole, **request}))
@@ -43,7 +43,7 @@ def job(tmp_path: Path) -> Any:
 
 def start(folder: Path, **variables: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-S", "-E", "-m", "bench.supervisor", str(folder)],
+        [sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", str(folder)],
         cwd=folder / "payload",
         env={**os.environ, SHARED_VARIABLE: "shared", **variables},
         stderr=subprocess.PIPE,
@@ -103,7 +103,7 @@ def test_a_timeout_ends_a_child_that_listens(job: Any) -> None:
 
 def test_a_timeout_kills_a_child_that_does_not_listen(job: Any) -> None:
     folder = job("signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)", timeout_s=1.0)
-    path = folder / "payload/bench/supervisor.py"
+    path = folder / "payload/bench/supervisor/supervisor.py"
     path.write_text(path.read_text().replace("GRACE_S = 10.0", "GRACE_S = 0.5"))
     outcome = finish(folder)
     assert outcome["timed_out"] and outcome["child"]["signal"] == signal.SIGKILL
@@ -147,7 +147,7 @@ def test_grandchildren_are_ended(job: Any) -> None:
     )
     code = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
     subprocess.run(  # as its launcher does it: orphans become the supervisor's children
-        [sys.executable, "-c", code, sys.executable, "-S", "-E", "-m", "bench.supervisor", folder],
+        [sys.executable, "-c", code, sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", folder],
         cwd=folder / "payload",
         env={**os.environ, SHARED_VARIABLE: "shared"},
         check=True,
@@ -227,7 +227,7 @@ def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path: Path) -> None:
         name, count = "cgroup-v2", 0
 
         def read(self) -> Any:
-            from harness.bench.cgroup import Reading
+            from harness.bench.launcher.cgroup import Reading
 
             self.count += 1
             return Reading(anon=10**6 if self.count == 778 else self.count, total=0, oom_kills=int(self.count > 500))

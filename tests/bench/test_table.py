@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.bench.dataset import describe
-from harness.bench.errors import DatasetError
-from harness.bench.table import is_json, read_table
+from harness.bench.data.dataset import describe
+from harness.bench.data.table import is_json, read_table
+from harness.bench.protocol.errors import DatasetError
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.bench.dataset import describe, list_path, prepare
-from harness.bench.errors import DatasetError
-from harness.bench.listing import list_tfrecord
-from harness.bench.manifest import read_manifest
-from harness.bench.tfrecords import Features, pack_record, read_features, read_place, split_pattern, split_place
+from harness.bench.data.dataset import describe, list_path, prepare
+from harness.bench.data.listing import list_tfrecord
+from harness.bench.loaders.manifest import read_manifest
+from harness.bench.loaders.tfrecords import Features, pack_record, read_features, read_place, split_pattern, split_place
+from harness.bench.protocol.errors import DatasetError
 
 PLAIN = Features("image", "label")
 
@@ -138,7 +138,7 @@ def test_what_is_no_sound_file_is_refused_with_its_record(records: Path) -> None
 
 
 def whole_crc(length: bytes) -> bytes:
-    from harness.bench.tfrecords import _masked_crc
+    from harness.bench.loaders.tfrecords import _masked_crc
 
     return struct.pack("<I", _masked_crc(length))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.bench.thrashing import PATIENCE_S, ThrashWatch
+from harness.bench.supervisor.thrashing import PATIENCE_S, ThrashWatch
 
 LIMIT = 1000
 

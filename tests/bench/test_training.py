@@ -20,14 +20,14 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 import keras  # noqa: E402
 from bench_images import Made, make_images  # noqa: E402
 
-from harness.bench import emulation, loading, training  # noqa: E402
-from harness.bench.failure import BenchmarkFailure  # noqa: E402
-from harness.bench.invocation import make_loader  # noqa: E402
-from harness.bench.journal import Journal  # noqa: E402
-from harness.bench.measure_request import ModelSetting  # noqa: E402
-from harness.bench.meter import Meter  # noqa: E402
-from harness.bench.model import build_base, build_model, find_application  # noqa: E402
-from harness.bench.registry import LOADERS  # noqa: E402
+from harness.bench.measure import emulation, loading, training  # noqa: E402
+from harness.bench.measure.invocation import make_loader  # noqa: E402
+from harness.bench.measure.journal import Journal  # noqa: E402
+from harness.bench.measure.measure_request import ModelSetting  # noqa: E402
+from harness.bench.measure.meter import Meter  # noqa: E402
+from harness.bench.measure.model import build_base, build_model, find_application  # noqa: E402
+from harness.bench.protocol.failure import BenchmarkFailure  # noqa: E402
+from harness.bench.protocol.registry import LOADERS  # noqa: E402
 
 pytestmark = [
     pytest.mark.tensorflow,

@@ -13,7 +13,7 @@ import typer
 from harness.cli.app import app
 from harness.session.options import RunOptions
 from harness.session.schedule import Hours
-from harness.workflow import run
+from harness.workflow.run import run
 
 EVERY = RunOptions(
     inventory=Path("my lab.yaml"),

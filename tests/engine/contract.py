@@ -80,7 +80,7 @@ elif do == "huge":
 
 def make_payload() -> Any:
     """The real payload with the actor in the benchmark's place."""
-    return build_payload({"bench/benchmark.py": ACTOR})
+    return build_payload({"bench/measure/benchmark.py": ACTOR})
 
 
 class EngineTest:

@@ -162,7 +162,7 @@ def python_image(client: Any) -> str:
 
 def stub_payload(supervisor: str) -> Payload:
     """The payload with another supervisor: what PID 1 does is then the test's own."""
-    return build_payload({"bench/supervisor.py": supervisor.encode()})
+    return build_payload({"bench/supervisor/supervisor.py": supervisor.encode()})
 
 
 def request_of(name: str, image: str, payload: Payload, **changes: Any) -> JobRequest:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import protocol
+from harness.bench.protocol import protocol
 from harness.engine.container import (
     Owner,
     build_create,
@@ -114,7 +114,7 @@ def test_job_archive_holds_payload_request_and_results_owned_by_the_user() -> No
         body = json.loads(stream.read())
     assert {(member.uid, member.gid) for member in members.values()} == {(1000, 1001)}
     assert members["results"].isdir()
-    assert members["payload/bench/protocol.py"].isfile()
+    assert members["payload/bench/protocol/protocol.py"].isfile()
     assert body["task"] == "measure"
     assert body["paths"]["data"] == "/data"
 

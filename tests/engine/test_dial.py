@@ -21,7 +21,7 @@ import docker_support as support
 import pytest
 from contract import EngineContract
 
-from harness.bench import confine
+from harness.bench.launcher import confine
 from harness.engine import daemon
 from harness.engine.daemon import DaemonRefused
 from harness.engine.dial import KEPT_CONNECTIONS, NEWEST_API, Dialer, agree_version

@@ -14,7 +14,7 @@ from typing import Any
 import docker_support as support
 import pytest
 
-from harness.bench import protocol
+from harness.bench.protocol import protocol
 from harness.engine.container import Owner, build_create
 from harness.engine.interface import JobHandle, Mount
 from harness.engine.kinds import docker as docker_module
@@ -196,7 +196,7 @@ def test_a_child_dies_at_the_limit_and_the_supervisor_tells(
     engine: DockerEngine, client: Any, image: str, name: str, tmp_path: Path
 ) -> None:
     """The real supervisor as PID 1: OOMKilled is true although it exits with 0, and its evidence is on disk."""
-    payload = build_payload({"bench/probe.py": HUNGRY.encode()})
+    payload = build_payload({"bench/proof/probe.py": HUNGRY.encode()})
     limits = {"memory_bytes": 100 * 2**20, "cpus": [], "gpus": [], "oom_score_adj": 1000}
     body = {"format": 1, "task": "probe", "timeout_s": 120.0, "limits": limits, "seed": 1}
     request = support.request_of(name, image, payload, request=body, memory_bytes=100 * 2**20)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from contract import ACTOR, EngineTest, processes_of
 
-from harness.bench import confine, jobs
+from harness.bench.launcher import confine, jobs
 from harness.engine.interface import JobHandle, Mount
 from harness.engine.kinds import process
 from harness.engine.kinds.process import ProcessEngine
@@ -258,9 +258,9 @@ class TestProcess(EngineTest):
         self, engine: Any, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
         sources = process.read_sources()
-        launch = kill_once_before(sources["bench.launch"], step, tmp_path / "killed")
-        monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.launch": launch})
-        payload = build_payload({"bench/benchmark.py": ACTOR, "bench/launch.py": launch.encode()})
+        launch = kill_once_before(sources["bench.launcher.launch"], step, tmp_path / "killed")
+        monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.launcher.launch": launch})
+        payload = build_payload({"bench/measure/benchmark.py": ACTOR, "bench/launcher/launch.py": launch.encode()})
         request = make("end", payload=payload)
         with contextlib.suppress(EngineError):
             engine.submit(request)
@@ -281,8 +281,8 @@ class TestProcess(EngineTest):
         handle = engine.submit(request)
         self.wait(engine, handle)
         sources = process.read_sources()
-        removal = kill_once_before(sources["bench.removal"], "shutil.rmtree(trash", tmp_path / "killed")
-        monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.removal": removal})
+        removal = kill_once_before(sources["bench.launcher.removal"], "shutil.rmtree(trash", tmp_path / "killed")
+        monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.launcher.removal": removal})
         with pytest.raises(EngineError):
             engine.cancel([handle])
         assert engine.list() == [] and len(os.listdir(tmp_path / "scratch/jobs")) == 1

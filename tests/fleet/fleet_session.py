@@ -31,8 +31,8 @@ from harness.records.reading import read_events, read_records
 from harness.session.options import RunOptions
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
-from harness.workflow.run import run_session
-from harness.workflow.stops import Stops
+from harness.workflow.run.run import run_session
+from harness.workflow.run.stops import Stops
 
 HOUR_S = 3600.0
 
@@ -213,7 +213,7 @@ def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opene
     replacements = {
         "harness.workflow.links.Links.open": open_link_of,
         "harness.engine.kinds.process.SPEC": replace(process.SPEC, make=make_engine),
-        "harness.workflow.run.Stops": stops,
+        "harness.workflow.run.run.Stops": stops,
         "harness.workflow.many_hosts.start_threads": simulated_threads(clock),
     }
     with ExitStack() as stack:

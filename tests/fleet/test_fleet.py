@@ -9,8 +9,8 @@ import pytest
 from fleet_clock import SimulatedClock, SimulatedEvent
 from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
 
-from harness.workflow import shared
-from harness.workflow.shared import Pace
+from harness.workflow.run import shared
+from harness.workflow.run.shared import Pace
 
 HOSTS = 30
 OK = {"ok": INVOCATIONS}

@@ -15,7 +15,7 @@ from harness.engine.kinds import docker
 from harness.report import page
 from harness.ship.rehearsing import Rehearsed
 from harness.values.errors import EngineUnavailable
-from harness.workflow import proving
+from harness.workflow.run import proving
 
 
 def fleet_of(count: int, clock: SimulatedClock, **troubles: str) -> list[Workstation]:

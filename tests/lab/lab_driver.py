@@ -24,14 +24,14 @@ from harness.ship import payload
 HERE = Path(__file__).parent
 STUBS = ("benchmark", "dataset", "samework")
 STEPS = {
-    "connect": ("harness.workflow.hostwork", "reach"),
-    "lock": ("harness.workflow.hostwork", "acquire"),
-    "prepare": ("harness.workflow.hostwork", "prepare"),
+    "connect": ("harness.workflow.run.hostwork", "reach"),
+    "lock": ("harness.workflow.run.hostwork", "acquire"),
+    "prepare": ("harness.workflow.run.hostwork", "prepare"),
     "submit": ("harness.engine.kinds.docker", "DockerEngine.submit"),
     "fetch": ("harness.engine.kinds.docker", "DockerEngine.fetch"),
     "record": ("harness.records.journal", "Journal.write_record"),
     "remove": ("harness.engine.kinds.docker", "DockerEngine.cancel"),
-    "report": ("harness.workflow.hostwork", "Shared.write_report"),
+    "report": ("harness.workflow.run.hostwork", "Shared.write_report"),
     "release": ("harness.hosts.lock", "Lock.release"),
 }
 
@@ -108,7 +108,7 @@ def hurry(seconds: float) -> None:
 
 def main(words: list[str]) -> None:
     """Patch as told, then be harness."""
-    import harness.workflow.run
+    import harness.workflow.run.run
 
     harness.workflow.found_session.build_payload = stub_payload  # type: ignore[assignment]
     while words[0].startswith("--"):

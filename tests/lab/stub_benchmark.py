@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .failure import describe
-from .protocol import EVENTS, FAILURE, RESULTS, write_json
+from ..protocol.failure import describe
+from ..protocol.protocol import EVENTS, FAILURE, RESULTS, write_json
 
 HUNGRY = """
 import mmap

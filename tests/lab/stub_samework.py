@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from .protocol import DATASET, RESULTS, write_json
+from ..protocol.protocol import DATASET, RESULTS, write_json
 
 if __name__ == "__main__":
     job = Path(sys.argv[1])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_record
 
-from harness.bench.registry import CACHES, LOADERS, is_on_disk
+from harness.bench.protocol.registry import CACHES, LOADERS, is_on_disk
 from harness.report.anonymous import anonymise
 from harness.report.page import render_page
 from harness.report.recipes.measured import describe_measured
@@ -150,7 +150,7 @@ def test_what_has_no_recipe_says_why_and_where_its_source_stands() -> None:
         ("decoder", FOLDER, "harness/bench/loaders/decoder.py"),
         ("ceiling", FOLDER, "harness/bench/loaders/ceiling.py"),
         ("grain", RECORDS, "harness/bench/loaders/grain_dataset.py"),
-        ("keras-pydataset", RECORDS, "harness/bench/tfrecords.py"),
+        ("keras-pydataset", RECORDS, "harness/bench/loaders/tfrecords.py"),
         ("my/own.py:make", FOLDER, "my/own.py:make is a loader of your own"),
     ):
         with pytest.raises(NoRecipeError, match=said):

@@ -22,14 +22,14 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 
 from PIL import Image  # noqa: E402
 
-from harness.bench.dataset import list_path, prepare  # noqa: E402
-from harness.bench.invocation import make_loader  # noqa: E402
+from harness.bench.data.dataset import list_path, prepare  # noqa: E402
 from harness.bench.loaders.interface import LoaderContext  # noqa: E402
 from harness.bench.loaders.keras_sequence import SequenceLoader  # noqa: E402
-from harness.bench.manifest import Manifest, read_manifest  # noqa: E402
-from harness.bench.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
-from harness.bench.specs import DECODINGS  # noqa: E402
-from harness.bench.tfrecords import Features  # noqa: E402
+from harness.bench.loaders.manifest import Manifest, read_manifest  # noqa: E402
+from harness.bench.loaders.tfrecords import Features  # noqa: E402
+from harness.bench.measure.invocation import make_loader  # noqa: E402
+from harness.bench.protocol.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
+from harness.bench.protocol.specs import DECODINGS  # noqa: E402
 from harness.report.recipes.recipe import Measured, write_recipe  # noqa: E402
 from harness.values.case import APPLICATIONS, Case  # noqa: E402
 from harness.values.data import DataPlace  # noqa: E402

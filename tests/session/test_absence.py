@@ -25,8 +25,8 @@ from harness.session.setup import HostSetup
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
 from harness.values.event import Event, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
-from harness.workflow.absence import Absence
-from harness.workflow.stops import Stops
+from harness.workflow.run.absence import Absence
+from harness.workflow.run.stops import Stops
 
 
 class FakeEngine:

@@ -20,7 +20,7 @@ from harness.session.plan import HostDigests, Invocation
 from harness.values.event import Event, RoundAdded, SessionFinding
 from harness.values.record import Epoch, Record
 from harness.workflow.resolve import Resolved
-from harness.workflow.rounds import HostRounds, run_rounds
+from harness.workflow.run.rounds import HostRounds, run_rounds
 
 Rate = Callable[[Invocation], float]
 

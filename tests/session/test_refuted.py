@@ -26,8 +26,8 @@ from harness.values.record import TRIAL, Record
 from harness.values.work import WorkProof, read_proof, unproven, work_key
 from harness.workflow.planning import PlannedHost, refusals_of
 from harness.workflow.resolve import Resolved
-from harness.workflow.rounds import HostRounds
-from harness.workflow.searching import search_limits
+from harness.workflow.run.rounds import HostRounds
+from harness.workflow.run.searching import search_limits
 
 SOUND, ODD = (
     case.model_copy(update={"loader": name}) for case, name in zip(stub_cases(2), ("tfdata", "grain"), strict=False)

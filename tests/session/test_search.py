@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stub import stub_setup
 
-from harness.bench.confine import try_limit
+from harness.bench.launcher.confine import try_limit
 from harness.engine.kinds.process import ProcessEngine
 from harness.experiment import expand, parse_experiment
 from harness.hosts.local import LocalConnection
@@ -23,8 +23,8 @@ from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.values.event import Event, InvocationFinished, SessionFinding
 from harness.values.record import TRIAL, TWIN
 from harness.workflow.resolve import Resolved
-from harness.workflow.rounds import HostRounds
-from harness.workflow.searching import search_limits
+from harness.workflow.run.rounds import HostRounds
+from harness.workflow.run.searching import search_limits
 
 
 @pytest.mark.cgroup

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from harness.bench.dataset import describe, find_form, list_path, prepare
-from harness.bench.errors import DatasetError
+from harness.bench.data.dataset import describe, find_form, list_path, prepare
+from harness.bench.protocol.errors import DatasetError
 from harness.hosts.local import LocalConnection
 from harness.inventory import DataSet
 from harness.inventory.variables import Generate
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_check(make: Callable[[Path], 
 
 
 def _list_records(place: Path) -> Any:  # type: ignore[no-untyped-def]
-    from harness.bench.listing import list_tfrecord
+    from harness.bench.data.listing import list_tfrecord
 
     return list_tfrecord(place)
 

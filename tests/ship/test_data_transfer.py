@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.bench.dataset import describe
-from harness.bench.generate import describe_made, make
+from harness.bench.data.dataset import describe
+from harness.bench.data.generate import describe_made, make
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.ship import datatransfer, filetransfer
@@ -219,8 +219,8 @@ def test_a_coco_pair_arrives_with_its_annotations(tmp_path: Path) -> None:
 
 
 def test_tfrecord_files_arrive_whole_with_the_names_of_their_classes(tmp_path: Path) -> None:
-    from harness.bench.listing import list_tfrecord
-    from harness.bench.tfrecords import Features, pack_record
+    from harness.bench.data.listing import list_tfrecord
+    from harness.bench.loaders.tfrecords import Features, pack_record
 
     folder = tmp_path / "records"
     folder.mkdir()

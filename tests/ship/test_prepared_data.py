@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.bench.dataset import describe
-from harness.bench.manifest import read_manifest
+from harness.bench.data.dataset import describe
+from harness.bench.loaders.manifest import read_manifest
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState, Mount, Payload
 from harness.engine.jobs import JobHost
 from harness.engine.kinds.process import ProcessEngine

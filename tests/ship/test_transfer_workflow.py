@@ -28,19 +28,12 @@ from harness.values.errors import ConfigurationError, DataError, HostUnreachable
 from harness.values.event import DataShipped, Event
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
-from harness.workflow import ship as shipping
-from harness.workflow.preparing import choose_data, refuse_changed
 from harness.workflow.reaching import Reached
-from harness.workflow.ship import ShipOptions, ship_hosts
-from harness.workflow.transfers import (
-    ImageSources,
-    Transfers,
-    carried_name,
-    is_ours,
-    local_places,
-    tagged,
-)
-from harness.workflow.weights import find_weights, missing_weights
+from harness.workflow.run.preparing import choose_data, refuse_changed
+from harness.workflow.ship import ship as shipping
+from harness.workflow.ship.ship import ShipOptions, ship_hosts
+from harness.workflow.ship.transfers import ImageSources, Transfers, carried_name, is_ours, local_places, tagged
+from harness.workflow.ship.weights import find_weights, missing_weights
 
 INVENTORY = """\
 all:

@@ -126,7 +126,7 @@ def test_what_a_dead_session_left_is_cleaned(user: User) -> None:
     assert json.loads(kept.stdout) == []  # its job still runs, and the next controller adopts it
     assert "its job still does" in kept.stderr
     user.let_go()
-    wait_until(lambda: not any("bench.supervisor" in one for one in user.left()))
+    wait_until(lambda: not any("bench.supervisor.supervisor" in one for one in user.left()))
     listed = json.loads(user.give("clean", "inventory.yaml", "--dry-run", "--json").stdout)
     assert {one["what"] for one in listed} >= {"process job", "lock"}
     (user.scratch / "harness-cache-harness-0-0-1").mkdir()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from user import User, assert_plain
 
-from harness.bench.confine import try_limit
+from harness.bench.launcher.confine import try_limit
 from harness.hosts.local import LocalConnection
 from harness.hosts.lock import acquire, make_owner
 

@@ -67,7 +67,7 @@ def main() -> None:
         from harness.ship.payload import build_payload
         from harness.workflow import found_session
 
-        own = {"bench/benchmark.py": BENCHMARK, "bench/samework.py": SAMEWORK}
+        own = {"bench/measure/benchmark.py": BENCHMARK, "bench/proof/samework.py": SAMEWORK}
         made = build_payload({name: text.replace("CONTROL", control).encode() for name, text in own.items()})
         found_session.build_payload = lambda *_: made  # type: ignore[assignment]
     from harness.cli import main as program

@@ -12,7 +12,7 @@ from machine import HERE, Machine
 from harness.console import Console
 from harness.engine.interface import CACHE_PREFIX
 from harness.hosts.lock import break_lock, read_lock
-from harness.workflow.clean import clean_hosts, unlock_hosts
+from harness.workflow.machines.clean import clean_hosts, unlock_hosts
 
 
 @pytest.fixture

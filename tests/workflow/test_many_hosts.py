@@ -12,9 +12,9 @@ import pytest
 from harness.console import Console
 from harness.hosts.connection import Connection
 from harness.values.errors import ConfigurationError, HarnessError, HostBusy, HostUnreachable
-from harness.workflow import check as checking
-from harness.workflow import clean as cleaning
-from harness.workflow import facts as facts_of_hosts
+from harness.workflow.machines import check as checking
+from harness.workflow.machines import clean as cleaning
+from harness.workflow.machines import facts as facts_of_hosts
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
 
 PATIENCE_S = 30.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.values.case import Case
-from harness.workflow import hostwork, preparing
+from harness.workflow.run import hostwork, preparing
 
 CASE = Case(data="d", loader="tfdata", cache="none")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.bench import inspection, jpeg
-from harness.bench.inspection import ODD
-from harness.bench.oddities import OUTCOMES
+from harness.bench.data import inspection
+from harness.bench.data.inspection import ODD
+from harness.bench.loaders import jpeg
+from harness.bench.protocol.oddities import OUTCOMES
 from harness.console import Console
 from harness.values.event import DataReady
-from harness.workflow.data import describe_data
+from harness.workflow.local.data import describe_data
 
 SAID = {
     "greyscale": "reads them as RGB",

@@ -15,7 +15,7 @@ from harness.records.folder import SessionFolder
 from harness.values.case import Case
 from harness.values.errors import SessionError
 from harness.values.record import Epoch
-from harness.workflow.reports import choose_session, compare_two, export_session, make_report
+from harness.workflow.local.reports import choose_session, compare_two, export_session, make_report
 
 LOADERS = ("keras-idg", "tfdata")
 

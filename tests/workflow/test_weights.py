@@ -23,9 +23,9 @@ from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
-from harness.workflow.preparing import refuse_hopeless
 from harness.workflow.reaching import Reached
-from harness.workflow.weights import find_weights, missing_weights
+from harness.workflow.run.preparing import refuse_hopeless
+from harness.workflow.ship.weights import find_weights, missing_weights
 
 SMALL, LARGE, RESNET = (
     Case(data="d", loader="tfdata", mode="train", image_size=(64, 64), model=ModelSetting(weights="imagenet", **model))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from harness.analysis.findings import Entry, Family, find
 from harness.analysis.set_size import images_of
-from harness.bench.registry import is_automatic, is_own
-from harness.bench.specs import NEW_ORDER, OWN_ORDER
+from harness.bench.protocol.registry import is_automatic, is_own
+from harness.bench.protocol.specs import NEW_ORDER, OWN_ORDER
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, Severity
 from harness.values.text import plural

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..specs import ALL_KINDS, INTERPOLATIONS, Loaders, LoaderSpec
+from ..protocol.specs import ALL_KINDS, INTERPOLATIONS, Loaders, LoaderSpec
 
 LOADERS = Loaders(
     rank=70,

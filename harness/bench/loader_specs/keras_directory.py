@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..specs import Loaders, LoaderSpec
+from ..protocol.specs import Loaders, LoaderSpec
 
 LOADERS = Loaders(
     rank=20,

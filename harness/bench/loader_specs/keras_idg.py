@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..specs import Loaders, LoaderSpec
+from ..protocol.specs import Loaders, LoaderSpec
 
 
 def _keras_idg(name: str, variant: str, summary: str, for_what: str, *, is_single_threaded: bool = False) -> LoaderSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..specs import ALL_CACHES, ALL_KINDS, DECODINGS, ELEMENTS, INTERPOLATIONS, Loaders, LoaderSpec
+from ..protocol.specs import ALL_CACHES, ALL_KINDS, DECODINGS, ELEMENTS, INTERPOLATIONS, Loaders, LoaderSpec
 
 
 def _tfdata(name: str, variant: str, summary: str, for_what: str, *, can_reorder: bool) -> LoaderSpec:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from ..failure import BenchmarkFailure
-from ..own import ENTRY_POINTS, locate, split_own
-from ..registry import LOADERS
-from ..specs import OWN_ORDER
+from ..protocol.failure import BenchmarkFailure
+from ..protocol.own import ENTRY_POINTS, locate, split_own
+from ..protocol.registry import LOADERS
+from ..protocol.specs import OWN_ORDER
 
 if TYPE_CHECKING:
     from .interface import Loader, LoaderContext

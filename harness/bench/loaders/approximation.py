@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from ..tfrecords import read_place
 from .decoding import make_decode, to_uint8
 from .interface import LoaderContext, PixelError
 from .keeping import encode_again
+from .tfrecords import read_place
 
 SAMPLE = 32
 """Images, spread evenly over the set."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..tfrecords import read_place
 from .decoding import describe_decoder, make_decode, scale
 from .interface import Loader, LoaderContext
 from .tfdata import make_options
+from .tfrecords import read_place
 
 
 def make(context: LoaderContext) -> Loader:

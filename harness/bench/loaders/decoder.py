@@ -17,11 +17,11 @@ import numpy as np
 import simplejpeg
 import tensorflow as tf
 
-from ..jpeg import name_fault
-from ..specs import NEW_ORDER
-from ..tfrecords import read_place
+from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
+from .jpeg import name_fault
 from .pixels import pick_nearest, read_image, scale_batch
+from .tfrecords import read_place
 
 AHEAD = 2
 """Batches that are made beside the one that each thread works on."""

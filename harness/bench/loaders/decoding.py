@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..failure import BenchmarkFailure
+from ..protocol.failure import BenchmarkFailure
 from .interface import CHANNELS, SCALE, LoaderContext
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")

@@ -8,7 +8,7 @@ from typing import Any
 import grain
 import tensorflow as tf
 
-from ..specs import NEW_ORDER
+from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
 from .pixels import read_image, scale_batch
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from ..budgets import Budgets
-from ..failure import BenchmarkFailure
-from ..store import Store
-from ..tfrecords import Features, file_of
+from ..protocol.failure import BenchmarkFailure
+from .budgets import Budgets
+from .store import Store
+from .tfrecords import Features, file_of
 
 CHANNELS = 3
 SCALE = 1.0 / 255.0

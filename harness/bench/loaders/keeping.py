@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..failure import BenchmarkFailure
-from ..store import Store
+from ..protocol.failure import BenchmarkFailure
 from .interface import CHANNELS, LoaderContext
+from .store import Store
 
 SHARDS = 4
 """Files of a cache that is written in shards: each is read by a reader of its own."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..specs import NEW_ORDER
+from ..protocol.specs import NEW_ORDER
 from .class_folders import find_class_folders
 from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
 from .keras_sequence import SequenceLoader

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..specs import NEW_ORDER
+from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
 from .keras_sequence import SequenceLoader
 from .pixels import read_image, scale_batch

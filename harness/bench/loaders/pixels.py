@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..tfrecords import read_place
 from .interface import CHANNELS, SCALE, LoaderContext
+from .tfrecords import read_place
 
 _PIL_FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear-antialias": Image.Resampling.BILINEAR}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..specs import NEW_ORDER
+from ..protocol.specs import NEW_ORDER
 from .augmenting import augment
 from .decoding import describe_decoder, make_decode, scale, to_uint8
 from .interface import Loader, LoaderContext

@@ -7,8 +7,8 @@ import signal
 import threading
 from multiprocessing.process import BaseProcess
 
-from ..cgroup import find_own
-from ..failure import BenchmarkFailure
+from ..launcher.cgroup import find_own
+from ..protocol.failure import BenchmarkFailure
 from .interface import LoaderContext
 
 PERIOD_S = 0.2

@@ -35,7 +35,7 @@ def compare(
 ) -> None:
     """Compare two sessions: what changed, and each case's images/s before and after, with ratio and verdict."""
     from harness.cli.session_console import console_of
-    from harness.workflow.reports import compare_two
+    from harness.workflow.local.reports import compare_two
 
     console = console_of(context)
     view = compare_two(old, new, output, to, fail_slower)

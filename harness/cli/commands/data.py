@@ -37,7 +37,7 @@ def make(
 ) -> None:
     """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine."""
     from harness.cli.session_console import console_of
-    from harness.workflow.data import make_data
+    from harness.workflow.local.data import make_data
 
     make_data(console_of(context), folder, profile.value, images, seed, as_json=as_json)
 
@@ -56,7 +56,7 @@ def get(
 ) -> None:
     """Download a public data set: resumable, disk checked first, every file held to its published checksum."""
     from harness.cli.session_console import console_of
-    from harness.workflow.data_get import get_data, list_public
+    from harness.workflow.local.data_get import get_data, list_public
 
     console = console_of(context)
     if name is None or list_them:
@@ -85,7 +85,7 @@ def describe(
 ) -> None:
     """Print count, classes, bytes, sizes, odd files and the fingerprint. Exit 2 where a file cannot be read."""
     from harness.cli.session_console import console_of
-    from harness.workflow.data import describe_data
+    from harness.workflow.local.data import describe_data
 
     features = (image_feature, label_feature)
     raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json, features=features))

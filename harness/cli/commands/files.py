@@ -49,7 +49,7 @@ def init(
 ) -> None:
     """Write a commented inventory and experiment to start from, and their schemas beside them."""
     from harness.cli.session_console import console_of
-    from harness.workflow.files import write_starters
+    from harness.workflow.local.files import write_starters
 
     console = console_of(context)
     for path in write_starters(folder, force=force):
@@ -62,7 +62,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema made from the same models that check the files."""
     from harness.cli.session_console import console_of
-    from harness.workflow.files import schema_text
+    from harness.workflow.local.files import schema_text
 
     console_of(context).result(schema_text(name.value))
 
@@ -82,7 +82,7 @@ def report(
 ) -> None:
     """Make the HTML report of one session, or of several together; print the advice, and where the page is."""
     from harness.cli.session_console import console_of
-    from harness.workflow.reports import make_report
+    from harness.workflow.local.reports import make_report
 
     console = console_of(context)
     made = make_report(sessions or [], output, to, is_anonymous=anonymise)
@@ -105,7 +105,7 @@ def export(
 ) -> None:
     """Write a session's records as a table (the same in CSV, JSON, Markdown and Parquet), or as they lie on disk."""
     from harness.cli.session_console import console_of
-    from harness.workflow.reports import export_session
+    from harness.workflow.local.reports import export_session
 
     text = export_session(session, output, format_.value, to)
     console_of(context).result(str(to) if text is None else text)
@@ -125,12 +125,12 @@ def loaders(
     """List loaders and caches: what each is, what it can make, what it is for; or print one as code to paste."""
     from dataclasses import asdict
 
-    from harness.bench.registry import CACHES, LOADERS
+    from harness.bench.protocol.registry import CACHES, LOADERS
     from harness.cli.session_console import console_of
 
     console = console_of(context)
     if show is not None:
-        from harness.workflow.reports import recipe_text
+        from harness.workflow.local.reports import recipe_text
 
         console.result(recipe_text(show, cache, element))
         return

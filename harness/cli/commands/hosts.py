@@ -44,7 +44,7 @@ def check(
 ) -> None:
     """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
     from harness.cli.session_console import console_of
-    from harness.workflow.check import check_hosts
+    from harness.workflow.machines.check import check_hosts
 
     console = console_of(context)
     code = check_hosts(
@@ -87,7 +87,7 @@ def plan(
     """
     from harness.cli.session_console import console_of
     from harness.session.options import RunOptions
-    from harness.workflow.plan import explain_inventory, show_plan
+    from harness.workflow.plan.plan import explain_inventory, show_plan
 
     console = console_of(context)
     if explain is not None:
@@ -123,7 +123,7 @@ def trust(
 ) -> None:
     """Show the fingerprint of every host key once, and keep those you accept in `known_hosts` beside the inventory."""
     from harness.cli.session_console import console_of
-    from harness.workflow.trust import trust_hosts
+    from harness.workflow.machines.trust import trust_hosts
 
     raise typer.Exit(
         trust_hosts(
@@ -145,7 +145,7 @@ def facts(
 ) -> None:
     """Show what hosts are, those of one hardware together and where they differ; or record it."""
     from harness.cli.session_console import console_of
-    from harness.workflow.facts import record_facts, show_facts
+    from harness.workflow.machines.facts import record_facts, show_facts
 
     console = console_of(context)
     if record:
@@ -164,7 +164,7 @@ def clean(
 ) -> None:
     """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks."""
     from harness.cli.session_console import console_of
-    from harness.workflow.clean import clean_hosts
+    from harness.workflow.machines.clean import clean_hosts
 
     console = console_of(context)
     raise typer.Exit(
@@ -181,7 +181,7 @@ def unlock(
 ) -> None:
     """Take a lock away that a session left behind, after showing who holds it since when."""
     from harness.cli.session_console import console_of
-    from harness.workflow.clean import unlock_hosts
+    from harness.workflow.machines.clean import unlock_hosts
 
     raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, forks=forks))
 

@@ -35,7 +35,7 @@ def build(
 ) -> None:
     """Build an image on this machine's Docker Engine and print its reference and identity."""
     from harness.cli.session_console import console_of
-    from harness.workflow.images import build
+    from harness.workflow.local.images import build
 
     build(console_of(context), kind.value, base_image)
 
@@ -47,7 +47,7 @@ def base(
 ) -> None:
     """Make a base image from Debian packages (debootstrap; needs root) where no image registry can be reached."""
     from harness.cli.session_console import console_of
-    from harness.workflow.images import make_base
+    from harness.workflow.local.images import make_base
 
     make_base(console_of(context), suite)
 
@@ -56,7 +56,7 @@ def base(
 def list_images(context: typer.Context, as_json: JsonOption = False) -> None:
     """List image definitions, and which of them this machine's engine has."""
     from harness.cli.session_console import console_of
-    from harness.workflow.images import show_images
+    from harness.workflow.local.images import show_images
 
     show_images(console_of(context), as_json=as_json)
 

@@ -30,7 +30,7 @@ def run(context: typer.Context, **options: Any) -> None:
     The same command continues where the last one ended, whatever ended it.
     """
     from harness.cli.session_console import console_of
-    from harness.workflow.run import run_session
+    from harness.workflow.run.run import run_session
 
     raise typer.Exit(run_session(console_of(context), RunOptions(**options)))
 
@@ -43,7 +43,7 @@ def status(
 ) -> None:
     """Show what runs, how far it is and how long it still takes. Read-only, from any terminal."""
     from harness.cli.session_console import console_of
-    from harness.workflow.status import show_status
+    from harness.workflow.local.status import show_status
 
     show_status(console_of(context), session, output, as_json=as_json)
 

@@ -56,7 +56,7 @@ def ship(
     A host that measures is left alone. The same command goes on where the last one ended.
     """
     from harness.cli.session_console import console_of
-    from harness.workflow.ship import ShipOptions, ship_hosts
+    from harness.workflow.ship.ship import ShipOptions, ship_hosts
 
     wanted = ShipOptions(
         inventory=inventory,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import get_args
 
 from harness.analysis.findings import find
-from harness.bench import jobs
-from harness.bench.protocol import as_count, as_list, as_object, as_text
+from harness.bench.launcher import jobs
+from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.interface import Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.spec import EngineSpec, Means
@@ -31,7 +31,10 @@ SESSION_LABEL = "harness.session"
 NAME_LABEL = "harness.name"
 EPHEMERAL_LABEL = "harness.ephemeral"
 
-_MODULES = ("atomic", "cgroup", "jobs", "removal", "confine", "environment_digest", "launch")
+_MODULES = (
+    "protocol.atomic", "launcher.cgroup", "launcher.jobs", "launcher.removal", "launcher.confine",
+    "launcher.environment_digest", "launcher.launch",
+)  # fmt: skip
 _BOOT = f"""\
 import json, sys
 if sys.version_info < {OLDEST_PYTHON}:
@@ -48,7 +51,7 @@ class Sources:
     def exec_module(self, module):
         exec(compile(request["sources"][module.__name__], module.__name__, "exec"), module.__dict__)
 sys.meta_path.insert(0, Sources())
-from bench import launch
+from bench.launcher import launch
 launch.answer(request, sys.stdin.buffer, sys.stdout.buffer)
 """
 _SUBMIT_TIMEOUT_S = 120.0
@@ -254,8 +257,12 @@ class ProcessEngine:
 def read_sources() -> dict[str, str]:
     """The modules that a verb may need on the host, imported there as they are needed."""
     folder = resources.files("harness.bench")
-    modules = {f"bench.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
-    return {"bench": "", **modules}
+    sources = {"bench": ""}
+    for name in _MODULES:
+        package, _, module = name.partition(".")
+        sources[f"bench.{package}"] = ""
+        sources[f"bench.{name}"] = (folder / package / f"{module}.py").read_text(encoding="utf-8")
+    return sources
 
 
 def _job_state(host: str, found: Mapping[str, object]) -> JobState:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from harness.bench.found import module_names
+from harness.bench.protocol.found import module_names
 from harness.hosts.connection import Connection
 from harness.hosts.facts.fact import Fact, Section
 from harness.hosts.facts.kinds import disks as disk_facts

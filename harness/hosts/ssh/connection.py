@@ -16,7 +16,7 @@ from typing import IO
 import paramiko
 from paramiko.channel import Channel
 
-from harness.bench.atomic import replace_file
+from harness.bench.protocol.atomic import replace_file
 from harness.hosts.connection import Completed
 from harness.hosts.ssh.command import build_command, kill_command
 from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file

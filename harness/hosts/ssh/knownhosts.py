@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 
 Verdict = Literal["known", "unknown", "changed", "revoked"]
 

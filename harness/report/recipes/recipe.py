@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bench.inspection import TAKEN
-from harness.bench.registry import LOADERS, is_on_disk, is_own, native_interpolation
-from harness.bench.tfrecords import RECORD_FILE
+from harness.bench.data.inspection import TAKEN
+from harness.bench.loaders.tfrecords import RECORD_FILE
+from harness.bench.protocol.registry import LOADERS, is_on_disk, is_own, native_interpolation
 from harness.report.recipes.reshuffling import choose_reshuffling
 from harness.values.case import APPLICATIONS, Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures
@@ -95,7 +95,7 @@ def _refuse(case: Case, known: Measured) -> None:
     if spec.recipe != "tfdata":
         raise NoRecipeError(
             f"{case.loader} reads each image at its place in the TFRecord files, of which the harness makes a list: "
-            f"that is no short code. {source}, with harness/bench/tfrecords.py."
+            f"that is no short code. {source}, with harness/bench/loaders/tfrecords.py."
         )
     if known.place is None or known.place.features is None:
         raise NoRecipeError(f"This session did not record how its TFRecord files are read: run it again. {source}.")

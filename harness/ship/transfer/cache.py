@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from harness.bench.atomic import write_file
+from harness.bench.protocol.atomic import write_file
 from harness.engine.identity import image_digest
 from harness.ship.base import explaining
 from harness.ship.transfer.archive import ChunkReader, UnpackedImage, unpack_archive

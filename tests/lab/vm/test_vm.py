@@ -99,7 +99,7 @@ def finish(engine: Engine, image: str, machine: vm.Machine, tmp_path: Path) -> I
         request = JobRequest(
             name=name,
             labels={"harness.session": "vm", "harness.task": "measure"},
-            payload=build_payload({"bench/benchmark.py": Path(__file__).with_name("vm_actor.py").read_bytes()}),
+            payload=build_payload({"bench/measure/benchmark.py": Path(__file__).with_name("vm_actor.py").read_bytes()}),
             request={
                 "format": 1,
                 "task": "measure",
@@ -214,7 +214,7 @@ def test_processes_are_delegated_by_systemd(connection: Any, machine: vm.Machine
     request = JobRequest(
         name=name,
         labels={"harness.session": "vm"},
-        payload=build_payload({"bench/benchmark.py": actor}),
+        payload=build_payload({"bench/measure/benchmark.py": actor}),
         request={"format": 1, "task": "measure", "case": {"page_cache": "warm"}, "limits": {"memory_bytes": LIMIT},
                  "timeout_s": 600.0, "seed": 1},
         image="",

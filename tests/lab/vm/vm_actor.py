@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import cgroup
+from ..launcher import cgroup
 
 HUNGRY = """
 import mmap

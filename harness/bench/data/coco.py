@@ -1,0 +1,212 @@
+"""A COCO pair, read as it is: a folder of images and an instances JSON. Standard library only.
+
+The instances JSON of train2017 is 450 MB, nearly all of it outlines that nobody needs here; it is read as a stream,
+one annotation at a time, so that a few dozen MB of memory are enough.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from ..protocol.errors import LABELS_HINT, DatasetError, unreadable_labels
+
+_CHUNK = 1 << 20
+_WHITE = " \t\r\n"
+
+
+@dataclass(frozen=True)
+class CocoLabels:
+    """Images that have annotations, sorted by path (as bytes), with the label of each.
+
+    ``classes`` are all categories, sorted by their id; ``left_out`` images have no
+    annotation; ``orphans`` are annotations of images that are not listed.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    left_out: int
+    orphans: int
+
+
+def read_coco(annotations: Path) -> CocoLabels:
+    """Label each image with the category of its largest annotation by area (ties: the lowest annotation id).
+
+    Crowd annotations count like others; an annotation without an area has its box's. Raises DatasetError.
+    """
+    files: dict[int, str] = {}
+    categories: dict[int, str] = {}
+    largest: dict[int, tuple[float, int, int]] = {}
+    try:
+        with open(annotations, encoding="utf-8") as stream:
+            for section, item in _elements(stream):
+                if section == "images":
+                    files[_identity(item["id"])] = _checked(item["file_name"], annotations)
+                elif section == "categories":
+                    categories[_identity(item["id"])] = str(item["name"])
+                elif section == "annotations":
+                    rank = (_area(item), -_identity(item["id"]), _identity(item["category_id"]))
+                    image = _identity(item["image_id"])
+                    largest[image] = max(rank, largest.get(image, rank))
+    except OSError as error:
+        raise unreadable_labels(annotations, error.strerror) from error
+    except KeyError as error:
+        raise DatasetError(f"{annotations} is no instances JSON: an entry lacks {error}", hint=LABELS_HINT) from error
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{annotations} is no whole instances JSON: {error}", hint=LABELS_HINT) from error
+    return _labelled(annotations, files, categories, largest)
+
+
+def _labelled(
+    annotations: Path,
+    files: dict[int, str],
+    categories: dict[int, str],
+    largest: dict[int, tuple[float, int, int]],
+) -> CocoLabels:
+    if not categories:
+        raise DatasetError(f"{annotations} has no categories", hint=LABELS_HINT)
+    index = {category: number for number, category in enumerate(sorted(categories))}
+    unknown = sorted({rank[2] for rank in largest.values()} - index.keys())
+    if unknown:
+        raise DatasetError(
+            f"{annotations}: annotations of category {unknown[0]}, which is not listed", hint=LABELS_HINT
+        )
+    if len(set(categories.values())) != len(categories):
+        raise DatasetError(f"{annotations} has two categories of one name", hint=LABELS_HINT)
+    rows = sorted(
+        ((files[image], index[rank[2]]) for image, rank in largest.items() if image in files),
+        key=lambda row: row[0].encode(errors="surrogatepass"),
+    )
+    if len({path for path, _ in rows}) != len(rows):
+        raise DatasetError(f"{annotations} lists an image file under two ids", hint=LABELS_HINT)
+    return CocoLabels(
+        paths=tuple(path for path, _ in rows),
+        labels=tuple(label for _, label in rows),
+        classes=tuple(categories[category] for category in sorted(categories)),
+        left_out=len(files) - len(rows),
+        orphans=sum(image not in files for image in largest),
+    )
+
+
+def _checked(name: object, annotations: Path) -> str:
+    """A path below the image folder, as it is written. Raises DatasetError."""
+    path = str(name)
+    if not path or path.startswith("/") or "\0" in path or posixpath.normpath(path) != path or path.startswith(".."):
+        raise DatasetError(
+            f"{annotations}: file_name {path!r} is not a plain path below the image folder", hint=LABELS_HINT
+        )
+    return path
+
+
+def _area(item: dict[str, object]) -> float:
+    if item.get("area") is not None:
+        return _number(item["area"])
+    box = item.get("bbox") or [0, 0, 0, 0]
+    if not isinstance(box, list) or len(box) < 4:
+        raise TypeError(f"a bbox is {box!r}")
+    return _number(box[2]) * _number(box[3])
+
+
+def _number(value: object) -> float:
+    """A number, or a text that is one. Raises ValueError, TypeError."""
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _identity(value: object) -> int:
+    """An id: a whole number. Raises ValueError, TypeError."""
+    return value if isinstance(value, int) else int(_number(value))
+
+
+def _elements(stream: TextIO) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each object of each list at the top of a JSON object, as (key of the list, object); the rest is passed over."""
+    window = _Window(stream)
+    window.expect("{")
+    if window.peek() == "}":
+        return
+    while True:
+        key = window.value()
+        window.expect(":")
+        if window.peek() == "[":
+            for item in window.array():
+                if isinstance(item, dict):
+                    yield str(key), item
+        else:
+            window.value()
+        if window.take() == "}":
+            return
+
+
+class _Window:
+    """A sliding view of a text with a JSON decoder over it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._text = ""
+        self._at = 0
+        self._is_whole = False
+        self._decode = json.JSONDecoder().raw_decode
+
+    def _grow(self) -> bool:
+        """Read on; False at the end. The step grows with what is held, so that one huge value stays cheap."""
+        more = self._stream.read(max(_CHUNK, len(self._text) - self._at))
+        self._is_whole = not more
+        if more:
+            self._text, self._at = self._text[self._at :] + more, 0
+        return bool(more)
+
+    def peek(self) -> str:
+        """The next letter that is not white space."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in _WHITE:
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._grow():
+                raise ValueError("it ends in the middle")
+
+    def take(self) -> str:
+        """``,`` or the end of what it stands in."""
+        letter = self.peek()
+        if letter not in ",}]":
+            raise ValueError(f"a comma is missing before {letter!r}")
+        self._at += 1
+        return letter
+
+    def expect(self, letter: str) -> None:
+        """Pass over ``letter``."""
+        if self.peek() != letter:
+            raise ValueError(f"{letter!r} is missing")
+        self._at += 1
+
+    def value(self) -> object:
+        """The next value, whole."""
+        value: object
+        while True:
+            self.peek()
+            try:
+                value, end = self._decode(self._text, self._at)
+            except json.JSONDecodeError:
+                if not self._grow():
+                    raise
+                continue
+            if end < len(self._text) or self._is_whole or not self._grow():
+                self._at = end  # a number at the end of the window may go on behind it
+                return value
+
+    def array(self) -> Iterator[object]:
+        """The elements of the next list, one at a time."""
+        self.expect("[")
+        if self.peek() == "]":
+            self._at += 1
+            return
+        while True:
+            yield self.value()
+            if self.take() == "]":
+                return

@@ -1,0 +1,88 @@
+"""What inspections found, kept beside the manifest by path, size and time of change, so that no file is read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO
+
+from ..loaders.manifest import escape, unescape
+from ..protocol.atomic import replace_file
+from .inspection import Inspection
+
+HASHES = "hashes.tsv"
+COLUMNS = ("path", "size", "mtime_ns", "sha256", "width", "height", "mode", "remarks")
+_HEADER = "\t".join(COLUMNS).encode() + b"\n"
+"""A file with another header was written when fewer remarks were made: its data set is read again."""
+
+
+class Hashes:
+    """The file ``hashes.tsv`` of a ``dataset`` folder; None as its folder keeps nothing.
+
+    New lines are appended as they come, so that an interrupted check goes on where it
+    was; ``close`` writes the file anew, with what is still part of the set.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / HASHES
+        self._known = {} if self._path is None else _read(self._path)
+        self._stream: IO[bytes] | None = None
+
+    def find(self, path: str, size: int, mtime_ns: int) -> Inspection | None:
+        """What was found before, if the file's size and time of change are the same."""
+        known = self._known.get(path)
+        is_same = known is not None and (known.size, known.mtime_ns) == (size, mtime_ns)
+        return known if is_same else None
+
+    def add(self, found: Mapping[str, Inspection]) -> None:
+        """Keep what was found, except for files with a problem: they are read again."""
+        sound = {path: inspection for path, inspection in found.items() if inspection.problem is None}
+        self._known.update(sound)
+        if self._path is None or not sound:
+            return
+        if self._stream is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _write(self._path, self._known.items())
+            self._stream = open(self._path, "ab")  # noqa: SIM115 (closed by close)
+            return
+        self._stream.write(b"".join(_line(*item) for item in sound.items()))
+        self._stream.flush()
+
+    def close(self, paths: tuple[str, ...]) -> None:
+        """Let go of the file, and of what is known of files other than ``paths``."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        if self._path is not None and self._path.parent.is_dir():
+            _write(self._path, ((path, self._known[path]) for path in paths if path in self._known))
+
+
+def _write(file: Path, found: Iterable[tuple[str, Inspection]]) -> None:
+    with replace_file(file) as stream:
+        stream.write(_HEADER)
+        stream.writelines(_line(*item) for item in found)
+
+
+def _line(path: str, found: Inspection) -> bytes:
+    fields = (escape(path), found.size, found.mtime_ns, found.sha256, found.width, found.height, found.mode)
+    return ("\t".join((*map(str, fields), ",".join(found.notes))) + "\n").encode()
+
+
+def _read(path: Path) -> dict[str, Inspection]:
+    """All whole lines; whatever is damaged is simply read again from the data set."""
+    known: dict[str, Inspection] = {}
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return known
+    if lines[0] + b"\n" != _HEADER:
+        return known
+    for line in lines[1:-1]:
+        try:
+            name, size, mtime_ns, sha256, width, height, mode, notes = line.decode().split("\t")
+            known[unescape(name)] = Inspection(
+                int(size), int(mtime_ns), sha256, int(width), int(height), mode, tuple(filter(None, notes.split(",")))
+            )
+        except ValueError:
+            continue
+    return known

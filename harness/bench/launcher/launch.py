@@ -1,0 +1,338 @@
+"""Starts a job of the ``process`` engine on its host: whole or not at all, once, confined, detached.
+
+Standard library only; what one verb alone needs is imported there, because a poll is to cost little.
+The engine sends this module's source (and those that it needs) over its connection, and
+``answer`` does one verb. A job then starts itself with
+``python -S -E -m bench.launcher.launch JOB_FOLDER`` out of its own payload, and becomes its supervisor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import select
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from typing import IO, NoReturn, TypedDict
+
+from . import jobs, removal
+from .cgroup import SHARED_VARIABLE
+from .jobs import Trouble
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,199}")
+_REPORT_VARIABLE = "HARNESS_REPORT_FD"
+_LOCK_VARIABLE = "HARNESS_LOCK_FD"
+_START_PATIENCE_S = 60.0
+_KEPT = re.compile(
+    r"PATH|LANG|LC_.*|TZ|USER|LOGNAME|LD_LIBRARY_PATH|PYTHONPATH|PYTHONUSERBASE|VIRTUAL_ENV|CUDA_.*|NVIDIA_.*|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS"
+)
+"""Of the environment that a job is started from, only this reaches it: nobody's settings change what is measured."""
+
+
+class Order(TypedDict, total=False):
+    """What the engine asks for: a verb, the jobs that it is about, and of a submission all that the job is.
+
+    ``boot`` is the code that starts this module on a host, ``python`` the interpreter of jobs.
+    """
+
+    verb: str
+    scratch: str
+    names: list[str]
+    name: str
+    labels: dict[str, str]
+    request: dict[str, object]
+    mounts: list[jobs.MountFields]
+    memory_bytes: int | None
+    cpus: list[int]
+    gpus: list[str]
+    tmp_bytes: int
+    archive_bytes: int
+    python: str
+    boot: str
+
+
+class Report(TypedDict):
+    """Why a job did not start, and what to do."""
+
+    message: str
+    hint: str
+
+
+def answer(request: Order, stdin: IO[bytes], stdout: IO[bytes]) -> None:
+    """Do one verb of the engine; the answer is one JSON object, or for ``results`` a tar."""
+    folder = os.path.join(os.path.abspath(os.path.expanduser(request["scratch"])), "jobs")
+    names = [str(name) for name in request.get("names") or []]
+    value: Mapping[str, object]
+    try:
+        for name in names:
+            check_name(name)
+        if request["verb"] == "results":
+            job = os.path.join(folder, names[0])
+            if not os.path.isdir(job):
+                raise Trouble(f"there is no job {names[0]} on this host", "it was ended or never started")
+            jobs.pack(job, stdout)
+            return
+        value = _do(request, folder, names, stdin)
+    except Trouble as trouble:
+        value = {"refused": trouble.message, "hint": trouble.hint}
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        value = {"refused": what, "hint": f"see that {folder} may be written and its disk has room"}
+    stdout.write(json.dumps(value).encode())
+
+
+def _do(request: Order, folder: str, names: list[str], stdin: IO[bytes]) -> Mapping[str, object]:
+    verb = request["verb"]
+    if verb == "submit":
+        return submit(request, folder, stdin)
+    if verb == "look":
+        return {"states": [jobs.look(os.path.join(folder, name)) for name in names]}
+    if verb == "list":
+        return {"jobs": jobs.find(folder)}
+    if verb == "end":
+        for name in names:
+            removal.end(os.path.join(folder, name))
+        removal.sweep(folder)
+        return {}
+    from . import confine, environment_digest
+
+    if verb == "try":
+        return confine.try_limit()
+    return {**environment_digest.describe(), "cgroup": _try(request)}
+
+
+def submit(request: Order, folder: str, stdin: IO[bytes]) -> dict[str, object]:
+    """Make the job's folder where there is none, and start what has not begun; ``{"id": folder}``."""
+    name = request["name"]
+    check_name(name)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    removal.sweep(folder)
+    job = os.path.join(folder, name)
+    if not os.path.isdir(job):
+        _make(request, folder, job, stdin)
+    _start(job, request["python"])
+    return {"id": job}
+
+
+def check_name(name: str) -> None:
+    """Raises Trouble for what could not be, or should not be, the name of a folder."""
+    if not NAME.fullmatch(name):
+        raise Trouble(f"{name!r} cannot name a job", "use letters, digits, '.', '_' and '-'")
+
+
+def _make(request: Order, folder: str, job: str, stdin: IO[bytes]) -> None:
+    """Everything of the job under another name, then its own name at once."""
+    mounts = request["mounts"]
+    for mount in mounts:
+        if mount["ephemeral"] and not os.path.basename(mount["source"]).startswith(removal.CACHE_PREFIX):
+            raise Trouble(
+                f"{mount['source']} is no name for an ephemeral folder", f"begin it with {removal.CACHE_PREFIX}"
+            )
+        if mount["read_only"] and not os.path.exists(mount["source"]):
+            raise Trouble(f"{mount['name']}: {mount['source']} is not there", "see the inventory's data and weights")
+    staging = os.path.join(folder, f"{removal.STAGING}{request['name']}-{os.getpid()}-{jobs.start_time(os.getpid())}")
+    os.mkdir(staging, 0o700)
+    try:
+        for part in ("payload", "results", "home", "tmp"):
+            os.mkdir(os.path.join(staging, part))
+        archive = stdin.read(request["archive_bytes"])
+        if len(archive) != request["archive_bytes"]:
+            raise Trouble("the payload arrived cut", "run the same command again")
+        _unpack(archive, os.path.join(staging, "payload"))
+        paths = {mount["name"]: mount["source"] for mount in mounts}
+        jobs.write_object(os.path.join(staging, "request.json"), {**request["request"], "paths": paths})
+        fields: jobs.JobFields = {
+            "name": request["name"],
+            "labels": request["labels"],
+            "memory_bytes": request["memory_bytes"],
+            "cpus": request["cpus"],
+            "gpus": request["gpus"],
+            "tmp_bytes": request["tmp_bytes"],
+            "mounts": mounts,
+            "ephemeral": [mount["source"] for mount in mounts if mount["ephemeral"]],
+        }
+        jobs.write_object(os.path.join(staging, "job.json"), fields)
+        with contextlib.suppress(OSError):  # somebody else was first: theirs counts
+            os.rename(staging, job)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _unpack(archive: bytes, target: str) -> None:
+    """The regular files of the payload; by hand, as tarfile's filters are younger than Debian 12's Python 3.11.2."""
+    import tarfile
+
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for entry in tar:
+            content = tar.extractfile(entry) if entry.isreg() else None
+            if content is None or entry.name.startswith("/") or ".." in entry.name.split("/"):
+                continue
+            path = os.path.join(target, entry.name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as stream:
+                shutil.copyfileobj(content, stream)
+
+
+def _start(job: str, python: str) -> None:
+    """Start a job that has not begun; one that cannot be started leaves no trace."""
+    with jobs.locked(job) as lock:
+        if lock is None or jobs.look(job)["phase"] != "created":
+            return
+        removal.clear(job)  # of a start that was cut
+        try:
+            for mount in jobs.read_job(job)["mounts"]:
+                if mount["ephemeral"]:
+                    os.mkdir(mount["source"], 0o755)
+                elif not mount["read_only"]:
+                    os.makedirs(mount["source"], exist_ok=True)
+            refusal = _detach(job, python, lock)
+            if refusal is None and not os.path.exists(os.path.join(job, "process.json")):
+                said = jobs.tail(os.path.join(job, "supervisor.log"))
+                refusal = {"message": f"the job did not start: {said}", "hint": "see whether that Python works there"}
+        except OSError as error:
+            refusal = {"message": f"{error.filename}: {error.strerror}", "hint": "see the folders of the inventory"}
+    if refusal is not None:
+        removal.end(job)
+        raise Trouble(refusal["message"], refusal["hint"])
+
+
+def _detach(job: str, python: str, lock: int) -> Report | None:
+    """Fork twice, so that nothing holds the job to this command; None, or why it did not start."""
+    reader, writer = os.pipe()
+    first = os.fork()
+    if first == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                _exec_start(job, python, lock, writer)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(first, 0)
+    said = b""
+    deadline = time.monotonic() + _START_PATIENCE_S
+    while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        piece = os.read(reader, 65536)
+        if not piece:
+            break
+        said += piece
+    else:
+        said = json.dumps({"message": "the job did not start in time", "hint": "see the host's load"}).encode()
+    os.close(reader)
+    value: Report | None = json.loads(said) if said else None
+    return value
+
+
+def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
+    """In the detached process: become ``bench.launcher.launch`` of the job's own payload."""
+    try:
+        null = os.open(os.devnull, os.O_RDONLY)
+        log = os.open(os.path.join(job, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        for descriptor in (lock, writer):
+            os.set_inheritable(descriptor, True)
+        from . import confine
+
+        scope = confine.scope_command(os.path.basename(job))
+        variables = {
+            **{key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)},
+            "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local"),
+            jobs.JOB_VARIABLE: job,
+            _LOCK_VARIABLE: str(lock),
+            _REPORT_VARIABLE: str(writer),
+            **({confine.SCOPE_VARIABLE: "1"} if scope else {}),
+        }
+        os.chdir(os.path.join(job, "payload"))
+        argv = [*scope, python, "-S", "-E", "-m", "bench.launcher.launch", job]
+        os.execvpe(argv[0], argv, variables)  # noqa: S606 - a list, no shell wanted
+    except OSError as error:
+        report = {"message": f"{python} could not be started: {error}", "hint": "see that this Python is there"}
+        os.write(writer, json.dumps(report).encode())
+    finally:
+        os._exit(1)
+
+
+def main(job: str) -> NoReturn:
+    """In the job's own process: confine it, write down what it is, and become the supervisor."""
+    lock, writer = int(os.environ.pop(_LOCK_VARIABLE)), int(os.environ.pop(_REPORT_VARIABLE))
+    for descriptor in (lock, writer):
+        os.set_inheritable(descriptor, False)  # the supervisor's birth lets go of both
+    try:
+        variables = _confine(job)
+        argv = [sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", job]
+        os.execve(argv[0], argv, variables)  # noqa: S606 - a list, no shell wanted
+    except Trouble as trouble:
+        os.write(writer, json.dumps({"message": trouble.message, "hint": trouble.hint}).encode())
+    except OSError as error:
+        report = {"message": f"the job could not be confined: {error}", "hint": "see supervisor.log"}
+        os.write(writer, json.dumps(report).encode())
+    os._exit(1)
+
+
+def _confine(job: str) -> dict[str, str]:
+    """Cgroup, CPUs, folders; the environment for the supervisor."""
+    from . import confine
+
+    asked = jobs.read_job(job)
+    variables = dict(os.environ)
+    warnings: list[str] = []
+    try:
+        version, group = confine.place_cgroup(asked["name"])
+        with open(os.path.join(job, "cgroup"), "w", encoding="utf-8") as stream:
+            stream.write(group)
+        warnings += confine.enter_cgroup(version, group, asked["memory_bytes"])
+        variables[SHARED_VARIABLE] = "own"
+    except Trouble as trouble:
+        if asked["memory_bytes"] is not None:
+            raise Trouble(f"memory cannot be limited: {trouble.message}", trouble.hint) from None
+        variables[SHARED_VARIABLE] = "shared"
+    if asked["cpus"]:
+        os.sched_setaffinity(0, asked["cpus"])
+    home, temporary = os.path.join(job, "home"), os.path.join(job, "tmp")
+    writable = [job, *(mount["source"] for mount in asked["mounts"] if not mount["read_only"])]
+    read_only = [mount["source"] for mount in asked["mounts"] if mount["read_only"]]
+    unsealed = confine.seal(read_only, writable, [home, temporary], asked["tmp_bytes"])
+    confine.adopt_orphans()
+    variables.update(HOME=home, TMPDIR=temporary, CUDA_VISIBLE_DEVICES=",".join(asked["gpus"]) or "-1")
+    jobs.write_object(
+        os.path.join(job, "process.json"),
+        {
+            "pid": os.getpid(),
+            "start_time": jobs.start_time(os.getpid()),
+            "boot_id": jobs.boot_id(),
+            "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "warnings": warnings,
+            "unsealed": unsealed,
+        },
+    )
+    return variables
+
+
+def _try(request: Order) -> dict[str, object]:
+    """Try a limit; in a scope where systemd must make one."""
+    import subprocess
+
+    from . import confine
+
+    scope = confine.scope_command(f"try-{os.getpid()}")
+    if not scope:
+        return confine.try_limit()
+    again = json.dumps({**request, "verb": "try"}).encode() + b"\n"
+    command = [*scope, sys.executable, "-S", "-E", "-c", request["boot"]]
+    environment = {**os.environ, confine.SCOPE_VARIABLE: "1"}
+    try:
+        done = subprocess.run(command, input=again, capture_output=True, timeout=30, env=environment, check=False)
+        value: dict[str, object] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {"version": 2, "can_limit": False, "reason": "systemd makes no delegated scope for this user"}
+    return value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,97 @@
+"""The benchmark: what the supervisor starts. ``python -m bench.measure.benchmark JOB_FOLDER``.
+
+Nothing heavy is imported here. With ``cache_reuse: reused`` this process first runs
+another (``--fill START``) that fills the cache file, drops the pages of data set
+and cache, and then measures itself: so a fill's memory never counts in what is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ..protocol.failure import describe
+from ..protocol.protocol import EVENTS, FAILURE, RESULTS, as_number, read_lines, write_json
+from . import pagecache
+from .journal import Journal
+from .measure_request import MeasureRequest, read_request
+
+FILL = "--fill"
+
+
+def main(arguments: list[str]) -> int:
+    """Run a job; 0 where all ended well, 1 where ``failure.json`` says why not, 2 for wrong arguments."""
+    if len(arguments) not in (1, 3) or (len(arguments) == 3 and arguments[1] != FILL):
+        sys.stderr.write(f"usage: python -m bench.measure.benchmark JOB_FOLDER [{FILL} START]\n")
+        return 2
+    job = Path(arguments[0])
+    results = job / RESULTS
+    results.mkdir(exist_ok=True)
+    start = float(arguments[2]) if len(arguments) == 3 else time.monotonic()
+    journal = Journal(results / EVENTS, start)
+    try:
+        return run(job, results, journal, is_fill=len(arguments) == 3)
+    except Exception as error:
+        failure = describe(error, phase=journal.phase, epoch=journal.epoch, step=journal.step)
+        write_json(results / FAILURE, failure)
+        sys.stderr.write(f"benchmark: {failure['kind']} in phase {journal.phase}: {failure['message']}\n")
+        return 1
+    finally:
+        journal.close()
+
+
+def run(job: Path, results: Path, journal: Journal, *, is_fill: bool) -> int:
+    """Fill, or fill in a child and measure, or measure."""
+    request = read_request(job)
+    build_s: float | None = None
+    if request.is_reused and request.cache_prefix is not None and not is_fill:
+        code = fill_in_child(job, journal)
+        if code:
+            return code
+        build_s = read_build_seconds(results)
+        drop_pages(request)
+    from . import invocation  # only now: the child that fills needs the memory first
+
+    if is_fill:
+        invocation.fill(request, job, journal)
+    else:
+        invocation.measure(request, job, results, journal, build_s)
+    return 0
+
+
+def fill_in_child(job: Path, journal: Journal) -> int:
+    """Run the child that fills the cache; its exit code.
+
+    A signal that ended it ends this process too, so that the supervisor sees it.
+    """
+    command = [sys.executable, "-m", f"{__package__}.benchmark", str(job), FILL, repr(journal.start)]
+    journal.return_to_phase("fill")
+    code = subprocess.run(command, check=False).returncode
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def read_build_seconds(results: Path) -> float | None:
+    """Seconds that the fill took, its flush included; None where it did not say."""
+    for line in reversed(read_lines(results / EVENTS)):
+        if line.get("event") == "phase" and line.get("name") == "filled":
+            return (as_number(line["seconds"]) or 0.0) + (as_number(line.get("flush_s")) or 0.0)
+    return None
+
+
+def drop_pages(request: MeasureRequest) -> None:
+    """A later training does not find the dump in memory; with ``page_cache: warm`` it is left there."""
+    if request.page_cache != "warm":
+        pagecache.drop([request.path("cache")], prove=False)
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All evidence is in files by now; TensorFlow's threads have been seen to crash while an interpreter ends.
+    os._exit(status)

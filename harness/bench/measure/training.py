@@ -1,0 +1,119 @@
+"""Training: part 2 of the article. ``model.fit`` on a loader's data set, measured by a callback."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..loaders.interface import Loader
+from .iterators import HeldIterators, hold_iterators
+from .meter import Meter
+
+
+class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no types
+    """Images that the training step really got in this epoch: a short last batch counts what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__(name="images")
+        self.count = self.add_variable(shape=(), initializer="zeros", dtype="int64", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """One batch more."""
+        del y_pred, sample_weight
+        self.count.assign_add(keras.ops.cast(keras.ops.shape(y_true)[0], "int64"))
+
+    def result(self) -> Any:
+        """Images so far."""
+        return tf.convert_to_tensor(self.count.value)
+
+
+class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
+    """Drives a meter. Keras asks for a batch only after ``on_train_batch_begin``: a first batch ends with its step."""
+
+    def __init__(self, meter: Meter, loader: Loader, held: HeldIterators) -> None:
+        super().__init__()
+        self._held = held
+        self._meter = meter
+        self._loader = loader
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock; Keras makes the epoch's iterator only after this, and only then lets go of the last one."""
+        self._held.release_older()
+        self._meter.begin()
+        self._loader.fill()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count."""
+        self._meter.step(int((logs or {})["images"]))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop the clock, when an emulated accelerator is done with the last batch."""
+        if hasattr(self.model, "wait_for_device"):
+            self.model.wait_for_device()
+        self._meter.end()
+
+
+def compile_model(model: Any, xla: bool | None = None) -> None:
+    """As the article and its readers do: Adam, cross-entropy of integer labels, accuracy; and the count of images.
+
+    ``xla`` None leaves it to Keras whether XLA compiles the step.
+    """
+    model.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy", ImageCount()],
+        jit_compile="auto" if xla is None else xla,
+    )
+
+
+def warm_up(loader: Loader, model: Any | None) -> float:
+    """Trace (and on a GPU compile) what an epoch will run, on zeros of the loader's own element spec. Returns seconds.
+
+    The loader's data is not touched. Both shapes of an epoch come by, the full and the short last batch;
+    the model's variables and its optimizer's are put back.
+    """
+    begun = time.perf_counter()
+    sizes = find_batch_sizes(loader)
+    zeros = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: _make_zeros(loader.element_spec, size))
+    if model is None:
+        for _batch in zeros:
+            pass
+        return time.perf_counter() - begun
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables]
+    before = [variable.value.numpy() for variable in variables]
+    model.fit(zeros, epochs=1, verbose=0, shuffle=False)
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    return time.perf_counter() - begun
+
+
+def find_batch_sizes(loader: Loader) -> list[int]:
+    """The sizes of batches in an epoch, each once: the full one, and that of a short last one."""
+    full, rest = divmod(loader.images, loader.batch_size)
+    return ([loader.batch_size] if full else []) + ([rest] if rest else [])
+
+
+def _make_zeros(spec: Any, size: Any) -> tuple[Any, ...]:
+    """One batch of ``size`` zeros, made by TensorFlow: the allocator then is as in a program without a warm-up.
+
+    After a single array that a Python generator handed over it is not: glibc gives the memory of tf.data's batches
+    back to the kernel and asks for it again, 100 page faults an image, 10 to 15 % of CPU time in every epoch that is
+    then measured (128 px, ``benchmarks/overhead.py``).
+    """
+    return tuple(
+        tf.ensure_shape(tf.zeros(tf.concat([[size], part.shape[1:]], 0), part.dtype), part.shape) for part in spec
+    )
+
+
+def train(model: Any, loader: Loader, epochs: int, meter: Meter) -> None:
+    """``model.fit`` over all epochs in one call, as users do: what a call costs beyond its epochs is paid once.
+
+    ``shuffle`` of ``fit`` would permute batches of a Keras iterator; each loader has its own order already.
+    """
+    with hold_iterators() as held:
+        recorder = EpochRecorder(meter, loader, held)
+        model.fit(loader.dataset, epochs=epochs, verbose=0, shuffle=False, callbacks=[recorder])

@@ -1,0 +1,241 @@
+"""What travels between the controller and the payload: names of files, and their fields. Standard library only.
+
+No dataclass here: the supervisor would pay for the import in memory and time.
+
+A job's folder (``/harness`` in a container)::
+
+    payload/bench/…        this package
+    request.json           what to do
+    results/               all that comes back
+        outcome.json       the supervisor's evidence, written last and atomically
+        events.jsonl       what the benchmark did, line by line (see ``EVENT_KINDS``)
+        environment.json   versions, devices, budgets
+        failure.json       why the benchmark gave up, in one object (FAILURE_KINDS)
+        dataset.json       task ``dataset`` and ``generate``: what the set is
+        samples.jsonl      the supervisor's samples of memory
+        gpu.json           what the GPU sampler saw, where there are GPUs
+        log.txt            stdout and stderr of the benchmark
+
+It is started as ``python -m bench.supervisor.supervisor JOB_FOLDER`` with ``payload/`` as the
+working directory.
+
+request.json::
+
+    format      1
+    task        measure | dataset | generate | probe | samework | rehearse
+    case        the case's parameters                              (measure)
+    data        {"kind": "folder" | "coco" | "tfrecord", "name": …}         (measure, dataset)
+                of TFRecord files also pattern, image_feature, label_feature   (dataset)
+    generate    {"profile": …, "images": …, "seed": …}             (generate)
+    limits      {"memory_bytes": int|null, "cpus": [int], "gpus": [str], "oom_score_adj": 1000}
+    variants    [{"key", "kind", "case"}]: loaders to prove           (samework; the answer is dataset.json)
+    settings    [{"key", "case", "data", "images", "batches"}]: cases to rehearse      (rehearse; likewise)
+    timeout_s   float
+    seed        int: of shuffling; differs by round
+    links       bool: make a tree of links, one folder a class     (dataset)
+    paths       {name: path inside the job}: data, annotations, dataset, cache, weights  (added by the engine)
+
+``paths``: ``data`` is the folder of images (for ``generate``: where to make it, writable);
+``annotations`` the instances JSON of a COCO pair; ``dataset`` the folder, in the host's scratch, that
+task ``dataset`` writes (manifest, hashes, links) and ``measure`` reads; ``cache`` the
+invocation's own cache folder; ``weights`` a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from .atomic import write_file
+
+FORMAT = 1
+
+PAYLOAD = "payload"
+REQUEST = "request.json"
+RESULTS = "results"
+OUTCOME = "outcome.json"
+EVENTS = "events.jsonl"
+ENVIRONMENT = "environment.json"
+FAILURE = "failure.json"
+DATASET = "dataset.json"
+SAMPLES = "samples.jsonl"
+GPU = "gpu.json"
+LOG = "log.txt"
+WORK_FOLDERS = ("scratch", "keras")
+"""Beside ``results``: where a benchmark may write; made before it starts, for the job folder itself may be root's."""
+MANIFEST = "manifest.tsv"
+"""In the ``dataset`` folder: path relative to ``data``, label index, width, height, bytes, content hash;
+tab-separated, one header line."""
+CLASSES = "classes.json"
+
+FAILURE_KINDS = ("oom", "gpu_oom", "disk_full", "gpu_missing", "data", "weights", "error")
+"""``kind`` of ``failure.json``, beside ``message``, ``phase``, ``type``, ``traceback`` (lines), ``epoch``, ``step``."""
+
+EVENT_KINDS = ("phase", "progress", "epoch", "done")
+"""The value of ``event`` in each line, with ``t``, seconds since the benchmark's start. ``phase``: name.
+``progress``: epoch, step, images (the first step, twice a second, each twentieth more). ``epoch``: the fields of a
+record's epoch. ``done``: cache_bytes and whatever else ended well."""
+
+
+_TIMEOUT_S = 3600.0
+_NOTHING: Mapping[str, str] = {}
+
+
+class Limits(NamedTuple):
+    """What a job may use: bytes of memory (None for no limit), numbers of CPUs, ids of GPUs."""
+
+    memory_bytes: int | None = None
+    cpus: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
+    oom_score_adj: int | None = None
+
+
+class Request(NamedTuple):
+    """``request.json``: what every task has, and in ``said`` what one of them has alone.
+
+    ``paths`` are folders and files by name, inside the job; ``shown`` the same as the host's user knows them.
+    """
+
+    task: str
+    limits: Limits = Limits()
+    timeout_s: float = _TIMEOUT_S
+    seed: int = 0
+    paths: Mapping[str, str] = _NOTHING
+    shown: Mapping[str, str] = _NOTHING
+    said: Mapping[str, object] = _NOTHING
+
+    def as_fields(self) -> dict[str, object]:
+        """Return the content of ``request.json``."""
+        limits = self.limits
+        return {
+            **self.said,
+            "format": FORMAT,
+            "task": self.task,
+            "limits": {
+                "memory_bytes": limits.memory_bytes,
+                "cpus": list(limits.cpus),
+                "gpus": list(limits.gpus),
+                "oom_score_adj": limits.oom_score_adj,
+            },
+            "timeout_s": self.timeout_s,
+            "seed": self.seed,
+            **({"paths": dict(self.paths)} if self.paths else {}),
+            **({"shown": dict(self.shown)} if self.shown else {}),
+        }
+
+
+class Failure(TypedDict):
+    """``failure.json``: what went wrong, where, and the trace's lines. ``hint``: what to do, of preparations alone."""
+
+    kind: str
+    message: str
+    hint: str | None
+    phase: str | None
+    type: str | None
+    traceback: list[str]
+    epoch: int | None
+    step: int | None
+
+
+def make_failure(
+    kind: str,
+    message: str,
+    *,
+    hint: str | None = None,
+    phase: str | None = None,
+    error: BaseException | None = None,
+    traceback: list[str] | None = None,
+    epoch: int | None = None,
+    step: int | None = None,
+) -> Failure:
+    """Return what ``failure.json`` says of an error, or of what no exception tells."""
+    name = None if error is None else type(error).__name__
+    return {
+        "kind": kind,
+        "message": message,
+        "hint": hint,
+        "phase": phase,
+        "type": name,
+        "traceback": traceback or [],
+        "epoch": epoch,
+        "step": step,
+    }
+
+
+def read_request(folder: Path) -> Request:
+    """Return a job's request; what is not there, or of another type than it has to be, has its default."""
+    found = as_object(read_json(folder / REQUEST))
+    limits, timeout_s = as_object(found.get("limits")), found.get("timeout_s")
+    known = ("format", "task", "limits", "timeout_s", "seed", "paths", "shown")
+    return Request(
+        task=as_text(found.get("task")) or "",
+        limits=Limits(
+            memory_bytes=as_count(limits.get("memory_bytes")),
+            cpus=tuple(cpu for cpu in as_list(limits.get("cpus")) if isinstance(cpu, int)),
+            gpus=tuple(map(str, as_list(limits.get("gpus")))),
+            oom_score_adj=as_count(limits.get("oom_score_adj")),
+        ),
+        timeout_s=float(timeout_s) if isinstance(timeout_s, int | float) and timeout_s else _TIMEOUT_S,
+        seed=as_count(found.get("seed")) or 0,
+        paths={name: str(path) for name, path in as_object(found.get("paths")).items()},
+        shown={name: str(path) for name, path in as_object(found.get("shown")).items()},
+        said={name: value for name, value in found.items() if name not in known},
+    )
+
+
+def as_object(value: object) -> dict[str, object]:
+    """Return a JSON object; empty for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """Return a JSON list; empty for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_count(value: object) -> int | None:
+    """Return a whole number; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_number(value: object) -> float | None:
+    """Return a number; None for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def as_text(value: object) -> str | None:
+    """Return a text; None for anything else."""
+    return value if isinstance(value, str) else None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write whole or not at all, and through to the disk."""
+    write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> object:
+    """The value of a file, or None where there is none or it was cut."""
+    try:
+        value: object = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        return value
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    """All whole lines of a JSON-lines file; a cut last one is left out."""
+    lines: list[dict[str, object]] = []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return lines
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            lines.append(value)
+    return lines

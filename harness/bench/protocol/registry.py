@@ -1,0 +1,101 @@
+"""Loaders and caches: what each can make, what it is for. Standard library only: a controller reads it too."""
+
+from __future__ import annotations
+
+from .found import load_constants
+from .own import find_own_loader
+from .specs import CacheSpec, Loaders, LoaderSpec
+
+
+class _Loaders(dict[str, LoaderSpec]):
+    """The loaders by name; a name like ``path/to/my_loader.py:make`` is a user's own (``own.py``)."""
+
+    def __missing__(self, name: str) -> LoaderSpec:
+        return find_own_loader(name)
+
+
+def _find() -> _Loaders:
+    """Return the loaders of all files in ``loader_specs``, in the order in which they are listed."""
+    files = sorted(
+        load_constants(f"{__package__.rpartition('.')[0]}.loader_specs", "LOADERS", Loaders), key=lambda file: file.rank
+    )
+    return _Loaders((spec.name, spec) for file in files for spec in file.specs)
+
+
+LOADERS: _Loaders = _find()
+
+CEILING = next(name for name, spec in LOADERS.items() if spec.is_automatic)
+"""The loader of the cases that tell what the model alone can consume."""
+
+CACHES: dict[str, CacheSpec] = {
+    spec.name: spec
+    for spec in (
+        CacheSpec("none", "every epoch reads and decodes every image", "no memory and no disk to spare"),
+        CacheSpec("memory", "tf.data cache(): images stay in memory", "sets that fit: the fastest from epoch 2 on"),
+        CacheSpec(
+            "file",
+            "tf.data cache(path): one file, one reader; uint8 takes a quarter of float32",
+            "sets that do not fit in memory, with disk to spare",
+            is_on_disk=True,
+        ),
+        CacheSpec(
+            "save",
+            "Dataset.save and load: shards, written first, read in parallel",
+            "a set prepared once for many trainings; fast disks that one reader does not fill",
+            is_on_disk=True,
+            compressions=("none", "gzip"),
+            is_built_first=True,
+        ),
+        CacheSpec(
+            "snapshot",
+            "Dataset.snapshot: shards, filled while the first epoch runs, read in parallel",
+            "as file, where one reader is too slow",
+            is_on_disk=True,
+            compressions=("none", "gzip", "snappy"),
+        ),
+        CacheSpec(
+            "tfrecord",
+            "the JPEGs themselves in a few large TFRecord files, decoded every epoch",
+            "hard disks and network disks, where small files are slow",
+            elements=("encoded",),
+            is_on_disk=True,
+            is_built_first=True,
+        ),
+        CacheSpec(
+            "tfrecord-resized",
+            "resized images in TFRecord files: uint8 pixels, or JPEGs of quality 95 (encoded: approximate)",
+            "the least disk and the least decoding for one image size",
+            elements=("uint8", "encoded"),
+            is_on_disk=True,
+            compressions=("none", "gzip"),
+            is_built_first=True,
+        ),
+    )
+}
+
+
+def is_on_disk(cache: str) -> bool:
+    """Whether a cache has files."""
+    return CACHES[cache].is_on_disk
+
+
+def native_interpolation(loader: str) -> str:
+    """The interpolation that ``native`` means for a loader."""
+    return LOADERS[loader].native
+
+
+def is_own(loader: str) -> bool:
+    """Whether a name is a user's own loader, ``path/to/file.py:function``, or one of an installed package."""
+    return loader not in LOADERS
+
+
+def is_automatic(loader: str) -> bool:
+    """Whether a loader is added by the program itself; a user's own never is, and its file is not read."""
+    spec = LOADERS.get(loader)
+    return spec is not None and spec.is_automatic
+
+
+def is_yardstick(loader: str) -> bool:
+    """Whether a loader is the yardstick. A user's own never is: its file is not read."""
+    spec = LOADERS.get(loader)
+    return spec is not None and spec.is_yardstick

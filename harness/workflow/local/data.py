@@ -1,0 +1,123 @@
+"""``harness data``: make a generated set on this machine, describe any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.bench.data.dataset import Description, describe, find_form
+from harness.bench.data.generate import describe_made, make
+from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.oddities import OUTCOMES
+from harness.ship.described import described_folder, keep_description, usable_folder
+from harness.values.errors import DataError
+from harness.values.units import format_bytes
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+
+_NO_IMAGES = "give a folder with one folder of images per class, or a COCO pair whose images have annotations"
+
+
+_TOLD_BELOW = ("odd_examples", "not_looked_for")
+"""Fields that stand beside what becomes of such files."""
+
+
+def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
+    """Generate a data set into a folder, which appears when it is whole, and say what it is."""
+    with _explaining(console):
+        is_new = make(profile, images, seed, folder, on_progress=_reporter(console, "making images"))
+        if not is_new:
+            console.note(f"{folder} holds this very set already")
+        found = describe_made(folder, on_progress=_reporter(console, "reading images"))
+    _show(console, found, as_json=as_json)
+
+
+def describe_data(
+    console: Console,
+    path: Path,
+    annotations: Path | None,
+    *,
+    as_json: bool,
+    features: tuple[str | None, str | None] = (None, None),
+) -> int:
+    """Say what a data set is; 2 where it holds files that no loader can read.
+
+    What was found is kept for other commands, and files that have not changed since are not read again.
+    """
+    _, folder, labels = find_form(path, annotations)
+    keep = described_folder(folder, labels, features)
+    with _explaining(console):
+        found = describe(
+            path,
+            annotations,
+            keep=usable_folder(keep),
+            on_progress=_reporter(console, "reading images"),
+            features=features,
+        )
+    if found.images and not found.unreadable_count:
+        keep_description(keep, found.to_json())
+    _show(console, found, as_json=as_json)
+    if found.images == 0:
+        console.error(f"{path} holds no images with a class\n  → " + _NO_IMAGES)
+    if found.unreadable_count:
+        named = "".join(f"\n  {file}: {reason}" for file, reason in found.unreadable[:5])
+        console.error(
+            f"{found.unreadable_count} of {found.images} files in {path} cannot be read by every loader:{named}"
+            "\n  → mend, convert or remove these files"
+        )
+    return 2 if found.unreadable_count or found.images == 0 else 0
+
+
+def _reporter(console: Console, what: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        console.live(f"{what}: {done} of {total}")
+
+    return report
+
+
+@contextmanager
+def _explaining(console: Console) -> Iterator[None]:
+    try:
+        yield
+    except DatasetError as error:
+        raise DataError(error.message, hint=error.hint) from error
+    finally:
+        console.close()
+
+
+def _show(console: Console, found: Description, *, as_json: bool) -> None:
+    if as_json:
+        console.result_json(found.to_json())
+        return
+    fields = {key: value for key, value in found.to_json().items() if value is not None and key not in _TOLD_BELOW}
+    rows = [[key.replace("_", " "), _words(key, value)] for key, value in fields.items()]
+    for name, outcome in OUTCOMES.items():
+        if name in found.odd:
+            examples = ", ".join(found.odd_examples.get(name, ()))
+            rows.append([f"{name.replace('_', ' ')} images", f"{outcome} ({examples})" if examples else outcome])
+        elif name in found.not_looked_for:
+            why = "not looked for: that needs simplejpeg, which the extras for the `process` engine bring"
+            rows.append([f"{name.replace('_', ' ')} images", why])
+    console.table(["figure", "value"], rows)
+
+
+def _words(key: str, value: Any) -> str:
+    if key == "bytes":
+        return f"{value} ({format_bytes(value)})"
+    if key == "class_names":
+        return ", ".join(value[:8]) + (f" … and {len(value) - 8} more" if len(value) > 8 else "")
+    if key == "suffixes":
+        return ", ".join(value) or "none"
+    if key == "features":
+        return f"{value['image']} and {value['label']}"
+    if key == "size_quantiles":
+        return ", ".join(f"{share} %: {format_bytes(size)}" for share, size in value.items())
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {number}" for name, number in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "; ".join(": ".join(map(str, item)) for item in value) or "none"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,140 @@
+"""``harness report`` and ``harness export``: pages and tables from session folders, or from old pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.records.folder import SessionFolder, list_folders
+from harness.records.reading import read_content
+from harness.values.errors import ConfigurationError, SessionError
+
+if TYPE_CHECKING:
+    from harness.report.changes import ChangeView
+    from harness.report.terminal import TerminalView
+
+
+def newest_session(output: Path) -> SessionFolder:
+    """The session that changed last. Raises SessionError where there is none."""
+    folders = list_folders(output)
+    if not folders:
+        hint = "name a session folder, or make one with `harness run INVENTORY`"
+        raise SessionError("there is no session here", where=str(output), hint=hint)
+    return folders[0]
+
+
+def choose_session(session: Path | None, output: Path) -> SessionFolder:
+    """The session that was named, as a folder or by its name below ``output``; else the newest."""
+    if session is None:
+        return newest_session(output)
+    folder = SessionFolder(session)
+    if not folder.exists() and not session.is_absolute() and SessionFolder(output / session).exists():
+        folder = SessionFolder(output / session)
+    read_content(folder, lambda fault: None)
+    return folder
+
+
+@dataclass(frozen=True)
+class MadeReport:
+    """A page and what a terminal says of it."""
+
+    page: Path
+    views: list[TerminalView]
+
+
+def make_report(sessions: Sequence[Path], output: Path, to: Path | None, *, is_anonymous: bool = False) -> MadeReport:
+    """Write one page over one session or several (folders, or pages that carry their records).
+
+    ``is_anonymous`` takes the names out; such a page never takes the place of the session's own.
+    """
+    from harness.report.anonymous import anonymise
+    from harness.report.page import read_sources, write_index, write_sessions
+    from harness.report.terminal import view_terminal
+
+    sources = _find_sources(sessions, output)
+    found = read_sources(sources)
+    found = anonymise(found) if is_anonymous else found
+    target = to or _name_page(sources, output, is_anonymous=is_anonymous)
+    page = write_sessions(found, target)
+    if target.parent == output and not is_anonymous:
+        write_index(output)
+    return MadeReport(page, view_terminal(found))
+
+
+def _find_sources(sessions: Sequence[Path], output: Path) -> list[Path]:
+    if not sessions:
+        return [newest_session(output).path]
+    return [path if path.is_file() else choose_session(path, output).path for path in sessions]
+
+
+def _name_page(sources: Sequence[Path], output: Path, *, is_anonymous: bool) -> Path:
+    name = "report-anonymous.html" if is_anonymous else "report.html"
+    if len(sources) > 1:
+        return output / name
+    source = sources[0]
+    if source.is_dir():
+        return source / name
+    return source.with_name(f"{source.stem}-anonymous.html") if is_anonymous else source
+
+
+def export_session(session: Path | None, output: Path, format_name: str, to: Path | None) -> str | None:
+    """A session's records in a format: as text, or None where they were written to ``to``."""
+    from harness.report.export import export_records
+
+    source = session if session is not None and session.is_file() else choose_session(session, output).path
+    content = export_records(source, format_name, to)
+    if to is not None:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        hint = "name a file with --to"
+        raise SessionError(f"{format_name} is not text and is not written to a terminal", hint=hint) from None
+
+
+def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower_percent: float | None) -> ChangeView:
+    """Two sessions (folders, names below ``output`` or old pages) beside each other; a page where ``to`` is given."""
+    from harness.report.changes import view_changes
+    from harness.report.page import read_sources, write_comparison
+
+    sides = [read_sources(_find_sources([path], output)) for path in (old, new)]
+    view = view_changes(sides[0], sides[1], fail_slower_percent)
+    if to is not None:
+        write_comparison(view, to)
+    return view
+
+
+def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
+    """A loader as plain code to paste. Raises ConfigurationError where there is none such."""
+    from harness.bench.protocol.registry import CACHES, LOADERS
+    from harness.report.recipes.recipe import NoRecipeError, write_recipe
+    from harness.values.case import Case
+
+    try:
+        spec = LOADERS[loader]
+    except KeyError:
+        names = ", ".join(name for name, spec in LOADERS.items() if not spec.is_automatic)
+        raise ConfigurationError(f"there is no loader {loader!r}", hint=f"there are {names}") from None
+    except ValueError as error:  # a loader of the user's own, whose file cannot be read
+        said, _, cure = str(error).partition("\n")
+        raise ConfigurationError(said, hint=cure) from None
+    if cache not in spec.caches:
+        raise ConfigurationError(f"{loader} has no cache {cache!r}", hint=f"it has {', '.join(spec.caches)}")
+    holds = CACHES[cache].elements
+    if element is not None and element not in holds:
+        raise ConfigurationError(f"cache {cache} cannot hold {element!r}", hint=f"it holds {', '.join(holds)}")
+    pixels = "nearest" if "nearest" in spec.interpolations else spec.interpolations[0]
+    values = {
+        "data": "images",
+        "loader": loader,
+        "cache": cache,
+        "element": element or holds[0],
+        "interpolation": pixels,
+    }
+    try:
+        return write_recipe(Case.model_validate(values))
+    except NoRecipeError as reason:
+        hint = "`harness loaders` lists those that can be pasted, and those that are made for measuring"
+        raise ConfigurationError(f"there is no code to paste for {loader}: {reason}", hint=hint) from None

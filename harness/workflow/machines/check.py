@@ -1,0 +1,138 @@
+"""``harness check``: what works on each host and what does not, with the cure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.analysis.check import Check, LimitProbe
+from harness.analysis.checks import host_state, judge_host
+from harness.analysis.signs import CHECKS
+from harness.engine.interface import Payload
+from harness.hosts.lock import find_holder, make_owner
+from harness.inventory import Host, load_inventory, select_hosts
+from harness.ship.datasource import SourceSets
+from harness.ship.limitprobe import probe_limit
+from harness.ship.payload import build_payload
+from harness.ship.slots import TransferSlots
+from harness.values.errors import DataError, HarnessError, HostError
+from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, job_host
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
+from harness.workflow.reaching import Reached, reach
+from harness.workflow.resolve import wanted_engine
+from harness.workflow.ship.transfers import ImageSources, Transfers
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+CUDA_OF_IMAGE = "12.5"
+"""What TensorFlow 2.21's wheels are built for (tf.sysconfig.get_build_info()['cuda_version'])."""
+
+
+def check_hosts(
+    console: Console,
+    inventory: Path,
+    *,
+    limit: str | None,
+    engine: str | None,
+    ship: bool,
+    base_image: str | None,
+    forks: int,
+    as_json: bool,
+) -> int:
+    """Check hosts side by side and print what was found, in the inventory's order. Returns the exit code."""
+    read = load_inventory(inventory)
+    for warning in read.warnings:
+        console.warning(str(warning))
+    hosts = select_hosts(read, limit)
+    wanted = {host.name: wanted_engine(host, engine) for host in hosts}
+    links, payload = Links(console), build_payload()
+    transfers = Transfers(ImageSources(base_image=base_image), SourceSets({}), TransferSlots())
+
+    def check(host: Host) -> _Checked:
+        console.live(f"asking {host.name}")
+        with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
+            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None, payload)
+            return _Checked(checks, reached.facts.hardware)
+
+    def tell(answer: Answer[_Checked]) -> None:
+        if not as_json:
+            _print(console, answer.name, _checked_of(answer))
+
+    answers = ask_hosts(console, hosts, check, forks=forks, tell=tell, stop=transfers.stop)
+    console.close()
+    if as_json:
+        console.result_json([_as_json(answer.name, _checked_of(answer)) for answer in answers])
+    return exit_code([Answer(answer.name, _checked_of(answer).as_outcome(answer.name)) for answer in answers])
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What was found out about one host."""
+
+    checks: Sequence[Check]
+    hardware: str = ""
+
+    @property
+    def state(self) -> str:
+        return host_state(self.checks)
+
+    def as_outcome(self, host: str) -> _Checked | HarnessError:
+        """Return what a session would come to: the error that keeps the host from measuring, or these checks."""
+        failed = [check for check in self.checks if check.outcome == "failure"]
+        if not failed:
+            return self
+        kind = DataError if all(check.id == "data" for check in failed) else HostError
+        return kind(failed[0].message, where=host, hint=failed[0].cure)
+
+
+def _checked_of(answer: Answer[_Checked]) -> _Checked:
+    """The checks of a host; of one that could not be asked the single one that says why."""
+    return _Checked(judge_host(answer.outcome)) if isinstance(answer.outcome, HarnessError) else answer.outcome
+
+
+def _check_host(
+    console: Console, reached: Reached, requested: str, transfers: Transfers | None, payload: Payload
+) -> list[Check]:
+    """All checks of a host; ``transfers`` bring what is missing, None where that must not be."""
+    host = reached.host
+    search = find_engine(reached, requested, transfers, console.handle)
+    return judge_host(
+        reached.facts,
+        search.chosen.facts if search.chosen else None,
+        [(refusal.spec.name, refusal.error) for refusal in search.refused],
+        limit_probe=_prove(console, reached, search.chosen, payload),
+        data=[reached.inspect(name)[1] for name in reached.data],
+        needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
+        memory_reserve=host.variables.memory_reserve,
+        disk_reserve=host.variables.disk_reserve,
+        lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
+        allow_busy=bool(host.variables.allow_busy),
+    )
+
+
+def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payload: Payload) -> LimitProbe | None:
+    """Try a limit on the engine that would be used; None where there is nothing to try it with."""
+    if chosen is None or chosen.facts.image_digest is None or not chosen.facts.can_limit_memory:
+        return None
+    console.live(f"{reached.name}: trying a memory limit")
+    return probe_limit(job_host(reached, chosen, payload))
+
+
+def _print(console: Console, host: str, checked: _Checked) -> None:
+    lines = [f"{host}: {checked.state}"]
+    for check in checked.checks:
+        subject = f"{check.id} {check.subject}".strip()
+        lines.append(f"  {CHECKS[check.outcome].sign} {subject}: {check.message}")
+        if check.cure and check.outcome != "ok":
+            lines.append(f"      → {check.cure}")
+    console.result("\n".join(lines))
+
+
+def _as_json(host: str, checked: _Checked) -> dict[str, object]:
+    checks = [vars(one) for one in checked.checks]
+    return {"host": host, "state": checked.state, "hardware": checked.hardware, "checks": checks}

@@ -1,0 +1,324 @@
+"""``harness plan``: what ``run`` would do, in numbers. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.analysis.rehearsals import setting_key
+from harness.analysis.time_left import seconds_left
+from harness.hosts.lock import make_owner, refuse_held
+from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.records.content import SessionContent, SessionDataSet
+from harness.records.reading import newest_records, read_records
+from harness.session.feasibility import MOST_GPUS
+from harness.session.options import RunOptions
+from harness.session.plan import HostDigests
+from harness.ship.rehearsing import Machine, read_rehearsals
+from harness.values.data_state import DataState
+from harness.values.errors import ConfigurationError, HarnessError, HostError
+from harness.values.record import Record
+from harness.values.rehearsal import Rehearsal
+from harness.values.work import WorkProof, read_proof, work_key
+from harness.workflow.engines import EngineSearch, find_engine, is_session_alive, refuse_busy
+from harness.workflow.found_session import FoundSession, find_session, refuse_changed
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
+from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
+from harness.workflow.planning import PlannedData, PlannedHost, plan_session
+from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
+from harness.workflow.resolve import absent_data, resolve, wanted_engine
+from harness.workflow.run.preparing import refuse_hopeless
+from harness.workflow.ship.transfers import local_places
+from harness.workflow.ship.weights import missing_weights
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+
+def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
+    """Print each value of one host with the file and line that it came from."""
+    try:
+        (host,) = select_hosts(load_inventory(inventory), host_name)[:1]
+    except ConfigurationError as error:
+        if error.where != "--limit":
+            raise
+        raise ConfigurationError(error.message, where="--explain", hint=error.hint) from None
+    rows = explain_host(host)
+    if as_json:
+        keys = ("key", "value", "file", "line")
+        console.result_json([dict(zip(keys, row, strict=True)) for row in rows])
+        return
+    table = [[str(key), str(value), f"{file}:{line}" if line else str(file)] for key, value, file, line in rows]
+    console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {', '.join(host.groups)})")
+
+
+def show_plan(console: Console, options: RunOptions, *, is_offline: bool, as_json: bool) -> int:
+    """Print what ``run`` would do with these options: hosts × cases, order, predictions, what cannot run, and a time.
+
+    Returns the exit code that ``run`` would end with before it measured anything.
+    """
+    resolved = resolve(
+        console,
+        options.inventory,
+        limit=options.limit,
+        experiment=options.experiment,
+        rounds=options.rounds,
+        seed=options.seed,
+        only=options.only or (),
+        reports=options.output,
+    )
+    engines = {host.name: wanted_engine(host, options.engine) for host in resolved.hosts}
+    session = find_session(
+        resolved, output=options.output, name=options.name, is_fresh=options.is_fresh, rounds=options.rounds
+    )
+    records = read_records(session.folder) if session.content is not None else []
+    sendable = frozenset(local_places(resolved.inventory.hosts)) if options.ship_data else frozenset()
+    links = Links(console)
+
+    def plan(host: Host) -> ShownPlan:
+        own = [record for record in records if record.host == host.name]
+        planner = _Planner(host, session, own, options, engines[host.name], sendable)
+        return planner.assume(None) if is_offline else planner.ask(links)
+
+    answers = ask_hosts(console, session.resolved.hosts, plan, forks=options.forks)
+    for error in filter(None, (answer.error for answer in answers)):
+        raise error  # of no host: one that cannot be reached has a plan that says so
+    plans = list(values_of(answers).values())
+    shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=session.content is None)
+    if as_json:
+        console.result_json(plans_as_json(shown))
+    else:
+        print_plans(console, shown)
+    nowhere = absent_data(session.resolved)
+    if nowhere is not None:
+        console.error(str(nowhere))
+        return nowhere.exit_code
+    return exit_code([Answer(each.host, each if each.error is None else each.error) for each in plans])
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """Plans one host; ``records`` are its own in this session, ``sendable`` data sets that would be sent to it."""
+
+    host: Host
+    session: FoundSession
+    records: Sequence[Record]
+    options: RunOptions
+    engine: str
+    sendable: frozenset[str]
+
+    def ask(self, links: Links) -> ShownPlan:
+        """Plan the host as it is; one that ``run`` could not use has a plan that says why, and what else is known."""
+        try:
+            reached = reach(self.host, links, for_measuring=True)
+        except HostError as error:
+            return self.assume(error)
+        with closing(reached):
+            try:
+                return self._look(reached)
+            except HostError as error:
+                return self.assume(error)
+
+    def assume(self, error: HarnessError | None) -> ShownPlan:
+        """Plan the host by what its inventory and the session's file say of it."""
+        states = {name: self._unseen(name) for name in self.session.resolved.data_names}
+        missing = {name: state.as_error(self.host.name) for name, state in states.items() if state.problem}
+        on = PlannedHost(
+            name=self.host.name,
+            memory_available=self._memory_available,
+            cpus=None,
+            gpus=None,
+            data={
+                name: PlannedData(state.images, state.bytes, self._kind_of(name))
+                for name, state in states.items()
+                if not state.problem
+            },
+            missing_data={name: each.message for name, each in missing.items()},
+            disk_names=tuple(self.host.variables.cache_disks),
+            proofs=self._proofs(),
+        )
+        if error is None:
+            error = _catch(lambda: refuse_hopeless(self.session.resolved.cases, missing, {}))
+        note = "not asked, assumed to be ready" if error is None else ""
+        return self._show(on, self._digests({}, None), states, self.engine, note, error)
+
+    def _look(self, reached: Reached) -> ShownPlan:
+        """Plan a host that answers. Raises HostError where no more can be said of it."""
+        cases = self.session.resolved.cases
+        search = find_engine(reached, self.engine, None, lambda _event: None)
+        facts = search.chosen.facts if search.chosen else None
+        image_digest = facts.image_digest if facts else None
+        states = {name: self._inspect(reached, name) for name in self.session.resolved.data_names}
+        missing = {name: state.as_error(reached.name) for name, state in states.items() if state.problem}
+        lacking = missing_weights(cases, reached, may_ship=True)
+        digests = self._digests(states, image_digest)
+        variables = self.host.variables
+        on = PlannedHost(
+            name=reached.name,
+            memory_available=self._memory_available or reached.memory_available,
+            cpus=len(select_cpus(reached.facts, variables.cpus)),
+            gpus=len(select_gpus(reached.facts, variables.gpus)),
+            data={
+                name: PlannedData(state.images, state.bytes, self._kind_of(name))
+                for name, state in states.items()
+                if not state.problem
+            },
+            missing_data={name: each.message for name, each in missing.items()},
+            missing_weights={key: each.message for key, each in lacking.items()},
+            disks=reached.facts.disks,
+            disk_names=tuple(reached.disks),
+            disk_reserve=variables.disk_reserve,
+            can_limit_memory=facts is None or facts.can_limit_memory,
+            can_limit_cpus=facts is None or facts.can_limit_cpus,
+            engine_reasons=facts.reasons if facts else (),
+            rehearsals=self._rehearsals(reached, states, image_digest),
+            proofs=self._proofs(),
+        )
+        error = _catch(  # in the order in which `run` would meet with them
+            lambda: refuse_held(
+                reached.connection,
+                make_owner(self.session.key or "harness plan"),
+                is_alive=is_session_alive(reached),
+            ),
+            lambda: refuse_busy(reached, self.session.key, is_allowed=self._may_be_busy),
+            lambda: refuse_hopeless(cases, missing, lacking),
+            search.take,
+            lambda: refuse_changed(self.session.folder, self._content, digests),
+        )
+        return self._show(on, digests, states, _name_engine(search, self.engine), reached.facts.hardware, error)
+
+    @property
+    def _may_be_busy(self) -> bool:
+        return self.options.allow_busy or self.options.when_idle
+
+    def _show(
+        self,
+        on: PlannedHost,
+        digests: HostDigests,
+        states: Mapping[str, DataState],
+        engine: str,
+        note: str,
+        error: HarnessError | None,
+    ) -> ShownPlan:
+        resolved, again = self.session.resolved, self.options.rerun_failed
+        plan = plan_session(resolved, on, digests, self.records, rerun_failed=again)
+        return ShownPlan(
+            host=self.host.name,
+            state="ready" if error is None else state_of(error),
+            note=note,
+            engine=engine,
+            on=on,
+            plan=plan,
+            data=states,
+            times={key: seconds_left([(key, found)], self.records) for key, found in plan.predictions.items()},
+            seconds=plan.seconds_left(self.records),
+            counts=plan.count_outcomes(self.records),
+            error=error,
+        )
+
+    def _inspect(self, reached: Reached, name: str) -> DataState:
+        place, state = reached.inspect(name)
+        if place is None and name in self.sendable and self.host.connection != "local":
+            return DataState(name, state.place, source="not there yet: `harness run --ship-data` sends it")
+        return state
+
+    def _unseen(self, name: str) -> DataState:
+        """Return what can be known of a data set of a host that was not asked."""
+        source = self.host.variables.data.get(name)
+        if source is None:
+            known = ", ".join(sorted(self.host.variables.data)) or "none"
+            problem = f"the host has no data set {name!r} (it has {known})"
+            return DataState(name, "nowhere", problem=problem, hint=f"add it under `harness: data: {name}:`")
+        place = " with ".join(source.paths.values())
+        kept = self._kept(name)
+        if kept.images is not None and kept.bytes is not None:
+            return DataState(name, place or "generated", kept.images, kept.bytes, "as this session found it")
+        if source.generate is not None:
+            return DataState(name, "generated", source.generate.images, source="generated", will_be_made=True)
+        return DataState(name, place, source="not known before the host is asked")
+
+    def _digests(self, states: Mapping[str, DataState], image_digest: str | None) -> HostDigests:
+        """Return what identities are made of here: as it was found just now, else as the session's file has it."""
+        fingerprints = {
+            name: (states[name].fingerprint if name in states else None) or self._kept(name).fingerprint
+            for name in self.session.resolved.data_names
+        }
+        return HostDigests(
+            host=self.host.name,
+            image_digest=image_digest or self._content.image_digests.get(self.host.name, ""),
+            payload_digest=self.session.payload.digest,
+            data={name: str(found) for name, found in fingerprints.items() if found is not None},
+        )
+
+    def _rehearsals(
+        self, reached: Reached, states: Mapping[str, DataState], image_digest: str | None
+    ) -> dict[str, Rehearsal]:
+        """Return what earlier sessions rehearsed on the host: its predictions are then those of ``run``."""
+        settings = {
+            setting_key(case): fingerprint
+            for case in self.session.resolved.cases
+            if case.data in states and (fingerprint := states[case.data].fingerprint) is not None
+        }
+        if image_digest is None or not settings:
+            return {}
+        variables = self.host.variables
+        cpus = len(select_cpus(reached.facts, variables.cpus))
+        gpus = min(MOST_GPUS, len(select_gpus(reached.facts, variables.gpus)))
+        machine = Machine(image_digest, self.session.payload.archive_digest, cpus, gpus)
+        return read_rehearsals(reached.connection, reached.scratch, machine, settings)
+
+    def _kind_of(self, name: str) -> str | None:
+        """Return the kind of a data set, as this session found it."""
+        return self._kept(name).kind or None
+
+    @property
+    def _content(self) -> SessionContent:
+        """What the session's file holds; that of a new session says nothing."""
+        return self.session.content or SessionContent()
+
+    def _kept(self, name: str) -> SessionDataSet:
+        """Return what the session's file says of a data set."""
+        return self._content.data.get(name, SessionDataSet())
+
+    def _proofs(self) -> dict[str, WorkProof]:
+        """Return what this session's records say of loaders that do other work, and have not changed since."""
+        found = {}
+        for record in newest_records(self.records).values():
+            proof, kind = read_proof(record.environment.get("samework")), self._kind_of(record.case.data)
+            if proof.fails and kind is not None and self._has_same_loader(record):
+                found[work_key(record.case, kind)] = proof
+        return found
+
+    def _has_same_loader(self, record: Record) -> bool:
+        own = record.environment.get("own_loader")
+        return not isinstance(own, dict) or self.session.payload.own.get(str(own.get("file"))) == own.get("sha256")
+
+    @property
+    def _memory_available(self) -> int | None:
+        """What ``memory_limit: none`` means on this host, once it was prepared in this session."""
+        known = self._content.hosts.get(self.host.name)
+        return None if known is None else known.memory_available
+
+
+def _name_engine(search: EngineSearch, requested: str) -> str:
+    """Name the engine that a session would use, its version and its image; of none what was asked for."""
+    chosen = search.chosen
+    if chosen is None:
+        return requested
+    facts = chosen.facts
+    image = f", image {chosen.image}{' (not there yet)' if facts.image_digest is None else ''}" if chosen.image else ""
+    return f"{facts.engine} {facts.version}{image}"
+
+
+def _catch(*steps: Callable[[], object]) -> HarnessError | None:
+    """Return the first error that one of these raises."""
+    for step in steps:
+        try:
+            step()
+        except HarnessError as error:
+            return error
+    return None

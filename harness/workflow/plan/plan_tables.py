@@ -1,0 +1,306 @@
+"""What ``harness plan`` prints: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.outcomes import Outcome, say_counts
+from harness.analysis.protection import disk_allowance
+from harness.analysis.signs import Kind
+from harness.bench.protocol.registry import is_on_disk
+from harness.session.plan import Invocation, coming_of
+from harness.values.case import Case
+from harness.values.data_state import DataState
+from harness.values.errors import HarnessError
+from harness.values.names import case_label
+from harness.values.prediction import Prediction
+from harness.values.record import TWIN, WARM_RUN
+from harness.values.units import format_bytes, format_duration
+from harness.workflow.planning import HostPlan, PlannedHost
+from harness.workflow.resolve import Resolved
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+
+@dataclass(frozen=True)
+class ShownPlan:
+    """The plan of one host, and what it rests on.
+
+    ``state`` is the host's as ``run`` would find it now, ``error`` what ``run`` would end with there, ``note`` what the
+    host is. ``times`` are seconds of an invocation by case_id, ``seconds`` what is left of all; None where that
+    cannot be known; ``counts`` the outcomes of what is done.
+    """
+
+    host: str
+    state: str
+    note: str
+    engine: str
+    on: PlannedHost
+    plan: HostPlan
+    data: Mapping[str, DataState]
+    times: Mapping[str, float | None]
+    seconds: float | None
+    error: HarnessError | None = None
+    counts: Mapping[Kind, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedSession:
+    """What a session would do on all its hosts; ``folder`` is where it is or would be."""
+
+    resolved: Resolved
+    folder: str
+    plans: Sequence[ShownPlan]
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One case of one host. ``number`` names it in the orders of rounds; a search has none: it comes after them."""
+
+    number: int | None
+    case_id: str
+    label: str
+    memory_limit: int | str | None
+    cache_on_disk: bool
+    prediction: Prediction | None
+    seconds: float | None
+    refused: str | None
+    done: int
+    planned: int
+
+    @property
+    def cache_bytes(self) -> int | None:
+        return None if self.prediction is None else self.prediction.cache_bytes
+
+    @property
+    def verdict(self) -> str:
+        """What comes of the case here."""
+        if self.refused:
+            return str(Outcome("skipped", self.refused))
+        if self.memory_limit == "search":
+            return f"its limits are searched, by about {self.planned} trials"
+        return say_fit(self.prediction)
+
+    def as_json(self) -> dict[str, Any]:
+        found = self.prediction
+        return {
+            **asdict(self),
+            "cache_bytes": self.cache_bytes,
+            "prediction": None if found is None else found.model_dump(mode="json"),
+            "verdict": self.verdict,
+        }
+
+
+def plans_as_json(shown: PlannedSession) -> dict[str, Any]:
+    """Return the plan for programs."""
+    resolved = shown.resolved
+    return {
+        "experiment": resolved.experiment.model_dump(mode="json"),
+        "reason": resolved.reason,
+        "session_folder": shown.folder,
+        "seed": resolved.experiment.seed,
+        "rounds": resolved.experiment.rounds,
+        "left_out": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.left_out],
+        "excluded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.excluded],
+        "notes": list(resolved.matrix.notes),
+        "hosts": [_host_as_json(plan, resolved) for plan in shown.plans],
+    }
+
+
+def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, Any]:
+    error = shown.error
+    return {
+        "host": shown.host,
+        "state": shown.state,
+        "note": shown.note,
+        "error": None if error is None else {"message": error.message, "hint": error.hint},
+        "engine": shown.engine,
+        "lines": [line.as_json() for line in _lines(shown, resolved)],
+        "orders": {number: list(map(_named, found)) for number, found in _rounds(shown.plan).items()},
+        "data": {name: asdict(state) for name, state in shown.data.items()},
+        "twin": next((each.case.case_id for each in shown.plan.invocations if each.alias == TWIN), None),
+        "warm": _warm_labels(shown.plan, resolved),
+        "disks": _disk_needs(shown),
+        "seconds": shown.seconds,
+        "done": shown.plan.done,
+        "counts": shown.counts,
+        "planned": shown.plan.planned,
+    }
+
+
+def print_plans(console: Console, shown: PlannedSession) -> None:
+    """Print the plan as tables: what is common, each host, what was left out."""
+    _print_head(console, shown)
+    for plan in shown.plans:
+        _print_host(console, plan, shown.resolved)
+    _print_left_out(console, shown.resolved)
+
+
+def _print_head(console: Console, shown: PlannedSession) -> None:
+    experiment = shown.resolved.experiment
+    console.result(f"experiment  {experiment.name}: {shown.resolved.reason}")
+    console.result(f"session     {shown.folder} ({'new' if shown.is_new else 'continues'})")
+    console.result(f"rounds      {experiment.rounds}, seed {experiment.seed}, order random within each round")
+    for note in shown.resolved.matrix.notes:
+        console.result(f"note        {note}")
+
+
+def _print_host(console: Console, shown: ShownPlan, resolved: Resolved) -> None:
+    console.result("")
+    state = shown.state.replace("_", " ")
+    console.result(f"{shown.host} ({state}; engine {shown.engine})" + (f": {shown.note}" if shown.note else ""))
+    if shown.error is not None:
+        console.result(f"  {shown.error.message}" + (f"\n  → {shown.error.hint}" if shown.error.hint else ""))
+    lines = _lines(shown, resolved)
+    columns = ["order 1", "case", "what", "limit", "cache", "memory", "time", "will it fit"]
+    console.table(columns, [_row(line) for line in lines])
+    numbers = {line.case_id: str(line.number) for line in lines if line.number is not None}
+    for number, found in list(_rounds(shown.plan).items()):
+        order = [f"{numbers.get(each.case.case_id, '')}{_SIGNS.get(each.alias or '', '')}" for each in found]
+        console.result(f"order of round {number}: {' '.join(order)}")
+    if any(each.alias == TWIN for each in shown.plan.invocations):
+        console.result("b: each round runs this case a second time; the repeat check (A/A) shows the noise")
+    for label in _warm_labels(shown.plan, resolved):
+        console.result(f"w: stall rounds add {label}")
+    for name, found_data in shown.data.items():
+        console.result(f"data set {name}: {_describe(found_data)}")
+    for text in _say_disks(shown):
+        console.result(text)
+    console.result(_say_progress(shown))
+
+
+_SIGNS = {TWIN: "b", WARM_RUN: "w"}
+
+
+def _row(line: _Line) -> list[str]:
+    found = line.prediction
+    peak = None if found is None else found.peak_memory_bytes
+    limit = line.memory_limit
+    return [
+        "then" if line.number is None else str(line.number),
+        line.case_id,
+        line.label,
+        "all it can give" if limit is None else limit if isinstance(limit, str) else format_bytes(limit),
+        format_bytes(line.cache_bytes) if line.cache_bytes else "–",
+        format_bytes(None if peak is None else peak.expected),
+        format_duration(line.seconds),
+        line.verdict,
+    ]
+
+
+def _lines(shown: ShownPlan, resolved: Resolved) -> list[_Line]:
+    """Return a line for each case: in the order of the first round, then those whose limits are searched."""
+    plan, among = shown.plan, resolved.matrix.cases
+    by_case: dict[Case, list[Invocation]] = {}
+    for each in plan.invocations:
+        if each.alias is None:
+            by_case.setdefault(each.case, []).append(each)
+    left = {each.identity for each in plan.todo}
+    lines = [
+        _Line(
+            number,
+            case.case_id,
+            case_label(case, among),
+            shown.on.limit_of(case),
+            is_on_disk(case.cache),
+            found[0].predictions,
+            shown.times.get(case.case_id),
+            found[0].skip,
+            sum(each.identity not in left for each in found),
+            len(found),
+        )
+        for number, (case, found) in enumerate(by_case.items(), start=1)
+    ]
+    for search in plan.searches:
+        case, label = search.case, case_label(search.case, among)
+        total = search.done + search.left
+        on_disk = is_on_disk(case.cache)
+        expected = (search.prediction, shown.times.get(case.case_id), search.refused)
+        lines.append(_Line(None, case.case_id, label, "search", on_disk, *expected, search.done, total))
+    return lines
+
+
+def _rounds(plan: HostPlan) -> dict[int, list[Invocation]]:
+    found: dict[int, list[Invocation]] = {}
+    for each in plan.invocations:
+        found.setdefault(each.round, []).append(each)
+    return found
+
+
+def _named(invocation: Invocation) -> str:
+    return invocation.case.case_id + (f":{invocation.alias}" if invocation.alias else "")
+
+
+def _warm_labels(plan: HostPlan, resolved: Resolved) -> list[str]:
+    warm = list(dict.fromkeys(each.case for each in plan.invocations if each.alias == WARM_RUN))
+    return [case_label(case, (*resolved.matrix.cases, *warm)) for case in warm]
+
+
+def _disk_needs(shown: ShownPlan) -> dict[str, int | None]:
+    """Return what caches need at once on each disk: the largest of them, for each is removed before the next.
+
+    None where one is not known.
+    """
+    wanted = [(each.case, each.predictions) for each in shown.plan.invocations if each.skip is None]
+    wanted += [(each.case, each.prediction) for each in shown.plan.searches if each.refused is None]
+    needs: dict[str, int | None] = {}
+    for case, prediction in wanted:
+        if is_on_disk(case.cache):
+            size = None if prediction is None else prediction.disk_bytes
+            known = needs.get(case.cache_disk, 0)
+            needs[case.cache_disk] = None if size is None or known is None else max(known, size)
+    return needs
+
+
+def _say_disks(shown: ShownPlan) -> Iterable[str]:
+    for name, need in _disk_needs(shown).items():
+        disk = shown.on.disks.get(name)
+        room = ""
+        if disk is not None and disk.free_bytes is not None:
+            room = f", {format_bytes(disk_allowance(disk, shown.on.disk_reserve))} may be used"
+        most = "an unknown amount" if need is None else f"at most {format_bytes(need)}"
+        yield f"disk {name}: caches need {most} at a time{room}"
+
+
+def _say_progress(shown: ShownPlan) -> str:
+    counts = say_counts(shown.counts)
+    count = f"{shown.plan.done} of {shown.plan.planned} invocations are done{f' ({counts})' if counts else ''}"
+    if shown.plan.done >= shown.plan.planned:
+        return count
+    if not coming_of(shown.plan.todo) and not shown.plan.coming_trials:
+        return f"{count}; none of the others can run here"
+    if shown.seconds is None:
+        return f"{count}; how long the others take is not known"
+    guess = "" if shown.plan.done else " (a guess until something has run)"
+    return f"{count}; the others take about {format_duration(shown.seconds)}{guess}"
+
+
+def say_fit(found: Prediction | None) -> str:
+    """Say whether a case fits; of a case on part of a set also whether it would on the whole, where that differs."""
+    if found is None:
+        return "not known"
+    said = {"fits": "fits", "unknown": "not known"}.get(found.fit, found.reason)
+    whole = found.whole_set
+    if whole is None or whole.images == found.images or whole.fit == found.fit:
+        return said
+    return f"{said}; on all {whole.images:,} images: {whole.reason}"
+
+
+def _describe(state: DataState) -> str:
+    if state.problem is not None:
+        return f"{state.problem}\n  → {state.hint}" if state.hint else state.problem
+    if state.images is None:
+        return f"unknown ({state.source}); without it nothing can be predicted"
+    count = f"{'at most ' if state.is_bound else ''}{state.images:,} images"
+    return f"{count}{'' if state.bytes is None else ', ' + format_bytes(state.bytes)} ({state.source})"
+
+
+def _print_left_out(console: Console, resolved: Resolved) -> None:
+    out = [*resolved.matrix.left_out, *resolved.matrix.excluded]
+    if out:
+        console.result("")
+        console.table(["left out", "why"], [[one.description, one.reason] for one in out])

@@ -1,0 +1,100 @@
+"""Before a session's first measurement on a host: its loaders do the same work, or the session says which does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from harness.analysis.findings import find
+from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
+from harness.bench.protocol.registry import LOADERS
+from harness.session.feasibility import MOST_GPUS
+from harness.session.setup import HostSetup
+from harness.ship.rehearsing import Setting, rehearse
+from harness.ship.samework import prove_work
+from harness.values.case import Case
+from harness.values.event import Progress, SessionFinding
+from harness.values.names import case_label
+from harness.values.record import SetSize
+from harness.values.work import WorkProof, hint_differs, say_differs, work_key
+from harness.workflow.planning import PlannedHost, predict_all, refusals_of
+from harness.workflow.reaching import Emit
+
+
+def prove(setup: HostSetup, cases: Sequence[Case], emit: Emit, keep_log: Callable[[str, str], str]) -> HostSetup:
+    """Return the setup with what is known of its loaders' work; what was not proven on this host before is proven now.
+
+    ``keep_log`` keeps a text under a name and says where it is.
+    """
+    variants = {
+        work_key(case, data.kind): (case, data.kind)
+        for case in cases
+        if (data := setup.data.get(case.data)) is not None and not LOADERS[case.loader].is_automatic
+    }
+    if not variants:
+        return setup
+    found = prove_work(setup, variants, lambda text, share: emit(Progress(setup.host, f"same work: {text}", share)))
+    kept: dict[str, WorkProof] = {}
+    for key, proof in found.items():
+        log = keep_log(f"samework-{key}", proof.trace) if proof.trace else None
+        kept[key] = proof.model_copy(update={"log": log})
+        _tell(setup.host, variants[key][0], kept[key], emit)
+    return replace(setup, samework=kept)
+
+
+def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
+    name = f"{case.loader}, cache {case.cache}, {case.interpolation}"
+    if proof.fails:
+        finding = find("work-differs", say_differs(name, proof.problems), hint_differs(proof))
+        emit(SessionFinding.of(finding, host))
+    elif not proof.is_proven:
+        words = f"{name}: whether it does the same work was not proven: {proof.reason}"
+        emit(SessionFinding.of(find("work-unproven", words, "see the host, and run again"), host))
+
+
+def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> HostSetup:
+    """Rehearse every loader setting of a host's cases on its own data, and say which could not be, and why."""
+    memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
+    alike: dict[str, list[Case]] = {}
+    for case in _cases_to_rehearse(setup, cases):
+        alike.setdefault(setting_key(case), []).append(case)
+    names = {key: case_label(representative(found[0]), among=cases) for key, found in alike.items()}
+    settings = {key: _make_setting(setup, found, memory_bytes) for key, found in alike.items()}
+    if not settings:
+        return setup
+    rehearsed = rehearse(
+        setup,
+        settings,
+        lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),
+        memory_bytes=memory_bytes,
+        gpus=setup.gpus[:MOST_GPUS],
+    )
+    for key, reason in rehearsed.reasons.items():
+        message = f"{names[key]} could not be rehearsed: {reason}"
+        hint = "its predictions are by formula, within some 30 %; whether it fits near its limit is not known before"
+        emit(SessionFinding.of(find("not-rehearsed", message, hint), setup.host))
+    return replace(setup, rehearsals=rehearsed.found)
+
+
+def _cases_to_rehearse(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases that can run here, and whose loaders do the same work as the others."""
+    on = PlannedHost.of(setup)
+    refused = {refusal.case_id for refusal in refusals_of(cases, on, predict_all(cases, on))}
+    able = [case for case in cases if case.data in setup.data and case.case_id not in refused]
+    return [case for case in able if not setup.is_refuted(case)]
+
+
+def _make_setting(setup: HostSetup, alike: Sequence[Case], memory_bytes: int | None) -> Setting:
+    """Return what is rehearsed for cases of one setting."""
+    case, cpus = alike[0], len(setup.cpus)
+    data = setup.data[case.data]
+    size = SetSize(images=data.images, bytes=data.bytes)
+    return Setting(
+        case=representative(case),
+        images=images_to_rehearse(case, size, cpus=cpus, has_gpu=bool(setup.gpus), memory_bytes=memory_bytes),
+        batches=batches_to_rehearse(alike, size, cpus=cpus),
+        kind=data.kind,
+        fingerprint=data.fingerprint,
+        mounts=setup.mounts_of(case),
+        disk=setup.disks.get(case.cache_disk, setup.scratch),
+    )

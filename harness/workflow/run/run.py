@@ -1,0 +1,256 @@
+"""``harness run``: hosts side by side, one benchmark at a time on each, until every invocation has its record."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from harness.analysis.findings import find
+from harness.analysis.host_changes import compare_hosts
+from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
+from harness.analysis.validity import judge_all
+from harness.records.content import SessionContent, SessionExperiment, SessionInventory
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal, now_utc
+from harness.records.reading import newest_records, read_records
+from harness.session.options import RunOptions
+from harness.ship.datasource import SourceSets
+from harness.ship.slots import TransferSlots
+from harness.values.case import Case
+from harness.values.errors import HarnessError, SessionError, Stopped
+from harness.values.event import Event, SessionFinding, SessionFinished
+from harness.values.names import case_labels, name_alias
+from harness.values.record import Record
+from harness.workflow.found_session import FoundSession, find_session
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
+from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
+from harness.workflow.run.hostwork import HostWork
+from harness.workflow.run.shared import Shared
+from harness.workflow.run.stops import Stops, interruptible
+from harness.workflow.ship.transfers import ImageSources, Transfers, local_features, local_places
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+INTERRUPTED = 130
+
+
+def run_session(console: Console, options: RunOptions) -> int:
+    """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
+    resolved = resolve(
+        console,
+        options.inventory,
+        limit=options.limit,
+        experiment=options.experiment,
+        rounds=options.rounds,
+        seed=options.seed,
+        only=options.only or (),
+        reports=options.output,
+    )
+    _announce(console, resolved)
+    if (absent := absent_data(resolved)) is not None:
+        raise absent
+    for host in resolved.hosts:
+        wanted_engine(host, options.engine)
+    found = find_session(
+        resolved, output=options.output, name=options.name, is_fresh=options.is_fresh, rounds=options.rounds
+    )
+    resolved, folder, payload = found.resolved, found.folder, found.payload
+    is_new = found.content is None
+    content = _session_content(found)
+    journal = Journal(folder)
+    shared = Shared(folder, content, journal, payload, _emit(console, journal))
+    try:
+        journal.records_of("")  # a damaged file is said before any host is asked
+        folder.write(content)
+        return _run(console, options, resolved, shared)
+    finally:
+        journal.close()
+        console.close()
+        if is_new and not shared.content.hosts:
+            folder.remove()  # no host was ready: an empty session must not stand in a real one's way
+
+
+def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shared) -> int:
+    for name, cut in shared.journal.cut.items():
+        hint = "nothing to do: what it belonged to is measured again"
+        shared.emit(
+            SessionFinding.of(find("cut-line", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint))
+        )
+    stops = Stops()
+    shared.transfers = Transfers(
+        ImageSources(base_image=options.base_image),
+        SourceSets(local_places(resolved.inventory.hosts), features=local_features(resolved.inventory.hosts)),
+        TransferSlots(options.max_transfers),
+        ship_data=options.ship_data,
+        stop=stops.begin,
+    )
+    links, again = Links(console), shlex.join(options.argv_to_continue)
+    works = [HostWork(host, resolved, options, shared, stops, links) for host in resolved.hosts]
+    failures = _Failures(shared.emit, stops, options.max_fail_percent, len(works))
+    with interruptible(stops, options.on_interrupt, console.alarm, again):
+        answers = ask_hosts(
+            console, works, _run_host, forks=options.forks, ended=failures.note, explain=HostWork.explain_defect
+        )
+    for error in dict.fromkeys(map(str, failures.untold)):
+        console.error(error)
+    identities = {identity for found in values_of(answers).values() for identity in found}
+    records = judge_all(newest_records(read_records(shared.folder)).values())
+    counted = [record for record in records if not identities or record.invocation in identities]
+    counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
+    for found in compare_hosts(shared.content.hosts):
+        shared.emit(SessionFinding.of(found))
+    is_interrupted = stops.begin.is_set()
+    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
+    if records:
+        shared.write_report_safely()
+    _last_screen(console, options, shared.folder, records, interrupted=is_interrupted)
+    if is_interrupted:
+        return INTERRUPTED
+    mine = [record for record in records if record.invocation in identities]
+    return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
+
+
+def _run_host(work: HostWork) -> set[str]:
+    """Do all that is left on one host; returns the identities of its plan, none where the user stopped it."""
+    try:
+        return work.run()
+    except Stopped:
+        return set()
+
+
+class _Failures:
+    """Tells of hosts that failed as soon as they do; more than ``--max-fail`` allows let no other case begin."""
+
+    def __init__(self, emit: Callable[[Event], None], stops: Stops, most_percent: float | None, hosts: int) -> None:
+        self._emit, self._stops, self._most_percent, self._hosts = emit, stops, most_percent, hosts
+        self._mutex = threading.Lock()
+        self._failed = 0
+        self.untold: list[HarnessError] = []
+
+    def note(self, answer: Answer[set[str]]) -> None:
+        """One host has ended, well or not."""
+        if answer.error is None:
+            return
+        with self._mutex:
+            self._failed += 1
+            failed = self._failed
+        try:
+            self._emit(failure_event(answer.name, answer.error))
+            self._end_session_above(failed)
+        except SessionError as full:  # it cannot be written down either
+            self.untold += [answer.error, full]
+
+    def _end_session_above(self, failed: int) -> None:
+        most = self._most_percent
+        if most is None or self._stops.begin.is_set() or failed * 100 <= most * self._hosts:
+            return
+        self._stops.begin.set()
+        message = f"{failed} of {self._hosts} hosts failed, more than --max-fail {most:g} % allows: no new case begins"
+        hint = "cure the hosts that failed; the same command goes on from here"
+        self._emit(SessionFinding.of(find("max-fail", message, hint)))
+
+
+def _announce(console: Console, resolved: Resolved) -> None:
+    experiment = resolved.experiment
+    console.note(
+        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × {experiment.rounds} rounds "
+        f"on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
+    )
+    for note in resolved.matrix.notes:
+        console.note(f"note: {note}")
+    if resolved.matrix.left_out:
+        console.detail(f"{len(resolved.matrix.left_out)} combinations left out; `harness plan` lists them")
+
+
+def _session_content(found: FoundSession) -> SessionContent:
+    """Return what ``session.json`` is to hold."""
+    from harness import __version__
+
+    resolved, content, own_loaders = found.resolved, found.content, dict(found.payload.own)
+    experiment = resolved.experiment
+    if content is not None:
+        kept = content.experiment.model_copy(update={"rounds": experiment.rounds})
+        return content.model_copy(update={"own_loaders": own_loaders, "experiment": kept})
+    return SessionContent(
+        name=found.folder.name,
+        session=found.folder.name,
+        id=uuid.uuid4().hex[:12],
+        experiment_name=experiment.name,
+        experiment=SessionExperiment.model_validate(experiment.model_dump(mode="json")),
+        experiment_digest=resolved.digest,
+        seed=experiment.seed,
+        inventory=SessionInventory(
+            name=resolved.inventory.name,
+            path=str(resolved.inventory.path),
+            hosts=tuple(host.name for host in resolved.inventory.hosts),
+        ),
+        versions={"harness": __version__},
+        payload_digest=found.payload.digest,
+        own_loaders=own_loaders,
+        image_digests={},
+        data={},
+        hosts={},
+        created_at=now_utc(),
+    )
+
+
+def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        journal.write_event(event)
+        console.handle(event)
+
+    return emit
+
+
+def _last_screen(
+    console: Console,
+    options: RunOptions,
+    folder: SessionFolder,
+    records: Sequence[Record],
+    *,
+    interrupted: bool,
+) -> None:
+    failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
+    _tell_failed(console, folder, failed, case_labels(record.case for record in records))
+    again = shlex.join(options.argv_to_continue)
+    if any(record.status not in ("lost", "skipped") for record in failed):
+        console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
+    if any(record.status == "lost" for record in failed):
+        console.note(f"lost ones are done again by the same command:  {again}")
+    if any(record.status == "skipped" for record in failed):
+        console.note(f"loaders that were not measured are tried again, when they are mended, by:  {again}")
+    if interrupted:
+        console.note(f"go on with:  {again}")
+    _show_nearness(console, records)
+    if records and folder.report_file.exists():
+        console.result(folder.report_file.resolve().as_uri())
+
+
+def _tell_failed(console: Console, folder: SessionFolder, failed: Sequence[Record], labels: Mapping[Case, str]) -> None:
+    """List what has no usable result, a case that ended alike in several rounds once: its name, where, why, a log."""
+    alike: dict[tuple[str, str], list[Record]] = {}
+    for record in failed:
+        label = name_alias(labels[record.case], record.alias)
+        alike.setdefault((str(outcome_of(record)), label), []).append(record)
+    for (outcome, label), records in alike.items():
+        console.alarm(f"{outcome}  {label}  ({say_places(records)})")
+        if why := explain_outcome(records[0]):
+            console.note(f"    {why}")
+        if log := next((record.log for record in records if record.log), None):
+            console.note(f"    log: {folder.path / log}")
+
+
+def _show_nearness(console: Console, records: Sequence[Record]) -> None:
+    """Where the yardstick was measured: how near each case comes to it, per CPU second."""
+    from harness.analysis.yardstick import measure_nearness
+
+    found = measure_nearness(records)
+    if found:
+        labels = case_labels([each.case for each in found])
+        rows = [[e.host, labels[e.case], f"{e.images_per_cpu_s:.1f}", f"{e.share:.2f}"] for e in found]
+        console.table(["host", "case", "images per CPU second", "of the yardstick"], rows)

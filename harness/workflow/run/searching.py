@@ -1,0 +1,116 @@
+"""``memory_limit: search`` on one host: trial by trial, each an ordinary invocation under an ordinary limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.findings import find
+from harness.analysis.limit_search import Step, conclude, next_step, trials_of
+from harness.analysis.outcomes import explain_outcome, outcome_of
+from harness.records.reading import newest_records
+from harness.session.plan import Invocation, plan_one, remaining
+from harness.values.case import Case
+from harness.values.event import SessionFinding
+from harness.values.names import case_label
+from harness.values.record import TRIAL, TWIN, Record
+from harness.values.units import format_bytes
+from harness.workflow.planning import predict_all, refusals_of
+from harness.workflow.run.rounds import HostRounds
+
+_MOST_TRIALS = 40
+"""Of one case; bisection needs about 24 at the most."""
+
+
+def search_limits(cases: Sequence[Case], on: HostRounds) -> set[str]:
+    """Try limits until both answers are known for each case that asks; return the identities of all trials."""
+    identities: set[str] = set()
+    for case in cases:
+        if case.memory_limit == "search" and not on.is_stopped():
+            name = case_label(_without_limit(case), map(_without_limit, cases))
+            identities |= _search(case, name, on)
+    return identities
+
+
+def _search(case: Case, name: str, on: HostRounds) -> set[str]:
+    """Search the limits of one case; what it counts as done and planned is the plan's."""
+    identities: set[str] = set()
+    reason: str | None = f"{_MOST_TRIALS} trials did not do"
+    while len(identities) < _MOST_TRIALS:
+        records = on.read()
+        step = next_step(trials_of(records, case, on.setup.host), most=on.setup.memory_available)
+        if step is None:
+            reason = None
+            break
+        trial = _plan_trial(case, step, on)
+        if trial.identity in identities:
+            reason = f"the trial under {format_bytes(step.limit)} {_say_end(trial, records)}"
+            break
+        identities.add(trial.identity)
+        todo = remaining([trial], records, rerun_failed=on.rerun_failed)
+        runner = on.make_runner()
+        if runner.is_over:
+            reason = "its time is up"
+            break
+        plan = on.plan(records)
+        recorded = frozenset((record.invocation, record.attempt) for record in records)
+        later = plan.coming_trials[len(todo) :]
+        planned = max(plan.planned, plan.done + len(todo))
+        runner.run(todo, done=plan.done, planned=planned, recorded=recorded, known=records, later=later)
+        if trial.is_refuted:  # its one record says all that there is
+            return identities
+    _tell(case, name, on, reason)
+    return identities
+
+
+def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
+    """The largest limit's second run is the session's A/A pair; a slow limit's second run is a second round."""
+    tried = case.model_copy(update={"memory_limit": step.limit})
+    predictions = predict_all([tried], on.host)
+    refused = refusals_of([tried], on.host, predictions)
+    is_twin = step.number == 2 and step.limit >= on.setup.memory_available
+    return plan_one(
+        on.digests,
+        tried,
+        alias=TWIN if is_twin else TRIAL,
+        round_number=1 if is_twin else step.number,
+        order=1,
+        memory_bytes=step.limit,
+        predictions=predictions.get(tried.case_id),
+        refusal=refused[0] if refused else None,
+    )
+
+
+def _say_end(trial: Invocation, records: Sequence[Record]) -> str:
+    record = newest_records(records).get(trial.identity)
+    if record is None:
+        return "left no record"
+    why = explain_outcome(record)
+    again = "" if record.status == "skipped" else " (again with --rerun-failed)"
+    return f"ended as {outcome_of(record).text}{': ' + why if why else ''}{again}"
+
+
+def _without_limit(case: Case) -> Case:
+    return case.model_copy(update={"memory_limit": "none"})
+
+
+def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
+    trials = trials_of(on.read(), case, on.setup.host)
+    found = conclude(trials)
+    if reason is not None and on.is_stopped():
+        return
+    if reason is not None:
+        alive = f"it lives under {format_bytes(found.lives_from)}" if found.lives_from else "it has not lived yet"
+        message = f"the search for the limits of {name} is not at its end after {len(trials)} limits: {reason}; {alive}"
+        hint = "the same command goes on with it"
+        on.emit(SessionFinding.of(find("search-open", message, hint), on.setup.host))
+        return
+    hint = f"{len(trials)} limits were tried by bisection"
+    if found.lives_from is None:
+        message = f"{name} lives under no limit that this host can give ({format_bytes(on.setup.memory_available)})"
+    elif found.full_speed_from is None:
+        message = f"{name} lives from a limit of {format_bytes(found.lives_from)} on; its speed cannot be judged: "
+        message += found.doubt or "nothing is known"
+    else:
+        lives, fast = format_bytes(found.lives_from), format_bytes(found.full_speed_from)
+        message = f"{name} lives from a limit of {lives} on, and is at full speed from {fast} on (within 5 %)"
+    on.emit(SessionFinding.of(find("limit-found", message, hint), on.setup.host))

@@ -1,0 +1,147 @@
+"""What all hosts of a session share: its folder, its journal, what ``session.json`` holds, and the report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.analysis.findings import find
+from harness.engine.interface import Payload
+from harness.records.content import SessionContent, SessionDataSet, SessionHost
+from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
+from harness.session.plan import HostDigests
+from harness.session.setup import HostSetup
+from harness.values.event import Event, SessionFinding
+from harness.workflow.found_session import refuse_changed, session_key
+
+if TYPE_CHECKING:
+    from harness.workflow.ship.transfers import Transfers
+
+_REPORT_SHARE = 0.005
+"""Of the time that a session takes, the part that reports may take beyond one a round."""
+
+
+@dataclass
+class Pace:
+    """When a report is worth writing again. Times in seconds of the monotonic clock.
+
+    A session of one host writes one after each round. Where many hosts work, one round of each of them is worth a
+    report, and so is a longer time than the last report cost: what a report costs grows with all records, so that one
+    after each round of each of a thousand hosts would be all that a controller does.
+    """
+
+    rounds: int = 0
+    cost_s: float | None = None
+    written_at: float = 0.0
+
+    def is_due(self, hosts: int, now: float) -> bool:
+        """Whether it is worth it now, with so many hosts at work."""
+        if self.cost_s is None or self.rounds >= hosts:
+            return True
+        return now - self.written_at >= self.cost_s / _REPORT_SHARE
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    """Reports are all drawn in one thread, whoever asks: malloc keeps an arena for each of many threads, and every one
+    that has once drawn a report keeps its size (300 hosts: 560 MB instead of 330).
+    """
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="report")
+
+
+@dataclass
+class Shared:
+    """What all hosts of a session share; ``content`` of session.json is replaced under ``mutex`` only."""
+
+    folder: SessionFolder
+    content: SessionContent
+    journal: Journal
+    payload: Payload
+    emit: Callable[[Event], None]
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+    transfers: Transfers | None = None
+    _pace: Pace = field(default_factory=Pace)
+    _hosts_at_work: int = 0
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    _writer: ThreadPoolExecutor = field(default_factory=_one_thread)
+
+    @property
+    def key(self) -> str:
+        """What marks this session's jobs and locks on hosts."""
+        return session_key(self.folder, self.content)
+
+    def note_host(self, setup: HostSetup, digests: HostDigests) -> None:
+        """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
+        refuse_changed(self.folder, self.content, digests)
+        with self.mutex:
+            self.content = self.content.with_host(setup.host, _describe_host(setup), _describe_data(setup))
+            self.folder.write(self.content)
+            self.folder.write_facts(setup.host, setup.facts)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """One more host measures meanwhile."""
+        with self.mutex:
+            self._hosts_at_work += 1
+        try:
+            yield
+        finally:
+            with self.mutex:
+                self._hosts_at_work -= 1
+
+    def note_round(self) -> None:
+        """A host has done a round: write the report where that is worth it and nobody writes it just now."""
+        with self.mutex:
+            self._pace.rounds += 1
+            is_due = self._pace.is_due(self._hosts_at_work, time.monotonic())
+        if not is_due or not self._writing.acquire(blocking=False):
+            return
+        try:
+            self._pace.rounds, begun = 0, time.perf_counter()
+            self.write_report_safely()
+            self._pace.cost_s, self._pace.written_at = time.perf_counter() - begun, time.monotonic()
+        finally:
+            self._writing.release()
+
+    def write_report_safely(self) -> None:
+        """Write the report; one that cannot be made never costs a measurement: it is a finding."""
+        try:
+            self.write_report()
+        except Exception as error:  # whatever it is, records are on the disk and `harness report` can be tried again
+            hint = f"records are safe; try `harness report {self.folder.path}` later"
+            self.emit(SessionFinding.of(find("report-failed", f"the report could not be made: {error}", hint)))
+
+    def write_report(self) -> None:
+        """Write the report afresh; returns when it is written."""
+        from harness.report.page import write_report
+
+        self._writer.submit(write_report, [self.folder.path], self.folder.report_file).result()
+
+
+def _describe_host(setup: HostSetup) -> SessionHost:
+    """Return what a session's file is to say of a host."""
+    return SessionHost(
+        hardware=setup.facts.hardware,
+        engine=setup.engine.name,
+        engine_version=setup.engine_facts.version,
+        image=setup.image,
+        image_digest=setup.image_digest,
+        payload_digest=setup.payload.digest,
+        memory_available=setup.memory_available,
+        data={name: data.place for name, data in setup.data.items() if data.place is not None},
+    )
+
+
+def _describe_data(setup: HostSetup) -> dict[str, SessionDataSet]:
+    """Return what a session's file is to say of the data sets of a host."""
+    return {
+        name: SessionDataSet(
+            fingerprint=data.fingerprint, kind=data.kind, images=data.images, classes=data.classes, bytes=data.bytes
+        )
+        for name, data in setup.data.items()
+    }

@@ -1,0 +1,1 @@
+"""`harness ship`, and what `run` sends with it: images, data sets, weights. Begin with ``ship.py``."""

@@ -1,0 +1,204 @@
+"""``harness ship``: images and data sets to hosts, side by side, each host held by its lock while it receives."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.hosts.lock import Lock, acquire
+from harness.hosts.lock_owner import make_owner
+from harness.inventory import Host, Inventory, load_inventory, select_hosts
+from harness.ship.datasource import SourceSets
+from harness.ship.slots import TransferSlots
+from harness.ship.transfer.cache import ImageCache
+from harness.ship.transfer.sources import import_file
+from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
+from harness.values.errors import ConfigurationError
+from harness.values.event import DataShipped, Event, ImageShipped, Progress
+from harness.values.units import format_bytes, format_duration
+from harness.workflow.engines import find_engine, is_session_alive
+from harness.workflow.links import Links
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
+from harness.workflow.reaching import Emit, Reached, reach
+from harness.workflow.resolve import wanted_engine
+from harness.workflow.ship.transfers import (
+    ImageSources,
+    Transfers,
+    carried_name,
+    is_ours,
+    local_features,
+    local_places,
+    ship_data,
+)
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+_BEAT_S = 30.0
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class ShipOptions:
+    """What the command line of ``ship`` says."""
+
+    inventory: Path
+    limit: str | None = None
+    image: Path | None = None
+    data: tuple[str, ...] = ()
+    source: Path | None = None
+    annotations: Path | None = None
+    max_transfers: int = DEFAULT_TRANSFERS
+    forks: int = DEFAULT_FORKS
+    base_image: str | None = None
+
+
+def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
+    """Ship to every host; a line for each on stdout. Returns 0, 1 where a host failed, 3 where all did, 130."""
+    read = load_inventory(options.inventory)
+    for warning in read.warnings:
+        console.warning(str(warning))
+    hosts = select_hosts(read, options.limit)
+    transfers = _gather(console, read, options)
+    links = Links(console)
+
+    def ship(host: Host) -> list[ImageShipped | DataShipped]:
+        return _ship_host(console, host, links, options, transfers)
+
+    def ended(answer: Answer[list[ImageShipped | DataShipped]]) -> None:
+        if answer.error is not None:
+            console.handle(failure_event(answer.name, answer.error))
+
+    with _interruptible(console, transfers.stop):
+        answers = ask_hosts(console, hosts, ship, forks=options.forks, ended=ended, stop=transfers.stop)
+    console.close()
+    shipped = [one for of_host in values_of(answers).values() for one in of_host]
+    if as_json:
+        console.result_json([{"event": type(one).__name__, **asdict(one)} for one in shipped])
+    elif shipped:
+        columns = ["host", "what", "how", "needed", "sent", "saved", "time", "MB/s"]
+        console.table(columns, [_row(one) for one in sorted(shipped, key=lambda one: one.host)])
+    return INTERRUPTED if transfers.stop.is_set() else exit_code(answers)
+
+
+def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfers:
+    """What can be sent. Raises ConfigurationError, ImageUnavailable for a file that is no image."""
+    if (options.source or options.annotations) and len(options.data) != 1:
+        raise ConfigurationError("--from says where one data set is", hint="give one --data NAME with it")
+    if options.annotations and not options.source:
+        raise ConfigurationError("--annotations belongs to a folder of images", hint="name that with --from PATH")
+    places: dict[str, tuple[Path, Path | None]] = dict(local_places(read.hosts))
+    if options.source is not None:
+        places[options.data[0]] = (options.source.expanduser(), options.annotations)
+    for name in options.data:
+        if name not in places:
+            hint = f"say where it is: --data {name} --from PATH"
+            raise ConfigurationError(
+                f"no data set named {name!r} is on this machine (the inventory names none that is)",
+                where=str(options.inventory),
+                hint=hint,
+            )
+    cache, file = ImageCache(), None
+    if options.image is not None:
+        file = import_file(options.image, cache, lambda text, share: console.handle(Progress(None, text, share)))
+        console.note(f"image file {options.image}: {format_bytes(file.bytes)}, it will be {carried_name(file)}")
+        if not is_ours(file):
+            console.note(f"to measure with it, write `image: {carried_name(file)}` under `harness:` in the inventory")
+    images = ImageSources(base_image=options.base_image, file=file, path=options.image, cache=cache)
+    return Transfers(
+        images,
+        SourceSets(places, features=local_features(read.hosts)),
+        TransferSlots(options.max_transfers),
+        ship_data=True,
+    )
+
+
+def _ship_host(
+    console: Console, host: Host, links: Links, options: ShipOptions, transfers: Transfers
+) -> list[ImageShipped | DataShipped]:
+    """Hold one host and send it what was asked for."""
+    if transfers.stop.is_set():
+        return []
+    if host.connection == "local":
+        console.note(f"{host.name}: is this machine: nothing is to be sent")
+        return []
+    reached = reach(host, links)
+    shipped: list[ImageShipped | DataShipped] = []
+    try:
+        # A host that measures is locked, so nothing is ever shipped to it.
+        held = acquire(reached.connection, make_owner("ship", "harness ship"), is_alive=is_session_alive(reached))
+        try:
+            show = _Beating(held, console, shipped)
+            wants_image = options.image is not None or not options.data
+            if wants_image:
+                _ship_image(console, reached, transfers, show)
+            for name in options.data:
+                ship_data(reached, name, transfers, show)
+        finally:
+            held.release()
+    finally:
+        reached.close()
+    return shipped
+
+
+def _ship_image(console: Console, reached: Reached, transfers: Transfers, emit: Emit) -> None:
+    """Send the image to the engine that a session would use; where that needs none because a better engine cannot be
+    used, raise why."""
+    search = find_engine(reached, wanted_engine(reached.host, None), transfers, emit)
+    if search.chosen is not None and search.chosen.image:
+        return
+    if search.refused:
+        raise search.refused[0].error
+    name = search.take().engine.name
+    console.note(f"{reached.name}: uses the engine `{name}`: it needs no image")
+
+
+class _Beating:
+    """Shows events, keeps those that say what was shipped, and gives the lock a sign of life now and then."""
+
+    def __init__(self, held: Lock, console: Console, shipped: list[ImageShipped | DataShipped]) -> None:
+        self._held, self._console, self._shipped = held, console, shipped
+        self._last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if time.monotonic() - self._last > _BEAT_S:
+            self._last = time.monotonic()
+            self._held.beat()
+        if isinstance(event, ImageShipped | DataShipped):
+            self._shipped.append(event)
+        self._console.handle(event)
+
+
+def _row(event: ImageShipped | DataShipped) -> list[str]:
+    is_image = isinstance(event, ImageShipped)
+    method = event.method if isinstance(event, ImageShipped) else f"{event.files} files" if event.files else "present"
+    what = event.image if isinstance(event, ImageShipped) else f"data {event.data}"
+    sent = "–" if is_image and method == "pulled" else format_bytes(event.bytes_sent)
+    speed = "–" if event.mb_per_s is None else f"{event.mb_per_s:.1f}"
+    needed, saved = format_bytes(event.bytes_needed), format_bytes(event.bytes_saved)
+    return [event.host, what, method, needed, sent, saved, format_duration(event.seconds), speed]
+
+
+@contextmanager
+def _interruptible(console: Console, stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C asks the workers to end between two slices; nothing is raised into them."""
+
+    def ask(_number: int, _frame: object) -> None:
+        if not stop.is_set():
+            console.alarm("stopping: what is whole stays; the same command goes on from here")
+        stop.set()
+
+    kept: Mapping[int, Any] = {
+        number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, before in kept.items():
+            signal.signal(number, before)
