@@ -1,6 +1,5 @@
-"""What records mean: validity, statistics, comparisons, advice, predictions. Pure: values in, values out.
+"""What follows from records and facts: validity, findings, predictions, comparisons, advice. Pure.
 
-In comes what a session measured (``values.record``) and what hosts are (``values.facts``); out go findings, summaries,
-matrices and advice, which ``report`` puts into words. Begin with ``matrix.build_matrix`` (records to compared rows),
-``validity.judge_record`` (records to findings), ``predictions.predict`` and ``checks.judge_host``.
+Comes in: records, facts, cases. Goes out: typed judgements that console and report show. Nothing here talks to a host
+or reads a file. Begin with ``summary.py``, ``matrix.py`` and ``findings.py``.
 """
