@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from ..loaders import jpeg
-from ..loaders.links import LINKS, make_links
+from ..loaders.links import LINKS, class_folder, link_name
 from ..loaders.manifest import Manifest, escape, write_manifest
 from ..loaders.tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
 from ..protocol.errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
@@ -325,6 +326,20 @@ def run(job: Job) -> Mapping[str, object]:
         on_progress=job.progress,
     )
     return replace(description, source=as_text(data.get("name"))).to_json()
+
+
+def make_links(target: Path, listing: Listing) -> None:
+    """Make ``target/<class>/<file>`` for every image, whole or not at all; every class has a folder, empty or not."""
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    folders = [part / class_folder(name) for name in listing.classes]
+    for folder in folders:
+        folder.mkdir()
+    for path, label in zip(listing.paths, listing.labels, strict=True):
+        (folders[label] / link_name(path)).symlink_to(listing.folder / path)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
 
 
 if __name__ == "__main__":

@@ -2,28 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..data.listing import Listing
-
 LINKS = "links"
-
-
-def make_links(target: Path, listing: Listing) -> None:
-    """Make ``target/<class>/<file>`` for every image, whole or not at all; every class has a folder, empty or not."""
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    folders = [part / class_folder(name) for name in listing.classes]
-    for folder in folders:
-        folder.mkdir()
-    for path, label in zip(listing.paths, listing.labels, strict=True):
-        (folders[label] / link_name(path)).symlink_to(listing.folder / path)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
 
 
 def class_folder(name: str) -> str:
