@@ -8,7 +8,6 @@ import posixpath
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.bench.protocol import protocol
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
@@ -90,7 +89,7 @@ def read_list_label(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
 
 def build_create(
     request: JobRequest, owner: Owner, *, gpu_support: str | None = None, warnings: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The body of ``POST /containers/create`` for a job.
 
     ``gpu_support`` is how this engine hands out GPUs (``nvidia`` or ``cdi``); ``warnings`` are
@@ -117,9 +116,9 @@ def _environment(request: JobRequest) -> list[str]:
     return [f"HOME={HOME}", "USER=job", "LOGNAME=job", "TMPDIR=/tmp", "LANG=C.UTF-8", *gpus]
 
 
-def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> dict[str, Any]:
+def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> dict[str, object]:
     tmpfs = "rw,nosuid,nodev,size={size},mode={mode},uid={uid},gid={gid}"
-    config: dict[str, Any] = {
+    config: dict[str, object] = {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
@@ -148,11 +147,11 @@ def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> 
     return config
 
 
-def _bind(mount: Mount) -> dict[str, Any]:
+def _bind(mount: Mount) -> dict[str, object]:
     return {"Type": "bind", "Source": mount.source, "Target": mount_target(mount), "ReadOnly": mount.read_only}
 
 
-def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, Any]:
+def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, object]:
     """GPUs by id, in the form that the engine knows. Device ids exclude a count, and CDI takes no options."""
     if gpu_support == "cdi":
         ids = [gpu if "=" in gpu else f"nvidia.com/gpu={gpu}" for gpu in gpus]

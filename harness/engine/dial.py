@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
@@ -19,6 +20,9 @@ from harness.engine.daemon import DaemonRefused
 from harness.engine.sight import Sight, explain_silence, judge_sight, look_command, parse_sight
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from requests import PreparedRequest
+
     from harness.hosts.connection import Completed
 
 NEWEST_API = "1.51"
@@ -52,8 +56,8 @@ class Dialing(Protocol):
 
     host: str
 
-    def run(self, argv: Any, *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed: ...
-    def open_channel(self, argv: Any, *, timeout_s: float = ...) -> Stream: ...
+    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed: ...
+    def open_channel(self, argv: Sequence[str], *, timeout_s: float = ...) -> Stream: ...
     def open_unix(self, path: str, *, timeout_s: float = ...) -> Stream: ...
 
 
@@ -160,10 +164,10 @@ class _Adapter(BaseHTTPAdapter):
         super().__init__()
         self._pool = _Pool(dialer, timeout_s)
 
-    def get_connection(self, url: Any, proxies: Any = None) -> Any:
+    def get_connection(self, url: str | bytes, proxies: object = None) -> _Pool:
         return self._pool
 
-    def request_url(self, request: Any, proxies: Any) -> str:
+    def request_url(self, request: PreparedRequest, proxies: object) -> str:
         return str(request.path_url)
 
     def close(self) -> None:
@@ -176,25 +180,25 @@ class _Pool(urllib3.connectionpool.HTTPConnectionPool):
 
     def __init__(self, dialer: Dialer, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s, maxsize=1)
-        self._dialer = dialer
+        self._dialer, self._timeout_s = dialer, timeout_s
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
+    def _get_conn(self, timeout: float | None = None) -> _HTTPConnection:
         return self._dialer.take() or self._new_conn()
 
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
+    def _put_conn(self, conn: object) -> None:
+        if isinstance(conn, _HTTPConnection):
             self._dialer.give(conn)
 
-    def _new_conn(self) -> Any:
+    def _new_conn(self) -> _HTTPConnection:
         self.num_connections += 1
-        return _HTTPConnection(self._dialer, timeout=self.timeout.connect_timeout)
+        return _HTTPConnection(self._dialer, self._timeout_s)
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
-    sock: Any
+    sock: Any  # urllib3 declares a socket
 
-    def __init__(self, dialer: Dialer, timeout: Any) -> None:
-        super().__init__("localhost", timeout=timeout)
+    def __init__(self, dialer: Dialer, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._dialer = dialer
 
     def connect(self) -> None:
@@ -228,7 +232,7 @@ class _Socket:
     def gettimeout(self) -> float | None:
         return None
 
-    def sendall(self, data: Any) -> None:
+    def sendall(self, data: bytes) -> None:
         self._stream.send(data)
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -239,7 +243,7 @@ class _Socket:
         buffer[: len(found)] = found
         return len(found)
 
-    def makefile(self, mode: str = "rb", *_: Any, **__: Any) -> io.BufferedReader:
+    def makefile(self, mode: str = "rb", *_: object, **__: object) -> io.BufferedReader:
         self._readers += 1
         return io.BufferedReader(_Reader(self), 64 * 1024)
 
@@ -267,7 +271,7 @@ class _Reader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         return self._socket.recv_into(memoryview(buffer).cast("B"))
 
     def settimeout(self, timeout_s: float | None) -> None:

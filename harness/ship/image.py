@@ -8,9 +8,9 @@ import io
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import Image, image_digest, inspect_image, labels_in
 from harness.ship.base import explaining, make_base
 from harness.ship.definition import (
     CERTIFICATES_FOLDER,
@@ -82,7 +82,7 @@ def ensure_image(
     definition = image_definition(kind)
     reference = image_reference(definition)
     inspected = _inspect(client, reference)
-    if inspected is not None and (base_image is None or _base_of(inspected) == base_image):
+    if inspected is not None and (base_image is None or labels_in(inspected).get(LABEL_BASE) == base_image):
         return ImageResult(reference, image_digest(inspected), "present")
     base = base_image or _find_base(client, is_root=is_root, report=report)
     digest = build_image(client, definition, base_image=base, on_progress=report)
@@ -142,7 +142,7 @@ def build_context(definition: ImageDefinition, certificates: bytes) -> bytes:
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
-def _follow(stream: Iterator[Any], tag: str, base_image: str, report: OnProgress) -> list[str]:
+def _follow(stream: Iterator[Mapping[str, str]], tag: str, base_image: str, report: OnProgress) -> list[str]:
     """Report a build line by line; the last image of each of its stages, as the classic builder names them."""
     tail: list[str] = []
     stages: list[str] = []
@@ -171,7 +171,7 @@ def _remove_stages(client: APIClient, stages: list[str]) -> None:
 
     for stage in stages:
         with contextlib.suppress(APIError):
-            if not (_inspect(client, stage) or {}).get("RepoTags"):
+            if (image := _inspect(client, stage)) is None or not image.get("RepoTags"):
                 client.remove_image(stage)
 
 
@@ -211,21 +211,14 @@ def _pull(client: APIClient, reference: str) -> str:
     return reference
 
 
-def _inspect(client: APIClient, reference: str) -> dict[str, Any] | None:
+def _inspect(client: APIClient, reference: str) -> Image | None:
     from docker.errors import NotFound
 
     try:
         with explaining(f"look for {reference}"):
-            inspected: dict[str, Any] = client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stub lacks types
-            return inspected
+            return inspect_image(client, reference)
     except NotFound:
         return None
-
-
-def _base_of(inspected: Mapping[str, Any]) -> str | None:
-    labels = (inspected.get("Config") or {}).get("Labels") or {}
-    base = labels.get(LABEL_BASE)
-    return None if base is None else str(base)
 
 
 def _ignore(_: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import image_digest
 
 CLASSIC: dict[str, Any] = {
     "Id": "sha256:" + "1" * 64,

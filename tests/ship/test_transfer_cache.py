@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transfer_support import config_of, docker_archive, layer_of, noise, sha, tar_of
 
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import image_digest
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.archive import canonical_name, familiar_name
 from harness.ship.transfer.cache import ImageCache

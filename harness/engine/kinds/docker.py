@@ -11,9 +11,9 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from harness.engine import daemon
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
@@ -28,9 +28,17 @@ from harness.engine.container import (
     is_ephemeral,
     read_list_label,
 )
-from harness.engine.dockerinfo import engine_facts, gpu_support
-from harness.engine.dockerstate import job_state
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import (
+    Created,
+    create_container,
+    engine_facts,
+    gpu_support,
+    image_digest,
+    inspect_image,
+    job_state,
+    labels_in,
+    read_info,
+)
 from harness.engine.interface import LABEL_PREFIX, Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Connection
@@ -83,7 +91,7 @@ class DockerEngine:
         try:
             client = self._connect(daemon.PROBE_TIMEOUT_S)
             with contextlib.closing(client):
-                version, info = client.version(), client.info()
+                version, info = client.version(), read_info(client)
                 digest = _inspect_digest(client, image) if image else None
         except Exception as error:
             if daemon.is_lost(error) or daemon.status_of(error) is not None:
@@ -196,7 +204,7 @@ class DockerEngine:
                 inspected = client.inspect_container(name)
             except NotFound:
                 return None
-            labels = (inspected.get("Config") or {}).get("Labels") or {}
+            labels = labels_in(inspected)
             if labels.get(LABEL_NAME) != name:
                 hint = f"rename or remove it: docker rm {name}"
                 raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
@@ -231,13 +239,12 @@ class DockerEngine:
             created = self._post_create(request, body)
         return JobHandle(self.host, request.name, created["Id"], dict(request.labels) | {LABEL_NAME: request.name})
 
-    def _post_create(self, request: JobRequest, body: dict[str, Any]) -> dict[str, Any]:
+    def _post_create(self, request: JobRequest, body: Mapping[str, object]) -> Created:
         from docker.errors import APIError, NotFound
 
         try:
             with self._talking(f"create the container of {request.name}") as client:
-                created: dict[str, Any] = client.create_container_from_config(body, request.name)  # type: ignore[no-untyped-call]  # stub lacks types
-                return created
+                return create_container(client, body, request.name)
         except NotFound as error:
             hint = "build it with `harness image build`, or ship it"
             message = f"the image {request.image} is not on this host: {daemon.explain(error)}"
@@ -263,7 +270,7 @@ class DockerEngine:
 
     def _gpu_support(self) -> str | None:
         with self._talking("tell what it is") as client:
-            return gpu_support(client.info())
+            return gpu_support(read_info(client))
 
     # -- steps of cancel ---------------------------------------------------------------------------------------
 
@@ -275,7 +282,7 @@ class DockerEngine:
         with self._talking("kill a container") as client:
             try:
                 inspected = client.inspect_container(handle.id)
-                labels = (inspected.get("Config") or {}).get("Labels") or {}
+                labels = labels_in(inspected)
                 if job_state(inspected).phase == "running":
                     client.kill(handle.id)
                     client.wait(handle.id, timeout=30)
@@ -314,7 +321,7 @@ class DockerEngine:
             hint = "see who owns the folder above it, and whether its disk is full"
             raise EngineError(f"could not {doing}: {said or done.returncode}", where=self.host, hint=hint)
 
-    def _handle(self, identifier: str, labels: dict[str, str]) -> JobHandle:
+    def _handle(self, identifier: str, labels: Mapping[str, str]) -> JobHandle:
         return JobHandle(self.host, labels.get(LABEL_NAME, ""), identifier, dict(labels))
 
     @contextlib.contextmanager
@@ -335,7 +342,7 @@ def _inspect_digest(client: APIClient, image: str) -> str | None:
     from docker.errors import NotFound
 
     try:
-        return image_digest(client.inspect_image(image))  # type: ignore[no-untyped-call]  # stub lacks types
+        return image_digest(inspect_image(client, image))
     except NotFound:
         return None
 

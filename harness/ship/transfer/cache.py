@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from harness.bench.protocol.atomic import write_file
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import image_digest, inspect_image
 from harness.ship.base import explaining
 from harness.ship.transfer.archive import ChunkReader, UnpackedImage, unpack_archive
 from harness.ship.transfer.model import Blob, CachedImage
@@ -72,8 +72,7 @@ class ImageCache:
     def fill_from_engine(self, client: APIClient, reference: str, on_bytes: OnBytes | None = None) -> CachedImage:
         """The image of an engine, saved from it unless it is here. Raises ImageUnavailable, HostUnreachable."""
         with explaining(f"save {reference}"):
-            inspected: dict[str, Any] = client.inspect_image(reference)  # type: ignore[no-untyped-call]
-            identity = image_digest(inspected)
+            identity = image_digest(inspect_image(client, reference))
         with self._filling(identity):
             kept = self.find(identity)
             if kept is not None:

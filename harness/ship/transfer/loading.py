@@ -7,11 +7,11 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.engine import daemon
 from harness.engine.container import LABEL_NAME
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import create_container, image_digest, inspect_image
 from harness.engine.interface import LABEL_PREFIX
 from harness.ship.transfer.model import CachedImage
 from harness.ship.transfer.stream import Part, stream_parts
@@ -65,7 +65,7 @@ def prove_image(client: APIClient, reference: str, image: CachedImage) -> None:
     from docker.errors import APIError, NotFound
 
     try:
-        inspected: dict[str, Any] = client.inspect_image(reference)  # type: ignore[no-untyped-call]
+        inspected = inspect_image(client, reference)
     except NotFound:
         raise LoadRefused("the image is not there after the load") from None
     if image_digest(inspected) != image.identity:
@@ -83,9 +83,9 @@ def holding(client: APIClient, image: str, what: str) -> Iterator[str]:
     name = f"harness-{what}-{os.getpid()}-{next(_number)}"
     labels = {LABEL_NAME: name, f"{LABEL_PREFIX}session": SHIP_SESSION, f"{LABEL_PREFIX}task": what}
     body = {"Image": image, "Cmd": ["true"], "Labels": labels, "NetworkDisabled": True}
-    created = client.create_container_from_config(body, name)  # type: ignore[no-untyped-call]
+    created = create_container(client, body, name)
     try:
-        yield str(created["Id"])
+        yield created["Id"]
     finally:
         # Where the link is gone, `harness clean` and the next ship find it by its label.
         with contextlib.suppress(Exception):

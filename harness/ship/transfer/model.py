@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import image_digest
 
 SLICE_BYTES = 256 * 1024
 """No more than this is handed on at once: a larger piece is sliced again for each packet on its way."""
@@ -83,11 +82,11 @@ class Ledger:
 
 def identity_of_config(config: bytes) -> str:
     """The image identity out of an image's configuration: the same as out of an engine's ``inspect``."""
-    said: dict[str, Any] = json.loads(config)
+    said = json.loads(config)
     return image_digest(
         {
-            "Config": said.get("config") or {},
-            "RootFS": {"Layers": (said.get("rootfs") or {}).get("diff_ids") or ()},
+            "Config": said.get("config"),
+            "RootFS": {"Layers": (said.get("rootfs") or {}).get("diff_ids")},
             "Architecture": said.get("architecture") or "",
         }
     )

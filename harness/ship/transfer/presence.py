@@ -1,17 +1,26 @@
-"""What images a host has: by identity, and by the chains of layers that need not be sent."""
+"""What images a host has, by identity and by the chains of layers that need not be sent; and room for one more."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.engine import daemon
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import EngineInfo, image_digest, inspect_image, read_info
+from harness.hosts.connection import Connection
+from harness.hosts.folders import read_free_bytes
+from harness.values.errors import HostNotReady
+from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
+
+_TIMES = 2
+"""A load first keeps the whole tar and then unpacks it."""
+_MARGIN_BYTES = 64 * 2**20
+_CONTAINERD_FOLDER = "/var/lib/containerd"
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ def read_images(client: APIClient) -> HostImages:
     found: list[HostImage] = []
     for identifier in dict.fromkeys(str(one["Id"]) for one in client.images(all=True)):
         try:
-            inspected: dict[str, Any] = client.inspect_image(identifier)  # type: ignore[no-untyped-call]
+            inspected = inspect_image(client, identifier)
         except APIError as error:
             if daemon.status_of(error) is None:
                 raise
@@ -80,3 +89,30 @@ def chain_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
             joined = f"{chains[-1]} {diff_id}".encode()
             chains.append("sha256:" + hashlib.sha256(joined).hexdigest())
     return tuple(chains)
+
+
+def refuse_full(client: APIClient, connection: Connection | None, host: str, size: int) -> None:
+    """Raise HostNotReady where ``size`` bytes of layers have no room; nothing where that cannot be told."""
+    if connection is None or not size:
+        return
+    folders = image_folders(read_info(client))
+    for folder in folders:
+        free = read_free_bytes(connection, folder)
+        needed = _TIMES * size + _MARGIN_BYTES
+        if free is not None and free < needed:
+            hint = "make room on the host (docker image prune), or give Docker another data-root"
+            message = (
+                f"no room for the image: {format_bytes(size)} are to come, a load needs about twice that for a moment, "
+                f"and {format_bytes(free)} are free at {folder}"
+            )
+            raise HostNotReady(message, where=host, hint=hint)
+
+
+def image_folders(info: EngineInfo) -> list[str]:
+    """Where an engine keeps images: its root, and containerd's where that is the store."""
+    root = str(info.get("DockerRootDir") or "")
+    folders = [root] if root.startswith("/") else []
+    status = " ".join(str(word) for pair in info.get("DriverStatus") or () for word in pair)
+    if "containerd.snapshotter" in status and root == "/var/lib/docker":
+        folders.append(_CONTAINERD_FOLDER)
+    return folders

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.engine import daemon
-from harness.engine.identity import image_digest
+from harness.engine.dockerinfo import image_digest, inspect_image, labels_in
 from harness.ship.image import LABEL_DEFINITION
 from harness.ship.transfer.loading import holding, patient
 
@@ -41,12 +41,11 @@ def pull_image(
             for message in client.pull(name, tag=tag, stream=True, decode=True):
                 if message.get("error"):
                     raise PullRefused(f"{remote} could not be pulled: {message['error']}")
-        inspected: dict[str, Any] = client.inspect_image(remote)  # type: ignore[no-untyped-call]
+        inspected = inspect_image(client, remote)
     except (APIError, NotFound) as error:
         raise PullRefused(f"{remote} could not be pulled: {daemon.explain(error)}") from error
-    found = image_digest(inspected)
-    labels = (inspected.get("Config") or {}).get("Labels") or {}
-    is_other = found != identity if identity else definition is not None and labels.get(LABEL_DEFINITION) != definition
+    found, label = image_digest(inspected), labels_in(inspected).get(LABEL_DEFINITION)
+    is_other = found != identity if identity else definition is not None and label != definition
     if is_other:
         _untag(client, remote, reference)
         raise PullRefused(f"{remote} is another image ({found[:12]}) than the one that is wanted")

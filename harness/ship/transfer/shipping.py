@@ -20,9 +20,8 @@ from harness.ship.transfer.loading import (
     remove_image,
 )
 from harness.ship.transfer.model import CachedImage, Ledger
-from harness.ship.transfer.presence import HostImage, HostImages, read_images
+from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
 from harness.ship.transfer.pull import PullRefused, pull_image
-from harness.ship.transfer.room import refuse_full
 from harness.ship.transfer.sources import OnProgress, Source
 from harness.ship.transfer.stream import CorruptBlob, Part, archive_bytes, build_parts
 from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
