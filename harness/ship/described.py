@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.bench.protocol.atomic import write_file
 from harness.ship.dataset import KnownData, parse_known
@@ -45,7 +46,7 @@ def usable_folder(folder: Path) -> Path | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def keep_description(folder: Path, description: dict[str, Any]) -> None:
+def keep_description(folder: Path, description: Mapping[str, object]) -> None:
     """Keep a description; that it cannot be kept costs time only."""
     with contextlib.suppress(OSError):
         write_file(folder / _FILE, json.dumps(description))

@@ -12,10 +12,15 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.ship.transfer.model import identity_of_config
 from harness.values.errors import ImageUnavailable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _PIECE = 2**20
 _SMALL = 8 * 2**20
@@ -44,6 +49,49 @@ class UnpackedImage:
     references: tuple[str, ...]
 
 
+class _DockerManifest(BaseModel):
+    """An image in docker-archive's ``manifest.json``: files of the archive, and names."""
+
+    Config: str
+    Layers: list[str]
+    RepoTags: list[str] | None = None
+
+
+class _Platform(BaseModel):
+    architecture: str | None = None
+
+
+class _Descriptor(BaseModel):
+    """What an OCI index or manifest says of a blob."""
+
+    digest: str
+    platform: _Platform | None = None
+    annotations: dict[str, str] | None = None
+
+    @property
+    def path(self) -> str:
+        """The blob's file in the archive."""
+        return "blobs/" + self.digest.replace(":", "/")
+
+    @property
+    def architecture(self) -> str | None:
+        """Of what processor an image is; None where that is not said."""
+        return None if self.platform is None else self.platform.architecture
+
+
+class _Index(BaseModel):
+    """An OCI index: images, or further indexes."""
+
+    manifests: list[_Descriptor] | None = None
+
+
+class _Manifest(BaseModel):
+    """An OCI manifest: one image."""
+
+    config: _Descriptor
+    layers: list[_Descriptor]
+
+
 class ChunkReader(io.RawIOBase):
     """Chunks of bytes as a file to read from."""
 
@@ -55,15 +103,16 @@ class ChunkReader(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill ``buffer`` as far as one chunk goes."""
+        target = memoryview(buffer).cast("B")
         while not self._rest:
             chunk = next(self._chunks, None)
             if chunk is None:
                 return 0
             self._rest = memoryview(chunk)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
 
@@ -202,62 +251,43 @@ class _Gunzip:
 
 def _choose_docker(text: bytes, name: str) -> tuple[str, list[str], tuple[str, ...]]:
     """Configuration, layers and names out of docker-archive's manifest.json."""
-    images = _checked(lambda: list(json.loads(text)), name)
+    images = _checked(lambda: TypeAdapter(list[_DockerManifest]).validate_json(text), name)
     if len(images) != 1:
         raise _broken(name, f"it holds {len(images)} images", hint="save one: docker save NAME:TAG -o FILE")
     image = images[0]
-    return _checked(
-        lambda: (
-            posixpath.normpath(image["Config"]),
-            [posixpath.normpath(layer) for layer in image["Layers"]],
-            tuple(image.get("RepoTags") or ()),
-        ),
-        name,
-    )
+    layers = [posixpath.normpath(layer) for layer in image.Layers]
+    return posixpath.normpath(image.Config), layers, tuple(image.RepoTags or ())
 
 
 def _choose_oci(texts: dict[str, bytes], name: str) -> tuple[str, list[str], tuple[str, ...]]:
     """The same out of an OCI layout; of several platforms this machine's own."""
-    found = _checked(lambda: _manifests(texts, json.loads(texts["index.json"])), name)
+    found = _checked(lambda: _find_images(texts, _Index.model_validate_json(texts["index.json"])), name)
     if len(found) > 1:
         wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
-        found = [one for one in found if (one[0].get("platform") or {}).get("architecture") == wanted]
+        found = [descriptor for descriptor in found if descriptor.architecture == wanted]
     if len(found) != 1:
         raise _broken(name, f"{len(found)} of its images suit this platform", hint="copy one image into the layout")
-    descriptor, manifest = found[0]
-    names = descriptor.get("annotations") or {}
+    manifest = _checked(lambda: _Manifest.model_validate_json(texts[found[0].path]), name)
+    names = found[0].annotations or {}
     reference = names.get("io.containerd.image.name") or names.get("org.opencontainers.image.ref.name") or ""
-    return _checked(
-        lambda: (
-            _blob_path(manifest["config"]),
-            [_blob_path(layer) for layer in manifest["layers"]],
-            (familiar_name(reference),) if ":" in reference else (),
-        ),
-        name,
-    )
+    references = (familiar_name(reference),) if ":" in reference else ()
+    return manifest.config.path, [layer.path for layer in manifest.layers], references
 
 
-def _manifests(texts: dict[str, bytes], index: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """(descriptor, manifest) of each image below an index; attestations are none."""
-    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for descriptor in index.get("manifests") or ():
-        text = texts.get(_blob_path(descriptor))
-        if text is None or (descriptor.get("platform") or {}).get("architecture") == "unknown":
+def _find_images(texts: dict[str, bytes], index: _Index) -> list[_Descriptor]:
+    """Each image below an index; attestations are none."""
+    found: list[_Descriptor] = []
+    for descriptor in index.manifests or ():
+        text = texts.get(descriptor.path)
+        if text is None or descriptor.architecture == "unknown":
             continue
-        inner = json.loads(text)
-        if "manifests" in inner:
-            notes = descriptor.get("annotations") or {}
-            found += [
-                ({**one, "annotations": {**notes, **(one.get("annotations") or {})}}, manifest)
-                for one, manifest in _manifests(texts, inner)
-            ]
-        else:
-            found.append((descriptor, inner))
+        inner = _Index.model_validate_json(text)
+        if inner.manifests is None:
+            found.append(descriptor)
+        for one in _find_images(texts, inner):
+            notes = {**(descriptor.annotations or {}), **(one.annotations or {})}
+            found.append(one.model_copy(update={"annotations": notes}))
     return found
-
-
-def _blob_path(descriptor: dict[str, Any]) -> str:
-    return "blobs/" + str(descriptor["digest"]).replace(":", "/")
 
 
 def familiar_name(reference: str) -> str:
@@ -279,6 +309,10 @@ def canonical_name(reference: str) -> str:
 def _checked(read: Callable[[], _T], name: str) -> _T:
     try:
         return read()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _broken(name, f"its description cannot be read ({place}: {first['msg']})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _broken(name, f"its description cannot be read ({type(error).__name__}: {error})") from error
 
