@@ -16,7 +16,7 @@ from harness.analysis.findings import find
 from harness.analysis.selection import disturbances, is_countable, select
 from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
 from harness.values.case import Case
-from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record
+from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record, number
 
 IDLE_SHARE = 0.75
 """A pass that kept fewer CPUs busy than this share of its peers' median …"""
@@ -100,8 +100,7 @@ def _find_short(record: Record) -> Iterator[Finding]:
 
 def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:
     """Cores that others used were not idle: of those tells ``host-busy``."""
-    host = record.io.get("host") or {}
-    foreign, cpus = (host.get("foreign_cpus") or {}).get("mean") or 0.0, host.get("cpus")
+    foreign, cpus = number(record.io, "host", "foreign_cpus", "mean") or 0.0, number(record.io, "host", "cpus")
     for epoch in record.epochs:
         own = parallelism(epoch)
         if own is not None and cpus and own + foreign >= IDLE_SHARE * cpus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -41,9 +41,11 @@ class RecordFeatures(_Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _shorten(cls, value: Any) -> Any:
+    def _shorten(cls, value: object) -> object:
         """Keep only the first of labels that are numbers without a gap: it tells them all."""
-        labels = list(value.get("labels") or ()) if isinstance(value, dict) else []
+        if not isinstance(value, dict):
+            return value
+        labels = list(value.get("labels") or ())
         if not labels or type(labels[0]) is not int or labels != list(range(labels[0], labels[0] + len(labels))):
             return value
         return {**value, "first": labels[0], "labels": ()}

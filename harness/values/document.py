@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
@@ -38,7 +38,7 @@ class Document:
     A value that the file refers to twice (``*alias``) is one object: do not change it.
     """
 
-    value: Any
+    value: object
     file: str
     _root: yaml.Node | None = field(default=None, repr=False, compare=False)
     values: Values | None = field(default=None, repr=False, compare=False)

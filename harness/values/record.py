@@ -6,7 +6,8 @@ computed when a report is made; the validity kept here is the run's own judgemen
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -134,16 +135,16 @@ class Record(_Frozen):
     order: int
     status: Status
     cause: str | None = None
-    evidence: dict[str, Any] = Field(default_factory=dict)
+    evidence: dict[str, object] = Field(default_factory=dict)
     validity: Validity = "valid"
     findings: tuple[Finding, ...] = ()
     epochs: tuple[Epoch, ...] = ()
     memory: Memory = Memory()
     cache: CacheUse | None = None
-    io: dict[str, Any] = Field(default_factory=dict)
+    io: dict[str, object] = Field(default_factory=dict)
     gpu: tuple[Gpu, ...] = ()
     predictions: Prediction | None = None
-    environment: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, object] = Field(default_factory=dict)
     log: str | None = None
     log_tail: str | None = None
     started_at: str | None = None
@@ -159,6 +160,14 @@ class Record(_Frozen):
             return None
 
 
-def record_schema() -> dict[str, Any]:
+def number(values: Mapping[str, object], *path: str) -> float | None:
+    """Return the number at a place of nested objects; None where there is none."""
+    value: object = values
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def record_schema() -> dict[str, object]:
     """Return the JSON Schema of a line of ``records.jsonl``."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Record.model_json_schema(mode="serialization")}

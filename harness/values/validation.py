@@ -11,13 +11,14 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 Path = tuple[str | int, ...]
-_Error = Mapping[str, Any]
 
 _WANTED = {
     "string_type": "text",
@@ -80,10 +81,10 @@ def _plain(word: str) -> str:
 
 def complaints_of(error: ValidationError, model: type[BaseModel], value: object) -> list[Complaint]:
     """The errors of one validation, those of a union's branches at one place made one."""
-    groups: dict[Path, list[tuple[Path, _Error]]] = {}
+    groups: dict[Path, list[tuple[Path, ErrorDetails]]] = {}
     for entry in error.errors(include_url=False):
         loc: Path = entry["loc"]
-        groups.setdefault(real_path(loc, value, entry["type"]), []).append((loc, typing.cast(_Error, entry)))
+        groups.setdefault(real_path(loc, value, entry["type"]), []).append((loc, entry))
     complaints = []
     for path, entries in groups.items():
         if _is_outdone(path, entries, groups):
@@ -106,13 +107,13 @@ def real_path(loc: Path, value: object, kind: str = "") -> Path:
     return tuple(path)
 
 
-def _is_outdone(path: Path, entries: list[tuple[Path, _Error]], groups: Mapping[Path, object]) -> bool:
+def _is_outdone(path: Path, entries: list[tuple[Path, ErrorDetails]], groups: Mapping[Path, object]) -> bool:
     """Whether another branch of the same union came further: its complaints, deeper down, say more."""
     is_union = any(len(loc) > len(path) for loc, _ in entries)
     return is_union and any(len(other) > len(path) and other[: len(path)] == path for other in groups)
 
 
-def _combine(path: Path, entries: list[_Error], model: type[BaseModel]) -> Complaint:
+def _combine(path: Path, entries: list[ErrorDetails], model: type[BaseModel]) -> Complaint:
     whole = [e for e in entries if e["type"] in {"value_error", "assertion_error", "extra_forbidden", "missing"}]
     if whole:
         return _whole_complaint(path, whole[0], model)
@@ -133,7 +134,7 @@ def _any_of(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _whole_complaint(path: Path, entry: _Error, model: type[BaseModel]) -> Complaint:
+def _whole_complaint(path: Path, entry: ErrorDetails, model: type[BaseModel]) -> Complaint:
     if entry["type"] == "extra_forbidden":
         known = known_keys(model, path[:-1])
         guess = near_miss(str(path[-1]), known)
@@ -146,7 +147,7 @@ def _whole_complaint(path: Path, entry: _Error, model: type[BaseModel]) -> Compl
     return Complaint(path, message, hint.strip(" →\n") or None)
 
 
-def _wanted(entry: _Error) -> str:
+def _wanted(entry: ErrorDetails) -> str:
     kind, context = entry["type"], entry.get("ctx", {})
     if kind in _WANTED:
         return _WANTED[kind]
@@ -161,7 +162,7 @@ def _wanted(entry: _Error) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _expected_words(entry: _Error) -> list[str]:
+def _expected_words(entry: ErrorDetails) -> list[str]:
     if entry["type"] not in {"literal_error", "enum"}:
         return []
     return re.findall(r"'((?:[^'\\]|\\.)*)'", str(entry["ctx"]["expected"]))
@@ -169,18 +170,22 @@ def _expected_words(entry: _Error) -> list[str]:
 
 def known_keys(model: type[BaseModel], path: Path) -> list[str]:
     """The keys that models of ``model`` take at a path; empty where the path leads to none."""
-    places: list[Any] = [model]
+    places: list[object] = [model]
     for part in path:
         places = [step for place in places for step in _steps(place, part)]
     keys: dict[str, None] = {}
     for place in places:
         for branch in _branches(place):
-            if hasattr(branch, "model_fields"):
-                keys.update((field.alias or name, None) for name, field in branch.model_fields.items())
+            keys.update((field.alias or name, None) for name, field in _fields_of(branch).items())
     return list(keys)
 
 
-def _branches(annotation: Any) -> list[Any]:
+def _fields_of(annotation: object) -> Mapping[str, FieldInfo]:
+    """The fields of a model; none where an annotation is something else."""
+    return getattr(annotation, "model_fields", {})
+
+
+def _branches(annotation: object) -> list[object]:
     """An annotation without Annotated, and each member of a union."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
@@ -190,12 +195,12 @@ def _branches(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _steps(annotation: Any, part: str | int) -> list[Any]:
+def _steps(annotation: object, part: str | int) -> list[object]:
     """Annotations that one key or index leads to."""
-    found: list[Any] = []
+    found: list[object] = []
     for branch in _branches(annotation):
-        if hasattr(branch, "model_fields"):
-            found += [f.annotation for name, f in branch.model_fields.items() if part in (name, f.alias)]
+        if fields := _fields_of(branch):
+            found += [field.annotation for name, field in fields.items() if part in (name, field.alias)]
             continue
         arguments = [a for a in typing.get_args(branch) if a is not Ellipsis]
         if arguments:

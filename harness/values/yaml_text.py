@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import yaml
 
@@ -21,6 +20,9 @@ _KNOWN_TAGS = {_YAML_TAG + name for name in ("null", "bool", "int", "float", "bi
 _MOST_VALUES = 200_000
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
+
+_Entry = tuple[object, yaml.Node, yaml.Node]
+"""A key of a mapping, its node, and that of its value."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,13 @@ class Values:
     def __init__(self, file_name: str) -> None:
         self.file_name = file_name
         self.mistakes: list[Mistake] = []
-        self._built: dict[int, Any] = {}
-        self._entries: dict[int, list[tuple[Any, yaml.Node, yaml.Node]]] = {}
+        self._built: dict[int, object] = {}
+        self._entries: dict[int, list[_Entry]] = {}
         self._open: set[int] = set()
         self._weights: dict[int, int] = {}
         self._scalars = yaml.SafeLoader("")
 
-    def build(self, node: yaml.Node) -> Any:
+    def build(self, node: yaml.Node) -> object:
         """The plain value of a node."""
         if id(node) in self._built:
             return self._built[id(node)]
@@ -139,14 +141,14 @@ class Values:
             self._mistake(node, message, "write the values out, or fewer of them")
         self._weights[id(node)] = weight
 
-    def entries(self, node: yaml.MappingNode) -> list[tuple[Any, yaml.Node, yaml.Node]]:
-        """(key, node of the key, node of the value) of a mapping, those merged with ``<<`` first."""
+    def entries(self, node: yaml.MappingNode) -> list[_Entry]:
+        """The entries of a mapping, those merged with ``<<`` first."""
         if id(node) not in self._entries:
             self._entries[id(node)] = []  # while it is being read: a mapping merged into itself adds nothing
             self._entries[id(node)] = self._read_entries(node)
         return self._entries[id(node)]
 
-    def _construct(self, node: yaml.Node) -> Any:
+    def _construct(self, node: yaml.Node) -> object:
         if node.tag not in _KNOWN_TAGS and not node.tag.startswith(_YAML_TAG):
             return Opaque(node.tag, node.value if isinstance(node, yaml.ScalarNode) else "")
         if isinstance(node, yaml.MappingNode):
@@ -159,9 +161,9 @@ class Values:
             self._mistake(node, f"`{node.value}` cannot be read as {node.tag.removeprefix(_YAML_TAG)}", "quote it")
             return None
 
-    def _read_entries(self, node: yaml.MappingNode) -> list[tuple[Any, yaml.Node, yaml.Node]]:
-        merged: dict[Any, tuple[Any, yaml.Node, yaml.Node]] = {}
-        own: dict[Any, tuple[Any, yaml.Node, yaml.Node]] = {}
+    def _read_entries(self, node: yaml.MappingNode) -> list[_Entry]:
+        merged: dict[object, _Entry] = {}
+        own: dict[object, _Entry] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _YAML_TAG + "merge":
                 for entry in self._merged_entries(value_node):
@@ -178,7 +180,7 @@ class Values:
             own[key] = (key, key_node, value_node)
         return list({**merged, **own}.values())
 
-    def _merged_entries(self, node: yaml.Node) -> list[tuple[Any, yaml.Node, yaml.Node]]:
+    def _merged_entries(self, node: yaml.Node) -> list[_Entry]:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         entries = []
         for source in sources:

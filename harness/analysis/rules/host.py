@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.findings import Entry, Family, find
 from harness.values.facts import Facts
-from harness.values.record import Finding, Record
+from harness.values.record import Finding, Record, number
 from harness.values.units import format_bytes
 
 FOREIGN_CPUS = 0.25
@@ -140,12 +140,6 @@ def judge(record: Record, facts: Facts | None, _peers: Sequence[Record]) -> Iter
         yield from _find_memory(host)
         yield from _find_disk(host)
     yield from _find_gpus(record)
-
-
-def number(values: Mapping[str, object], *path: str) -> float | None:
-    """The number at a place of nested objects; None where there is none."""
-    value = _at(values, *path)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _at(values: Mapping[str, object], *path: str) -> object:

@@ -97,7 +97,8 @@ def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Ite
 
 
 def _find_limits(record: Record) -> Iterator[Finding]:
-    warnings = [str(text) for text in record.evidence.get("engine_warnings") or ()]
+    told = record.evidence.get("engine_warnings")
+    warnings = [str(text) for text in told] if isinstance(told, list) else []
     discarded = [text for text in warnings if "memory" in text.lower() and "discard" in text.lower()]
     asked, effective = record.memory.limit_asked, record.memory.limit_effective
     if asked is not None and (discarded or (effective is not None and abs(effective - asked) >= _PAGE)):
