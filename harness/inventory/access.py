@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from harness.inventory.layers import Setting
 from harness.values.document import Opaque, describe, near_miss
@@ -46,7 +46,14 @@ _FLAGS = {
     "-S": "ControlPath",
 }
 _FLAGS_WITH_VALUE = {"-J", "-p", "-i", "-l", "-S", "-F", "-o"}
-_HONOURED = {"proxyjump", "proxycommand", "port", "identityfile"}
+_FIELDS = {
+    "proxyjump": "proxy_jump",
+    "proxycommand": "proxy_command",
+    "port": "port",
+    "identityfile": "private_key",
+}
+"""What of OpenSSH's arguments is honoured, by keyword: fields of ``Access``."""
+_PROXIES = ("proxy_jump", "proxy_command")
 _CURES = {
     "stricthostkeychecking": "remove it: host keys are always checked; give the key with `harness: {host_key: …}`",
     "userknownhostsfile": "remove it: host keys are always checked; give the key with `harness: {host_key: …}`",
@@ -61,6 +68,8 @@ _CURES = {
     "hostname": "set `ansible_host`",
 }
 _CURE = "remove it: of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are understood"
+
+_T = TypeVar("_T")
 
 
 class UnfitError(ValueError):
@@ -117,52 +126,48 @@ def check_access(name: str, setting: Setting) -> list[Mistake]:
 
 def resolve_access(host: str, variables: Mapping[str, Setting], mistakes: list[Mistake]) -> Access:
     """The access of a host from its merged variables; what is wrong goes into ``mistakes``."""
-    found: dict[str, Any] = {}
     settings: dict[str, Setting] = {}
 
-    def take(key: str, names: tuple[str, ...], read: Callable[[object], Any]) -> None:
-        for name in names:
-            setting = variables.get(name)
-            if setting is None or not is_readable(setting) or key in found:
-                continue
-            try:
-                found[key] = read(expand_templates(setting.value, host, variables))
-                settings[key] = setting
-            except UnfitError as unfit:
-                mistakes.extend(unfit.mistakes(name, setting))
-
-    take("address", ADDRESS, _as_text)
-    take("port", PORT, _as_port)
-    take("user", USER, _as_text)
-    take("connection", CONNECTION, _as_connection)
-    take("private_key", PRIVATE_KEY, _as_text)
-    for name in ARGUMENTS:
-        arguments: dict[str, str] = {}
+    def read(name: str, parse: Callable[[object], _T]) -> _T | None:
         setting = variables.get(name)
         if setting is None or not is_readable(setting):
-            continue
+            return None
         try:
-            arguments = read_arguments(_as_text(expand_templates(setting.value, host, variables)))
+            return parse(expand_templates(setting.value, host, variables))
         except UnfitError as unfit:
-            mistakes += unfit.mistakes(name, setting)
-        _add_arguments(arguments, setting, found, settings)
-    found = {key: value for key, value in found.items() if value != "none" or not key.startswith("proxy_")}
-    if host == "localhost":
-        found.setdefault("connection", "local")
-    return Access(**{"address": host, **found}, settings=settings)
+            mistakes.extend(unfit.mistakes(name, setting))
+            return None
 
+    def take(key: str, names: tuple[str, ...], parse: Callable[[object], _T]) -> _T | None:
+        for name in names:
+            if (value := read(name, parse)) is not None:
+                settings[key] = variables[name]
+                return value
+        return None
 
-def _add_arguments(
-    arguments: Mapping[str, str], setting: Setting, found: dict[str, Any], settings: dict[str, Setting]
-) -> None:
-    for keyword, value in arguments.items():
-        key = {"proxyjump": "proxy_jump", "proxycommand": "proxy_command", "identityfile": "private_key"}.get(
-            keyword, keyword
-        )
-        is_second_proxy = key.startswith("proxy_") and bool({"proxy_jump", "proxy_command"} & found.keys())
-        if key not in found and not is_second_proxy:
-            found[key] = int(value) if key == "port" else value
-            settings[key] = setting
+    address = take("address", ADDRESS, _as_text)
+    port = take("port", PORT, _as_port)
+    user = take("user", USER, _as_text)
+    connection = take("connection", CONNECTION, _as_connection)
+    private_key = take("private_key", PRIVATE_KEY, _as_text)
+    said: dict[str, str] = {}
+    for name in ARGUMENTS:
+        for keyword, value in (read(name, lambda text: read_arguments(_as_text(text))) or {}).items():
+            key = _FIELDS[keyword]
+            is_second_proxy = key.startswith("proxy_") and not settings.keys().isdisjoint(_PROXIES)
+            if key not in settings and not is_second_proxy:
+                said[key], settings[key] = value, variables[name]
+    jump, command = (None if said.get(key) == "none" else said.get(key) for key in _PROXIES)
+    return Access(
+        address=address or host,
+        port=int(said["port"]) if "port" in said else port,
+        user=user,
+        connection=connection or ("local" if host == "localhost" else "ssh"),
+        private_key=said.get("private_key", private_key),
+        proxy_jump=jump,
+        proxy_command=command,
+        settings=settings,
+    )
 
 
 def expand_templates(value: object, host: str, variables: Mapping[str, Setting], depth: int = 0) -> object:
@@ -233,7 +238,7 @@ def read_arguments(text: str) -> dict[str, str]:
             value = words.pop(0) if words else ""
         keyword, value = _keyword(flag, value)
         name = keyword.lower()
-        if name not in _HONOURED or not value:
+        if name not in _FIELDS or not value:
             shown = f"-o {keyword}" if flag == "-o" else word if flag not in _FLAGS_WITH_VALUE else f"{flag} {value}"
             refused.append((f"`{shown.strip()}` is not honoured", _CURES.get(name, _CURE)))
         else:

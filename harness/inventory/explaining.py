@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.inventory.host import Host
 from harness.inventory.layers import OWN
@@ -20,7 +20,7 @@ class Explained(NamedTuple):
     """One value; ``file`` is ``default`` and ``line`` None where nobody set it."""
 
     key: str
-    value: Any
+    value: object
     file: str
     line: int | None
 
@@ -34,14 +34,14 @@ def explain_host(host: Host) -> list[Explained]:
     return explained + [_explain(host, f"foreign.{name}", value) for name, value in host.foreign.items()]
 
 
-def _explain(host: Host, key: str, value: Any) -> Explained:
+def _explain(host: Host, key: str, value: object) -> Explained:
     origin = host.origins.get(key)
     if origin is None:
         return Explained(key, redact(key, value), DEFAULT, None)
     return Explained(key, redact(key, value), origin.file, origin.line)
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping) and value:
         for name, item in value.items():
             if item is not None:
@@ -50,7 +50,7 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def redact(key: str, value: Any) -> Any:
+def redact(key: str, value: object) -> object:
     """The value, or ``[redacted]`` where its name or tag says that it is nobody's business."""
     if isinstance(value, Opaque) or (value is not None and _SECRET.search(key.rpartition(".")[2])):
         return REDACTED

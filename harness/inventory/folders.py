@@ -6,7 +6,6 @@ import os
 import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.inventory.layers import Setting
 from harness.inventory.variables import HostVariables
@@ -27,17 +26,18 @@ def place_folders(own: Mapping[str, Setting], *, is_local: bool, mistakes: list[
         if head == "experiment" and isinstance(value, str) and value.endswith((".yaml", ".yml")):
             value = _from_file(value, setting)
         elif head in {"scratch", "disks"}:
-            value = _place(value, setting, is_local, mistakes)
+            value = _place(setting, is_local, mistakes)
         elif head == "data" and isinstance(value, Mapping):
             value = {
-                name: _place(path, setting.below(name), is_local, mistakes) if name in _DATA_KEYS else path
-                for name, path in value.items()
+                name: _place(below, is_local, mistakes) if name in _DATA_KEYS else below.value
+                for name, below in setting.below().items()
             }
         placed[key] = Setting(value, setting.document, setting.path)
     return placed
 
 
-def _place(path: Any, setting: Setting, is_local: bool, mistakes: list[Mistake]) -> Any:
+def _place(setting: Setting, is_local: bool, mistakes: list[Mistake]) -> object:
+    path = setting.value
     if not isinstance(path, str) or not path.strip() or path.startswith(("/", "~")) or "{{" in path:
         return path
     if is_local:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.inventory.variables import HostVariables
 from harness.values.errors import Mistake
@@ -45,7 +45,7 @@ class Host:
     proxy_command: str | None
     variables: HostVariables
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
-    foreign: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    foreign: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

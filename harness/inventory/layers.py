@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.inventory.host import Origin
 from harness.inventory.variables import MERGED_BY_NAME
@@ -24,7 +23,7 @@ OWN = "harness"
 class Setting:
     """A value and where it stands: ``path`` leads to it in ``document``."""
 
-    value: Any
+    value: object
     document: Document = field(repr=False)
     path: tuple[str | int, ...]
 
@@ -37,9 +36,10 @@ class Setting:
         """A mistake at this place."""
         return self.document.mistake(self.path, message, hint)
 
-    def below(self, key: str) -> Setting:
-        """The setting of one key of this mapping."""
-        return Setting(self.value[key], self.document, (*self.path, key))
+    def below(self) -> dict[str, Setting]:
+        """The setting of each key of a mapping; none where the value is something else."""
+        items = self.value.items() if isinstance(self.value, Mapping) else ()
+        return {key: Setting(value, self.document, (*self.path, key)) for key, value in items}
 
 
 Layer = Mapping[str, Setting]
@@ -60,16 +60,17 @@ class Merged:
     own: Mapping[str, Setting]
     others: Mapping[str, Setting]
 
-    def own_values(self) -> dict[str, Any]:
+    def own_values(self) -> dict[str, object]:
         """The mapping that ``harness:`` would be if it stood in one place."""
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
+        by_name: dict[str, dict[str, object]] = {}
         for key, setting in self.own.items():
             head, _, name = key.partition(".")
             if name:
-                values.setdefault(head, {})[name] = setting.value
+                by_name.setdefault(head, {})[name] = setting.value
             else:
                 values[head] = setting.value
-        return values
+        return values | by_name
 
 
 def merge_layers(chain: Iterable[Layer]) -> Merged:
@@ -80,15 +81,14 @@ def merge_layers(chain: Iterable[Layer]) -> Merged:
         for name, setting in layer.items():
             if name != OWN:
                 others[name] = setting
-            elif isinstance(setting.value, Mapping):
-                for key in setting.value:
-                    _merge_own(own, key, setting.below(key))
+            else:
+                for key, below in setting.below().items():
+                    _merge_own(own, key, below)
     return Merged(own, others)
 
 
 def _merge_own(own: dict[str, Setting], key: str, setting: Setting) -> None:
     if key in MERGED_BY_NAME and isinstance(setting.value, Mapping):
-        for name in setting.value:
-            own[f"{key}.{name}"] = setting.below(name)
+        own.update((f"{key}.{name}", below) for name, below in setting.below().items())
     else:
         own[key] = setting

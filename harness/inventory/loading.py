@@ -11,7 +11,6 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.inventory.access import ACCESS_NAMES, Access, resolve_access
 from harness.inventory.folders import folder_conflicts, place_folders
@@ -131,12 +130,11 @@ def _origins(
     origins.update((key, setting.origin) for key, setting in access.settings.items())
     origins.update((f"foreign.{key}", setting.origin) for key, setting in foreign.items())
     for key, setting in own.items():
-        _add_origins(origins, f"{OWN}.{key}", setting, setting.value)
+        _add_origins(origins, f"{OWN}.{key}", setting)
     return origins
 
 
-def _add_origins(origins: dict[str, Origin], key: str, setting: Setting, value: Any) -> None:
+def _add_origins(origins: dict[str, Origin], key: str, setting: Setting) -> None:
     origins[key] = setting.origin
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            _add_origins(origins, f"{key}.{name}", Setting(item, setting.document, (*setting.path, name)), item)
+    for name, below in setting.below().items():
+        _add_origins(origins, f"{key}.{name}", below)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 from itertools import pairwise
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -17,13 +16,13 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": ["string", "null"]}
 
 
-def inventory_schema() -> dict[str, Any]:
+def inventory_schema() -> dict[str, object]:
     """A schema for a whole file: groups as Ansible has them, ``harness:`` typed, variables of other programs free."""
     own = variables.HostVariables.model_json_schema(ref_template="#/$defs/{model}")
     definitions = own.pop("$defs", {})
     definitions["HostVariables"] = own
     for name, definition in definitions.items():
-        _describe(definition, getattr(variables, name))
+        _describe(definition["properties"], getattr(variables, name))
     definitions["Variables"] = _variables()
     definitions["Group"] = _group()
     group = {"$ref": "#/$defs/Group"}
@@ -39,17 +38,17 @@ def inventory_schema() -> dict[str, Any]:
     }
 
 
-def _describe(definition: dict[str, Any], model: type[BaseModel]) -> None:
+def _describe(properties: dict[str, dict[str, object]], model: type[BaseModel]) -> None:
     """Add what stands under each field of a model. Pydantic would read the source whenever the model is imported."""
     (body,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(body, ast.ClassDef)
     for field, text in pairwise(body.body):
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(told))):
-                definition["properties"][name]["description"] = inspect.cleandoc(told)
+                properties[name]["description"] = inspect.cleandoc(told)
 
 
-def _group() -> dict[str, Any]:
+def _group() -> dict[str, object]:
     group, variables = {"$ref": "#/$defs/Group"}, {"$ref": "#/$defs/Variables"}
     return {
         "type": ["object", "null"],
@@ -70,9 +69,9 @@ def _group() -> dict[str, Any]:
     }
 
 
-def _variables() -> dict[str, Any]:
+def _variables() -> dict[str, object]:
     port = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}, {"type": "null"}]}
-    named: dict[str, Any] = dict.fromkeys((*ADDRESS, *USER, *PRIVATE_KEY), _TEXT)
+    named: dict[str, object] = dict.fromkeys((*ADDRESS, *USER, *PRIVATE_KEY), _TEXT)
     arguments = "Of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are honoured; others are mistakes."
     named |= {name: {"description": arguments, **_TEXT} for name in ARGUMENTS}
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from harness.values.engines import AUTO, engine_choices
 from harness.values.units import parse_bytes
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 DEFAULT_SCRATCH = "~/.cache/harness"
 SCRATCH_DISK = "scratch"
@@ -47,8 +50,8 @@ def _check_engine(name: object) -> object:
     return name
 
 
-def _show_engines(schema: dict[str, Any]) -> None:
-    schema["enum"] = list(engine_choices())
+def _show_engines(schema: JsonDict) -> None:
+    schema["enum"] = [*engine_choices()]
 
 
 def _check_disk_name(text: str) -> str:
