@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Fact(Generic[T]):
+class Fact(Generic[T_co]):
     """What to run on a host, and how to read it.
 
     ``parse`` gets all that the command wrote to stdout, whatever its exit code was: a
@@ -21,7 +21,7 @@ class Fact(Generic[T]):
 
     name: str
     command: tuple[str, ...]
-    parse: Callable[[str], T | None]
+    parse: Callable[[str], T_co | None]
     label: str = ""
 
 

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.bench.protocol.found import module_names
 from harness.hosts.connection import Connection
@@ -28,7 +28,7 @@ READ_TIMEOUT_S = 120.0
 _KINDS = "harness.hosts.facts.kinds"
 
 
-def find_facts() -> tuple[Fact[Any], ...]:
+def find_facts() -> tuple[Fact[object], ...]:
     """Return the facts that every host has: all that stand in the modules of the package ``kinds``."""
     modules = (importlib.import_module(f"{_KINDS}.{name}") for name in module_names(_KINDS))
     found = {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Fact)}
@@ -37,7 +37,7 @@ def find_facts() -> tuple[Fact[Any], ...]:
 
 def list_facts(
     scratch: str, disks: Mapping[str, str] | None = None, data_folders: Mapping[str, str] | Sequence[str] = ()
-) -> tuple[Fact[Any], ...]:
+) -> tuple[Fact[object], ...]:
     """Every fact of a host; paths are absolute.
 
     Disks are named ``scratch``, ``images``, as in ``disks``, and ``data:NAME`` (or ``data:PATH`` for a list).
@@ -82,7 +82,7 @@ def read_available_bytes(connection: Connection) -> int | None:
     return _available_bytes(read_sections(connection, (memory.MEMINFO, memory.CGROUP_ROOM)))
 
 
-def read_sections(connection: Connection, facts: tuple[Fact[Any], ...]) -> dict[str, Section]:
+def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> dict[str, Section]:
     """What each fact's command wrote on the host: a recording that the parsers take."""
     mark = f"--harness-{secrets.token_hex(12)}"
     script = build_script(facts, mark)

@@ -6,9 +6,11 @@ ids), and names of servers from which disks are mounted. Equal words stay equal,
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+
+from pydantic import BaseModel
 
 from harness.hosts.facts.fact import Fact, Section
 
@@ -52,11 +54,11 @@ class Anonymizer:
 
 
 def build_recording(
-    sections: Mapping[str, Section], facts: Sequence[Fact[Any]], names: Iterable[str], *, source: str
-) -> dict[str, Any]:
+    sections: Mapping[str, Section], facts: Sequence[Fact[object]], names: Iterable[str], *, source: str
+) -> dict[str, object]:
     """A JSON object: each fact's command, exit code, output by lines, and what its parser makes of that."""
     anonymizer = Anonymizer(names)
-    recorded: dict[str, Any] = {}
+    recorded: dict[str, object] = {}
     for number, fact in enumerate(facts):
         section = sections.get(fact.name)
         if section is None:
@@ -74,11 +76,11 @@ def build_recording(
     return {"format": FORMAT, "source": source, "facts": recorded}
 
 
-def _as_json(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
+def _as_json(value: object) -> object:
+    if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, (list, tuple)):
         return [_as_json(item) for item in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _as_json(getattr(value, name)) for name in value.__dataclass_fields__}
+    if dataclasses.is_dataclass(value):
+        return {field.name: _as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return value

@@ -7,7 +7,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 import paramiko
 
@@ -16,7 +17,7 @@ from harness.hosts.ssh.gates import Gates
 from harness.hosts.ssh.identities import KeyRing, gather_keys
 from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, matches_pin
 from harness.hosts.ssh.route import Route
-from harness.hosts.ssh.transport import KEY_EXCHANGE_S, Patience, Transport
+from harness.hosts.ssh.transport import KEY_EXCHANGE_S, Patience, Transport, Way
 from harness.hosts.ssh.watchdog import WATCHDOG
 from harness.hosts.ssh.way import open_socket, start_proxy
 from harness.values.errors import HostError, HostNotReady
@@ -132,7 +133,7 @@ def _known_types(route: Route) -> list[str]:
     return [known.key.type for known in find_keys(_files(route), route.key_name) if not known.is_revoked]
 
 
-def _files(route: Route) -> list[Any]:
+def _files(route: Route) -> list[Path]:
     return [*([route.project_known_hosts] if route.project_known_hosts else []), *route.known_hosts]
 
 
@@ -177,7 +178,7 @@ def _log_in(transport: Transport, route: Route, ring: KeyRing) -> None:
     raise refused_login(route, tried, left_out, why)
 
 
-def _open_way(route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience) -> tuple[Any, Callable[[], None]]:
+def _open_way(route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience) -> tuple[Way, Callable[[], None]]:
     """A socket, or what is like one, to the host's sshd; and what lets go of the way."""
     if route.hops:
         gate = gates.enter(route.hops, ring, patience)

@@ -15,7 +15,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import paramiko
 
@@ -152,7 +151,7 @@ def _resolve(target: Target, config: paramiko.SSHConfig, *, depth: int) -> Route
     )
 
 
-def _lookup(config: paramiko.SSHConfig, target: Target) -> Mapping[str, Any]:
+def _lookup(config: paramiko.SSHConfig, target: Target) -> Mapping[str, str | list[str]]:
     try:
         return config.lookup(target.address)
     except Exception as error:  # Match exec wants another package, a canonical name another network
@@ -163,7 +162,7 @@ def _lookup(config: paramiko.SSHConfig, target: Target) -> Mapping[str, Any]:
         ) from error
 
 
-def _proxy(target: Target, said: Mapping[str, Any]) -> tuple[str, str]:
+def _proxy(target: Target, said: Mapping[str, str | list[str]]) -> tuple[str, str]:
     """ProxyJump and ProxyCommand, at most one of them; "" for none."""
     if target.proxy_jump is not None or target.proxy_command is not None:
         return target.proxy_jump or "", target.proxy_command or ""
@@ -206,13 +205,13 @@ def _without_hops(route: Route) -> Route:
     return replace(route, hops=())
 
 
-def _known_hosts(said: Mapping[str, Any]) -> tuple[Path, ...]:
+def _known_hosts(said: Mapping[str, str | list[str]]) -> tuple[Path, ...]:
     words = shlex.split(str(said.get("userknownhostsfile") or _USER_KNOWN_HOSTS))
     words += shlex.split(str(said.get("globalknownhostsfile") or _SYSTEM_KNOWN_HOSTS))
     return tuple(Path(word.replace("%d", "~")).expanduser() for word in words if word.lower() != "none")
 
 
-def _number(said: Mapping[str, Any], key: str, default: int, host: str) -> int:
+def _number(said: Mapping[str, str | list[str]], key: str, default: int, host: str) -> int:
     text = str(said.get(key) or default)
     if text.lower() == "none":
         return default

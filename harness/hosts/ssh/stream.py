@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from paramiko.channel import Channel
 
@@ -31,10 +30,11 @@ class NoShell(ConnectionError):
     """The login shell did not run the command; the text is what it said instead."""
 
 
-class _Wake:
+class _Wake(threading.Event):
     """What a channel's buffers take for an event: setting it wakes, clearing is the reader's own."""
 
     def __init__(self, event: threading.Event) -> None:
+        super().__init__()
         self._event = event
 
     def set(self) -> None:
@@ -73,7 +73,7 @@ class Stream:
         self._awaits_mark = has_mark
         self._errors = bytearray()
         self._moved = threading.Event()
-        wake: Any = _Wake(self._moved)
+        wake = _Wake(self._moved)
         channel.settimeout(0.0)
         channel.in_buffer.set_event(wake)
         channel.in_stderr_buffer.set_event(wake)
@@ -132,7 +132,7 @@ class Stream:
 
     def _await_room(self) -> None:
         """Until the far end may take more, or a moment: a pause of a fixed length would let the link run dry."""
-        channel: Any = self._channel
+        channel = self._channel
         with channel.out_buffer_cv:
             if channel.out_window_size == 0 and not channel.closed:
                 channel.out_buffer_cv.wait(_FULL_PAUSE_S)

@@ -8,15 +8,19 @@ it is given up. Only public members of paramiko are used; tests/hosts/test_param
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import paramiko
 from paramiko.channel import Channel
 from paramiko.common import MSG_DISCONNECT, cMSG_CHANNEL_OPEN
+from paramiko.message import Message
 from paramiko.packet import NeedRekeyException, Packetizer
+
+Way = socket.socket | Channel
+"""What leads to a host's sshd: a socket, or a channel of a transport to a gate."""
 
 SILENCE_S = 10.0
 """A peer that said nothing for so long is asked for a sign of life."""
@@ -56,8 +60,8 @@ class WatchedPacketizer(Packetizer):
     appended to a request for a channel of a type whose fields paramiko does not write.
     """
 
-    def __init__(self, socket: Any) -> None:
-        super().__init__(socket)
+    def __init__(self, way: socket.socket) -> None:
+        super().__init__(way)
         self.silence_s, self.reply_s = SILENCE_S, REPLY_S
         self.heard_at = time.monotonic()
         self.asked_at: float | None = None
@@ -65,7 +69,7 @@ class WatchedPacketizer(Packetizer):
         self.open_fields: tuple[str | int, ...] = ()
         self._handshake_until: float | None = None
 
-    def read_message(self) -> Any:
+    def read_message(self) -> tuple[int, Message]:
         """Read one message; called by the transport's own thread."""
         try:
             kind, message = super().read_message()
@@ -79,7 +83,7 @@ class WatchedPacketizer(Packetizer):
             self.is_cut = True
         return kind, message
 
-    def send_message(self, data: Any) -> None:
+    def send_message(self, data: Message) -> None:
         """Send one message. What cannot be written ends the link at once: the thread that reads learns of it later."""
         if self.open_fields and data.asbytes()[:1] == cMSG_CHANNEL_OPEN:
             for field in self.open_fields:
@@ -118,8 +122,8 @@ class Transport(paramiko.Transport):
 
     packetizer: WatchedPacketizer
 
-    def __init__(self, socket: Any, patience: Patience) -> None:
-        super().__init__(socket, packetizer_class=WatchedPacketizer)
+    def __init__(self, way: Way, patience: Patience) -> None:
+        super().__init__(way, packetizer_class=WatchedPacketizer)
         options = self.get_security_options()
         options.ciphers, options.digests = CIPHERS, MACS
         self.local_version = "SSH-2.0-harness"

@@ -9,10 +9,10 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from harness.hosts.ssh.route import Route
 
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]
 _USER_TIMEOUT_MS = 30_000
 
 
@@ -53,9 +53,9 @@ def open_socket(route: Route) -> socket.socket:
     raise last
 
 
-def _look_up(route: Route) -> list[Any]:
+def _look_up(route: Route) -> list[_Address]:
     """Addresses of a name; the system's resolver has no deadline, so it is asked in a thread of its own."""
-    found: list[Any] = []
+    found: list[_Address] = []
     failed: list[OSError] = []
 
     def ask() -> None:
