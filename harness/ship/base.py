@@ -11,12 +11,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.bench.protocol.atomic import write_file
 from harness.engine import daemon
-from harness.ship.archives import choose_source, own_suite, read_sources
 from harness.values.errors import EngineError, ImageUnavailable
 from harness.values.units import format_bytes
 
@@ -28,6 +28,7 @@ REPOSITORY = "harness-base"
 _RECIPE = 1
 """Counts changes of what is done beside the packages, so that an older tar is not taken."""
 _DEADLINE_S = 1800.0
+PLACES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
 
 def make_base(
@@ -177,3 +178,87 @@ def _index(folder: Path, suite: str, mirror: str) -> Path:
 def _hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A package archive as apt knows it."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+
+
+def read_sources(places: tuple[Path, ...] = PLACES) -> list[Source]:
+    """The package archives of this machine, from both of apt's file formats."""
+    found: list[Source] = []
+    for place in places:
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+        for file in files:
+            if file.suffix not in (".list", ".sources") or not file.is_file():
+                continue
+            text = file.read_text(errors="replace")
+            found += parse_deb822(text) if file.suffix == ".sources" else parse_lines(text)
+    return found
+
+
+def parse_lines(text: str) -> list[Source]:
+    """Sources of ``deb [options] URI SUITE COMPONENT…`` lines (sources.list(5))."""
+    found = []
+    for line in text.splitlines():
+        words = line.split("#")[0].split()
+        if not words or words[0] != "deb":
+            continue
+        rest = words[1:]
+        if rest and rest[0].startswith("["):
+            end = next((index for index, word in enumerate(rest) if word.endswith("]")), len(rest))
+            rest = rest[end + 1 :]
+        if len(rest) >= 2:
+            found.append(Source(rest[0], (rest[1],), tuple(rest[2:])))
+    return found
+
+
+def parse_deb822(text: str) -> list[Source]:
+    """Sources of stanzas with ``Types``, ``URIs``, ``Suites``, ``Components`` (sources.list(5))."""
+    found = []
+    for stanza in text.split("\n\n"):
+        fields: dict[str, str] = {}
+        name = ""
+        for line in stanza.splitlines():
+            if line.startswith("#"):
+                continue
+            if line[:1].isspace():
+                fields[name] = fields.get(name, "") + " " + line.strip()
+            elif ":" in line:
+                name, _, value = line.partition(":")
+                name = name.strip().lower()
+                fields[name] = value.strip()
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
+            continue
+        suites, components = tuple(fields.get("suites", "").split()), tuple(fields.get("components", "").split())
+        found += [Source(uri, suites, components) for uri in fields.get("uris", "").split()]
+    return found
+
+
+def choose_source(sources: list[Source], *, suite: str | None, mirror: str | None, own: str | None) -> tuple[str, str]:
+    """The suite and mirror to make a base of: what was asked for, else the machine's own. Raises ImageUnavailable."""
+    mains = [source for source in sources if "main" in source.components and source.uri.startswith("http")]
+    wanted = suite or own
+    for source in mains:
+        if wanted in source.suites:
+            return str(wanted), mirror or source.uri
+    plain = [source for source in mains if not any("-security" in name or "/" in name for name in source.suites)]
+    if plain and wanted:
+        return wanted, mirror or plain[0].uri
+    if wanted and mirror:
+        return wanted, mirror
+    hint = "name an image that the engine has with --base-image"
+    raise ImageUnavailable("apt's sources on this machine name no Debian or Ubuntu archive", hint=hint)
+
+
+def own_suite() -> str | None:
+    """The code name of this machine's release, or None where it has none."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME")
+    except OSError:
+        return None

@@ -10,8 +10,7 @@ from typing import cast
 from harness.analysis.protection import busy_reason
 from harness.engine.interface import Engine, EngineFacts, ImageEngine, Payload
 from harness.engine.jobs import JobHost
-from harness.engine.registry import load_engines
-from harness.engine.selection import Choice, Refusal, explain_choice, explain_none
+from harness.engine.registry import Choice, Refusal, explain_choice, explain_none, load_engines
 from harness.engine.spec import EngineSpec
 from harness.ship.definition import image_definition, image_reference
 from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady, ImageUnavailable

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.engine.registry import load_engine, load_engines
-from harness.engine.selection import Refusal, explain_choice, explain_none
+from harness.engine.registry import Refusal, explain_choice, explain_none, load_engine, load_engines
 from harness.values.engines import engine_choices, engine_names
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 

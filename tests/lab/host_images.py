@@ -21,8 +21,7 @@ from pathlib import Path
 
 from outer_engine import LabError, docker, run
 
-from harness.ship.archives import choose_source, own_suite, read_sources
-from harness.ship.base import mounts_below
+from harness.ship.base import choose_source, mounts_below, own_suite, read_sources
 
 HERE = Path(__file__).parent
 SUITES = ("bookworm", "trixie", "forky")

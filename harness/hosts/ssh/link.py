@@ -1,9 +1,14 @@
-"""A link: one live transport to a host, over whatever gates lead to it."""
+"""A link: one live transport to a host, over a socket, a proxy's process, or the gates that lead to it."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
+import signal
+import socket
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,10 +24,11 @@ from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, matches_
 from harness.hosts.ssh.route import Route
 from harness.hosts.ssh.transport import KEY_EXCHANGE_S, Patience, Transport, Way
 from harness.hosts.ssh.watchdog import WATCHDOG
-from harness.hosts.ssh.way import open_socket, start_proxy
 from harness.values.errors import HostError, HostNotReady
 
 _MOST_KEYS = 8
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]
+_USER_TIMEOUT_MS = 30_000
 
 
 @dataclass
@@ -197,3 +203,77 @@ def is_worth_again(error: HostError) -> bool:
     """Whether connecting may succeed in a moment: a gate drops connections when many come at once (MaxStartups)."""
     cause = error.__cause__
     return isinstance(cause, (EOFError, ConnectionResetError)) or "banner" in str(cause).lower()
+
+
+def start_proxy(route: Route) -> tuple[socket.socket, Callable[[], None]]:
+    """A process whose stdin and stdout are one real socket: deadlines work as on any other."""
+    ours, its = socket.socketpair()
+    with its:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {route.proxy_command}"],
+            stdin=its.fileno(),
+            stdout=its.fileno(),
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+
+    return ours, end
+
+
+def open_socket(route: Route) -> socket.socket:
+    """The first address of a name that answers, within the connect timeout each."""
+    last: OSError = TimeoutError("no address")
+    for family, kind, protocol, _, address in _look_up(route):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(route.connect_timeout_s)
+            _harden(connection)
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
+            last = error
+    raise last
+
+
+def _look_up(route: Route) -> list[_Address]:
+    """Addresses of a name; the system's resolver has no deadline, so it is asked in a thread of its own."""
+    found: list[_Address] = []
+    failed: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            found.extend(socket.getaddrinfo(route.address, route.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            failed.append(error if isinstance(error, OSError) else socket.gaierror(str(error)))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(route.connect_timeout_s + 10.0)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise TimeoutError(f"the name {route.address} could not be looked up in time")
+    return found
+
+
+def _harden(connection: socket.socket) -> None:
+    """Small packets at once; a peer that is gone is noticed by the kernel, too (tcp(7))."""
+    for level, option, value in (
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 15),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    ):
+        number = getattr(socket, option, None)
+        if number is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(level, number, value)

@@ -13,15 +13,16 @@ from harness.hosts.connection import Connection
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.loading import (
     LoadRefused,
+    PullRefused,
     holding,
     load_parts,
     prove_image,
+    pull_image,
     remove_held,
     remove_image,
 )
 from harness.ship.transfer.model import CachedImage, Ledger
 from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
-from harness.ship.transfer.pull import PullRefused, pull_image
 from harness.ship.transfer.sources import OnProgress, Source
 from harness.ship.transfer.stream import CorruptBlob, Part, archive_bytes, build_parts
 from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
