@@ -22,8 +22,8 @@ from harness.hosts.facts import (
     read_facts,
     read_sections,
 )
-from harness.hosts.facts import recording as recordings
 from harness.hosts.facts import reading as scripts
+from harness.hosts.facts import recording as recordings
 from harness.hosts.facts.kinds import disks, gpus, memory, processor
 from harness.hosts.local import LocalConnection
 from harness.values.errors import HostNotReady
