@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from harness.hosts.connection import Connection
 from harness.values.errors import HostNotReady
+
+if TYPE_CHECKING:
+    from harness.inventory import DataSet
 
 # The last dot keeps line ends that belong to a folder's name.
 _PLACES_SCRIPT = 'printf "%s\\0%s\\0" "$HOME" "$(pwd; printf .)"'
@@ -30,6 +35,19 @@ def resolve_path(connection: Connection, path: str) -> str:
         start = read_home(connection) if first == "~" else _read_home_of(connection, first[1:])
         return posixpath.normpath(posixpath.join(start, rest))
     return posixpath.normpath(posixpath.join(_read_places(connection)[1], path))
+
+
+def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict[str, DataSet]:
+    """Return an inventory's data sets with their paths as they are on the host: absolute, ``~`` expanded."""
+    return {
+        name: source.model_copy(update={key: resolve_path(connection, path) for key, path in source.paths.items()})
+        for name, source in data.items()
+    }
+
+
+def data_folders(data: Mapping[str, DataSet]) -> dict[str, str]:
+    """Return the folder in which the images of each data set lie; a generated one has none yet."""
+    return {name: source.place for name, source in data.items() if source.place}
 
 
 def make_folder(connection: Connection, path: str, *, mode: int = 0o755) -> None:

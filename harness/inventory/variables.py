@@ -177,6 +177,13 @@ class DataSet(_Checked):
         }
         return {key: path for key, path in named.items() if path is not None}
 
+    @property
+    def place(self) -> str:
+        """The folder in which its images or records lie; empty for a set that is made."""
+        from harness.bench.loaders.tfrecords import split_pattern
+
+        return self.folder or self.images or (split_pattern(self.tfrecord)[0] if self.tfrecord else "")
+
     @model_validator(mode="after")
     def _check_form(self) -> DataSet:
         forms = [

@@ -6,14 +6,13 @@ Nothing is made, sent or decoded. What is wrong is said in the words that the ch
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import errors
 from harness.hosts.connection import Connection
-from harness.hosts.folders import resolve_path
 from harness.ship.dataset import KnownData, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
 from harness.ship.described import read_described
@@ -76,20 +75,6 @@ class Layout:
     trouble: str = ""
 
 
-def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict[str, DataSet]:
-    """Return an inventory's data sets with their paths as they are on the host: absolute, ``~`` expanded."""
-    return {
-        name: source.model_copy(update={key: resolve_path(connection, path) for key, path in source.paths.items()})
-        for name, source in data.items()
-    }
-
-
-def data_folders(data: Mapping[str, DataSet]) -> dict[str, str]:
-    """Return the folder in which the images of each data set lie; a generated one has none yet."""
-    found = {name: source.folder or source.images or _record_place(source)[0] for name, source in data.items()}
-    return {name: folder for name, folder in found.items() if folder}
-
-
 def inspect_data(
     connection: Connection,
     scratch: str,
@@ -125,7 +110,7 @@ def inspect_data(
 
 def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> errors.DatasetError | None:
     """Return what is wrong with a data set by its layout alone, in the words of its check; None where nothing is."""
-    place, labels = _places(source)
+    place, labels = source.place, source.annotations
     hint = {"folder": errors.FOLDER_HINT, "coco": errors.PAIR_HINT}.get(source.kind, errors.RECORDS_HINT)
     if layout.word == "absent":
         return errors.absent_folder(place, hint)
@@ -227,7 +212,7 @@ def _may_be_same(found: DataState, known: KnownData) -> bool:
 
 def _look(connection: Connection, source: DataSet, *, is_counted: bool) -> Layout:
     script = _LOOK + (_count_script() if is_counted else "")
-    place, labels = _places(source)
+    place, labels = source.place, source.annotations
     words = ["sh", "-c", script, "sh", source.kind, place, labels or ""]
     done = connection.run(words, timeout_s=_TIMEOUT_S)
     trouble = done.stderr.decode(errors="replace").strip().splitlines()
@@ -241,19 +226,10 @@ def _count_script() -> str:
     return _COUNT.replace("TAKEN", taken).replace("REFUSED", refused).replace("MOST", str(_MOST_NAMED))
 
 
-def _places(source: DataSet) -> tuple[str, str | None]:
-    """Return the folder to look at, and the file of labels."""
-    return source.folder or source.images or _record_place(source)[0], source.annotations
-
-
-def _record_place(source: DataSet) -> tuple[str, str]:
-    return split_pattern(source.tfrecord) if source.tfrecord else ("", "")
-
-
 def _chosen_records(source: DataSet, layout: Layout) -> list[tuple[int, str]]:
     from harness.bench.data.listing import choose_records
 
-    chosen = set(choose_records((name for _, name in layout.records), _record_place(source)[1]))
+    chosen = set(choose_records((name for _, name in layout.records), split_pattern(source.tfrecord or "")[1]))
     return [(size, name) for size, name in layout.records if name in chosen]
 
 

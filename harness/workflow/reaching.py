@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness.analysis.protection import available_limit, busy_reason
 from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
-from harness.hosts.folders import resolve_path
-from harness.ship.data_inspection import data_folders, inspect_data, resolve_sources
-from harness.values.data_state import DataState
-from harness.values.event import Event
+from harness.hosts.folders import data_folders, resolve_path, resolve_sources
 from harness.values.facts import Facts
 
 if TYPE_CHECKING:
     from harness.engine.registry import HostEngines
     from harness.inventory import DataSet, Host
     from harness.ship.datatransfer import ShippedData
+    from harness.values.data_state import DataState
+    from harness.values.event import Event
     from harness.workflow.links import Links
 
-Emit = Callable[[Event], None]
+Emit: TypeAlias = "Callable[[Event], None]"
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Reached:
 
     def inspect(self, name: str, *, is_counted: bool = True) -> tuple[DataSet | ShippedData | None, DataState]:
         """Look at a data set: what a session would read (None: nothing can be read), and what is known of it."""
+        from harness.ship.data_inspection import inspect_data
+
         return inspect_data(
             self.connection,
             self.scratch,

@@ -13,10 +13,11 @@ from PIL import Image
 
 from harness.bench.data.dataset import describe, find_form, list_path, prepare
 from harness.bench.protocol.errors import DatasetError
+from harness.hosts.folders import data_folders, resolve_sources
 from harness.hosts.local import LocalConnection
 from harness.inventory import DataSet
 from harness.inventory.variables import Generate
-from harness.ship.data_inspection import Layout, data_folders, inspect_data, parse_layout, resolve_sources
+from harness.ship.data_inspection import Layout, inspect_data, parse_layout
 from harness.ship.described import described_folder, keep_description
 from harness.values.data_state import DataState
 

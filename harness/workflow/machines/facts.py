@@ -6,14 +6,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.hosts.connection import Connection
 from harness.hosts.facts import list_facts, read_sections
-from harness.hosts.facts.recording import build_recording
-from harness.hosts.folders import resolve_path
+from harness.hosts.folders import data_folders, resolve_path, resolve_sources
 from harness.inventory import Host, load_inventory, select_hosts
-from harness.ship.data_inspection import data_folders, resolve_sources
 from harness.values.facts import Facts
 from harness.workflow.links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
@@ -60,7 +58,7 @@ def record_facts(console: Console, inventory: Path, *, limit: str | None, folder
     hosts = select_hosts(read, limit)
     everybody = [word for host in read.hosts for word in (host.name, host.address, host.user or "")]
 
-    def write(answer: Answer[dict[str, Any]]) -> None:
+    def write(answer: Answer[dict[str, object]]) -> None:
         tell_failure(console, answer)
         for recording in values_of([answer]).values():
             file = _free_file(folder)
@@ -73,8 +71,9 @@ def record_facts(console: Console, inventory: Path, *, limit: str | None, folder
     return exit_code(answers)
 
 
-def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, Any]:
+def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, object]:
     from harness import __version__
+    from harness.hosts.facts.recording import build_recording
 
     with closing(links.open(host)) as connection:
         variables = host.variables
