@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.analysis.check import Check, Outcome
 from harness.analysis.protection import disk_allowance
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 from harness.values.facts import DiskFacts, Facts
 from harness.values.units import format_bytes
 

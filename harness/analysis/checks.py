@@ -17,7 +17,7 @@ from harness.analysis.check_engine import check_engine, judge_probe
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
 from harness.analysis.protection import busy_load, busy_reason
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 from harness.values.errors import HarnessError, HostError
 from harness.values.facts import Facts, hardware_label
 

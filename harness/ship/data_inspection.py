@@ -16,7 +16,7 @@ from harness.hosts.connection import Connection
 from harness.ship.dataset import KnownData, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
 from harness.ship.described import read_described
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 from harness.values.errors import HostError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -17,7 +17,10 @@ from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
-from harness.ship.preparation import OnProgress, run_preparation
+from harness.inventory import DataSet, Generate
+from harness.ship.datasource import OnProgress
+from harness.ship.datatransfer import ShippedData
+from harness.ship.preparation import run_preparation
 from harness.values.case import digest_of
 from harness.values.data import CheckedSet, DataPlace, MadeSet
 from harness.values.errors import DataError
@@ -29,35 +32,8 @@ _Run = Callable[[str, Mapping[str, object], "tuple[Mount, ...]"], Mapping[str, o
 DATA_FOLDER, DATASETS_FOLDER = "data", "datasets"
 """In scratch: generated sets; file lists, hashes and links of all sets."""
 
-
-class GenerateSpec(Protocol):
-    """A set to be made."""
-
-    @property
-    def profile(self) -> str: ...
-    @property
-    def images(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-
-
-class DataSpec(Protocol):
-    """A data set of the inventory: ``folder``, ``images`` with ``annotations``, ``tfrecord``, or ``generate``."""
-
-    @property
-    def folder(self) -> str | None: ...
-    @property
-    def images(self) -> str | None: ...
-    @property
-    def annotations(self) -> str | None: ...
-    @property
-    def tfrecord(self) -> str | None: ...
-    @property
-    def image_feature(self) -> str | None: ...
-    @property
-    def label_feature(self) -> str | None: ...
-    @property
-    def generate(self) -> GenerateSpec | None: ...
+DataSpec = DataSet | ShippedData
+"""What may be prepared: a set of the inventory, or one that was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +177,7 @@ def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
     return _Place(spec.images, spec.annotations, f"{spec.images} with {spec.annotations}")
 
 
-def _generate(on: JobHost, spec: GenerateSpec, run: _Run) -> _Place:
+def _generate(on: JobHost, spec: Generate, run: _Run) -> _Place:
     """Have the set made (which takes no time where it is there already)."""
     parent = _make_folder(on, DATA_FOLDER)
     wanted = {"profile": spec.profile, "images": spec.images, "seed": spec.seed}

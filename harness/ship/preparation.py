@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.bench.protocol import protocol
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.engine.jobs import JobHost, build_job
+from harness.ship.datasource import OnProgress
 from harness.values.case import digest_of
 from harness.values.errors import DataError, HarnessError, JobRefused
-
-OnProgress = Callable[[str, float | None], None]
-"""Called with words and a share from 0 to 1 (None where it cannot be told)."""
 
 _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0
 """A short job is asked twice a second; a long one less, for each time all that it has written comes along."""

@@ -11,7 +11,8 @@ from harness.engine.interface import Mount
 from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
-from harness.ship.preparation import OnProgress, run_preparation
+from harness.ship.datasource import OnProgress
+from harness.ship.preparation import run_preparation
 from harness.values.case import Case, digest_of
 from harness.values.errors import DataError, JobRefused
 from harness.values.rehearsal import Rehearsal

@@ -1,13 +1,15 @@
-"""Where a data set lies on a host and what its files are: what a program needs to read it without the harness."""
+"""A data set on a host: where it lies and what its files are, and what is known before its images are read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.bench.loaders.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
+from harness.values.errors import DataError
 
 Form = Literal["folder", "coco", "list", "tfrecord"]
 """``folder``: one folder of images per class; ``coco``: images and an instances JSON; ``list``: images and a table of
@@ -110,3 +112,29 @@ class MadeSet(_Frozen):
     layout: MadeLayout
     encoder: _Text
     made: bool
+
+
+@dataclass(frozen=True)
+class DataState:
+    """A data set as a host has it.
+
+    ``place`` is where it lies, in words; ``images`` and ``bytes`` are None where nobody can know them yet, and
+    ``source`` says from where they are known. ``is_bound``: files were counted, and those without an annotation fall
+    away when they are read. ``fingerprint`` is what the last check of these files found; None: never computed, or the
+    files have changed since. ``problem`` is why it cannot be used, ``hint`` what to do about that.
+    """
+
+    name: str
+    place: str
+    images: int | None = None
+    bytes: int | None = None
+    source: str = ""
+    is_bound: bool = False
+    fingerprint: str | None = None
+    problem: str | None = None
+    hint: str | None = None
+    will_be_made: bool = False
+
+    def as_error(self, host: str) -> DataError:
+        """Return the problem as the error that ends a host's part in a session."""
+        return DataError(self.problem or f"data set {self.name!r} cannot be used", where=host, hint=self.hint)

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.analysis.protection import available_limit, busy_reason
-from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
+from harness.hosts.facts.reading import read_busy_cpus
 from harness.hosts.folders import data_folders, resolve_path, resolve_sources
 from harness.values.facts import Facts
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.engine.registry import HostEngines
     from harness.inventory import DataSet, Host
     from harness.ship.datatransfer import ShippedData
-    from harness.values.data_state import DataState
+    from harness.values.data import DataState
     from harness.values.event import Event
     from harness.workflow.links import Links
 

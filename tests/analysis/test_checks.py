@@ -18,7 +18,7 @@ from harness.analysis.checks import (
     judge_probe,
     limit_probe_of,
 )
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 from harness.values.engines import EngineWords
 from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.facts import DiskFacts, Facts, GpuFacts

@@ -19,7 +19,7 @@ from harness.inventory import DataSet
 from harness.inventory.variables import Generate
 from harness.ship.data_inspection import Layout, inspect_data, parse_layout
 from harness.ship.described import described_folder, keep_description
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 
 HERE = LocalConnection("here")
 

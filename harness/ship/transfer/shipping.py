@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.engine import daemon
 from harness.hosts.connection import Connection
+from harness.ship.datasource import OnProgress
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.loading import (
     LoadRefused,
@@ -23,7 +24,7 @@ from harness.ship.transfer.loading import (
 )
 from harness.ship.transfer.model import CachedImage, Ledger
 from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
-from harness.ship.transfer.sources import OnProgress, Source
+from harness.ship.transfer.sources import Source
 from harness.ship.transfer.stream import CorruptBlob, Part, archive_bytes, build_parts
 from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.units import format_bytes

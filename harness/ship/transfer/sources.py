@@ -10,6 +10,7 @@ from typing import Protocol
 
 from harness.engine.daemon import ClientFactory
 from harness.ship.base import explaining
+from harness.ship.datasource import OnProgress
 from harness.ship.slots import waiting_for
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.model import CachedImage
@@ -19,12 +20,6 @@ from harness.values.units import format_bytes
 
 _TELL_EVERY_S = 0.5
 _FILL_TIMEOUT_S = 900.0
-
-
-class OnProgress(Protocol):
-    """Called with words and a share from 0 to 1 (None where it cannot be told)."""
-
-    def __call__(self, text: str, share: float | None, /) -> None: ...
 
 
 class Source(Protocol):

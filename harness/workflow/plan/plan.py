@@ -18,7 +18,7 @@ from harness.session.feasibility import MOST_GPUS
 from harness.session.options import RunOptions
 from harness.session.plan import HostDigests
 from harness.ship.rehearsing import Machine, read_rehearsals
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal

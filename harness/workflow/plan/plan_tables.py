@@ -12,7 +12,7 @@ from harness.analysis.signs import Kind
 from harness.bench.protocol.registry import is_on_disk
 from harness.session.plan import Invocation, coming_of
 from harness.values.case import Case
-from harness.values.data_state import DataState
+from harness.values.data import DataState
 from harness.values.errors import HarnessError
 from harness.values.names import case_label
 from harness.values.prediction import Prediction

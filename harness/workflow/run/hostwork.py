@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from harness.analysis.checks import busy_reason
 from harness.analysis.findings import find
 from harness.bench.protocol.registry import is_on_disk
-from harness.hosts.busyness import read_busy_cpus
 from harness.hosts.facts import read_available_bytes
+from harness.hosts.facts.reading import read_busy_cpus
 from harness.hosts.folders import read_free_bytes
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.daemon import connect_local, open_client
 from harness.engine.interface import ImageEngine
-from harness.ship.datasource import SourceSets
+from harness.ship.datasource import OnProgress, SourceSets
 from harness.ship.datatransfer import DataLedger, DataShip
 from harness.ship.definition import image_definition, image_definitions, image_reference
 from harness.ship.image import LABEL_DEFINITION, ImageResult, ensure_image, find_image
@@ -21,7 +21,7 @@ from harness.ship.slots import TransferSlots, waiting_for
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.model import CachedImage, Ledger
 from harness.ship.transfer.shipping import ImageShip, Order
-from harness.ship.transfer.sources import CacheSource, EngineSource, OnProgress, Source
+from harness.ship.transfer.sources import CacheSource, EngineSource, Source
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import DataShipped, ImageCached, ImageShipped, Progress
 from harness.workflow.reaching import Emit, Reached, select_gpus
