@@ -162,10 +162,16 @@ class Record(_Frozen):
 
 def number(values: Mapping[str, object], *path: str) -> float | None:
     """Return the number at a place of nested objects; None where there is none."""
+    value = value_at(values, *path)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def value_at(values: Mapping[str, object], *path: str) -> object:
+    """Return what stands at a place of nested objects; None where nothing does."""
     value: object = values
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value
 
 
 def record_schema() -> dict[str, object]:

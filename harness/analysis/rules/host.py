@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.findings import Entry, Family, find
 from harness.values.facts import Facts
-from harness.values.record import Finding, Record, number
+from harness.values.record import Finding, Record, number, value_at
 from harness.values.units import format_bytes
 
 FOREIGN_CPUS = 0.25
@@ -142,13 +142,6 @@ def judge(record: Record, facts: Facts | None, _peers: Sequence[Record]) -> Iter
     yield from _find_gpus(record)
 
 
-def _at(values: Mapping[str, object], *path: str) -> object:
-    value: object = values
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
 def _find_supervisor(record: Record) -> Iterator[Finding]:
     own, wall = record.environment.get("supervisor"), number(record.io, "wall_s")
     if not isinstance(own, Mapping):
@@ -206,7 +199,7 @@ def _find_memory(host: Mapping[str, object]) -> Iterator[Finding]:
 def _find_disk(host: Mapping[str, object]) -> Iterator[Finding]:
     latency, reads = number(host, "disk", "read_latency_s"), number(host, "disk", "reads")
     if latency is not None and latency > DISK_LATENCY_S and (reads or 0) >= LEAST_READS:
-        message = f"a read of {_at(host, 'disk', 'device')} took {1000 * latency:.0f} ms in the mean"
+        message = f"a read of {value_at(host, 'disk', 'device')} took {1000 * latency:.0f} ms in the mean"
         yield find("disk-slow", message, "see whether somebody else uses this disk (`iostat -x 5`)")
 
 
