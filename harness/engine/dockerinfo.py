@@ -112,6 +112,16 @@ def inspect_image(client: APIClient, reference: str) -> Image:
     return cast(Image, client.inspect_image(reference))  # type: ignore[no-untyped-call]  # stub lacks types
 
 
+def seek_image(client: APIClient, reference: str) -> Image | None:
+    """Ask an engine for one image; None where it has it not."""
+    from docker.errors import NotFound
+
+    try:
+        return inspect_image(client, reference)
+    except NotFound:
+        return None
+
+
 def create_container(client: APIClient, body: Mapping[str, object], name: str) -> Created:
     """Have an engine make a container. Raises what the client raises."""
     created = client.create_container_from_config(body, name)  # type: ignore[no-untyped-call]  # stub lacks types

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from harness.values.errors import HostNotReady, HostUnreachable
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,22 @@ class Connection(Protocol):
     def close(self) -> None:
         """Let the connection go; what runs on the host goes on."""
         ...
+
+
+def no_answer(host: str, program: str, timeout_s: float) -> HostUnreachable:
+    """Build the error for a command that outlived its deadline."""
+    message = f"{program} gave no answer within {timeout_s:g} s and was ended"
+    hint = "see whether the machine or one of its disks hangs, then run the same command again"
+    return HostUnreachable(message, where=host, hint=hint)
+
+
+def not_written(host: str, target: str, reason: str) -> HostNotReady:
+    """Build the error for a file that could not be written."""
+    hint = f"see that {posixpath.dirname(target)} is there, may be written by this user and has room"
+    return HostNotReady(f"{target} could not be written: {reason}", where=host, hint=hint)
+
+
+def last_line(text: bytes, otherwise: str = "no reason given") -> str:
+    """Return the last line of what a command wrote, for a message; ``otherwise`` where it wrote nothing."""
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else otherwise

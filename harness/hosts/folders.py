@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.hosts.connection import Connection
+from harness.hosts.connection import Connection, last_line
 from harness.values.errors import HostNotReady
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def make_folder(connection: Connection, path: str, *, mode: int = 0o755) -> None
     done = connection.run(["mkdir", "-p", "-m", f"{mode:o}", "--", path])
     if done.returncode != 0:
         raise HostNotReady(
-            f"the folder {path} cannot be made: {_last_line(done.stderr)}",
+            f"the folder {path} cannot be made: {last_line(done.stderr)}",
             where=connection.host,
             hint="name a folder that this user may write, with `scratch:` or `disks:` in the inventory",
         )
@@ -93,8 +93,3 @@ def _read_home_of(connection: Connection, user: str) -> str:
             hint="give an absolute path in the inventory",
         )
     return fields[5]
-
-
-def _last_line(text: bytes) -> str:
-    lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no reason given"

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.bench.protocol.atomic import replace_file
-from harness.hosts.connection import Completed
-from harness.values.errors import HostNotReady, HostUnreachable
+from harness.hosts.connection import Completed, no_answer, not_written
 
 NO_SUCH_PROGRAM = 127
 NOT_EXECUTABLE = 126
@@ -59,11 +58,7 @@ class LocalConnection:
             stdout, stderr = process.communicate(input, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             _end(process)
-            raise HostUnreachable(
-                f"{argv[0]} gave no answer within {timeout_s:g} s and was ended",
-                where=self.host,
-                hint="see whether the machine or one of its disks hangs, then run the same command again",
-            ) from None
+            raise no_answer(self.host, argv[0], timeout_s) from None
         except BaseException:
             _end(process)
             raise
@@ -79,11 +74,7 @@ class LocalConnection:
                     with source.open("rb") as origin:
                         shutil.copyfileobj(origin, stream, 2**20)
         except OSError as error:
-            raise HostNotReady(
-                f"{target} could not be written: {error.strerror or error}",
-                where=self.host,
-                hint=f"see that {Path(target).parent} is there, may be written by this user and has room",
-            ) from error
+            raise not_written(self.host, target, error.strerror or str(error)) from error
 
     def get(self, source: str, target: Path) -> None:
         """Copy one file, whole or not at all. Raises FileNotFoundError where there is no such file."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.hosts import lock_commands
-from harness.hosts.connection import Completed, Connection
+from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.lock_owner import (
     LockOwner,
     LockState,
@@ -196,13 +196,12 @@ def _run(connection: Connection, command: list[str]) -> Completed:
 def _refuse_failure(connection: Connection, done: Completed, path: str) -> None:
     if done.returncode == lock_commands.DONE:
         return
-    reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
     if done.returncode == lock_commands.NO_FLOCK:
         message, hint = "the host has no `flock`", "install the package util-linux there"
     elif done.returncode == lock_commands.BUSY:
         message, hint = f"the lock {path} is held up by a process that hangs", f"see `fuser -v {path}` on the host"
     else:
-        message = f"the lock {path} cannot be written: {reason}"
+        message = f"the lock {path} cannot be written: {last_line(done.stderr)}"
         hint = f"see that /tmp has room and that {path}, if it is there, is a folder with mode 0777"
     raise HostNotReady(message, where=connection.host, hint=hint)
 

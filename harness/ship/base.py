@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.bench.protocol.atomic import write_file
 from harness.engine import daemon
+from harness.engine.dockerinfo import Image, seek_image
 from harness.values.errors import EngineError, ImageUnavailable
 from harness.values.units import format_bytes
 
@@ -49,7 +50,7 @@ def make_base(
     suite, mirror = choose_source(read_sources(), suite=suite, mirror=mirror, own=own_suite())
     tar, content = find_kept(folder, suite, mirror) or _bootstrap(folder, suite, mirror, report)
     reference = f"{REPOSITORY}:{suite}-{content[:12]}"
-    if not _is_there(client, reference):
+    if look_for(client, reference) is None:
         report(f"import {reference} ({format_bytes(tar.stat().st_size)})")
         _import(client, tar, reference)
     return reference
@@ -111,15 +112,10 @@ def explaining(doing: str) -> Iterator[None]:
         raise ImageUnavailable(error.message, hint=error.hint) from error
 
 
-def _is_there(client: APIClient, reference: str) -> bool:
-    from docker.errors import NotFound
-
-    try:
-        with explaining(f"look for {reference}"):
-            client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stub lacks types
-    except NotFound:
-        return False
-    return True
+def look_for(client: APIClient, reference: str) -> Image | None:
+    """Return an image of this machine's engine; None where there is none. Raises HostUnreachable, ImageUnavailable."""
+    with explaining(f"look for {reference}"):
+        return seek_image(client, reference)
 
 
 def _import(client: APIClient, tar: Path, reference: str) -> None:

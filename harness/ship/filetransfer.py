@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.hosts.connection import Completed, Connection
+from harness.hosts.connection import Completed, Connection, last_line
 from harness.ship.datasource import SourceFile
 from harness.values.errors import DataError
 
@@ -203,7 +203,6 @@ def _patience(size: int) -> float:
 def _check(connection: Connection, done: Completed, doing: str) -> None:
     if done.returncode == 0:
         return
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    reason = said[-1] if said else f"exit code {done.returncode}"
+    reason = last_line(done.stderr, f"exit code {done.returncode}")
     hint = "see that its scratch folder may be written and has room, then run the same command again"
     raise DataError(f"could not {doing}: {reason}", where=connection.host, hint=hint)

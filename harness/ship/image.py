@@ -10,8 +10,8 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.engine.dockerinfo import Image, image_digest, inspect_image, labels_in
-from harness.ship.base import explaining, make_base
+from harness.engine.dockerinfo import image_digest, labels_in
+from harness.ship.base import explaining, look_for, make_base
 from harness.ship.definition import (
     CERTIFICATES_FOLDER,
     KINDS,
@@ -60,7 +60,7 @@ class ImageResult(NamedTuple):
 
 def find_image(client: APIClient, reference: str) -> str | None:
     """The identity of an image, or None where the engine has it not."""
-    inspected = _inspect(client, reference)
+    inspected = look_for(client, reference)
     return None if inspected is None else image_digest(inspected)
 
 
@@ -78,10 +78,10 @@ def ensure_image(
     base is ``base_image``, else pulled, else made by debootstrap where the controller is root.
     Raises ImageUnavailable with everything that was tried.
     """
-    report = on_progress or _ignore
+    report = on_progress or (lambda _: None)
     definition = image_definition(kind)
     reference = image_reference(definition)
-    inspected = _inspect(client, reference)
+    inspected = look_for(client, reference)
     if inspected is not None and (base_image is None or labels_in(inspected).get(LABEL_BASE) == base_image):
         return ImageResult(reference, image_digest(inspected), "present")
     base = base_image or _find_base(client, is_root=is_root, report=report)
@@ -104,7 +104,7 @@ def build_image(
     ``certificates`` (PEM) and ``arguments`` are by default those of this machine. What ``on_progress`` raises
     ends the build. Raises ImageUnavailable with the last lines of the build.
     """
-    report = on_progress or _ignore
+    report = on_progress or (lambda _: None)
     tag = reference or image_reference(definition)
     context = build_context(definition, find_certificates() if certificates is None else certificates)
     settings = dict(find_build_arguments() if arguments is None else arguments)
@@ -171,14 +171,14 @@ def _remove_stages(client: APIClient, stages: list[str]) -> None:
 
     for stage in stages:
         with contextlib.suppress(APIError):
-            if (image := _inspect(client, stage)) is None or not image.get("RepoTags"):
+            if (image := look_for(client, stage)) is None or not image.get("RepoTags"):
                 client.remove_image(stage)
 
 
 def _find_base(client: APIClient, *, is_root: bool, report: OnProgress) -> str:
     """A base image from wherever one can be had. Raises ImageUnavailable with all that was tried."""
     tried = []
-    if _inspect(client, PULLED_BASE) is not None:
+    if look_for(client, PULLED_BASE) is not None:
         return PULLED_BASE
     try:
         report(f"pull {PULLED_BASE}")
@@ -209,17 +209,3 @@ def _pull(client: APIClient, reference: str) -> str:
     except HostUnreachable as error:  # a registry that swallows packets looks like a silent engine
         raise ImageUnavailable(f"{reference} could not be pulled: {error.message}") from error
     return reference
-
-
-def _inspect(client: APIClient, reference: str) -> Image | None:
-    from docker.errors import NotFound
-
-    try:
-        with explaining(f"look for {reference}"):
-            return inspect_image(client, reference)
-    except NotFound:
-        return None
-
-
-def _ignore(_: str) -> None:
-    return

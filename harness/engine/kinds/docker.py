@@ -34,10 +34,10 @@ from harness.engine.dockerinfo import (
     engine_facts,
     gpu_support,
     image_digest,
-    inspect_image,
     job_state,
     labels_in,
     read_info,
+    seek_image,
 )
 from harness.engine.interface import LABEL_PREFIX, Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.spec import EngineSpec, Means
@@ -92,11 +92,12 @@ class DockerEngine:
             client = self._connect(daemon.PROBE_TIMEOUT_S)
             with contextlib.closing(client):
                 version, info = client.version(), read_info(client)
-                digest = _inspect_digest(client, image) if image else None
+                found = seek_image(client, image) if image else None
         except Exception as error:
             if daemon.is_lost(error) or daemon.status_of(error) is not None:
                 raise daemon.unavailable(error, self.host, self._address) from error
             raise
+        digest = None if found is None else image_digest(found)
         return engine_facts(self.name, version, info, api_version=client.api_version, image_digest=digest)
 
     def submit(self, request: JobRequest) -> JobHandle:
@@ -336,15 +337,6 @@ class DockerEngine:
         if client is not None:
             with contextlib.suppress(Exception):
                 client.close()
-
-
-def _inspect_digest(client: APIClient, image: str) -> str | None:
-    from docker.errors import NotFound
-
-    try:
-        return image_digest(inspect_image(client, image))
-    except NotFound:
-        return None
 
 
 def _make(means: Means) -> DockerEngine:

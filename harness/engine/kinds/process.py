@@ -20,7 +20,7 @@ from harness.bench.protocol.protocol import as_count, as_list, as_object, as_tex
 from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.interface import Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.spec import EngineSpec, Means
-from harness.hosts.connection import Completed, Connection
+from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.local import LocalConnection
 from harness.values.engines import EngineWords
 from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
@@ -239,7 +239,6 @@ class ProcessEngine:
         return value
 
     def _broken(self, done: Completed) -> EngineError:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
         if done.returncode in (126, 127):
             return EngineUnavailable(
                 f"{self._python} cannot be run",
@@ -247,7 +246,7 @@ class ProcessEngine:
                 hint=f"install {PYTHONS_IN_WORDS} and TensorFlow there, or use a Docker Engine",
             )
         return EngineError(
-            f"{self._python} gave no answer (exit code {done.returncode}): {lines[-1] if lines else 'it said nothing'}",
+            f"{self._python} gave no answer (exit code {done.returncode}): {last_line(done.stderr, 'it said nothing')}",
             where=self.host,
             hint=f"see that it is {PYTHONS_IN_WORDS} and that the disk has room",
         )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from harness.bench.protocol.found import module_names
-from harness.hosts.connection import Connection
+from harness.hosts.connection import Connection, last_line
 from harness.hosts.facts.fact import Fact, Section
 from harness.hosts.facts.kinds import disks as disk_facts
 from harness.hosts.facts.kinds import gpus, memory, processor, system
@@ -101,10 +101,10 @@ def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> di
     done = connection.run(["sh"], input=script.encode(), timeout_s=READ_TIMEOUT_S)
     sections = split_sections(done.text, facts, mark)
     if not sections:
-        reason = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = last_line(done.stderr, "")
         raise HostNotReady(
             f"facts cannot be read: the host's shell answered with exit code {done.returncode}"
-            + (f" ({reason[-1]})" if reason else ""),
+            + (f" ({reason})" if reason else ""),
             where=connection.host,
             hint="the user needs a POSIX shell: try `ssh HOST sh -c 'echo ok'`; it must print ok and nothing else",
         )

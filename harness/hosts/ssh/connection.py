@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import os
 import random
 import threading
 import time
@@ -17,7 +16,7 @@ import paramiko
 from paramiko.channel import Channel
 
 from harness.bench.protocol.atomic import replace_file
-from harness.hosts.connection import Completed
+from harness.hosts.connection import Completed, last_line, no_answer, not_written
 from harness.hosts.ssh.command import build_command, kill_command
 from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file
 from harness.hosts.ssh.failures import LOST, describe
@@ -87,11 +86,7 @@ class SSHConnection:
                 return communicate(stream, input or b"", deadline)
             except Silent:
                 self._end(stream)
-                raise HostUnreachable(
-                    f"{argv[0]} gave no answer within {timeout_s:g} s and was ended",
-                    where=self.host,
-                    hint="see whether the machine or one of its disks hangs, then run the same command again",
-                ) from None
+                raise no_answer(self.host, argv[0], timeout_s) from None
 
     def open_channel(self, argv: Sequence[str], *, timeout_s: float = STALL_S) -> Stream:
         """Start a command as a stream; no wait for it is longer than ``timeout_s``. Close it: it is one of eight."""
@@ -116,12 +111,7 @@ class SSHConnection:
                 pass
             code, errors = stream.wait_exit(), stream.errors
         if code != 0:
-            parent = os.path.dirname(target)  # noqa: PTH120 - a path of the host, not of this machine
-            raise HostNotReady(
-                f"{target} could not be written: {_last_line(errors)}",
-                where=self.host,
-                hint=f"see that {parent} is there, may be written by this user and has room",
-            )
+            raise not_written(self.host, target, last_line(errors))
 
     def get(self, source: str, target: Path) -> None:
         """Fetch one file, whole or not at all. Raises FileNotFoundError where there is none."""
@@ -132,7 +122,7 @@ class SSHConnection:
                 raise FileNotFoundError(errno.ENOENT, "no such file on the host", source)
             if code != 0:
                 hint = "see that this user may read it"
-                raise HostNotReady(f"{source} could not be read: {_last_line(errors)}", where=self.host, hint=hint)
+                raise HostNotReady(f"{source} could not be read: {last_line(errors)}", where=self.host, hint=hint)
 
     def _fetch(self, argv: Sequence[str], source: str, file: IO[bytes]) -> tuple[int, bytes]:
         with self._lost_while(f"reading {source}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:
@@ -263,8 +253,3 @@ def _pause(pause_s: float) -> float:
     """Wait, no two hosts equally long; the next pause."""
     time.sleep(pause_s * random.uniform(0.5, 1.0))
     return min(pause_s * 2, _MOST_PAUSE_S)
-
-
-def _last_line(text: bytes) -> str:
-    lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no reason given"

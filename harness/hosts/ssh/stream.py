@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from paramiko.channel import Channel
 
+from harness.hosts.connection import last_line
 from harness.hosts.ssh.command import split_greeting
 from harness.hosts.ssh.transport import Transport, execute
 
@@ -217,8 +218,8 @@ class Stream:
         self.close()
 
     def _last_words(self) -> str:
-        said = (self.greeting + b"\n" + self.errors).decode(errors="replace").strip().splitlines()
-        return said[-1][:200] if said else f"nothing (exit code {self._channel.exit_status})"
+        otherwise = f"nothing (exit code {self._channel.exit_status})"
+        return last_line(self.greeting + b"\n" + self.errors, otherwise)[:200]
 
     def _drain_errors(self) -> None:
         while self._channel.recv_stderr_ready():

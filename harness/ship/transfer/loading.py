@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.engine import daemon
 from harness.engine.container import LABEL_NAME
-from harness.engine.dockerinfo import create_container, image_digest, inspect_image, labels_in
+from harness.engine.dockerinfo import create_container, image_digest, inspect_image, labels_in, seek_image
 from harness.engine.interface import LABEL_PREFIX
 from harness.ship.image import LABEL_DEFINITION
 from harness.ship.transfer.model import CachedImage
@@ -63,12 +63,11 @@ def load_parts(client: APIClient, parts: list[Part], on_bytes: Callable[[int], N
 
 def prove_image(client: APIClient, reference: str, image: CachedImage) -> None:
     """See that the name stands for this very image and that a container can be made of it. Raises LoadRefused."""
-    from docker.errors import APIError, NotFound
+    from docker.errors import APIError
 
-    try:
-        inspected = inspect_image(client, reference)
-    except NotFound:
-        raise LoadRefused("the image is not there after the load") from None
+    inspected = seek_image(client, reference)
+    if inspected is None:
+        raise LoadRefused("the image is not there after the load")
     if image_digest(inspected) != image.identity:
         raise LoadRefused("what was loaded is another image than what was sent")
     try:
@@ -140,7 +139,7 @@ def pull_image(
     It must be the image that the controller knows (``identity``), or else one built of its own
     ``definition`` (a label says so); where neither is known, any image of that name is taken.
     """
-    from docker.errors import APIError, NotFound
+    from docker.errors import APIError
 
     remote = registry_name(registry, reference)
     name, _, tag = remote.rpartition(":")
@@ -150,7 +149,7 @@ def pull_image(
                 if message.get("error"):
                     raise PullRefused(f"{remote} could not be pulled: {message['error']}")
         inspected = inspect_image(client, remote)
-    except (APIError, NotFound) as error:
+    except APIError as error:
         raise PullRefused(f"{remote} could not be pulled: {daemon.explain(error)}") from error
     found, label = image_digest(inspected), labels_in(inspected).get(LABEL_DEFINITION)
     is_other = found != identity if identity else definition is not None and label != definition
