@@ -11,7 +11,7 @@ import http.client
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable
 
@@ -44,11 +44,11 @@ def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None
     from docker.api.client import APIClient
     from docker.utils import kwargs_from_env
 
-    settings: dict[str, Any] = {"base_url": base_url} if base_url else {**kwargs_from_env()}
-    settings.setdefault("base_url", DEFAULT_SOCKET)
-    if str(settings["base_url"]).startswith("ssh://"):
+    settings = {"base_url": base_url} if base_url else kwargs_from_env()
+    address = str(settings.get("base_url", DEFAULT_SOCKET))
+    if address.startswith("ssh://"):
         raise OSError("an engine behind ssh:// is reached as a host of an inventory, not through DOCKER_HOST")
-    return APIClient(version="auto", timeout=timeout_s, **settings)  # type: ignore[arg-type]  # seconds may be a float
+    return APIClient(address, "auto", timeout_s, tls=settings.get("tls", False))  # type: ignore[arg-type]  # a float
 
 
 def open_client(
