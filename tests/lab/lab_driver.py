@@ -20,9 +20,15 @@ from typing import Any
 
 from harness.engine.interface import Payload
 from harness.ship import payload
+from harness.values.payload import list_payload
 
 HERE = Path(__file__).parent
-STUBS = ("benchmark", "dataset", "samework")
+STUBS = {
+    "bench/measure/benchmark.py": "stub_benchmark.py",
+    "bench/data/dataset.py": "stub_dataset.py",
+    "bench/proof/samework.py": "stub_samework.py",
+}
+"""Files of the payload, and what stands in for them."""
 STEPS = {
     "connect": ("harness.workflow.run.hostwork", "reach"),
     "lock": ("harness.workflow.run.hostwork", "acquire"),
@@ -38,7 +44,8 @@ STEPS = {
 
 def stub_payload(extra: Mapping[str, bytes] | None = None) -> Payload:
     """The real payload with stand-ins for what needs TensorFlow and Pillow."""
-    stubs = {f"bench/{name}.py": (HERE / f"stub_{name}.py").read_bytes() for name in STUBS}
+    assert STUBS.keys() <= dict(list_payload()).keys(), "the payload's files have other names now"
+    stubs = {path: (HERE / name).read_bytes() for path, name in STUBS.items()}
     return payload.build_payload({**(extra or {}), **stubs})
 
 
