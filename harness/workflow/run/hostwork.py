@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import datetime
 from functools import partial
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.checks import busy_reason
 from harness.analysis.findings import find
+from harness.analysis.host_changes import compare_environments, compare_facts
+from harness.analysis.noise import find_session_noise
 from harness.bench.protocol.registry import is_on_disk
 from harness.hosts.facts import read_available_bytes
 from harness.hosts.facts.reading import read_busy_cpus
 from harness.hosts.folders import read_free_bytes
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
+from harness.records.reading import newest_records
 from harness.session import feasibility
 from harness.session.collect import SessionIdentity
 from harness.session.plan import HostDigests, Invocation
@@ -22,9 +26,8 @@ from harness.session.runner import Hooks, HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
-from harness.values.names import case_label
-from harness.values.record import Record
-from harness.workflow.aftermath import tell_aftermath
+from harness.values.names import case_label, case_labels
+from harness.values.record import Finding, Record
 from harness.workflow.engines import is_session_alive, refuse_busy
 from harness.workflow.reaching import Reached, look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
@@ -156,9 +159,19 @@ class HostWork:
         )
         identities = run_rounds(rounds)
         identities |= search_limits(self._resolved.cases, rounds)
-        emit = self._shared.emit
-        tell_aftermath(self.name, reached.facts, lambda: look_once_more(reached), self._records(), emit)
+        self._tell_closing_checks(reached)
         return identities
+
+    def _tell_closing_checks(self, reached: Reached) -> None:
+        """Tell whether the host was quiet and the same machine throughout; one that is away by now says nothing."""
+        records = list(newest_records(self._records()).values())
+        labels = case_labels(record.case for record in records)
+        found: list[Finding] = [finding for _, finding in find_session_noise(records, labels.__getitem__)]
+        found += compare_environments(records)
+        with contextlib.suppress(HostError):
+            found += compare_facts(reached.facts, look_once_more(reached))
+        for one in found:
+            self._shared.emit(SessionFinding.of(one, self.name))
 
     def _records(self) -> list[Record]:
         return self._shared.journal.records_of(self.name)
