@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.analysis.noise import rate_of
+from harness.analysis.selection import is_countable
+from harness.bench.protocol.registry import is_automatic
 from harness.experiment import (
     Experiment,
     Matrix,
@@ -17,11 +21,12 @@ from harness.experiment import (
     select_cases,
 )
 from harness.inventory import Host, Inventory, load_inventory, select_hosts
-from harness.values.case import Case
+from harness.records.folder import list_folders
+from harness.records.reading import read_records
+from harness.values.case import Case, ModelSetting
 from harness.values.document import near_miss
 from harness.values.engines import engine_choices
 from harness.values.errors import ConfigurationError
-from harness.workflow.likeness import fill_likes
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -75,13 +80,48 @@ def resolve(
     hosts = select_hosts(read, limit)
     names = sorted({name for host in hosts for name in host.variables.data})
     wanted, reason = choose_experiment(experiment, [host.variables.experiment for host in hosts], names)
-    chosen = fill_likes(load_experiment(wanted), reports)
+    chosen = fill_paces(load_experiment(wanted), reports)
     changes = {key: value for key, value in (("rounds", rounds), ("seed", seed)) if value is not None}
     if changes:
         chosen = chosen.model_copy(update=changes)
     matrix = expand(chosen, data_kinds=data_kinds(hosts))
     cases = select_cases(matrix.cases, only) if only else matrix.cases
     return Resolved(read, hosts, chosen, reason, matrix, tuple(cases), is_part=bool(only))
+
+
+def fill_paces(experiment: Experiment, reports: Path) -> Experiment:
+    """Return the experiment with a pace for each ``model: {name: emulated, like: HOST}``.
+
+    Raises ConfigurationError for a host whose model limit was never measured.
+    """
+
+    def fill(model: ModelSetting) -> ModelSetting:
+        if model.like is None or model.images_per_second is not None:
+            return model
+        return model.model_copy(update={"images_per_second": round(_find_pace(model.like, reports), 1)})
+
+    return experiment.with_models(fill)
+
+
+def _find_pace(host: str, reports: Path) -> float:
+    """Return a host's model limit in images/s: the geometric mean of the newest session that has one of a real model.
+
+    Raises ConfigurationError where there is none.
+    """
+    for folder in list_folders(reports):
+        rates = [
+            rate
+            for record in read_records(folder)
+            if record.host == host and is_automatic(record.case.loader) and is_countable(record)
+            if record.case.model is not None and not record.case.model.is_emulated
+            if (rate := rate_of(record))
+        ]
+        if rates:
+            return math.exp(math.fsum(map(math.log, rates)) / len(rates))
+    raise ConfigurationError(
+        f"no session in {reports} has a ceiling of the host {host!r}: nothing to be like",
+        hint=f"run a training experiment on {host} first, or give images_per_second",
+    )
 
 
 def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from harness.experiment.files import parse_experiment
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.record import Epoch
-from harness.workflow.likeness import fill_likes
+from harness.workflow.resolve import fill_paces
 
 TEXT = "parameters: {data: d, mode: train, loader: tfdata, model: {name: emulated, like: ws03}}\n"
 
@@ -28,14 +28,14 @@ def _session(folder: Path) -> None:
 
 def test_the_pace_is_that_of_the_hosts_ceiling(tmp_path: Path) -> None:
     _session(tmp_path / "lab-article-01234567")
-    experiment = fill_likes(parse_experiment(TEXT, "like"), tmp_path)
+    experiment = fill_paces(parse_experiment(TEXT, "like"), tmp_path)
     models = {case.model for case in expand(experiment).cases}
     assert {(model.images_per_second, model.like) for model in models} == {(500.0, "ws03")}
 
 
 def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="has a ceiling of the host"):
-        fill_likes(parse_experiment(TEXT, "like"), tmp_path)
+        fill_paces(parse_experiment(TEXT, "like"), tmp_path)
 
 
 @pytest.mark.parametrize(
