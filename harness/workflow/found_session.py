@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from harness.records.folder import SessionFolder, find_folder
 from harness.records.reading import read_content, read_records
 from harness.session.plan import HostDigests, changed_digests
 from harness.ship.payload import build_payload
-from harness.values.errors import SessionError
+from harness.values.case import Case
+from harness.values.errors import ConfigurationError, SessionError
 from harness.workflow.planning import merge_rounds
 from harness.workflow.resolve import Resolved
-from harness.workflow.run.own_loaders import gather_own_loaders
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,28 @@ def find_session(
         update={"rounds": merge_rounds(rounds, resolved.experiment.rounds, stored)}
     )
     return FoundSession(replace(resolved, experiment=experiment), folder, payload, content)
+
+
+def gather_own_loaders(cases: Iterable[Case]) -> dict[str, bytes]:
+    """Return the files of users' own loaders that these cases name, by their place in the payload.
+
+    Raises ConfigurationError where one cannot be read, or two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for name in dict.fromkeys(case.loader for case in cases):
+        own = split_own(name)
+        if own is None:
+            continue
+        path = Path(own[0]).expanduser().resolve()
+        place = own_place(own[0])
+        if found.setdefault(place, path) != path:
+            hint = "rename one of them: both would be the same file in a job"
+            raise ConfigurationError(f"two loaders' files have the same name: {found[place]} and {path}", hint=hint)
+    try:
+        return {place: path.read_bytes() for place, path in found.items()}
+    except OSError as error:
+        hint = "the path is relative to where you start `harness`"
+        raise ConfigurationError(f"a loader's file cannot be read: {error}", hint=hint) from error
 
 
 def refuse_changed(folder: SessionFolder, content: SessionContent, digests: HostDigests) -> None:

@@ -17,7 +17,7 @@ from harness.experiment.words import read_loader
 from harness.ship.payload import build_payload
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError
-from harness.workflow.run.own_loaders import gather_own_loaders
+from harness.workflow.found_session import gather_own_loaders
 
 DOC = Path(__file__).parents[2] / "docs" / "loaders.md"
 
