@@ -22,6 +22,7 @@ from harness.analysis.time_left import seconds_left
 from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
+from harness.session import admission
 from harness.session.collect import (
     SessionIdentity,
     build_record,
@@ -29,9 +30,12 @@ from harness.session.collect import (
     build_unmeasured,
     read_results,
 )
+from harness.session.liveness import Heartbeat, Outage
 from harness.session.plan import Invocation, coming_of
 from harness.session.request import PAYLOAD_LABEL, build_measurement, payload_label
+from harness.session.schedule import Hours
 from harness.session.setup import HostSetup
+from harness.values.case import Case
 from harness.values.errors import (
     HostUnreachable,
     ImageUnavailable,
@@ -41,6 +45,7 @@ from harness.values.errors import (
     SessionError,
 )
 from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
+from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import Record, Status
 
@@ -62,6 +67,8 @@ longer one runs, the less it is asked. What ends after minutes is seen within 5 
 class RunSettings:
     """What does not change while a session runs. ``seed`` of orders and shuffles; ``deadline`` monotonic, or None.
 
+    ``cases`` are those of the session, among which each has its name. Cases begin ``between`` these hours, and
+    ``when_idle`` only while nobody else computes on the host.
     ``link_patience_s``: how long a host may be away before it is given up for this time; None for ten minutes.
     """
 
@@ -69,27 +76,11 @@ class RunSettings:
     folder: SessionFolder
     seed: int
     timeout_s: float
+    cases: tuple[Case, ...] = ()
     deadline: float | None = None
+    between: Hours | None = None
+    when_idle: bool = False
     link_patience_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the runner tells, and asks, while it runs. All are called from the host's own thread.
-
-    ``refuse`` says why an invocation cannot begin now (memory or disk that is no longer free), or None. ``hold``
-    says why none is to begin now, though it could later, or None. ``link_lost`` and ``link_back`` hear of a host
-    that does not answer, the second after every answer.
-    """
-
-    emit: Callable[[Event], None]
-    label: Callable[[Invocation], str]
-    refuse: Callable[[HostSetup, Invocation], str | None]
-    beat: Callable[[], None]
-    round_done: Callable[[int], None]
-    hold: Callable[[], str | None] = lambda: None
-    link_lost: Callable[[str], None] = lambda _reason: None
-    link_back: Callable[[], None] = lambda: None
 
 
 def pause_between_polls(elapsed_s: float) -> float:
@@ -99,23 +90,34 @@ def pause_between_polls(elapsed_s: float) -> float:
 
 
 class HostRunner:
-    """One host's worker. ``stop`` set means: begin nothing more; ``halt`` (by default the same): end what runs."""
+    """One host's worker. ``stop`` set means: begin nothing more; ``halt`` (by default the same): end what runs.
+
+    ``emit`` hears of all that happens and ``round_done`` of each round's end, both in the host's own thread.
+    ``outage`` is told by every question whether the host answers; ``heartbeat`` keeps the lock meanwhile.
+    """
 
     def __init__(
         self,
         settings: RunSettings,
         setup: HostSetup,
         journal: Journal,
-        hooks: Hooks,
+        emit: Callable[[Event], None],
         stop: threading.Event,
         halt: threading.Event | None = None,
+        *,
+        outage: Outage | None = None,
+        heartbeat: Heartbeat | None = None,
+        round_done: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._setup = setup
         self._journal = journal
-        self._hooks = hooks
+        self._emit = emit
         self._stop = stop
         self._halt = halt or stop
+        self._outage = outage or Outage(setup.host, emit)
+        self._heartbeat = heartbeat
+        self._round_done = round_done
         self._done = 0
         self._planned = 0
         self._known: list[Record] = []
@@ -150,13 +152,18 @@ class HostRunner:
             if invocation.round != current_round:
                 current_round = invocation.round
                 order = tuple(other.case.case_id for other in todo if other.round == current_round)
-                self._hooks.emit(RoundStarted(self._setup.host, current_round, order))
+                self._emit(RoundStarted(self._setup.host, current_round, order))
             self._coming = [*coming_of(todo[index + 1 :]), *later]
             self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
-                self._hooks.round_done(current_round)
+                self._round_done()
         if self._stop.is_set():
             self._patiently(self._sweep)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the user wants nothing more to begin."""
+        return self._stop.is_set()
 
     @property
     def is_over(self) -> bool:
@@ -170,14 +177,21 @@ class HostRunner:
         """Wait while nothing is to begin: somebody uses the host, or it is not the hour."""
         told = None
         while not self._stop.is_set() and not self._is_over():
-            reason = self._patiently(self._hooks.hold)
+            reason = self._patiently(self._reason_to_wait)
             if reason is None:
                 return
             if reason != told:
-                self._hooks.emit(HostWaiting(self._setup.host, reason))
+                self._emit(HostWaiting(self._setup.host, reason))
                 told = reason
-            self._patiently(self._hooks.beat)
+            self._beat()
             self._stop.wait(_HOLD_PAUSE_S)
+
+    def _reason_to_wait(self) -> str | None:
+        return admission.reason_to_wait(self._setup, self._settings.between, when_idle=self._settings.when_idle)
+
+    def _beat(self) -> None:
+        if self._heartbeat is not None:
+            self._patiently(self._heartbeat.beat)
 
     def _adopt(self, todo: Sequence[Invocation], recorded: frozenset[tuple[str, int]]) -> dict[str, JobHandle]:
         """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""
@@ -208,17 +222,17 @@ class HostRunner:
         self._setup.engine.cancel(self._setup.engine.list(self._settings.identity.key))
 
     def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
-        label = self._hooks.label(invocation)
+        label = case_label(invocation.case, self._settings.cases, invocation.alias)
         case_id, begun = invocation.case.case_id, time.monotonic()
         reason = invocation.skip
         if reason is None and handle is None:
-            reason = self._patiently(lambda: self._hooks.refuse(self._setup, invocation))
+            reason = self._patiently(lambda: admission.refuse_now(self._setup, invocation))
         if reason is not None:
             record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())
             self._finish(record, label, None)
             return
         adopted = handle is not None
-        self._hooks.emit(
+        self._emit(
             InvocationStarted(
                 self._setup.host,
                 invocation.identity,
@@ -270,7 +284,7 @@ class HostRunner:
             elapsed = time.monotonic() - begun
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")
-            self._patiently(self._hooks.beat)
+            self._beat()
             if self._halt.wait(pause_between_polls(elapsed)):
                 return None
 
@@ -312,7 +326,7 @@ class HostRunner:
         self._known.append(record)
         self._done += 1
         outcome = outcome_of(record)
-        self._hooks.emit(
+        self._emit(
             InvocationFinished(
                 self._setup.host,
                 record.invocation,
@@ -340,12 +354,12 @@ class HostRunner:
             try:
                 answer = ask()
             except HostUnreachable as error:
-                self._hooks.link_lost(error.message)
+                self._outage.begin(error.message)
                 waited_s = time.monotonic() - begun
                 if waited_s > (_LINK_PATIENCE_S if patience_s is None else patience_s) or self._halt.is_set():
                     raise
             else:
-                self._hooks.link_back()
+                self._outage.end()
                 return answer
             self._halt.wait(pause * random.uniform(0.7, 1.0))
             pause = min(pause * 1.6, 15.0)

@@ -27,7 +27,7 @@ from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
 from harness.session.plan import HostDigests, plan_host, remaining
-from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.session.runner import HostRunner, RunSettings
 
 
 class Boundaries:
@@ -81,14 +81,7 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
             boundaries.around(owner, name)
     records = read_records(folder)
     settings = RunSettings(SessionIdentity(session, "test", session), folder, seed=1, timeout_s=60.0)
-    hooks = Hooks(
-        emit=journal.write_event,
-        label=lambda invocation: invocation.case.case_id,
-        refuse=lambda _setup, _invocation: None,
-        beat=lambda: None,
-        round_done=lambda _number: None,
-    )
-    runner = HostRunner(settings, setup, journal, hooks, threading.Event())
+    runner = HostRunner(settings, setup, journal, journal.write_event, threading.Event())
     todo = remaining(planned, records, rerun_failed=False)
     recorded = frozenset((record.invocation, record.attempt) for record in records)
     runner.run(todo, done=len(planned) - len(todo), planned=len(planned), recorded=recorded)

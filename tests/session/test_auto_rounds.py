@@ -42,7 +42,7 @@ class Host:
         engine = SimpleNamespace(probe=lambda _image: facts)
         self.setup = stub_setup(engine, LocalConnection("here"), folder, folder)
         self.events: list[Event] = []
-        self.is_over = False
+        self.is_over = self.is_stopped = False
 
     def run(self, todo: Sequence[Invocation], **_said: Any) -> None:
         for each in todo:
@@ -58,10 +58,9 @@ class Host:
             self.setup,
             digests,
             self.folder,
-            read=lambda: self.journal.records_of("here"),
-            make_runner=lambda: self,  # type: ignore[arg-type,return-value]
-            emit=self.events.append,
-            is_stopped=lambda: False,
+            self.journal,
+            self,  # type: ignore[arg-type]
+            self.events.append,
         )
         run_rounds(rounds)
         return read_records(self.folder)

@@ -18,7 +18,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.session.collect import SessionIdentity, build_skipped
 from harness.session.plan import HostDigests, Invocation, is_done, plan_host, remaining
-from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.event import Event, SessionFinding
@@ -131,7 +131,6 @@ def test_a_search_for_its_limits_leaves_one_record(setup: HostSetup, tmp_path: P
     folder = SessionFolder(tmp_path / "session")
     journal = Journal(folder)
     events: list[Event] = []
-    hooks = Hooks(events.append, lambda _one: "", lambda _setup, _one: None, lambda: None, lambda _number: None)
     settings = RunSettings(IDENTITY, folder, seed=1, timeout_s=60.0)
     text = "{parameters: {data: tiny, loader: grain, batch_size: 9, memory_limit: search}}"
     experiment = parse_experiment(text, "search.yaml")
@@ -143,10 +142,9 @@ def test_a_search_for_its_limits_leaves_one_record(setup: HostSetup, tmp_path: P
         setup=refuted,
         digests=HostDigests("here", "1" * 64, "5" * 64, {"tiny": "2" * 64}),
         folder=folder,
-        read=lambda: journal.records_of("here"),
-        make_runner=lambda: HostRunner(settings, refuted, journal, hooks, threading.Event()),
+        journal=journal,
+        runner=HostRunner(settings, refuted, journal, events.append, threading.Event()),
         emit=events.append,
-        is_stopped=lambda: False,
     )
     for _ in range(2):
         identities = search_limits([case], on)

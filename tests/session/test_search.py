@@ -19,7 +19,7 @@ from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
 from harness.session.plan import HostDigests
-from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.session.runner import HostRunner, RunSettings
 from harness.values.event import Event, InvocationFinished, SessionFinding
 from harness.values.record import TRIAL, TWIN
 from harness.workflow.resolve import Resolved
@@ -46,13 +46,6 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
     (case,) = matrix.cases
     resolved = Resolved(None, (), experiment, "", matrix, matrix.cases, is_part=False)  # type: ignore[arg-type]
     events: list[Event] = []
-    hooks = Hooks(
-        emit=events.append,
-        label=lambda _invocation: "",
-        refuse=lambda _setup, _invocation: None,
-        beat=lambda: None,
-        round_done=lambda _number: None,
-    )
     settings = RunSettings(SessionIdentity("search", "test", "search-key"), folder, seed=1, timeout_s=60.0)
 
     def search(*, is_over: bool = False) -> set[str]:
@@ -62,10 +55,9 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
             setup=setup,
             digests=HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64}),
             folder=folder,
-            read=lambda: journal.records_of("here"),
-            make_runner=lambda: HostRunner(timed, setup, journal, hooks, threading.Event()),
+            journal=journal,
+            runner=HostRunner(timed, setup, journal, events.append, threading.Event()),
             emit=events.append,
-            is_stopped=lambda: False,
         )
         return search_limits([case], on)
 

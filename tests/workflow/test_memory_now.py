@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.session import admission
 from harness.values.case import Case
-from harness.workflow.run import hostwork, preparing
+from harness.workflow.run import preparing
 
 CASE = Case(data="d", loader="tfdata", cache="none")
 
@@ -17,12 +18,12 @@ CASE = Case(data="d", loader="tfdata", cache="none")
 def refuse(monkeypatch: pytest.MonkeyPatch, free: list[int]) -> tuple[str | None, list[int]]:
     """What is said of a case of 100 bytes on a host where so many are free, look by look, one second apart."""
     now, left = [0.0], list(free)
-    monkeypatch.setattr(hostwork.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(hostwork.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    monkeypatch.setattr(hostwork, "read_available_bytes", lambda _: left.pop(0) if len(left) > 1 else left[0])
+    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(admission.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(admission, "read_available_bytes", lambda _: left.pop(0) if len(left) > 1 else left[0])
     setup: Any = SimpleNamespace(connection=None, facts=SimpleNamespace(disks={}))
     invocation: Any = SimpleNamespace(memory_bytes=100, case=CASE, predictions={})
-    return hostwork.refuse_now(setup, invocation), left
+    return admission.refuse_now(setup, invocation), left
 
 
 def test_memory_that_becomes_free_in_time_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

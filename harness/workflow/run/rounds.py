@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.analysis.findings import find
 from harness.records.folder import SessionFolder
+from harness.records.journal import Journal
 from harness.session.plan import HostDigests, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
@@ -19,19 +20,15 @@ from harness.workflow.resolve import Resolved
 
 @dataclass(frozen=True)
 class HostRounds:
-    """One host that rounds are run on.
-
-    ``read`` gives its records in this session, oldest first; ``is_stopped`` says whether the user wants no more.
-    """
+    """One host that rounds are run on."""
 
     resolved: Resolved
     setup: HostSetup
     digests: HostDigests
     folder: SessionFolder
-    read: Callable[[], list[Record]]
-    make_runner: Callable[[], HostRunner]
+    journal: Journal
+    runner: HostRunner
     emit: Callable[[Event], None]
-    is_stopped: Callable[[], bool]
     rerun_failed: bool = False
     argv: tuple[str, ...] = ()
 
@@ -39,6 +36,10 @@ class HostRounds:
     def host(self) -> PlannedHost:
         """The host as planning sees it."""
         return PlannedHost.of(self.setup)
+
+    def read(self) -> list[Record]:
+        """Return its records in this session, oldest first."""
+        return self.journal.records_of(self.setup.host)
 
     def plan(self, records: Sequence[Record], rounds: int | None = None) -> HostPlan:
         """Plan what the host has to do, and what is left of it."""
@@ -62,7 +63,7 @@ def run_rounds(on: HostRounds) -> set[str]:
     while True:
         done = _run(on, rounds, is_first=rounds == first)
         if experiment.rounds != "auto":
-            if done.left and done.is_over and not on.is_stopped():
+            if done.left and done.is_over and not on.runner.is_stopped:
                 _tell_budget(on, done.left)
             return done.identities
         widths = widths_of(on.resolved, on.read(), host)
@@ -83,10 +84,9 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
         numbers = plan.done, plan.planned
         counts = {str(kind): number for kind, number in plan.count_outcomes(records).items()}
         on.emit(SessionStarted(name, place, bool(records), *numbers, on.argv, counts, on.setup.host, left_s))
-    runner = on.make_runner()
     if plan.todo or not plan.searches:
         recorded = frozenset((record.invocation, record.attempt) for record in records)
-        runner.run(
+        on.runner.run(
             plan.todo,
             done=plan.done,
             planned=plan.planned,
@@ -96,7 +96,7 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
         )
     # else what may still run on the host is a search's trial: the search takes it over
     left = remaining(plan.invocations, on.read(), rerun_failed=False)
-    return _Done({invocation.identity for invocation in plan.invocations}, len(left), runner.is_over)
+    return _Done({invocation.identity for invocation in plan.invocations}, len(left), on.runner.is_over)
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:
@@ -107,7 +107,7 @@ def _tell_budget(on: HostRounds, left: int) -> None:
 
 def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bool) -> None:
     """Why ``rounds: auto`` ended; nothing where the user ended it."""
-    if on.is_stopped():
+    if on.runner.is_stopped:
         return
     if reason is None:
         width = 100 * on.resolved.experiment.interval

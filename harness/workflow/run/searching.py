@@ -25,7 +25,7 @@ def search_limits(cases: Sequence[Case], on: HostRounds) -> set[str]:
     """Try limits until both answers are known for each case that asks; return the identities of all trials."""
     identities: set[str] = set()
     for case in cases:
-        if case.memory_limit == "search" and not on.is_stopped():
+        if case.memory_limit == "search" and not on.runner.is_stopped:
             name = case_label(_without_limit(case), map(_without_limit, cases))
             identities |= _search(case, name, on)
     return identities
@@ -47,15 +47,14 @@ def _search(case: Case, name: str, on: HostRounds) -> set[str]:
             break
         identities.add(trial.identity)
         todo = remaining([trial], records, rerun_failed=on.rerun_failed)
-        runner = on.make_runner()
-        if runner.is_over:
+        if on.runner.is_over:
             reason = "its time is up"
             break
         plan = on.plan(records)
         recorded = frozenset((record.invocation, record.attempt) for record in records)
         later = plan.coming_trials[len(todo) :]
         planned = max(plan.planned, plan.done + len(todo))
-        runner.run(todo, done=plan.done, planned=planned, recorded=recorded, known=records, later=later)
+        on.runner.run(todo, done=plan.done, planned=planned, recorded=recorded, known=records, later=later)
         if trial.is_refuted:  # its one record says all that there is
             return identities
     _tell(case, name, on, reason)
@@ -96,7 +95,7 @@ def _without_limit(case: Case) -> Case:
 def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
     trials = trials_of(on.read(), case, on.setup.host)
     found = conclude(trials)
-    if reason is not None and on.is_stopped():
+    if reason is not None and on.runner.is_stopped:
         return
     if reason is not None:
         alive = f"it lives under {format_bytes(found.lives_from)}" if found.lives_from else "it has not lived yet"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.inventory import Host, Inventory, load_inventory, select_hosts
+from harness.session.liveness import Heartbeat
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
@@ -40,7 +40,6 @@ from harness.workflow.ship.transfers import (
 if TYPE_CHECKING:
     from harness.console import Console
 
-_BEAT_S = 30.0
 INTERRUPTED = 130
 
 
@@ -163,13 +162,10 @@ class _Beating:
     """Shows events, keeps those that say what was shipped, and gives the lock a sign of life now and then."""
 
     def __init__(self, held: Lock, console: Console, shipped: list[ImageShipped | DataShipped]) -> None:
-        self._held, self._console, self._shipped = held, console, shipped
-        self._last = time.monotonic()
+        self._heartbeat, self._console, self._shipped = Heartbeat(held), console, shipped
 
     def __call__(self, event: Event) -> None:
-        if time.monotonic() - self._last > _BEAT_S:
-            self._last = time.monotonic()
-            self._held.beat()
+        self._heartbeat.beat()
         if isinstance(event, ImageShipped | DataShipped):
             self._shipped.append(event)
         self._console.handle(event)

@@ -1,10 +1,11 @@
-"""The runner on a host that goes away, is in use, or is stopped; and how its absence is told."""
+"""The runner on a host that goes away, is in use, or is stopped; and how its outage is told."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,12 +21,11 @@ from harness.records.reading import read_records
 from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
 from harness.session.plan import HostDigests, plan_host
-from harness.session.runner import Hooks, HostRunner, RunSettings
+from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
 from harness.values.event import Event, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
-from harness.workflow.run.absence import Absence
 from harness.workflow.run.stops import Stops
 
 
@@ -79,7 +79,6 @@ class Bench:
         self.engine = FakeEngine()
         self.events: list[Event] = []
         self.stops = Stops()
-        self.hold: Callable[[], str | None] = lambda: None
         self.beat: Callable[[], None] = lambda: None
         self.patience_s = 600.0
         self.folder = SessionFolder(tmp_path / "session")
@@ -115,23 +114,14 @@ class Bench:
 
     def run(self) -> list[str]:
         """Run to the end; the statuses in their order."""
-        absence = Absence("here", self.events.append)
-        hooks = Hooks(
-            emit=self.events.append,
-            label=lambda invocation: invocation.case.case_id,
-            refuse=lambda _setup, _invocation: None,
-            beat=self.beat,
-            round_done=lambda _number: None,
-            hold=self.hold,
-            link_lost=absence.begin,
-            link_back=absence.end,
-        )
+        heartbeat: Any = SimpleNamespace(beat=self.beat)
         settings = RunSettings(
             SessionIdentity("s", "test", "s"), self.folder, seed=1, timeout_s=60.0, link_patience_s=self.patience_s
         )
         journal = Journal(self.folder)
         try:
-            runner = HostRunner(settings, self.setup, journal, hooks, self.stops.begin, self.stops.run)
+            emit, stops = self.events.append, self.stops
+            runner = HostRunner(settings, self.setup, journal, emit, stops.begin, stops.run, heartbeat=heartbeat)
             runner.run(self.planned, done=0, planned=len(self.planned), recorded=frozenset())
         finally:
             journal.close()
@@ -223,9 +213,9 @@ def test_a_job_whose_results_cannot_be_had_costs_only_itself(bench: Bench, error
     assert len(bench.engine.starts) == 3 and bench.engine.jobs == {}
 
 
-def test_nothing_begins_while_the_host_is_held(bench: Bench) -> None:
+def test_nothing_begins_while_the_host_is_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = iter(["in use", "in use", "not the hour", None, None, None])
-    bench.hold = lambda: next(reasons)
+    monkeypatch.setattr(runner_module.admission, "reason_to_wait", lambda *_setup, **_asked: next(reasons))
     assert len(bench.run()) == 3
     told = [event.reason for event in bench.events if type(event).__name__ == "HostWaiting"]
     assert told == ["in use", "not the hour"]

@@ -1,0 +1,56 @@
+"""Whether a case may begin on a host now: the hour, who else computes there, and memory and disk that are free.
+
+Asked just before each case. What cannot run on a host at all is found before (``feasibility``).
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from harness.analysis.protection import busy_reason
+from harness.bench.protocol.registry import is_on_disk
+from harness.hosts.facts import read_available_bytes
+from harness.hosts.facts.reading import read_busy_cpus
+from harness.hosts.folders import read_free_bytes
+from harness.session import feasibility
+from harness.session.plan import Invocation
+from harness.session.schedule import Hours
+from harness.session.setup import HostSetup
+
+_FREED_WITHIN_S = 8.0
+
+
+def reason_to_wait(setup: HostSetup, hours: Hours | None, *, when_idle: bool) -> str | None:
+    """Return why no case is to begin now, though it could later; None where one may."""
+    if hours is not None and not hours.is_open(datetime.now().astimezone()):
+        return f"it is not the time: cases begin between {hours}"
+    if not when_idle:
+        return None
+    in_use = read_busy_cpus(setup.connection)
+    return None if in_use is None else busy_reason(setup.facts.model_copy(update={"load_1m": in_use}))
+
+
+def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
+    """Return why an invocation cannot begin at this moment: memory or disk that is no longer free."""
+    reason = _lacking_memory(setup, invocation.memory_bytes)
+    if reason:
+        return reason
+    disk = setup.facts.disks.get(invocation.case.cache_disk)
+    needed = invocation.predictions.disk_bytes if invocation.predictions else None
+    if not is_on_disk(invocation.case.cache) or disk is None or needed is None:
+        return None
+    now = disk.model_copy(update={"free_bytes": read_free_bytes(setup.connection, disk.path)})
+    return feasibility.lacking_disk(now, setup.disk_reserve, needed)
+
+
+def _lacking_memory(setup: HostSetup, limit: int | None) -> str | None:
+    """Memory that the job before held may take a moment to be free, so it is looked for a few times."""
+    if limit is None:
+        return None
+    deadline = time.monotonic() + _FREED_WITHIN_S
+    while reason := feasibility.lacking_memory(limit, read_available_bytes(setup.connection)):
+        if time.monotonic() > deadline:
+            return reason
+        time.sleep(1.0)
+    return None
