@@ -1,14 +1,17 @@
-"""The group that holds commands: it answers ``--help`` without loading what only a command's own values need."""
+"""What commands are made of: groups, options and the console; ``--help`` loads nothing that only a command needs."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from harness.console import Console
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -77,3 +80,13 @@ def _without_types(params: list[Any]) -> list[Any]:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
     return params
+
+
+def console_of(context: typer.Context) -> Console:
+    """Return the console that this command prints on, made from the options that stand before the command's name."""
+    from harness.console import Console
+
+    wanted = cast("dict[str, object]", context.obj or {})
+    if "console" not in wanted:
+        wanted["console"] = Console(quiet=bool(wanted.get("quiet")), verbose=bool(wanted.get("verbose")))
+    return cast("Console", wanted["console"])

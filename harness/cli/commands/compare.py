@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import Commands
+from harness.cli.group import Commands, console_of
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
 
@@ -34,7 +34,6 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two sessions: what changed, and each case's images/s before and after, with ratio and verdict."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.reports import compare_two
 
     console = console_of(context)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import CommandGroup, Commands, Program
+from harness.cli.group import CommandGroup, Commands, Program, console_of
 from harness.values.options import JsonOption
 
 app = Program(
@@ -36,7 +36,6 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.data import make_data
 
     make_data(console_of(context), folder, profile.value, images, seed, as_json=as_json)
@@ -55,7 +54,6 @@ def get(
     as_json: JsonOption = False,
 ) -> None:
     """Download a public data set: resumable, disk checked first, every file held to its published checksum."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.data_get import get_data, list_public
 
     console = console_of(context)
@@ -84,7 +82,6 @@ def describe(
     as_json: JsonOption = False,
 ) -> None:
     """Print count, classes, bytes, sizes, odd files and the fingerprint. Exit 2 where a file cannot be read."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.data import describe_data
 
     features = (image_feature, label_feature)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import Commands
+from harness.cli.group import Commands, console_of
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
 
@@ -48,7 +48,6 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write a commented inventory and experiment to start from, and their schemas beside them."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.files import write_starters
 
     console = console_of(context)
@@ -61,7 +60,6 @@ def schema(
     name: Annotated[SchemaName, typer.Argument(metavar="NAME", help="Which file's schema.")],
 ) -> None:
     """Print the JSON Schema made from the same models that check the files."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.files import schema_text
 
     console_of(context).result(schema_text(name.value))
@@ -81,7 +79,6 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
 ) -> None:
     """Make the HTML report of one session, or of several together; print the advice, and where the page is."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.reports import make_report
 
     console = console_of(context)
@@ -104,7 +101,6 @@ def export(
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a file instead of stdout.")] = None,
 ) -> None:
     """Write a session's records as a table (the same in CSV, JSON, Markdown and Parquet), or as they lie on disk."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.reports import export_session
 
     text = export_session(session, output, format_.value, to)
@@ -126,7 +122,6 @@ def loaders(
     from dataclasses import asdict
 
     from harness.bench.protocol.registry import CACHES, LOADERS
-    from harness.cli.session_console import console_of
 
     console = console_of(context)
     if show is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import Commands
+from harness.cli.group import Commands, console_of
 from harness.values.defaults import DEFAULT_FORKS
 from harness.values.options import (
     BaseImageOption,
@@ -43,7 +43,6 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
-    from harness.cli.session_console import console_of
     from harness.workflow.machines.check import check_hosts
 
     console = console_of(context)
@@ -85,7 +84,6 @@ def plan(
 
     The exit code is that of a `run` which cannot begin: 1 where a host is not ready, 3 where none is, 2 for wrong data.
     """
-    from harness.cli.session_console import console_of
     from harness.session.options import RunOptions
     from harness.workflow.plan.plan import explain_inventory, show_plan
 
@@ -122,7 +120,6 @@ def trust(
     as_json: JsonOption = False,
 ) -> None:
     """Show the fingerprint of every host key once, and keep those you accept in `known_hosts` beside the inventory."""
-    from harness.cli.session_console import console_of
     from harness.workflow.machines.trust import trust_hosts
 
     raise typer.Exit(
@@ -144,7 +141,6 @@ def facts(
     as_json: JsonOption = False,
 ) -> None:
     """Show what hosts are, those of one hardware together and where they differ; or record it."""
-    from harness.cli.session_console import console_of
     from harness.workflow.machines.facts import record_facts, show_facts
 
     console = console_of(context)
@@ -163,7 +159,6 @@ def clean(
     as_json: JsonOption = False,
 ) -> None:
     """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks."""
-    from harness.cli.session_console import console_of
     from harness.workflow.machines.clean import clean_hosts
 
     console = console_of(context)
@@ -180,7 +175,6 @@ def unlock(
     forks: ForksOption = DEFAULT_FORKS,
 ) -> None:
     """Take a lock away that a session left behind, after showing who holds it since when."""
-    from harness.cli.session_console import console_of
     from harness.workflow.machines.clean import unlock_hosts
 
     raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, forks=forks))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import CommandGroup, Commands, Program
+from harness.cli.group import CommandGroup, Commands, Program, console_of
 from harness.values.options import BaseImageOption, JsonOption
 
 app = Program(
@@ -34,7 +34,6 @@ def build(
     base_image: BaseImageOption = None,
 ) -> None:
     """Build an image on this machine's Docker Engine and print its reference and identity."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.images import build
 
     build(console_of(context), kind.value, base_image)
@@ -46,7 +45,6 @@ def base(
     suite: Annotated[str, typer.Option("--suite", help="Debian release.")] = "bookworm",
 ) -> None:
     """Make a base image from Debian packages (debootstrap; needs root) where no image registry can be reached."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.images import make_base
 
     make_base(console_of(context), suite)
@@ -55,7 +53,6 @@ def base(
 @app.command("list", epilog="Example:  harness image list --json")
 def list_images(context: typer.Context, as_json: JsonOption = False) -> None:
     """List image definitions, and which of them this machine's engine has."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.images import show_images
 
     show_images(console_of(context), as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.group import Commands, with_options
+from harness.cli.group import Commands, console_of, with_options
 from harness.session.options import RunOptions
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
@@ -29,7 +29,6 @@ def run(context: typer.Context, **options: Any) -> None:
 
     The same command continues where the last one ended, whatever ended it.
     """
-    from harness.cli.session_console import console_of
     from harness.workflow.run.run import run_session
 
     raise typer.Exit(run_session(console_of(context), RunOptions(**options)))
@@ -42,7 +41,6 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show what runs, how far it is and how long it still takes. Read-only, from any terminal."""
-    from harness.cli.session_console import console_of
     from harness.workflow.local.status import show_status
 
     show_status(console_of(context), session, output, as_json=as_json)

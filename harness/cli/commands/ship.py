@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import Commands
+from harness.cli.group import Commands, console_of
 from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.options import (
     BaseImageOption,
@@ -55,7 +55,6 @@ def ship(
 
     A host that measures is left alone. The same command goes on where the last one ended.
     """
-    from harness.cli.session_console import console_of
     from harness.workflow.ship.ship import ShipOptions, ship_hosts
 
     wanted = ShipOptions(
