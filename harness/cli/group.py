@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -13,24 +14,41 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from harness.console import Console
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., object])
+_Options = TypeVar("_Options")
+_Own = ParamSpec("_Own")
 
 
-def with_options(options: type) -> Callable[[_Function], _Function]:
-    """A decorator that gives a command, beside its context, the options that the fields of a dataclass declare."""
+def with_options(
+    options: type[_Options],
+) -> Callable[[Callable[Concatenate[typer.Context, _Options, _Own], None]], Callable[..., None]]:
+    """A decorator that gives a command the options that the fields of a dataclass declare, before its own.
 
-    def give(command: _Function) -> _Function:
-        given = {"context": typer.Context, **get_type_hints(options, include_extras=True)}
-        defaults = {name: parameter.default for name, parameter in inspect.signature(options).parameters.items()}
-        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=defaults.get(name))
-                for name, hint in given.items()
-            ]
-        )
-        return command
+    The command gets its context, what was asked as such a dataclass, and the values of its own options.
+    """
+
+    def give(command: Callable[Concatenate[typer.Context, _Options, _Own], None]) -> Callable[..., None]:
+        context, _, *own = _parameters_of(command)
+        given = _parameters_of(options)
+
+        @wraps(command)
+        def call(context: typer.Context, **values: object) -> None:
+            asked = options(**{each.name: values.pop(each.name) for each in given})
+            command(context, asked, **values)  # type: ignore[call-arg, arg-type]
+
+        call.__signature__ = inspect.Signature([context, *given, *own])  # type: ignore[attr-defined]
+        return call
 
     return give
+
+
+def _parameters_of(function: Callable[..., object]) -> list[inspect.Parameter]:
+    """Return parameters with what their annotations mean, to be given by name."""
+    hints = get_type_hints(function, include_extras=True)
+    return [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
+        for each in inspect.signature(function).parameters.values()
+    ]
 
 
 class Command(TyperCommand):

@@ -1,4 +1,4 @@
-"""What ``harness run`` may be asked: each option once, with its flag, type, default and help."""
+"""What ``harness run`` and ``plan`` may be asked: each option once, with its flag, type, default and help."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _parse_patience(text: str) -> float:
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What the command line of ``run`` says. The command is made from these fields, and so is the line that repeats it.
+class SessionOptions:
+    """What the command line of ``run`` and of ``plan`` says of a session. The commands are made from these fields.
 
     A field's annotation is how its option is written; without one of its own it is an option that other commands have.
     """
@@ -59,20 +59,26 @@ class RunOptions:
         bool, typer.Option("--rerun-failed", help="Do again what ended as error, timeout, disk_full or invalid.")
     ] = False
     name: Annotated[str | None, typer.Option("--name", help="The session folder's name.")] = None
-    base_image: BaseImageOption = None
     allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")] = False
+    when_idle: Annotated[
+        bool, typer.Option("--when-idle", help="Begin a case only while nobody else computes on the host.")
+    ] = False
     forks: ForksOption = DEFAULT_FORKS
     ship_data: Annotated[
         bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
     ] = False
+
+
+@dataclass(frozen=True)
+class RunOptions(SessionOptions):
+    """What the command line of ``run`` says; the line that repeats it is made from these fields, too."""
+
+    base_image: BaseImageOption = None
     max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS
     max_fail_percent: Annotated[
         float | None,
         typer.Option("--max-fail", metavar="PERCENT", min=0, max=100, help="Begin nothing more where more hosts fail."),
     ] = None
-    when_idle: Annotated[
-        bool, typer.Option("--when-idle", help="Begin a case only while nobody else computes on the host.")
-    ] = False
     between: Annotated[
         Hours | None,
         typer.Option(

@@ -11,6 +11,7 @@ from harness.engine.interface import Payload
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder
 from harness.records.reading import read_content, read_records
+from harness.session.options import SessionOptions
 from harness.session.plan import HostDigests, changed_digests
 from harness.ship.payload import build_payload
 from harness.values.case import Case
@@ -42,20 +43,18 @@ def session_key(folder: SessionFolder, content: SessionContent) -> str:
     return f"{folder.name}.{content.id}"
 
 
-def find_session(
-    resolved: Resolved, *, output: Path, name: str | None, is_fresh: bool, rounds: int | None
-) -> FoundSession:
-    """Find the session that these options continue or begin; ``rounds`` are those of ``--rounds``.
+def find_session(resolved: Resolved, options: SessionOptions) -> FoundSession:
+    """Find the session that these options continue or begin.
 
     Raises SessionError where its folder cannot be used, or where the benchmark's code has changed since.
     """
     folder = find_folder(
-        output,
+        options.output,
         inventory=resolved.inventory.name,
         experiment=resolved.experiment.name,
         digest=resolved.digest,
-        name=name,
-        is_fresh=is_fresh,
+        name=options.name,
+        is_fresh=options.is_fresh,
     )
     folder.refuse_foreign()
     payload = build_payload(gather_own_loaders(resolved.cases))
@@ -64,7 +63,7 @@ def find_session(
         _refuse_unusable(folder, content, payload)
     stored = None if content is None else content.experiment.rounds
     experiment = resolved.experiment.model_copy(
-        update={"rounds": merge_rounds(rounds, resolved.experiment.rounds, stored)}
+        update={"rounds": merge_rounds(options.rounds, resolved.experiment.rounds, stored)}
     )
     return FoundSession(replace(resolved, experiment=experiment), folder, payload, content)
 

@@ -30,6 +30,7 @@ from harness.values.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from harness.console import Console
+    from harness.session.options import SessionOptions
 
 _PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
 
@@ -62,31 +63,21 @@ class Resolved:
         return tuple(dict.fromkeys(case.data for case in self.cases))
 
 
-def resolve(
-    console: Console,
-    inventory: Path,
-    *,
-    limit: str | None,
-    experiment: str | None,
-    rounds: int | None = None,
-    seed: int | None = None,
-    only: Sequence[str] = (),
-    reports: Path = Path("reports"),
-) -> Resolved:
+def resolve(console: Console, options: SessionOptions) -> Resolved:
     """Read the files, choose hosts and experiment, expand the matrix. Raises ConfigurationError."""
-    read = load_inventory(inventory)
+    read = load_inventory(options.inventory)
     for warning in read.warnings:
         console.warning(str(warning))
-    hosts = select_hosts(read, limit)
+    hosts = select_hosts(read, options.limit)
     names = sorted({name for host in hosts for name in host.variables.data})
-    wanted, reason = choose_experiment(experiment, [host.variables.experiment for host in hosts], names)
-    chosen = fill_paces(load_experiment(wanted), reports)
-    changes = {key: value for key, value in (("rounds", rounds), ("seed", seed)) if value is not None}
+    wanted, reason = choose_experiment(options.experiment, [host.variables.experiment for host in hosts], names)
+    chosen = fill_paces(load_experiment(wanted), options.output)
+    changes = {key: value for key, value in (("rounds", options.rounds), ("seed", options.seed)) if value is not None}
     if changes:
         chosen = chosen.model_copy(update=changes)
     matrix = expand(chosen, data_kinds=data_kinds(hosts))
-    cases = select_cases(matrix.cases, only) if only else matrix.cases
-    return Resolved(read, hosts, chosen, reason, matrix, tuple(cases), is_part=bool(only))
+    cases = select_cases(matrix.cases, options.only) if options.only else matrix.cases
+    return Resolved(read, hosts, chosen, reason, matrix, tuple(cases), is_part=bool(options.only))
 
 
 def fill_paces(experiment: Experiment, reports: Path) -> Experiment:

@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.group import Commands, console_of
+from harness.cli.group import Commands, console_of, with_options
+from harness.session.options import SessionOptions
 from harness.values.defaults import DEFAULT_FORKS
 from harness.values.options import (
     BaseImageOption,
     EngineOption,
-    ExperimentOption,
     ForksOption,
     InventoryArgument,
     JsonOption,
     LimitOption,
-    OutputOption,
-    ReportsFolder,
 )
 
 
@@ -52,61 +50,26 @@ def check(
     raise typer.Exit(code)
 
 
+@with_options(SessionOptions)
 def plan(
     context: typer.Context,
-    inventory: InventoryArgument,
-    limit: LimitOption = None,
-    experiment: ExperimentOption = None,
-    engine: EngineOption = None,
+    options: SessionOptions,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no host; assume that all are ready.")] = False,
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="HOST", help="Each value of a host, with its file and line.")
     ] = None,
-    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Overrides the experiment's rounds.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of orders and shuffles, as of `run`.")] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Plan a new session instead of one that continues.")] = False,
-    rerun_failed: Annotated[
-        bool, typer.Option("--rerun-failed", help="Plan what failed or is invalid once more.")
-    ] = False,
-    name: Annotated[str | None, typer.Option("--name", help="The session folder's name.")] = None,
-    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="As of `run`: a busy host counts as ready.")] = False,
-    ship_data: Annotated[
-        bool, typer.Option("--ship-data", help="As of `run`: data sets of this machine count as there.")
-    ] = False,
-    output: OutputOption = ReportsFolder,
-    forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Show what `run` would do: hosts × cases, order, predicted memory and disk, what cannot fit. Changes nothing.
 
     The exit code is that of a `run` which cannot begin: 1 where a host is not ready, 3 where none is, 2 for wrong data.
     """
-    from harness.session.options import RunOptions
     from harness.workflow.plan.plan import explain_inventory, show_plan
 
     console = console_of(context)
     if explain is not None:
-        explain_inventory(console, inventory, explain, as_json=as_json)
+        explain_inventory(console, options.inventory, explain, as_json=as_json)
         return
-    options = RunOptions(
-        inventory=inventory,
-        limit=limit,
-        experiment=experiment,
-        output=output,
-        engine=engine,
-        rounds=rounds,
-        seed=seed,
-        only=only,
-        is_fresh=fresh,
-        rerun_failed=rerun_failed,
-        name=name,
-        allow_busy=allow_busy,
-        forks=forks,
-        ship_data=ship_data,
-    )
     raise typer.Exit(show_plan(console, options, is_offline=offline, as_json=as_json))
 
 

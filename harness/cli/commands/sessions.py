@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,14 +24,14 @@ def register(app: typer.Typer) -> None:
 
 
 @with_options(RunOptions)
-def run(context: typer.Context, **options: Any) -> None:
+def run(context: typer.Context, options: RunOptions) -> None:
     """Measure: run what has no record yet, host by host and round by round, and write the report.
 
     The same command continues where the last one ended, whatever ended it.
     """
     from harness.workflow.run.run import run_session
 
-    raise typer.Exit(run_session(console_of(context), RunOptions(**options)))
+    raise typer.Exit(run_session(console_of(context), options))
 
 
 def status(

@@ -15,7 +15,7 @@ from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records, read_records
 from harness.session.feasibility import MOST_GPUS
-from harness.session.options import RunOptions
+from harness.session.options import SessionOptions
 from harness.session.plan import HostDigests
 from harness.ship.rehearsing import Machine, read_rehearsals
 from harness.values.data import DataState
@@ -56,25 +56,14 @@ def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_j
     console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {', '.join(host.groups)})")
 
 
-def show_plan(console: Console, options: RunOptions, *, is_offline: bool, as_json: bool) -> int:
+def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as_json: bool) -> int:
     """Print what ``run`` would do with these options: hosts × cases, order, predictions, what cannot run, and a time.
 
     Returns the exit code that ``run`` would end with before it measured anything.
     """
-    resolved = resolve(
-        console,
-        options.inventory,
-        limit=options.limit,
-        experiment=options.experiment,
-        rounds=options.rounds,
-        seed=options.seed,
-        only=options.only or (),
-        reports=options.output,
-    )
+    resolved = resolve(console, options)
     engines = {host.name: wanted_engine(host, options.engine) for host in resolved.hosts}
-    session = find_session(
-        resolved, output=options.output, name=options.name, is_fresh=options.is_fresh, rounds=options.rounds
-    )
+    session = find_session(resolved, options)
     records = read_records(session.folder) if session.content is not None else []
     sendable = frozenset(local_places(resolved.inventory.hosts)) if options.ship_data else frozenset()
     links = Links(console)
@@ -107,7 +96,7 @@ class _Planner:
     host: Host
     session: FoundSession
     records: Sequence[Record]
-    options: RunOptions
+    options: SessionOptions
     engine: str
     sendable: frozenset[str]
 

@@ -41,24 +41,13 @@ INTERRUPTED = 130
 
 def run_session(console: Console, options: RunOptions) -> int:
     """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
-    resolved = resolve(
-        console,
-        options.inventory,
-        limit=options.limit,
-        experiment=options.experiment,
-        rounds=options.rounds,
-        seed=options.seed,
-        only=options.only or (),
-        reports=options.output,
-    )
+    resolved = resolve(console, options)
     _announce(console, resolved)
     if (absent := absent_data(resolved)) is not None:
         raise absent
     for host in resolved.hosts:
         wanted_engine(host, options.engine)
-    found = find_session(
-        resolved, output=options.output, name=options.name, is_fresh=options.is_fresh, rounds=options.rounds
-    )
+    found = find_session(resolved, options)
     resolved, folder, payload = found.resolved, found.folder, found.payload
     is_new = found.content is None
     content = _session_content(found)
