@@ -9,7 +9,8 @@ import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import TYPE_CHECKING
 
 from harness.analysis.outcomes import Outcome, say_counts
 from harness.analysis.signs import LOOKS
@@ -19,6 +20,7 @@ from harness.values.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.status import Status
 
 _CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
 """Names, paths and messages of others' programs may hold codes that a terminal would obey."""
@@ -46,7 +48,7 @@ class Console:
         self._out: RichConsole = Rich(highlight=False, soft_wrap=True, force_terminal=plain)
         self._err: RichConsole = Rich(stderr=True, highlight=False, soft_wrap=True, force_terminal=plain)
         self._mutex = threading.Lock()
-        self._status: Any = None
+        self._status: Status | None = None
         self._last_detail = ""
 
     def result(self, text: str) -> None:
@@ -147,9 +149,7 @@ class Console:
 
     def handle(self, event: happened.Event) -> None:
         """Show one event."""
-        show = _SHOW.get(type(event))
-        if show is not None:
-            show(self, event)
+        _show(event, self)
 
     def live(self, text: str) -> None:
         """Set the one line that changes in place; nothing where there is no terminal."""
@@ -184,7 +184,13 @@ def _time_left(event: happened.SessionStarted | happened.InvocationStarted | hap
     return f", about {format_duration(event.left_s)} left" if event.left_s else ""
 
 
-def _session_started(console: Console, event: happened.SessionStarted) -> None:
+@singledispatch
+def _show(event: happened.Event, console: Console) -> None:
+    """Show an event; one that has no function below is not shown."""
+
+
+@_show.register
+def _session_started(event: happened.SessionStarted, console: Console) -> None:
     word = "continues" if event.resumed else "begins"
     where = "" if event.host is None else f"{event.host}: "
     counts = _say_counts(event.counts)
@@ -192,7 +198,8 @@ def _session_started(console: Console, event: happened.SessionStarted) -> None:
     console.note(f"{where}session {event.session} {word}: {done}{_time_left(event)} ({event.folder})")
 
 
-def _host_state(console: Console, event: happened.HostStateChanged) -> None:
+@_show.register
+def _host_state(event: happened.HostStateChanged, console: Console) -> None:
     state = event.state.replace("_", " ")
     text = f"{event.host}: {state}" + (f": {event.message}" if event.message else "")
     if event.state == "ready":
@@ -201,28 +208,34 @@ def _host_state(console: Console, event: happened.HostStateChanged) -> None:
         console.alarm(text + (f"\n  → {event.hint}" if event.hint else ""))
 
 
-def _link_lost(console: Console, event: happened.LinkLost) -> None:
+@_show.register
+def _link_lost(event: happened.LinkLost, console: Console) -> None:
     console.alarm(f"{event.host}: does not answer since {event.since}: {event.reason}; what runs there goes on")
 
 
-def _link_back(console: Console, event: happened.LinkBack) -> None:
+@_show.register
+def _link_back(event: happened.LinkBack, console: Console) -> None:
     console.note(f"{event.host}: answers again, after {format_duration(event.seconds)}")
 
 
-def _host_waiting(console: Console, event: happened.HostWaiting) -> None:
+@_show.register
+def _host_waiting(event: happened.HostWaiting, console: Console) -> None:
     console.note(f"{event.host}: waits: {event.reason}")
 
 
-def _engine_chosen(console: Console, event: happened.EngineChosen) -> None:
+@_show.register
+def _engine_chosen(event: happened.EngineChosen, console: Console) -> None:
     console.note(f"{event.host}: engine {event.engine} ({event.version}): {event.reason}")
 
 
-def _image_ready(console: Console, event: happened.ImageReady) -> None:
+@_show.register
+def _image_ready(event: happened.ImageReady, console: Console) -> None:
     took = f" in {format_duration(event.seconds)}" if event.seconds else ""
     console.note(f"{event.host}: image {event.image_digest[:12]} {event.method}{took}")
 
 
-def _image_shipped(console: Console, event: happened.ImageShipped) -> None:
+@_show.register
+def _image_shipped(event: happened.ImageShipped, console: Console) -> None:
     if event.method == "present":
         console.note(f"{event.host}: image {event.image} is there already")
     else:
@@ -230,12 +243,14 @@ def _image_shipped(console: Console, event: happened.ImageShipped) -> None:
     _ship_notes(console, event)
 
 
-def _image_cached(console: Console, event: happened.ImageCached) -> None:
+@_show.register
+def _image_cached(event: happened.ImageCached, console: Console) -> None:
     size, took = format_bytes(event.bytes), format_duration(event.seconds)
     console.note(f"unpacked {event.image} into the cache, once for all hosts: {size} in {took}")
 
 
-def _data_shipped(console: Console, event: happened.DataShipped) -> None:
+@_show.register
+def _data_shipped(event: happened.DataShipped, console: Console) -> None:
     if event.files:
         console.note(f"{event.host}: data set {event.data}: {event.files} files {_ship_words(event)}")
     else:
@@ -260,7 +275,8 @@ def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataSh
         console.note(f"{event.host}: on the way: {note}")
 
 
-def _data_ready(console: Console, event: happened.DataReady) -> None:
+@_show.register
+def _data_ready(event: happened.DataReady, console: Console) -> None:
     size = f"{event.images} images, {event.bytes / 1e6:.0f} MB"
     console.note(f"{event.host}: data set {event.data} {event.how}: {size}, fingerprint {event.fingerprint[:12]}")
     for name, outcome in OUTCOMES.items():
@@ -268,22 +284,26 @@ def _data_ready(console: Console, event: happened.DataReady) -> None:
             console.note(f"{event.host}: data set {event.data}: {count} {name.replace('_', ' ')}: {outcome}")
 
 
-def _round_started(console: Console, event: happened.RoundStarted) -> None:
+@_show.register
+def _round_started(event: happened.RoundStarted, console: Console) -> None:
     console.detail(f"{event.host}: round {event.round}: {len(event.order)} invocations")
 
 
-def _round_added(console: Console, event: happened.RoundAdded) -> None:
+@_show.register
+def _round_added(event: happened.RoundAdded, console: Console) -> None:
     console.note(f"{event.host}: round {event.rounds} is added: {event.reason}")
 
 
-def _invocation_started(console: Console, event: happened.InvocationStarted) -> None:
+@_show.register
+def _invocation_started(event: happened.InvocationStarted, console: Console) -> None:
     how = " (already running, adopted)" if event.adopted else ""
     place = f"{event.host}  {event.done}/{event.planned}  round {event.round}"
     console.live(f"{place}  {event.label}{how}{_time_left(event)}")
     console.detail(f"{event.host}: {event.label} begins{how}")
 
 
-def _invocation_finished(console: Console, event: happened.InvocationFinished) -> None:
+@_show.register
+def _invocation_finished(event: happened.InvocationFinished, console: Console) -> None:
     took = format_duration(event.seconds) if event.seconds is not None else ""
     outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
     place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
@@ -295,7 +315,8 @@ def _invocation_finished(console: Console, event: happened.InvocationFinished) -
         console.detail(f"    {event.why}")
 
 
-def _finding(console: Console, event: happened.SessionFinding) -> None:
+@_show.register
+def _finding(event: happened.SessionFinding, console: Console) -> None:
     text = f"{event.host + ': ' if event.host else ''}{event.message}\n  → {event.hint}"
     if event.severity == "error":
         console.alarm(text)
@@ -305,37 +326,17 @@ def _finding(console: Console, event: happened.SessionFinding) -> None:
         console.note(text)
 
 
-def _progress(console: Console, event: happened.Progress) -> None:
+@_show.register
+def _progress(event: happened.Progress, console: Console) -> None:
     share = f" {event.fraction:.0%}" if event.fraction is not None else ""
     console.live(f"{event.host + ': ' if event.host else ''}{event.what}{share}")
     console.detail(f"{event.what}{share}", once=True)
 
 
-def _session_finished(console: Console, event: happened.SessionFinished) -> None:
+@_show.register
+def _session_finished(event: happened.SessionFinished, console: Console) -> None:
     console.note(f"session {event.session}: {_say_counts(event.counts) or 'nothing measured'}")
 
 
 def _say_counts(counts: Mapping[str, int]) -> str:
     return say_counts({kind: counts[kind] for kind in LOOKS if kind in counts})
-
-
-_SHOW: Mapping[type, Any] = {
-    happened.SessionStarted: _session_started,
-    happened.HostStateChanged: _host_state,
-    happened.LinkLost: _link_lost,
-    happened.LinkBack: _link_back,
-    happened.HostWaiting: _host_waiting,
-    happened.EngineChosen: _engine_chosen,
-    happened.ImageReady: _image_ready,
-    happened.ImageShipped: _image_shipped,
-    happened.ImageCached: _image_cached,
-    happened.DataShipped: _data_shipped,
-    happened.DataReady: _data_ready,
-    happened.RoundStarted: _round_started,
-    happened.RoundAdded: _round_added,
-    happened.InvocationStarted: _invocation_started,
-    happened.InvocationFinished: _invocation_finished,
-    happened.SessionFinding: _finding,
-    happened.Progress: _progress,
-    happened.SessionFinished: _session_finished,
-}

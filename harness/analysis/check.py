@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from harness.values.engines import EngineWords
 from harness.values.errors import HarnessError
+from harness.values.results import ChildEnd, JobFailure, JobMemory, JobOutcome
 
 Outcome = Literal["ok", "warning", "failure", "unproven"]
 
@@ -107,22 +107,22 @@ class LimitProbe:
     failure: str | None = None
 
 
-def limit_probe_of(
-    asked_bytes: int, outcome: Mapping[str, Any] | None, failure: Mapping[str, Any] | None
-) -> LimitProbe:
+def limit_probe_of(asked_bytes: int, left: object, failure: object) -> LimitProbe:
     """From a probe job's ``outcome.json`` and, where it survived, ``failure.json`` (bench/protocol/protocol.py)."""
-    memory = (outcome or {}).get("memory") or {}
-    child = (outcome or {}).get("child") or {}
-    kills = memory.get("oom_kills")
-    message = str(failure["message"]) if failure and failure.get("message") else None
-    if outcome is None and message is None:
+    try:
+        outcome = JobOutcome.model_validate(left or {})
+        message = JobFailure.model_validate(failure or {}).message or None
+    except ValueError as error:
+        outcome, message = JobOutcome(), f"what the probe left makes no sense: {' '.join(str(error).split())[:300]}"
+    if left is None and message is None:
         message = "the probe left no outcome"
+    memory, child = outcome.memory or JobMemory(), outcome.child or ChildEnd()
     return LimitProbe(
         asked_bytes=asked_bytes,
-        effective_bytes=memory.get("limit_effective"),
-        swap_limit_bytes=memory.get("swap_limit"),
-        was_killed=bool(child.get("signal") == 9 and kills != 0),
-        oom_kills=kills,
-        enforced_by=memory.get("enforced_by"),
+        effective_bytes=memory.limit_effective,
+        swap_limit_bytes=memory.swap_limit,
+        was_killed=child.signal == 9 and memory.oom_kills != 0,
+        oom_kills=memory.oom_kills,
+        enforced_by=memory.enforced_by,
         failure=message,
     )

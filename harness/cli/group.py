@@ -12,6 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
+    from typer._click import Context, Parameter
+
     from harness.console import Console
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -54,7 +56,7 @@ def _parameters_of(function: Callable[..., object]) -> list[inspect.Parameter]:
 class Command(TyperCommand):
     """A command whose help names no type beside a flag: there is none to give."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: Context) -> list[Parameter]:
         """The command's options and arguments."""
         return _without_types(super().get_params(ctx))
 
@@ -67,7 +69,7 @@ class CommandGroup(TyperGroup):
     ``harness run --help`` would load pydantic, 0.1 s of CPU, to learn that three flags were not given.
     """
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: Context) -> list[Parameter]:
         """The group's options, each flag with a default of its own type."""
         params = super().get_params(ctx)
         for param in params:
@@ -92,7 +94,7 @@ class Commands:
     register: Callable[[typer.Typer], None]
 
 
-def _without_types(params: list[Any]) -> list[Any]:
+def _without_types(params: list[Parameter]) -> list[Parameter]:
     """Typer (0.29) would show ``<bool>`` beside each flag."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:

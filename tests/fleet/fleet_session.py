@@ -32,7 +32,7 @@ from harness.session.options import RunOptions
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
 from harness.workflow.run.run import run_session
-from harness.workflow.run.stops import Stops
+from harness.workflow.stops import Stops
 
 HOUR_S = 3600.0
 

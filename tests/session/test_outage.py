@@ -26,7 +26,7 @@ from harness.session.setup import HostSetup
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
 from harness.values.event import Event, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
-from harness.workflow.run.stops import Stops
+from harness.workflow.stops import Stops
 
 
 class FakeEngine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.bench.data.dataset import Description, describe, find_form
 from harness.bench.data.generate import describe_made, make
@@ -105,19 +105,21 @@ def _show(console: Console, found: Description, *, as_json: bool) -> None:
     console.table(["figure", "value"], rows)
 
 
-def _words(key: str, value: Any) -> str:
-    if key == "bytes":
-        return f"{value} ({format_bytes(value)})"
-    if key == "class_names":
-        return ", ".join(value[:8]) + (f" … and {len(value) - 8} more" if len(value) > 8 else "")
-    if key == "suffixes":
-        return ", ".join(value) or "none"
-    if key == "features":
-        return f"{value['image']} and {value['label']}"
-    if key == "size_quantiles":
-        return ", ".join(f"{share} %: {format_bytes(size)}" for share, size in value.items())
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {number}" for name, number in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return "; ".join(": ".join(map(str, item)) for item in value) or "none"
+def _words(key: str, value: object) -> str:
+    """Say one field of a description, by its name first, else by its type."""
+    match key, value:
+        case "bytes", int():
+            return f"{value} ({format_bytes(value)})"
+        case "class_names", list() | tuple():
+            return ", ".join(value[:8]) + (f" … and {len(value) - 8} more" if len(value) > 8 else "")
+        case "suffixes", list() | tuple():
+            return ", ".join(value) or "none"
+        case "features", {"image": image, "label": label}:
+            return f"{image} and {label}"
+        case "size_quantiles", dict():
+            return ", ".join(f"{share} %: {format_bytes(size)}" for share, size in value.items())
+        case _, dict():
+            return ", ".join(f"{name}: {number}" for name, number in value.items()) or "none"
+        case _, list() | tuple():
+            return "; ".join(": ".join(map(str, item)) for item in value) or "none"
     return f"{value:.1f}" if isinstance(value, float) else str(value)

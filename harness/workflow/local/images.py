@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.engine.daemon import open_client
 from harness.ship import base as base_images
@@ -12,6 +12,8 @@ from harness.ship.image import ensure_image, find_image
 from harness.values.errors import EngineUnavailable
 
 if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
     from harness.console import Console
 
 
@@ -35,7 +37,7 @@ def make_base(console: Console, suite: str) -> None:
 
 def show_images(console: Console, *, as_json: bool) -> None:
     """Print each image definition, its reference, and whether the engine has it."""
-    client: Any = None
+    client: APIClient | None = None
     try:
         client = open_client()
     except EngineUnavailable as error:

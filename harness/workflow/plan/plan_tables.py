@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.outcomes import Outcome, say_counts
 from harness.analysis.protection import disk_allowance
@@ -85,7 +85,7 @@ class _Line:
             return f"its limits are searched, by about {self.planned} trials"
         return say_fit(self.prediction)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         found = self.prediction
         return {
             **asdict(self),
@@ -95,7 +95,7 @@ class _Line:
         }
 
 
-def plans_as_json(shown: PlannedSession) -> dict[str, Any]:
+def plans_as_json(shown: PlannedSession) -> dict[str, object]:
     """Return the plan for programs."""
     resolved = shown.resolved
     return {
@@ -111,7 +111,7 @@ def plans_as_json(shown: PlannedSession) -> dict[str, Any]:
     }
 
 
-def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, Any]:
+def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, object]:
     error = shown.error
     return {
         "host": shown.host,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.inventory import Host
     from harness.session.options import RunOptions
     from harness.workflow.links import Links
-    from harness.workflow.run.stops import Stops
+    from harness.workflow.stops import Stops
 
 
 class HostWork:

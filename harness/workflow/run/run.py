@@ -30,13 +30,11 @@ from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_ev
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.run.hostwork import HostWork
 from harness.workflow.run.shared import Shared
-from harness.workflow.run.stops import Stops, interruptible
 from harness.workflow.ship.transfers import ImageSources, Transfers, local_features, local_places
+from harness.workflow.stops import INTERRUPTED, Stops, interruptible
 
 if TYPE_CHECKING:
     from harness.console import Console
-
-INTERRUPTED = 130
 
 
 def run_session(console: Console, options: RunOptions) -> int:

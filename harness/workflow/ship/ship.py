@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
@@ -36,11 +32,10 @@ from harness.workflow.ship.transfers import (
     local_places,
     ship_data,
 )
+from harness.workflow.stops import INTERRUPTED, on_interrupt
 
 if TYPE_CHECKING:
     from harness.console import Console
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,13 @@ def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
         if answer.error is not None:
             console.handle(failure_event(answer.name, answer.error))
 
-    with _interruptible(console, transfers.stop):
+    def stop() -> None:
+        """Ask the workers to end between two slices."""
+        if not transfers.stop.is_set():
+            console.alarm("stopping: what is whole stays; the same command goes on from here")
+        transfers.stop.set()
+
+    with on_interrupt(stop):
         answers = ask_hosts(console, hosts, ship, forks=options.forks, ended=ended, stop=transfers.stop)
     console.close()
     shipped = [one for of_host in values_of(answers).values() for one in of_host]
@@ -179,22 +180,3 @@ def _row(event: ImageShipped | DataShipped) -> list[str]:
     speed = "–" if event.mb_per_s is None else f"{event.mb_per_s:.1f}"
     needed, saved = format_bytes(event.bytes_needed), format_bytes(event.bytes_saved)
     return [event.host, what, method, needed, sent, saved, format_duration(event.seconds), speed]
-
-
-@contextmanager
-def _interruptible(console: Console, stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C asks the workers to end between two slices; nothing is raised into them."""
-
-    def ask(_number: int, _frame: object) -> None:
-        if not stop.is_set():
-            console.alarm("stopping: what is whole stays; the same command goes on from here")
-        stop.set()
-
-    kept: Mapping[int, Any] = {
-        number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, before in kept.items():
-            signal.signal(number, before)

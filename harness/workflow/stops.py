@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from harness.session.options import OnInterrupt
 
+INTERRUPTED = 130
+"""The exit code of a command that was stopped."""
+
 
 @dataclass
 class Stops:
@@ -27,18 +30,29 @@ class Stops:
 
 
 @contextmanager
-def interruptible(stops: Stops, policy: OnInterrupt, tell: Callable[[str], None], again: str) -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM ask for the end; each time the line that continues is told."""
+def on_interrupt(ask: Callable[[], None]) -> Iterator[None]:
+    """Call ``ask`` at Ctrl-C, SIGTERM and a closed terminal; nothing is raised into a thread."""
 
-    def ask(_number: int, _frame: object) -> None:
-        if stops.ask(policy):
-            tell(f"stopping: what runs is ended and removed; go on later with:  {again}")
-        else:
-            tell(f"no new case begins, what runs is waited for; once more ends that, too; go on later with:  {again}")
+    def handle(_number: int, _frame: object) -> None:
+        ask()
 
-    kept = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    kept = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
         for number, before in kept.items():
             signal.signal(number, before)
+
+
+@contextmanager
+def interruptible(stops: Stops, policy: OnInterrupt, tell: Callable[[str], None], again: str) -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM ask for the end; each time the line that continues is told."""
+
+    def ask() -> None:
+        if stops.ask(policy):
+            tell(f"stopping: what runs is ended and removed; go on later with:  {again}")
+        else:
+            tell(f"no new case begins, what runs is waited for; once more ends that, too; go on later with:  {again}")
+
+    with on_interrupt(ask):
+        yield
