@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -240,6 +240,11 @@ class Progress(Event):
     host: str | None
     what: str
     fraction: float | None = None
+
+
+def progress_of(host: str, emit: Callable[[Event], None], what: str = "") -> Callable[[str, float | None], None]:
+    """Return a function that emits how far something is on a host: in words, behind ``what``, and as a share."""
+    return lambda text, share: emit(Progress(host, f"{what}: {text}" if what else text, share))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from harness.ship.dataset import DataSpec, prepare_data
 from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError, HarnessError
-from harness.values.event import DataReady, EngineChosen, ImageReady, Progress, SessionFinding
+from harness.values.event import DataReady, EngineChosen, ImageReady, SessionFinding, progress_of
 from harness.workflow.engines import ChosenEngine, find_engine, job_host
 from harness.workflow.reaching import Emit, Reached
 from harness.workflow.ship.transfers import Transfers, ship_data
@@ -124,7 +124,7 @@ def _check_set(on: JobHost, name: str, place: DataSpec | ShippedData, cases: Seq
         name,
         place,
         links=any(LOADERS[case.loader].links_for_lists and case.data == name for case in cases),
-        on_progress=lambda text, share: emit(Progress(on.host, f"data set {name}: {text}", share)),
+        on_progress=progress_of(on.host, emit, f"data set {name}"),
         timeout_s=_DATA_TIMEOUT_S,
     )
     refuse_changed(on.host, name, place, prepared.fingerprint)

@@ -13,7 +13,7 @@ from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
 from harness.ship.samework import prove_work
 from harness.values.case import Case
-from harness.values.event import Progress, SessionFinding
+from harness.values.event import SessionFinding, progress_of
 from harness.values.names import case_label
 from harness.values.record import SetSize
 from harness.values.work import WorkProof, hint_differs, say_differs, work_key
@@ -33,7 +33,7 @@ def prove(setup: HostSetup, cases: Sequence[Case], emit: Emit, keep_log: Callabl
     }
     if not variants:
         return setup
-    found = prove_work(setup, variants, lambda text, share: emit(Progress(setup.host, f"same work: {text}", share)))
+    found = prove_work(setup, variants, progress_of(setup.host, emit, "same work"))
     kept: dict[str, WorkProof] = {}
     for key, proof in found.items():
         log = keep_log(f"samework-{key}", proof.trace) if proof.trace else None
@@ -65,7 +65,7 @@ def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> Ho
     rehearsed = rehearse(
         setup,
         settings,
-        lambda text, share: emit(Progress(setup.host, f"rehearsal: {text}", share)),
+        progress_of(setup.host, emit, "rehearsal"),
         memory_bytes=memory_bytes,
         gpus=setup.gpus[:MOST_GPUS],
     )

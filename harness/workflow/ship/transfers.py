@@ -23,7 +23,7 @@ from harness.ship.transfer.model import CachedImage, Ledger
 from harness.ship.transfer.shipping import ImageShip, Order
 from harness.ship.transfer.sources import CacheSource, EngineSource, Source
 from harness.values.errors import EngineUnavailable, ImageUnavailable
-from harness.values.event import DataShipped, ImageCached, ImageShipped, Progress
+from harness.values.event import DataShipped, ImageCached, ImageShipped, progress_of
 from harness.workflow.reaching import Emit, Reached, select_gpus
 
 if TYPE_CHECKING:
@@ -61,11 +61,8 @@ class ImageSources:
         kind = image_kind(reached)
         definition = image_definition(kind)
         reference = tagged(variables.image or image_reference(definition))
-
-        def say(text: str, share: float | None = None) -> None:
-            emit(Progress(reached.name, text, share))
-
-        with waiting_for(self._mutex, lambda: say(f"waiting for the image {reference}")):
+        say = progress_of(reached.name, emit)
+        with waiting_for(self._mutex, lambda: say(f"waiting for the image {reference}", None)):
             key = (reference, may_build and variables.image is None)
             if key not in self._found:
                 self._found[key] = self._look(reference, kind if key[1] else None, say)
@@ -95,11 +92,8 @@ class ImageSources:
 
     def build(self, reached: Reached, client: APIClient, emit: Emit) -> ImageResult:
         """The image of this machine's own host, by one of its threads at a time. Raises ImageUnavailable."""
-
-        def say(text: str, share: float | None = None) -> None:
-            emit(Progress(reached.name, text, share))
-
-        with waiting_for(self._mutex, lambda: say("waiting for the image")):
+        say = progress_of(reached.name, emit)
+        with waiting_for(self._mutex, lambda: say("waiting for the image", None)):
             return self._build(client, image_kind(reached), say)
 
     def _build(self, client: APIClient, kind: str, say: OnProgress) -> ImageResult:
@@ -170,7 +164,7 @@ def _ship(reached: Reached, engine: ImageEngine, order: Order, transfers: Transf
         order,
         connection=reached.connection,
         slots=transfers.slots,
-        on_progress=lambda text, share: emit(Progress(reached.name, text, share)),
+        on_progress=progress_of(reached.name, emit),
         stop=transfers.stop,
     ).run()
     emit(
@@ -193,10 +187,7 @@ def _ship(reached: Reached, engine: ImageEngine, order: Order, transfers: Transf
 
 def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> DataLedger:
     """Bring a host a data set of this machine. Raises DataError, HostError; what arrived stays for the next time."""
-
-    def say(text: str, share: float | None = None) -> None:
-        emit(Progress(reached.name, f"data set {name}: {text}", share))
-
+    say = progress_of(reached.name, emit, f"data set {name}")
     source = transfers.sets.read(name, say)
     ledger = DataShip(
         reached.connection, reached.scratch, source, slots=transfers.slots, on_progress=say, stop=transfers.stop

@@ -12,7 +12,7 @@ from harness.ship.datatransfer import ship_weights
 from harness.ship.filetransfer import hash_files
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError
-from harness.values.event import Event, Progress
+from harness.values.event import Event, progress_of
 from harness.values.weights import WeightsFile, weights_key, weights_path
 
 if TYPE_CHECKING:
@@ -79,8 +79,5 @@ def _ship(path: str, reached: Reached, transfers: Transfers | None, emit: Callab
     if transfers is None or not _is_sent(path, reached):
         return None
     here = Path(path).expanduser()
-
-    def show(text: str, share: float | None = None) -> None:
-        emit(Progress(reached.name, f"weights {here.name}: {text}", share))
-
+    show = progress_of(reached.name, emit, f"weights {here.name}")
     return ship_weights(reached.connection, reached.scratch, here, transfers.slots, show)
