@@ -188,7 +188,7 @@ def read_alone(inventory: Path) -> None:
     from harness.console import Console
     from harness.hosts.ssh import SSHConnection  # noqa: F401 - what is imported at the first connection, before the clock
     from harness.inventory import load_inventory, select_hosts
-    from harness.workflow.links import Links
+    from harness.workflow.host_links import Links
     from harness.workflow.reaching import reach
 
     hosts, links = select_hosts(load_inventory(inventory), None), Links(Console())

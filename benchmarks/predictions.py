@@ -29,7 +29,7 @@ from own_data import add_options
 from harness.console import Console
 from harness.inventory import load_inventory
 from harness.session.collect import SessionIdentity, build_record, read_results
-from harness.session.plan import HostDigests, plan_one
+from harness.session.invocations import HostDigests, plan_one
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
 from harness.ship.payload import build_payload
@@ -38,7 +38,7 @@ from harness.values.event import Event, SessionFinding
 from harness.values.prediction import Interval, Prediction
 from harness.values.record import Record
 from harness.values.units import format_bytes
-from harness.workflow.links import Links
+from harness.workflow.host_links import Links
 from harness.workflow.planning import PlannedHost, predict_on
 from harness.workflow.reaching import Reached, reach
 from harness.workflow.run.preparing import Wanted, prepare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.session.plan import Invocation
+from harness.session.invocations import Invocation
 from harness.values.case import Case
 from harness.values.record import Record
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from harness.experiment import load_experiment, preset_names
-from harness.workflow.local.files import schema_text, write_starters
+from harness.workflow.local.starters import schema_text, write_starters
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -3,5 +3,5 @@
 Comes in: cases, and a host that is prepared (``setup``). Goes out: records and events, into the session's folder
 (``harness.records``); a session that is run again goes on with what is left.
 
-Begin with ``plan`` (what is to do, and what is left of it) and ``runner`` (doing it).
+Begin with ``invocations`` (what is to do, and what is left of it) and ``runner`` (doing it).
 """

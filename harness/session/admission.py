@@ -14,7 +14,7 @@ from harness.hosts.facts import read_available_bytes
 from harness.hosts.facts.reading import read_busy_cpus
 from harness.hosts.folders import read_free_bytes
 from harness.session import feasibility
-from harness.session.plan import Invocation
+from harness.session.invocations import Invocation
 from harness.session.schedule import Hours
 from harness.session.setup import HostSetup
 

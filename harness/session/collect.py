@@ -14,7 +14,7 @@ from harness.analysis.validity import judge_record
 from harness.bench.protocol import protocol
 from harness.bench.protocol.own import own_place, split_own
 from harness.engine.interface import JobState
-from harness.session.plan import Invocation
+from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup
 from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
 from harness.values.results import JobEnvironment, JobEvent, JobFailure, JobMemory, JobOutcome, Json

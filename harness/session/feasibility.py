@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from harness.analysis.protection import disk_allowance
 from harness.bench.protocol.registry import is_on_disk
-from harness.session.plan import Refusal
+from harness.session.invocations import Refusal
 from harness.values.case import Case
 from harness.values.facts import DiskFacts
 from harness.values.units import format_bytes

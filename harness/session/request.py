@@ -6,7 +6,7 @@ from harness.bench.protocol.registry import is_on_disk
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 from harness.engine.jobs import build_job
 from harness.session.feasibility import MOST_GPUS
-from harness.session.plan import Invocation
+from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup
 from harness.values.case import digest_of
 

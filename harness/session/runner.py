@@ -30,8 +30,8 @@ from harness.session.collect import (
     build_unmeasured,
     read_results,
 )
+from harness.session.invocations import Invocation, coming_of
 from harness.session.liveness import Heartbeat, Outage
-from harness.session.plan import Invocation, coming_of
 from harness.session.request import PAYLOAD_LABEL, build_measurement, payload_label
 from harness.session.schedule import Hours
 from harness.session.setup import HostSetup

@@ -11,8 +11,8 @@ from harness.engine.interface import Payload
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder
 from harness.records.reading import read_content, read_records
-from harness.session.options import SessionOptions
-from harness.session.plan import HostDigests, changed_digests
+from harness.session.invocations import HostDigests, changed_digests
+from harness.session.run_options import SessionOptions
 from harness.ship.payload import build_payload
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError, SessionError

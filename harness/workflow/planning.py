@@ -23,7 +23,7 @@ from harness.experiment.model import Rounds
 from harness.records.reading import newest_records
 from harness.session import feasibility
 from harness.session.extras import choose_twin, choose_warm
-from harness.session.plan import HostDigests, Invocation, Refusal, coming_of, plan_host, remaining
+from harness.session.invocations import HostDigests, Invocation, Refusal, coming_of, plan_host, remaining
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts

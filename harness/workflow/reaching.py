@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.ship.datatransfer import ShippedData
     from harness.values.data import DataState
     from harness.values.event import Event
-    from harness.workflow.links import Links
+    from harness.workflow.host_links import Links
 
 Emit: TypeAlias = "Callable[[Event], None]"
 

@@ -30,7 +30,7 @@ from harness.values.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from harness.console import Console
-    from harness.session.options import SessionOptions
+    from harness.session.run_options import SessionOptions
 
 _PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
 

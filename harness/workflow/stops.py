@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from harness.session.options import OnInterrupt
+from harness.session.run_options import OnInterrupt
 
 INTERRUPTED = 130
 """The exit code of a command that was stopped."""

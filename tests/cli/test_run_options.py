@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from harness.cli.app import app
-from harness.session.options import RunOptions
+from harness.session.run_options import RunOptions
 from harness.session.schedule import Hours
 from harness.workflow.run import run
 

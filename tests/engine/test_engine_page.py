@@ -22,7 +22,7 @@ from harness.inventory import load_inventory
 from harness.inventory.schema import inventory_schema
 from harness.values.engines import engine_names
 from harness.values.errors import ConfigurationError, EngineUnavailable
-from harness.workflow.machines.check import check_hosts
+from harness.workflow.machines.check_hosts import check_hosts
 from harness.workflow.resolve import wanted_engine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "contributing" / "engine.md"

@@ -28,7 +28,7 @@ from harness.engine.spec import Means
 from harness.hosts.connection import Connection
 from harness.records.folder import SessionFolder, list_folders
 from harness.records.reading import read_events, read_records
-from harness.session.options import RunOptions
+from harness.session.run_options import RunOptions
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
 from harness.workflow.run.run import run_session
@@ -211,7 +211,7 @@ def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opene
         return Stops(SimulatedEvent(clock), SimulatedEvent(clock))  # type: ignore[arg-type]
 
     replacements = {
-        "harness.workflow.links.Links.open": open_link_of,
+        "harness.workflow.host_links.Links.open": open_link_of,
         "harness.engine.kinds.process.SPEC": replace(process.SPEC, make=make_engine),
         "harness.workflow.run.run.Stops": stops,
         "harness.workflow.many_hosts.start_threads": simulated_threads(clock),

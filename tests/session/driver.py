@@ -26,7 +26,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
-from harness.session.plan import HostDigests, plan_host, remaining
+from harness.session.invocations import HostDigests, plan_host, remaining
 from harness.session.runner import HostRunner, RunSettings
 
 

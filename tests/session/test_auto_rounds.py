@@ -16,7 +16,7 @@ from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
-from harness.session.plan import HostDigests, Invocation
+from harness.session.invocations import HostDigests, Invocation
 from harness.values.event import Event, RoundAdded, SessionFinding
 from harness.values.record import Epoch, Record
 from harness.workflow.resolve import Resolved

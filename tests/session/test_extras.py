@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.predictions import predict
 from harness.experiment import parse_experiment
 from harness.session.extras import choose_twin, choose_warm
-from harness.session.plan import HostDigests, plan_host
+from harness.session.invocations import HostDigests, plan_host
 from harness.values.case import Case
 from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN, SetSize

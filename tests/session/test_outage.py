@@ -20,7 +20,7 @@ from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
-from harness.session.plan import HostDigests, plan_host
+from harness.session.invocations import HostDigests, plan_host
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused

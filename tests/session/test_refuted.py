@@ -17,7 +17,7 @@ from harness.hosts.local import LocalConnection
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.session.collect import SessionIdentity, build_skipped
-from harness.session.plan import HostDigests, Invocation, is_done, plan_host, remaining
+from harness.session.invocations import HostDigests, Invocation, is_done, plan_host, remaining
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.case import Case

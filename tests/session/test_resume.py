@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records
-from harness.session.plan import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
+from harness.session.invocations import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
 from harness.values.case import Case
 from harness.values.record import Record
 

@@ -18,7 +18,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
-from harness.session.plan import HostDigests
+from harness.session.invocations import HostDigests
 from harness.session.runner import HostRunner, RunSettings
 from harness.values.event import Event, InvocationFinished, SessionFinding
 from harness.values.record import TRIAL, TWIN

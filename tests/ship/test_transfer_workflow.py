@@ -18,7 +18,7 @@ from harness.hosts.lock import acquire as really_acquire
 from harness.hosts.lock_owner import make_owner
 from harness.inventory import load_inventory
 from harness.inventory.variables import DataSet, Generate
-from harness.session.options import RunOptions
+from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import LABEL_DEFINITION
@@ -30,10 +30,10 @@ from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
 from harness.workflow.reaching import Reached
 from harness.workflow.run.preparing import choose_data, refuse_changed
-from harness.workflow.ship import ship as shipping
-from harness.workflow.ship.ship import ShipOptions, ship_hosts
+from harness.workflow.ship import ship_hosts as shipping
+from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
 from harness.workflow.ship.transfers import ImageSources, Transfers, carried_name, is_ours, local_places, tagged
-from harness.workflow.ship.weights import find_weights, missing_weights
+from harness.workflow.ship.weight_files import find_weights, missing_weights
 
 INVENTORY = """\
 all:

@@ -11,7 +11,7 @@ from machine import Machine
 from PIL import Image
 
 from harness.console import Console
-from harness.workflow.machines import check as checking
+from harness.workflow.machines import check_hosts as checking
 
 
 @pytest.fixture

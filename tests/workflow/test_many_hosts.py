@@ -12,9 +12,9 @@ import pytest
 from harness.console import Console
 from harness.hosts.connection import Connection
 from harness.values.errors import ConfigurationError, HarnessError, HostBusy, HostUnreachable
-from harness.workflow.machines import check as checking
+from harness.workflow.machines import check_hosts as checking
 from harness.workflow.machines import clean as cleaning
-from harness.workflow.machines import facts as facts_of_hosts
+from harness.workflow.machines import show_facts as facts_of_hosts
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
 
 PATIENCE_S = 30.0
@@ -145,7 +145,7 @@ def test_commands_ask_all_their_hosts_at_once(
         everybody.wait()
         raise HostUnreachable("no route", where=host.name)
 
-    monkeypatch.setattr("harness.workflow.links.Links.open", connect)
+    monkeypatch.setattr("harness.workflow.host_links.Links.open", connect)
     console = Console()
     code = {
         "check": lambda: checking.check_hosts(
@@ -175,7 +175,7 @@ def test_hosts_are_printed_in_the_inventorys_order_whoever_answers_first(
         later[host.name].set()
         raise HostUnreachable("no route", where=host.name, hint=f"wake {host.name}")
 
-    monkeypatch.setattr("harness.workflow.links.Links.open", connect)
+    monkeypatch.setattr("harness.workflow.host_links.Links.open", connect)
     checking.check_hosts(Console(), lab, limit=None, engine=None, ship=False, base_image=None, forks=4, as_json=False)
     assert capsys.readouterr().out == "".join(
         f"ws{number}: unreachable\n  ✗ host unreachable: no route\n      → wake ws{number}\n" for number in (1, 2, 3, 4)

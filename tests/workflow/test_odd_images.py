@@ -13,7 +13,7 @@ from harness.bench.loaders import jpeg
 from harness.bench.protocol.oddities import OUTCOMES
 from harness.console import Console
 from harness.values.event import DataReady
-from harness.workflow.local.data import describe_data
+from harness.workflow.local.datasets import describe_data
 
 SAID = {
     "greyscale": "reads them as RGB",

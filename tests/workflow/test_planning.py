@@ -17,7 +17,7 @@ from harness.engine.jobs import HostData
 from harness.experiment import expand, parse_experiment
 from harness.experiment.only import select_cases
 from harness.hosts.local import LocalConnection
-from harness.session.plan import HostDigests, Invocation
+from harness.session.invocations import HostDigests, Invocation
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts, Facts

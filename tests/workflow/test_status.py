@@ -15,7 +15,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.values.errors import SessionError
 from harness.values.event import InvocationStarted, SessionStarted
-from harness.workflow.local.status import show_status
+from harness.workflow.local.show_status import show_status
 
 
 def make_session(output: Path, name: str = "lab-one-1") -> SessionFolder:

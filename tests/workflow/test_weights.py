@@ -16,7 +16,7 @@ from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.session.collect import Results, SessionIdentity, build_record
 from harness.session.feasibility import refusals
-from harness.session.plan import Invocation
+from harness.session.invocations import Invocation
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
 from harness.values.case import Case, ModelSetting
@@ -25,7 +25,7 @@ from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
 from harness.workflow.reaching import Reached
 from harness.workflow.run.preparing import refuse_hopeless
-from harness.workflow.ship.weights import find_weights, missing_weights
+from harness.workflow.ship.weight_files import find_weights, missing_weights
 
 SMALL, LARGE, RESNET = (
     Case(data="d", loader="tfdata", mode="train", image_size=(64, 64), model=ModelSetting(weights="imagenet", **model))

@@ -36,7 +36,7 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine."""
-    from harness.workflow.local.data import make_data
+    from harness.workflow.local.datasets import make_data
 
     make_data(console_of(context), folder, profile.value, images, seed, as_json=as_json)
 
@@ -82,7 +82,7 @@ def describe(
     as_json: JsonOption = False,
 ) -> None:
     """Print count, classes, bytes, sizes, odd files and the fingerprint. Exit 2 where a file cannot be read."""
-    from harness.workflow.local.data import describe_data
+    from harness.workflow.local.datasets import describe_data
 
     features = (image_feature, label_feature)
     raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json, features=features))

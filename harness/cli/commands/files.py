@@ -48,7 +48,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write a commented inventory and experiment to start from, and their schemas beside them."""
-    from harness.workflow.local.files import write_starters
+    from harness.workflow.local.starters import write_starters
 
     console = console_of(context)
     for path in write_starters(folder, force=force):
@@ -60,7 +60,7 @@ def schema(
     name: Annotated[SchemaName, typer.Argument(metavar="NAME", help="Which file's schema.")],
 ) -> None:
     """Print the JSON Schema made from the same models that check the files."""
-    from harness.workflow.local.files import schema_text
+    from harness.workflow.local.starters import schema_text
 
     console_of(context).result(schema_text(name.value))
 

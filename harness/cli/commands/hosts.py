@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import Commands, console_of, with_options
-from harness.session.options import SessionOptions
+from harness.session.run_options import SessionOptions
 from harness.values.defaults import DEFAULT_FORKS
 from harness.values.options import (
     BaseImageOption,
@@ -41,7 +41,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
-    from harness.workflow.machines.check import check_hosts
+    from harness.workflow.machines.check_hosts import check_hosts
 
     console = console_of(context)
     code = check_hosts(
@@ -104,7 +104,7 @@ def facts(
     as_json: JsonOption = False,
 ) -> None:
     """Show what hosts are, those of one hardware together and where they differ; or record it."""
-    from harness.workflow.machines.facts import record_facts, show_facts
+    from harness.workflow.machines.show_facts import record_facts, show_facts
 
     console = console_of(context)
     if record:

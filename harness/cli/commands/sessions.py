@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import Commands, console_of, with_options
-from harness.session.options import RunOptions
+from harness.session.run_options import RunOptions
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
 _RUN_EPILOG = (
@@ -41,7 +41,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show what runs, how far it is and how long it still takes. Read-only, from any terminal."""
-    from harness.workflow.local.status import show_status
+    from harness.workflow.local.show_status import show_status
 
     show_status(console_of(context), session, output, as_json=as_json)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, keep_key, matches_pin
 from harness.hosts.ssh.route import Route
 from harness.inventory import load_inventory, select_hosts
-from harness.workflow.links import KNOWN_HOSTS, Links, find_route
+from harness.workflow.host_links import KNOWN_HOSTS, Links, find_route
 from harness.workflow.many_hosts import Answer, ask_hosts, state_of, tell_failure, values_of
 
 if TYPE_CHECKING:

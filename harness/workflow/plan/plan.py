@@ -15,17 +15,17 @@ from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records, read_records
 from harness.session.feasibility import MOST_GPUS
-from harness.session.options import SessionOptions
-from harness.session.plan import HostDigests
+from harness.session.invocations import HostDigests
+from harness.session.run_options import SessionOptions
 from harness.ship.rehearsing import Machine, read_rehearsals
 from harness.values.data import DataState
 from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, read_proof, work_key
-from harness.workflow.engines import EngineSearch, find_engine, is_session_alive, refuse_busy
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
-from harness.workflow.links import Links
+from harness.workflow.host_engines import EngineSearch, find_engine, is_session_alive, refuse_busy
+from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
@@ -33,7 +33,7 @@ from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
 from harness.workflow.run.preparing import refuse_hopeless
 from harness.workflow.ship.transfers import local_places
-from harness.workflow.ship.weights import missing_weights
+from harness.workflow.ship.weight_files import missing_weights
 
 if TYPE_CHECKING:
     from harness.console import Console

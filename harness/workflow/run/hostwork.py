@@ -14,15 +14,15 @@ from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.records.reading import newest_records
 from harness.session.collect import SessionIdentity
+from harness.session.invocations import HostDigests
 from harness.session.liveness import Heartbeat, Outage
-from harness.session.plan import HostDigests
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
-from harness.workflow.engines import is_session_alive, refuse_busy
+from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.reaching import Reached, look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 from harness.workflow.run.preparing import Wanted, prepare
@@ -33,8 +33,8 @@ from harness.workflow.run.shared import Shared
 
 if TYPE_CHECKING:
     from harness.inventory import Host
-    from harness.session.options import RunOptions
-    from harness.workflow.links import Links
+    from harness.session.run_options import RunOptions
+    from harness.workflow.host_links import Links
     from harness.workflow.stops import Stops
 
 

@@ -17,10 +17,10 @@ from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError, HarnessError
 from harness.values.event import DataReady, EngineChosen, ImageReady, SessionFinding, progress_of
-from harness.workflow.engines import ChosenEngine, find_engine, job_host
+from harness.workflow.host_engines import ChosenEngine, find_engine, job_host
 from harness.workflow.reaching import Emit, Reached
 from harness.workflow.ship.transfers import Transfers, ship_data
-from harness.workflow.ship.weights import find_weights, missing_weights
+from harness.workflow.ship.weight_files import find_weights, missing_weights
 
 _DATA_TIMEOUT_S = 6 * 3600.0
 

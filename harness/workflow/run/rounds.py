@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.analysis.findings import find
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
-from harness.session.plan import HostDigests, remaining
+from harness.session.invocations import HostDigests, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted

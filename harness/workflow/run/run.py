@@ -16,7 +16,7 @@ from harness.records.content import SessionContent, SessionExperiment, SessionIn
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
 from harness.records.reading import newest_records, read_records
-from harness.session.options import RunOptions
+from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.values.case import Case
@@ -25,7 +25,7 @@ from harness.values.event import Event, SessionFinding, SessionFinished
 from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
 from harness.workflow.found_session import FoundSession, find_session
-from harness.workflow.links import Links
+from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.run.hostwork import HostWork

@@ -8,7 +8,7 @@ from harness.analysis.findings import find
 from harness.analysis.limit_search import Step, conclude, next_step, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.records.reading import newest_records
-from harness.session.plan import Invocation, plan_one, remaining
+from harness.session.invocations import Invocation, plan_one, remaining
 from harness.values.case import Case
 from harness.values.event import SessionFinding
 from harness.values.names import case_label

@@ -15,7 +15,7 @@ from harness.engine.interface import Payload
 from harness.records.content import SessionContent, SessionDataSet, SessionHost
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
-from harness.session.plan import HostDigests
+from harness.session.invocations import HostDigests
 from harness.session.setup import HostSetup
 from harness.values.event import Event, SessionFinding
 from harness.workflow.found_session import refuse_changed, session_key

@@ -1,1 +1,1 @@
-"""`harness ship`, and what `run` sends with it: images, data sets, weights. Begin with ``ship.py``."""
+"""`harness ship`, and what `run` sends with it: images, data sets, weights. Begin with ``ship_hosts.py``."""

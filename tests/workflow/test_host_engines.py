@@ -18,7 +18,7 @@ from harness.inventory import load_inventory
 from harness.values.errors import EngineUnavailable, HostUnreachable, ImageUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts
-from harness.workflow import engines
+from harness.workflow import host_engines
 from harness.workflow.reaching import Reached
 
 IMAGELESS = ImageUnavailable("no base image could be had", where="here", hint="--base-image")
@@ -49,8 +49,8 @@ class Lab:
         self.engines: dict[str, Fake] = {}
         self.specs: list[EngineSpec] = []
         self.events: list[Event] = []
-        monkeypatch.setattr(engines, "load_engines", self._load)
-        monkeypatch.setattr(engines, "bring_image", self._bring)
+        monkeypatch.setattr(host_engines, "load_engines", self._load)
+        monkeypatch.setattr(host_engines, "bring_image", self._bring)
         (tmp_path / "i.yaml").write_text(
             "all: {hosts: {here: {ansible_connection: local, harness: {image: 'ours:1'}}}}"
         )
@@ -71,8 +71,8 @@ class Lab:
         )
         return engine
 
-    def find(self, requested: str, *, bring: bool = True) -> engines.EngineSearch:
-        return engines.find_engine(self.reached, requested, TRANSFERS if bring else None, self.events.append)
+    def find(self, requested: str, *, bring: bool = True) -> host_engines.EngineSearch:
+        return host_engines.find_engine(self.reached, requested, TRANSFERS if bring else None, self.events.append)
 
     def _load(self, requested: str = "auto") -> tuple[EngineSpec, ...]:
         return tuple(spec for spec in self.specs if requested in ("auto", spec.name))
@@ -144,7 +144,7 @@ def test_a_host_that_is_lost_meanwhile_is_no_engine_that_is_silent(lab: Lab) -> 
 def test_engines_on_which_jobs_may_be_and_those_that_are_silent(lab: Lab) -> None:
     lab.add("first", answers=False)
     lab.add("second")
-    found, silent = engines.engines_with_jobs(lab.reached)
+    found, silent = host_engines.engines_with_jobs(lab.reached)
     assert [engine.name for engine in found] == ["second"]
     assert [spec.name for spec in silent] == ["first"]
 
@@ -155,5 +155,5 @@ def test_a_host_that_is_pinned_is_not_asked_for_better_engines(lab: Lab) -> None
         lab.add(name)
     variables = lab.reached.host.variables.model_copy(update={"engine": "process"})
     pinned = replace(lab.reached, host=replace(lab.reached.host, variables=variables))
-    found, silent = engines.engines_with_jobs(pinned)
+    found, silent = host_engines.engines_with_jobs(pinned)
     assert ([engine.name for engine in found], silent, first.probed) == (["process", "third"], [], [])

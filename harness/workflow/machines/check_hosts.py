@@ -19,8 +19,8 @@ from harness.ship.limitprobe import probe_limit
 from harness.ship.payload import build_payload
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HarnessError, HostError
-from harness.workflow.engines import ChosenEngine, find_engine, is_session_alive, job_host
-from harness.workflow.links import Links
+from harness.workflow.host_engines import ChosenEngine, find_engine, is_session_alive, job_host
+from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
 from harness.workflow.reaching import Reached, reach
 from harness.workflow.resolve import wanted_engine

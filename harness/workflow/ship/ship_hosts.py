@@ -18,8 +18,8 @@ from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
 from harness.values.event import DataShipped, Event, ImageShipped, Progress
 from harness.values.units import format_bytes, format_duration
-from harness.workflow.engines import find_engine, is_session_alive
-from harness.workflow.links import Links
+from harness.workflow.host_engines import find_engine, is_session_alive
+from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.reaching import Emit, Reached, reach
 from harness.workflow.resolve import wanted_engine

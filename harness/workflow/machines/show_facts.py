@@ -13,7 +13,7 @@ from harness.hosts.facts import list_facts, read_sections
 from harness.hosts.folders import data_folders, resolve_path, resolve_sources
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.values.facts import Facts
-from harness.workflow.links import Links
+from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
 from harness.workflow.reaching import reach
 
