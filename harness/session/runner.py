@@ -129,19 +129,18 @@ class HostRunner:
         *,
         done: int,
         planned: int,
-        recorded: frozenset[tuple[str, int]],
         known: Sequence[Record] = (),
         later: Sequence[tuple[str, Prediction | None]] = (),
     ) -> None:
         """Do all of ``todo`` in its order.
 
-        ``recorded`` are (identity, attempt) of records already written; ``done`` of ``planned`` is for progress;
-        ``known`` are the session's records so far: beside its peers a record can be judged better. ``later`` is what
-        comes behind ``todo``, as (case_id, prediction), for the time that is left.
+        ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: no job that has
+        one is taken over, and beside its peers a record can be judged better. ``later`` is what comes behind ``todo``,
+        as (case_id, prediction), for the time that is left.
         Raises HostUnreachable where the host stays away.
         """
         self._done, self._planned, self._known = done, planned, list(known)
-        adopted = self._patiently(lambda: self._adopt(todo, recorded))
+        adopted = self._patiently(lambda: self._adopt(todo))
         current_round = 0
         for index, invocation in enumerate(todo):
             handle = adopted.get(invocation.identity)
@@ -193,19 +192,17 @@ class HostRunner:
         if self._heartbeat is not None:
             self._patiently(self._heartbeat.beat)
 
-    def _adopt(self, todo: Sequence[Invocation], recorded: frozenset[tuple[str, int]]) -> dict[str, JobHandle]:
+    def _adopt(self, todo: Sequence[Invocation]) -> dict[str, JobHandle]:
         """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""
-        wanted = {
-            (invocation.identity, str(invocation.attempt)): invocation for invocation in todo if not invocation.skip
-        }
+        wanted = {(each.identity, str(each.attempt)) for each in todo if not each.skip}
+        wanted -= {(record.invocation, str(record.attempt)) for record in self._known}
         adopted: dict[str, JobHandle] = {}
         unwanted = []
         for handle in self._setup.engine.list(self._settings.identity.key):
             identity = handle.labels.get(f"{LABEL_PREFIX}invocation", "")
             attempt = handle.labels.get(f"{LABEL_PREFIX}attempt", "")
             is_ours = handle.labels.get(PAYLOAD_LABEL) == payload_label(self._setup)  # not of a file since mended
-            is_recorded = attempt.isdigit() and (identity, int(attempt)) in recorded
-            if (identity, attempt) in wanted and is_ours and not is_recorded:
+            if (identity, attempt) in wanted and is_ours:
                 adopted[identity] = handle
             else:
                 unwanted.append(handle)

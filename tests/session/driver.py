@@ -83,8 +83,7 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
     settings = RunSettings(SessionIdentity(session, "test", session), folder, seed=1, timeout_s=60.0)
     runner = HostRunner(settings, setup, journal, journal.write_event, threading.Event())
     todo = remaining(planned, records, rerun_failed=False)
-    recorded = frozenset((record.invocation, record.attempt) for record in records)
-    runner.run(todo, done=len(planned) - len(todo), planned=len(planned), recorded=recorded)
+    runner.run(todo, done=len(planned) - len(todo), planned=len(planned), known=records)
     journal.close()
 
 

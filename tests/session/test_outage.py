@@ -122,7 +122,7 @@ class Bench:
         try:
             emit, stops = self.events.append, self.stops
             runner = HostRunner(settings, self.setup, journal, emit, stops.begin, stops.run, heartbeat=heartbeat)
-            runner.run(self.planned, done=0, planned=len(self.planned), recorded=frozenset())
+            runner.run(self.planned, done=0, planned=len(self.planned))
         finally:
             journal.close()
         return [record.status for record in read_records(self.folder)]

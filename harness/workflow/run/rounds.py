@@ -85,15 +85,7 @@ def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
         counts = {str(kind): number for kind, number in plan.count_outcomes(records).items()}
         on.emit(SessionStarted(name, place, bool(records), *numbers, on.argv, counts, on.setup.host, left_s))
     if plan.todo or not plan.searches:
-        recorded = frozenset((record.invocation, record.attempt) for record in records)
-        on.runner.run(
-            plan.todo,
-            done=plan.done,
-            planned=plan.planned,
-            recorded=recorded,
-            known=records,
-            later=plan.coming_trials,
-        )
+        on.runner.run(plan.todo, done=plan.done, planned=plan.planned, known=records, later=plan.coming_trials)
     # else what may still run on the host is a search's trial: the search takes it over
     left = remaining(plan.invocations, on.read(), rerun_failed=False)
     return _Done({invocation.identity for invocation in plan.invocations}, len(left), on.runner.is_over)

@@ -51,10 +51,9 @@ def _search(case: Case, name: str, on: HostRounds) -> set[str]:
             reason = "its time is up"
             break
         plan = on.plan(records)
-        recorded = frozenset((record.invocation, record.attempt) for record in records)
         later = plan.coming_trials[len(todo) :]
         planned = max(plan.planned, plan.done + len(todo))
-        on.runner.run(todo, done=plan.done, planned=planned, recorded=recorded, known=records, later=later)
+        on.runner.run(todo, done=plan.done, planned=planned, known=records, later=later)
         if trial.is_refuted:  # its one record says all that there is
             return identities
     _tell(case, name, on, reason)
