@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
@@ -55,12 +55,14 @@ class HostWork:
         self._outage = Outage(host.name, shared.emit)
 
     def run(self) -> set[str]:
-        """Do all that is left on this host; returns the identities of its plan. Raises HostError, SessionError."""
+        """Do all that is left on this host; returns the identities of its plan, none where the user stopped it.
+
+        Raises HostError, SessionError.
+        """
         if self._stops.begin.is_set():
             return set()
-        reached = reach(self._host, self._links, for_measuring=True)
-        self._outage.watch(reached.connection)
-        try:
+        with suppress(Stopped), closing(reach(self._host, self._links, for_measuring=True)) as reached:
+            self._outage.watch(reached.connection)
             owner = make_owner(self._shared.key, "harness run")
             held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
             try:
@@ -69,8 +71,7 @@ class HostWork:
                 return self._measure(reached, held)
             finally:
                 self._release(held)
-        finally:
-            reached.close()
+        return set()
 
     def _release(self, held: Lock) -> None:
         """Let go of the machine; one that is away keeps the lock of a session that is no more, which holds nobody."""
@@ -177,7 +178,7 @@ class HostWork:
         labels = case_labels(record.case for record in records)
         found: list[Finding] = [finding for _, finding in find_session_noise(records, labels.__getitem__)]
         found += compare_environments(records)
-        with contextlib.suppress(HostError):
+        with suppress(HostError):
             found += compare_facts(reached.facts, look_once_more(reached))
         for one in found:
             self._shared.emit(SessionFinding.of(one, self.name))

@@ -20,7 +20,7 @@ from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.values.case import Case
-from harness.values.errors import HarnessError, SessionError, Stopped
+from harness.values.errors import HarnessError, SessionError
 from harness.values.event import Event, SessionFinding, SessionFinished
 from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
@@ -81,7 +81,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     failures = _Failures(shared.emit, stops, options.max_fail_percent, len(works))
     with interruptible(stops, options.on_interrupt, console.alarm, again):
         answers = ask_hosts(
-            console, works, _run_host, forks=options.forks, ended=failures.note, explain=HostWork.explain_defect
+            console, works, HostWork.run, forks=options.forks, ended=failures.note, explain=HostWork.explain_defect
         )
     for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
@@ -100,14 +100,6 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         return INTERRUPTED
     mine = [record for record in records if record.invocation in identities]
     return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
-
-
-def _run_host(work: HostWork) -> set[str]:
-    """Do all that is left on one host; returns the identities of its plan, none where the user stopped it."""
-    try:
-        return work.run()
-    except Stopped:
-        return set()
 
 
 class _Failures:
