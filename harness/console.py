@@ -52,18 +52,18 @@ class Console:
         self._last_detail = ""
 
     def result(self, text: str) -> None:
-        """A result, for stdout, as it is; the live line makes room for it."""
+        """Print a result on stdout, as it is; the live line makes room for it."""
         with self._mutex:
             self._stop_live_line()
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
             sys.stdout.flush()
 
     def result_json(self, value: object) -> None:
-        """A result for programs."""
+        """Print a result for programs, as JSON."""
         self.result(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-        """A table as a result. Plain and never cut where stdout is not a terminal."""
+        """Print a table as a result. Plain and never cut where stdout is not a terminal."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -90,35 +90,35 @@ class Console:
         self.result("\n".join(text))
 
     def note(self, text: str) -> None:
-        """A line of progress, for stderr."""
+        """Print a line of progress on stderr."""
         if not self.quiet:
             self._line(text)
 
     def outcome(self, text: str, outcome: Outcome) -> None:
-        """A line of progress about an outcome; one that is no usable result is coloured."""
+        """Print a line of progress about an outcome; one that is no usable result is coloured."""
         if not self.quiet:
             self._line(text, _STYLES[outcome.look.tint])
 
     def detail(self, text: str, *, once: bool = False) -> None:
-        """A line that only ``-v`` shows; with ``once`` not where the detail before it said the same."""
+        """Print a line that only ``-v`` shows; with ``once`` not where the detail before it said the same."""
         if self.verbose and not (once and text == self._last_detail):
             self._line(text, "dim")
         self._last_detail = text
 
     def warning(self, text: str) -> None:
-        """Something that the user should know; shown even with ``--quiet``."""
+        """Print something that the user should know; shown even with ``--quiet``."""
         self._line(f"warning: {text}", "yellow")
 
     def alarm(self, text: str) -> None:
-        """Something that must not be overlooked: red, and shown even with ``--quiet``."""
+        """Print something that must not be overlooked: red, and shown even with ``--quiet``."""
         self._line(text, "bold red")
 
     def error(self, text: str) -> None:
-        """Why a command ends without its result."""
+        """Print why a command ends without its result."""
         self._line(f"error: {text}", "red")
 
     def ask(self, question: str) -> bool:
-        """Yes or no from a terminal; always no without one."""
+        """Ask for yes or no on a terminal; always no without one."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from rich.prompt import Confirm
@@ -126,7 +126,7 @@ class Console:
         return Confirm.ask(question, console=self._err, default=False)
 
     def ask_secret(self, question: str) -> str | None:
-        """Something that is not shown while it is typed; None without a terminal, or where nothing was typed."""
+        """Ask for something that is not shown while it is typed; None without a terminal, or if nothing was typed."""
         if not (sys.stdin.isatty() and self._err.is_terminal):
             return None
         from getpass import getpass
@@ -171,7 +171,7 @@ class Console:
 
 
 def _plain(text: str) -> str:
-    """Text that a terminal shows and does not obey."""
+    """Return text that a terminal shows and does not obey."""
     return _COLOUR.sub("", text).translate(_CONTROL).encode(errors="backslashreplace").decode()
 
 
@@ -180,7 +180,7 @@ def _in_one_line(cell: str) -> str:
 
 
 def _time_left(event: happened.SessionStarted | happened.InvocationStarted | happened.InvocationFinished) -> str:
-    """How long the host still needs; nothing where it is through, or nobody can know."""
+    """Return how long the host still needs; nothing where it is through, or nobody can know."""
     return f", about {format_duration(event.left_s)} left" if event.left_s else ""
 
 
@@ -259,7 +259,7 @@ def _data_shipped(event: happened.DataShipped, console: Console) -> None:
 
 
 def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
-    """Needed, sent and saved, how fast and how."""
+    """Say how it came, what was needed, sent and saved, and how fast."""
     method = event.method if isinstance(event, happened.ImageShipped) else "sent"
     took = f"in {format_duration(event.seconds)}"
     if method == "pulled":

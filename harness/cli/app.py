@@ -111,7 +111,7 @@ def _open_streams() -> None:
 
 
 def lift_shared_options(arguments: Sequence[str]) -> list[str]:
-    """``-v`` and ``--quiet`` work before a command's name and behind it: here they are put before it."""
+    """Put ``-v`` and ``--quiet`` before the command's name: they work behind it, too."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     shared = [word for word in arguments[:end] if word in _SHARED]
     return [*shared, *(word for word in arguments[:end] if word not in _SHARED), *arguments[end:]]

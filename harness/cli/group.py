@@ -24,7 +24,7 @@ _Own = ParamSpec("_Own")
 def with_options(
     options: type[_Options],
 ) -> Callable[[Callable[Concatenate[typer.Context, _Options, _Own], None]], Callable[..., None]]:
-    """A decorator that gives a command the options that the fields of a dataclass declare, before its own.
+    """Return a decorator that gives a command the options that the fields of a dataclass declare, before its own.
 
     The command gets its context, what was asked as such a dataclass, and the values of its own options.
     """
@@ -57,7 +57,7 @@ class Command(TyperCommand):
     """A command whose help names no type beside a flag: there is none to give."""
 
     def get_params(self, ctx: Context) -> list[Parameter]:
-        """The command's options and arguments."""
+        """Return the command's options and arguments."""
         return _without_types(super().get_params(ctx))
 
 
@@ -70,7 +70,7 @@ class CommandGroup(TyperGroup):
     """
 
     def get_params(self, ctx: Context) -> list[Parameter]:
-        """The group's options, each flag with a default of its own type."""
+        """Return the group's options, each flag with a default of its own type."""
         params = super().get_params(ctx)
         for param in params:
             if getattr(param, "is_flag", False) and param.default is None:
@@ -82,7 +82,7 @@ class Program(typer.Typer):
     """A program or a group of commands, of the classes above."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
-        """A decorator that adds a command."""
+        """Return a decorator that adds a command."""
         return super().command(name, **{"cls": Command, **options})
 
 
@@ -95,7 +95,7 @@ class Commands:
 
 
 def _without_types(params: list[Parameter]) -> list[Parameter]:
-    """Typer (0.29) would show ``<bool>`` beside each flag."""
+    """Take ``<bool>`` away, which Typer (0.29) would show beside each flag."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""

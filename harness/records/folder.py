@@ -47,7 +47,7 @@ class SessionFolder:
         return self.path / "report.html"
 
     def log_file(self, host: str, invocation: str, attempt: int) -> Path:
-        """Where the log of one attempt is kept."""
+        """Return where the log of one attempt is kept."""
         return self.path / "logs" / host / f"{invocation}-{attempt}.log"
 
     def exists(self) -> bool:
@@ -85,7 +85,7 @@ class SessionFolder:
             raise SessionError(f"cannot make this folder: {error.strerror}", where=str(self.path), hint=hint) from error
 
     def refuse_foreign(self) -> None:
-        """Raises SessionError where no session was begun here, but the folder holds other things."""
+        """Raise SessionError where no session was begun here, but the folder holds other things."""
         if self.exists() or not self.path.is_dir():
             return
         foreign = sorted(path.name for path in self.path.iterdir() if not _is_ours(path))
@@ -109,7 +109,7 @@ class SessionFolder:
 def find_folder(
     output: Path, *, inventory: str, experiment: str, digest: str, name: str | None, is_fresh: bool
 ) -> SessionFolder:
-    """The folder of a session: the same command finds the same one.
+    """Return the folder of a session: the same command finds the same one.
 
     ``digest`` is of the resolved experiment without rounds, budget and timeout. Of several
     (``--fresh`` starts ``…-2``, ``…-3``) the newest continues.
@@ -128,7 +128,7 @@ def find_folder(
 
 
 def list_folders(output: Path) -> list[SessionFolder]:
-    """All sessions below a folder, newest first."""
+    """Return all sessions below a folder, newest first."""
     if not output.is_dir():
         return []
     folders = [SessionFolder(path) for path in output.iterdir() if (path / "session.json").is_file()]

@@ -18,7 +18,7 @@ from harness.values.record import Record
 
 
 def now_utc() -> str:
-    """This moment, UTC, ISO 8601, to the millisecond."""
+    """Return this moment, UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -54,7 +54,7 @@ class Journal:
                 self._known.setdefault(record.host, []).append(record)
 
     def records_of(self, host: str) -> list[Record]:
-        """All records of one host, oldest first. The first call reads the file. Raises SessionError."""
+        """Return all records of one host, oldest first. The first call reads the file. Raises SessionError."""
         with self._mutex:
             if self._known is None:
                 self._known = {}

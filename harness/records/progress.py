@@ -56,7 +56,7 @@ def read_progress(
     is_live: bool,
     now: datetime,
 ) -> SessionProgress:
-    """What a session's file, records and events say about where it stands."""
+    """Return what a session's file, records and events say about where it stands."""
     newest = judge_all(newest_records(records).values())
     by_host: dict[str, list[LoggedEvent]] = {host: [] for host in content.hosts}
     for logged in events:
@@ -103,7 +103,7 @@ def _host_progress(
 
 
 def planned_rounds(session: SessionData) -> int | None:
-    """The rounds that the experiment asks for, None where it does not say."""
+    """Return the rounds that the experiment asks for, None where it does not say."""
     rounds = session.content.experiment.rounds
     return rounds if isinstance(rounds, int) and rounds > 0 else None
 

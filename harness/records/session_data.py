@@ -80,12 +80,12 @@ class SessionData:
         return self.content.experiment_name or self.content.experiment.name or "unnamed"
 
     def place_of(self, host: str, data: str) -> DataPlace | None:
-        """Where a data set lies on a host and what its files are; None where the session does not say."""
+        """Return where a data set lies on a host and what its files are; None where the session does not say."""
         known = self.content.hosts.get(host)
         return None if known is None else known.data.get(data)
 
     def events_of(self, kind: type[_Kind]) -> list[_Kind]:
-        """Events of one kind, oldest first."""
+        """Return events of one kind, oldest first."""
         return [logged.event for logged in self.events if isinstance(logged.event, kind)]
 
 

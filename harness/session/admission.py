@@ -45,7 +45,7 @@ def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
 
 
 def _lacking_memory(setup: HostSetup, limit: int | None) -> str | None:
-    """Memory that the job before held may take a moment to be free, so it is looked for a few times."""
+    """Look for memory a few times: what the job before held may take a moment to be free."""
     if limit is None:
         return None
     deadline = time.monotonic() + _FREED_WITHIN_S

@@ -79,7 +79,7 @@ def build_record(
     finished_at: str,
     peers: Sequence[Record] = (),
 ) -> Record:
-    """One record, judged: how it ended, and whether it may be believed, with what this session knows by now.
+    """Return one record, judged by what this session knows by now: how it ended, whether it may be believed.
 
     Results come from a host, from a benchmark that may be its user's own: what makes no sense is that job's error.
     """
@@ -149,7 +149,7 @@ def _build(
 def build_skipped(
     identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, reason: str, at: str
 ) -> Record:
-    """The record of an invocation that was not begun, with the reason in numbers.
+    """Return the record of an invocation that was not begun, with the reason in numbers.
 
     Where its loader does other work, it is invalid for that.
     """
@@ -166,7 +166,7 @@ def build_skipped(
 def build_unmeasured(
     identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, status: Status, cause: str, at: str
 ) -> Record:
-    """The record of an invocation that left no results."""
+    """Return the record of an invocation that left no results."""
     return _base(
         identity,
         setup,

@@ -20,7 +20,7 @@ def choose_twin(
     refused: frozenset[str],
     predictions: Mapping[str, Prediction],
 ) -> Case | None:
-    """The case that each round runs twice: the baseline, or the first that can run and is expected to live."""
+    """Return the case that each round runs twice: the baseline, or the first that can run and is expected to live."""
     fatal = {
         case_id for case_id, prediction in predictions.items() if prediction.fit in ("may not fit", "does not fit")
     }
@@ -37,7 +37,7 @@ def choose_warm(
     data_bytes: Mapping[str, int],
     limits: Mapping[str, int],
 ) -> list[Case]:
-    """Warm twins of the training cases that read their files in each epoch and have room to keep them in memory."""
+    """Return warm twins of training cases that read their files in each epoch and have room to keep them in memory."""
     found: dict[Case, None] = {}
     for case in cases:
         needed = data_bytes.get(case.case_id)

@@ -132,7 +132,7 @@ def lacking_disk(disk: DiskFacts, reserve: int | None, needed: int) -> str | Non
 
 
 def lacking_memory(limit: int, free_now: int | None) -> str | None:
-    """Why an invocation cannot begin now, where less is free than its limit."""
+    """Return why an invocation cannot begin now, where less is free than its limit."""
     if free_now is None or free_now >= limit:
         return None
     return f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}"

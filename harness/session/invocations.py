@@ -70,7 +70,7 @@ def plan_host(
     extras: Sequence[Case] = (),
     extra_rounds: int = 0,
 ) -> tuple[Invocation, ...]:
-    """All invocations of one host, round by round in ``order(cases, round)``.
+    """Plan all invocations of one host, round by round in ``order(cases, round)``.
 
     ``limits`` and ``predictions`` are by case_id. Orders count from 1 within a round. ``twin`` is the
     case that each round runs a second time, as the alias ``TWIN``, at a random place of its own; ``extras`` run in the
@@ -113,7 +113,7 @@ def plan_one(
     predictions: Prediction | None,
     refusal: Refusal | None = None,
 ) -> Invocation:
-    """One invocation with its identity."""
+    """Plan one invocation, with its identity."""
     identity = invocation_identity(
         image_digest=digests.image_digest,
         payload_digest=digests.payload_digest,
@@ -166,7 +166,7 @@ def remaining(
     rerun_failed: bool,
     only: frozenset[str] | None = None,
 ) -> tuple[Invocation, ...]:
-    """What is still to do, each with its attempt's number. ``only``: case_ids to keep, or None for all."""
+    """Return what is still to do, each with its attempt's number. ``only``: case_ids to keep, or None for all."""
     newest = newest_records(records)
     left = []
     for invocation in planned:
@@ -184,7 +184,7 @@ def coming_of(todo: Iterable[Invocation]) -> list[tuple[str, Prediction | None]]
 
 
 def changed_digests(content: SessionContent, digests: HostDigests) -> list[str]:
-    """What differs between a session and what would run now: such invocations must not be mixed."""
+    """Return what differs between a session and what would run now: such invocations must not be mixed."""
     changes = []
     if content.payload_digest not in ("", digests.payload_digest):
         changes.append("the benchmark's code (payload) has changed")

@@ -14,12 +14,12 @@ PAYLOAD_LABEL = f"{LABEL_PREFIX}payload"
 
 
 def job_name(session: str, invocation: Invocation) -> str:
-    """Unique per session, identity and attempt, and short enough for every engine."""
+    """Return a name that is unique per session, identity and attempt, and short enough for every engine."""
     return f"harness-{digest_of(session)[:8]}-{invocation.identity}-{invocation.attempt}"
 
 
 def payload_label(setup: HostSetup) -> str:
-    """What a job's label says of the code that it runs: a user's own loaders are part of it."""
+    """Return what a job's label says of the code that it runs: a user's own loaders are part of it."""
     return setup.payload.key[:16]
 
 

@@ -123,7 +123,7 @@ class RunOptions(SessionOptions):
 
 @cache
 def _flags() -> dict[str, str]:
-    """The flag of each field. In an annotation, an option's first word is where Typer keeps a default elsewhere."""
+    """Return the flag of each field. An annotation's option has its first word where Typer else keeps a default."""
     hints = get_type_hints(RunOptions, include_extras=True)
     said = {name: info for name, hint in hints.items() for info in getattr(hint, "__metadata__", ())}
     return {name: str(info.default) for name, info in said.items() if isinstance(info, OptionInfo)}

@@ -84,7 +84,7 @@ class RunSettings:
 
 
 def pause_between_polls(elapsed_s: float) -> float:
-    """Seconds until a job that has run for so long is asked again: 5 s, or 2 % of its time, at most 30 s."""
+    """Return in how many seconds a job that has run so long is asked again: 5, or 2 % of its time, at most 30."""
     usual = min(_POLL_USUAL_S, _POLL_FIRST_S + elapsed_s * _POLL_GROWTH)
     return min(_POLL_MOST_S, max(usual, elapsed_s * _POLL_SHARE))
 

@@ -33,7 +33,7 @@ class Hours:
 
 
 def parse_hours(text: str) -> Hours:
-    """``20:00-07:00``. Raises ConfigurationError."""
+    """Parse hours like ``20:00-07:00``. Raises ConfigurationError."""
     found = _FORM.match(text.strip())
     hint = "write it like 20:00-07:00"
     if found is None:
@@ -48,5 +48,5 @@ def parse_hours(text: str) -> Hours:
 
 
 def _read_time(hour: str, minute: str) -> time:
-    """A time of day; 24:00 is how people write the end of one."""
+    """Return a time of day; 24:00 is how people write the end of one."""
     return time(0, 0) if (hour, minute) == ("24", "00") else time(int(hour), int(minute))

@@ -100,12 +100,12 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
 
 
 def _facts_of(spec: EngineSpec, engine: Engine, image: str) -> EngineFacts:
-    """What an engine says of itself, in the words that its file has for it."""
+    """Return what an engine says of itself, in the words that its file has for it."""
     return replace(engine.probe(image), uses_images=spec.uses_images, words=spec.words)
 
 
 def engines_with_jobs(reached: Reached) -> tuple[list[Engine], list[EngineSpec]]:
-    """Every engine on which earlier sessions may have left jobs, and the kinds that did not answer.
+    """Return every engine on which earlier sessions may have left jobs, and the kinds that did not answer.
 
     A host that is pinned to one engine has none of those that ``auto`` would try before it.
     """

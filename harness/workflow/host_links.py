@@ -46,13 +46,13 @@ class Links:
         return connection
 
     def fetch_key(self, route: Route) -> HostKey:
-        """The host key that a host shows, without logging in there. Raises HostUnreachable, HostNotReady."""
+        """Return the host key that a host shows, without logging in there. Raises HostUnreachable, HostNotReady."""
         from harness.hosts.ssh.link import fetch_key
 
         return fetch_key(route, *self._shared())
 
     def _shared(self) -> tuple[KeyRing, Gates[Link]]:
-        """What all these links share; made, and its library loaded, when the first host over SSH is opened."""
+        """Return what all these links share; made, and its library loaded, when the first host over SSH is opened."""
         from harness.hosts.ssh import KeyRing
         from harness.hosts.ssh.link import make_gates
 
@@ -63,7 +63,7 @@ class Links:
 
 
 def find_route(host: Host) -> Route:
-    """The way to a host: the inventory's values, then ~/.ssh/config, then SSH's defaults. Raises HostNotReady."""
+    """Return the route to a host: by the inventory, then ~/.ssh/config, then SSH's defaults. Raises HostNotReady."""
     from harness.hosts.ssh import Target, read_config, resolve_route
 
     says_proxy = "proxy_jump" in host.origins or "proxy_command" in host.origins
@@ -86,6 +86,6 @@ def find_route(host: Host) -> Route:
 
 
 def project_known_hosts(host: Host) -> Path | None:
-    """The file ``known_hosts`` beside the inventory that names the host."""
+    """Return the file ``known_hosts`` beside the inventory that names the host."""
     origin = host.origins.get("name")
     return None if origin is None else Path(origin.file).parent / KNOWN_HOSTS

@@ -124,17 +124,17 @@ def failure_event(host: str, error: HarnessError) -> HostStateChanged:
 
 
 def state_of(error: HarnessError) -> str:
-    """The state of a host that failed so: ``unreachable``, ``busy``, ``locked`` or ``not_ready``."""
+    """Return the state of a host that failed so: ``unreachable``, ``busy``, ``locked`` or ``not_ready``."""
     return error.state if isinstance(error, HostError) else "not_ready"
 
 
 def values_of(answers: Iterable[Answer[T]]) -> dict[str, T]:
-    """What the hosts gave, by their names, without those that failed."""
+    """Return what the hosts gave, by their names, without those that failed."""
     return {each.name: each.outcome for each in answers if not isinstance(each.outcome, HarnessError)}
 
 
 def exit_code(answers: Sequence[Answer[T]], is_well: Callable[[T], bool] = lambda _value: True) -> int:
-    """The exit code of a command that asked these hosts: 0 all are well, 1 some are not, 3 none is.
+    """Return the exit code of a command that asked these hosts: 0 all are well, 1 some are not, 3 none is.
 
     Where none is and one failed for what the user wrote, that error's own code (2).
     """

@@ -86,7 +86,7 @@ def reach(host: Host, links: Links, *, for_measuring: bool = False) -> Reached:
 
 
 def look_once_more(reached: Reached) -> Facts:
-    """What a host is by now. Raises HostError."""
+    """Read once more what a host is by now. Raises HostError."""
     return _look(reached.host, reached.connection, for_measuring=True).facts
 
 
@@ -111,7 +111,7 @@ def _look_again(connection: Connection, facts: Facts) -> Facts:
 
 
 def select_cpus(facts: Facts, wanted: str | int | Sequence[int]) -> tuple[int, ...]:
-    """The CPUs that jobs may use: ``auto`` or 0 for all usable, N for the first N, or a list of ids."""
+    """Return the CPUs that jobs may use: ``auto`` or 0 for all usable, N for the first N, or a list of ids."""
     usable = facts.usable_cpus or tuple(range(facts.logical_cpus or 1))
     if wanted in ("auto", 0):
         return usable
@@ -121,7 +121,7 @@ def select_cpus(facts: Facts, wanted: str | int | Sequence[int]) -> tuple[int, .
 
 
 def select_gpus(facts: Facts, wanted: str | int | Sequence[int | str]) -> tuple[str, ...]:
-    """Ids of the GPUs that jobs may use: ``auto`` for all, 0 for none, N for the first N, or a list of ids."""
+    """Return ids of the GPUs that jobs may use: ``auto`` for all, 0 for none, N for the first N, or a list of ids."""
     found = tuple(gpu.uuid or str(index) for index, gpu in enumerate(facts.gpus))
     if wanted == "auto":
         return found

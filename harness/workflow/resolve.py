@@ -128,7 +128,7 @@ def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
 
 
 def wanted_engine(host: Host, option: str | None) -> str:
-    """The engine that the command line or the inventory asks for. Raises ConfigurationError for an unknown one."""
+    """Return the engine that command line or inventory ask for. Raises ConfigurationError for an unknown one."""
     engine = option or host.variables.engine
     choices = engine_choices()
     if engine not in choices:

@@ -22,7 +22,7 @@ class Stops:
     run: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, policy: OnInterrupt) -> bool:
-        """Somebody wants it to end: once, as ``policy`` says; twice, at once. Whether what runs is ended now."""
+        """Ask for the end: once, as ``policy`` says; twice, at once. Returns whether what runs is ended now."""
         if policy == "stop" or self.begin.is_set():
             self.run.set()
         self.begin.set()
@@ -46,7 +46,7 @@ def on_interrupt(ask: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def interruptible(stops: Stops, policy: OnInterrupt, tell: Callable[[str], None], again: str) -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM ask for the end; each time the line that continues is told."""
+    """Let Ctrl-C, a closed terminal and SIGTERM ask for the end; each time the line that continues is told."""
 
     def ask() -> None:
         if stops.ask(policy):

@@ -58,7 +58,7 @@ def get_data(
 
 
 def list_public(console: Console, *, as_json: bool) -> None:
-    """What can be had."""
+    """Print what can be had."""
     if as_json:
         sets = [
             {
@@ -91,7 +91,7 @@ def _size(wanted: PublicSet) -> int:
 
 
 def _needed(wanted: PublicSet, folder: Path) -> int:
-    """What is still to be downloaded; unpacking is checked when the archive says how much it is."""
+    """Return what is still to be downloaded; unpacking is checked when the archive says how much it is."""
     need = 0
     for file in wanted.files:
         part = folder / (file.name + ".part")
@@ -101,7 +101,7 @@ def _needed(wanted: PublicSet, folder: Path) -> int:
 
 
 def _place_of(wanted: PublicSet, inventory: Path | None) -> Path | None:
-    """The folder in which an inventory has this set: its entry's paths end as the set's own do."""
+    """Return the folder in which an inventory has this set: its entry's paths end as the set's own do."""
     if inventory is None or wanted.inventory_name is None:
         return None
     from harness.inventory import load_inventory

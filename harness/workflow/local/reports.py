@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def newest_session(output: Path) -> SessionFolder:
-    """The session that changed last. Raises SessionError where there is none."""
+    """Return the session that changed last. Raises SessionError where there is none."""
     folders = list_folders(output)
     if not folders:
         hint = "name a session folder, or make one with `harness run INVENTORY`"
@@ -26,7 +26,7 @@ def newest_session(output: Path) -> SessionFolder:
 
 
 def choose_session(session: Path | None, output: Path) -> SessionFolder:
-    """The session that was named, as a folder or by its name below ``output``; else the newest."""
+    """Return the session that was named, as a folder or by its name below ``output``; else the newest."""
     if session is None:
         return newest_session(output)
     folder = SessionFolder(session)
@@ -80,7 +80,7 @@ def _name_page(sources: Sequence[Path], output: Path, *, is_anonymous: bool) -> 
 
 
 def export_session(session: Path | None, output: Path, format_name: str, to: Path | None) -> str | None:
-    """A session's records in a format: as text, or None where they were written to ``to``."""
+    """Return a session's records in a format: as text, or None where they were written to ``to``."""
     from harness.report.export import export_records
 
     source = session if session is not None and session.is_file() else choose_session(session, output).path
@@ -95,7 +95,7 @@ def export_session(session: Path | None, output: Path, format_name: str, to: Pat
 
 
 def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower_percent: float | None) -> ChangeView:
-    """Two sessions (folders, names below ``output`` or old pages) beside each other; a page where ``to`` is given."""
+    """Compare two sessions (folders, names below ``output`` or old pages); write a page where ``to`` is given."""
     from harness.report.changes import view_changes
     from harness.report.page import read_sources, write_comparison
 
@@ -107,7 +107,7 @@ def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower
 
 
 def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
-    """A loader as plain code to paste. Raises ConfigurationError where there is none such."""
+    """Return a loader as plain code to paste. Raises ConfigurationError where there is none such."""
     from harness.bench.protocol.registry import CACHES, LOADERS
     from harness.report.recipes.recipe import NoRecipeError, write_recipe
     from harness.values.case import Case

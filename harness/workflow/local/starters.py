@@ -10,7 +10,7 @@ from harness.values.errors import ConfigurationError
 
 
 def schema_text(name: str) -> str:
-    """The JSON Schema of ``inventory``, ``experiment``, ``session`` or ``record``, from the models that check them."""
+    """Return the JSON Schema of ``inventory``, ``experiment``, ``session`` or ``record``, from its models."""
     return json.dumps(_schemas()[name](), indent=2, sort_keys=True) + "\n"
 
 

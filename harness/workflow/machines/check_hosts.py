@@ -91,14 +91,14 @@ class _Checked:
 
 
 def _checked_of(answer: Answer[_Checked]) -> _Checked:
-    """The checks of a host; of one that could not be asked the single one that says why."""
+    """Return the checks of a host; of one that could not be asked the single one that says why."""
     return _Checked(judge_host(answer.outcome)) if isinstance(answer.outcome, HarnessError) else answer.outcome
 
 
 def _check_host(
     console: Console, reached: Reached, requested: str, transfers: Transfers | None, payload: Payload
 ) -> list[Check]:
-    """All checks of a host; ``transfers`` bring what is missing, None where that must not be."""
+    """Do all checks of a host; ``transfers`` bring what is missing, None where that must not be."""
     host = reached.host
     search = find_engine(reached, requested, transfers, console.handle)
     return judge_host(

@@ -147,7 +147,7 @@ def _clean_jobs(
 
 
 def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[Leftover]:
-    """Cache folders by exact prefix on each named disk, but for those of jobs that live."""
+    """Remove cache folders by exact prefix on each named disk, but for those of jobs that live."""
     found = []
     for disk in sorted(set(reached.disks.values())):
         listing = reached.connection.run(

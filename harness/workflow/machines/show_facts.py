@@ -87,13 +87,13 @@ def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, object]
 
 
 def _read_names(connection: Connection) -> list[str]:
-    """Words by which the host and its user are called there."""
+    """Return words by which the host and its user are called there."""
     text = connection.run(["sh", "-c", f"{{ {_NAMES}; }} 2>/dev/null"]).text
     return [line.strip() for line in text.splitlines() if line.strip() not in ("", "root", "localhost", "(none)")]
 
 
 def _parts(names: Sequence[str]) -> list[str]:
-    """The first part of each full name, and its domain."""
+    """Return the first part of each full name, and its domain."""
     cut = [name.partition(".") for name in names if not name.replace(".", "").isdigit()]
     return [part for first, dot, domain in cut if dot for part in (first, domain)]
 

@@ -88,7 +88,7 @@ def trust_hosts(
 
 
 def _levels(routes: Iterable[Route]) -> list[dict[tuple[object, ...], Route]]:
-    """Every sshd on the ways, once each, by how many gates are before it."""
+    """Return every sshd on the ways, once each, by how many gates are before it."""
     levels: list[dict[tuple[object, ...], Route]] = []
     for route in routes:
         for depth, hop in enumerate((*route.hops, route)):
@@ -104,7 +104,7 @@ def _identity(route: Route) -> tuple[object, ...]:
 
 
 def _names(level: dict[tuple[object, ...], Route], routes: Sequence[Route]) -> list[list[str]]:
-    """The inventory's hosts that need each sshd of a level."""
+    """Return the inventory's hosts that need each sshd of a level."""
     return [
         list(
             dict.fromkeys(

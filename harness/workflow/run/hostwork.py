@@ -84,7 +84,7 @@ class HostWork:
             )
 
     def explain_defect(self, error: Exception) -> HostError:
-        """Something that nobody foresaw, as an error that says where its trace was kept."""
+        """Return something that nobody foresaw as an error that says where its trace was kept."""
         import traceback
 
         kept = self._shared.folder.log_file(self.name, "unforeseen", 1)
@@ -107,7 +107,7 @@ class HostWork:
         heartbeat = Heartbeat(held)
 
         def emit(event: Event) -> None:
-            """Shipping and preparing may take hours, in which the lock must not look dead, and a stop must be heard."""
+            """Emit an event, keep the lock alive and hear a stop: shipping and preparing may take hours."""
             if self._stops.begin.is_set():
                 raise Stopped
             heartbeat.beat()
@@ -133,7 +133,7 @@ class HostWork:
         return self._shared.folder.write_log(self.name, name, 1, text)
 
     def _run_all(self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat) -> set[str]:
-        """Round by round, then the searches for limits; at the end what is to be said of the host."""
+        """Run all rounds, then the searches for limits, then the closing checks; returns the identities of the plan."""
         shared, experiment, options, stops = self._shared, self._resolved.experiment, self._options, self._stops
         settings = RunSettings(
             identity=SessionIdentity(shared.folder.name, experiment.name, shared.key),

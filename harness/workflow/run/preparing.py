@@ -84,7 +84,7 @@ def refuse_hopeless(
 
 
 def memory_left(reached: Reached) -> int:
-    """What `memory_limit: none` allows now: an engine that has just unpacked an image holds more than it did before."""
+    """Return what `memory_limit: none` allows now: an engine that has just unpacked an image holds more than before."""
     before, now = reached.facts.available_bytes, read_available_bytes(reached.connection)
     gone = 0 if before is None or now is None else max(0, before - now)
     return max(0, reached.memory_available - gone)

@@ -57,7 +57,7 @@ class _Done:
 
 
 def run_rounds(on: HostRounds) -> set[str]:
-    """All rounds of the experiment; the identities of their invocations. Raises HostUnreachable, SessionError."""
+    """Run all rounds; returns the identities of their invocations. Raises HostUnreachable, SessionError."""
     experiment, host = on.resolved.experiment, on.setup.host
     rounds = first = rounds_at_start(experiment, on.read(), host)
     while True:
@@ -98,7 +98,7 @@ def _tell_budget(on: HostRounds, left: int) -> None:
 
 
 def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bool) -> None:
-    """Why ``rounds: auto`` ended; nothing where the user ended it."""
+    """Tell why ``rounds: auto`` ended; nothing where the user ended it."""
     if on.runner.is_stopped:
         return
     if reason is None:

@@ -112,7 +112,7 @@ class _Failures:
         self.untold: list[HarnessError] = []
 
     def note(self, answer: Answer[set[str]]) -> None:
-        """One host has ended, well or not."""
+        """Tell of a host that has ended, where it failed."""
         if answer.error is None:
             return
         with self._mutex:
@@ -225,7 +225,7 @@ def _tell_failed(console: Console, folder: SessionFolder, failed: Sequence[Recor
 
 
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:
-    """Where the yardstick was measured: how near each case comes to it, per CPU second."""
+    """Show how near each case comes to the yardstick, per CPU second, where that was measured."""
     from harness.analysis.yardstick import measure_nearness
 
     found = measure_nearness(records)

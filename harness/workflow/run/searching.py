@@ -61,7 +61,7 @@ def _search(case: Case, name: str, on: HostRounds) -> set[str]:
 
 
 def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
-    """The largest limit's second run is the session's A/A pair; a slow limit's second run is a second round."""
+    """Plan a trial: the largest limit's second run is the session's A/A pair, a slow limit's is a second round."""
     tried = case.model_copy(update={"memory_limit": step.limit})
     predictions = predict_all([tried], on.host)
     refused = refusals_of([tried], on.host, predictions)

@@ -85,7 +85,7 @@ class Shared:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """One more host measures meanwhile."""
+        """Context manager: count this host as active when pacing reports."""
         with self.mutex:
             self._hosts_at_work += 1
         try:
@@ -95,7 +95,7 @@ class Shared:
                 self._hosts_at_work -= 1
 
     def note_round(self) -> None:
-        """A host has done a round: write the report where that is worth it and nobody writes it just now."""
+        """Count a round that a host has done: write the report where that is worth it and nobody writes it just now."""
         with self.mutex:
             self._pace.rounds += 1
             is_due = self._pace.is_due(self._hosts_at_work, time.monotonic())

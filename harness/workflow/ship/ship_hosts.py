@@ -88,7 +88,7 @@ def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
 
 
 def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfers:
-    """What can be sent. Raises ConfigurationError, ImageUnavailable for a file that is no image."""
+    """Return what can be sent. Raises ConfigurationError, ImageUnavailable for a file that is no image."""
     if (options.source or options.annotations) and len(options.data) != 1:
         raise ConfigurationError("--from says where one data set is", hint="give one --data NAME with it")
     if options.annotations and not options.source:

@@ -54,7 +54,7 @@ class ImageSources:
         self._told: set[str] = set()
 
     def order(self, reached: Reached, emit: Emit, *, may_build: bool) -> Order:
-        """What this host is to have, and where it may come from. Raises ImageUnavailable, HostUnreachable."""
+        """Return what this host is to have, and where it may come from. Raises ImageUnavailable, HostUnreachable."""
         variables = reached.host.variables
         if self._carried is not None:
             return Order(carried_name(self._carried.image), self._carried)
@@ -91,7 +91,7 @@ class ImageSources:
         return None, "and this machine's Docker Engine has it not either"
 
     def build(self, reached: Reached, client: APIClient, emit: Emit) -> ImageResult:
-        """The image of this machine's own host, by one of its threads at a time. Raises ImageUnavailable."""
+        """Build the image of this machine's own host, by one of its threads at a time. Raises ImageUnavailable."""
         say = progress_of(reached.name, emit)
         with waiting_for(self._mutex, lambda: say("waiting for the image", None)):
             return self._build(client, image_kind(reached), say)
@@ -211,7 +211,7 @@ def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> 
 
 
 def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]]:
-    """Data sets of an inventory that lie on this machine: of its local hosts first, else at the path of any host."""
+    """Find data sets of an inventory on this machine: of its local hosts first, else at the path of any host."""
     found: dict[str, tuple[Path, Path | None]] = {}
     for host in sorted(hosts, key=lambda one: one.connection != "local"):
         for name, spec in host.variables.data.items():
@@ -226,7 +226,7 @@ def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]
 
 
 def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str | None]]:
-    """The features of TFRecord sets that an inventory names: image and label."""
+    """Return the features of TFRecord sets that an inventory names: image and label."""
     return {
         name: (spec.image_feature, spec.label_feature)
         for host in hosts
@@ -236,7 +236,7 @@ def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str 
 
 
 def image_kind(reached: Reached) -> str:
-    """``gpu`` where the host has GPUs that may be used, else ``cpu``."""
+    """Return ``gpu`` where the host has GPUs that may be used, else ``cpu``."""
     return "gpu" if select_gpus(reached.facts, reached.host.variables.gpus) else "cpu"
 
 
@@ -246,7 +246,7 @@ def is_ours(image: CachedImage) -> bool:
 
 
 def carried_name(image: CachedImage) -> str:
-    """The name of an image that came as a file: our own where it was built of our definition, else the file's."""
+    """Return the name of an image that came as a file: ours where it was built of our definition, else the file's."""
     for definition in image_definitions().values():
         if image.labels.get(LABEL_DEFINITION) == definition.digest:
             return image_reference(definition)
@@ -254,5 +254,5 @@ def carried_name(image: CachedImage) -> str:
 
 
 def tagged(reference: str) -> str:
-    """``name`` as ``name:latest``."""
+    """Return ``name`` as ``name:latest``."""
     return reference if ":" in posixpath.basename(reference) or "@" in reference else f"{reference}:latest"
