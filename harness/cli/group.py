@@ -9,16 +9,15 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 if TYPE_CHECKING:
-    from typer._click import Context, Parameter
-
     from harness.console import Console
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _Options = TypeVar("_Options")
 _Own = ParamSpec("_Own")
+_Item = TypeVar("_Item")
 
 
 def with_options(
@@ -53,29 +52,36 @@ def _parameters_of(function: Callable[..., object]) -> list[inspect.Parameter]:
     ]
 
 
-class Command(TyperCommand):
-    """A command whose help names no type beside a flag: there is none to give."""
+def _with_plain_flags(get_params: Callable[_Own, list[_Item]]) -> Callable[_Own, list[_Item]]:
+    """Return a ``get_params`` whose flags have no type in the help, and are ``False`` where they are not given.
 
-    def get_params(self, ctx: Context) -> list[Parameter]:
-        """Return the command's options and arguments."""
-        return _without_types(super().get_params(ctx))
+    Typer (0.29) would show ``<bool>`` beside each flag. It also sends every value that is not yet of its option's type
+    through pydantic, and the flags that it adds by itself (``--help``, ``--install-completion``, ``--show-completion``)
+    default to ``None``: ``harness run --help`` would load pydantic, 0.1 s of CPU, to learn that they were not given.
+    """
+
+    @wraps(get_params)
+    def get(*args: _Own.args, **kwargs: _Own.kwargs) -> list[_Item]:
+        params = get_params(*args, **kwargs)
+        for param in params:
+            if isinstance(param, TyperOption) and param.is_flag:
+                param.metavar = "" if param.metavar is None else param.metavar
+                param.default = False if param.default is None else param.default
+        return params
+
+    return get
+
+
+class Command(TyperCommand):
+    """A command with plain flags."""
+
+    get_params = _with_plain_flags(TyperCommand.get_params)
 
 
 class CommandGroup(TyperGroup):
-    """A group whose own flags are ``False``, never ``None``, where they are not given.
+    """A group of commands with plain flags."""
 
-    Typer (0.29) sends every value that is not yet of its option's type through pydantic, and the flags that it adds to
-    a group by itself (``--help``, ``--install-completion``, ``--show-completion``) default to ``None``: without this,
-    ``harness run --help`` would load pydantic, 0.1 s of CPU, to learn that three flags were not given.
-    """
-
-    def get_params(self, ctx: Context) -> list[Parameter]:
-        """Return the group's options, each flag with a default of its own type."""
-        params = super().get_params(ctx)
-        for param in params:
-            if getattr(param, "is_flag", False) and param.default is None:
-                param.default = False
-        return _without_types(params)
+    get_params = _with_plain_flags(TyperGroup.get_params)
 
 
 class Program(typer.Typer):
@@ -92,14 +98,6 @@ class Commands:
 
     rank: int
     register: Callable[[typer.Typer], None]
-
-
-def _without_types(params: list[Parameter]) -> list[Parameter]:
-    """Take ``<bool>`` away, which Typer (0.29) would show beside each flag."""
-    for param in params:
-        if getattr(param, "is_flag", False) and param.metavar is None:
-            param.metavar = ""
-    return params
 
 
 def console_of(context: typer.Context) -> Console:
