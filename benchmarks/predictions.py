@@ -32,7 +32,7 @@ from harness.session.collect import SessionIdentity, build_record, read_results
 from harness.session.invocations import HostDigests, plan_one
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.values.case import Case, ModelSetting
 from harness.values.event import Event, SessionFinding
 from harness.values.prediction import Interval, Prediction

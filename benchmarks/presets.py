@@ -100,7 +100,7 @@ def open_inventory(options: argparse.Namespace, sets: dict[str, Any], folder: Pa
 
 def write_experiment(preset: str, sets: Sequence[str], folder: Path, options: argparse.Namespace) -> Path:
     """The preset with other data, rounds and epochs."""
-    from harness.experiment.files import preset_text
+    from harness.experiment.experiment_file import preset_text
 
     experiment = yaml.safe_load(preset_text(preset))
     experiment["parameters"] |= {"data": list(sets), "epochs": options.epochs}
@@ -114,7 +114,7 @@ def write_experiment(preset: str, sets: Sequence[str], folder: Path, options: ar
 def show(sessions: Path, sets: Sequence[str]) -> None:
     """A table for each preset and set. The yardstick of both presets is the ladder's: one machine."""
     from harness.analysis.yardstick import measure_nearness
-    from harness.bench.protocol.registry import LOADERS
+    from harness.bench.protocol.loader_registry import LOADERS
     from harness.records.folder import SessionFolder
     from harness.records.reading import read_records
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.outcomes import Outcome, say_counts
 from harness.analysis.signs import LOOKS
-from harness.bench.protocol.oddities import OUTCOMES
+from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.values import event as happened
 from harness.values.units import format_bytes, format_duration
 

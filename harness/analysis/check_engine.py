@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.check import Check, EngineView, LimitProbe, Refused
-from harness.values.engines import NO_WORDS
+from harness.analysis.host_check import Check, EngineView, LimitProbe, Refused
+from harness.values.engine_names import NO_WORDS
 from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
 from harness.values.units import format_bytes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.analysis.check import Check, EngineView
+from harness.analysis.host_check import Check, EngineView
 from harness.analysis.protection import available_limit
-from harness.values.engines import NO_WORDS
+from harness.values.engine_names import NO_WORDS
 from harness.values.errors import HostNotReady
 from harness.values.facts import Facts
 from harness.values.units import format_bytes

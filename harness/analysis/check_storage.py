@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from harness.analysis.check import Check, Outcome
+from harness.analysis.host_check import Check, Outcome
 from harness.analysis.protection import disk_allowance
 from harness.values.data import DataState
 from harness.values.facts import DiskFacts, Facts

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.check import (
-    Check,
-    EngineView,
-    LimitProbe,
-    LockView,
-    Outcome,
-    Refused,
-    limit_probe_of,
-)
 from harness.analysis.check_engine import check_engine, judge_probe
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
+from harness.analysis.host_check import Check, EngineView, LimitProbe, LockView, Outcome, Refused, limit_probe_of
 from harness.analysis.protection import busy_load, busy_reason
 from harness.values.data import DataState
 from harness.values.errors import HarnessError, HostError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.rules.storage import unproven
-from harness.bench.protocol.registry import CACHES, is_automatic
+from harness.bench.protocol.loader_registry import CACHES, is_automatic
 from harness.values.record import Epoch, Record
 
 SERVED_TOLERANCE = 0.1

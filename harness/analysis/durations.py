@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.analysis.set_size import case_cache_bytes, images_of
-from harness.bench.protocol.registry import CACHES, LOADERS, is_automatic
+from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_automatic
 from harness.values.case import Case
 from harness.values.record import SetSize
 from harness.values.rehearsal import Rehearsal

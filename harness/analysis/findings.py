@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from typing import Literal
 
-from harness.bench.protocol.found import load_constants
+from harness.bench.protocol.plugins import load_constants
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, Severity
 

@@ -16,7 +16,7 @@ from harness.analysis.set_size import lift_subset
 from harness.analysis.statistics import Estimate, estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, metric_of, payback_of, summarise_case
 from harness.analysis.whole_set import Outlook, look_ahead
-from harness.bench.protocol.registry import CACHES, LOADERS, is_automatic, is_yardstick
+from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_automatic, is_yardstick
 from harness.values.case import Case
 from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, matches, setting_key
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Record

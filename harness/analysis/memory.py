@@ -12,7 +12,7 @@ from itertools import accumulate
 from statistics import fmean
 
 from harness.analysis import arenas
-from harness.bench.protocol.registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.values.case import Case
 from harness.values.prediction import Interval
 from harness.values.rehearsal import MemoryRun, Rehearsal

@@ -13,7 +13,7 @@ from harness.analysis.memory import MemoryModel, model_as_rehearsed, model_by_fo
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback, payback_fields
 from harness.analysis.rehearsals import setting_key
 from harness.analysis.set_size import case_cache_bytes, images_of, lift_subset
-from harness.bench.protocol.registry import CACHES
+from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval, Need, Prediction
 from harness.values.record import SetSize

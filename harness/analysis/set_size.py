@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.bench.protocol.registry import CACHES
+from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
 from harness.values.record import SetSize
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from harness.analysis.check import Outcome as CheckOutcome
+from harness.analysis.host_check import Outcome as CheckOutcome
 from harness.analysis.statistics import VerdictKind
 from harness.values.record import Severity
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.bench.protocol.registry import is_automatic
+from harness.bench.protocol.loader_registry import is_automatic
 from harness.values.case import Case
 
 MODERATE_SHARE = 0.05

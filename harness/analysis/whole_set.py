@@ -17,7 +17,7 @@ from harness.analysis.predictions import judge_fit
 from harness.analysis.protection import DISK_RESERVE_BYTES
 from harness.analysis.selection import is_countable
 from harness.analysis.set_size import cache_bytes
-from harness.bench.protocol.registry import CACHES
+from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval
 from harness.values.record import Record

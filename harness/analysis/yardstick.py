@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.analysis.selection import is_countable
 from harness.analysis.summary import reduce_record
-from harness.bench.protocol.registry import is_automatic, is_yardstick
+from harness.bench.protocol.loader_registry import is_automatic, is_yardstick
 from harness.values.case import Case
 from harness.values.record import Record
 

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from harness.bench.protocol.found import load_constants
+from harness.bench.protocol.plugins import load_constants
 from harness.cli.group import CommandGroup, Commands, Program
 
 _EPILOG = (

@@ -17,7 +17,7 @@ from docker.transport.basehttpadapter import BaseHTTPAdapter
 from docker.utils import version_lt
 
 from harness.engine.daemon import DaemonRefused
-from harness.engine.sight import Sight, explain_silence, judge_sight, look_command, parse_sight
+from harness.engine.daemon_access import Sight, explain_silence, judge_sight, look_command, parse_sight
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.values.engines import NO_WORDS, EngineWords
+from harness.values.engine_names import NO_WORDS, EngineWords
 from harness.values.record import Finding
 
 if TYPE_CHECKING:

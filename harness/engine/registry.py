@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.bench.protocol.found import load_constant
+from harness.bench.protocol.plugins import load_constant
 from harness.engine.interface import Engine
 from harness.engine.spec import EngineSpec, Means
-from harness.values.engines import AUTO, KINDS, engine_names
+from harness.values.engine_names import AUTO, KINDS, engine_names
 from harness.values.errors import EngineError, EngineUnavailable, ImageUnavailable
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.engine.interface import Engine
 from harness.hosts.connection import Connection
-from harness.values.engines import EngineWords
+from harness.values.engine_names import EngineWords
 
 
 @dataclass(frozen=True)

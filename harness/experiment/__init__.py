@@ -3,7 +3,8 @@
 A file is read by ``load_experiment``, expanded by ``expand``, ordered by ``round_order``.
 """
 
-from harness.experiment.files import (
+from harness.experiment.experiment import Experiment, experiment_digest, round_order
+from harness.experiment.experiment_file import (
     choose_experiment,
     experiment_schema,
     init_experiment_text,
@@ -13,7 +14,6 @@ from harness.experiment.files import (
     preset_text,
 )
 from harness.experiment.matrix import Matrix, baseline_of, expand
-from harness.experiment.model import Experiment, experiment_digest, round_order
 from harness.experiment.only import select_cases
 from harness.experiment.parameters import PARAMETERS, Assignment
 

@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from harness.bench.protocol.registry import CEILING, is_automatic
+from harness.bench.protocol.loader_registry import CEILING, is_automatic
+from harness.experiment.experiment import Experiment
 from harness.experiment.meaning import ONLY_OF_FILE_CACHES, meaningless_because, normalise
-from harness.experiment.model import Experiment
 from harness.experiment.parameters import PARAMETERS, Assignment, complete
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import ceiling_key, comparable_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.bench.protocol.registry import CACHES, LOADERS, is_on_disk
+from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk
 from harness.bench.protocol.specs import LoaderSpec
 from harness.experiment.parameters import default_of
 from harness.values.case import Case

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from harness.bench.protocol.registry import CACHES, LOADERS
+from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.experiment.words import (
     check_model,
     count_or,

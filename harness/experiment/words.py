@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from harness.bench.protocol.registry import CACHES, LOADERS
+from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.values.case import APPLICATIONS, EMULATED, ModelSetting
 from harness.values.document import near_miss
 from harness.values.units import parse_bytes

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from harness.inventory.explaining import Explained, explain_host
 from harness.inventory.host import Host, Inventory, Origin
-from harness.inventory.loading import load_inventory
+from harness.inventory.inventory_file import load_inventory
 from harness.inventory.patterns import select_hosts
 from harness.inventory.schema import inventory_schema
 from harness.inventory.variables import DataSet, Generate, HostVariables

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from harness.inventory.layers import OWN, Layer, Notes, Setting
 from harness.inventory.ranges import expand_host_pattern, split_port
-from harness.inventory.reading import read_layer
+from harness.inventory.variable_reading import read_layer
 from harness.values.document import Document, Opaque, describe, near_miss
 
 ALL, UNGROUPED = "all", "ungrouped"

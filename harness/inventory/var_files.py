@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from harness.inventory.layers import Layer, Notes
-from harness.inventory.reading import read_layer
+from harness.inventory.variable_reading import read_layer
 from harness.values.document import load_document, near_miss
 from harness.values.errors import ConfigurationError, Mistake
 

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from harness.values.engines import AUTO, engine_choices
+from harness.values.engine_names import AUTO, engine_choices
 from harness.values.units import parse_bytes
 
 if TYPE_CHECKING:

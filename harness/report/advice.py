@@ -8,7 +8,7 @@ from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.limit_search import Answer, find_limits
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
-from harness.bench.protocol.registry import is_yardstick
+from harness.bench.protocol.loader_registry import is_yardstick
 from harness.records.session_data import SessionData
 from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe

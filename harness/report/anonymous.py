@@ -17,7 +17,7 @@ from harness.records.content import SessionContent
 from harness.records.reading import Fault, parse_content, parse_event
 from harness.records.session_data import SessionData
 from harness.report.sources import redact_fields
-from harness.values.engines import engine_choices
+from harness.values.engine_names import engine_choices
 from harness.values.facts import Facts
 from harness.values.record import Record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from harness.analysis.sessions import CasePair, Change, HardwarePair, compare_sessions, find_changes
+from harness.analysis.session_comparison import CasePair, Change, HardwarePair, compare_sessions, find_changes
 from harness.analysis.signs import VERDICTS
 from harness.analysis.summary import CaseSummary
 from harness.records.session_data import SessionData

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
-from harness.bench.protocol.registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.records.session_data import SessionData
 from harness.report.article import view_article
 from harness.report.cases import view_cases
@@ -15,7 +15,7 @@ from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
 from harness.report.groups import group_sessions, view_groups
 from harness.report.predictions import view_predictions
-from harness.report.progress import describe_progress
+from harness.report.progress_line import describe_progress
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
 from harness.values.names import CaseNames, name_row, name_size

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from harness.bench.protocol.found import load_constants
+from harness.bench.protocol.plugins import load_constants
 from harness.report.palette import SERIES
 from harness.values.case import Case
 from harness.values.names import name_limit, name_line

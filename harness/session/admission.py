@@ -9,9 +9,9 @@ import time
 from datetime import datetime
 
 from harness.analysis.protection import busy_reason
-from harness.bench.protocol.registry import is_on_disk
+from harness.bench.protocol.loader_registry import is_on_disk
 from harness.hosts.facts import read_available_bytes
-from harness.hosts.facts.reading import read_busy_cpus
+from harness.hosts.facts.facts_script import read_busy_cpus
 from harness.hosts.folders import read_free_bytes
 from harness.session import feasibility
 from harness.session.invocations import Invocation

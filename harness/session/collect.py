@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.findings import find
-from harness.analysis.status import Evidence, judge_ending
+from harness.analysis.record_status import Evidence, judge_ending
 from harness.analysis.validity import judge_record
 from harness.bench.protocol import protocol
-from harness.bench.protocol.own import own_place, split_own
+from harness.bench.protocol.own_loader import own_place, split_own
 from harness.engine.interface import JobState
 from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup

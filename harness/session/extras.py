@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis.stalls import wants_warm_twin, warm_twin
-from harness.bench.protocol.registry import is_automatic
+from harness.bench.protocol.loader_registry import is_automatic
 from harness.experiment import Experiment
 from harness.values.case import Case
 from harness.values.prediction import Prediction

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from harness.analysis.protection import disk_allowance
-from harness.bench.protocol.registry import is_on_disk
+from harness.bench.protocol.loader_registry import is_on_disk
 from harness.session.invocations import Refusal
 from harness.values.case import Case
 from harness.values.facts import DiskFacts

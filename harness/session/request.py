@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.bench.protocol.registry import is_on_disk
+from harness.bench.protocol.loader_registry import is_on_disk
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 from harness.engine.jobs import build_job
 from harness.session.feasibility import MOST_GPUS

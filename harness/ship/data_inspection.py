@@ -1,7 +1,7 @@
 """One look at a data set on a host, for every command: is it there, how is it laid out, how large is it.
 
 Nothing is made, sent or decoded. What is wrong is said in the words that the check of the set itself uses
-(``bench/protocol/errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
+(``bench/protocol/dataset_errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.bench.loaders.tfrecords import split_pattern
-from harness.bench.protocol import errors
+from harness.bench.protocol import dataset_errors
 from harness.hosts.connection import Connection
-from harness.ship.dataset import KnownData, read_known
+from harness.ship.dataset_check import KnownData, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
 from harness.ship.described import read_described
 from harness.values.data import DataState
@@ -108,29 +108,31 @@ def inspect_data(
     return None, replace(state, hint=f"{state.hint}; or {cure}")
 
 
-def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> errors.DatasetError | None:
+def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> dataset_errors.DatasetError | None:
     """Return what is wrong with a data set by its layout alone, in the words of its check; None where nothing is."""
     place, labels = source.place, source.annotations
-    hint = {"folder": errors.FOLDER_HINT, "coco": errors.PAIR_HINT}.get(source.kind, errors.RECORDS_HINT)
+    hint = {"folder": dataset_errors.FOLDER_HINT, "coco": dataset_errors.PAIR_HINT}.get(
+        source.kind, dataset_errors.RECORDS_HINT
+    )
     if layout.word == "absent":
-        return errors.absent_folder(place, hint)
+        return dataset_errors.absent_folder(place, hint)
     if layout.word == "no-folder":
-        return errors.not_a_folder(place, hint)
+        return dataset_errors.not_a_folder(place, hint)
     if layout.word == "closed":
-        return errors.closed_folder(place, "Permission denied", uid)
+        return dataset_errors.closed_folder(place, "Permission denied", uid)
     if layout.word.startswith("labels-"):
         why = {"absent": "No such file or directory", "folder": "Is a directory", "closed": "Permission denied"}
-        return errors.unreadable_labels(labels, why[layout.word.removeprefix("labels-")])
+        return dataset_errors.unreadable_labels(labels, why[layout.word.removeprefix("labels-")])
     if layout.classes == 0:
-        return errors.no_classes(place)
+        return dataset_errors.no_classes(place)
     if layout.trouble:
-        return errors.closed_folder(place, layout.trouble, uid)
+        return dataset_errors.closed_folder(place, layout.trouble, uid)
     if source.kind == "tfrecord":
-        return None if _chosen_records(source, layout) else errors.no_record_files(source.tfrecord)
+        return None if _chosen_records(source, layout) else dataset_errors.no_record_files(source.tfrecord)
     if layout.others:
-        named = [(path, errors.OTHER_SUFFIX) for path in layout.other]
-        return errors.refused_files(place, named, layout.others, (layout.taken or 0) + layout.others)
-    return errors.no_images(place) if layout.taken == 0 else None
+        named = [(path, dataset_errors.OTHER_SUFFIX) for path in layout.other]
+        return dataset_errors.refused_files(place, named, layout.others, (layout.taken or 0) + layout.others)
+    return dataset_errors.no_images(place) if layout.taken == 0 else None
 
 
 def parse_layout(text: str, trouble: str = "") -> Layout:

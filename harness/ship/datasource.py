@@ -70,7 +70,7 @@ def read_source_set(
     Hashes are kept by size and time of change in ``keep`` (default: the user's cache), so that no file is read twice.
     """
     from harness.bench.data.dataset import fingerprint_of, list_path
-    from harness.bench.protocol.errors import DatasetError
+    from harness.bench.protocol.dataset_errors import DatasetError
 
     try:
         listing = list_path(path, annotations, features)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.bench.protocol.atomic import write_file
-from harness.ship.dataset import KnownData, parse_known
+from harness.ship.dataset_check import KnownData, parse_known
 from harness.values.case import digest_of
 
 if TYPE_CHECKING:

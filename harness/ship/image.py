@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.engine.dockerinfo import image_digest, labels_in
 from harness.ship.base import explaining, look_for, make_base
+from harness.ship.build_environment import find_build_arguments, find_certificates
 from harness.ship.definition import (
     CERTIFICATES_FOLDER,
     KINDS,
@@ -20,7 +21,6 @@ from harness.ship.definition import (
     image_definitions,
     image_reference,
 )
-from harness.ship.surroundings import find_build_arguments, find_certificates
 from harness.values.errors import HarnessError, HostUnreachable, ImageUnavailable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.analysis.check import LimitProbe, limit_probe_of
+from harness.analysis.host_check import LimitProbe, limit_probe_of
 from harness.bench.protocol import protocol
 from harness.engine.interface import Engine, JobRequest
 from harness.engine.jobs import JobHost, build_job

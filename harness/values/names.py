@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.bench.protocol.registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import MODEL_COST
 from harness.values.record import TRIAL, TWIN, WARM_RUN

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.values.engines import engine_choices
+from harness.values.engine_names import engine_choices
 
 InventoryArgument = Annotated[
     Path, typer.Argument(metavar="INVENTORY", help="Inventory file (YAML, as Ansible writes it).", show_default=False)

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.bench.protocol.own import own_place, split_own
+from harness.bench.protocol.own_loader import own_place, split_own
 from harness.engine.interface import Payload
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder
 from harness.records.reading import read_content, read_records
 from harness.session.invocations import HostDigests, changed_digests
 from harness.session.run_options import SessionOptions
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError, SessionError
 from harness.workflow.planning import merge_rounds

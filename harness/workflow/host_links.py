@@ -13,7 +13,7 @@ from harness.values.errors import HostError
 if TYPE_CHECKING:
     from harness.console import Console
     from harness.hosts.ssh import KeyRing, Route
-    from harness.hosts.ssh.gates import Gates
+    from harness.hosts.ssh.jump_hosts import Gates
     from harness.hosts.ssh.knownhosts import HostKey
     from harness.hosts.ssh.link import Link
     from harness.inventory import Host

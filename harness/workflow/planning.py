@@ -17,9 +17,9 @@ from harness.analysis.signs import Kind
 from harness.analysis.stopping import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
-from harness.bench.protocol.registry import is_automatic
+from harness.bench.protocol.loader_registry import is_automatic
 from harness.experiment import Experiment, baseline_of, round_order
-from harness.experiment.model import Rounds
+from harness.experiment.experiment import Rounds
 from harness.records.reading import newest_records
 from harness.session import feasibility
 from harness.session.extras import choose_twin, choose_warm

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from harness.analysis.protection import available_limit, busy_reason
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
-from harness.hosts.facts.reading import read_busy_cpus
+from harness.hosts.facts.facts_script import read_busy_cpus
 from harness.hosts.folders import data_folders, resolve_path, resolve_sources
 from harness.values.facts import Facts
 

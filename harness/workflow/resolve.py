@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.noise import rate_of
 from harness.analysis.selection import is_countable
-from harness.bench.protocol.registry import is_automatic
+from harness.bench.protocol.loader_registry import is_automatic
 from harness.experiment import (
     Experiment,
     Matrix,
@@ -25,7 +25,7 @@ from harness.records.folder import list_folders
 from harness.records.reading import read_records
 from harness.values.case import Case, ModelSetting
 from harness.values.document import near_miss
-from harness.values.engines import engine_choices
+from harness.values.engine_names import engine_choices
 from harness.values.errors import ConfigurationError
 
 if TYPE_CHECKING:

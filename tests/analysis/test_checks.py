@@ -19,7 +19,7 @@ from harness.analysis.checks import (
     limit_probe_of,
 )
 from harness.values.data import DataState
-from harness.values.engines import EngineWords
+from harness.values.engine_names import EngineWords
 from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.facts import DiskFacts, Facts, GpuFacts
 

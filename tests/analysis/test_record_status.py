@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.status import Evidence, judge_ending
+from harness.analysis.record_status import Evidence, judge_ending
 
 PROGRESS = [{"event": "progress", "epoch": 1, "step": 7, "images": 224, "t": 9.5}]
 DONE = [*PROGRESS, {"event": "done"}]

@@ -27,7 +27,7 @@ from harness.bench.loaders.store import clear  # noqa: E402
 from harness.bench.measure.cachekey import pipeline_hash  # noqa: E402
 from harness.bench.measure.measure_request import check_case, read_request  # noqa: E402
 from harness.bench.protocol.failure import BenchmarkFailure  # noqa: E402
-from harness.bench.protocol.registry import CACHES, LOADERS  # noqa: E402
+from harness.bench.protocol.loader_registry import CACHES, LOADERS  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 PIXELS = 13 * 32 * 32 * 3

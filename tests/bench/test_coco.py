@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.bench.data.coco import read_coco
-from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.dataset_errors import DatasetError
 
 CATEGORIES = [{"id": 44, "name": "bottle"}, {"id": 1, "name": "person"}, {"id": 17, "name": "cat"}]
 

@@ -12,7 +12,7 @@ from bench_images import Made, make_images
 
 from harness.bench.launcher.confine import try_limit
 from harness.bench.loaders.manifest import read_manifest, write_manifest
-from harness.bench.measure import pagecache, reading
+from harness.bench.measure import bytes_read, pagecache
 
 MB = 10**6
 FILES, FILE_BYTES = 31, 24 * MB
@@ -41,7 +41,7 @@ def test_a_small_machine_reads_again_and_the_last_invocation_does_not_help(tmp_p
     from harness.engine.interface import JobRequest, Mount
     from harness.engine.kinds.process import ProcessEngine
     from harness.hosts.local import LocalConnection
-    from harness.ship.payload import build_payload
+    from harness.ship.payload_archive import build_payload
 
     if not try_limit()["can_limit"]:
         pytest.skip("no memory limit can be enforced here")
@@ -93,12 +93,12 @@ def test_a_small_machine_reads_again_and_the_last_invocation_does_not_help(tmp_p
 
 
 def test_a_counter_that_does_not_count_is_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.bench.measure.journal import Journal
+    from harness.bench.measure.event_log import Journal
     from harness.bench.measure.meter import Meter
 
-    monkeypatch.setattr(reading, "file_system_of", lambda path: "nfs4" if "nfs" in path else "ext4")
-    assert reading.is_counted(["/data"])
-    assert not reading.is_counted(["/data", "/nfs/data"])
+    monkeypatch.setattr(bytes_read, "file_system_of", lambda path: "nfs4" if "nfs" in path else "ext4")
+    assert bytes_read.is_counted(["/data"])
+    assert not bytes_read.is_counted(["/data", "/nfs/data"])
     published: list[dict[str, Any]] = []
     for is_counted in (True, False):
         meter = Meter(

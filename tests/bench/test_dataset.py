@@ -20,7 +20,7 @@ from harness.bench.data import dataset, inspection
 from harness.bench.data.dataset import describe, list_path, prepare
 from harness.bench.loaders import jpeg
 from harness.bench.loaders.manifest import read_manifest
-from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.supervisor.supervisor import MODULES
 
 REPOSITORY = Path(__file__).parents[2]

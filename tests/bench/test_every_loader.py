@@ -17,7 +17,7 @@ from bench_images import Made, make_images
 from forked import Forker, read_events
 
 from harness.bench.launcher.confine import try_limit
-from harness.bench.protocol.registry import CACHES, LOADERS
+from harness.bench.protocol.loader_registry import CACHES, LOADERS
 
 pytestmark = [
     pytest.mark.tensorflow,

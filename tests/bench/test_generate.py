@@ -26,7 +26,7 @@ from harness.bench.data.generate import describe_made, make, set_name
 from harness.bench.data.picture import encode_picture, encoder, encoder_key, plan_picture
 from harness.bench.data.profiles import PROFILES
 from harness.bench.data.synthesis import Draws, Scene, draw, random_bytes
-from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.protocol import read_json
 
 REPOSITORY = Path(__file__).parents[2]

@@ -23,13 +23,13 @@ from PIL import Image  # noqa: E402
 
 from harness.bench.loaders import decoding, pixels  # noqa: E402
 from harness.bench.loaders.budgets import Budgets  # noqa: E402
+from harness.bench.loaders.cache_writers import is_file_whole  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
-from harness.bench.loaders.keeping import is_file_whole  # noqa: E402
 from harness.bench.measure.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
 from harness.bench.measure.measure_request import check_kind, read_request  # noqa: E402
 from harness.bench.measure.usage import read_anon_bytes  # noqa: E402
 from harness.bench.protocol.failure import BenchmarkFailure, classify  # noqa: E402
-from harness.bench.protocol.registry import LOADERS  # noqa: E402
+from harness.bench.protocol.loader_registry import LOADERS  # noqa: E402
 from harness.bench.protocol.specs import ALL_KINDS  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow

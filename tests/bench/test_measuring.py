@@ -16,7 +16,7 @@ import pytest
 from harness.bench.loaders.budgets import LEAST_RAM_BYTES, compute_budgets, compute_ram_budget
 from harness.bench.measure import benchmark
 from harness.bench.measure.devices import explain_missing, parse_driver, restrict_gpus
-from harness.bench.measure.journal import Journal
+from harness.bench.measure.event_log import Journal
 from harness.bench.measure.meter import Meter
 from harness.bench.measure.usage import read_anon_bytes, read_usage
 from harness.bench.protocol.failure import BenchmarkFailure, classify, describe
@@ -26,7 +26,7 @@ GIB = 2**30
 
 def test_a_journal_keeps_what_was_written_before_a_sigkill(tmp_path: Path) -> None:
     code = (
-        "import sys, os, signal; from pathlib import Path; from harness.bench.measure.journal import Journal\n"
+        "import sys, os, signal; from pathlib import Path; from harness.bench.measure.event_log import Journal\n"
         "j = Journal(Path(sys.argv[1])); j.enter_phase('measure'); j.begin_epoch(2); j.report_step(1, 32)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -201,7 +201,7 @@ def test_a_failure_says_where_and_keeps_its_traceback() -> None:
 def test_a_fill_that_was_killed_kills_the_benchmark_by_the_same_signal(tmp_path: Path) -> None:
     code = (
         "import os, signal, subprocess, sys; from pathlib import Path\n"
-        "from harness.bench.measure import benchmark; from harness.bench.measure.journal import Journal\n"
+        "from harness.bench.measure import benchmark; from harness.bench.measure.event_log import Journal\n"
         "subprocess.run = lambda *a, **k: subprocess.CompletedProcess(a, -signal.SIGKILL)\n"
         "benchmark.fill_in_child(Path(sys.argv[1]), Journal(Path(sys.argv[1]) / 'events.jsonl'))"
     )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from harness.analysis.predictions import predict
 from harness.analysis.rehearsals import setting_key
-from harness.bench.data.preparation import Job
+from harness.bench.data.task import Job
 from harness.bench.launcher.confine import try_limit
 from harness.bench.loaders.manifest import Manifest, write_manifest
 from harness.bench.proof import rehearsal
@@ -26,7 +26,7 @@ from harness.engine.interface import Mount
 from harness.engine.jobs import JobHost, build_job
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.ship.rehearsing import Rehearsed, Setting, rehearse
 from harness.values.case import Case
 from harness.values.prediction import Prediction

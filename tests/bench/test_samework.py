@@ -17,8 +17,8 @@ from PIL import Image
 
 from harness.bench.data import indexed
 from harness.bench.data.indexed import IndexedSet
-from harness.bench.proof import samework
-from harness.bench.protocol.registry import CACHES, LOADERS
+from harness.bench.proof import same_work
+from harness.bench.protocol.loader_registry import CACHES, LOADERS
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -38,7 +38,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
 
 def problems(sets: Sets, folder: Path, kind: str = "folder", **case: Any) -> list[str]:
     whole = {"data": "d", "loader": "tfdata", "interpolation": "nearest", **case}
-    return samework.try_variant(samework.Variant("k", kind, whole), folder, sets)["problems"]
+    return same_work.try_variant(same_work.Variant("k", kind, whole), folder, sets)["problems"]
 
 
 def prove(folder: Path, variants: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -47,7 +47,7 @@ def prove(folder: Path, variants: list[dict[str, Any]]) -> dict[str, dict[str, A
     usual = {"data": "d", "interpolation": "nearest"}
     whole = [{"kind": "folder", **one, "case": {**usual, **one["case"]}} for one in variants]
     (folder / "request.json").write_text(json.dumps({"task": "samework", "variants": whole, "seed": 3, "paths": {}}))
-    command = [sys.executable, "-m", "harness.bench.proof.samework", str(folder)]
+    command = [sys.executable, "-m", "harness.bench.proof.same_work", str(folder)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, dict[str, Any]] = json.loads((folder / "results" / "dataset.json").read_text())["variants"]
@@ -242,7 +242,7 @@ def test_a_stale_cache_file_is_caught(
     from harness.bench.measure import invocation
 
     monkeypatch.setattr(invocation, "clear_cache", lambda _request: None)
-    monkeypatch.setattr(samework, "judge_restart", lambda *_: None)
+    monkeypatch.setattr(same_work, "judge_restart", lambda *_: None)
     other = {"folder": IndexedSet(tmp_path / "other", "folder", 4)} if "seed" in change else sets
     filter_ = change.get("interpolation", "nearest")
     assert problems(other, tmp_path / "stale", interpolation=filter_, cache="file") == []

@@ -9,7 +9,7 @@ from PIL import Image
 
 from harness.bench.data.dataset import describe
 from harness.bench.data.table import is_json, read_table
-from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.dataset_errors import DatasetError
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from harness.bench.data.dataset import describe, list_path, prepare
 from harness.bench.data.listing import list_tfrecord
 from harness.bench.loaders.manifest import read_manifest
 from harness.bench.loaders.tfrecords import Features, pack_record, read_features, read_place, split_pattern, split_place
-from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.dataset_errors import DatasetError
 
 PLAIN = Features("image", "label")
 

@@ -20,14 +20,14 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here:
 import keras  # noqa: E402
 from bench_images import Made, make_images  # noqa: E402
 
-from harness.bench.measure import emulation, loading, training  # noqa: E402
+from harness.bench.measure import emulation, load_epochs, training  # noqa: E402
+from harness.bench.measure.event_log import Journal  # noqa: E402
 from harness.bench.measure.invocation import make_loader  # noqa: E402
-from harness.bench.measure.journal import Journal  # noqa: E402
+from harness.bench.measure.keras_model import build_base, build_model, find_application  # noqa: E402
 from harness.bench.measure.measure_request import ModelSetting  # noqa: E402
 from harness.bench.measure.meter import Meter  # noqa: E402
-from harness.bench.measure.model import build_base, build_model, find_application  # noqa: E402
 from harness.bench.protocol.failure import BenchmarkFailure  # noqa: E402
-from harness.bench.protocol.registry import LOADERS  # noqa: E402
+from harness.bench.protocol.loader_registry import LOADERS  # noqa: E402
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -275,6 +275,6 @@ def test_iterators_are_taken_down_between_the_clocks(
         assert not first_epoch & held["prepare", 3]
         assert set(range(before[2], before[3])) <= held["settle", 3]
     else:
-        loading.load(loader, 2, meter)
+        load_epochs.load(loader, 2, meter)
         assert seen == [("prepare", 1, []), ("settle", 1, [0]), ("prepare", 2, []), ("settle", 2, [1])]
     assert tf.data.Dataset.__iter__ is note

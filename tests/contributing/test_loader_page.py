@@ -50,7 +50,7 @@ def test_it_does_the_same_work_as_the_others(tree: Path) -> None:
     case = {"data": "d", "interpolation": "nearest", "loader": "generator"}
     variants = [{"key": kind, "kind": kind, "case": case} for kind in ("folder", "coco")]
     (job / "request.json").write_text(json.dumps({"task": "samework", "variants": variants, "seed": 3, "paths": {}}))
-    command = [sys.executable, "-m", "harness.bench.proof.samework", str(job)]
+    command = [sys.executable, "-m", "harness.bench.proof.same_work", str(job)]
     done = subprocess.run(command, cwd=tree, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads((job / "results" / "dataset.json").read_text())["variants"]

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from harness.engine.archive import extract_results
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
-from harness.ship.payload import build_payload
+from harness.engine.job_archive import extract_results
+from harness.ship.payload_archive import build_payload
 from harness.values.errors import EngineError, JobGone, JobRefused, ResultsRefused
 
 MEMORY_BYTES = 96 * 2**20

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.engine.interface import JobRequest, Payload
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 
 INFO: dict[str, Any] = {
     "ServerVersion": "27.0.1",

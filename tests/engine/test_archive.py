@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.engine.archive import ArchiveError, extract_results
+from harness.engine.job_archive import ArchiveError, extract_results
 
 
 def _tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:

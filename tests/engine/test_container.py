@@ -19,7 +19,7 @@ from harness.engine.container import (
     read_list_label,
 )
 from harness.engine.interface import JobRequest, Mount
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 
 GOLDEN = Path(__file__).with_name("golden_create.json")
 OWNER = Owner(1000, 1001)

@@ -24,10 +24,10 @@ from contract import EngineContract
 from harness.bench.launcher import confine
 from harness.engine import daemon
 from harness.engine.daemon import DaemonRefused
+from harness.engine.daemon_access import Sight, explain_silence, judge_sight, parse_sight
 from harness.engine.dial import KEPT_CONNECTIONS, NEWEST_API, Dialer, agree_version
 from harness.engine.kinds.docker import DockerEngine
 from harness.engine.kinds.process import ProcessEngine
-from harness.engine.sight import Sight, explain_silence, judge_sight, parse_sight
 from harness.hosts.ssh import SSHConnection
 from harness.values.errors import EngineUnavailable, HostUnreachable
 

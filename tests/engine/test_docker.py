@@ -20,7 +20,7 @@ from harness.engine.interface import JobHandle, Mount
 from harness.engine.kinds import docker as docker_module
 from harness.engine.kinds.docker import DockerEngine
 from harness.hosts.local import LocalConnection
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.values.errors import ImageUnavailable, JobGone, JobRefused
 
 pytestmark = pytest.mark.docker

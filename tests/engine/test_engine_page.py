@@ -20,7 +20,7 @@ from harness.engine.interface import Engine
 from harness.engine.registry import load_engine, load_engines
 from harness.inventory import load_inventory
 from harness.inventory.schema import inventory_schema
-from harness.values.engines import engine_names
+from harness.values.engine_names import engine_names
 from harness.values.errors import ConfigurationError, EngineUnavailable
 from harness.workflow.machines.check_hosts import check_hosts
 from harness.workflow.resolve import wanted_engine

@@ -10,7 +10,7 @@ import pytest
 
 import harness
 from harness.engine.registry import Refusal, explain_choice, explain_none, load_engine, load_engines
-from harness.values.engines import engine_choices, engine_names
+from harness.values.engine_names import engine_choices, engine_names
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 
 DOCKER, PROCESS = load_engine("docker"), load_engine("process")
@@ -97,4 +97,4 @@ def test_no_file_but_an_engines_own_names_it() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in engine_names()
     }
-    assert named == {*(f"engine/kinds/{name}.py" for name in engine_names()), "engine/sight.py"}
+    assert named == {*(f"engine/kinds/{name}.py" for name in engine_names()), "engine/daemon_access.py"}

@@ -25,7 +25,7 @@ from harness.engine.kinds import process
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.values.errors import EngineError, EngineUnavailable, JobRefused
 
 CAN_LIMIT = bool(confine.try_limit()["can_limit"])

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from harness.bench.protocol.registry import is_automatic
+from harness.bench.protocol.loader_registry import is_automatic
 from harness.experiment import (
     expand,
     experiment_digest,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bench.protocol.registry import LOADERS, is_automatic
+from harness.bench.protocol.loader_registry import LOADERS, is_automatic
 from harness.experiment import PARAMETERS, Experiment, baseline_of, expand, select_cases
 from harness.experiment.matrix import combinations, count_combinations
 from harness.experiment.meaning import meaningless_because, normalise
@@ -291,10 +291,10 @@ def test_notes_tell_of_rules_and_baselines_that_match_nothing() -> None:
 def test_a_loader_that_cannot_read_a_data_set_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
-    from harness.bench.protocol import registry
+    from harness.bench.protocol import loader_registry
 
-    narrow = dataclasses.replace(registry.LOADERS["keras-directory"], kinds=("folder",))
-    monkeypatch.setitem(registry.LOADERS, "keras-directory", narrow)
+    narrow = dataclasses.replace(loader_registry.LOADERS["keras-directory"], kinds=("folder",))
+    monkeypatch.setitem(loader_registry.LOADERS, "keras-directory", narrow)
     experiment = make({"loader": ["keras-directory", "tfdata"]})
     assert len(expand(experiment).cases) == 2
     matrix = expand(experiment, data_kinds={"coco": "coco"})

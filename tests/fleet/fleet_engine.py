@@ -18,9 +18,9 @@ from typing import Any
 
 from fleet_clock import Clock
 
-from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.container import ephemeral_folders
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.job_archive import ArchiveError, TooLarge, extract_results
 from harness.hosts.connection import Connection
 from harness.values.errors import EngineError, JobGone, JobRefused, ResultsRefused
 

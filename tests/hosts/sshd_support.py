@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness.hosts.ssh import KeyRing, Route, SSHConnection
-from harness.hosts.ssh.gates import Gates
+from harness.hosts.ssh.jump_hosts import Gates
 from harness.hosts.ssh.link import Link
 from harness.hosts.ssh.transport import Patience
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness.hosts.facts.reading import parse_busy_ticks, read_busy_cpus
+from harness.hosts.facts.facts_script import parse_busy_ticks, read_busy_cpus
 from harness.hosts.local import LocalConnection
 
 # proc(5): user nice system idle iowait irq softirq steal guest guest_nice

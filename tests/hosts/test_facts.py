@@ -16,13 +16,13 @@ from harness.hosts.facts import (
     Fact,
     Section,
     build_facts,
+    facts_script,
     find_facts,
     list_facts,
     read_available_bytes,
     read_facts,
     read_sections,
 )
-from harness.hosts.facts import reading as scripts
 from harness.hosts.facts import recording as recordings
 from harness.hosts.facts.kinds import disks, gpus, memory, processor
 from harness.hosts.local import LocalConnection
@@ -258,7 +258,7 @@ def test_sections_hold_exactly_what_was_written() -> None:
 
 
 def test_a_command_that_hangs_costs_only_its_own_fact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scripts, "COMMAND_TIMEOUT_S", 1)
+    monkeypatch.setattr(facts_script, "COMMAND_TIMEOUT_S", 1)
     sections = read_sections(LocalConnection(), (fact("hung", "sleep", "60"), fact("next", "echo", "ok")))
     assert sections["hung"].returncode == 124
     assert sections["next"].output == "ok\n"
@@ -267,8 +267,8 @@ def test_a_command_that_hangs_costs_only_its_own_fact(monkeypatch: pytest.Monkey
 def test_a_cut_answer_loses_only_the_cut_section() -> None:
     facts = (fact("one", "x"), fact("two", "x"))
     text = "Welcome to ws01!\n--m one\n1\n\n--m= 0\n--m two\nhalf"
-    assert set(scripts.split_sections(text, facts, "--m")) == {"one"}
-    assert scripts.split_sections(text + "\n--m= 0\n", facts, "--m")["two"].output == "half"
+    assert set(facts_script.split_sections(text, facts, "--m")) == {"one"}
+    assert facts_script.split_sections(text + "\n--m= 0\n", facts, "--m")["two"].output == "half"
 
 
 class Answering(LocalConnection):
@@ -298,5 +298,5 @@ def test_no_sections_give_no_facts_and_no_zeros() -> None:
 
 
 def test_the_script_is_posix_shell() -> None:
-    done = LocalConnection().run(["sh", "-n"], input=scripts.build_script(list_facts("/a b'c"), "--m").encode())
+    done = LocalConnection().run(["sh", "-n"], input=facts_script.build_script(list_facts("/a b'c"), "--m").encode())
     assert (done.returncode, done.stderr) == (0, b"")

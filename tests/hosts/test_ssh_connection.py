@@ -22,8 +22,8 @@ from harness.hosts.facts import read_facts
 from harness.hosts.folders import read_home, resolve_path
 from harness.hosts.lock import acquire, make_owner, read_lock
 from harness.hosts.ssh import SSHConnection
-from harness.hosts.ssh.connection import MOST_CHANNELS
 from harness.hosts.ssh.link import make_gates
+from harness.hosts.ssh.ssh_connection import MOST_CHANNELS
 from harness.values.errors import HostNotReady, HostUnreachable
 
 pytestmark = pytest.mark.ssh

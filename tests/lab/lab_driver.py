@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.interface import Payload
-from harness.ship import payload
-from harness.values.payload import list_payload
+from harness.ship import payload_archive
+from harness.values.payload_digest import list_payload
 
 HERE = Path(__file__).parent
 STUBS = {
     "bench/measure/benchmark.py": "stub_benchmark.py",
     "bench/data/dataset.py": "stub_dataset.py",
-    "bench/proof/samework.py": "stub_samework.py",
+    "bench/proof/same_work.py": "stub_samework.py",
 }
 """Files of the payload, and what stands in for them."""
 STEPS = {
@@ -46,7 +46,7 @@ def stub_payload(extra: Mapping[str, bytes] | None = None) -> Payload:
     """The real payload with stand-ins for what needs TensorFlow and Pillow."""
     assert STUBS.keys() <= dict(list_payload()).keys(), "the payload's files have other names now"
     stubs = {path: (HERE / name).read_bytes() for path, name in STUBS.items()}
-    return payload.build_payload({**(extra or {}), **stubs})
+    return payload_archive.build_payload({**(extra or {}), **stubs})
 
 
 def hook(boundary: str, act: Callable[[], None]) -> None:

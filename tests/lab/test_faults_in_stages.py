@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 Make = Callable[..., Controller]
 FAULTY, OTHER = "ws2", "ws1"
 HURRY = ("--hurry", "2")
-AWAY = ("--set", "harness.hosts.ssh.connection:RECONNECT_S=3")
+AWAY = ("--set", "harness.hosts.ssh.ssh_connection:RECONNECT_S=3")
 LONG_S = 8.0
 """Longer than a peer may be silent under HURRY, so that the fault is noticed and not just waited out."""
 

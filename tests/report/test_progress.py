@@ -7,7 +7,7 @@ from builder import SessionBuilder, make_case, make_oom, make_record
 
 from harness.records.progress import complete_rounds
 from harness.report.failures import repeat_command, view_failures
-from harness.report.progress import describe_progress
+from harness.report.progress_line import describe_progress
 from harness.report.source import read_source
 from harness.values.names import CaseNames
 

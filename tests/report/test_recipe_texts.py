@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_record
 
-from harness.bench.protocol.registry import CACHES, LOADERS, is_on_disk
+from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk
 from harness.report.anonymous import anonymise
 from harness.report.page import render_page
 from harness.report.recipes.measured import describe_measured

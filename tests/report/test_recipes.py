@@ -28,7 +28,7 @@ from harness.bench.loaders.keras_sequence import SequenceLoader  # noqa: E402
 from harness.bench.loaders.manifest import Manifest, read_manifest  # noqa: E402
 from harness.bench.loaders.tfrecords import Features  # noqa: E402
 from harness.bench.measure.invocation import make_loader  # noqa: E402
-from harness.bench.protocol.registry import CACHES, LOADERS, is_on_disk  # noqa: E402
+from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk  # noqa: E402
 from harness.bench.protocol.specs import DECODINGS  # noqa: E402
 from harness.report.recipes.recipe import Measured, write_recipe  # noqa: E402
 from harness.values.case import APPLICATIONS, Case  # noqa: E402

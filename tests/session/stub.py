@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.engine.interface import Mount, Payload
 from harness.engine.jobs import HostData
 from harness.session.setup import HostSetup
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.values.case import Case
 from harness.values.facts import DiskFacts, Facts
 

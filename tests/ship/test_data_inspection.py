@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from harness.bench.data.dataset import describe, find_form, list_path, prepare
-from harness.bench.protocol.errors import DatasetError
+from harness.bench.protocol.dataset_errors import DatasetError
 from harness.hosts.folders import data_folders, resolve_sources
 from harness.hosts.local import LocalConnection
 from harness.inventory import DataSet

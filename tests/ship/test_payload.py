@@ -11,8 +11,8 @@ from pathlib import Path
 
 import harness
 from harness.bench.supervisor.supervisor import MODULES
-from harness.ship.payload import build_payload
-from harness.values.payload import BESIDE_MEASURING, list_payload
+from harness.ship.payload_archive import build_payload
+from harness.values.payload_digest import BESIDE_MEASURING, list_payload
 
 
 def _members(archive: bytes) -> list[tarfile.TarInfo]:
@@ -102,7 +102,7 @@ def test_payload_imports_as_bench_with_nothing_of_the_controller(tmp_path: Path)
     with tarfile.open(fileobj=io.BytesIO(build_payload().archive)) as tar:
         tar.extractall(tmp_path, filter="data")
     code = (
-        "import bench.protocol.protocol, bench.protocol.registry, sys;"
+        "import bench.protocol.protocol, bench.protocol.loader_registry, sys;"
         "print(sorted(m for m in sys.modules if m.startswith('harness')))"
     )
     done = subprocess.run(
@@ -121,7 +121,7 @@ def test_payload_is_the_same_out_of_a_zipped_install(tmp_path: Path) -> None:
         for path in sorted((root / "harness").rglob("*.py")):
             packed.write(path, path.relative_to(root).as_posix())
     code = (
-        f"import sys; sys.path.insert(0, {str(target)!r}); from harness.ship.payload import build_payload;"
+        f"import sys; sys.path.insert(0, {str(target)!r}); from harness.ship.payload_archive import build_payload;"
         "import harness; assert '.zip' in harness.__file__; print(build_payload().digest)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -20,9 +20,9 @@ from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.inventory.variables import DataSet, Generate
-from harness.ship import preparation
-from harness.ship.dataset import PreparedData, dataset_key, prepare_data, read_known
-from harness.ship.payload import build_payload
+from harness.ship import preparation_job
+from harness.ship.dataset_check import PreparedData, dataset_key, prepare_data, read_known
+from harness.ship.payload_archive import build_payload
 from harness.values.errors import DataError, HostUnreachable, JobRefused
 
 FOUND = {
@@ -108,7 +108,7 @@ PAIR = DataSet(images="/data/train", annotations="/data/instances.json")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "_POLL_FIRST_S", 0.01)
+    monkeypatch.setattr(preparation_job, "_POLL_FIRST_S", 0.01)
 
 
 class FoldersOnly:
@@ -240,7 +240,7 @@ def test_every_end_without_a_result_is_one_clear_error(script: Script, message: 
 
 
 def test_a_job_that_never_ends_is_given_up_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "_GRACE_S", 0.0)
+    monkeypatch.setattr(preparation_job, "_GRACE_S", 0.0)
     engine = ScriptedEngine(dataset=Script(states=[JobState("running")]))
     with pytest.raises(DataError, match="more than 0 s"):
         prepare(engine, PAIR, timeout_s=0.05)

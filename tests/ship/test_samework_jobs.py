@@ -12,8 +12,8 @@ import pytest
 from harness.engine.interface import Payload
 from harness.engine.jobs import JobHost
 from harness.hosts.local import LocalConnection
-from harness.ship import samework
-from harness.ship.samework import Variants, prove_work
+from harness.ship import same_work_proof
+from harness.ship.same_work_proof import Variants, prove_work
 from harness.values.case import Case
 from harness.values.errors import DataError
 from harness.values.work import WorkProof, unproven
@@ -49,7 +49,7 @@ def play(monkeypatch: pytest.MonkeyPatch, crashing: Sequence[str], wrong: Sequen
         found = {name: WRONG if name in wrong else {"is_proven": True, "problems": []} for name in loaders}
         return {"variants": {one["key"]: found[one["case"]["loader"]] for one in said["variants"]}}
 
-    monkeypatch.setattr(samework, "run_preparation", answer)
+    monkeypatch.setattr(same_work_proof, "run_preparation", answer)
     return jobs
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.ship.base import Source, choose_source, mounts_below, parse_deb822, parse_lines, read_sources
-from harness.ship.surroundings import find_build_arguments, find_certificates, pip_configuration_files
+from harness.ship.build_environment import find_build_arguments, find_certificates, pip_configuration_files
 from harness.values.errors import ImageUnavailable
 
 ONE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"

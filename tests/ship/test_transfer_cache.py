@@ -18,11 +18,11 @@ from transfer_support import config_of, docker_archive, layer_of, noise, sha, ta
 
 from harness.engine.dockerinfo import image_digest
 from harness.ship.slots import TransferSlots
-from harness.ship.transfer.archive import canonical_name, familiar_name
 from harness.ship.transfer.cache import ImageCache
-from harness.ship.transfer.model import SLICE_BYTES
+from harness.ship.transfer.image_archive import canonical_name, familiar_name
+from harness.ship.transfer.image_stream import CorruptBlob, archive_bytes, build_parts, stream_parts
 from harness.ship.transfer.presence import HostImage, HostImages, chain_ids
-from harness.ship.transfer.stream import CorruptBlob, archive_bytes, build_parts, stream_parts
+from harness.ship.transfer.shipment import SLICE_BYTES
 from harness.values.errors import ImageUnavailable
 
 LAYERS = [layer_of("base", noise(3_000_000, 1)), layer_of("top", noise(700_000, 2))]

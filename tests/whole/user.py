@@ -64,10 +64,10 @@ def main() -> None:
     path, control, *words = sys.argv[1:]
     use_lock(path)
     if control != "-":
-        from harness.ship.payload import build_payload
+        from harness.ship.payload_archive import build_payload
         from harness.workflow import found_session
 
-        own = {"bench/measure/benchmark.py": BENCHMARK, "bench/proof/samework.py": SAMEWORK}
+        own = {"bench/measure/benchmark.py": BENCHMARK, "bench/proof/same_work.py": SAMEWORK}
         made = build_payload({name: text.replace("CONTROL", control).encode() for name, text in own.items()})
         found_session.build_payload = lambda *_: made  # type: ignore[assignment]
     from harness.cli import main as program

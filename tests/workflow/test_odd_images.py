@@ -10,7 +10,7 @@ from PIL import Image
 from harness.bench.data import inspection
 from harness.bench.data.inspection import ODD
 from harness.bench.loaders import jpeg
-from harness.bench.protocol.oddities import OUTCOMES
+from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.console import Console
 from harness.values.event import DataReady
 from harness.workflow.local.datasets import describe_data

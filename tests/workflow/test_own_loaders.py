@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.protocol.own import find_own_loader, read_constants
+from harness.bench.protocol.own_loader import find_own_loader, read_constants
 from harness.experiment.words import read_loader
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError
 from harness.workflow.found_session import gather_own_loaders
@@ -43,7 +43,7 @@ def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path) -> N
     with tarfile.open(fileobj=io.BytesIO(payload.archive)) as archive:
         archive.extractall(tmp_path / "payload", filter="data")
     path.unlink()  # on another host it never was
-    code = f"from bench.protocol.registry import LOADERS; print(LOADERS[{name!r}].caches)"
+    code = f"from bench.protocol.loader_registry import LOADERS; print(LOADERS[{name!r}].caches)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "payload", check=True, capture_output=True, text=True
     )
@@ -64,7 +64,9 @@ def test_an_installed_package_offers_a_loader(tmp_path: Path, monkeypatch: pytes
     spec = find_own_loader("fast")
     assert (spec.maker, spec.caches) == ("entry:fast", ("none",))
     assert "fast-images" in spec.summary
-    code = "from harness.bench.protocol.registry import LOADERS, is_own; print(LOADERS['fast'].name, is_own('fast'))"
+    code = (
+        "from harness.bench.protocol.loader_registry import LOADERS, is_own;print(LOADERS['fast'].name, is_own('fast'))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.split() == ["fast", "True"]

@@ -9,7 +9,7 @@ import pytest
 from factory import plain_record
 
 from harness.experiment import expand
-from harness.experiment.files import parse_experiment
+from harness.experiment.experiment_file import parse_experiment
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.record import Epoch

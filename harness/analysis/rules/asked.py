@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.analysis.findings import Entry, Family, find
 from harness.analysis.set_size import images_of
-from harness.bench.protocol.registry import is_automatic, is_own
+from harness.bench.protocol.loader_registry import is_automatic, is_own
 from harness.bench.protocol.specs import NEW_ORDER, OWN_ORDER
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, Severity

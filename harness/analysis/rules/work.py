@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.findings import Entry, Family, find
-from harness.bench.protocol.oddities import OTHER_DECODER_REASONS
+from harness.bench.protocol.unusual_files import OTHER_DECODER_REASONS
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record
 from harness.values.work import is_proven, problems_of, say_differs

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ..protocol.errors import LABELS_HINT, DatasetError, unreadable_labels
+from ..protocol.dataset_errors import LABELS_HINT, DatasetError, unreadable_labels
 
 _CHUNK = 1 << 20
 _WHITE = " \t\r\n"

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 
 from ..loaders import jpeg
-from ..loaders.links import LINKS, class_folder, link_name
+from ..loaders.class_links import LINKS, class_folder, link_name
 from ..loaders.manifest import Manifest, escape, write_manifest
 from ..loaders.tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
-from ..protocol.errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
+from ..protocol.dataset_errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
 from ..protocol.protocol import DATASET, MANIFEST, as_object, as_text, write_json
 from .hashes import Hashes
 from .inspection import Inspection, inspect_file
 from .listing import Listing, is_text, list_coco, list_folder, list_tfrecord, printable_path
 from .parallel import Pace, spread
-from .preparation import Job, run_task
+from .task import Job, run_task
 
 MOST_NAMED = 50
 MOST_EXAMPLES = 5

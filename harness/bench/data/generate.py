@@ -18,14 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
-from ..protocol.errors import DatasetError
+from ..protocol.dataset_errors import DatasetError
 from ..protocol.protocol import as_count, as_object, as_text, read_json, write_json
 from .dataset import Description, Report, describe
 from .parallel import Pace, spread
 from .picture import Plan, encode_picture, encoder, encoder_key, plan_picture
-from .preparation import Job, run_task
 from .profiles import GENERATOR, PROFILES, Profile
 from .synthesis import Draws, mix
+from .task import Job, run_task
 
 CERTIFICATE = "generated.json"
 """What a made folder is: profile, images, seed, encoder."""

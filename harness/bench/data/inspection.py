@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..loaders import jpeg
 from ..loaders.tfrecords import split_place
-from ..protocol.oddities import OUTCOMES
+from ..protocol.unusual_files import OUTCOMES
 
 TAKEN = (".jpeg", ".jpg", ".png")
 """Suffixes that every loader takes from a folder."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..loaders.tfrecords import Features, find_features, is_record_file, place_of, read_examples, split_pattern
-from ..protocol.errors import (
+from ..protocol.dataset_errors import (
     FOLDER_HINT,
     PAIR_HINT,
     RECORDS_HINT,

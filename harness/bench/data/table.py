@@ -6,7 +6,7 @@ import csv
 import os
 from pathlib import Path
 
-from ..protocol.errors import DatasetError
+from ..protocol.dataset_errors import DatasetError
 from .coco import CocoLabels
 from .inspection import REFUSED, TAKEN
 

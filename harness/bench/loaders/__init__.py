@@ -9,8 +9,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.failure import BenchmarkFailure
-from ..protocol.own import ENTRY_POINTS, locate, split_own
-from ..protocol.registry import LOADERS
+from ..protocol.loader_registry import LOADERS
+from ..protocol.own_loader import ENTRY_POINTS, locate, split_own
 from ..protocol.specs import OWN_ORDER
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from .cache_writers import encode_again
 from .decoding import make_decode, to_uint8
 from .interface import LoaderContext, PixelError
-from .keeping import encode_again
 from .tfrecords import read_place
 
 SAMPLE = 32

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .class_links import class_folder, link_name
 from .interface import LoaderContext
-from .links import class_folder, link_name
 
 
 def find_class_folders(context: LoaderContext) -> tuple[str, list[str]]:

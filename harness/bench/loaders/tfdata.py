@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from ..protocol.specs import NEW_ORDER
 from .augmenting import augment
+from .cache_writers import keep
 from .decoding import describe_decoder, make_decode, scale, to_uint8
 from .interface import Loader, LoaderContext
-from .keeping import keep
 from .reading_records import read_records
 
 GROUP = 16

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..protocol.errors import DatasetError
+from ..protocol.dataset_errors import DatasetError
 
 IMAGE_FEATURES = ("image/encoded", "image", "image_raw", "jpeg")
 LABEL_FEATURES = ("image/class/label", "label")

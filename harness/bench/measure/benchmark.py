@@ -16,7 +16,7 @@ from pathlib import Path
 from ..protocol.failure import describe
 from ..protocol.protocol import EVENTS, FAILURE, RESULTS, as_number, read_lines, write_json
 from . import pagecache
-from .journal import Journal
+from .event_log import Journal
 from .measure_request import MeasureRequest, read_request
 
 FILL = "--fill"

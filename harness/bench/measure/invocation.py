@@ -20,16 +20,16 @@ from ..loaders.manifest import Manifest, read_manifest
 from ..loaders.tfrecords import read_features
 from ..protocol.failure import BenchmarkFailure
 from ..protocol.failure import describe as describe_failure
+from ..protocol.loader_registry import LOADERS
 from ..protocol.protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
-from ..protocol.registry import LOADERS
 from . import pagecache
+from .bytes_read import is_counted, needed_bytes
 from .cachekey import pipeline_hash
 from .devices import Devices, check_devices, read_cuda, restrict_gpus
-from .environment import Software, describe_software, leave_out_pandas, prepare_process
-from .journal import Epoch, Journal
+from .event_log import Epoch, Journal
 from .measure_request import MeasureRequest, ModelSetting
 from .meter import Meter
-from .reading import is_counted, needed_bytes
+from .process_environment import Software, describe_software, leave_out_pandas, prepare_process
 from .usage import list_children, read_anon_bytes
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def read_data(request: MeasureRequest) -> Manifest:
 def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
     if request.mode != "train":
         return None
-    from .model import build_model
+    from .keras_model import build_model
 
     model = build_model(
         request.model or ModelSetting(),
@@ -378,6 +378,6 @@ def load_training() -> ModuleType:
 
 
 def _loading() -> ModuleType:
-    from . import loading
+    from . import load_epochs
 
-    return loading
+    return load_epochs

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..protocol import protocol
 from ..protocol.failure import BenchmarkFailure
+from ..protocol.loader_registry import CACHES, LOADERS
 from ..protocol.protocol import as_count, as_list, as_number, as_object, as_text
-from ..protocol.registry import CACHES, LOADERS
 
 CACHE_NAME = "images"
 """Caches on disk are named ``<cache folder>/images-<hash of the pipeline>``."""

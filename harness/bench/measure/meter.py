@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from ..protocol.failure import BenchmarkFailure
-from .journal import Epoch, Journal
+from .event_log import Epoch, Journal
 from .usage import Usage, read_usage
 
 

@@ -24,17 +24,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
-from ..data.preparation import Job, run_task
+from ..data.task import Job, run_task
 from ..loaders.budgets import LEAST_RAM_BYTES
 from ..loaders.interface import CHANNELS
 from ..measure import invocation
-from ..measure.environment import leave_out_pandas, prepare_process
-from ..measure.journal import Epoch, Journal
+from ..measure.event_log import Epoch, Journal
 from ..measure.measure_request import MeasureRequest, read_request
+from ..measure.process_environment import leave_out_pandas, prepare_process
 from ..measure.usage import list_children, read_anon_bytes, read_private_bytes
 from ..protocol.failure import explain
+from ..protocol.loader_registry import LOADERS
 from ..protocol.protocol import REQUEST, Request, as_count, as_list, as_object, write_json
-from ..protocol.registry import LOADERS
 
 ANSWER = "rehearsal.json"
 LOOK_S = 0.004

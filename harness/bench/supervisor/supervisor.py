@@ -46,7 +46,7 @@ MODULES = {
     "dataset": "bench.data.dataset",
     "generate": "bench.data.generate",
     "probe": "bench.proof.probe",
-    "samework": "bench.proof.samework",
+    "samework": "bench.proof.same_work",
     "rehearse": "bench.proof.rehearsal",
 }
 

@@ -121,7 +121,7 @@ def loaders(
     """List loaders and caches: what each is, what it can make, what it is for; or print one as code to paste."""
     from dataclasses import asdict
 
-    from harness.bench.protocol.registry import CACHES, LOADERS
+    from harness.bench.protocol.loader_registry import CACHES, LOADERS
 
     console = console_of(context)
     if show is not None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from harness.engine import daemon
-from harness.engine.archive import ArchiveError, TooLarge, extract_results
 from harness.engine.container import (
     JOB_FOLDER,
     LABEL_EPHEMERAL,
@@ -40,9 +39,10 @@ from harness.engine.dockerinfo import (
     seek_image,
 )
 from harness.engine.interface import LABEL_PREFIX, Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
+from harness.engine.job_archive import ArchiveError, TooLarge, extract_results
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Connection
-from harness.values.engines import EngineWords
+from harness.values.engine_names import EngineWords
 from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused, ResultsRefused
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What a host *is*: read afresh each time, in one round trip, each fact by a command and a pure parser."""
 
 from harness.hosts.facts.fact import Fact, Section
-from harness.hosts.facts.reading import (
+from harness.hosts.facts.facts_script import (
     build_facts,
     find_facts,
     list_facts,

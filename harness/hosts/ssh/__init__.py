@@ -17,9 +17,9 @@ class _LoadedWhenUsed(types.ModuleType):
 # paramiko imports it for `Match exec` in ~/.ssh/config alone: two fifths of the CPU time of importing paramiko.
 sys.modules.setdefault("invoke", _LoadedWhenUsed("invoke"))
 
-from harness.hosts.ssh.connection import SSHConnection  # noqa: E402  # after the line above
 from harness.hosts.ssh.identities import KeyRing  # noqa: E402
 from harness.hosts.ssh.route import Route, Target, read_config, resolve_route  # noqa: E402
+from harness.hosts.ssh.ssh_connection import SSHConnection  # noqa: E402  # after the line above
 from harness.hosts.ssh.stream import Stream  # noqa: E402
 
 __all__ = ["KeyRing", "Route", "SSHConnection", "Stream", "Target", "read_config", "resolve_route"]

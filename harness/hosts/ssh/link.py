@@ -17,11 +17,11 @@ from typing import NoReturn
 
 import paramiko
 
-from harness.hosts.ssh.failures import LOST, describe, refused_key, refused_login, unreachable
-from harness.hosts.ssh.gates import Gates
 from harness.hosts.ssh.identities import KeyRing, gather_keys
+from harness.hosts.ssh.jump_hosts import Gates
 from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, matches_pin
 from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.ssh_errors import LOST, describe, refused_key, refused_login, unreachable
 from harness.hosts.ssh.transport import KEY_EXCHANGE_S, Patience, Transport, Way
 from harness.hosts.ssh.watchdog import WATCHDOG
 from harness.values.errors import HostError, HostNotReady

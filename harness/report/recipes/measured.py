@@ -10,7 +10,7 @@ from harness.report.recipes.recipe import Measured, NoRecipeError, write_recipe
 from harness.report.view import Recipe
 from harness.values.data import DataPlace
 from harness.values.names import name_pipeline
-from harness.values.payload import installed_digest
+from harness.values.payload_digest import installed_digest
 from harness.values.record import Record
 from harness.values.text import clean_text, join_words
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.bench.data.inspection import TAKEN
 from harness.bench.loaders.tfrecords import RECORD_FILE
-from harness.bench.protocol.registry import LOADERS, is_on_disk, is_own, native_interpolation
+from harness.bench.protocol.loader_registry import LOADERS, is_on_disk, is_own, native_interpolation
 from harness.report.recipes.reshuffling import choose_reshuffling
 from harness.values.case import APPLICATIONS, Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures

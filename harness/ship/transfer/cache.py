@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING
 from harness.bench.protocol.atomic import write_file
 from harness.engine.dockerinfo import image_digest, inspect_image
 from harness.ship.base import explaining
-from harness.ship.transfer.archive import ChunkReader, UnpackedImage, unpack_archive
-from harness.ship.transfer.model import Blob, CachedImage
+from harness.ship.transfer.image_archive import ChunkReader, UnpackedImage, unpack_archive
+from harness.ship.transfer.shipment import Blob, CachedImage
 from harness.values.errors import ImageUnavailable
 
 if TYPE_CHECKING:

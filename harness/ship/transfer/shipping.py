@@ -12,7 +12,7 @@ from harness.engine import daemon
 from harness.hosts.connection import Connection
 from harness.ship.datasource import OnProgress
 from harness.ship.slots import TransferSlots
-from harness.ship.transfer.loading import (
+from harness.ship.transfer.image_loading import (
     LoadRefused,
     PullRefused,
     holding,
@@ -22,10 +22,10 @@ from harness.ship.transfer.loading import (
     remove_held,
     remove_image,
 )
-from harness.ship.transfer.model import CachedImage, Ledger
+from harness.ship.transfer.image_sources import Source
+from harness.ship.transfer.image_stream import CorruptBlob, Part, archive_bytes, build_parts
 from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
-from harness.ship.transfer.sources import Source
-from harness.ship.transfer.stream import CorruptBlob, Part, archive_bytes, build_parts
+from harness.ship.transfer.shipment import CachedImage, Ledger
 from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.units import format_bytes
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.bench.data.dataset import Description, describe, find_form
 from harness.bench.data.generate import describe_made, make
-from harness.bench.protocol.errors import DatasetError
-from harness.bench.protocol.oddities import OUTCOMES
+from harness.bench.protocol.dataset_errors import DatasetError
+from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.ship.described import described_folder, keep_description, usable_folder
 from harness.values.errors import DataError
 from harness.values.units import format_bytes

@@ -108,7 +108,7 @@ def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower
 
 def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
     """Return a loader as plain code to paste. Raises ConfigurationError where there is none such."""
-    from harness.bench.protocol.registry import CACHES, LOADERS
+    from harness.bench.protocol.loader_registry import CACHES, LOADERS
     from harness.report.recipes.recipe import NoRecipeError, write_recipe
     from harness.values.case import Case
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.check import Check, LimitProbe
 from harness.analysis.checks import host_state, judge_host
+from harness.analysis.host_check import Check, LimitProbe
 from harness.analysis.signs import CHECKS
 from harness.engine.interface import Payload
 from harness.hosts.lock import find_holder, make_owner
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.datasource import SourceSets
 from harness.ship.limitprobe import probe_limit
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HarnessError, HostError
 from harness.workflow.host_engines import ChosenEngine, find_engine, is_session_alive, job_host

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.outcomes import Outcome, say_counts
 from harness.analysis.protection import disk_allowance
 from harness.analysis.signs import Kind
-from harness.bench.protocol.registry import is_on_disk
+from harness.bench.protocol.loader_registry import is_on_disk
 from harness.session.invocations import Invocation, coming_of
 from harness.values.case import Case
 from harness.values.data import DataState

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
-from harness.bench.protocol.registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.interface import Payload
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import missing_for
 from harness.session.setup import HostSetup
-from harness.ship.dataset import DataSpec, prepare_data
+from harness.ship.dataset_check import DataSpec, prepare_data
 from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError, HarnessError

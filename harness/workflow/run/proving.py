@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from harness.analysis.findings import find
 from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
-from harness.bench.protocol.registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.session.feasibility import MOST_GPUS
 from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
-from harness.ship.samework import prove_work
+from harness.ship.same_work_proof import prove_work
 from harness.values.case import Case
 from harness.values.event import SessionFinding, progress_of
 from harness.values.names import case_label

@@ -13,7 +13,7 @@ from harness.session.liveness import Heartbeat
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
-from harness.ship.transfer.sources import import_file
+from harness.ship.transfer.image_sources import import_file
 from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
 from harness.values.event import DataShipped, Event, ImageShipped, Progress

@@ -19,9 +19,9 @@ from harness.ship.definition import image_definition, image_definitions, image_r
 from harness.ship.image import LABEL_DEFINITION, ImageResult, ensure_image, find_image
 from harness.ship.slots import TransferSlots, waiting_for
 from harness.ship.transfer.cache import ImageCache
-from harness.ship.transfer.model import CachedImage, Ledger
+from harness.ship.transfer.image_sources import CacheSource, EngineSource, Source
+from harness.ship.transfer.shipment import CachedImage, Ledger
 from harness.ship.transfer.shipping import ImageShip, Order
-from harness.ship.transfer.sources import CacheSource, EngineSource, Source
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import DataShipped, ImageCached, ImageShipped, progress_of
 from harness.workflow.reaching import Emit, Reached, select_gpus

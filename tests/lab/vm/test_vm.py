@@ -21,7 +21,7 @@ import virtual_machine as vm
 from host_images import tiny_image
 
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
-from harness.ship.payload import build_payload
+from harness.ship.payload_archive import build_payload
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 

@@ -14,8 +14,8 @@ from harness.engine.container import LABEL_NAME
 from harness.engine.dockerinfo import create_container, image_digest, inspect_image, labels_in, seek_image
 from harness.engine.interface import LABEL_PREFIX
 from harness.ship.image import LABEL_DEFINITION
-from harness.ship.transfer.model import CachedImage
-from harness.ship.transfer.stream import Part, stream_parts
+from harness.ship.transfer.image_stream import Part, stream_parts
+from harness.ship.transfer.shipment import CachedImage
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient

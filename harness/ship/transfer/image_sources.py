@@ -13,8 +13,8 @@ from harness.ship.base import explaining
 from harness.ship.datasource import OnProgress
 from harness.ship.slots import waiting_for
 from harness.ship.transfer.cache import ImageCache
-from harness.ship.transfer.model import CachedImage
-from harness.ship.transfer.stream import CorruptBlob
+from harness.ship.transfer.image_stream import CorruptBlob
+from harness.ship.transfer.shipment import CachedImage
 from harness.values.errors import ImageUnavailable
 from harness.values.units import format_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from harness.values.engines import EngineWords
+from harness.values.engine_names import EngineWords
 from harness.values.errors import HarnessError
 from harness.values.results import ChildEnd, JobFailure, JobMemory, JobOutcome
 

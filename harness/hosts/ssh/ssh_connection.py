@@ -19,11 +19,11 @@ from harness.bench.protocol.atomic import replace_file
 from harness.hosts.connection import Completed, last_line, no_answer, not_written
 from harness.hosts.ssh.command import build_command, kill_command
 from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file
-from harness.hosts.ssh.failures import LOST, describe
-from harness.hosts.ssh.gates import Gates
 from harness.hosts.ssh.identities import KeyRing
+from harness.hosts.ssh.jump_hosts import Gates
 from harness.hosts.ssh.link import Link, connect, is_worth_again, make_gates
 from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.ssh_errors import LOST, describe
 from harness.hosts.ssh.stream import NoShell, Silent, Stream
 from harness.hosts.ssh.transport import CHANNEL_TIMEOUT_S, Patience, Transport
 from harness.values.errors import HostNotReady, HostUnreachable

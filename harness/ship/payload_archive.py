@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping
 
 from harness.engine.interface import Payload
-from harness.values.payload import PACKAGE, digest_measuring, list_payload
+from harness.values.payload_digest import PACKAGE, digest_measuring, list_payload
 
 
 def build_payload(own: Mapping[str, bytes] | None = None) -> Payload:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .found import load_constants
-from .own import find_own_loader
+from .own_loader import find_own_loader
+from .plugins import load_constants
 from .specs import CacheSpec, Loaders, LoaderSpec
 
 

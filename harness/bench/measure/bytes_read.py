@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..protocol.registry import is_automatic
+from ..protocol.loader_registry import is_automatic
 from .pagecache import file_system_of, why_unproven
 
 if TYPE_CHECKING:

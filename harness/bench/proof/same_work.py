@@ -1,6 +1,6 @@
 """Task ``samework``: every loader of a session does the same work, proven on a set whose images carry their index.
 
-``python -m bench.proof.samework JOB_FOLDER``; ``variants`` of the request are the cases to try, each with its ``key``
+``python -m bench.proof.same_work JOB_FOLDER``; ``variants`` of the request are the cases to try, each with its ``key``
 and the ``kind`` of its data. One start of TensorFlow serves all of them. What it leaves in
 ``dataset.json``: ``variants`` by key, each ``{"is_proven", "problems", "pixel_difference", …}``; a difference
 is a mean over a picture, in grey levels.
@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 import numpy as np
 
 from ..data.indexed import CLASSES, COUNT, STRIDE, IndexedSet, label_of
-from ..data.preparation import Job, run_task
+from ..data.task import Job, run_task
 from ..protocol.failure import classify, explain, is_short
+from ..protocol.loader_registry import LOADERS, is_on_disk
 from ..protocol.protocol import REQUEST, Request, as_list, as_object, write_json
-from ..protocol.registry import LOADERS, is_on_disk
 from .recognition import Match, Reference, explain_counts, explain_labels, read_batch
 
 if TYPE_CHECKING:
@@ -371,7 +371,7 @@ def task(job: Job) -> Mapping[str, object]:
 
 def _start_tensorflow(variants: Sequence[Variant], root: Path) -> None:
     from ..measure.devices import restrict_gpus
-    from ..measure.environment import leave_out_pandas, prepare_process
+    from ..measure.process_environment import leave_out_pandas, prepare_process
 
     prepare_process(str(root / "keras"))
     if not any(variant.needs_pandas for variant in variants):

@@ -20,7 +20,7 @@ from harness.hosts.folders import make_folder
 from harness.inventory import DataSet, Generate
 from harness.ship.datasource import OnProgress
 from harness.ship.datatransfer import ShippedData
-from harness.ship.preparation import run_preparation
+from harness.ship.preparation_job import run_preparation
 from harness.values.case import digest_of
 from harness.values.data import CheckedSet, DataPlace, MadeSet
 from harness.values.errors import DataError

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..protocol.errors import DatasetError
+from ..protocol.dataset_errors import DatasetError
 from ..protocol.protocol import DATASET, EVENTS, FAILURE, RESULTS, as_count, make_failure, read_request, write_json
 from .parallel import usable_cpus
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from harness.experiment.model import Experiment
+from harness.experiment.experiment import Experiment
 from harness.experiment.parameters import PARAMETERS
 from harness.experiment.words import ARTICLE_CACHE_SUFFIX
 from harness.values.case import ModelSetting

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from harness.bench.protocol.registry import is_own
+from harness.bench.protocol.loader_registry import is_own
 from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
 from harness.ship.datasource import OnProgress
-from harness.ship.preparation import run_preparation
+from harness.ship.preparation_job import run_preparation
 from harness.values.case import Case, canonical_json, digest_of
 from harness.values.errors import DataError, JobRefused
 from harness.values.work import WorkProof, read_proof, unproven

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from harness.ship.transfer.model import identity_of_config
+from harness.ship.transfer.shipment import identity_of_config
 from harness.values.errors import ImageUnavailable
 
 if TYPE_CHECKING:

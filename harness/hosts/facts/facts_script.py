@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from harness.bench.protocol.found import module_names
+from harness.bench.protocol.plugins import module_names
 from harness.hosts.connection import Connection, last_line
 from harness.hosts.facts.fact import Fact, Section
 from harness.hosts.facts.kinds import disks as disk_facts

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.bench.protocol.registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
 from harness.experiment.words import count_or
 from harness.values.case import Case, ModelSetting, digest_of

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from harness.ship.transfer.archive import canonical_name
-from harness.ship.transfer.model import SLICE_BYTES, Blob, CachedImage
+from harness.ship.transfer.image_archive import canonical_name
+from harness.ship.transfer.shipment import SLICE_BYTES, Blob, CachedImage
 
 _BLOCK = 512
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

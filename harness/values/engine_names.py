@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.bench.protocol.found import module_names
+from harness.bench.protocol.plugins import module_names
 
 AUTO = "auto"
 """Asks for the first engine, by rank, that answers and has its image."""
