@@ -23,7 +23,7 @@ done
 
 
 @dataclass(frozen=True)
-class Sight:
+class DaemonAccess:
     """What stands at the far end: the docker CLI, sockets that may be used, and (socket, group) that may not."""
 
     cli: str | None = None
@@ -33,7 +33,7 @@ class Sight:
     forbidden: tuple[tuple[str, str], ...] = ()
 
 
-def parse_sight(text: str) -> Sight:
+def parse_access(text: str) -> DaemonAccess:
     """What the far end's script wrote."""
     fields: dict[str, str] = {}
     usable: list[str] = []
@@ -47,7 +47,7 @@ def parse_sight(text: str) -> Sight:
             forbidden.append((path or group, group if path else ""))
         else:
             fields[word] = rest.strip()
-    return Sight(
+    return DaemonAccess(
         cli=fields.get("cli") or None,
         user=fields.get("user", ""),
         docker_host=fields.get("docker_host") or None,
@@ -56,13 +56,13 @@ def parse_sight(text: str) -> Sight:
     )
 
 
-def judge_sight(sight: Sight) -> DaemonRefused | None:
+def judge_access(access: DaemonAccess) -> DaemonRefused | None:
     """Why no engine can be used, with the cure; None where one may be there."""
-    if sight.docker_host or sight.usable:
+    if access.docker_host or access.usable:
         return None
-    if sight.forbidden:
-        path, group = sight.forbidden[0]
-        who = sight.user or "the user"
+    if access.forbidden:
+        path, group = access.forbidden[0]
+        who = access.user or "the user"
         group = group if group not in ("", "root") else "docker"
         cure = f"on the host: sudo usermod -aG {group} {who}, then run this again"
         return DaemonRefused(f"the Docker socket {path} may not be used by {who}", cure)

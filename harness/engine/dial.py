@@ -17,7 +17,7 @@ from docker.transport.basehttpadapter import BaseHTTPAdapter
 from docker.utils import version_lt
 
 from harness.engine.daemon import DaemonRefused
-from harness.engine.daemon_access import Sight, explain_silence, judge_sight, look_command, parse_sight
+from harness.engine.daemon_access import DaemonAccess, explain_silence, judge_access, look_command, parse_access
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -67,7 +67,7 @@ class Dialer:
     def __init__(self, connection: Dialing) -> None:
         self._connection = connection
         self._mutex = threading.Lock()
-        self._sight: Sight | None = None
+        self._access: DaemonAccess | None = None
         self._kept: list[_HTTPConnection] = []
 
     @property
@@ -96,21 +96,21 @@ class Dialer:
 
     def dial(self, timeout_s: float) -> Stream:
         """A new stream to the engine's API."""
-        sight = self._look()
-        refusal = judge_sight(sight)
+        access = self._look()
+        refusal = judge_access(access)
         if refusal is not None:
             # What was wrong may be cured by now: the next one looks again.
-            self._forget_sight()
+            self._forget_access()
             raise refusal
-        if sight.cli is not None:
-            return self._connection.open_channel([sight.cli, "system", "dial-stdio"], timeout_s=timeout_s)
+        if access.cli is not None:
+            return self._connection.open_channel([access.cli, "system", "dial-stdio"], timeout_s=timeout_s)
         try:
-            return self._connection.open_unix(sight.usable[0], timeout_s=timeout_s)
+            return self._connection.open_unix(access.usable[0], timeout_s=timeout_s)
         except ConnectionRefusedError as error:
-            self._forget_sight()
+            self._forget_access()
             cure = "install the docker CLI there, or set `AllowStreamLocalForwarding yes` in its sshd_config"
             raise DaemonRefused(
-                f"the host has no docker CLI, and its sshd does not open {sight.usable[0]}", cure
+                f"the host has no docker CLI, and its sshd does not open {access.usable[0]}", cure
             ) from error
 
     def close(self) -> None:
@@ -139,16 +139,16 @@ class Dialer:
                 return
         one.close()
 
-    def _look(self) -> Sight:
+    def _look(self) -> DaemonAccess:
         with self._mutex:
-            if self._sight is None:
+            if self._access is None:
                 done = self._connection.run(look_command(), timeout_s=_LOOK_TIMEOUT_S)
-                self._sight = parse_sight(done.text)
-            return self._sight
+                self._access = parse_access(done.text)
+            return self._access
 
-    def _forget_sight(self) -> None:
+    def _forget_access(self) -> None:
         with self._mutex:
-            self._sight = None
+            self._access = None
 
 
 def agree_version(newest: str, oldest: str | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, read_free_bytes
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet, source_file
-from harness.ship.filetransfer import KNOWN, FileSight, hash_files, list_files, read_known, send_files, send_large
+from harness.ship.filetransfer import KNOWN, FileStamp, hash_files, list_files, read_known, send_files, send_large
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HostNotReady, HostUnreachable
 from harness.values.units import format_bytes
@@ -142,8 +142,8 @@ class DataShip:
     def _compare(self) -> tuple[list[SourceFile], list[str]]:
         """Files that the host lacks, the smallest set of them, and files that it has too many."""
         there = {
-            place: sight
-            for place, sight in list_files(self.connection, self._base).items()
+            place: stamp
+            for place, stamp in list_files(self.connection, self._base).items()
             if place == ANNOTATIONS or place.startswith(f"{FILES}/")
         }
         known = read_known(self.connection, self._base) if there else {}
@@ -245,9 +245,9 @@ class DataShip:
         )
 
 
-def _is_known(known: dict[str, tuple[FileSight, str]], place: str, sight: FileSight) -> bool:
+def _is_known(known: dict[str, tuple[FileStamp, str]], place: str, stamp: FileStamp) -> bool:
     """Whether a file is as it was when it was proven."""
-    return place in known and known[place][0] == sight
+    return place in known and known[place][0] == stamp
 
 
 def ship_weights(
@@ -256,8 +256,8 @@ def ship_weights(
     """Put a file of weights into scratch, named by its content; its path there. What is there is not sent again."""
     file = source_file(path, path.name)
     base = posixpath.join(scratch, WEIGHTS_FOLDER, file.sha256[:16])
-    sight = list_files(connection, base).get(file.place)
-    is_there = sight is not None and sight.size == file.size
+    stamp = list_files(connection, base).get(file.place)
+    is_there = stamp is not None and stamp.size == file.size
     if not is_there or hash_files(connection, base, [file.place], file.size).get(file.place) != file.sha256:
         with slots.take(file.size, lambda: on_progress("waiting for a turn to be sent", None)):
             make_folder(connection, base)

@@ -47,29 +47,29 @@ _HASH = 'cd -- "$1" && xargs -0 sha256sum -z --'
 
 
 @dataclass(frozen=True)
-class FileSight:
+class FileStamp:
     """A file on the host; ``mtime`` in seconds. What was sent has a whole number of them."""
 
     size: int
     mtime: float
 
 
-def list_files(connection: Connection, folder: str) -> dict[str, FileSight]:
+def list_files(connection: Connection, folder: str) -> dict[str, FileStamp]:
     """All files below a folder by their place in it; empty where there is no folder. Raises DataError."""
     done = connection.run(["find", folder, "-type", "f", "-printf", "%s\\t%T@\\t%P\\0"], timeout_s=600.0)
     if done.returncode != 0 and connection.run(["test", "-d", folder]).returncode != 0:
         return {}
     _check(connection, done, f"list {folder}")
-    found: dict[str, FileSight] = {}
+    found: dict[str, FileStamp] = {}
     for line in done.stdout.split(b"\0")[:-1]:
         size, mtime, place = line.split(b"\t", 2)
-        found[place.decode(errors="surrogateescape")] = FileSight(int(size), float(mtime))
+        found[place.decode(errors="surrogateescape")] = FileStamp(int(size), float(mtime))
     return found
 
 
-def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileSight, str]]:
+def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileStamp, str]]:
     """What earlier transfers proved, by place; a cut last line is left out."""
-    known: dict[str, tuple[FileSight, str]] = {}
+    known: dict[str, tuple[FileStamp, str]] = {}
     with tempfile.TemporaryDirectory(prefix="harness-") as here:
         target = Path(here) / KNOWN
         try:
@@ -79,7 +79,7 @@ def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileSight
         for line in target.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
             fields = line.split("\t", 3)
             if len(fields) == 4 and fields[1].isdigit() and fields[2].lstrip("-").isdigit():
-                known[fields[3]] = (FileSight(int(fields[1]), int(fields[2])), fields[0])
+                known[fields[3]] = (FileStamp(int(fields[1]), int(fields[2])), fields[0])
     return known
 
 

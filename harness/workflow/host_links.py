@@ -13,7 +13,7 @@ from harness.values.errors import HostError
 if TYPE_CHECKING:
     from harness.console import Console
     from harness.hosts.ssh import KeyRing, Route
-    from harness.hosts.ssh.jump_hosts import Gates
+    from harness.hosts.ssh.jump_hosts import JumpHosts
     from harness.hosts.ssh.knownhosts import HostKey
     from harness.hosts.ssh.link import Link
     from harness.inventory import Host
@@ -23,7 +23,7 @@ KNOWN_HOSTS = "known_hosts"
 
 
 class Links:
-    """What the links of one command share: the keys that were opened, and the gates on the way to hosts.
+    """What the links of one command share: the keys that were opened, and the jump hosts on the way to hosts.
 
     A command makes one and hands it down. Passphrases are asked on its console, where that is a terminal. Safe for
     many threads, and for hosts that are all local it costs nothing.
@@ -32,7 +32,7 @@ class Links:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._mutex = threading.Lock()
-        self._made: tuple[KeyRing, Gates[Link]] | None = None
+        self._made: tuple[KeyRing, JumpHosts[Link]] | None = None
 
     def open(self, host: Host) -> Connection:
         """Connect to a host and log in there; this machine needs neither. Raises HostUnreachable, HostNotReady."""
@@ -40,8 +40,8 @@ class Links:
             return LocalConnection(host.name)
         from harness.hosts.ssh import SSHConnection
 
-        ring, gates = self._shared()
-        connection = SSHConnection(find_route(host), ring, gates=gates)
+        ring, jump_hosts = self._shared()
+        connection = SSHConnection(find_route(host), ring, jump_hosts=jump_hosts)
         connection.open()
         return connection
 
@@ -51,14 +51,14 @@ class Links:
 
         return fetch_key(route, *self._shared())
 
-    def _shared(self) -> tuple[KeyRing, Gates[Link]]:
+    def _shared(self) -> tuple[KeyRing, JumpHosts[Link]]:
         """Return what all these links share; made, and its library loaded, when the first host over SSH is opened."""
         from harness.hosts.ssh import KeyRing
-        from harness.hosts.ssh.link import make_gates
+        from harness.hosts.ssh.link import make_jump_hosts
 
         with self._mutex:
             if self._made is None:
-                self._made = KeyRing(self._console.ask_secret), make_gates()
+                self._made = KeyRing(self._console.ask_secret), make_jump_hosts()
             return self._made
 
 

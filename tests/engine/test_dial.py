@@ -24,7 +24,7 @@ from contract import EngineContract
 from harness.bench.launcher import confine
 from harness.engine import daemon
 from harness.engine.daemon import DaemonRefused
-from harness.engine.daemon_access import Sight, explain_silence, judge_sight, parse_sight
+from harness.engine.daemon_access import DaemonAccess, explain_silence, judge_access, parse_access
 from harness.engine.dial import KEPT_CONNECTIONS, NEWEST_API, Dialer, agree_version
 from harness.engine.kinds.docker import DockerEngine
 from harness.engine.kinds.process import ProcessEngine
@@ -121,8 +121,8 @@ def test_many_clients_share_few_connections(server: Server, dialer: Dialer, conn
 @docker
 def test_without_a_docker_cli_sshd_opens_the_socket_itself(connection: SSHConnection, dialer: Dialer) -> None:
     client = dialer.client(20)
-    assert dialer._sight is not None and dialer._sight.cli  # noqa: SLF001 - what a host has is not to be had here
-    dialer._sight = replace(dialer._sight, cli=None)  # noqa: SLF001 - what a host has is not to be had here
+    assert dialer._access is not None and dialer._access.cli  # noqa: SLF001 - what a host has is not to be had here
+    dialer._access = replace(dialer._access, cli=None)  # noqa: SLF001 - what a host has is not to be had here
     dialer.close()
     assert client.version()["Version"]
     assert client.info()["ServerVersion"]
@@ -201,7 +201,7 @@ def test_large_archives_go_in_slices(dialer: Dialer) -> None:
 
 
 def fake_sight(dialer: Dialer, path: Path | str) -> None:
-    dialer._sight = Sight(usable=(str(path),))  # noqa: SLF001 - what a host has is not to be had here
+    dialer._access = DaemonAccess(usable=(str(path),))  # noqa: SLF001 - what a host has is not to be had here
 
 
 @ssh
@@ -271,17 +271,17 @@ def test_a_stream_that_stops_costs_its_deadline_although_the_sdk_takes_it_off(
 def test_no_engine_and_a_dead_socket_are_told_with_their_cures(connection: SSHConnection, tmp_path: Path) -> None:
     dialer = Dialer(connection)
     engine = engine_over(connection, dialer)
-    dialer._look = lambda: Sight(user="bench", forbidden=(("/var/run/docker.sock", "docker"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
+    dialer._look = lambda: DaemonAccess(user="bench", forbidden=(("/var/run/docker.sock", "docker"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
     with pytest.raises(EngineUnavailable, match="may not be used by bench") as caught:
         engine.probe("")
     assert "usermod -aG docker bench" in (caught.value.hint or "")
-    dialer._look = lambda: Sight(user="bench")  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
+    dialer._look = lambda: DaemonAccess(user="bench")  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
     with pytest.raises(EngineUnavailable, match="no Docker socket") as caught:
         engine.probe("")
     assert "install Docker Engine" in (caught.value.hint or "")
     with socket.socket(socket.AF_UNIX) as nobody:
         nobody.bind(str(tmp_path / "dead"))
-    dialer._look = lambda: Sight(usable=(str(tmp_path / "dead"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
+    dialer._look = lambda: DaemonAccess(usable=(str(tmp_path / "dead"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
     with pytest.raises(EngineUnavailable):
         engine.probe("")
 
@@ -294,26 +294,29 @@ def test_what_the_far_end_says_is_read() -> None:
         "cli /usr/bin/docker\nuser bench\ndocker_host \nusable /var/run/docker.sock\n"
         "forbidden /run/user/1000/docker.sock root\n"
     )
-    sight = parse_sight(text)
-    assert sight == Sight(
+    access = parse_access(text)
+    assert access == DaemonAccess(
         "/usr/bin/docker", "bench", None, ("/var/run/docker.sock",), (("/run/user/1000/docker.sock", "root"),)
     )
-    assert parse_sight("") == Sight()
-    assert parse_sight("garbage\n\0\n").cli is None
+    assert parse_access("") == DaemonAccess()
+    assert parse_access("garbage\n\0\n").cli is None
 
 
 @pytest.mark.parametrize(
-    ("sight", "words"),
+    ("access", "words"),
     [
-        (Sight(usable=("/run/docker.sock",)), None),
-        (Sight(docker_host="tcp://127.0.0.1:2375"), None),
-        (Sight(cli="/usr/bin/docker", user="u", forbidden=(("/run/docker.sock", "docker"),)), "usermod -aG docker u"),
-        (Sight(user="u", forbidden=(("/run/docker.sock", "root"),)), "usermod -aG docker u"),
-        (Sight(cli="/usr/bin/docker"), "systemctl start docker"),
+        (DaemonAccess(usable=("/run/docker.sock",)), None),
+        (DaemonAccess(docker_host="tcp://127.0.0.1:2375"), None),
+        (
+            DaemonAccess(cli="/usr/bin/docker", user="u", forbidden=(("/run/docker.sock", "docker"),)),
+            "usermod -aG docker u",
+        ),
+        (DaemonAccess(user="u", forbidden=(("/run/docker.sock", "root"),)), "usermod -aG docker u"),
+        (DaemonAccess(cli="/usr/bin/docker"), "systemctl start docker"),
     ],
 )
-def test_what_stands_there_is_judged(sight: Sight, words: str | None) -> None:
-    refusal = judge_sight(sight)
+def test_what_stands_there_is_judged(access: DaemonAccess, words: str | None) -> None:
+    refusal = judge_access(access)
     assert (refusal is None) if words is None else (refusal is not None and words in refusal.cure)
 
 

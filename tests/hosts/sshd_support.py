@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness.hosts.ssh import KeyRing, Route, SSHConnection
-from harness.hosts.ssh.jump_hosts import Gates
+from harness.hosts.ssh.jump_hosts import JumpHosts
 from harness.hosts.ssh.link import Link
 from harness.hosts.ssh.transport import Patience
 
@@ -85,10 +85,10 @@ class Server:
         *,
         patience: Patience | None = None,
         ring: KeyRing | None = None,
-        gates: Gates[Link] | None = None,
+        jump_hosts: JumpHosts[Link] | None = None,
         **changes: object,
     ) -> Any:
-        return SSHConnection(self.route(**changes), ring or KeyRing(), gates=gates, patience=patience)
+        return SSHConnection(self.route(**changes), ring or KeyRing(), jump_hosts=jump_hosts, patience=patience)
 
     def stop(self) -> None:
         """No sshd answers any more; connections that are open are cut."""

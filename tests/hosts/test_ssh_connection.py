@@ -22,7 +22,7 @@ from harness.hosts.facts import read_facts
 from harness.hosts.folders import read_home, resolve_path
 from harness.hosts.lock import acquire, make_owner, read_lock
 from harness.hosts.ssh import SSHConnection
-from harness.hosts.ssh.link import make_gates
+from harness.hosts.ssh.link import make_jump_hosts
 from harness.hosts.ssh.ssh_connection import MOST_CHANNELS
 from harness.values.errors import HostNotReady, HostUnreachable
 
@@ -400,37 +400,37 @@ def test_a_login_shell_that_runs_nothing_or_chatters(tmp_path: Path) -> None:
 
 
 def test_the_way_leads_through_gates_with_one_transport_each(tmp_path: Path, server: Server) -> None:
-    with start_sshd(tmp_path / "gate") as gate, start_sshd(tmp_path / "inner") as inner:
-        hops = (gate.route(host="ws01"), inner.route(host="ws01"))
-        gates = make_gates()
-        many = [server.connection(hops=hops, gates=gates, patience=QUICK) for _ in range(4)]
+    with start_sshd(tmp_path / "gate") as jump_host, start_sshd(tmp_path / "inner") as inner:
+        hops = (jump_host.route(host="ws01"), inner.route(host="ws01"))
+        jump_hosts = make_jump_hosts()
+        many = [server.connection(hops=hops, jump_hosts=jump_hosts, patience=QUICK) for _ in range(4)]
         with ThreadPoolExecutor(max_workers=4) as pool:
             assert list(pool.map(lambda one: one.run(["echo", "far"]).text, many)) == ["far\n"] * 4
-        assert gate.log.count("Accepted publickey") == 1
+        assert jump_host.log.count("Accepted publickey") == 1
         assert inner.log.count("Accepted publickey") == 1
-        assert gates.open_count == 2
+        assert jump_hosts.open_count == 2
         # The gate goes and comes back: so does the way.
-        gate.signal(signal.SIGKILL)
+        jump_host.signal(signal.SIGKILL)
         assert many[0].run(["echo", "again"], timeout_s=20).text == "again\n"
         for one in many:
             one.close()
         deadline = time.monotonic() + 10
-        while (gate.children() or inner.children()) and time.monotonic() < deadline:
+        while (jump_host.children() or inner.children()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not gate.children() and not inner.children()
-        assert gates.open_count == 0
+        assert not jump_host.children() and not inner.children()
+        assert jump_hosts.open_count == 0
 
 
 def test_a_frozen_gate_is_noticed_too(tmp_path: Path, server: Server) -> None:
-    with start_sshd(tmp_path / "gate") as gate:
-        connection = server.connection(hops=(gate.route(),), patience=QUICK)
+    with start_sshd(tmp_path / "gate") as jump_host:
+        connection = server.connection(hops=(jump_host.route(),), patience=QUICK)
         connection.open()
-        threading.Timer(1.0, lambda: gate.signal(signal.SIGSTOP)).start()
+        threading.Timer(1.0, lambda: jump_host.signal(signal.SIGSTOP)).start()
         begun = time.monotonic()
         with pytest.raises(HostUnreachable, match="the link was lost"):
             connection.run(["sleep", "60"], timeout_s=60)
         assert time.monotonic() - begun < 30
-        gate.signal(signal.SIGKILL)
+        jump_host.signal(signal.SIGKILL)
         connection.close()
 
 

@@ -14,7 +14,7 @@ from sshd_support import Server, make_key, start_sshd
 
 from harness.hosts.ssh import KeyRing
 from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, keep_key, matches_pin
-from harness.hosts.ssh.link import fetch_key, make_gates
+from harness.hosts.ssh.link import fetch_key, make_jump_hosts
 from harness.values.errors import HostError, HostNotReady
 
 pytestmark = pytest.mark.ssh
@@ -110,7 +110,7 @@ def test_a_revoked_key_is_refused_whatever_else_is_said(server: Server, tmp_path
 
 
 def test_the_projects_known_hosts_count_too(server: Server, tmp_path: Path) -> None:
-    key = fetch_key(server.route(known_hosts=()), KeyRing(), make_gates())
+    key = fetch_key(server.route(known_hosts=()), KeyRing(), make_jump_hosts())
     assert key.fingerprint == fingerprint_of(server, "ed25519")
     keep_key(tmp_path / "known_hosts", f"[127.0.0.1]:{server.port}", key)
     connection = server.connection(known_hosts=(), project_known_hosts=tmp_path / "known_hosts")

@@ -96,14 +96,14 @@ def test_a_changed_key_is_not_kept_by_the_way(server: Server, desk: Desk) -> Non
 
 
 def test_gates_are_trusted_before_what_is_behind_them(server: Server, desk: Desk, tmp_path: Path) -> None:
-    with start_sshd(tmp_path / "gate") as gate:
-        (gate.folder / "authorized_keys").write_text((server.folder / "id.pub").read_text())
-        through = f"-o ProxyJump={gate.user}@127.0.0.1:{gate.port}"
+    with start_sshd(tmp_path / "gate") as jump_host:
+        (jump_host.folder / "authorized_keys").write_text((server.folder / "id.pub").read_text())
+        through = f"-o ProxyJump={jump_host.user}@127.0.0.1:{jump_host.port}"
         desk.write({name: host_of(server, ansible_ssh_common_args=through) for name in ("ws01", "ws02")})
         kept = desk.run("trust", str(desk.inventory), "--yes")
         assert kept.returncode == 0, kept.stdout + kept.stderr
         assert [line.split()[0] for line in desk.known.read_text().splitlines()] == [
-            f"[127.0.0.1]:{gate.port}",
+            f"[127.0.0.1]:{jump_host.port}",
             f"[127.0.0.1]:{server.port}",
         ]
         assert desk.run("facts", str(desk.inventory)).returncode == 0

@@ -1,4 +1,4 @@
-"""Gates: hosts on the way to others, each with one transport however many stand behind it."""
+"""Jump hosts: hosts on the way to others, each with one transport however many stand behind it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ L = TypeVar("L", bound=_Link)
 @dataclass
 class _Door(Generic[L]):
     mutex: threading.Lock = field(default_factory=threading.Lock)
-    gate: Gate[L] | None = None
+    jump_host: JumpHost[L] | None = None
 
 
 @dataclass
-class Gate(Generic[L]):
-    """A gate that is open; ``users`` counts the links that lead through it, and changes under the door's mutex."""
+class JumpHost(Generic[L]):
+    """A jump host that is open; ``users`` counts the links that lead through it, and changes under the door's mutex."""
 
     link: L
     door: _Door[L]
@@ -44,41 +44,41 @@ class Gate(Generic[L]):
         return self.link.transport
 
 
-class Gates(Generic[L]):
-    """The gates that the hosts of one command share; safe for many threads. The last one to leave closes a gate.
+class JumpHosts(Generic[L]):
+    """The jump hosts that the hosts of one command share; safe for many threads. The last to leave closes one.
 
-    ``connect`` makes the link to one gate, itself through those before it.
+    ``connect`` makes the link to one jump host, itself through those before it.
     """
 
-    def __init__(self, connect: Callable[[Route, KeyRing, Gates[L], Patience], L]) -> None:
+    def __init__(self, connect: Callable[[Route, KeyRing, JumpHosts[L], Patience], L]) -> None:
         self._connect = connect
         self._mutex = threading.Lock()
         self._doors: dict[tuple[object, ...], _Door[L]] = {}
 
     @property
     def open_count(self) -> int:
-        """How many gates are open now."""
+        """How many jump hosts are open now."""
         with self._mutex:
-            return sum(door.gate is not None for door in self._doors.values())
+            return sum(door.jump_host is not None for door in self._doors.values())
 
-    def enter(self, hops: tuple[Route, ...], ring: KeyRing, patience: Patience) -> Gate[L]:
-        """The gate at the end of ``hops``, opened if need be. Raises HostUnreachable, HostNotReady."""
+    def enter(self, hops: tuple[Route, ...], ring: KeyRing, patience: Patience) -> JumpHost[L]:
+        """The jump host at the end of ``hops``, opened if need be. Raises HostUnreachable, HostNotReady."""
         *before, last = hops
         key = tuple((hop.label, hop.identities, hop.proxy_command) for hop in hops)
         with self._mutex:
             door = self._doors.setdefault(key, _Door())
         with door.mutex:
-            if door.gate is None or not door.gate.link.is_alive:
-                door.gate = Gate(self._connect(replace(last, hops=tuple(before)), ring, self, patience), door)
-            door.gate.users += 1
-            return door.gate
+            if door.jump_host is None or not door.jump_host.link.is_alive:
+                door.jump_host = JumpHost(self._connect(replace(last, hops=tuple(before)), ring, self, patience), door)
+            door.jump_host.users += 1
+            return door.jump_host
 
-    def leave(self, gate: Gate[L]) -> None:
-        """One link less leads through ``gate``."""
-        with gate.door.mutex:
-            gate.users -= 1
-            if gate.users > 0:
+    def leave(self, jump_host: JumpHost[L]) -> None:
+        """One link less leads through ``jump_host``."""
+        with jump_host.door.mutex:
+            jump_host.users -= 1
+            if jump_host.users > 0:
                 return
-            if gate.door.gate is gate:
-                gate.door.gate = None
-        gate.link.close()
+            if jump_host.door.jump_host is jump_host:
+                jump_host.door.jump_host = None
+        jump_host.link.close()

@@ -1,4 +1,4 @@
-"""A link: one live transport to a host, over a socket, a proxy's process, or the gates that lead to it."""
+"""A link: one live transport to a host, over a socket, a proxy's process, or the jump hosts that lead to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import NoReturn
 import paramiko
 
 from harness.hosts.ssh.identities import KeyRing, gather_keys
-from harness.hosts.ssh.jump_hosts import Gates
+from harness.hosts.ssh.jump_hosts import JumpHosts
 from harness.hosts.ssh.knownhosts import HostKey, find_keys, judge_key, matches_pin
 from harness.hosts.ssh.route import Route
 from harness.hosts.ssh.ssh_errors import LOST, describe, refused_key, refused_login, unreachable
@@ -63,13 +63,18 @@ class Link:
         self.release()
 
 
-def make_gates() -> Gates[Link]:
-    """Make what the hosts of one command share: the gates on the way to them, none of them open yet."""
-    return Gates(connect)
+def make_jump_hosts() -> JumpHosts[Link]:
+    """Make what the hosts of one command share: the jump hosts on the way to them, none of them open yet."""
+    return JumpHosts(connect)
 
 
 def connect(
-    route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience | None = None, *, within_s: float = math.inf
+    route: Route,
+    ring: KeyRing,
+    jump_hosts: JumpHosts[Link],
+    patience: Patience | None = None,
+    *,
+    within_s: float = math.inf,
 ) -> Link:
     """Connect and log in. Raises HostUnreachable, and HostNotReady for a key or a user that is not accepted."""
     without: set[str] = set()
@@ -77,7 +82,7 @@ def connect(
     while True:
         rest_s = max(1.0, deadline - time.monotonic())
         route = replace(route, connect_timeout_s=min(route.connect_timeout_s, rest_s))
-        link, key = _negotiate(route, ring, gates, patience or Patience(), frozenset(without), rest_s)
+        link, key = _negotiate(route, ring, jump_hosts, patience or Patience(), frozenset(without), rest_s)
         try:
             refusal = _judge(route, key)
             if refusal is None:
@@ -97,19 +102,19 @@ def connect(
         without.add(key.type)
 
 
-def fetch_key(route: Route, ring: KeyRing, gates: Gates[Link]) -> HostKey:
-    """The host key that a host shows; nobody is logged in there. Gates on the way must be trusted already."""
-    link, key = _negotiate(route, ring, gates, Patience(), frozenset(), math.inf)
+def fetch_key(route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link]) -> HostKey:
+    """The host key that a host shows; nobody is logged in there. Jump hosts on the way must be trusted already."""
+    link, key = _negotiate(route, ring, jump_hosts, Patience(), frozenset(), math.inf)
     link.close()
     return key
 
 
 def _negotiate(
-    route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience, without: frozenset[str], rest_s: float
+    route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link], patience: Patience, without: frozenset[str], rest_s: float
 ) -> tuple[Link, HostKey]:
     """Up to the point where the host has proven that it has its key."""
     try:
-        way, release = _open_way(route, ring, gates, patience)
+        way, release = _open_route(route, ring, jump_hosts, patience)
     except LOST as error:
         raise unreachable(error, route) from error
     transport = Transport(way, patience)
@@ -184,23 +189,25 @@ def _log_in(transport: Transport, route: Route, ring: KeyRing) -> None:
     raise refused_login(route, tried, left_out, why)
 
 
-def _open_way(route: Route, ring: KeyRing, gates: Gates[Link], patience: Patience) -> tuple[Way, Callable[[], None]]:
+def _open_route(
+    route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link], patience: Patience
+) -> tuple[Way, Callable[[], None]]:
     """A socket, or what is like one, to the host's sshd; and what lets go of the way."""
     if route.hops:
-        gate = gates.enter(route.hops, ring, patience)
+        jump_host = jump_hosts.enter(route.hops, ring, patience)
         try:
-            channel = gate.transport.open_address(route.address, route.port, route.connect_timeout_s)
+            channel = jump_host.transport.open_address(route.address, route.port, route.connect_timeout_s)
         except LOST as error:
-            gates.leave(gate)
+            jump_hosts.leave(jump_host)
             raise ConnectionError(f"{route.hops[-1].label} leads nowhere: {describe(error)}") from error
-        return channel, lambda: gates.leave(gate)
+        return channel, lambda: jump_hosts.leave(jump_host)
     if route.proxy_command:
         return start_proxy(route)
     return open_socket(route), lambda: None
 
 
 def is_worth_again(error: HostError) -> bool:
-    """Whether connecting may succeed in a moment: a gate drops connections when many come at once (MaxStartups)."""
+    """Whether connecting may succeed in a moment: jump hosts drop connections when many come at once (MaxStartups)."""
     cause = error.__cause__
     return isinstance(cause, (EOFError, ConnectionResetError)) or "banner" in str(cause).lower()
 

@@ -197,7 +197,7 @@ def _hops(jump: str, target: Target, config: paramiko.SSHConfig, depth: int) -> 
 
 
 def _with_extra(route: Route, path: str) -> Route:
-    """A gate takes the host's key too, after its own: OpenSSH would not offer it, and users expect it."""
+    """A jump host takes the host's key too, after its own: OpenSSH would not offer it, and users expect it."""
     return replace(route, extra_identities=(path,))
 
 

@@ -20,8 +20,8 @@ from harness.hosts.connection import Completed, last_line, no_answer, not_writte
 from harness.hosts.ssh.command import build_command, kill_command
 from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file
 from harness.hosts.ssh.identities import KeyRing
-from harness.hosts.ssh.jump_hosts import Gates
-from harness.hosts.ssh.link import Link, connect, is_worth_again, make_gates
+from harness.hosts.ssh.jump_hosts import JumpHosts
+from harness.hosts.ssh.link import Link, connect, is_worth_again, make_jump_hosts
 from harness.hosts.ssh.route import Route
 from harness.hosts.ssh.ssh_errors import LOST, describe
 from harness.hosts.ssh.stream import NoShell, Silent, Stream
@@ -53,18 +53,23 @@ class SSHConnection:
     ``RECONNECT_S`` at the most and never beyond its own deadline; a call during which the link goes raises
     HostUnreachable and is not repeated. Safe for several threads. ``on_lost(why, silent_s)`` and ``on_back()``
     are called when a link that was there is gone, last heard of ``silent_s`` ago, and when it is back.
-    ``gates`` are shared with other connections; without them this one opens the gates on its way for itself.
+    ``jump_hosts`` are shared with other connections; without them this one opens the jump hosts on its way for itself.
     """
 
     def __init__(
-        self, route: Route, ring: KeyRing, *, gates: Gates[Link] | None = None, patience: Patience | None = None
+        self,
+        route: Route,
+        ring: KeyRing,
+        *,
+        jump_hosts: JumpHosts[Link] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.host = route.host
         self.route = route
         self.on_lost: Callable[[str, float], None] | None = None
         self.on_back: Callable[[], None] | None = None
         self._ring = ring
-        self._gates = make_gates() if gates is None else gates
+        self._jump_hosts = make_jump_hosts() if jump_hosts is None else jump_hosts
         self._patience = patience
         self._link: Link | None = None
         self._has_been_up = False
@@ -211,7 +216,9 @@ class SSHConnection:
         while True:
             tries += 1
             try:
-                return connect(self.route, self._ring, self._gates, self._patience, within_s=end - time.monotonic())
+                return connect(
+                    self.route, self._ring, self._jump_hosts, self._patience, within_s=end - time.monotonic()
+                )
             except HostUnreachable as error:
                 is_again = self._has_been_up or (tries < _FIRST_TRIES and is_worth_again(error))
                 if not is_again or time.monotonic() + pause_s > end:

@@ -20,7 +20,7 @@ from paramiko.message import Message
 from paramiko.packet import NeedRekeyException, Packetizer
 
 Way = socket.socket | Channel
-"""What leads to a host's sshd: a socket, or a channel of a transport to a gate."""
+"""What leads to a host's sshd: a socket, or a channel of a transport to a jump host."""
 
 SILENCE_S = 10.0
 """A peer that said nothing for so long is asked for a sign of life."""

@@ -71,7 +71,7 @@ def trust_hosts(
     answers = ask_hosts(console, hosts, find_route, forks=forks, tell=lambda answer: tell_failure(console, answer))
     routes = list(values_of(answers).values())
     shown: list[Shown] = []
-    # Gates first: what is behind one cannot be asked before it is trusted.
+    # Jump hosts first: what is behind one cannot be asked before it is trusted.
     for level in _levels(routes):
         doors = [_Door(tuple(names), route) for names, route in zip(_names(level, routes), level.values(), strict=True)]
         asked = ask_hosts(console, doors, lambda door: door.look(links), forks=forks)
@@ -88,7 +88,7 @@ def trust_hosts(
 
 
 def _levels(routes: Iterable[Route]) -> list[dict[tuple[object, ...], Route]]:
-    """Return every sshd on the ways, once each, by how many gates are before it."""
+    """Return every sshd on the ways, once each, by how many jump hosts are before it."""
     levels: list[dict[tuple[object, ...], Route]] = []
     for route in routes:
         for depth, hop in enumerate((*route.hops, route)):
