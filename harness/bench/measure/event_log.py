@@ -45,7 +45,7 @@ class Journal:
         self._last_progress = float("-inf")
         self._before = self._seen = self._said = 0
 
-    def enter_phase(self, name: str, **fields: float | None) -> None:
+    def enter_phase(self, name: str, **fields: object) -> None:
         """A new phase begins: import, build, fill, warmup, measure, flush."""
         self.phase = name
         self._write("phase", name=name, **fields)

@@ -106,7 +106,7 @@ def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
     import_tensorflow(request, job)
     clear_cache(request)
     bench = build(request, manifest, job)
-    run_epochs(bench, journal, 1, lambda **fields: journal.enter_phase("filled", **fields))
+    run_epochs(bench, journal, 1, lambda epoch: journal.enter_phase("filled", **epoch))
     bench.loader.close()
 
 
