@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from harness.cli import app as program
+from harness.values.engines import engine_choices
 
 INVENTORY = """\
 all:
@@ -91,7 +92,7 @@ WRONG = {
     "empty --limit": ({}, (*PLAN, "--limit", ""), ["--limit: no host is left by ''"]),
     "--limit from nowhere": ({}, (*PLAN, "--limit", "@nofile"), ["--limit: nofile cannot be read"]),
     "bad --explain": ({}, ("plan", "inventory.yaml", "--explain", "nohost"), ["--explain: no host or group matches"]),
-    "bad --engine": ({}, (*PLAN, "--engine", "podman"), ["unknown engine 'podman'", "auto, docker, process"]),
+    "bad --engine": ({}, (*PLAN, "--engine", "podman"), ["unknown engine 'podman'", ", ".join(engine_choices())]),
     "bad --rounds": ({}, (*PLAN, "--rounds", "0"), ["--rounds"]),
     "unknown command": ({}, ("rnu",), ["No such command 'rnu'", "'run'"]),
     "no session": ({}, ("status",), ["there is no session here", "harness run INVENTORY"]),

@@ -25,14 +25,15 @@ def test_its_file_is_all_that_the_report_needs(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         return re.findall(r"<figcaption>([^.,<]*)", (tmp_path / "page.html").read_text(encoding="utf-8"))
 
-    before = titles()
+    before, ranks = titles(), [chart.rank for chart in load_charts()]
     with followed("chart.md", charts, tmp_path / "charts") as file:
         after = titles()
-        assert [chart.rank for chart in load_charts()] == [10, 20, 30, 35, 40, 50, 60]
+        assert [chart.rank for chart in load_charts()] == sorted([*ranks, 35])
     drawn = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert file.name == "counts.py"
     assert "Invocations behind each average" not in before
-    assert after[:4] == [*before[:3], "Invocations behind each average"]
+    place = sum(rank < 35 for rank in ranks)
+    assert after[: place + 1] == [*before[:place], "Invocations behind each average"]
     assert [title for title in after if title != "Invocations behind each average"] == before
     assert "tfdata · file cache, limit 1.5 GB: 3" in drawn
     assert titles() == before

@@ -81,7 +81,8 @@ def test_three_debian_releases_were_recorded() -> None:
 
 
 def test_every_fact_has_recordings() -> None:
-    assert {case.split("/")[0] for case in CASES} == set(FACTS)
+    recorded = {case.split("/")[0] for case in CASES}
+    assert recorded == set(FACTS), "each fact wants a folder of recordings in tests/facts: docs/contributing/fact.md"
 
 
 @pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS.keys())
