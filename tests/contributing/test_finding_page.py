@@ -38,7 +38,7 @@ def added(folder: Path) -> Iterator[None]:
 def test_its_file_is_all_that_catalogue_documents_and_report_need(tmp_path: Path) -> None:
     builder, facts = SessionBuilder(rounds=1), make_facts()
     builder.add_host("ws01", facts)
-    builder.add(make_record(make_case(), host="ws01", facts=facts, round=1, evidence={"child": 0}))
+    builder.add(make_record(make_case(), host="ws01", facts=facts, round=1, images=50, evidence={"child": 0}))
     session = builder.write(tmp_path / "lab-test-12345678")
 
     def page() -> str:
@@ -46,12 +46,12 @@ def test_its_file_is_all_that_catalogue_documents_and_report_need(tmp_path: Path
         assert done.exit_code == 0, done.output
         return (tmp_path / "page.html").read_text(encoding="utf-8")
 
-    said = "an epoch has 400 images only"
+    said = "an epoch has 50 images only"
     assert "few-images" not in catalogue() and said not in page()
     with added(tmp_path / "rules"):
         assert catalogue()["few-images"].severity == "info"
         titles = [family.title for family in load_families()]
         assert titles.index("Caches and budgets") < titles.index("Small sets") < titles.index("Noise")
-        assert "### `few-images` (info)\n**Cause**: an epoch has fewer than 1000 images" in write_findings.write()
+        assert "### `few-images` (info)\n**Cause**: an epoch has fewer than 100 images" in write_findings.write()
         assert said in page()
     assert "few-images" not in catalogue()
