@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from harness.cli import app as program
-from harness.values.engines import engine_choices
+from harness.values.engine_names import engine_choices
 
 INVENTORY = """\
 all:

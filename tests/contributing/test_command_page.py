@@ -11,7 +11,7 @@ from pathlib import Path
 from following import read_page
 
 import harness
-from harness.values.engines import engine_names
+from harness.values.engine_names import engine_names
 
 
 def test_its_file_is_all_that_the_program_needs(tmp_path: Path) -> None:
