@@ -7,6 +7,7 @@ beside it, which grows with the batches until glibc's arenas are full (``analysi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
@@ -50,7 +51,7 @@ class MemoryModel:
     ``low``, ``expected`` and ``high`` have one value for each batch, and the last one counts for all that come after.
     ``image_bytes`` is 0 without a cache in memory. The first ``first_pass`` values were seen in a first epoch; where
     arenas keep nothing, a longer one grows at most as later epochs did, which hold a batch or two more (cached images
-    come faster than they are taken), and half of that is expected. None: a first epoch grows like all others.
+    come faster than they are taken); expected is the more of that, the longer it is. None: it grows like all others.
     """
 
     batch_size: int
@@ -76,16 +77,18 @@ class MemoryModel:
     def images_until(self, limit_bytes: int, images: int) -> Interval:
         """Return how many images of the first epoch come before a limit ends the program; all: it is not then."""
         each, first = self.image_bytes, self.first_pass
-        middle = self.expected
+        middle = list(self.expected)
         if first is not None:
-            middle = tuple(fmean((held, min(held, self.expected[first - 1]))) for held in middle)
+            least = middle[first - 1]
+            for batches in range(first, len(middle)):
+                middle[batches] = least + (middle[batches] - least) * (1 - (first - 1) / batches)
         return Interval(
             low=self._until(self.high, each * (1 + CACHE_SPREAD), limit_bytes, images),
             expected=self._until(middle, each, limit_bytes, images),
             high=self._until(self.low[:first], each * (1 - CACHE_SPREAD), limit_bytes, images),
         )
 
-    def _until(self, beside: tuple[float, ...], each: float, limit: int, images: int) -> int:
+    def _until(self, beside: Sequence[float], each: float, limit: int, images: int) -> int:
         steps = -(-images // self.batch_size)
         for batches in range(1, min(len(beside), steps + 1)):
             if _limited(beside, batches, each * min(images, batches * self.batch_size)) > limit:
@@ -96,7 +99,7 @@ class MemoryModel:
         return max(0, min(images, math.floor(cached / each / self.batch_size) * self.batch_size))
 
 
-def _limited(beside: tuple[float, ...], batches: int, cached: float) -> int:
+def _limited(beside: Sequence[float], batches: int, cached: float) -> int:
     held = beside[min(batches, len(beside) - 1)] + cached
     return round(held * (1 + PAGE_TABLE_SHARE)) + OUTSIDE_BYTES
 
