@@ -81,7 +81,7 @@ class MemoryModel:
         if first is not None:
             least = middle[first - 1]
             for batches in range(first, len(middle)):
-                middle[batches] = least + (middle[batches] - least) * (1 - (first - 1) / batches)
+                middle[batches] = least + (middle[batches] - least) * (1 - ((first - 1) / batches) ** 2)
         return Interval(
             low=self._until(self.high, each * (1 + CACHE_SPREAD), limit_bytes, images),
             expected=self._until(middle, each, limit_bytes, images),
