@@ -1,27 +1,38 @@
 """One look at a data set on a host, for every command: is it there, how is it laid out, how large is it.
 
+What an earlier check there, or ``harness data describe`` here, found out is taken from the files that they left.
 Nothing is made, sent or decoded. What is wrong is said in the words that the check of the set itself uses
 (``bench/protocol/dataset_errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import contextlib
+import json
+import os
+import posixpath
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TypeAlias
 
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import dataset_errors
+from harness.bench.protocol.atomic import write_file
 from harness.hosts.connection import Connection
-from harness.ship.dataset_check import KnownData, read_known
+from harness.inventory import DataSet
 from harness.ship.datatransfer import ShippedData, find_shipped
-from harness.ship.described import read_described
+from harness.values.case import digest_of
 from harness.values.data import DataState
 from harness.values.errors import HostError
 
-if TYPE_CHECKING:
-    from harness.inventory import DataSet
+DataSpec: TypeAlias = DataSet | ShippedData
+"""What a session reads: a set of the inventory, or one that was sent."""
 
+DATASETS_FOLDER, DESCRIBED_FOLDER = "datasets", "described"
+"""File lists, hashes and links of all sets in a host's scratch; descriptions of sets in this machine's cache."""
+_KNOWN_FILE = "dataset.json"
 _TIMEOUT_S = 300.0
 _MOST_NAMED = 50
 
@@ -75,6 +86,16 @@ class Layout:
     trouble: str = ""
 
 
+@dataclass(frozen=True)
+class KnownData:
+    """What the last check of a data set found; the files may have changed since."""
+
+    fingerprint: str
+    images: int
+    bytes: int
+    classes: int
+
+
 def inspect_data(
     connection: Connection,
     scratch: str,
@@ -85,7 +106,7 @@ def inspect_data(
     known_names: Collection[str] = (),
     uid: int | None = None,
     is_counted: bool = True,
-) -> tuple[DataSet | ShippedData | None, DataState]:
+) -> tuple[DataSpec | None, DataState]:
     """Return what a session would read for a data set on a host (None: nothing can be read), and its state.
 
     ``source`` is the inventory's entry with resolved paths, None where the host has none. What was shipped there takes
@@ -243,3 +264,82 @@ def _unnamed(name: str, known_names: Collection[str]) -> DataState:
 def _of_shipped(name: str, shipped: ShippedData) -> DataState:
     place = shipped.folder or shipped.images or shipped.tfrecord or ""
     return DataState(name, place, shipped.count, shipped.bytes, "as it was shipped", fingerprint=shipped.fingerprint)
+
+
+def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
+    """Return where a set's file lists lie on a host: another folder where the set's source is another."""
+    made = spec.generate
+    wanted = None if made is None else [made.profile, made.images, made.seed]
+    places = [spec.folder, spec.images, spec.annotations, wanted]
+    records = [spec.tfrecord, spec.image_feature, spec.label_feature] if spec.tfrecord is not None else []
+    return posixpath.join(scratch, DATASETS_FOLDER, f"{name}-{digest_of([*places, *records])[:8]}")
+
+
+def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) -> KnownData | None:
+    """What the last check of a set on this host found; None where it was never checked."""
+    path = posixpath.join(dataset_folder(scratch, name, spec), _KNOWN_FILE)
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        target = Path(folder) / _KNOWN_FILE
+        try:
+            connection.get(path, target)
+            return parse_known(target.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+
+def parse_known(text: str) -> KnownData | None:
+    """Read the ``dataset.json`` of a check; None for one that makes no sense."""
+    try:
+        found = json.loads(text)
+        numbers = [found[key] for key in ("images", "bytes", "classes")]
+    except (ValueError, KeyError, TypeError):
+        return None
+    fingerprint = found.get("fingerprint")
+    if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
+        return None
+    return KnownData(fingerprint, *numbers)
+
+
+def described_folder(
+    path: Path, annotations: Path | None = None, features: tuple[str | None, str | None] = (None, None)
+) -> Path:
+    """Return where the description of a data set of this machine and the hashes of its files are kept.
+
+    ``path`` is its folder of classes or images, or FOLDER/PATTERN of TFRecord files.
+    """
+    places = [None if place is None else _absolute(place) for place in (path, annotations)]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness"
+    return cache / DESCRIBED_FOLDER / digest_of([*places, *features])[:16]
+
+
+def _absolute(path: Path) -> str:
+    """Return a path as ``resolve_path`` writes it on a host: absolute, without ``..``, links left as they are."""
+    return os.path.normpath(path.expanduser().absolute())
+
+
+def usable_folder(folder: Path) -> Path | None:
+    """Return the folder, made where it is not there; None where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def keep_description(folder: Path, description: Mapping[str, object]) -> None:
+    """Keep a description; that it cannot be kept costs time only."""
+    with contextlib.suppress(OSError):
+        write_file(folder / _KNOWN_FILE, json.dumps(description))
+
+
+def read_described(source: DataSet) -> KnownData | None:
+    """Return what the last description of an inventory's data set found; its paths are absolute. None without one."""
+    place = source.folder or source.images or source.tfrecord
+    if place is None:
+        return None
+    annotations = None if source.annotations is None else Path(source.annotations)
+    folder = described_folder(Path(place), annotations, (source.image_feature, source.label_feature))
+    try:
+        return parse_known((folder / _KNOWN_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        return None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -15,13 +12,11 @@ from pydantic import ValidationError
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
-from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
-from harness.inventory import DataSet, Generate
+from harness.inventory import Generate
+from harness.ship.data_inspection import DataSpec, dataset_folder
 from harness.ship.datasource import OnProgress
-from harness.ship.datatransfer import ShippedData
 from harness.ship.preparation_job import run_preparation
-from harness.values.case import digest_of
 from harness.values.data import CheckedSet, DataPlace, MadeSet
 from harness.values.errors import DataError
 
@@ -29,11 +24,8 @@ _Set = TypeVar("_Set", CheckedSet, MadeSet)
 _Run = Callable[[str, Mapping[str, object], "tuple[Mount, ...]"], Mapping[str, object]]
 """Runs a task with what it is told and its mounts, and returns what it left."""
 
-DATA_FOLDER, DATASETS_FOLDER = "data", "datasets"
-"""In scratch: generated sets; file lists, hashes and links of all sets."""
-
-DataSpec = DataSet | ShippedData
-"""What may be prepared: a set of the inventory, or one that was sent."""
+DATA_FOLDER = "data"
+"""In scratch: generated sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +42,6 @@ class PreparedData(HostData):
     odd: Mapping[str, int]
     encoder: str | None = None
     was_made: bool = False
-
-
-@dataclass(frozen=True)
-class KnownData:
-    """What the last check of a data set found; the files may have changed since."""
-
-    fingerprint: str
-    images: int
-    bytes: int
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -104,7 +86,8 @@ def prepare_data(
 
     report = on_progress or (lambda text, share: None)
     place = _locate(on, name, spec) if spec.generate is None else _generate(on, spec.generate, run)
-    dataset = _make_folder(on, DATASETS_FOLDER, dataset_key(name, spec))
+    dataset = dataset_folder(on.scratch, name, spec)
+    make_folder(on.connection, dataset)
     said = {"kind": place.kind, "name": name, **(place.records or {})}
     mounts = (*place.mounts, Mount("dataset", dataset, read_only=False))
     answer = run("dataset", {"data": said, "links": links and place.kind == "coco"}, mounts)
@@ -140,12 +123,6 @@ def _parse(kind: type[_Set], answer: Mapping[str, object], host: str) -> _Set:
         raise DataError(message, where=host, hint="run the same command again") from error
 
 
-def _make_folder(on: JobHost, *parts: str) -> str:
-    path = posixpath.join(on.scratch, *parts)
-    make_folder(on.connection, path)
-    return path
-
-
 def _describe_place(place: _Place, found: Mapping[str, object]) -> DataPlace | None:
     """Where the set lies and what its check found in it; None where what came back cannot be read so."""
     where = {"folder": place.data, "annotations": place.annotations, "pattern": (place.records or {}).get("pattern")}
@@ -153,15 +130,6 @@ def _describe_place(place: _Place, found: Mapping[str, object]) -> DataPlace | N
         return DataPlace.model_validate({**found, **where, "pattern": where["pattern"] or ""})
     except ValidationError:
         return None
-
-
-def dataset_key(name: str, spec: DataSpec) -> str:
-    """The name of a set's folder of file lists: it differs where the set's source does."""
-    made = spec.generate
-    wanted = None if made is None else [made.profile, made.images, made.seed]
-    places = [spec.folder, spec.images, spec.annotations, wanted]
-    records = [spec.tfrecord, spec.image_feature, spec.label_feature] if spec.tfrecord is not None else []
-    return f"{name}-{digest_of([*places, *records])[:8]}"
 
 
 def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
@@ -179,7 +147,8 @@ def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
 
 def _generate(on: JobHost, spec: Generate, run: _Run) -> _Place:
     """Have the set made (which takes no time where it is there already)."""
-    parent = _make_folder(on, DATA_FOLDER)
+    parent = posixpath.join(on.scratch, DATA_FOLDER)
+    make_folder(on.connection, parent)
     wanted = {"profile": spec.profile, "images": spec.images, "seed": spec.seed}
     answer = run("generate", {"generate": wanted}, (Mount("data", parent, read_only=False),))
     made = _parse(MadeSet, answer, on.host)
@@ -191,28 +160,3 @@ def _generate(on: JobHost, spec: Generate, run: _Run) -> _Place:
         encoder=made.encoder,
         was_made=made.made,
     )
-
-
-def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) -> KnownData | None:
-    """What the last check of a set on this host found; None where it was never checked."""
-    path = posixpath.join(scratch, DATASETS_FOLDER, dataset_key(name, spec), "dataset.json")
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        target = Path(folder) / "dataset.json"
-        try:
-            connection.get(path, target)
-            return parse_known(target.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-
-
-def parse_known(text: str) -> KnownData | None:
-    """Read the ``dataset.json`` of a check; None for one that makes no sense."""
-    try:
-        found = json.loads(text)
-        numbers = [found[key] for key in ("images", "bytes", "classes")]
-    except (ValueError, KeyError, TypeError):
-        return None
-    fingerprint = found.get("fingerprint")
-    if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
-        return None
-    return KnownData(fingerprint, *numbers)

@@ -17,8 +17,7 @@ from harness.hosts.folders import data_folders, resolve_sources
 from harness.hosts.local import LocalConnection
 from harness.inventory import DataSet
 from harness.inventory.variables import Generate
-from harness.ship.data_inspection import Layout, inspect_data, parse_layout
-from harness.ship.described import described_folder, keep_description
+from harness.ship.data_inspection import Layout, described_folder, inspect_data, keep_description, parse_layout
 from harness.values.data import DataState
 
 HERE = LocalConnection("here")

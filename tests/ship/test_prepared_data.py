@@ -21,7 +21,8 @@ from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.inventory.variables import DataSet, Generate
 from harness.ship import preparation_job
-from harness.ship.dataset_check import PreparedData, dataset_key, prepare_data, read_known
+from harness.ship.data_inspection import dataset_folder, read_known
+from harness.ship.dataset_check import PreparedData, prepare_data
 from harness.ship.payload_archive import build_payload
 from harness.values.errors import DataError, HostUnreachable, JobRefused
 
@@ -143,7 +144,8 @@ def test_a_pair_is_mounted_read_only_but_for_its_own_folder() -> None:
     engine = ScriptedEngine()
     found = prepare(engine, PAIR, links=True, cpus=(0, 3))
     (request,) = engine.submitted
-    kept = f"/scratch/datasets/{dataset_key('animals', PAIR)}"
+    kept = dataset_folder("/scratch", "animals", PAIR)
+    assert kept.startswith("/scratch/datasets/animals-")
     assert request.mounts == (
         Mount("data", "/data/train"),
         Mount("annotations", "/data/instances.json"),
@@ -283,9 +285,9 @@ def test_keys_differ_where_sources_do() -> None:
         DataSet(folder="/data/train"),
         *(DataSet(generate=Generate(profile="coco", images=n)) for n in (1, 2)),
     ]
-    keys = {dataset_key("x", spec) for spec in specs}
+    keys = {dataset_folder("/s", "x", spec) for spec in specs}
     assert len(keys) == 4
-    assert all(key.startswith("x-") for key in keys)
+    assert all(key.startswith("/s/datasets/x-") for key in keys)
 
 
 # On the real engine, with the real payload.

@@ -11,7 +11,7 @@ from harness.bench.data.dataset import Description, describe, find_form
 from harness.bench.data.generate import describe_made, make
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.unusual_files import OUTCOMES
-from harness.ship.described import described_folder, keep_description, usable_folder
+from harness.ship.data_inspection import described_folder, keep_description, usable_folder
 from harness.values.errors import DataError
 from harness.values.units import format_bytes
 
