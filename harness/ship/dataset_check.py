@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
-from harness.hosts.folders import make_folder
 from harness.inventory import Generate
 from harness.ship.data_inspection import DataSpec, dataset_folder
 from harness.ship.datasource import OnProgress
@@ -21,8 +20,6 @@ from harness.values.data import CheckedSet, DataPlace, MadeSet
 from harness.values.errors import DataError
 
 _Set = TypeVar("_Set", CheckedSet, MadeSet)
-_Run = Callable[[str, Mapping[str, object], "tuple[Mount, ...]"], Mapping[str, object]]
-"""Runs a task with what it is told and its mounts, and returns what it left."""
 
 DATA_FOLDER = "data"
 """In scratch: generated sets."""
@@ -71,7 +68,7 @@ def prepare_data(
     spec: DataSpec,
     *,
     links: bool = False,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = lambda text, share: None,
     timeout_s: float = 6 * 3600.0,
 ) -> PreparedData:
     """Make the set if it is to be made, check every file, and leave its file list in scratch.
@@ -80,17 +77,12 @@ def prepare_data(
     and HostUnreachable where the host fails. No job is left behind.
     """
 
-    def run(task: str, said: Mapping[str, object], mounts: tuple[Mount, ...]) -> Mapping[str, object]:
-        shown = {mount.name: mount.source for mount in mounts}
-        return run_preparation(on, task, {**said, "shown": shown}, report, timeout_s=timeout_s, mounts=mounts)
-
-    report = on_progress or (lambda text, share: None)
-    place = _locate(on, name, spec) if spec.generate is None else _generate(on, spec.generate, run)
+    place = _locate(on, name, spec) if spec.generate is None else _generate(on, spec.generate, on_progress, timeout_s)
     dataset = dataset_folder(on.scratch, name, spec)
-    make_folder(on.connection, dataset)
-    said = {"kind": place.kind, "name": name, **(place.records or {})}
+    data = {"kind": place.kind, "name": name, **(place.records or {})}
+    said = {"data": data, "links": links and place.kind == "coco"}
     mounts = (*place.mounts, Mount("dataset", dataset, read_only=False))
-    answer = run("dataset", {"data": said, "links": links and place.kind == "coco"}, mounts)
+    answer = run_preparation(on, "dataset", said, on_progress, timeout_s=timeout_s, mounts=mounts)
     found = _parse(CheckedSet, answer, on.host)
     return PreparedData(
         name=name,
@@ -145,12 +137,12 @@ def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
     return _Place(spec.images, spec.annotations, f"{spec.images} with {spec.annotations}")
 
 
-def _generate(on: JobHost, spec: Generate, run: _Run) -> _Place:
+def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: float) -> _Place:
     """Have the set made (which takes no time where it is there already)."""
     parent = posixpath.join(on.scratch, DATA_FOLDER)
-    make_folder(on.connection, parent)
-    wanted = {"profile": spec.profile, "images": spec.images, "seed": spec.seed}
-    answer = run("generate", {"generate": wanted}, (Mount("data", parent, read_only=False),))
+    said = {"generate": {"profile": spec.profile, "images": spec.images, "seed": spec.seed}}
+    mounts = (Mount("data", parent, read_only=False),)
+    answer = run_preparation(on, "generate", said, on_progress, timeout_s=timeout_s, mounts=mounts)
     made = _parse(MadeSet, answer, on.host)
     folder, labels = posixpath.join(parent, made.folder), made.layout.annotations
     return _Place(

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.bench.protocol import protocol
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.engine.jobs import JobHost, build_job
+from harness.hosts.folders import make_folder
 from harness.ship.datasource import OnProgress
 from harness.values.case import digest_of
 from harness.values.errors import DataError, HarnessError, JobRefused
@@ -38,13 +39,14 @@ def run_preparation(
 ) -> dict[str, object]:
     """Run a job on a host and return its ``dataset.json``. Raises DataError.
 
-    Its name is a digest of what it does: one that an interrupted controller left running is taken over.
-    ``cache_disk`` is the folder in which its cache files may lie while it runs.
+    Its name is a digest of what it does: one that an interrupted controller left running is taken over. It speaks of
+    paths as they are on the host. A folder that it is to fill is made; ``cache_disk`` is the folder in which its cache
+    files may lie while it runs.
     """
     engine, host = on.engine, on.host
-    sources = [mount.source for mount in mounts]
+    said = {**said, "shown": {mount.name: mount.source for mount in mounts}}
     limits = [memory_bytes, on.cpus, gpus]
-    name = f"harness-{task}-{digest_of([said, sources, limits, on.payload.archive_digest, on.image])[:16]}"
+    name = f"harness-{task}-{digest_of([said, limits, on.payload.archive_digest, on.image])[:16]}"
     if cache_disk is not None:
         mounts = (*mounts, Mount("cache", f"{cache_disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
     request = build_job(
@@ -59,6 +61,9 @@ def run_preparation(
         memory_bytes=memory_bytes,
         gpus=gpus,
     )
+    for mount in mounts:
+        if not mount.read_only and not mount.ephemeral:
+            make_folder(on.connection, mount.source)
     handle = _submit(engine, request, host)
     try:
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
