@@ -32,6 +32,7 @@ from harness.session.collect import SessionIdentity, build_record, read_results
 from harness.session.invocations import HostDigests, plan_one
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
+from harness.ship.datasource import SourceSets
 from harness.ship.payload_archive import build_payload
 from harness.values.case import Case, ModelSetting
 from harness.values.event import Event, SessionFinding
@@ -39,10 +40,13 @@ from harness.values.prediction import Interval, Prediction
 from harness.values.record import Record
 from harness.values.units import format_bytes
 from harness.workflow.host_links import Links
+from harness.workflow.needs import inspect_needs
 from harness.workflow.planning import PlannedHost, predict_on
 from harness.workflow.reaching import Reached, reach
-from harness.workflow.run.preparing import Wanted, prepare
+from harness.workflow.run.preparing import prepare
 from harness.workflow.run.proving import rehearse_settings
+from harness.workflow.ship.bringing import bring
+from harness.workflow.ship.transfers import ImageSources, Transfers
 
 NEAR = 0.10
 """Of the need: within it "may not fit" may be said, and a death may be predicted off."""
@@ -209,9 +213,10 @@ def make_cases(options: argparse.Namespace) -> list[Case]:
 
 def measure(reached: Reached, cases: Sequence[Case], options: argparse.Namespace) -> Iterator[Outcome]:
     """Prepare, rehearse, find each case's need, and run it under limits around that."""
-    wanted = Wanted(engine="process", cases=tuple(cases), payload=build_payload())
     begun = time.monotonic()
-    setup = rehearse_settings(prepare(reached, wanted, _tell), cases, _tell)
+    needs = inspect_needs(reached, cases, sendable=(), may_send=False, is_counted=False)
+    brought = bring(reached, needs, "process", Transfers(ImageSources(), SourceSets({})), _tell)
+    setup = rehearse_settings(prepare(reached, brought, cases, build_payload(), _tell), cases, _tell)
     print(f"{len(setup.rehearsals)} settings prepared and rehearsed in {time.monotonic() - begun:.0f} s", flush=True)
     bench = Bench(setup)
     for case in cases:

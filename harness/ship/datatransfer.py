@@ -12,14 +12,14 @@ from pathlib import Path
 
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, read_free_bytes
-from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet, source_file
-from harness.ship.filetransfer import KNOWN, FileStamp, hash_files, list_files, read_known, send_files, send_large
+from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
+from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HostNotReady, HostUnreachable
 from harness.values.units import format_bytes
 
-SHIPPED_FOLDER, WEIGHTS_FOLDER = "shipped", "weights"
-"""In scratch: data sets from the controller, by name; files of weights, by content."""
+SHIPPED_FOLDER = "shipped"
+"""In scratch: data sets from the controller, by name."""
 _MARK = "complete.json"
 _FORMAT = 1
 _ATTEMPTS = 4
@@ -248,32 +248,3 @@ class DataShip:
 def _is_known(known: dict[str, tuple[FileStamp, str]], place: str, stamp: FileStamp) -> bool:
     """Whether a file is as it was when it was proven."""
     return place in known and known[place][0] == stamp
-
-
-def ship_weights(
-    connection: Connection, scratch: str, path: Path, slots: TransferSlots, on_progress: OnProgress
-) -> str:
-    """Put a file of weights into scratch, named by its content; its path there. What is there is not sent again."""
-    file = source_file(path, path.name)
-    base = posixpath.join(scratch, WEIGHTS_FOLDER, file.sha256[:16])
-    stamp = list_files(connection, base).get(file.place)
-    is_there = stamp is not None and stamp.size == file.size
-    if not is_there or hash_files(connection, base, [file.place], file.size).get(file.place) != file.sha256:
-        with slots.take(file.size, lambda: on_progress("waiting for a turn to be sent", None)):
-            make_folder(connection, base)
-            sent = _Count(file.size, on_progress)
-            send_large(connection, base, file, on_bytes=sent.add)
-            connection.run(["rm", "-rf", "--", posixpath.join(base, "parts"), posixpath.join(base, KNOWN)])
-    return posixpath.join(base, file.place)
-
-
-class _Count:
-    """Tells how far one file is."""
-
-    def __init__(self, total: int, on_progress: OnProgress) -> None:
-        self._total, self._done, self._tell = total, 0, on_progress
-
-    def add(self, count: int) -> None:
-        self._done += count
-        words = f"sending {format_bytes(self._done)} of {format_bytes(self._total)}"
-        self._tell(words, self._done / self._total if self._total else None)

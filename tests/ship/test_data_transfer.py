@@ -18,8 +18,9 @@ from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.ship import datatransfer, filetransfer
 from harness.ship.datasource import SourceSets, read_source_set
-from harness.ship.datatransfer import DataShip, find_shipped, ship_weights, shipped_folder
+from harness.ship.datatransfer import DataShip, find_shipped, shipped_folder
 from harness.ship.slots import TransferSlots
+from harness.ship.weights import ship_weights
 from harness.values.errors import DataError, HostNotReady, HostUnreachable
 
 JPEG_LIKE = b"\xff\xd8\xff\xe0"
@@ -284,13 +285,15 @@ def test_weights_lie_under_their_content_and_are_sent_once(tmp_path: Path) -> No
     weights.write_bytes(os.urandom(450_000))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     slots, told = TransferSlots(), []
-    place = ship_weights(link, str(tmp_path / "s"), weights, slots, lambda text, share: told.append(share))
+    found = ship_weights(link, str(tmp_path / "s"), weights, slots, lambda text, share: told.append(share))
+    place = found.path
+    assert found.sha256 == digest
     assert place == f"{tmp_path}/s/weights/{digest[:16]}/my model.weights.h5"
     assert Path(place).read_bytes() == weights.read_bytes()
     assert sorted(path.name for path in Path(place).parent.iterdir()) == [weights.name]
     assert told[-1] == 1.0
     link.sent.clear()
-    assert ship_weights(link, str(tmp_path / "s"), weights, slots, lambda text, share: None) == place
+    assert ship_weights(link, str(tmp_path / "s"), weights, slots, lambda text, share: None) == found
     assert link.sent == []
     Path(place).write_bytes(b"damaged")
     ship_weights(link, str(tmp_path / "s"), weights, slots, lambda text, share: None)

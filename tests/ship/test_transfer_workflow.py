@@ -19,6 +19,7 @@ from harness.hosts.lock_owner import make_owner
 from harness.inventory import load_inventory
 from harness.inventory.variables import DataSet, Generate
 from harness.session.run_options import RunOptions
+from harness.ship.data_inspection import DataSpec
 from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import LABEL_DEFINITION
@@ -28,12 +29,13 @@ from harness.values.errors import ConfigurationError, DataError, HostUnreachable
 from harness.values.event import DataShipped, Event
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
-from harness.workflow.reaching import Reached
-from harness.workflow.run.preparing import choose_data, refuse_changed
+from harness.workflow.needs import Needs, inspect_needs
+from harness.workflow.reaching import Emit, Reached
+from harness.workflow.run.preparing import refuse_changed
 from harness.workflow.ship import ship_hosts as shipping
+from harness.workflow.ship.bringing import bring_sets, bring_weights
 from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
 from harness.workflow.ship.transfers import ImageSources, Transfers, carried_name, is_ours, local_places, tagged
-from harness.workflow.ship.weight_files import find_weights, missing_weights
 
 INVENTORY = """\
 all:
@@ -99,6 +101,19 @@ def reached_of(inventory: Path, tmp_path: Path, name: str = "ws1", **changes: An
 
 def transfers_of(places: dict[str, Any] | None = None, **more: Any) -> Transfers:
     return Transfers(ImageSources(cache=more.pop("cache", None)), SourceSets(places or {}), **more)
+
+
+def needs_of(reached: Reached, case: Case, transfers: Transfers) -> Needs:
+    return inspect_needs(reached, [case], sendable=transfers.sendable, may_send=True, is_counted=False)
+
+
+def choose_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> DataSpec:
+    """What a session reads of a data set on a host, sent where that is allowed."""
+    needs = needs_of(reached, Case(data=name, loader="tfdata"), transfers)
+    sets, missing = bring_sets(reached, needs, transfers, emit)
+    if name in missing:
+        raise missing[name]
+    return sets[name]
 
 
 def test_a_data_set_goes_to_every_host_and_the_next_time_to_none(
@@ -183,13 +198,13 @@ def test_a_session_ships_only_where_it_may_and_only_what_is_not_there(
     assert told.value.message == "there is no folder /not/on/this/host"
     assert "--ship-data" in str(told.value.hint) and "harness ship INVENTORY --data photos" in str(told.value.hint)
     with pytest.raises(DataError, match="has no data set 'dogs'"):
-        choose_data(reached, "dogs", None, events.append)
+        choose_data(reached, "dogs", transfers_of(), events.append)
     allowed = transfers_of({"photos": (photos, None)}, ship_data=True)
     place = choose_data(reached, "photos", allowed, events.append)
     assert place.folder == f"{tmp_path}/ws1/shipped/photos/files"
     assert [one.files for one in events if isinstance(one, DataShipped)] == [3]
     # Later sessions find it without being allowed to ship; what the host has itself goes first.
-    assert choose_data(reached, "photos", None, events.append) == place
+    assert choose_data(reached, "photos", transfers_of(), events.append) == place
     own = DataSet(folder=str(photos))
     assert choose_data(reached_with(own), "photos", allowed, events.append) is own
     made = DataSet(generate=Generate(profile="coco", images=3))
@@ -225,16 +240,20 @@ def test_weights_of_this_machine_go_to_others_and_stay_on_this_one(inventory: Pa
     case = Case.model_validate({**base, "model": ModelSetting(name="mobilenet", weights=str(weights)).model_dump()})
     reached = reached_of(inventory, tmp_path)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    found = find_weights([case], reached, transfers_of())[str(weights)]
+    transfers = transfers_of()
+
+    def find_weights(reached: Reached) -> dict[str, WeightsFile]:
+        return bring_weights(reached, needs_of(reached, case, transfers), transfers, lambda event: None)
+
+    found = find_weights(reached)[str(weights)]
     assert found.path.startswith(f"{tmp_path}/ws1/weights/")
     assert Path(found.path).read_bytes() == weights.read_bytes()
     assert found.sha256 == digest
-    assert find_weights([case], reached_of(inventory, tmp_path, connection="local"), transfers_of()) == {
-        str(weights): WeightsFile(str(weights), digest)
-    }
+    own = reached_of(inventory, tmp_path, connection="local")
+    assert find_weights(own) == {str(weights): WeightsFile(str(weights), digest)}
     weights.unlink()
-    assert find_weights([case], reached, transfers_of()) == {}
-    assert "no file" in missing_weights([case], reached, may_ship=True)[str(weights)].message
+    assert find_weights(reached) == {}
+    assert "no file" in needs_of(reached, case, transfers).missing_weights[str(weights)].message
 
 
 def test_a_carried_image_is_named_as_ours_only_where_it_is(tmp_path: Path) -> None:

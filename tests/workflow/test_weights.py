@@ -23,9 +23,9 @@ from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
+from harness.workflow.needs import Needs, inspect_needs, refuse_hopeless
 from harness.workflow.reaching import Reached
-from harness.workflow.run.preparing import refuse_hopeless
-from harness.workflow.ship.weight_files import find_weights, missing_weights
+from harness.workflow.ship.bringing import bring_weights
 
 SMALL, LARGE, RESNET = (
     Case(data="d", loader="tfdata", mode="train", image_size=(64, 64), model=ModelSetting(weights="imagenet", **model))
@@ -50,6 +50,15 @@ def reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reached:
     return Reached(host, LocalConnection("here"), Facts(), str(tmp_path / "scratch"), {}, 10**9)
 
 
+def needs_of(reached: Reached) -> Needs:
+    return inspect_needs(reached, list(NAMES), sendable=(), may_send=True, is_counted=False)
+
+
+def find_weights(reached: Reached) -> dict[str, WeightsFile]:
+    nothing_to_send: Any = None
+    return bring_weights(reached, needs_of(reached), nothing_to_send, lambda event: None)
+
+
 def setup_with(weights: dict[str, WeightsFile]) -> HostSetup:
     engine: Any = SimpleNamespace(name="process")
     data = HostData("d", "folder", "f" * 64, 10, 2, 1000, (Mount("data", "/data"),))
@@ -61,7 +70,7 @@ def setup_with(weights: dict[str, WeightsFile]) -> HostSetup:
 
 
 def test_two_widths_and_two_models_have_a_file_each(reached: Reached, tmp_path: Path) -> None:
-    setup = setup_with(find_weights(list(NAMES), reached))
+    setup = setup_with(find_weights(reached))
     for case, name in NAMES.items():
         invocation = Invocation("id", "here", case, None, 1, 1)
         mounts = {mount.name: mount.source for mount in build_measurement("s", 1, 60.0, setup, invocation).mounts}
@@ -81,10 +90,10 @@ def test_two_widths_and_two_models_have_a_file_each(reached: Reached, tmp_path: 
 def test_a_missing_file_is_named_and_costs_the_cases_that_need_it(reached: Reached, tmp_path: Path) -> None:
     gone = tmp_path / ".keras/models" / NAMES[LARGE]
     gone.unlink()
-    (lacking,) = missing_weights(NAMES, reached, may_ship=False).items()
+    (lacking,) = needs_of(reached).missing_weights.items()
     assert lacking[0] == weights_key(LARGE)
     assert lacking[1].message == f"weights: imagenet: no file {gone} that can be read"
-    assert set(find_weights(list(NAMES), reached)) == {NAMES[SMALL], NAMES[RESNET]}
+    assert set(find_weights(reached)) == {NAMES[SMALL], NAMES[RESNET]}
     found = refusals(
         list(NAMES), memory_available=10**9, disks={}, disk_reserve=None, cache_bytes={}, missing_data={},
         missing_weights={lacking[0]: str(lacking[1])}, engine_reasons=(), can_limit_memory=True,
@@ -99,4 +108,4 @@ def test_a_missing_file_is_named_and_costs_the_cases_that_need_it(reached: Reach
 def test_a_file_of_this_machine_is_not_missing_on_another_that_it_can_be_sent_to(reached: Reached) -> None:
     far = replace(reached, host=replace(reached.host, connection="ssh"))
     (Path.home() / ".keras/models" / NAMES[RESNET]).unlink()
-    assert list(missing_weights(NAMES, far, may_ship=True)) == [NAMES[RESNET]]
+    assert list(needs_of(far).missing_weights) == [NAMES[RESNET]]

@@ -13,8 +13,9 @@ from harness.hosts.lock import STALE_AFTER_S, LockOwner, break_lock, make_owner,
 from harness.hosts.lock_owner import is_controller_gone
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.data_inspection import DESCRIBED_FOLDER
-from harness.ship.datatransfer import SHIPPED_FOLDER, WEIGHTS_FOLDER
+from harness.ship.datatransfer import SHIPPED_FOLDER
 from harness.ship.transfer.image_loading import SHIP_SESSION
+from harness.ship.weights import WEIGHTS_FOLDER
 from harness.workflow.host_engines import engines_with_jobs, is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of

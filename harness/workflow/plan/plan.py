@@ -27,13 +27,12 @@ from harness.workflow.found_session import FoundSession, find_session, refuse_ch
 from harness.workflow.host_engines import EngineSearch, find_engine, is_session_alive, refuse_busy
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
+from harness.workflow.needs import inspect_needs, refuse_hopeless
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
-from harness.workflow.run.preparing import refuse_hopeless
 from harness.workflow.ship.transfers import local_places
-from harness.workflow.ship.weight_files import missing_weights
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -141,9 +140,9 @@ class _Planner:
         search = find_engine(reached, self.engine, None, lambda _event: None)
         facts = search.chosen.facts if search.chosen else None
         image_digest = facts.image_digest if facts else None
-        states = {name: self._inspect(reached, name) for name in self.session.resolved.data_names}
-        missing = {name: state.as_error(reached.name) for name, state in states.items() if state.problem}
-        lacking = missing_weights(cases, reached, may_ship=True)
+        sendable = self.sendable if self.host.connection != "local" else frozenset[str]()
+        needs = inspect_needs(reached, cases, sendable=sendable, may_send=True, is_counted=True)
+        states, missing, lacking = needs.states, needs.missing_data, needs.missing_weights
         digests = self._digests(states, image_digest)
         variables = self.host.variables
         on = PlannedHost(
@@ -208,12 +207,6 @@ class _Planner:
             counts=plan.count_outcomes(self.records),
             error=error,
         )
-
-    def _inspect(self, reached: Reached, name: str) -> DataState:
-        place, state = reached.inspect(name)
-        if place is None and name in self.sendable and self.host.connection != "local":
-            return DataState(name, state.place, source="not there yet: `harness run --ship-data` sends it")
-        return state
 
     def _unseen(self, name: str) -> DataState:
         """Return what can be known of a data set of a host that was not asked."""

@@ -23,18 +23,21 @@ from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.workflow.host_engines import is_session_alive, refuse_busy
+from harness.workflow.needs import inspect_needs, refuse_hopeless
 from harness.workflow.reaching import Reached, look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
-from harness.workflow.run.preparing import Wanted, prepare
+from harness.workflow.run.preparing import prepare
 from harness.workflow.run.proving import prove, rehearse_settings
 from harness.workflow.run.rounds import HostRounds, run_rounds
 from harness.workflow.run.searching import search_limits
 from harness.workflow.run.shared import Shared
+from harness.workflow.ship.bringing import bring
 
 if TYPE_CHECKING:
     from harness.inventory import Host
     from harness.session.run_options import RunOptions
     from harness.workflow.host_links import Links
+    from harness.workflow.ship.transfers import Transfers
     from harness.workflow.stops import Stops
 
 
@@ -42,13 +45,21 @@ class HostWork:
     """What one worker thread does for its host."""
 
     def __init__(
-        self, host: Host, resolved: Resolved, options: RunOptions, shared: Shared, stops: Stops, links: Links
+        self,
+        host: Host,
+        resolved: Resolved,
+        options: RunOptions,
+        shared: Shared,
+        transfers: Transfers,
+        stops: Stops,
+        links: Links,
     ) -> None:
         self.name = host.name
         self._host = host
         self._resolved = resolved
         self._options = options
         self._shared = shared
+        self._transfers = transfers
         self._stops = stops
         self._links = links
         self._begun = time.monotonic()
@@ -96,14 +107,8 @@ class HostWork:
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
-        known = self._shared.content.hosts.get(self.name)
-        wanted = Wanted(
-            engine=wanted_engine(self._host, self._options.engine),
-            cases=self._resolved.cases,
-            payload=self._shared.payload,
-            memory_available=None if known is None else known.memory_available,
-            transfers=self._shared.transfers,
-        )
+        """Look, bring what is not there, prepare, prove and rehearse; then run all that is left."""
+        cases, transfers = self._resolved.cases, self._transfers
         heartbeat = Heartbeat(held)
 
         def emit(event: Event) -> None:
@@ -113,9 +118,14 @@ class HostWork:
             heartbeat.beat()
             self._shared.emit(event)
 
-        setup = prepare(reached, wanted, emit)
-        setup = prove(setup, self._resolved.cases, emit, self._keep_log)
-        able = [case for case in self._resolved.cases if not setup.is_refuted(case)]
+        needs = inspect_needs(reached, cases, sendable=transfers.sendable, may_send=True, is_counted=False)
+        refuse_hopeless(cases, needs.missing_data, needs.missing_weights)
+        brought = bring(reached, needs, wanted_engine(self._host, self._options.engine), transfers, emit)
+        known = self._shared.content.hosts.get(self.name)
+        memory = None if known is None else known.memory_available
+        setup = prepare(reached, brought, cases, self._shared.payload, emit, memory_available=memory)
+        setup = prove(setup, cases, emit, self._keep_log)
+        able = [case for case in cases if not setup.is_refuted(case)]
         setup = rehearse_settings(setup, able, emit)
         digests = HostDigests(
             host=self.name,

@@ -69,7 +69,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
             SessionFinding.of(find("cut-line", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint))
         )
     stops = Stops()
-    shared.transfers = Transfers(
+    transfers = Transfers(
         ImageSources(base_image=options.base_image),
         SourceSets(local_places(resolved.inventory.hosts), features=local_features(resolved.inventory.hosts)),
         TransferSlots(options.max_transfers),
@@ -77,7 +77,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         stop=stops.begin,
     )
     links, again = Links(console), shlex.join(options.argv_to_continue)
-    works = [HostWork(host, resolved, options, shared, stops, links) for host in resolved.hosts]
+    works = [HostWork(host, resolved, options, shared, transfers, stops, links) for host in resolved.hosts]
     failures = _Failures(shared.emit, stops, options.max_fail_percent, len(works))
     with interruptible(stops, options.on_interrupt, console.alarm, again):
         answers = ask_hosts(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.engine.interface import Payload
@@ -19,9 +18,6 @@ from harness.session.invocations import HostDigests
 from harness.session.setup import HostSetup
 from harness.values.event import Event, SessionFinding
 from harness.workflow.found_session import refuse_changed, session_key
-
-if TYPE_CHECKING:
-    from harness.workflow.ship.transfers import Transfers
 
 _REPORT_SHARE = 0.005
 """Of the time that a session takes, the part that reports may take beyond one a round."""
@@ -64,7 +60,6 @@ class Shared:
     payload: Payload
     emit: Callable[[Event], None]
     mutex: threading.Lock = field(default_factory=threading.Lock)
-    transfers: Transfers | None = None
     _pace: Pace = field(default_factory=Pace)
     _hosts_at_work: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)

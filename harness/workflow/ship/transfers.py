@@ -125,6 +125,11 @@ class Transfers:
     ship_data: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def sendable(self) -> frozenset[str]:
+        """The data sets that are sent where a host has them not, by name."""
+        return frozenset(self.sets if self.ship_data else ())
+
 
 def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit: Emit) -> tuple[str, str]:
     """See that a host's engine has its image: built on this machine, sent to another; its name, and how it came.

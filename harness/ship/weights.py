@@ -1,0 +1,89 @@
+"""Files of weights on a host: looked for, and sent where this machine has them. None is ever downloaded."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.hosts.connection import Connection
+from harness.hosts.folders import make_folder, resolve_path
+from harness.ship.datasource import OnProgress, source_file
+from harness.ship.filetransfer import KNOWN, hash_files, list_files, send_large
+from harness.ship.slots import TransferSlots
+from harness.values.case import Case
+from harness.values.errors import ConfigurationError
+from harness.values.units import format_bytes
+from harness.values.weights import WeightsFile, weights_key, weights_path
+
+WEIGHTS_FOLDER = "weights"
+"""In scratch: files of weights, by content."""
+_LIKELY_BYTES = 10**9
+"""Weights of the largest applications are about as large; how long hashing may take goes by it."""
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """A file of weights that cases need: ``path`` is where it lies on the host, ``here`` the file that is to be sent.
+
+    ``problem`` is why the host cannot have it.
+    """
+
+    path: str
+    here: Path | None = None
+    problem: ConfigurationError | None = None
+
+
+def inspect_weights(connection: Connection, cases: Iterable[Case], *, may_send: bool) -> dict[str, FoundWeights]:
+    """Look for the files of weights that cases need, by ``weights_key``; nothing is sent yet.
+
+    ``may_send``: a file of this machine is what the host gets, so that all hosts have the same one.
+    """
+    found = {}
+    for case in cases:
+        key = weights_key(case)
+        if key is None or case.model is None or key in found:
+            continue
+        path = weights_path(case.model, case.image_size)
+        here = Path(path).expanduser()
+        if may_send and here.is_file():
+            found[key] = FoundWeights(path, here)
+            continue
+        place = resolve_path(connection, path)
+        problem = None
+        if connection.run(["test", "-r", place]).returncode != 0:
+            message = f"weights: {case.model.weights}: no file {place} that can be read"
+            hint = "put it there, name another with `weights: PATH`, or use `weights: none` (the same cost per step)"
+            problem = ConfigurationError(message, where=connection.host, hint=hint)
+        found[key] = FoundWeights(place, problem=problem)
+    return found
+
+
+def hash_weights(connection: Connection, path: str) -> WeightsFile:
+    """Return a file of weights that lies on the host, with the hash of its content."""
+    folder, name = posixpath.split(path)
+    return WeightsFile(path, hash_files(connection, folder, [name], _LIKELY_BYTES)[name])
+
+
+def ship_weights(
+    connection: Connection, scratch: str, path: Path, slots: TransferSlots, on_progress: OnProgress
+) -> WeightsFile:
+    """Put a file of weights into scratch, named by its content. What is there is not sent again."""
+    file = source_file(path, path.name)
+    base = posixpath.join(scratch, WEIGHTS_FOLDER, file.sha256[:16])
+    sent = 0
+
+    def tell(count: int) -> None:
+        nonlocal sent
+        sent += count
+        on_progress(f"sending {format_bytes(sent)} of {format_bytes(file.size)}", sent / max(file.size, 1))
+
+    stamp = list_files(connection, base).get(file.place)
+    is_there = stamp is not None and stamp.size == file.size
+    if not is_there or hash_files(connection, base, [file.place], file.size).get(file.place) != file.sha256:
+        with slots.take(file.size, lambda: on_progress("waiting for a turn to be sent", None)):
+            make_folder(connection, base)
+            send_large(connection, base, file, on_bytes=tell)
+            connection.run(["rm", "-rf", "--", posixpath.join(base, "parts"), posixpath.join(base, KNOWN)])
+    return WeightsFile(posixpath.join(base, file.place), file.sha256)

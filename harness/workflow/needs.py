@@ -1,0 +1,66 @@
+"""What cases need of a host, looked at before anything is built or sent: data sets and weights. For plan and run."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.session.feasibility import missing_for
+from harness.ship.data_inspection import DataSpec
+from harness.ship.weights import FoundWeights, inspect_weights
+from harness.values.case import Case
+from harness.values.data import DataState
+from harness.values.errors import ConfigurationError, DataError, HarnessError
+from harness.workflow.reaching import Reached
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a host has of what cases need: data sets by name, weights by ``weights_key``.
+
+    ``sources`` are what a session would read; a set that is to be sent has none yet, and no problem either.
+    """
+
+    host: str
+    sources: Mapping[str, DataSpec | None]
+    states: Mapping[str, DataState]
+    weights: Mapping[str, FoundWeights]
+
+    @property
+    def missing_data(self) -> dict[str, DataError]:
+        """Why data sets cannot be used, by name."""
+        return {name: state.as_error(self.host) for name, state in self.states.items() if state.problem}
+
+    @property
+    def missing_weights(self) -> dict[str, ConfigurationError]:
+        """Why weights are not there, by ``weights_key``."""
+        return {key: found.problem for key, found in self.weights.items() if found.problem is not None}
+
+
+def inspect_needs(
+    reached: Reached, cases: Sequence[Case], *, sendable: Container[str], may_send: bool, is_counted: bool
+) -> Needs:
+    """Look at what cases need. ``sendable`` are data sets that would be sent; ``may_send`` is said of weights.
+
+    ``is_counted``: the files of data sets are counted.
+    """
+    sources: dict[str, DataSpec | None] = {}
+    states: dict[str, DataState] = {}
+    for name in dict.fromkeys(case.data for case in cases):
+        sources[name], states[name] = reached.inspect(name, is_counted=is_counted)
+        if sources[name] is None and name in sendable:
+            states[name] = DataState(
+                name, states[name].place, source="not there yet: `harness run --ship-data` sends it"
+            )
+    is_remote = reached.host.connection != "local"
+    weights = inspect_weights(reached.connection, cases, may_send=may_send and is_remote)
+    return Needs(reached.name, sources, states, weights)
+
+
+def refuse_hopeless(
+    cases: Sequence[Case], missing_data: Mapping[str, HarnessError], missing_weights: Mapping[str, HarnessError]
+) -> None:
+    """Raise why the first case cannot run, where every case lacks its data set or its weights."""
+    lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
+    if lacking and lacking[0] is not None and None not in lacking:
+        raise lacking[0]

@@ -1,0 +1,93 @@
+"""Brings a host what its cases need and it lacks: weights, the engine's image, data sets. Tells of it by ``emit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.analysis.findings import find
+from harness.ship.data_inspection import DataSpec
+from harness.ship.weights import hash_weights, ship_weights
+from harness.values.errors import ConfigurationError, DataError
+from harness.values.event import EngineChosen, ImageReady, SessionFinding, progress_of
+from harness.values.weights import WeightsFile
+from harness.workflow.host_engines import ChosenEngine, find_engine
+from harness.workflow.needs import Needs
+from harness.workflow.reaching import Emit, Reached
+from harness.workflow.ship.transfers import Transfers, ship_data
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What lies on a host for its cases: an engine with its image, data sets by name, weights by ``weights_key``.
+
+    ``missing_data`` and ``missing_weights`` say why others do not.
+    """
+
+    engine: ChosenEngine
+    weights: Mapping[str, WeightsFile]
+    missing_weights: Mapping[str, ConfigurationError]
+    sets: Mapping[str, DataSpec]
+    missing_data: Mapping[str, DataError]
+
+
+def bring(reached: Reached, needs: Needs, requested: str, transfers: Transfers, emit: Emit) -> Brought:
+    """Bring a host what is not there, the engine with its image before data sets. Raises HostError.
+
+    A data set that cannot be brought costs the cases that need it, no others.
+    """
+    weights = bring_weights(reached, needs, transfers, emit)
+    engine = _bring_engine(reached, requested, transfers, emit)
+    return Brought(engine, weights, needs.missing_weights, *bring_sets(reached, needs, transfers, emit))
+
+
+def bring_weights(reached: Reached, needs: Needs, transfers: Transfers, emit: Emit) -> dict[str, WeightsFile]:
+    """Return the files of weights on the host, by ``weights_key``; those of this machine are sent."""
+    files = {}
+    for key, found in needs.weights.items():
+        if found.here is not None:
+            show = progress_of(reached.name, emit, f"weights {found.here.name}")
+            files[key] = ship_weights(reached.connection, reached.scratch, found.here, transfers.slots, show)
+        elif found.problem is None:
+            files[key] = hash_weights(reached.connection, found.path)
+    return files
+
+
+def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: Emit) -> ChosenEngine:
+    """Find the host's engine, its image brought, and tell of it. Raises EngineUnavailable, ImageUnavailable."""
+    search = find_engine(reached, requested, transfers, emit)
+    chosen = search.take()
+    facts, choice = chosen.facts, chosen.choice
+    if choice.warning:
+        lacking = f"`harness check` says what {search.refused[0].spec.name} lacks"
+        hint = "; ".join(part for part in (facts.words.caution, lacking) if part)
+        emit(SessionFinding.of(find("engine-fallback", choice.warning, hint, severity=choice.severity), reached.name))
+    where = f", image {chosen.image}" if chosen.image else ""
+    emit(EngineChosen(reached.name, facts.engine, facts.version, choice.reason + where))
+    if chosen.image and facts.image_digest is not None:
+        emit(ImageReady(reached.name, facts.image_digest, chosen.how, chosen.seconds))
+    return chosen
+
+
+def bring_sets(
+    reached: Reached, needs: Needs, transfers: Transfers, emit: Emit
+) -> tuple[dict[str, DataSpec], dict[str, DataError]]:
+    """Send data sets that are not there; return what a session reads of each, and why others cannot be used."""
+    sets: dict[str, DataSpec] = {}
+    missing = needs.missing_data
+    for name, source in needs.sources.items():
+        if name not in missing:
+            try:
+                sets[name] = _send_set(reached, name, transfers, emit) if source is None else source
+            except DataError as error:
+                missing[name] = error
+    return sets, missing
+
+
+def _send_set(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> DataSpec:
+    """Send a data set and return what a session reads of it. Raises DataError, HostError."""
+    ship_data(reached, name, transfers, emit)
+    place, state = reached.inspect(name, is_counted=False)
+    if place is None:
+        raise state.as_error(reached.name)
+    return place
