@@ -16,6 +16,7 @@ from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, 
 from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
 from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HostNotReady, HostUnreachable
+from harness.values.event import DataShipped, speed_of
 from harness.values.units import format_bytes
 
 SHIPPED_FOLDER = "shipped"
@@ -25,32 +26,6 @@ _FORMAT = 1
 _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
 _MARGIN_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class DataLedger:
-    """What shipping one data set took; bytes are of files, but ``bytes_sent`` with all that went beside them."""
-
-    host: str
-    data: str
-    fingerprint: str
-    files_needed: int
-    bytes_needed: int
-    bytes_sent: int
-    bytes_saved: int
-    seconds: float
-    attempts: int = 1
-    notes: tuple[str, ...] = ()
-
-    @property
-    def method(self) -> str:
-        """``present`` where nothing had to be sent."""
-        return "files" if self.files_needed else "present"
-
-    @property
-    def mb_per_s(self) -> float | None:
-        """10⁶ bytes sent a second; None where nothing was sent."""
-        return self.bytes_sent / 1e6 / self.seconds if self.bytes_sent and self.seconds > 0 else None
 
 
 @dataclass(frozen=True)
@@ -117,7 +92,7 @@ class DataShip:
     def _base(self) -> str:
         return shipped_folder(self.scratch, self.source.name)
 
-    def run(self) -> DataLedger:
+    def run(self) -> DataShipped:
         """Ship what is missing. Raises DataError, HostNotReady, HostUnreachable; what arrived stays."""
         first_needed: list[SourceFile] | None = None
         seconds = 0.0
@@ -130,7 +105,7 @@ class DataShip:
                 if missing or extra or not self._is_marked():
                     begun = self._transfer(missing, extra)
                 seconds += time.monotonic() - begun
-                return self._ledger(first_needed, seconds, attempt)
+                return self._describe(first_needed, seconds, attempt)
             except HostUnreachable as error:
                 lost = error
                 self._notes.append(f"the link was lost: {error.message}")
@@ -229,17 +204,18 @@ class DataShip:
             message = f"stopped before data set {self.source.name} was there"
             raise HostNotReady(message, where=self.connection.host, hint=hint)
 
-    def _ledger(self, missing: list[SourceFile], seconds: float, attempts: int) -> DataLedger:
+    def _describe(self, missing: list[SourceFile], seconds: float, attempts: int) -> DataShipped:
         needed = sum(file.size for file in missing)
-        return DataLedger(
+        return DataShipped(
             host=self.connection.host,
             data=self.source.name,
             fingerprint=self.source.fingerprint,
-            files_needed=len(missing),
+            files=len(missing),
             bytes_needed=needed,
             bytes_sent=self._sent,
             bytes_saved=self.source.bytes - needed,
             seconds=seconds if missing else 0.0,
+            mb_per_s=speed_of(self._sent, seconds if missing else 0.0),
             attempts=attempts,
             notes=tuple(self._notes),
         )

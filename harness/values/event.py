@@ -110,7 +110,8 @@ class ImageShipped(Event):
     """``method``: present, thin (missing layers only), full or pulled (then ``bytes_sent`` is not known: 0).
 
     ``bytes_needed`` are of the layers that the host lacked, ``bytes_saved`` of those that it had; ``bytes_sent``
-    is all that went out, failed attempts among it. ``mb_per_s`` in 10⁶ bytes; None where nothing was sent.
+    is all that went out, failed attempts among it. ``seconds`` are of sending, loading and proving, without waiting
+    for a turn; ``notes`` say what went wrong on the way. ``mb_per_s`` in 10⁶ bytes; None where nothing was sent.
     """
 
     host: str
@@ -151,6 +152,11 @@ class DataShipped(Event):
     mb_per_s: float | None = None
     attempts: int = 1
     notes: tuple[str, ...] = ()
+
+
+def speed_of(bytes_sent: int, seconds: float) -> float | None:
+    """Return the speed of a transfer in 10⁶ bytes a second; None where nothing was sent."""
+    return bytes_sent / 1e6 / seconds if bytes_sent and seconds > 0 else None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_again(tmp_path: Path, photos:
     link, scratch = Link(), tmp_path / "scratch"
     first = send(link, scratch, photos, tmp_path=tmp_path)
     assert shipped_files(scratch) == files_of(photos)
-    assert (first.method, first.files_needed, first.bytes_saved) == ("files", 7, 0)
+    assert (first.files, first.bytes_saved) == (7, 0)
     assert first.bytes_needed == sum(len(content) for content in files_of(photos).values())
     found = find_shipped(link, str(scratch), "set")
     assert found is not None and found.folder is not None
@@ -98,7 +98,7 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_again(tmp_path: Path, photos:
     assert not list(scratch.rglob("*.part")) and not list(scratch.rglob(".batch"))
     link.sent.clear()
     again = send(link, scratch, photos, tmp_path=tmp_path)
-    assert (again.method, again.files_needed, again.bytes_sent) == ("present", 0, 0)
+    assert (again.files, again.bytes_sent) == (0, 0)
     assert again.bytes_saved == first.bytes_needed
     assert link.sent == []
 
@@ -110,8 +110,8 @@ def test_only_what_differs_is_sent_and_what_is_too_much_is_removed(tmp_path: Pat
     os.utime(photos / "cats/a.jpg", (5, 5))
     (photos / "dogs/new.jpg").write_bytes(JPEG_LIKE + b"n" * 10)
     (photos / "dogs/large.jpg").unlink()
-    ledger = send(link, scratch, photos, tmp_path=tmp_path)
-    assert ledger.files_needed == 2
+    shipped = send(link, scratch, photos, tmp_path=tmp_path)
+    assert shipped.files == 2
     assert shipped_files(scratch) == files_of(photos)
 
 
@@ -121,7 +121,7 @@ def test_files_that_changed_on_the_host_are_noticed(tmp_path: Path, photos: Path
     base = Path(shipped_folder(str(scratch), "set")) / "files"
     (base / "cats/a.jpg").write_bytes(JPEG_LIKE + b"y" * 50_000)
     (base / "dogs/large.jpg").unlink()
-    assert send(link, scratch, photos, tmp_path=tmp_path).files_needed == 2
+    assert send(link, scratch, photos, tmp_path=tmp_path).files == 2
     assert shipped_files(scratch) == files_of(photos)
 
 
@@ -131,8 +131,8 @@ def test_files_that_are_there_unproven_are_hashed_and_not_sent(tmp_path: Path, p
     for name, content in files_of(photos).items():
         (base / "files" / name).parent.mkdir(parents=True, exist_ok=True)
         (base / "files" / name).write_bytes(content)
-    ledger = send(link, scratch, photos, tmp_path=tmp_path)
-    assert (ledger.files_needed, link.sent) == (0, [])
+    shipped = send(link, scratch, photos, tmp_path=tmp_path)
+    assert (shipped.files, link.sent) == (0, [])
     assert find_shipped(link, str(scratch), "set") is not None
 
 
@@ -141,10 +141,10 @@ def test_a_cut_link_goes_on_where_it_was(tmp_path: Path, photos: Path, cut_at: l
     """The large file goes first, in four pieces; then two batches."""
     link, scratch = Link(), tmp_path / "scratch"
     link.cut_at = cut_at
-    ledger = send(link, scratch, photos, tmp_path=tmp_path)
-    assert ledger.attempts == len(cut_at) + 1
+    shipped = send(link, scratch, photos, tmp_path=tmp_path)
+    assert shipped.attempts == len(cut_at) + 1
     assert shipped_files(scratch) == files_of(photos)
-    assert sum(link.sent) < 1.7 * ledger.bytes_needed, "what arrived was sent again"
+    assert sum(link.sent) < 1.7 * shipped.bytes_needed, "what arrived was sent again"
     assert not list(scratch.rglob("*.part"))
 
 
@@ -189,8 +189,8 @@ def test_an_interrupted_ship_keeps_what_arrived(tmp_path: Path, photos: Path) ->
     with pytest.raises(HostNotReady, match="stopped before"):
         send(link, scratch, photos, tmp_path=tmp_path, stop=stop, on_progress=interrupt)
     sent = sum(link.sent)
-    ledger = send(link, scratch, photos, tmp_path=tmp_path)
-    assert ledger.bytes_sent + sent < 1.3 * sum(len(content) for content in files_of(photos).values())
+    shipped = send(link, scratch, photos, tmp_path=tmp_path)
+    assert shipped.bytes_sent + sent < 1.3 * sum(len(content) for content in files_of(photos).values())
     assert shipped_files(scratch) == files_of(photos)
 
 
@@ -211,8 +211,8 @@ def test_a_coco_pair_arrives_with_its_annotations(tmp_path: Path) -> None:
     description = describe_made(made)
     link, scratch = Link(), tmp_path / "scratch"
     (made / "images" / "orphan.jpg").write_bytes(b"belongs to no annotation")
-    ledger = send(link, scratch, made / "images", tmp_path=tmp_path, annotations=made / "annotations.json")
-    assert ledger.fingerprint == description.fingerprint
+    shipped = send(link, scratch, made / "images", tmp_path=tmp_path, annotations=made / "annotations.json")
+    assert shipped.fingerprint == description.fingerprint
     found = find_shipped(link, str(scratch), "set")
     assert found is not None and found.images is not None and found.annotations is not None
     assert describe(Path(found.images), Path(found.annotations)).fingerprint == description.fingerprint
@@ -234,10 +234,10 @@ def test_tfrecord_files_arrive_whole_with_the_names_of_their_classes(tmp_path: P
     sets = SourceSets({"set": (folder / "train*", None)}, keep=tmp_path / "hashes", features={"set": ("jpg", "kind")})
     source = sets.read("set")
     assert (source.kind, source.images, source.classes) == ("tfrecord", 3, 2)
-    ledger = DataShip(link, str(scratch), source).run()
+    shipped = DataShip(link, str(scratch), source).run()
     assert set(shipped_files(scratch)) == {"train.tfrecord-00000-of-00001", "kind.labels.txt"}
     found = find_shipped(link, str(scratch), "set")
-    assert found is not None and found.tfrecord is not None and found.fingerprint == ledger.fingerprint
+    assert found is not None and found.tfrecord is not None and found.fingerprint == shipped.fingerprint
     there = list_tfrecord(Path(found.tfrecord), "jpg", "kind")
     assert (there.classes, there.labels) == (("cats", "dogs"), (0, 1, 0))
 

@@ -100,7 +100,7 @@ def left_over(target: EngineTarget) -> list[str]:
 def test_all_then_nothing_then_only_what_changed(target: EngineTarget, make: Any) -> None:
     first, second = make(10), make(11)
     full = ship(target, first)
-    assert (full.method, full.identity, full.attempts) == ("full", first.identity, 1)
+    assert (full.method, full.image_digest, full.attempts) == ("full", first.identity, 1)
     assert full.bytes_needed == first.open(lambda text, share: None).bytes
     assert full.bytes_needed < full.bytes_sent < full.bytes_needed + 65_536
     again = ship(target, first)
@@ -130,14 +130,14 @@ def test_thin_is_refused_where_layers_are_not_there_and_all_is_sent(
     layers = source.open(lambda text, share: None).diff_ids
     gone = HostImages((HostImage("sha256:" + "0" * 64, "gone", layers[:2], ()),))
     monkeypatch.setattr(shipping, "read_images", lambda client: gone)
-    ledger = ship(target, source)
-    assert ledger.method == "full"
-    assert "went away" in ledger.notes[0]
+    shipped = ship(target, source)
+    assert shipped.method == "full"
+    assert "went away" in shipped.notes[0]
     monkeypatch.setattr(HostImages, "nearest", lambda self, diff_ids: None)
     target.client.remove_image(source.reference, force=True)
-    ledger = ship(target, source)
-    assert ledger.method == "full"
-    assert "no such file" in ledger.notes[0]
+    shipped = ship(target, source)
+    assert shipped.method == "full"
+    assert "no such file" in shipped.notes[0]
     assert find_image(target.client, source.reference) == source.identity
 
 
@@ -175,10 +175,10 @@ def test_a_damaged_cache_is_noticed_filled_again_and_never_loaded(target: Engine
     content = bytearray(blob.path.read_bytes())
     content[1_000_000] ^= 1
     blob.path.write_bytes(content)
-    ledger = ship(target, source)
-    assert (ledger.method, ledger.attempts) == ("full", 2)
-    assert "damaged" in ledger.notes[0]
-    assert ledger.bytes_sent > ledger.bytes_needed
+    shipped = ship(target, source)
+    assert (shipped.method, shipped.attempts) == ("full", 2)
+    assert "damaged" in shipped.notes[0]
+    assert shipped.bytes_sent > shipped.bytes_needed
     assert find_image(target.client, source.reference) == source.identity
 
 
@@ -211,11 +211,11 @@ def test_a_link_that_is_cut_begins_again_and_leaves_no_part(
     source, cuts = make(70), len(limits)
     link = CuttingLink(tmp_path, address, limits)
     far = EngineTarget(link.address)
-    ledger = ship(far, source)
+    shipped = ship(far, source)
     far.close()
     link.close()
-    assert (ledger.method, ledger.attempts) == ("full", cuts + 1)
-    assert all("the link was lost" in note for note in ledger.notes)
+    assert (shipped.method, shipped.attempts) == ("full", cuts + 1)
+    assert all("the link was lost" in note for note in shipped.notes)
     assert find_image(target.client, source.reference) == source.identity
     assert left_over(target) == []
 
@@ -326,8 +326,8 @@ def test_a_registry_that_the_inventory_names_is_pulled_from(target: EngineTarget
     name, _, tag = source.reference.partition(":")
     with registry() as held:
         held.add(f"lab/{name}", tag, layers)
-        ledger = ImageShip(target, Order(source.reference, source, f"{held.address}/lab")).run()
-        assert (ledger.method, ledger.bytes_sent, ledger.identity) == ("pulled", 0, source.identity)
+        shipped = ImageShip(target, Order(source.reference, source, f"{held.address}/lab")).run()
+        assert (shipped.method, shipped.bytes_sent, shipped.image_digest) == ("pulled", 0, source.identity)
         names = read_images(target.client).images[0].references
         assert names == (source.reference,)
         assert ImageShip(target, Order(source.reference, source, f"{held.address}/lab")).run().method == "present"
@@ -337,14 +337,14 @@ def test_a_registry_that_has_it_not_or_something_else_is_passed_over(target: Eng
     source = make(130)
     name, _, tag = source.reference.partition(":")
     with registry() as held:
-        ledger = ImageShip(target, Order(source.reference, source, held.address)).run()
-        assert ledger.method == "full"
-        assert "could not be pulled" in ledger.notes[0]
+        shipped = ImageShip(target, Order(source.reference, source, held.address)).run()
+        assert shipped.method == "full"
+        assert "could not be pulled" in shipped.notes[0]
         target.client.remove_image(source.reference, force=True)
         held.add(name, tag, BASE)
-        ledger = ImageShip(target, Order(source.reference, source, held.address)).run()
-        assert ledger.method == "full"
-        assert "another image" in ledger.notes[0]
+        shipped = ImageShip(target, Order(source.reference, source, held.address)).run()
+        assert shipped.method == "full"
+        assert "another image" in shipped.notes[0]
         assert [one.references for one in read_images(target.client).images] == [(source.reference,)]
 
 
@@ -377,7 +377,7 @@ def test_several_hosts_in_turns(address: str, target: EngineTarget, make: Any) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert {one.identity for one in found} == {source.identity}
+    assert {one.image_digest for one in found} == {source.identity}
     assert find_image(target.client, source.reference) == source.identity
 
 

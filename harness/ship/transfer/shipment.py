@@ -1,9 +1,9 @@
-"""What is shipped, and what it cost."""
+"""What is shipped: an image on this machine's disk, as its layers."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engine.dockerinfo import image_digest
@@ -49,35 +49,6 @@ class CachedImage:
     def labels(self) -> dict[str, str]:
         """The labels that the image was built with."""
         return dict((json.loads(self.config).get("config") or {}).get("Labels") or {})
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What one ship took. ``method``: present, thin, full or pulled.
-
-    ``bytes_needed`` are of the layers that the host lacked, ``bytes_saved`` of those that it had;
-    ``bytes_sent`` counts every byte that went out, attempts that failed among them (None where a registry sent
-    them). ``seconds`` are of sending, loading and proving, without waiting for a turn; ``notes`` say what went wrong
-    on the way.
-    """
-
-    host: str
-    reference: str
-    identity: str
-    method: str
-    bytes_needed: int = 0
-    bytes_sent: int | None = 0
-    bytes_saved: int = 0
-    seconds: float = 0.0
-    attempts: int = 0
-    notes: tuple[str, ...] = field(default_factory=tuple)
-
-    @property
-    def mb_per_s(self) -> float | None:
-        """10⁶ bytes sent a second; None where nothing was sent."""
-        if not self.bytes_sent or self.seconds <= 0:
-            return None
-        return self.bytes_sent / 1e6 / self.seconds
 
 
 def identity_of_config(config: bytes) -> str:

@@ -25,8 +25,9 @@ from harness.ship.transfer.image_loading import (
 from harness.ship.transfer.image_sources import Source
 from harness.ship.transfer.image_stream import CorruptBlob, Part, archive_bytes, build_parts
 from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
-from harness.ship.transfer.shipment import CachedImage, Ledger
+from harness.ship.transfer.shipment import CachedImage
 from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
+from harness.values.event import ImageShipped, speed_of
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
@@ -82,13 +83,14 @@ class ImageShip:
     _told: float = 0.0
     _notes: list[str] = field(default_factory=list)
 
-    def run(self) -> Ledger:
+    def run(self) -> ImageShipped:
         """Ship, starting again where a link breaks. Raises ImageUnavailable, HostNotReady, HostUnreachable."""
         lost: HostUnreachable | None = None
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                ledger = self._try()
-                return replace(ledger, attempts=attempt, bytes_sent=self._sent, notes=tuple(self._notes))
+                shipped, sent = self._try(), self._sent
+                speed = speed_of(sent, shipped.seconds)
+                return replace(shipped, bytes_sent=sent, mb_per_s=speed, attempts=attempt, notes=tuple(self._notes))
             except HostUnreachable as error:
                 lost = error
                 self._notes.append(f"the link was lost: {error.message}")
@@ -103,7 +105,7 @@ class ImageShip:
         assert lost is not None
         raise lost
 
-    def _try(self) -> Ledger:
+    def _try(self) -> ImageShipped:
         source = self.order.source
         with self._talking("list its images"):
             remove_held(self.target.client)
@@ -112,7 +114,7 @@ class ImageShip:
         if found is not None:
             if self.order.reference not in found.references:
                 self._name(found)
-            return self._ledger(found.identity, "present", bytes_saved=found.size)
+            return self._describe(found.identity, "present", bytes_saved=found.size)
         if self.order.registry is not None and (pulled := self._pull(self.order.registry)) is not None:
             return pulled
         if source is None:
@@ -121,7 +123,7 @@ class ImageShip:
             raise ImageUnavailable(f"{message}, {why}", where=self.target.host, hint=_CARRY)
         return self._send(source.open(self.on_progress), there)
 
-    def _send(self, image: CachedImage, there: HostImages) -> Ledger:
+    def _send(self, image: CachedImage, there: HostImages) -> ImageShipped:
         """Thin first; where the engine will not have it so, whole, once."""
         shared = there.shared_layers(image.diff_ids)
         missing = image.diff_ids[shared:]
@@ -139,7 +141,7 @@ class ImageShip:
                 message = f"the engine refuses the image {self.order.reference}: {refused.reason}"
                 raise ImageUnavailable(message, where=self.target.host, hint=hint)
             seconds = time.monotonic() - begun
-        return self._ledger(image.identity, method, bytes_needed=needed, bytes_saved=image.bytes - needed, s=seconds)
+        return self._describe(image.identity, method, bytes_needed=needed, bytes_saved=image.bytes - needed, s=seconds)
 
     def _load(
         self, image: CachedImage, diff_ids: tuple[str, ...], anchor: HostImage | None, there: HostImages
@@ -187,7 +189,7 @@ class ImageShip:
         if before is not None:
             self._name(before)
 
-    def _pull(self, registry: str) -> Ledger | None:
+    def _pull(self, registry: str) -> ImageShipped | None:
         identity = None if self.order.source is None else self.order.source.identity
         with self.slots.take(0, self._wait), self._talking("pull an image"):
             begun = time.monotonic()
@@ -205,25 +207,18 @@ class ImageShip:
                 if self.order.source is None:
                     raise ImageUnavailable(str(error), where=self.target.host, hint=_CARRY) from error
                 return None
-            return self._ledger(found, "pulled", s=time.monotonic() - begun)
+            return self._describe(found, "pulled", s=time.monotonic() - begun)
 
     def _name(self, image: HostImage) -> None:
         repository, _, tag = self.order.reference.rpartition(":")
         with self._talking("name an image"):
             self.target.client.tag(image.id, repository, tag, force=True)
 
-    def _ledger(
+    def _describe(
         self, identity: str, method: str, *, bytes_needed: int = 0, bytes_saved: int = 0, s: float = 0.0
-    ) -> Ledger:
-        return Ledger(
-            host=self.target.host,
-            reference=self.order.reference,
-            identity=identity,
-            method=method,
-            bytes_needed=bytes_needed,
-            bytes_saved=bytes_saved,
-            seconds=s,
-        )
+    ) -> ImageShipped:
+        host, image = self.target.host, self.order.reference
+        return ImageShipped(host, method, bytes_needed, 0, s, bytes_saved, image=image, image_digest=identity)
 
     def _count(self, count: int, before: int, total: int) -> None:
         self._sent += count

@@ -14,16 +14,16 @@ from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.daemon import connect_local, open_client
 from harness.engine.interface import ImageEngine
 from harness.ship.datasource import OnProgress, SourceSets
-from harness.ship.datatransfer import DataLedger, DataShip
+from harness.ship.datatransfer import DataShip
 from harness.ship.definition import image_definition, image_definitions, image_reference
 from harness.ship.image import LABEL_DEFINITION, ImageResult, ensure_image, find_image
 from harness.ship.slots import TransferSlots, waiting_for
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_sources import CacheSource, EngineSource, Source
-from harness.ship.transfer.shipment import CachedImage, Ledger
+from harness.ship.transfer.shipment import CachedImage
 from harness.ship.transfer.shipping import ImageShip, Order
 from harness.values.errors import EngineUnavailable, ImageUnavailable
-from harness.values.event import DataShipped, ImageCached, ImageShipped, progress_of
+from harness.values.event import ImageCached, ImageShipped, progress_of
 from harness.workflow.reaching import Emit, Reached, select_gpus
 
 if TYPE_CHECKING:
@@ -138,19 +138,24 @@ def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emi
     """
     named = reached.host.variables.image
     if reached.host.connection != "local" and "@" not in (named or ""):
-        shipped = ship_image(reached, engine, transfers, emit)
-        return shipped.reference, shipped.method
+        shipped = _ship_image(reached, engine, transfers, emit)
+        return shipped.image, shipped.method
     if named:
         return named, "present"
     made = transfers.images.build(reached, engine.client, emit)
     return made.reference, made.method
 
 
-def ship_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit: Emit) -> Ledger:
+def _ship_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit: Emit) -> ImageShipped:
     """Bring a host the image that it is to have. Raises ImageUnavailable and other HostErrors; then nothing is left."""
+
+    def ship(order: Order) -> ImageShipped:
+        show = progress_of(reached.name, emit)
+        return ImageShip(engine, order, reached.connection, transfers.slots, show, transfers.stop).run()
+
     order = transfers.images.order(reached, emit, may_build=reached.host.variables.registry is None)
     try:
-        ledger = _ship(reached, engine, order, transfers, emit)
+        shipped = ship(order)
     except ImageUnavailable:
         if order.source is not None or order.registry is None:
             raise
@@ -158,61 +163,17 @@ def ship_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit
         order = transfers.images.order(reached, emit, may_build=True)
         if order.source is None:
             raise
-        ledger = _ship(reached, engine, order, transfers, emit)
+        shipped = ship(order)
+    emit(shipped)
     transfers.images.tell_filled(order.source, emit)
-    return ledger
+    return shipped
 
 
-def _ship(reached: Reached, engine: ImageEngine, order: Order, transfers: Transfers, emit: Emit) -> Ledger:
-    ledger = ImageShip(
-        engine,
-        order,
-        connection=reached.connection,
-        slots=transfers.slots,
-        on_progress=progress_of(reached.name, emit),
-        stop=transfers.stop,
-    ).run()
-    emit(
-        ImageShipped(
-            reached.name,
-            ledger.method,
-            bytes_needed=ledger.bytes_needed,
-            bytes_sent=ledger.bytes_sent or 0,
-            seconds=ledger.seconds,
-            bytes_saved=ledger.bytes_saved,
-            mb_per_s=ledger.mb_per_s,
-            image=ledger.reference,
-            image_digest=ledger.identity,
-            attempts=ledger.attempts,
-            notes=ledger.notes,
-        )
-    )
-    return ledger
-
-
-def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> DataLedger:
+def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> None:
     """Bring a host a data set of this machine. Raises DataError, HostError; what arrived stays for the next time."""
     say = progress_of(reached.name, emit, f"data set {name}")
     source = transfers.sets.read(name, say)
-    ledger = DataShip(
-        reached.connection, reached.scratch, source, slots=transfers.slots, on_progress=say, stop=transfers.stop
-    ).run()
-    emit(
-        DataShipped(
-            reached.name,
-            name,
-            ledger.fingerprint,
-            files=ledger.files_needed,
-            bytes_needed=ledger.bytes_needed,
-            bytes_sent=ledger.bytes_sent,
-            bytes_saved=ledger.bytes_saved,
-            seconds=ledger.seconds,
-            mb_per_s=ledger.mb_per_s,
-            attempts=ledger.attempts,
-            notes=ledger.notes,
-        )
-    )
-    return ledger
+    emit(DataShip(reached.connection, reached.scratch, source, transfers.slots, say, transfers.stop).run())
 
 
 def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]]:
