@@ -14,7 +14,7 @@ from harness.engine.registry import Choice, Refusal, explain_choice, explain_non
 from harness.engine.spec import EngineSpec
 from harness.ship.definition import image_definition, image_reference
 from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady, ImageUnavailable
-from harness.workflow.reaching import Emit, Reached, select_cpus, select_gpus
+from harness.workflow.reaching import Emit, Reached
 from harness.workflow.ship.transfers import Transfers, bring_image, image_kind
 
 
@@ -78,8 +78,8 @@ def job_host(reached: Reached, chosen: ChosenEngine, payload: Payload) -> JobHos
         image_digest=chosen.facts.image_digest,
         payload=payload,
         disks=reached.disks,
-        cpus=select_cpus(reached.facts, reached.host.variables.cpus),
-        gpus=select_gpus(reached.facts, reached.host.variables.gpus),
+        cpus=reached.cpus,
+        gpus=reached.gpus,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -43,6 +43,24 @@ class Reached:
     @property
     def name(self) -> str:
         return self.host.name
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """The CPUs that jobs may use: ``auto`` in the inventory for all usable, N for the first N, or a list of ids."""
+        usable = self.facts.usable_cpus or tuple(range(self.facts.logical_cpus or 1))
+        wanted = self.host.variables.cpus
+        if wanted == "auto":
+            return usable
+        return usable[:wanted] if isinstance(wanted, int) else tuple(cpu for cpu in usable if cpu in wanted)
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """Ids of the GPUs that jobs may use: ``auto`` for all, 0 for none, N for the first N, or a list of ids."""
+        found = tuple(gpu.uuid or str(index) for index, gpu in enumerate(self.facts.gpus))
+        wanted = self.host.variables.gpus
+        if wanted == "auto":
+            return found
+        return found[:wanted] if isinstance(wanted, int) else tuple(map(str, wanted))
 
     def close(self) -> None:
         """Let the connection go."""
@@ -108,23 +126,3 @@ def _look_again(connection: Connection, facts: Facts) -> Facts:
         return facts
     in_use = read_busy_cpus(connection)
     return facts if in_use is None else facts.model_copy(update={"load_1m": min(facts.load_1m, round(in_use, 2))})
-
-
-def select_cpus(facts: Facts, wanted: str | int | Sequence[int]) -> tuple[int, ...]:
-    """Return the CPUs that jobs may use: ``auto`` or 0 for all usable, N for the first N, or a list of ids."""
-    usable = facts.usable_cpus or tuple(range(facts.logical_cpus or 1))
-    if wanted in ("auto", 0):
-        return usable
-    if isinstance(wanted, int):
-        return usable[:wanted]
-    return tuple(cpu for cpu in usable if isinstance(wanted, Sequence) and cpu in wanted)
-
-
-def select_gpus(facts: Facts, wanted: str | int | Sequence[int | str]) -> tuple[str, ...]:
-    """Return ids of the GPUs that jobs may use: ``auto`` for all, 0 for none, N for the first N, or a list of ids."""
-    found = tuple(gpu.uuid or str(index) for index, gpu in enumerate(facts.gpus))
-    if wanted == "auto":
-        return found
-    if isinstance(wanted, int):
-        return found[:wanted]
-    return tuple(str(gpu) for gpu in wanted) if not isinstance(wanted, str) else found

@@ -30,7 +30,7 @@ from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, 
 from harness.workflow.needs import inspect_needs, refuse_hopeless
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
-from harness.workflow.reaching import Reached, reach, select_cpus, select_gpus
+from harness.workflow.reaching import Reached, reach
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
 from harness.workflow.ship.transfers import local_places
 
@@ -148,8 +148,8 @@ class _Planner:
         on = PlannedHost(
             name=reached.name,
             memory_available=self._memory_available or reached.memory_available,
-            cpus=len(select_cpus(reached.facts, variables.cpus)),
-            gpus=len(select_gpus(reached.facts, variables.gpus)),
+            cpus=len(reached.cpus),
+            gpus=len(reached.gpus),
             data={
                 name: PlannedData(state.images, state.bytes, self._kind_of(name))
                 for name, state in states.items()
@@ -247,9 +247,7 @@ class _Planner:
         }
         if image_digest is None or not settings:
             return {}
-        variables = self.host.variables
-        cpus = len(select_cpus(reached.facts, variables.cpus))
-        gpus = min(MOST_GPUS, len(select_gpus(reached.facts, variables.gpus)))
+        cpus, gpus = len(reached.cpus), min(MOST_GPUS, len(reached.gpus))
         machine = Machine(image_digest, self.session.payload.archive_digest, cpus, gpus)
         return read_rehearsals(reached.connection, reached.scratch, machine, settings)
 

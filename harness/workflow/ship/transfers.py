@@ -24,7 +24,7 @@ from harness.ship.transfer.shipment import CachedImage
 from harness.ship.transfer.shipping import ImageShip, Order
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import ImageCached, ImageShipped, progress_of
-from harness.workflow.reaching import Emit, Reached, select_gpus
+from harness.workflow.reaching import Emit, Reached
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -203,7 +203,7 @@ def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str 
 
 def image_kind(reached: Reached) -> str:
     """Return ``gpu`` where the host has GPUs that may be used, else ``cpu``."""
-    return "gpu" if select_gpus(reached.facts, reached.host.variables.gpus) else "cpu"
+    return "gpu" if reached.gpus else "cpu"
 
 
 def is_ours(image: CachedImage) -> bool:
