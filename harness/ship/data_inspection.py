@@ -10,29 +10,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import posixpath
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import dataset_errors
 from harness.bench.protocol.atomic import write_file
 from harness.hosts.connection import Connection
 from harness.inventory import DataSet
+from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
 from harness.values.case import digest_of
 from harness.values.data import DataState
 from harness.values.errors import HostError
 
-DataSpec: TypeAlias = DataSet | ShippedData
-"""What a session reads: a set of the inventory, or one that was sent."""
-
-DATASETS_FOLDER, DESCRIBED_FOLDER = "datasets", "described"
-"""File lists, hashes and links of all sets in a host's scratch; descriptions of sets in this machine's cache."""
-_KNOWN_FILE = "dataset.json"
+DESCRIBED_FOLDER = "described"
+"""In this machine's cache: descriptions of data sets, by where they lie."""
 _TIMEOUT_S = 300.0
 _MOST_NAMED = 50
 
@@ -84,16 +78,6 @@ class Layout:
     others: int = 0
     records: tuple[tuple[int, str], ...] = ()
     trouble: str = ""
-
-
-@dataclass(frozen=True)
-class KnownData:
-    """What the last check of a data set found; the files may have changed since."""
-
-    fingerprint: str
-    images: int
-    bytes: int
-    classes: int
 
 
 def inspect_data(
@@ -266,40 +250,6 @@ def _of_shipped(name: str, shipped: ShippedData) -> DataState:
     return DataState(name, place, shipped.count, shipped.bytes, "as it was shipped", fingerprint=shipped.fingerprint)
 
 
-def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
-    """Return where a set's file lists lie on a host: another folder where the set's source is another."""
-    made = spec.generate
-    wanted = None if made is None else [made.profile, made.images, made.seed]
-    places = [spec.folder, spec.images, spec.annotations, wanted]
-    records = [spec.tfrecord, spec.image_feature, spec.label_feature] if spec.tfrecord is not None else []
-    return posixpath.join(scratch, DATASETS_FOLDER, f"{name}-{digest_of([*places, *records])[:8]}")
-
-
-def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) -> KnownData | None:
-    """What the last check of a set on this host found; None where it was never checked."""
-    path = posixpath.join(dataset_folder(scratch, name, spec), _KNOWN_FILE)
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        target = Path(folder) / _KNOWN_FILE
-        try:
-            connection.get(path, target)
-            return parse_known(target.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-
-
-def parse_known(text: str) -> KnownData | None:
-    """Read the ``dataset.json`` of a check; None for one that makes no sense."""
-    try:
-        found = json.loads(text)
-        numbers = [found[key] for key in ("images", "bytes", "classes")]
-    except (ValueError, KeyError, TypeError):
-        return None
-    fingerprint = found.get("fingerprint")
-    if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
-        return None
-    return KnownData(fingerprint, *numbers)
-
-
 def described_folder(
     path: Path, annotations: Path | None = None, features: tuple[str | None, str | None] = (None, None)
 ) -> Path:
@@ -329,7 +279,7 @@ def usable_folder(folder: Path) -> Path | None:
 def keep_description(folder: Path, description: Mapping[str, object]) -> None:
     """Keep a description; that it cannot be kept costs time only."""
     with contextlib.suppress(OSError):
-        write_file(folder / _KNOWN_FILE, json.dumps(description))
+        write_file(folder / KNOWN_FILE, json.dumps(description))
 
 
 def read_described(source: DataSet) -> KnownData | None:
@@ -340,6 +290,6 @@ def read_described(source: DataSet) -> KnownData | None:
     annotations = None if source.annotations is None else Path(source.annotations)
     folder = described_folder(Path(place), annotations, (source.image_feature, source.label_feature))
     try:
-        return parse_known((folder / _KNOWN_FILE).read_text(encoding="utf-8"))
+        return parse_known((folder / KNOWN_FILE).read_text(encoding="utf-8"))
     except OSError:
         return None

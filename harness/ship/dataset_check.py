@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
-from harness.inventory import Generate
-from harness.ship.data_inspection import DataSpec, dataset_folder
+from harness.hosts.connection import Connection
+from harness.inventory import DataSet, Generate
 from harness.ship.datasource import OnProgress
+from harness.ship.datatransfer import ShippedData
 from harness.ship.preparation_job import run_preparation
+from harness.values.case import digest_of
 from harness.values.data import CheckedSet, DataPlace, MadeSet
 from harness.values.errors import DataError
 
 _Set = TypeVar("_Set", CheckedSet, MadeSet)
 
-DATA_FOLDER = "data"
-"""In scratch: generated sets."""
+DataSpec: TypeAlias = DataSet | ShippedData
+"""What a session reads: a set of the inventory, or one that was sent."""
+
+DATA_FOLDER, DATASETS_FOLDER = "data", "datasets"
+"""In scratch: generated sets; file lists, hashes and links of all sets."""
+KNOWN_FILE = "dataset.json"
+"""What a check found, for the next one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +49,16 @@ class PreparedData(HostData):
     odd: Mapping[str, int]
     encoder: str | None = None
     was_made: bool = False
+
+
+@dataclass(frozen=True)
+class KnownData:
+    """What the last check of a data set found; the files may have changed since."""
+
+    fingerprint: str
+    images: int
+    bytes: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -152,3 +172,37 @@ def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: f
         encoder=made.encoder,
         was_made=made.made,
     )
+
+
+def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
+    """Return where a set's file lists lie on a host: another folder where the set's source is another."""
+    made = spec.generate
+    wanted = None if made is None else [made.profile, made.images, made.seed]
+    places = [spec.folder, spec.images, spec.annotations, wanted]
+    records = [spec.tfrecord, spec.image_feature, spec.label_feature] if spec.tfrecord is not None else []
+    return posixpath.join(scratch, DATASETS_FOLDER, f"{name}-{digest_of([*places, *records])[:8]}")
+
+
+def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) -> KnownData | None:
+    """What the last check of a set on this host found; None where it was never checked."""
+    path = posixpath.join(dataset_folder(scratch, name, spec), KNOWN_FILE)
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        target = Path(folder) / KNOWN_FILE
+        try:
+            connection.get(path, target)
+            return parse_known(target.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+
+def parse_known(text: str) -> KnownData | None:
+    """Read the ``dataset.json`` of a check; None for one that makes no sense."""
+    try:
+        found = json.loads(text)
+        numbers = [found[key] for key in ("images", "bytes", "classes")]
+    except (ValueError, KeyError, TypeError):
+        return None
+    fingerprint = found.get("fingerprint")
+    if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
+        return None
+    return KnownData(fingerprint, *numbers)

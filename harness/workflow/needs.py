@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.session.feasibility import missing_for
-from harness.ship.data_inspection import DataSpec
+from harness.ship.dataset_check import DataSpec
 from harness.ship.weights import FoundWeights, inspect_weights
 from harness.values.case import Case
 from harness.values.data import DataState

@@ -21,8 +21,7 @@ from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.inventory.variables import DataSet, Generate
 from harness.ship import preparation_job
-from harness.ship.data_inspection import dataset_folder, read_known
-from harness.ship.dataset_check import PreparedData, prepare_data
+from harness.ship.dataset_check import PreparedData, dataset_folder, prepare_data, read_known
 from harness.ship.payload_archive import build_payload
 from harness.values.errors import DataError, HostUnreachable, JobRefused
 

@@ -19,7 +19,7 @@ from harness.hosts.lock_owner import make_owner
 from harness.inventory import load_inventory
 from harness.inventory.variables import DataSet, Generate
 from harness.session.run_options import RunOptions
-from harness.ship.data_inspection import DataSpec
+from harness.ship.dataset_check import DataSpec
 from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import LABEL_DEFINITION

@@ -9,8 +9,7 @@ from harness.engine.interface import Payload
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.facts import read_available_bytes
 from harness.session.setup import HostSetup
-from harness.ship.data_inspection import DataSpec
-from harness.ship.dataset_check import prepare_data
+from harness.ship.dataset_check import DataSpec, prepare_data
 from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError

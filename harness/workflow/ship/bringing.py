@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
-from harness.ship.data_inspection import DataSpec
+from harness.ship.dataset_check import DataSpec
 from harness.ship.weights import hash_weights, ship_weights
 from harness.values.errors import ConfigurationError, DataError
 from harness.values.event import EngineChosen, ImageReady, SessionFinding, progress_of
