@@ -34,6 +34,7 @@ from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
 from harness.ship.datasource import SourceSets
 from harness.ship.payload_archive import build_payload
+from harness.ship.transfer.image_sources import ImageSources
 from harness.values.case import Case, ModelSetting
 from harness.values.event import Event, SessionFinding
 from harness.values.prediction import Interval, Prediction
@@ -46,7 +47,7 @@ from harness.workflow.reaching import Reached, reach
 from harness.workflow.run.preparing import prepare
 from harness.workflow.run.proving import rehearse_settings
 from harness.workflow.ship.bringing import bring
-from harness.workflow.ship.transfers import ImageSources, Transfers
+from harness.workflow.ship.transfers import Transfers
 
 NEAR = 0.10
 """Of the need: within it "may not fit" may be said, and a death may be predicted off."""

@@ -12,10 +12,9 @@ from harness.engine.interface import Engine, EngineFacts, ImageEngine, Payload
 from harness.engine.jobs import JobHost
 from harness.engine.registry import Choice, Refusal, explain_choice, explain_none, load_engines
 from harness.engine.spec import EngineSpec
-from harness.ship.definition import image_definition, image_reference
 from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady, ImageUnavailable
 from harness.workflow.reaching import Emit, Reached
-from harness.workflow.ship.transfers import Transfers, bring_image, image_kind
+from harness.workflow.ship.transfers import Transfers, bring_image, wanted_image
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
     if not spec.uses_images:
         return ChosenEngine(engine, _facts_of(spec, engine, ""), "", Choice(""))
     if transfers is None:
-        image = reached.host.variables.image or image_reference(image_definition(image_kind(reached)))
+        image = wanted_image(reached).reference
         return ChosenEngine(engine, _facts_of(spec, engine, image), image, Choice(""))
     engine.probe("")  # whether it answers is said before an image is made for it
     image, how = bring_image(reached, cast("ImageEngine", engine), transfers, emit)

@@ -31,9 +31,9 @@ from harness.ship.slots import TransferSlots
 from harness.ship.transfer import shipping
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_loading import LoadRefused, load_parts
-from harness.ship.transfer.image_sources import CacheSource, EngineSource, import_file
+from harness.ship.transfer.image_sources import CacheSource, EngineSource, Order, import_file
 from harness.ship.transfer.presence import HostImage, HostImages, read_images
-from harness.ship.transfer.shipping import ImageShip, Order
+from harness.ship.transfer.shipping import ImageShip
 from harness.values.errors import EngineUnavailable, HostNotReady, HostUnreachable, ImageUnavailable
 
 pytestmark = pytest.mark.docker

@@ -24,6 +24,7 @@ from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import LABEL_DEFINITION
 from harness.ship.transfer.cache import ImageCache
+from harness.ship.transfer.image_sources import ImageSources, carried_name, is_ours, tagged
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError, DataError, HostUnreachable, ImageUnavailable
 from harness.values.event import DataShipped, Event
@@ -35,7 +36,7 @@ from harness.workflow.run.preparing import refuse_changed
 from harness.workflow.ship import ship_hosts as shipping
 from harness.workflow.ship.bringing import bring_sets, bring_weights
 from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
-from harness.workflow.ship.transfers import ImageSources, Transfers, carried_name, is_ours, local_places, tagged
+from harness.workflow.ship.transfers import Transfers, local_places, wanted_image
 
 INVENTORY = """\
 all:
@@ -271,13 +272,14 @@ def test_without_an_engine_here_the_cache_serves_and_else_the_order_says_why(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     reached, cache = reached_of(inventory, tmp_path), ImageCache(tmp_path / "images")
-    order = ImageSources(cache=cache).order(reached, lambda event: None, may_build=True)
+    wanted = wanted_image(reached)
+    order = ImageSources(cache=cache).order(wanted, lambda text, share: None, may_build=True)
     assert order.source is None and order.definition == image_definition("cpu").digest
     assert "this machine has no Docker Engine" in str(order.why_none)
     file = tmp_path / "image.tar"
     file.write_bytes(docker_archive(order.reference, [layer_of("x", b"x")]))
     image = cache.fill_from_file(file)
-    again = ImageSources(cache=cache).order(reached, lambda event: None, may_build=True)
+    again = ImageSources(cache=cache).order(wanted, lambda text, share: None, may_build=True)
     assert again.source is not None and again.source.identity == image.identity
 
 

@@ -22,7 +22,7 @@ from harness.ship.transfer.image_loading import (
     remove_held,
     remove_image,
 )
-from harness.ship.transfer.image_sources import Source
+from harness.ship.transfer.image_sources import Order
 from harness.ship.transfer.image_stream import CorruptBlob, Part, archive_bytes, build_parts
 from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
 from harness.ship.transfer.shipment import CachedImage
@@ -51,22 +51,6 @@ class Target(Protocol):
     def client(self) -> APIClient: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be on the host, and where it may come from.
-
-    ``reference`` is its name there. ``source`` None: the controller has it not, and ``why_none`` says why; then
-    what the host has by that name is taken. ``registry`` is asked before the source; what it has must be the
-    source's image, or where there is none be built of ``definition``.
-    """
-
-    reference: str
-    source: Source | None
-    registry: str | None = None
-    definition: str | None = None
-    why_none: str | None = None
 
 
 @dataclass

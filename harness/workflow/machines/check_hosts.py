@@ -18,13 +18,14 @@ from harness.ship.datasource import SourceSets
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload_archive import build_payload
 from harness.ship.slots import TransferSlots
+from harness.ship.transfer.image_sources import ImageSources
 from harness.values.errors import DataError, HarnessError, HostError
 from harness.workflow.host_engines import ChosenEngine, find_engine, is_session_alive, job_host
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
 from harness.workflow.reaching import Reached, reach
 from harness.workflow.resolve import wanted_engine
-from harness.workflow.ship.transfers import ImageSources, Transfers
+from harness.workflow.ship.transfers import Transfers
 
 if TYPE_CHECKING:
     from harness.console import Console

@@ -13,7 +13,7 @@ from harness.session.liveness import Heartbeat
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
-from harness.ship.transfer.image_sources import import_file
+from harness.ship.transfer.image_sources import ImageSources, carried_name, import_file, is_ours
 from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
 from harness.values.event import DataShipped, Event, ImageShipped, Progress
@@ -23,15 +23,7 @@ from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.reaching import Emit, Reached, reach
 from harness.workflow.resolve import wanted_engine
-from harness.workflow.ship.transfers import (
-    ImageSources,
-    Transfers,
-    carried_name,
-    is_ours,
-    local_features,
-    local_places,
-    ship_data,
-)
+from harness.workflow.ship.transfers import Transfers, local_features, local_places, ship_data
 from harness.workflow.stops import INTERRUPTED, on_interrupt
 
 if TYPE_CHECKING:
