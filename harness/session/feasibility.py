@@ -9,6 +9,7 @@ from harness.analysis.protection import disk_allowance
 from harness.bench.protocol.loader_registry import is_on_disk
 from harness.session.invocations import Refusal
 from harness.values.case import Case
+from harness.values.errors import HarnessError
 from harness.values.facts import DiskFacts
 from harness.values.units import format_bytes
 from harness.values.weights import weights_key
@@ -63,6 +64,15 @@ def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: M
     """Return why a case's data set or weights are not there; None where they are."""
     key = weights_key(case)
     return missing_data.get(case.data) or (None if key is None else missing_weights.get(key))
+
+
+def refuse_hopeless(
+    cases: Sequence[Case], missing_data: Mapping[str, HarnessError], missing_weights: Mapping[str, HarnessError]
+) -> None:
+    """Raise why the first case cannot run, where every case lacks its data set or its weights."""
+    lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
+    if lacking and lacking[0] is not None and None not in lacking:
+        raise lacking[0]
 
 
 def _cpu_reason(case: Case, cpus: int | None, can_limit: bool) -> str | None:

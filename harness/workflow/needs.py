@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.session.feasibility import missing_for
 from harness.ship.dataset_check import DataSpec
 from harness.ship.weights import FoundWeights, inspect_weights
 from harness.values.case import Case
 from harness.values.data import DataState
-from harness.values.errors import ConfigurationError, DataError, HarnessError
+from harness.values.errors import ConfigurationError, DataError
 from harness.workflow.reaching import Reached
 
 
@@ -55,12 +54,3 @@ def inspect_needs(
     is_remote = reached.host.connection != "local"
     weights = inspect_weights(reached.connection, cases, may_send=may_send and is_remote)
     return Needs(reached.name, sources, states, weights)
-
-
-def refuse_hopeless(
-    cases: Sequence[Case], missing_data: Mapping[str, HarnessError], missing_weights: Mapping[str, HarnessError]
-) -> None:
-    """Raise why the first case cannot run, where every case lacks its data set or its weights."""
-    lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
-    if lacking and lacking[0] is not None and None not in lacking:
-        raise lacking[0]

@@ -15,7 +15,7 @@ from harness.engine.jobs import HostData
 from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.session.collect import Results, SessionIdentity, build_record
-from harness.session.feasibility import refusals
+from harness.session.feasibility import refusals, refuse_hopeless
 from harness.session.invocations import Invocation
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
@@ -23,7 +23,7 @@ from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
-from harness.workflow.needs import Needs, inspect_needs, refuse_hopeless
+from harness.workflow.needs import Needs, inspect_needs
 from harness.workflow.reaching import Reached
 from harness.workflow.ship.bringing import bring_weights
 

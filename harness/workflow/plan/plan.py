@@ -14,7 +14,7 @@ from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.reading import newest_records, read_records
-from harness.session.feasibility import MOST_GPUS
+from harness.session.feasibility import MOST_GPUS, refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.run_options import SessionOptions
 from harness.ship.rehearsing import Machine, read_rehearsals
@@ -27,7 +27,7 @@ from harness.workflow.found_session import FoundSession, find_session, refuse_ch
 from harness.workflow.host_engines import EngineSearch, find_engine, is_session_alive, refuse_busy
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
-from harness.workflow.needs import inspect_needs, refuse_hopeless
+from harness.workflow.needs import inspect_needs
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import Reached, reach

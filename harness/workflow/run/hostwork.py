@@ -14,6 +14,7 @@ from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.records.reading import newest_records
 from harness.session.collect import SessionIdentity
+from harness.session.feasibility import refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.liveness import Heartbeat, Outage
 from harness.session.runner import HostRunner, RunSettings
@@ -23,7 +24,7 @@ from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.workflow.host_engines import is_session_alive, refuse_busy
-from harness.workflow.needs import inspect_needs, refuse_hopeless
+from harness.workflow.needs import inspect_needs
 from harness.workflow.reaching import Reached, look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 from harness.workflow.run.preparing import prepare

@@ -8,6 +8,7 @@ from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.interface import Payload
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.facts import read_available_bytes
+from harness.session.feasibility import refuse_hopeless
 from harness.session.setup import HostSetup
 from harness.ship.dataset_check import DataSpec, prepare_data
 from harness.ship.datatransfer import ShippedData
@@ -15,7 +16,6 @@ from harness.values.case import Case
 from harness.values.errors import DataError
 from harness.values.event import DataReady, progress_of
 from harness.workflow.host_engines import job_host
-from harness.workflow.needs import refuse_hopeless
 from harness.workflow.reaching import Emit, Reached
 from harness.workflow.ship.bringing import Brought
 
