@@ -133,7 +133,7 @@ def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> dat
     if layout.trouble:
         return dataset_errors.closed_folder(place, layout.trouble, uid)
     if source.kind == "tfrecord":
-        return None if _chosen_records(source, layout) else dataset_errors.no_record_files(source.tfrecord)
+        return None if layout.records else dataset_errors.no_record_files(source.tfrecord)
     if layout.others:
         named = [(path, dataset_errors.OTHER_SUFFIX) for path in layout.other]
         return dataset_errors.refused_files(place, named, layout.others, (layout.taken or 0) + layout.others)
@@ -187,7 +187,7 @@ def _inspect_source(
     if wrong is not None:
         return DataState(name, place, problem=wrong.message, hint=wrong.hint)
     if source.kind == "tfrecord":
-        size = sum(size for size, _ in _chosen_records(source, layout))
+        size = sum(size for size, _ in layout.records)
         return _with_known(DataState(name, place, None, size, "files counted, not read yet"), known)
     found = DataState(
         name, place, layout.taken, layout.bytes, "files counted, not read yet", is_bound=source.kind == "coco"
@@ -223,7 +223,8 @@ def _look(connection: Connection, source: DataSet, *, is_counted: bool) -> Layou
     words = ["sh", "-c", script, "sh", source.kind, place, labels or ""]
     done = connection.run(words, timeout_s=_TIMEOUT_S)
     trouble = done.stderr.decode(errors="replace").strip().splitlines()
-    return parse_layout(done.text, trouble[0] if trouble else "")
+    layout = parse_layout(done.text, trouble[0] if trouble else "")
+    return layout if source.tfrecord is None else _choose_records(source.tfrecord, layout)
 
 
 def _count_script() -> str:
@@ -233,11 +234,12 @@ def _count_script() -> str:
     return _COUNT.replace("TAKEN", taken).replace("REFUSED", refused).replace("MOST", str(_MOST_NAMED))
 
 
-def _chosen_records(source: DataSet, layout: Layout) -> list[tuple[int, str]]:
+def _choose_records(path: str, layout: Layout) -> Layout:
+    """Leave out the files that are no records, or are not named by the pattern."""
     from harness.bench.data.listing import choose_records
 
-    chosen = set(choose_records((name for _, name in layout.records), split_pattern(source.tfrecord or "")[1]))
-    return [(size, name) for size, name in layout.records if name in chosen]
+    chosen = set(choose_records((name for _, name in layout.records), split_pattern(path)[1]))
+    return replace(layout, records=tuple(record for record in layout.records if record[1] in chosen))
 
 
 def _unnamed(name: str, known_names: Collection[str]) -> DataState:
