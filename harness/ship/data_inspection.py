@@ -103,9 +103,7 @@ def inspect_data(
             return source, state
     shipped = find_shipped(connection, scratch, name)
     if shipped is not None:
-        if source is not None:
-            shipped = replace(shipped, image_feature=source.image_feature, label_feature=source.label_feature)
-        return shipped, _of_shipped(name, shipped)
+        return shipped.read_like(source), _of_shipped(name, shipped)
     assert state is not None
     if is_local:
         return None, state

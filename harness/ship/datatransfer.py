@@ -7,8 +7,9 @@ import posixpath
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, read_free_bytes
@@ -18,6 +19,9 @@ from harness.ship.slots import TransferSlots
 from harness.values.errors import DataError, HostNotReady, HostUnreachable
 from harness.values.event import DataShipped, speed_of
 from harness.values.units import format_bytes
+
+if TYPE_CHECKING:
+    from harness.inventory import DataSet
 
 SHIPPED_FOLDER = "shipped"
 """In scratch: data sets from the controller, by name."""
@@ -46,6 +50,22 @@ class ShippedData:
     count: int | None = None
     bytes: int | None = None
 
+    @classmethod
+    def at(cls, base: str, kind: str, fingerprint: str, count: int | None, size: int | None) -> ShippedData:
+        """Return a set of a kind as it lies below a folder."""
+        files, labels = posixpath.join(base, FILES), posixpath.join(base, ANNOTATIONS)
+        if kind == "coco":
+            return cls(None, files, labels, fingerprint, count=count, bytes=size)
+        if kind == "tfrecord":
+            return cls(None, None, None, fingerprint, tfrecord=f"{files}/*", count=count, bytes=size)
+        return cls(files, None, None, fingerprint, count=count, bytes=size)
+
+    def read_like(self, source: DataSet | None) -> ShippedData:
+        """Return the set with the features that the inventory names for a host; None where it names no such set."""
+        if source is None:
+            return self
+        return replace(self, image_feature=source.image_feature, label_feature=source.label_feature)
+
 
 def shipped_folder(scratch: str, name: str) -> str:
     """Where a shipped set lies on the host."""
@@ -65,14 +85,7 @@ def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData
             count, size = (found if type(found := said.get(key)) is int else None for key in ("images", "bytes"))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-    if not is_ours:
-        return None
-    files = posixpath.join(base, FILES)
-    if kind == "coco":
-        return ShippedData(None, files, posixpath.join(base, ANNOTATIONS), fingerprint, count=count, bytes=size)
-    if kind == "tfrecord":
-        return ShippedData(None, None, None, fingerprint, tfrecord=f"{files}/*", count=count, bytes=size)
-    return ShippedData(files, None, None, fingerprint, count=count, bytes=size)
+    return ShippedData.at(base, kind, fingerprint, count, size) if is_ours else None
 
 
 @dataclass
@@ -87,6 +100,12 @@ class DataShip:
     stop: threading.Event = field(default_factory=threading.Event)
     _sent: int = 0
     _notes: list[str] = field(default_factory=list)
+
+    @property
+    def shipped(self) -> ShippedData:
+        """The set as it lies there once it is whole."""
+        source = self.source
+        return ShippedData.at(self._base, source.kind, source.fingerprint, source.images, source.bytes)
 
     @property
     def _base(self) -> str:

@@ -78,16 +78,7 @@ def bring_sets(
     for name, source in needs.sources.items():
         if name not in missing:
             try:
-                sets[name] = _send_set(reached, name, transfers, emit) if source is None else source
+                sets[name] = ship_data(reached, name, transfers, emit) if source is None else source
             except DataError as error:
                 missing[name] = error
     return sets, missing
-
-
-def _send_set(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> DataSpec:
-    """Send a data set and return what a session reads of it. Raises DataError, HostError."""
-    ship_data(reached, name, transfers, emit)
-    place, state = reached.inspect(name, is_counted=False)
-    if place is None:
-        raise state.as_error(reached.name)
-    return place

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import ImageEngine
 from harness.ship.datasource import SourceSets
-from harness.ship.datatransfer import DataShip
+from harness.ship.datatransfer import DataShip, ShippedData
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources, Order, WantedImage
 from harness.ship.transfer.shipping import ImageShip
@@ -87,11 +87,16 @@ def _ship_image(
     return shipped
 
 
-def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> None:
-    """Bring a host a data set of this machine. Raises DataError, HostError; what arrived stays for the next time."""
+def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> ShippedData:
+    """Bring a host a data set of this machine and return what a session reads of it there.
+
+    Raises DataError, HostError; what arrived stays for the next time.
+    """
     say = progress_of(reached.name, emit, f"data set {name}")
     source = transfers.sets.read(name, say)
-    emit(DataShip(reached.connection, reached.scratch, source, transfers.slots, say, transfers.stop).run())
+    ship = DataShip(reached.connection, reached.scratch, source, transfers.slots, say, transfers.stop)
+    emit(ship.run())
+    return ship.shipped.read_like(reached.data.get(name))
 
 
 def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]]:
