@@ -13,30 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from harness.engine.dockerinfo import image_digest, labels_in
 from harness.ship.base import explaining, look_for, make_base
 from harness.ship.build_environment import find_build_arguments, find_certificates
-from harness.ship.definition import (
-    CERTIFICATES_FOLDER,
-    KINDS,
-    ImageDefinition,
-    image_definition,
-    image_definitions,
-    image_reference,
-)
+from harness.ship.definition import CERTIFICATES_FOLDER, ImageDefinition, image_definition, image_reference
 from harness.values.errors import HarnessError, HostUnreachable, ImageUnavailable
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
-
-__all__ = [
-    "KINDS",
-    "ImageDefinition",
-    "ImageResult",
-    "build_image",
-    "ensure_image",
-    "find_image",
-    "image_definition",
-    "image_definitions",
-    "image_reference",
-]
 
 PULLED_BASE = "debian:bookworm-slim"
 LABEL_DEFINITION = "harness.definition"

@@ -145,7 +145,8 @@ def python_image(client: Any) -> str:
     import os
 
     from harness.ship.base import make_base
-    from harness.ship.image import find_image, image_definition, image_reference
+    from harness.ship.definition import image_definition, image_reference
+    from harness.ship.image import find_image
     from harness.values.errors import ImageUnavailable
 
     bases = [tag for one in client.images() for tag in one.get("RepoTags") or () if tag.startswith("harness-base:")]

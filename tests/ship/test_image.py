@@ -19,15 +19,12 @@ import pytest
 from harness.engine.daemon import open_client
 from harness.ship import image as image_module
 from harness.ship.base import find_kept, make_base
+from harness.ship.definition import ImageDefinition, image_definition, image_definitions, image_reference
 from harness.ship.image import (
-    ImageDefinition,
     build_context,
     build_image,
     ensure_image,
     find_image,
-    image_definition,
-    image_definitions,
-    image_reference,
 )
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 

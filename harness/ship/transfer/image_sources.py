@@ -6,6 +6,7 @@ import os
 import posixpath
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -181,23 +182,18 @@ class ImageSources:
 
     def _look(self, reference: str, build: str | None, say: OnProgress) -> tuple[Source | None, str | None]:
         """The image on this machine's engine, built where ``build`` names a kind; else in the cache; else why not."""
+        why, identity = "and this machine's Docker Engine has it not either", None
         try:
             client = open_client("this machine")
         except EngineUnavailable as error:
-            kept = self.cache.find_reference(reference)
-            if kept is not None:
-                return CacheSource(kept, self.cache), None
-            return None, f"and this machine has no Docker Engine to build it with ({error.message})"
-        try:
-            identity = find_image(client, reference) if build is None else self._build(client, build, say).digest
-        finally:
-            client.close()
+            why = f"and this machine has no Docker Engine to build it with ({error.message})"
+        else:
+            with closing(client):
+                identity = find_image(client, reference) if build is None else self._build(client, build, say).digest
         if identity is not None:
             return EngineSource(connect_local, reference, identity, self.cache), None
         kept = self.cache.find_reference(reference)
-        if kept is not None:
-            return CacheSource(kept, self.cache), None
-        return None, "and this machine's Docker Engine has it not either"
+        return (None, why) if kept is None else (CacheSource(kept, self.cache), None)
 
     def build(self, kind: str, client: APIClient, say: OnProgress) -> ImageResult:
         """Build the image of this machine's own host, by one of its threads at a time. Raises ImageUnavailable."""

@@ -19,8 +19,6 @@ from harness.workflow.host_engines import job_host
 from harness.workflow.reaching import Emit, Reached
 from harness.workflow.ship.bringing import Brought
 
-_DATA_TIMEOUT_S = 6 * 3600.0
-
 
 def prepare(
     reached: Reached,
@@ -74,7 +72,6 @@ def _check_set(on: JobHost, name: str, place: DataSpec, cases: Sequence[Case], e
         place,
         links=any(LOADERS[case.loader].links_for_lists and case.data == name for case in cases),
         on_progress=progress_of(on.host, emit, f"data set {name}"),
-        timeout_s=_DATA_TIMEOUT_S,
     )
     refuse_changed(on.host, name, place, prepared.fingerprint)
     if prepared.images == 0:
