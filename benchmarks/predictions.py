@@ -215,7 +215,7 @@ def make_cases(options: argparse.Namespace) -> list[Case]:
 def measure(reached: Reached, cases: Sequence[Case], options: argparse.Namespace) -> Iterator[Outcome]:
     """Prepare, rehearse, find each case's need, and run it under limits around that."""
     begun = time.monotonic()
-    needs = inspect_needs(reached, cases, sendable=(), may_send=False, is_counted=False)
+    needs = inspect_needs(reached, cases, sendable=(), is_counted=False)
     brought = bring(reached, needs, "process", Transfers(ImageSources(), SourceSets({})), _tell)
     setup = rehearse_settings(prepare(reached, brought, cases, build_payload(), _tell), cases, _tell)
     print(f"{len(setup.rehearsals)} settings prepared and rehearsed in {time.monotonic() - begun:.0f} s", flush=True)

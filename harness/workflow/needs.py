@@ -36,12 +36,10 @@ class Needs:
         return {key: found.problem for key, found in self.weights.items() if found.problem is not None}
 
 
-def inspect_needs(
-    reached: Reached, cases: Sequence[Case], *, sendable: Container[str], may_send: bool, is_counted: bool
-) -> Needs:
-    """Look at what cases need. ``sendable`` are data sets that would be sent; ``may_send`` is said of weights.
+def inspect_needs(reached: Reached, cases: Sequence[Case], *, sendable: Container[str], is_counted: bool) -> Needs:
+    """Look at what cases need. ``sendable`` are data sets that would be sent; ``is_counted``: their files are counted.
 
-    ``is_counted``: the files of data sets are counted.
+    Weights that this machine has are sent to others.
     """
     sources: dict[str, DataSpec | None] = {}
     states: dict[str, DataState] = {}
@@ -51,6 +49,5 @@ def inspect_needs(
             states[name] = DataState(
                 name, states[name].place, source="not there yet: `harness run --ship-data` sends it"
             )
-    is_remote = reached.host.connection != "local"
-    weights = inspect_weights(reached.connection, cases, may_send=may_send and is_remote)
+    weights = inspect_weights(reached.connection, cases, may_send=reached.host.connection != "local")
     return Needs(reached.name, sources, states, weights)

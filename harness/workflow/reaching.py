@@ -1,4 +1,4 @@
-"""From a host of the inventory to a host that is ready to measure: connection, lock, facts, engine, image, data."""
+"""From a host of the inventory to a host that answered: its connection, its folders, and what it is."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def transfers_of(places: dict[str, Any] | None = None, **more: Any) -> Transfers
 
 
 def needs_of(reached: Reached, case: Case, transfers: Transfers) -> Needs:
-    return inspect_needs(reached, [case], sendable=transfers.sendable, may_send=True, is_counted=False)
+    return inspect_needs(reached, [case], sendable=transfers.sendable, is_counted=False)
 
 
 def choose_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> DataSpec:

@@ -51,7 +51,7 @@ def reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reached:
 
 
 def needs_of(reached: Reached) -> Needs:
-    return inspect_needs(reached, list(NAMES), sendable=(), may_send=True, is_counted=False)
+    return inspect_needs(reached, list(NAMES), sendable=(), is_counted=False)
 
 
 def find_weights(reached: Reached) -> dict[str, WeightsFile]:

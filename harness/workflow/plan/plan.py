@@ -141,7 +141,7 @@ class _Planner:
         facts = search.chosen.facts if search.chosen else None
         image_digest = facts.image_digest if facts else None
         sendable = self.sendable if self.host.connection != "local" else frozenset[str]()
-        needs = inspect_needs(reached, cases, sendable=sendable, may_send=True, is_counted=True)
+        needs = inspect_needs(reached, cases, sendable=sendable, is_counted=True)
         states, missing, lacking = needs.states, needs.missing_data, needs.missing_weights
         digests = self._digests(states, image_digest)
         variables = self.host.variables

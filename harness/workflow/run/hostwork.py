@@ -119,7 +119,7 @@ class HostWork:
             heartbeat.beat()
             self._shared.emit(event)
 
-        needs = inspect_needs(reached, cases, sendable=transfers.sendable, may_send=True, is_counted=False)
+        needs = inspect_needs(reached, cases, sendable=transfers.sendable, is_counted=False)
         refuse_hopeless(cases, needs.missing_data, needs.missing_weights)
         brought = bring(reached, needs, wanted_engine(self._host, self._options.engine), transfers, emit)
         known = self._shared.content.hosts.get(self.name)

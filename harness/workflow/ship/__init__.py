@@ -1,1 +1,4 @@
-"""`harness ship`, and what `run` sends with it: images, data sets, weights. Begin with ``ship_hosts.py``."""
+"""`harness ship`, and what `run` sends with it: images, data sets, weights.
+
+Begin with ``ship_hosts.py``; what a session sends is in ``bringing.py``.
+"""
