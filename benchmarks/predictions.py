@@ -27,27 +27,28 @@ from typing import Any
 from own_data import add_options
 
 from harness.console import Console
+from harness.engine.reached import Reached
 from harness.inventory import load_inventory
 from harness.session.collect import SessionIdentity, build_record, read_results
 from harness.session.invocations import HostDigests, plan_one
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
+from harness.ship.bringing import bring
 from harness.ship.datasource import SourceSets
+from harness.ship.needs import inspect_needs
 from harness.ship.payload_archive import build_payload
 from harness.ship.transfer.image_sources import ImageSources
+from harness.ship.transfers import Transfers
 from harness.values.case import Case, ModelSetting
 from harness.values.event import Event, SessionFinding
 from harness.values.prediction import Interval, Prediction
 from harness.values.record import Record
 from harness.values.units import format_bytes
 from harness.workflow.host_links import Links
-from harness.workflow.needs import inspect_needs
 from harness.workflow.planning import PlannedHost, predict_on
-from harness.workflow.reaching import Reached, reach
+from harness.workflow.reaching import reach
 from harness.workflow.run.preparing import prepare
 from harness.workflow.run.proving import rehearse_settings
-from harness.workflow.ship.bringing import bring
-from harness.workflow.ship.transfers import Transfers
 
 NEAR = 0.10
 """Of the need: within it "may not fit" may be said, and a death may be predicted off."""

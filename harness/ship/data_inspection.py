@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import dataset_errors
 from harness.bench.protocol.atomic import write_file
+from harness.engine.reached import Reached
 from harness.hosts.connection import Connection
 from harness.inventory import DataSet
 from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
@@ -80,32 +81,20 @@ class Layout:
     trouble: str = ""
 
 
-def inspect_data(
-    connection: Connection,
-    scratch: str,
-    name: str,
-    source: DataSet | None,
-    *,
-    is_local: bool,
-    known_names: Collection[str] = (),
-    uid: int | None = None,
-    is_counted: bool = True,
-) -> tuple[DataSpec | None, DataState]:
+def inspect_data(reached: Reached, name: str, *, is_counted: bool = True) -> tuple[DataSpec | None, DataState]:
     """Return what a session would read for a data set on a host (None: nothing can be read), and its state.
 
-    ``source`` is the inventory's entry with resolved paths, None where the host has none. What was shipped there takes
-    its place where it cannot be read. ``is_counted``: files are counted, in a second or two for COCO's 118,287.
+    What was shipped there takes the place of the inventory's entry where that cannot be read. ``is_counted``: files
+    are counted, in a second or two for COCO's 118,287.
     """
-    state = _unnamed(name, known_names) if source is None else None
-    if source is not None:
-        state = _inspect_source(connection, scratch, name, source, is_local=is_local, uid=uid, is_counted=is_counted)
-        if state.problem is None:
-            return source, state
-    shipped = find_shipped(connection, scratch, name)
+    source = reached.data.get(name)
+    state = _unnamed(name, reached.data) if source is None else _inspect_source(reached, name, source, is_counted)
+    if state.problem is None:
+        return source, state
+    shipped = find_shipped(reached.connection, reached.scratch, name)
     if shipped is not None:
         return shipped.read_like(source), _of_shipped(name, shipped)
-    assert state is not None
-    if is_local:
+    if reached.is_local:
         return None, state
     cure = f"bring it: harness ship INVENTORY --data {name}, or harness run --ship-data"
     return None, replace(state, hint=f"{state.hint}; or {cure}")
@@ -159,29 +148,20 @@ def parse_layout(text: str, trouble: str = "") -> Layout:
     return layout
 
 
-def _inspect_source(
-    connection: Connection,
-    scratch: str,
-    name: str,
-    source: DataSet,
-    *,
-    is_local: bool,
-    uid: int | None,
-    is_counted: bool,
-) -> DataState:
-    known = [read_known(connection, scratch, name, source)]
+def _inspect_source(reached: Reached, name: str, source: DataSet, is_counted: bool) -> DataState:
+    known = [read_known(reached.connection, reached.scratch, name, source)]
     if source.generate is not None:
         made = source.generate
         place = f"generated: {made.profile}, {made.images} images, seed {made.seed}"
         return _with_known(DataState(name, place, made.images, None, "generated", will_be_made=True), known)
-    if is_local:
+    if reached.is_local:
         known.append(read_described(source))
     place = " with ".join(path for path in (source.folder, source.images, source.tfrecord, source.annotations) if path)
     try:
-        layout = _look(connection, source, is_counted=is_counted)
+        layout = _look(reached.connection, source, is_counted=is_counted)
     except HostError as error:
         return DataState(name, place, source=error.message)
-    wrong = judge_layout(source, layout, uid)
+    wrong = judge_layout(source, layout, reached.facts.uid)
     if wrong is not None:
         return DataState(name, place, problem=wrong.message, hint=wrong.hint)
     if source.kind == "tfrecord":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -19,6 +19,10 @@ class Event:
     def to_json(self) -> dict[str, JsonValue]:
         """Return the event as a JSON object, without its time."""
         return {"event": type(self).__name__, **asdict(self)}
+
+
+Emit: TypeAlias = Callable[[Event], None]
+"""Takes events as they happen."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,7 @@ class Progress(Event):
     fraction: float | None = None
 
 
-def progress_of(host: str, emit: Callable[[Event], None], what: str = "") -> Callable[[str, float | None], None]:
+def progress_of(host: str, emit: Emit, what: str = "") -> Callable[[str, float | None], None]:
     """Return a function that emits how far something is on a host: in words, behind ``what``, and as a share."""
     return lambda text, share: emit(Progress(host, f"{what}: {text}" if what else text, share))
 

@@ -1,68 +1,17 @@
-"""The engine of a host: which one, in which image, and what it can do. For every command that needs one."""
+"""What sessions ask of a host's engines: to run jobs, which jobs are there, and whether somebody else computes."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import cast
 
 from harness.analysis.protection import busy_reason
-from harness.engine.interface import Engine, EngineFacts, ImageEngine, Payload
+from harness.engine.interface import Engine, Payload
 from harness.engine.jobs import JobHost
-from harness.engine.registry import Choice, Refusal, explain_choice, explain_none, load_engines
+from harness.engine.reached import Reached
+from harness.engine.registry import load_engines
 from harness.engine.spec import EngineSpec
-from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady, ImageUnavailable
-from harness.workflow.reaching import Emit, Reached
-from harness.workflow.ship.transfers import Transfers, bring_image, wanted_image
-
-
-@dataclass(frozen=True)
-class ChosenEngine:
-    """The engine that a host's jobs run on. ``image`` is empty for one that needs none.
-
-    ``facts`` are of the engine with that image; ``how`` and ``seconds`` say how the image came to be there.
-    """
-
-    engine: Engine
-    facts: EngineFacts
-    image: str
-    choice: Choice
-    how: str = "present"
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class EngineSearch:
-    """What came of looking for a host's engine: the one to use, None where there is none, and those before it."""
-
-    chosen: ChosenEngine | None
-    refused: tuple[Refusal, ...] = ()
-
-    def take(self) -> ChosenEngine:
-        """Return the engine. Raises EngineUnavailable or ImageUnavailable where there is none."""
-        if self.chosen is None:
-            raise explain_none(self.refused) from self.refused[-1].error
-        return self.chosen
-
-
-def find_engine(reached: Reached, requested: str, transfers: Transfers | None, emit: Emit) -> EngineSearch:
-    """Find the engine of a host: the one that is asked for, or the first that answers and has its image.
-
-    ``transfers`` build or send an image that is not there; without them nothing is changed, and an engine counts
-    although its image is still to come (``facts.image_digest`` is None then). Raises HostError, but for engines that
-    do not answer and images that cannot be had: those are refusals.
-    """
-    refused: list[Refusal] = []
-    for spec in load_engines(requested):
-        engine = reached.engines.get(spec)
-        try:
-            chosen = _try(reached, spec, engine, transfers, emit)
-        except (EngineUnavailable, ImageUnavailable) as error:
-            refused.append(Refusal(spec, error))
-            continue
-        return EngineSearch(replace(chosen, choice=explain_choice(requested, spec, refused)), tuple(refused))
-    return EngineSearch(None, tuple(refused))
+from harness.ship.engine_choice import ChosenEngine
+from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady
 
 
 def job_host(reached: Reached, chosen: ChosenEngine, payload: Payload) -> JobHost:
@@ -80,27 +29,6 @@ def job_host(reached: Reached, chosen: ChosenEngine, payload: Payload) -> JobHos
         cpus=reached.cpus,
         gpus=reached.gpus,
     )
-
-
-def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfers | None, emit: Emit) -> ChosenEngine:
-    begun = time.monotonic()
-    if not spec.uses_images:
-        return ChosenEngine(engine, _facts_of(spec, engine, ""), "", Choice(""))
-    if transfers is None:
-        image = wanted_image(reached).reference
-        return ChosenEngine(engine, _facts_of(spec, engine, image), image, Choice(""))
-    engine.probe("")  # whether it answers is said before an image is made for it
-    image, how = bring_image(reached, cast("ImageEngine", engine), transfers, emit)
-    facts = _facts_of(spec, engine, image)
-    if facts.image_digest is None:
-        hint = "build it with `harness image build`, or take `image:` out of the inventory"
-        raise ImageUnavailable(f"the engine has no image {image!r}", where=reached.name, hint=hint)
-    return ChosenEngine(engine, facts, image, Choice(""), how, time.monotonic() - begun)
-
-
-def _facts_of(spec: EngineSpec, engine: Engine, image: str) -> EngineFacts:
-    """Return what an engine says of itself, in the words that its file has for it."""
-    return replace(engine.probe(image), uses_images=spec.uses_images, words=spec.words)
 
 
 def engines_with_jobs(reached: Reached) -> tuple[list[Engine], list[EngineSpec]]:

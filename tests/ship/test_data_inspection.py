@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,21 +14,23 @@ from PIL import Image
 
 from harness.bench.data.dataset import describe, find_form, list_path, prepare
 from harness.bench.protocol.dataset_errors import DatasetError
+from harness.engine.reached import Reached
 from harness.hosts.folders import data_folders, resolve_sources
 from harness.hosts.local import LocalConnection
 from harness.inventory import DataSet
 from harness.inventory.variables import Generate
 from harness.ship.data_inspection import Layout, described_folder, inspect_data, keep_description, parse_layout
 from harness.values.data import DataState
+from harness.values.facts import Facts
 
 HERE = LocalConnection("here")
 
 
 def inspect(source: DataSet, root: Path, *, is_local: bool = True, is_counted: bool = True) -> DataState:
-    (resolved,) = resolve_sources(HERE, {"set": source}).values()
-    place, state = inspect_data(
-        HERE, str(root / "scratch"), "set", resolved, is_local=is_local, uid=os.getuid(), is_counted=is_counted
-    )
+    host: Any = SimpleNamespace(connection="local" if is_local else "ssh")
+    data = resolve_sources(HERE, {"set": source})
+    reached = Reached(host, HERE, Facts(uid=os.getuid()), str(root / "scratch"), {}, 10**9, data)
+    place, state = inspect_data(reached, "set", is_counted=is_counted)
     assert (place is None) is (state.problem is not None)
     return state
 

@@ -13,30 +13,30 @@ import pytest
 from transfer_support import docker_archive, layer_of
 
 from harness.console import Console
+from harness.engine.reached import Reached
 from harness.hosts.local import LocalConnection
 from harness.hosts.lock import acquire as really_acquire
 from harness.hosts.lock_owner import make_owner
 from harness.inventory import load_inventory
 from harness.inventory.variables import DataSet, Generate
 from harness.session.run_options import RunOptions
+from harness.ship.bringing import bring_sets, bring_weights
 from harness.ship.dataset_check import DataSpec
 from harness.ship.datasource import SourceSets
 from harness.ship.definition import image_definition, image_reference
 from harness.ship.image import LABEL_DEFINITION
+from harness.ship.needs import Needs, inspect_needs
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_sources import ImageSources, carried_name, is_ours, tagged
+from harness.ship.transfers import Transfers, local_places, wanted_image
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError, DataError, HostUnreachable, ImageUnavailable
-from harness.values.event import DataShipped, Event
+from harness.values.event import DataShipped, Emit, Event
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
-from harness.workflow.needs import Needs, inspect_needs
-from harness.workflow.reaching import Emit, Reached
 from harness.workflow.run.preparing import refuse_changed
 from harness.workflow.ship import ship_hosts as shipping
-from harness.workflow.ship.bringing import bring_sets, bring_weights
 from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
-from harness.workflow.ship.transfers import Transfers, local_places, wanted_image
 
 INVENTORY = """\
 all:

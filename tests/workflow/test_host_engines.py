@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from harness.engine.interface import EngineFacts
+from harness.engine.reached import Reached
 from harness.engine.registry import load_engine
 from harness.engine.spec import EngineSpec
 from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
+from harness.ship import engine_choice
+from harness.ship.engine_choice import EngineSearch, find_engine
 from harness.values.errors import EngineUnavailable, HostUnreachable, ImageUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts
 from harness.workflow import host_engines
-from harness.workflow.reaching import Reached
 
 IMAGELESS = ImageUnavailable("no base image could be had", where="here", hint="--base-image")
 TRANSFERS: Any = SimpleNamespace()
@@ -49,8 +51,9 @@ class Lab:
         self.engines: dict[str, Fake] = {}
         self.specs: list[EngineSpec] = []
         self.events: list[Event] = []
-        monkeypatch.setattr(host_engines, "load_engines", self._load)
-        monkeypatch.setattr(host_engines, "bring_image", self._bring)
+        for module in (engine_choice, host_engines):
+            monkeypatch.setattr(module, "load_engines", self._load)
+        monkeypatch.setattr(engine_choice, "bring_image", self._bring)
         (tmp_path / "i.yaml").write_text(
             "all: {hosts: {here: {ansible_connection: local, harness: {image: 'ours:1'}}}}"
         )
@@ -71,8 +74,8 @@ class Lab:
         )
         return engine
 
-    def find(self, requested: str, *, bring: bool = True) -> host_engines.EngineSearch:
-        return host_engines.find_engine(self.reached, requested, TRANSFERS if bring else None, self.events.append)
+    def find(self, requested: str, *, bring: bool = True) -> EngineSearch:
+        return find_engine(self.reached, requested, TRANSFERS if bring else None, self.events.append)
 
     def _load(self, requested: str = "auto") -> tuple[EngineSpec, ...]:
         return tuple(spec for spec in self.specs if requested in ("auto", spec.name))

@@ -12,6 +12,7 @@ import pytest
 
 from harness.engine.interface import EngineFacts, Mount, Payload
 from harness.engine.jobs import HostData
+from harness.engine.reached import Reached
 from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.session.collect import Results, SessionIdentity, build_record
@@ -19,13 +20,12 @@ from harness.session.feasibility import refusals, refuse_hopeless
 from harness.session.invocations import Invocation
 from harness.session.request import build_measurement
 from harness.session.setup import HostSetup
+from harness.ship.bringing import bring_weights
+from harness.ship.needs import Needs, inspect_needs
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key
-from harness.workflow.needs import Needs, inspect_needs
-from harness.workflow.reaching import Reached
-from harness.workflow.ship.bringing import bring_weights
 
 SMALL, LARGE, RESNET = (
     Case(data="d", loader="tfdata", mode="train", image_size=(64, 64), model=ModelSetting(weights="imagenet", **model))

@@ -12,20 +12,23 @@ from harness.analysis.checks import host_state, judge_host
 from harness.analysis.host_check import Check, LimitProbe
 from harness.analysis.signs import CHECKS
 from harness.engine.interface import Payload
+from harness.engine.reached import Reached
 from harness.hosts.lock import find_holder, make_owner
 from harness.inventory import Host, load_inventory, select_hosts
+from harness.ship.data_inspection import inspect_data
 from harness.ship.datasource import SourceSets
+from harness.ship.engine_choice import ChosenEngine, find_engine
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload_archive import build_payload
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
+from harness.ship.transfers import Transfers
 from harness.values.errors import DataError, HarnessError, HostError
-from harness.workflow.host_engines import ChosenEngine, find_engine, is_session_alive, job_host
+from harness.workflow.host_engines import is_session_alive, job_host
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
-from harness.workflow.reaching import Reached, reach
+from harness.workflow.reaching import reach
 from harness.workflow.resolve import wanted_engine
-from harness.workflow.ship.transfers import Transfers
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -107,7 +110,7 @@ def _check_host(
         search.chosen.facts if search.chosen else None,
         [(refusal.spec.name, refusal.error) for refusal in search.refused],
         limit_probe=_prove(console, reached, search.chosen, payload),
-        data=[reached.inspect(name)[1] for name in reached.data],
+        data=[inspect_data(reached, name)[1] for name in reached.data],
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
         memory_reserve=host.variables.memory_reserve,
         disk_reserve=host.variables.disk_reserve,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHandle
+from harness.engine.reached import Reached
 from harness.hosts.lock import STALE_AFTER_S, LockOwner, break_lock, make_owner, read_lock
 from harness.hosts.lock_owner import is_controller_gone
 from harness.inventory import Host, load_inventory, select_hosts
@@ -19,7 +20,7 @@ from harness.ship.weights import WEIGHTS_FOLDER
 from harness.workflow.host_engines import engines_with_jobs, is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
-from harness.workflow.reaching import Reached, reach
+from harness.workflow.reaching import reach
 
 if TYPE_CHECKING:
     from harness.console import Console

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.rehearsals import setting_key
 from harness.analysis.time_left import seconds_left
+from harness.engine.reached import Reached
 from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.records.content import SessionContent, SessionDataSet
@@ -17,22 +18,23 @@ from harness.records.reading import newest_records, read_records
 from harness.session.feasibility import MOST_GPUS, refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.run_options import SessionOptions
+from harness.ship.engine_choice import EngineSearch, find_engine
+from harness.ship.needs import inspect_needs
 from harness.ship.rehearsing import Machine, read_rehearsals
+from harness.ship.transfers import local_places
 from harness.values.data import DataState
 from harness.values.errors import ConfigurationError, HarnessError, HostError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, read_proof, work_key
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
-from harness.workflow.host_engines import EngineSearch, find_engine, is_session_alive, refuse_busy
+from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
-from harness.workflow.needs import inspect_needs
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
-from harness.workflow.reaching import Reached, reach
+from harness.workflow.reaching import reach
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
-from harness.workflow.ship.transfers import local_places
 
 if TYPE_CHECKING:
     from harness.console import Console

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
+from harness.engine.reached import Reached
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.records.reading import newest_records
@@ -19,26 +20,26 @@ from harness.session.invocations import HostDigests
 from harness.session.liveness import Heartbeat, Outage
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
+from harness.ship.bringing import bring
+from harness.ship.needs import inspect_needs
 from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
 from harness.values.event import Event, HostStateChanged, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.workflow.host_engines import is_session_alive, refuse_busy
-from harness.workflow.needs import inspect_needs
-from harness.workflow.reaching import Reached, look_once_more, reach
+from harness.workflow.reaching import look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
 from harness.workflow.run.preparing import prepare
 from harness.workflow.run.proving import prove, rehearse_settings
 from harness.workflow.run.rounds import HostRounds, run_rounds
 from harness.workflow.run.searching import search_limits
 from harness.workflow.run.shared import Shared
-from harness.workflow.ship.bringing import bring
 
 if TYPE_CHECKING:
     from harness.inventory import Host
     from harness.session.run_options import RunOptions
+    from harness.ship.transfers import Transfers
     from harness.workflow.host_links import Links
-    from harness.workflow.ship.transfers import Transfers
     from harness.workflow.stops import Stops
 
 

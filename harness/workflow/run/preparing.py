@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.interface import Payload
 from harness.engine.jobs import HostData, JobHost
+from harness.engine.reached import Reached
 from harness.hosts.facts import read_available_bytes
 from harness.session.feasibility import refuse_hopeless
 from harness.session.setup import HostSetup
+from harness.ship.bringing import Brought
 from harness.ship.dataset_check import DataSpec, prepare_data
 from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError
-from harness.values.event import DataReady, progress_of
+from harness.values.event import DataReady, Emit, progress_of
 from harness.workflow.host_engines import job_host
-from harness.workflow.reaching import Emit, Reached
-from harness.workflow.ship.bringing import Brought
 
 
 def prepare(

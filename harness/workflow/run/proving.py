@@ -13,12 +13,11 @@ from harness.session.setup import HostSetup
 from harness.ship.rehearsing import Setting, rehearse
 from harness.ship.same_work_proof import prove_work
 from harness.values.case import Case
-from harness.values.event import SessionFinding, progress_of
+from harness.values.event import Emit, SessionFinding, progress_of
 from harness.values.names import case_label
 from harness.values.record import SetSize
 from harness.values.work import WorkProof, hint_differs, say_differs, work_key
 from harness.workflow.planning import PlannedHost, predict_all, refusals_of
-from harness.workflow.reaching import Emit
 
 
 def prove(setup: HostSetup, cases: Sequence[Case], emit: Emit, keep_log: Callable[[str, str], str]) -> HostSetup:

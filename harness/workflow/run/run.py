@@ -20,6 +20,7 @@ from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
+from harness.ship.transfers import Transfers, local_features, local_places
 from harness.values.case import Case
 from harness.values.errors import HarnessError, SessionError
 from harness.values.event import Event, SessionFinding, SessionFinished
@@ -31,7 +32,6 @@ from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_ev
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.run.hostwork import HostWork
 from harness.workflow.run.shared import Shared
-from harness.workflow.ship.transfers import Transfers, local_features, local_places
 from harness.workflow.stops import INTERRUPTED, Stops, interruptible
 
 if TYPE_CHECKING:

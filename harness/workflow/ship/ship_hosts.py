@@ -6,24 +6,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.engine.reached import Reached
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
 from harness.inventory import Host, Inventory, load_inventory, select_hosts
 from harness.session.liveness import Heartbeat
 from harness.ship.datasource import SourceSets
+from harness.ship.engine_choice import find_engine
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_sources import ImageSources, carried_name, import_file, is_ours
+from harness.ship.transfers import Transfers, local_features, local_places, ship_data
 from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
-from harness.values.event import DataShipped, Event, ImageShipped, Progress
+from harness.values.event import DataShipped, Emit, Event, ImageShipped, Progress
 from harness.values.units import format_bytes, format_duration
-from harness.workflow.host_engines import find_engine, is_session_alive
+from harness.workflow.host_engines import is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
-from harness.workflow.reaching import Emit, Reached, reach
+from harness.workflow.reaching import reach
 from harness.workflow.resolve import wanted_engine
-from harness.workflow.ship.transfers import Transfers, local_features, local_places, ship_data
 from harness.workflow.stops import INTERRUPTED, on_interrupt
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
+from harness.engine.reached import Reached
 from harness.ship.dataset_check import DataSpec
+from harness.ship.engine_choice import ChosenEngine, find_engine
+from harness.ship.needs import Needs
+from harness.ship.transfers import Transfers, ship_data
 from harness.ship.weights import hash_weights, ship_weights
 from harness.values.errors import ConfigurationError, DataError
-from harness.values.event import EngineChosen, ImageReady, SessionFinding, progress_of
+from harness.values.event import Emit, EngineChosen, ImageReady, SessionFinding, progress_of
 from harness.values.weights import WeightsFile
-from harness.workflow.host_engines import ChosenEngine, find_engine
-from harness.workflow.needs import Needs
-from harness.workflow.reaching import Emit, Reached
-from harness.workflow.ship.transfers import Transfers, ship_data
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import ImageEngine
+from harness.engine.reached import Reached
 from harness.ship.datasource import SourceSets
 from harness.ship.datatransfer import DataShip, ShippedData
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources, Order, WantedImage
 from harness.ship.transfer.shipping import ImageShip
 from harness.values.errors import ImageUnavailable
-from harness.values.event import ImageShipped, progress_of
-from harness.workflow.reaching import Emit, Reached
+from harness.values.event import Emit, ImageShipped, progress_of
 
 if TYPE_CHECKING:
     from harness.inventory import Host
@@ -45,7 +45,7 @@ def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emi
     What the inventory names is taken as it is where it cannot be sent. Raises ImageUnavailable and other HostErrors.
     """
     wanted, say = wanted_image(reached), progress_of(reached.name, emit)
-    if reached.host.connection != "local" and "@" not in (wanted.named or ""):
+    if not reached.is_local and "@" not in (wanted.named or ""):
         shipped = _ship_image(reached, wanted, engine, transfers, emit)
         return shipped.image, shipped.method
     if wanted.named:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.engine.reached import Reached
+from harness.ship.data_inspection import inspect_data
 from harness.ship.dataset_check import DataSpec
 from harness.ship.weights import FoundWeights, inspect_weights
 from harness.values.case import Case
 from harness.values.data import DataState
 from harness.values.errors import ConfigurationError, DataError
-from harness.workflow.reaching import Reached
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ def inspect_needs(reached: Reached, cases: Sequence[Case], *, sendable: Containe
     sources: dict[str, DataSpec | None] = {}
     states: dict[str, DataState] = {}
     for name in dict.fromkeys(case.data for case in cases):
-        sources[name], states[name] = reached.inspect(name, is_counted=is_counted)
+        sources[name], states[name] = inspect_data(reached, name, is_counted=is_counted)
         if sources[name] is None and name in sendable:
             states[name] = DataState(
                 name, states[name].place, source="not there yet: `harness run --ship-data` sends it"
             )
-    weights = inspect_weights(reached.connection, cases, may_send=reached.host.connection != "local")
+    weights = inspect_weights(reached.connection, cases, may_send=not reached.is_local)
     return Needs(reached.name, sources, states, weights)
