@@ -34,9 +34,9 @@ from harness.values.errors import ConfigurationError, DataError, HostUnreachable
 from harness.values.event import DataShipped, Emit, Event
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile
+from harness.workflow.machines import ship_hosts as shipping
+from harness.workflow.machines.ship_hosts import ShipOptions, ship_hosts
 from harness.workflow.run.preparing import refuse_changed
-from harness.workflow.ship import ship_hosts as shipping
-from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
 
 INVENTORY = """\
 all:

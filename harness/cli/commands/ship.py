@@ -55,7 +55,7 @@ def ship(
 
     A host that measures is left alone. The same command goes on where the last one ended.
     """
-    from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
+    from harness.workflow.machines.ship_hosts import ShipOptions, ship_hosts
 
     wanted = ShipOptions(
         inventory=inventory,
