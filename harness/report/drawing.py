@@ -34,6 +34,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 WIDTH = 420
 """Of the plot itself, in CSS pixels."""
 
+_PANEL_WIDTH, _PANEL_HEIGHT = 200, 170
 _AXIS_FONT, _LABEL_LIMIT = 12, 230
 _ROWS = "rows"
 _CHARTS = "harness.report.charts"
@@ -74,14 +75,26 @@ def name_place(case: Case) -> str:
     return f"{name_line(case)}, {name_facet(case.memory_limit)}"
 
 
-def facet_names(setting: Setting) -> tuple[str, ...]:
-    """The names of a setting's memory limits in their order."""
-    return tuple(name_facet(limit) for limit in setting.limits)
+def place_of(case: Case) -> Point:
+    """The fields of a mark that say where a case stands in a chart: its row, and the part for its memory limit."""
+    return {"row": name_line(case), "limit": name_facet(case.memory_limit)}
+
+
+def facet_names(setting: Setting, values: Sequence[Point] | None = None) -> tuple[str, ...]:
+    """The names of a setting's memory limits in their order; with ``values`` none where these are of one limit."""
+    is_one = values is not None and len({value["limit"] for value in values}) < 2
+    return () if is_one else tuple(name_facet(limit) for limit in setting.limits)
 
 
 def line_names(setting: Setting) -> tuple[str, ...]:
     """All rows of a setting in its order, each once: the order fixes colour and shape in every chart."""
     return tuple(dict.fromkeys(name_line(row.case) for row in setting.rows if row.summary.alias is None))
+
+
+def keep_named(names: Sequence[str], field: str, values: Sequence[Point]) -> tuple[str, ...]:
+    """The names, in their order, that stand in this field of a mark."""
+    found = {value[field] for value in values}
+    return tuple(name for name in names if name in found)
 
 
 def name_axis(names: Sequence[str]) -> alt.Axis:
@@ -113,12 +126,36 @@ def data_by_name() -> alt.NamedData:
     return alt.NamedData(_ROWS)
 
 
+def round_digits(value: float, digits: int = 4) -> float:
+    """The same number in so many significant digits: more would make a page longer, and nobody sees them."""
+    return float(f"{value:.{digits}g}")
+
+
 def thin_values(values: Sequence[float], most: int) -> list[float]:
     """The values themselves, or of many ``most`` quantiles, smallest and largest included."""
     ordered = sorted(values)
     if len(ordered) <= most:
         return ordered
     return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
+
+
+def stack_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]) -> Shape:
+    """Finish a chart of rows: one part a memory limit, one above the other, where there are several."""
+    import altair as alt
+
+    facet = alt.Row("limit:N", sort=list(facets), header=alt.Header(orient="top", labelPadding=4))
+    return finish_chart(layered.facet(row=facet) if len(facets) > 1 else layered)
+
+
+def panel_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]) -> Shape:
+    """Finish a chart of epochs: one panel a memory limit, two side by side; as wide as two where there is one."""
+    import altair as alt
+
+    if not facets:
+        return finish_chart(layered.properties(width=2 * _PANEL_WIDTH, height=_PANEL_HEIGHT))
+    facet = alt.Facet("limit:N", sort=list(facets), header=alt.Header(labelPadding=4))
+    panel = layered.properties(width=_PANEL_WIDTH, height=_PANEL_HEIGHT)
+    return finish_chart(panel.facet(facet=facet, columns=2))
 
 
 def finish_chart(chart: alt.TopLevelMixin) -> Shape:

@@ -6,26 +6,11 @@ from functools import cache
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import NeverPays, Payback, PaysFrom
-from harness.report.drawing import (
-    Chart,
-    ChartSpec,
-    Point,
-    Shape,
-    colour_of,
-    data_by_name,
-    draw,
-    facet_names,
-    finish_chart,
-    line_names,
-    name_facet,
-    name_place,
-    shape_of,
-)
+from harness.report import drawing
+from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import say_payback
-from harness.values.names import name_line
 
 _MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
-_WIDTH, _HEIGHT = 200, 170
 
 
 def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
@@ -42,12 +27,12 @@ def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
     last = min(max(paid + 2, setting.case.epochs, _LEAST_EPOCHS), _MOST_EPOCHS)
     scale, unit = _unit(rows, last)
     values = [value for row in rows for value in _points(row, last, scale)]
-    names = line_names(setting)
-    shown = tuple(name for name in names if any(value["row"] == name for value in values))
-    facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
+    names = drawing.line_names(setting)
+    shown = drawing.keep_named(names, "row", values)
+    facets = drawing.facet_names(setting, values)
     title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
     described = "; ".join(_say(row, row.payback) for row in rows if row.payback is not None)
-    return Chart(title, described, draw(_shape(names, shown, facets, last, unit), values))
+    return Chart(title, described, drawing.draw(_shape(names, shown, facets, last, unit), values))
 
 
 @cache
@@ -58,22 +43,19 @@ def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ..
     base = alt.Chart().encode(
         x=alt.X("epoch:Q", title="Epochs", axis=whole, scale=alt.Scale(domain=[0, last], nice=False)),
         y=alt.Y("time:Q", title=f"{unit} since the start", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
-        color=alt.Color("row:N", scale=colour_of(names), sort=names, legend=alt.Legend(values=shown)),
+        color=alt.Color("row:N", scale=drawing.colour_of(names), sort=names, legend=alt.Legend(values=shown)),
     )
     paid = base.transform_filter("datum.kind == 'paid'")
     layered = alt.layer(
         base.transform_filter("datum.kind == 'measured'").mark_line(strokeWidth=2),
         base.transform_filter("datum.kind == 'drawn on'").mark_line(strokeWidth=1.6, strokeDash=[4, 3]),
         paid.mark_point(size=80, filled=True, opacity=1).encode(
-            shape=alt.Shape("row:N", scale=shape_of(names), legend=None)
+            shape=alt.Shape("row:N", scale=drawing.shape_of(names), legend=None)
         ),
         paid.mark_text(align="left", dx=8, dy=10, fontSize=12).encode(text="text:N", color=alt.value("var(--ink)")),
-        data=data_by_name(),
-    ).properties(width=_WIDTH, height=_HEIGHT)
-    if not facets:
-        return finish_chart(layered.properties(width=2 * _WIDTH))
-    header = alt.Header(labelPadding=4)
-    return finish_chart(layered.facet(facet=alt.Facet("limit:N", sort=facets, header=header), columns=2))
+        data=drawing.data_by_name(),
+    )
+    return drawing.panel_facets(layered, facets)
 
 
 def _has_times(row: Row) -> bool:
@@ -93,10 +75,10 @@ def _unit(rows: list[Row], last: int) -> tuple[float, str]:
 
 def _points(row: Row, last: int, scale: float) -> list[Point]:
     times, measured = _times(row, last), min(row.case.epochs, last)
-    place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
+    place = drawing.place_of(row.case)
 
     def point(kind: str, epoch: int, **more: str) -> Point:
-        return {**place, "kind": kind, "epoch": epoch, "time": float(f"{times[epoch] / scale:.5g}"), **more}
+        return {**place, "kind": kind, "epoch": epoch, "time": drawing.round_digits(times[epoch] / scale, 5), **more}
 
     values = [point("measured", 0), point("measured", 1), point("measured", measured)]
     values += [point("drawn on", measured), point("drawn on", last)] if measured < last else []
@@ -106,7 +88,7 @@ def _points(row: Row, last: int, scale: float) -> list[Point]:
 
 
 def _say(row: Row, payback: Payback) -> str:
-    return f"{name_place(row.case)}: {say_payback(payback, 'it')}"
+    return f"{drawing.name_place(row.case)}: {say_payback(payback, 'it')}"
 
 
 CHART = ChartSpec(rank=30, draw=chart_cumulated)

@@ -6,26 +6,11 @@ from functools import cache
 from statistics import geometric_mean
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
-from harness.report.drawing import (
-    Chart,
-    ChartSpec,
-    Point,
-    Shape,
-    colour_of,
-    data_by_name,
-    draw,
-    facet_names,
-    finish_chart,
-    line_names,
-    name_facet,
-    name_place,
-    shape_of,
-)
+from harness.report import drawing
+from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import format_seconds
-from harness.values.names import name_line
 
 _MOST_EPOCHS, _MOST_NAMED = 60, 12
-_WIDTH, _HEIGHT = 200, 170
 
 
 def chart_epochs(_: HardwareGroup, setting: Setting) -> Chart | None:
@@ -34,11 +19,11 @@ def chart_epochs(_: HardwareGroup, setting: Setting) -> Chart | None:
     values = [value for row in rows for value in _epochs(row)]
     if setting.case.epochs < 2 or not values:
         return None
-    names = line_names(setting)
-    shown = tuple(name for name in names if any(value["row"] == name for value in values))
-    facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
+    names = drawing.line_names(setting)
+    shown = drawing.keep_named(names, "row", values)
+    facets = drawing.facet_names(setting, values)
     title = "Seconds of each epoch, less is better; the first fills a cache"
-    drawn = draw(_shape(names, shown, facets, setting.case.epochs <= _MOST_NAMED), values)
+    drawn = drawing.draw(_shape(names, shown, facets, setting.case.epochs <= _MOST_NAMED), values)
     return Chart(title, "; ".join(_say(row) for row in rows[:40]), drawn)
 
 
@@ -49,16 +34,12 @@ def _shape(names: tuple[str, ...], shown: tuple[str, ...], facets: tuple[str, ..
     base = alt.Chart().encode(
         x=alt.X("epoch:O" if is_named else "epoch:Q", title="Epoch", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("seconds:Q", title="Seconds, less is better", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
-        color=alt.Color("row:N", scale=colour_of(names), sort=names, legend=alt.Legend(values=shown)),
-        shape=alt.Shape("row:N", scale=shape_of(names), sort=names, legend=alt.Legend(values=shown)),
+        color=alt.Color("row:N", scale=drawing.colour_of(names), sort=names, legend=alt.Legend(values=shown)),
+        shape=alt.Shape("row:N", scale=drawing.shape_of(names), sort=names, legend=alt.Legend(values=shown)),
     )
     lines = base.mark_line(strokeWidth=1.8).encode(shape=alt.Undefined)
-    layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=data_by_name())
-    layered = layered.properties(width=_WIDTH, height=_HEIGHT)
-    if not facets:
-        return finish_chart(layered.properties(width=2 * _WIDTH))
-    header = alt.Header(labelPadding=4)
-    return finish_chart(layered.facet(facet=alt.Facet("limit:N", sort=facets, header=header), columns=2))
+    layered = alt.layer(lines, base.mark_point(size=48, filled=True, opacity=1), data=drawing.data_by_name())
+    return drawing.panel_facets(layered, facets)
 
 
 def _epochs(row: Row) -> list[Point]:
@@ -68,9 +49,9 @@ def _epochs(row: Row) -> list[Point]:
             if epoch.seconds > 0:
                 by_index.setdefault(epoch.index, []).append(epoch.seconds)
     step = -(-len(by_index) // _MOST_EPOCHS)
-    place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
+    place = drawing.place_of(row.case)
     return [
-        {**place, "epoch": index, "seconds": float(f"{geometric_mean(found):.5g}")}
+        {**place, "epoch": index, "seconds": drawing.round_digits(geometric_mean(found), 5)}
         for index, found in sorted(by_index.items())
         if index == 1 or step == 1 or index % step == 0
     ]
@@ -80,7 +61,7 @@ def _say(row: Row) -> str:
     summary = row.summary
     first = format_seconds(summary.first_epoch_s.value if summary.first_epoch_s else None)
     steady = format_seconds(summary.steady_epoch_s.value if summary.steady_epoch_s else None)
-    return f"{name_place(summary.case)}: first {first}, later {steady}"
+    return f"{drawing.name_place(summary.case)}: first {first}, later {steady}"
 
 
 CHART = ChartSpec(rank=20, draw=chart_epochs)

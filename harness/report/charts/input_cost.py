@@ -7,19 +7,8 @@ from functools import cache
 from harness.analysis.input_cost import InputCost, split_costs
 from harness.analysis.matrix import HardwareGroup, Setting
 from harness.analysis.stalls import HIGH_SHARE, MODERATE_SHARE
-from harness.report.drawing import (
-    Chart,
-    ChartSpec,
-    Point,
-    Shape,
-    data_by_name,
-    draw,
-    facet_names,
-    finish_chart,
-    line_names,
-    name_axis,
-    name_facet,
-)
+from harness.report import drawing
+from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import format_number
 from harness.values.names import name_line
 
@@ -41,10 +30,10 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
         return None
     values = [value for cost in costs for value in _values(cost, setting)]
     taken = {value["row"] for value in values}
-    names = tuple(name for line in line_names(setting) for name in (line, line + _FIRST) if name in taken)
-    parts = tuple(part for part in _PARTS if any(value["part"] == part for value in values))
-    facets = facet_names(setting) if len({value["limit"] for value in values}) > 1 else ()
-    drawn = draw(_shape(names, facets, parts), values)
+    names = tuple(name for line in drawing.line_names(setting) for name in (line, line + _FIRST) if name in taken)
+    parts = drawing.keep_named(_PARTS, "part", values)
+    facets = drawing.facet_names(setting, values)
+    drawn = drawing.draw(_shape(names, facets, parts), values)
     return Chart(TITLE, "; ".join(_say(cost, setting) for cost in costs[:40]), drawn)
 
 
@@ -53,7 +42,7 @@ def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ..
     import altair as alt
 
     x_axis = alt.Axis(tickCount=4)
-    base = alt.Chart().encode(y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)))
+    base = alt.Chart().encode(y=alt.Y("row:N", sort=names, title=None, axis=drawing.name_axis(names)))
     bars = base.mark_bar(size=13, stroke="var(--paper)", strokeWidth=1).encode(
         x=alt.X("ms:Q", title="Milliseconds an image, less is better", scale=alt.Scale(zero=True), axis=x_axis),
         color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
@@ -64,9 +53,8 @@ def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ..
         .mark_text(align="left", dx=6, fontSize=11, color="var(--ink)")
         .encode(x=alt.X("total:Q", stack=None), text="words:N")
     )
-    layered = alt.layer(bars, words, data=data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
-    facet = alt.Row("limit:N", sort=facets, header=alt.Header(orient="top", labelPadding=4))
-    return finish_chart(layered.facet(row=facet) if facets else layered)
+    layered = alt.layer(bars, words, data=drawing.data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
+    return drawing.stack_facets(layered, facets)
 
 
 def say_thresholds() -> str:
@@ -106,14 +94,14 @@ def _words(cost: InputCost) -> str:
 
 
 def _values(cost: InputCost, setting: Setting) -> list[Point]:
-    place = {"row": _name(cost, setting), "limit": name_facet(cost.row.case.memory_limit)}
+    place = {"row": _name(cost, setting), "limit": drawing.name_facet(cost.row.case.memory_limit)}
     words = _words(cost)
-    total = float(f"{cost.image_s * 1e3:.4g}")
+    total = drawing.round_digits(cost.image_s * 1e3)
     return [
         {
             **place,
             "part": part,
-            "ms": float(f"{seconds * 1e3:.4g}"),
+            "ms": drawing.round_digits(seconds * 1e3),
             "place": _PARTS.index(part),
             "words": words if part == _PARTS[0] else "",
             "total": total,
@@ -124,7 +112,7 @@ def _values(cost: InputCost, setting: Setting) -> list[Point]:
 
 def _say(cost: InputCost, setting: Setting) -> str:
     said = ", ".join(f"{part} {format_number(seconds * 1e3)} ms" for part, seconds in _parts(cost))
-    limit = name_facet(cost.row.case.memory_limit)
+    limit = drawing.name_facet(cost.row.case.memory_limit)
     return f"{_name(cost, setting)}, {limit}: {said}; {_words(cost)}"
 
 

@@ -6,7 +6,8 @@ from functools import cache
 
 from harness.analysis.limit_search import Answer, Trial, find_limits
 from harness.analysis.matrix import HardwareGroup, Setting
-from harness.report.drawing import WIDTH, Chart, ChartSpec, Point, Shape, colour_of, data_by_name, draw, finish_chart
+from harness.report import drawing
+from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import format_number
 from harness.values.names import name_line
 from harness.values.text import clean_text
@@ -22,7 +23,7 @@ def chart_limits(_: HardwareGroup, setting: Setting) -> Chart | None:
     values = [value for answer in answers for value in _values(answer, len({a.host for a in answers}) > 1)]
     if not values:
         return None
-    drawn = draw(_shape(tuple(dict.fromkeys(value["row"] for value in values))), values)
+    drawn = drawing.draw(_shape(tuple(dict.fromkeys(value["row"] for value in values))), values)
     return Chart(TITLE, "; ".join(_say(answer) for answer in answers[:40]), drawn)
 
 
@@ -32,7 +33,7 @@ def _shape(names: tuple[str, ...]) -> Shape:
 
     x = alt.X("gb:Q", title="Memory limit, GB (10⁹ bytes)", scale=alt.Scale(type="log", nice=False))
     y = alt.Y("rate:Q", title="Images/s", scale=alt.Scale(zero=True))
-    base = alt.Chart().encode(x=x, y=y, color=alt.Color("row:N", scale=colour_of(names)))
+    base = alt.Chart().encode(x=x, y=y, color=alt.Color("row:N", scale=drawing.colour_of(names)))
     alive, dead = base.transform_filter("datum.kind == 'alive'"), base.transform_filter("datum.kind == 'dead'")
     layered = alt.layer(
         alive.mark_line(strokeWidth=1.5),
@@ -41,9 +42,9 @@ def _shape(names: tuple[str, ...]) -> Shape:
         base.transform_filter("datum.kind == 'edge'")
         .mark_rule(strokeDash=[5, 4])
         .encode(y=alt.value(0), y2=alt.value(_HEIGHT)),
-        data=data_by_name(),
-    ).properties(width=WIDTH, height=_HEIGHT)
-    return finish_chart(layered)
+        data=drawing.data_by_name(),
+    ).properties(width=drawing.WIDTH, height=_HEIGHT)
+    return drawing.finish_chart(layered)
 
 
 def _values(answer: Answer, has_hosts: bool) -> list[Point]:
@@ -52,13 +53,13 @@ def _values(answer: Answer, has_hosts: bool) -> list[Point]:
         {
             "row": name,
             "kind": "alive" if trial.rates else "dead",
-            "gb": float(f"{trial.limit / 1e9:.4g}"),
-            "rate": float(f"{trial.best:.4g}"),
+            "gb": drawing.round_digits(trial.limit / 1e9),
+            "rate": drawing.round_digits(trial.best),
         }
         for trial in answer.trials
     ]
     if answer.found.lives_from is not None:
-        edge = float(f"{answer.found.lives_from / 1e9:.4g}")
+        edge = drawing.round_digits(answer.found.lives_from / 1e9)
         found.append({"row": name, "kind": "edge", "gb": edge, "rate": 0.0})
     return found
 

@@ -6,23 +6,9 @@ from functools import cache
 from statistics import median
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
-from harness.report.drawing import (
-    WIDTH,
-    Chart,
-    ChartSpec,
-    Point,
-    Shape,
-    data_by_name,
-    draw,
-    facet_names,
-    finish_chart,
-    line_names,
-    name_axis,
-    name_facet,
-    name_place,
-)
+from harness.report import drawing
+from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.labels import label_status
-from harness.values.names import name_line
 from harness.values.units import format_bytes
 
 _STEP = 24
@@ -37,9 +23,9 @@ def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
     if not rows:
         return None
     values = [value for row in rows for value in _values(row)]
-    parts = tuple(part for part in _PARTS if any(value["part"] == part for value in values))
+    parts = drawing.keep_named(_PARTS, "part", values)
     title = "Peak memory against the limit and the prediction"
-    drawn = draw(_shape(line_names(setting), facet_names(setting), parts), values)
+    drawn = drawing.draw(_shape(drawing.line_names(setting), drawing.facet_names(setting), parts), values)
     return Chart(title, "; ".join(_say(row) for row in rows[:40]), drawn)
 
 
@@ -54,7 +40,7 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ..
             scale=alt.Scale(zero=True),
             axis=alt.Axis(tickCount=6),
         ),
-        y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
+        y=alt.Y("row:N", sort=names, title=None, axis=drawing.name_axis(names)),
         color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
     )
     shape = alt.Shape("part:N", scale=alt.Scale(domain=parts, range=[_SHAPES[_PARTS.index(p)] for p in parts]))
@@ -62,20 +48,19 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ..
         base.transform_filter("datum.part == 'limit'").mark_tick(thickness=2.5, size=20),
         base.transform_filter("datum.is_peak").mark_rule(strokeWidth=3).encode(x2=alt.datum(0)),
         base.transform_filter("datum.part != 'limit'").mark_point(size=60, filled=True, opacity=1).encode(shape=shape),
-        data=data_by_name(),
-    ).properties(width=WIDTH, height=alt.Step(_STEP))
-    facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
-    return finish_chart(layered.facet(row=facet) if len(limits) > 1 else layered)
+        data=drawing.data_by_name(),
+    ).properties(width=drawing.WIDTH, height=alt.Step(_STEP))
+    return drawing.stack_facets(layered, limits)
 
 
 def _values(row: Row) -> list[Point]:
     summary = row.summary
-    place = {"row": name_line(summary.case), "limit": name_facet(summary.case.memory_limit)}
+    place = drawing.place_of(summary.case)
     is_oom = "oom" in summary.statuses
     found = [(_PARTS[1] if is_oom else _PARTS[0] if summary.used else _PARTS[2], summary.peak_anon_bytes)]
     found += [("predicted", predicted_peak(row)), ("limit", summary.limit_bytes)]
     return [
-        {**place, "part": part, "gb": float(f"{size / 1e9:.4g}"), "is_peak": part.startswith("peak")}
+        {**place, "part": part, "gb": drawing.round_digits(size / 1e9), "is_peak": part.startswith("peak")}
         for part, size in found
         if size is not None
     ]
@@ -90,7 +75,7 @@ def predicted_peak(row: Row) -> int | None:
 
 def _say(row: Row) -> str:
     summary, predicted = row.summary, predicted_peak(row)
-    said = f"{name_place(summary.case)}: {format_bytes(summary.peak_anon_bytes)}"
+    said = f"{drawing.name_place(summary.case)}: {format_bytes(summary.peak_anon_bytes)}"
     said += f" of {format_bytes(summary.limit_bytes)}, {label_status(summary).text}"
     return said + (f", predicted {format_bytes(predicted)}" if predicted is not None else "")
 

@@ -6,27 +6,10 @@ from functools import cache
 
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.statistics import Estimate
-from harness.report.drawing import (
-    MOST_POINTS,
-    WIDTH,
-    Chart,
-    ChartSpec,
-    Point,
-    Shape,
-    colour_of,
-    data_by_name,
-    draw,
-    facet_names,
-    finish_chart,
-    line_names,
-    name_axis,
-    name_facet,
-    name_place,
-    thin_values,
-)
+from harness.report import drawing
+from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.labels import label_status
 from harness.report.words import format_number, say_rate
-from harness.values.names import name_line
 
 _STEP = 24
 
@@ -36,7 +19,7 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
     rows = [row for row in setting.rows if row.summary.alias is None]
     if not any(row.summary.rate(setting.metric) for row in rows):
         return None
-    limits, ceiling = facet_names(setting), _ceiling(setting)
+    limits, ceiling = drawing.facet_names(setting), _ceiling(setting)
     values, is_thinned = _collect(rows, setting)
     if ceiling is not None:
         values += [{"kind": "ceiling", "limit": limit, "x": ceiling.value} for limit in limits]
@@ -45,7 +28,7 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
     if ceiling is not None:
         notes.append(f"the dashed line is the model limit, {format_number(ceiling.value)} images/s")
     title = f"{_axis(setting)}. {', '.join(notes)}"
-    drawn = draw(_shape(line_names(setting), limits, _axis(setting), ceiling is not None), values)
+    drawn = drawing.draw(_shape(drawing.line_names(setting), limits, _axis(setting), ceiling is not None), values)
     return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), drawn)
 
 
@@ -54,8 +37,8 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceil
     import altair as alt
 
     data = alt.Chart().encode(
-        y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)),
-        color=alt.Color("row:N", scale=colour_of(names), legend=None),
+        y=alt.Y("row:N", sort=names, title=None, axis=drawing.name_axis(names)),
+        color=alt.Color("row:N", scale=drawing.colour_of(names), legend=None),
     )
     x = alt.X("x:Q", title=title, scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=6))
     layers = [
@@ -69,9 +52,8 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceil
     if has_ceiling:
         line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
         layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
-    layered = alt.layer(*layers, data=data_by_name()).properties(width=WIDTH, height=alt.Step(_STEP))
-    facet = alt.Row("limit:N", sort=limits, header=alt.Header(orient="top", labelPadding=4))
-    return finish_chart(layered.facet(row=facet) if len(limits) > 1 else layered)
+    layered = alt.layer(*layers, data=drawing.data_by_name()).properties(width=drawing.WIDTH, height=alt.Step(_STEP))
+    return drawing.stack_facets(layered, limits)
 
 
 def _axis(setting: Setting) -> str:
@@ -80,20 +62,22 @@ def _axis(setting: Setting) -> str:
 
 def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:
     total = sum(len(row.summary.used) for row in rows)
-    most = max(3, MOST_POINTS // max(1, len(rows))) if total > MOST_POINTS else total
+    most = max(3, drawing.MOST_POINTS // max(1, len(rows))) if total > drawing.MOST_POINTS else total
     values: list[Point] = []
     for row in rows:
-        place = {"row": name_line(row.case), "limit": name_facet(row.case.memory_limit)}
+        place = drawing.place_of(row.case)
         rate = row.summary.rate(setting.metric)
         if rate is None:
             mark = label_status(row.summary)
             values.append({**place, "kind": "end", "x": 0, "text": f"{mark.sign} {mark.text}"})
             continue
         found = [one.value for one in row.summary.averaged(setting.metric)]
-        values += [{**place, "kind": "point", "x": _round(x)} for x in thin_values(found, most)]
+        dots = drawing.thin_values(found, most)
+        values += [{**place, "kind": "point", "x": drawing.round_digits(dot, 5)} for dot in dots]
         low, high = rate.low or rate.value, min(rate.high or rate.value, 1.5 * max(found))
-        values.append({**place, "kind": "mean", "x": _round(rate.value), "low": _round(low), "high": _round(high)})
-    return values, total > MOST_POINTS
+        figures = {"x": rate.value, "low": low, "high": high}
+        values.append({**place, "kind": "mean"} | {key: drawing.round_digits(x, 5) for key, x in figures.items()})
+    return values, total > drawing.MOST_POINTS
 
 
 def _ceiling(setting: Setting) -> Estimate | None:
@@ -101,12 +85,8 @@ def _ceiling(setting: Setting) -> Estimate | None:
 
 
 def _say(row: Row, setting: Setting) -> str:
-    rate, place = row.summary.rate(setting.metric), name_place(row.case)
+    rate, place = row.summary.rate(setting.metric), drawing.name_place(row.case)
     return f"{place}: {label_status(row.summary).text if rate is None else say_rate(rate)}"
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.5g}")
 
 
 CHART = ChartSpec(rank=10, draw=chart_rates)
