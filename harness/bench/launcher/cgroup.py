@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from ..protocol.atomic import read_text
+
 SHARED_VARIABLE = "HARNESS_CGROUP"
 """An engine that could make no cgroup for a job sets this to ``shared``: what can be read is not the job's own.
 ``own`` says that everything in it is the job's; without a word that is so only for PID 1 of a container."""
@@ -86,7 +88,7 @@ class Cgroup(NamedTuple):
         found: list[int] = []
         for folder, _, files in os.walk(self.folder):
             if "cgroup.procs" in files:
-                found += [int(word) for word in _text(os.path.join(folder, "cgroup.procs")).split() if word != "0"]
+                found += [int(word) for word in read_text(os.path.join(folder, "cgroup.procs")).split() if word != "0"]
         return found
 
     def _stat(self) -> dict[str, int]:
@@ -120,8 +122,8 @@ def find_own(proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
 
 def locate(version: int, proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
     """This process's place in the hierarchy of one version, whether or not memory is controlled there."""
-    paths = _own_paths(_text(os.path.join(proc, "cgroup")))
-    mounts = _mounts(_text(os.path.join(proc, "mountinfo")))
+    paths = _own_paths(read_text(os.path.join(proc, "cgroup")))
+    mounts = _mounts(read_text(os.path.join(proc, "mountinfo")))
     if version not in mounts or version not in paths:
         return None
     top, point = mounts[version]
@@ -141,7 +143,7 @@ def is_job_alone() -> bool:
 
 def swap_total_bytes(path: str = "/proc/meminfo") -> int | None:
     """The machine's swap: where it is 0, no job can have used any."""
-    for line in _text(path).splitlines():
+    for line in read_text(path).splitlines():
         if line.startswith("SwapTotal:"):
             return int(line.split()[1]) * 1024
     return None
@@ -182,18 +184,10 @@ def _inside(path: str, top: str, point: str) -> str:
     return point if outside or ".." in path.split("/") or not os.path.isdir(folder) else folder
 
 
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
-
-
 def _fields(path: str) -> dict[str, int]:
     """A file of ``name number`` lines."""
     fields: dict[str, int] = {}
-    for line in _text(path).splitlines():
+    for line in read_text(path).splitlines():
         name, _, value = line.partition(" ")
         if value.strip().isdigit():
             fields[name] = int(value)
@@ -201,7 +195,7 @@ def _fields(path: str) -> dict[str, int]:
 
 
 def _number(path: str) -> int | None:
-    text = _text(path).strip()
+    text = read_text(path).strip()
     return int(text) if text.isdigit() else None
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
+from ..protocol.atomic import read_text
 from .cgroup import Cgroup, locate, swap_total_bytes
 from .jobs import Trouble
 from .removal import CGROUP_PREFIX, remove_cgroup
@@ -57,7 +58,7 @@ def locate_memory_version() -> int | None:
     own = locate(2)
     if own is None:
         return None
-    root = _read(os.path.join(own.root, "cgroup.controllers")).split()
+    root = read_text(os.path.join(own.root, "cgroup.controllers")).split()
     return 2 if "memory" in root else None
 
 
@@ -84,10 +85,10 @@ def place_cgroup(name: str) -> tuple[int, str]:
 def _hands_memory_down(place: str) -> bool:
     """Whether cgroups below ``place`` can limit memory; asks for it where nobody lives there."""
     control = os.path.join(place, "cgroup.subtree_control")
-    if "memory" not in _read(control).split() and "memory" in _read(f"{place}/cgroup.controllers").split():
+    if "memory" not in read_text(control).split() and "memory" in read_text(f"{place}/cgroup.controllers").split():
         with contextlib.suppress(OSError):
             _write(control, "+memory")
-    return "memory" in _read(control).split()
+    return "memory" in read_text(control).split()
 
 
 def enter_cgroup(version: int, path: str, memory_bytes: int | None) -> list[str]:
@@ -191,14 +192,6 @@ def adopt_orphans() -> None:
 
 def _is_inside(path: str, place: str) -> bool:
     return (os.path.realpath(path) + "/").startswith(os.path.realpath(place).rstrip("/") + "/")
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
 
 
 def _write(path: str, value: str) -> None:

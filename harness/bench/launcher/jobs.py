@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import IO, Literal, TextIO, TypedDict
 
-from ..protocol.atomic import write_file
+from ..protocol.atomic import read_text, write_file
 
 JOB_VARIABLE = "HARNESS_JOB"
 """Set to the job's folder for all of its processes: so they are found where no cgroup holds them."""
@@ -267,15 +267,6 @@ def names_in(folder: str) -> list[str]:
         return os.listdir(folder)
     except FileNotFoundError:
         return []
-
-
-def read_text(path: str) -> str:
-    """The text of a file; empty where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
 
 
 def tail(path: str) -> str:

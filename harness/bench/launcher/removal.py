@@ -11,7 +11,8 @@ import shutil
 import signal
 import time
 
-from .jobs import JOB_VARIABLE, Trouble, locked, names_in, read_object, read_text, start_time
+from ..protocol.atomic import read_text
+from .jobs import JOB_VARIABLE, Trouble, locked, names_in, read_object, start_time
 
 CGROUP_PREFIX = "harness-"
 CACHE_PREFIX = "harness-cache-"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: under a temporary name, through to the disk, then renamed.
+"""Files written whole or not at all (under a temporary name, through to the disk, then renamed), and read where there.
 
 Standard library only. The controller writes its files by this, too.
 """
@@ -40,3 +40,12 @@ def write_file(path: str | os.PathLike[str], content: str | bytes, *, mode: int 
     """Write a file whole or not at all, and through to the disk; text as UTF-8."""
     with replace_file(path, mode=mode) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Return the text of a file; empty where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
