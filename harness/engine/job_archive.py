@@ -8,24 +8,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from harness.bench.protocol.atomic import replace_file
+from harness.values.errors import EngineError, ResultsRefused
 
 RESULTS_BYTES = 512 * 2**20
 """More than this is no result: a log of some millions of lines is a tenth of it."""
 
 
-class ArchiveError(Exception):
-    """A stream of results that cannot be taken: cut, or not a tar."""
-
-
-class TooLarge(ArchiveError):
-    """More than anybody wants of a job."""
-
-
-def extract_results(chunks: Iterable[bytes], destination: Path, *, limit_bytes: int = RESULTS_BYTES) -> None:
+def extract_results(
+    chunks: Iterable[bytes], destination: Path, *, host: str, job: str, limit_bytes: int = RESULTS_BYTES
+) -> None:
     """Write the regular files of a tar into ``destination``, its first path component left out.
 
     Whatever is not a plain file or folder below it is passed over: what runs in a
-    container is not trusted. Each file is replaced whole. Raises ArchiveError, of which TooLarge is one.
+    container is not trusted. Each file is replaced whole. Raises ResultsRefused where they are larger than
+    ``limit_bytes``, EngineError where the stream is cut or no tar.
     """
     destination.mkdir(parents=True, exist_ok=True)
     left = limit_bytes
@@ -37,13 +33,15 @@ def extract_results(chunks: Iterable[bytes], destination: Path, *, limit_bytes: 
                     continue
                 left -= member.size
                 if left < 0:
-                    raise TooLarge(f"the results are larger than {limit_bytes} bytes")
+                    message = f"the results are larger than {limit_bytes} bytes"
+                    raise ResultsRefused(message, where=host, hint="see what the job writes there")
                 source = archive.extractfile(member)
                 if source is not None:
                     with replace_file(target, sync=False) as stream:
                         shutil.copyfileobj(source, stream, 2**18)
     except (tarfile.TarError, EOFError) as error:
-        raise ArchiveError(f"the results came as a broken archive: {error}") from error
+        message = f"the results came as a broken archive: {error}"
+        raise EngineError(message, where=host, hint=f"look at the job {job}") from error
 
 
 def _target_of(member: tarfile.TarInfo, destination: Path) -> Path | None:

@@ -20,9 +20,9 @@ from fleet_clock import Clock
 
 from harness.engine.container import ephemeral_folders
 from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
-from harness.engine.job_archive import ArchiveError, TooLarge, extract_results
+from harness.engine.job_archive import extract_results
 from harness.hosts.connection import Connection
-from harness.values.errors import EngineError, JobGone, JobRefused, ResultsRefused
+from harness.values.errors import JobGone, JobRefused
 
 _PIECE = 2**20
 
@@ -158,12 +158,7 @@ class FleetEngine:
         job = self._jobs.jobs.get(handle.name)
         if job is None:
             raise JobGone(f"the job {handle.name} is gone", where=self.host, hint="run the same command again")
-        try:
-            extract_results(self._archive(job), destination)
-        except TooLarge as error:
-            raise ResultsRefused(str(error), where=self.host, hint="see what the job writes there") from error
-        except ArchiveError as error:
-            raise EngineError(str(error), where=self.host, hint=f"look at the job {handle.name}") from error
+        extract_results(self._archive(job), destination, host=self.host, job=handle.name)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         self._travel()

@@ -39,11 +39,11 @@ from harness.engine.dockerinfo import (
     seek_image,
 )
 from harness.engine.interface import LABEL_PREFIX, Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
-from harness.engine.job_archive import ArchiveError, TooLarge, extract_results
+from harness.engine.job_archive import extract_results
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Connection
 from harness.values.engine_names import EngineWords
-from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused, ResultsRefused
+from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -136,16 +136,14 @@ class DockerEngine:
             with self._talking("hand out results") as client:
                 stream, _ = client.get_archive(handle.id, f"{JOB_FOLDER}/results")
                 with contextlib.closing(stream):  # an archive that is not read to its end holds the container's lock
-                    extract_results(stream, destination)
-        except (APIError, ArchiveError, EngineError) as error:
+                    extract_results(stream, destination, host=self.host, job=handle.name)
+        except (APIError, EngineError) as error:
             # What is removed in this moment answers with many errors: there is none, it is marked, its folder is gone.
             if self._phase(handle.id) in (None, "gone"):
                 hint = "it was removed by hand or by another session: run the same command again"
                 raise JobGone(f"the container of {handle.name} is gone", where=self.host, hint=hint) from error
             if isinstance(error, EngineError):
                 raise
-            if isinstance(error, TooLarge):
-                raise ResultsRefused(str(error), where=self.host, hint="see what the job writes there") from error
             hint = f"look at container {handle.name}"
             raise EngineError(daemon.explain(error), where=self.host, hint=hint) from error
 

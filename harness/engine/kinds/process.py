@@ -18,12 +18,12 @@ from harness.analysis.findings import find
 from harness.bench.launcher import jobs
 from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
 from harness.engine.interface import Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
-from harness.engine.job_archive import ArchiveError, TooLarge, extract_results
+from harness.engine.job_archive import extract_results
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.local import LocalConnection
 from harness.values.engine_names import EngineWords
-from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
+from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
 
@@ -84,7 +84,7 @@ class ProcessEngine:
     def probe(self, image: str) -> EngineFacts:
         """What this host's Python is, and whether memory can be limited; ``image`` means nothing here."""
         try:
-            found = self._ask("probe", flags=())
+            found = self._read(self._run("probe", flags=()))
         except EngineUnavailable:
             raise
         except EngineError as error:
@@ -122,7 +122,7 @@ class ProcessEngine:
             NAME_LABEL: request.name,
             EPHEMERAL_LABEL: json.dumps([mount.source for mount in request.mounts if mount.ephemeral]),
         }
-        found = self._ask(
+        done = self._run(
             "submit",
             archive=request.payload.archive,
             timeout_s=_SUBMIT_TIMEOUT_S,
@@ -136,6 +136,7 @@ class ProcessEngine:
             tmp_bytes=request.tmp_bytes,
             python=self._python,
         )
+        found = self._read(done)
         if "refused" in found:
             raise JobRefused(str(found["refused"]), where=self.host, hint=as_text(found.get("hint")))
         return JobHandle(host=self.host, name=request.name, id=str(found["id"]), labels=labels)
@@ -151,33 +152,28 @@ class ProcessEngine:
         if isinstance(self._connection, LocalConnection):
             folder = Path(self._scratch).expanduser().absolute() / "jobs"
             return [_job_state(self.host, jobs.look(str(folder / name))) for name in names]
-        states = as_list(self._checked(self._ask("look", names=names)).get("states"))
+        states = as_list(self._checked(self._run("look", names=names)).get("states"))
         return [_job_state(self.host, as_object(state)) for state in states]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the results, as far as they are; files that were there are replaced one by one."""
         done = self._run("results", timeout_s=_FETCH_TIMEOUT_S, names=[handle.name])
         if done.stdout[:1] == b"{":
-            refused = json.loads(done.stdout)
+            refused = self._read(done)
             if self.poll([handle])[0].phase == "gone":
-                raise JobGone(refused["refused"], where=self.host, hint=refused.get("hint"))
-            self._checked(refused)
-        try:
-            extract_results(_slices(done.stdout), destination)
-        except TooLarge as error:
-            raise ResultsRefused(str(error), where=self.host, hint="see what the job writes there") from error
-        except ArchiveError as error:
-            raise EngineError(str(error), where=self.host, hint=f"look into {handle.id}/results there") from error
+                raise JobGone(str(refused["refused"]), where=self.host, hint=as_text(refused.get("hint")))
+            self._checked(done)
+        extract_results(_slices(done.stdout), destination, host=self.host, job=handle.name)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """End jobs and remove every trace of them."""
         if handles:
             names = [handle.name for handle in handles]
-            self._checked(self._ask("end", timeout_s=_CANCEL_TIMEOUT_S, names=names))
+            self._checked(self._run("end", timeout_s=_CANCEL_TIMEOUT_S, names=names))
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session, or of any, rebuilt from the host alone."""
-        found = [as_object(job) for job in as_list(self._checked(self._ask("list")).get("jobs"))]
+        found = [as_object(job) for job in as_list(self._checked(self._run("list")).get("jobs"))]
         handles = [
             JobHandle(
                 host=self.host,
@@ -189,16 +185,8 @@ class ProcessEngine:
         ]
         return [handle for handle in handles if session is None or handle.labels.get(SESSION_LABEL) == session]
 
-    def _ask(
-        self,
-        verb: str,
-        *,
-        flags: Sequence[str] = ("-S", "-E"),
-        archive: bytes = b"",
-        timeout_s: float = 60.0,
-        **fields: object,
-    ) -> dict[str, object]:
-        done = self._run(verb, flags=flags, archive=archive, timeout_s=timeout_s, **fields)
+    def _read(self, done: Completed) -> dict[str, object]:
+        """Read the answer to a verb."""
         try:
             value: object = json.loads(done.stdout)
         except ValueError:
@@ -233,7 +221,9 @@ class ProcessEngine:
             raise self._broken(done)
         return done
 
-    def _checked(self, value: dict[str, object]) -> dict[str, object]:
+    def _checked(self, done: Completed) -> dict[str, object]:
+        """Read the answer to a verb. Raises EngineError where it was refused."""
+        value = self._read(done)
         if "refused" in value:
             raise EngineError(str(value["refused"]), where=self.host, hint=as_text(value.get("hint")))
         return value
