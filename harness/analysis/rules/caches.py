@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from harness.analysis.findings import Entry, Family, find
-from harness.values.facts import Facts
+from harness.analysis.findings import Entry, Family, find, join_rules
 from harness.values.record import Finding, Record
 from harness.values.units import format_bytes
 
@@ -31,12 +30,6 @@ ENTRIES = {
 }
 
 
-def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what is odd about the cache and the budgets of one invocation."""
-    yield from _find_cache(record)
-    yield from _find_budget(record)
-
-
 def _find_cache(record: Record) -> Iterator[Finding]:
     cache = record.cache
     if record.status != "ok" or cache is None or cache.bytes is None or not cache.predicted_bytes:
@@ -59,4 +52,4 @@ def _find_budget(record: Record) -> Iterator[Finding]:
         yield find("budget-beyond-limit", message, "`budgets: container` tells it the truth")
 
 
-FAMILY = Family(rank=40, title="Caches and budgets", entries=ENTRIES, judge=judge)
+FAMILY = Family(rank=40, title="Caches and budgets", entries=ENTRIES, judge=join_rules(_find_cache, _find_budget))

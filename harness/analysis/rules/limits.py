@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from harness.analysis.findings import Entry, Family, find
-from harness.values.facts import Facts
+from harness.analysis.findings import Entry, Family, find, join_rules
 from harness.values.record import Finding, Record
 from harness.values.units import format_bytes
 
@@ -90,12 +89,6 @@ ENTRIES = {
 }
 
 
-def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what is wrong with the limits of one invocation."""
-    yield from _find_limits(record)
-    yield from _find_swap(record)
-
-
 def _find_limits(record: Record) -> Iterator[Finding]:
     told = record.evidence.get("engine_warnings")
     warnings = [str(text) for text in told] if isinstance(told, list) else []
@@ -123,4 +116,4 @@ def _find_swap(record: Record) -> Iterator[Finding]:
         yield find("swap-unaccounted", message, _SWAP_CURE)
 
 
-FAMILY = Family(rank=10, title="Limits", entries=ENTRIES, judge=judge)
+FAMILY = Family(rank=10, title="Limits", entries=ENTRIES, judge=join_rules(_find_limits, _find_swap))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from harness.analysis.findings import Entry, Family
 from harness.analysis.noise import find_noise
-from harness.values.facts import Facts
-from harness.values.record import Finding, Record
 
 ENTRIES = {
     "too-short": Entry(
@@ -73,9 +69,4 @@ ENTRIES = {
 }
 
 
-def judge(record: Record, _facts: Facts | None, peers: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what disturbed one invocation's timing, beside its peers."""
-    return find_noise(record, peers)
-
-
-FAMILY = Family(rank=50, title="Noise", entries=ENTRIES, judge=judge)
+FAMILY = Family(rank=50, title="Noise", entries=ENTRIES, judge=lambda record, _facts, peers: find_noise(record, peers))

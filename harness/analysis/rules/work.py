@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from harness.analysis.findings import Entry, Family, find
+from harness.analysis.findings import Entry, Family, find, join_rules
 from harness.bench.protocol.unusual_files import OTHER_DECODER_REASONS
-from harness.values.facts import Facts
 from harness.values.record import Finding, Record
 from harness.values.work import is_proven, problems_of, say_differs
 
@@ -78,13 +77,6 @@ ENTRIES = {
 }
 
 
-def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what one invocation delivered other than the others."""
-    yield from find_work(record)
-    yield from _find_decoder(record)
-    yield from _find_pixels(record)
-
-
 def find_work(record: Record) -> Iterator[Finding]:
     """What the loader did with the set that proves its work, before the session's first measurement here."""
     work = record.environment.get("samework")
@@ -123,4 +115,4 @@ def _find_pixels(record: Record) -> Iterator[Finding]:
         yield find("approximate-pixels", message, "compare it with exact pipelines only if your model does not mind")
 
 
-FAMILY = Family(rank=20, title="Same work", entries=ENTRIES, judge=judge)
+FAMILY = Family(rank=20, title="Same work", entries=ENTRIES, judge=join_rules(find_work, _find_decoder, _find_pixels))
