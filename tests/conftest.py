@@ -7,10 +7,16 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from own_lock import use_lock
+
+if TYPE_CHECKING:
+    from sshd_support import Server
+
+    from harness.hosts.ssh import SSHConnection
 
 settings.register_profile("no-wall-time", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("no-wall-time")
@@ -55,3 +61,22 @@ def make_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for folder in mounted:  # lazily: what a test started may still hold it for a moment
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An sshd on loopback for all tests of a module."""
+    from sshd_support import start_sshd
+
+    with start_sshd(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[SSHConnection]:
+    """A connection to that sshd, which notices soon that it is gone."""
+    from sshd_support import QUICK
+
+    made = server.connection(patience=QUICK)
+    yield made
+    made.close()

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "docs"))
-
-import draw_imports  # noqa: E402  # a script beside the page, not a package
+import draw_imports  # a script beside the page, not a package
 
 
 def test_drawing_is_that_of_todays_imports() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import write_findings  # a script beside the page, not a package
 from factory import plain_record
 
 import harness
@@ -16,9 +16,6 @@ from harness.analysis.validity import judge_all, judge_record
 from harness.values.case import Case
 from harness.values.facts import Facts
 from harness.values.record import CacheUse, Epoch, Memory, Record
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
-import write_findings  # a script beside the page, not a package
 
 PACKAGE = Path(harness.__file__).parent
 QUIET = {

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
+from builder import build_lab
 from following import followed
 from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.report import charts
 from harness.report.drawing import load_charts
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
-from builder import build_lab
 
 
 def test_its_file_is_all_that_the_report_needs(tmp_path: Path) -> None:

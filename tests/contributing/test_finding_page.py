@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from following import PAGES, followed
+import write_findings  # a script beside the page, not a package
+from builder import SessionBuilder, make_case, make_facts, make_record
+from following import followed
 from typer.testing import CliRunner
 
 from harness.analysis import rules
 from harness.analysis.findings import catalogue, load_families
 from harness.cli.app import app
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
-sys.path.insert(0, str(PAGES.parent))
-import write_findings  # a script beside the page, not a package
-from builder import SessionBuilder, make_case, make_facts, make_record
 
 
 def forget() -> None:

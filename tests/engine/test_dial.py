@@ -11,7 +11,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import docker_support as support
 import pytest
 from contract import EngineContract
+from sshd_support import Server
 
 from harness.bench.launcher import confine
 from harness.engine import daemon
@@ -31,24 +32,8 @@ from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.ssh import SSHConnection
 from harness.values.errors import EngineUnavailable, HostUnreachable
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "hosts"))
-from sshd_support import QUICK, Server, start_sshd
-
 ssh = pytest.mark.ssh
 docker = pytest.mark.docker
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with start_sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
-
-
-@pytest.fixture
-def connection(server: Server) -> Iterator[SSHConnection]:
-    made = server.connection(patience=QUICK)
-    yield made
-    made.close()
 
 
 def engine_over(connection: SSHConnection, dialer: Dialer | None = None) -> DockerEngine:

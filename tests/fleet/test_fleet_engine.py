@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from contract import EngineContract
 from fleet_engine import HANGS, Entry, FleetEngine, Jobs, Performance, json_entry
 
 from harness.engine.interface import JobRequest
 from harness.hosts.connection import Connection
 from harness.hosts.local import LocalConnection
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "engine"))
-from contract import EngineContract
 
 LOG = Entry("log.txt", b"the actor is on\n")
 

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,19 +26,6 @@ from harness.hosts.ssh.ssh_connection import MOST_CHANNELS
 from harness.values.errors import HostNotReady, HostUnreachable
 
 pytestmark = pytest.mark.ssh
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with start_sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
-
-
-@pytest.fixture
-def connection(server: Server) -> Iterator[SSHConnection]:
-    made = server.connection(patience=QUICK)
-    yield made
-    made.close()
 
 
 def is_running(pid: int) -> bool:

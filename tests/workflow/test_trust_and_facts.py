@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "hosts"))
 from sshd_support import Server, free_port, make_key, start_sshd
 
 pytestmark = pytest.mark.ssh
