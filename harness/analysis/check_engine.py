@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.host_check import Check, EngineView, LimitProbe, Refused
-from harness.values.engine_names import NO_WORDS
+from harness.analysis.host_check import Check, LimitProbe, Refused
+from harness.values.engine_names import NO_WORDS, EngineFacts
 from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
 from harness.values.units import format_bytes
@@ -20,7 +20,7 @@ _SWAP_CURE = (
 
 
 def check_engine(
-    facts: Facts, used: EngineView | None, refused: Sequence[Refused], probe: LimitProbe | None
+    facts: Facts, used: EngineFacts | None, refused: Sequence[Refused], probe: LimitProbe | None
 ) -> Iterator[Check]:
     """The engine that a session would use here, after those that it would rather have used."""
     if used is None and not refused:
@@ -42,7 +42,7 @@ def check_engine(
     yield _check_cpus(facts, used)
 
 
-def _check_image(used: EngineView) -> Check:
+def _check_image(used: EngineFacts) -> Check:
     if used.image_digest is not None:
         return Check("image", used.engine, "ok", f"{used.words.image} {used.image_digest[:19]}")
     if not used.uses_images:
@@ -51,7 +51,7 @@ def _check_image(used: EngineView) -> Check:
     return Check("image", used.engine, "unproven", "the image is not there yet", cure)
 
 
-def _check_cgroup(facts: Facts, used: EngineView) -> Check:
+def _check_cgroup(facts: Facts, used: EngineFacts) -> Check:
     version = used.cgroup_version or facts.cgroup_version
     if version is None:
         cure = "boot without `cgroup_disable=memory`; on ARM boards with `cgroup_enable=memory`"
@@ -59,7 +59,7 @@ def _check_cgroup(facts: Facts, used: EngineView) -> Check:
     return Check("cgroup", "", "ok", f"cgroup v{version}")
 
 
-def _check_limit(used: EngineView, probe: LimitProbe | None) -> Check:
+def _check_limit(used: EngineFacts, probe: LimitProbe | None) -> Check:
     if not used.can_limit_memory:
         why = f": {'; '.join(used.reasons)}" if used.reasons else ""
         message = f"memory cannot be limited, limited cases will be skipped{why}"
@@ -96,7 +96,7 @@ def judge_probe(probe: LimitProbe, evidence: str = NO_WORDS.evidence) -> Check:
     return Check("memory-limit", "", "failure", message, cure)
 
 
-def _check_swap(facts: Facts, used: EngineView, probe: LimitProbe | None) -> Check:
+def _check_swap(facts: Facts, used: EngineFacts, probe: LimitProbe | None) -> Check:
     if facts.swap_bytes == 0:
         return Check("swap", "", "ok", "the machine has no swap")
     size = "swap of unknown size" if facts.swap_bytes is None else f"{format_bytes(facts.swap_bytes)} of swap"
@@ -110,7 +110,7 @@ def _check_swap(facts: Facts, used: EngineView, probe: LimitProbe | None) -> Che
     return Check("swap", "", "warning", f"{size} is not counted within limits: a limited job may swap", _SWAP_CURE)
 
 
-def _check_cpus(facts: Facts, used: EngineView) -> Check:
+def _check_cpus(facts: Facts, used: EngineFacts) -> Check:
     usable, logical = len(facts.usable_cpus), facts.logical_cpus
     if not used.can_limit_cpus:
         why = f": {'; '.join(used.reasons)}" if used.reasons else ""

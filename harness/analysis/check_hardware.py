@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.analysis.host_check import Check, EngineView
+from harness.analysis.host_check import Check
 from harness.analysis.protection import available_limit
-from harness.values.engine_names import NO_WORDS
+from harness.values.engine_names import NO_WORDS, EngineFacts
 from harness.values.errors import HostNotReady
 from harness.values.facts import Facts
 from harness.values.units import format_bytes
@@ -26,7 +26,7 @@ Compatibility, table 1 (https://docs.nvidia.com/deploy/cuda-compatibility/minor-
 
 
 def check_hardware(
-    facts: Facts, engine: EngineView | None, needed_cuda: str | None, memory_reserve: int | None
+    facts: Facts, engine: EngineFacts | None, needed_cuda: str | None, memory_reserve: int | None
 ) -> Iterator[Check]:
     """``engine`` is the one that will be used; ``needed_cuda`` what the image was built for, None without CUDA."""
     yield from _check_gpus(facts, needed_cuda)
@@ -69,7 +69,7 @@ def _check_driver(name: str, driver: str | None, cuda: str) -> Check:
     return Check("driver", name, "failure", message, cure)
 
 
-def _check_runtime(facts: Facts, engine: EngineView | None) -> Check:
+def _check_runtime(facts: Facts, engine: EngineFacts | None) -> Check:
     support = (engine.gpu_support if engine is not None else None) or None
     if support == "direct":
         return Check("nvidia-runtime", "", "ok", "jobs see the GPUs without one")

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.check_engine import check_engine, judge_probe
+from harness.analysis.check_engine import check_engine
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
-from harness.analysis.host_check import Check, EngineView, LimitProbe, LockView, Outcome, Refused, limit_probe_of
+from harness.analysis.host_check import Check, LimitProbe, LockView, Refused
 from harness.analysis.protection import busy_load, busy_reason
 from harness.values.data import DataState
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import HarnessError, HostError
 from harness.values.facts import Facts, hardware_label
-
-__all__ = [
-    "Check",
-    "EngineView",
-    "LimitProbe",
-    "LockView",
-    "Outcome",
-    "Refused",
-    "busy_reason",
-    "host_state",
-    "is_ready",
-    "judge_host",
-    "judge_probe",
-    "limit_probe_of",
-]
 
 
 def judge_host(
     facts: Facts | HarnessError,
-    engine: EngineView | None = None,
+    engine: EngineFacts | None = None,
     refused: Sequence[Refused] = (),
     *,
     limit_probe: LimitProbe | None = None,

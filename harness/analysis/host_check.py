@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from harness.values.engine_names import EngineWords
 from harness.values.errors import HarnessError
 from harness.values.results import ChildEnd, JobFailure, JobMemory, JobOutcome
 
@@ -25,58 +24,6 @@ class Check:
     outcome: Outcome
     message: str
     cure: str | None = None
-
-
-class EngineView(Protocol):
-    """What the checks read of an engine's own facts."""
-
-    @property
-    def engine(self) -> str:
-        """Its name."""
-
-    @property
-    def version(self) -> str:
-        """As the engine says it."""
-
-    @property
-    def image_digest(self) -> str | None:
-        """None where the image is not there."""
-
-    @property
-    def cgroup_version(self) -> int | None:
-        """1 or 2."""
-
-    @property
-    def can_limit_memory(self) -> bool:
-        """Whether it says that it can."""
-
-    @property
-    def can_limit_swap(self) -> bool:
-        """Whether swap is counted within a limit."""
-
-    @property
-    def can_limit_cpus(self) -> bool:
-        """Whether a job can be held to CPUs."""
-
-    @property
-    def storage(self) -> str | None:
-        """How it stores images."""
-
-    @property
-    def gpu_support(self) -> str | None:
-        """How its jobs get GPUs."""
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """One sentence for each limit that this engine cannot enforce."""
-
-    @property
-    def uses_images(self) -> bool:
-        """Whether its jobs run in an image."""
-
-    @property
-    def words(self) -> EngineWords:
-        """How it is spoken of."""
 
 
 Refused = tuple[str, HarnessError]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 from harness.analysis.findings import find
 from harness.engine.container import LABEL_MEMORY, LABEL_WARNINGS, read_list_label
-from harness.engine.interface import EngineFacts, JobPhase, JobState
+from harness.engine.interface import JobPhase, JobState
+from harness.values.engine_names import EngineFacts
 from harness.values.record import Finding
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.values.engine_names import NO_WORDS, EngineWords
-from harness.values.record import Finding
+from harness.values.engine_names import EngineFacts
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -112,31 +111,6 @@ class JobState:
     started_at: str | None = None
     finished_at: str | None = None
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EngineFacts:
-    """What an engine is and can do.
-
-    ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
-    nothing need be done for it, None where they cannot. ``uses_images`` and ``words`` are as its file says: whoever
-    finds an engine adds them.
-    """
-
-    engine: str
-    version: str
-    image_digest: str | None = None
-    api_version: str | None = None
-    cgroup_version: int | None = None
-    can_limit_memory: bool = False
-    can_limit_swap: bool = False
-    can_limit_cpus: bool = False
-    storage: str | None = None
-    gpu_support: str | None = None
-    reasons: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    uses_images: bool = True
-    words: EngineWords = NO_WORDS
 
 
 class Engine(Protocol):

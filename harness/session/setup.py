@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.engine.interface import EngineFacts, Mount
+from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
 from harness.values.case import Case
+from harness.values.engine_names import EngineFacts
 from harness.values.facts import Facts
 from harness.values.rehearsal import Rehearsal
 from harness.values.weights import WeightsFile, weights_key

@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import cast
 
-from harness.engine.interface import Engine, EngineFacts, ImageEngine
+from harness.engine.interface import Engine, ImageEngine
 from harness.engine.reached import Reached
 from harness.engine.registry import Choice, Refusal, explain_choice, explain_none, load_engines
 from harness.engine.spec import EngineSpec
 from harness.ship.transfers import Transfers, bring_image, wanted_image
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import Emit
 

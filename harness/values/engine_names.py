@@ -1,10 +1,14 @@
-"""Names of engines, and how they are spoken of: what layers below the engines know of them."""
+"""Names of engines, what one is and can do, and how it is spoken of: what layers below the engines know of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.bench.protocol.plugins import module_names
+
+if TYPE_CHECKING:
+    from harness.values.record import Finding
 
 AUTO = "auto"
 """Asks for the first engine, by rank, that answers and has its image."""
@@ -35,6 +39,31 @@ class EngineWords:
 NO_WORDS = EngineWords("engine", "another engine is used instead", "it is there, digest", "see its documentation",
                        "the log of the engine", "tell the engine of it, and start it again")  # fmt: skip
 """Of an engine that has said nothing."""
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine is and can do.
+
+    ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
+    nothing need be done for it, None where they cannot. ``uses_images`` and ``words`` are as its file says: whoever
+    finds an engine adds them.
+    """
+
+    engine: str
+    version: str
+    image_digest: str | None = None
+    api_version: str | None = None
+    cgroup_version: int | None = None
+    can_limit_memory: bool = False
+    can_limit_swap: bool = False
+    can_limit_cpus: bool = False
+    storage: str | None = None
+    gpu_support: str | None = None
+    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    uses_images: bool = True
+    words: EngineWords = NO_WORDS
 
 
 def engine_names() -> tuple[str, ...]:

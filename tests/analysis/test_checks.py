@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from harness.analysis.check_engine import judge_probe
 from harness.analysis.check_hardware import is_driver_enough, minimum_driver
-from harness.analysis.checks import (
-    Check,
-    LimitProbe,
-    busy_reason,
-    host_state,
-    is_ready,
-    judge_host,
-    judge_probe,
-    limit_probe_of,
-)
+from harness.analysis.checks import host_state, is_ready, judge_host
+from harness.analysis.host_check import Check, LimitProbe, limit_probe_of
+from harness.analysis.protection import busy_reason
 from harness.values.data import DataState
-from harness.values.engine_names import EngineWords
+from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.facts import DiskFacts, Facts, GpuFacts
 
@@ -53,20 +48,18 @@ WORDS = EngineWords(
 )
 
 
-@dataclass(frozen=True)
-class Engine:
-    engine: str = "docker"
-    version: str = "28.5.2"
-    image_digest: str | None = "sha256:0123456789abcdef"
-    cgroup_version: int | None = 2
-    can_limit_memory: bool = True
-    can_limit_swap: bool = True
-    can_limit_cpus: bool = True
-    storage: str | None = "overlay2"
-    gpu_support: str | None = None
-    reasons: tuple[str, ...] = ()
-    uses_images: bool = True
-    words: EngineWords = WORDS
+Engine = functools.partial(
+    EngineFacts,
+    engine="docker",
+    version="28.5.2",
+    image_digest="sha256:0123456789abcdef",
+    cgroup_version=2,
+    can_limit_memory=True,
+    can_limit_swap=True,
+    can_limit_cpus=True,
+    storage="overlay2",
+    words=WORDS,
+)
 
 
 @dataclass(frozen=True)
@@ -174,7 +167,7 @@ def test_states_what_must_be_mended_comes_before_what_passes() -> None:
 
 def test_no_docker_is_a_warning_where_processes_can_do() -> None:
     error = EngineUnavailable("no Docker Engine answers", hint="start it")
-    process = Engine("process", "1", storage=None)
+    process = Engine(engine="process", version="1", storage=None)
     checks = judge_host(FACTS, process, [("docker", error)])
     assert find(checks, "engine", "docker").outcome == "warning"
     assert find(checks, "engine", "docker").message == "jobs run in whales instead: no Docker Engine answers"
@@ -195,7 +188,7 @@ def test_an_image_that_cannot_be_had_is_said_of_the_image() -> None:
     error = ImageUnavailable("no base image could be had", hint="--base-image")
     (alone,) = [check for check in judge_host(FACTS, None, [("docker", error)]) if check.outcome == "failure"]
     assert (alone.id, alone.subject, alone.cure) == ("image", "docker", "--base-image")
-    beside = judge_host(FACTS, Engine("process", uses_images=False), [("docker", error)])
+    beside = judge_host(FACTS, Engine(engine="process", uses_images=False), [("docker", error)])
     assert find(beside, "image", "docker").outcome == "warning" and is_ready(beside)
 
 

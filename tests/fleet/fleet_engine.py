@@ -19,9 +19,10 @@ from typing import Any
 from fleet_clock import Clock
 
 from harness.engine.container import ephemeral_folders
-from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.interface import JobHandle, JobRequest, JobState
 from harness.engine.job_archive import extract_results
 from harness.hosts.connection import Connection
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import JobGone, JobRefused
 
 _PIECE = 2**20

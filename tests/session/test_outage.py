@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from stub import stub_cases, stub_payload
 
-from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState
+from harness.engine.interface import JobHandle, JobRequest, JobState
 from harness.engine.jobs import HostData
 from harness.hosts.local import LocalConnection
 from harness.records.content import SessionContent
@@ -23,6 +23,7 @@ from harness.session.collect import SessionIdentity
 from harness.session.invocations import HostDigests, plan_host
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
 from harness.values.event import Event, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts

@@ -14,7 +14,7 @@ from PIL import Image
 
 from harness.bench.data.dataset import describe
 from harness.bench.loaders.manifest import read_manifest
-from harness.engine.interface import EngineFacts, JobHandle, JobRequest, JobState, Mount, Payload
+from harness.engine.interface import JobHandle, JobRequest, JobState, Mount, Payload
 from harness.engine.jobs import JobHost
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.connection import Completed
@@ -23,6 +23,7 @@ from harness.inventory.variables import DataSet, Generate
 from harness.ship import preparation_job
 from harness.ship.dataset_check import PreparedData, dataset_folder, prepare_data, read_known
 from harness.ship.payload_archive import build_payload
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import DataError, HostUnreachable, JobRefused
 
 FOUND = {

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from harness.engine.interface import EngineFacts
 from harness.engine.reached import Reached
 from harness.engine.registry import load_engine
 from harness.engine.spec import EngineSpec
@@ -18,6 +17,7 @@ from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.ship import engine_choice
 from harness.ship.engine_choice import EngineSearch, find_engine
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable, HostUnreachable, ImageUnavailable
 from harness.values.event import Event
 from harness.values.facts import Facts

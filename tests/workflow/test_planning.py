@@ -12,7 +12,7 @@ import pytest
 from factory import record_of
 
 from harness.analysis.findings import find
-from harness.engine.interface import EngineFacts, Payload
+from harness.engine.interface import Payload
 from harness.engine.jobs import HostData
 from harness.experiment import expand, parse_experiment
 from harness.experiment.only import select_cases
@@ -20,6 +20,7 @@ from harness.hosts.local import LocalConnection
 from harness.session.invocations import HostDigests, Invocation
 from harness.session.setup import HostSetup
 from harness.values.case import Case
+from harness.values.engine_names import EngineFacts
 from harness.values.facts import DiskFacts, Facts
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, Memory, Record
 from harness.values.work import WorkProof, work_key

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.interface import EngineFacts, Mount, Payload
+from harness.engine.interface import Mount, Payload
 from harness.engine.jobs import HostData
 from harness.engine.reached import Reached
 from harness.hosts.local import LocalConnection
@@ -23,6 +23,7 @@ from harness.session.setup import HostSetup
 from harness.ship.bringing import bring_weights
 from harness.ship.needs import Needs, inspect_needs
 from harness.values.case import Case, ModelSetting
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import ConfigurationError
 from harness.values.facts import Facts
 from harness.values.weights import WeightsFile, weights_key

@@ -38,11 +38,11 @@ from harness.engine.dockerinfo import (
     read_info,
     seek_image,
 )
-from harness.engine.interface import LABEL_PREFIX, Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
+from harness.engine.interface import LABEL_PREFIX, Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import extract_results
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Connection
-from harness.values.engine_names import EngineWords
+from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
 
 if TYPE_CHECKING:

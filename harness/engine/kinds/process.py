@@ -17,12 +17,12 @@ from typing import get_args
 from harness.analysis.findings import find
 from harness.bench.launcher import jobs
 from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
-from harness.engine.interface import Engine, EngineFacts, JobHandle, JobPhase, JobRequest, JobState
+from harness.engine.interface import Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import extract_results
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.local import LocalConnection
-from harness.values.engine_names import EngineWords
+from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
