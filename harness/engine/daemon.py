@@ -6,13 +6,13 @@ call has a deadline, so that a daemon that freezes is noticed as well as one tha
 
 from __future__ import annotations
 
-import getpass
 import http.client
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from harness.hosts.lock_owner import read_user
 from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
     said = " It is what DOCKER_HOST says." if os.environ.get("DOCKER_HOST") else ""
     start = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
     if has(PermissionError):
-        cure = f"sudo usermod -aG docker {_user()}, then log in again"
-        return f"the Docker socket {address} may not be used by {_user()}.{said}", cure
+        cure = f"sudo usermod -aG docker {read_user()}, then log in again"
+        return f"the Docker socket {address} may not be used by {read_user()}.{said}", cure
     if has(Timeout, TimeoutError):
         cure = "the daemon hangs or is overloaded: see journalctl -u docker, then sudo systemctl restart docker"
         return f"the Docker daemon at {address} did not answer within {PROBE_TIMEOUT_S:.0f} s.{said}", cure
@@ -157,13 +157,6 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
     if has(ConnectionRefusedError):
         return f"nothing listens at the Docker socket {address}.{said}", start
     return f"no Docker engine answers at {address}: {_last_words(causes[0])}.{said}", start
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _last_words(error: BaseException) -> str:

@@ -61,7 +61,7 @@ def make_owner(session: str, reason: str = "measuring") -> LockOwner:
     """This process as an owner, with a token of its own."""
     pid = str(os.getpid())
     return LockOwner(
-        owner=f"{_read_user()}@{socket.gethostname()}",
+        owner=f"{read_user()}@{socket.gethostname()}",
         session=session,
         reason=reason,
         token=secrets.token_hex(8),
@@ -147,7 +147,8 @@ def _age_s(values: dict[str, str]) -> float | None:
         return None
 
 
-def _read_user() -> str:
+def read_user() -> str:
+    """Return the name of this machine's user, or its number where it has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

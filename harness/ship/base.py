@@ -73,7 +73,7 @@ def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], No
     if os.geteuid() != 0:
         raise ImageUnavailable("debootstrap needs root", hint="sudo harness image base")
     folder.mkdir(parents=True, exist_ok=True)
-    with _scratch(folder) as scratch:
+    with scratch_folder(folder) as scratch:
         root = scratch / "root"
         command = [program, "--variant=minbase", "--include=" + ",".join(PACKAGES), suite, str(root), mirror]
         _run(command, report)
@@ -147,7 +147,7 @@ def _run(command: list[str], report: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
     """A folder that is removed afterwards, whatever debootstrap left mounted in it."""
     path = Path(tempfile.mkdtemp(prefix="making-", dir=folder))
     try:

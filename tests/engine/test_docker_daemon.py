@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -171,25 +172,28 @@ def test_a_socket_that_is_not_allowed_names_the_group(fake: support.FakeDaemon, 
     assert "usermod -aG docker" in str(caught.value.hint)
 
 
-def test_a_silent_daemon_ends_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "PROBE_TIMEOUT_S", 0.3)
-    path = tmp_path / "silent.sock"
+@contextlib.contextmanager
+def silent_engine(folder: Path) -> Iterator[DockerEngine]:
+    """An engine whose daemon takes connections and never says a word."""
+    path = folder / "silent.sock"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
         silent.listen(5)
-        with pytest.raises(EngineUnavailable, match="did not answer"):
-            _engine(f"unix://{path}").probe("x")
+        yield _engine(f"unix://{path}")
+
+
+def test_a_silent_daemon_ends_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "PROBE_TIMEOUT_S", 0.3)
+    with silent_engine(tmp_path) as engine, pytest.raises(EngineUnavailable, match="did not answer"):
+        engine.probe("x")
 
 
 def test_a_daemon_that_freezes_is_lost_after_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "CALL_TIMEOUT_S", 0.3)
-    path = tmp_path / "silent.sock"
-    with socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(str(path))
-        silent.listen(5)
+    with silent_engine(tmp_path) as engine:
         begun = time.monotonic()
         with pytest.raises(HostUnreachable):
-            _engine(f"unix://{path}").poll([JobHandle("ws01", "harness-job-1", "1" * 64)])
+            engine.poll([JobHandle("ws01", "harness-job-1", "1" * 64)])
         assert time.monotonic() - begun < 60
 
 

@@ -8,27 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from process_support import is_running, wait_until_gone
 
 from harness.hosts.connection import Connection
 from harness.hosts.local import LocalConnection
 from harness.values.errors import HostNotReady, HostUnreachable
 
 connection: Connection = LocalConnection("here")
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_gone(pid: int) -> bool:
-    end = time.monotonic() + 10
-    while is_running(pid) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not is_running(pid)
 
 
 def test_run_returns_code_and_both_streams() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from process_support import wait_until_gone
 from sshd_support import QUICK, Server, free_port, start_sshd
 
 from harness.hosts.facts import read_facts
@@ -26,14 +27,6 @@ from harness.hosts.ssh.ssh_connection import MOST_CHANNELS
 from harness.values.errors import HostNotReady, HostUnreachable
 
 pytestmark = pytest.mark.ssh
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_run_returns_code_and_both_streams(connection: SSHConnection) -> None:
@@ -85,11 +78,7 @@ def test_a_command_that_outlives_its_deadline_is_ended_there(connection: SSHConn
     with pytest.raises(HostUnreachable, match="gave no answer within 1 s") as caught:
         connection.run(["sh", "-c", script], timeout_s=1)
     assert caught.value.hint
-    sleeper = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 10
-    while is_running(sleeper) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(sleeper)
+    assert wait_until_gone(int((tmp_path / "pid").read_text()))
     assert connection.run(["true"]).returncode == 0
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from outer_engine import LabError, docker, run
 
-from harness.ship.base import choose_source, mounts_below, own_suite, read_sources
+from harness.ship.base import choose_source, own_suite, read_sources, scratch_folder
 
 HERE = Path(__file__).parent
 SUITES = ("bookworm", "trixie", "forky")
@@ -93,7 +92,7 @@ def has_image(reference: str) -> bool:
 
 
 def _bootstrap(suite: str, mirror: str, packages: tuple[str, ...], tar: Path) -> None:
-    with scratch_folder() as scratch:
+    with scratch_folder(cache_folder()) as scratch:
         root = scratch / "root"
         make_root(root, suite, mirror, packages)
         part = scratch / "root.tar.gz"
@@ -115,19 +114,6 @@ def make_root(root: Path, suite: str, mirror: str, packages: tuple[str, ...]) ->
 def debian_mirror() -> str:
     """The package archive that this machine's apt uses."""
     return choose_source(read_sources(), suite=None, mirror=None, own=own_suite())[1]
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder that is removed afterwards, never while something is mounted in it."""
-    path = Path(tempfile.mkdtemp(prefix="making-", dir=cache_folder()))
-    try:
-        yield path
-    finally:
-        for point in mounts_below(path, Path("/proc/self/mountinfo").read_text()):
-            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
-        if not mounts_below(path, Path("/proc/self/mountinfo").read_text()):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -6,25 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from host_states import take_image
-from lab_session import PATIENCE, Controller
+from lab_session import EXPERIMENT, PATIENCE, Controller
 from workstations import Lab
 
 pytestmark = pytest.mark.lab
 
 Make = Callable[..., Controller]
-CACHED = """\
-name: cached
-parameters:
-  data: photos
-  mode: load
-  loader: [keras-idg, tfdata]
-  cache: [none, file]
-  memory_limit: 200MB
-  epochs: 2
-rounds: {rounds}
-baseline: {{loader: keras-idg}}
-timeout: 2min
-"""
+CACHED = EXPERIMENT.replace("  memory_limit:", "  cache: [none, file]\n  memory_limit:")
 
 
 def test_memory_runs_out_on_every_docker_version(session: Make) -> None:

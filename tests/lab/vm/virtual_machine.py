@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
-from host_images import cache_folder, debian_mirror, make_root, only_one, scratch_folder
+from host_images import cache_folder, debian_mirror, make_root, only_one
 from outer_engine import LabError, run
 from workstations import make_key
+
+from harness.ship.base import scratch_folder
 
 SUITE = "trixie"
 _PACKAGES = (
@@ -74,7 +76,7 @@ def machine_files() -> Path:
     with only_one("vm"):
         if not folder.exists():
             print(f"make a virtual machine of Debian {SUITE}", file=sys.stderr, flush=True)
-            with scratch_folder() as scratch:
+            with scratch_folder(cache_folder()) as scratch:
                 _make(scratch, mirror)
                 (scratch / "made").rename(folder)
     return folder
