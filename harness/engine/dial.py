@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 from docker.api.client import APIClient
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from requests import PreparedRequest
 
-    from harness.hosts.connection import Completed
+    from harness.hosts.ssh import SSHConnection, Stream
 
 NEWEST_API = "1.51"
 """What this program was written for; a newer engine is spoken to in this version, or in the oldest that it knows."""
@@ -34,37 +33,10 @@ KEPT_CONNECTIONS = 2
 _LOOK_TIMEOUT_S = 30.0
 
 
-class Stream(Protocol):
-    """What a connection opens: bytes in and out, each wait with a deadline."""
-
-    timeout_s: float
-
-    def send(self, data: bytes | bytearray | memoryview) -> None: ...
-    def recv(self, most_bytes: int = ...) -> bytes: ...
-    def finish(self) -> None: ...
-    def close(self) -> None: ...
-
-    @property
-    def errors(self) -> bytes: ...
-
-    @property
-    def is_open(self) -> bool: ...
-
-
-class Dialing(Protocol):
-    """A connection that can open streams, as ``harness.hosts.ssh.SSHConnection``."""
-
-    host: str
-
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed: ...
-    def open_channel(self, argv: Sequence[str], *, timeout_s: float = ...) -> Stream: ...
-    def open_unix(self, path: str, *, timeout_s: float = ...) -> Stream: ...
-
-
 class Dialer:
     """Opens HTTP connections to one host's engine and keeps a few; shared by all clients of the host."""
 
-    def __init__(self, connection: Dialing) -> None:
+    def __init__(self, connection: SSHConnection) -> None:
         self._connection = connection
         self._mutex = threading.Lock()
         self._access: DaemonAccess | None = None

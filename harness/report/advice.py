@@ -53,7 +53,7 @@ def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpa
     where = _say_where(spans, place, setting)
     where = where[0].upper() + where[1:] if place == 0 else where
     row = choice.row if choice.kind in ("winner", "survivor", "baseline") else None
-    text = _SAY[choice.kind](choice, setting)
+    text = _SAID[choice.kind] if choice.kind in _SAID else _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
         text += f" (at {name_limit(choice.limit)}, where it is least)"
     text += _say_selection(choice) + say_scope(choice, setting)
@@ -170,28 +170,16 @@ def _say_same(choice: Choice, setting: Setting) -> str:
     return f"no practical difference to {_name(choice.baseline)} (all within 5 %): take what is simplest"
 
 
-def _say_baseline(choice: Choice, setting: Setting) -> str:
-    return "nothing is faster than this, the baseline"
-
-
 def _say_alone(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
     where = "here that holds on the whole set" if choice.aside else "here"
     return f"no advice: nothing but the baseline {_name(choice.baseline)} has a result {where}"
 
 
-def _say_set_aside(choice: Choice, setting: Setting) -> str:
-    return "no advice: nothing that was measured here holds on the whole set"
-
-
 def _say_unpaired(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
     name = _name(choice.baseline)
     return f"no verdict: no round has a result of both {name} and another, so nothing can be paired"
-
-
-def _say_dead(choice: Choice, setting: Setting) -> str:
-    return "no advice: every case ran out of memory; give the container more, or make batches and images smaller"
 
 
 def _say_unmeasured(choice: Choice, setting: Setting) -> str:
@@ -209,13 +197,16 @@ _SAY = {
     "few": _say_few,
     "open": _say_open,
     "same": _say_same,
-    "baseline": _say_baseline,
     "unpaired": _say_unpaired,
     "alone": _say_alone,
-    "dead": _say_dead,
     "unmeasured": _say_unmeasured,
-    "set-aside": _say_set_aside,
 }
+_SAID = {
+    "baseline": "nothing is faster than this, the baseline",
+    "dead": "no advice: every case ran out of memory; give the container more, or make batches and images smaller",
+    "set-aside": "no advice: nothing that was measured here holds on the whole set",
+}
+"""What is the same for every choice of a kind."""
 
 
 def _notes(advice: SettingAdvice) -> Iterable[str]:

@@ -72,12 +72,7 @@ class _Cleaner:
         return known
 
     def _clean(self, text: str) -> str:
-        for pattern, shape in (
-            (_URL, "‹address›"),
-            (_ACCOUNT, "‹account›"),
-            (_PATH, "‹path›"),
-            (_ADDRESS, "‹address›"),
-        ):
+        for pattern, shape in _SHAPES:
             text = pattern.sub(shape, text)
         if self._known is not None:
             text = self._known.sub(lambda found: self.names[found[0].lower()], text)

@@ -140,12 +140,8 @@ def _lines(group: HardwareGroup, claim: _Claim) -> list[str]:
     for setting in group.settings:
         if claim.mode is not None and setting.case.mode != claim.mode:
             continue
-        for row in setting.rows:
-            case = row.case
-            if (case.loader, case.cache, row.summary.alias) == (claim.loader, claim.cache, None):
-                said = claim.say(row)
-                if said:
-                    lines.append(clean_text(f"{_where(setting, row)}: {said}"))
+        said = ((row, claim.say(row)) for row in setting.rows if _is(row, claim.loader, claim.cache))
+        lines += [clean_text(f"{_where(setting, row)}: {text}") for row, text in said if text]
     left = len(lines) - _MOST_LINES
     return lines if left <= 0 else [*lines[:_MOST_LINES], f"and {left} more above"]
 

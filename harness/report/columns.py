@@ -62,6 +62,10 @@ def _memory(name: str, field: str, meaning: str) -> Column:
     return Column(name, "Int64", meaning, lambda entry: getattr(entry.record.memory, field))
 
 
+def _cache(name: str, field: str, kind: str, meaning: str) -> Column:
+    return Column(name, kind, meaning, lambda entry: getattr(entry.record.cache, field, None))
+
+
 def _whole(name: str, kind: str, meaning: str, pick: Callable[[Outlook], Value]) -> Column:
     return Column(name, kind, meaning, lambda entry: None if entry.outlook is None else pick(entry.outlook))
 
@@ -230,23 +234,18 @@ COLUMNS: tuple[Column, ...] = (
     _memory("peak_total_bytes", "peak_total", "highest memory of the cgroup, page cache included"),
     _memory("oom_kills", "oom_kills", "OOM kills that the cgroup counted"),
     _memory("swap_used_bytes", "swap_used", "swap used"),
-    Column(
-        "cache_bytes",
-        "Int64",
-        "bytes that the cache held, measured",
-        lambda entry: entry.record.cache.bytes if entry.record.cache else None,
-    ),
-    Column(
+    _cache("cache_bytes", "bytes", "Int64", "bytes that the cache held, measured"),
+    _cache(
         "cache_build_s",
+        "build_s",
         "Float64",
         "seconds to write the cache before it was first read, where it is written first or was reused",
-        lambda entry: entry.record.cache.build_s if entry.record.cache else None,
     ),
-    Column(
+    _cache(
         "cache_predicted_bytes",
+        "predicted_bytes",
         "Int64",
         "bytes by the formula: images × height × width × channels × bytes a value",
-        lambda entry: entry.record.cache.predicted_bytes if entry.record.cache else None,
     ),
     _predicted(
         "predicted_fit", "string", "before it ran: fits, may not fit, does not fit or unknown", lambda it: it.fit

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
 from harness.bench.protocol.loader_registry import LOADERS
+from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.article import view_article
 from harness.report.cases import view_cases
@@ -15,7 +16,6 @@ from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
 from harness.report.groups import group_sessions, view_groups
 from harness.report.predictions import view_predictions
-from harness.report.progress_line import describe_progress
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
 from harness.values.names import CaseNames, name_row, name_size
@@ -88,6 +88,19 @@ def _say_volume(sessions: Sequence[SessionData], records: Sequence[Record]) -> s
     cases, hosts = len({record.case_id for record in records}), len({record.host for record in records})
     said = f"{plural(cases, 'case')}, {plural(len(records), 'invocation')} on {plural(hosts, 'host')}"
     return said if len(sessions) == 1 else f"{said}, {plural(len(sessions), 'session')}"
+
+
+def describe_progress(sessions: Sequence[SessionData]) -> str:
+    """``3 of 5 rounds``; for several sessions, one after the other."""
+    said = []
+    for session in sessions:
+        done, planned = complete_rounds(session), planned_rounds(session)
+        is_more = planned is None or done > planned  # it was asked for fewer rounds after it had run more
+        text = plural(done, "round") if is_more else f"{done} of {plural(planned or 0, 'round')}"
+        if planned is not None and done < planned:
+            text += " so far"
+        said.append(text if len(sessions) == 1 else f"{clean_text(session.name, 80)}: {text}")
+    return "; ".join(said)
 
 
 def _mark_counts(records: Sequence[Record]) -> list[Mark]:

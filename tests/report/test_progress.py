@@ -6,8 +6,8 @@ from typing import Any
 from builder import SessionBuilder, make_case, make_oom, make_record
 
 from harness.records.progress import complete_rounds
+from harness.report.composition import describe_progress
 from harness.report.failures import repeat_command, view_failures
-from harness.report.progress_line import describe_progress
 from harness.report.source import read_source
 from harness.values.names import CaseNames
 

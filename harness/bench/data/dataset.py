@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from ..loaders import jpeg
-from ..loaders.class_links import LINKS, class_folder, link_name
+from ..loaders.class_folders import LINKS, class_folder, link_name
 from ..loaders.manifest import Manifest, escape, write_manifest
 from ..loaders.tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
 from ..protocol.dataset_errors import OTHER_SUFFIX, DatasetError, no_images, refused_files

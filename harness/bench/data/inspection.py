@@ -100,18 +100,9 @@ def _examine(image: Image.Image, content: bytes, suffix: str) -> tuple[_Facts, s
     facts: _Facts = (width, height, mode, _notes(image, suffix))
     if kind not in {"JPEG", "MPO", "PNG"}:
         return facts, "other_format", f"it is a {kind} file, which not every loader reads: convert it to JPEG or PNG"
-    if kind == "PNG" and mode.startswith("I"):
-        return (
-            facts,
-            "differs",
-            "it is a 16-bit PNG, which Pillow and TensorFlow read differently: convert it to 8 bits",
-        )
-    if kind == "PNG" and content[24:25] == b"\x10":
-        return (
-            facts,
-            "differs",
-            "it is a 16-bit PNG, which Pillow and TensorFlow read differently: convert it to 8 bits",
-        )
+    if kind == "PNG" and (mode.startswith("I") or content[24:25] == b"\x10"):
+        problem = "it is a 16-bit PNG, which Pillow and TensorFlow read differently: convert it to 8 bits"
+        return facts, "differs", problem
     if mode == "CMYK" and "adobe" not in image.info:
         return facts, "differs", "it is CMYK without Adobe's marker, which loaders read differently: convert it to RGB"
     if kind in {"JPEG", "MPO"}:

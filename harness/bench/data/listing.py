@@ -71,7 +71,7 @@ def list_folder(folder: Path) -> Listing:
     if not names:
         raise no_classes(folder)
     for name in names:
-        if not _is_text(name):
+        if not is_text(name):
             raise DatasetError(f"{folder}: the class folder {_printable(name)} is not named in UTF-8", hint="rename it")
     rows: list[tuple[str, int]] = []
     refused: list[str] = []
@@ -209,7 +209,8 @@ def _walk(folder: Path, name: str) -> list[str]:
     return paths
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a path is UTF-8: the manifest and TensorFlow's readers need it so."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -223,9 +224,4 @@ def _printable(name: str) -> str:
 
 def printable_path(path: str) -> str:
     """``path`` as it may stand in a message or a JSON file: bytes that are no UTF-8 are written ``\\xNN``."""
-    return path if _is_text(path) else _printable(path)
-
-
-def is_text(path: str) -> bool:
-    """Whether a path is UTF-8: the manifest and TensorFlow's readers need it so."""
-    return _is_text(path)
+    return path if is_text(path) else _printable(path)

@@ -1,11 +1,12 @@
-"""A folder with one folder per class, for loaders that take nothing else."""
+"""A folder with one folder per class, for loaders that take nothing else: the data set's own, or a tree of links."""
 
 from __future__ import annotations
 
 import os
 
-from .class_links import class_folder, link_name
 from .interface import LoaderContext
+
+LINKS = "links"
 
 
 def find_class_folders(context: LoaderContext) -> tuple[str, list[str]]:
@@ -37,3 +38,18 @@ def _make_links(context: LoaderContext, names: list[str]) -> str:
         target = os.path.realpath(os.path.join(context.folder, path))
         os.symlink(target, os.path.join(tree, names[label], link_name(path)))
     return tree
+
+
+def class_folder(name: str) -> str:
+    """The folder of a class: its name, wherever that can be a file name that Keras does not pass over as hidden."""
+    escaped = _escape(name) if "/" in name or "\0" in name else name
+    return "%2E" + escaped[1:] if escaped.startswith(".") else escaped or "%"
+
+
+def link_name(path: str) -> str:
+    """The name of an image's link: its path, with slashes written so that no two paths meet."""
+    return _escape(path)
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
