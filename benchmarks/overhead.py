@@ -80,7 +80,15 @@ class Bench:
         self._sessions += 1
         output = self._folder / f"sessions-{self._sessions}"
         program = str(Path(sys.executable).with_name("harness"))
-        command = [program, "run", self._inventory, "--experiment", self._experiment, "--output", output]
+        command: list[str | Path] = [
+            program,
+            "run",
+            self._inventory,
+            "--experiment",
+            self._experiment,
+            "--output",
+            output,
+        ]
         deadline = time.monotonic() + LOCKED_PATIENCE_S
         while True:
             done = subprocess.run([*command, "--allow-busy"], capture_output=True, text=True, check=False)
@@ -107,7 +115,7 @@ class Bench:
             "threads": self._budgets["threadpool_size"],
             "ram-budget": self._budgets["ram_budget_bytes"],
         }
-        command = [sys.executable, BARE, annotations.parent / "images", annotations]
+        command: list[str | Path] = [sys.executable, BARE, annotations.parent / "images", annotations]
         command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
         # A session of its own, as a job has: Linux's autogroups share the CPU out by sessions.
         done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)

@@ -179,7 +179,7 @@ def show(results: dict[str, list[dict[str, Any]]], load: float) -> int:
     """Two tables; 0 where all that is claimed was reached."""
 
     def middle(name: str, key: str) -> float:
-        return statistics.median(each[key] for each in results[name])
+        return float(statistics.median(each[key] for each in results[name]))
 
     def ratio(name: str, key: str, other: str, other_key: str) -> float:
         return middle(name, key) / middle(other, other_key)

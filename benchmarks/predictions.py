@@ -77,7 +77,7 @@ class Outcome:
         """Images of the first epoch that came before the end; all where a later epoch was reached."""
         if not self.has_died:
             return None
-        seen = self.record.evidence
+        seen: dict[str, Any] = self.record.evidence
         return self.predicted.images if (seen.get("last_epoch") or 1) > 1 else int(seen.get("last_images") or 0)
 
     @property

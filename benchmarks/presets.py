@@ -61,7 +61,13 @@ def main() -> int:
     with open_inventory(options, sets, sessions) as inventory:
         for preset in PRESETS:
             experiment = write_experiment(preset, list(sets), sessions, options)
-            command = [Path(sys.executable).with_name("harness"), "run", inventory, "--experiment", experiment]
+            command: list[str | Path] = [
+                Path(sys.executable).with_name("harness"),
+                "run",
+                inventory,
+                "--experiment",
+                experiment,
+            ]
             command += ["--output", sessions, "--name", preset, "--forks", "1", "--allow-busy", "--ship-data"]
             command += ["--only", options.only] if options.only else []
             codes.append(subprocess.run(command, stdout=sys.stderr, check=False).returncode)

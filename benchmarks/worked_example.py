@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from harness.analysis.comparison import Comparison, compare
 from harness.analysis.noise import noise_floors
@@ -146,7 +147,8 @@ def say_host(records: Sequence[Record]) -> str:
     counts = Counter(record.validity for record in records)
     ids = Counter(finding.id for record in records for finding in record.findings)
     listed = ", ".join(f"`{key}` {count}" for key, count in ids.most_common()) or "none"
-    foreign = [record.io["host"]["foreign_cpus"]["mean"] for record in records if record.io.get("host")]
+    watched: list[Any] = [record.io["host"] for record in records if record.io.get("host")]
+    foreign = [host["foreign_cpus"]["mean"] for host in watched]
     judged = ", ".join(f"{count} {validity}" for validity, count in counts.most_common())
     return (
         f"**Who else was there?** Others used {min(foreign):.2f} to {max(foreign):.2f} CPUs while cases were measured. "
@@ -170,7 +172,7 @@ def said(found: Comparison) -> str:
 
 
 def say_work(plain: CaseSummary) -> str:
-    work = plain.used[0].environment["samework"]
+    work: Any = plain.used[0].environment["samework"]
     return (
         "**Did they do the same work?** Proven before the first measurement: each indexed picture once an epoch, "
         f"right labels, {work['pixel_difference']:.2f} grey levels off the reference in the mean."
@@ -186,7 +188,8 @@ def say_cold(plain: CaseSummary, cached: CaseSummary) -> str:
 
 
 def say_death(row: CaseSummary) -> str:
-    seen = sorted(r.evidence["last_images"] for r in row.records if r.evidence.get("last_images"))
+    found: list[Any] = [r.evidence["last_images"] for r in row.records if r.evidence.get("last_images")]
+    seen = sorted(found)
     deaths = [r.predictions.images_until_oom for r in row.records if r.predictions is not None]
     told = sorted({death.expected for death in deaths if death is not None})
     off = max(abs(seen_at / told_at - 1) for seen_at in seen for told_at in told)
@@ -215,8 +218,8 @@ def say_times(row: CaseSummary) -> str:
 
 
 def say_budgets(default: CaseSummary, told: CaseSummary) -> str:
-    alone = default.records[0].environment["budgets"]["took_ram_bytes"]
-    truth = told.records[0].environment["budgets"]["took_ram_bytes"]
+    budgets: list[Any] = [row.records[0].environment["budgets"] for row in (default, told)]
+    alone, truth = (each["took_ram_bytes"] for each in budgets)
     limit = default.limit_bytes or 0
     return (
         f"**What did TensorFlow think?** Left alone, tf.data gave itself {alone / 1e9:.1f} GB in a job of "
@@ -225,9 +228,10 @@ def say_budgets(default: CaseSummary, told: CaseSummary) -> str:
 
 
 def say_watching(records: Sequence[Record]) -> str:
-    watched = [r for r in records if (r.environment.get("supervisor") or {}).get("cpu_s") and r.io.get("wall_s")]
-    share = max(r.environment["supervisor"]["cpu_s"] / r.io["wall_s"] for r in watched)
-    memory = max(r.environment["supervisor"]["anon_bytes"] for r in watched)
+    seen: list[tuple[Any, Any]] = [(r.environment.get("supervisor"), r.io.get("wall_s")) for r in records]
+    watched = [(supervisor, wall_s) for supervisor, wall_s in seen if supervisor and supervisor["cpu_s"] and wall_s]
+    share = max(supervisor["cpu_s"] / wall_s for supervisor, wall_s in watched)
+    memory = max(supervisor["anon_bytes"] for supervisor, _ in watched)
     return f"**What did watching cost?** At most {100 * share:.2f} % of a core and {memory / 1e6:.1f} MB."
 
 

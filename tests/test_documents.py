@@ -85,7 +85,7 @@ def find_fault(line: str) -> str | None:
         if words[0] not in command.commands:
             return f"no command {words[0]!r}"
         command = command.commands[words.pop(0)]
-    options = {
+    options: dict[str, Any] = {
         name: one
         for one in command.params
         if one.param_type_name == "option"

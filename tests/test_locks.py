@@ -26,6 +26,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 def load_refresh() -> Any:
     spec = importlib.util.spec_from_file_location("refresh", ROOT / "locks/refresh.py")
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

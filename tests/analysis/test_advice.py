@@ -69,7 +69,7 @@ def test_a_faster_pipeline_wins() -> None:
 def test_memory_decides_where_one_cache_dies_below_and_wins_above() -> None:
     records = []
     for limit in (GB, 2 * GB, 6 * GB, "none"):
-        at = {"memory_limit": limit}
+        at: dict[str, Any] = {"memory_limit": limit}
         records += rounds("keras-idg", rate=30, **at) + rounds("tfdata", "file", rate=90, **at)
         if limit in (GB, 2 * GB):
             records += rounds("tfdata", "memory", status="oom", **at)

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 from typing import Any

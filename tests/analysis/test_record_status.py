@@ -13,7 +13,7 @@ DONE = [*PROGRESS, {"event": "done"}]
 
 
 def outcome(
-    exit_code: Any = None, signal: Any = None, kills: int = 0, timed_out: bool = False, terminated: bool = False
+    exit_code: Any = None, signal: Any = None, kills: int | None = 0, timed_out: bool = False, terminated: bool = False
 ) -> dict[str, Any]:
     return {
         "child": {"exit_code": exit_code, "signal": signal},

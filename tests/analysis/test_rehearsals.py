@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -74,7 +76,7 @@ def test_a_cache_file_that_never_pays_and_one_that_was_not_rehearsed_are_two_thi
 
 def test_what_no_formula_knows_is_told_by_a_rehearsal() -> None:
     """JPEGs that are made smaller: how large they are, their content decides."""
-    kept = {"cache": "tfrecord-resized", "element": "encoded"}
+    kept: dict[str, Any] = {"cache": "tfrecord-resized", "element": "encoded"}
     by_formula = predict(make(**kept), SetSize(images=1200, bytes=1200 * 160_000))
     assert by_formula is not None and by_formula.disk_bytes is None
     assert expect(FILE, **kept).disk_bytes == 1200 * 12345
@@ -82,10 +84,15 @@ def test_what_no_formula_knows_is_told_by_a_rehearsal() -> None:
 
 def test_one_rehearsal_speaks_for_limits_and_parts_of_a_set_but_not_for_other_work() -> None:
     case = make(cache="memory", memory_limit=10**9)
-    same = ({"memory_limit": "none"}, {"epochs": 9}, {"max_images": 5}, {"page_cache": "cold"})
+    same: tuple[dict[str, Any], ...] = (
+        {"memory_limit": "none"},
+        {"epochs": 9},
+        {"max_images": 5},
+        {"page_cache": "cold"},
+    )
     for change in same:
         assert setting_key(case.model_copy(update=change)) == setting_key(case)
-    others = (
+    others: tuple[dict[str, Any], ...] = (
         {"cache": "file"}, {"image_size": (64, 64)}, {"element": "uint8"}, {"mode": "train"}, {"batch_size": 8},
         {"budgets": "default"}, {"loader": "tfdata-tuned"},
     )  # fmt: skip
@@ -119,6 +126,7 @@ def test_passes_go_on_for_as_many_batches_as_a_case_delivers_until_no_more_is_ke
 def test_what_a_host_says_of_a_rehearsal_is_bounded() -> None:
     good = FLAT.model_dump(mode="json")
     assert Rehearsal.model_validate(good) == FLAT
+    change: Any
     for change in (
         {"runs": []},
         {"runs": [{"start_bytes": 1, "points": []}]},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from factory import plain_record
 
@@ -33,11 +35,11 @@ def make(
     rate: float = 100.0,
     number: int = 1,
     status: str = "ok",
-    **case: object,
+    **case: Any,
 ) -> Record:
     """A record of one case; ``served``: the share of its later epochs' files that came from memory; None: uncounted."""
     asked = {"max_images": None if images == whole else images, "memory_limit": limit, "epochs": 3, **case}
-    made = Case(data="d", loader=loader, cache=cache, image_size=(224, 224), **asked)  # type: ignore[arg-type]
+    made = Case(data="d", loader=loader, cache=cache, image_size=(224, 224), **asked)
     pixels = images * (PIXELS // (1 if made.element == "float32" else 4) + 4)
     later = {"none": images * FILE, "memory": 0}.get(cache, pixels)
     epochs = [
@@ -62,13 +64,13 @@ def make(
     )
 
 
-def rounds(*names: str, **changes: object) -> list[Record]:
-    rate = float(changes.pop("rate", 100.0))  # type: ignore[arg-type]
-    return [make(*names, number=n, rate=rate * (1 + n / 500), **changes) for n in (1, 2, 3)]  # type: ignore[arg-type]
+def rounds(*names: str, **changes: Any) -> list[Record]:
+    rate = float(changes.pop("rate", 100.0))
+    return [make(*names, number=n, rate=rate * (1 + n / 500), **changes) for n in (1, 2, 3)]
 
 
-def outlook(*names: str, **changes: object) -> Outlook:
-    found = judge_record(make(*names, **changes))  # type: ignore[arg-type]
+def outlook(*names: str, **changes: Any) -> Outlook:
+    found = judge_record(make(*names, **changes))
     assert found is not None
     return found
 

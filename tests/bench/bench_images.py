@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,7 +32,7 @@ class Made:
 
     def context(self, scratch: Path, **changes: object) -> LoaderContext:
         scratch.mkdir(exist_ok=True)
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             "kind": self.kind,
             "features": read_features(self.dataset) if self.kind == "tfrecord" else None,
             "folder": str(self.folder),
@@ -44,7 +45,7 @@ class Made:
             "interpolation": "nearest",
             "seed": 5,
         }
-        return LoaderContext(**{**fields, **changes})  # type: ignore[arg-type]
+        return LoaderContext(**{**fields, **changes})
 
 
 def make_images(root: Path, kind: str = "folder", count: int = 13) -> Made:
@@ -67,7 +68,7 @@ def make_images(root: Path, kind: str = "folder", count: int = 13) -> Made:
         data = (folder / path).read_bytes()
         rows.append((path, label, *image.size, len(data), hashlib.sha256(data).hexdigest()))
     rows.sort(key=lambda row: row[0].encode())
-    manifest = Manifest(*zip(*rows, strict=True), classes=CLASSES)  # type: ignore[arg-type]
+    manifest = Manifest(*zip(*rows, strict=True), classes=CLASSES)  # type: ignore[misc]
     write_manifest(dataset, manifest)
     return Made(kind, folder, dataset, manifest)
 

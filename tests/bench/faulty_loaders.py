@@ -281,7 +281,8 @@ def fails_by_type(context: Any) -> Any:
 
 def fails_in_python(context: Any) -> Any:
     def look_up(_path: Any) -> Any:
-        return {}["\t\x1b[31mcolour"]
+        names: dict[str, Any] = {}
+        return names["\t\x1b[31mcolour"]
 
     def load(path: Any, label: Any) -> Any:
         return tf.py_function(look_up, [path], tf.float32), label

@@ -75,6 +75,7 @@ class Forker:
         self._process.wait(timeout=30)
 
     def _has_spoken(self, seconds: float) -> bool:
+        assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def _hear(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Caches: what each keeps, how large it is, that a whole one is read again, and that no other one ever is."""
 
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 import json

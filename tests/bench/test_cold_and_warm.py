@@ -99,7 +99,7 @@ def test_a_counter_that_does_not_count_is_null(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(bytes_read, "file_system_of", lambda path: "nfs4" if "nfs" in path else "ext4")
     assert bytes_read.is_counted(["/data"])
     assert not bytes_read.is_counted(["/data", "/nfs/data"])
-    published: list[dict[str, Any]] = []
+    published: list[Any] = []
     for is_counted in (True, False):
         meter = Meter(
             Journal(tmp_path / "events.jsonl"),

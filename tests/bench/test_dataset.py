@@ -18,6 +18,8 @@ from PIL import Image
 
 from harness.bench.data import dataset, inspection
 from harness.bench.data.dataset import describe, list_path, prepare
+from harness.bench.data.inspection import Inspection, inspect_file
+from harness.bench.data.parallel import Pace
 from harness.bench.loaders import jpeg
 from harness.bench.loaders.manifest import read_manifest
 from harness.bench.protocol.dataset_errors import DatasetError
@@ -329,8 +331,12 @@ def test_hashes_are_reused_until_a_file_changes(tmp_path: Path, monkeypatch: pyt
     first = prepare(list_path(where), out)
     assert first.reused_hashes == 0
     read: list[str] = []
-    original = dataset.inspect_file
-    monkeypatch.setattr(dataset, "inspect_file", lambda path: read.append(Path(path).name) or original(path))
+
+    def note(path: str) -> Inspection:
+        read.append(Path(path).name)
+        return inspect_file(path)
+
+    monkeypatch.setattr(dataset, "inspect_file", note)
     assert prepare(list_path(where), out).reused_hashes == 6
     assert read == []
     os.utime(where / "dog/1.jpg", ns=(1, 1))
@@ -363,7 +369,7 @@ def _one_by_one(work: Any, items: Any) -> Any:
 
 
 def _at_once(report: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    class Eager(dataset.Pace):
+    class Eager(Pace):
         def __init__(self, call: Any, total: int) -> None:
             super().__init__(call, total, seconds=0.0)
 

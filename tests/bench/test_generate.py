@@ -1,5 +1,7 @@
 """Generated data sets: the same bytes everywhere, like photographs in size and cost, never half made."""
 
+# mypy: disable-error-code="index"
+
 from __future__ import annotations
 
 import fcntl
@@ -24,7 +26,7 @@ from harness.bench.data import generate
 from harness.bench.data.dataset import describe, list_path
 from harness.bench.data.generate import describe_made, make, set_name
 from harness.bench.data.picture import encode_picture, encoder, encoder_key, plan_picture
-from harness.bench.data.profiles import PROFILES
+from harness.bench.data.profiles import GENERATOR, PROFILES
 from harness.bench.data.synthesis import Draws, Scene, draw, random_bytes
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.protocol import read_json
@@ -61,7 +63,7 @@ def digests(**environment: str) -> list[str]:
 
 def found_features() -> list[str]:
     """What NumPy was built to use on this CPU beyond its baseline."""
-    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__  # type: ignore[import-not-found]
 
     return [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
 
@@ -112,6 +114,7 @@ def test_numbers_stay_within_their_type() -> None:
     for texture, smoothness in ((127, 4), (68, 6), (17, 5)):
         scene = Scene(height=200, width=300, texture=texture, grain=100, smoothness=smoothness)
         for narrow, broad in zip(draw(scene, 3), module.draw(scene, 3), strict=True):
+            assert narrow is not None
             assert np.array_equal(narrow, broad)
 
 
@@ -191,7 +194,7 @@ def test_same_seed_same_bytes_however_many_processes(tmp_path: Path) -> None:
 def test_name_holds_what_the_bytes_depend_on() -> None:
     assert set_name("coco", 400, 1) == f"coco-400-1-{encoder_key()}"
     assert encoder().split()[-1] in encoder_key()
-    assert encoder_key().endswith(f"-g{generate.GENERATOR}")
+    assert encoder_key().endswith(f"-g{GENERATOR}")
 
 
 def test_killed_making_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:

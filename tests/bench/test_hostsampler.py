@@ -1,5 +1,7 @@
 """What a host does meanwhile: parsed from files as kernels write them, and cheap on the real one."""
 
+# mypy: disable-error-code="index"
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from harness.bench.launcher.cgroup import Cgroup
-from harness.bench.supervisor import hostsampler
 from harness.bench.supervisor.hostsampler import HostSampler
 
 
@@ -62,7 +63,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(hostsampler.time, "monotonic", found.monotonic)
+    monkeypatch.setattr("harness.bench.supervisor.hostsampler.time.monotonic", found.monotonic)
     return found
 
 
@@ -104,7 +105,7 @@ def test_a_machine_that_tells_nothing_gives_nulls_and_not_zeros(tmp_path: Path) 
     seen = sampler.end(1.0)
     assert seen is not None
     names = ("steal_share", "governor", "throttled", "swapped_bytes", "memory_pressure", "io_pressure", "disk")
-    assert {name: seen[name] for name in names} == dict.fromkeys(names)
+    assert {name: value for name, value in seen.items() if name in names} == dict.fromkeys(names)
     assert seen["foreign_cpus"] == {"mean": None, "min": None, "max": None}
 
 

@@ -1,5 +1,7 @@
 """Dropping pages, proven by what then comes from storage."""
 
+# mypy: disable-error-code="union-attr, operator"
+
 from __future__ import annotations
 
 import json

@@ -286,7 +286,7 @@ def test_an_index_is_read_after_jpeg_and_resizing() -> None:
         data = BytesIO()
         picture.save(data, "JPEG", quality=30)
         for size, filter_ in (((64, 32), Image.Resampling.NEAREST), ((224, 224), Image.Resampling.BILINEAR)):
-            seen = np.asarray(Image.open(data).resize(size, filter_), np.float32) / 255
+            seen = np.asarray(Image.open(data).resize(size, filter_), np.float32) / np.float32(255)
             assert indexed.read_index(seen) == index
     assert indexed.read_index(np.zeros((64, 96, 3), np.float32)) is None
 

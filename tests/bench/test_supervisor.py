@@ -1,5 +1,7 @@
 """The supervisor: started as it is in a job, over a benchmark that does what a test says."""
 
+# mypy: disable-error-code="operator"
+
 from __future__ import annotations
 
 import contextlib
@@ -12,12 +14,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import harness.bench
-from harness.bench.launcher.cgroup import SHARED_VARIABLE
+from harness.bench.launcher.cgroup import SHARED_VARIABLE, Cgroup
 from harness.bench.protocol import protocol
 from harness.bench.supervisor.caplog import CappedLog
 from harness.bench.supervisor.sampling import Sampler
@@ -50,7 +52,7 @@ def start(folder: Path, **variables: str) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(folder: Path, **variables: str) -> dict:
+def finish(folder: Path, **variables: str) -> Any:
     process = start(folder, **variables)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
@@ -237,7 +239,7 @@ def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path: Path) -> None:
 
         swap_limit_bytes = peak_bytes = limit_bytes
 
-    sampler = Sampler(str(tmp_path / "samples.jsonl"), Group(), str(tmp_path), most_lines=100)
+    sampler = Sampler(str(tmp_path / "samples.jsonl"), cast(Cgroup, Group()), str(tmp_path), most_lines=100)
     for _ in range(5000):
         sampler.take()
     sampler.close()

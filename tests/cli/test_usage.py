@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -39,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def type_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     """One command in this process: its exit code, stdout and stderr."""
     monkeypatch.setattr(sys, "argv", ["harness", *words])
-    monkeypatch.setattr(program.signal, "signal", lambda *_: None)  # the test's own process keeps its signals
+    monkeypatch.setattr("harness.cli.app.signal.signal", lambda *_: None)  # the test's own process keeps its signals
     with pytest.raises(SystemExit) as ended:
         program.main()
     captured = capsys.readouterr()
@@ -47,7 +48,7 @@ def type_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     return (0 if code is None else int(code)), captured.out, captured.err
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "broken YAML": ({"inventory.yaml": "all: [1, 2\n hosts: {"}, PLAN, ["inventory.yaml:2: not valid YAML"]),
     "not text": ({"inventory.yaml": b"\xff\xfe\x00"}, PLAN, ["not text in UTF-8"]),
     "empty file": ({"inventory.yaml": ""}, PLAN, ["the file is empty", "harness init"]),

@@ -38,7 +38,7 @@ class FakeDaemon:
     address: str
     info: dict[str, Any] = field(default_factory=lambda: dict(INFO))
     warnings: list[str] = field(default_factory=list)
-    containers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    containers: dict[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
     created: list[dict[str, Any]] = field(default_factory=list)
     die_at: str | None = None
@@ -119,7 +119,7 @@ def fake_daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = _Server(str(path), Handler)
+    server = _Server(str(path), Handler)  # type: ignore[arg-type]  # the address of a Unix socket
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -1,9 +1,12 @@
+# mypy: disable-error-code="index"
+
 from __future__ import annotations
 
 import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,10 +55,10 @@ def test_create_request_is_the_golden_one() -> None:
 
 
 def test_gpus_only_where_asked() -> None:
-    plain = build_create(_request(), OWNER, gpu_support="nvidia")
+    plain: Any = build_create(_request(), OWNER, gpu_support="nvidia")
     assert "DeviceRequests" not in plain["HostConfig"]
     assert "NVIDIA_VISIBLE_DEVICES=void" in plain["Env"]
-    asked = build_create(_request(gpus=("0", "GPU-1f")), OWNER, gpu_support="nvidia")
+    asked: Any = build_create(_request(gpus=("0", "GPU-1f")), OWNER, gpu_support="nvidia")
     assert asked["HostConfig"]["DeviceRequests"][0]["DeviceIDs"] == ["0", "GPU-1f"]
     assert asked["HostConfig"]["DeviceRequests"][0]["Count"] == 0
     assert not [variable for variable in asked["Env"] if variable.startswith("NVIDIA")]
@@ -72,12 +75,12 @@ def test_cdi_names_devices_and_takes_no_options() -> None:
 
 
 def test_no_limit_is_no_limit_at_all() -> None:
-    config = build_create(_request(memory_bytes=None, cpus=()), OWNER)["HostConfig"]
+    config: Any = build_create(_request(memory_bytes=None, cpus=()), OWNER)["HostConfig"]
     assert not {"Memory", "MemorySwap", "CpusetCpus"} & set(config)
 
 
 def test_warnings_travel_as_a_label() -> None:
-    labels = build_create(_request(), OWNER, warnings=["Limitation discarded."])["Labels"]
+    labels: Any = build_create(_request(), OWNER, warnings=["Limitation discarded."])["Labels"]
     assert read_list_label(labels, "harness.warnings") == ("Limitation discarded.",)
 
 

@@ -1,5 +1,7 @@
 """The docker engine on a real daemon: real containers, real limits. See test_docker_daemon.py for the rest."""
 
+# mypy: disable-error-code="index"
+
 from __future__ import annotations
 
 import contextlib
@@ -16,8 +18,7 @@ import pytest
 
 from harness.bench.protocol import protocol
 from harness.engine.container import Owner, build_create
-from harness.engine.interface import JobHandle, Mount
-from harness.engine.kinds import docker as docker_module
+from harness.engine.interface import JobHandle, JobState, Mount
 from harness.engine.kinds.docker import DockerEngine
 from harness.hosts.local import LocalConnection
 from harness.ship.payload_archive import build_payload
@@ -152,7 +153,7 @@ def test_submitting_twice_starts_one(engine: DockerEngine, client: Any, image: s
     assert not [one for one in later.list("another-session") if one.name == name]
     later.cancel([found])
     later.cancel([found])
-    assert later.poll([first, found]) == [docker_module.JobState("gone")] * 2
+    assert later.poll([first, found]) == [JobState("gone")] * 2
 
 
 def test_a_container_that_was_never_started_is_made_anew(

@@ -13,7 +13,7 @@ import docker_support as support
 import pytest
 
 from harness.engine import daemon
-from harness.engine.interface import JobHandle
+from harness.engine.interface import JobHandle, JobRequest
 from harness.engine.kinds.docker import DockerEngine
 from harness.hosts.local import LocalConnection
 from harness.values.errors import EngineUnavailable, HostUnreachable
@@ -31,7 +31,7 @@ def _engine(address: str) -> DockerEngine:
     return DockerEngine("ws01", LocalConnection("ws01"), uid=1000, gid=1000, address=address)
 
 
-def _request(**changes: object) -> support.JobRequest:
+def _request(**changes: object) -> JobRequest:
     return support.request_of("harness-job-1", "harness-cpu:1", support.stub_payload("pass"), **changes)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.engine.dockerinfo import image_digest
 
-CLASSIC: dict[str, Any] = {
+CLASSIC: Any = {
     "Id": "sha256:" + "1" * 64,
     "RepoTags": ["harness-cpu:1"],
     "Created": "2026-01-01T00:00:00Z",
@@ -17,7 +17,7 @@ CLASSIC: dict[str, Any] = {
 }
 
 
-def _containerd() -> dict[str, Any]:
+def _containerd() -> Any:
     """The same image as the containerd store tells it: other ID, other time, fewer fields."""
     other = copy.deepcopy(CLASSIC)
     other["Id"] = "sha256:" + "2" * 64
@@ -52,6 +52,10 @@ def test_each_part_counts(path: tuple[str, ...], value: object) -> None:
 
 
 def test_absent_and_empty_are_the_same() -> None:
-    absent = {"Architecture": "amd64", "RootFS": {"Layers": ["sha256:aa"]}, "Config": {"Env": None, "Cmd": None}}
-    empty = {"Architecture": "amd64", "RootFS": {"Layers": ["sha256:aa"]}, "Config": {"Env": [], "Cmd": [], "User": ""}}
+    absent: Any = {"Architecture": "amd64", "RootFS": {"Layers": ["sha256:aa"]}, "Config": {"Env": None, "Cmd": None}}
+    empty: Any = {
+        "Architecture": "amd64",
+        "RootFS": {"Layers": ["sha256:aa"]},
+        "Config": {"Env": [], "Cmd": [], "User": ""},
+    }
     assert image_digest(absent) == image_digest(empty)

@@ -1,5 +1,7 @@
 """The process engine: what only it can get wrong; the contract of all engines is in test_contract.py."""
 
+# mypy: disable-error-code="operator"
+
 from __future__ import annotations
 
 import contextlib
@@ -20,7 +22,7 @@ import pytest
 from contract import ACTOR, EngineTest, processes_of
 
 from harness.bench.launcher import confine, jobs
-from harness.engine.interface import JobHandle, Mount
+from harness.engine.interface import JobHandle, JobRequest, Mount
 from harness.engine.kinds import process
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.connection import Completed
@@ -79,9 +81,9 @@ class TestProcess(EngineTest):
     def test_a_python_for_which_there_is_no_tensorflow_is_not_told_to_install_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, said: str
     ) -> None:
-        found = {"tensorflow": None, "python": f"CPython {version}", "digest": "", "cgroup": {}}
+        found = json.dumps({"tensorflow": None, "python": f"CPython {version}", "digest": "", "cgroup": {}})
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python="python3")
-        monkeypatch.setattr(engine, "_ask", lambda *_, **__: found)
+        monkeypatch.setattr(engine, "_run", lambda *_, **__: Completed(0, found.encode(), b""))
         with pytest.raises(EngineUnavailable) as raised:
             engine.probe("")
         assert said in str(raised.value)
@@ -130,6 +132,7 @@ class TestProcess(EngineTest):
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        assert controller.stdout is not None
         assert controller.stdout.readline() == b"on\n"
         os.killpg(controller.pid, signal.SIGKILL)
         controller.wait()
@@ -342,17 +345,17 @@ def kill_once_before(source: Any, line: Any, flag: Any) -> str:
     return f"{before}{kill}\n{indent}{line}{after}"
 
 
-def _with(job: Any, **changes: Any) -> str:
+def _with(job: JobRequest, **changes: Any) -> JobRequest:
     return dataclasses.replace(job, **changes)
 
 
 def test_a_scope_is_asked_for_where_systemd_owns_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confine, "locate_memory_version", lambda: 2)
-    monkeypatch.setattr(confine.os.path, "isdir", lambda path: path == "/run/systemd/system")
-    monkeypatch.setattr(confine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == "/run/systemd/system")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for version, has_policy in ((252, False), (257, True)):
         said = subprocess.CompletedProcess([], 0, f"systemd {version} ({version}.1-1)\n+PAM +AUDIT\n", "")
-        monkeypatch.setattr(confine.subprocess, "run", lambda *_, said=said, **__: said)
+        monkeypatch.setattr(subprocess, "run", lambda *_, said=said, **__: said)
         command = confine.scope_command("job-1")
         assert command[:3] == ["systemd-run", "--user", "--scope"] and command[-1] == "--"
         assert "Delegate=yes" in command and "--unit=harness-job-1.scope" in command
@@ -362,7 +365,7 @@ def test_a_scope_is_asked_for_where_systemd_owns_the_tree(monkeypatch: pytest.Mo
 
 
 def test_a_job_of_the_same_process_is_alive_and_no_other(tmp_path: Path) -> None:
-    me = {"pid": os.getpid(), "start_time": jobs.start_time(os.getpid()), "boot_id": jobs.boot_id()}
+    me: dict[str, object] = {"pid": os.getpid(), "start_time": jobs.start_time(os.getpid()), "boot_id": jobs.boot_id()}
     assert jobs.is_alive(me)
     assert not jobs.is_alive({**me, "start_time": "0"}) and not jobs.is_alive({**me, "boot_id": ""})
     assert not jobs.is_alive({})

@@ -1,5 +1,7 @@
 """Files and presets: what they mean, and every mistake of a file at once, each with its line."""
 
+# mypy: disable-error-code="union-attr, operator, index"
+
 from __future__ import annotations
 
 import json
@@ -240,6 +242,7 @@ def test_the_schema_refuses_what_the_models_refuse() -> None:
     validator = jsonschema.Draft202012Validator(experiment_schema())
     value = {"parameters": {"data": "coco", "loader": "tfdata"}}
     assert validator.is_valid(value)
+    wrong: dict[str, Any]
     for wrong in ({"loader": "tfdat"}, {"cache": "disk"}, {"memory_limit": "16G?"}, {"cach": "none"}, {"epochs": 0},
                   {"cache": []}, {"image_size": 0}):  # fmt: skip
         assert not validator.is_valid({"parameters": {**value["parameters"], **wrong}}), wrong

@@ -1,5 +1,7 @@
 """Properties of the matrix: what its size is, what rules do to it, and that nothing is there twice."""
 
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 import json
@@ -23,7 +25,7 @@ from harness.values.units import parse_bytes
 
 PIPELINES = sorted(name for name, spec in LOADERS.items() if not spec.is_automatic)
 
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "data": ["coco", "dogs-and-cats"],
     "mode": ["load", "train"],
     "loader": PIPELINES,

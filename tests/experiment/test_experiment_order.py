@@ -14,7 +14,10 @@ from harness.values.errors import ConfigurationError
 
 CASES = tuple(Case(data="coco", loader="tfdata", batch_size=size) for size in range(1, 9))
 
-VALUE = {"name": "x", "parameters": {"data": "coco", "loader": ["keras-idg", "tfdata"], "image_size": 128}}
+VALUE: dict[str, Any] = {
+    "name": "x",
+    "parameters": {"data": "coco", "loader": ["keras-idg", "tfdata"], "image_size": 128},
+}
 
 
 @given(st.sets(st.sampled_from(CASES)), st.integers(), st.text(max_size=8), st.integers(1, 50))

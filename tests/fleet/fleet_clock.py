@@ -187,8 +187,8 @@ def living_in(clock: SimulatedClock, *, real: tuple[str, ...] = ("harness.hosts.
     try:
         yield
     finally:
-        for module, name, found in kept:
-            setattr(module, name, found)
+        for module, name, before in kept:
+            setattr(module, name, before)
 
 
 def _controller() -> list[ModuleType]:

@@ -75,7 +75,7 @@ class Workstation:
     machine: Machine
     program: Program
     jobs: Jobs = field(default_factory=Jobs)
-    links: list[Connection] = field(default_factory=list)
+    links: list[Any] = field(default_factory=list)
     scratch: str = "/home/bench/.cache/harness"
     data: str = "/srv/data/pets"
 

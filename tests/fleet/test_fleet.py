@@ -92,9 +92,9 @@ def test_the_same_command_does_again_what_was_lost_and_goes_on_where_a_host_is_b
         one.machine.away, one.machine.is_garbled = (), False
         one.machine.lock = None if one.trouble == "locked" else one.machine.lock
     measured = {one.name: one.program.measured for one in outcome.fleet}
-    again = run_fleet(
-        outcome.folder.path.parent.parent, outcome.fleet, outcome.fleet[0].machine.clock, rerun_failed=True
-    )
+    clock = outcome.fleet[0].machine.clock
+    assert isinstance(clock, SimulatedClock)
+    again = run_fleet(outcome.folder.path.parent.parent, outcome.fleet, clock, rerun_failed=True)
     assert again.folder == outcome.folder
     for one in again.fleet:
         newest = {record.invocation: record for record in again.records if record.host == one.name}

@@ -51,4 +51,4 @@ def act(request: JobRequest, connection: Connection) -> Performance:
 class TestFleet(EngineContract):
     @pytest.fixture
     def engine(self) -> Any:
-        return FleetEngine(LocalConnection("here"), Jobs(), time, act, lambda: None)  # type: ignore[arg-type]
+        return FleetEngine(LocalConnection("here"), Jobs(), time, act, lambda: None)

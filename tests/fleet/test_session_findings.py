@@ -1,16 +1,19 @@
 """What a session says of itself and of its hosts beside the records: each finding where it belongs, by its id."""
 
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fleet_clock import SimulatedClock
 from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
 
+from harness.engine.interface import Engine
 from harness.engine.kinds import docker
 from harness.report import page
 from harness.ship.rehearsing import Rehearsed
@@ -102,7 +105,7 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(
         def probe(self, _image: str) -> None:
             raise EngineUnavailable("no Docker socket", where="ws0000", hint="start it")
 
-    monkeypatch.setattr(docker, "SPEC", replace(docker.SPEC, make=lambda _means: Silent()))
+    monkeypatch.setattr(docker, "SPEC", replace(docker.SPEC, make=lambda _means: cast(Engine, Silent())))
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(1, clock), clock, engine="auto")
     (found,) = findings_of(outcome, "engine-fallback")

@@ -218,7 +218,7 @@ def test_a_link_that_takes_nothing_is_made_anew_though_its_reader_lives(server: 
     connection.open()
     assert connection._link is not None  # noqa: SLF001 - the transport below the connection is looked at
     old = connection._link.transport  # noqa: SLF001 - the transport below the connection is looked at
-    old.packetizer._Packetizer__socket = _TakesNothing(old.sock)  # type: ignore[attr-defined]  # noqa: SLF001 - the transport below the connection is looked at
+    old.packetizer._Packetizer__socket = _TakesNothing(old.sock)  # noqa: SLF001 - the transport below the connection is looked at
     assert old.is_active()
     assert connection.run(["echo", "again"]).text == "again\n"
     assert connection._link.transport is not old  # noqa: SLF001 - the transport below the connection is looked at
@@ -441,7 +441,7 @@ def test_nothing_is_logged_or_printed(server: Server, capfd: pytest.CaptureFixtu
 def test_algorithms_are_the_fast_and_sound_ones(server: Server, tmp_path: Path) -> None:
     connection = server.connection()
     connection.open()
-    transport = connection._link.transport  # type: ignore[union-attr]  # noqa: SLF001 - the transport below the connection is looked at
+    transport = connection._link.transport  # noqa: SLF001 - the transport below the connection is looked at
     assert "gcm" in transport.local_cipher and "gcm" in transport.remote_cipher
     offered = (*transport.preferred_ciphers, *transport.preferred_macs, *transport.preferred_kex)
     offered += (*transport.preferred_keys, *transport.preferred_pubkeys)

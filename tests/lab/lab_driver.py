@@ -110,14 +110,14 @@ def hurry(seconds: float) -> None:
     """Give a silent peer less time before it is asked, and to answer."""
     from harness.hosts.ssh.transport import Patience
 
-    Patience.__init__.__defaults__ = (seconds, seconds)  # type: ignore[misc]
+    Patience.__init__.__defaults__ = (seconds, seconds)
 
 
 def main(words: list[str]) -> None:
     """Patch as told, then be harness."""
     import harness.workflow.run.run
 
-    harness.workflow.found_session.build_payload = stub_payload  # type: ignore[assignment]
+    harness.workflow.found_session.build_payload = stub_payload  # type: ignore[attr-defined, assignment]
     while words[0].startswith("--"):
         option, value, *words = words
         match option:

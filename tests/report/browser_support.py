@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def install_packages() -> Path:
     return folder
 
 
-def look(folder: Path, pages: dict[str, Path]) -> dict:
+def look(folder: Path, pages: dict[str, Path]) -> Any:
     """What ``browser/look.mjs`` saw; screenshots and downloads lie in ``folder``."""
     chromium, packages = find_chromium(), install_packages()
     words = [f"{name}={path}" for name, path in pages.items()]

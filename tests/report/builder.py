@@ -180,7 +180,7 @@ def make_finding(
     identifier: str = "page-cache-unproven", severity: str = "info", message: str = "the state is unproven"
 ) -> Finding:
     """A finding with a hint."""
-    return Finding(id=identifier, severity=severity, message=message, hint="keep data on a local disk")  # type: ignore[arg-type]
+    return Finding(id=identifier, severity=severity, message=message, hint="keep data on a local disk")
 
 
 class SessionBuilder:

@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from builder import SessionBuilder, make_case, make_facts, make_oom, make_record
 
@@ -21,11 +22,11 @@ def build(hosts: int, settings: int, limits: int, rounds: int) -> SessionBuilder
         facts = make_facts(f"kind {host % 4}", boot=f"boot-{host}")
         builder.add_host(f"ws{host:03}", facts)
         for number in range(1, rounds + 1):
-            at = {"host": f"ws{host:03}", "facts": facts, "round": number}
+            at: dict[str, Any] = {"host": f"ws{host:03}", "facts": facts, "round": number}
             for setting in range(settings):
                 size = (64 + 32 * setting, 64 + 32 * setting)
                 for place in range(limits):
-                    case = {"image_size": size, "memory_limit": (place + 1) * GB}
+                    case: dict[str, Any] = {"image_size": size, "memory_limit": (place + 1) * GB}
                     builder.add(make_record(make_case(loader="keras-idg", **case), rate=30, per_cpu=350, **at))
                     builder.add(make_record(make_case(**case), rate=80, per_cpu=350, **at))
                     builder.add(make_record(make_case(cache="file", **case), rate=140, per_cpu=900, **at))

@@ -1,5 +1,7 @@
 """What the advice says, word for word, on the page and in the terminal."""
 
+# mypy: disable-error-code="operator"
+
 from __future__ import annotations
 
 import re
@@ -21,14 +23,14 @@ from harness.values.record import Memory, Record, SetSize
 GB = 10**9
 
 
-def rounds(loader: str, cache: str = "none", *, count: int = 3, **changes: object) -> list[Record]:
+def rounds(loader: str, cache: str = "none", *, count: int = 3, **changes: Any) -> list[Record]:
     """Records of one case, a round each; parameters of the case under ``case``."""
-    case = make_case(loader=loader, cache=cache, **changes.pop("case", {}))  # type: ignore[arg-type]
+    case = make_case(loader=loader, cache=cache, **changes.pop("case", {}))
     return [make_record(case, round=number, **changes) for number in range(1, count + 1)]
 
 
 @pytest.fixture
-def say(tmp_path: Path) -> Any:  # type: ignore[no-untyped-def]
+def say(tmp_path: Path) -> Any:
     """The terminal's advice of records: the sentence and its notes."""
 
     def say(records: Sequence[Record], rounds: int = 3) -> str:
@@ -107,17 +109,22 @@ def test_why_there_is_no_interval_is_true(say: Any, case: Any, base: Any, said: 
 
 
 def test_invalid_invocations_are_no_result_and_say_so(say: Any) -> None:
-    bad = {"validity": "invalid"}
+    bad: dict[str, Any] = {"validity": "invalid"}
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90, **bad)])
     assert "no advice: nothing has a result here (invalid: test invalid)." in words
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90)])
     assert "the baseline keras-idg has no result here (invalid: test invalid)" in words
 
 
-PART = {"images": 300, "whole": 1399, "served": 1.0, "case": {"max_images": 300, "image_size": (224, 224)}}
+PART: dict[str, Any] = {
+    "images": 300,
+    "whole": 1399,
+    "served": 1.0,
+    "case": {"max_images": 300, "image_size": (224, 224)},
+}
 
 
-def at(limit: int, **changes: object) -> dict[str, object]:
+def at(limit: int, **changes: Any) -> dict[str, Any]:
     """Part of a set under a limit; ``changes`` of the case."""
     return {**PART, "case": {**PART["case"], "memory_limit": limit, **changes}, "memory": memory(limit)}
 
@@ -126,12 +133,12 @@ def memory(limit: int, peak: int = 320_000_000) -> Memory:
     return Memory(limit_asked=limit, limit_effective=limit, peak_anon=peak, swap_used=0)
 
 
-def cached(limit: int) -> dict[str, object]:
+def cached(limit: int) -> dict[str, Any]:
     """The same with a memory cache of that part."""
     return {**at(limit), "memory": memory(limit, 320_000_000 + 300 * 602_116)}
 
 
-def small(**changes: object) -> dict[str, object]:
+def small(**changes: Any) -> dict[str, Any]:
     """The same under a limit that leaves 50 MB for files: the part has 48 MB, the whole set 224 MB."""
     return {**at(200_000_000, **changes), "memory": memory(200_000_000, 140_000_000)}
 

@@ -15,7 +15,14 @@ from harness.report.embed import unpack_sessions
 from harness.report.page import render_page, write_report
 from harness.report.source import read_source
 
-NAMES = ("vega-ws7", "altair.astro.example.edu", "mjaurens", "orionlab", "/srv/secretproject", "10.20.30.44")
+NAMES: tuple[str, ...] = (
+    "vega-ws7",
+    "altair.astro.example.edu",
+    "mjaurens",
+    "orionlab",
+    "/srv/secretproject",
+    "10.20.30.44",
+)
 NAMES += ("secretproject", "patients-2024", "grove", "hunter2", "fastraid", "fe80::1ff:fe23:4567:890a", "beef12")
 
 

@@ -88,7 +88,7 @@ def test_rows_of_other_sessions_on_the_page_stay_out(tmp_path: Path) -> None:
 
 def test_a_rate_that_does_not_hold_on_the_whole_set_is_not_scaled_to_minutes(tmp_path: Path) -> None:
     builder = SessionBuilder().add_host("ws01", make_facts("Test CPU"))
-    whole = {"images": 40_000, "whole": 117_266, "experiment": "article-short"}
+    whole: dict[str, Any] = {"images": 40_000, "whole": 117_266, "experiment": "article-short"}
     for number in (1, 2, 3):
         for loader, cache, served in (("keras-idg", "none", 0.0), ("tfdata", "none", 1.0), ("tfdata", "memory", 0.0)):
             case = make_case(loader=loader, cache=cache, data="coco", max_images=40_000, memory_limit=12 * 10**9)

@@ -23,7 +23,7 @@ def build_hostile() -> Any:
     facts = make_facts(HOSTILE, gpu=HOSTILE)
     builder = SessionBuilder("hostile-1", rounds=3).add_host("ws01", facts)
     for number in (1, 2, 3):
-        at = {"host": HOSTILE, "facts": facts, "round": number}
+        at: dict[str, Any] = {"host": HOSTILE, "facts": facts, "round": number}
         builder.add(make_record(make_case(loader="keras-idg", data=HOSTILE), rate=30, **at))
         builder.add(
             make_record(

@@ -1,5 +1,7 @@
 """Two sessions beside each other: facts first, then each case with itself."""
 
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 import json
@@ -127,6 +129,7 @@ def test_a_ratio_of_unpaired_numbers_is_welchs() -> None:
     found = estimate_unpaired_ratio([([exp(x) for x in (1.0, 1.2, 1.4)], [exp(x) for x in (0.0, 0.1, 0.2)])])
     assert log(found.value) == pytest.approx(1.1)
     half = 4.30265 * (0.05 / 3) ** 0.5
+    assert found is not None and found.low is not None and found.high is not None
     assert (log(found.low), log(found.high)) == pytest.approx((1.1 - half, 1.1 + half), rel=1e-4)
     assert estimate_unpaired_ratio([]) is None
     assert estimate_unpaired_ratio([([2.0], [1.0])]).low is None
@@ -141,7 +144,7 @@ def write_pets(folder: Path, name: str, images: Any, *, whole: int = 1_399, dies
         for loader, cache in (("keras-idg", "none"), ("tfdata", "none"), ("tfdata", "memory"))
     ]
     for number in (1, 2, 3):
-        at = {"round": number, "facts": builder.facts["ws01"]}
+        at: dict[str, Any] = {"round": number, "facts": builder.facts["ws01"]}
         for case in cases:
             is_dead = case.cache in dies
             builder.add(make_oom(case, **at) if is_dead else make_record(case, images=images, **at))

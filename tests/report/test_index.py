@@ -18,7 +18,7 @@ def make_session(folder: Path, name: str, date: Any, rate: float = 90.0) -> Any:
     builder = SessionBuilder(name).add_host("ws01", make_facts("Test CPU"))
     builder.description["created_at"] = date
     for number in (1, 2, 3):
-        at = {"facts": make_facts("Test CPU"), "round": number}
+        at: dict[str, Any] = {"facts": make_facts("Test CPU"), "round": number}
         builder.add(
             make_record(make_case(loader="keras-idg"), rate=30, **at), make_record(make_case(), rate=rate, **at)
         )

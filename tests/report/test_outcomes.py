@@ -46,7 +46,7 @@ STOLEN = find("cpu-stolen", "the hypervisor took 4.0 % of the CPU time", "measur
         ("ok", "invalid", (WORK, BUSY), "✗ invalid: does other work"),
     ],
 )
-def test_status_and_validity_make_one_outcome(status: str, validity: str, findings: Any, shown: str) -> None:
+def test_status_and_validity_make_one_outcome(status: Any, validity: Any, findings: Any, shown: str) -> None:
     assert str(judge_outcome(status, validity, findings)) == shown
 
 

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="index"
+
 from __future__ import annotations
 
 import base64
@@ -30,7 +32,10 @@ class Reading(HTMLParser):
 
     def __init__(self, page: Any) -> None:
         super().__init__(convert_charrefs=True)
-        self.open, self.elements, self.text, self.ids = [], [], [], []
+        self.open: list[str] = []
+        self.elements: list[Any] = []
+        self.text: list[str] = []
+        self.ids: list[str] = []
         self.feed(page)
         assert self.open == []
 
@@ -186,6 +191,7 @@ def test_the_block_carries_all_attempts(tmp_path: Path) -> None:
     record = make_record(make_case(), status="error", epochs=(), cause="first try")
     builder = SessionBuilder().add(record, make_record(make_case(), attempt=2))
     page = render(builder, tmp_path)
+    session: Any
     (session,) = unpack_sessions(page)
     assert [value["attempt"] for value in session["records"]] == [1, 2]
     assert "tfdata, no cache, limit 1.5 GB: error (ws01, round 1, attempt 1)" in Reading(page).words

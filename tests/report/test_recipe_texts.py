@@ -1,5 +1,7 @@
 """What stands in code to paste, without running it: paths, comments, what is not known, and that it reads well."""
 
+# mypy: disable-error-code="operator"
+
 from __future__ import annotations
 
 import contextlib
@@ -42,7 +44,7 @@ def write(case: Any, place: Any, **known: Any) -> Any:
 def constants(code: Any) -> dict[str, Any]:
     """The constants at the top of a script, by name."""
     lines = [line for line in code.splitlines() if line.split(" ")[0].isupper() and " = " in line]
-    names = {}
+    names: dict[str, object] = {}
     exec("\n".join(line for line in lines if not line.startswith("IMAGE,")), names)
     return {name: value for name, value in names.items() if name.isupper()}
 

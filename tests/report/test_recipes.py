@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,9 @@ def make_coco(root: Path) -> Any:
         save(number, root / "images" / name)
         images.append({"id": 100 - number, "file_name": name})
         for place in range(3 if number < COUNT else 0):
-            area = {"area": 5.0 + (place * number) % 4} if place != 1 else {"bbox": [0, 0, 2, number % 6]}
+            area: dict[str, Any] = (
+                {"area": 5.0 + (place * number) % 4} if place != 1 else {"bbox": [0, 0, 2, number % 6]}
+            )
             category = (7, 1, 12)[(place + number) % 3]
             area |= {"segmentation": [[1, 2, 3, 4]], "iscrowd": place}
             annotations.append({"id": 50 * place + number, "image_id": 100 - number, "category_id": category, **area})
@@ -133,7 +135,7 @@ def make_records(root: Path, labels: Any, pattern: str = "") -> Any:
     return root / pattern if pattern else root, None
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[Path], Any]] = {
     "folder": make_folder,
     "coco": make_coco,
     "list": make_list,
@@ -188,12 +190,12 @@ def run_recipe(code: Any, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list
     """Two epochs of what a script makes that holds nothing but the recipe."""
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
-    names = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(code, "recipe.py", "exec"), names)
     dataset = names["dataset"]
     if isinstance(dataset, tf.data.Dataset):
         return [read_epoch(dataset) for _ in range(EPOCHS)]
-    fields = {"images": COUNT, "batch_size": BATCH, "element_spec": None, "order": "", "decoder": ""}
+    fields: dict[str, Any] = {"images": COUNT, "batch_size": BATCH, "element_spec": None, "order": "", "decoder": ""}
     sequence = SequenceLoader(dataset=dataset, **fields)  # iterated as `fit` does it
     return [read_epoch(sequence) for _ in range(EPOCHS)]
 
@@ -232,8 +234,8 @@ def cases() -> Iterator[Any]:
     for name in ("keras-idg", "keras-directory", "keras-pydataset", "tfdata-tuned", "grain"):
         yield ("folder" if name == "keras-idg" else "coco"), name, {"shuffle": False}
     for loader, form in (("tfdata", "folder"), ("tfdata-tuned", "tfrecord")):
-        for cache, spec in list(CACHES.items())[1:]:
-            for element in spec.elements:
+        for cache, kept in list(CACHES.items())[1:]:
+            for element in kept.elements:
                 yield form, loader, {"cache": cache, "element": element}
     yield "tfrecord", "tfdata", {"shuffle": False}
     yield "coco", "tfdata-tuned", {"cache": "file", "element": "uint8", "interpolation": "bilinear"}

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     builder = SessionBuilder(rounds=2).add_host("ws01", make_facts())
     bad = [make_case(loader=MINE, batch_size=size) for size in (8, 16, 32, 64, 128)]
     for number in (1, 2):
-        at = {"round": number, "memory": make_record(make_case()).memory}
+        at: dict[str, Any] = {"round": number, "memory": make_record(make_case()).memory}
         builder.add(make_record(make_case(loader="keras-idg"), **at), make_record(make_case(), **at))
         builder.add(make_record(make_case(cache="file"), **at), make_oom(make_case(cache="memory"), round=number))
         builder.add(*(make_record(case, findings=(WORK,), validity="invalid", **at) for case in bad))
@@ -103,7 +103,7 @@ def test_a_case_with_a_rate_shows_what_was_not_well(tmp_path: Path) -> None:
     builder = SessionBuilder(rounds=3)
     for number in (1, 2, 3):
         builder.add(make_record(make_case(loader="keras-idg"), round=number, findings=(BUSY,), validity="degraded"))
-        doubt = {"findings": (WORK,), "validity": "invalid"} if number == 3 else {}
+        doubt: dict[str, Any] = {"findings": (WORK,), "validity": "invalid"} if number == 3 else {}
         builder.add(make_record(make_case(), round=number, **doubt))
     (view,) = view_terminal(read_source(builder.write(tmp_path / builder.name)))
     cells = {row[0]: row[1] for row in view.tables[0].rows}

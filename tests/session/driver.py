@@ -15,6 +15,8 @@ import sys
 import threading
 from pathlib import Path
 
+from harness.session.feasibility import limit_of
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from stub import stub_cases, stub_setup
@@ -72,7 +74,7 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
         cases,
         rounds=rounds,
         order=lambda given, _round: given,
-        limits={case.case_id: case.memory_limit for case in cases},
+        limits={case.case_id: limit_of(case, None) for case in cases},
         predictions={},
     )
     boundaries = Boundaries(kill_at)

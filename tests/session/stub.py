@@ -43,7 +43,8 @@ def stub_payload() -> Payload:
         tarfile.open(fileobj=buffer, mode="w") as target,
     ):
         for member in source.getmembers():
-            content = source.extractfile(member).read() if member.isfile() else b""
+            stream = source.extractfile(member)
+            content = b"" if stream is None else stream.read()
             if member.name == "bench/measure/benchmark.py":
                 content = STUB.encode()
                 member.size = len(content)

@@ -1,5 +1,7 @@
 """The runner on a host that goes away, is in use, or is stopped; and how its outage is told."""
 
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 import threading
@@ -20,12 +22,13 @@ from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
+from harness.session.feasibility import limit_of
 from harness.session.invocations import HostDigests, plan_host
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostUnreachable, JobGone, ResultsRefused
-from harness.values.event import Event, LinkBack, LinkLost
+from harness.values.event import Event, HostWaiting, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
 from harness.workflow.stops import Stops
 
@@ -109,7 +112,7 @@ class Bench:
             cases,
             rounds=1,
             order=lambda given, _round: given,
-            limits={case.case_id: case.memory_limit for case in cases},
+            limits={case.case_id: limit_of(case, None) for case in cases},
             predictions={},
         )
 
@@ -135,7 +138,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(runner_module, "_HOLD_PAUSE_S", 0.01)
-    monkeypatch.setattr(runner_module.random, "uniform", lambda _low, _high: 0.001)
+    monkeypatch.setattr("harness.session.runner.random.uniform", lambda _low, _high: 0.001)
     return Bench(tmp_path)
 
 
@@ -216,9 +219,9 @@ def test_a_job_whose_results_cannot_be_had_costs_only_itself(bench: Bench, error
 
 def test_nothing_begins_while_the_host_is_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = iter(["in use", "in use", "not the hour", None, None, None])
-    monkeypatch.setattr(runner_module.admission, "reason_to_wait", lambda *_setup, **_asked: next(reasons))
+    monkeypatch.setattr("harness.session.admission.reason_to_wait", lambda *_setup, **_asked: next(reasons))
     assert len(bench.run()) == 3
-    told = [event.reason for event in bench.events if type(event).__name__ == "HostWaiting"]
+    told = [event.reason for event in bench.events if isinstance(event, HostWaiting)]
     assert told == ["in use", "not the hour"]
     assert bench.kinds().index("HostWaiting") < bench.kinds().index("InvocationStarted")
 

@@ -129,7 +129,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_check(make: Callable[[Path], 
     assert far.hint == f"{state.hint}; or bring it: harness ship INVENTORY --data set, or harness run --ship-data"
 
 
-def _list_records(place: Path) -> Any:  # type: ignore[no-untyped-def]
+def _list_records(place: Path) -> Any:
     from harness.bench.data.listing import list_tfrecord
 
     return list_tfrecord(place)

@@ -19,6 +19,7 @@ import pytest
 from harness.engine.daemon import open_client
 from harness.ship import image as image_module
 from harness.ship.base import find_kept, make_base
+from harness.ship.build_environment import find_build_arguments, find_certificates
 from harness.ship.definition import ImageDefinition, image_definition, image_definitions, image_reference
 from harness.ship.image import (
     build_context,
@@ -168,10 +169,10 @@ def test_buildkit_builds_the_other_one(client: Any, base: str, reference: str, t
     docker = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else shutil.which("docker")
     if docker is None:
         pytest.skip("no docker command here")
-    context = io.BytesIO(gzip.decompress(build_context(_small("gpu"), image_module.find_certificates())))
+    context = io.BytesIO(gzip.decompress(build_context(_small("gpu"), find_certificates())))
     with tarfile.open(fileobj=context) as archive:
         archive.extractall(tmp_path, filter="data")
-    arguments = [f"{key}={value}" for key, value in image_module.find_build_arguments().items()]
+    arguments = [f"{key}={value}" for key, value in find_build_arguments().items()]
     options = [word for argument in (f"BASE_IMAGE={base}", *arguments) for word in ("--build-arg", argument)]
     command = [docker, "build", "-f", "Dockerfile.gpu", "-t", reference, *options, "."]
     done = subprocess.run(

@@ -102,7 +102,7 @@ def test_sources_are_read_in_both_formats(tmp_path: Path) -> None:
 )
 def test_the_machines_own_archive_is_taken(asked: dict[str, str], expected: tuple[str, str]) -> None:
     fields = {"suite": None, "mirror": None, "own": None, **asked}
-    assert choose_source(parse_deb822(DEB822), **fields) == expected  # type: ignore[arg-type]
+    assert choose_source(parse_deb822(DEB822), **fields) == expected
 
 
 def test_no_archive_is_an_error_with_the_way_out() -> None:

@@ -15,7 +15,7 @@ from harness.values.case import Case, ModelSetting, canonical_json, digest_of, i
 
 PLAIN = Case(data="coco", loader="tfdata")
 TRAINING = Case(data="coco", loader="keras-idg", mode="train", model=ModelSetting(alpha=0.25), memory_limit=16 * 10**9)
-PLACE: dict = {
+PLACE: dict[str, Any] = {
     "image_digest": "sha256:i",
     "payload_digest": "p",
     "data_fingerprint": "d",
@@ -83,9 +83,9 @@ def test_every_part_of_an_invocation_counts(change: Any) -> None:
 
 def test_a_case_cannot_change_nor_hold_what_is_unknown() -> None:
     with pytest.raises(ValidationError):
-        PLAIN.loader = "other"
+        PLAIN.loader = "other"  # type: ignore[misc]
     with pytest.raises(ValidationError):
-        Case(data="coco", loader="tfdata", colour="red")
+        Case(data="coco", loader="tfdata", colour="red")  # type: ignore[call-arg]
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none()))

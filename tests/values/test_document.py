@@ -1,5 +1,7 @@
 """Reading users' YAML: lines, plain words, all mistakes at once."""
 
+# mypy: disable-error-code="index"
+
 from __future__ import annotations
 
 from pathlib import Path

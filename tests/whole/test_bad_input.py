@@ -443,9 +443,9 @@ def test_what_may_not_be_read_or_written(
     (session / "session.json").write_text(json.dumps({"format": 1, "name": session.name}))
     (session / "records.jsonl").touch(mode=0o600)
     for word in ("status", "export"):
-        told = nobody(user, word, str(session))
-        assert told.returncode == 2
-        assert_plain(told, ["records.jsonl", "ermission denied"])
+        done = nobody(user, word, str(session))
+        assert done.returncode == 2
+        assert_plain(done, ["records.jsonl", "ermission denied"])
 
 
 # -- data sets ---------------------------------------------------------------------------------------------------------

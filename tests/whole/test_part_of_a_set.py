@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from user import User
@@ -20,8 +21,14 @@ pytestmark = [
 def test_a_memory_cache_that_holds_the_part_and_not_the_set_is_not_advised(tmp_path: Path) -> None:
     """300 images are 531 MB in float32; of 600 MB the program leaves some 300, and 36 images are 64."""
     images = "{generate: {profile: dogs-and-cats, images: 300, seed: 1}}"
-    setting = {"cache": ["none", "memory"], "image_size": 384, "epochs": 2, "memory_limit": "600MB", "max_images": 36}
-    user = User(tmp_path, tmp_path / "scratch", is_real=True).write(data=images, **setting)
+    setting: dict[str, Any] = {
+        "cache": ["none", "memory"],
+        "image_size": 384,
+        "epochs": 2,
+        "memory_limit": "600MB",
+        "max_images": 36,
+    }
+    user = User(tmp_path, tmp_path / "scratch", is_real=True).write(data=images, **setting, max_images=36)
     done = user.run()
     assert done.returncode == 0, done.stderr
     assert {record["status"] for record in user.records()} == {"ok"}

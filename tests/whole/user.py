@@ -69,7 +69,7 @@ def main() -> None:
 
         own = {"bench/measure/benchmark.py": BENCHMARK, "bench/proof/same_work.py": SAMEWORK}
         made = build_payload({name: text.replace("CONTROL", control).encode() for name, text in own.items()})
-        found_session.build_payload = lambda *_: made  # type: ignore[assignment]
+        found_session.build_payload = lambda *_: made  # type: ignore[attr-defined]
     from harness.cli import main as program
 
     sys.argv = ["harness", *words]

@@ -18,8 +18,8 @@ CASE = Case(data="d", loader="tfdata", cache="none")
 def refuse(monkeypatch: pytest.MonkeyPatch, free: list[int]) -> tuple[str | None, list[int]]:
     """What is said of a case of 100 bytes on a host where so many are free, look by look, one second apart."""
     now, left = [0.0], list(free)
-    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(admission.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr("harness.session.admission.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.session.admission.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     monkeypatch.setattr(admission, "read_available_bytes", lambda _: left.pop(0) if len(left) > 1 else left[0])
     setup: Any = SimpleNamespace(connection=None, facts=SimpleNamespace(disks={}))
     invocation: Any = SimpleNamespace(memory_bytes=100, case=CASE, predictions={})

@@ -24,7 +24,9 @@ DOC = Path(__file__).parents[2] / "docs" / "loaders.md"
 
 def read_example() -> str:
     """The example of docs/loaders.md."""
-    return next(text for text in re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL) if "def make" in text)
+    return next(
+        str(text) for text in re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL) if "def make" in text
+    )
 
 
 def test_the_documented_example_is_found_inside_the_payload(tmp_path: Path) -> None:

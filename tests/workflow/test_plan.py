@@ -12,7 +12,7 @@ from PIL import Image
 
 from harness.cli import app as program
 
-PAIR = {"images": [], "annotations": [], "categories": []}
+PAIR: dict[str, list[object]] = {"images": [], "annotations": [], "categories": []}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ex
     Path("experiment.yaml").write_text(experiment)
     argv = ["harness", "plan", "inventory.yaml", "--experiment", "experiment.yaml", *words]
     monkeypatch.setattr(sys, "argv", argv)
-    monkeypatch.setattr(program.signal, "signal", lambda *_: None)
+    monkeypatch.setattr("harness.cli.app.signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         program.main()
     assert not ended.value.code

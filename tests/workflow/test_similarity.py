@@ -1,5 +1,7 @@
 """An emulated accelerator like a host's."""
 
+# mypy: disable-error-code="union-attr"
+
 from __future__ import annotations
 
 import json
