@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 settings.register_profile("no-wall-time", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("no-wall-time")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts TensorFlow is skipped where that is not installed."""
+    if importlib.util.find_spec("tensorflow") is None:
+        for item in items:
+            if item.get_closest_marker("tensorflow") is not None:
+                item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed here: extra `process-cpu`"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -22,12 +21,7 @@ from harness.bench.loaders.interface import CHANNELS
 from harness.bench.measure import pagecache
 from harness.bench.measure.invocation import BYTES_PER_VALUE
 
-pytestmark = [
-    pytest.mark.tensorflow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here: extra `process-cpu`"
-    ),
-]
+pytestmark = pytest.mark.tensorflow
 CASE = {"data": "made", "loader": "tfdata", "image_size": [64, 64], "batch_size": 4, "epochs": 2}
 TRAIN = {"mode": "train", "model": {"name": "mobilenet", "alpha": 0.25, "weights": "none", "trainable": False}}
 

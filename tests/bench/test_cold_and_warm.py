@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ def big(root: Path) -> Made:
 
 @pytest.mark.tensorflow
 @pytest.mark.cgroup
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here")
 def test_a_small_machine_reads_again_and_the_last_invocation_does_not_help(tmp_path: Path) -> None:
     from harness.engine.interface import JobRequest, Mount
     from harness.engine.kinds.process import ProcessEngine

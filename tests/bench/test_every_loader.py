@@ -7,7 +7,6 @@ In `make test` each cache once (with the tuned loader) and each loader once; all
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -21,12 +20,7 @@ from forked import Forker, read_events
 from harness.bench.launcher.confine import try_limit
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 
-pytestmark = [
-    pytest.mark.tensorflow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here: extra `process-cpu`"
-    ),
-]
+pytestmark = pytest.mark.tensorflow
 EVERYWHERE = "tfdata-tuned"
 """The loader whose caches are all tried in `make test`."""
 PAIRS = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import signal
@@ -106,7 +105,6 @@ class Host:
 
 @pytest.mark.tensorflow
 @pytest.mark.cgroup
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here")
 def test_what_fits_lives_what_does_not_dies_and_when_is_predicted(tmp_path: Path) -> None:
     if not try_limit()["can_limit"]:
         pytest.skip("no memory limit can be enforced here")

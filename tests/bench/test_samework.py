@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -20,12 +19,7 @@ from harness.bench.data.indexed import IndexedSet
 from harness.bench.proof import same_work
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 
-pytestmark = [
-    pytest.mark.tensorflow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here: extra `process-cpu`"
-    ),
-]
+pytestmark = pytest.mark.tensorflow
 Sets = dict[str, IndexedSet]
 FAULTY = Path(__file__).with_name("faulty_loaders.py")
 

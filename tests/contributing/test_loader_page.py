@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -43,7 +42,6 @@ def test_its_file_is_all_that_the_program_needs(tree: Path) -> None:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed here")
 def test_it_does_the_same_work_as_the_others(tree: Path) -> None:
     job = tree / "job"
     job.mkdir()

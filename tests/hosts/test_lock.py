@@ -62,12 +62,18 @@ def age(path: str, seconds: float) -> None:
     file.write_text(text.replace(f"beat {beat:.2f}", f"beat {beat - seconds:.2f}"))
 
 
+def owner_at(path: str) -> LockOwner:
+    """Who holds the lock, which somebody does."""
+    held = read_lock(local, path=path)
+    assert held is not None
+    return held
+
+
 def test_acquire_makes_a_folder_for_all_and_names_the_owner(path: str) -> None:
     owner = make_owner("lab-quick-12345678", "harness run")
     lock = acquire(local, owner, is_alive=forbidden, path=path)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o777
-    held = read_lock(local, path=path)
-    assert held is not None
+    held = owner_at(path)
     assert (held.session, held.reason, held.token) == ("lab-quick-12345678", "harness run", owner.token)
     assert "@" in held.owner
     assert held.boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -216,8 +222,7 @@ def test_beat_and_release_of_a_lock_that_was_taken_over_change_nothing(path: str
     with pytest.raises(HostLocked, match="taken over"):
         old.beat()
     old.release()
-    held = read_lock(local, path=path)
-    assert held is not None
+    held = owner_at(path)
     assert held.token == new.owner.token
 
 
@@ -226,8 +231,7 @@ def test_beat_takes_a_lock_again_that_was_swept_away(path: str) -> None:
     os.unlink(f"{path}/owner")
     os.rmdir(path)
     lock.beat()
-    held = read_lock(local, path=path)
-    assert held is not None
+    held = owner_at(path)
     assert held.token == lock.owner.token
 
 
@@ -241,8 +245,7 @@ def test_a_holder_who_comes_back_to_life_in_between_keeps_the_lock(path: str) ->
 
     with pytest.raises(HostLocked, match="another session measures"):
         acquire(local, make_owner("second"), is_alive=wakes_up, path=path)
-    held = read_lock(local, path=path)
-    assert held is not None
+    held = owner_at(path)
     assert held.session == "sleeper"
 
 
@@ -257,13 +260,11 @@ def test_break_lock_frees_and_says_whose_it_was(path: str) -> None:
 
 def test_break_lock_of_a_dead_owner_spares_the_next_one(path: str) -> None:
     acquire(local, make_owner("dead"), is_alive=forbidden, path=path)
-    seen = read_lock(local, path=path)
-    assert seen is not None
+    seen = owner_at(path)
     break_lock(local, path=path)
     acquire(local, make_owner("next"), is_alive=forbidden, path=path)
     assert break_lock(local, only=seen, path=path) is None
-    held = read_lock(local, path=path)
-    assert held is not None
+    held = owner_at(path)
     assert held.session == "next"
     assert break_lock(local, only=held, path=path) == held
     assert not os.path.exists(path)

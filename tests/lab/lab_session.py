@@ -96,6 +96,14 @@ class Controller:
         options = ["--experiment", str(self.folder / "experiment.yaml"), "--output", str(self.output)]
         return self.start_command("run", str(self.inventory), *options, *words, driver=driver)
 
+    def start_held(self, *hosts: str, driver: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start ``harness run`` and return when a measuring job waits on each of these hosts (of all)."""
+        self.hold(*hosts)
+        process = self.start(driver=driver)
+        for name in hosts or self.hosts:
+            self.wait_for_job(name, process)
+        return process
+
     def start_command(self, *words: str, driver: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start any command of harness."""
         home = self.folder / "home"

@@ -66,10 +66,7 @@ def test_killed_while_it_ships(session: Make, lab: Lab, links: dict[str, BadLink
 
 def test_two_controllers_at_once_for_one_session(session: Make) -> None:
     controller = session("ws1", "ws2")
-    controller.hold()
-    first = controller.start()
-    for name in controller.hosts:
-        controller.wait_for_job(name, first)
+    first = controller.start_held()
     second = controller.run()
     assert second.code in (2, 3), second.said
     assert controller.records() == []
@@ -81,9 +78,7 @@ def test_two_controllers_at_once_for_one_session(session: Make) -> None:
 
 def test_two_people_on_the_same_hosts(session: Make) -> None:
     mine, theirs = session("ws1", "ws2"), session("ws1", "ws3")
-    mine.hold("ws1")
-    first = mine.start()
-    mine.wait_for_job("ws1", first)
+    first = mine.start_held("ws1")
     ended = theirs.run()
     assert ended.code == 1, ended.said
     assert theirs.states("ws1")[-1] == "locked"
@@ -98,10 +93,7 @@ def test_two_people_on_the_same_hosts(session: Make) -> None:
 
 def test_interrupted_by_hand(session: Make) -> None:
     controller = session("ws1", "ws2")
-    controller.hold()
-    process = controller.start()
-    for name in controller.hosts:
-        controller.wait_for_job(name, process)
+    process = controller.start_held()
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)

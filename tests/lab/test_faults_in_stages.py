@@ -63,11 +63,9 @@ def reach_stage(stage: str, controller: Controller, host: Host, link: BadLink) -
         process = controller.start(driver=driver)
         controller.wait_until(lambda: link.passed["up"] > 3_000_000, process)
         return process
-    controller.hold(FAULTY)
     if stage == "fetch":
         controller.behave(FAULTY, {"*": {"act": "large", "bytes": 6_000_000}})
-    process = controller.start(driver=driver)
-    controller.wait_for_job(FAULTY, process)
+    process = controller.start_held(FAULTY, driver=driver)
     if stage == "fetch":
         link.set_quality(rate=1e6)
         before = link.passed["down"]
@@ -116,10 +114,7 @@ def assert_went_on(controller: Controller, host: str, ended: Ended) -> None:
 
 def test_a_silent_a_frozen_and_a_dying_host_at_once(session: Make, lab: Lab, links: dict[str, BadLink]) -> None:
     controller = session(OTHER, *AT_ONCE, links=links)
-    controller.hold(*AT_ONCE)
-    process = controller.start(driver=(*PATIENCE, *HURRY))
-    for name in AT_ONCE:
-        controller.wait_for_job(name, process)
+    process = controller.start_held(*AT_ONCE, driver=(*PATIENCE, *HURRY))
     for name, fault in AT_ONCE.items():
         FAULTS[fault].begin(lab.hosts[name], links[name])
     controller.wait_until(lambda: len(controller.records(OTHER)) == len(LOADERS), process)  # no other is held up
@@ -157,9 +152,8 @@ def test_a_link_that_is_cut_goes_on(session: Make, links: dict[str, BadLink], la
 def test_a_host_that_stays_dead_costs_only_itself(session: Make, lab: Lab, links: dict[str, BadLink]) -> None:
     host = lab.hosts[FAULTY]
     controller = session(OTHER, FAULTY, "ws3")
-    controller.hold(FAULTY)
-    process = controller.start(driver=("--set", "harness.session.runner:_LINK_PATIENCE_S=3", *AWAY, *HURRY))
-    controller.wait_for_job(FAULTY, process)
+    driver = ("--set", "harness.session.runner:_LINK_PATIENCE_S=3", *AWAY, *HURRY)
+    process = controller.start_held(FAULTY, driver=driver)
     host.kill()
     ended = controller.end(process)
     assert ended.code == 1, ended.said

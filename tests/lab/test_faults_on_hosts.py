@@ -39,8 +39,7 @@ def test_memory_runs_out_on_every_docker_version(session: Make) -> None:
 )
 def test_a_container_taken_from_outside(session: Make, lab: Lab, hand: str, status: str) -> None:
     controller = session("ws1", "ws2")
-    controller.hold("ws2")
-    process = controller.start()
+    process = controller.start_held("ws2")
     name = controller.wait_for_job("ws2", process)
     lab.hosts["ws2"].docker(*(["rm", "-f", "-v"] if hand == "rm" else ["kill"]), name)
     controller.let_go()
@@ -59,9 +58,7 @@ def test_a_container_taken_from_outside(session: Make, lab: Lab, hand: str, stat
 @pytest.mark.parametrize("signal", ["TERM", pytest.param("KILL", marks=pytest.mark.lab_full)])
 def test_docker_restarted_in_a_case(session: Make, lab: Lab, signal: str) -> None:
     controller = session("ws1", "ws2")
-    controller.hold("ws2")
-    process = controller.start(driver=PATIENCE)
-    controller.wait_for_job("ws2", process)
+    process = controller.start_held("ws2", driver=PATIENCE)
     lab.hosts["ws2"].restart_docker(signal)
     controller.let_go()
     ended = controller.end(process)
