@@ -28,7 +28,6 @@ def judge_host(
     disk_reserve: int | None = None,
     lock_owner: LockView | None = None,
     allow_busy: bool = False,
-    own_load: float = 0.0,
 ) -> list[Check]:
     """All checks of one host, in the order in which a reader mends things.
 
@@ -43,17 +42,12 @@ def judge_host(
     return [
         Check("host", "ready", "ok", _describe(facts)),
         *_check_lock(lock_owner),
-        _check_load(facts, allow_busy, own_load),
+        _check_load(facts, allow_busy),
         *check_engine(facts, engine, refused, limit_probe),
         *check_hardware(facts, engine, needed_cuda, memory_reserve),
         *check_disks(facts, disk_reserve, image_bytes),
         *check_data(data),
     ]
-
-
-def is_ready(checks: Iterable[Check]) -> bool:
-    """Whether a session could begin on the host: nothing failed."""
-    return host_state(checks) == "ready"
 
 
 def host_state(checks: Iterable[Check]) -> str:
@@ -83,10 +77,10 @@ def _check_lock(owner: LockView | None) -> list[Check]:
     return [Check("lock", owner.session, "failure", f"another session holds it: {owner.describe()}", cure)]
 
 
-def _check_load(facts: Facts, allow_busy: bool, own_load: float) -> Check:
+def _check_load(facts: Facts, allow_busy: bool) -> Check:
     if facts.load_1m is None:
         return Check("load", "", "unproven", "its load could not be read")
-    reason = busy_reason(facts, own_load=own_load)
+    reason = busy_reason(facts)
     if reason is None:
         return Check(
             "load", "", "ok", f"load {facts.load_1m:.2f} in the last minute (busy above {busy_load(facts):.1f})"

@@ -99,13 +99,13 @@ def next_step(trials: Sequence[Trial], *, most: int, least: int = LEAST_BYTES) -
     return None
 
 
-def steps_left(trials: Sequence[Trial], *, most: int, least: int = LEAST_BYTES) -> int:
+def steps_left(trials: Sequence[Trial], *, most: int) -> int:
     """About how many trials are still to come: each bisection halves the logarithm of what is open."""
     if not any(trial.limit >= most for trial in trials):
-        return 1 + _halvings(least, most)
-    edges = [*_living_edge(trials, least), *((slow.limit, fast.limit) for slow, fast in _speed_edge(trials))]
+        return 1 + _halvings(LEAST_BYTES, most)
+    edges = [*_living_edge(trials, LEAST_BYTES), *((slow.limit, fast.limit) for slow, fast in _speed_edge(trials))]
     open_steps = sum(_halvings(low, high) for low, high in edges)
-    return max(open_steps, 0 if next_step(trials, most=most, least=least) is None else 1)
+    return max(open_steps, 0 if next_step(trials, most=most) is None else 1)
 
 
 def conclude(trials: Sequence[Trial]) -> Found:

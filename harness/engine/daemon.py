@@ -51,16 +51,14 @@ def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None
     return APIClient(address, "auto", timeout_s, tls=settings.get("tls", False))  # type: ignore[arg-type]  # a float
 
 
-def open_client(
-    host: str = "localhost", *, base_url: str | None = None, timeout_s: float = CALL_TIMEOUT_S
-) -> APIClient:
+def open_client(host: str = "localhost", *, timeout_s: float = CALL_TIMEOUT_S) -> APIClient:
     """A client of this machine's engine for building and finding images. Raises EngineUnavailable with the cure."""
     try:
-        connect_local(PROBE_TIMEOUT_S, base_url).close()
-        return connect_local(timeout_s, base_url)
+        connect_local(PROBE_TIMEOUT_S).close()
+        return connect_local(timeout_s)
     except Exception as error:
         if is_lost(error):
-            raise unavailable(error, host, base_url or local_address()) from error
+            raise unavailable(error, host, local_address()) from error
         raise
 
 

@@ -164,14 +164,11 @@ def remaining(
     records: Iterable[Record],
     *,
     rerun_failed: bool,
-    only: frozenset[str] | None = None,
 ) -> tuple[Invocation, ...]:
-    """Return what is still to do, each with its attempt's number. ``only``: case_ids to keep, or None for all."""
+    """Return what is still to do, each with its attempt's number."""
     newest = newest_records(records)
     left = []
     for invocation in planned:
-        if only is not None and invocation.case.case_id not in only:
-            continue
         record = newest.get(invocation.identity)
         if not is_done(record, skip=invocation.skip, rerun_failed=rerun_failed, is_refuted=invocation.is_refuted):
             left.append(replace(invocation, attempt=1 if record is None else record.attempt + 1))

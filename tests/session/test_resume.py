@@ -83,11 +83,6 @@ def test_more_rounds_continue_what_is_there(before: int, more: int) -> None:
     assert {item.round for item in todo} == set(range(before + 1, before + more + 1))
 
 
-def test_only_keeps_the_chosen_cases() -> None:
-    todo = remaining(plan(2), [], rerun_failed=False, only=frozenset({CASES[1].case_id}))
-    assert {item.case.loader for item in todo} == {"keras-idg"}
-
-
 def test_identities_differ_by_everything_that_they_name() -> None:
     identities = {item.identity for item in plan(3)}
     assert len(identities) == 6

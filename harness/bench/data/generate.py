@@ -241,11 +241,11 @@ def _instances(profile: Profile, plan: Plan) -> list[_Instance]:
     ]
 
 
-def describe_made(folder: Path, *, cpus: int | None = None, on_progress: Report | None = None) -> Description:
+def describe_made(folder: Path, *, on_progress: Report | None = None) -> Description:
     """Describe a set that ``make`` made."""
     certificate = as_object(read_json(folder / CERTIFICATE))
     source = f"generated: {certificate.get('profile')}, seed {certificate.get('seed')}"
-    description = describe(folder, cpus=cpus, on_progress=on_progress)
+    description = describe(folder, on_progress=on_progress)
     return replace(description, encoder=as_text(certificate.get("encoder")), source=source)
 
 

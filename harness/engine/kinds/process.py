@@ -7,9 +7,10 @@ few modules of ``harness.bench`` travel as source to the host's Python, so that 
 from __future__ import annotations
 
 import functools
+import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import get_args
@@ -163,7 +164,8 @@ class ProcessEngine:
             if self.poll([handle])[0].phase == "gone":
                 raise JobGone(str(refused["refused"]), where=self.host, hint=as_text(refused.get("hint")))
             self._checked(done)
-        extract_results(_slices(done.stdout), destination, host=self.host, job=handle.name)
+        slices = iter(functools.partial(io.BytesIO(done.stdout).read, _SLICE_BYTES), b"")
+        extract_results(slices, destination, host=self.host, job=handle.name)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """End jobs and remove every trace of them."""
@@ -269,11 +271,6 @@ def _job_state(host: str, found: Mapping[str, object]) -> JobState:
         finished_at=as_text(found.get("finished_at")),
         warnings=tuple(map(str, as_list(found.get("warnings")))),
     )
-
-
-def _slices(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), _SLICE_BYTES):
-        yield data[start : start + _SLICE_BYTES]
 
 
 def _cannot_limit(reason: str) -> Finding:
