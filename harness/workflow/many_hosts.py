@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.values.errors import HarnessError, HostError
-from harness.values.event import HostStateChanged
 
 if TYPE_CHECKING:
     from harness.console import Console
+    from harness.values.event import HostStateChanged
 
 
 class Named(Protocol):
@@ -119,6 +119,8 @@ def tell_failure(console: Console, answer: Answer[T]) -> None:
 
 def failure_event(host: str, error: HarnessError) -> HostStateChanged:
     """Tell of the error that ended a host's part; where it names another place than the host, that is said."""
+    from harness.values.event import HostStateChanged
+
     where = f"{error.where}: " if error.where not in (None, host) else ""
     return HostStateChanged(host, state_of(error), where + error.message, error.hint)
 

@@ -1,0 +1,191 @@
+"""Progress and tables: the only place that prints. stdout = result, stderr = progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.status import Status
+
+    from harness.analysis.outcomes import Outcome
+    from harness.values.event import Event
+
+_CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
+"""Names, paths and messages of others' programs may hold codes that a terminal would obey."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+_STYLES = {"none": None, "quiet": "dim", "good": "green", "open": "yellow", "bad": "red"}
+"""How a terminal shows the tints of ``analysis.signs``."""
+
+
+class Console:
+    """Where commands show what they do. ``quiet`` shows only results and errors; ``verbose`` more.
+
+    Without a terminal, or with ``NO_COLOR``, lines are plain; nothing is ever asked without a terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self._mutex = threading.Lock()
+        self._status: Status | None = None
+        self._last_detail = ""
+
+    @cached_property
+    def _out(self) -> RichConsole:
+        """For tables on a terminal. Rich is loaded when it is first needed: results and plain tables are without."""
+        return _make_rich(stderr=False)
+
+    @cached_property
+    def _err(self) -> RichConsole:
+        """For lines of progress. Used under the mutex, so that two threads never make two."""
+        return _make_rich(stderr=True)
+
+    def result(self, text: str) -> None:
+        """Print a result on stdout, as it is; the live line makes room for it."""
+        with self._mutex:
+            self._stop_live_line()
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            sys.stdout.flush()
+
+    def result_json(self, value: object) -> None:
+        """Print a result for programs, as JSON."""
+        self.result(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+        """Print a table as a result. Plain and never cut where stdout is not a terminal."""
+        if not self._out.is_terminal:
+            self._plain_table(columns, rows, title)
+            return
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(_in_one_line(cell)) for cell in row))
+        with self._mutex:
+            self._stop_live_line()
+            self._out.print(table)
+
+    def _plain_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
+        lines = [list(columns), *[[_in_one_line(cell) for cell in row] for row in rows]]
+        widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+        text = [title] if title else []
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            text += ["  ".join(cells).rstrip()]
+        self.result("\n".join(text))
+
+    def note(self, text: str) -> None:
+        """Print a line of progress on stderr."""
+        if not self.quiet:
+            self._line(text)
+
+    def outcome(self, text: str, outcome: Outcome) -> None:
+        """Print a line of progress about an outcome; one that is no usable result is coloured."""
+        if not self.quiet:
+            self._line(text, _STYLES[outcome.look.tint])
+
+    def detail(self, text: str, *, once: bool = False) -> None:
+        """Print a line that only ``-v`` shows; with ``once`` not where the detail before it said the same."""
+        if self.verbose and not (once and text == self._last_detail):
+            self._line(text, "dim")
+        self._last_detail = text
+
+    def warning(self, text: str) -> None:
+        """Print something that the user should know; shown even with ``--quiet``."""
+        self._line(f"warning: {text}", "yellow")
+
+    def alarm(self, text: str) -> None:
+        """Print something that must not be overlooked: red, and shown even with ``--quiet``."""
+        self._line(text, "bold red")
+
+    def error(self, text: str) -> None:
+        """Print why a command ends without its result."""
+        self._line(f"error: {text}", "red")
+
+    def ask(self, question: str) -> bool:
+        """Ask for yes or no on a terminal; always no without one."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        from rich.prompt import Confirm
+
+        return Confirm.ask(question, console=self._err, default=False)
+
+    def ask_secret(self, question: str) -> str | None:
+        """Ask for something that is not shown while it is typed; None without a terminal, or if nothing was typed."""
+        with self._mutex:
+            if not (sys.stdin.isatty() and self._err.is_terminal):
+                return None
+            self._stop_live_line()
+        from getpass import getpass
+
+        try:
+            return getpass(f"{question}: ", stream=sys.stderr) or None
+        except EOFError:
+            return None
+
+    def close(self) -> None:
+        """Stop the live line."""
+        with self._mutex:
+            self._stop_live_line()
+
+    def _stop_live_line(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def handle(self, event: Event) -> None:
+        """Show one event."""
+        from harness.console.event_lines import show
+
+        show(event, self)
+
+    def live(self, text: str) -> None:
+        """Set the one line that changes in place; nothing where there is no terminal."""
+        if self.quiet:
+            return
+        with self._mutex:
+            if not self._err.is_terminal:
+                return
+            if self._status is None:
+                self._status = self._err.status("")
+                self._status.start()
+            from rich.text import Text
+
+            self._status.update(Text(_plain(text)))
+
+    def _line(self, text: str, style: str | None = None) -> None:
+        from rich.text import Text
+
+        with self._mutex, contextlib.suppress(BrokenPipeError):  # nobody reads progress any more: go on
+            self._err.print(Text(_plain(text), style=style or ""))
+
+
+def _make_rich(*, stderr: bool) -> RichConsole:
+    from rich.console import Console as Rich
+
+    plain = False if os.environ.get("NO_COLOR") else None
+    return Rich(stderr=stderr, highlight=False, soft_wrap=True, force_terminal=plain)
+
+
+def _plain(text: str) -> str:
+    """Return text that a terminal shows and does not obey."""
+    return _COLOUR.sub("", text).translate(_CONTROL).encode(errors="backslashreplace").decode()
+
+
+def _in_one_line(cell: str) -> str:
+    return _plain(cell).replace("\n", "\\n")

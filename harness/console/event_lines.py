@@ -1,0 +1,178 @@
+"""What the console shows of each event. Loaded with the first one: most commands have none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+
+from harness.analysis.outcomes import Outcome, say_counts
+from harness.analysis.signs import LOOKS
+from harness.bench.protocol.unusual_files import OUTCOMES
+from harness.console.console import Console
+from harness.values import event as happened
+from harness.values.units import format_bytes, format_duration
+
+_OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
+
+
+def _time_left(event: happened.SessionStarted | happened.InvocationStarted | happened.InvocationFinished) -> str:
+    """Return how long the host still needs; nothing where it is through, or nobody can know."""
+    return f", about {format_duration(event.left_s)} left" if event.left_s else ""
+
+
+@singledispatch
+def show(event: happened.Event, console: Console) -> None:
+    """Show an event; one that has no function below is not shown."""
+
+
+@show.register
+def _session_started(event: happened.SessionStarted, console: Console) -> None:
+    word = "continues" if event.resumed else "begins"
+    where = "" if event.host is None else f"{event.host}: "
+    counts = _say_counts(event.counts)
+    done = f"{event.done} of {event.planned} invocations done{': ' + counts if counts else ''}"
+    console.note(f"{where}session {event.session} {word}: {done}{_time_left(event)} ({event.folder})")
+
+
+@show.register
+def _host_state(event: happened.HostStateChanged, console: Console) -> None:
+    state = event.state.replace("_", " ")
+    text = f"{event.host}: {state}" + (f": {event.message}" if event.message else "")
+    if event.state == "ready":
+        console.note(text)
+    else:
+        console.alarm(text + (f"\n  → {event.hint}" if event.hint else ""))
+
+
+@show.register
+def _link_lost(event: happened.LinkLost, console: Console) -> None:
+    console.alarm(f"{event.host}: does not answer since {event.since}: {event.reason}; what runs there goes on")
+
+
+@show.register
+def _link_back(event: happened.LinkBack, console: Console) -> None:
+    console.note(f"{event.host}: answers again, after {format_duration(event.seconds)}")
+
+
+@show.register
+def _host_waiting(event: happened.HostWaiting, console: Console) -> None:
+    console.note(f"{event.host}: waits: {event.reason}")
+
+
+@show.register
+def _engine_chosen(event: happened.EngineChosen, console: Console) -> None:
+    console.note(f"{event.host}: engine {event.engine} ({event.version}): {event.reason}")
+
+
+@show.register
+def _image_ready(event: happened.ImageReady, console: Console) -> None:
+    took = f" in {format_duration(event.seconds)}" if event.seconds else ""
+    console.note(f"{event.host}: image {event.image_digest[:12]} {event.method}{took}")
+
+
+@show.register
+def _image_shipped(event: happened.ImageShipped, console: Console) -> None:
+    if event.method == "present":
+        console.note(f"{event.host}: image {event.image} is there already")
+    else:
+        console.note(f"{event.host}: image {event.image} {_ship_words(event)}")
+    _ship_notes(console, event)
+
+
+@show.register
+def _image_cached(event: happened.ImageCached, console: Console) -> None:
+    size, took = format_bytes(event.bytes), format_duration(event.seconds)
+    console.note(f"unpacked {event.image} into the cache, once for all hosts: {size} in {took}")
+
+
+@show.register
+def _data_shipped(event: happened.DataShipped, console: Console) -> None:
+    if event.files:
+        console.note(f"{event.host}: data set {event.data}: {event.files} files {_ship_words(event)}")
+    else:
+        console.note(f"{event.host}: data set {event.data} is there already")
+    _ship_notes(console, event)
+
+
+def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
+    """Say how it came, what was needed, sent and saved, and how fast."""
+    method = event.method if isinstance(event, happened.ImageShipped) else "sent"
+    took = f"in {format_duration(event.seconds)}"
+    if method == "pulled":
+        return f"pulled from the registry {took}"
+    parts = [f"needed {format_bytes(event.bytes_needed)}", f"sent {format_bytes(event.bytes_sent)}"]
+    parts.append(f"saved {format_bytes(event.bytes_saved)}")
+    speed = f", {event.mb_per_s:.0f} MB/s" if event.mb_per_s is not None else ""
+    return f"{method}: {', '.join(parts)} {took}{speed}"
+
+
+def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataShipped) -> None:
+    for note in event.notes:
+        console.note(f"{event.host}: on the way: {note}")
+
+
+@show.register
+def _data_ready(event: happened.DataReady, console: Console) -> None:
+    size = f"{event.images} images, {event.bytes / 1e6:.0f} MB"
+    console.note(f"{event.host}: data set {event.data} {event.how}: {size}, fingerprint {event.fingerprint[:12]}")
+    for name, outcome in OUTCOMES.items():
+        if count := event.odd.get(name):
+            console.note(f"{event.host}: data set {event.data}: {count} {name.replace('_', ' ')}: {outcome}")
+
+
+@show.register
+def _round_started(event: happened.RoundStarted, console: Console) -> None:
+    console.detail(f"{event.host}: round {event.round}: {len(event.order)} invocations")
+
+
+@show.register
+def _round_added(event: happened.RoundAdded, console: Console) -> None:
+    console.note(f"{event.host}: round {event.rounds} is added: {event.reason}")
+
+
+@show.register
+def _invocation_started(event: happened.InvocationStarted, console: Console) -> None:
+    how = " (already running, adopted)" if event.adopted else ""
+    place = f"{event.host}  {event.done}/{event.planned}  round {event.round}"
+    console.live(f"{place}  {event.label}{how}{_time_left(event)}")
+    console.detail(f"{event.host}: {event.label} begins{how}")
+
+
+@show.register
+def _invocation_finished(event: happened.InvocationFinished, console: Console) -> None:
+    took = format_duration(event.seconds) if event.seconds is not None else ""
+    outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
+    place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
+    text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}"
+    console.outcome(text.rstrip() + _time_left(event), outcome)
+    if event.why and outcome.kind != "degraded":
+        console.note(f"    {event.why}")
+    elif event.why:
+        console.detail(f"    {event.why}")
+
+
+@show.register
+def _finding(event: happened.SessionFinding, console: Console) -> None:
+    text = f"{event.host + ': ' if event.host else ''}{event.message}\n  → {event.hint}"
+    if event.severity == "error":
+        console.alarm(text)
+    elif event.severity == "warning":
+        console.warning(text)
+    else:
+        console.note(text)
+
+
+@show.register
+def _progress(event: happened.Progress, console: Console) -> None:
+    share = f" {event.fraction:.0%}" if event.fraction is not None else ""
+    console.live(f"{event.host + ': ' if event.host else ''}{event.what}{share}")
+    console.detail(f"{event.what}{share}", once=True)
+
+
+@show.register
+def _session_finished(event: happened.SessionFinished, console: Console) -> None:
+    console.note(f"session {event.session}: {_say_counts(event.counts) or 'nothing measured'}")
+
+
+def _say_counts(counts: Mapping[str, int]) -> str:
+    return say_counts({kind: counts[kind] for kind in LOOKS if kind in counts})
