@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from harness.analysis.arenas import count_batches
 from harness.analysis.durations import DEFAULT_RATES, epoch_s
 from harness.analysis.set_size import case_cache_bytes
-from harness.values.case import Case, digest_of
+from harness.values.case import Case
+from harness.values.digest import digest_of
 from harness.values.record import SetSize
 from harness.values.rehearsal import MOST_IMAGES
 

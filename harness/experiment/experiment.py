@@ -20,8 +20,9 @@ from pydantic import (
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
 from harness.experiment.words import count_or
-from harness.values.case import Case, ModelSetting, digest_of
+from harness.values.case import Case, ModelSetting
 from harness.values.comparability import DEFAULT_BASELINE
+from harness.values.digest import digest_of
 from harness.values.units import parse_duration_s
 
 NOT_IN_DIGEST = frozenset({"rounds", "interval", "stall_rounds", "budget", "timeout", "notes"})

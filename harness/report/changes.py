@@ -14,7 +14,7 @@ from harness.report.hardware import compare_facts
 from harness.report.labels import label_look, say_doubts, say_ends
 from harness.report.view import Mark
 from harness.report.words import format_range, format_ratio, say_rate, split_hardware
-from harness.values.case import canonical_json
+from harness.values.digest import canonical_json
 from harness.values.names import CaseNames, name_value
 from harness.values.text import NOTHING, cap_list, clean_text, join_words, plural
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from harness.records.content import SessionContent
 from harness.records.reading import newest_records
-from harness.values.case import Case, digest_of, invocation_identity
+from harness.values.case import Case, invocation_identity
+from harness.values.digest import digest_of
 from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN, Record
 from harness.values.work import is_proven

@@ -8,7 +8,7 @@ from harness.engine.jobs import build_job
 from harness.session.feasibility import MOST_GPUS
 from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup
-from harness.values.case import digest_of
+from harness.values.digest import digest_of
 
 PAYLOAD_LABEL = f"{LABEL_PREFIX}payload"
 

@@ -22,8 +22,8 @@ from harness.hosts.connection import Connection
 from harness.inventory import DataSet
 from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
-from harness.values.case import digest_of
 from harness.values.data import DataState
+from harness.values.digest import digest_of
 from harness.values.errors import HostError
 
 DESCRIBED_FOLDER = "described"

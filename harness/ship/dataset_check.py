@@ -20,8 +20,8 @@ from harness.inventory import DataSet, Generate
 from harness.ship.datasource import OnProgress
 from harness.ship.datatransfer import ShippedData
 from harness.ship.preparation_job import run_preparation
-from harness.values.case import digest_of
 from harness.values.data import CheckedSet, DataPlace, MadeSet
+from harness.values.digest import digest_of
 from harness.values.errors import DataError
 
 _Set = TypeVar("_Set", CheckedSet, MadeSet)

@@ -13,7 +13,7 @@ from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest
 from harness.engine.jobs import JobHost, build_job
 from harness.hosts.folders import make_folder
 from harness.ship.datasource import OnProgress
-from harness.values.case import digest_of
+from harness.values.digest import digest_of
 from harness.values.errors import DataError, HarnessError, JobRefused
 
 _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0

@@ -11,7 +11,8 @@ from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
 from harness.ship.datasource import OnProgress
 from harness.ship.preparation_job import run_preparation
-from harness.values.case import Case, canonical_json, digest_of
+from harness.values.case import Case
+from harness.values.digest import canonical_json, digest_of
 from harness.values.errors import DataError, JobRefused
 from harness.values.work import WorkProof, read_proof, unproven
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from harness.values.digest import digest_of
 
 Interpolation = Literal["nearest", "bilinear", "bilinear-antialias", "native"]
 Element = Literal["float32", "uint8", "encoded"]
@@ -98,16 +98,6 @@ class Case(BaseModel):
     def case_id(self) -> str:
         """Twelve hex digits over all parameters, equal wherever the parameters are."""
         return digest_of(self.model_dump(mode="json"))[:12]
-
-
-def canonical_json(value: object) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def digest_of(value: object) -> str:
-    """SHA-256, in hex, of the canonical JSON of ``value``."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def invocation_identity(

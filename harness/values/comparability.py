@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.values.case import Case, ModelSetting, canonical_json
+from harness.values.case import Case, ModelSetting
+from harness.values.digest import canonical_json
 
 PIPELINE = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
 """What may differ between a case and its baseline. All else is the setting."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.values.case import digest_of
+from harness.values.digest import digest_of
 
 
 class _Frozen(BaseModel):

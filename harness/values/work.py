@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from harness.values.case import Case, digest_of
+from harness.values.case import Case
+from harness.values.digest import digest_of
 
 WORK_PARAMETERS = (
     "loader", "cache", "element", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.values.case import Case, ModelSetting, canonical_json, digest_of, invocation_identity
+from harness.values.case import Case, ModelSetting, invocation_identity
+from harness.values.digest import canonical_json, digest_of
 
 PLAIN = Case(data="coco", loader="tfdata")
 TRAINING = Case(data="coco", loader="keras-idg", mode="train", model=ModelSetting(alpha=0.25), memory_limit=16 * 10**9)
