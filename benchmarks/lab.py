@@ -74,9 +74,12 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """A cache of its own for harness; for Ansible the host keys and a place for its kept connections."""
+        """A cache of its own for harness; for Ansible the host keys and a place for its kept connections.
+
+        Both programs keep their compiled modules, as installed ones do, whatever is set for this benchmark.
+        """
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "ANSIBLE_SSH_EXTRA_ARGS": f"-F {self.ssh_config}",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "control"),
