@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.values.prediction import Interval, Prediction
-from harness.values.record import Record
+from harness.values.record import Record, count
 from harness.values.units import format_bytes
 
 UNSEEN_SHARE = 0.03
@@ -53,10 +53,9 @@ def check_prediction(record: Record) -> PredictionCheck | None:
 def _images_before_death(record: Record, predicted: Prediction) -> int | None:
     if record.status != "oom":
         return None
-    epoch, images = record.evidence.get("last_epoch"), record.evidence.get("last_images")
-    if isinstance(epoch, int) and epoch > 1:
+    if (count(record.evidence, "last_epoch") or 1) > 1:
         return predicted.images
-    return images if isinstance(images, int) else 0
+    return count(record.evidence, "last_images") or 0
 
 
 def _compare(record: Record, check: PredictionCheck) -> Iterator[str]:

@@ -20,7 +20,7 @@ from harness.analysis.set_size import cache_bytes
 from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval
-from harness.values.record import Record
+from harness.values.record import Record, count
 
 PROGRAM_SPREAD = (0.6, 1.3)
 """What a program needs beside its cache on the whole set, as factors of its peak on a part: under a limit that leaves
@@ -89,8 +89,7 @@ def look_ahead(records: Sequence[Record], epochs: Epochs, whole: Sequence[Record
 def judge_record(record: Record) -> Outlook | None:
     """Return what one record alone tells of the whole set: one that died on part of it tells that, too."""
     if record.status == "oom" and record.validity != "invalid":
-        seen = record.evidence.get("last_images")
-        held = seen if isinstance(seen, int) and record.evidence.get("last_epoch") in (None, 1) else None
+        held = count(record.evidence, "last_images") if record.evidence.get("last_epoch") in (None, 1) else None
         return Outlook(
             cover(record), "does not fit", "memory", is_measured=True, held=held, limit_bytes=_limit_of(record)
         )
@@ -231,6 +230,6 @@ def _see_whole(records: Sequence[Record]) -> tuple[Fit, int | None] | None:
         return None
     if not dead:
         return "fits", None
-    at = [record.evidence.get("last_images") for record in dead if (record.evidence.get("last_epoch") or 1) == 1]
-    seen = [images for images in at if isinstance(images, int)]
+    at = [count(record.evidence, "last_images") for record in dead if (record.evidence.get("last_epoch") or 1) == 1]
+    seen = [images for images in at if images is not None]
     return ("does not fit" if len(dead) == len(ended) else "may not fit"), min(seen, default=None)

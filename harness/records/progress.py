@@ -21,6 +21,7 @@ from harness.values.event import (
     RoundStarted,
     SessionStarted,
 )
+from harness.values.figures import parse_moment
 from harness.values.record import Record
 
 
@@ -90,7 +91,8 @@ def _host_progress(
     is_recorded = running is not None and any(
         (record.invocation, record.attempt) == (running.invocation, running.attempt) for record in records
     )  # a controller that was killed between the two
-    had_s = 0.0 if running is None else max(0.0, (now - datetime.fromisoformat(at)).total_seconds())
+    since = None if running is None else parse_moment(at)
+    had_s = 0.0 if since is None else max(0.0, (now - since).total_seconds())
     return HostProgress(
         host=host,
         state=state,

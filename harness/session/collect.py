@@ -6,22 +6,28 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.analysis.findings import find
 from harness.analysis.record_status import Evidence, judge_ending
 from harness.analysis.validity import judge_record
-from harness.bench.protocol import protocol
+from harness.bench.protocol import bounded_json, protocol
 from harness.bench.protocol.own_loader import own_place, split_own
 from harness.engine.interface import JobState
 from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup
 from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
 from harness.values.results import JobEnvironment, JobEvent, JobFailure, JobMemory, JobOutcome, Json
+from harness.values.text import clean_text
 from harness.values.work import hint_differs, say_differs
 
 _TAIL_LINES = 30
 _TAIL_CHARACTERS = 4000
+_MOST_BYTES = 2**20
+"""Of a file of results: ours are some kilobytes, and all of them stand in the record."""
+_MOST_EVENTS = 10_000
+"""Phases and epochs of one job: a case of a thousand epochs is a tenth of it."""
+_MAKES_NO_SENSE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 _EPOCH_FIELDS = frozenset(Epoch.model_fields)
 
 
@@ -40,7 +46,10 @@ class SessionIdentity:
 
 @dataclass(frozen=True)
 class Results:
-    """What came back from a job, as it came (``harness.values.results`` parses it); None is what was not there."""
+    """What came back from a job, as it came (``harness.values.results`` parses it); None is what was not there.
+
+    Of ``events`` those that a record is made of. ``unreadable``: what is beyond the bounds of what is read, and why.
+    """
 
     outcome: Json | None
     failure: Json | None
@@ -48,23 +57,48 @@ class Results:
     events: tuple[dict[str, object], ...]
     log: str
     gpu: Json | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 def read_results(folder: Path) -> Results:
     """Read a fetched results folder, as far as it is."""
-    outcome = protocol.read_json(folder / protocol.OUTCOME)
-    failure = protocol.read_json(folder / protocol.FAILURE)
-    environment = protocol.read_json(folder / protocol.ENVIRONMENT)
-    log = folder / protocol.LOG
-    gpu = protocol.read_json(folder / protocol.GPU)
-    return Results(
-        outcome=outcome if isinstance(outcome, dict) else None,
-        failure=failure if isinstance(failure, dict) else None,
-        environment=environment if isinstance(environment, dict) else {},
-        events=tuple(protocol.read_lines(folder / protocol.EVENTS)),
-        log=log.read_text(encoding="utf-8", errors="replace") if log.is_file() else "",
-        gpu=gpu if isinstance(gpu, dict) else None,
+    unreadable: list[str] = []
+
+    def read(name: str) -> Json | None:
+        try:
+            value = bounded_json.read(folder / name, most_bytes=_MOST_BYTES)
+        except (FileNotFoundError, bounded_json.NotJson):
+            return None
+        except bounded_json.Unreadable as error:
+            unreadable.append(f"{name}: {error}")
+            return None
+        return cast(Json, value) if isinstance(value, dict) else None
+
+    outcome, failure, environment, gpu = map(
+        read, (protocol.OUTCOME, protocol.FAILURE, protocol.ENVIRONMENT, protocol.GPU)
     )
+    try:
+        events = _read_events(folder / protocol.EVENTS)
+    except bounded_json.Unreadable as error:
+        events = ()
+        unreadable.append(f"{protocol.EVENTS}: {error}")
+    log = protocol.read_log(folder / protocol.LOG)
+    return Results(outcome, failure, environment or {}, events, log, gpu, tuple(unreadable))
+
+
+def _read_events(file: Path) -> tuple[dict[str, object], ...]:
+    """Read what a record is made of: phases, epochs, and the newest of the many lines that tell of progress."""
+    kept: list[dict[str, object]] = []
+    newest: dict[str, dict[str, object]] = {}
+    for line in protocol.read_lines(file):
+        kind = line.get("event")
+        if kind in ("phase", "epoch"):
+            kept.append(line)
+        elif kind in ("progress", "done"):
+            newest[str(kind)] = line
+        if len(kept) > _MOST_EVENTS:
+            raise bounded_json.Unreadable(f"it holds more than {_MOST_EVENTS} phases and epochs")
+    return (*kept, *newest.values())
 
 
 def build_record(
@@ -81,13 +115,17 @@ def build_record(
 ) -> Record:
     """Return one record, judged by what this session knows by now: how it ended, whether it may be believed.
 
-    Results come from a host, from a benchmark that may be its user's own: what makes no sense is that job's error.
+    Results come from a host, from a benchmark that may be its user's own: what makes no sense is that job's error. What
+    is returned reads back from what is written of it.
     """
     try:
-        return _build(identity, setup, invocation, state, results, log, (started_at, finished_at), peers)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        said = " ".join(str(error).split())[:300]
-        cause = f"what it left makes no sense: {said}"
+        if results.unreadable:
+            raise ValueError("; ".join(results.unreadable))
+        record = _build(identity, setup, invocation, state, results, log, (started_at, finished_at), peers)
+        Record.model_validate_json(record.model_dump_json())
+        return record
+    except _MAKES_NO_SENSE as error:
+        cause = f"what it left makes no sense: {clean_text(error)}"
         record = build_unmeasured(identity, setup, invocation, status="error", cause=cause, at=started_at)
         return record.model_copy(update={"finished_at": finished_at, "log": log, "log_tail": _tail(results)})
 

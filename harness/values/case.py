@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.values.digest import digest_of
 
@@ -14,6 +14,8 @@ Mode = Literal["load", "train"]
 PageCache = Literal["cold-start", "cold", "warm"]
 Decoding = Literal["exact", "fast-dct", "plain-upscaling", "scaled", "cropped"]
 Compression = Literal["none", "gzip", "snappy"]
+
+_AtLeastOne = Annotated[int, Field(ge=1)]
 
 EMULATED = "emulated"
 """The model that computes nothing: a step lasts as long as a named accelerator would need for its images."""
@@ -76,21 +78,21 @@ class Case(BaseModel):
     cache_disk: str = "scratch"
     cache_reuse: Literal["fresh", "reused"] = "fresh"
     page_cache: PageCache = "cold-start"
-    memory_limit: int | Literal["none", "search"] = "none"
+    memory_limit: _AtLeastOne | Literal["none", "search"] = "none"
     mode: Mode = "load"
     model: ModelSetting | None = None
-    image_size: tuple[int, int] = (256, 256)
+    image_size: tuple[_AtLeastOne, _AtLeastOne] = (256, 256)
     interpolation: Interpolation = "nearest"
-    batch_size: int = 32
-    epochs: int = 2
-    cpus: int | None = None
-    gpus: int | Literal["auto"] = "auto"
+    batch_size: _AtLeastOne = 32
+    epochs: _AtLeastOne = 2
+    cpus: _AtLeastOne | None = None
+    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     budgets: Literal["container", "default"] = "container"
     shuffle: bool = True
     augment: Literal["none", "flip-crop"] = "none"
     deterministic: bool = True
     precision: Literal["float32", "mixed_float16"] = "float32"
-    max_images: int | None = None
+    max_images: _AtLeastOne | None = None
     decoding: Decoding = "exact"
     cache_compression: Compression = "none"
 

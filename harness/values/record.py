@@ -7,11 +7,12 @@ computed when a report is made; the validity kept here is the run's own judgemen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.values.case import Case
+from harness.values.figures import LARGEST, Count, Duration, Place, Seconds, Words
 from harness.values.prediction import Prediction
 
 RECORD_FORMAT = 1
@@ -55,16 +56,16 @@ class Epoch(_Frozen):
     loader's own read, by why; null where it has no other.
     """
 
-    index: int
-    images: int
-    seconds: float
-    steps: int | None = None
-    first_batch_s: float | None = None
-    bytes_read: int | None = None
-    bytes_needed: int | None = None
-    cpu_s: float | None = None
-    flush_s: float | None = None
-    other_decoder: dict[str, int] | None = None
+    index: Place
+    images: Count
+    seconds: Duration
+    steps: Count | None = None
+    first_batch_s: Seconds | None = None
+    bytes_read: Count | None = None
+    bytes_needed: Count | None = None
+    cpu_s: Seconds | None = None
+    flush_s: Seconds | None = None
+    other_decoder: Annotated[dict[Words, Count], Field(max_length=100)] | None = None
 
 
 class Memory(_Frozen):
@@ -74,14 +75,14 @@ class Memory(_Frozen):
     memory and swap together.
     """
 
-    limit_asked: int | None = None
-    limit_effective: int | None = None
-    swap_limit: int | None = None
+    limit_asked: Count | None = None
+    limit_effective: Count | None = None
+    swap_limit: Count | None = None
     enforced_by: str | None = None
-    peak_anon: int | None = None
-    peak_total: int | None = None
-    oom_kills: int | None = None
-    swap_used: int | None = None
+    peak_anon: Count | None = None
+    peak_total: Count | None = None
+    oom_kills: Count | None = None
+    swap_used: Count | None = None
 
 
 class CacheUse(_Frozen):
@@ -89,17 +90,17 @@ class CacheUse(_Frozen):
 
     kind: str
     element: str
-    bytes: int | None = None
-    predicted_bytes: int | None = None
+    bytes: Count | None = None
+    predicted_bytes: Count | None = None
     reused: bool = False
-    build_s: float | None = None
+    build_s: Seconds | None = None
 
 
 class Gpu(_Frozen):
     """A GPU that the invocation saw."""
 
     name: str
-    memory_bytes: int | None = None
+    memory_bytes: Count | None = None
     driver: str | None = None
 
 
@@ -109,8 +110,8 @@ class SetSize(_Frozen):
     A case with ``max_images`` uses part of it.
     """
 
-    images: int = Field(gt=0)
-    bytes: int | None = None
+    images: int = Field(gt=0, le=LARGEST)
+    bytes: Count | None = None
 
 
 class Record(_Frozen):
@@ -120,7 +121,7 @@ class Record(_Frozen):
     session: str
     experiment: str
     invocation: str
-    attempt: int
+    attempt: Count
     host: str
     hardware: str
     engine: str
@@ -131,8 +132,8 @@ class Record(_Frozen):
     case: Case
     case_id: str
     alias: str | None = None
-    round: int
-    order: int
+    round: Count
+    order: Count
     status: Status
     cause: str | None = None
     evidence: dict[str, object] = Field(default_factory=dict)
@@ -150,20 +151,47 @@ class Record(_Frozen):
     started_at: str | None = None
     finished_at: str | None = None
 
+    @field_validator("case", mode="before")
+    @classmethod
+    def _refuse_figures(cls, value: object) -> object:
+        """Refuse a case whose figures nobody can have asked for."""
+        if isinstance(value, Mapping) and not is_bounded(value):
+            raise ValueError("holds a number that nobody can have asked for")
+        return value
+
     @field_validator("predictions", mode="before")
     @classmethod
     def _forget_other_predictions(cls, value: object) -> Prediction | None:
         """Read what an earlier version predicted, in another form, as nothing: it costs no record."""
+        if isinstance(value, Mapping) and not is_bounded(value):
+            return None
         try:
             return None if value is None else Prediction.model_validate(value)
         except ValidationError:
             return None
 
 
+def is_bounded(value: object) -> bool:
+    """Whether all numbers within nested objects are such as can be added, divided and written into a table."""
+    if isinstance(value, Mapping):
+        return all(map(is_bounded, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_bounded, value))
+    return not isinstance(value, int | float) or -LARGEST <= value <= LARGEST
+
+
 def number(values: Mapping[str, object], *path: str) -> float | None:
-    """Return the number at a place of nested objects; None where there is none."""
+    """Return the number at a place of nested objects; None where there is none that can be one."""
     value = value_at(values, *path)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -LARGEST <= value <= LARGEST else None
+
+
+def count(values: Mapping[str, object], *path: str) -> int | None:
+    """Return the whole number, none below 0, at a place of nested objects; None where there is none."""
+    value = value_at(values, *path)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
 
 
 def value_at(values: Mapping[str, object], *path: str) -> object:

@@ -5,7 +5,11 @@ It comes from a host, from a benchmark that may be its user's own: parsing raise
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from harness.values.figures import Count, Message, Moment, Place, Rate, Seconds, Words
 
 Json = dict[str, JsonValue]
 
@@ -19,31 +23,34 @@ class _Left(BaseModel):
         return found
 
 
+_Code = Annotated[int, Field(ge=-(2**31), lt=2**32)]
+
+
 class ChildEnd(_Left):
     """How the benchmark's process ended: by a signal, or with an exit code."""
 
-    signal: int | None = None
-    exit_code: int | None = None
+    signal: _Code | None = None
+    exit_code: _Code | None = None
 
 
 class Thrashing(_Left):
     """The job was ended because it read the same pages again and again."""
 
-    seconds: int | float | None = None
-    major_faults_per_s: int | float | None = None
+    seconds: Seconds | None = None
+    major_faults_per_s: Rate | None = None
 
 
 class JobMemory(_Left):
     """What the supervisor saw of the job's memory, in bytes."""
 
-    limit_effective: int | None = None
-    swap_limit: int | None = None
-    enforced_by: str | None = None
-    peak_anon: int | None = None
-    peak_total: int | None = None
-    oom_kills: int | None = None
-    oom_at_s: int | float | None = None
-    swap_used: int | None = None
+    limit_effective: Count | None = None
+    swap_limit: Count | None = None
+    enforced_by: Words | None = None
+    peak_anon: Count | None = None
+    peak_total: Count | None = None
+    oom_kills: Count | None = None
+    oom_at_s: Seconds | None = None
+    swap_used: Count | None = None
     thrashing: Thrashing | None = None
 
 
@@ -54,8 +61,8 @@ class JobOutcome(_Left):
     memory: JobMemory | None = None
     timed_out: bool | None = None
     terminated: bool | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     supervisor: JsonValue = None
     page_cache: JsonValue = None
     disk: JsonValue = None
@@ -66,22 +73,22 @@ class JobOutcome(_Left):
 class JobFailure(_Left):
     """``failure.json``, the benchmark's own word."""
 
-    kind: str | None = None
-    type: str | None = None
-    message: str | None = None
+    kind: Words | None = None
+    type: Words | None = None
+    message: Message | None = None
 
 
 class JobEvent(_Left):
     """A line of the benchmark's ``events.jsonl``: ``phase``, ``progress``, ``epoch`` or ``done``; ``t`` in seconds."""
 
     event: JsonValue = None
-    t: int | float | None = None
-    name: str | None = None
-    epoch: int | None = None
-    step: int | None = None
-    images: int | None = None
-    cache_bytes: int | None = None
-    build_s: int | float | None = None
+    t: Seconds | None = None
+    name: Words | None = None
+    epoch: Place | None = None
+    step: Count | None = None
+    images: Count | None = None
+    cache_bytes: Count | None = None
+    build_s: Seconds | None = None
 
 
 class JobDevices(_Left):

@@ -31,9 +31,14 @@ def clean_log(text: str, most: int = 2000) -> str:
     return tail if len(tail) <= most else "…" + tail[-most:]
 
 
+def cut_text(text: str, most: int) -> str:
+    """Return text as it is, of a long one its beginning and its end: where somebody else's text comes in."""
+    return text if len(text) <= most else f"{text[: most - most // 4]} … {text[-(most // 4) :]}"
+
+
 def clean_lines(text: str, most: int) -> str:
     """Return the first ``most`` characters of a text, lines kept, without control or direction marks."""
-    kept = _INVISIBLE.sub("�", text.replace("\r\n", "\n"))
+    kept = _INVISIBLE.sub("�", text[: 2 * most].replace("\r\n", "\n"))
     return kept if len(kept) <= most else kept[:most] + "\n… cut"
 
 

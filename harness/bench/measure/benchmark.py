@@ -77,10 +77,11 @@ def fill_in_child(job: Path, journal: Journal) -> int:
 
 def read_build_seconds(results: Path) -> float | None:
     """Seconds that the fill took, its flush included; None where it did not say."""
-    for line in reversed(read_lines(results / EVENTS)):
+    build_s = None
+    for line in read_lines(results / EVENTS):
         if line.get("event") == "phase" and line.get("name") == "filled":
-            return (as_number(line["seconds"]) or 0.0) + (as_number(line.get("flush_s")) or 0.0)
-    return None
+            build_s = (as_number(line["seconds"]) or 0.0) + (as_number(line.get("flush_s")) or 0.0)
+    return build_s
 
 
 def drop_pages(request: MeasureRequest) -> None:

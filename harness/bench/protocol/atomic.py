@@ -10,6 +10,9 @@ import os
 from collections.abc import Iterator
 from typing import IO
 
+TEXT_BYTES = 2**20
+"""Of a file of the kernel, or of a log of ours; a job may have put another in its place."""
+
 
 @contextlib.contextmanager
 def replace_file(path: str | os.PathLike[str], *, mode: int | None = None, sync: bool = True) -> Iterator[IO[bytes]]:
@@ -42,10 +45,12 @@ def write_file(path: str | os.PathLike[str], content: str | bytes, *, mode: int 
         stream.write(content.encode() if isinstance(content, str) else content)
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file; empty where it cannot be read."""
+def read_text(path: str | os.PathLike[str], most: int = TEXT_BYTES) -> str:
+    """Return the end of the text of a file, so many bytes of it; empty where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            with contextlib.suppress(OSError):  # those of the kernel have no end before they are read
+                stream.seek(-most, os.SEEK_END)
+            return stream.read(most).decode(errors="replace")
     except OSError:
         return ""

@@ -76,6 +76,7 @@ def describe(
     )
 
 
+_HALF_READ = 2000
 MOST_WORDS, MOST_OWN_WORDS = 240, 900
 """Characters of somebody else's message that are shown, and of our own."""
 _NOISE = (
@@ -86,11 +87,15 @@ _NOISE = (
     re.compile(r" for '[^']*'( \(op: [^)]*\))?( with input shapes: .*)?"),
     re.compile(r"\\x1b\[[\d;]*[A-Za-z]"),
     re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[abfnrtv0])"),
-    re.compile(r"\d+ root error\(s\) found\.|\(\d+\) \w+: "),
+    re.compile(r"(?<!\d)\d+ root error\(s\) found\.|\(\d+\) \w+: "),
 )
 """What TensorFlow adds to a message: nodes, operations, iterators; and written-out control characters."""
-_MISSING = re.compile(r"(?P<path>[^\s;'\"\]]+); No such file|No such file or directory: '(?P<quoted>[^']+)'")
-_INNER = re.compile(r"^\s*(?P<type>\w*(?:Error|Exception|Warning|Iteration|Interrupt)): ?(?P<text>.*)$", re.MULTILINE)
+_MISSING = re.compile(
+    r"(?<![^\s;'\"\]])(?P<path>[^\s;'\"\]]+); No such file|No such file or directory: '(?P<quoted>[^']+)'"
+)
+_INNER = re.compile(
+    r"^[ \t]*(?P<type>\w*(?:Error|Exception|Warning|Iteration|Interrupt)): ?(?P<text>.*)$", re.MULTILINE
+)
 _SHAPE = r"[\[(][\dNone?, ]*[\])]"
 _KNOWN = tuple(
     (re.compile(pattern, re.DOTALL), words)
@@ -141,10 +146,15 @@ _KNOWN = tuple(
 
 def plain_text(text: str, most: int = MOST_WORDS) -> str:
     """Make one printable line of at most ``most`` characters of a message, without what only TensorFlow understands."""
-    text = _without_noise(text)
+    text = _without_noise(_cut(text))
     words = "".join(sign if sign.isprintable() else " " for sign in text).split()
     line = " ".join(words)
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of a long text: a message may be of any length, and is looked through many times."""
+    return text if len(text) <= 2 * _HALF_READ else text[:_HALF_READ] + "\n" + text[-_HALF_READ:]
 
 
 def _without_noise(text: str) -> str:
@@ -166,6 +176,7 @@ def explain(error: BaseException) -> str:
 
 def explain_text(name: str, text: str, kind: str) -> str:
     """Say in one plain line what an exception means; ``name`` is its type, empty for what is plain already."""
+    text = _cut(text)
     if name in ("", BenchmarkFailure.__name__):
         return plain_text(text, MOST_OWN_WORDS)
     for pattern, words in _KNOWN:

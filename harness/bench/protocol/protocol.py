@@ -43,11 +43,14 @@ invocation's own cache folder; ``weights`` a file.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
+from . import bounded_json
 from .atomic import write_file
 
 FORMAT = 1
@@ -80,6 +83,8 @@ record's epoch. ``done``: cache_bytes and whatever else ended well."""
 
 
 _TIMEOUT_S = 3600.0
+_HALF_LOG_BYTES = 2**20
+"""``supervisor.caplog`` leaves no log that is longer than twice this."""
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -216,26 +221,28 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> object:
-    """The value of a file, or None where there is none or it was cut."""
+    """The value of a file, or None where there is none or it was cut. Raises bounded_json.Unreadable."""
     try:
-        value: object = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-        return value
-    except (FileNotFoundError, json.JSONDecodeError):
+        return bounded_json.read(path)
+    except (FileNotFoundError, bounded_json.NotJson):
         return None
 
 
-def read_lines(path: Path) -> list[dict[str, object]]:
-    """All whole lines of a JSON-lines file; a cut last one is left out."""
-    lines: list[dict[str, object]] = []
+def read_lines(path: Path) -> Iterator[dict[str, object]]:
+    """All whole lines of a JSON-lines file; a cut last one is left out. Raises bounded_json.Unreadable."""
+    with contextlib.suppress(FileNotFoundError):
+        yield from bounded_json.read_lines(path)
+
+
+def read_log(path: Path) -> str:
+    """The text of a log; of one that is longer than ours ever are, its beginning and its end."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return lines
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(value, dict):
-            lines.append(value)
-    return lines
+        with bounded_json.open_plain(path) as stream:
+            text = stream.read(_HALF_LOG_BYTES)
+            size = os.fstat(stream.fileno()).st_size
+            if size > 2 * _HALF_LOG_BYTES:
+                stream.seek(size - _HALF_LOG_BYTES)
+                text += f"\n… {size - 2 * _HALF_LOG_BYTES} bytes left out …\n".encode()
+            return (text + stream.read(_HALF_LOG_BYTES)).decode(errors="replace")
+    except (FileNotFoundError, bounded_json.Unreadable):
+        return ""

@@ -1,0 +1,159 @@
+"""JSON from outside, parsed in one place and within bounds: of hosts, of jobs, of files. Standard library only.
+
+What is read is plain JSON: numbers are finite and of 64 bits, text can be written as UTF-8, nothing is deep. Whatever
+is not is ``Unreadable``, which says why in a few words; text that is no UTF-8, or half of a character, is shown as �.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import IO
+
+MOST_BYTES = 4 * 2**20
+"""Of one text. What hosts and jobs say takes some kilobytes; what is kept of a large lab, some hundred."""
+
+MOST_VALUES = 200_000
+"""In one text: Python takes up to 250 bytes for a value of three, 2.3 GB for 64 MiB of them."""
+
+MOST_DEPTH = 32
+"""Nobody's own is deeper than ten; what copies, checks and writes a value calls itself for each."""
+
+MOST_LINE_BYTES = 256 * 1024
+"""Of one line of many; an epoch's are a hundred times smaller."""
+
+MOST_LINES_BYTES = 64 * 2**20
+"""Of a file of lines, which is read one after the other: two a second are half of it in a day."""
+
+INTEGERS = 2**63
+"""No whole number is this large, or smaller than its opposite: tables (Parquet, pandas) have 64 bits for one."""
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+class Unreadable(ValueError):
+    """What is no JSON, or beyond the bounds: the text says why."""
+
+
+class NotJson(Unreadable):
+    """What is no JSON at all, or a cut one."""
+
+
+def parse(text: bytes | str, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> object:
+    """Return the value of a JSON text. Raises Unreadable."""
+    raw = text.encode(errors="replace") if isinstance(text, str) else text
+    check_size(raw, most_bytes=most_bytes, most_values=most_values)
+    try:
+        value = json.loads(
+            raw.decode(errors="replace"),
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+            parse_constant=_refuse_constant,
+        )
+        return _bounded(value, MOST_DEPTH)
+    except Unreadable:
+        raise
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise NotJson(f"it is no JSON: {error}") from None
+
+
+def check_size(raw: bytes, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> None:
+    """Raise Unreadable for a text whose value would take too much memory, whoever parses it."""
+    if len(raw) > most_bytes:
+        raise Unreadable(f"it is larger than {most_bytes} bytes")
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > most_values:
+        raise Unreadable(f"it holds more than {most_values} values")
+
+
+def parse_object(text: bytes | str, *, most_bytes: int = MOST_BYTES) -> dict[str, object]:
+    """Return the JSON object of a text. Raises Unreadable."""
+    value = parse(text, most_bytes=most_bytes)
+    if not isinstance(value, dict):
+        raise Unreadable("it is no JSON object")
+    return value
+
+
+def read(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> object:
+    """Return the value of a plain file; links are not followed. Raises Unreadable, and OSError (FileNotFoundError)."""
+    with open_plain(path) as stream:
+        return parse(stream.read(most_bytes + 1), most_bytes=most_bytes, most_values=most_values)
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[dict[str, object]]:
+    """Yield the objects of a file of lines; what is no JSON (a cut last line) is left out.
+
+    Raises Unreadable at a line that is beyond the bounds, and OSError (FileNotFoundError).
+    """
+    with open_plain(path) as stream:
+        number = left = 0
+        while line := stream.readline(MOST_LINE_BYTES + 1):
+            number, left = number + 1, left + len(line)
+            if left > MOST_LINES_BYTES:
+                raise Unreadable(f"it is larger than {MOST_LINES_BYTES} bytes")
+            try:
+                value = parse(line, most_bytes=MOST_LINE_BYTES)
+            except NotJson:
+                continue
+            except Unreadable as error:
+                raise Unreadable(f"line {number}: {error}") from None
+            if isinstance(value, dict):
+                yield value
+
+
+def open_plain(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a plain file for reading: no link, no pipe, no folder. Raises Unreadable, and OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unreadable(f"it cannot be opened: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unreadable("it is no file")
+    return open(descriptor, "rb")
+
+
+def clean_halves(text: str) -> str:
+    """Return text that can be written as UTF-8: half of a character is shown as �."""
+    return text if text.isascii() else _HALVES.sub("�", text)
+
+
+def _bounded(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return clean_halves(value)
+    if not isinstance(value, (dict, list)):
+        return value
+    if not depth:
+        raise _too_deep()
+    if isinstance(value, list):
+        return [_bounded(item, depth - 1) for item in value]
+    return {clean_halves(key): _bounded(item, depth - 1) for key, item in value.items()}
+
+
+def _too_deep() -> Unreadable:
+    return Unreadable(f"it is deeper than {MOST_DEPTH} levels")
+
+
+def _parse_int(text: str) -> int:
+    number = int(text) if len(text) <= 20 else INTEGERS
+    if not -INTEGERS < number < INTEGERS:
+        raise Unreadable(f"it holds a number of {len(text)} digits")
+    return number
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise Unreadable("it holds a number that is too large")
+    return number
+
+
+def _refuse_constant(text: str) -> float:
+    raise Unreadable(f"it holds {text}, which is no number of JSON")
