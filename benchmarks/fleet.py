@@ -73,7 +73,9 @@ class OwnMachine:
         self._lock = lock
         self.host = connection.host
 
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+    def run(
+        self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0, **options: Any
+    ) -> Completed:
         words = [self._lock if word == LOCK_PATH else word for word in argv]
         done: Completed = self._connection.run(words, input=input, timeout_s=timeout_s)
         return done

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fleet_clock import BEGIN, Clock
 
@@ -186,7 +187,9 @@ class FleetConnection:
         self.machine = machine
         self.is_open = True
 
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+    def run(
+        self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0, **options: Any
+    ) -> Completed:
         self.machine.travel()
         return self.machine.answer(argv, input)
 

@@ -223,9 +223,9 @@ def test_everything_is_one_round_trip() -> None:
     class Counting(LocalConnection):
         calls = 0
 
-        def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
+        def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0, **options: Any) -> Any:
             self.calls += 1
-            return super().run(argv, input=input, timeout_s=timeout_s)
+            return super().run(argv, input=input, timeout_s=timeout_s, **options)
 
     connection = Counting()
     read_facts(connection, scratch="/tmp")
@@ -279,7 +279,7 @@ class Answering(LocalConnection):
         super().__init__("ws01")
         self.answer = answer
 
-    def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
+    def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0, **options: Any) -> Any:
         return self.answer
 
 

@@ -21,7 +21,7 @@ class Answering(LocalConnection):
         super().__init__("ws01")
         self.answer = Completed(returncode, stdout, b"")
 
-    def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
+    def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0, **options: Any) -> Any:
         return self.answer
 
 

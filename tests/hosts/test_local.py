@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from process_support import is_running, wait_until_gone
 
-from harness.hosts.connection import Connection
+from harness.hosts.connection import MOST_ERROR_BYTES, MOST_OUTPUT_BYTES, Connection, OutputTooLong
 from harness.hosts.local import LocalConnection
 from harness.values.errors import HostNotReady, HostUnreachable
 
@@ -42,6 +43,42 @@ def test_missing_program_is_127_and_forbidden_one_126(tmp_path: Path) -> None:
 
 def test_undecodable_output_is_text_all_the_same() -> None:
     assert connection.run(["printf", r"\377ok"]).text.endswith("ok")
+
+
+def test_endless_output_is_ended_and_costs_little(tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as stream:
+        stream.truncate(50 * 10**9)
+    tracemalloc.start()
+    try:
+        for argv in (["cat", "--", str(sparse)], ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec yes"]):
+            with pytest.raises(OutputTooLong, match="gives more than") as raised:
+                connection.run(argv)
+            assert raised.value.where == "here" and raised.value.hint
+        assert tracemalloc.get_traced_memory()[1] < 2 * MOST_OUTPUT_BYTES
+    finally:
+        tracemalloc.stop()
+    assert wait_until_gone(int((tmp_path / "pid").read_text()))
+    with pytest.raises(OutputTooLong, match="sparse"):
+        connection.get(str(sparse), tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_of_an_endless_stderr_the_end_is_kept() -> None:
+    done = connection.run(["sh", "-c", "head -c 20000000 /dev/zero >&2; echo end >&2"])
+    assert len(done.stderr) == MOST_ERROR_BYTES and done.stderr.endswith(b"end\n")
+
+
+def test_output_goes_to_a_sink_where_one_is_given(tmp_path: Path) -> None:
+    with (tmp_path / "sink").open("wb") as sink:
+        done = connection.run(["head", "-c", "50000000", "/dev/zero"], most_bytes=50_000_000, sink=sink)
+    assert (done.returncode, done.stdout, (tmp_path / "sink").stat().st_size) == (0, b"", 50_000_000)
+
+
+def test_a_command_that_takes_no_input_ends_all_the_same() -> None:
+    content = os.urandom(1 << 20) * 8
+    assert connection.run(["sh", "-c", "exit 4"], input=content).returncode == 4
+    assert connection.run(["cat"], input=content).stdout == content
 
 
 def test_deadline_ends_the_command_and_all_that_it_started(tmp_path: Path) -> None:

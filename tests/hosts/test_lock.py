@@ -317,7 +317,7 @@ def test_users_take_over_from_each_other_on_a_sticky_tmp(tmp_path: Path) -> None
             super().__init__(f"user{uid}")
             self.uid = uid
 
-        def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0) -> Any:
+        def run(self, argv: Any, *, input: Any = None, timeout_s: float = 60.0, **options: Any) -> Any:
             done = subprocess.run(
                 list(argv),
                 check=False,

@@ -18,6 +18,7 @@ import pytest
 from process_support import wait_until_gone
 from sshd_support import QUICK, Server, free_port, start_sshd
 
+from harness.hosts.connection import OutputTooLong
 from harness.hosts.facts import read_facts
 from harness.hosts.folders import read_home, resolve_path
 from harness.hosts.lock import acquire, make_owner, read_lock
@@ -71,6 +72,15 @@ def test_there_is_no_input_where_none_is_given(connection: SSHConnection) -> Non
 def test_long_stderr_is_kept_whole(connection: SSHConnection) -> None:
     done = connection.run(["sh", "-c", "head -c 5000000 /dev/zero >&2; echo end >&2"])
     assert len(done.stderr) == 5_000_004
+
+
+def test_endless_output_is_ended_there(connection: SSHConnection, tmp_path: Path) -> None:
+    with pytest.raises(OutputTooLong, match="gives more than"):
+        connection.run(["sh", "-c", f"echo $$ > {tmp_path}/pid; exec yes"])
+    assert wait_until_gone(int((tmp_path / "pid").read_text()))
+    with (tmp_path / "sink").open("wb") as sink:
+        done = connection.run(["head", "-c", "3000000", "/dev/zero"], sink=sink)
+    assert (done.stdout, (tmp_path / "sink").stat().st_size) == (b"", 3_000_000)
 
 
 def test_a_command_that_outlives_its_deadline_is_ended_there(connection: SSHConnection, tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ class Link(LocalConnection):
         self.cut_at: list[int] = []
         self.garble_at: int | None = None
 
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+    def run(
+        self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0, **options: Any
+    ) -> Completed:
         if input is not None and (filetransfer._TAKE_BATCH in argv or filetransfer._TAKE_PIECE in argv):  # noqa: SLF001 - the far side knows the scripts that it is given
             number = len(self.sent)
             self.sent.append(len(input))
@@ -46,7 +48,7 @@ class Link(LocalConnection):
                 middle = input.index(JPEG_LIKE) + 2000
                 garbled = input[:middle] + bytes(10) + input[middle + 10 :]
                 return super().run(argv, input=garbled, timeout_s=timeout_s)
-        return super().run(argv, input=input, timeout_s=timeout_s)
+        return super().run(argv, input=input, timeout_s=timeout_s, **options)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import io
 import time
 from pathlib import Path
 
-from harness.hosts.connection import Completed
+from harness.hosts.connection import Completed, Output
 from harness.hosts.ssh.stream import SLICE_BYTES, Silent, Stream
 
 GONE = 44
@@ -41,9 +41,9 @@ def get_command(source: str) -> list[str]:
     return ["sh", "-c", _GET, "sh", source]
 
 
-def communicate(stream: Stream, input_bytes: bytes, deadline: float) -> Completed:
-    """Feed a command and take all that it says, until it has ended."""
-    stdout, rest, is_fed = bytearray(), memoryview(input_bytes), False
+def communicate(stream: Stream, input_bytes: bytes, output: Output, deadline: float) -> Completed:
+    """Feed a command and take all that it says, until it has ended. Raises OutputTooLong."""
+    rest, is_fed = memoryview(input_bytes), False
     while True:
         sent = 0
         if rest:
@@ -57,12 +57,12 @@ def communicate(stream: Stream, input_bytes: bytes, deadline: float) -> Complete
             stream.finish()
         found = stream.recv_some()
         if found:
-            stdout += found
+            output.take(found)
             continue
         if found is None:
             stream.timeout_s = max(0.1, deadline - time.monotonic())
             code = stream.wait_exit()
-            return Completed(code, bytes(stdout), stream.errors)
+            return Completed(code, output.content, stream.errors)
         if time.monotonic() > deadline:
             raise Silent("no answer")
         if not sent:

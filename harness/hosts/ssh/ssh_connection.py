@@ -16,7 +16,17 @@ import paramiko
 from paramiko.channel import Channel
 
 from harness.bench.protocol.atomic import replace_file
-from harness.hosts.connection import Completed, last_line, no_answer, not_written
+from harness.hosts.connection import (
+    MOST_ERROR_BYTES,
+    MOST_FETCHED_BYTES,
+    MOST_OUTPUT_BYTES,
+    Completed,
+    Output,
+    OutputTooLong,
+    last_line,
+    no_answer,
+    not_written,
+)
 from harness.hosts.ssh.command import build_command, kill_command
 from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_command, send_file
 from harness.hosts.ssh.identities import KeyRing
@@ -82,15 +92,26 @@ class SSHConnection:
 
     # -- commands ----------------------------------------------------------------------------------------------
 
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        timeout_s: float = 60.0,
+        most_bytes: int = MOST_OUTPUT_BYTES,
+        sink: IO[bytes] | None = None,
+    ) -> Completed:
         """Run one command to its end; see ``Connection.run``. One that outlives its deadline is killed there."""
         deadline = time.monotonic() + timeout_s
         with self._lost_while(f"running {argv[0]}"), self._start(argv, timeout_s, deadline) as stream:
-            stream.errors_kept = None
+            stream.errors_kept = MOST_ERROR_BYTES
+            output = Output(self.host, argv[0], most_bytes, sink)
             try:
-                return communicate(stream, input or b"", deadline)
-            except Silent:
+                return communicate(stream, input or b"", output, deadline)
+            except (Silent, OutputTooLong) as error:
                 self._end(stream)
+                if isinstance(error, OutputTooLong):
+                    raise
                 raise no_answer(self.host, argv[0], timeout_s) from None
 
     def open_channel(self, argv: Sequence[str], *, timeout_s: float = STALL_S) -> Stream:
@@ -132,8 +153,9 @@ class SSHConnection:
     def _fetch(self, argv: Sequence[str], source: str, file: IO[bytes]) -> tuple[int, bytes]:
         with self._lost_while(f"reading {source}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:
             stream.finish()
+            output = Output(self.host, source, MOST_FETCHED_BYTES, file)
             while found := stream.recv():
-                file.write(found)
+                output.take(found)
             return stream.wait_exit(), stream.errors
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ class Stream:
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.timeout_s = timeout_s
-        self.errors_kept: int | None = _KEPT_ERRORS
+        self.errors_kept = _KEPT_ERRORS
         self.greeting = b""
         self.process: int | None = None
         self._transport = transport
@@ -224,7 +224,6 @@ class Stream:
     def _drain_errors(self) -> None:
         while self._channel.recv_stderr_ready():
             self._errors += self._channel.recv_stderr(SLICE_BYTES)
-        if self.errors_kept is not None:
             del self._errors[: -self.errors_kept]
 
 
