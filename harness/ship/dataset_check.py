@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +14,7 @@ from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.connection import Connection
+from harness.hosts.temporary import temporary_folder
 from harness.inventory import DataSet, Generate
 from harness.ship.datasource import OnProgress
 from harness.ship.datatransfer import ShippedData
@@ -186,8 +185,8 @@ def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
 def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) -> KnownData | None:
     """What the last check of a set on this host found; None where it was never checked."""
     path = posixpath.join(dataset_folder(scratch, name, spec), KNOWN_FILE)
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        target = Path(folder) / KNOWN_FILE
+    with temporary_folder() as folder:
+        target = folder / KNOWN_FILE
         try:
             connection.get(path, target)
             return parse_known(target.read_text(encoding="utf-8"))

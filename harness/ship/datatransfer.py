@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import posixpath
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, read_free_bytes
+from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
 from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
 from harness.ship.slots import TransferSlots
@@ -75,8 +74,8 @@ def shipped_folder(scratch: str, name: str) -> str:
 def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData | None:
     """The shipped set of that name, or None where there is none or it is not whole."""
     base = shipped_folder(scratch, name)
-    with tempfile.TemporaryDirectory(prefix="harness-") as here:
-        target = Path(here) / _MARK
+    with temporary_folder() as here:
+        target = here / _MARK
         try:
             connection.get(posixpath.join(base, _MARK), target)
             said = json.loads(target.read_text(encoding="utf-8"))

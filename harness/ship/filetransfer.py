@@ -8,12 +8,11 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.hosts.connection import Completed, Connection, last_line
+from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import SourceFile
 from harness.values.errors import DataError
 
@@ -21,6 +20,8 @@ BATCH_BYTES = 32 * 2**20
 """What goes out at once; a file larger than that goes in pieces and can be continued in its middle."""
 KNOWN = "hashes.tsv"
 """What was proven on the host: hash, size, time of change and place, a line a file."""
+_LIST_BYTES = 96 * 2**20
+"""Of a list of files: a million and a half of them."""
 _SLOWEST_BYTES_PER_S = 100_000
 _PARTS = "parts"
 
@@ -56,7 +57,8 @@ class FileStamp:
 
 def list_files(connection: Connection, folder: str) -> dict[str, FileStamp]:
     """All files below a folder by their place in it; empty where there is no folder. Raises DataError."""
-    done = connection.run(["find", folder, "-type", "f", "-printf", "%s\\t%T@\\t%P\\0"], timeout_s=600.0)
+    argv = ["find", folder, "-type", "f", "-printf", "%s\\t%T@\\t%P\\0"]
+    done = connection.run(argv, timeout_s=600.0, most_bytes=_LIST_BYTES)
     if done.returncode != 0 and connection.run(["test", "-d", folder]).returncode != 0:
         return {}
     _check(connection, done, f"list {folder}")
@@ -70,8 +72,8 @@ def list_files(connection: Connection, folder: str) -> dict[str, FileStamp]:
 def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileStamp, str]]:
     """What earlier transfers proved, by place; a cut last line is left out."""
     known: dict[str, tuple[FileStamp, str]] = {}
-    with tempfile.TemporaryDirectory(prefix="harness-") as here:
-        target = Path(here) / KNOWN
+    with temporary_folder() as here:
+        target = here / KNOWN
         try:
             connection.get(posixpath.join(folder, KNOWN), target)
         except FileNotFoundError:
@@ -88,7 +90,8 @@ def hash_files(connection: Connection, folder: str, places: Sequence[str], size:
     if not places:
         return {}
     text = b"\0".join(place.encode() for place in places) + b"\0"
-    done = connection.run(["sh", "-c", _HASH, "sh", folder], input=text, timeout_s=_patience(size))
+    argv = ["sh", "-c", _HASH, "sh", folder]
+    done = connection.run(argv, input=text, timeout_s=_patience(size), most_bytes=len(text) + 100 * len(places))
     _check(connection, done, f"hash files in {folder}")
     lines = [line.decode().split("  ", 1) for line in done.stdout.split(b"\0") if b"  " in line]
     return {place: digest for digest, place in lines}

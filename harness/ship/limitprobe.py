@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from pathlib import Path
 
 from harness.analysis.host_check import LimitProbe, limit_probe_of
 from harness.bench.protocol import protocol
+from harness.bench.protocol.bounded_json import Unreadable
 from harness.engine.interface import Engine, JobRequest
 from harness.engine.jobs import JobHost, build_job
+from harness.hosts.temporary import temporary_folder
 from harness.values.errors import HarnessError
 
 PROBE_LIMIT_BYTES = 64 * 2**20
@@ -24,6 +24,8 @@ def probe_limit(on: JobHost) -> LimitProbe:
         outcome, failure = _run(on.engine, _request(on))
     except HarnessError as error:
         outcome, failure = None, {"message": error.message}
+    except Unreadable as error:
+        outcome, failure = None, {"message": f"what the probe left cannot be read: {error}"}
     return limit_probe_of(PROBE_LIMIT_BYTES, outcome, failure)
 
 
@@ -38,9 +40,8 @@ def _run(engine: Engine, request: JobRequest) -> tuple[dict[str, object] | None,
         deadline = time.monotonic() + _DEADLINE_S
         while engine.poll([handle])[0].phase == "running" and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
-            engine.fetch(handle, Path(folder))
-            results = Path(folder)
+        with temporary_folder() as results:
+            engine.fetch(handle, results)
             outcome, failure = (protocol.read_json(results / name) for name in (protocol.OUTCOME, protocol.FAILURE))
             return protocol.as_object(outcome) or None, protocol.as_object(failure) or None
     finally:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.bench.protocol import protocol
+from harness.bench.protocol.bounded_json import Unreadable
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.engine.jobs import JobHost, build_job
 from harness.hosts.folders import make_folder
+from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import OnProgress
 from harness.values.digest import digest_of
 from harness.values.errors import DataError, HarnessError, JobRefused
+from harness.values.text import clean_lines, clean_text
 
 _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0
 """A short job is asked twice a second; a long one less, for each time all that it has written comes along."""
@@ -66,13 +68,16 @@ def run_preparation(
             make_folder(on.connection, mount.source)
     handle = _submit(engine, request, host)
     try:
-        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-            results = Path(folder)
-            state = _wait(engine, handle, results, host, timeout_s, on_progress)
-            found = protocol.read_json(results / protocol.DATASET)
-            if state.phase == "exited" and isinstance(found, dict):
-                return found
-            raise _explain(results, state, host)
+        with temporary_folder() as results:
+            try:
+                state = _wait(engine, handle, results, host, timeout_s, on_progress)
+                found = protocol.read_json(results / protocol.DATASET)
+                if state.phase == "exited" and isinstance(found, dict):
+                    return found
+                raise _explain(results, state, host)
+            except Unreadable as error:
+                message = f"what the job that prepared the data set left cannot be read: {error}"
+                raise DataError(message, where=host, hint="run the same command again") from error
     finally:
         with contextlib.suppress(
             HarnessError
@@ -120,19 +125,21 @@ def _wait(
         time.sleep(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH))
 
 
-def _tell(events: Sequence[Mapping[str, object]], on_progress: OnProgress) -> None:
+def _tell(events: Iterable[Mapping[str, object]], on_progress: OnProgress) -> None:
     """Report the newest event."""
-    for event in reversed(events):
-        if event.get("event") == "phase":
-            on_progress(_VERBS.get(str(event.get("name")), str(event.get("name"))), None)
-            return
-        if event.get("event") == "progress":
-            done, total = (protocol.as_count(event.get(name)) or 0 for name in ("images", "total"))
-            verb = _VERBS.get(str(event.get("phase")), str(event.get("phase")))
-            unit = str(event.get("unit") or "images")
-            on_progress(f"{verb}: {done} of {total} {unit}", done / total if total else None)
-            return
-    on_progress("starting", None)  # whoever listens may want to stop
+    newest: Mapping[str, object] = {}
+    for event in events:
+        newest = event if event.get("event") in ("phase", "progress") else newest
+    if newest.get("event") == "phase":
+        name = clean_text(newest.get("name"), 60)
+        on_progress(_VERBS.get(name, name), None)
+    elif newest:
+        done, total = (protocol.as_count(newest.get(name)) or 0 for name in ("images", "total"))
+        verb = clean_text(newest.get("phase"), 60)
+        unit = clean_text(newest.get("unit") or "images", 60)
+        on_progress(f"{_VERBS.get(verb, verb)}: {done} of {total} {unit}", done / total if total else None)
+    else:
+        on_progress("starting", None)  # whoever listens may want to stop
 
 
 def _explain(results: Path, state: JobState, host: str) -> DataError:
@@ -140,7 +147,7 @@ def _explain(results: Path, state: JobState, host: str) -> DataError:
     failure = protocol.as_object(protocol.read_json(results / protocol.FAILURE))
     if failure.get("message"):
         hint = failure.get("hint") or "run `harness data describe` on the folder for a look at it"
-        return DataError(str(failure["message"]), where=host, hint=str(hint))
+        return DataError(clean_lines(str(failure["message"]), 4000), where=host, hint=clean_lines(str(hint), 4000))
     if state.phase == "gone":
         return DataError(
             "the job that prepared the data set was removed", where=host, hint="run the same command again"
@@ -151,8 +158,7 @@ def _explain(results: Path, state: JobState, host: str) -> DataError:
             "preparing the data set took too long", where=host, hint="is its disk slow, or over a network?"
         )
     child = protocol.as_object(outcome.get("child"))
-    how = f"signal {child['signal']}" if child.get("signal") else f"exit code {child.get('exit_code', state.exit_code)}"
-    log = results / protocol.LOG
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
-    tail = "".join(f"\n  {line}" for line in lines[-5:])
+    code, signal = (protocol.as_count(child.get(name)) for name in ("exit_code", "signal"))
+    how = f"signal {signal}" if signal else f"exit code {state.exit_code if code is None else code}"
+    tail = "".join(f"\n  {clean_text(line)}" for line in protocol.read_log(results / protocol.LOG).splitlines()[-5:])
     return DataError(f"the job that prepared the data set ended with {how}{tail}", where=host, hint="run it again")
