@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from harness.bench.protocol.atomic import replace_file
 from harness.values.errors import EngineError, ResultsRefused
+from harness.values.text import clean_text
 
 RESULTS_BYTES = 512 * 2**20
 """More than this is no result: a log of some millions of lines is a tenth of it."""
+
+MOST_FILES = 1000
+"""Of all kinds, folders and links among them. A job of ours leaves ten."""
+
+HEADER_BYTES = 64 * 1024
+"""Before a file: its name, times and sparse map. ``tarfile`` keeps all of it in memory, however long it says it is."""
+
+_MOST_NAME_BYTES = 200
+_MOST_FOLDERS = 8
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def extract_results(
@@ -19,49 +32,69 @@ def extract_results(
 ) -> None:
     """Write the regular files of a tar into ``destination``, its first path component left out.
 
-    Whatever is not a plain file or folder below it is passed over: what runs in a
-    container is not trusted. Each file is replaced whole. Raises ResultsRefused where they are larger than
-    ``limit_bytes``, EngineError where the stream is cut or no tar.
+    Whatever is not a plain file or folder below it, or cannot be a file here, is passed over: what runs in a container
+    is not trusted. Each file is replaced whole. Raises ResultsRefused where it is more than is taken, EngineError where
+    the stream is cut or no tar, OSError where the disk is full.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    left = limit_bytes
+    left, stream = limit_bytes, _Stream(chunks)
     try:
-        with tarfile.open(fileobj=_Stream(chunks), mode="r|") as archive:  # type: ignore[call-overload]
-            for member in archive:
-                target = _target_of(member, destination)
-                if target is None:
-                    continue
-                left -= member.size
+        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+            for count, member in enumerate(archive, start=1):
+                left -= max(0, member.size)
                 if left < 0:
-                    message = f"the results are larger than {limit_bytes} bytes"
-                    raise ResultsRefused(message, where=host, hint="see what the job writes there")
-                source = archive.extractfile(member)
-                if source is not None:
-                    with replace_file(target, sync=False) as stream:
-                        shutil.copyfileobj(source, stream, 2**18)
-    except (tarfile.TarError, EOFError) as error:
-        message = f"the results came as a broken archive: {error}"
+                    raise _TooMuch(f"larger than {limit_bytes} bytes")
+                if count > MOST_FILES:
+                    raise _TooMuch(f"more than {MOST_FILES} files")
+                stream.allow(member.size)
+                source = archive.extractfile(member) if member.isreg() else None
+                if source is not None and (parts := _parts_of(member.name)):
+                    _keep(source, destination, parts)
+    except _TooMuch as error:
+        hint = "see what the job writes there"
+        raise ResultsRefused(f"the results are {error}", where=host, hint=hint) from error
+    except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
+        message = f"the results came as a broken archive: {clean_text(error)}"
         raise EngineError(message, where=host, hint=f"look at the job {job}") from error
 
 
-def _target_of(member: tarfile.TarInfo, destination: Path) -> Path | None:
-    path = PurePosixPath(member.name)
+def _parts_of(name: str) -> tuple[str, ...]:
+    """The place of a member below the folder of results; empty for one that is not taken."""
+    path = PurePosixPath(name)
     parts = path.parts[1:]
-    if not member.isreg() or path.is_absolute() or not parts or ".." in path.parts or path.name.endswith(".part"):
-        return None
+    is_plain = not path.is_absolute() and ".." not in path.parts and len(parts) <= _MOST_FOLDERS
+    is_short = all(len(part.encode(errors="replace")) <= _MOST_NAME_BYTES for part in parts)
+    return parts if is_plain and is_short and name.isprintable() and not name.endswith(".part") else ()
+
+
+def _keep(source: IO[bytes], destination: Path, parts: tuple[str, ...]) -> None:
+    """Write one file; one that cannot be there (its folder is a file, it is a folder) is passed over."""
     folder = destination.joinpath(*parts[:-1])
-    folder.mkdir(parents=True, exist_ok=True)
-    if not folder.resolve().is_relative_to(destination.resolve()):
-        return None
-    return folder / parts[-1]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.resolve().is_relative_to(destination.resolve()):
+            with replace_file(folder / parts[-1], sync=False) as stream:
+                shutil.copyfileobj(source, stream, 2**18)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+
+
+class _TooMuch(Exception):
+    """More than anybody wants of a job."""
 
 
 class _Stream:
-    """A generator of chunks as the file that tarfile reads."""
+    """A generator of chunks as the file that tarfile reads; of headers no more than is allowed."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._rest = b""
+        self._allowed = HEADER_BYTES
+
+    def allow(self, size: int) -> None:
+        """Let a file of this size be read, and the header of the next."""
+        self._allowed = size + HEADER_BYTES
 
     def read(self, size: int) -> bytes:
         parts, missing = [], size
@@ -73,4 +106,7 @@ class _Stream:
             part, self._rest = self._rest[:missing], self._rest[missing:]
             parts.append(part)
             missing -= len(part)
+        self._allowed -= size - missing
+        if self._allowed < 0:
+            raise _TooMuch(f"an archive with a header of more than {HEADER_BYTES} bytes")
         return b"".join(parts)

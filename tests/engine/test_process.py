@@ -46,8 +46,8 @@ class Wrapped(LocalConnection):
         super().__init__("wrapped")
         self.before = before
 
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
-        return super().run([*self.before, *argv], input=input, timeout_s=timeout_s)
+    def run(self, argv: Sequence[str], **options: Any) -> Completed:
+        return super().run([*self.before, *argv], **options)
 
 
 @needs_root
@@ -284,7 +284,7 @@ class TestProcess(EngineTest):
         handle = engine.submit(request)
         self.wait(engine, handle)
         sources = process.read_sources()
-        removal = kill_once_before(sources["bench.launcher.removal"], "shutil.rmtree(trash", tmp_path / "killed")
+        removal = kill_once_before(sources["bench.launcher.removal"], "if not _is_removed(trash)", tmp_path / "killed")
         monkeypatch.setattr(process, "read_sources", lambda: {**sources, "bench.launcher.removal": removal})
         with pytest.raises(EngineError):
             engine.cancel([handle])
@@ -324,7 +324,7 @@ class Cut(LocalConnection):
         self.name = name
         self.detached = detached
 
-    def run(self, argv: Sequence[str], *, input: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+    def run(self, argv: Sequence[str], *, input: bytes | None = None, **_options: Any) -> Completed:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             out, err = process.communicate(input, timeout=self.delay_s)

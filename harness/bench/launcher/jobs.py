@@ -22,11 +22,11 @@ import fcntl
 import io
 import json
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping
-from typing import IO, Literal, TextIO, TypedDict
+from typing import IO, Literal, TypedDict, cast
 
+from ..protocol import bounded_json
 from ..protocol.atomic import read_text, write_file
 
 JOB_VARIABLE = "HARNESS_JOB"
@@ -132,23 +132,37 @@ def find(jobs: str) -> list[Found]:
 
 
 def pack(folder: str, stream: IO[bytes]) -> None:
-    """The results as a tar: regular files only, no link followed, each and all of bounded size."""
+    """The results as a tar: regular files only, no link followed, each of bounded size.
+
+    Raises Trouble where they are more than is fetched: of some of them nobody could tell how the job ended.
+    """
     import tarfile
 
     results = os.path.join(folder, "results")
-    room, files = ALL_BYTES, 0
+    paths: list[str] = []
+    room = ALL_BYTES
+    for place, folders, names in os.walk(results):
+        folders.sort()
+        paths += [os.path.join(place, name) for name in sorted(names)]
+        room -= sum(min(_size_of(os.path.join(place, name)), FILE_BYTES) for name in names)
+        if len(paths) > MOST_FILES or room < 0:
+            raise Trouble(
+                f"the job left more than {MOST_FILES} files, or {ALL_BYTES} bytes", "see what the job writes there"
+            )
     with tarfile.open(fileobj=stream, mode="w|") as archive:
-        for place, folders, names in os.walk(results):
-            folders.sort()
-            for name in sorted(names):
-                path = os.path.join(place, name)
-                content = _read_regular(path, min(room, FILE_BYTES))
-                if content is None or files == MOST_FILES:
-                    continue
+        for path in paths:
+            content = _read_regular(path, FILE_BYTES)
+            if content is not None:
                 entry = tarfile.TarInfo(os.path.join("results", os.path.relpath(path, results)))
                 entry.size, entry.mode = len(content), 0o644
                 archive.addfile(entry, io.BytesIO(content))
-                room, files = room - len(content), files + 1
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 @contextlib.contextmanager
@@ -207,25 +221,20 @@ def boot_id() -> str:
 
 
 def read_job(folder: str) -> JobFields:
-    """What is written down of a job that has its name: ``job.json`` was whole before that."""
-    with _open(os.path.join(folder, "job.json")) as stream:
-        job: JobFields = json.load(stream)
-    return job
+    """What is written down of a job that has its name: ``job.json`` was whole before that. Raises Trouble."""
+    try:
+        return cast(JobFields, bounded_json.read(os.path.join(folder, "job.json")))
+    except bounded_json.Unreadable as error:
+        raise Trouble(f"{folder}/job.json: {error}", "end this job: it wrote over what is known of it") from None
 
 
 def read_object(path: str) -> dict[str, object]:
-    """A JSON object; empty where there is none, or a cut one, or a link."""
+    """A JSON object; empty where there is none, a cut one, a link, or more than anybody writes there."""
     try:
-        with _open(path) as stream:
-            value = json.loads(stream.read(FILE_BYTES))
+        value = bounded_json.read(path)
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _open(path: str) -> TextIO:
-    """Open a file for reading, but no link: a job may have put one there."""
-    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8", errors="replace")
 
 
 def write_object(path: str, value: Mapping[str, object]) -> None:
@@ -247,18 +256,17 @@ def _oom_killed(folder: str) -> bool | None:
     for name in ("memory.oom_control", "memory.events"):
         for line in read_text(os.path.join(group, name)).splitlines() if group else []:
             if line.startswith("oom_kill "):
-                return int(line.split()[1]) > 0
+                return line.split()[1:] != ["0"]
     return None
 
 
 def _read_regular(path: str, most: int) -> bytes | None:
     """The first bytes of a regular file; None for anything else, links above all."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+        with bounded_json.open_plain(path) as stream:
+            return stream.read(most)
+    except (OSError, bounded_json.Unreadable):
         return None
-    with open(descriptor, "rb") as stream:
-        return stream.read(most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def names_in(folder: str) -> list[str]:
@@ -271,4 +279,4 @@ def names_in(folder: str) -> list[str]:
 
 def tail(path: str) -> str:
     """The last lines of a log, in one."""
-    return " | ".join(read_text(path).strip().splitlines()[-3:])[-400:]
+    return " | ".join(read_text(path, 4096).strip().splitlines()[-3:])[-400:]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 
@@ -18,6 +17,14 @@ CGROUP_PREFIX = "harness-"
 CACHE_PREFIX = "harness-cache-"
 STAGING = ".staging-"
 TRASH = ".trash-"
+
+REMOVE = (
+    "sh",
+    "-c",
+    'rm -rf -- "$1" 2>/dev/null || { find "$1" -type d ! -perm -u=rwx -exec chmod u+rwx -- {} \\; ; rm -rf -- "$1"; }',
+    "sh",
+)
+"""Before the path of a folder: removes it, also where a job took its own right to enter it away."""
 
 _KILL_PATIENCE_S = 15.0
 
@@ -31,35 +38,50 @@ def sweep(jobs: str) -> None:
                 continue
         elif not name.startswith(TRASH):
             continue
-        shutil.rmtree(os.path.join(jobs, name), ignore_errors=True)
+        _is_removed(os.path.join(jobs, name))
 
 
 def end(folder: str) -> None:
-    """Kill all processes of a job and remove its cgroup, its ephemeral folders and itself. Idempotent."""
+    """Kill all processes of a job and remove its cgroup, its ephemeral folders and itself. Idempotent.
+
+    What cannot be removed is told when the job itself is gone: nobody shall find it again for that.
+    """
     if not os.path.isdir(folder):
         return
     with locked(folder) as is_there:
         if not is_there:
             return
-        clear(folder)
+        kill(folder)
+        left = [path for path in ephemeral_folders(folder) if not _is_removed_ephemeral(path)]
         trash = os.path.join(os.path.dirname(folder), f"{TRASH}{os.path.basename(folder)}-{time.time_ns()}")
         os.rename(folder, trash)
-    shutil.rmtree(trash, ignore_errors=True)
-    if os.path.isdir(trash):
-        raise Trouble(f"{trash} could not be removed whole", "remove it by hand")
+    if not _is_removed(trash):
+        left.append(trash)
+    if left:
+        raise Trouble(f"{', '.join(left)} could not be removed whole", "remove it by hand")
 
 
 def clear(folder: str) -> None:
     """Everything of a job but its folder: processes, cgroup, ephemeral folders."""
+    kill(folder)
+    for path in ephemeral_folders(folder):
+        remove_ephemeral(path)
+
+
+def kill(folder: str) -> None:
+    """End all processes of a job, and remove its cgroup."""
     group = read_text(os.path.join(folder, "cgroup")).strip()
     if os.path.basename(group).startswith(CGROUP_PREFIX) or os.path.basename(os.path.dirname(group)).startswith(
         CGROUP_PREFIX
     ):
         remove_cgroup(group)
     _kill_marked(folder)
+
+
+def ephemeral_folders(folder: str) -> list[str]:
+    """The folders that live and die with a job, as far as it is known."""
     paths = read_object(os.path.join(folder, "job.json")).get("ephemeral")
-    for path in paths if isinstance(paths, list) else []:
-        remove_ephemeral(path)
+    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
 
 
 def remove_cgroup(group: str) -> None:
@@ -81,11 +103,21 @@ def remove_cgroup(group: str) -> None:
 
 def remove_ephemeral(path: str) -> None:
     """Remove one per-invocation folder; anything that does not carry the prefix, or is a link, stays."""
-    if not os.path.basename(path).startswith(CACHE_PREFIX) or os.path.islink(path) or not os.path.lexists(path):
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if os.path.lexists(path):
+    if not _is_removed_ephemeral(path):
         raise Trouble(f"the cache folder {path} could not be removed whole", "remove it by hand")
+
+
+def _is_removed_ephemeral(path: str) -> bool:
+    is_ours = os.path.basename(path).startswith(CACHE_PREFIX) and not os.path.islink(path)
+    return not is_ours or _is_removed(path)
+
+
+def _is_removed(path: str) -> bool:
+    if os.path.lexists(path):
+        import subprocess
+
+        subprocess.run([*REMOVE, path], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return not os.path.lexists(path)
 
 
 def _kill_marked(folder: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from harness.bench.launcher.removal import REMOVE
 from harness.engine import daemon
 from harness.engine.container import (
     JOB_FOLDER,
@@ -44,6 +45,7 @@ from harness.engine.spec import EngineSpec, Means
 from harness.hosts.connection import Connection
 from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
+from harness.values.text import clean_text
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -150,11 +152,11 @@ class DockerEngine:
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """Kill jobs where they run, then remove their ephemeral folders, then them: what is left is found by labels."""
         for handle in handles:
-            folders = self._kill(handle)
-            for folder in dict.fromkeys(folders):
-                if is_ephemeral(folder):
-                    self._remove_folder(folder)
+            folders = filter(is_ephemeral, dict.fromkeys(self._kill(handle)))
+            left = [error for folder in folders if (error := self._keeps(folder)) is not None]
             self._remove(handle.id)
+            if left:  # told when the job itself is gone: nobody shall find it again for that
+                raise left[0]
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All containers that carry our labels, or those of one session."""
@@ -311,12 +313,20 @@ class DockerEngine:
     # -- the host and its daemon -------------------------------------------------------------------------------
 
     def _remove_folder(self, folder: str) -> None:
-        self._run("remove a cache folder", ["rm", "-rf", "--", folder])
+        self._run("remove a cache folder", [*REMOVE, folder])
+
+    def _keeps(self, folder: str) -> EngineError | None:
+        """Remove a folder; why it stays where it cannot be removed."""
+        try:
+            self._remove_folder(folder)
+        except EngineError as error:
+            return error
+        return None
 
     def _run(self, doing: str, argv: Sequence[str]) -> None:
         done = self._connection.run(argv, timeout_s=600.0)
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
+            said = clean_text(done.stderr.decode(errors="replace"))
             hint = "see who owns the folder above it, and whether its disk is full"
             raise EngineError(f"could not {doing}: {said or done.returncode}", where=self.host, hint=hint)
 

@@ -7,34 +7,36 @@ few modules of ``harness.bench`` travel as source to the host's Python, so that 
 from __future__ import annotations
 
 import functools
-import io
 import json
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import get_args
+from typing import IO, Any, get_args
 
 from harness.analysis.findings import find
 from harness.bench.launcher import jobs
+from harness.bench.protocol import bounded_json
 from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
 from harness.engine.interface import Engine, JobHandle, JobPhase, JobRequest, JobState
-from harness.engine.job_archive import extract_results
+from harness.engine.job_archive import RESULTS_BYTES, extract_results
 from harness.engine.spec import EngineSpec, Means
-from harness.hosts.connection import Completed, Connection, last_line
+from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong, last_line
 from harness.hosts.local import LocalConnection
 from harness.values.engine_names import EngineFacts, EngineWords
-from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused
+from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
+from harness.values.text import clean_text
 
 SESSION_LABEL = "harness.session"
 NAME_LABEL = "harness.name"
 EPHEMERAL_LABEL = "harness.ephemeral"
 
 _MODULES = (
-    "protocol.atomic", "launcher.cgroup", "launcher.jobs", "launcher.removal", "launcher.confine",
-    "launcher.environment_digest", "launcher.launch",
+    "protocol.atomic", "protocol.bounded_json", "launcher.cgroup", "launcher.jobs", "launcher.removal",
+    "launcher.confine", "launcher.environment_digest", "launcher.launch",
 )  # fmt: skip
 _BOOT = f"""\
 import json, sys
@@ -85,7 +87,7 @@ class ProcessEngine:
     def probe(self, image: str) -> EngineFacts:
         """What this host's Python is, and whether memory can be limited; ``image`` means nothing here."""
         try:
-            found = self._read(self._run("probe", flags=()))
+            found = self._read(self._run("probe", flags=()).stdout)
         except EngineUnavailable:
             raise
         except EngineError as error:
@@ -137,7 +139,7 @@ class ProcessEngine:
             tmp_bytes=request.tmp_bytes,
             python=self._python,
         )
-        found = self._read(done)
+        found = self._read(done.stdout)
         if "refused" in found:
             raise JobRefused(str(found["refused"]), where=self.host, hint=as_text(found.get("hint")))
         return JobHandle(host=self.host, name=request.name, id=str(found["id"]), labels=labels)
@@ -153,29 +155,38 @@ class ProcessEngine:
         if isinstance(self._connection, LocalConnection):
             folder = Path(self._scratch).expanduser().absolute() / "jobs"
             return [_job_state(self.host, jobs.look(str(folder / name))) for name in names]
-        states = as_list(self._checked(self._run("look", names=names)).get("states"))
+        states = as_list(self._checked(self._run("look", names=names).stdout).get("states"))
         return [_job_state(self.host, as_object(state)) for state in states]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the results, as far as they are; files that were there are replaced one by one."""
-        done = self._run("results", timeout_s=_FETCH_TIMEOUT_S, names=[handle.name])
-        if done.stdout[:1] == b"{":
-            refused = self._read(done)
-            if self.poll([handle])[0].phase == "gone":
-                raise JobGone(str(refused["refused"]), where=self.host, hint=as_text(refused.get("hint")))
-            self._checked(done)
-        slices = iter(functools.partial(io.BytesIO(done.stdout).read, _SLICE_BYTES), b"")
-        extract_results(slices, destination, host=self.host, job=handle.name)
+        destination.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=destination) as archive:
+            try:
+                self._run("results", sink=archive, timeout_s=_FETCH_TIMEOUT_S, names=[handle.name])
+            except OutputTooLong as error:
+                raise ResultsRefused(error.message, where=self.host, hint="see what the job writes there") from error
+            archive.seek(0)
+            if archive.read(1) == b"{":
+                archive.seek(0)
+                answer = archive.read(bounded_json.MOST_BYTES)
+                refused = self._read(answer)
+                if self.poll([handle])[0].phase == "gone":
+                    raise JobGone(str(refused.get("refused")), where=self.host, hint=as_text(refused.get("hint")))
+                self._checked(answer)
+            archive.seek(0)
+            chunks = iter(lambda: archive.read(_SLICE_BYTES), b"")
+            extract_results(chunks, destination, host=self.host, job=handle.name)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
         """End jobs and remove every trace of them."""
         if handles:
             names = [handle.name for handle in handles]
-            self._checked(self._run("end", timeout_s=_CANCEL_TIMEOUT_S, names=names))
+            self._checked(self._run("end", timeout_s=_CANCEL_TIMEOUT_S, names=names).stdout)
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session, or of any, rebuilt from the host alone."""
-        found = [as_object(job) for job in as_list(self._checked(self._run("list")).get("jobs"))]
+        found = [as_object(job) for job in as_list(self._checked(self._run("list").stdout).get("jobs"))]
         handles = [
             JobHandle(
                 host=self.host,
@@ -187,15 +198,12 @@ class ProcessEngine:
         ]
         return [handle for handle in handles if session is None or handle.labels.get(SESSION_LABEL) == session]
 
-    def _read(self, done: Completed) -> dict[str, object]:
+    def _read(self, answer: bytes) -> dict[str, object]:
         """Read the answer to a verb."""
         try:
-            value: object = json.loads(done.stdout)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise self._broken(done)
-        return value
+            return bounded_json.parse_object(answer)
+        except bounded_json.Unreadable as error:
+            raise self._broken(Completed(0, answer, str(error).encode())) from None
 
     def _run(
         self,
@@ -204,7 +212,8 @@ class ProcessEngine:
         flags: Sequence[str] = ("-S", "-E"),
         archive: bytes = b"",
         timeout_s: float = 60.0,
-        **fields: object,
+        sink: IO[bytes] | None = None,
+        **fields: Any,
     ) -> Completed:
         header = {
             "verb": verb,
@@ -218,14 +227,16 @@ class ProcessEngine:
             [self._python, *flags, "-c", _BOOT],
             input=json.dumps(header).encode() + b"\n" + archive,
             timeout_s=timeout_s,
+            most_bytes=MOST_OUTPUT_BYTES if sink is None else RESULTS_BYTES,
+            sink=sink,
         )
         if done.returncode != 0:
             raise self._broken(done)
         return done
 
-    def _checked(self, done: Completed) -> dict[str, object]:
+    def _checked(self, answer: bytes) -> dict[str, object]:
         """Read the answer to a verb. Raises EngineError where it was refused."""
-        value = self._read(done)
+        value = self._read(answer)
         if "refused" in value:
             raise EngineError(str(value["refused"]), where=self.host, hint=as_text(value.get("hint")))
         return value
@@ -261,15 +272,15 @@ def _job_state(host: str, found: Mapping[str, object]) -> JobState:
     phase, oom_killed = _PHASES.get(str(found.get("phase"))), found.get("oom_killed")
     if phase is None:
         hint = "see whether another version of harness answers there"
-        raise EngineError(f"a job's phase is {found.get('phase')!r}, which is none", where=host, hint=hint)
+        raise EngineError(f"a job's phase is {clean_text(found.get('phase'))}, which is none", where=host, hint=hint)
     return JobState(
         phase=phase,
         exit_code=as_count(found.get("exit_code")),
         oom_killed=oom_killed if isinstance(oom_killed, bool) else None,
-        error=as_text(found.get("error")),
+        error=clean_text(error, 1000) if (error := found.get("error")) is not None else None,
         started_at=as_text(found.get("started_at")),
         finished_at=as_text(found.get("finished_at")),
-        warnings=tuple(map(str, as_list(found.get("warnings")))),
+        warnings=tuple(clean_text(warning) for warning in as_list(found.get("warnings"))[:20]),
     )
 
 
