@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from harness.bench.protocol.atomic import write_file
 from harness.records.content import SESSION_FORMAT, SessionContent
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
+
+_FETCHING = ".fetch-"
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,20 @@ class SessionFolder:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8", errors="replace")
         return str(target.relative_to(self.path))
+
+    @contextlib.contextmanager
+    def fetching(self) -> Iterator[Path]:
+        """Yield a folder for what is fetched of a job; it is removed when the block ends."""
+        place = Path(tempfile.mkdtemp(prefix=_FETCHING, dir=self.path))
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what a controller that was killed was fetching; whoever calls holds the folder's lock."""
+        for place in self.path.glob(f"{_FETCHING}*"):
+            shutil.rmtree(place, ignore_errors=True)
 
     def make(self) -> None:
         """Make the folder where it is not there. Raises SessionError."""

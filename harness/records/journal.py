@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
 import threading
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from harness.records.folder import SessionFolder
-from harness.records.reading import read_records
+from harness.records.reading import Fault, read_records, refuse
 from harness.values.errors import SessionError
 from harness.values.event import Event, LoggedEvent, Progress
 from harness.values.record import Record
+
+_TAIL_BYTES = 64 * 1024
 
 
 def now_utc() -> str:
@@ -33,14 +38,16 @@ class Journal:
 
     def __init__(self, folder: SessionFolder) -> None:
         folder.make()
+        self.unreadable: list[Fault] = []
         self._folder = folder
         self._mutex = threading.Lock()
         self._known: dict[str, list[Record]] | None = None
         files = (folder.records_file, folder.events_file)
         try:
             self._lock_stream = _take_folder(folder)
+            folder.sweep()
             self.cut = {path.name: cut for path in files if (cut := _cut_tail(path))}
-            self._records, self._events = (path.open("a", encoding="utf-8") for path in files)
+            self._records, self._events = (path.open("ab", buffering=0) for path in files)
         except OSError as error:
             hint = "let this user write it, or choose another place with --output"
             where = str(error.filename or folder.path)
@@ -54,37 +61,60 @@ class Journal:
                 self._known.setdefault(record.host, []).append(record)
 
     def records_of(self, host: str) -> list[Record]:
-        """Return all records of one host, oldest first. The first call reads the file. Raises SessionError."""
+        """Return all records of one host, oldest first. The first call reads the file. Raises SessionError.
+
+        Those that cannot be read are in ``unreadable``: they count as not measured.
+        """
         with self._mutex:
             if self._known is None:
                 self._known = {}
-                for record in read_records(self._folder):
+                for record in read_records(self._folder, self._note):
                     self._known.setdefault(record.host, []).append(record)
             return list(self._known.get(host, ()))
+
+    def _note(self, fault: Fault) -> None:
+        refuse(fault)
+        if fault.is_record and not fault.is_expected:
+            self.unreadable.append(fault)
 
     def write_event(self, event: Event) -> None:
         """Append an event with its time. ``Progress`` is for the console alone."""
         if isinstance(event, Progress):
             return
-        line = json.dumps(LoggedEvent(now_utc(), event).to_json(), ensure_ascii=False, sort_keys=True)
-        self._append(self._events, line)
+        self._append(self._events, _write_finite(LoggedEvent(now_utc(), event).to_json()))
 
     def close(self) -> None:
-        """Let the folder go."""
+        """Let the folder go. Nothing is left to write, so that a full disk is not told a second time."""
         for stream in (self._records, self._events, self._lock_stream):
-            stream.close()
+            with contextlib.suppress(OSError):
+                stream.close()
 
-    def _append(self, stream: TextIO, line: str) -> None:
+    def _append(self, stream: FileIO, line: str) -> None:
+        """Write a line whole or not at all; half of a character is written as its escape in JSON."""
+        text = line.encode(errors="backslashreplace") + b"\n"
         with self._mutex:
             try:
-                stream.write(line + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
+                before = os.fstat(stream.fileno()).st_size
+                try:
+                    if stream.write(text) != len(text):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(stream.fileno())
+                except OSError:
+                    stream.truncate(before)
+                    raise
             except OSError as error:
                 hint = "make room there and give the same command again: it continues"
                 raise SessionError(
                     f"cannot write: {error.strerror}", where=str(self._folder.path), hint=hint
                 ) from error
+
+
+def _write_finite(value: object) -> str:
+    """Return a value as JSON; what is no number of JSON (an estimate without end) is null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    except ValueError:
+        return _write_finite(json.loads(json.dumps(value), parse_constant=lambda _: None))
 
 
 def _take_folder(folder: SessionFolder) -> TextIO:
@@ -114,15 +144,29 @@ def is_taken(folder: SessionFolder) -> bool:
 
 
 def _cut_tail(path: Path) -> str | None:
-    """Take a half-written last line off a file and return it."""
+    """Take a half-written last line off a file and return its beginning."""
     try:
-        raw = path.read_bytes()
+        stream = path.open("r+b")
     except FileNotFoundError:
         return None
-    if not raw or raw.endswith(b"\n"):
-        return None
-    whole = raw.rfind(b"\n") + 1
-    with path.open("r+b") as stream:
+    with stream:
+        end = stream.seek(0, os.SEEK_END)
+        whole = _find_last_line(stream, end)
+        if whole == end:
+            return None
+        stream.seek(whole)
+        cut = stream.read(_TAIL_BYTES)
         stream.truncate(whole)
         os.fsync(stream.fileno())
-    return raw[whole:].decode(errors="replace")
+    return cut.decode(errors="replace")
+
+
+def _find_last_line(stream: IO[bytes], end: int) -> int:
+    """Where what follows the last end of a line begins."""
+    while end > 0:
+        start = max(0, end - _TAIL_BYTES)
+        stream.seek(start)
+        if (found := stream.read(end - start).rfind(b"\n")) >= 0:
+            return start + found + 1
+        end = start
+    return 0

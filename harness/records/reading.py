@@ -1,19 +1,20 @@
 """Reading what a session's folder holds, in one of two attitudes.
 
 Every reader takes ``on_fault``. ``run`` is strict: with ``refuse`` what is wrong is raised. ``status`` and a report are
-tolerant: they make a note of what is wrong, which costs that line, field or file, and read the rest.
+tolerant: they make a note of what is wrong, which costs that line, field or file, and read the rest. A record that
+cannot be read costs itself in both: it counts as not measured, and whoever opens the session for writing names it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness.bench.protocol import bounded_json
 from harness.records.content import SESSION_FORMAT, SessionContent
 from harness.records.folder import SessionFolder
 from harness.values import event as events
@@ -22,26 +23,38 @@ from harness.values.event import Event, LoggedEvent
 from harness.values.facts import Facts
 from harness.values.record import Record
 
+MOST_LINE_BYTES = 8 * 2**20
+"""Of a line of records or events: all that a job leaves, each of its files within its own bounds."""
+
+MOST_SESSION_BYTES = 64 * 2**20
+MOST_SESSION_VALUES = 3_000_000
+"""In ``session.json``: a thousand hosts, each with a data set of a thousand classes, whose names stand there."""
+
+_CUT = "its writing was cut off, or is under way"
 _RESTORE = "restore it from a copy, or start anew with `harness run --fresh`"
 _TAKE_OUT = "take this line out (keep a copy), and run again: what it belonged to is measured anew"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that cannot be read. ``is_expected``: it is so in any session that is being written."""
+    """Something that cannot be read.
+
+    ``is_expected``: it is so in any session that is being written. ``is_record``: it is one record of many.
+    """
 
     message: str
     where: str
     hint: str
     is_expected: bool = False
+    is_record: bool = False
 
 
 OnFault = Callable[[Fault], None]
 
 
 def refuse(fault: Fault) -> None:
-    """Raise SessionError for what is wrong; a line that is being written is not."""
-    if not fault.is_expected:
+    """Raise SessionError for what is wrong with the session; a line that is being written, or one record, is not."""
+    if not (fault.is_expected or fault.is_record):
         raise SessionError(fault.message, where=fault.where, hint=fault.hint)
 
 
@@ -49,7 +62,7 @@ def read_content(folder: SessionFolder, on_fault: OnFault = refuse) -> SessionCo
     """Read ``session.json``. Raises SessionError where it is absent, not JSON, or of another format."""
     where = str(folder.path)
     try:
-        value = json.loads(folder.session_file.read_text(encoding="utf-8"))
+        value = bounded_json.read(folder.session_file, most_bytes=MOST_SESSION_BYTES, most_values=MOST_SESSION_VALUES)
     except FileNotFoundError:
         hint = "name a folder that `harness run` made, or a report.html that carries its records"
         raise SessionError("this is no session folder: there is no session.json", where=where, hint=hint) from None
@@ -71,7 +84,7 @@ def parse_content(value: Mapping[str, object], on_fault: OnFault, where: str) ->
             wrong = {_find_place(value, each["loc"]): each["msg"] for each in error.errors()}
         for place, message in wrong.items():
             on_fault(Fault(f"session.json is damaged: {'.'.join(place)}: {message}", where, _RESTORE))
-        value = _leave_out(value, wrong)
+        value = _leave_out(value, wrong) if () not in wrong else {}
 
 
 def _find_place(value: object, location: Iterable[int | str]) -> tuple[str, ...]:
@@ -98,17 +111,29 @@ def _leave_out(
 
 def read_records(folder: SessionFolder, on_fault: OnFault = refuse) -> list[Record]:
     """Read all records of a session, oldest first."""
-    lines = _read_lines(folder.records_file, on_fault)
-    return [record for number, line in lines if (record := _read_record(folder, number, line, on_fault)) is not None]
+
+    def tell(fault: Fault) -> None:
+        on_fault(replace(fault, is_record=True))
+
+    file = folder.records_file
+    read = (
+        read_record(line, tell, f"{file}:{number}", number, f"line {number} of {file.name}")
+        for number, line in _read_lines(file, tell)
+    )
+    return [record for record in read if record is not None]
 
 
-def _read_record(folder: SessionFolder, number: int, line: bytes, on_fault: OnFault) -> Record | None:
-    """Read a record straight from its text, which is twice as fast; what is none goes the slow way, to say why."""
+def read_record(text: bytes, on_fault: OnFault, where: str, number: int, what: str) -> Record | None:
+    """Read a record straight from its text, which is twice as fast; what is none goes the slow way, to say why.
+
+    ``what`` it is called where it is no JSON.
+    """
     try:
-        return Record.model_validate_json(line)
-    except ValidationError:
-        value = _read_object(folder.records_file, number, line, on_fault)
-    return None if value is None else parse_record(value, on_fault, f"{folder.records_file}:{number}", number)
+        bounded_json.check_size(text, most_bytes=MOST_LINE_BYTES)
+        return Record.model_validate_json(text)
+    except ValueError:
+        value = _read_object(text, on_fault, where, what)
+    return None if value is None else parse_record(value, on_fault, where, number)
 
 
 def parse_record(value: object, on_fault: OnFault, where: str, number: int) -> Record | None:
@@ -116,7 +141,7 @@ def parse_record(value: object, on_fault: OnFault, where: str, number: int) -> R
     try:
         return Record.model_validate(value)
     except ValidationError as error:
-        hint = "it was written by another version of harness, or by hand; start anew with --fresh"
+        hint = "it was written by another version of harness, or by hand: what it belonged to is measured anew"
         message = f"record {number} is not of this format: {_say_first(error)}"
         on_fault(Fault(message, where, hint))
     return None
@@ -128,7 +153,7 @@ def read_events(
     """Read a session's events of some kinds (or of all), oldest first; of unknown kinds none."""
     found = []
     for number, line in _read_lines(folder.events_file, on_fault):
-        value = _read_object(folder.events_file, number, line, on_fault)
+        value = _read_object(line, on_fault, f"{folder.events_file}:{number}", f"line {number} of events.jsonl")
         if value is not None:
             found.append(parse_event(value, on_fault, f"{folder.events_file}:{number}", kinds))
     return [event for event in found if event is not None]
@@ -166,7 +191,7 @@ def read_facts(folder: SessionFolder, on_fault: OnFault = refuse) -> dict[str, F
     found = {}
     for file in sorted(folder.facts_folder.glob("*.json")):
         try:
-            value = json.loads(file.read_text(encoding="utf-8"))
+            value = bounded_json.read(file)
         except (OSError, ValueError) as error:
             on_fault(Fault(f"facts/{file.name} cannot be read: {error}", str(file), _RESTORE))
             continue
@@ -197,31 +222,34 @@ def newest_records(records: Iterable[Record]) -> dict[str, Record]:
 def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:
     """Yield the whole lines of a file with their numbers."""
     try:
-        raw = file.read_bytes()
+        with bounded_json.open_plain(file) as stream:
+            number = 0
+            while line := stream.readline(MOST_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MOST_LINE_BYTES and not line.endswith(b"\n"):
+                    message = f"line {number} of {file.name} is longer than {MOST_LINE_BYTES} bytes"
+                    on_fault(Fault(message, f"{file}:{number}", _TAKE_OUT))
+                    while not line.endswith(b"\n") and (line := stream.readline(MOST_LINE_BYTES)):
+                        pass
+                elif not line.endswith(b"\n"):
+                    message = f"the last line of {file.name} is not whole and is not counted: {_CUT}"
+                    on_fault(Fault(message, str(file), _TAKE_OUT, is_expected=True))
+                elif line.strip():
+                    yield number, line
     except FileNotFoundError:
         return
-    except OSError as error:
+    except (OSError, bounded_json.Unreadable) as error:
         hint = "let this user read it"
-        raise SessionError(f"cannot be read: {error.strerror}", where=str(file), hint=hint) from error
-    *whole, tail = raw.split(b"\n")
-    if tail.strip():
-        message = (
-            f"the last line of {file.name} is not whole and is not counted: its writing was cut off, or is under way"
-        )
-        on_fault(Fault(message, str(file), _TAKE_OUT, is_expected=True))
-    yield from ((number, line) for number, line in enumerate(whole, start=1) if line.strip())
+        said = error.strerror if isinstance(error, OSError) else error
+        raise SessionError(f"cannot be read: {said}", where=str(file), hint=hint) from error
 
 
-def _read_object(file: Path, number: int, line: bytes, on_fault: OnFault) -> dict[str, object] | None:
+def _read_object(text: bytes, on_fault: OnFault, where: str, what: str) -> dict[str, object] | None:
     try:
-        value = json.loads(line)
-    except ValueError as error:
-        on_fault(Fault(f"line {number} of {file.name} is not JSON: {error}", f"{file}:{number}", _TAKE_OUT))
-        return None
-    if not isinstance(value, dict):
-        on_fault(Fault(f"line {number} of {file.name} is not a JSON object", f"{file}:{number}", _TAKE_OUT))
-        return None
-    return value
+        return bounded_json.parse_object(text, most_bytes=MOST_LINE_BYTES)
+    except bounded_json.Unreadable as error:
+        on_fault(Fault(f"{what}: {error}", where, _TAKE_OUT))
+    return None
 
 
 def _say_first(error: ValidationError) -> str:

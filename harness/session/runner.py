@@ -8,8 +8,6 @@ neither is removed.
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.analysis.findings import find
 from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.analysis.time_left import seconds_left
 from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
@@ -37,6 +36,7 @@ from harness.session.schedule import Hours
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.errors import (
+    EngineError,
     HostUnreachable,
     ImageUnavailable,
     JobGone,
@@ -44,7 +44,7 @@ from harness.values.errors import (
     ResultsRefused,
     SessionError,
 )
-from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted
+from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted, SessionFinding
 from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import Record, Status
@@ -54,6 +54,7 @@ _T = TypeVar("_T")
 _SUPERVISOR_GRACE_S = 90.0
 _LINK_PATIENCE_S = 600.0
 _HOLD_PAUSE_S = 30.0
+_FETCH_PAUSE_S = 2.0
 _POLL_FIRST_S = 0.5
 _POLL_GROWTH = 0.15
 _POLL_USUAL_S = 5.0
@@ -212,11 +213,24 @@ class HostRunner:
                 unwanted.append(handle)
                 del adopted[identity]
         if unwanted:
-            self._setup.engine.cancel(unwanted)
+            self._remove(unwanted)
         return adopted
 
     def _sweep(self) -> None:
-        self._setup.engine.cancel(self._setup.engine.list(self._settings.identity.key))
+        self._remove(self._setup.engine.list(self._settings.identity.key))
+
+    def _remove(self, handles: Sequence[JobHandle]) -> None:
+        """Remove jobs; what one leaves that cannot be removed costs its disk, not the session.
+
+        Raises EngineError where a job is still there.
+        """
+        try:
+            self._setup.engine.cancel(handles)
+        except EngineError as error:
+            if any(state.phase != "gone" for state in self._setup.engine.poll(handles)):
+                raise
+            found = find("job-left", f"what a job left could not be removed: {error.message}", error.hint or "")
+            self._emit(SessionFinding.of(found, self._setup.host))
 
     def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
         label = case_label(invocation.case, self._settings.cases, invocation.alias)
@@ -255,7 +269,7 @@ class HostRunner:
             return
         state = self._wait(handle)
         if state is None:
-            self._patiently(lambda: self._setup.engine.cancel([handle]))
+            self._patiently(lambda: self._remove([handle]))
             return
         try:
             record = self._collect(invocation, handle, state, started_at)
@@ -264,7 +278,7 @@ class HostRunner:
             where = str(self._settings.folder.path)
             raise SessionError(f"cannot write: {error.strerror or error}", where=where, hint=hint) from error
         self._finish(record, label, None if adopted else time.monotonic() - begun)  # how long was not seen from here
-        self._patiently(lambda: self._setup.engine.cancel([handle]))
+        self._patiently(lambda: self._remove([handle]))
 
     def _submit(self, invocation: Invocation) -> JobHandle:
         settings = self._settings
@@ -286,14 +300,13 @@ class HostRunner:
                 return None
 
     def _collect(self, invocation: Invocation, handle: JobHandle, state: JobState, started_at: str) -> Record:
-        temporary = Path(tempfile.mkdtemp(prefix=".fetch-", dir=self._settings.folder.path))
-        try:
+        with self._settings.folder.fetching() as temporary:
             if state.phase != "gone":
                 try:
-                    self._patiently(lambda: self._setup.engine.fetch(handle, temporary))
+                    self._fetch(handle, temporary)
                 except JobGone:  # removed after it was last asked: its results are lost, the host is not
                     state = JobState(phase="gone")
-                except ResultsRefused as error:
+                except EngineError as error:
                     identity, cause = self._settings.identity, str(error)
                     return build_unmeasured(
                         identity, self._setup, invocation, status="error", cause=cause, at=started_at
@@ -315,8 +328,16 @@ class HostRunner:
                 finished_at=now_utc(),
                 peers=self._known,
             )
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _fetch(self, handle: JobHandle, folder: Path) -> None:
+        """Fetch what a job left, once more where its host could not give it: it is not measured again for that."""
+        try:
+            self._patiently(lambda: self._setup.engine.fetch(handle, folder))
+        except (JobGone, ResultsRefused):
+            raise
+        except EngineError:
+            self._halt.wait(_FETCH_PAUSE_S)
+            self._patiently(lambda: self._setup.engine.fetch(handle, folder))
 
     def _finish(self, record: Record, label: str, seconds: float | None) -> None:
         self._journal.write_record(record)

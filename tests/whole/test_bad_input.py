@@ -621,9 +621,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, scratch: Path) -> User:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("records.jsonl", b"garbage\n", ["records.jsonl:", "is not JSON", "take this line out"]),
-        ("records.jsonl", b"[]\n", ["records.jsonl:", "not a JSON object"]),
-        ("records.jsonl", b'{"a": 1}\n', ["records.jsonl:", "--fresh"]),
         ("session.json", b"{", ["session.json cannot be read", "--fresh"]),
         ("session.json", b'{"format": 99}', ["session.json has format 99"]),
         ("session.json", b'{"format": 1}', ["session.json is damaged"]),
@@ -634,16 +631,45 @@ def test_a_damaged_session(finished: User, name: str, content: bytes, words: lis
     """It is said before any host is asked, and what is there stays as it is."""
     (path,) = [session / name for session in finished.sessions()]
     before = path.read_bytes()
-    damaged = before + content if name.endswith("jsonl") else content
-    path.write_bytes(damaged)
+    path.write_bytes(content)
     try:
         done = finished.run()
         assert done.returncode == 2
         assert_plain(done, ["error: ", *words, "→"])
         assert "here:" not in done.stderr
-        assert path.read_bytes() == damaged
+        assert path.read_bytes() == content
     finally:
         path.write_bytes(before)
+
+
+@pytest.mark.cgroup
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"garbage", ["records.jsonl:1: ", "is no JSON", "take this line out"]),
+        (b"[" * 10_000, ["records.jsonl:1: ", "deeper than", "take this line out"]),
+        (b'{"a": 1}', ["records.jsonl:1: ", "is not of this format", "measured anew"]),
+        (b'{"a": NaN}', ["records.jsonl:1: ", "measured anew"]),
+    ],
+)
+def test_a_damaged_record_costs_itself(finished: User, content: bytes, words: list[str]) -> None:
+    """It is named, what it belonged to is measured anew, and every command reads the rest."""
+    session = finished.sessions()[0]
+    path, executed = session / "records.jsonl", len(finished.executions())
+    whole = path.read_bytes()
+    first, *others = whole.splitlines()
+    path.write_bytes(b"\n".join([content, *others, b""]))
+    try:
+        done = finished.run()
+        assert done.returncode == 0
+        assert_plain(done, words)
+        assert len(finished.executions()) == executed + 1
+        lines = path.read_bytes().splitlines()
+        assert lines[:-1] == [content, *others]
+        assert json.loads(lines[-1])["invocation"] == json.loads(first)["invocation"]
+        assert (session / "report.html").is_file()
+    finally:
+        path.write_bytes(whole)
 
 
 @pytest.mark.cgroup

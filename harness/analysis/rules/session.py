@@ -109,6 +109,24 @@ ENTRIES = {
         cause="more invocations or hosts failed than the session allows; it was ended.",
         cure="see what failed first, in `harness status` and the logs; the same command continues.",
     ),
+    "record-unreadable": Entry(
+        "warning",
+        "session",
+        cause=(
+            "a line of `records.jsonl` is damaged, or holds figures that nobody can have measured: it counts as not "
+            "measured, so that `harness run` measures it again. The other records are read as ever."
+        ),
+        cure="nothing has to be done; take the line out (keep a copy) to be told no more.",
+    ),
+    "job-left": Entry(
+        "warning",
+        "session",
+        cause=(
+            "a job has ended and is removed, but not all that it wrote: a folder of its cache belongs to another user, "
+            "or its disk refuses. The session goes on."
+        ),
+        cure="remove the folder that the message names by hand: it takes room on that disk.",
+    ),
     "lock-left": Entry(
         "info",
         "session",

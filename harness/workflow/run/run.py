@@ -37,6 +37,8 @@ from harness.workflow.stops import INTERRUPTED, Stops, interruptible
 if TYPE_CHECKING:
     from harness.console import Console
 
+_MOST_TOLD = 10
+
 
 def run_session(console: Console, options: RunOptions) -> int:
     """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
@@ -69,6 +71,10 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         shared.emit(
             SessionFinding.of(find("cut-line", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint))
         )
+    for fault in shared.journal.unreadable[:_MOST_TOLD]:
+        shared.emit(SessionFinding.of(find("record-unreadable", f"{fault.where}: {fault.message}", fault.hint)))
+    if (more := len(shared.journal.unreadable) - _MOST_TOLD) > 0:
+        shared.emit(SessionFinding.of(find("record-unreadable", f"and {more} more records like these", "see above")))
     stops = Stops()
     transfers = Transfers(
         ImageSources(base_image=options.base_image),
