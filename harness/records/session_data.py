@@ -17,10 +17,10 @@ from harness.records.reading import (
     parse_content,
     parse_event,
     parse_facts,
-    parse_record,
     read_content,
     read_events,
     read_facts,
+    read_record,
     read_records,
 )
 from harness.values.data import DataPlace
@@ -40,6 +40,7 @@ from harness.values.event import (
 )
 from harness.values.facts import Facts
 from harness.values.record import Record, SetSize
+from harness.values.text import clean_text
 
 REPORTED: frozenset[type[Event]] = frozenset(
     {SessionStarted, SessionFinished, SessionFinding, HostStateChanged, EngineChosen, ImageReady}
@@ -104,22 +105,22 @@ def read_session(path: Path) -> SessionData:
     )
 
 
-def parse_session(value: Mapping[str, object], origin: str) -> SessionData:
-    """Parse a session as a page carries it (``report.embed``); ``origin`` is what it is called where it has no name."""
-    notes = [str(note) for note in _list(value.get("notes"))]
+def parse_session(value: Mapping[str, object], records: Iterable[bytes], origin: str) -> SessionData:
+    """Parse a session as a page carries it (``report.embed``), each of its records a JSON text.
+
+    ``origin`` is what it is called where it has no name.
+    """
+    notes = [clean_text(note, 600) for note in _list(value.get("notes"))]
     on_fault = _noting(notes)
     content, facts = _object(value.get("session")), _object(value.get("facts"))
     parsed = {host: parse_facts(host, one, on_fault, origin) for host, one in facts.items()}
-    records = [
-        parse_record(record, on_fault, origin, number)
-        for number, record in enumerate(_list(value.get("records")), start=1)
-    ]
+    read = [read_record(text, on_fault, origin, n, f"record {n}") for n, text in enumerate(records, start=1)]
     events = [parse_event(event, on_fault, origin, REPORTED) for event in _list(value.get("events"))]
     return _assemble(
-        str(value.get("origin") or origin),
+        clean_text(value.get("origin") or origin),
         parse_content(content, on_fault, origin),
         {host: one for host, one in parsed.items() if one is not None},
-        records=[record for record in records if record is not None],
+        records=[record for record in read if record is not None],
         events=[event for event in events if event is not None],
         notes=notes,
     )
@@ -127,7 +128,7 @@ def parse_session(value: Mapping[str, object], origin: str) -> SessionData:
 
 def _noting(notes: list[str]) -> OnFault:
     def on_fault(fault: Fault) -> None:
-        notes.append(fault.message)
+        notes.append(clean_text(fault.message, 600))
 
     return on_fault
 

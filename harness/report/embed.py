@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING
+
+from harness.bench.protocol import bounded_json
+from harness.records.json_text import JsonText
+from harness.records.reading import MOST_SESSION_BYTES, MOST_SESSION_VALUES
 
 if TYPE_CHECKING:
     from harness.records.session_data import SessionData
@@ -20,8 +25,10 @@ SIDECAR_ENDING = "-records.json.gz"
 SUMMARY_ID = "harness-summary"
 
 BLOCK_ID = "harness-records"
-_BLOCK = re.compile(rf'<script type="application/json" id="{BLOCK_ID}"[^>]*>"([A-Za-z0-9+/=]*)"</script>')
-_MOST_UNPACKED_BYTES = 2_000_000_000
+_BLOCK = f'<script type="application/json" id="{BLOCK_ID}"'
+
+MOST_UNPACKED_BYTES = 512 * 2**20
+"""Of what a page carries: a hundred thousand records. A few kilobytes of gzip may hold a thousand times their size."""
 
 
 def compress_sessions(sessions: Sequence[SessionData]) -> bytes:
@@ -36,34 +43,58 @@ def pack_sessions(packed: bytes) -> str | None:
     return text.decode() if len(text) <= MOST_EMBEDDED_BYTES else None
 
 
-def unpack_sessions(page: str) -> list[dict[str, object]]:
-    """The sessions that a page carries. Raises ValueError where it carries none, or damaged ones."""
-    # The page escapes all text from hosts, so that only the block itself can match; the last one wins anyway.
-    blocks = _BLOCK.findall(page)
-    if not blocks:
+def find_block(page: str) -> bytes:
+    """The packed sessions that a page carries. Raises ValueError where it carries none, or damaged ones."""
+    # The page escapes all text from hosts, so that only the block itself can be found; the last one wins anyway.
+    _, is_found, rest = page.rpartition(_BLOCK)
+    _, is_open, rest = rest.partition('>"')
+    text, is_closed, _ = rest.partition('"</script>')
+    if not (is_found and is_open and is_closed):
         raise ValueError("the page has no block of records")
-    return read_sessions(base64.b64decode(blocks[-1], validate=True))
+    return base64.b64decode(text, validate=True)
 
 
-def read_sessions(packed: bytes) -> list[dict[str, object]]:
-    """The sessions that ``compress_sessions`` packed. Raises ValueError where they are damaged."""
+def unpack_sessions(page: str) -> list[dict[str, object]]:
+    """The sessions that a page carries, as ``_write_session`` wrote them. Raises ValueError."""
+    found = read_sessions(io.BytesIO(find_block(page)))
+    return [{**session, "records": [bounded_json.parse(text) for text in records]} for session, records in found]
+
+
+def read_sessions(packed: IO[bytes]) -> list[tuple[dict[str, object], list[bytes]]]:
+    """The sessions that ``compress_sessions`` packed, each with the texts of its records. Raises ValueError.
+
+    The text is never a value as a whole: a value takes many times the memory of its text.
+    """
     try:
-        value = json.loads(_decompress(packed))
-    except (OSError, EOFError) as error:
+        with gzip.GzipFile(fileobj=packed) as stream:
+            return list(_read_sessions(JsonText(stream, MOST_UNPACKED_BYTES)))
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"the block of records is damaged: {error}") from error
-    if not isinstance(value, dict) or value.get("format") != 1 or not isinstance(value.get("sessions"), list):
+
+
+def _read_sessions(text: JsonText) -> Iterator[tuple[dict[str, object], list[bytes]]]:
+    said: dict[str, object] = {}
+    found: list[tuple[dict[str, object], list[bytes]]] = []
+    for key in text.walk_object():
+        if key == "sessions":
+            found = [_read_one(text) for _ in text.walk_list()]
+        else:
+            said[key] = bounded_json.parse(text.take())
+    if said.get("format") != 1:
         raise ValueError("the block of records has another format")
-    return [session for session in value["sessions"] if isinstance(session, dict)]
+    yield from found
 
 
-def _decompress(packed: bytes) -> bytes:
-    import io
-
-    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
-        text = stream.read(_MOST_UNPACKED_BYTES + 1)
-    if len(text) > _MOST_UNPACKED_BYTES:
-        raise ValueError("the block of records unpacks to more than 2 GB")
-    return text
+def _read_one(text: JsonText) -> tuple[dict[str, object], list[bytes]]:
+    session: dict[str, object] = {}
+    records: list[bytes] = []
+    for key in text.walk_object():
+        if key == "records":
+            records = [text.take() for _ in text.walk_list()]
+        else:
+            value = text.take(MOST_SESSION_BYTES)
+            session[key] = bounded_json.parse(value, most_bytes=MOST_SESSION_BYTES, most_values=MOST_SESSION_VALUES)
+    return session, records
 
 
 def _write_session(session: SessionData) -> str:

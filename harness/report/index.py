@@ -7,13 +7,13 @@ wrote it) is listed by its name and still opens.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from harness.bench.protocol import bounded_json
 from harness.report.advice import say_advice
 from harness.report.embed import SUMMARY_ID
 from harness.values.text import NOTHING, cap_list, clean_text
@@ -26,7 +26,7 @@ INDEX_NAME = "index.html"
 PAGE_NAME = "report.html"
 
 _HEAD_BYTES = 200_000
-_BLOCK = re.compile(rf'<script type="application/json" id="{SUMMARY_ID}">(.*?)</script>', re.DOTALL)
+_BLOCK = f'<script type="application/json" id="{SUMMARY_ID}">'
 _MOST_ADVICE = 6
 
 
@@ -87,8 +87,10 @@ def _read_row(page: Path, output: Path) -> IndexRow:
 def _read_summary(page: Path) -> Mapping[str, object]:
     try:
         with page.open("rb") as stream:
-            found = _BLOCK.search(stream.read(_HEAD_BYTES).decode("utf-8", "replace"))
-        value = json.loads(found[1]) if found else {}
+            head = stream.read(_HEAD_BYTES).decode("utf-8", "replace")
+        _, block, rest = head.partition(_BLOCK)
+        text, end, _ = rest.partition("</script>")
+        value = bounded_json.parse(text) if block and end else {}
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, Mapping) else {}

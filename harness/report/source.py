@@ -6,11 +6,16 @@ costs that line and becomes a note on the page, never the report.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from harness.records.session_data import SessionData, parse_session, read_session
-from harness.report.embed import SIDECAR_ENDING, read_sessions, unpack_sessions
+from harness.report.embed import SIDECAR_ENDING, find_block, read_sessions
 from harness.values.errors import SessionError
+from harness.values.text import clean_text
+
+_MOST_PAGE = 32 * 2**20
+"""Of a page that carries its records, in characters: ours stay below 5 MB, charts and tables with them."""
 
 
 def read_source(path: Path) -> list[SessionData]:
@@ -23,17 +28,18 @@ def read_source(path: Path) -> list[SessionData]:
 
 
 def _read_page(page: Path) -> list[SessionData]:
+    beside = page if page.name.endswith(SIDECAR_ENDING) else name_sidecar(page)
     try:
-        if page.name.endswith(SIDECAR_ENDING):
-            sessions = read_sessions(page.read_bytes())
-        elif (beside := name_sidecar(page)).exists():
-            sessions = read_sessions(beside.read_bytes())
+        if beside.exists():
+            with beside.open("rb") as stream:
+                sessions = read_sessions(stream)
         else:
-            sessions = unpack_sessions(page.read_text(encoding="utf-8"))
+            with page.open(encoding="utf-8") as text:
+                sessions = read_sessions(io.BytesIO(find_block(text.read(_MOST_PAGE))))
     except (OSError, ValueError) as error:
         hint = "name the session folder instead; a page of very many records has them in a file beside it"
-        raise SessionError(f"no records in this page: {error}", where=str(page), hint=hint) from error
-    return [parse_session(session, page.name) for session in sessions]
+        raise SessionError(f"no records in this page: {clean_text(error)}", where=str(page), hint=hint) from error
+    return [parse_session(session, records, page.name) for session, records in sessions]
 
 
 def name_sidecar(page: Path) -> Path:
