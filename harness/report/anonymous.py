@@ -32,10 +32,12 @@ _ADDRESS = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|(?<![\w:])(?:(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,6}|(?=[0-9a-fA-F:]*::)[0-9a-fA-F:]{4,39})(?![\w:])"
 )
-_ACCOUNT = re.compile(r"\b[\w.+-]+@[\w.-]+\b")
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+")
+# Each begins where a run of its own characters begins, and takes the run whole: no part of a text is looked through
+# twice, however long it is.
+_ACCOUNT = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w.-]+")
+_URL = re.compile(r"(?<![\w.+-])[\w.+-]+://[^\s'\"<>]+")
 _DOMAIN = re.compile(
-    r"\b(?:[a-z0-9-]+\.)+(?:local|lan|internal|intern|corp|home|lab|edu|org|net|com|io|de|eu|uk|fr)\b", re.I
+    r"(?<![\w.-])(?:[\w-]*\.)+(?:local|lan|internal|intern|corp|home|lab|edu|org|net|com|io|de|eu|uk|fr)\b", re.I
 )
 _SHAPES = ((_URL, "‹address›"), (_ACCOUNT, "‹account›"), (_PATH, "‹path›"), (_ADDRESS, "‹address›"))
 _DROPPED = frozenset({"description", "notes", "argv", "log_tail", "uuid", "device", "uid", "gid"})

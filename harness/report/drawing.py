@@ -216,7 +216,7 @@ def _grammar() -> str:
 
 
 _NOISE = frozenset({"role", "class", "pointer-events", "font-family", "stroke-miterlimit", "version", "cursor"})
-_LONG = re.compile(r"(\d+\.\d{2})\d+")
+_LONG = re.compile(r"(?<!\d)(\d+\.\d{2})\d+")
 _NAMED = re.compile(r'(\bid="|url\(#|href="#)')
 _SPACE = "http://www.w3.org/2000/svg"
 
