@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.hosts.lock_owner import read_user
 from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable
+from harness.values.text import clean_lines, clean_text
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -41,14 +42,15 @@ def local_address() -> str:
 
 def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None) -> APIClient:
     """A client of this machine's engine, API version negotiated. Raises what docker-py raises."""
-    from docker.api.client import APIClient
     from docker.utils import kwargs_from_env
+
+    from harness.engine.bounded_client import BoundedClient
 
     settings = {"base_url": base_url} if base_url else kwargs_from_env()
     address = str(settings.get("base_url", DEFAULT_SOCKET))
     if address.startswith("ssh://"):
         raise OSError("an engine behind ssh:// is reached as a host of an inventory, not through DOCKER_HOST")
-    return APIClient(address, "auto", timeout_s, tls=settings.get("tls", False))  # type: ignore[arg-type]  # a float
+    return BoundedClient(address, "auto", timeout_s, tls=settings.get("tls", False))  # type: ignore[arg-type]  # float
 
 
 def open_client(host: str = "localhost", *, timeout_s: float = CALL_TIMEOUT_S) -> APIClient:
@@ -124,7 +126,7 @@ def status_of(error: BaseException) -> int | None:
 
 def explain(error: BaseException) -> str:
     """The daemon's own words."""
-    return str(getattr(error, "explanation", None) or error).strip()
+    return clean_lines(str(getattr(error, "explanation", None) or error).strip(), 2000)
 
 
 def unavailable(error: BaseException, host: str, address: str) -> EngineUnavailable:
@@ -159,5 +161,5 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
 
 def _last_words(error: BaseException) -> str:
     """The innermost reason in one line."""
-    words = [" ".join(str(cause).split()) for cause in causes_of(error)]
-    return min((word for word in words if word), key=len, default=type(error).__name__)[:300]
+    words = [clean_text(cause) for cause in causes_of(error)]
+    return min((word for word in words if word), key=len, default=type(error).__name__)

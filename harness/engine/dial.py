@@ -15,6 +15,7 @@ from docker.api.client import APIClient
 from docker.transport.basehttpadapter import BaseHTTPAdapter
 from docker.utils import version_lt
 
+from harness.engine.bounded_client import BoundedClient
 from harness.engine.daemon import DaemonRefused
 from harness.engine.daemon_access import DaemonAccess, explain_silence, judge_access, look_command, parse_access
 
@@ -62,7 +63,7 @@ class Dialer:
         )
 
     def _make_client(self, version: str, timeout_s: float) -> APIClient:
-        client = APIClient(version=version, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
+        client = BoundedClient(version=version, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
         client.mount("http+docker://", _Adapter(self, timeout_s))
         return client
 

@@ -18,6 +18,7 @@ from transfer_support import config_of, docker_archive, layer_of, noise, sha, ta
 
 from harness.engine.dockerinfo import image_digest
 from harness.ship.slots import TransferSlots
+from harness.ship.transfer import image_archive
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_archive import canonical_name, familiar_name
 from harness.ship.transfer.image_stream import CorruptBlob, archive_bytes, build_parts, stream_parts
@@ -119,6 +120,23 @@ def test_what_is_no_whole_image_is_refused_and_leaves_nothing(tmp_path: Path, ar
     assert caught.value.hint
     left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and not path.name.endswith(".lock")]
     assert left == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 5 * 2**20, 64 * 2**20])
+def test_what_gzip_holds_comes_in_small_parts_and_whole(size: int) -> None:
+    unzip = image_archive._Gunzip()  # noqa: SLF001 - a layer of each size would take long
+    packed = gzip.compress(bytes(size)) + gzip.compress(b"more")
+    parts = [part for start in range(0, len(packed), 1000) for part in unzip.read(packed[start : start + 1000])]
+    assert unzip.is_whole and max(map(len, parts)) <= 2**20
+    assert sum(map(len, parts)) == size + 4
+
+
+def test_an_archive_of_more_than_any_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = docker_archive("test:1", LAYERS)
+    for name, bound in (("_MOST_MEMBERS", 2), ("_ALL_SMALL", 100), ("_MOST_BYTES", 1000)):
+        with monkeypatch.context() as patch, pytest.raises(ImageUnavailable, match=r"more files|larger than"):
+            patch.setattr(image_archive, name, bound)
+            image_archive.unpack_archive(io.BytesIO(archive), tmp_path, name="x.tar")
 
 
 def test_a_layer_that_is_missing_is_taken_from_what_is_known(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import platform
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 _PIECE = 2**20
 _SMALL = 8 * 2**20
 """What may be a manifest or a configuration; layers are never read as such."""
+_ALL_SMALL = 64 * 2**20
+"""Of all such texts, which are kept in memory: an image for every platform has some kilobytes of them."""
+_MOST_MEMBERS = 10_000
+"""Files, folders and links: an image has at most 127 layers, a docker-archive three files for each."""
+_MOST_BYTES = 256 * 2**30
+"""Without compression: the largest images with CUDA are a tenth. A megabyte of gzip may hold a gigabyte."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _T = TypeVar("_T")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
@@ -174,9 +180,12 @@ def _read_members(
     files: dict[str, Member] = {}
     texts: dict[str, bytes] = {}
     links: dict[str, str] = {}
+    room = _MOST_BYTES
     try:
         with tarfile.open(fileobj=stream, mode="r|*", bufsize=_PIECE) as archive:
-            for entry in archive:
+            for count, entry in enumerate(archive, start=1):
+                if count > _MOST_MEMBERS or sum(map(len, texts.values())) > _ALL_SMALL:
+                    raise _broken(name, "it holds more files than any image")
                 path = posixpath.normpath(entry.name)
                 if entry.issym() or entry.islnk():
                     above = posixpath.dirname(path) if entry.issym() else ""
@@ -186,7 +195,8 @@ def _read_members(
                     if source is None:
                         continue
                     place = folder / f"{len(files)}"
-                    files[path], text = _read_member(source, path, place, is_known, on_bytes)
+                    files[path], text = _read_member(source, path, place, is_known, on_bytes, room)
+                    room -= max(0, files[path].size)
                     if text is not None:
                         texts[path] = text
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -200,7 +210,12 @@ def _read_members(
 
 
 def _read_member(
-    source: IO[bytes], path: str, place: Path, is_known: Callable[[str], bool], on_bytes: Callable[[int], None]
+    source: IO[bytes],
+    path: str,
+    place: Path,
+    is_known: Callable[[str], bool],
+    on_bytes: Callable[[int], None],
+    most_bytes: int,
 ) -> tuple[Member, bytes | None]:
     """Write one file without its compression, hashed; and its text where it is small."""
     first = source.read(_PIECE)
@@ -217,12 +232,14 @@ def _read_member(
         piece = first
         while piece:
             on_bytes(len(piece))
-            data = unzip.read(piece) if unzip else piece
-            digest.update(data)
-            target.write(data)
-            size += len(data)
-            if size <= _SMALL:
-                text += data
+            for data in unzip.read(piece) if unzip else (piece,):
+                digest.update(data)
+                target.write(data)
+                size += len(data)
+                if size <= _SMALL:
+                    text += data
+                if size > most_bytes:
+                    raise _broken(path, f"without compression it is larger than {_MOST_BYTES} bytes")
             piece = source.read(_PIECE)
         if unzip and not unzip.is_whole:
             raise EOFError(f"{path} is cut off")
@@ -239,14 +256,15 @@ class _Gunzip:
     def is_whole(self) -> bool:
         return self._member.eof
 
-    def read(self, piece: bytes) -> bytes:
+    def read(self, piece: bytes) -> Iterator[bytes]:
+        """What a piece holds, in parts that are no larger than a piece."""
         data = b""
-        while piece:
+        while piece or (len(data) == _PIECE and not self._member.eof):  # it holds back what was more than a part
             if self._member.eof:
                 self._member = zlib.decompressobj(wbits=31)
-            data += self._member.decompress(piece)
-            piece = self._member.unused_data
-        return data
+            if data := self._member.decompress(piece, _PIECE):
+                yield data
+            piece = self._member.unconsumed_tail or self._member.unused_data
 
 
 def _choose_docker(text: bytes, name: str) -> tuple[str, list[str], tuple[str, ...]]:

@@ -1,0 +1,51 @@
+"""A client of Docker's API that takes no more of an answer than an engine has to say."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from docker.api.client import APIClient
+from requests import PreparedRequest, Response
+
+from harness.bench.protocol import bounded_json
+from harness.values.errors import EngineUnavailable
+
+MOST_BYTES = 16 * 2**20
+"""Of an answer: a list of ten thousand containers. Streams (archives, images, logs) have bounds where they are read."""
+
+MOST_VALUES = 500_000
+"""In an answer; each takes up to 250 bytes of memory."""
+
+_PIECE_BYTES = 64 * 1024
+
+
+class BoundedClient(APIClient):
+    """``APIClient``; an answer beyond the bounds is EngineUnavailable: what answers is no Docker Engine."""
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:
+        """Send a request; see ``requests.Session.send``."""
+        if options.get("stream"):
+            return super().send(request, **options)
+        answer = super().send(request, **{**options, "stream": True})
+        try:
+            body = _take(answer)
+            bounded_json.check_size(body, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
+        except bounded_json.Unreadable as error:
+            answer.close()
+            hint = "see what answers in the Docker Engine's place: `docker version` on the host, and DOCKER_HOST"
+            raise EngineUnavailable(f"the answer of the Docker engine: {error}", hint=hint) from None
+        whole = Response()
+        whole.status_code, whole.reason, whole.headers = answer.status_code, answer.reason, answer.headers
+        whole.request, whole.url, whole.encoding = answer.request, answer.url, answer.encoding
+        whole.raw = io.BytesIO(body)
+        return whole
+
+
+def _take(answer: Response) -> bytes:
+    body = bytearray()
+    for piece in answer.iter_content(_PIECE_BYTES):
+        body += piece
+        if len(body) > MOST_BYTES:
+            break
+    return bytes(body)
