@@ -243,7 +243,7 @@ def test_samples_are_thinned_evenly_and_peaks_are_kept(tmp_path: Path) -> None:
     for _ in range(5000):
         sampler.take()
     sampler.close()
-    lines = protocol.read_lines(tmp_path / "samples.jsonl")
+    lines = list(protocol.read_lines(tmp_path / "samples.jsonl"))
     assert 50 <= len(lines) <= 101
     steps = {second["anon"] - first["anon"] for first, second in itertools.pairwise(lines)}
     assert len(steps) == 1
@@ -260,3 +260,15 @@ def test_a_log_keeps_head_and_tail(tmp_path: Path) -> None:
     log.close()
     text = path.read_text()
     assert text.startswith("0000\n0001\n") and text.endswith("0998\n0999\n") and text.count("left out") == 1
+
+
+def test_a_job_that_fills_its_own_folder_is_ended(job: Any) -> None:
+    folder = job("open('/proc/self/cwd/../results/large', 'wb').write(bytes(40_000_000)); time.sleep(60)")
+    filling = folder / "payload/bench/supervisor/filling.py"
+    filling.write_text(
+        filling.read_text().replace("16 * 2**30", "20 * 2**20").replace("_EVERY_S = 5.0", "_EVERY_S = 0.2")
+    )
+    outcome = finish(folder)
+    assert outcome["child"]["signal"] == signal.SIGKILL and outcome["wall_s"] < 30
+    failure = json.loads((folder / "results/failure.json").read_text())
+    assert failure["kind"] == "disk_full" and "into its own folder" in failure["message"]

@@ -23,6 +23,7 @@ from ..launcher.cgroup import find_job, is_job_alone
 from ..protocol import protocol
 from .caplog import CappedLog
 from .child import PIPE_BYTES, Child, end, end_others, reap
+from .filling import FillWatch
 from .hostsampler import HostSampler, HostSeen
 from .sampling import Sampler
 from .thrashing import ThrashWatch
@@ -100,6 +101,8 @@ class Supervisor:
         self._stop = Stop()
         self._sampler = Sampler(str(self._results / protocol.SAMPLES), self._cgroup, self._disk())
         self._watch = ThrashWatch(self._cgroup, str(self._results / protocol.EVENTS))
+        own = [folder / name for name in (protocol.RESULTS, *protocol.WORK_FOLDERS)]
+        self._filling = FillWatch([str(place) for place in own])
         self._log = CappedLog(str(self._results / protocol.LOG))
         self._page_cache: PageCache | None = None
         self._host = HostSampler(self._cgroup, self._paths.get("data"))
@@ -225,6 +228,10 @@ class Supervisor:
                 if kill_at is None and not child.is_done and self._watch.look(now, reading.anon):
                     child.send(signal.SIGKILL)
                     kill_at = now + GRACE_S
+                if kill_at is None and not child.is_done and (full := self._filling.look(now)) is not None:
+                    self._fail(full, kind="disk_full")
+                    child.send(signal.SIGKILL)
+                    kill_at = now + GRACE_S
                 written = self._collect(child, log)
                 tick = GROWING_TICK_S if (reading.anon or 0) - anon > step else TICK_S
                 next_look, anon = now + (0.0 if written > PIPE_BYTES // 2 else tick), reading.anon or 0
@@ -256,10 +263,10 @@ class Supervisor:
         name = "data" if self._request.task == "generate" else "cache"
         return self._paths.get(name)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, kind: str = "error") -> None:
         self._log.write((message + "\n").encode())
         with contextlib.suppress(OSError):
-            failure = protocol.make_failure("error", message, phase="supervisor")
+            failure = protocol.make_failure(kind, message, phase="supervisor")
             protocol.write_json(self._results / protocol.FAILURE, failure)
 
 
