@@ -35,7 +35,7 @@ with open(results / "events.jsonl", "w") as stream:
 '''
 
 
-def stub_payload() -> Payload:
+def stub_payload(benchmark: str = STUB) -> Payload:
     """The real payload with another benchmark in it."""
     buffer = io.BytesIO()
     with (
@@ -46,7 +46,7 @@ def stub_payload() -> Payload:
             stream = source.extractfile(member)
             content = b"" if stream is None else stream.read()
             if member.name == "bench/measure/benchmark.py":
-                content = STUB.encode()
+                content = benchmark.encode()
                 member.size = len(content)
             target.addfile(member, io.BytesIO(content) if member.isfile() else None)
     return Payload(digest="5" * 64, archive=buffer.getvalue())
@@ -60,7 +60,7 @@ def stub_cases(loaders: int = 2) -> tuple[Case, ...]:
     return (*cases, Case(data="tiny", loader="tfdata", cache="file", memory_limit=200_003_584))
 
 
-def stub_setup(engine: object, connection: object, scratch: Path, data: Path) -> HostSetup:
+def stub_setup(engine: object, connection: object, scratch: Path, data: Path, benchmark: str = STUB) -> HostSetup:
     """A host that is ready, with one data set of no images in a folder that the stub writes to."""
     facts = Facts(
         cpu_model="test",
@@ -77,7 +77,7 @@ def stub_setup(engine: object, connection: object, scratch: Path, data: Path) ->
         facts=facts,
         image="",
         image_digest="1" * 64,
-        payload=stub_payload(),
+        payload=stub_payload(benchmark),
         data={
             "tiny": HostData(
                 name="tiny",
