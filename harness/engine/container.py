@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.bench.protocol import protocol
+from harness.bench.protocol import bounded_json, protocol
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 
 JOB_FOLDER = "/harness"
@@ -81,8 +81,8 @@ def labels_of(request: JobRequest, warnings: Sequence[str] = ()) -> dict[str, st
 def read_list_label(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
     """A label that holds a JSON list of strings; empty where it is absent or not ours."""
     try:
-        value = json.loads(labels.get(label) or "[]")
-    except json.JSONDecodeError:
+        value = bounded_json.parse(labels.get(label) or "[]")
+    except bounded_json.Unreadable:
         return ()
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 

@@ -173,11 +173,16 @@ class Record(_Frozen):
 
 def is_bounded(value: object) -> bool:
     """Whether all numbers within nested objects are such as can be added, divided and written into a table."""
-    if isinstance(value, Mapping):
-        return all(map(is_bounded, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(is_bounded, value))
-    return not isinstance(value, int | float) or -LARGEST <= value <= LARGEST
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list | tuple):
+            waiting.extend(one)
+        elif isinstance(one, int | float) and not -LARGEST <= one <= LARGEST:
+            return False
+    return True
 
 
 def number(values: Mapping[str, object], *path: str) -> float | None:

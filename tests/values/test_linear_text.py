@@ -85,7 +85,7 @@ def test_time_grows_with_length_and_not_with_its_square(name: str) -> None:
 
 def test_a_summary_is_looked_for_in_the_head_of_a_page_alone(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text(f'<script type="application/json" id="{index.SUMMARY_ID}">' * 20_000)
+    page.write_text(f'<script type="application/json" id="{embed.SUMMARY_ID}">' * 20_000)
     begun = time.process_time()
     assert index._read_summary(page) == {}  # noqa: SLF001 - the list of a folder's pages reads each
     assert time.process_time() - begun < 1
