@@ -6,6 +6,7 @@ is not is ``Unreadable``, which says why in a few words; text that is no UTF-8, 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -110,10 +111,10 @@ def open_plain(path: str | os.PathLike[str]) -> IO[bytes]:
     """Open a plain file for reading: no link, no pipe, no folder. Raises Unreadable, and OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise Unreadable(f"it cannot be opened: {error.strerror}") from None
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise Unreadable("it is no file") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Unreadable("it is no file")
