@@ -40,7 +40,7 @@ def clean_hosts(
     console: Console, inventory: Path, *, limit: str | None, dry_run: bool, data: bool, forks: int, as_json: bool
 ) -> int:
     """Remove leftovers, or list them. A session that is alive keeps what is its own. Returns the exit code."""
-    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
+    hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def tidy(host: Host) -> list[Leftover]:
         with closing(reach(host, links)) as reached:
@@ -69,7 +69,7 @@ def clean_hosts(
 
 def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int) -> int:
     """Show and break locks. Asks on a terminal; without one ``--yes`` is needed. Returns the exit code."""
-    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
+    hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def read(host: Host) -> LockOwner | None:
         with closing(reach(host, links)) as reached:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
     """Print each value of one host with the file and line that it came from."""
     try:
-        (host,) = select_hosts(load_inventory(inventory), host_name)[:1]
+        (host,) = select_hosts(load_inventory(inventory, host_name), host_name)[:1]
     except ConfigurationError as error:
         if error.where != "--limit":
             raise
