@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import resource
 import signal
 import sys
@@ -133,7 +134,9 @@ def refusal_of(function: Callable[[], object]) -> str | None:
         function()
     except HarnessError as error:
         if isinstance(error, ConfigurationError) and error.mistakes:
-            assert all(m.file and (m.hint or "wanted" in m.message) for m in error.mistakes), str(error)
+            assert all(m.file and (m.hint or re.search("is wanted|write", m.message)) for m in error.mistakes), str(
+                error
+            )
         else:
             assert error.hint, str(error)
         return str(error)
