@@ -20,7 +20,7 @@ ALL, UNGROUPED = "all", "ungrouped"
 _SECTIONS = ("hosts", "children", "vars")
 _PRIORITY = "ansible_group_priority"
 _MOST_PRIORITY = 10**9
-_MOST_STEPS = 5_000_000
+_MOST_STEPS = 2_000_000
 _MOST_NAMES = 100_000
 """Names of hosts that all ranges of a file mean together, those that stand in it again counted again."""
 _COLONS = "write a colon after each name, as in `ws01:`"
@@ -226,11 +226,11 @@ class Tree:
             self._mistake(path, f"host {clean_text(key, 60)}: variables are a mapping, found {describe(value)}", hint)
             return
         layer = read_layer(self._document, path, value, self._notes)
-        if port is not None:
+        if port == 0:
+            message = f"what stands behind the colon in {clean_text(key, 60)} is not a port"
+            self._mistake(path, message, "write a number from 1 to 65535")
+        elif port is not None:
             layer = {"ansible_port": Setting(port, self._document, path), **layer}
-            if port == 0:
-                message = f"what stands behind the colon in {clean_text(key, 60)} is not a port"
-                self._mistake(path, message, "write a number from 1 to 65535")
         for name in names:
             group.hosts[name] = None
             entry = self.hosts.setdefault(name, Entry(Setting(None, self._document, path)))

@@ -45,7 +45,7 @@ def parse_bytes(text: str | int) -> int:
             raise ValueError(f"{_short(text)} is not a size: write it like 16GB (10^9 bytes) or 16GiB (2^30 bytes)")
         size = round(float(match[1]) * _SIZE_UNITS[match[2].lower()])
     if size > MOST_SIZE:
-        raise ValueError(f"{_short(text)} is more than any machine has: at most a million TB is understood")
+        raise ValueError(f"{_short(text)} is more than any machine has: write it like 16GB or 16GiB, at most 1000PB")
     return size
 
 

@@ -12,7 +12,7 @@ from harness.values.errors import ConfigurationError
 from harness.values.units import MOST_SIZE, parse_bytes, parse_duration_s, parse_whole
 
 DOUBLED = "a: &a [1, 1]\n" + "".join(
-    f"{n}: &{n} [*{p}, *{p}]\n" for p, n in zip("abcdefghijklmnopqrst", "bcdefghijklmnopqrstu")
+    f"{n}: &{n} [*{p}, *{p}]\n" for p, n in zip("abcdefghijklmnopqrst", "bcdefghijklmnopqrstu", strict=True)
 )
 CHAIN = "l0: &l0 1\n" + "".join(f"l{n + 1}: &l{n + 1} [*l{n}]\n" for n in range(300))
 
