@@ -19,6 +19,7 @@ from harness.inventory.templates import Templates
 from harness.inventory.unfit import UnfitError
 from harness.values.document import Opaque, describe, near_miss
 from harness.values.errors import Mistake
+from harness.values.paths import expand_home
 from harness.values.text import clean_text
 from harness.values.units import parse_whole
 
@@ -137,7 +138,7 @@ def resolve_access(host: str, variables: Mapping[str, Setting], templates: Templ
     connection = take("connection", CONNECTION, _as_connection)
     take_arguments(first)
     port = None if "port" in said else take("port", PORT, _as_port)
-    private_key = None if "private_key" in said else take("private_key", PRIVATE_KEY, _as_text)
+    private_key = None if "private_key" in said else take("private_key", PRIVATE_KEY, _as_path)
     for name in others:
         take_arguments(name)
     jump, command = (None if said.get(key, "").lower() == "none" else said.get(key) for key in _PROXIES)
@@ -179,6 +180,14 @@ def _as_text(value: object) -> str:
 def _as_host(value: object) -> str:
     text = _as_text(value)
     _refuse_shell(text, "a host's name or address")
+    return text
+
+
+def _as_path(value: object) -> str:
+    text = _as_text(value)
+    if text.startswith("~") and str(expand_home(text)) == text:
+        user = text.partition("/")[0]
+        raise UnfitError((f"`{clean_text(text, 60)}`: there is no home of {user!r} on this machine", "write the path"))
     return text
 
 
@@ -228,6 +237,8 @@ def _as_arguments(value: object) -> Arguments:
         try:
             if keyword == "port":
                 _as_port(text)
+            elif keyword == "identityfile":
+                _as_path(text)
             elif keyword == "proxyjump":
                 _refuse_shell(text, "a jump host")
         except UnfitError as unfit:

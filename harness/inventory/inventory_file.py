@@ -24,6 +24,7 @@ from harness.inventory.var_files import VarFiles
 from harness.inventory.variables import HostVariables
 from harness.values.document import Document, Opaque, load_document, read_bounded
 from harness.values.errors import ConfigurationError, Mistake
+from harness.values.paths import expand_home
 
 _INI_LINE = re.compile(r"^(\[[\w.:-]+\][ \t]*$|[^\s#:=]+[ \t]+ansible_\w+=)", re.MULTILINE)
 _TO_YAML = "`ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
@@ -240,5 +241,5 @@ def _relation(place: str, data: str, is_local: bool) -> str | None:
 
 
 def _normal(path: str, is_local: bool) -> str:
-    text = posixpath.normpath(str(Path(path).expanduser()) if is_local else path)
+    text = posixpath.normpath(str(expand_home(path)) if is_local else path)
     return "/" + text.lstrip("/") if text.startswith("/") else text

@@ -10,11 +10,11 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from harness.inventory.host import Host, Inventory
 from harness.values.document import near_miss, read_bounded
 from harness.values.errors import ConfigurationError
+from harness.values.paths import expand_home
 from harness.values.text import clean_text
 from harness.values.units import parse_whole
 
@@ -76,10 +76,10 @@ def _read_file(part: str) -> list[str]:
     """The patterns of ``@file``, one a line; any other part as it is."""
     if not part.startswith("@"):
         return [part]
-    path = Path(part[1:]).expanduser()
+    path = expand_home(part[1:])
     try:
         lines = read_bounded(path).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
         raise ConfigurationError(
             f"{path} cannot be read: {reason}", where=_WHERE, hint="@FILE names a file with one pattern a line"
