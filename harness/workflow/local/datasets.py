@@ -13,6 +13,7 @@ from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.ship.data_inspection import described_folder, keep_description, usable_folder
 from harness.values.errors import DataError
+from harness.values.paths import expand_home
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def describe_data(
 
     What was found is kept for other commands, and files that have not changed since are not read again.
     """
+    path, annotations = expand_home(path).absolute(), annotations and expand_home(annotations).absolute()
     _, folder, labels = find_form(path, annotations)
     keep = described_folder(folder, labels, features)
     with _explaining(console):
