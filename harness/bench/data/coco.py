@@ -105,9 +105,8 @@ def _labelled(
 def _checked(name: object, annotations: Path) -> str:
     """A path below the image folder, as it is written. Raises DatasetError."""
     path = str(name)
-    is_plain = (
-        posixpath.normpath(path) == path and not path.startswith("/") and path.split("/")[0] not in {"", ".", ".."}
-    )
+    first = path.partition("/")[0]
+    is_plain = posixpath.normpath(path) == path and first not in {"", ".", ".."}
     if not is_plain or "\0" in path or not _is_file_name(path):
         raise DatasetError(
             f"{annotations}: file_name {shorten(path)} is not a plain path below the image folder", hint=LABELS_HINT

@@ -88,4 +88,4 @@ def _check_row(row: list[str], rows: dict[str, tuple[int, str]], where: str) -> 
     if path.startswith(("/", "../")) or path in {".", ".."}:
         raise DatasetError(f"{where}: {shorten(row[0])} is not below the folder of images", hint=_HINT)
     if path in rows:
-        raise DatasetError(f"{where}: {shorten(path)} stands here twice, first in line {rows[path][0]}", hint=_HINT)
+        raise DatasetError(f"{where}: {path[:80]} stands here twice, first in line {rows[path][0]}", hint=_HINT)
