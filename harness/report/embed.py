@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import re
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,9 @@ SUMMARY_ID = "harness-summary"
 
 BLOCK_ID = "harness-records"
 _BLOCK = re.compile(rf'<script type="application/json" id="{BLOCK_ID}"[^>]*>"([A-Za-z0-9+/=]*)"</script>')
-_MOST_UNPACKED_BYTES = 2_000_000_000
+_MOST_NUMBER = 2**63
+_MOST_UNPACKED_BYTES = 128 << 20
+"""A record takes two kilobytes: 60,000 of them. A few kilobytes of a hostile page would unpack to gigabytes."""
 
 
 def compress_sessions(sessions: Sequence[SessionData]) -> bytes:
@@ -48,22 +52,38 @@ def unpack_sessions(page: str) -> list[dict[str, object]]:
 def read_sessions(packed: bytes) -> list[dict[str, object]]:
     """The sessions that ``compress_sessions`` packed. Raises ValueError where they are damaged."""
     try:
-        value = json.loads(_decompress(packed))
-    except (OSError, EOFError) as error:
+        value = json.loads(
+            _decompress(packed), parse_int=_read_whole, parse_float=_read_float, parse_constant=lambda _word: None
+        )
+    except (OSError, EOFError, zlib.error, RecursionError) as error:
         raise ValueError(f"the block of records is damaged: {error}") from error
     if not isinstance(value, dict) or value.get("format") != 1 or not isinstance(value.get("sessions"), list):
         raise ValueError("the block of records has another format")
     return [session for session in value["sessions"] if isinstance(session, dict)]
 
 
+def _read_whole(text: str) -> int | None:
+    """Return a number of 64 bits; what is larger is nobody's measurement, and not known."""
+    number = int(text) if len(text) <= 20 else _MOST_NUMBER
+    return number if -_MOST_NUMBER < number < _MOST_NUMBER else None
+
+
+def _read_float(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
 def _decompress(packed: bytes) -> bytes:
     import io
 
+    chunks, size = [], 0
     with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
-        text = stream.read(_MOST_UNPACKED_BYTES + 1)
-    if len(text) > _MOST_UNPACKED_BYTES:
-        raise ValueError("the block of records unpacks to more than 2 GB")
-    return text
+        while chunk := stream.read(1 << 20):  # a reader that is asked for all it may give takes the room for it first
+            size += len(chunk)
+            if size > _MOST_UNPACKED_BYTES:
+                raise ValueError(f"the block of records unpacks to more than {_MOST_UNPACKED_BYTES >> 20} MiB")
+            chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _write_session(session: SessionData) -> str:
