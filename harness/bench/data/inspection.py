@@ -66,15 +66,15 @@ def inspect_file(path: str) -> Inspection:
         with open(name, "rb") as stream:
             status = os.fstat(stream.fileno())
             if (status.st_size if length < 0 else length) > _MOST_BYTES:
-                problem = f"it is larger than {_MOST_BYTES >> 20} MiB, which no image is"
-                return Inspection(status.st_size, status.st_mtime_ns, "", cause="not_an_image", problem=problem)
+                large = f"it is larger than {_MOST_BYTES >> 20} MiB, which no image is"
+                return Inspection(status.st_size, status.st_mtime_ns, "", cause="not_an_image", problem=large)
             stream.seek(first)
             content = stream.read(length)
     except FileNotFoundError:
         return Inspection(0, 0, "", cause="missing", problem="there is no such file")
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        return Inspection(0, 0, "", cause="unreadable", problem=problem)
+        why = getattr(error, "strerror", None) or str(error)
+        return Inspection(0, 0, "", cause="unreadable", problem=why)
     digest = hashlib.sha256(content).hexdigest()
     facts, cause, problem = _decode(content, os.path.splitext(path)[1].lower())
     width, height, mode, notes = facts
