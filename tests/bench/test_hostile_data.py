@@ -121,7 +121,8 @@ def test_a_record_whose_label_ends_behind_the_file_is_refused(tmp_path: Path) ->
 def _crc(data: bytes) -> bytes:
     from harness.bench.loaders import tfrecords
 
-    return getattr(tfrecords, "_masked_crc")(data).to_bytes(4, "little")  # noqa: B009
+    masked: int = getattr(tfrecords, "_masked_crc")(data)  # noqa: B009
+    return masked.to_bytes(4, "little")
 
 
 def test_an_image_file_that_no_image_can_be_is_not_read(tmp_path: Path) -> None:

@@ -118,15 +118,15 @@ class Said:
 
 def run_command(*words: str) -> Said:
     """Run a command in this process."""
-    from harness.cli import app as program
+    from harness.cli.app import main
 
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["harness", *words])
-        patch.setattr(program.signal, "signal", lambda *_: None)  # the tests' own process keeps its signals
+        patch.setattr("harness.cli.app.signal.signal", lambda *_: None)  # the tests' own process keeps its signals
         patch.setenv("COLUMNS", "100")
         with pytest.raises(SystemExit) as ended:
-            program.main()
+            main()
     return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
