@@ -49,7 +49,7 @@ def describe_data(
 
     What was found is kept for other commands, and files that have not changed since are not read again.
     """
-    path, annotations = expand_home(path).absolute(), annotations and expand_home(annotations).absolute()
+    path, annotations = _at_home(path), annotations and _at_home(annotations)
     _, folder, labels = find_form(path, annotations)
     keep = described_folder(folder, labels, features)
     with _explaining(console):
@@ -72,6 +72,11 @@ def describe_data(
             "\n  → mend, convert or remove these files"
         )
     return 2 if found.unreadable_count or found.images == 0 else 0
+
+
+def _at_home(path: Path) -> Path:
+    """A path with its ``~`` replaced; a folder may really be called so."""
+    return expand_home(path).absolute() if str(path).startswith("~") else path
 
 
 def _reporter(console: Console, what: str) -> Callable[[int, int], None]:
