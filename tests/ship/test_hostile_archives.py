@@ -143,3 +143,12 @@ def test_a_layer_of_very_many_gzip_members_is_read_in_time(tmp_path: Path) -> No
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_each_compression_is_read(tmp_path: Path, pack: Any) -> None:
     assert fill(tmp_path, pack(docker_archive("t:1", [LAYER]))).references == ("t:1",)
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 3 << 20, (5 << 20) - 7])
+def test_a_layer_that_unpacks_to_very_much_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    layer = bytes(size)
+    manifest = [{"Config": "c.json", "RepoTags": None, "Layers": ["a/layer.tar"]}]
+    files = [("a/layer.tar", gzip.compress(layer)), ("c.json", config_of([layer]))]
+    (found,) = fill(tmp_path, tar_of([*files, ("manifest.json", json.dumps(manifest).encode())])).layers
+    assert (found.digest, found.size) == (sha(layer), size)

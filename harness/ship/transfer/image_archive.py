@@ -324,13 +324,14 @@ class _Gunzip:
     def read(self, piece: bytes) -> Iterator[bytes]:
         """Unpack a piece, and yield what it holds a little at a time."""
         for begin in range(0, len(piece), _SLICE):
-            rest = piece[begin : begin + _SLICE]
-            while rest:
+            rest, data = piece[begin : begin + _SLICE], b""
+            while rest or (len(data) == _PIECE and not self._member.eof):  # it holds back what was more than asked for
                 if self._member.eof:
                     self._member, self._members = zlib.decompressobj(wbits=31), self._members + 1
                     if self._members > _MOST_GZIP_MEMBERS:
                         raise tarfile.ReadError("a layer is packed in more pieces than any image's")
-                yield self._member.decompress(rest, _PIECE)
+                if data := self._member.decompress(rest, _PIECE):
+                    yield data
                 rest = self._member.unconsumed_tail or self._member.unused_data
 
 
