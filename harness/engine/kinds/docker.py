@@ -33,9 +33,11 @@ from harness.engine.dockerinfo import (
     engine_facts,
     gpu_support,
     image_digest,
+    inspect_container,
     job_state,
-    labels_in,
+    list_containers,
     read_info,
+    read_version,
     seek_image,
 )
 from harness.engine.interface import LABEL_PREFIX, Engine, JobHandle, JobPhase, JobRequest, JobState
@@ -91,10 +93,10 @@ class DockerEngine:
         try:
             client = self._connect(daemon.PROBE_TIMEOUT_S)
             with contextlib.closing(client):
-                version, info = client.version(), read_info(client)
+                version, info = read_version(client), read_info(client)
                 found = seek_image(client, image) if image else None
         except Exception as error:
-            if daemon.is_lost(error) or daemon.status_of(error) is not None:
+            if daemon.is_no_engine(error):
                 raise daemon.unavailable(error, self.host, self._address) from error
             raise
         digest = None if found is None else image_digest(found)
@@ -117,12 +119,12 @@ class DockerEngine:
             return []
         states: list[JobState] = []
         with self._talking("tell the state of containers") as client:
-            filters = {"label": [LABEL_NAME]}
-            found = client.containers(all=True, filters=filters)
-            known = {one["Id"] for one in found} | {(one.get("Labels") or {}).get(LABEL_NAME) for one in found}
+            found = list_containers(client, [LABEL_NAME])
+            known = {one.id for one in found} | {one.labels.get(LABEL_NAME) for one in found}
             for handle in handles:
                 try:
-                    state = job_state(client.inspect_container(handle.id)) if handle.id in known else JobState("gone")
+                    is_there = handle.id in known
+                    state = job_state(inspect_container(client, handle.id)) if is_there else JobState("gone")
                 except NotFound:
                     state = JobState("gone")
                 states.append(state)
@@ -160,8 +162,7 @@ class DockerEngine:
         """All containers that carry our labels, or those of one session."""
         labels = [LABEL_NAME] + ([f"{LABEL_PREFIX}session={session}"] if session is not None else [])
         with self._talking("list containers") as client:
-            found = client.containers(all=True, filters={"label": labels})
-        return [self._handle(one["Id"], one.get("Labels") or {}) for one in found]
+            return [self._handle(one.id, one.labels) for one in list_containers(client, labels)]
 
     @property
     def client(self) -> APIClient:
@@ -170,7 +171,7 @@ class DockerEngine:
             try:
                 self._client = self._connect(daemon.CALL_TIMEOUT_S)
             except Exception as error:
-                if daemon.is_lost(error):
+                if daemon.is_no_engine(error):
                     raise daemon.unavailable(error, self.host, self._address) from error
                 raise
         return self._client
@@ -185,7 +186,7 @@ class DockerEngine:
 
         with self._talking("tell the state of a container") as client:
             try:
-                return job_state(client.inspect_container(container)).phase
+                return job_state(inspect_container(client, container)).phase
             except NotFound:
                 return None
 
@@ -200,16 +201,16 @@ class DockerEngine:
 
         with self._talking("look for a container") as client:
             try:
-                inspected = client.inspect_container(name)
+                inspected = inspect_container(client, name)
             except NotFound:
                 return None
-            labels = labels_in(inspected)
+            labels = inspected.settings.labels
             if labels.get(LABEL_NAME) != name:
                 hint = f"rename or remove it: docker rm {name}"
                 raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
             if job_state(inspected).phase not in ("created", "gone"):
-                return self._handle(inspected["Id"], labels)
-        self._remove(inspected["Id"])
+                return self._handle(inspected.id, labels)
+        self._remove(inspected.id)
         return None
 
     def _launch(self, request: JobRequest, folders: Sequence[str]) -> JobHandle:
@@ -230,13 +231,12 @@ class DockerEngine:
     def _create(self, request: JobRequest) -> JobHandle:
         support = self._gpu_support() if request.gpus else None
         created = self._post_create(request, build_create(request, self._owner, gpu_support=support))
-        warnings = [str(warning) for warning in created.get("Warnings") or ()]
-        if warnings:
+        if created.warnings:
             # Labels cannot be added later, and a controller that comes back must know what was discarded.
-            self._remove(created["Id"])
-            body = build_create(request, self._owner, gpu_support=support, warnings=warnings)
+            self._remove(created.id)
+            body = build_create(request, self._owner, gpu_support=support, warnings=created.warnings)
             created = self._post_create(request, body)
-        return JobHandle(self.host, request.name, created["Id"], dict(request.labels) | {LABEL_NAME: request.name})
+        return JobHandle(self.host, request.name, created.id, dict(request.labels) | {LABEL_NAME: request.name})
 
     def _post_create(self, request: JobRequest, body: Mapping[str, object]) -> Created:
         from docker.errors import APIError, NotFound
@@ -280,8 +280,8 @@ class DockerEngine:
         labels = handle.labels
         with self._talking("kill a container") as client:
             try:
-                inspected = client.inspect_container(handle.id)
-                labels = labels_in(inspected)
+                inspected = inspect_container(client, handle.id)
+                labels = inspected.settings.labels
                 if job_state(inspected).phase == "running":
                     client.kill(handle.id)
                     client.wait(handle.id, timeout=30)

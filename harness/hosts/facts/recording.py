@@ -31,7 +31,7 @@ class Anonymizer:
     def __init__(self, names: Iterable[str]) -> None:
         found = sorted({name for name in names if len(name) > 1}, key=len, reverse=True)
         self._names = re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, found)) + r")(?![\w-])") if found else None
-        self._kept: dict[tuple[str, str], int] = {}
+        self._kept: dict[str, dict[str, int]] = {}
 
     def clean(self, text: str) -> str:
         """``text`` without them."""
@@ -41,7 +41,7 @@ class Anonymizer:
         text = _MAC.sub(lambda found: f"02:00:00:00:00:{self._number('mac', found[0]):02x}", text)
         text = _IPV4.sub(lambda found: f"192.0.2.{self._number('ip', found[0])}", text)
         text = _SERIAL.sub(lambda found: f"{found[1]}{self._number('serial', found[2])}", text)
-        text = re.sub(r"(?m)^(df )(//)?([^\s/:]+|\[[^]]+\])(:/|/)(?=\S)", self._hide_server, text)
+        text = re.sub(r"(?m)^(df )(//)?([^\s/:]+|\[[^]\s]+\])(:/|/)(?=\S)", self._hide_server, text)
         text = _IPV6.sub(lambda found: f"2001:db8::{self._number('ip', found[0]):x}", text)
         return self._names.sub("name", text) if self._names is not None else text
 
@@ -50,7 +50,8 @@ class Anonymizer:
         return f"{found[1]}{found[2] or ''}{'server' if is_server else found[3]}{found[4]}"
 
     def _number(self, kind: str, word: str) -> int:
-        return self._kept.setdefault((kind, word.lower()), sum(1 for one, _ in self._kept if one == kind) + 1)
+        known = self._kept.setdefault(kind, {})
+        return known.setdefault(word.lower(), len(known) + 1)
 
 
 def build_recording(

@@ -9,8 +9,9 @@ from harness.hosts.facts.fact import Fact
 from harness.values.facts import DiskFacts
 
 _DF_LINE = re.compile(
-    r"(?P<device>\S.*?)\s+(?P<type>\S+)\s+(?P<total>\d{1,19})\s+\d+\s+(?P<free>\d{1,19})\s+(?:\d+%|-)\s+/"
+    r"(?P<device>\S.*?) (?P<type>\S+) (?P<total>[0-9]{1,18}) [0-9]+ (?P<free>[0-9]{1,18}) (?:[0-9]+%|-) /"
 )
+"""Of a line whose words are one space apart: linear, whatever the line."""
 _NETWORK = re.compile(
     r"(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|lustre|gpfs|beegfs|afs|9p|davfs|orangefs"
     r"|fuse\.(sshfs|ceph|glusterfs|rclone|s3fs|gcsfuse|juicefs))\Z"
@@ -48,7 +49,7 @@ def parse_disk(text: str) -> DiskFacts | None:
         word, _, rest = line.partition(" ")
         if word == "path":
             facts["path"] = rest
-        elif word == "df" and (match := _DF_LINE.match(rest)):
+        elif word == "df" and (match := _DF_LINE.match(" ".join(rest.split()))):
             facts |= {"filesystem": match["type"], "device": match["device"]}
             facts |= {"total_bytes": int(match["total"]), "free_bytes": int(match["free"])}
         elif word == "writable":
