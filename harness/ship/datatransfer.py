@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.hosts.answers import parse_object
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder, read_free_bytes
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
@@ -79,7 +80,7 @@ def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData
         target = Path(here) / _MARK
         try:
             connection.get(posixpath.join(base, _MARK), target)
-            said = json.loads(target.read_text(encoding="utf-8"))
+            said = parse_object(target.read_text(encoding="utf-8", errors="replace"))
             is_ours = said["format"] == _FORMAT
             kind, fingerprint = str(said["kind"]), str(said["fingerprint"])
             count, size = (found if type(found := said.get(key)) is int else None for key in ("images", "bytes"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from harness.bench.protocol.loader_registry import is_own
 from harness.engine.jobs import JobHost
+from harness.hosts.answers import parse_object
 from harness.hosts.connection import Connection
 from harness.hosts.folders import make_folder
 from harness.ship.datasource import OnProgress
@@ -78,7 +78,6 @@ def _try(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, 
 def _read(connection: Connection, path: str) -> dict[str, object]:
     done = connection.run(["cat", "--", path])
     try:
-        value = json.loads(done.text) if done.returncode == 0 else {}
+        return parse_object(done.text) if done.returncode == 0 else {}
     except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}
