@@ -122,8 +122,10 @@ class Console:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from rich.prompt import Confirm
+        from rich.text import Text
 
-        return Confirm.ask(question, console=self._err, default=False)
+        self.close()
+        return Confirm.ask(Text(_plain(question)), console=self._err, default=False)
 
     def ask_secret(self, question: str) -> str | None:
         """Ask for something that is not shown while it is typed; None without a terminal, or if nothing was typed."""

@@ -17,7 +17,6 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 """What code raises that gets another text, type or size than it expects; pydantic's and JSON's errors are ValueErrors."""
 
 
-
 class Unreadable(ValueError):
     """An answer that makes no sense, and what it was."""
 
@@ -99,7 +98,7 @@ def parse_object(said: bytes | str) -> dict[str, object]:
     """Return the object that a JSON text holds. Raises ValueError."""
     value = parse_json(said)
     if not isinstance(value, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - one kind of error for whoever reads
+        raise ValueError("no JSON object")
     return value
 
 

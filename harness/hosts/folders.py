@@ -56,11 +56,13 @@ def make_folder(connection: Connection, path: str, *, mode: int = 0o755) -> None
     """Make a folder and its parents; nothing happens where it is there. Raises HostNotReady."""
     done = connection.run(["mkdir", "-p", "-m", f"{mode:o}", "--", path])
     if done.returncode != 0:
-        raise HostNotReady(
-            f"the folder {path} cannot be made: {last_line(done.stderr)}",
-            where=connection.host,
-            hint="name a folder that this user may write, with `scratch:` or `disks:` in the inventory",
-        )
+        raise folder_not_made(connection.host, path, last_line(done.stderr))
+
+
+def folder_not_made(host: str, path: str, reason: str) -> HostNotReady:
+    """Build the error for a folder that cannot be made."""
+    hint = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
+    return HostNotReady(f"the folder {path} cannot be made: {reason}", where=host, hint=hint)
 
 
 def read_free_bytes(connection: Connection, path: str) -> int | None:

@@ -239,7 +239,9 @@ def _refuse_failure(connection: Connection, done: Completed, path: str) -> None:
         message, hint = f"the lock {path} is held up by a process that hangs", f"see `fuser -v {path}` on the host"
     else:
         message = f"the lock {path} cannot be written: {last_line(done.stderr)}"
-        hint = f"see that /tmp has room, and that {path}, if it is there, is a folder with mode 0777; root may remove it"
+        hint = (
+            f"see that /tmp has room, and that {path}, if it is there, is a folder with mode 0777; root may remove it"
+        )
     raise HostNotReady(message, where=connection.host, hint=hint)
 
 

@@ -20,6 +20,7 @@ from harness.bench.protocol.atomic import write_file
 from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood, parse_int
 from harness.hosts.connection import Connection
+from harness.hosts.own_folders import mark_folder
 from harness.inventory import DataSet
 from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
@@ -256,7 +257,8 @@ def _absolute(path: Path) -> str:
 def usable_folder(folder: Path) -> Path | None:
     """Return the folder, made where it is not there; None where it cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        mark_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK | os.X_OK) else None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from harness.hosts.answers import parse_object
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder, read_free_bytes
+from harness.hosts.folders import read_free_bytes
+from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
 from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
 from harness.ship.slots import TransferSlots
@@ -162,7 +163,7 @@ class DataShip:
         with self.slots.take(needed, self._wait):
             begun = time.monotonic()
             self._refuse_full(needed)
-            make_folder(self.connection, self._base)
+            make_own_folder(self.connection, self.scratch, self._base)
             self.connection.run(["rm", "-f", "--", posixpath.join(self._base, _MARK)])
             self._remove(extra)
             total = max(needed, 1)

@@ -8,7 +8,7 @@ from harness.bench.protocol.loader_registry import is_own
 from harness.engine.jobs import JobHost
 from harness.hosts.answers import parse_object
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder
+from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import OnProgress
 from harness.ship.preparation_job import run_preparation
 from harness.values.case import Case
@@ -39,7 +39,7 @@ def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict
         fresh = _prove(on, missing, on_progress)
         sound = {key: proof for key, proof in fresh.items() if proof.is_proven and not proof.fails}
         if sound:
-            make_folder(on.connection, f"{on.scratch}/samework")
+            make_own_folder(on.connection, on.scratch, f"{on.scratch}/samework")
             all_sound = {key: proof.as_fields() for key, proof in {**known, **sound}.items()}
             on.connection.put(canonical_json(all_sound).encode(), path)
         known.update(fresh)

@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
 
 
 def without_codes(text: str, most: int) -> str:
-    """Return somebody else's text, cut at ``most`` characters, without control or direction marks; spaces as they are."""
+    """Return somebody else's text, cut at ``most`` characters, without control or direction marks; spaces stay."""
     return _INVISIBLE.sub("�", text[:most])
 
 

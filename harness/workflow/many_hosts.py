@@ -83,7 +83,7 @@ def ask_hosts(
         for future in futures:
             answers.append(future.result())
             if tell is not None:
-                tell(answers[-1])
+                _tell(console, tell, answers[-1])
     finally:
         waiting.clear()
         if len(answers) < len(hosts):
@@ -93,6 +93,16 @@ def ask_hosts(
         for thread in threads:
             thread.join()
     return answers
+
+
+def _tell(console: Console, tell: Callable[[Answer[T]], None], answer: Answer[T]) -> None:
+    """Tell of one host; that it cannot be told is a defect of ours, and costs no other host its answer."""
+    try:
+        tell(answer)
+    except (HarnessError, OSError):
+        raise
+    except Exception as error:
+        console.alarm(str(explain_defect(answer, error)))
 
 
 def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread]:

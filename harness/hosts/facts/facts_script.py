@@ -18,6 +18,7 @@ from harness.hosts.facts.kinds import disks as disk_facts
 from harness.hosts.facts.kinds import gpus, memory, processor, system
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
+from harness.values.text import clean_text
 
 T = TypeVar("T")
 
@@ -62,9 +63,10 @@ def list_facts(
     found = [disk_facts.disk_fact(name, path) for name, path in named.items()]
     folders = data_folders if isinstance(data_folders, Mapping) else {path: path for path in data_folders}
     found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in folders.items()]
+    against_scratch = disk_facts.scratch_fact(scratch, folders.values())
     if "images" not in named:
         found.append(disk_facts.disk_fact("images", IMAGE_STORE, only_if_there=True))
-    return (*find_facts(), *found)
+    return (*find_facts(), *found, against_scratch)
 
 
 def read_facts(
@@ -80,6 +82,7 @@ def read_facts(
     """
     before = time.time()
     sections = read_sections(connection, list_facts(scratch, disks, data_folders))
+    refuse_scratch(connection.host, scratch, sections)
     facts = build_facts(sections, connection.host)
     after = time.time()
     offset = None
@@ -115,6 +118,14 @@ def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> di
     return sections
 
 
+def refuse_scratch(host: str, scratch: str, sections: Mapping[str, Section]) -> None:
+    """Raise HostNotReady where a user's own files lie in the scratch folder, or it is a home folder or the root."""
+    why = _parse(disk_facts.scratch_fact(scratch, ()), sections, host)
+    if why:
+        hint = "give scratch a folder of its own, which need not be there yet, as `scratch: ~/.cache/harness`"
+        raise HostNotReady(f"scratch {scratch} is not taken: {clean_text(why)}", where=host, hint=hint)
+
+
 def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Facts:
     """Facts from a recording; None is what could not be read. Raises HostNotReady for what makes no sense."""
 
@@ -128,9 +139,7 @@ def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Fac
     answering = parse(gpus.GPUS) or ()
     with reading(host, "what it is", None):
         return Facts(
-            cpu_model=parse(processor.CPU_MODEL)
-            or parse(processor.LSCPU_MODEL)
-            or parse(processor.DEVICE_TREE_MODEL),
+            cpu_model=parse(processor.CPU_MODEL) or parse(processor.LSCPU_MODEL) or parse(processor.DEVICE_TREE_MODEL),
             architecture=kernel[1] if kernel else None,
             logical_cpus=len(online) if online else None,
             usable_cpus=parse(processor.ALLOWED_CPUS) or (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 
 from harness.hosts.facts.fact import Fact
 from harness.values.facts import DiskFacts
@@ -96,6 +97,35 @@ printf 'df %s\n' "$line"
 if [ -d "$d" ] && [ -w "$d" ] && [ -x "$d" ]; then echo 'writable yes'; else echo 'writable no'; fi
 case $line in /dev/*) source=$(readlink -f "${line%% *}"); leaves "${source##*/}" ;; esac
 """
+
+
+_SCRATCH_SCRIPT = r"""
+real() { readlink -m -- "$1" 2>/dev/null || readlink -f -- "$1"; }
+r=$(real "$1") || exit 1
+[ "$r" = / ] && echo 'it is the root of the file system'
+h=$(real "$HOME")
+case "$h/" in "$r/") echo "it is the home folder $h" ;; "${r%/}"/*) echo "the home folder $h is in it" ;; esac
+o=$(getent passwd -- "${r##*/}" 2>/dev/null | cut -d : -f 6)
+[ -n "$o" ] && [ "$r" != "$h" ] && [ "$(real "$o")" = "$r" ] && echo "it is the home folder of ${r##*/}"
+shift
+for d in "$@"; do
+  d=$(real "$d")
+  case "$d/" in "${r%/}"/*) echo "the data folder $d is in it" ;; esac
+done
+"""
+
+
+def parse_scratch(text: str) -> str:
+    """Why a scratch folder must not be used: the first line that the script writes; empty where nothing is against it."""
+    return text.strip().partition("\n")[0]
+
+
+def scratch_fact(scratch: str, data_folders: Iterable[str]) -> Fact[str]:
+    """The fact for what speaks against a scratch folder, once links and ``..`` are resolved.
+
+    Data sets and caches are made and removed in it, so that nothing of a user's own may lie there.
+    """
+    return Fact("scratch_place", ("sh", "-c", _SCRATCH_SCRIPT, "sh", scratch, *data_folders), parse_scratch)
 
 
 def disk_fact(name: str, path: str, *, only_if_there: bool = False) -> Fact[DiskFacts]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from harness.hosts.facts.fact import Fact, parse_int
 
-
 _MOST_KIB = 2**40
 """1 PiB, in KiB: no machine has as much memory."""
 
@@ -78,5 +77,7 @@ while IFS=: read -r id controllers path; do
 done < /proc/self/cgroup
 """
 
-MEMINFO = Fact("meminfo", ("grep", "-E", "^(MemTotal|MemAvailable|SwapTotal):", "/proc/meminfo"), parse_meminfo, is_needed=True)
+MEMINFO = Fact(
+    "meminfo", ("grep", "-E", "^(MemTotal|MemAvailable|SwapTotal):", "/proc/meminfo"), parse_meminfo, is_needed=True
+)
 CGROUP_ROOM = Fact("cgroup_room", ("sh", "-c", _CGROUP_SCRIPT), parse_cgroup_room)
