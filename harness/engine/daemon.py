@@ -183,5 +183,5 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
 
 def _last_words(error: BaseException) -> str:
     """The innermost reason in one line."""
-    words = [" ".join(str(cause).split()) for cause in causes_of(error)]
-    return min((word for word in words if word), key=len, default=type(error).__name__)[:300]
+    words = [clean_text(cause) for cause in causes_of(error)]
+    return min((word for word in words if word), key=len, default=type(error).__name__)

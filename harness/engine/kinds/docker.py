@@ -11,10 +11,11 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from harness.bench.launcher.confine import mounts_below, nested_mount
 from harness.engine import daemon
 from harness.engine.container import (
     JOB_FOLDER,
@@ -43,6 +44,7 @@ from harness.engine.dockerinfo import (
 from harness.engine.interface import LABEL_PREFIX, Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import extract_results
 from harness.engine.spec import EngineSpec, Means
+from harness.hosts.answers import reading
 from harness.hosts.connection import Connection
 from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
@@ -56,6 +58,8 @@ _REFUSED = (
     "see whether every path that the job mounts is on this host, and its CPUs, GPUs and memory are as the plan says"
 )
 _REMOVAL_S = 30.0
+_RECURSIVE_API = "1.44"
+_MOUNTS = 'for s; do printf "%s\\0" "$(readlink -f -- "$s")"; done; cat /proc/self/mountinfo'
 
 NAME = "docker"
 
@@ -218,7 +222,7 @@ class DockerEngine:
             for folder in folders:
                 self._remove_folder(folder)
                 self._run("make a cache folder", ["mkdir", "-p", "-m", "0700", "--", folder])
-            handle = self._create(request)
+            handle = self._create(request, self._find_nested(request))
             self._start(request, handle)
         except EngineError as error:
             for folder in folders:
@@ -228,13 +232,38 @@ class DockerEngine:
             raise JobRefused(error.message, where=self.host, hint=_REFUSED) from error
         return handle
 
-    def _create(self, request: JobRequest) -> JobHandle:
+    def _find_nested(self, request: JobRequest) -> Collection[str]:
+        """Return the read-only sources of a job with something mounted inside. Raises JobRefused where it stays writable.
+
+        Engines before 25 (API 1.44) make only the outermost mount read-only.
+        """
+        sources = [mount.source for mount in request.mounts if mount.read_only]
+        if not sources:
+            return ()
+        done = self._connection.run(["sh", "-c", _MOUNTS, "sh", *sources])
+        with reading(self.host, "its list of mounts", done.stdout, kind=EngineError):
+            *places, mountinfo = done.stdout.decode(errors="surrogateescape").split("\0")
+            inside = {name: mounts_below(real, mountinfo) for name, real in zip(sources, places, strict=True) if real}
+        nested = {name: found[0].path for name, found in inside.items() if found}
+        if nested:
+            with self._talking("tell its version") as client:
+                from docker.utils import version_lt
+
+                is_old = version_lt(client.api_version, _RECURSIVE_API)
+            if is_old:
+                folder, path = next(iter(nested.items()))
+                trouble = nested_mount(path, folder, "Docker Engine 25 can")
+                raise JobRefused(trouble.message, where=self.host, hint=f"{trouble.hint}; or install Docker Engine 25")
+        return nested
+
+    def _create(self, request: JobRequest, nested: Collection[str]) -> JobHandle:
         support = self._gpu_support() if request.gpus else None
-        created = self._post_create(request, build_create(request, self._owner, gpu_support=support))
+        created = self._post_create(request, build_create(request, self._owner, gpu_support=support, nested=nested))
         if created.warnings:
             # Labels cannot be added later, and a controller that comes back must know what was discarded.
             self._remove(created.id)
-            body = build_create(request, self._owner, gpu_support=support, warnings=created.warnings)
+            warnings = created.warnings
+            body = build_create(request, self._owner, gpu_support=support, warnings=warnings, nested=nested)
             created = self._post_create(request, body)
         return JobHandle(self.host, request.name, created.id, dict(request.labels) | {LABEL_NAME: request.name})
 
