@@ -141,8 +141,8 @@ def pull_image(
 ) -> str:
     """Have the engine pull an image and name it ``reference``; its identity. Raises PullRefused; then nothing is left.
 
-    It must be the image that the controller knows (``identity``), or else one built of its own
-    ``definition`` (a label says so); where neither is known, any image of that name is taken.
+    It must be the image that the controller knows (``identity``). Where it knows none, nobody can tell whether it is
+    the one that was asked for: one whose label names another ``definition`` certainly is not, the rest is taken.
     """
     from docker.errors import APIError
 
