@@ -96,7 +96,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 def is_no_engine(error: BaseException) -> bool:
-    """True where a client could not be made, or learned nothing: nobody answers, refuses, or says what makes no sense."""
+    """True where a client learned nothing: nobody answers, or refuses, or says what makes no sense."""
     return isinstance(error, UNREADABLE) or status_of(error) is not None or is_lost(error)
 
 
@@ -151,8 +151,8 @@ def unavailable(error: BaseException, host: str, address: str) -> EngineUnavaila
 
 def _misread(error: Exception) -> str:
     """Say what made no sense, and how it began."""
-    said = f": it said {first_line(error.said)}" if isinstance(error, Unreadable) else ""
-    return clean_text(error, 300) + said
+    said = error.said if isinstance(error, Unreadable) else getattr(error, "doc", None)  # JSON's errors have the text
+    return clean_text(error, 300) + (f": it said {first_line(said)}" if isinstance(said, bytes | str) else "")
 
 
 def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from harness.values.errors import HostError, HostNotReady
 from harness.values.text import clean_text
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What code raises that gets another text, type or size than it expects; pydantic's and JSON's errors are ValueErrors."""
+"""What code raises that gets another text, type or size than it expects; pydantic's and JSON's are ValueErrors."""
 
 
 class Unreadable(ValueError):

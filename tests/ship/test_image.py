@@ -259,6 +259,6 @@ def test_packages_that_cannot_be_proven_are_refused(tmp_path: Path, monkeypatch:
     program.write_text(f'#!/bin/sh\nexec {real} "$@" {script}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(ImageUnavailable, match="(?i)keyring") as caught:
+    with pytest.raises(ImageUnavailable, match=r"(?i)keyring") as caught:
         make_base(None, suite="sid", mirror="http://127.0.0.1:9", cache=tmp_path / "cache")  # type: ignore[arg-type]
     assert "debian-archive-keyring" in str(caught.value.hint)

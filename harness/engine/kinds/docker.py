@@ -233,7 +233,7 @@ class DockerEngine:
         return handle
 
     def _find_nested(self, request: JobRequest) -> Collection[str]:
-        """Return the read-only sources of a job with something mounted inside. Raises JobRefused where it stays writable.
+        """Return read-only sources of a job with something mounted inside. Raises JobRefused where it stays writable.
 
         Engines before 25 (API 1.44) make only the outermost mount read-only.
         """

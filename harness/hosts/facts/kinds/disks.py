@@ -116,7 +116,7 @@ done
 
 
 def parse_scratch(text: str) -> str:
-    """Why a scratch folder must not be used: the first line that the script writes; empty where nothing is against it."""
+    """Why a scratch folder must not be used: the first line that the script writes; empty for one that may be."""
     return text.strip().partition("\n")[0]
 
 
