@@ -30,6 +30,7 @@ from fleet_session import OTHERS_LOCK
 
 from harness.engine import daemon_access
 from harness.engine.interface import JobHandle, JobRequest, Mount, Payload
+from harness.engine.kinds import docker
 from harness.hosts import lock_commands, own_folders
 from harness.hosts.connection import Completed, Connection
 from harness.ship import filetransfer
@@ -51,7 +52,7 @@ timeout: 3h
 _FURTHER_FACTS = {
     "gpus": "name, memory.total [MiB], driver_version, uuid\nNVIDIA RTX A4000, 16376 MiB, 550.54.14, GPU-1c3f\n",
     "nvidia_runtime": "runtime\ncdi\n",
-    "cgroup_room": "max 1000000000 50000 60000\n8000000000 1000000000 50000 60000\n",
+    "cgroup_room": "max 1000000000 50000 60000\n66000000000 1000000000 50000 60000\n",
     "lscpu_model": "Vendor ID: AuthenticAMD\nModel name: AMD Ryzen 9 7950X\n",
 }
 """Beside those of the fleet's workstations, so that each parser has something to read."""
@@ -102,6 +103,9 @@ class LabMachine(Machine):
                 return self._break()
             case ["sh", "-c", script, "sh", folder, *_] if script == filetransfer._HASH:  # noqa: SLF001
                 return _said(b"".join(self._hashes(folder, (text or b"").split(b"\0")[:-1])))
+            case ["sh", "-c", script, "sh", *paths] if script == docker._MOUNTS:  # noqa: SLF001
+                mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+                return _said("".join([*(f"{path}\0" for path in paths), mounts]).encode())
             case ["sh", "-c", script, "sh", *paths] if script == own_folders._LOOK:  # noqa: SLF001
                 return _said(b"".join(f"{path}\0marked\0002\0004096\0a/b/\0".encode() for path in paths[:2]))
             case ["sh", "-c", script, "sh", path] if script == own_folders._REMOVE:  # noqa: SLF001
@@ -269,6 +273,7 @@ class Lab:
             "harness.workflow.host_links.Links.open": lambda _links, host: self.hosts[host.name].connect(),
             "harness.workflow.run.run.Stops": lambda: Stops(SimulatedEvent(self.clock), SimulatedEvent(self.clock)),
             "harness.workflow.many_hosts.start_threads": simulated_threads(self.clock),
+            "harness.workflow.run.shared.Shared.write_report_safely": lambda _shared: None,  # 5 s a session
         }
         with ExitStack() as stack:
             stack.enter_context(living_in(self.clock))
