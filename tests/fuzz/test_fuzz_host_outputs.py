@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
+import garbage
 import pytest
+from fake_lab import GOOD, Lab
 from fuzzing import fuzzed, one_case
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "host_outputs"))
-import garbage
-from commands import make_pets, run_command
-from fake_lab import GOOD, Lab
+from lab_commands import make_pets, run_command
 
 from harness.hosts.lock_owner import parse_state
 from harness.values.errors import HarnessError

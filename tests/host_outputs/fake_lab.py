@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import sys
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,8 +18,6 @@ from pathlib import Path
 from unittest import mock
 
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "fleet"))
 from fake_docker import FakeDaemon, FakeStream
 from fleet_clock import SimulatedClock, SimulatedEvent, living_in, simulated_threads
 from fleet_engine import FleetEngine, Jobs, Performance
@@ -150,7 +147,7 @@ class LabMachine(Machine):
 class LabConnection(FleetConnection):
     """A connection whose every answer goes through a meddler."""
 
-    def __init__(self, machine: Machine, engine: FleetEngine, docker: FakeDaemon, meddler: Meddler) -> None:
+    def __init__(self, machine: Machine, engine: PackingEngine, docker: FakeDaemon, meddler: Meddler) -> None:
         super().__init__(machine)
         self._engine, self._docker, self._meddler = engine, docker, meddler
 
@@ -271,7 +268,7 @@ class Lab:
         """Let the controller live among these hosts, in simulated time."""
         replacements = {
             "harness.workflow.host_links.Links.open": lambda _links, host: self.hosts[host.name].connect(),
-            "harness.workflow.run.run.Stops": lambda: Stops(SimulatedEvent(self.clock), SimulatedEvent(self.clock)),
+            "harness.workflow.run.run.Stops": lambda: Stops(SimulatedEvent(self.clock), SimulatedEvent(self.clock)),  # type: ignore[arg-type]
             "harness.workflow.many_hosts.start_threads": simulated_threads(self.clock),
             "harness.workflow.run.shared.Shared.write_report_safely": lambda _shared: None,  # 5 s a session
         }

@@ -13,8 +13,8 @@ from pathlib import Path
 import garbage
 import pytest
 import yaml
-from commands import COMMANDS, Done, make_pets, run_command
 from fake_lab import BAD, GOOD, Lab
+from lab_commands import COMMANDS, Done, make_pets, run_command
 
 from harness.console import Console
 from harness.records.folder import list_folders

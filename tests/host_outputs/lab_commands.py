@@ -16,10 +16,10 @@ from harness.session.run_options import RunOptions, SessionOptions
 from harness.workflow.local.show_status import show_status
 from harness.workflow.machines.check_hosts import check_hosts
 from harness.workflow.machines.clean import CleanOptions, clean_hosts, unlock_hosts
+from harness.workflow.machines.ship_hosts import ShipOptions, ship_hosts
 from harness.workflow.machines.show_facts import record_facts, show_facts
 from harness.workflow.plan.plan import show_plan
 from harness.workflow.run.run import run_session
-from harness.workflow.ship.ship_hosts import ShipOptions, ship_hosts
 
 
 @dataclass(frozen=True)
