@@ -77,7 +77,7 @@ def _read_places(connection: Connection) -> tuple[str, str]:
     parts = done.text.split("\0")
     home, current = (parts[0], parts[1].removesuffix(".").removesuffix("\n")) if len(parts) > 2 else ("", "")
     if done.returncode != 0 or not _is_path(home):
-        said = f": the host said {first_line(home)}" if home.strip() else " ($HOME is not set)"
+        said = " ($HOME is not set)" if len(parts) > 2 and not home else f": the host said {first_line(done.stdout)}"
         raise HostNotReady(
             f"the user has no home folder{said}",
             where=connection.host,

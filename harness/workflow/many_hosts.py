@@ -161,6 +161,8 @@ def _outcome_of(host: H, ask: Callable[[H], T], explain: Callable[[H, Exception]
     try:
         return ask(host)
     except HarnessError as error:
+        if isinstance(error, HostError):
+            error.where = error.where or host.name  # what judges facts knows no host's name
         return error
     except Exception as error:  # a defect of ours on one host must not cost the others their answer
         return explain(host, error)
