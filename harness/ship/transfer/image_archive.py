@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _PIECE = 2**20
 _SMALL = 8 * 2**20
 """What may be a manifest or a configuration; layers are never read as such."""
-_MOST_TEXT = 32 * 2**20
+_ALL_SMALL = 32 * 2**20
 """Of all manifests and configurations together: an image's have some kilobytes."""
 _MOST_MEMBERS = 20_000
 """Files, folders and links: an image has one for each of at most 127 layers, and some beside them."""
 _MOST_HEADERS = 16 * 2**20
 """Of long names and remarks before files; ``tarfile`` keeps all of it in memory, however long it says it is."""
-_MOST_UNPACKED = 500 * 2**30
+_MOST_BYTES = 500 * 2**30
 """Of all layers; the largest images have some 50 GiB."""
 _MOST_GZIP_MEMBERS = 1_000_000
 _SLICE = 64 * 2**10
@@ -211,12 +211,12 @@ def _read_members(
     files: dict[str, Member] = {}
     texts: dict[str, bytes] = {}
     links: dict[str, str] = {}
-    left, left_text = _MOST_UNPACKED, _MOST_TEXT
+    left, left_text = _MOST_BYTES, _ALL_SMALL
     try:
         with tarfile.open(fileobj=_unpacked(stream), mode="r|", bufsize=_PIECE, tarinfo=_bounded_headers()) as archive:
             for count, entry in enumerate(archive):
                 if count == _MOST_MEMBERS or entry.issparse():
-                    raise tarfile.ReadError("no image has such members")
+                    raise tarfile.ReadError("it holds more files than any image, or other ones")
                 path = posixpath.normpath(entry.name)
                 if entry.issym() or entry.islnk():
                     above = posixpath.dirname(path) if entry.issym() else ""
@@ -232,7 +232,7 @@ def _read_members(
                         texts[path] = text
                         left_text -= len(text)
                         if left_text < 0:
-                            raise tarfile.ReadError("it holds too many manifests")
+                            raise tarfile.ReadError("it holds more files than any image that are no layers")
     except _DAMAGED as error:
         raise _broken(name, f"it cannot be read to its end ({clean_text(error)})") from error
     for path, target in links.items():
@@ -300,7 +300,7 @@ def _read_member(
                 target.write(data)
                 size += len(data)
                 if size > most:
-                    raise tarfile.ReadError(f"it unpacks to more than {_MOST_UNPACKED >> 30} GiB")
+                    raise tarfile.ReadError(f"without compression it is larger than {_MOST_BYTES >> 30} GiB")
                 if size <= _SMALL:
                     text += data
             piece = source.read(_PIECE)
