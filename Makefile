@@ -63,6 +63,8 @@ test: $(STAMPS)/test ## Set up and run every check and test; each part prints it
 quick-test: $(STAMPS)/test ## Style, types, layers and the pure tests: nothing is installed, started or measured
 	@BIN=$(BIN) tests/run_all.sh quick
 
+FUZZ ?= tests/fuzz
+
 .PHONY: lab
 lab: $(STAMPS)/test ## Bring up four workstations on this machine, with SSH and Docker, to play with (root, Debian)
 	$(BIN)/python tests/lab/play.py up
@@ -90,6 +92,10 @@ test-vm: $(STAMPS)/test ## Limits, OOM and memory figures on cgroup version 2, i
 .PHONY: test-loaders
 test-loaders: $(STAMPS)/test ## Every loader with every cache: killed, with wrong files, short of memory, on a full disk (long)
 	$(BIN)/python -m pytest -q tests/bench/test_every_loader.py tests/bench/test_caches_on_disk.py
+
+.PHONY: fuzz
+fuzz: $(STAMPS)/test ## Damaged input of every kind, 10,000 cases a target (long; FUZZ='tests/fuzz/FILE -k NAME' for one)
+	HARNESS_FUZZ_CASES=$${HARNESS_FUZZ_CASES:-10000} $(BIN)/python -m pytest -q -o timeout=14400 $(FUZZ)
 
 .PHONY: lint
 lint: $(STAMPS)/test ## Style, types and layers

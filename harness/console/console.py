@@ -51,8 +51,9 @@ class Console:
         """For lines of progress. Used under the mutex, so that two threads never make two."""
         return _make_rich(stderr=True)
 
-    def result(self, text: str) -> None:
-        """Print a result on stdout, as it is; the live line makes room for it."""
+    def result(self, text: str, *, as_it_is: bool = False) -> None:
+        """Print a result on stdout; the live line makes room for it. ``as_it_is``: a file's content, for programs."""
+        text = text if as_it_is else _plain(text)
         with self._mutex:
             self._stop_live_line()
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
@@ -60,7 +61,7 @@ class Console:
 
     def result_json(self, value: object) -> None:
         """Print a result for programs, as JSON."""
-        self.result(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str))
+        self.result(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str), as_it_is=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
         """Print a table as a result. Plain and never cut where stdout is not a terminal."""
@@ -122,8 +123,10 @@ class Console:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from rich.prompt import Confirm
+        from rich.text import Text
 
-        return Confirm.ask(question, console=self._err, default=False)
+        self.close()
+        return Confirm.ask(Text(_plain(question)), console=self._err, default=False)
 
     def ask_secret(self, question: str) -> str | None:
         """Ask for something that is not shown while it is typed; None without a terminal, or if nothing was typed."""

@@ -6,7 +6,7 @@ import io
 import json
 import posixpath
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.bench.protocol import bounded_json, protocol
@@ -88,12 +88,18 @@ def read_list_label(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
 
 
 def build_create(
-    request: JobRequest, owner: Owner, *, gpu_support: str | None = None, warnings: Sequence[str] = ()
+    request: JobRequest,
+    owner: Owner,
+    *,
+    gpu_support: str | None = None,
+    warnings: Sequence[str] = (),
+    nested: Collection[str] = (),
 ) -> dict[str, object]:
     """The body of ``POST /containers/create`` for a job.
 
     ``gpu_support`` is how this engine hands out GPUs (``nvidia`` or ``cdi``); ``warnings`` are
-    kept as a label, so that a controller that comes later still knows them.
+    kept as a label, so that a controller that comes later still knows them. ``nested`` are read-only sources with
+    something mounted inside.
     """
     return {
         "Image": request.image,
@@ -106,7 +112,7 @@ def build_create(
         "Volumes": {JOB_FOLDER: {}},
         "StopSignal": "SIGTERM",
         "StopTimeout": STOP_TIMEOUT_S,
-        "HostConfig": _host_config(request, owner, gpu_support),
+        "HostConfig": _host_config(request, owner, gpu_support, nested),
     }
 
 
@@ -116,7 +122,9 @@ def _environment(request: JobRequest) -> list[str]:
     return [f"HOME={HOME}", "USER=job", "LOGNAME=job", "TMPDIR=/tmp", "LANG=C.UTF-8", *gpus]
 
 
-def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> dict[str, object]:
+def _host_config(
+    request: JobRequest, owner: Owner, gpu_support: str | None, nested: Collection[str]
+) -> dict[str, object]:
     tmpfs = "rw,nosuid,nodev,size={size},mode={mode},uid={uid},gid={gid}"
     config: dict[str, object] = {
         "NetworkMode": "none",
@@ -131,7 +139,7 @@ def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> 
             "/tmp": tmpfs.format(size=request.tmp_bytes, mode="1777", uid=owner.uid, gid=owner.gid),
             HOME: tmpfs.format(size=HOME_BYTES, mode="0700", uid=owner.uid, gid=owner.gid),
         },
-        "Mounts": [_bind(mount) for mount in request.mounts],
+        "Mounts": [_bind(mount, mount.source in nested) for mount in request.mounts],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": str(LOG_BYTES), "max-file": "1"}},
         "RestartPolicy": {"Name": "no"},
         "AutoRemove": False,
@@ -147,8 +155,10 @@ def _host_config(request: JobRequest, owner: Owner, gpu_support: str | None) -> 
     return config
 
 
-def _bind(mount: Mount) -> dict[str, object]:
-    return {"Type": "bind", "Source": mount.source, "Target": mount_target(mount), "ReadOnly": mount.read_only}
+def _bind(mount: Mount, has_nested: bool) -> dict[str, object]:
+    bind = {"Type": "bind", "Source": mount.source, "Target": mount_target(mount), "ReadOnly": mount.read_only}
+    # Since API 1.44; without it an old kernel silently leaves what is mounted inside writable.
+    return {**bind, "BindOptions": {"ReadOnlyForceRecursive": True}} if mount.read_only and has_nested else bind
 
 
 def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, object]:

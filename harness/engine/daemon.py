@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from harness.hosts.answers import UNREADABLE, Unreadable, first_line
 from harness.hosts.lock_owner import read_user
 from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable
 from harness.values.text import clean_lines, clean_text
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 PROBE_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 120.0
+
+_MOST_WORDS = 2000
+"""Of a daemon's own words: an error of a build has some lines."""
+_NO_ENGINE = "see what answers in the Docker Engine's place: `docker version` on the host, and DOCKER_HOST"
 
 ClientFactory = Callable[[float], "APIClient"]
 """Makes a client whose calls end within the given seconds."""
@@ -91,12 +96,17 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, kinds) or type(error).__module__.split(".")[0] == "paramiko"
 
 
+def is_no_engine(error: BaseException) -> bool:
+    """True where a client learned nothing: nobody answers, or refuses, or says what makes no sense."""
+    return isinstance(error, UNREADABLE) or status_of(error) is not None or is_lost(error)
+
+
 @contextmanager
 def talking(host: str, doing: str, forget: Callable[[], None]) -> Iterator[None]:
     """Turn what a call raises into our errors: HostUnreachable when the link is gone, else EngineError.
 
-    ``forget`` is called when the link is gone: the old client is dead for ever.
-    Docker's NotFound and conflicts (409) pass through, for the caller to judge.
+    An answer that makes no sense is an EngineError, too. ``forget`` is called when the link is gone: the old client is
+    dead for ever. Docker's NotFound and conflicts (409) pass through, for the caller to judge.
     """
     from docker.errors import APIError, NotFound
 
@@ -109,6 +119,11 @@ def talking(host: str, doing: str, forget: Callable[[], None]) -> Iterator[None]
             raise
         hint = "look at the Docker daemon's log (journalctl -u docker)"
         raise EngineError(f"Docker would not {doing}: {explain(error)}", where=host, hint=hint) from error
+    except EngineError:
+        raise
+    except UNREADABLE as error:
+        message = f"Docker would not {doing} so that it can be understood: {_misread(error)}"
+        raise EngineError(message, where=host, hint=_NO_ENGINE) from error
     except Exception as error:
         if not is_lost(error):
             raise
@@ -126,13 +141,19 @@ def status_of(error: BaseException) -> int | None:
 
 def explain(error: BaseException) -> str:
     """The daemon's own words."""
-    return clean_lines(str(getattr(error, "explanation", None) or error).strip(), 2000)
+    return clean_lines(str(getattr(error, "explanation", None) or error).strip(), _MOST_WORDS)
 
 
 def unavailable(error: BaseException, host: str, address: str) -> EngineUnavailable:
     """No engine answers at ``address``: why, and what cures it."""
     message, hint = _diagnose(list(causes_of(error)), address)
     return EngineUnavailable(message, where=host, hint=hint)
+
+
+def _misread(error: Exception) -> str:
+    """Say what made no sense, and how it began."""
+    said = error.said if isinstance(error, Unreadable) else getattr(error, "doc", None)  # JSON's errors have the text
+    return clean_text(error, 300) + (f": it said {first_line(said)}" if isinstance(said, bytes | str) else "")
 
 
 def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
@@ -144,6 +165,8 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
     known = next((cause for cause in causes if isinstance(cause, DaemonRefused)), None)
     if known is not None:
         return str(known), known.cure
+    if isinstance(causes[0], UNREADABLE):
+        return f"what answers at {address} is no Docker Engine: {_misread(causes[0])}", _NO_ENGINE
     said = " It is what DOCKER_HOST says." if os.environ.get("DOCKER_HOST") else ""
     start = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
     if has(PermissionError):

@@ -7,6 +7,7 @@ sshd itself opens the engine's socket. Which of the two is found out once, with 
 from __future__ import annotations
 
 import io
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from docker.utils import version_lt
 from harness.engine.bounded_client import BoundedClient
 from harness.engine.daemon import DaemonRefused
 from harness.engine.daemon_access import DaemonAccess, explain_silence, judge_access, look_command, parse_access
+from harness.engine.dockerinfo import EngineVersion, read_answer
+from harness.hosts.answers import Unreadable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,6 +34,7 @@ NEWEST_API = "1.51"
 KEPT_CONNECTIONS = 2
 """Each that is kept open for the next request is one of the host's eight channels."""
 
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 _LOOK_TIMEOUT_S = 30.0
 
 
@@ -55,12 +59,10 @@ class Dialer:
         """
         asking = self._make_client(NEWEST_API, timeout_s)
         try:
-            said = asking.version(api_version=False)
+            said = read_answer(EngineVersion, asking.version(api_version=False), "its version")
         finally:
             asking.close()
-        return self._make_client(
-            agree_version(said.get("ApiVersion", NEWEST_API), said.get("MinAPIVersion")), timeout_s
-        )
+        return self._make_client(agree_version(said.api_version, said.min_api_version), timeout_s)
 
     def _make_client(self, version: str, timeout_s: float) -> APIClient:
         client = BoundedClient(version=version, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
@@ -124,8 +126,15 @@ class Dialer:
             self._access = None
 
 
-def agree_version(newest: str, oldest: str | None) -> str:
-    """The API version to speak: the engine's newest where this program knows it, and never below its oldest."""
+def agree_version(newest: str, oldest: str) -> str:
+    """The API version to speak: the engine's newest where this program knows it, and never below its oldest.
+
+    Empty: it does not say. Raises Unreadable for what is no version.
+    """
+    for version in filter(None, (newest, oldest)):
+        if not _VERSION.fullmatch(version):
+            raise Unreadable("its API version is none", version)
+    newest = newest or NEWEST_API
     wanted = newest if version_lt(newest, NEWEST_API) else NEWEST_API
     return oldest if oldest and version_lt(wanted, oldest) else wanted
 

@@ -5,112 +5,185 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_pascal
 
 from harness.analysis.findings import find
 from harness.engine.container import LABEL_MEMORY, LABEL_WARNINGS, read_list_label
 from harness.engine.interface import JobPhase, JobState
+from harness.hosts.answers import Unreadable
 from harness.values.engine_names import EngineFacts
 from harness.values.record import Finding
+from harness.values.text import without_codes
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 _NVIDIA = "nvidia.com/gpu"
-_PHASES: dict[str, JobPhase] = {
+_PHASES: dict[str, JobPhase] = {  # Docker's words, and Podman's own
     "created": "created",
+    "configured": "created",
+    "initialized": "created",
     "running": "running",
     "paused": "running",
     "restarting": "running",
     "removing": "gone",
+    "stopping": "running",
+    "stopped": "exited",
     "exited": "exited",
     "dead": "exited",
 }
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-class EngineInfo(TypedDict, total=False):
-    """What is read of ``GET /info``; engines write null for an empty list."""
-
-    ServerVersion: str
-    CgroupVersion: str
-    MemoryLimit: bool
-    SwapLimit: bool
-    CPUSet: bool
-    Driver: str
-    DriverStatus: Sequence[Sequence[str]] | None
-    DockerRootDir: str
-    Runtimes: Mapping[str, object] | None
-    DiscoveredDevices: Sequence[Mapping[str, str]] | None
-    SecurityOptions: Sequence[str] | None
+_Text = Annotated[str, AfterValidator(lambda text: without_codes(text, 4096))]
+_Count = Annotated[int, Field(ge=0, le=2**63)]
+_Labels = Annotated[dict[str, str], Field(max_length=1000)]
 
 
-class Config(TypedDict, total=False):
+class _Answer(BaseModel):
+    """What is read of an engine's answer; the rest is passed over. Null is as good as nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_pascal, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: object) -> object:
+        return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
+
+
+class EngineVersion(_Answer):
+    """``GET /version``."""
+
+    version: _Text = ""
+    api_version: _Text = ""
+    min_api_version: _Text = Field("", alias="MinAPIVersion")
+
+
+class Device(_Answer):
+    """A device that a daemon found by itself."""
+
+    id: _Text = Field("", alias="ID")
+
+
+class EngineInfo(_Answer):
+    """``GET /info``."""
+
+    server_version: _Text = ""
+    cgroup_version: Annotated[int, Field(ge=1, le=2)] = 1
+    memory_limit: bool = False
+    swap_limit: bool = False
+    can_limit_cpus: bool = Field(False, alias="CPUSet")
+    driver: _Text = ""
+    driver_status: tuple[tuple[_Text, ...], ...] = ()
+    docker_root_dir: _Text = ""
+    runtimes: dict[str, object] = {}
+    discovered_devices: tuple[Device, ...] = ()
+    security_options: tuple[_Text, ...] = ()
+
+
+class Settings(_Answer):
     """The settings of an image, or of a container."""
 
-    Env: Sequence[str] | None
-    Cmd: Sequence[str] | None
-    User: str
-    Labels: Mapping[str, str] | None
+    env: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    user: str = ""
+    labels: _Labels = {}
 
 
-class RootFS(TypedDict, total=False):
+class RootFS(_Answer):
     """The layers of an image, from the lowest on, by the digests of their contents."""
 
-    Layers: Sequence[str] | None
+    layers: tuple[str, ...] = ()
 
 
-class Image(TypedDict, total=False):
-    """What is read of ``GET /images/NAME/json``."""
+class Image(_Answer):
+    """``GET /images/NAME/json``."""
 
-    Config: Config | None
-    RootFS: RootFS
-    Architecture: str
-    RepoTags: Sequence[str] | None
-    Size: int
+    settings: Settings = Field(Settings(), alias="Config")
+    root: RootFS = Field(RootFS(), alias="RootFS")
+    architecture: str = ""
+    repo_tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    size: _Count = 0
 
 
-class State(TypedDict, total=False):
+class State(_Answer):
     """What a container does, or how it ended."""
 
-    Status: str
-    ExitCode: int
-    OOMKilled: bool
-    Error: str
-    StartedAt: str
-    FinishedAt: str
+    status: _Text = ""
+    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
+    is_oom_killed: bool | None = Field(None, alias="OOMKilled")
+    error: _Text = ""
+    started_at: _Text = ""
+    finished_at: _Text = ""
 
 
-class HostConfig(TypedDict, total=False):
+class HostConfig(_Answer):
     """The limits of a container."""
 
-    Memory: int
+    memory: _Count | None = None
 
 
-class Container(TypedDict, total=False):
-    """What is read of ``GET /containers/ID/json``."""
+class Container(_Answer):
+    """``GET /containers/ID/json``."""
 
-    Id: str
-    State: State
-    Config: Config
-    HostConfig: HostConfig
+    id: str
+    state: State = State()
+    settings: Settings = Field(Settings(), alias="Config")
+    limits: HostConfig = Field(HostConfig(), alias="HostConfig")
 
 
-class Created(TypedDict):
-    """The answer to ``POST /containers/create``."""
+class Created(_Answer):
+    """``POST /containers/create``."""
 
-    Id: str
-    Warnings: Sequence[str] | None
+    id: str
+    warnings: tuple[_Text, ...] = ()
+
+
+class Listed(_Answer):
+    """One of ``GET /containers/json`` or of ``GET /images/json``."""
+
+    id: str
+    labels: _Labels = {}
+
+
+_A = TypeVar("_A", bound=_Answer)
+
+
+def read_answer(kind: type[_A], said: object, what: str) -> _A:
+    """Return an engine's answer as what it is to be. Raises Unreadable."""
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "all of it"
+        raise Unreadable(f"{what} cannot be understood ({where}: {fault['msg']})", said) from error
+
+
+def read_list(kind: type[_A], said: object, what: str) -> list[_A]:
+    """Return a list of such answers. Raises Unreadable."""
+    if not isinstance(said, list):
+        raise Unreadable(f"{what} is no list", said)
+    return [read_answer(kind, one, what) for one in said]
+
+
+def read_version(client: APIClient) -> EngineVersion:
+    """Ask an engine for its version. Raises Unreadable, and what the client raises."""
+    return read_answer(EngineVersion, client.version(), "its version")
 
 
 def read_info(client: APIClient) -> EngineInfo:
-    """Ask an engine what it is. Raises what the client raises."""
-    return cast(EngineInfo, client.info())
+    """Ask an engine what it is. Raises Unreadable, and what the client raises."""
+    return read_answer(EngineInfo, client.info(), "what it tells of itself")
 
 
 def inspect_image(client: APIClient, reference: str) -> Image:
-    """Ask an engine for one image. Raises what the client raises."""
-    return cast(Image, client.inspect_image(reference))  # type: ignore[no-untyped-call]  # stub lacks types
+    """Ask an engine for one image. Raises Unreadable, and what the client raises."""
+    said = client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stub lacks types
+    return read_answer(Image, said, f"the image {reference}")
 
 
 def seek_image(client: APIClient, reference: str) -> Image | None:
@@ -123,15 +196,26 @@ def seek_image(client: APIClient, reference: str) -> Image | None:
         return None
 
 
+def list_image_ids(client: APIClient) -> list[str]:
+    """Return the ids of all images of an engine, each once."""
+    return list(dict.fromkeys(one.id for one in read_list(Listed, client.images(all=True), "its list of images")))
+
+
+def inspect_container(client: APIClient, name: str) -> Container:
+    """Ask an engine for one container. Raises Unreadable, and what the client raises."""
+    return read_answer(Container, client.inspect_container(name), f"the container {name}")
+
+
+def list_containers(client: APIClient, labels: Sequence[str]) -> list[Listed]:
+    """Return the containers, running or not, that carry these labels. Raises Unreadable, and what the client raises."""
+    found = client.containers(all=True, filters={"label": list(labels)})
+    return read_list(Listed, found, "its list of containers")
+
+
 def create_container(client: APIClient, body: Mapping[str, object], name: str) -> Created:
-    """Have an engine make a container. Raises what the client raises."""
+    """Have an engine make a container. Raises Unreadable, and what the client raises."""
     created = client.create_container_from_config(body, name)  # type: ignore[no-untyped-call]  # stub lacks types
-    return cast(Created, created)
-
-
-def labels_in(inspected: Image | Container) -> Mapping[str, str]:
-    """Return the labels of an image or a container."""
-    return (inspected.get("Config") or {}).get("Labels") or {}
+    return read_answer(Created, created, "what it made")
 
 
 def image_digest(inspected: Image) -> str:
@@ -140,51 +224,47 @@ def image_digest(inspected: Image) -> str:
     An image's ID is the digest of its configuration on one store and of its manifest on
     the other; these five are what both say alike, and what decides how a program behaves in it.
     """
-    config = inspected.get("Config") or {}
-    root = inspected.get("RootFS") or {}
+    settings = inspected.settings
     parts = {
-        "layers": list(root.get("Layers") or ()),
-        "env": list(config.get("Env") or ()),
-        "cmd": list(config.get("Cmd") or ()),
-        "user": config.get("User") or "",
-        "architecture": inspected.get("Architecture") or "",
+        "layers": list(inspected.root.layers),
+        "env": list(settings.env),
+        "cmd": list(settings.cmd),
+        "user": settings.user,
+        "architecture": inspected.architecture,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def engine_facts(
-    name: str, version: Mapping[str, object], info: EngineInfo, *, api_version: str | None, image_digest: str | None
+    name: str, version: EngineVersion, info: EngineInfo, *, api_version: str | None, image_digest: str | None
 ) -> EngineFacts:
     """Facts out of ``GET /version`` and ``GET /info``."""
-    can_limit_memory = bool(info.get("MemoryLimit"))
-    can_limit_swap = bool(info.get("SwapLimit"))
-    can_limit_cpus = bool(info.get("CPUSet"))
     reasons = []
-    if not can_limit_memory:
+    if not info.memory_limit:
         reasons.append("the kernel gives Docker no memory controller: boot with cgroup_enable=memory")
-    if not can_limit_cpus:
+    if not info.can_limit_cpus:
         reasons.append("the kernel gives Docker no cpuset controller")
     return EngineFacts(
         engine=name,
-        version=str(version.get("Version") or info.get("ServerVersion") or "unknown"),
+        version=version.version or info.server_version or "unknown",
         image_digest=image_digest,
         api_version=api_version,
-        cgroup_version=_number(info.get("CgroupVersion")) or 1,
-        can_limit_memory=can_limit_memory,
-        can_limit_swap=can_limit_swap,
-        can_limit_cpus=can_limit_cpus,
+        cgroup_version=info.cgroup_version,
+        can_limit_memory=info.memory_limit,
+        can_limit_swap=info.swap_limit,
+        can_limit_cpus=info.can_limit_cpus,
         storage=storage_of(info),
         gpu_support=gpu_support(info),
         reasons=tuple(reasons),
-        findings=_findings(info, can_limit_swap=can_limit_swap),
+        findings=_findings(info),
     )
 
 
 def storage_of(info: EngineInfo) -> str:
     """The storage driver, and which of the two image stores: they do not agree on image IDs."""
-    status = {str(row[0]): str(row[1]) for row in info.get("DriverStatus") or () if len(row) == 2}
+    status = {row[0]: row[1] for row in info.driver_status if len(row) == 2}
     is_containerd = status.get("driver-type", "").startswith("io.containerd.snapshotter")
-    return f"{info.get('Driver') or 'unknown'} ({'containerd' if is_containerd else 'classic'} image store)"
+    return f"{info.driver or 'unknown'} ({'containerd' if is_containerd else 'classic'} image store)"
 
 
 def gpu_support(info: EngineInfo) -> str | None:
@@ -192,15 +272,14 @@ def gpu_support(info: EngineInfo) -> str | None:
 
     CDI is on by default in new engines, so that its folders prove nothing: only devices do.
     """
-    if "nvidia" in (info.get("Runtimes") or {}):
+    if "nvidia" in info.runtimes:
         return "nvidia"
-    devices = [str(device.get("ID")) for device in info.get("DiscoveredDevices") or ()]
-    return "cdi" if any(device.startswith(_NVIDIA) for device in devices) else None
+    return "cdi" if any(device.id.startswith(_NVIDIA) for device in info.discovered_devices) else None
 
 
-def _findings(info: EngineInfo, *, can_limit_swap: bool) -> tuple[Finding, ...]:
+def _findings(info: EngineInfo) -> tuple[Finding, ...]:
     findings = []
-    if not can_limit_swap:
+    if not info.swap_limit:
         findings.append(
             find(
                 "no-swap-accounting",
@@ -208,7 +287,7 @@ def _findings(info: EngineInfo, *, can_limit_swap: bool) -> tuple[Finding, ...]:
                 "boot with swapaccount=1, or turn swap off",
             )
         )
-    if any("rootless" in str(option) for option in info.get("SecurityOptions") or ()):
+    if any("rootless" in option for option in info.security_options):
         findings.append(
             find(
                 "rootless-docker",
@@ -219,10 +298,6 @@ def _findings(info: EngineInfo, *, can_limit_swap: bool) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _number(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, str)) and str(value).isdigit() else None
-
-
 def job_state(inspected: Container) -> JobState:
     """Phase, exit code and evidence out of ``GET /containers/ID/json``.
 
@@ -230,30 +305,32 @@ def job_state(inspected: Container) -> JobState:
     job failed of it: it can be true with exit code 0. What is being removed by
     force shows this state as soon as it is killed: somebody took it, it did not end.
     """
-    state = inspected.get("State") or {}
-    phase = _PHASES.get(str(state.get("Status")), "exited")
+    state = inspected.state
+    phase = _PHASES.get(state.status)
+    if phase is None:
+        raise Unreadable(f"the state of the container {inspected.id[:80]} is none that is known", state.status)
     is_over = phase == "exited"
     return JobState(
         phase=phase,
-        exit_code=state.get("ExitCode") if is_over else None,
-        oom_killed=state.get("OOMKilled"),
-        error=state.get("Error") or None,
-        started_at=_time(state.get("StartedAt")),
-        finished_at=_time(state.get("FinishedAt")) if is_over else None,
+        exit_code=state.exit_code if is_over else None,
+        oom_killed=state.is_oom_killed,
+        error=state.error or None,
+        started_at=_time(state.started_at),
+        finished_at=_time(state.finished_at) if is_over else None,
         warnings=_warnings(inspected),
     )
 
 
-def _time(text: str | None) -> str | None:
+def _time(text: str) -> str | None:
     return None if not text or text == _NEVER else text
 
 
 def _warnings(inspected: Container) -> tuple[str, ...]:
     """What the daemon said when the container was created, and a limit that is not what was asked."""
-    labels = labels_in(inspected)
+    labels = inspected.settings.labels
     warnings = read_list_label(labels, LABEL_WARNINGS)
     asked = labels.get(LABEL_MEMORY)
-    has = (inspected.get("HostConfig") or {}).get("Memory")
+    has = inspected.limits.memory
     if asked is not None and has is not None and str(has) != asked:
         warnings += (f"The memory limit of the container is {has} instead of {asked} bytes. Limitation discarded.",)
     return warnings

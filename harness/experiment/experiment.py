@@ -19,7 +19,7 @@ from pydantic import (
 
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.experiment.parameters import PARAMETERS, Assignment, complete, default_of
-from harness.experiment.words import count_or
+from harness.experiment.words import MOST_COUNT, count_or
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import DEFAULT_BASELINE
 from harness.values.digest import digest_of
@@ -105,7 +105,7 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] = Field(
+    name: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)] = Field(
         description="Part of the session folder's name: letters, digits, dot, underscore, hyphen, plus."
     )
     description: Annotated[str, Strict()] = Field("", description="What it answers.")
@@ -131,12 +131,14 @@ class Experiment(BaseModel):
         DEFAULT_INTERVAL,
         description="With rounds auto: how wide the 95 % interval of a ratio may stay; 0.1 is from 0.95 to 1.05.",
     )
-    stall_rounds: Annotated[int, Strict(), Field(ge=0)] = Field(
+    stall_rounds: Annotated[int, Strict(), Field(ge=0, le=MOST_COUNT)] = Field(
         DEFAULT_STALL_ROUNDS,
         description="In so many rounds, training cases without a cache run once more with their files in memory, where "
         "there is room: so preparation and storage are told apart.",
     )
-    seed: Annotated[int, Strict()] = Field(DEFAULT_SEED, description="Of the order of cases and of shuffling.")
+    seed: Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] = Field(
+        DEFAULT_SEED, description="Of the order of cases and of shuffling."
+    )
     baseline: PipelineRule = Field(
         PipelineRule(loader=(DEFAULT_BASELINE,)),
         description="Which case the others are compared with, where all but loader, cache and element is equal.",

@@ -12,6 +12,8 @@ from harness.experiment.words import ARTICLE_CACHE_SUFFIX
 from harness.values.case import ModelSetting
 from harness.values.document import Document, load_document, near_miss, parse_text, validate
 from harness.values.errors import ConfigurationError, Mistake
+from harness.values.paths import expand_home, is_file
+from harness.values.text import clean_text
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FILE_SUFFIXES = (".yaml", ".yml", ".json")
@@ -42,12 +44,12 @@ def load_experiment(name_or_path: str) -> Experiment:
     """
     if name_or_path in preset_names():
         return parse_experiment(preset_text(name_or_path), f"preset {name_or_path}", name=name_or_path)
-    path = Path(name_or_path).expanduser()
-    if "/" in name_or_path or path.suffix.lower() in _FILE_SUFFIXES or path.is_file():
+    path = expand_home(name_or_path)
+    if "/" in name_or_path or path.suffix.lower() in _FILE_SUFFIXES or is_file(path):
         return read_experiment(load_document(path), name=path.stem, folder=path.parent)
     near = near_miss(name_or_path, preset_names())
     raise ConfigurationError(
-        f"there is no preset and no file {name_or_path!r}",
+        f"there is no preset and no file {clean_text(name_or_path, 80)!r}",
         where="--experiment",
         hint=(f"did you mean {near}? " if near else "")
         + f"presets: {', '.join(preset_names())}; or the path of a YAML file",
@@ -123,11 +125,13 @@ def _find_weights(document: Document, folder: Path) -> tuple[dict[str, str], lis
         weights = value.get("weights") if isinstance(value, Mapping) else None
         if not isinstance(weights, str) or weights in ("none", "imagenet"):
             continue
-        path = (folder / Path(weights).expanduser()).resolve()
-        found[weights] = str(path)
-        if not path.is_file():
+        path = (folder / expand_home(weights)).absolute()
+        if is_file(path):
+            found[weights] = str(path.resolve())
+        else:
             hint = "weights are none, imagenet, or the path of a file beside the experiment"
-            absent.append(document.mistake((*place, "weights"), f"there is no weights file {path}", hint))
+            message = f"there is no weights file {clean_text(path)}"
+            absent.append(document.mistake((*place, "weights"), message, hint))
     return found, absent
 
 

@@ -31,6 +31,10 @@ MOST_COMBINATIONS = 20_000
 """A product above it is a slip, and would not end in a lifetime."""
 
 
+MOST_COMPARISONS = 500_000
+"""Of rules with combinations; more take longer than anybody waits for a plan."""
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """A combination that is not run, and why. ``case`` is what it would have been, ``description`` its short name."""
@@ -214,6 +218,11 @@ def _refuse_absurd(experiment: Experiment, additions: Sequence[Assignment]) -> N
         raise ConfigurationError(
             f"experiment {experiment.name}: the lists make {count:,} combinations, more than {MOST_COMBINATIONS:,}",
             hint="shorten the lists of `parameters`; `include` adds single cases",
+        )
+    if count * len(experiment.exclude) > MOST_COMPARISONS:
+        raise ConfigurationError(
+            f"experiment {experiment.name}: {len(experiment.exclude):,} exclude rules for {count:,} combinations",
+            hint="write fewer rules: one may have a list for each parameter",
         )
 
 

@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.experiment.words import (
+    MOST_COUNT,
     check_model,
     count_or,
     read_cache,
@@ -75,7 +76,7 @@ def _as_list(value: object) -> object:
     return (value,)
 
 
-Name = Annotated[str, Strict(), Field(min_length=1)]
+Name = Annotated[str, Strict(), Field(min_length=1, max_length=64)]  # as an inventory may name a data set or a disk
 LoaderName = Annotated[
     str,
     Strict(),
@@ -113,7 +114,7 @@ ImageSize = Annotated[
         }
     ),
 ]
-Count = Annotated[int, Strict(), Field(ge=1)]
+Count = Annotated[int, Strict(), Field(ge=1, le=MOST_COUNT)]
 Flag = Annotated[bool, Strict()]
 Cpus = Annotated[
     int | None,

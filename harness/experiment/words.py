@@ -12,7 +12,16 @@ from typing import Literal
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.values.case import APPLICATIONS, EMULATED, ModelSetting
 from harness.values.document import near_miss
-from harness.values.units import parse_bytes
+from harness.values.text import clean_text
+from harness.values.units import format_bytes, parse_bytes, parse_whole
+
+LEAST_MEMORY_LIMIT = 40 * 10**6
+"""Bytes. Python with NumPy takes 25 MB, the supervisor beside it 9 MB: below that nothing starts."""
+MOST_COUNT = 10**9
+"""Of images, batches, epochs, CPUs: far more than anybody measures, and every product of two is a plain number."""
+MOST_PIXELS = 65_535
+"""A side of an image; JPEG has no larger ones."""
+MOST_ALPHA = 100.0
 
 IMAGENET_ALPHAS = {
     "mobilenet": (0.25, 0.5, 0.75, 1.0),
@@ -41,7 +50,7 @@ def known_word(kind: str, names: Iterable[str]) -> Callable[[str], str]:
 
     def check(word: str) -> str:
         if word not in known:
-            raise ValueError(f"unknown {kind} {word!r}\n{_suggestion(word, known)}")
+            raise ValueError(f"unknown {kind} {_shown(word)}\n{_suggestion(word, known)}")
         return word
 
     return check
@@ -52,7 +61,9 @@ def read_cache(word: object) -> str:
     if isinstance(word, bool):
         return "memory" if word else "none"
     if not isinstance(word, str):
-        raise ValueError(f"a cache is one of {', '.join(CACHES)} (or false, true, some_path.tfcache), not {word!r}")
+        raise ValueError(
+            f"a cache is one of {', '.join(CACHES)} (or false, true, some_path.tfcache), not {_shown(word)}"
+        )
     if word.endswith(ARTICLE_CACHE_SUFFIX):
         return "file"
     return known_word("cache", CACHES)(word)
@@ -65,25 +76,31 @@ def read_memory_limit(word: object) -> int | Literal["none", "search"]:
     if word == "search":
         return "search"
     if isinstance(word, bool) or not isinstance(word, int | str):
-        raise ValueError(f"a memory limit is a size like 16GB or 1.5GiB, or none, not {word!r}")
+        raise ValueError(f"a memory limit is a size like 16GB or 1.5GiB, or none, not {_shown(word)}")
     try:
         size = parse_bytes(word)
     except ValueError as error:
         raise ValueError(f"{error}\nor write none for all that the host has available") from None
-    if size == 0:
-        raise ValueError("a memory limit of 0 lets nothing run\nwrite none for all that the host has available")
+    if size < LEAST_MEMORY_LIMIT:
+        least = format_bytes(LEAST_MEMORY_LIMIT)
+        unit = "" if size == 0 or not str(word).strip().isdecimal() else f"is a unit missing, as in {word}MB? "
+        raise ValueError(
+            f"a memory limit of {format_bytes(size)} lets nothing run: Python alone needs {least}\n"
+            f"{unit}write a size like 16GB, or none for all that the host has available"
+        )
     return size
 
 
 def read_image_size(value: object) -> tuple[int, int]:
     """(height, width) in pixels of ``256``, ``"256x320"`` or, inside a list, ``[256, 320]``."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", value)):
-        value = [int(match[1]), int(match[2])]
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+)\s*[x×]\s*([0-9]+)\s*", value)):
+        value = [parse_whole(side, MOST_PIXELS) or 0 for side in match.groups()]
     pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
     if len(pair) != 2 or any(isinstance(side, bool) or not isinstance(side, int) for side in pair):
-        raise ValueError(f"an image size is a number of pixels, or HEIGHTxWIDTH like 256x320, not {value!r}")
-    if min(pair) < 1:
-        raise ValueError("an image size counts pixels: at least 1")
+        raise ValueError(f"an image size is a number of pixels, or HEIGHTxWIDTH like 256x320, not {_shown(value)}")
+    if not 1 <= min(pair) <= max(pair) <= MOST_PIXELS:
+        bounds = f"at least 1, at most {MOST_PIXELS}"
+        raise ValueError(f"an image size counts pixels: {bounds}\nwrite it like 256 or 256x320")
     return pair[0], pair[1]
 
 
@@ -95,9 +112,10 @@ def count_or(words: tuple[object, ...], meaning: object, *, least: int, what: st
         if value is None or isinstance(value, str):
             if value in words:
                 return meaning
-        elif isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        elif isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST_COUNT:
             return value
-        raise ValueError(f"{what} is a whole number, at least {least}, or {spoken}, not {value!r}")
+        bounds = f"at most {MOST_COUNT}" if isinstance(value, int) and value > MOST_COUNT else f"at least {least}"
+        raise ValueError(f"{what} is a whole number, {bounds}, or {spoken}, not {_shown(value)}")
 
     return read
 
@@ -115,7 +133,7 @@ def read_loader(word: str) -> str:
         LOADERS[word]  # a user's own
     except KeyError:
         cure = "or give a file of your own like path/to/my_loader.py:make"
-        raise ValueError(f"unknown loader {word!r}\n{_suggestion(word, LOADERS)}; {cure}") from None
+        raise ValueError(f"unknown loader {_shown(word)}\n{_suggestion(word, LOADERS)}; {cure}") from None
     return word
 
 
@@ -128,8 +146,11 @@ def check_model(model: ModelSetting) -> ModelSetting:
     paces = [field for field in _PACES if getattr(model, field) is not None]
     if paces:
         raise ValueError(f"{paces[0]} belongs to the model emulated, not to {model.name}\nleave it out")
-    if model.alpha <= 0:
-        raise ValueError(f"alpha is the width of the model, above 0, not {model.alpha:g}")
+    if not 0 < model.alpha <= MOST_ALPHA:
+        raise ValueError(
+            f"alpha is the width of the model, above 0 and at most {MOST_ALPHA:g}, not {model.alpha:g}\n"
+            "write it like 0.5"
+        )
     widths = IMAGENET_ALPHAS.get(name)
     if widths is None and model.alpha != 1:
         raise ValueError(f"{model.name} has no alpha\nleave it out; it is known of {', '.join(IMAGENET_ALPHAS)}")
@@ -158,6 +179,17 @@ def _check_emulated(model: ModelSetting) -> ModelSetting:
         return model.model_copy(update={"device": device, "images_per_second": round(DEVICES[device], 1)})
     for field in ("images_per_second", "step_seconds"):
         value = getattr(model, field)
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"{field} is above 0, not {value:g}")
+        if value is not None and not 1e-9 <= value <= MOST_COUNT:
+            raise ValueError(
+                f"{field} is above 0 and at most {MOST_COUNT}, not {value:g}\n"
+                f"write it like `{field}: {_EXAMPLES[field]}`"
+            )
     return model
+
+
+_EXAMPLES = {"images_per_second": "1000", "step_seconds": "0.05"}
+
+
+def _shown(value: object) -> str:
+    """Return what somebody wrote, short enough for a message."""
+    return clean_text(repr(value), 80)

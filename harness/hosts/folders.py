@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from harness.hosts.answers import first_line, parse_int
 from harness.hosts.connection import Connection, last_line
 from harness.values.errors import HostNotReady
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # The last dot keeps line ends that belong to a folder's name.
 _PLACES_SCRIPT = 'printf "%s\\0%s\\0" "$HOME" "$(pwd; printf .)"'
+_LONGEST_PATH = 4096
 _FREE_SCRIPT = 'd=$1; while [ ! -e "$d" ]; do d=$(dirname "$d"); done; df -PB1 "$d" | tail -n 1'
 
 
@@ -54,39 +56,45 @@ def make_folder(connection: Connection, path: str, *, mode: int = 0o755) -> None
     """Make a folder and its parents; nothing happens where it is there. Raises HostNotReady."""
     done = connection.run(["mkdir", "-p", "-m", f"{mode:o}", "--", path])
     if done.returncode != 0:
-        raise HostNotReady(
-            f"the folder {path} cannot be made: {last_line(done.stderr)}",
-            where=connection.host,
-            hint="name a folder that this user may write, with `scratch:` or `disks:` in the inventory",
-        )
+        raise folder_not_made(connection.host, path, last_line(done.stderr))
+
+
+def folder_not_made(host: str, path: str, reason: str) -> HostNotReady:
+    """Build the error for a folder that cannot be made."""
+    hint = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
+    return HostNotReady(f"the folder {path} cannot be made: {reason}", where=host, hint=hint)
 
 
 def read_free_bytes(connection: Connection, path: str) -> int | None:
     """Bytes that this user may still write where ``path`` is or would be made; None where df cannot tell."""
     done = connection.run(["sh", "-c", _FREE_SCRIPT, "sh", path])
     fields = done.text.split()
-    if done.returncode != 0 or len(fields) < 6 or not fields[3].isdigit():
-        return None
-    return int(fields[3])
+    return parse_int(fields[3]) if done.returncode == 0 and len(fields) >= 6 else None
 
 
 def _read_places(connection: Connection) -> tuple[str, str]:
     done = connection.run(["sh", "-c", _PLACES_SCRIPT])
     parts = done.text.split("\0")
     home, current = (parts[0], parts[1].removesuffix(".").removesuffix("\n")) if len(parts) > 2 else ("", "")
-    if done.returncode != 0 or not home.startswith("/"):
+    if done.returncode != 0 or not _is_path(home):
+        said = " ($HOME is not set)" if len(parts) > 2 and not home else f": the host said {first_line(done.stdout)}"
         raise HostNotReady(
-            "the user has no home folder ($HOME is not set)",
+            f"the user has no home folder{said}",
             where=connection.host,
             hint="give absolute paths in the inventory, or set HOME for this user",
         )
-    return home, current if current.startswith("/") else home
+    return home, current if _is_path(current) else home
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a text can be an absolute path: Linux takes no longer one (PATH_MAX)."""
+    return text.startswith("/") and len(text) < _LONGEST_PATH
 
 
 def _read_home_of(connection: Connection, user: str) -> str:
     done = connection.run(["getent", "passwd", "--", user])
     fields = done.text.rstrip("\n").split(":")
-    if done.returncode != 0 or len(fields) < 7 or not fields[5].startswith("/"):
+    if done.returncode != 0 or len(fields) != 7 or not _is_path(fields[5]):
         raise HostNotReady(
             f"there is no user {user!r} whose home folder ~{user} could be",
             where=connection.host,

@@ -17,6 +17,10 @@ able to take over the lock of a dead session, and cannot remove a folder of some
 Heartbeats are counted in the host's uptime: neither the skew between clocks nor a step of one matters. Taking
 over compares the holder's token *and* heartbeat in the moment of writing, so that of many who saw the same dead
 holder one wins, and a holder who comes back to life in between keeps it.
+
+Every user of a host can write the lock. A file that gives no token, and a link in its place, are nobody's and are
+replaced. What else is not as it was written here, or a folder in the file's place, is a damaged lock: nobody takes it
+over, and ``break_lock`` takes it away when a user says so.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.hosts import lock_commands
+from harness.hosts.answers import not_understood
 from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.lock_owner import (
     LockOwner,
@@ -38,6 +43,7 @@ from harness.values.errors import HostError, HostLocked, HostNotReady
 __all__ = [
     "LOCK_PATH",
     "STALE_AFTER_S",
+    "DamagedLock",
     "Lock",
     "LockOwner",
     "acquire",
@@ -57,6 +63,15 @@ _MOST_TRIES = 20
 _UNLOCK = "wait for it to end, or, if you know that it is dead, free the host with `harness unlock INVENTORY`"
 
 
+class DamagedLock(HostNotReady):
+    """What lies in the lock's place is none of ours; ``stamp`` tells it from what may lie there later."""
+
+    def __init__(self, host: str, path: str, state: LockState) -> None:
+        hint = f"see who made it (ls -la {path} on the host), then take it away with `harness unlock INVENTORY`"
+        super().__init__(f"damaged lock {path}: {state.damage}", where=host, hint=hint)
+        self.stamp = state.stamp
+
+
 class Lock:
     """A lock that is held. ``beat`` at least every third of ``stale_after_s``; ``release`` at the end."""
 
@@ -74,7 +89,7 @@ class Lock:
         if done.returncode != lock_commands.CHANGED:
             _refuse_failure(self.connection, done, self.path)
             return
-        state = parse_state(done.text)
+        state = _read_state(self.connection, done, self.path)
         if state.owner is None:
             state = _claim(self.connection, self.owner, self.path, state.stamp)
             if state.owner is not None and state.owner.token == self.owner.token:
@@ -114,8 +129,11 @@ def acquire(
 
 
 def read_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | None:
-    """Who holds the machine's lock; None where nobody does, or where the host was started anew since."""
-    owner = parse_state(_run(connection, lock_commands.read_command(path)).text).owner
+    """Who holds the machine's lock; None where nobody does, or where the host was started anew since.
+
+    Raises DamagedLock.
+    """
+    owner = _read_state(connection, _run(connection, lock_commands.read_command(path)), path).owner
     return owner if owner is not None and owner.is_this_boot else None
 
 
@@ -146,11 +164,20 @@ def find_holder(
     return held if held is not None and _why_not(held, me, is_alive, stale_after_s) else None
 
 
-def break_lock(connection: Connection, *, only: LockOwner | None = None, path: str = LOCK_PATH) -> LockOwner | None:
+def break_lock(
+    connection: Connection, *, only: LockOwner | DamagedLock | None = None, path: str = LOCK_PATH
+) -> LockOwner | DamagedLock | None:
     """Free the lock whoever holds it (``harness unlock``); returns who did.
 
-    With ``only``, it is freed only while that owner still holds it: for one that was judged dead a moment ago.
+    With ``only``, it is freed only while that owner still holds it, or while it is as damaged as it was: for one that
+    was judged a moment ago.
     """
+    if isinstance(only, DamagedLock):
+        done = _run(connection, lock_commands.break_command(path, only.stamp))
+        if done.returncode == lock_commands.CHANGED:
+            return None
+        _refuse_failure(connection, done, path)
+        return only
     if only is not None:
         done = _run(connection, lock_commands.release_command(path, only.token))
         if done.returncode == lock_commands.CHANGED:
@@ -186,7 +213,17 @@ def _claim(connection: Connection, owner: LockOwner, path: str, expected: str) -
     done = _run(connection, lock_commands.claim_command(path, owner.token, format_owner(owner), expected))
     if done.returncode != lock_commands.CHANGED:
         _refuse_failure(connection, done, path)
-    return parse_state(done.text)
+    return _read_state(connection, done, path)
+
+
+def _read_state(connection: Connection, done: Completed, path: str) -> LockState:
+    """Read what a script prints. Raises DamagedLock, and HostNotReady for what no script of ours prints."""
+    state = parse_state(done.text)
+    if not state.stamp:
+        raise not_understood(connection.host, "the state of its lock", done.stdout + done.stderr)
+    if state.damage is not None:
+        raise DamagedLock(connection.host, path, state)
+    return state
 
 
 def _run(connection: Connection, command: list[str]) -> Completed:
@@ -202,7 +239,9 @@ def _refuse_failure(connection: Connection, done: Completed, path: str) -> None:
         message, hint = f"the lock {path} is held up by a process that hangs", f"see `fuser -v {path}` on the host"
     else:
         message = f"the lock {path} cannot be written: {last_line(done.stderr)}"
-        hint = f"see that /tmp has room and that {path}, if it is there, is a folder with mode 0777"
+        hint = (
+            f"see that /tmp has room, and that {path}, if it is there, is a folder with mode 0777; root may remove it"
+        )
     raise HostNotReady(message, where=connection.host, hint=hint)
 
 

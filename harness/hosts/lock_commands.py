@@ -6,7 +6,8 @@ script dies. The folder may be removed by a holder who owns it: whoever waited o
 sees that another has its name, and begins again.
 
 The folder is writable for all, so that nothing in it is trusted: files are made anew (``set -C`` opens with
-O_EXCL) and links are not followed.
+O_EXCL), links are neither followed (``mv -T`` renames onto one, ``dd`` opens with O_NOFOLLOW) nor waited for, and of
+an owner's file no more than ``MOST_BYTES`` are read. What cannot be a lock is told in a line ``damaged …``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ GUARD_WAIT_S = 20
 
 DONE, BUSY, FAILED, CHANGED, NO_FLOCK = 0, 73, 74, 75, 76
 """Exit codes: done; the guard could not be had; could not be written; not as expected; the host has no flock."""
+
+MOST_BYTES = 8192
+"""An owner's file is half a kilobyte; anybody on the host can put another there."""
 
 ABSENT = "-"
 """The stamp of a lock that nobody holds."""
@@ -25,20 +29,30 @@ set -C
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin
 dir=$1 owner=$1/owner
 is_held() { [ -f "$owner" ] && [ ! -L "$owner" ]; }
+content() { dd if="$owner" iflag=nofollow,nonblock bs=MOST count=1 status=none 2>/dev/null | tr -d '\000'; }
+damage() {
+  if [ -L "$dir" ]; then echo "$dir is a link"
+  elif [ -e "$dir" ] && [ ! -d "$dir" ]; then echo "$dir is no folder"
+  elif [ -d "$dir" ] && [ ! -x "$dir" ]; then echo "this user may not look into $dir"
+  elif [ -d "$owner" ] && [ ! -L "$owner" ]; then echo "$owner is a folder"
+  fi
+}
+field() { content | sed -n "s/^$1 \([0-9A-Za-z.-]\{1,64\}\)\$/\1/p" | head -n 1; }
 now() {
   read -r up rest < /proc/uptime
   read -r boot < /proc/sys/kernel/random/boot_id
   at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 }
 stamp() {
-  if is_held; then set -- $(sed -n 's/^token //p;s/^beat //p' "$owner"); echo "$1/$2"; else echo -; fi
+  if [ -n "$(damage)" ]; then echo damaged; elif is_held; then echo "$(field token)/$(field beat)"; else echo -; fi
 }
 state() {
   now
   printf 'now %s\nuptime %s\nboot_now %s\nstamp %s\n' "$at" "$up" "$boot" "$(stamp)"
-  if is_held; then cat "$owner"; fi
+  hurt=$(damage)
+  if [ -n "$hurt" ]; then echo "damaged $hurt"; elif is_held; then content; fi
 }
-"""
+""".replace("MOST", str(MOST_BYTES))
 
 # `act` runs with the guard; a redirection that fails ends `exec`, but not a compound command.
 _GUARD = (
@@ -51,13 +65,13 @@ guarded() {
   act
 }
 write() {
-  { cat > "$owner.$token.part"; } 2>/dev/null && mv -f "$owner.$token.part" "$owner" && return 0
+  { cat > "$owner.$token.part"; } 2>/dev/null && mv -fT "$owner.$token.part" "$owner" && return 0
   rm -f "$owner.$token.part"
   echo "$owner cannot be written" >&2
   return 74
 }
 remove() {
-  rm -f "$owner" || return 74
+  rm -f "$owner" 2>/dev/null || rm -rf --one-file-system "$owner" || return 74
   rmdir "$dir" 2>/dev/null
   return 0
 }
@@ -104,7 +118,7 @@ absent() { state; return 75; }
 act() {
   case $(stamp) in "$token"/*) ;; *) state; return 75 ;; esac
   now
-  text=$(grep -v -E '^(boot|beat|beat_at) ' "$owner")
+  text=$(content | grep -v -E '^(boot|beat|beat_at) ')
   printf '%s\nboot %s\nbeat %s\nbeat_at %s\n' "$text" "$boot" "$up" "$at" | write
 }
 run
@@ -124,8 +138,18 @@ run
 _BREAK = (
     _GUARD
     + r"""
+expected=$2
 absent() { state; }
-act() { state; remove; }
+act() {
+  if [ -n "$expected" ] && [ "$(stamp)" != "$expected" ]; then state; return 75; fi
+  state
+  remove
+}
+if [ -L "$dir" ] || { [ -e "$dir" ] && [ ! -d "$dir" ]; }; then
+  state
+  rm -f "$dir" || exit 74
+  exit 0
+fi
 run
 """
 )
@@ -149,9 +173,9 @@ def release_command(path: str, token: str) -> list[str]:
     return ["sh", "-c", _RELEASE, "sh", path, token]
 
 
-def break_command(path: str) -> list[str]:
-    """Free the lock whoever holds it, and print who did."""
-    return ["sh", "-c", _BREAK, "sh", path]
+def break_command(path: str, expected: str = "") -> list[str]:
+    """Free the lock whoever holds it, and print who did; with ``expected``, only while its stamp is that."""
+    return ["sh", "-c", _BREAK, "sh", path, expected]
 
 
 def read_command(path: str) -> list[str]:

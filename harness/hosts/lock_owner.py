@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.values.text import clean_text
 from harness.values.units import format_duration
 
 
@@ -47,12 +49,29 @@ class LockOwner:
 
 @dataclass(frozen=True)
 class LockState:
-    """The lock at one moment: the stamp is what a change must find unchanged."""
+    """The lock at one moment: the stamp is what a change must find unchanged.
+
+    ``damage`` is why it is neither free nor held by anybody who can be named.
+    """
 
     stamp: str
     boot_now: str | None
     owner: LockOwner | None
+    damage: str | None = None
 
+
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
+_FORMAT = re.compile(r"^format ", re.MULTILINE)
+_ANY = re.compile(r".{0,300}")
+_SOUND = {
+    "format": re.compile("1"),
+    "token": re.compile(r"[0-9A-Za-z]{1,64}"),
+    **dict.fromkeys(("owner", "session", "reason", "machine", "boot", "boot_of_controller", "since", "beat_at"), _ANY),
+    "pid": re.compile(r"[0-9]{0,10}"),
+    "pid_start": re.compile(r"[0-9]{0,20}"),
+    "beat": _SECONDS,
+}
+"""Each field of an owner's file, and what it may be."""
 
 _TEXT_FIELDS = ("token", "owner", "session", "reason", "machine", "boot_of_controller", "pid", "pid_start")
 
@@ -94,37 +113,62 @@ def read_pid_start(pid: str) -> str:
 def format_owner(owner: LockOwner) -> str:
     """The controller's part of the owner's file: a word and a value a line; no value can hold a line end."""
     lines = ["format 1"]
-    lines += [f"{name} {' '.join(str(getattr(owner, name)).split())}" for name in _TEXT_FIELDS]
+    lines += [f"{name} {clean_text(getattr(owner, name))}" for name in _TEXT_FIELDS]
     return "\n".join(lines)
 
 
 def parse_state(text: str) -> LockState:
-    """What the lock's scripts print."""
+    """What the lock's scripts print: what they say themselves, and behind it what lies in the owner's file.
+
+    Any user of the host may have written that file. One that gives no token names nobody, and a host that was started
+    anew since is free; else each of its fields must be what ``format_owner`` and the scripts write.
+    """
+    begin = _FORMAT.search(text)
+    head = _read_fields(text if begin is None else text[: begin.start()])
+    values = {} if begin is None else _read_fields(text[begin.start() :])
+    stamp, boot_now = head.get("stamp", ""), head.get("boot_now") or None
+    if damage := head.get("damaged"):
+        return LockState(stamp, boot_now, None, clean_text(damage))
+    if not values.get("token"):
+        return LockState(stamp, boot_now, None)
+    boot = values.get("boot") or None
+    is_this_boot = boot is None or boot == boot_now
+    wrong = next((name for name, value in values.items() if not _is_sound(name, value)), None)
+    if wrong is not None:
+        why = f"its field {clean_text(wrong, 40)!r} is “{clean_text(values[wrong], 80)}”"
+        return LockState(stamp, boot_now, None, why if is_this_boot else None)
+    owner = LockOwner(
+        owner=values.get("owner", ""),
+        session=values.get("session", ""),
+        reason=values.get("reason", ""),
+        token=values["token"],
+        machine=values.get("machine", ""),
+        boot_of_controller=values.get("boot_of_controller", ""),
+        pid=values.get("pid", ""),
+        pid_start=values.get("pid_start", ""),
+        boot=boot,
+        since=values.get("since"),
+        heartbeat=values.get("beat_at"),
+        age_s=_age_s(head.get("uptime", ""), values.get("beat", "")) if is_this_boot else None,
+        is_this_boot=is_this_boot,
+    )
+    return LockState(stamp, boot_now, owner)
+
+
+def _read_fields(text: str) -> dict[str, str]:
+    """Return words with their values, a line each; the first of equal words counts."""
     values: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         word, _, value = line.partition(" ")
-        values.setdefault(word, value)
-    boot_now = values.get("boot_now") or None
-    owner = None
-    if values.get("token"):
-        boot = values.get("boot") or None
-        is_this_boot = boot is None or boot == boot_now
-        owner = LockOwner(
-            owner=values.get("owner", ""),
-            session=values.get("session", ""),
-            reason=values.get("reason", ""),
-            token=values["token"],
-            machine=values.get("machine", ""),
-            boot_of_controller=values.get("boot_of_controller", ""),
-            pid=values.get("pid", ""),
-            pid_start=values.get("pid_start", ""),
-            boot=boot,
-            since=values.get("since"),
-            heartbeat=values.get("beat_at"),
-            age_s=_age_s(values) if is_this_boot else None,
-            is_this_boot=is_this_boot,
-        )
-    return LockState(values.get("stamp", ""), boot_now, owner)
+        if word:
+            values.setdefault(word, value)
+    return values
+
+
+def _is_sound(name: str, value: str) -> bool:
+    """Return whether a field of an owner's file can be ours."""
+    pattern = _SOUND.get(name)
+    return value.isprintable() and pattern is not None and pattern.fullmatch(value) is not None
 
 
 def is_controller_gone(held: LockOwner, me: LockOwner, read_start: Callable[[str], str] = read_pid_start) -> bool:
@@ -139,12 +183,11 @@ def is_controller_gone(held: LockOwner, me: LockOwner, read_start: Callable[[str
     return bool(held.pid and held.pid_start) and read_start(held.pid) != held.pid_start
 
 
-def _age_s(values: dict[str, str]) -> float | None:
+def _age_s(uptime: str, beat: str) -> float | None:
     """Since the last sign of life, by the host's own uptime: no step of any clock changes it."""
-    try:
-        return max(0.0, float(values["uptime"]) - float(values["beat"]))
-    except (KeyError, ValueError):
+    if not _SECONDS.fullmatch(uptime) or not _SECONDS.fullmatch(beat):
         return None
+    return max(0.0, float(uptime) - float(beat))
 
 
 def read_user() -> str:

@@ -50,13 +50,24 @@ class Host:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All hosts, in the file's order; ``groups``: host names by group, level by level, also ``all``, ``ungrouped``."""
+    """All hosts, in the file's order; ``groups``: host names by group, level by level, also ``all``, ``ungrouped``.
+
+    ``unfit``: what is wrong with how a host is reached, by its name; such a host is in ``groups`` and ``listed``, not
+    in ``hosts``.
+    """
 
     path: Path
     name: str
     hosts: tuple[Host, ...]
     groups: Mapping[str, tuple[str, ...]]
     warnings: tuple[Mistake, ...] = ()
+    unfit: Mapping[str, tuple[Mistake, ...]] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all hosts, those that are unfit among them, in the file's order."""
+        return self.listed or tuple(host.name for host in self.hosts)
 
     def host(self, name: str) -> Host:
         """The host of a name. Raises KeyError."""

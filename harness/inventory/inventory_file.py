@@ -14,21 +14,29 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from harness.inventory.access import ACCESS_NAMES, Access, resolve_access
+from harness.inventory.access import ACCESS_NAMES, Access, Judged, resolve_access
 from harness.inventory.host import Host, Inventory, Origin
 from harness.inventory.layers import OWN, Layer, Merged, Notes, Setting, merge_layers
+from harness.inventory.patterns import select_names
+from harness.inventory.templates import Templates
 from harness.inventory.tree import ALL, UNGROUPED, Tree
 from harness.inventory.var_files import VarFiles
 from harness.inventory.variables import HostVariables
-from harness.values.document import Document, load_document
+from harness.values.document import Document, Opaque, load_document, read_bounded
 from harness.values.errors import ConfigurationError, Mistake
+from harness.values.paths import expand_home
 
-_INI_GROUP = re.compile(r"^\[[\w.:-]+\]\s*$", re.MULTILINE)
+_INI_LINE = re.compile(r"^(\[[\w.:-]+\][ \t]*$|[^\s#:=]+[ \t]+ansible_\w+=)", re.MULTILINE)
+_TO_YAML = "`ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
 _DATA_KEYS = ("folder", "images", "annotations", "tfrecord")
 
 
-def load_inventory(path: Path) -> Inventory:
-    """Read an inventory file and what stands beside it. Raises ConfigurationError with every mistake at once."""
+def load_inventory(path: Path, limit: str | None = None) -> Inventory:
+    """Read an inventory file and what stands beside it. Raises ConfigurationError with every mistake at once.
+
+    How a host is reached must be right for the hosts of the pattern ``limit``; what is wrong with others is kept in
+    ``Inventory.unfit``.
+    """
     document = _load(path)
     notes = Notes()
     tree = Tree(document, notes)
@@ -36,22 +44,38 @@ def load_inventory(path: Path) -> Inventory:
     if not tree.hosts and not notes.mistakes:
         hint = "write at least one under `hosts:`; `harness init` writes an example"
         notes.mistakes.append(Mistake(str(path), None, "the inventory holds no host", hint))
-    hosts = [_make_host(name, tree, files, notes) for name in tree.hosts]
+    judged = {name: Judged() for name in tree.hosts}
+    hosts = [_make_host(name, tree, files, notes, judged[name]) for name in tree.hosts]
     files.warn_strays(tree.groups, tree.hosts)
-    if notes.mistakes:
-        raise ConfigurationError(_in_order(notes.mistakes, path))
-    groups = {name: tree.members(name) for name in tree.groups}
+    groups = {name: tree.members(name) for name in tree.groups}  # walking them may be a mistake, too
     if not groups[UNGROUPED]:
         del groups[UNGROUPED]
-    found = tuple(host for host in hosts if host is not None)
-    return Inventory(path, path.stem, found, groups, tuple(_in_order(notes.warnings, path)))
+    unfit = {name: tuple(found.mistakes) for name, found in judged.items() if found.mistakes}
+    fit = tuple(host for host in hosts if host is not None and host.name not in unfit)
+    warnings = [*notes.warnings, *(warning for found in judged.values() for warning in found.warnings)]
+    inventory = Inventory(path, path.stem, fit, groups, tuple(_in_order(warnings, path)), unfit, tuple(tree.hosts))
+    asked = _names_of(inventory, limit, is_whole=not notes.mistakes) if unfit else ()
+    mistakes = [*notes.mistakes, *(mistake for name in asked for mistake in unfit.get(name, ()))]
+    if mistakes:
+        raise ConfigurationError(_in_order(mistakes, path))
+    return inventory
+
+
+def _names_of(inventory: Inventory, limit: str | None, *, is_whole: bool) -> Iterable[str]:
+    """The hosts that are asked for; all of them where the file is wrong and the pattern, too."""
+    try:
+        return select_names(inventory, limit)
+    except ConfigurationError:
+        if is_whole:
+            raise
+        return inventory.names
 
 
 def _load(path: Path) -> Document:
-    hint = "an INI file? make YAML of it: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
+    hint = f"an INI file? make YAML of it: {_TO_YAML}"
     is_ini = False
-    with contextlib.suppress(OSError):  # load_document says what is wrong
-        is_ini = bool(_INI_GROUP.search(path.read_text(encoding="utf-8", errors="replace")))
+    with contextlib.suppress(OSError, ConfigurationError):  # load_document says what is wrong
+        is_ini = path.is_file() and bool(_INI_LINE.search(read_bounded(path).decode(errors="replace")))
     try:
         document = load_document(path)
     except ConfigurationError as error:
@@ -59,10 +83,17 @@ def _load(path: Path) -> Document:
             mistakes = [Mistake(m.file, m.line, m.message, hint) for m in error.mistakes]
             raise ConfigurationError(mistakes) from None
         raise
-    if not isinstance(document.value, Mapping):
+    value = document.value
+    if isinstance(value, Opaque):
+        cure = "decrypt a copy: `ansible-vault decrypt --output hosts.yaml FILE`"
+        raise ConfigurationError([document.mistake((), "the file is encrypted, and cannot be read here", cure)])
+    if not isinstance(value, Mapping):
         text = "an inventory is a mapping of groups, beginning with `all:`"
-        cure = hint if is_ini else "`harness init` writes an example"
+        cure = hint if is_ini or isinstance(value, str) else "`harness init` writes an example"
         raise ConfigurationError([document.mistake((), text, cure)])
+    if isinstance(value.get("plugin"), str):
+        message = "a dynamic inventory is not read here"
+        raise ConfigurationError([document.mistake(("plugin",), message, f"write its hosts out: {_TO_YAML}")])
     return document
 
 
@@ -70,7 +101,7 @@ def _in_order(mistakes: Iterable[Mistake], path: Path) -> list[Mistake]:
     return sorted(dict.fromkeys(mistakes), key=lambda m: (m.file != str(path), m.file, m.line or 0))
 
 
-def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes) -> Host | None:
+def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes, judged: Judged) -> Host | None:
     groups = tree.groups_of(name)
     entry = tree.hosts[name]
     chain: list[Layer] = [
@@ -82,12 +113,12 @@ def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes) -> Host | N
         *files.host_layers(name),
     ]
     merged = merge_layers(chain)
-    access = resolve_access(name, merged.others, notes.mistakes)
+    access = resolve_access(name, merged.others, Templates(name, tree.file, merged.others), judged)
     is_local = access.connection == "local"
     if name == "localhost" and is_local and "connection" not in access.settings:
-        for key in {"address", "port"} & access.settings.keys():
+        for key in sorted({"address", "port", "user"} & access.settings.keys()):
             message = f"localhost: its {key} is ignored, it is this machine"
-            notes.warnings.append(
+            judged.warnings.append(
                 access.settings[key].mistake(message, "set `ansible_connection: ssh` to reach it by SSH")
             )
     own = place_folders(merged.own, is_local=is_local, mistakes=notes.mistakes)
@@ -210,5 +241,5 @@ def _relation(place: str, data: str, is_local: bool) -> str | None:
 
 
 def _normal(path: str, is_local: bool) -> str:
-    text = posixpath.normpath(str(Path(path).expanduser()) if is_local else path)
+    text = posixpath.normpath(str(expand_home(path)) if is_local else path)
     return "/" + text.lstrip("/") if text.startswith("/") else text

@@ -37,9 +37,9 @@ class Setting:
         return self.document.mistake(self.path, message, hint)
 
     def below(self) -> dict[str, Setting]:
-        """The setting of each key of a mapping; none where the value is something else."""
+        """The setting of each key of a mapping that is text; none where the value is something else."""
         items = self.value.items() if isinstance(self.value, Mapping) else ()
-        return {key: Setting(value, self.document, (*self.path, key)) for key, value in items}
+        return {key: Setting(value, self.document, (*self.path, key)) for key, value in items if isinstance(key, str)}
 
 
 Layer = Mapping[str, Setting]

@@ -10,11 +10,13 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from harness.inventory.host import Host, Inventory
-from harness.values.document import near_miss
+from harness.values.document import near_miss, read_bounded
 from harness.values.errors import ConfigurationError
+from harness.values.paths import expand_home
+from harness.values.text import clean_text
+from harness.values.units import parse_whole
 
 _PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]\Z")
@@ -23,9 +25,21 @@ _WHERE = "--limit"
 
 
 def select_hosts(inventory: Inventory, pattern: str | None) -> tuple[Host, ...]:
-    """The hosts of a pattern, each once; all of them for None. Raises ConfigurationError where it matches nothing."""
+    """The hosts of a pattern, each once; all of them for None.
+
+    Raises ConfigurationError where it matches nothing, or a host that cannot be reached as the inventory says.
+    """
+    names = select_names(inventory, pattern)
+    if mistakes := dict.fromkeys(mistake for name in names for mistake in inventory.unfit.get(name, ())):
+        raise ConfigurationError([*mistakes])
+    hosts = {host.name: host for host in inventory.hosts}
+    return tuple(hosts[name] for name in names)
+
+
+def select_names(inventory: Inventory, pattern: str | None) -> tuple[str, ...]:
+    """The names of the hosts of a pattern, those among them that are unfit. Raises as ``select_hosts``."""
     if pattern is None:
-        return inventory.hosts
+        return inventory.names
     parts = [part for text in _split(pattern, inventory) for part in _read_file(text)]
     chosen: dict[str, None] = {}
     regular = [part for part in parts if part[0] not in "!&"] or ["all"]
@@ -40,16 +54,15 @@ def select_hosts(inventory: Inventory, pattern: str | None) -> tuple[Host, ...]:
             left_out = set(_match(part[1:], inventory))
             chosen = {name: None for name in chosen if name not in left_out}
     if not chosen or not pattern.strip():
-        hint = f"hosts: {_some(h.name for h in inventory.hosts)}; groups: {_some(inventory.groups)}"
-        raise ConfigurationError(f"no host is left by {pattern!r}", where=_WHERE, hint=hint)
-    hosts = {host.name: host for host in inventory.hosts}
-    return tuple(hosts[name] for name in chosen)
+        hint = f"hosts: {_some(inventory.names)}; groups: {_some(inventory.groups)}"
+        raise ConfigurationError(f"no host is left by {clean_text(pattern, 80)!r}", where=_WHERE, hint=hint)
+    return tuple(chosen)
 
 
 def _split(pattern: str, inventory: Inventory) -> list[str]:
     """Parts at commas, and each of them at colons outside brackets."""
     parts: list[str] = []
-    known = {*inventory.groups, *(host.name for host in inventory.hosts)}
+    known = {*inventory.groups, *inventory.names}
     for text in (piece.strip() for piece in pattern.split(",")):
         is_whole = text.lstrip("!&") in known or text.startswith("@")
         if not is_whole and _PART.sub("", text).strip(": \t"):
@@ -63,10 +76,10 @@ def _read_file(part: str) -> list[str]:
     """The patterns of ``@file``, one a line; any other part as it is."""
     if not part.startswith("@"):
         return [part]
-    path = Path(part[1:]).expanduser()
+    path = expand_home(part[1:])
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_bounded(path).decode().splitlines()
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
         raise ConfigurationError(
             f"{path} cannot be read: {reason}", where=_WHERE, hint="@FILE names a file with one pattern a line"
@@ -76,7 +89,7 @@ def _read_file(part: str) -> list[str]:
 
 def _match(part: str, inventory: Inventory) -> list[str]:
     """The hosts of one part, without its ``!`` or ``&``."""
-    names = [host.name for host in inventory.hosts]
+    names = inventory.names
     if part in names:
         return [part]
     expression, subscript = part, None
@@ -84,26 +97,32 @@ def _match(part: str, inventory: Inventory) -> list[str]:
     if found and (_matching(inventory.groups, found[1]) or _matching(names, found[1])):
         expression, subscript = found[1], found  # else it is a set of characters, as in ws[1-3]
     groups = _matching(inventory.groups, expression)
-    hosts = dict.fromkeys(name for group in groups for name in inventory.groups[group])
+    hosts = [name for group in groups for name in inventory.groups[group]]
     if not groups or expression.startswith("~") or _GLOB.search(expression):
-        hosts.update(dict.fromkeys(_matching(names, expression)))
+        hosts += _matching(names, expression)
     if not hosts and not groups:
         guess = near_miss(expression, [*inventory.groups, *names])
         hint = f"did you mean {guess}?" if guess else f"hosts: {_some(names)}; groups: {_some(inventory.groups)}"
         raise ConfigurationError(f"no host or group matches {part!r}", where=_WHERE, hint=hint)
-    return list(hosts) if subscript is None else _subscribe(list(hosts), subscript, part)
+    # Ansible counts a host once for each group that matches, and only then looks at the subscript.
+    return [*dict.fromkeys(hosts if subscript is None else _subscribe(hosts, subscript, part))]
 
 
 def _subscribe(hosts: list[str], subscript: re.Match[str], part: str) -> list[str]:
     """``[0]``, ``[-1]``, ``[1:3]`` (its end included) or ``[1:]`` of a list."""
+    most = len(hosts)
     _, index, start, end = subscript.groups()
     if index is not None:
-        position = int(index)
-        chosen = [hosts[position]] if -len(hosts) <= position < len(hosts) else []
+        position = parse_whole(index.lstrip("-"), most)
+        is_there = position is not None and (position > 0 if index.startswith("-") else position < most)
+        chosen = [hosts[int(index)]] if is_there else []
     else:
-        chosen = hosts[int(start) : int(end) + 1 if end else None]
+        first, last = (parse_whole(text, most) for text in (start, end or str(most)))
+        chosen = hosts[most if first is None else first : (most if last is None else last) + 1]
     if not chosen:
-        hint = f"{subscript[1]} has {len(hosts)} hosts, counted from 0"
+        hint = f"{subscript[1]} has {most} hosts, counted from 0"
+        if len({*hosts}) < most:
+            hint += "; one that stands in several of its groups counts in each"
         raise ConfigurationError(f"no host matches {part!r}", where=_WHERE, hint=hint)
     return chosen
 

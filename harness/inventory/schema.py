@@ -72,7 +72,7 @@ def _group() -> dict[str, object]:
 def _variables() -> dict[str, object]:
     port = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}, {"type": "null"}]}
     named: dict[str, object] = dict.fromkeys((*ADDRESS, *USER, *PRIVATE_KEY), _TEXT)
-    arguments = "Of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are honoured; others are mistakes."
+    arguments = "Of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are honoured; see docs/inventory.md."
     named |= {name: {"description": arguments, **_TEXT} for name in ARGUMENTS}
     return {
         "type": ["object", "null"],
@@ -83,6 +83,6 @@ def _variables() -> dict[str, object]:
             "ansible_ssh_port": port,
             **named,
         },
-        "patternProperties": {"^ansible_(\\w+_)?(pass|password|passphrase)$": False},
+        "patternProperties": {"^ansible_((?!become|su_|sudo)\\w+_)?(pass|password|passphrase)$": False},
         "additionalProperties": True,
     }

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.inventory.layers import OWN, Layer, Notes, Setting
-from harness.inventory.ranges import expand_host_pattern, split_port
+from harness.inventory.ranges import MOST_NAME, expand_host_pattern, split_port
 from harness.inventory.variable_reading import read_layer
 from harness.values.document import Document, Opaque, describe, near_miss
+from harness.values.text import clean_text
+from harness.values.units import parse_whole
 
 ALL, UNGROUPED = "all", "ungrouped"
 _SECTIONS = ("hosts", "children", "vars")
 _PRIORITY = "ansible_group_priority"
+_MOST_PRIORITY = 10**9
+_MOST_STEPS = 2_000_000
+_MOST_NAMES = 100_000
+"""Names of hosts that all ranges of a file mean together, those that stand in it again counted again."""
+_COLONS = "write a colon after each name, as in `ws01:`"
 _Path = tuple[str | int, ...]
 
 
@@ -33,10 +41,13 @@ class Group:
 
 @dataclass
 class Entry:
-    """A host while the file is read: where it stands first, and its variables in each place, in the file's order."""
+    """A host while the file is read: where it stands first, its variables in each place, in the file's order, and the
+    groups in which it stands itself.
+    """
 
     setting: Setting
     layers: list[Layer] = field(default_factory=list)
+    groups: dict[str, None] = field(default_factory=dict)
 
 
 class Tree:
@@ -47,27 +58,46 @@ class Tree:
         self.hosts: dict[str, Entry] = {}
         self._document = document
         self._notes = notes
-        self.groups[ALL].children[UNGROUPED] = None
+        self._names = 0
+        self._steps = 0
+        self._parents: dict[str, set[str]] = {}
+        self._link(ALL, UNGROUPED)
         self._read_groups((), document.value)
         self._settle()
 
+    @property
+    def file(self) -> Path:
+        """The inventory file."""
+        return Path(self._document.file)
+
     def parents(self, name: str) -> list[str]:
         """Groups that have ``name`` among their own children."""
-        return [group.name for group in self.groups.values() if name in group.children]
+        return sorted(self._parents.get(name, ()))
 
     def ancestors(self, name: str) -> set[str]:
         """All groups above a group."""
         found: set[str] = set()
         open_names = [name]
-        while open_names:
-            new = [parent for parent in self.parents(open_names.pop()) if parent not in found]
+        while open_names and self._has_time(1):
+            new = self._parents.get(open_names.pop(), set()) - found
             found.update(new)
             open_names += new
         return found
 
+    def _link(self, parent: str, child: str) -> None:
+        self.groups[parent].children[child] = None
+        self._parents.setdefault(child, set()).add(parent)
+
+    def _has_time(self, steps: int) -> bool:
+        """Count steps through the tree; a file whose groups cannot be walked in time is a mistake."""
+        if self._steps <= _MOST_STEPS < self._steps + steps:
+            self._mistake((), "the groups stand below one another in too many ways", "write fewer groups")
+        self._steps += steps
+        return self._steps <= _MOST_STEPS
+
     def groups_of(self, host: str) -> list[Group]:
         """All groups of a host but ``all``, weakest first: by depth, then priority, then name."""
-        direct = [group.name for group in self.groups.values() if host in group.hosts]
+        direct = self.hosts[host].groups
         names = {*direct, *(above for name in direct for above in self.ancestors(name))} - {ALL}
         return sorted((self.groups[name] for name in names), key=lambda g: (g.depth, g.priority, g.name))
 
@@ -75,7 +105,7 @@ class Tree:
         """The hosts of a group and of all groups below it, level by level, as Ansible orders them."""
         hosts: dict[str, None] = {}
         level, seen = [name], {name}
-        while level:
+        while level and self._has_time(sum(1 + len(self.groups[group].hosts) for group in level)):
             for group in level:
                 hosts.update(self.groups[group].hosts)
             below = [child for group in level for child in self.groups[group].children]
@@ -91,6 +121,9 @@ class Tree:
 
     def _read_groups(self, path: _Path, value: object, parent: str | None = None) -> None:
         if isinstance(value, str):  # Ansible takes `children: name` for one group
+            if len(value.split()) != 1:
+                self._mistake(path, f"groups are a mapping, found {describe(value)}", _COLONS)
+                return
             value = {value: None}
         if not isinstance(value, Mapping):
             hint = "write `name:` lines instead of `- name` items" if isinstance(value, list) else "write `name:` lines"
@@ -101,6 +134,10 @@ class Tree:
                 message = f"a group's name must be text, and YAML reads this one as {describe(name)}"
                 self._mistake((*path, name), message, "put the name in quotes")
                 continue
+            if len(name.encode()) > MOST_NAME or "/" in name or not name.isprintable():
+                message = f"{clean_text(name, 60)!r} cannot be a group's name: files of variables are named after it"
+                self._mistake((*path, name), message, "use letters, digits, '.', '_' and '-'")
+                continue
             self._read_group(name, content, (*path, name))
             if parent is not None:
                 self._add_child(parent, name, (*path, name))
@@ -109,14 +146,10 @@ class Tree:
         if child in (parent, ALL) or child in self.ancestors(parent):
             self._mistake(path, f"group {child} would stand below itself", f"remove it from the children of {parent}")
         elif child in self.groups:
-            self.groups[parent].children[child] = None
+            self._link(parent, child)
 
     def _read_group(self, name: str, content: object, path: _Path) -> None:
         if content is not None and not isinstance(content, Mapping):
-            if path == ("plugin",):
-                hint = "write its hosts out: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
-                self._mistake(path, "a dynamic inventory is not read here", hint)
-                return
             hint = "a group holds `hosts:`, `children:` and `vars:`"
             self._mistake(path, f"group {name}: found {describe(content)}", hint)
             return
@@ -134,7 +167,7 @@ class Tree:
                 self._read_hosts(group, section, (*path, key))
 
     def _judge_section(self, group: str, key: object, path: _Path) -> None:
-        name = str(key)
+        name = clean_text(key, 60)
         guess = near_miss(name, _SECTIONS)
         if guess:
             self._mistake(path, f"{name}: no part of a group", f"did you mean {guess}?")
@@ -148,15 +181,19 @@ class Tree:
         layer = dict(read_layer(self._document, path, section, self._notes))
         priority = layer.pop(_PRIORITY, None)
         if priority is not None:
-            try:
-                group.priority = int(str(priority.value))
-            except ValueError:
+            number = parse_whole(str(priority.value), _MOST_PRIORITY)
+            if number is not None:
+                group.priority = number
+            else:
                 message = f"{_PRIORITY}: a whole number is wanted, found {describe(priority.value)}"
                 self._notes.mistakes.append(priority.mistake(message, "write a number; the default is 1"))
         group.layers.append(layer)
 
     def _read_hosts(self, group: Group, section: object, path: _Path) -> None:
         if isinstance(section, str):
+            if len(section.split()) != 1:
+                self._mistake(path, f"hosts are a mapping, found {describe(section)}", _COLONS)
+                return
             section = {section: None}
         if not isinstance(section, Mapping):
             hint = (
@@ -179,34 +216,40 @@ class Tree:
             message, _, hint = str(error).partition("\n")
             self._mistake(path, message, hint or None)
             return
+        self._names += len(names)
+        if self._names > _MOST_NAMES:
+            if self._names - len(names) <= _MOST_NAMES:
+                self._mistake(path, f"the file names more than {_MOST_NAMES} hosts", "is a digit too many in a range?")
+            return
         if value is not None and not isinstance(value, Mapping | Opaque):
-            self._mistake(
-                path, f"host {key}: variables are a mapping, found {describe(value)}", f"write `{key}:` alone"
-            )
+            hint = f"write `{clean_text(key, 60)}:` alone"
+            self._mistake(path, f"host {clean_text(key, 60)}: variables are a mapping, found {describe(value)}", hint)
             return
         layer = read_layer(self._document, path, value, self._notes)
-        if port is not None:
+        if port == 0:
+            message = f"what stands behind the colon in {clean_text(key, 60)} is not a port"
+            self._mistake(path, message, "write a number from 1 to 65535")
+        elif port is not None:
             layer = {"ansible_port": Setting(port, self._document, path), **layer}
-            if not 1 <= port <= 65535:
-                self._mistake(path, f"{port} is not a port", "write a number from 1 to 65535")
         for name in names:
             group.hosts[name] = None
             entry = self.hosts.setdefault(name, Entry(Setting(None, self._document, path)))
             entry.layers.append(layer)
+            entry.groups[group.name] = None
 
     def _settle(self) -> None:
         """Groups without parents go below ``all``, hosts without groups into ``ungrouped``; depth: the longest way."""
         for name in self.groups:
             if name != ALL and not self.parents(name):
-                self.groups[ALL].children[name] = None
-        for host in self.hosts:
-            own = {group.name for group in self.groups.values() if host in group.hosts}
-            if own <= {ALL, UNGROUPED}:
-                self.groups[UNGROUPED].hosts[host] = None
+                self._link(ALL, name)
+        for host, entry in self.hosts.items():
+            if entry.groups.keys() <= {ALL, UNGROUPED}:
+                self.groups[UNGROUPED].hosts[host] = entry.groups[UNGROUPED] = None
             else:
                 self.groups[UNGROUPED].hosts.pop(host, None)
+                entry.groups.pop(UNGROUPED, None)
         level, depth = [ALL], 0
-        while level and depth <= len(self.groups):
+        while level and self._has_time(len(level)) and depth <= len(self.groups):
             for name in level:
                 self.groups[name].depth = depth
             level, depth = list(dict.fromkeys(c for name in level for c in self.groups[name].children)), depth + 1

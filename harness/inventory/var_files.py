@@ -53,14 +53,20 @@ class VarFiles:
         if not folder.is_dir():
             return []
         candidates = [folder / f"{name}{suffix}" for suffix in _SUFFIXES]
-        present = [path for path in candidates if path.exists()]
+        present = [path for path in candidates if path.is_dir() or path.is_file()]
         if not present:
             return []
         for path in present[1:]:
             warning = Mistake(str(path), None, f"not read: {present[0].name} comes first", "keep one of the two")
             if warning not in self._notes.warnings:
                 self._notes.warnings.append(warning)
-        files = _files_below(present[0]) if present[0].is_dir() else [present[0]]
+        try:
+            files = _files_below(present[0]) if present[0].is_dir() else [present[0]]
+        except OSError as error:
+            hint = "check the permissions of the folder"
+            mistake = Mistake(str(error.filename or present[0]), None, f"cannot be read: {error.strerror}", hint)
+            self._notes.mistakes += [] if mistake in self._notes.mistakes else [mistake]
+            return []
         return [self._read(path) for path in files]
 
     def _read(self, path: Path) -> Layer:
@@ -81,13 +87,15 @@ class VarFiles:
         return self._layers[path]
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """The files of a folder and of those below it; one that a link leads back to is read once."""
     files = []
+    above = (*above, folder.resolve())
     for path in sorted(folder.iterdir(), key=lambda p: p.name):
         if path.name.startswith(".") or path.name.endswith("~"):
             continue
         if path.is_dir() and not path.suffix:
-            files += _files_below(path)
+            files += [] if path.resolve() in above else _files_below(path, above)
         elif path.is_file() and path.suffix in _SUFFIXES:
             files.append(path)
     return files

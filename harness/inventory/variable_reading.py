@@ -1,18 +1,20 @@
-"""Reading one mapping of variables into a layer: everything that can be judged where it stands is judged here, once."""
+"""Reading one mapping of variables into a layer: what holds for every host of the file is judged here, once.
+
+How a host is reached is judged host by host (``access.py``): what is wrong with a host that is not asked for is none.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 
-from harness.inventory.access import ACCESS_NAMES, check_access
+from harness.inventory.access import ACCESS_NAMES, VAULT_HINT, is_login_of_another, is_password
 from harness.inventory.layers import OWN, Layer, Notes, Setting
+from harness.inventory.templates import is_template
 from harness.inventory.variables import HostVariables
 from harness.values.document import Document, Opaque, describe, near_miss, validate
-from harness.values.errors import Mistake
+from harness.values.text import clean_text
 
-_PASSWORD = re.compile(r"ansible_(\w+_)?(pass|password|passphrase)\Z")
-_VAULT_HINT = "write this value openly, or leave it out: encrypted values are kept, but cannot be read"
 _CLOSE = 0.85
 _OWN_KEYS = tuple(HostVariables.model_fields)
 
@@ -35,47 +37,34 @@ def read_layer(document: Document, path: tuple[str | int, ...], value: object, n
             message = f"a variable's name must be text, and YAML reads this one as {describe(name)}"
             notes.mistakes.append(setting.mistake(message, "put the name in quotes"))
             continue
-        layer[name] = setting
-        _judge(name, setting, notes)
+        if _is_fit(name, setting, notes):
+            layer[name] = setting
     return layer
 
 
-def _judge(name: str, setting: Setting, notes: Notes) -> None:
+def _is_fit(name: str, setting: Setting, notes: Notes) -> bool:
+    """Judge one variable; whether it can be merged with others."""
     if name == OWN:
-        _judge_own(setting, notes)
-    elif _PASSWORD.match(name):
-        notes.mistakes.append(setting.mistake(f"{name}: passwords are not used here", _password_cure(name)))
-    elif name in ACCESS_NAMES:
-        if isinstance(setting.value, Opaque):
-            message = f"{name}: found {describe(setting.value)}"
-            notes.mistakes.append(setting.mistake(message, _VAULT_HINT))
-        elif setting.value is not None:
-            notes.mistakes += check_access(name, setting)
-    else:
-        notes.warnings += _misplaced(name, setting)
+        return _judge_own(setting, notes)
+    if name not in ACCESS_NAMES and not is_password(name):
+        notes.warnings += [setting.mistake(message, hint) for message, hint in _misplaced(name)]
+    return True
 
 
-def _password_cure(name: str) -> str:
-    if "become" in name or "su_" in name or "sudo" in name:
-        return "remove it, or keep it in an inventory of its own: harness never becomes another user"
-    if "passphrase" in name or "private_key" in name:
-        return "remove it and load the key into ssh-agent (`ssh-add`)"
-    return "remove it and use a key: `ssh-copy-id USER@HOST`, then ansible_ssh_private_key_file or ssh-agent"
-
-
-def _judge_own(setting: Setting, notes: Notes) -> None:
+def _judge_own(setting: Setting, notes: Notes) -> bool:
     if setting.value is None:
-        return
+        return False
     if isinstance(setting.value, Opaque):
-        notes.mistakes.append(setting.mistake(f"{OWN}: found {describe(setting.value)}", _VAULT_HINT))
-        return
+        notes.mistakes.append(setting.mistake(f"{OWN}: found {describe(setting.value)}", VAULT_HINT))
+        return False
     _, mistakes = validate(HostVariables, setting.value, setting.document, prefix=setting.path)
     notes.mistakes += mistakes
     for path, text in _texts(setting.value, ()):
-        if "{{" in text or "{%" in text:
-            message = f"{OWN}.{'.'.join(map(str, path))}: the template `{text}` is not expanded"
+        if is_template(text):
+            message = f"{OWN}.{'.'.join(map(str, path))}: the template `{clean_text(text, 80)}` is not expanded"
             hint = "write the value itself, at the group or host that it holds for"
             notes.mistakes.append(setting.document.mistake((*setting.path, *path), message, hint))
+    return not mistakes
 
 
 def _texts(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -89,21 +78,20 @@ def _texts(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[s
             yield from _texts(item, (*path, index))
 
 
-def _misplaced(name: str, setting: Setting) -> list[Mistake]:
+@cache
+def _misplaced(name: str) -> tuple[tuple[str, str], ...]:
     """A warning where a foreign variable looks like one of ours, or like one of Ansible's that is read here."""
+    if is_login_of_another(name):
+        return ((f"{name}: ignored, harness never becomes another user", "leave it, or keep it out of this file"),)
     bare = name.removeprefix(f"{OWN}_").removeprefix(f"{OWN}.")
     if bare != name or _is_close(name, _OWN_KEYS):
         key = near_miss(bare, _OWN_KEYS) or bare
-        return [
-            setting.mistake(
-                f"{name}: ignored, it is not under `{OWN}:`", f"if it is meant for harness: `{OWN}: {{{key}: …}}`"
-            )
-        ]
+        return ((f"{name}: ignored, it is not under `{OWN}:`", f"if it is meant for harness: `{OWN}: {{{key}: …}}`"),)
     if _is_close(name, (OWN,)):
-        return [setting.mistake(f"{name}: ignored", f"did you mean `{OWN}:`?")]
+        return ((f"{name}: ignored", f"did you mean `{OWN}:`?"),)
     if name.startswith("ansible_") and _is_close(name, ACCESS_NAMES):
-        return [setting.mistake(f"{name}: ignored", f"did you mean {near_miss(name, ACCESS_NAMES)}?")]
-    return []
+        return ((f"{name}: ignored", f"did you mean {near_miss(name, ACCESS_NAMES)}?"),)
+    return ()
 
 
 def _is_close(name: str, known: tuple[str, ...]) -> bool:

@@ -85,6 +85,8 @@ def _check_image(text: str) -> str:
 def _check_text(text: str) -> str:
     if not text.strip():
         raise ValueError("an empty text\nwrite a value, or leave the key out")
+    if any(ord(c) < 32 for c in text):
+        raise ValueError("a control character in the text\nwrite it on one line")
     return text
 
 

@@ -7,17 +7,21 @@ left out whole, for a program may print anything.
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from harness.records.content import SessionContent
 from harness.records.reading import Fault, parse_content, parse_event
 from harness.records.session_data import SessionData
 from harness.report.sources import redact_fields
 from harness.values.engine_names import engine_choices
+from harness.values.event import Event
 from harness.values.facts import Facts
 from harness.values.record import Record
 
@@ -106,7 +110,7 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
 
     def add(kind: str, names: Iterable[object]) -> None:
         for name in names:
-            if isinstance(name, str) and name and name not in PUBLIC_NAMES:
+            if isinstance(name, str) and name and name not in PUBLIC_NAMES and name.lower() not in _format_words():
                 found.setdefault(kind, {})[name] = None
 
     for session in sessions:
@@ -125,6 +129,27 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
         for number, name in enumerate(listed, start=1):
             names.setdefault(name, f"{kind}-{number}")
     return names
+
+
+@cache
+def _format_words() -> frozenset[str]:
+    """Words of the format itself: a host that is called ``round`` keeps its name, which every file holds anyway."""
+    words: set[str] = set()
+    seen: set[object] = set()
+    places: list[object] = [Record, Facts, SessionContent]
+    while places:
+        place = places.pop()
+        if isinstance(place, str):
+            words.add(place.lower())
+        elif isinstance(place, type) and issubclass(place, BaseModel) and place not in seen:
+            seen.add(place)
+            words.update(name.lower() for name in place.model_fields)
+            places += [field.annotation for field in place.model_fields.values()]
+        else:
+            places += typing.get_args(place)
+    for kind in Event.__subclasses__():
+        words.update(field.name for field in dataclasses.fields(kind))
+    return frozenset(words)
 
 
 def _add_inventory(session: SessionData, add: Callable[[str, Iterable[object]], None]) -> None:

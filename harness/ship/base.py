@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.bench.launcher.confine import mounts_below, read_mountinfo
 from harness.bench.protocol.atomic import write_file
 from harness.engine import daemon
 from harness.engine.dockerinfo import Image, seek_image
@@ -28,6 +29,10 @@ PACKAGES = ("ca-certificates", "python3", "python3-venv")
 REPOSITORY = "harness-base"
 _RECIPE = 1
 """Counts changes of what is done beside the packages, so that an older tar is not taken."""
+_KEYS = (
+    "what is fetched cannot be proven: sudo apt-get install gpgv debian-archive-keyring (on Ubuntu: ubuntu-keyring), "
+    "or name an image with --base-image"
+)
 _DEADLINE_S = 1800.0
 PLACES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
@@ -75,7 +80,9 @@ def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], No
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as scratch:
         root = scratch / "root"
-        command = [program, "--variant=minbase", "--include=" + ",".join(PACKAGES), suite, str(root), mirror]
+        # Without it a missing keyring is a warning only, and over plain HTTP anybody chooses what is in the image.
+        options = ["--force-check-gpg", "--variant=minbase", "--include=" + ",".join(PACKAGES)]
+        command = [program, *options, suite, str(root), mirror]
         _run(command, report)
         for place in ("var/cache/apt/archives", "var/lib/apt/lists", "var/log", "var/cache/debconf"):
             shutil.rmtree(root / place, ignore_errors=True)
@@ -142,7 +149,8 @@ def _run(command: list[str], report: Callable[[str], None]) -> None:
             raise
     if run.returncode != 0:
         tail = "\n".join(f"  | {line}" for line in lines[-8:])
-        hint = "see whether the package archive is reached: apt-get update"
+        is_unproven = any(word in tail.lower() for word in ("keyring", "gpg", "unknown key", "signature"))
+        hint = _KEYS if is_unproven else "see whether the package archive is reached: apt-get update"
         raise ImageUnavailable(f"{Path(command[0]).name} failed ({run.returncode}):\n{tail}", hint=hint)
 
 
@@ -153,17 +161,10 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        for point in mounts_below(path, Path("/proc/self/mountinfo").read_text()):
-            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
-        if not mounts_below(path, Path("/proc/self/mountinfo").read_text()):
+        for point in reversed(mounts_below(str(path), read_mountinfo())):
+            subprocess.run(["umount", "-l", point.path], check=False, capture_output=True)
+        if not mounts_below(str(path), read_mountinfo()):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def mounts_below(folder: Path, mountinfo: str) -> list[str]:
-    """Mount points inside a folder, the innermost first: a folder with one in it must not be removed."""
-    points = [line.split()[4] for line in mountinfo.splitlines() if len(line.split()) > 4]
-    inside = [point for point in points if point.startswith(f"{folder}/")]
-    return sorted(inside, key=len, reverse=True)
 
 
 def _index(folder: Path, suite: str, mirror: str) -> Path:

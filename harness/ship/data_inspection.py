@@ -18,7 +18,9 @@ from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import dataset_errors
 from harness.bench.protocol.atomic import write_file
 from harness.engine.reached import Reached
+from harness.hosts.answers import not_understood, parse_int
 from harness.hosts.connection import Connection
+from harness.hosts.own_folders import mark_folder
 from harness.inventory import DataSet
 from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
@@ -30,6 +32,7 @@ DESCRIBED_FOLDER = "described"
 """In this machine's cache: descriptions of data sets, by where they lie."""
 _TIMEOUT_S = 300.0
 _MOST_NAMED = 50
+_FAULTS = ("absent", "no-folder", "closed", "labels-absent", "labels-folder", "labels-closed")
 
 _LOOK = r"""
 form=$1 place=$2 labels=$3
@@ -129,23 +132,25 @@ def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> dat
 
 def parse_layout(text: str, trouble: str = "") -> Layout:
     """Read what the script wrote on the host; what makes no sense is passed over."""
-    layout = Layout(trouble=trouble)
+    found: dict[str, str | int] = {"trouble": trouble}
+    other: list[str] = []
+    records: list[tuple[int, str]] = []
     for line in text.splitlines():
         word, _, rest = line.partition(" ")
-        numbers = [int(part) for part in rest.split(" ") if part.isdigit()]
-        if word in ("absent", "no-folder", "closed", "labels-absent", "labels-folder", "labels-closed"):
-            layout = replace(layout, word=word)
+        numbers = [number for part in rest.split(" ", 2)[:2] if (number := parse_int(part)) is not None]
+        if word in _FAULTS:
+            found["word"] = word
         elif word == "classes" and numbers:
-            layout = replace(layout, classes=numbers[0])
+            found["classes"] = numbers[0]
         elif word == "taken" and len(numbers) == 2:
-            layout = replace(layout, taken=numbers[0], bytes=numbers[1])
+            found["taken"], found["bytes"] = numbers
         elif word == "others" and numbers:
-            layout = replace(layout, others=numbers[0])
+            found["others"] = numbers[0]
         elif word == "other":
-            layout = replace(layout, other=(*layout.other, rest.removeprefix("./")))
+            other.append(rest.removeprefix("./"))
         elif word == "record" and numbers:
-            layout = replace(layout, records=(*layout.records, (numbers[0], rest.partition(" ")[2])))
-    return layout
+            records.append((numbers[0], rest.partition(" ")[2]))
+    return replace(Layout(**found), other=tuple(other[:_MOST_NAMED]), records=tuple(records))  # type: ignore[arg-type]
 
 
 def _inspect_source(reached: Reached, name: str, source: DataSet, is_counted: bool) -> DataState:
@@ -202,6 +207,8 @@ def _look(connection: Connection, source: DataSet, *, is_counted: bool) -> Layou
     done = connection.run(words, timeout_s=_TIMEOUT_S)
     trouble = done.stderr.decode(errors="replace").strip().splitlines()
     layout = parse_layout(done.text, trouble[0] if trouble else "")
+    if layout == Layout() and done.text.strip() not in ("", "whole"):
+        raise not_understood(connection.host, f"what lies at {place}", done.stdout)
     return layout if source.tfrecord is None else _choose_records(source.tfrecord, layout)
 
 
@@ -250,7 +257,8 @@ def _absolute(path: Path) -> str:
 def usable_folder(folder: Path) -> Path | None:
     """Return the folder, made where it is not there; None where it cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        mark_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK | os.X_OK) else None

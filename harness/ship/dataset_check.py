@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeAlias, TypeVar
 from pydantic import ValidationError
 
 from harness.bench.loaders.tfrecords import split_pattern
+from harness.bench.protocol.bounded_json import parse_object
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
 from harness.hosts.connection import Connection
@@ -189,7 +189,7 @@ def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) 
         target = folder / KNOWN_FILE
         try:
             connection.get(path, target)
-            return parse_known(target.read_text(encoding="utf-8"))
+            return parse_known(target.read_text(encoding="utf-8", errors="replace"))
         except (OSError, ValueError):
             return None
 
@@ -197,11 +197,12 @@ def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) 
 def parse_known(text: str) -> KnownData | None:
     """Read the ``dataset.json`` of a check; None for one that makes no sense."""
     try:
-        found = json.loads(text)
+        found = parse_object(text)
         numbers = [found[key] for key in ("images", "bytes", "classes")]
     except (ValueError, KeyError, TypeError):
         return None
     fingerprint = found.get("fingerprint")
-    if not isinstance(fingerprint, str) or not all(type(number) is int and number >= 0 for number in numbers):
+    counts = [number for number in numbers if type(number) is int and number >= 0]
+    if not isinstance(fingerprint, str) or not fingerprint.isprintable() or len(counts) != len(numbers):
         return None
-    return KnownData(fingerprint, *numbers)
+    return KnownData(fingerprint[:200], *counts)

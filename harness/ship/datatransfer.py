@@ -9,8 +9,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from harness.bench.protocol.bounded_json import parse_object
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder, read_free_bytes
+from harness.hosts.folders import read_free_bytes
+from harness.hosts.own_folders import make_own_folder
 from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
 from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
@@ -78,7 +80,7 @@ def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData
         target = here / _MARK
         try:
             connection.get(posixpath.join(base, _MARK), target)
-            said = json.loads(target.read_text(encoding="utf-8"))
+            said = parse_object(target.read_text(encoding="utf-8", errors="replace"))
             is_ours = said["format"] == _FORMAT
             kind, fingerprint = str(said["kind"]), str(said["fingerprint"])
             count, size = (found if type(found := said.get(key)) is int else None for key in ("images", "bytes"))
@@ -160,7 +162,7 @@ class DataShip:
         with self.slots.take(needed, self._wait):
             begun = time.monotonic()
             self._refuse_full(needed)
-            make_folder(self.connection, self._base)
+            make_own_folder(self.connection, self.scratch, self._base)
             self.connection.run(["rm", "-f", "--", posixpath.join(self._base, _MARK)])
             self._remove(extra)
             total = max(needed, 1)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.hosts.answers import reading
 from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import SourceFile
@@ -44,6 +46,9 @@ touch -d "@$5" -- "$2"
 mv -f -- "$2" "$4"
 printf '%s\\t%s\\t%s\\t%s\\n' "$3" "$6" "$5" "$4" >> "$7"
 """
+_SIZE, _TIME = re.compile(rb"[0-9]{1,18}"), re.compile(rb"-?[0-9]{1,12}(\.[0-9]{1,12})?")
+_WHOLE_TIME = re.compile(rb"-?[0-9]{1,12}")
+_HASH_FOUND = re.compile(r"[0-9a-f]{64}")
 _HASH = 'cd -- "$1" && xargs -0 sha256sum -z --'
 
 
@@ -63,9 +68,12 @@ def list_files(connection: Connection, folder: str) -> dict[str, FileStamp]:
         return {}
     _check(connection, done, f"list {folder}")
     found: dict[str, FileStamp] = {}
-    for line in done.stdout.split(b"\0")[:-1]:
-        size, mtime, place = line.split(b"\t", 2)
-        found[place.decode(errors="surrogateescape")] = FileStamp(int(size), float(mtime))
+    with reading(connection.host, f"the list of files in {folder}", done.stdout):
+        for line in done.stdout.split(b"\0")[:-1]:
+            size, mtime, place = line.split(b"\t", 2)
+            if not _SIZE.fullmatch(size) or not _TIME.fullmatch(mtime):
+                raise ValueError("no stamp of a file")
+            found[place.decode(errors="surrogateescape")] = FileStamp(int(size), float(mtime))
     return found
 
 
@@ -80,8 +88,9 @@ def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileStamp
             return known
         for line in target.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
             fields = line.split("\t", 3)
-            if len(fields) == 4 and fields[1].isdigit() and fields[2].lstrip("-").isdigit():
-                known[fields[3]] = (FileStamp(int(fields[1]), int(fields[2])), fields[0])
+            size, mtime = (field.encode() for field in fields[1:3]) if len(fields) == 4 else (b"", b"")
+            if _SIZE.fullmatch(size) and _WHOLE_TIME.fullmatch(mtime):
+                known[fields[3]] = (FileStamp(int(size), int(mtime)), fields[0])
     return known
 
 
@@ -93,8 +102,8 @@ def hash_files(connection: Connection, folder: str, places: Sequence[str], size:
     argv = ["sh", "-c", _HASH, "sh", folder]
     done = connection.run(argv, input=text, timeout_s=_patience(size), most_bytes=len(text) + 100 * len(places))
     _check(connection, done, f"hash files in {folder}")
-    lines = [line.decode().split("  ", 1) for line in done.stdout.split(b"\0") if b"  " in line]
-    return {place: digest for digest, place in lines}
+    lines = [line.decode(errors="replace").split("  ", 1) for line in done.stdout.split(b"\0") if b"  " in line]
+    return {place: digest for digest, place in lines if _HASH_FOUND.fullmatch(digest)}
 
 
 def send_files(

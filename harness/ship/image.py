@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.engine.dockerinfo import image_digest, labels_in
+from harness.engine.dockerinfo import image_digest
 from harness.ship.base import explaining, look_for, make_base
 from harness.ship.build_environment import find_build_arguments, find_certificates
 from harness.ship.definition import CERTIFICATES_FOLDER, ImageDefinition, image_definition, image_reference
@@ -63,7 +63,7 @@ def ensure_image(
     definition = image_definition(kind)
     reference = image_reference(definition)
     inspected = look_for(client, reference)
-    if inspected is not None and (base_image is None or labels_in(inspected).get(LABEL_BASE) == base_image):
+    if inspected is not None and (base_image is None or inspected.settings.labels.get(LABEL_BASE) == base_image):
         return ImageResult(reference, image_digest(inspected), "present")
     base = base_image or _find_base(client, is_root=is_root, report=report)
     digest = build_image(client, definition, base_image=base, on_progress=report)
@@ -152,7 +152,7 @@ def _remove_stages(client: APIClient, stages: list[str]) -> None:
 
     for stage in stages:
         with contextlib.suppress(APIError):
-            if (image := look_for(client, stage)) is None or not image.get("RepoTags"):
+            if (image := look_for(client, stage)) is None or not image.repo_tags:
                 client.remove_image(stage)
 
 

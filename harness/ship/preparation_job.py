@@ -11,7 +11,7 @@ from harness.bench.protocol import protocol
 from harness.bench.protocol.bounded_json import Unreadable
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
 from harness.engine.jobs import JobHost, build_job
-from harness.hosts.folders import make_folder
+from harness.hosts.own_folders import make_own_folder
 from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import OnProgress
 from harness.values.digest import digest_of
@@ -65,7 +65,7 @@ def run_preparation(
     )
     for mount in mounts:
         if not mount.read_only and not mount.ephemeral:
-            make_folder(on.connection, mount.source)
+            make_own_folder(on.connection, on.scratch, mount.source)
     handle = _submit(engine, request, host)
     try:
         with temporary_folder() as results:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from harness.engine.interface import Mount
 from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder
+from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import OnProgress
 from harness.ship.preparation_job import run_preparation
 from harness.values.case import Case
@@ -110,7 +110,7 @@ def rehearse(
                 reasons[key] = result
                 continue
             found[key] = result
-            make_folder(on.connection, f"{on.scratch}/rehearsals")
+            make_own_folder(on.connection, on.scratch, f"{on.scratch}/rehearsals")
             on.connection.put(result.model_dump_json().encode(), paths[key])
     return Rehearsed(found, reasons)
 

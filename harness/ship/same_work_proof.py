@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from harness.bench.protocol.bounded_json import parse_object
 from harness.bench.protocol.loader_registry import is_own
 from harness.engine.jobs import JobHost
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder
+from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import OnProgress
 from harness.ship.preparation_job import run_preparation
 from harness.values.case import Case
@@ -39,7 +39,7 @@ def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict
         fresh = _prove(on, missing, on_progress)
         sound = {key: proof for key, proof in fresh.items() if proof.is_proven and not proof.fails}
         if sound:
-            make_folder(on.connection, f"{on.scratch}/samework")
+            make_own_folder(on.connection, on.scratch, f"{on.scratch}/samework")
             all_sound = {key: proof.as_fields() for key, proof in {**known, **sound}.items()}
             on.connection.put(canonical_json(all_sound).encode(), path)
         known.update(fresh)
@@ -78,7 +78,6 @@ def _try(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, 
 def _read(connection: Connection, path: str) -> dict[str, object]:
     done = connection.run(["cat", "--", path])
     try:
-        value = json.loads(done.text) if done.returncode == 0 else {}
+        return parse_object(done.text) if done.returncode == 0 else {}
     except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.hosts.connection import Connection
-from harness.hosts.folders import make_folder, resolve_path
+from harness.hosts.folders import resolve_path
+from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import OnProgress, source_file
 from harness.ship.filetransfer import KNOWN, hash_files, list_files, send_large
 from harness.ship.slots import TransferSlots
@@ -83,7 +84,7 @@ def ship_weights(
     is_there = stamp is not None and stamp.size == file.size
     if not is_there or hash_files(connection, base, [file.place], file.size).get(file.place) != file.sha256:
         with slots.take(file.size, lambda: on_progress("waiting for a turn to be sent", None)):
-            make_folder(connection, base)
+            make_own_folder(connection, scratch, base)
             send_large(connection, base, file, on_bytes=tell)
             connection.run(["rm", "-rf", "--", posixpath.join(base, "parts"), posixpath.join(base, KNOWN)])
     return WeightsFile(posixpath.join(base, file.place), file.sha256)

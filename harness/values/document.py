@@ -21,12 +21,35 @@ import yaml
 
 from harness.values.errors import ConfigurationError, Mistake
 from harness.values.validation import Complaint, complaints_of, near_miss
-from harness.values.yaml_text import Opaque, Values, compose_text, describe, surprise_of, walk_scalars, written_text
+from harness.values.yaml_text import (
+    Opaque,
+    UnsafeText,
+    Values,
+    compose_text,
+    describe,
+    surprise_of,
+    walk_scalars,
+    written_text,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Document", "Opaque", "describe", "dotted", "load_document", "near_miss", "parse_text", "validate"]
+__all__ = [
+    "Document",
+    "Opaque",
+    "UnsafeText",
+    "describe",
+    "dotted",
+    "load_document",
+    "near_miss",
+    "parse_text",
+    "read_bounded",
+    "validate",
+]
+
+MOST_FILE_BYTES = 2 * 2**20
+"""Of one file; 30,000 hosts need less. What is larger is no file that a person wrote, and would take long to read."""
 
 _Model = TypeVar("_Model", bound="BaseModel")
 
@@ -85,13 +108,14 @@ def load_document(path: Path, *, is_empty_allowed: bool = False) -> Document:
     An empty file, where allowed, has the value None.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = read_bounded(path)
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise ConfigurationError("there is no such file", where=str(path), hint=_file_hint(path)) from None
     except IsADirectoryError:
         raise ConfigurationError("a file is wanted, this is a folder", where=str(path), hint=_file_hint(path)) from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = raw[: error.start].count(b"\n") + 1
         mistake = Mistake(str(path), line, "this is not text in UTF-8", "save the file as UTF-8")
         raise ConfigurationError([mistake]) from None
     except OSError as error:
@@ -100,6 +124,17 @@ def load_document(path: Path, *, is_empty_allowed: bool = False) -> Document:
     if path.suffix == ".json":
         text = text.replace("\t", " ")  # JSON takes tabs between values and has none inside strings
     return parse_text(text, str(path), is_empty_allowed=is_empty_allowed)
+
+
+def read_bounded(path: Path, most: int = MOST_FILE_BYTES) -> bytes:
+    """Read a file that a person wrote. Raises ConfigurationError where it is larger, and OSError as ``open`` does."""
+    with path.open("rb") as stream:
+        raw = stream.read(most + 1)
+    if len(raw) > most:
+        raise ConfigurationError(
+            f"the file is larger than {most / 2**20:g} MiB", where=str(path), hint="is this the right file?"
+        )
+    return raw
 
 
 def parse_text(text: str, file_name: str, *, is_empty_allowed: bool = False) -> Document:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from harness.values.digest import digest_of
+from harness.values.text import without_codes
+
+_Text = Annotated[str, AfterValidator(lambda text: without_codes(text, 300))]
+_Path = Annotated[str, Field(max_length=4096)]
+_Bytes = Annotated[int, Field(ge=0, le=2**63)]
+_Id = Annotated[int, Field(ge=0, lt=2**32)]
+
+MOST_CPUS = 65536
+MOST_GPUS = 256
 
 
 class _Frozen(BaseModel):
@@ -14,10 +25,10 @@ class _Frozen(BaseModel):
 class GpuFacts(_Frozen):
     """One GPU as its driver names it."""
 
-    name: str
-    memory_bytes: int | None = None
-    driver: str | None = None
-    uuid: str | None = None
+    name: _Text
+    memory_bytes: _Bytes | None = None
+    driver: _Text | None = None
+    uuid: _Text | None = None
 
 
 class DiskFacts(_Frozen):
@@ -26,17 +37,19 @@ class DiskFacts(_Frozen):
     ``kind``: ``nvme``, ``ssd``, ``hdd``, ``virtual``, ``network``, ``memory`` or ``unknown``.
     """
 
-    path: str
-    filesystem: str | None = None
-    device: str | None = None
-    kind: str = "unknown"
-    total_bytes: int | None = None
-    free_bytes: int | None = None
+    path: _Path
+    filesystem: _Text | None = None
+    device: _Text | None = None
+    kind: _Text = "unknown"
+    total_bytes: _Bytes | None = None
+    free_bytes: _Bytes | None = None
     is_writable: bool | None = None
 
 
 class Facts(_Frozen):
     """A host at one moment; None is what could not be read. Memory and disks in bytes.
+
+    Text is cut and without control characters, numbers have bounds: nothing that a host says reaches further.
 
     ``disks``: ``scratch``, ``images`` (the Docker Engine's), those of the inventory by name, and ``data:NAME``.
     ``silent_gpus``: NVIDIA devices on the PCI bus (``vendor:device``) whose driver does not answer.
@@ -45,29 +58,29 @@ class Facts(_Frozen):
     ``others``: facts that are only shown, by their labels.
     """
 
-    cpu_model: str | None = None
-    architecture: str | None = None
-    logical_cpus: int | None = None
-    usable_cpus: tuple[int, ...] = ()
-    ram_bytes: int | None = None
-    available_bytes: int | None = None
-    swap_bytes: int | None = None
-    os: str | None = None
-    kernel: str | None = None
-    cgroup_version: int | None = None
+    cpu_model: _Text | None = None
+    architecture: _Text | None = None
+    logical_cpus: Annotated[int, Field(ge=0, le=MOST_CPUS)] | None = None
+    usable_cpus: Annotated[tuple[Annotated[int, Field(ge=0, lt=MOST_CPUS)], ...], Field(max_length=MOST_CPUS)] = ()
+    ram_bytes: _Bytes | None = None
+    available_bytes: _Bytes | None = None
+    swap_bytes: _Bytes | None = None
+    os: _Text | None = None
+    kernel: _Text | None = None
+    cgroup_version: Annotated[int, Field(ge=1, le=2)] | None = None
     disks: dict[str, DiskFacts] = {}
-    gpus: tuple[GpuFacts, ...] = ()
-    silent_gpus: tuple[str, ...] = ()
-    nvidia_runtime: str | None = None
-    governor: str | None = None
+    gpus: Annotated[tuple[GpuFacts, ...], Field(max_length=MOST_GPUS)] = ()
+    silent_gpus: Annotated[tuple[_Text, ...], Field(max_length=MOST_GPUS)] = ()
+    nvidia_runtime: _Text | None = None
+    governor: _Text | None = None
     turbo: bool | None = None
-    boot_id: str | None = None
-    load_1m: float | None = None
-    uid: int | None = None
-    gid: int | None = None
-    clock_offset_s: float | None = None
-    read_at: str | None = None
-    others: dict[str, str | int | float | bool | None] = {}
+    boot_id: _Text | None = None
+    load_1m: Annotated[float, Field(ge=0, lt=1e9)] | None = None
+    uid: _Id | None = None
+    gid: _Id | None = None
+    clock_offset_s: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    read_at: _Text | None = None
+    others: dict[str, _Text | int | float | bool | None] = {}
 
     @property
     def hardware(self) -> str:

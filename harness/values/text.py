@@ -18,6 +18,11 @@ def one_line(text: str) -> str:
     return _INVISIBLE.sub("�", " ".join(text.split()))
 
 
+def without_codes(text: str, most: int) -> str:
+    """Return somebody else's text, cut at ``most`` characters, without control or direction marks; spaces stay."""
+    return _INVISIBLE.sub("�", text[:most])
+
+
 def clean_text(text: object, most: int = 300) -> str:
     """Return ``one_line`` of a value, cut in the middle when long. Escaping is the template's work."""
     line = one_line(str(text)[: most * 20])

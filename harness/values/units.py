@@ -1,4 +1,4 @@
-"""Sizes and durations as users write them. GB is 10^9 bytes and GiB is 2^30: never mixed."""
+"""Numbers, sizes and durations as users write them, all bounded. GB is 10^9 bytes and GiB is 2^30: never mixed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ _SIZE_UNITS = {
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50,
 }  # fmt: skip
 _DURATION_UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*\Z")
+_NUMBER = re.compile(r"\s*0*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]{0,3})\s*\Z")
+_WHOLE = re.compile(r"\s*0*([0-9]{1,20})\s*\Z")
+MOST_SIZE = 10**18
+"""A million terabytes: no machine has that, and every figure that is made from it stays a number."""
+MOST_DURATION_S = 366 * 86400.0
+"""A year: nobody waits for longer, and every clock can say it."""
+
+
+def parse_whole(text: str, most: int) -> int | None:
+    """Return the whole number that decimal digits say; None where they are none, or say more than ``most``."""
+    match = _WHOLE.match(text)
+    number = int(match[1]) if match else most + 1
+    return number if number <= most else None
 
 
 def parse_bytes(text: str | int) -> int:
@@ -25,12 +37,23 @@ def parse_bytes(text: str | int) -> int:
         raise ValueError("a size is wanted, like 16GB or 1.5GiB, not true or false")
     if isinstance(text, int):
         if text < 0:
-            raise ValueError("a size cannot be negative")
-        return text
-    match = _NUMBER.match(str(text))
-    if match is None or match[2].lower() not in _SIZE_UNITS:
-        raise ValueError(f"{text!r} is not a size: write it like 16GB (10^9 bytes) or 16GiB (2^30 bytes)")
-    return round(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+            raise ValueError("a size cannot be negative: write it like 16GB or 16GiB")
+        size = text
+    else:
+        match = _NUMBER.match(text)
+        if match is None or match[2].lower() not in _SIZE_UNITS:
+            raise ValueError(f"{_short(text)} is not a size: write it like 16GB (10^9 bytes) or 16GiB (2^30 bytes)")
+        size = round(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+    if size > MOST_SIZE:
+        raise ValueError(f"{_short(text)} is more than any machine has: write it like 16GB or 16GiB, at most 1000PB")
+    return size
+
+
+def _short(text: object) -> str:
+    """Return what somebody wrote, short enough for a message."""
+    if isinstance(text, int):  # Python refuses to write very long ones
+        return str(text) if abs(text) < 10**30 else f"a number of {text.bit_length() * 3 // 10} digits or more"
+    return repr(text if len(shown := str(text)) <= 40 else f"{shown[:37]}…")
 
 
 def format_bytes(count: int | None) -> str:
@@ -50,12 +73,16 @@ def parse_duration_s(text: str | int | float) -> float:
         raise ValueError("a duration is wanted, like 90s, 15min or 2h, not true or false")
     if isinstance(text, int | float):
         if text < 0:
-            raise ValueError("a duration cannot be negative")
-        return float(text)
-    match = _NUMBER.match(text)
-    if match is None or (match[2] or "s").lower() not in _DURATION_UNITS:
-        raise ValueError(f"{text!r} is not a duration: write it like 90s, 15min or 2h")
-    return float(match[1]) * _DURATION_UNITS[(match[2] or "s").lower()]
+            raise ValueError("a duration cannot be negative: write it like 90s, 15min or 2h")
+        seconds = text
+    else:
+        match = _NUMBER.match(text)
+        if match is None or (match[2] or "s").lower() not in _DURATION_UNITS:
+            raise ValueError(f"{_short(text)} is not a duration: write it like 90s, 15min or 2h")
+        seconds = float(match[1]) * _DURATION_UNITS[(match[2] or "s").lower()]
+    if not seconds <= MOST_DURATION_S:
+        raise ValueError(f"{_short(text)} is longer than a year: write a shorter duration, like 90s, 15min or 2h")
+    return float(seconds)
 
 
 def format_duration(seconds: float | None) -> str:

@@ -13,12 +13,19 @@ from datetime import date
 import yaml
 
 from harness.values.errors import Mistake
+from harness.values.text import clean_text
 
-_VAULT_HEADER = "$ANSIBLE_VAULT;"
+_VAULT_HEADER = re.compile(r"\$ANSIBLE_VAULT;[0-9.]{1,9};[A-Z0-9]{1,20}")
 _YAML_TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {_YAML_TAG + name for name in ("null", "bool", "int", "float", "binary", "timestamp", "str", "value")}
 _MOST_VALUES = 200_000
+"""Values in one file; 30,000 hosts have fewer. More of them, a few characters each, would take a minute to read."""
+_MOST_LEVELS = 100
+"""Lists and mappings in one another; far less than what Python's own stack takes."""
+_MOST_DIGITS = 40
+"""Of a number; Python itself refuses to write one of 4,300."""
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
 
 _Entry = tuple[object, yaml.Node, yaml.Node]
@@ -75,16 +82,43 @@ _HINTS: tuple[tuple[str, str, str | None], ...] = (
 )
 
 
+class UnsafeText(str):
+    """Text behind Ansible's ``!unsafe``: it is what it is, and no template."""
+
+    __slots__ = ()
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Composes no more values, and no deeper, than a file that a person wrote can have."""
+
+    _values = 0
+    _levels = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose one value and what is below it."""
+        self._values, self._levels = self._values + 1, self._levels + 1
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self._levels > _MOST_LEVELS:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
+        if self._values > _MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=_TOO_MANY, problem_mark=mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._levels -= 1
+        return node
+
+
+_TOO_DEEP = f"lists or mappings are nested more than {_MOST_LEVELS} deep"
+_TOO_MANY = f"the file has more than {_MOST_VALUES} values"
+
+
 def compose_text(text: str, file_name: str) -> tuple[yaml.Node | None, list[Mistake]]:
     """The root node of a text, or what is wrong with its syntax; None and no mistakes where it is empty."""
-    if text.startswith(_VAULT_HEADER):
+    if _VAULT_HEADER.match(text):
         return yaml.ScalarNode("!vault", text, yaml.Mark(file_name, 0, 0, 0, None, 0)), []
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader), []
+        return yaml.compose(text, Loader=_BoundedLoader), []
     except yaml.YAMLError as error:
         return None, [_syntax_mistake(error, text, file_name)]
-    except RecursionError:
-        return None, [Mistake(file_name, None, "lists or mappings are nested too deeply", "is this the right file?")]
 
 
 def _syntax_mistake(error: yaml.YAMLError, text: str, file_name: str) -> Mistake:
@@ -96,10 +130,14 @@ def _syntax_mistake(error: yaml.YAMLError, text: str, file_name: str) -> Mistake
         line = None if mark is None else mark.line + 1
     elif isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, int(error.position)) + 1
+    if message in {_TOO_DEEP, _TOO_MANY}:
+        return Mistake(file_name, line, message, "is this the right file?")
     for pattern, plain, hint in _HINTS:
         if re.search(pattern, message):
             return Mistake(file_name, line, f"not valid YAML: {plain}", hint)
-    return Mistake(file_name, line, f"not valid YAML: {message}")
+    return Mistake(
+        file_name, line, f"not valid YAML: {clean_text(message)}", "put the value in quotes, or leave it out"
+    )
 
 
 class Values:
@@ -111,7 +149,7 @@ class Values:
         self._built: dict[int, object] = {}
         self._entries: dict[int, list[_Entry]] = {}
         self._open: set[int] = set()
-        self._weights: dict[int, int] = {}
+        self._weights: dict[int, tuple[int, int]] = {}
         self._scalars = yaml.SafeLoader("")
 
     def build(self, node: yaml.Node) -> object:
@@ -129,17 +167,21 @@ class Values:
         return value
 
     def _weigh(self, node: yaml.Node) -> None:
-        """Count the values below a node, those behind ``*references`` each time: a small text can mean 10^39."""
+        """Count values and levels below a node, those behind ``*references`` each time: a small text can mean 10^39."""
         children: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):
             children = [child for _, _, child in self.entries(node)]
         elif isinstance(node, yaml.SequenceNode):
             children = node.value
-        weight = 1 + sum(self._weights.get(id(child), 1) for child in children)
-        if weight > _MOST_VALUES >= max((self._weights.get(id(child), 1) for child in children), default=0):
+        below = [self._weights.get(id(child), (1, 1)) for child in children]
+        weight = 1 + sum(values for values, _ in below)
+        if weight > _MOST_VALUES >= max((values for values, _ in below), default=0):
             message = f"the *references multiply to more than {_MOST_VALUES} values"
             self._mistake(node, message, "write the values out, or fewer of them")
-        self._weights[id(node)] = weight
+        levels = 1 + max((levels for _, levels in below), default=0)
+        if levels == _MOST_LEVELS + 1:
+            self._mistake(node, _TOO_DEEP, "write the values out, without *references")
+        self._weights[id(node)] = (weight, levels)
 
     def entries(self, node: yaml.MappingNode) -> list[_Entry]:
         """The entries of a mapping, those merged with ``<<`` first."""
@@ -149,16 +191,23 @@ class Values:
         return self._entries[id(node)]
 
     def _construct(self, node: yaml.Node) -> object:
-        if node.tag not in _KNOWN_TAGS and not node.tag.startswith(_YAML_TAG):
+        if node.tag == "!unsafe" and isinstance(node, yaml.ScalarNode):
+            return UnsafeText(node.value)
+        if node.tag != "!unsafe" and node.tag not in _KNOWN_TAGS and not node.tag.startswith(_YAML_TAG):
             return Opaque(node.tag, node.value if isinstance(node, yaml.ScalarNode) else "")
         if isinstance(node, yaml.MappingNode):
             return {key: self.build(value) for key, _, value in self.entries(node)}
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item) for item in node.value]
+        if node.tag == _YAML_TAG + "int" and len(node.value) > _MOST_DIGITS:
+            self._mistake(node, f"a number of {len(node.value)} digits", "put it in quotes if it is text")
+            return None
         try:
-            return self._scalars.construct_object(node)
+            value = self._scalars.construct_object(node)
+            return _join_surrogates(value) if isinstance(value, str) else value
         except (ValueError, OverflowError, yaml.YAMLError):
-            self._mistake(node, f"`{node.value}` cannot be read as {node.tag.removeprefix(_YAML_TAG)}", "quote it")
+            shown = clean_text(node.value, 60)
+            self._mistake(node, f"`{shown}` cannot be read as {node.tag.removeprefix(_YAML_TAG)}", "put it in quotes")
             return None
 
     def _read_entries(self, node: yaml.MappingNode) -> list[_Entry]:
@@ -174,8 +223,9 @@ class Values:
                 continue
             key = self.build(key_node)
             if key in own:
+                shown = clean_text(key, 60) if isinstance(key, str) else key
                 first = own[key][1].start_mark.line + 1
-                self._mistake(key_node, f"the key {key!r} stands here again; it is set in line {first}", "keep one")
+                self._mistake(key_node, f"the key {shown!r} stands here again; it is set in line {first}", "keep one")
                 continue
             own[key] = (key, key_node, value_node)
         return list({**merged, **own}.values())
@@ -192,6 +242,11 @@ class Values:
 
     def _mistake(self, node: yaml.Node, message: str, hint: str | None) -> None:
         self.mistakes.append(Mistake(self.file_name, node.start_mark.line + 1, message, hint))
+
+
+def _join_surrogates(text: str) -> str:
+    """Return a text in which JSON's two halves of a character are one. Raises ValueError for half a character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(text) else text
 
 
 def written_text(node: yaml.Node) -> str | None:

@@ -83,7 +83,7 @@ def ask_hosts(
         for future in futures:
             answers.append(future.result())
             if tell is not None:
-                tell(answers[-1])
+                _tell(console, tell, answers[-1])
     finally:
         waiting.clear()
         if len(answers) < len(hosts):
@@ -93,6 +93,16 @@ def ask_hosts(
         for thread in threads:
             thread.join()
     return answers
+
+
+def _tell(console: Console, tell: Callable[[Answer[T]], None], answer: Answer[T]) -> None:
+    """Tell of one host; that it cannot be told is a defect of ours, and costs no other host its answer."""
+    try:
+        tell(answer)
+    except (HarnessError, OSError):
+        raise
+    except Exception as error:
+        console.alarm(str(explain_defect(answer, error)))
 
 
 def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread]:
@@ -151,6 +161,8 @@ def _outcome_of(host: H, ask: Callable[[H], T], explain: Callable[[H, Exception]
     try:
         return ask(host)
     except HarnessError as error:
+        if isinstance(error, HostError):
+            error.where = error.where or host.name  # what judges facts knows no host's name
         return error
     except Exception as error:  # a defect of ours on one host must not cost the others their answer
         return explain(host, error)

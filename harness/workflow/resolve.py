@@ -65,7 +65,7 @@ class Resolved:
 
 def resolve(console: Console, options: SessionOptions) -> Resolved:
     """Read the files, choose hosts and experiment, expand the matrix. Raises ConfigurationError."""
-    read = load_inventory(options.inventory)
+    read = load_inventory(options.inventory, options.limit)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, options.limit)

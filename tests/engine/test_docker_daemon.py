@@ -85,18 +85,18 @@ def test_a_discarded_limit_is_known_to_every_later_controller(fake: support.Fake
     rebuilt = DockerEngine("ws01", LocalConnection("ws01"), uid=1000, gid=1000, address=fake.address)
     again = rebuilt.submit(_request())
     assert again.id == handle.id
-    from harness.engine.dockerinfo import job_state
+    from harness.engine.dockerinfo import Container, job_state
 
-    assert job_state(fake.containers[handle.id]).warnings == (DISCARDED,)
+    assert job_state(Container.model_validate(fake.containers[handle.id])).warnings == (DISCARDED,)
 
 
 def test_a_limit_that_the_daemon_changed_without_a_word_is_a_warning(fake: support.FakeDaemon) -> None:
-    from harness.engine.dockerinfo import job_state
+    from harness.engine.dockerinfo import Container, job_state
 
     handle = _engine(fake.address).submit(_request())
-    assert job_state(fake.containers[handle.id]).warnings == ()
+    assert job_state(Container.model_validate(fake.containers[handle.id])).warnings == ()
     fake.containers[handle.id]["HostConfig"]["Memory"] = 0
-    assert "discarded" in job_state(fake.containers[handle.id]).warnings[0]
+    assert "discarded" in job_state(Container.model_validate(fake.containers[handle.id])).warnings[0]
 
 
 @pytest.mark.parametrize("moment", ["/containers/create", "/archive", "/start", "/json"])

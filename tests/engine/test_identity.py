@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.dockerinfo import image_digest
+from harness.engine import dockerinfo
 
 CLASSIC: Any = {
     "Id": "sha256:" + "1" * 64,
@@ -15,6 +15,11 @@ CLASSIC: Any = {
     "RootFS": {"Type": "layers", "Layers": ["sha256:aa", "sha256:bb"]},
     "Config": {"Env": ["PATH=/bin"], "Cmd": ["python3"], "User": "1:1", "Labels": {"a": "b"}, "Image": "sha256:cc"},
 }
+
+
+def image_digest(inspected: Any) -> str:
+    """The identity of an image as an engine tells of it."""
+    return dockerinfo.image_digest(dockerinfo.Image.model_validate(inspected))
 
 
 def _containerd() -> Any:

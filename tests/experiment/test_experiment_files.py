@@ -190,9 +190,10 @@ def test_image_sizes(written: str, sizes: Any) -> None:
 
 
 def test_sizes_counts_and_names() -> None:
-    text = "  memory_limit: [none, 1.5GiB, 16GB, 1000]\n  cpus: [auto, 2]\n  gpus: [auto, 0]\n  max_images: [all, 5]\n"
+    text = "  memory_limit: [none, 1.5GiB, 16GB, 100000000]\n  cpus: [auto, 2]\n  gpus: [auto, 0]\n"
+    text += "  max_images: [all, 5]\n"
     found = parse_experiment(GOOD + text + "  model: [mobilenet, {alpha: 0.5}]\n", "mine.yaml").parameters
-    assert found.memory_limit == ("none", 3 * 2**29, 16 * 10**9, 1000)
+    assert found.memory_limit == ("none", 3 * 2**29, 16 * 10**9, 10**8)
     assert found.cpus == (None, 2)
     assert found.gpus == ("auto", 0)
     assert found.max_images == (None, 5)

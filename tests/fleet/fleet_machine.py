@@ -14,7 +14,7 @@ from typing import Any
 
 from fleet_clock import BEGIN, Clock
 
-from harness.hosts import folders, lock_commands
+from harness.hosts import folders, lock_commands, own_folders
 from harness.hosts.connection import Completed
 from harness.ship import data_inspection
 from harness.values.errors import HostUnreachable
@@ -101,6 +101,9 @@ class Machine:
     def _script(self, script: str, words: Sequence[str]) -> Completed:
         if script == folders._FREE_SCRIPT:  # noqa: SLF001 - a simulated host knows the scripts that it is given
             return _said("/dev/nvme0n1p2 1000000000000 1 900000000000 10% /\n")
+        if script == own_folders._MAKE:  # noqa: SLF001 - a simulated host knows the scripts that it is given
+            self.folders.add("/".join(words).rstrip("/"))
+            return _said("")
         if script.startswith(data_inspection._LOOK):  # noqa: SLF001 - a simulated host knows the scripts that it is given
             return _said("classes 2\n" if words[1] in self.folders else "absent\n")
         if script == lock_commands.read_command("")[2]:

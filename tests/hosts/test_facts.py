@@ -228,7 +228,7 @@ def test_everything_is_one_round_trip() -> None:
             return super().run(argv, input=input, timeout_s=timeout_s, **options)
 
     connection = Counting()
-    read_facts(connection, scratch="/tmp")
+    read_facts(connection, scratch="/tmp/harness-scratch")
     assert connection.calls == 1
 
 

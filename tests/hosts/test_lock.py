@@ -252,7 +252,7 @@ def test_a_holder_who_comes_back_to_life_in_between_keeps_the_lock(path: str) ->
 def test_break_lock_frees_and_says_whose_it_was(path: str) -> None:
     acquire(local, make_owner("s"), is_alive=forbidden, path=path)
     broken = break_lock(local, path=path)
-    assert broken is not None
+    assert isinstance(broken, LockOwner)
     assert broken.session == "s"
     assert not os.path.exists(path)
     assert break_lock(local, path=path) is None

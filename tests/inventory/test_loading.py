@@ -231,6 +231,12 @@ def test_misplaced_names_are_warnings(tmp_path: Path) -> None:
     ]
 
 
+def test_a_password_for_becoming_another_user_is_not_needed(tmp_path: Path) -> None:
+    inventory = load(tmp_path, with_host("ansible_become_password: geheim", "ansible_sudo_pass: !vault x"))
+    assert [(w.line, "never becomes another user" in w.message) for w in inventory.warnings] == [(4, True), (5, True)]
+    assert "geheim" not in str(explain_host(inventory.host("h")))
+
+
 def test_explaining_says_defaults_and_hides_secrets(tmp_path: Path) -> None:
     lines = ("ansible_port: 23", "db_password: geheim", "key: !vault x", "nested: {api_token: geheim}", "harness:")
     host = load(tmp_path, with_host(*lines, "  gpus: 2")).host("h")
@@ -281,7 +287,6 @@ def test_explaining_says_defaults_and_hides_secrets(tmp_path: Path) -> None:
         (with_host("harness: !vault x"), 4, "cannot be read here"),
         (with_host("ansible_password: x"), 4, "ssh-copy-id"),
         (with_host("ansible_ssh_pass: !vault x"), 4, "passwords are not used here"),
-        (with_host("ansible_become_password: x"), 4, "never becomes another user"),
         (with_host("ansible_ssh_private_key_passphrase: x"), 4, "ssh-add"),
         (with_host("ansible_port: 70000"), 4, "is not a port"),
         (with_host("ansible_port: 22:30"), 4, "YAML reads as the number 1350"),

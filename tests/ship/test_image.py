@@ -241,10 +241,24 @@ def test_a_failed_debootstrap_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     if os.geteuid() != 0:
         pytest.skip("making a base needs root")
     program = tmp_path / "debootstrap"
-    program.write_text('#!/bin/sh\nmkdir -p "$4/proc"\necho "E: no such suite"\nexit 1\n')
+    program.write_text('#!/bin/sh\nmkdir -p "$5/proc"\necho "E: no such suite"\nexit 1\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     cache = tmp_path / "cache"
     with pytest.raises(ImageUnavailable, match="no such suite"):
         make_base(None, suite="sid", mirror="http://archive", cache=cache)  # type: ignore[arg-type]
     assert list(cache.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("debootstrap") is None, reason="needs root and debootstrap")
+def test_packages_that_cannot_be_proven_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real program, told to use a keyring that is not there: nothing is fetched, not even over plain HTTP."""
+    real, program = shutil.which("debootstrap"), tmp_path / "debootstrap"
+    script = tmp_path / "nowhere"
+    script.write_text("keyring /nowhere.gpg\n. /usr/share/debootstrap/scripts/sid\nkeyring /nowhere.gpg\n")
+    program.write_text(f'#!/bin/sh\nexec {real} "$@" {script}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ImageUnavailable, match=r"(?i)keyring") as caught:
+        make_base(None, suite="sid", mirror="http://127.0.0.1:9", cache=tmp_path / "cache")  # type: ignore[arg-type]
+    assert "debian-archive-keyring" in str(caught.value.hint)

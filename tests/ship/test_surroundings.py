@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.ship.base import Source, choose_source, mounts_below, parse_deb822, parse_lines, read_sources
+from harness.bench.launcher.confine import mounts_below
+from harness.ship.base import Source, choose_source, parse_deb822, parse_lines, read_sources
 from harness.ship.build_environment import find_build_arguments, find_certificates, pip_configuration_files
 from harness.values.errors import ImageUnavailable
 
@@ -111,9 +112,10 @@ def test_no_archive_is_an_error_with_the_way_out() -> None:
     assert "--base-image" in str(caught.value.hint)
 
 
-def test_mounts_below_a_folder_are_found_innermost_first() -> None:
+def test_mounts_below_a_folder_are_found_outermost_first() -> None:
     mountinfo = "\n".join(
         f"{number} 1 0:1 / {point} rw - proc proc rw"
         for number, point in enumerate(["/", "/c/making-1/root/proc", "/c/making-1/root/proc/sys", "/c/making-10/proc"])
     )
-    assert mounts_below(Path("/c/making-1"), mountinfo) == ["/c/making-1/root/proc/sys", "/c/making-1/root/proc"]
+    found = [one.path for one in mounts_below("/c/making-1", mountinfo)]
+    assert found == ["/c/making-1/root/proc", "/c/making-1/root/proc/sys"]

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transfer_support import config_of, docker_archive, layer_of, noise, sha, tar_of
 
-from harness.engine.dockerinfo import image_digest
+from harness.engine.dockerinfo import Image, image_digest
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer import image_archive
 from harness.ship.transfer.cache import ImageCache
@@ -51,8 +51,8 @@ def fill(folder: Path, archive: bytes) -> Any:
 
 def expected_identity(layers: list[bytes]) -> str:
     said = json.loads(config_of(layers))
-    return image_digest({"Config": said["config"], "RootFS": {"Layers": said["rootfs"]["diff_ids"]},
-                         "Architecture": "amd64"})  # fmt: skip
+    root = {"Layers": said["rootfs"]["diff_ids"]}
+    return image_digest(Image.model_validate({"Config": said["config"], "RootFS": root, "Architecture": "amd64"}))
 
 
 @pytest.mark.parametrize(

@@ -12,28 +12,34 @@ from machine import HERE, Machine
 from harness.console import Console
 from harness.engine.interface import CACHE_PREFIX
 from harness.hosts.lock import break_lock, read_lock
-from harness.workflow.machines.clean import clean_hosts, unlock_hosts
+from harness.hosts.own_folders import MARK, mark_folder
+from harness.workflow.machines.clean import CleanOptions, clean_hosts, unlock_hosts
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """A machine with a cache that no job uses, and a generated data set."""
     machine = Machine(tmp_path)
+    mark_folder(machine.scratch / "data")
     for name in (f"{CACHE_PREFIX}gone-1", "data", "somebody-elses"):
-        (machine.scratch / name).mkdir(parents=True)
+        (machine.scratch / name).mkdir(parents=True, exist_ok=True)
         (machine.scratch / name / "file").write_text("x")
     yield machine
     break_lock(HERE)
+
+
+def ask(machine: Machine, options: CleanOptions, *, as_json: bool = False) -> int:
+    return clean_hosts(Console(), machine.inventory("here"), options, limit=None, forks=1, as_json=as_json)
 
 
 def clean(
     machine: Machine, capsys: pytest.CaptureFixture[str], *, dry_run: bool = False, data: bool = False
 ) -> list[tuple[str, str]]:
     """What was, or would be, removed: each kind with its name."""
-    inventory = machine.inventory("here")
-    assert clean_hosts(Console(), inventory, limit=None, dry_run=dry_run, data=data, forks=1, as_json=True) == 0
+    assert ask(machine, CleanOptions(dry_run=dry_run, data=data, yes=True), as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert {one["host"] for one in found} <= {"here"} and all(one["why"] for one in found)
+    assert {one["is_removed"] for one in found} <= {not dry_run}
     return [(one["what"], Path(one["name"]).name) for one in found]
 
 
@@ -62,8 +68,7 @@ def test_what_a_dead_session_left_is_listed_first_and_removed_then(
 
 def test_a_living_sessions_lock_stays_and_is_told(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     held = machine.hold("s1")
-    inventory = machine.inventory("here")
-    assert clean_hosts(Console(), inventory, limit=None, dry_run=False, data=True, forks=1, as_json=False) == 0
+    assert ask(machine, CleanOptions(data=True, yes=True)) == 0
     said = capsys.readouterr()
     assert "session s1" in said.err and "was kept: it runs" in said.err
     assert [line.split()[:2] for line in said.out.splitlines()[1:]] == [["here", "cache"]]
@@ -79,8 +84,7 @@ def test_data_goes_only_where_that_is_asked_for(machine: Machine, capsys: pytest
 
 
 def test_a_machine_without_anything_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inventory = Machine(tmp_path).inventory("here")
-    assert clean_hosts(Console(), inventory, limit=None, dry_run=False, data=True, forks=1, as_json=False) == 0
+    assert ask(Machine(tmp_path), CleanOptions(data=True)) == 0
     assert capsys.readouterr().out == "nothing left over\n"
 
 
@@ -90,6 +94,107 @@ def test_a_lock_is_broken_when_somebody_says_so(machine: Machine, capsys: pytest
     assert capsys.readouterr().out == "here: not locked\n"
     machine.hold("s1")
     assert unlock_hosts(Console(), inventory, limit=None, yes=False, forks=1) == 1  # nobody is there to be asked
-    assert "here: still locked by" in capsys.readouterr().out and read_lock(HERE) is not None
+    assert "here: still locked: held by" in capsys.readouterr().out and read_lock(HERE) is not None
     assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
     assert "here: unlocked (was held by" in capsys.readouterr().out and read_lock(HERE) is None
+
+
+def test_data_goes_only_after_it_was_shown_and_somebody_agreed(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(machine, CleanOptions(data=True)) == 1  # nobody is there to be asked
+    said = capsys.readouterr()
+    assert "/scratch/data, " in said.err and "1 name: file" in said.err and "--yes" in said.out
+    assert (machine.scratch / "data" / "file").exists()
+    assert ask(machine, CleanOptions(data=True, dry_run=True)) == 0
+    assert (machine.scratch / "data" / "file").exists()
+
+
+def test_a_folder_that_we_did_not_make_stays_until_it_is_adopted(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = machine.scratch / "data"
+    (data / MARK).unlink()
+    assert ask(machine, CleanOptions(data=True, yes=True)) == 0
+    assert "no mark of ours" in capsys.readouterr().out and (data / "file").exists()
+    assert ask(machine, CleanOptions(adopt=True)) == 1
+    assert "1 name: file" in capsys.readouterr().err and not (data / MARK).exists()
+    assert ask(machine, CleanOptions(adopt=True, yes=True)) == 0
+    assert (data / MARK).exists() and (data / "file").exists()
+    assert ask(machine, CleanOptions(data=True, yes=True)) == 0
+    assert not data.exists()
+
+
+def test_a_link_in_the_place_of_a_folder_is_none_of_ours(machine: Machine, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    mark_folder(precious)
+    (machine.scratch / "weights").symlink_to(precious)
+    assert ask(machine, CleanOptions(data=True, yes=True)) == 0
+    assert (precious / MARK).exists()
+
+
+@pytest.mark.parametrize("form", ["{home}", "{home}/.", "{home}/../{name}", "{link}", "/.", "{above}"])
+def test_a_scratch_that_holds_a_users_own_files_is_refused(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, link = tmp_path / "ann", tmp_path / "link"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "thesis").write_text("x")
+    link.symlink_to(home)
+    monkeypatch.setenv("HOME", str(home))
+    scratch = form.format(home=home, name=home.name, link=link, above=tmp_path)
+    inventory = Machine(tmp_path).inventory("here", scratch=scratch)
+    options = CleanOptions(data=True, adopt=True, yes=True)
+    assert clean_hosts(Console(), inventory, options, limit=None, forks=1, as_json=False) == 3
+    said = capsys.readouterr().err
+    assert "is not taken" in said and "~/.cache/harness" in said
+    assert (home / "data" / "thesis").exists()
+
+
+def test_a_scratch_around_a_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "all" / "data" / "cat").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "all")
+    data = {"pets": {"folder": str(tmp_path / "all" / "data")}}
+    inventory = Machine(tmp_path).inventory("here", scratch=str(tmp_path / "link"), data=data)
+    assert clean_hosts(Console(), inventory, CleanOptions(), limit=None, forks=1, as_json=False) == 3
+    assert f"the data folder {tmp_path}/all/data is in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to a folder", "infinite beat", "escape codes", "no folder", "a link"])
+def test_a_damaged_lock_is_named_by_every_command_and_taken_away(
+    kind: str, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = Path(str(read_lock.__kwdefaults__["path"]))  # type: ignore[index]
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    damage(lock, kind, victim)
+    inventory = machine.inventory("here")
+    is_nobodys = kind == "link to a folder"
+    assert clean_hosts(Console(), inventory, CleanOptions(), limit=None, forks=1, as_json=False) == (3, 0)[is_nobodys]
+    assert ("damaged lock" in capsys.readouterr().err) is not is_nobodys
+    assert unlock_hosts(Console(), inventory, limit=None, yes=False, forks=1) == (1, 0)[is_nobodys]
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and ("damaged lock" in said) is not is_nobodys
+    assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
+    machine.hold("s1").release()
+    assert list(victim.iterdir()) == []
+
+
+def damage(lock: Path, kind: str, victim: Path) -> None:
+    """Put something in the lock's place that any user of a host may put there."""
+    if kind == "no folder":
+        lock.write_text("x")
+    elif kind == "a link":
+        lock.symlink_to(victim)
+    else:
+        lock.mkdir(mode=0o777)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        text = f"format 1\ntoken ab\nowner ann@far\nsession s\nboot {boot}\nbeat 1.0\n"
+        if kind == "folder":
+            (lock / "owner" / "deep").mkdir(parents=True)
+        elif kind == "link to a folder":
+            (lock / "owner").symlink_to(victim)
+        elif kind == "infinite beat":
+            (lock / "owner").write_text(text.replace("1.0", "-inf"))
+        else:
+            (lock / "owner").write_text(text.replace("ann", "\x1b[31m[/x]ann"))

@@ -154,7 +154,7 @@ def test_commands_ask_all_their_hosts_at_once(
         "facts": lambda: facts_of_hosts.show_facts(console, lab, limit=None, forks=4, as_json=False),
         "record": lambda: facts_of_hosts.record_facts(console, lab, limit=None, folder=tmp_path, forks=4),
         "clean": lambda: cleaning.clean_hosts(
-            console, lab, limit=None, dry_run=True, data=False, forks=4, as_json=False
+            console, lab, cleaning.CleanOptions(dry_run=True), limit=None, forks=4, as_json=False
         ),
         "unlock": lambda: cleaning.unlock_hosts(console, lab, limit=None, yes=True, forks=4),
     }[command]()

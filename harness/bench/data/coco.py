@@ -7,16 +7,21 @@ one annotation at a time, so that a few dozen MB of memory are enough.
 from __future__ import annotations
 
 import json
+import math
+import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ..protocol.dataset_errors import LABELS_HINT, DatasetError, unreadable_labels
+from ..protocol.dataset_errors import LABELS_HINT, DatasetError, shorten, unreadable_labels
 
 _CHUNK = 1 << 20
 _WHITE = " \t\r\n"
+_MOST_VALUE = 64 << 20
+"""Characters of one annotation; what is longer is not held in memory. The largest outline of train2017 has 80,000."""
+_MOST_ID = 2**63
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def read_coco(annotations: Path) -> CocoLabels:
                 if section == "images":
                     files[_identity(item["id"])] = _checked(item["file_name"], annotations)
                 elif section == "categories":
-                    categories[_identity(item["id"])] = str(item["name"])
+                    categories[_identity(item["id"])] = _named(item["name"])
                 elif section == "annotations":
                     rank = (_area(item), -_identity(item["id"]), _identity(item["category_id"]))
                     image = _identity(item["image_id"])
@@ -57,6 +62,10 @@ def read_coco(annotations: Path) -> CocoLabels:
         raise unreadable_labels(annotations, error.strerror) from error
     except KeyError as error:
         raise DatasetError(f"{annotations} is no instances JSON: an entry lacks {error}", hint=LABELS_HINT) from error
+    except RecursionError:
+        raise DatasetError(
+            f"{annotations} is no instances JSON: lists are nested too deeply", hint=LABELS_HINT
+        ) from None
     except (ValueError, TypeError) as error:
         raise DatasetError(f"{annotations} is no whole instances JSON: {error}", hint=LABELS_HINT) from error
     return _labelled(annotations, files, categories, largest)
@@ -96,11 +105,29 @@ def _labelled(
 def _checked(name: object, annotations: Path) -> str:
     """A path below the image folder, as it is written. Raises DatasetError."""
     path = str(name)
-    if not path or path.startswith("/") or "\0" in path or posixpath.normpath(path) != path or path.startswith(".."):
+    first = path.partition("/")[0]
+    is_plain = posixpath.normpath(path) == path and first not in {"", ".", ".."}
+    if not is_plain or "\0" in path or not _is_file_name(path):
         raise DatasetError(
-            f"{annotations}: file_name {path!r} is not a plain path below the image folder", hint=LABELS_HINT
+            f"{annotations}: file_name {shorten(path)} is not a plain path below the image folder", hint=LABELS_HINT
         )
     return path
+
+
+def _is_file_name(path: str) -> bool:
+    """Whether a text can be written as a file's name: half of a character cannot."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _named(name: object) -> str:
+    """The name of a category. Raises ValueError."""
+    if not isinstance(name, str | int) or not str(name).isprintable():
+        raise ValueError(f"a category is called {shorten(name)}")
+    return str(name)
 
 
 def _area(item: dict[str, object]) -> float:
@@ -108,20 +135,29 @@ def _area(item: dict[str, object]) -> float:
         return _number(item["area"])
     box = item.get("bbox") or [0, 0, 0, 0]
     if not isinstance(box, list) or len(box) < 4:
-        raise TypeError(f"a bbox is {box!r}")
+        raise TypeError(f"a bbox is {shorten(box)}, not four numbers")
     return _number(box[2]) * _number(box[3])
 
 
 def _number(value: object) -> float:
     """A number, or a text that is one. Raises ValueError, TypeError."""
     if not isinstance(value, int | float | str):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
+        raise TypeError(f"{shorten(value)} is no number")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{shorten(value)} is no number that can be used") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{shorten(value)} is no finite number")
+    return number
 
 
 def _identity(value: object) -> int:
     """An id: a whole number. Raises ValueError, TypeError."""
-    return value if isinstance(value, int) else int(_number(value))
+    number = value if isinstance(value, int) else int(_number(value))
+    if not -_MOST_ID <= number < _MOST_ID:
+        raise ValueError(f"{shorten(value)} is too large an id")
+    return number
 
 
 def _elements(stream: TextIO) -> Iterator[tuple[str, dict[str, object]]]:
@@ -154,7 +190,12 @@ class _Window:
         self._decode = json.JSONDecoder().raw_decode
 
     def _grow(self) -> bool:
-        """Read on; False at the end. The step grows with what is held, so that one huge value stays cheap."""
+        """Read on; False at the end. The step grows with what is held, so that one huge value stays cheap.
+
+        Raises ValueError for a value that is too long to hold.
+        """
+        if len(self._text) - self._at > _MOST_VALUE:
+            raise ValueError(f"it is damaged, or holds one value of more than {_MOST_VALUE >> 20} MiB")
         more = self._stream.read(max(_CHUNK, len(self._text) - self._at))
         self._is_whole = not more
         if more:

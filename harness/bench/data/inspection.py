@@ -32,6 +32,8 @@ ODD = tuple(OUTCOMES)
 _CAN_LOOK = jpeg.can_look()
 
 _TINY, _HUGE = 32, 25_000_000
+_MOST_BYTES = 512 << 20
+"""Of one image file, which is held whole; Pillow opens 179 million pixels at the most, 537 MB as they are."""
 _PNG_END = b"IEND\xaeB`\x82"
 _EXIF_ORIENTATION = 274
 _NOTES = {"L": "greyscale", "1": "greyscale", "LA": "greyscale", "CMYK": "cmyk", "P": "palette"}
@@ -63,12 +65,16 @@ def inspect_file(path: str) -> Inspection:
     try:
         with open(name, "rb") as stream:
             status = os.fstat(stream.fileno())
+            if (status.st_size if length < 0 else length) > _MOST_BYTES:
+                large = f"it is larger than {_MOST_BYTES >> 20} MiB, which no image is"
+                return Inspection(status.st_size, status.st_mtime_ns, "", cause="not_an_image", problem=large)
             stream.seek(first)
             content = stream.read(length)
     except FileNotFoundError:
         return Inspection(0, 0, "", cause="missing", problem="there is no such file")
-    except OSError as error:
-        return Inspection(0, 0, "", cause="unreadable", problem=error.strerror or str(error))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        return Inspection(0, 0, "", cause="unreadable", problem=why)
     digest = hashlib.sha256(content).hexdigest()
     facts, cause, problem = _decode(content, os.path.splitext(path)[1].lower())
     width, height, mode, notes = facts
@@ -91,8 +97,10 @@ def _decode(content: bytes, suffix: str) -> tuple[_Facts, str | None, str | None
         return _NOTHING, "not_an_image", "it is not an image"
     except Image.DecompressionBombError:
         return _NOTHING, "other_format", "it has more pixels than Pillow opens"
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
-        return _NOTHING, "truncated", f"it is truncated or damaged ({error})"
+    except MemoryError:
+        raise  # of this machine, not of the file
+    except Exception as error:  # Pillow's plug-ins raise what damaged bytes lead them to
+        return _NOTHING, "truncated", f"it is truncated or damaged ({str(error)[:200]})"
 
 
 def _examine(image: Image.Image, content: bytes, suffix: str) -> tuple[_Facts, str | None, str | None]:

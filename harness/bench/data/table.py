@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from ..protocol.dataset_errors import DatasetError
+from ..protocol.dataset_errors import DatasetError, shorten
 from .coco import CocoLabels
 from .inspection import REFUSED, TAKEN
 
+_MOST_LINE = 64 * 1024
+"""Characters: a path and a label; a file without ends of lines must not be held whole."""
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _HINT = "write a line `path<tab>label` (or `path,label`) for each image; paths are relative to `images`"
 
 
@@ -30,21 +37,16 @@ def read_table(path: Path) -> CocoLabels:
     """
     rows: dict[str, tuple[int, str]] = {}
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig") as stream:
+            for number, row in _split(stream, path):
+                is_heading = number == 1 and os.path.splitext(row[0])[1].lower() not in (*TAKEN, *REFUSED)
+                if not is_heading:
+                    _check_row(row, rows, f"{path}:{number}")
+                    rows[os.path.normpath(row[0].strip())] = (number, row[1].strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read the list {path}: {error}", hint=_HINT) from error
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    for row in reader:
-        number = reader.line_num
-        if not row or not "".join(row).strip():
-            continue
-        if number == 1 and os.path.splitext(row[0])[1].lower() not in (*TAKEN, *REFUSED):
-            continue
-        _check_row(row, rows, f"{path}:{number}")
-        rows[os.path.normpath(row[0].strip())] = (number, row[1].strip())
     names = {label for _, label in rows.values()}
-    are_numbers = all(name.isdigit() for name in names)
+    are_numbers = all(_NUMBER.match(name) for name in names)
     classes = sorted(names, key=lambda name: (int(name), name) if are_numbers else (0, name))
     index = {name: place for place, name in enumerate(classes)}
     paths = sorted(rows, key=os.fsencode)
@@ -57,11 +59,33 @@ def read_table(path: Path) -> CocoLabels:
     )
 
 
+def _split(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each line that holds something, with its number, split; a line's quotes end on it. Raises DatasetError."""
+    delimiter, number = "", 0
+    while line := stream.readline(_MOST_LINE):
+        number += 1
+        where = f"{path}:{number}"
+        if len(line) == _MOST_LINE:
+            raise DatasetError(f"{where}: a line of more than {_MOST_LINE} characters", hint=_HINT)
+        delimiter = delimiter or ("\t" if "\t" in line else ",")
+        if not line.strip():
+            continue
+        try:
+            (row,) = csv.reader([line.rstrip("\n")], delimiter=delimiter, strict=True)
+        except (csv.Error, ValueError):
+            cure = 'close the quote on its line; a quote inside quotes is written twice ("")'
+            raise DatasetError(f"{where}: a quote that is not closed: {shorten(line)}", hint=cure) from None
+        if "".join(row).strip():
+            yield number, row
+
+
 def _check_row(row: list[str], rows: dict[str, tuple[int, str]], where: str) -> None:
     if len(row) < 2 or not row[0].strip() or not row[1].strip():
-        raise DatasetError(f"{where}: not a path and a label: {row!r}", hint=_HINT)
+        raise DatasetError(f"{where}: not a path and a label: {shorten(row)}", hint=_HINT)
+    if _CONTROL.search("".join(row[:2])):
+        raise DatasetError(f"{where}: a control character in {shorten(row[:2])}", hint=_HINT)
     path = os.path.normpath(row[0].strip())
-    if path.startswith(("/", "..")):
-        raise DatasetError(f"{where}: {row[0]} is not below the folder of images", hint=_HINT)
+    if path.startswith(("/", "../")) or path in {".", ".."}:
+        raise DatasetError(f"{where}: {shorten(row[0])} is not below the folder of images", hint=_HINT)
     if path in rows:
-        raise DatasetError(f"{where}: {path} stands here twice, first in line {rows[path][0]}", hint=_HINT)
+        raise DatasetError(f"{where}: {path[:80]} stands here twice, first in line {rows[path][0]}", hint=_HINT)

@@ -10,6 +10,7 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..protocol.atomic import read_text
 from .cgroup import Cgroup, locate, swap_total_bytes
@@ -26,6 +27,7 @@ _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1, 32, 4096, 16384, 1 <<
 _MS_NOSUID_NODEV = 2 | 4
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 """nosuid, nodev, noexec, noatime, nodiratime: the same bits in statvfs(2) and mount(2)."""
+_MOUNT_OPTIONS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21}
 _PR_SET_CHILD_SUBREAPER = 36
 _CURE = "run as root, or as a user with a systemd session of cgroup version 2, or use Docker"
 
@@ -148,12 +150,46 @@ def try_limit() -> dict[str, object]:
     return {"version": version, "can_limit": True, "can_limit_swap": not warnings, "reason": None}
 
 
+class MountPoint(NamedTuple):
+    """Where something is mounted, and with which flags of mount(2), reading alone not among them."""
+
+    path: str
+    flags: int
+
+
+def mounts_below(folder: str, mountinfo: str) -> list[MountPoint]:
+    """Return what is mounted inside a folder, itself left out, outer ones first; its path has no links (proc(5))."""
+    found = []
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 5:
+            path = _unescape(fields[4])
+            if path.startswith(folder.rstrip("/") + "/"):
+                flags = sum(_MOUNT_OPTIONS.get(option, 0) for option in set(fields[5].split(",")))
+                found.append(MountPoint(path, flags))
+    return found
+
+
+def _unescape(path: str) -> str:
+    """Return a path in which the kernel wrote spaces, line ends and backslashes in octal."""
+    for code, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(code, letter)
+    return path
+
+
+def read_mountinfo() -> str:
+    """Return the mounts that this process sees."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        return stream.read()
+
+
 def seal(read_only: Sequence[str], writable: Sequence[str], private: Sequence[str], private_bytes: int) -> str | None:
     """Give this process its own view of the file system, as a container would have it.
 
-    ``read_only`` paths are bound read-only (except ``writable`` ones inside them), ``private``
-    folders become a tmpfs of at most ``private_bytes``, which counts against the memory limit. Returns
-    why it cannot be (not root), or None. Mounts of the host still arrive; nothing goes back.
+    ``read_only`` paths are bound read-only with all that is mounted inside them (except ``writable`` ones there),
+    ``private`` folders become a tmpfs of at most ``private_bytes``, which counts against the memory limit. Returns
+    why it cannot be (not root), or None. Raises Trouble for a mount inside a read-only path that stays writable.
+    Mounts of the host still arrive; nothing goes back.
     """
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -174,6 +210,11 @@ def seal(read_only: Sequence[str], writable: Sequence[str], private: Sequence[st
             kept = os.statvfs(path).f_flag & _KEPT_FLAGS
             mount(path, path, None, _MS_BIND | _MS_REC)
             mount(None, path, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+            for nested in mounts_below(os.path.realpath(path), read_mountinfo()):
+                try:
+                    mount(None, nested.path, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | nested.flags)
+                except OSError as error:
+                    raise nested_mount(nested.path, path, error.strerror or "refused") from error
         for path, descriptor in held:
             if any(_is_inside(path, place) for place in read_only):
                 mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND)
@@ -183,6 +224,14 @@ def seal(read_only: Sequence[str], writable: Sequence[str], private: Sequence[st
     except OSError as error:
         return f"{error.filename or 'a folder'} cannot be bound: {error.strerror}"
     return None
+
+
+def nested_mount(nested: str, folder: str, why: str) -> Trouble:
+    """Build the error for a mount inside read-only data that a job could write to."""
+    return Trouble(
+        f"{nested} is mounted inside {folder}, and a job could write there: it cannot be made read-only ({why})",
+        "mount it read-only on the host, or name a folder without it in the inventory",
+    )
 
 
 def adopt_orphans() -> None:

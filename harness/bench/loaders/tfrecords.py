@@ -14,7 +14,7 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def find_features(path: Path, image: str | None, label: str | None) -> Features:
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         span = next(_spans(data, path), None)
         names = [name for name, _, _ in _entries(data, *span, path, 1)] if span else []
-    has = ", ".join(sorted(names)) or "none"
+    has = _shown(names)
     chosen = []
     for key, asked, known in (("image", image, IMAGE_FEATURES), ("label", label, LABEL_FEATURES)):
         name = asked if asked is not None else next((each for each in known if each in names), None)
@@ -157,16 +157,16 @@ def _read_example(data: mmap.mmap, begin: int, end: int, features: Features, pat
     where = f"{path}: record {number} at byte {begin - _HEAD}"
     for name in (features.image, features.label):
         if name not in places:
-            raise DatasetError(f"{where} has no feature {name}; it has {', '.join(sorted(places))}", hint=_FORM)
+            raise DatasetError(f"{where} has no feature {name}; it has {_shown(places)}", hint=_FORM)
     try:
         kind, first, last = _only_value(data, *places[features.image])
-        if kind != _BYTES_LIST:
+        if kind != _BYTES_LIST or last > end:
             raise ValueError
-    except ValueError:
+    except (ValueError, IndexError):
         raise DatasetError(f"{where}: its {features.image} is not one value of bytes", hint=_FORM) from None
     try:
         label = _read_label(data, *_only_value(data, *places[features.label]))
-    except ValueError:
+    except (ValueError, IndexError):
         raise DatasetError(f"{where}: its {features.label} is not one whole number or text", hint=_FORM) from None
     return Example(first, last - first, label, _suffix(data[first : first + 4]))
 
@@ -174,6 +174,11 @@ def _read_example(data: mmap.mmap, begin: int, end: int, features: Features, pat
 _FORM = "each record must be a tf.train.Example with one encoded image (bytes) and one label (int64, or text as bytes)"
 _BYTES_LIST, _INT64_LIST = 1, 3
 """Fields of ``tf.train.Feature``."""
+
+
+def _shown(names: Iterable[str]) -> str:
+    """The names of features, as many as go into a message."""
+    return ", ".join(ascii(name)[1:-1] for name in sorted(names))[:400] or "none"
 
 
 def _suffix(head: bytes) -> str:

@@ -66,6 +66,15 @@ def no_images(folder: object) -> DatasetError:
     )
 
 
+def shorten(value: object, most: int = 80) -> str:
+    """Return what somebody else wrote, as Python writes it, short enough for a message."""
+    try:
+        shown = repr(value)
+    except ValueError:
+        return "a number of very many digits"
+    return shown if len(shown) <= most else f"{shown[:most]}…"
+
+
 def refused_files(folder: object, bad: Sequence[tuple[str, str]], count: int, total: int) -> DatasetError:
     """Name the files, (path, reason), that not every loader can read: ``count`` of ``total``."""
     names = "\n".join(f"  {path}: {reason}" for path, reason in bad)

@@ -62,7 +62,7 @@ def schema(
     """Print the JSON Schema made from the same models that check the files."""
     from harness.workflow.local.starters import schema_text
 
-    console_of(context).result(schema_text(name.value))
+    console_of(context).result(schema_text(name.value), as_it_is=True)
 
 
 def report(
@@ -104,7 +104,7 @@ def export(
     from harness.workflow.local.reports import export_session
 
     text = export_session(session, output, format_.value, to)
-    console_of(context).result(str(to) if text is None else text)
+    console_of(context).result(str(to) if text is None else text, as_it_is=True)
 
 
 def loaders(
@@ -127,7 +127,7 @@ def loaders(
     if show is not None:
         from harness.workflow.local.reports import recipe_text
 
-        console.result(recipe_text(show, cache, element))
+        console.result(recipe_text(show, cache, element), as_it_is=True)
         return
     if as_json:
         console.result_json(

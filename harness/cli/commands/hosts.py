@@ -117,17 +117,21 @@ def clean(
     inventory: InventoryArgument,
     limit: LimitOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
-    data: Annotated[bool, typer.Option("--data", help="Generated data sets and file lists too.")] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Data sets, weights and file lists too, where harness made their folder.")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Mark such folders of earlier versions as made by harness; removes none.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before data is removed or adopted.")] = False,
     forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
     """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks."""
-    from harness.workflow.machines.clean import clean_hosts
+    from harness.workflow.machines.clean import CleanOptions, clean_hosts
 
-    console = console_of(context)
-    raise typer.Exit(
-        clean_hosts(console, inventory, limit=limit, dry_run=dry_run, data=data, forks=forks, as_json=as_json)
-    )
+    options = CleanOptions(dry_run=dry_run, data=data, adopt=adopt, yes=yes)
+    raise typer.Exit(clean_hosts(console_of(context), inventory, options, limit=limit, forks=forks, as_json=as_json))
 
 
 def unlock(

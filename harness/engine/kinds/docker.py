@@ -11,10 +11,11 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from harness.bench.launcher.confine import mounts_below, nested_mount
 from harness.bench.launcher.removal import REMOVE
 from harness.engine import daemon
 from harness.engine.container import (
@@ -34,14 +35,17 @@ from harness.engine.dockerinfo import (
     engine_facts,
     gpu_support,
     image_digest,
+    inspect_container,
     job_state,
-    labels_in,
+    list_containers,
     read_info,
+    read_version,
     seek_image,
 )
 from harness.engine.interface import LABEL_PREFIX, Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import extract_results
 from harness.engine.spec import EngineSpec, Means
+from harness.hosts.answers import reading
 from harness.hosts.connection import Connection
 from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
@@ -56,6 +60,8 @@ _REFUSED = (
     "see whether every path that the job mounts is on this host, and its CPUs, GPUs and memory are as the plan says"
 )
 _REMOVAL_S = 30.0
+_RECURSIVE_API = "1.44"
+_MOUNTS = 'for s; do printf "%s\\0" "$(readlink -f -- "$s")"; done; cat /proc/self/mountinfo'
 
 NAME = "docker"
 
@@ -93,10 +99,10 @@ class DockerEngine:
         try:
             client = self._connect(daemon.PROBE_TIMEOUT_S)
             with contextlib.closing(client):
-                version, info = client.version(), read_info(client)
+                version, info = read_version(client), read_info(client)
                 found = seek_image(client, image) if image else None
         except Exception as error:
-            if daemon.is_lost(error) or daemon.status_of(error) is not None:
+            if daemon.is_no_engine(error):
                 raise daemon.unavailable(error, self.host, self._address) from error
             raise
         digest = None if found is None else image_digest(found)
@@ -119,12 +125,12 @@ class DockerEngine:
             return []
         states: list[JobState] = []
         with self._talking("tell the state of containers") as client:
-            filters = {"label": [LABEL_NAME]}
-            found = client.containers(all=True, filters=filters)
-            known = {one["Id"] for one in found} | {(one.get("Labels") or {}).get(LABEL_NAME) for one in found}
+            found = list_containers(client, [LABEL_NAME])
+            known = {one.id for one in found} | {one.labels.get(LABEL_NAME) for one in found}
             for handle in handles:
                 try:
-                    state = job_state(client.inspect_container(handle.id)) if handle.id in known else JobState("gone")
+                    is_there = handle.id in known
+                    state = job_state(inspect_container(client, handle.id)) if is_there else JobState("gone")
                 except NotFound:
                     state = JobState("gone")
                 states.append(state)
@@ -162,8 +168,7 @@ class DockerEngine:
         """All containers that carry our labels, or those of one session."""
         labels = [LABEL_NAME] + ([f"{LABEL_PREFIX}session={session}"] if session is not None else [])
         with self._talking("list containers") as client:
-            found = client.containers(all=True, filters={"label": labels})
-        return [self._handle(one["Id"], one.get("Labels") or {}) for one in found]
+            return [self._handle(one.id, one.labels) for one in list_containers(client, labels)]
 
     @property
     def client(self) -> APIClient:
@@ -172,7 +177,7 @@ class DockerEngine:
             try:
                 self._client = self._connect(daemon.CALL_TIMEOUT_S)
             except Exception as error:
-                if daemon.is_lost(error):
+                if daemon.is_no_engine(error):
                     raise daemon.unavailable(error, self.host, self._address) from error
                 raise
         return self._client
@@ -187,7 +192,7 @@ class DockerEngine:
 
         with self._talking("tell the state of a container") as client:
             try:
-                return job_state(client.inspect_container(container)).phase
+                return job_state(inspect_container(client, container)).phase
             except NotFound:
                 return None
 
@@ -202,16 +207,16 @@ class DockerEngine:
 
         with self._talking("look for a container") as client:
             try:
-                inspected = client.inspect_container(name)
+                inspected = inspect_container(client, name)
             except NotFound:
                 return None
-            labels = labels_in(inspected)
+            labels = inspected.settings.labels
             if labels.get(LABEL_NAME) != name:
                 hint = f"rename or remove it: docker rm {name}"
                 raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
             if job_state(inspected).phase not in ("created", "gone"):
-                return self._handle(inspected["Id"], labels)
-        self._remove(inspected["Id"])
+                return self._handle(inspected.id, labels)
+        self._remove(inspected.id)
         return None
 
     def _launch(self, request: JobRequest, folders: Sequence[str]) -> JobHandle:
@@ -219,7 +224,7 @@ class DockerEngine:
             for folder in folders:
                 self._remove_folder(folder)
                 self._run("make a cache folder", ["mkdir", "-p", "-m", "0700", "--", folder])
-            handle = self._create(request)
+            handle = self._create(request, self._find_nested(request))
             self._start(request, handle)
         except EngineError as error:
             for folder in folders:
@@ -229,16 +234,40 @@ class DockerEngine:
             raise JobRefused(error.message, where=self.host, hint=_REFUSED) from error
         return handle
 
-    def _create(self, request: JobRequest) -> JobHandle:
+    def _find_nested(self, request: JobRequest) -> Collection[str]:
+        """Return read-only sources of a job with something mounted inside. Raises JobRefused where it stays writable.
+
+        Engines before 25 (API 1.44) make only the outermost mount read-only.
+        """
+        sources = [mount.source for mount in request.mounts if mount.read_only]
+        if not sources:
+            return ()
+        done = self._connection.run(["sh", "-c", _MOUNTS, "sh", *sources])
+        with reading(self.host, "its list of mounts", done.stdout, kind=EngineError):
+            *places, mountinfo = done.stdout.decode(errors="surrogateescape").split("\0")
+            inside = {name: mounts_below(real, mountinfo) for name, real in zip(sources, places, strict=True) if real}
+        nested = {name: found[0].path for name, found in inside.items() if found}
+        if nested:
+            with self._talking("tell its version") as client:
+                from docker.utils import version_lt
+
+                is_old = version_lt(client.api_version, _RECURSIVE_API)
+            if is_old:
+                folder, path = next(iter(nested.items()))
+                trouble = nested_mount(path, folder, "Docker Engine 25 can")
+                raise JobRefused(trouble.message, where=self.host, hint=f"{trouble.hint}; or install Docker Engine 25")
+        return nested
+
+    def _create(self, request: JobRequest, nested: Collection[str]) -> JobHandle:
         support = self._gpu_support() if request.gpus else None
-        created = self._post_create(request, build_create(request, self._owner, gpu_support=support))
-        warnings = [str(warning) for warning in created.get("Warnings") or ()]
-        if warnings:
+        created = self._post_create(request, build_create(request, self._owner, gpu_support=support, nested=nested))
+        if created.warnings:
             # Labels cannot be added later, and a controller that comes back must know what was discarded.
-            self._remove(created["Id"])
-            body = build_create(request, self._owner, gpu_support=support, warnings=warnings)
+            self._remove(created.id)
+            warnings = created.warnings
+            body = build_create(request, self._owner, gpu_support=support, warnings=warnings, nested=nested)
             created = self._post_create(request, body)
-        return JobHandle(self.host, request.name, created["Id"], dict(request.labels) | {LABEL_NAME: request.name})
+        return JobHandle(self.host, request.name, created.id, dict(request.labels) | {LABEL_NAME: request.name})
 
     def _post_create(self, request: JobRequest, body: Mapping[str, object]) -> Created:
         from docker.errors import APIError, NotFound
@@ -282,8 +311,8 @@ class DockerEngine:
         labels = handle.labels
         with self._talking("kill a container") as client:
             try:
-                inspected = client.inspect_container(handle.id)
-                labels = labels_in(inspected)
+                inspected = inspect_container(client, handle.id)
+                labels = inspected.settings.labels
                 if job_state(inspected).phase == "running":
                     client.kill(handle.id)
                     client.wait(handle.id, timeout=30)

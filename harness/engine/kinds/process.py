@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, get_args
@@ -22,6 +24,7 @@ from harness.bench.protocol.protocol import as_count, as_list, as_object, as_tex
 from harness.engine.interface import Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import RESULTS_BYTES, extract_results
 from harness.engine.spec import EngineSpec, Means
+from harness.hosts.answers import first_line, reading
 from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong, last_line
 from harness.hosts.local import LocalConnection
 from harness.values.engine_names import EngineFacts, EngineWords
@@ -63,6 +66,12 @@ _FETCH_TIMEOUT_S = 120.0
 _SLICE_BYTES = 256 * 1024
 
 _PHASES: dict[str, JobPhase] = {phase: phase for phase in get_args(JobPhase)}
+_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9a-z]{1,12})?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ANOTHER = "see whether another version of harness, or another program, answers there"
+_MOST_WARNINGS = 20
+_MOST_WORDS = 1000
+"""Of what a host says of a job in words."""
 
 NAME = "process"
 HOST_PYTHON = "python3"
@@ -94,7 +103,8 @@ class ProcessEngine:
             raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
         tensorflow, python, digest = (as_text(found.get(name)) for name in ("tensorflow", "python", "digest"))
         if tensorflow is None:
-            obstacle = find_obstacle((python or "unknown").split()[-1])
+            version_there = _VERSION.search(python or "")
+            obstacle = find_obstacle(version_there[0]) if version_there else ""
             raise EngineUnavailable(
                 f"TensorFlow is not installed for {self._python}" + (f": {obstacle}" if obstacle else ""),
                 where=self.host,
@@ -104,12 +114,12 @@ class ProcessEngine:
             )
         group = as_object(found.get("cgroup"))
         can_limit = bool(group.get("can_limit"))
-        reasons = () if can_limit else (f"memory cannot be limited: {group.get('reason')}",)
+        reasons = () if can_limit else (f"memory cannot be limited: {clean_text(group.get('reason'), _MOST_WORDS)}",)
         return EngineFacts(
             engine=self.name,
-            version=tensorflow,
-            image_digest=digest,
-            cgroup_version=as_count(group.get("version")),
+            version=clean_text(tensorflow, 100),
+            image_digest=digest if digest is not None and _DIGEST.fullmatch(digest) else None,
+            cgroup_version=version if (version := as_count(group.get("version"))) in (1, 2) else None,
             can_limit_memory=can_limit,
             can_limit_swap=bool(group.get("can_limit_swap")),
             can_limit_cpus=True,
@@ -141,8 +151,9 @@ class ProcessEngine:
         )
         found = self._read(done.stdout)
         if "refused" in found:
-            raise JobRefused(str(found["refused"]), where=self.host, hint=as_text(found.get("hint")))
-        return JobHandle(host=self.host, name=request.name, id=str(found["id"]), labels=labels)
+            raise JobRefused(_reason(found), where=self.host, hint=_words(found.get("hint")))
+        with self._reading("submit", found):
+            return JobHandle(host=self.host, name=request.name, id=_named(found["id"]), labels=labels)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
         """The states of jobs, in one command; on this machine without one.
@@ -155,8 +166,12 @@ class ProcessEngine:
         if isinstance(self._connection, LocalConnection):
             folder = Path(self._scratch).expanduser().absolute() / "jobs"
             return [_job_state(self.host, jobs.look(str(folder / name))) for name in names]
-        states = as_list(self._checked(self._run("look", names=names).stdout).get("states"))
-        return [_job_state(self.host, as_object(state)) for state in states]
+        found = self._checked(self._run("look", names=names).stdout)
+        with self._reading("look", found):
+            states = [_job_state(self.host, as_object(state)) for state in as_list(found["states"])]
+            if len(states) != len(names):
+                raise ValueError("states of other jobs")
+        return states
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
         """Copy the results, as far as they are; files that were there are replaced one by one."""
@@ -172,7 +187,7 @@ class ProcessEngine:
                 answer = archive.read(bounded_json.MOST_BYTES)
                 refused = self._read(answer)
                 if self.poll([handle])[0].phase == "gone":
-                    raise JobGone(str(refused.get("refused")), where=self.host, hint=as_text(refused.get("hint")))
+                    raise JobGone(_reason(refused), where=self.host, hint=_words(refused.get("hint")))
                 self._checked(answer)
             archive.seek(0)
             chunks = iter(lambda: archive.read(_SLICE_BYTES), b"")
@@ -186,24 +201,31 @@ class ProcessEngine:
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session, or of any, rebuilt from the host alone."""
-        found = [as_object(job) for job in as_list(self._checked(self._run("list").stdout).get("jobs"))]
-        handles = [
-            JobHandle(
-                host=self.host,
-                name=str(job["name"]),
-                id=f"{self._scratch}/jobs/{job['name']}",
-                labels={key: str(value) for key, value in as_object(job.get("labels")).items()},
-            )
-            for job in found
-        ]
+        found = self._checked(self._run("list").stdout)
+        with self._reading("list", found):
+            jobs_there = [as_object(job) for job in as_list(found["jobs"])]
+            handles = [
+                JobHandle(
+                    host=self.host,
+                    name=_named(job["name"]),
+                    id=f"{self._scratch}/jobs/{job['name']}",
+                    labels={key: str(value) for key, value in as_object(job.get("labels")).items()},
+                )
+                for job in jobs_there
+            ]
         return [handle for handle in handles if session is None or handle.labels.get(SESSION_LABEL) == session]
 
     def _read(self, answer: bytes) -> dict[str, object]:
-        """Read the answer to a verb."""
+        """Read the answer to a verb. Raises EngineError."""
         try:
             return bounded_json.parse_object(answer)
         except bounded_json.Unreadable as error:
             raise self._broken(Completed(0, answer, str(error).encode())) from None
+
+    def _reading(self, verb: str, found: Mapping[str, object]) -> AbstractContextManager[None]:
+        """Make an answer that has other fields than it must an EngineError."""
+        what = f"what {self._python} answers to {verb!r}"
+        return reading(self.host, what, json.dumps(found)[:4000], kind=EngineError, hint=_ANOTHER)
 
     def _run(
         self,
@@ -238,7 +260,7 @@ class ProcessEngine:
         """Read the answer to a verb. Raises EngineError where it was refused."""
         value = self._read(answer)
         if "refused" in value:
-            raise EngineError(str(value["refused"]), where=self.host, hint=as_text(value.get("hint")))
+            raise EngineError(_reason(value), where=self.host, hint=_words(value.get("hint")))
         return value
 
     def _broken(self, done: Completed) -> EngineError:
@@ -248,8 +270,9 @@ class ProcessEngine:
                 where=self.host,
                 hint=f"install {PYTHONS_IN_WORDS} and TensorFlow there, or use a Docker Engine",
             )
+        said = clean_text(last_line(done.stderr, "")) or f"it said {first_line(done.stdout)}"
         return EngineError(
-            f"{self._python} gave no answer (exit code {done.returncode}): {last_line(done.stderr, 'it said nothing')}",
+            f"{self._python} gave no answer (exit code {done.returncode}): {said}",
             where=self.host,
             hint=f"see that it is {PYTHONS_IN_WORDS} and that the disk has room",
         )
@@ -271,17 +294,35 @@ def _job_state(host: str, found: Mapping[str, object]) -> JobState:
     """Read what a host says of a job. Raises EngineError where that makes no sense."""
     phase, oom_killed = _PHASES.get(str(found.get("phase"))), found.get("oom_killed")
     if phase is None:
-        hint = "see whether another version of harness answers there"
-        raise EngineError(f"a job's phase is {clean_text(found.get('phase'))}, which is none", where=host, hint=hint)
+        said = clean_text(repr(found.get("phase")), 60)
+        raise EngineError(f"a job's phase is {said}, which is none", where=host, hint=_ANOTHER)
+    code = as_count(found.get("exit_code"))
     return JobState(
         phase=phase,
-        exit_code=as_count(found.get("exit_code")),
+        exit_code=code if code is not None and abs(code) < 2**31 else None,
         oom_killed=oom_killed if isinstance(oom_killed, bool) else None,
-        error=clean_text(error, 1000) if (error := found.get("error")) is not None else None,
-        started_at=as_text(found.get("started_at")),
-        finished_at=as_text(found.get("finished_at")),
-        warnings=tuple(clean_text(warning) for warning in as_list(found.get("warnings"))[:20]),
+        error=_words(found.get("error")),
+        started_at=_words(found.get("started_at")),
+        finished_at=_words(found.get("finished_at")),
+        warnings=tuple(clean_text(warning, _MOST_WORDS) for warning in as_list(found.get("warnings"))[:_MOST_WARNINGS]),
     )
+
+
+def _words(said: object) -> str | None:
+    """Return what a host says in words, made harmless; None for anything that is no text."""
+    return clean_text(said, _MOST_WORDS) if isinstance(said, str) else None
+
+
+def _reason(refused: Mapping[str, object]) -> str:
+    """Return why a host did not do what it was asked for."""
+    return _words(refused.get("refused")) or "it gave no reason"
+
+
+def _named(said: object) -> str:
+    """Return a text of one line that names something. Raises ValueError."""
+    if not isinstance(said, str) or not said.isprintable() or not 0 < len(said) < _MOST_WORDS:
+        raise ValueError("no name")
+    return said
 
 
 def _cannot_limit(reason: str) -> Finding:

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from harness.hosts.answers import parse_int
+
+__all__ = ["Fact", "Section", "parse_int"]
+
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -16,13 +20,15 @@ class Fact(Generic[T_co]):
     ``parse`` gets all that the command wrote to stdout, whatever its exit code was: a
     missing tool writes nothing. It returns None for what it does not understand, never a
     guess and never 0. ``label``: what it is called where it is shown, for a fact that has
-    no field of its own in ``values.facts.Facts``; its value is then text, a number or a truth.
+    no field of its own in ``values.facts.Facts``; its value is then text, a number or a truth. ``is_needed``: nothing
+    can be measured without it, so that a host which answers, and not with that, is not ready.
     """
 
     name: str
     command: tuple[str, ...]
     parse: Callable[[str], T_co | None]
     label: str = ""
+    is_needed: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,3 @@ class Section:
     command: tuple[str, ...]
     returncode: int | None
     output: str
-
-
-def parse_int(text: str) -> int | None:
-    """A whole number of at most 64 bits, or None."""
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from harness.bench.protocol.plugins import module_names
+from harness.hosts.answers import first_line, not_understood, reading
 from harness.hosts.connection import Connection, last_line
-from harness.hosts.facts.fact import Fact, Section
+from harness.hosts.facts.fact import Fact, Section, parse_int
 from harness.hosts.facts.kinds import disks as disk_facts
 from harness.hosts.facts.kinds import gpus, memory, processor, system
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
+from harness.values.text import clean_text
 
 T = TypeVar("T")
 
@@ -26,6 +28,9 @@ IMAGE_STORE = "/var/lib/docker"
 READ_TIMEOUT_S = 120.0
 
 _KINDS = "harness.hosts.facts.kinds"
+MOST_FACT_BYTES = 256 * 1024
+"""Of what one fact's command writes: the longest honest answers are lists of PCI devices and of mounts, some 20 kB."""
+
 COMMAND_TIMEOUT_S = 15
 """A tool that hangs (a dead network disk, a broken driver) costs this much and its own fact, not the others."""
 
@@ -58,9 +63,10 @@ def list_facts(
     found = [disk_facts.disk_fact(name, path) for name, path in named.items()]
     folders = data_folders if isinstance(data_folders, Mapping) else {path: path for path in data_folders}
     found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in folders.items()]
+    against_scratch = disk_facts.scratch_fact(scratch, folders.values())
     if "images" not in named:
         found.append(disk_facts.disk_fact("images", IMAGE_STORE, only_if_there=True))
-    return (*find_facts(), *found)
+    return (*find_facts(), *found, against_scratch)
 
 
 def read_facts(
@@ -72,14 +78,15 @@ def read_facts(
 ) -> Facts:
     """What the host is just now, in one round trip. Paths are absolute (``folders.resolve_path``).
 
-    Raises HostUnreachable, or HostNotReady where the host has no POSIX shell.
+    Raises HostUnreachable, or HostNotReady where the host has no POSIX shell, or says what makes no sense.
     """
     before = time.time()
     sections = read_sections(connection, list_facts(scratch, disks, data_folders))
-    facts = build_facts(sections)
+    refuse_scratch(connection.host, scratch, sections)
+    facts = build_facts(sections, connection.host)
     after = time.time()
     offset = None
-    clock = _parse(system.CLOCK, sections)
+    clock = _parse(system.CLOCK, sections, connection.host)
     if clock is not None:
         # The host's clock was read somewhere between the two: its offset is known to half of that.
         inside = min(max(clock, before), after)
@@ -91,7 +98,7 @@ def read_facts(
 
 def read_available_bytes(connection: Connection) -> int | None:
     """Memory available on the host just now, within the cgroups of this user; None where it does not say."""
-    return _available_bytes(read_sections(connection, (memory.MEMINFO, memory.CGROUP_ROOM)))
+    return _available_bytes(read_sections(connection, (memory.MEMINFO, memory.CGROUP_ROOM)), connection.host)
 
 
 def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> dict[str, Section]:
@@ -104,66 +111,84 @@ def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> di
         reason = last_line(done.stderr, "")
         raise HostNotReady(
             f"facts cannot be read: the host's shell answered with exit code {done.returncode}"
-            + (f" ({reason})" if reason else ""),
+            + (f" ({reason})" if reason else f" and said {first_line(done.stdout)}"),
             where=connection.host,
             hint="the user needs a POSIX shell: try `ssh HOST sh -c 'echo ok'`; it must print ok and nothing else",
         )
     return sections
 
 
-def build_facts(sections: Mapping[str, Section]) -> Facts:
-    """Facts from a recording; None is what could not be read."""
-    ram = _parse(memory.MEMINFO, sections)
-    kernel = _parse(system.KERNEL, sections)
-    user = _parse(system.USER, sections)
-    online = _parse(processor.ONLINE_CPUS, sections)
-    answering = _parse(gpus.GPUS, sections) or ()
-    return Facts(
-        cpu_model=_parse(processor.CPU_MODEL, sections)
-        or _parse(processor.LSCPU_MODEL, sections)
-        or _parse(processor.DEVICE_TREE_MODEL, sections),
-        architecture=kernel[1] if kernel else None,
-        logical_cpus=len(online) if online else None,
-        usable_cpus=_parse(processor.ALLOWED_CPUS, sections) or (),
-        ram_bytes=ram.total if ram else None,
-        available_bytes=_available_bytes(sections),
-        swap_bytes=ram.swap if ram else None,
-        os=_parse(system.OS, sections),
-        kernel=kernel[0] if kernel else None,
-        cgroup_version=_parse(system.CGROUP_VERSION, sections),
-        disks=_read_disks(sections),
-        gpus=answering,
-        silent_gpus=() if answering else _parse(gpus.PCI_GPUS, sections) or (),
-        nvidia_runtime=_parse(gpus.NVIDIA_RUNTIME, sections),
-        governor=_parse(processor.GOVERNOR, sections),
-        turbo=_parse(processor.TURBO, sections),
-        boot_id=_parse(system.BOOT_ID, sections),
-        load_1m=_parse(system.LOAD, sections),
-        uid=user[0] if user else None,
-        gid=user[1] if user else None,
-        others={fact.label: _parse(fact, sections) for fact in find_facts() if fact.label and fact.name in sections},
-    )
+def refuse_scratch(host: str, scratch: str, sections: Mapping[str, Section]) -> None:
+    """Raise HostNotReady where a user's own files lie in the scratch folder, or it is a home folder or the root."""
+    why = _parse(disk_facts.scratch_fact(scratch, ()), sections, host)
+    if why:
+        hint = "give scratch a folder of its own, which need not be there yet, as `scratch: ~/.cache/harness`"
+        raise HostNotReady(f"scratch {scratch} is not taken: {clean_text(why)}", where=host, hint=hint)
 
 
-def _parse(fact: Fact[T], sections: Mapping[str, Section]) -> T | None:
+def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Facts:
+    """Facts from a recording; None is what could not be read. Raises HostNotReady for what makes no sense."""
+
+    def parse(fact: Fact[T]) -> T | None:
+        return _parse(fact, sections, host)
+
+    ram = parse(memory.MEMINFO)
+    kernel = parse(system.KERNEL)
+    user = parse(system.USER)
+    online = parse(processor.ONLINE_CPUS)
+    answering = parse(gpus.GPUS) or ()
+    with reading(host, "what it is", None):
+        return Facts(
+            cpu_model=parse(processor.CPU_MODEL) or parse(processor.LSCPU_MODEL) or parse(processor.DEVICE_TREE_MODEL),
+            architecture=kernel[1] if kernel else None,
+            logical_cpus=len(online) if online else None,
+            usable_cpus=parse(processor.ALLOWED_CPUS) or (),
+            ram_bytes=ram.total if ram else None,
+            available_bytes=_available_bytes(sections, host),
+            swap_bytes=ram.swap if ram else None,
+            os=parse(system.OS),
+            kernel=kernel[0] if kernel else None,
+            cgroup_version=parse(system.CGROUP_VERSION),
+            disks=_read_disks(sections, host),
+            gpus=answering,
+            silent_gpus=() if answering else parse(gpus.PCI_GPUS) or (),
+            nvidia_runtime=parse(gpus.NVIDIA_RUNTIME),
+            governor=parse(processor.GOVERNOR),
+            turbo=parse(processor.TURBO),
+            boot_id=parse(system.BOOT_ID),
+            load_1m=parse(system.LOAD),
+            uid=user[0] if user else None,
+            gid=user[1] if user else None,
+            others={fact.label: parse(fact) for fact in find_facts() if fact.label and fact.name in sections},
+        )
+
+
+def _parse(fact: Fact[T], sections: Mapping[str, Section], host: str | None) -> T | None:
     section = sections.get(fact.name)
-    return None if section is None else fact.parse(section.output)
+    if section is None:
+        return None
+    what = f"its fact {fact.name!r}"
+    if len(section.output) > MOST_FACT_BYTES:
+        raise not_understood(host, f"{what}, of {len(section.output)} characters,", section.output)
+    with reading(host, what, section.output):
+        value = fact.parse(section.output)
+    if value is None and fact.is_needed and section.output.strip():
+        raise not_understood(host, what, section.output)
+    return value
 
 
-def _read_disks(sections: Mapping[str, Section]) -> dict[str, DiskFacts]:
-    found = {}
-    for name, section in sections.items():
-        if name.startswith("disk:") and (disk := disk_facts.parse_disk(section.output)) is not None:
-            found[name.removeprefix("disk:")] = disk
-    return found
+def _read_disks(sections: Mapping[str, Section], host: str | None) -> dict[str, DiskFacts]:
+    names = [name for name in sections if name.startswith("disk:")]
+    found = {name: _parse(Fact(name, (), disk_facts.parse_disk), sections, host) for name in names}
+    return {name.removeprefix("disk:"): disk for name, disk in found.items() if disk is not None}
 
 
-def _available_bytes(sections: Mapping[str, Section]) -> int | None:
+def _available_bytes(sections: Mapping[str, Section], host: str | None) -> int | None:
     """What the machine has, or the cgroups around this user's programs still allow, whichever is less."""
-    ram = _parse(memory.MEMINFO, sections)
+    ram = _parse(memory.MEMINFO, sections, host)
     if ram is None or ram.available is None:
         return None
-    room = _parse(memory.CGROUP_ROOM, sections)
+    room = _parse(memory.CGROUP_ROOM, sections, host)
     return ram.available if room is None else min(ram.available, room)
 
 
@@ -188,7 +213,7 @@ def split_sections(text: str, facts: Iterable[Fact[object]], mark: str) -> dict[
         name, _, rest = chunk.partition("\n")
         output, end, code = rest.rpartition(f"\n{mark}= ")
         if end and name in commands:
-            sections[name] = Section(name, commands[name], int(code.strip()), output)
+            sections[name] = Section(name, commands[name], parse_int(code), output)
     return sections
 
 
@@ -197,8 +222,8 @@ def parse_busy_ticks(text: str) -> float | None:
     for line in text.splitlines():
         words = line.split()
         if words[:1] == ["cpu"] and len(words) > 5:
-            values = [float(word) for word in words[1:9]]
-            return sum(values) - values[3] - values[4]
+            values = [number for word in words[1:9] if (number := parse_int(word)) is not None]
+            return float(sum(values) - values[3] - values[4]) if len(values) == len(words[1:9]) else None
     return None
 
 

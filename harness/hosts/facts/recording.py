@@ -50,8 +50,8 @@ class Anonymizer:
         return f"{found[1]}{found[2] or ''}{'server' if is_server else found[3]}{found[4]}"
 
     def _number(self, kind: str, word: str) -> int:
-        kept = self._kept.setdefault(kind, {})
-        return kept.setdefault(word.lower(), len(kept) + 1)
+        known = self._kept.setdefault(kind, {})
+        return known.setdefault(word.lower(), len(known) + 1)
 
 
 def build_recording(

@@ -1,10 +1,15 @@
-"""Reads an image archive (docker-archive or OCI layout, as a stream) into loose files, hashed on their way."""
+"""Reads an image archive (docker-archive or OCI layout, as a stream) into loose files, hashed on their way.
+
+Archives are carried by hand and come from anywhere: what is held in memory is bounded, whatever they unpack to.
+"""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
-import json
+import lzma
 import platform
 import posixpath
 import tarfile
@@ -12,12 +17,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, TypeVar, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from harness.ship.transfer.shipment import identity_of_config
 from harness.values.errors import ImageUnavailable
+from harness.values.text import clean_text
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -25,13 +31,19 @@ if TYPE_CHECKING:
 _PIECE = 2**20
 _SMALL = 8 * 2**20
 """What may be a manifest or a configuration; layers are never read as such."""
-_ALL_SMALL = 64 * 2**20
-"""Of all such texts, which are kept in memory: an image for every platform has some kilobytes of them."""
-_MOST_MEMBERS = 10_000
-"""Files, folders and links: an image has at most 127 layers, a docker-archive three files for each."""
-_MOST_BYTES = 256 * 2**30
-"""Without compression: the largest images with CUDA are a tenth. A megabyte of gzip may hold a gigabyte."""
+_ALL_SMALL = 32 * 2**20
+"""Of all manifests and configurations together: an image's have some kilobytes."""
+_MOST_MEMBERS = 20_000
+"""Files, folders and links: an image has one for each of at most 127 layers, and some beside them."""
+_MOST_HEADERS = 16 * 2**20
+"""Of long names and remarks before files; ``tarfile`` keeps all of it in memory, however long it says it is."""
+_MOST_BYTES = 500 * 2**30
+"""Of all layers; the largest images have some 50 GiB."""
+_MOST_GZIP_MEMBERS = 1_000_000
+_SLICE = 64 * 2**10
+"""What is unpacked at once: its rest is copied for each member of it."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_DAMAGED = (tarfile.TarError, EOFError, ValueError, RecursionError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 _T = TypeVar("_T")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
@@ -55,6 +67,24 @@ class UnpackedImage:
     references: tuple[str, ...]
 
 
+_Digest = Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}:[0-9a-f]{32,128}$")]
+
+
+class _RootFs(BaseModel):
+    diff_ids: list[_Digest] | None = None
+
+
+class _RunConfig(BaseModel):
+    Labels: dict[str, str] | None = None
+
+
+class _Configuration(BaseModel):
+    """What is read of an image's configuration."""
+
+    rootfs: _RootFs | None = None
+    config: _RunConfig | None = None
+
+
 class _DockerManifest(BaseModel):
     """An image in docker-archive's ``manifest.json``: files of the archive, and names."""
 
@@ -70,7 +100,7 @@ class _Platform(BaseModel):
 class _Descriptor(BaseModel):
     """What an OCI index or manifest says of a blob."""
 
-    digest: str
+    digest: _Digest
     platform: _Platform | None = None
     annotations: dict[str, str] | None = None
 
@@ -144,7 +174,7 @@ def unpack_archive(
         raise _broken(name, "it holds neither manifest.json nor index.json", hint="make it with `docker save`")
     config = texts.get(config_name)
     if config is None:
-        raise _broken(name, f"its configuration {config_name} is missing")
+        raise _broken(name, f"its configuration {clean_text(config_name)} is missing")
     return UnpackedImage(
         identity=_checked(lambda: identity_of_config(config), name),
         config=config,
@@ -157,7 +187,8 @@ def _match_layers(
     config: bytes, layers: list[str], files: dict[str, Member], name: str, is_known: Callable[[str], bool]
 ) -> tuple[Member, ...]:
     """Each layer's file, its content proven by the configuration's diff ids."""
-    diff_ids = [str(one).removeprefix("sha256:") for one in json.loads(config).get("rootfs", {}).get("diff_ids") or ()]
+    said = _checked(lambda: _Configuration.model_validate_json(config), name)
+    diff_ids = [one.removeprefix("sha256:") for one in (said.rootfs.diff_ids if said.rootfs else None) or ()]
     if len(diff_ids) != len(layers):
         raise _broken(name, f"its manifest names {len(layers)} layers and its configuration {len(diff_ids)}")
     matched: list[Member] = []
@@ -165,10 +196,10 @@ def _match_layers(
         member = files.get(layer)
         if member is None:
             if not is_known(diff_id):
-                raise _broken(name, f"layer {layer} is missing")
+                raise _broken(name, f"layer {clean_text(layer)} is missing")
             member = Member(diff_id, -1, None)
         if member.digest != diff_id:
-            raise _broken(name, f"layer {layer} is corrupt: its content is {member.digest}, not {diff_id}")
+            raise _broken(name, f"layer {clean_text(layer)} is corrupt: its content is {member.digest}, not {diff_id}")
         matched.append(member)
     return tuple(matched)
 
@@ -180,12 +211,12 @@ def _read_members(
     files: dict[str, Member] = {}
     texts: dict[str, bytes] = {}
     links: dict[str, str] = {}
-    room = _MOST_BYTES
+    left, left_text = _MOST_BYTES, _ALL_SMALL
     try:
-        with tarfile.open(fileobj=stream, mode="r|*", bufsize=_PIECE) as archive:
-            for count, entry in enumerate(archive, start=1):
-                if count > _MOST_MEMBERS or sum(map(len, texts.values())) > _ALL_SMALL:
-                    raise _broken(name, "it holds more files than any image")
+        with tarfile.open(fileobj=_unpacked(stream), mode="r|", bufsize=_PIECE, tarinfo=_bounded_headers()) as archive:
+            for count, entry in enumerate(archive):
+                if count == _MOST_MEMBERS or entry.issparse():
+                    raise tarfile.ReadError("it holds more files than any image, or other ones")
                 path = posixpath.normpath(entry.name)
                 if entry.issym() or entry.islnk():
                     above = posixpath.dirname(path) if entry.issym() else ""
@@ -195,12 +226,15 @@ def _read_members(
                     if source is None:
                         continue
                     place = folder / f"{len(files)}"
-                    files[path], text = _read_member(source, path, place, is_known, on_bytes, room)
-                    room -= max(0, files[path].size)
+                    files[path], text = _read_member(source, path, place, is_known, on_bytes, left)
+                    left -= max(0, files[path].size)
                     if text is not None:
                         texts[path] = text
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise _broken(name, f"it cannot be read to its end ({error})") from error
+                        left_text -= len(text)
+                        if left_text < 0:
+                            raise tarfile.ReadError("it holds more files than any image that are no layers")
+    except _DAMAGED as error:
+        raise _broken(name, f"it cannot be read to its end ({clean_text(error)})") from error
     for path, target in links.items():
         if target in files:
             files[path] = files[target]
@@ -209,15 +243,44 @@ def _read_members(
     return files, texts
 
 
+def _unpacked(stream: IO[bytes]) -> IO[bytes]:
+    """The archive without its compression, unpacked a little at a time: ``tarfile`` would unpack whole pieces."""
+    whole = io.BufferedReader(cast("io.RawIOBase", stream), _PIECE)
+    begins = whole.peek(8)
+    if begins.startswith(_GZIP):
+        return cast("IO[bytes]", gzip.open(whole))
+    if begins.startswith(b"BZh"):
+        return bz2.open(whole)
+    return lzma.open(whole) if begins.startswith(b"\xfd7zXZ\0") else whole
+
+
+def _bounded_headers() -> type[tarfile.TarInfo]:
+    """The headers of one archive, which refuse to be read beyond what an image's have."""
+    left = _MOST_HEADERS
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
+            nonlocal left
+            header = super().frombuf(buf, encoding, errors)
+            is_more = not (header.isreg() or header.isdir() or header.issym() or header.islnk())
+            left -= tarfile.BLOCKSIZE + (header.size if is_more else 0)
+            if left < 0:
+                raise tarfile.ReadError("its headers are longer than those of any image")
+            return header
+
+    return Header
+
+
 def _read_member(
     source: IO[bytes],
     path: str,
     place: Path,
     is_known: Callable[[str], bool],
     on_bytes: Callable[[int], None],
-    most_bytes: int,
+    most: int,
 ) -> tuple[Member, bytes | None]:
-    """Write one file without its compression, hashed; and its text where it is small."""
+    """Write one file of at most ``most`` bytes without its compression, hashed; and its text where it may be JSON."""
     first = source.read(_PIECE)
     named = path.removeprefix("blobs/sha256/") if path.startswith("blobs/sha256/") else ""
     if named and len(first) == _PIECE and is_known(named):
@@ -236,14 +299,15 @@ def _read_member(
                 digest.update(data)
                 target.write(data)
                 size += len(data)
+                if size > most:
+                    raise tarfile.ReadError(f"without compression it is larger than {_MOST_BYTES >> 30} GiB")
                 if size <= _SMALL:
                     text += data
-                if size > most_bytes:
-                    raise _broken(path, f"without compression it is larger than {_MOST_BYTES} bytes")
             piece = source.read(_PIECE)
         if unzip and not unzip.is_whole:
             raise EOFError(f"{path} is cut off")
-    return Member(digest.hexdigest(), size, place), bytes(text) if size <= _SMALL else None
+    is_text = size <= _SMALL and text[:64].lstrip().startswith((b"{", b"["))
+    return Member(digest.hexdigest(), size, place), bytes(text) if is_text else None
 
 
 class _Gunzip:
@@ -251,20 +315,24 @@ class _Gunzip:
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
+        self._members = 1
 
     @property
     def is_whole(self) -> bool:
         return self._member.eof
 
     def read(self, piece: bytes) -> Iterator[bytes]:
-        """What a piece holds, in parts that are no larger than a piece."""
-        data = b""
-        while piece or (len(data) == _PIECE and not self._member.eof):  # it holds back what was more than a part
-            if self._member.eof:
-                self._member = zlib.decompressobj(wbits=31)
-            if data := self._member.decompress(piece, _PIECE):
-                yield data
-            piece = self._member.unconsumed_tail or self._member.unused_data
+        """Unpack a piece, and yield what it holds a little at a time."""
+        for begin in range(0, len(piece), _SLICE):
+            rest, data = piece[begin : begin + _SLICE], b""
+            while rest or (len(data) == _PIECE and not self._member.eof):  # it holds back what was more than asked for
+                if self._member.eof:
+                    self._member, self._members = zlib.decompressobj(wbits=31), self._members + 1
+                    if self._members > _MOST_GZIP_MEMBERS:
+                        raise tarfile.ReadError("a layer is packed in more pieces than any image's")
+                if data := self._member.decompress(rest, _PIECE):
+                    yield data
+                rest = self._member.unconsumed_tail or self._member.unused_data
 
 
 def _choose_docker(text: bytes, name: str) -> tuple[str, list[str], tuple[str, ...]]:
@@ -293,19 +361,23 @@ def _choose_oci(texts: dict[str, bytes], name: str) -> tuple[str, list[str], tup
 
 
 def _find_images(texts: dict[str, bytes], index: _Index) -> list[_Descriptor]:
-    """Each image below an index; attestations are none."""
-    found: list[_Descriptor] = []
-    for descriptor in index.manifests or ():
+    """Each image below an index, once; attestations are none."""
+    found: dict[str, _Descriptor] = {}
+    seen: set[str] = set()
+    places = [*reversed(index.manifests or ())]
+    while places:
+        descriptor = places.pop()
         text = texts.get(descriptor.path)
-        if text is None or descriptor.architecture == "unknown":
+        if text is None or descriptor.architecture == "unknown" or descriptor.digest in seen:
             continue
+        seen.add(descriptor.digest)  # an index may name itself
         inner = _Index.model_validate_json(text)
         if inner.manifests is None:
-            found.append(descriptor)
-        for one in _find_images(texts, inner):
+            found[descriptor.digest] = descriptor
+        for one in reversed(inner.manifests or ()):
             notes = {**(descriptor.annotations or {}), **(one.annotations or {})}
-            found.append(one.model_copy(update={"annotations": notes}))
-    return found
+            places.append(one.model_copy(update={"annotations": notes}))
+    return [*found.values()]
 
 
 def familiar_name(reference: str) -> str:
@@ -330,9 +402,10 @@ def _checked(read: Callable[[], _T], name: str) -> _T:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise _broken(name, f"its description cannot be read ({place}: {first['msg']})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _broken(name, f"its description cannot be read ({type(error).__name__}: {error})") from error
+        raise _broken(name, f"its description cannot be read ({clean_text(place, 80)}: {first['msg']})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = clean_text(f"{type(error).__name__}: {error}")
+        raise _broken(name, f"its description cannot be read ({reason})") from error
 
 
 def _broken(name: str, reason: str, hint: str = "make it again with `docker save`") -> ImageUnavailable:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from harness.engine import daemon
 from harness.engine.container import LABEL_NAME
-from harness.engine.dockerinfo import create_container, image_digest, inspect_image, labels_in, seek_image
+from harness.engine.dockerinfo import (
+    create_container,
+    image_digest,
+    inspect_image,
+    list_containers,
+    seek_image,
+)
 from harness.engine.interface import LABEL_PREFIX
 from harness.ship.image import LABEL_DEFINITION
 from harness.ship.transfer.image_stream import Part, stream_parts
@@ -85,21 +91,20 @@ def holding(client: APIClient, image: str, what: str) -> Iterator[str]:
     body = {"Image": image, "Cmd": ["true"], "Labels": labels, "NetworkDisabled": True}
     created = create_container(client, body, name)
     try:
-        yield created["Id"]
+        yield created.id
     finally:
         # Where the link is gone, `harness clean` and the next ship find it by its label.
         with contextlib.suppress(Exception):
-            client.remove_container(created["Id"], v=True, force=True)
+            client.remove_container(created.id, v=True, force=True)
 
 
 def remove_held(client: APIClient) -> None:
     """Remove what earlier ships that were cut off still hold. Raises what the client raises."""
     from docker.errors import APIError
 
-    filters = {"label": [f"{LABEL_PREFIX}session={SHIP_SESSION}"]}
-    for one in client.containers(all=True, filters=filters):
+    for one in list_containers(client, [f"{LABEL_PREFIX}session={SHIP_SESSION}"]):
         with contextlib.suppress(APIError):
-            client.remove_container(one["Id"], v=True, force=True)
+            client.remove_container(one.id, v=True, force=True)
 
 
 def remove_image(client: APIClient, reference: str) -> None:
@@ -136,8 +141,8 @@ def pull_image(
 ) -> str:
     """Have the engine pull an image and name it ``reference``; its identity. Raises PullRefused; then nothing is left.
 
-    It must be the image that the controller knows (``identity``), or else one built of its own
-    ``definition`` (a label says so); where neither is known, any image of that name is taken.
+    It must be the image that the controller knows (``identity``). Where it knows none, nobody can tell whether it is
+    the one that was asked for: one whose label names another ``definition`` certainly is not, the rest is taken.
     """
     from docker.errors import APIError
 
@@ -151,7 +156,7 @@ def pull_image(
         inspected = inspect_image(client, remote)
     except APIError as error:
         raise PullRefused(f"{remote} could not be pulled: {daemon.explain(error)}") from error
-    found, label = image_digest(inspected), labels_in(inspected).get(LABEL_DEFINITION)
+    found, label = image_digest(inspected), inspected.settings.labels.get(LABEL_DEFINITION)
     is_other = found != identity if identity else definition is not None and label != definition
     if is_other:
         _untag(client, remote, reference)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.engine import daemon
-from harness.engine.dockerinfo import EngineInfo, image_digest, inspect_image, read_info
+from harness.engine.dockerinfo import EngineInfo, image_digest, inspect_image, list_image_ids, read_info
 from harness.hosts.connection import Connection
 from harness.hosts.folders import read_free_bytes
 from harness.values.errors import HostNotReady
@@ -66,16 +66,15 @@ def read_images(client: APIClient) -> HostImages:
     from docker.errors import APIError
 
     found: list[HostImage] = []
-    for identifier in dict.fromkeys(str(one["Id"]) for one in client.images(all=True)):
+    for identifier in list_image_ids(client):
         try:
             inspected = inspect_image(client, identifier)
         except APIError as error:
             if daemon.status_of(error) is None:
                 raise
             continue  # it went away in between, or is broken: then it is of no use to anybody
-        layers = tuple((inspected.get("RootFS") or {}).get("Layers") or ())
-        names = tuple(name for name in inspected.get("RepoTags") or () if name != "<none>:<none>")
-        found.append(HostImage(identifier, image_digest(inspected), layers, names, int(inspected.get("Size") or 0)))
+        names = tuple(name for name in inspected.repo_tags if name != "<none>:<none>")
+        found.append(HostImage(identifier, image_digest(inspected), inspected.root.layers, names, inspected.size))
     return HostImages(tuple(found))
 
 
@@ -110,9 +109,9 @@ def refuse_full(client: APIClient, connection: Connection | None, host: str, siz
 
 def image_folders(info: EngineInfo) -> list[str]:
     """Where an engine keeps images: its root, and containerd's where that is the store."""
-    root = str(info.get("DockerRootDir") or "")
+    root = info.docker_root_dir
     folders = [root] if root.startswith("/") else []
-    status = " ".join(str(word) for pair in info.get("DriverStatus") or () for word in pair)
+    status = " ".join(word for pair in info.driver_status for word in pair)
     if "containerd.snapshotter" in status and root == "/var/lib/docker":
         folders.append(_CONTAINERD_FOLDER)
     return folders

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engine.dockerinfo import image_digest
+from harness.engine.dockerinfo import Image, image_digest
 
 SLICE_BYTES = 256 * 1024
 """No more than this is handed on at once: a larger piece is sliced again for each packet on its way."""
@@ -55,9 +55,11 @@ def identity_of_config(config: bytes) -> str:
     """The image identity out of an image's configuration: the same as out of an engine's ``inspect``."""
     said = json.loads(config)
     return image_digest(
-        {
-            "Config": said.get("config"),
-            "RootFS": {"Layers": (said.get("rootfs") or {}).get("diff_ids")},
-            "Architecture": said.get("architecture") or "",
-        }
+        Image.model_validate(
+            {
+                "Config": said.get("config"),
+                "RootFS": {"Layers": (said.get("rootfs") or {}).get("diff_ids")},
+                "Architecture": said.get("architecture") or "",
+            }
+        )
     )

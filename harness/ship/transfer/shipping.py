@@ -96,6 +96,8 @@ class ImageShip:
             there = read_images(self.target.client)
         found = there.named(self.order.reference) if source is None else there.find(source.identity)
         if found is not None:
+            if source is None:
+                self._notes.append(not_compared(self.order.reference, found.identity))
             if self.order.reference not in found.references:
                 self._name(found)
             return self._describe(found.identity, "present", bytes_saved=found.size)
@@ -191,6 +193,8 @@ class ImageShip:
                 if self.order.source is None:
                     raise ImageUnavailable(str(error), where=self.target.host, hint=_CARRY) from error
                 return None
+            if identity is None:
+                self._notes.append(not_compared(self.order.reference, found))
             return self._describe(found, "pulled", s=time.monotonic() - begun)
 
     def _name(self, image: HostImage) -> None:
@@ -224,6 +228,14 @@ class ImageShip:
 
     def _talking(self, doing: str) -> AbstractContextManager[None]:
         return daemon.talking(self.target.host, doing, self.target.close)
+
+
+def not_compared(reference: str, identity: str) -> str:
+    """Say that an image is taken for its name and label alone, which whoever made it chose."""
+    return (
+        f"{reference} is taken as it is there, identity {identity[:12]}: whether it is the image that was asked for is "
+        "not known, as this machine has none to compare it with (`harness image build` makes it)"
+    )
 
 
 def bytes_of(image: CachedImage, diff_ids: tuple[str, ...]) -> int:

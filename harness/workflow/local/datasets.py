@@ -13,6 +13,7 @@ from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.ship.data_inspection import described_folder, keep_description, usable_folder
 from harness.values.errors import DataError
+from harness.values.paths import expand_home
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def describe_data(
 
     What was found is kept for other commands, and files that have not changed since are not read again.
     """
+    path, annotations = _at_home(path), annotations and _at_home(annotations)
     _, folder, labels = find_form(path, annotations)
     keep = described_folder(folder, labels, features)
     with _explaining(console):
@@ -70,6 +72,11 @@ def describe_data(
             "\n  → mend, convert or remove these files"
         )
     return 2 if found.unreadable_count or found.images == 0 else 0
+
+
+def _at_home(path: Path) -> Path:
+    """A path with its ``~`` replaced; a folder may really be called so."""
+    return expand_home(path).absolute() if str(path).startswith("~") else path
 
 
 def _reporter(console: Console, what: str) -> Callable[[int, int], None]:

@@ -49,7 +49,7 @@ def check_hosts(
     as_json: bool,
 ) -> int:
     """Check hosts side by side and print what was found, in the inventory's order. Returns the exit code."""
-    read = load_inventory(inventory)
+    read = load_inventory(inventory, limit)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, limit)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.engine.container import is_ephemeral
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHandle
 from harness.engine.reached import Reached
-from harness.hosts.lock import STALE_AFTER_S, LockOwner, break_lock, make_owner, read_lock
+from harness.hosts.answers import not_understood
+from harness.hosts.connection import Connection
+from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock, make_owner, read_lock
 from harness.hosts.lock_owner import is_controller_gone
+from harness.hosts.own_folders import OwnFolder, adopt_folder, look_at_folders, remove_own_folder
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.data_inspection import DESCRIBED_FOLDER
+from harness.ship.dataset_check import DATA_FOLDER, DATASETS_FOLDER
 from harness.ship.datatransfer import SHIPPED_FOLDER
 from harness.ship.transfer.image_loading import SHIP_SESSION
 from harness.ship.weights import WEIGHTS_FOLDER
+from harness.values.text import plural
+from harness.values.units import format_bytes
 from harness.workflow.host_engines import engines_with_jobs, is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
@@ -26,99 +34,207 @@ if TYPE_CHECKING:
     from harness.console import Console
 
 
+DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
+_DATA = "data sets, weights and file lists"
+_ASKED, _ASKED_ADOPT = "--data asked for it", "--adopt asked for it"
+
+
 @dataclass(frozen=True)
 class Leftover:
-    """Something on a host that nobody needs any more."""
+    """Something on a host that nobody needs any more. ``is_removed``: it was taken away."""
 
     host: str
     what: str
     name: str
     why: str
+    is_removed: bool = True
+
+
+@dataclass(frozen=True)
+class CleanOptions:
+    """What ``harness clean`` is to do: list only; remove data, too; mark older folders as ours; ask nobody."""
+
+    dry_run: bool = False
+    data: bool = False
+    adopt: bool = False
+    yes: bool = False
+
+
+@dataclass(frozen=True)
+class _Tidied:
+    """What was found on one host; ``folders`` are those of data, which a user is asked about."""
+
+    leftovers: list[Leftover]
+    folders: tuple[OwnFolder, ...] = ()
 
 
 def clean_hosts(
-    console: Console, inventory: Path, *, limit: str | None, dry_run: bool, data: bool, forks: int, as_json: bool
+    console: Console, inventory: Path, options: CleanOptions, *, limit: str | None, forks: int, as_json: bool
 ) -> int:
-    """Remove leftovers, or list them. A session that is alive keeps what is its own. Returns the exit code."""
-    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
+    """Remove leftovers, or list them. A session that is alive keeps what is its own. Returns the exit code.
 
-    def tidy(host: Host) -> list[Leftover]:
+    Folders of data go only where they carry our mark, after they were shown and a user agreed.
+    """
+    hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
+
+    def tidy(host: Host) -> _Tidied:
         with closing(reach(host, links)) as reached:
             engines, silent = engines_with_jobs(reached)
             for spec in silent:
                 what = f"no {spec.words.title} answers; jobs on it, if there are any, were not looked for"
                 console.note(f"{host.name}: {what}")
             owner = read_lock(reached.connection)
-            found = _clean_host(reached, engines, owner, dry_run=dry_run, data=data)
-            if owner is not None and not any(one.what == "lock" for one in found):
+            found = _clean_host(reached, engines, owner, options)
+            if owner is not None and not any(one.what == "lock" for one in found.leftovers):
                 kept = f"what belongs to {owner.describe()} was kept: it runs, or its job still does"
                 console.note(f"{host.name}: {kept}")
             return found
 
     answers = ask_hosts(console, hosts, tidy, forks=forks, tell=lambda answer: tell_failure(console, answer))
-    found = [leftover for of_host in values_of(answers).values() for leftover in of_host]
+    tidied = values_of(answers)
+    found = [leftover for of_host in tidied.values() for leftover in of_host.leftovers]
+    wanted = _choose_data(console, tidied, options, found)
+    agreed = _ask_about_data(console, wanted, options, found)
+
+    def settle(host: Host) -> list[Leftover]:
+        with closing(links.open(host)) as connection:
+            return [_settle(connection, host.name, folder, options) for folder in agreed[host.name]]
+
+    chosen = [host for host in hosts if host.name in agreed]
+    settled = ask_hosts(console, chosen, settle, forks=forks, tell=lambda answer: tell_failure(console, answer))
+    found += [one for of_host in values_of(settled).values() for one in of_host]
     if as_json:
         console.result_json([vars(leftover) for leftover in found])
     elif found:
-        rows = [[leftover.host, leftover.what, leftover.name, leftover.why] for leftover in found]
-        console.table(["host", "what", "name", "would be removed because" if dry_run else "removed because"], rows)
+        rows = [[leftover.host, leftover.what, leftover.name, _state_of(leftover), leftover.why] for leftover in found]
+        console.table(["host", "what", "name", "is", "because"], rows)
     else:
         console.result("nothing left over")
-    return exit_code(answers)
+    return exit_code(answers) or int(len(agreed) < len(wanted) or exit_code(settled) != 0)
+
+
+def _state_of(leftover: Leftover) -> str:
+    return "removed" if leftover.is_removed else "left"
+
+
+def _choose_data(
+    console: Console, tidied: Mapping[str, _Tidied], options: CleanOptions, found: list[Leftover]
+) -> dict[str, list[OwnFolder]]:
+    """Show folders of data, and return those that are to be adopted or removed, by host; ``found`` gets the others."""
+    wanted: dict[str, list[OwnFolder]] = {}
+    for host, of_host in tidied.items():
+        for folder in of_host.folders:
+            console.note(f"{host}: {_describe(folder)}")
+            if folder.is_marked == options.adopt:
+                if not folder.is_marked:
+                    found.append(_data_left(host, folder, "it has no mark of ours: see what it is, then clean --adopt"))
+            elif options.dry_run:
+                found.append(_data_left(host, folder, _ASKED_ADOPT if options.adopt else _ASKED))
+            else:
+                wanted.setdefault(host, []).append(folder)
+    return wanted
+
+
+def _describe(folder: OwnFolder) -> str:
+    """Say what lies in a folder."""
+    size = "of a size not known" if folder.bytes is None else format_bytes(folder.bytes)
+    more = ", …" if folder.count > len(folder.names) else ""
+    names = f": {', '.join(folder.names)}{more}" if folder.names else ""
+    return f"{folder.path}, {size}, {plural(folder.count, 'name')}{names}"
+
+
+def _ask_about_data(
+    console: Console, wanted: Mapping[str, list[OwnFolder]], options: CleanOptions, found: list[Leftover]
+) -> dict[str, list[OwnFolder]]:
+    """Return the folders of those hosts where a user agrees; ``found`` gets the others."""
+    verb = "mark as made by harness" if options.adopt else "remove with all that is in it"
+    agreed = {}
+    for host, folders in wanted.items():
+        if options.yes or console.ask(f"{host}: {verb}: {', '.join(folder.path for folder in folders)}?"):
+            agreed[host] = folders
+        else:
+            found += [_data_left(host, folder, "nobody agreed: look at it, then --yes") for folder in folders]
+    return agreed
+
+
+def _settle(connection: Connection, host: str, folder: OwnFolder, options: CleanOptions) -> Leftover:
+    if options.adopt:
+        adopt_folder(connection, folder.path)
+        return _data_left(host, folder, "it is marked as ours from now on: clean --data removes it")
+    if remove_own_folder(connection, folder.path):
+        return Leftover(host, _DATA, folder.path, _ASKED)
+    return _data_left(host, folder, "it has no mark of ours any more")
+
+
+def _data_left(host: str, folder: OwnFolder, why: str) -> Leftover:
+    return Leftover(host, _DATA, folder.path, why, is_removed=False)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A lock that is not free: somebody's, or damaged."""
+
+    lock: LockOwner | DamagedLock
+
+    def describe(self) -> str:
+        """Say who holds it, or what is wrong with it."""
+        return self.lock.message if isinstance(self.lock, DamagedLock) else f"held by {self.lock.describe()}"
 
 
 def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int) -> int:
-    """Show and break locks. Asks on a terminal; without one ``--yes`` is needed. Returns the exit code."""
-    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
+    """Show and break locks, damaged ones too. Without a terminal ``--yes`` is needed. Returns the exit code."""
+    hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
-    def read(host: Host) -> LockOwner | None:
-        with closing(reach(host, links)) as reached:
-            return read_lock(reached.connection)
+    def read(host: Host) -> _Held | None:
+        with closing(links.open(host)) as connection:
+            try:
+                owner = read_lock(connection)
+            except DamagedLock as damaged:
+                return _Held(damaged)
+            return None if owner is None else _Held(owner)
 
     answers = ask_hosts(console, hosts, read, forks=forks, tell=lambda answer: tell_failure(console, answer))
-    owners = values_of(answers)
-    wanted: list[Host] = []
-    for host in hosts:
-        if (owner := owners.get(host.name)) is not None:
-            if yes or console.ask(f"{host.name} is locked by {owner.describe()}. Take the lock away?"):
-                wanted.append(host)
-            else:
-                console.result(f"{host.name}: still locked by {owner.describe()}; take it away with --yes")
-        elif host.name in owners:
-            console.result(f"{host.name}: not locked")
+    locks = values_of(answers)
+    wanted: dict[str, _Held] = {}
+    for name, held in locks.items():
+        if held is None:
+            console.result(f"{name}: not locked")
+        elif yes or console.ask(f"{name}: {held.describe()}. Take the lock away?"):
+            wanted[name] = held
+        else:
+            console.result(f"{name}: still locked: {held.describe()}; take it away with --yes")
 
-    def free(host: Host) -> LockOwner | None:
+    def free(host: Host) -> bool:
         with closing(links.open(host)) as connection:
-            return break_lock(connection, only=owners[host.name])
+            return break_lock(connection, only=wanted[host.name].lock) is not None
 
-    def told(answer: Answer[LockOwner | None]) -> None:
+    def told(answer: Answer[bool]) -> None:
         tell_failure(console, answer)
-        if isinstance(answer.outcome, LockOwner):
-            console.result(f"{answer.name}: unlocked (was held by {answer.outcome.describe()})")
-        elif answer.outcome is None:
+        if answer.outcome is True:
+            console.result(f"{answer.name}: unlocked (was {wanted[answer.name].describe()})")
+        elif answer.outcome is False:
             console.result(f"{answer.name}: was let go in this moment")
 
-    freed = values_of(ask_hosts(console, wanted, free, forks=forks, tell=told))
-    return exit_code(answers) or int(any(owner is not None and name not in freed for name, owner in owners.items()))
+    chosen = [host for host in hosts if host.name in wanted]
+    freed = values_of(ask_hosts(console, chosen, free, forks=forks, tell=told))
+    return exit_code(answers) or int(any(held is not None and name not in freed for name, held in locks.items()))
 
 
-def _clean_host(
-    reached: Reached, engines: Sequence[Engine], owner: LockOwner | None, *, dry_run: bool, data: bool
-) -> list[Leftover]:
+def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | None, options: CleanOptions) -> _Tidied:
     is_alive = is_session_alive(reached)
     living = owner.session if owner is not None and (not _is_silent(owner) or is_alive(owner.session)) else None
     found: list[Leftover] = []
     kept: set[str] = set()
     for engine in engines:
-        found += _clean_jobs(reached, engine, living, kept, dry_run=dry_run)
-    found += _clean_folders(reached, kept, dry_run=dry_run)
+        found += _clean_jobs(reached, engine, living, kept, dry_run=options.dry_run)
+    found += _clean_folders(reached, kept, dry_run=options.dry_run)
     if owner is not None and living is None:
-        found.append(Leftover(reached.name, "lock", owner.session, "its session is dead"))
-        if not dry_run:
+        found.append(Leftover(reached.name, "lock", owner.session, "its session is dead", not options.dry_run))
+        if not options.dry_run:
             break_lock(reached.connection, only=owner)
-    if data and living is None:
-        found += _clean_data(reached, dry_run=dry_run)
-    return found
+    if not (options.data or options.adopt) or living is not None:
+        return _Tidied(found)
+    return _Tidied(found, tuple(look_at_folders(reached.connection, reached.scratch, DATA_FOLDERS)))
 
 
 def _is_silent(owner: LockOwner) -> bool:
@@ -145,7 +261,7 @@ def _clean_jobs(
     if dead and not dry_run:
         engine.cancel(dead)
     why = "no living session owns it"
-    return [Leftover(reached.name, f"{engine.name} job", handle.name, why) for handle in dead]
+    return [Leftover(reached.name, f"{engine.name} job", handle.name, why, not dry_run) for handle in dead]
 
 
 def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[Leftover]:
@@ -156,20 +272,11 @@ def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[L
             ["find", disk, "-maxdepth", "1", "-type", "d", "-name", f"{CACHE_PREFIX}*", "-print0"]
         )
         for path in filter(None, listing.text.split("\0")):
+            if posixpath.dirname(path) != disk or not is_ephemeral(path):
+                raise not_understood(reached.name, f"the list of folders in {disk}", listing.stdout)
             if path.rsplit("/", 1)[-1].removeprefix(CACHE_PREFIX) in kept:
                 continue
-            found.append(Leftover(reached.name, "cache folder", path, "no living job uses it"))
-            if not dry_run:
-                reached.connection.run(["rm", "-rf", "--one-file-system", "--", path], timeout_s=600.0)
-    return found
-
-
-def _clean_data(reached: Reached, *, dry_run: bool) -> list[Leftover]:
-    found = []
-    for name in ("data", "datasets", DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER):
-        path = f"{reached.scratch}/{name}"
-        if reached.connection.run(["test", "-d", path]).returncode == 0:
-            found.append(Leftover(reached.name, "data sets, weights and file lists", path, "--data asked for it"))
+            found.append(Leftover(reached.name, "cache folder", path, "no living job uses it", not dry_run))
             if not dry_run:
                 reached.connection.run(["rm", "-rf", "--one-file-system", "--", path], timeout_s=600.0)
     return found

@@ -49,7 +49,7 @@ class ShipOptions:
 
 def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
     """Ship to every host; a line for each on stdout. Returns 0, 1 where a host failed, 3 where all did, 130."""
-    read = load_inventory(options.inventory)
+    read = load_inventory(options.inventory, options.limit)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, options.limit)

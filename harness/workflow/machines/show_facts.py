@@ -37,7 +37,7 @@ _COMPARED: Mapping[str, Callable[[Facts], object]] = {
 
 def show_facts(console: Console, inventory: Path, *, limit: str | None, forks: int, as_json: bool) -> int:
     """Print the facts of each host, hosts of one hardware together. Returns 0, 1 or 3."""
-    hosts, links = select_hosts(load_inventory(inventory), limit), Links(console)
+    hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def read(host: Host) -> Facts:
         with closing(reach(host, links)) as reached:
@@ -54,7 +54,7 @@ def show_facts(console: Console, inventory: Path, *, limit: str | None, forks: i
 
 def record_facts(console: Console, inventory: Path, *, limit: str | None, folder: Path, forks: int) -> int:
     """Write one recording for each host, fit to be sent. Returns 0, 1 or 3."""
-    read, links = load_inventory(inventory), Links(console)
+    read, links = load_inventory(inventory, limit), Links(console)
     hosts = select_hosts(read, limit)
     everybody = [word for host in read.hosts for word in (host.name, host.address, host.user or "")]
 

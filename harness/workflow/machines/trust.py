@@ -66,7 +66,7 @@ def trust_hosts(
     console: Console, inventory: Path, *, limit: str | None, yes: bool, replace_changed: bool, forks: int, as_json: bool
 ) -> int:
     """Show every key once and keep those that are accepted. Returns 0 where all are trusted then, else 1 or 3."""
-    hosts = [host for host in select_hosts(load_inventory(inventory), limit) if host.connection != "local"]
+    hosts = [host for host in select_hosts(load_inventory(inventory, limit), limit) if host.connection != "local"]
     store, links = inventory.parent / KNOWN_HOSTS, Links(console)
     answers = ask_hosts(console, hosts, find_route, forks=forks, tell=lambda answer: tell_failure(console, answer))
     routes = list(values_of(answers).values())

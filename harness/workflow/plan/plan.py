@@ -23,14 +23,14 @@ from harness.ship.needs import inspect_needs
 from harness.ship.rehearsing import Machine, read_rehearsals
 from harness.ship.transfers import local_places
 from harness.values.data import DataState
-from harness.values.errors import ConfigurationError, HarnessError, HostError
+from harness.values.errors import ConfigurationError, HarnessError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, read_proof, work_key
 from harness.workflow.found_session import FoundSession, find_session, refuse_changed
 from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.host_links import Links
-from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of, values_of
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import reach
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
     """Print each value of one host with the file and line that it came from."""
     try:
-        (host,) = select_hosts(load_inventory(inventory), host_name)[:1]
+        (host,) = select_hosts(load_inventory(inventory, host_name), host_name)[:1]
     except ConfigurationError as error:
         if error.where != "--limit":
             raise
@@ -69,15 +69,20 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
     sendable = frozenset(local_places(resolved.inventory.hosts)) if options.ship_data else frozenset()
     links = Links(console)
 
-    def plan(host: Host) -> ShownPlan:
+    def planner(host: Host) -> _Planner:
         own = [record for record in records if record.host == host.name]
-        planner = _Planner(host, session, own, options, engines[host.name], sendable)
-        return planner.assume(None) if is_offline else planner.ask(links)
+        return _Planner(host, session, own, options, engines[host.name], sendable)
+
+    planners = {host.name: planner(host) for host in session.resolved.hosts}
+
+    def plan(host: Host) -> ShownPlan:
+        return planners[host.name].assume(None) if is_offline else planners[host.name].ask(links)
 
     answers = ask_hosts(console, session.resolved.hosts, plan, forks=options.forks)
-    for error in filter(None, (answer.error for answer in answers)):
-        raise error  # of no host: one that cannot be reached has a plan that says so
-    plans = list(values_of(answers).values())
+    plans = [
+        planners[answer.name].assume(answer.outcome) if isinstance(answer.outcome, HarnessError) else answer.outcome
+        for answer in answers
+    ]
     shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=session.content is None)
     if as_json:
         console.result_json(plans_as_json(shown))
@@ -102,16 +107,9 @@ class _Planner:
     sendable: frozenset[str]
 
     def ask(self, links: Links) -> ShownPlan:
-        """Plan the host as it is; one that ``run`` could not use has a plan that says why, and what else is known."""
-        try:
-            reached = reach(self.host, links, for_measuring=True)
-        except HostError as error:
-            return self.assume(error)
-        with closing(reached):
-            try:
-                return self._look(reached)
-            except HostError as error:
-                return self.assume(error)
+        """Plan the host as it is. Raises HarnessError, defects too, for one that ``run`` could not use."""
+        with closing(reach(self.host, links, for_measuring=True)) as reached:
+            return self._look(reached)
 
     def assume(self, error: HarnessError | None) -> ShownPlan:
         """Plan the host by what its inventory and the session's file say of it."""

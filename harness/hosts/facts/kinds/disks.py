@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 
 from harness.hosts.facts.fact import Fact
 from harness.values.facts import DiskFacts
 
 _DF_LINE = re.compile(
-    r"(?P<device>\S.*?)\s+(?P<type>\S+)\s+(?P<total>\d{1,19})\s+\d+\s+(?P<free>\d{1,19})\s+(?:\d+%|-)\s+/"
+    r"(?P<device>\S.*?) (?P<type>\S+) (?P<total>[0-9]{1,18}) [0-9]+ (?P<free>[0-9]{1,18}) (?:[0-9]+%|-) /"
 )
+"""Of a line whose words are one space apart: linear, whatever the line."""
 _NETWORK = re.compile(
     r"(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|lustre|gpfs|beegfs|afs|9p|davfs|orangefs"
     r"|fuse\.(sshfs|ceph|glusterfs|rclone|s3fs|gcsfuse|juicefs))\Z"
@@ -48,7 +50,7 @@ def parse_disk(text: str) -> DiskFacts | None:
         word, _, rest = line.partition(" ")
         if word == "path":
             facts["path"] = rest
-        elif word == "df" and (match := _DF_LINE.match(rest)):
+        elif word == "df" and (match := _DF_LINE.match(" ".join(rest.split()))):
             facts |= {"filesystem": match["type"], "device": match["device"]}
             facts |= {"total_bytes": int(match["total"]), "free_bytes": int(match["free"])}
         elif word == "writable":
@@ -95,6 +97,35 @@ printf 'df %s\n' "$line"
 if [ -d "$d" ] && [ -w "$d" ] && [ -x "$d" ]; then echo 'writable yes'; else echo 'writable no'; fi
 case $line in /dev/*) source=$(readlink -f "${line%% *}"); leaves "${source##*/}" ;; esac
 """
+
+
+_SCRATCH_SCRIPT = r"""
+real() { readlink -m -- "$1" 2>/dev/null || readlink -f -- "$1"; }
+r=$(real "$1") || exit 1
+[ "$r" = / ] && echo 'it is the root of the file system'
+h=$(real "$HOME")
+case "$h/" in "$r/") echo "it is the home folder $h" ;; "${r%/}"/*) echo "the home folder $h is in it" ;; esac
+o=$(getent passwd -- "${r##*/}" 2>/dev/null | cut -d : -f 6)
+[ -n "$o" ] && [ "$r" != "$h" ] && [ "$(real "$o")" = "$r" ] && echo "it is the home folder of ${r##*/}"
+shift
+for d in "$@"; do
+  d=$(real "$d")
+  case "$d/" in "${r%/}"/*) echo "the data folder $d is in it" ;; esac
+done
+"""
+
+
+def parse_scratch(text: str) -> str:
+    """Why a scratch folder must not be used: the first line that the script writes; empty for one that may be."""
+    return text.strip().partition("\n")[0]
+
+
+def scratch_fact(scratch: str, data_folders: Iterable[str]) -> Fact[str]:
+    """The fact for what speaks against a scratch folder, once links and ``..`` are resolved.
+
+    Data sets and caches are made and removed in it, so that nothing of a user's own may lie there.
+    """
+    return Fact("scratch_place", ("sh", "-c", _SCRATCH_SCRIPT, "sh", scratch, *data_folders), parse_scratch)
 
 
 def disk_fact(name: str, path: str, *, only_if_there: bool = False) -> Fact[DiskFacts]:

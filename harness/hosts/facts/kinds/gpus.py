@@ -28,7 +28,7 @@ def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
         }
         if row["name"] is None:
             continue
-        memory = parse_int((row.get("memory.total") or "").removesuffix("MiB"))
+        memory = parse_int((row.get("memory.total") or "").removesuffix("MiB"), most=2**30)
         gpus.append(
             GpuFacts(
                 name=row["name"],

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from harness.hosts.facts.fact import Fact, parse_int
 
+_MOST_KIB = 2**40
+"""1 PiB, in KiB: no machine has as much memory."""
+
 
 @dataclass(frozen=True)
 class MemoryFacts:
@@ -22,9 +25,9 @@ def parse_meminfo(text: str) -> MemoryFacts | None:
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         fields = rest.split()
-        if len(fields) == 2 and fields[1] == "kB" and (count := parse_int(fields[0])) is not None:
+        if len(fields) == 2 and fields[1] == "kB" and (count := parse_int(fields[0], most=_MOST_KIB)) is not None:
             values[name.strip()] = count * 1024
-    if not values:
+    if "MemTotal" not in values:
         return None
     return MemoryFacts(values.get("MemTotal"), values.get("MemAvailable"), values.get("SwapTotal"))
 
@@ -74,5 +77,7 @@ while IFS=: read -r id controllers path; do
 done < /proc/self/cgroup
 """
 
-MEMINFO = Fact("meminfo", ("grep", "-E", "^(MemTotal|MemAvailable|SwapTotal):", "/proc/meminfo"), parse_meminfo)
+MEMINFO = Fact(
+    "meminfo", ("grep", "-E", "^(MemTotal|MemAvailable|SwapTotal):", "/proc/meminfo"), parse_meminfo, is_needed=True
+)
 CGROUP_ROOM = Fact("cgroup_room", ("sh", "-c", _CGROUP_SCRIPT), parse_cgroup_room)

@@ -6,7 +6,7 @@ import re
 
 from harness.hosts.facts.fact import Fact
 
-_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?\Z")
+_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?\Z")
 _MOST_CPUS = 65536
 _EMPTY_NAMES = frozenset({"", "-", "unknown", "not specified"})
 # 32-bit ARM kernels write the core's generic name where others write a model.
@@ -14,18 +14,18 @@ _GENERIC_ARM = re.compile(r"ARMv\d+ (compatible )?Processor", re.IGNORECASE)
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...] | None:
-    """CPU numbers of the kernel's list format: ``0-3,8`` (Documentation/admin-guide/cputopology.rst)."""
-    numbers: set[int] = set()
+    """CPU numbers of the kernel's list format: ``0-3,8`` (Documentation/admin-guide/cputopology.rst), in its order."""
+    numbers: list[int] = []
     for part in text.strip().split(","):
         match = _RANGE.match(part.strip())
         if match is None:
             return None
         first = int(match[1])
         last = int(match[2] or first)
-        if last < first or last >= _MOST_CPUS:
+        if last < first or last >= _MOST_CPUS or (numbers and first <= numbers[-1]):
             return None
-        numbers.update(range(first, last + 1))
-    return tuple(sorted(numbers))
+        numbers += range(first, last + 1)
+    return tuple(numbers)
 
 
 def parse_cpuinfo_model(text: str) -> str | None:
@@ -105,7 +105,7 @@ CPU_MODEL = Fact(
 )
 LSCPU_MODEL = Fact("lscpu_model", ("lscpu",), parse_lscpu_model)
 DEVICE_TREE_MODEL = Fact("device_tree_model", ("cat", "/proc/device-tree/model"), parse_device_tree_model)
-ONLINE_CPUS = Fact("online_cpus", ("cat", "/sys/devices/system/cpu/online"), parse_cpu_list)
+ONLINE_CPUS = Fact("online_cpus", ("cat", "/sys/devices/system/cpu/online"), parse_cpu_list, is_needed=True)
 ALLOWED_CPUS = Fact("allowed_cpus", ("grep", "Cpus_allowed_list", "/proc/self/status"), parse_allowed_cpus)
 GOVERNOR = Fact(
     "governor",

@@ -7,6 +7,7 @@ import shlex
 
 from harness.hosts.facts.fact import Fact, parse_int
 
+_MOST_ID = 2**32 - 1
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -63,20 +64,20 @@ def parse_load_1m(text: str) -> float | None:
 
 def parse_user(text: str) -> tuple[int, int] | None:
     """Numbers of the user and of its group."""
-    numbers = [parse_int(line) for line in text.split()]
+    numbers = [parse_int(line, most=_MOST_ID) for line in text.split()]
     return (numbers[0], numbers[1]) if len(numbers) == 2 and None not in numbers else None  # type: ignore[return-value]
 
 
 def parse_clock(text: str) -> float | None:
     """Seconds since 1970 by the host's clock; whole ones where its ``date`` knows no nanoseconds."""
-    match = re.match(r"(\d{9,11})(\.\d{1,9})?(?=\D|\Z)", text.strip())
+    match = re.match(r"([0-9]{9,11})(\.[0-9]{1,9})?(?![0-9])", text.strip())
     return float(match[0]) if match else None
 
 
 OS = Fact("os", ("sh", "-c", "cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release"), parse_os_release)
-KERNEL = Fact("kernel", ("uname", "-r", "-m"), parse_uname)
+KERNEL = Fact("kernel", ("uname", "-r", "-m"), parse_uname, is_needed=True)
 CGROUP_VERSION = Fact("cgroup_version", ("grep", "-E", " cgroup2? ", "/proc/mounts"), parse_cgroup_version)
 BOOT_ID = Fact("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"), parse_boot_id)
 LOAD = Fact("load_1m", ("cat", "/proc/loadavg"), parse_load_1m)
-USER = Fact("user", ("sh", "-c", "id -u; id -g"), parse_user)
+USER = Fact("user", ("sh", "-c", "id -u; id -g"), parse_user, is_needed=True)
 CLOCK = Fact("clock", ("date", "+%s.%N"), parse_clock)
