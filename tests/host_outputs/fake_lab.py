@@ -26,6 +26,7 @@ from fleet_machine import KINDS, FleetConnection, Machine
 from fleet_programs import Program, Temper
 from fleet_session import OTHERS_LOCK
 
+from harness.bench.launcher.removal import REMOVE
 from harness.engine import daemon_access
 from harness.engine.interface import JobHandle, JobRequest, Mount, Payload
 from harness.engine.kinds import docker
@@ -108,6 +109,8 @@ class LabMachine(Machine):
                 return _said(b"".join(f"{path}\0marked\0002\0004096\0a/b/\0".encode() for path in paths[:2]))
             case ["sh", "-c", script, "sh", path] if script == own_folders._REMOVE:  # noqa: SLF001
                 return super().answer(["rm", "-rf", "--", path], text)
+            case ["sh", "-c", script, "sh", path] if script == REMOVE[2]:
+                return super().answer(["rm", "-rf", "--", path], text)
             case ["rm", "-rf", "--one-file-system", "--", path]:
                 return super().answer(["rm", "-rf", "--", path], text)
             case ["rm", "-f", "--", *paths]:
@@ -160,6 +163,7 @@ class LabConnection(FleetConnection):
         timeout_s: float = 60.0,
         most_bytes: int = MOST_OUTPUT_BYTES,
         sink: IO[bytes] | None = None,
+        **options: object,
     ) -> Completed:
         if argv[0] == "python3":
             question, done = self._ask_process(input or b"")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 from .interface import LoaderContext
 
 LINKS = "links"
+_MOST_NAME_BYTES = 240
+"""File systems take 255."""
 
 
 def find_class_folders(context: LoaderContext) -> tuple[str, list[str]]:
@@ -43,13 +46,21 @@ def _make_links(context: LoaderContext, names: list[str]) -> str:
 def class_folder(name: str) -> str:
     """The folder of a class: its name, wherever that can be a file name that Keras does not pass over as hidden."""
     escaped = _escape(name) if "/" in name or "\0" in name else name
-    return "%2E" + escaped[1:] if escaped.startswith(".") else escaped or "%"
+    return _shorten("%2E" + escaped[1:] if escaped.startswith(".") else escaped or "%")
 
 
 def link_name(path: str) -> str:
     """The name of an image's link: its path, with slashes written so that no two paths meet."""
-    return _escape(path)
+    return _shorten(_escape(path))
 
 
 def _escape(text: str) -> str:
     return text.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+
+
+def _shorten(name: str) -> str:
+    """Replace the start of a name that no file can have by its digest; the end has the suffix that Keras reads."""
+    raw = os.fsencode(name)
+    if len(raw) <= _MOST_NAME_BYTES:
+        return name
+    return hashlib.sha256(raw).hexdigest() + "%" + raw[-100:].decode("utf-8", "ignore").replace("%", "_")
