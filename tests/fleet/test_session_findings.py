@@ -16,8 +16,9 @@ from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_flee
 from harness.engine.interface import Engine
 from harness.engine.kinds import docker
 from harness.report import page
-from harness.ship.rehearsing import Rehearsed
+from harness.ship.kept_settings import Found
 from harness.values.errors import EngineUnavailable
+from harness.values.rehearsal import Rehearsal
 from harness.workflow.run import proving
 
 
@@ -115,8 +116,8 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(
 
 
 def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Rehearsed:
-        return Rehearsed({}, {min(settings): "the trial was killed"})
+    def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Found[Rehearsal]:
+        return Found({}, {min(settings): "the trial was killed"})
 
     monkeypatch.setattr(proving, "rehearse", refuse)
     clock = SimulatedClock()

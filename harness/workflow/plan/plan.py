@@ -19,8 +19,9 @@ from harness.session.feasibility import MOST_GPUS, refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.run_options import SessionOptions
 from harness.ship.engine_choice import EngineSearch, find_engine
+from harness.ship.kept_settings import Machine
 from harness.ship.needs import inspect_needs
-from harness.ship.rehearsing import Machine, read_rehearsals
+from harness.ship.rehearsing import REHEARSAL
 from harness.ship.transfers import local_places
 from harness.values.data import DataState
 from harness.values.errors import ConfigurationError, HarnessError
@@ -249,7 +250,7 @@ class _Planner:
             return {}
         cpus, gpus = len(reached.cpus), min(MOST_GPUS, len(reached.gpus))
         machine = Machine(image_digest, self.session.payload.archive_digest, cpus, gpus)
-        return read_rehearsals(reached.connection, reached.scratch, machine, settings)
+        return REHEARSAL.read(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:
         """Return the kind of a data set, as this session found it."""
