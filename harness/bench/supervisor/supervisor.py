@@ -49,6 +49,7 @@ MODULES = {
     "probe": "bench.proof.probe",
     "samework": "bench.proof.same_work",
     "rehearse": "bench.proof.rehearsal",
+    "stages": "bench.stages.stage_costs",
 }
 
 
