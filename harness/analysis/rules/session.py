@@ -53,6 +53,15 @@ ENTRIES = {
         ),
         cure="see the reason; the next session tries again. What was rehearsed is kept in the host's scratch.",
     ),
+    "stages-unknown": Entry(
+        "info",
+        "session",
+        cause=(
+            "what an image costs in each stage of a loader (reading, decoding, …) could not be found before the "
+            "session's rounds; the message says of which loader, and why. No measured figure depends on it."
+        ),
+        cure="see the reason; the next session tries again. What was found is kept in the host's scratch.",
+    ),
     "limit-found": Entry(
         "info",
         "session",

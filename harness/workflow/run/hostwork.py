@@ -34,6 +34,7 @@ from harness.workflow.run.proving import prove, rehearse_settings
 from harness.workflow.run.rounds import HostRounds, run_rounds
 from harness.workflow.run.searching import search_limits
 from harness.workflow.run.shared import Shared
+from harness.workflow.run.stage_costing import find_stage_costs
 
 if TYPE_CHECKING:
     from harness.inventory import Host
@@ -129,6 +130,8 @@ class HostWork:
         setup = prove(setup, cases, emit, self._keep_log)
         able = [case for case in cases if not setup.is_refuted(case)]
         setup = rehearse_settings(setup, able, emit)
+        if not self._options.skip_stages:
+            setup = find_stage_costs(setup, able, emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,
