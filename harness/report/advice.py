@@ -13,6 +13,7 @@ from harness.records.session_data import SessionData
 from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
+from harness.report.stage_words import say_dominant
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import format_number, format_ratio, name_ordinal, say_disturbance, say_payback, say_ratio
 from harness.values.names import name_limit, name_pipeline
@@ -217,6 +218,8 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
         if choice.kind in ("winner", "survivor") and choice.row is not None:
             said += [*_say_payback(choice.row), *_say_gain(choice)]
     said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_model_limit(advice)]
+    rows = [row for span in advice.spans for row in (span.choice.row, span.choice.baseline) if row is not None]
+    said += say_dominant(rows, advice.setting)
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
     if advice.setting.metric == "first" and any(r.case.cache != "none" for r in advice.setting.rows):
