@@ -119,6 +119,10 @@ DATA ?=
 bench-pipelines: $(STAMPS)/bench ## Our pipelines beside what one would take instead (DATA='FOLDER …')
 	$(BIN)/python benchmarks/pipelines.py $(DATA)
 
+.PHONY: bench-stages
+bench-stages: $(STAMPS)/run ## CPU time an image in each stage of every loader (DATA='FOLDER …')
+	$(BIN)/python benchmarks/stages.py $(DATA)
+
 .PHONY: bench-emulated
 bench-emulated: $(STAMPS)/run ## Which pipeline keeps an accelerator of 1,000 images/s busy (DATA='FOLDER …')
 	$(BIN)/python benchmarks/emulated.py $(DATA)

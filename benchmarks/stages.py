@@ -1,9 +1,10 @@
 """What an image costs in each stage of every loader, in milliseconds of CPU time, as a session finds it.
 
-    python benchmarks/stages.py [FOLDER [--annotations JSON]] [--size 256] [--only LOADER …]
+    python benchmarks/stages.py [FOLDER [--annotations JSON]] [--size 256] [--caches-of tfdata-tuned] [--only LOADER …]
 
 FOLDER has one folder of images per class, or is the image folder of a COCO pair; without it photographs are generated.
-Printed as Markdown: for each loader, cache and element the stages of a later epoch, for caches also those of the first.
+Printed as Markdown: the stages of a later epoch of each loader without a cache, and of one with each cache and element;
+of these also the stages of the first epoch, which fills the cache.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, images=128)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--caches-of", default="tfdata-tuned", metavar="LOADER", help="whose caches are tried, too")
     parser.add_argument("--only", nargs="+", metavar="LOADER", help="these loaders alone")
     options = parser.parse_args()
     options.folder, options.annotations = find_data(options)
@@ -52,7 +54,7 @@ def list_settings(options: argparse.Namespace, kind: str) -> list[dict[str, Any]
     for name, spec in LOADERS.items():
         if spec.is_automatic or (options.only and name not in options.only):
             continue
-        for cache in spec.caches:
+        for cache in spec.caches if name == options.caches_of else ("none",):
             elements = ["float32"] if cache == "none" else [e for e in spec.elements if e in CACHES[cache].elements]
             for element in elements:
                 case = {"data": "d", "loader": name, "cache": cache, "element": element, "batch_size": 32}

@@ -29,7 +29,7 @@ _WHOLE = "not told apart"
 _PARTS = (*STAGE_NAMES.values(), _WHOLE)
 _COLOURS = (*(f"var(--c{number})" for number in (2, 1, 3, 4, 5, 6, 7, 8)), "var(--quiet-ink)")
 _FIRST = ", first epoch"
-_MOST_NODES = 3
+_MOST_NODES = 2
 """Operations of a user's pipeline that stand beside its bar: those in which most time elapsed."""
 _LEAST_SHARE = 0.01
 """Of a bar, for a part to be drawn."""
@@ -50,7 +50,7 @@ def chart_stages(_: HardwareGroup, setting: Setting) -> Chart | None:
     parts = tuple(part for part in _PARTS if any(value["part"] == part for value in values))
     title = TITLE
     if any(bar.nodes_s for bar in bars):
-        title += ". Of pipelines of your own it is what tf.data tells: time that has elapsed in an operation, not CPU"
+        title += ". Beside pipelines of your own: what tf.data tells, time that has elapsed in an operation, not CPU"
     return Chart(title, "; ".join(map(_say, bars[:40])), draw(_shape(names, parts), values))
 
 
