@@ -110,7 +110,7 @@ class HostWork:
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
-        """Look, bring what is not there, prepare, prove and rehearse; then run all that is left."""
+        """Look, bring what is not there, prepare, prove, rehearse, tell stages apart; then run all that is left."""
         cases, transfers = self._resolved.cases, self._transfers
         heartbeat = Heartbeat(held)
 

@@ -12,10 +12,9 @@ from harness.session.setup import HostSetup
 from harness.ship.kept_settings import Setting
 from harness.ship.stage_costing import cost_stages
 from harness.values.case import Case
-from harness.values.event import SessionFinding, progress_of
+from harness.values.event import Emit, SessionFinding, progress_of
 from harness.values.names import case_label
 from harness.values.record import SetSize
-from harness.workflow.reaching import Emit
 from harness.workflow.run.proving import cases_that_run
 
 
