@@ -13,7 +13,6 @@ STAGE_SETTING = (
 """What must be equal for two cases to share the costs of their stages: nothing of what is done with the images."""
 
 MOST_IMAGES = 96
-LEAST_BATCHES = 2
 _PIPELINES = 8
 """As many caches there are at most at once: a pipeline for each stage, and the whole one."""
 _MEMORY_SHARE = 1 / 3
@@ -34,8 +33,8 @@ def stage_case(case: Case) -> Case:
 
 
 def images_to_cost(case: Case, size: SetSize, memory_bytes: int | None) -> int:
-    """Return on how many images: enough for two batches, and fewer where their caches would not fit in memory."""
-    wanted = max(MOST_IMAGES, LEAST_BATCHES * case.batch_size)
+    """Return on how many images: a whole batch at least, and fewer where their caches would not fit in memory."""
+    wanted = max(MOST_IMAGES, case.batch_size)
     height, width = case.image_size
     if memory_bytes is not None:
         each_bytes = _PIPELINES * height * width * _CHANNELS * _VALUE_BYTES

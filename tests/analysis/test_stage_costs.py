@@ -80,7 +80,7 @@ def test_few_images_are_enough_and_fewer_where_memory_is_short() -> None:
     case = Case(data="d", loader="tfdata", cache="memory")
     assert images_to_cost(case, SetSize(images=10_000), None) == MOST_IMAGES
     assert images_to_cost(case, SetSize(images=40), None) == 40
-    assert images_to_cost(case.model_copy(update={"batch_size": 128}), SetSize(images=10_000), None) == 256
+    assert images_to_cost(case.model_copy(update={"batch_size": 128}), SetSize(images=10_000), None) == 128
     assert images_to_cost(case, SetSize(images=10_000), 10**9) == 52
     assert images_to_cost(case, SetSize(images=10_000), 10**6) == case.batch_size
 
