@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from harness.analysis.outcomes import count_outcomes
+from harness.analysis.selection import current_records
 from harness.analysis.signs import Kind
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent
-from harness.records.reading import newest_records
 from harness.records.session_data import SessionData
 from harness.values.event import (
     HostStateChanged,
@@ -58,7 +58,7 @@ def read_progress(
     now: datetime,
 ) -> SessionProgress:
     """Return what a session's file, records and events say about where it stands."""
-    newest = judge_all(newest_records(records).values())
+    newest = judge_all(current_records(records).values())
     by_host: dict[str, list[LoggedEvent]] = {host: [] for host in content.hosts}
     for logged in events:
         if (host := getattr(logged.event, "host", None)) is not None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.analysis.selection import current_records
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.folder import SessionFolder
 from harness.records.reading import (
     Fault,
     OnFault,
-    newest_records,
     parse_content,
     parse_event,
     parse_facts,
@@ -151,7 +151,7 @@ def _assemble(
     notes: list[str],
 ) -> SessionData:
     records = fill_set_sizes(records, content, [logged.event for logged in events])
-    newest = newest_records(records).values()
+    newest = current_records(records).values()
     kept = {id(record) for record in newest}
     if len(notes) > _MOST_NOTES:
         notes = [*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more like these"]

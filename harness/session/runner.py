@@ -132,8 +132,9 @@ class HostRunner:
         planned: int,
         known: Sequence[Record] = (),
         later: Sequence[tuple[str, Prediction | None]] = (),
+        repeats_of: Callable[[int, Sequence[Record]], Sequence[Invocation]] = lambda _round, _records: (),
     ) -> None:
-        """Do all of ``todo`` in its order.
+        """Do all of ``todo`` in its order, and at the end of each round what ``repeats_of`` says is to be repeated.
 
         ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: no job that has
         one is taken over, and beside its peers a record can be judged better. ``later`` is what comes behind ``todo``,
@@ -143,7 +144,8 @@ class HostRunner:
         self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo))
         current_round = 0
-        for index, invocation in enumerate(todo):
+        todo = list(todo)
+        for index, invocation in enumerate(todo):  # which grows by what is to be repeated
             handle = adopted.get(invocation.identity)
             if handle is None and invocation.skip is None:
                 self._await_turn()
@@ -156,7 +158,11 @@ class HostRunner:
             self._coming = [*coming_of(todo[index + 1 :]), *later]
             self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
-                self._round_done()
+                more = self._affordable(repeats_of(current_round, self._known))
+                todo[index + 1 : index + 1] = more
+                self._planned += len(more)
+                if not more:
+                    self._round_done()
         if self._stop.is_set():
             self._patiently(self._sweep)
 
@@ -169,6 +175,18 @@ class HostRunner:
     def is_over(self) -> bool:
         """Whether nothing more is to begin: it was asked to stop, or its time is up."""
         return self._stop.is_set() or self._is_over()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long cases may still begin; None where nothing limits it."""
+        deadline = self._settings.deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    def _affordable(self, repeats: Sequence[Invocation]) -> Sequence[Invocation]:
+        """Return what is to be repeated where there is time for all of it, else nothing."""
+        left_s, needed_s = self.seconds_left, seconds_left(coming_of(repeats), self._known)
+        is_late = left_s is not None and (needed_s is None or needed_s > left_s)
+        return () if is_late or self._stop.is_set() else repeats
 
     def _is_over(self) -> bool:
         return self._settings.deadline is not None and time.monotonic() > self._settings.deadline

@@ -8,8 +8,8 @@ from factory import record_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.analysis.selection import current_records
 from harness.records.content import SessionContent, SessionDataSet
-from harness.records.reading import newest_records
 from harness.session.invocations import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
 from harness.values.case import Case
 from harness.values.record import Record
@@ -66,7 +66,7 @@ def test_any_history_leaves_each_invocation_settled_or_to_do(data: st.DataObject
     rerun = data.draw(st.booleans())
     shuffled = data.draw(st.permutations(records))
     todo = remaining(planned, shuffled, rerun_failed=rerun)
-    newest = newest_records(shuffled)
+    newest = current_records(shuffled)
     assert [item.identity for item in todo] == [
         item.identity for item in planned if not is_done(newest.get(item.identity), skip=None, rerun_failed=rerun)
     ]

@@ -92,8 +92,8 @@ ENTRIES = {
         "info",
         "session",
         cause=(
-            "with `rounds: auto` every interval that matters (of each case against its baseline, over what the "
-            "report averages) is as narrow as `interval` declared before."
+            "with `rounds: auto` every comparison that the advice rests on is settled: the best case against the "
+            "baseline, and against each rival that could still be chosen."
         ),
         cure="nothing.",
     ),
@@ -101,10 +101,11 @@ ENTRIES = {
         "warning",
         "session",
         cause=(
-            "with `rounds: auto` the budget, or 30 rounds, came to an end while an interval was still wider than "
-            "declared; the message says which."
+            "with `rounds: auto` some comparison is not settled, and neither the rounds that the budget still allows "
+            "nor 20 in all would settle it; the message says which. The answer then names all that may be chosen, "
+            "and within what they are alike."
         ),
-        cure="the same command goes on, with a budget of its own; or quieten the host, or declare what it can give.",
+        cure="nothing, if that answer is enough; else the same command with a budget of its own, or a quieter host.",
     ),
     "budget-over": Entry(
         "warning",

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.rehearsals import setting_key
+from harness.analysis.selection import current_records
 from harness.analysis.time_left import seconds_left
 from harness.engine.reached import Reached
 from harness.hosts.lock import make_owner, refuse_held
 from harness.inventory import Host, explain_host, load_inventory, select_hosts
 from harness.records.content import SessionContent, SessionDataSet
-from harness.records.reading import newest_records, read_records
+from harness.records.reading import read_records
 from harness.session.feasibility import MOST_GPUS, refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.run_options import SessionOptions
@@ -268,7 +269,7 @@ class _Planner:
     def _proofs(self) -> dict[str, WorkProof]:
         """Return what this session's records say of loaders that do other work, and have not changed since."""
         found = {}
-        for record in newest_records(self.records).values():
+        for record in current_records(self.records).values():
             proof, kind = read_proof(record.environment.get("samework")), self._kind_of(record.case.data)
             if proof.fails and kind is not None and self._has_same_loader(record):
                 found[work_key(record.case, kind)] = proof

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
+from harness.analysis.selection import current_records
 from harness.engine.reached import Reached
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
-from harness.records.reading import newest_records
 from harness.session.collect import SessionIdentity
 from harness.session.feasibility import refuse_hopeless
 from harness.session.invocations import HostDigests
@@ -189,7 +189,7 @@ class HostWork:
 
     def _tell_closing_checks(self, reached: Reached, of_host: Sequence[Record]) -> None:
         """Tell whether the host was quiet and the same machine throughout; one that is away by now says nothing."""
-        records = list(newest_records(of_host).values())
+        records = list(current_records(of_host).values())
         labels = case_labels(record.case for record in records)
         found: list[Finding] = [finding for _, finding in find_session_noise(records, labels.__getitem__)]
         found += compare_environments(records)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
+from harness.analysis.selection import current_records
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent, SessionExperiment, SessionInventory
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
-from harness.records.reading import newest_records, read_records
+from harness.records.reading import read_records
 from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
@@ -93,7 +94,7 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
     for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
     identities = {identity for found in values_of(answers).values() for identity in found}
-    records = judge_all(newest_records(read_records(shared.folder)).values())
+    records = judge_all(current_records(read_records(shared.folder)).values())
     counted = [record for record in records if not identities or record.invocation in identities]
     counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
     for found in compare_hosts(shared.content.hosts):
