@@ -8,6 +8,7 @@ from harness.analysis.comparison import Comparison
 from harness.analysis.matrix import Row, Setting
 from harness.analysis.outcomes import WORST_FIRST, Outcome, count_outcomes, explain_outcome, outcome_of
 from harness.analysis.signs import LOOKS, VERDICTS, Kind, Look
+from harness.analysis.statistics import LEAST_PAIRS
 from harness.analysis.summary import CaseSummary
 from harness.report.scope import tag_outlook
 from harness.report.view import Mark
@@ -102,8 +103,9 @@ def describe_openness(comparison: Comparison) -> str:
     verdict, ratio = comparison.verdict, comparison.ratio
     if ratio is None:
         return "no round has both"
-    if ratio.n == 1:
-        return "one pair of invocations gives no interval: at least 2 more"
+    if ratio.n < LEAST_PAIRS:
+        gives = "one pair of invocations gives" if ratio.n == 1 else f"{ratio.n} pairs of invocations give"
+        return f"{gives} no interval: at least {LEAST_PAIRS - ratio.n} more"
     lean = f"leans {verdict.side}; " if verdict.side else ""
     if verdict.more_rounds is None:
         return f"{lean}more rounds would hardly settle it"
