@@ -116,6 +116,11 @@ class Attempts:
         return tuple(found)
 
     @property
+    def counting(self) -> tuple[Record, ...]:
+        """The attempts that say something of the invocation: those that were measured, else the newest."""
+        return self.measured or self.records[-1:]
+
+    @property
     def current(self) -> Record:
         """The record that stands for the invocation: the newest undisturbed one, else the first that was measured."""
         measured = self.measured

@@ -10,24 +10,33 @@ from datetime import datetime
 from harness.analysis.outcomes import count_outcomes
 from harness.analysis.selection import current_records
 from harness.analysis.signs import Kind
+from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent
 from harness.records.session_data import SessionData
 from harness.values.event import (
+    Event,
     HostStateChanged,
     InvocationFinished,
     InvocationStarted,
     LoggedEvent,
+    RoundAdded,
     RoundStarted,
+    SessionFinding,
     SessionStarted,
 )
 from harness.values.figures import parse_moment
 from harness.values.record import Record
+from harness.values.text import NOTHING, plural
 
 
 @dataclass(frozen=True)
 class HostProgress:
-    """One host of a session: ``running`` is the label of what runs now, since ``since``; ``left_s`` an estimate."""
+    """One host of a session: ``running`` is the label of what runs now, since ``since``; ``left_s`` an estimate.
+
+    ``round`` is the last one that was begun, 0 before the first; with ``rounds: auto`` so many comparisons were
+    ``open`` when they were last judged, None before that.
+    """
 
     host: str
     state: str
@@ -36,17 +45,23 @@ class HostProgress:
     running: str | None = None
     since: str | None = None
     left_s: float | None = None
+    round: int = 0
+    open: int | None = None
 
 
 @dataclass(frozen=True)
 class SessionProgress:
-    """A session at one moment; ``counts`` are of outcomes, ``is_live`` says whether a controller works on it now."""
+    """A session at one moment; ``counts`` are of outcomes, ``is_live`` says whether a controller works on it now.
+
+    ``rounds`` is how many there are to be: ``5``, or ``3–20``; empty where the session does not say.
+    """
 
     session: str
     experiment: str
     is_live: bool
     counts: Mapping[Kind, int]
     hosts: tuple[HostProgress, ...]
+    rounds: str = ""
 
 
 def read_progress(
@@ -68,10 +83,18 @@ def read_progress(
         experiment=content.experiment_name,
         is_live=is_live,
         counts=count_outcomes(newest),
+        rounds=_say_rounds(content),
         hosts=tuple(
             _host_progress(host, newest, own, is_live=is_live, now=now) for host, own in sorted(by_host.items())
         ),
     )
+
+
+def _say_rounds(content: SessionContent) -> str:
+    rounds, rules = content.experiment.rounds, content.rules
+    if rounds == "auto":
+        return f"{rules.least_rounds or LEAST_ROUNDS}–{rules.most_rounds or MOST_ROUNDS}"
+    return "" if rounds is None else str(rounds)
 
 
 _STEPS = (SessionStarted, InvocationStarted, InvocationFinished)
@@ -101,7 +124,27 @@ def _host_progress(
         running=running.label if running is not None and is_live else None,
         since=at if running is not None and is_live else None,
         left_s=max(0.0, last.left_s - had_s) if is_live and last.left_s is not None else None,
+        round=max((logged.event.round for logged in own if isinstance(logged.event, RoundStarted)), default=0),
+        open=_find_open([logged.event for logged in own]),
     )
+
+
+def _find_open(events: Sequence[Event]) -> int | None:
+    """Return how many comparisons of a host were open when they were last judged."""
+    for event in reversed(events):
+        if isinstance(event, SessionFinding) and event.id == "rounds-settled":
+            return 0
+        if isinstance(event, RoundAdded):
+            return event.open
+    return None
+
+
+def say_place(round_number: int, rounds: str, open_comparisons: int | None) -> str:
+    """Say where a host is: ``4 of 3–20, open: 2 comparisons``; a dash before its first round."""
+    if not round_number:
+        return NOTHING
+    said = f"{round_number} of {rounds}" if rounds else str(round_number)
+    return said if open_comparisons is None else f"{said}, open: {plural(open_comparisons, 'comparison')}"
 
 
 def planned_rounds(session: SessionData) -> int | None:

@@ -35,6 +35,16 @@ class PlannedRounds:
         return round_number not in self.parts or case.case_id in self.parts[round_number]
 
 
+def say_count(rounds: Rounds) -> str:
+    """``5``, ``3–20``."""
+    return f"{LEAST_ROUNDS}–{MOST_ROUNDS}" if rounds == "auto" else str(rounds)
+
+
+def say_rounds(rounds: Rounds) -> str:
+    """``5 rounds``, ``3–20 rounds``."""
+    return f"{say_count(rounds)} round{'' if rounds == 1 else 's'}"
+
+
 def merge_rounds(asked: int | None, written: Rounds, stored: object) -> Rounds:
     """Return how many rounds a session has: what ``--rounds`` asks for, else the most that it was ever to have.
 

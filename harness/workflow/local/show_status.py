@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.outcomes import say_counts
 from harness.records.journal import is_taken
-from harness.records.progress import SessionProgress, read_progress
+from harness.records.progress import SessionProgress, read_progress, say_place
 from harness.records.reading import Fault, read_content, read_events, read_records
 from harness.values.units import format_duration
 from harness.workflow.local.reports import choose_session
@@ -49,8 +49,8 @@ def _print(console: Console, progress: SessionProgress) -> None:
     for host in progress.hosts:
         planned = "?" if host.planned is None else str(host.planned)
         left = "" if host.left_s is None else f"about {format_duration(host.left_s)}" if host.left_s >= 1 else "moments"
-        rows.append(
-            [host.host, host.state, f"{host.done}/{planned}", host.running or "–", host.since or "–", left or "–"]
-        )
+        place = say_place(host.round, progress.rounds, host.open)
+        done = f"{host.done}/{planned}"
+        rows.append([host.host, host.state, done, place, host.running or "–", host.since or "–", left or "–"])
     if rows:
-        console.table(["host", "state", "done", "runs now", "since", "left"], rows)
+        console.table(["host", "state", "done", "round", "runs now", "since", "left"], rows)

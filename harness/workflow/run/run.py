@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
+from harness.analysis.noise import QUIET_NOISE
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
-from harness.analysis.selection import current_records
+from harness.analysis.selection import LEAST_UNDISTURBED, current_records
+from harness.analysis.statistics import EVIDENCE, PRIOR_VARIANCE, THRESHOLD
+from harness.analysis.stopping import EQUAL_DEATHS, LEAST_ROUNDS, MOST_ROUNDS
 from harness.analysis.validity import judge_all
-from harness.records.content import SessionContent, SessionExperiment, SessionInventory
+from harness.records.content import SessionContent, SessionExperiment, SessionInventory, SessionRules
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
 from harness.records.reading import read_records
+from harness.records.session_data import read_session
 from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
@@ -31,6 +35,7 @@ from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
+from harness.workflow.round_planning import say_rounds
 from harness.workflow.run.hostwork import HostWork
 from harness.workflow.run.shared import Shared
 from harness.workflow.stops import INTERRUPTED, Stops, interruptible
@@ -145,8 +150,8 @@ class _Failures:
 def _announce(console: Console, resolved: Resolved) -> None:
     experiment = resolved.experiment
     console.note(
-        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × {experiment.rounds} rounds "
-        f"on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
+        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × "
+        f"{say_rounds(experiment.rounds)} on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
     )
     for note in resolved.matrix.notes:
         console.note(f"note: {note}")
@@ -171,6 +176,7 @@ def _session_content(found: FoundSession) -> SessionContent:
         experiment=SessionExperiment.model_validate(experiment.model_dump(mode="json")),
         experiment_digest=resolved.digest,
         seed=experiment.seed,
+        rules=_rules(),
         inventory=SessionInventory(
             name=resolved.inventory.name,
             path=str(resolved.inventory.path),
@@ -183,6 +189,21 @@ def _session_content(found: FoundSession) -> SessionContent:
         data={},
         hosts={},
         created_at=now_utc(),
+    )
+
+
+def _rules() -> SessionRules:
+    """Return the rules of verdicts and rounds as a session's file keeps them."""
+    return SessionRules(
+        evidence=EVIDENCE,
+        prior_variance=PRIOR_VARIANCE,
+        quiet_noise=QUIET_NOISE,
+        threshold=THRESHOLD,
+        least_rounds=LEAST_ROUNDS,
+        most_rounds=MOST_ROUNDS,
+        equal_deaths=EQUAL_DEATHS,
+        repeats_of_disturbed=1,
+        least_undisturbed=LEAST_UNDISTURBED,
     )
 
 
@@ -214,6 +235,7 @@ def _last_screen(
     if interrupted:
         console.note(f"go on with:  {again}")
     _show_nearness(console, records)
+    _show_answers(console, folder, records)
     if records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
 
@@ -230,6 +252,21 @@ def _tell_failed(console: Console, folder: SessionFolder, failed: Sequence[Recor
             console.note(f"    {why}")
         if log := next((record.log for record in records if record.log), None):
             console.note(f"    log: {folder.path / log}")
+
+
+def _show_answers(console: Console, folder: SessionFolder, records: Sequence[Record]) -> None:
+    """Show the advice, or what stands in its way; what cannot be said for whatever reason never costs the session."""
+    if not records:
+        return
+    from harness.report.terminal import view_terminal
+
+    try:
+        views = view_terminal([read_session(folder.path)])
+    except Exception as error:
+        console.note(f"the advice cannot be shown: {error}; `harness report {folder.path}` tries again")
+        return
+    for view in views:
+        console.result("\n".join([view.heading, *view.advice]))
 
 
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:
