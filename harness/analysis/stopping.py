@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from harness.analysis.comparison import Comparison, Measurement, compare
@@ -135,6 +135,16 @@ class Standing:
     """What the records of a host answer by now: one contest, of cases by case_id, a setting and limit."""
 
     contests: tuple[Contest[str], ...]
+
+    def among(self, cases: Collection[str]) -> Standing:
+        """Return what is asked of these cases alone."""
+        contests = (
+            replace(
+                contest, questions=tuple(one for one in contest.questions if one.case in cases and one.other in cases)
+            )
+            for contest in self.contests
+        )
+        return Standing(tuple(contest for contest in contests if contest.questions))
 
     @property
     def open(self) -> tuple[Question[str], ...]:

@@ -1,4 +1,4 @@
-"""Columns of the exports: one row an invocation, newest attempts; each with its meaning and unit."""
+"""Columns of the exports: one row an invocation, of the attempt that counts; each with its meaning and unit."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ COLUMNS: tuple[Column, ...] = (
     _record("session", "string", "name of the session"),
     _record("experiment", "string", "name of the experiment"),
     _record("invocation", "string", "identity of the invocation, 16 hex digits"),
-    _record("attempt", "Int64", "which attempt this is, from 1; older ones are not exported"),
+    _record(
+        "attempt", "Int64", "which attempt this is, from 1; of a repeated one the undisturbed, others are not exported"
+    ),
     _record("host", "string", "name of the host in the inventory"),
     _record("hardware", "string", "what the host is: CPU, CPUs, RAM, GPUs, disk class, and a key over them"),
     _record("engine", "string", "what ran it, by its name"),

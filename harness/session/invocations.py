@@ -30,7 +30,8 @@ class HostDigests:
 class Invocation:
     """One invocation to do. ``memory_bytes`` is the limit to enforce; ``skip`` why it cannot be done.
 
-    ``is_refuted``: it is not, because its loader does other work.
+    ``is_refuted``: it is not, because its loader does other work. ``is_repeat``: it has a result, and is done once more
+    because that was disturbed, or beside one that was.
     """
 
     identity: str
@@ -44,6 +45,7 @@ class Invocation:
     skip: str | None = None
     is_refuted: bool = False
     attempt: int = 1
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def find_repeats(
         if (partner := partners.get(identity)) in known and known[partner].measured and not known[partner].is_repeated
     }
     return tuple(
-        replace(each, attempt=known[each.identity].next_number)
+        replace(each, attempt=known[each.identity].next_number, is_repeat=True)
         for each in of_round
         if each.identity in disturbed | beside
     )

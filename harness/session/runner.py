@@ -121,6 +121,7 @@ class HostRunner:
         self._round_done = round_done
         self._done = 0
         self._planned = 0
+        self._step = 1  # what is done once more is counted once
         self._known: list[Record] = []
         self._coming: list[tuple[str, Prediction | None]] = []
 
@@ -160,7 +161,6 @@ class HostRunner:
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
                 more = self._affordable(repeats_of(current_round, self._known))
                 todo[index + 1 : index + 1] = more
-                self._planned += len(more)
                 if not more:
                     self._round_done()
         if self._stop.is_set():
@@ -183,8 +183,8 @@ class HostRunner:
         return None if deadline is None else max(0.0, deadline - time.monotonic())
 
     def _affordable(self, repeats: Sequence[Invocation]) -> Sequence[Invocation]:
-        """Return what is to be repeated where there is time for all of it, else nothing."""
-        left_s, needed_s = self.seconds_left, seconds_left(coming_of(repeats), self._known)
+        """Return what is to be repeated where there is time for all of it and for what is planned, else nothing."""
+        left_s, needed_s = self.seconds_left, seconds_left([*coming_of(repeats), *self._coming], self._known)
         is_late = left_s is not None and (needed_s is None or needed_s > left_s)
         return () if is_late or self._stop.is_set() else repeats
 
@@ -252,6 +252,8 @@ class HostRunner:
 
     def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
         label = case_label(invocation.case, self._settings.cases, invocation.alias)
+        label += ", repeated" if invocation.is_repeat else ""
+        self._step = 0 if invocation.is_repeat else 1
         case_id, begun = invocation.case.case_id, time.monotonic()
         reason = invocation.skip
         if reason is None and handle is None:
@@ -360,7 +362,7 @@ class HostRunner:
     def _finish(self, record: Record, label: str, seconds: float | None) -> None:
         self._journal.write_record(record)
         self._known.append(record)
-        self._done += 1
+        self._done += self._step
         outcome = outcome_of(record)
         self._emit(
             InvocationFinished(

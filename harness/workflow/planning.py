@@ -29,7 +29,7 @@ from harness.values.record import TRIAL, TWIN, Record, SetSize
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, say_differs, work_key
 from harness.workflow.resolve import Resolved
-from harness.workflow.round_planning import PlannedRounds, plan_rounds
+from harness.workflow.round_planning import PlannedRounds, count_begun, plan_rounds
 
 ASSUMED_CPUS = 4
 ASSUMED_MEMORY_BYTES = 16 * 2**30
@@ -130,8 +130,8 @@ class HostPlan:
     """All that one host has to do in a session, and what is left of it.
 
     ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them. ``repeats``
-    are to be done once more in rounds that are done else, because they were disturbed, or are the partner of one that
-    was; ``partners`` says with which invocation each is compared.
+    are to be done once more at the end of the last round that was begun, because they were disturbed, or are the
+    partner of one that was; ``partners`` says with which invocation each is compared.
     """
 
     invocations: tuple[Invocation, ...]
@@ -211,8 +211,8 @@ def plan_session(
     mine = tuple(each for each in planned if resolved.only is None or each.case.case_id in resolved.only)
     todo = remaining(mine, records, rerun_failed=rerun_failed)
     partner = _partners(resolved, planned)
-    done = {each.round for each in mine} - {each.round for each in todo}
-    repeats = tuple(each for number in sorted(done) for each in find_repeats(mine, records, number, partner))
+    last = count_begun(records, on.name)
+    repeats = () if any(each.round == last for each in todo) else find_repeats(mine, records, last, partner)
     searches = count_searches(resolved.cases, on, records, frozenset(i.identity for i in planned))
     return HostPlan(mine, todo, searches, repeats, rounds, partner)
 

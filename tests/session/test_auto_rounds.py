@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -181,6 +182,17 @@ def test_a_disturbed_invocation_is_repeated_at_the_end_of_its_round_with_the_bas
     second = [(r.case.loader, r.alias, r.attempt) for r in records if r.round == 2]
     assert len(records) == 3 * 3 + 2 and sorted(second[-2:]) == [("keras-idg", None, 2), ("tfdata", None, 2)]
     assert [r.round for r in records] == sorted(r.round for r in records)
+
+
+def test_a_part_of_the_cases_ends_though_what_it_leaves_out_is_open(tmp_path: Path) -> None:
+    host = Host(tmp_path, noisy(0.10))
+    host.measure()
+    records = [record for record in read_records(host.folder) if record.round <= 3]
+    part = Host(tmp_path / "part", noisy(0.10))
+    for record in records:
+        part.journal.write_record(record)
+    part.resolved = replace(part.resolved, cases=part.resolved.cases[:1], is_part=True)
+    assert len(part.measure()) == len(records)
 
 
 def test_what_a_budget_left_out_of_fixed_rounds_is_counted(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from harness.values.text import plural
 from harness.values.units import format_duration
 from harness.workflow.planning import HostPlan, PlannedHost, plan_session
 from harness.workflow.resolve import Resolved
-from harness.workflow.round_planning import find_needed, judge_host, say_open
+from harness.workflow.round_planning import count_begun, find_needed, judge_host, say_open
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,21 @@ def run_rounds(on: HostRounds) -> set[str]:
     while True:
         left = _run(on, plan)
         if experiment.rounds != "auto":
-            if left and on.runner.is_over and not on.runner.is_stopped:
+            if left and not on.runner.is_stopped:
                 _tell_budget(on, left)
             break
         if on.runner.is_stopped:
             break
         records = on.read()
         rounds_left = MOST_ROUNDS - plan.rounds.count
-        standing = judge_host(experiment, records, rounds_left)
+        standing = _judge(on, records, rounds_left)
         more, is_late = _plan_more(on, plan, standing, records), False
         if more is not None and (affordable := _count_affordable(on, more, records)) < rounds_left:
-            standing = judge_host(experiment, records, affordable)
+            standing = _judge(on, records, affordable)
             more = _plan_more(on, plan, standing, records)
             is_late = more is None
         if left or more is None:
-            _tell_end(on, plan.rounds.count, standing, is_late=is_late or left > 0)
+            _tell_end(on, count_begun(records, host), standing, is_late=is_late, left=left)
             break
         plan = more
         reason = say_open(standing, on.resolved.matrix.cases)
@@ -81,11 +81,18 @@ def run_rounds(on: HostRounds) -> set[str]:
     return {invocation.identity for invocation in plan.invocations}
 
 
+def _judge(on: HostRounds, records: Sequence[Record], rounds_left: int) -> Standing:
+    """Say what the records answer of what was asked for."""
+    standing, only = judge_host(on.resolved.experiment, records, rounds_left), on.resolved.only
+    return standing if only is None else standing.among(only)
+
+
 def _plan_more(on: HostRounds, plan: HostPlan, standing: Standing, records: Sequence[Record]) -> HostPlan | None:
-    """Plan one round more, of what an open comparison needs; None where none is open."""
+    """Plan one round more, of what an open comparison needs; None where none is open, or none of what was asked for."""
     if not standing.open:
         return None
-    return on.plan(records, find_needed(standing, plan.repeat_check, records))
+    more = on.plan(records, find_needed(standing, plan.repeat_check, records))
+    return more if more.todo else None
 
 
 def _count_affordable(on: HostRounds, more: HostPlan, records: Sequence[Record]) -> int:
@@ -105,19 +112,22 @@ def _tell_start(on: HostRounds, plan: HostPlan) -> None:
 
 
 def _run(on: HostRounds, plan: HostPlan) -> int:
-    """Do what is left of the rounds that are planned; returns how many invocations are left after it."""
+    """Do what is left of the rounds that are planned; returns how many could not be begun in time."""
     records = on.read()
-    if plan.in_order or not plan.searches:
+    left_s = on.runner.seconds_left
+    is_late = left_s is not None and (plan.seconds_left(records) or 0.0) > left_s
+    todo = plan.todo if is_late else plan.in_order
+    if todo or not plan.searches:
         on.runner.run(
-            plan.in_order,
+            todo,
             done=plan.done,
-            planned=plan.planned + len(plan.repeats),
+            planned=plan.planned,
             known=records,
             later=plan.coming_trials,
             repeats_of=plan.repeats_of,
         )
     # else what may still run on the host is a search's trial: the search takes it over
-    return len(remaining(plan.invocations, on.read(), rerun_failed=False))
+    return len(remaining(plan.invocations, on.read(), rerun_failed=False)) if on.runner.is_over else 0
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:
@@ -126,9 +136,17 @@ def _tell_budget(on: HostRounds, left: int) -> None:
     on.emit(SessionFinding.of(find("budget-over", message, "the same command goes on with them"), on.setup.host))
 
 
-def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool) -> None:
-    """Tell why ``rounds: auto`` ended: all is answered, or what is not and what stands in the way."""
+def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool, left: int) -> None:
+    """Tell why ``rounds: auto`` ended: all is answered, or what is not and what stands in the way.
+
+    ``is_late``: one round more is expected to take longer than the budget has left; ``left`` counts invocations that
+    were not begun because it was used up.
+    """
     unanswered = (*standing.open, *standing.hopeless)
+    if on.resolved.only is not None and not standing.contests:
+        return
+    if left:
+        _tell_budget(on, left)
     if not unanswered:
         message = f"after {plural(rounds, 'round')} every comparison that the advice rests on is settled"
         on.emit(SessionFinding.of(find("rounds-settled", message, "nothing has to be done"), on.setup.host))
@@ -136,7 +154,9 @@ def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool)
     count = plural(len(unanswered), "comparison")
     why = f"{MOST_ROUNDS} rounds at the most would not settle them"
     hint = "the answer says within what they are alike; a quieter host would tell more"
-    if is_late:
+    if left:
+        why, hint = "the budget is used up", "the same command goes on, with a budget of its own"
+    elif is_late:
         why = f"what is left of the budget of {format_duration(on.resolved.experiment.budget_s)} would not settle them"
         hint = "the same command goes on, with a budget of its own"
     named = say_open(standing, on.resolved.matrix.cases)
