@@ -127,6 +127,10 @@ bench-stages: $(STAMPS)/run ## CPU time an image in each stage of every loader (
 bench-emulated: $(STAMPS)/run ## Which pipeline keeps an accelerator of 1,000 images/s busy (DATA='FOLDER …')
 	$(BIN)/python benchmarks/emulated.py $(DATA)
 
+.PHONY: bench-verdicts
+bench-verdicts: $(STAMPS)/run ## What the rules of verdicts come to on simulated sessions: false verdicts, power, rounds
+	$(BIN)/python benchmarks/verdicts.py
+
 .PHONY: bench-predictions
 bench-predictions: $(STAMPS)/run ## Each prediction of memory under limits around the need (DATA='FOLDER …'; root)
 	$(BIN)/python benchmarks/predictions.py $(DATA)

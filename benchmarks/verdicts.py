@@ -2,7 +2,7 @@
 
     python benchmarks/verdicts.py [SESSIONS]
 
-The table stands in docs/methodology.md, made of 2,000 sessions a row. A claim that does not hold is NOT REACHED, and
+The table stands in docs/methodology.md, made of 600 sessions a row. A claim that does not hold is NOT REACHED, and
 ends the program with 1.
 """
 
@@ -65,4 +65,4 @@ def _row(ratio: str, noise: float, tally: Tally) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 600))
