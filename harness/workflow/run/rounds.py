@@ -14,7 +14,7 @@ from harness.session.invocations import HostDigests, coming_of, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
-from harness.values.record import Record
+from harness.values.record import Record, Severity
 from harness.values.text import plural
 from harness.values.units import format_duration
 from harness.workflow.planning import HostPlan, PlannedHost, plan_session
@@ -152,6 +152,7 @@ def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool,
         on.emit(SessionFinding.of(find("rounds-settled", message, "nothing has to be done"), on.setup.host))
         return
     count = plural(len(unanswered), "comparison")
+    severity: Severity = "warning" if is_late or left else "info"  # "A or B, within x %" is an answer
     why = f"{MOST_ROUNDS} rounds at the most would not settle them"
     hint = "the answer says within what they are alike; a quieter host would tell more"
     if left:
@@ -161,4 +162,4 @@ def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool,
         hint = "the same command goes on, with a budget of its own"
     named = say_open(standing, on.resolved.matrix.cases)
     message = f"after {plural(rounds, 'round')} {count} not settled ({named}): {why}"
-    on.emit(SessionFinding.of(find("rounds-open", message, hint), on.setup.host))
+    on.emit(SessionFinding.of(find("rounds-open", message, hint, severity=severity), on.setup.host))
