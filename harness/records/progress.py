@@ -148,8 +148,14 @@ def say_place(round_number: int, rounds: str, open_comparisons: int | None) -> s
 
 
 def planned_rounds(session: SessionData) -> int | None:
-    """Return the rounds that the experiment asks for, None where it does not say."""
+    """Return the rounds that the experiment asks for, None where it does not say.
+
+    With ``auto`` it asks for three, and once they are there for no number.
+    """
     rounds = session.content.experiment.rounds
+    if rounds == "auto":
+        least = session.content.rules.least_rounds or LEAST_ROUNDS
+        return least if complete_rounds(session) < least else None
     return rounds if isinstance(rounds, int) and rounds > 0 else None
 
 
