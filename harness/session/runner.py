@@ -134,8 +134,11 @@ class HostRunner:
         known: Sequence[Record] = (),
         later: Sequence[tuple[str, Prediction | None]] = (),
         repeats_of: Callable[[int, Sequence[Record]], Sequence[Invocation]] = lambda _round, _records: (),
+        is_wanted: Callable[[Invocation, Sequence[Record]], bool] = lambda _invocation, _records: True,
     ) -> None:
         """Do all of ``todo`` in its order, and at the end of each round what ``repeats_of`` says is to be repeated.
+
+        Of later rounds only what ``is_wanted`` still is done then.
 
         ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: no job that has
         one is taken over, and beside its peers a record can be judged better. ``later`` is what comes behind ``todo``,
@@ -163,6 +166,9 @@ class HostRunner:
                 todo[index + 1 : index + 1] = more
                 if not more:
                     self._round_done()
+                    rest = [e for e in todo[index + 1 :] if e.identity in adopted or is_wanted(e, self._known)]
+                    self._planned -= len(todo) - index - 1 - len(rest)
+                    todo[index + 1 :] = rest
         if self._stop.is_set():
             self._patiently(self._sweep)
 

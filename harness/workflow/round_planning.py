@@ -82,7 +82,7 @@ def plan_rounds(
     parts: dict[int, frozenset[str]] = {}
     for number in range(1, max(LEAST_ROUNDS, begun) + 1):
         before = [record for record in own if record.round < number]
-        settled = _find_settled(before)
+        settled = find_settled(before)
         if number <= LEAST_ROUNDS:
             if settled:
                 parts[number] = frozenset(case.case_id for case in cases) - settled
@@ -109,7 +109,7 @@ def find_needed(standing: Standing, repeat_check: Case | None, records: Iterable
     if not standing.open:
         return frozenset()
     always = {repeat_check.case_id} if repeat_check is not None else set()
-    return standing.needed | (always - _find_settled(records))
+    return standing.needed | (always - find_settled(records))
 
 
 def say_open(standing: Standing, cases: Sequence[Case]) -> str:
@@ -121,7 +121,7 @@ def say_open(standing: Standing, cases: Sequence[Case]) -> str:
     return "; ".join(said[:_MOST_NAMED]) + more
 
 
-def _find_settled(records: Iterable[Record]) -> frozenset[str]:
+def find_settled(records: Iterable[Record]) -> frozenset[str]:
     """Return the cases that more rounds would say the same of: two equal deaths."""
     by_case: dict[str, list[Record]] = {}
     for record in current_records(records).values():

@@ -57,7 +57,7 @@ class Host:
         self.events: list[Event] = []
         self.is_over = self.is_stopped = False
 
-    def run(self, todo: Sequence[Invocation], *, repeats_of: Any, **_said: Any) -> None:
+    def run(self, todo: Sequence[Invocation], *, repeats_of: Any, is_wanted: Any, **_said: Any) -> None:
         left = list(todo)
         for index, each in enumerate(left):
             if self.seconds_left is not None and self.seconds_left < SECONDS:
@@ -65,13 +65,18 @@ class Host:
                 return
             self._measure(each)
             if index + 1 == len(left) or left[index + 1].round != each.round:
-                left[index + 1 : index + 1] = repeats_of(each.round, read_records(self.folder))
+                known = read_records(self.folder)
+                more = repeats_of(each.round, known)
+                left[index + 1 :] = [*more, *(other for other in left[index + 1 :] if more or is_wanted(other, known))]
 
     def _measure(self, each: Invocation) -> None:
         if self.seconds_left is not None:
             self.seconds_left -= SECONDS
         times = {"started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:10Z"}
         validity = "degraded" if self.disturbed(each) else "valid"
+        if not self.rate(each):
+            self.journal.write_record(record_of(each, status="oom", **times))
+            return
         self.journal.write_record(record_at(each, self.rate(each), validity=validity, **times))
 
     def measure(self) -> list[Record]:
@@ -193,6 +198,12 @@ def test_a_part_of_the_cases_ends_though_what_it_leaves_out_is_open(tmp_path: Pa
         part.journal.write_record(record)
     part.resolved = replace(part.resolved, cases=part.resolved.cases[:1], is_part=True)
     assert len(part.measure()) == len(records)
+
+
+def test_a_case_that_died_twice_alike_is_not_tried_a_third_time(tmp_path: Path) -> None:
+    host = Host(tmp_path, noisy(0.001, tfdata_sequential=0.0), loaders="[keras-idg, tfdata, tfdata-sequential]")
+    records = host.measure()
+    assert [r.round for r in records if r.status == "oom"] == [1, 2] and last_round(records) == 3
 
 
 def test_what_a_budget_left_out_of_fixed_rounds_is_counted(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from harness.analysis.stopping import MOST_ROUNDS, Standing
 from harness.analysis.time_left import seconds_left
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
-from harness.session.invocations import HostDigests, coming_of, remaining
+from harness.session.invocations import HostDigests, Invocation, coming_of
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
@@ -19,7 +19,7 @@ from harness.values.text import plural
 from harness.values.units import format_duration
 from harness.workflow.planning import HostPlan, PlannedHost, plan_session
 from harness.workflow.resolve import Resolved
-from harness.workflow.round_planning import count_begun, find_needed, judge_host, say_open
+from harness.workflow.round_planning import count_begun, find_needed, find_settled, judge_host, say_open
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class HostRounds:
     def read(self) -> list[Record]:
         """Return its records in this session, oldest first."""
         return self.journal.records_of(self.setup.host)
+
+    def is_wanted(self, invocation: Invocation, records: Sequence[Record]) -> bool:
+        """Whether an invocation is still to be done after the rounds before it: with ``auto``, deaths settle a case."""
+        before = [record for record in records if record.round < invocation.round]
+        is_auto = self.resolved.experiment.rounds == "auto"
+        return not is_auto or invocation.case.case_id not in find_settled(before)
 
     def plan(self, records: Sequence[Record], added: frozenset[str] | None = None) -> HostPlan:
         """Plan what the host has to do, and what is left of it."""
@@ -125,9 +131,10 @@ def _run(on: HostRounds, plan: HostPlan) -> int:
             known=records,
             later=plan.coming_trials,
             repeats_of=plan.repeats_of,
+            is_wanted=on.is_wanted,
         )
     # else what may still run on the host is a search's trial: the search takes it over
-    return len(remaining(plan.invocations, on.read(), rerun_failed=False)) if on.runner.is_over else 0
+    return len(on.plan(on.read()).todo) if on.runner.is_over else 0
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:
