@@ -47,7 +47,7 @@ from harness.values.errors import (
 from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted, SessionFinding
 from harness.values.names import case_label
 from harness.values.prediction import Prediction
-from harness.values.record import Record, Status
+from harness.values.record import Record
 
 _T = TypeVar("_T")
 
@@ -95,6 +95,7 @@ class HostRunner:
 
     ``emit`` hears of all that happens and ``round_done`` of each round's end, both in the host's own thread.
     ``outage`` is told by every question whether the host answers; ``heartbeat`` keeps the lock meanwhile.
+    ``bring_image`` brings an image that somebody has removed; it raises HostError where it cannot.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class HostRunner:
         outage: Outage | None = None,
         heartbeat: Heartbeat | None = None,
         round_done: Callable[[], None] = lambda: None,
+        bring_image: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._setup = setup
@@ -119,6 +121,7 @@ class HostRunner:
         self._outage = outage or Outage(setup.host, emit)
         self._heartbeat = heartbeat
         self._round_done = round_done
+        self._bring_image = bring_image
         self._done = 0
         self._planned = 0
         self._step = 1  # what is done once more is counted once
@@ -143,7 +146,8 @@ class HostRunner:
         ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: no job that has
         one is taken over, and beside its peers a record can be judged better. ``later`` is what comes behind ``todo``,
         as (case_id, prediction), for the time that is left.
-        Raises HostUnreachable where the host stays away.
+        Raises HostUnreachable where the host stays away, and another HostError where no job can be started on it: what
+        was to be started then has no record, and is left to do.
         """
         self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo))
@@ -286,10 +290,9 @@ class HostRunner:
         started_at = now_utc()
         try:
             handle = handle or self._submit(invocation)
-        except (JobRefused, ImageUnavailable) as error:
-            status: Status = "disk_full" if "no space left" in str(error).lower() else "error"
+        except JobRefused as error:
             record = build_unmeasured(
-                self._settings.identity, self._setup, invocation, status=status, cause=str(error), at=started_at
+                self._settings.identity, self._setup, invocation, status="error", cause=str(error), at=started_at
             )
             self._finish(record, label, time.monotonic() - begun)
             return
@@ -307,9 +310,16 @@ class HostRunner:
         self._patiently(lambda: self._remove([handle]))
 
     def _submit(self, invocation: Invocation) -> JobHandle:
+        """Start an invocation, its image brought once more where somebody has removed it."""
         settings = self._settings
         job = build_measurement(settings.identity.key, settings.seed, settings.timeout_s, self._setup, invocation)
-        return self._patiently(lambda: self._setup.engine.submit(job))
+        try:
+            return self._patiently(lambda: self._setup.engine.submit(job))
+        except ImageUnavailable:
+            if self._bring_image is None:
+                raise
+            self._bring_image()
+            return self._patiently(lambda: self._setup.engine.submit(job))
 
     def _wait(self, handle: JobHandle) -> JobState | None:
         """Poll until the job has ended; None where the user wants to stop."""

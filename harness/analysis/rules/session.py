@@ -20,6 +20,12 @@ ENTRIES = {
         cause="hosts that run one image definition have images of different content.",
         cure="`harness run --fresh` ships one image to all.",
     ),
+    "image-removed": Entry(
+        "info",
+        "session",
+        cause="somebody removed the image of the jobs from a host while cases were left to run there.",
+        cure="nothing: it was built or sent once more. Where that fails the host is set aside, and nothing recorded.",
+    ),
     "payload-differs": Entry(
         "error",
         "session",

@@ -23,12 +23,13 @@ from harness.bench.protocol import bounded_json
 from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
 from harness.engine.interface import Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import RESULTS_BYTES, extract_results
+from harness.engine.refusal import refuse_job
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import first_line, reading
 from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong, last_line
 from harness.hosts.local import LocalConnection
 from harness.values.engine_names import EngineFacts, EngineWords
-from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
+from harness.values.errors import EngineError, EngineUnavailable, JobGone, ResultsRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
 from harness.values.text import clean_text
@@ -151,7 +152,7 @@ class ProcessEngine:
         )
         found = self._read(done.stdout)
         if "refused" in found:
-            raise JobRefused(_reason(found), where=self.host, hint=_words(found.get("hint")))
+            raise refuse_job(_reason(found), self.host, _words(found.get("hint")))
         with self._reading("submit", found):
             return JobHandle(host=self.host, name=request.name, id=_named(found["id"]), labels=labels)
 

@@ -20,10 +20,10 @@ from harness.session.invocations import HostDigests
 from harness.session.liveness import Heartbeat, Outage
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.ship.bringing import bring
+from harness.ship.bringing import bring, bring_image_again
 from harness.ship.needs import inspect_needs
 from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
-from harness.values.event import Event, HostStateChanged, SessionFinding
+from harness.values.event import Emit, Event, HostStateChanged, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.workflow.host_engines import is_session_alive, refuse_busy
@@ -123,8 +123,9 @@ class HostWork:
 
         needs = inspect_needs(reached, cases, sendable=transfers.sendable, is_counted=False)
         refuse_hopeless(cases, needs.missing_data, needs.missing_weights)
-        brought = bring(reached, needs, wanted_engine(self._host, self._options.engine), transfers, emit)
         known = self._shared.content.hosts.get(self.name)
+        engine, before = wanted_engine(self._host, self._options.engine), "" if known is None else known.engine
+        brought = bring(reached, needs, engine, transfers, emit, used_before=before)
         memory = None if known is None else known.memory_available
         setup = prepare(reached, brought, cases, self._shared.payload, emit, memory_available=memory)
         setup = prove(setup, cases, emit, self._keep_log)
@@ -141,13 +142,15 @@ class HostWork:
         self._shared.note_host(setup, digests)
         self._shared.emit(HostStateChanged(self.name, "ready"))
         with self._shared.at_work():
-            return self._run_all(setup, digests, reached, heartbeat)
+            return self._run_all(setup, digests, reached, heartbeat, emit)
 
     def _keep_log(self, name: str, text: str) -> str:
         """Keep a text in the session's folder; its path there."""
         return self._shared.folder.write_log(self.name, name, 1, text)
 
-    def _run_all(self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat) -> set[str]:
+    def _run_all(
+        self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat, emit: Emit
+    ) -> set[str]:
         """Run all rounds, then the searches for limits, then the closing checks; returns the identities of the plan."""
         shared, experiment, options, stops = self._shared, self._resolved.experiment, self._options, self._stops
         settings = RunSettings(
@@ -171,6 +174,7 @@ class HostWork:
             outage=self._outage,
             heartbeat=heartbeat,
             round_done=shared.note_round,
+            bring_image=lambda: bring_image_again(setup, reached, self._transfers, emit),
         )
         rounds = HostRounds(
             self._resolved,
