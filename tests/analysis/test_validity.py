@@ -156,6 +156,12 @@ def test_finding(changes: dict[str, Any], validity: str, finding: str) -> None:
     assert ids(make(**changes)) == (validity, [finding])
 
 
+def test_a_job_of_which_nothing_came_back_says_nothing_of_its_limit() -> None:
+    down = {"epochs": (), "io": {}, "memory": Memory(limit_asked=10**9), "environment": {}}
+    assert ids(make(status="lost", **down)) == ("valid", [])
+    assert ids(make(status="oom", **down)) == ("invalid", ["limit-unproven"])  # it died of a limit that nobody saw
+
+
 def test_missing_swap_accounting_is_forgiven_where_no_swap_was_used() -> None:
     assert ids(make(memory=memory(swap_limit=None))) == ("valid", [])
 

@@ -217,6 +217,13 @@ def test_a_job_whose_results_cannot_be_had_costs_only_itself(bench: Bench, error
     assert len(bench.engine.starts) == 3 and bench.engine.jobs == {}
 
 
+def test_a_job_that_went_down_with_its_host_is_lost_and_no_more_is_said_of_it(bench: Bench) -> None:
+    ended = JobState("exited", exit_code=255)
+    bench.engine.poll = lambda handles: [ended for _ in handles]  # type: ignore[method-assign]
+    assert bench.run() == ["lost"] * 3
+    assert {(record.validity, record.findings) for record in read_records(bench.folder)} == {("valid", ())}
+
+
 def test_nothing_begins_while_the_host_is_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = iter(["in use", "in use", "not the hour", None, None, None])
     monkeypatch.setattr("harness.session.admission.reason_to_wait", lambda *_setup, **_asked: next(reasons))
