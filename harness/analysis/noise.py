@@ -14,6 +14,7 @@ from statistics import median
 
 from harness.analysis.comparison import Measurement, measure, pair_rounds
 from harness.analysis.findings import find
+from harness.analysis.pauses import paused_seconds
 from harness.analysis.selection import is_countable, select
 from harness.analysis.statistics import EVIDENCE, THRESHOLD, Estimate, critical_t, estimate_ratio
 from harness.values.case import Case
@@ -88,6 +89,8 @@ def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
     if record.status != "ok":
         return
     yield from _find_short(record)
+    if paused_seconds(record):
+        return
     same = [
         other
         for other in peers
@@ -95,6 +98,7 @@ def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
         and other.host == record.host
         and other.status == "ok"
         and other.invocation != record.invocation
+        and not paused_seconds(other)
     ]
     yield from _find_idle(record, same)
     yield from _find_first(record, same, peers)

@@ -147,14 +147,19 @@ def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:
     return int(digest_of([host, twin.case_id, round_number, TWIN])[:12], 16) % (others + 1)
 
 
+def is_done_again(record: Record) -> bool:
+    """Whether the same command measures an invocation again: it is lost, or its host was paused meanwhile."""
+    return record.status == "lost" or any(finding.id == "host-paused" for finding in record.findings)
+
+
 def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool, is_refuted: bool = False) -> bool:
     """Whether a record settles its invocation (the table of resuming).
 
-    ``ok`` and ``oom`` that are not invalid are never done again; ``lost`` always is;
+    ``ok`` and ``oom`` that are not invalid are never done again; what was lost or paused always is;
     ``skipped`` is when its reason is gone; what failed or is invalid is only when asked for. What was recorded while
     nobody knew whether its loader does the same work is replaced when that is refuted.
     """
-    if record is None or record.status == "lost":
+    if record is None or is_done_again(record):
         return False
     if is_refuted and record.validity != "invalid" and not is_proven(record.environment):
         return False

@@ -98,7 +98,7 @@ class Job:
 
 @dataclass
 class Jobs:
-    """All jobs of one host; they outlive links and controllers. ``refuse`` is asked before one starts, and may raise."""
+    """All jobs of one host; they outlive links and controllers. ``refuse`` may raise before one starts."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     refuse: Callable[[JobRequest], None] = lambda _request: None

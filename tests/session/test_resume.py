@@ -8,6 +8,7 @@ from factory import record_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.analysis.findings import find
 from harness.analysis.selection import current_records
 from harness.records.content import SessionContent, SessionDataSet
 from harness.session.invocations import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
@@ -46,6 +47,13 @@ def test_the_table_of_resuming() -> None:
         ("error", "valid"), ("timeout", "valid"), ("disk_full", "valid"),
         ("ok", "invalid"), ("oom", "invalid"), ("error", "invalid"), ("timeout", "invalid"), ("disk_full", "invalid"),
     }  # fmt: skip
+
+
+def test_what_was_paused_is_done_again_by_the_same_command() -> None:
+    (first, *_) = plan(1)
+    paused = record(first, "ok", "invalid").model_copy(update={"findings": (find("host-paused", "x", "y"),)})
+    assert not is_done(paused, skip=None, rerun_failed=False)
+    assert [each.attempt for each in remaining([first], [paused], rerun_failed=False)] == [2]
 
 
 def test_skipped_is_not_done_again_while_its_reason_stands() -> None:

@@ -21,6 +21,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
 from harness.records.reading import read_records
 from harness.records.session_data import read_session
+from harness.session.invocations import is_done_again
 from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
@@ -226,10 +227,10 @@ def _last_screen(
     failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
     _tell_failed(console, folder, failed, case_labels(record.case for record in records))
     again = shlex.join(options.argv_to_continue)
-    if any(record.status not in ("lost", "skipped") for record in failed):
+    if any(record.status != "skipped" and not is_done_again(record) for record in failed):
         console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
-    if any(record.status == "lost" for record in failed):
-        console.note(f"lost ones are done again by the same command:  {again}")
+    if any(map(is_done_again, failed)):
+        console.note(f"what was lost, or paused, is done again by the same command:  {again}")
     if any(record.status == "skipped" for record in failed):
         console.note(f"loaders that were not measured are tried again, when they are mended, by:  {again}")
     if interrupted:
