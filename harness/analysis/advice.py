@@ -39,6 +39,7 @@ Kind = Literal[
     "dead",
     "unmeasured",
     "set-aside",
+    "short",
 ]
 """What a limit's verdicts say.
 
@@ -47,7 +48,8 @@ Kind = Literal[
 ``open``: not settled against the baseline; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster
 by more than 5 %; ``unpaired``: no round has a result of both the baseline and another; ``alone``: only the baseline
 has a result; ``dead``: all ran out of memory; ``unmeasured``: nothing has a result, for other reasons; ``set-aside``:
-what has a result has none that holds on the whole data set.
+what has a result has none that holds on the whole data set; ``short``: epochs are too short for a verdict, those of
+``level``.
 """
 
 Gain = Literal["cores", "cores-and-cache", "cheaper"]
@@ -168,6 +170,9 @@ def _choose_among(rows: Sequence[Row], setting: Setting, limit: int | str, basel
     if not living:
         only_oom = bool(rows) and all(set(row.summary.statuses) == {"oom"} for row in rows)
         return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
+    short = tuple(row for row in living if row.summary.short_epochs(setting.metric) is not None)
+    if short and len(living) > 1:
+        return Choice(limit, "short", baseline=baseline, level=short, dead=dead)
     if baseline is None or baseline not in living:
         return _choose_survivor(limit, living, setting, baseline, dead)
     if len(living) == 1:

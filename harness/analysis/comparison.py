@@ -53,6 +53,7 @@ class Comparison:
     whose round has no baseline. ``agreeing`` counts hosts whose own ratio lies on the same
     side as the whole (or within the threshold of 1 where the verdict is ``same``). ``disturbance`` is of the pairs that
     count; ``left_out`` counts disturbed pairs that do not, because there are enough undisturbed ones.
+    ``images_needed``: where epochs are too short for a verdict, how many images in one would do.
     """
 
     ratio: Estimate | None
@@ -62,6 +63,7 @@ class Comparison:
     agreeing: int = 0
     disturbance: Disturbance = UNDISTURBED
     left_out: int = 0
+    images_needed: int | None = None
 
 
 def pair_rounds(case: Iterable[Measurement], baseline: Iterable[Measurement]) -> list[tuple[Measurement, Measurement]]:

@@ -16,7 +16,7 @@ from harness.analysis.noise import evidence_for, noise_floors
 from harness.analysis.payback import Payback, PaybackUnknown
 from harness.analysis.selection import gather_attempts
 from harness.analysis.set_size import lift_subset
-from harness.analysis.statistics import EVIDENCE, Estimate, estimate_unpaired_ratio, judge_ratio
+from harness.analysis.statistics import EVIDENCE, Estimate, Verdict, estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, metric_of, payback_of, summarise_case
 from harness.analysis.whole_set import Outlook, look_ahead
 from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_automatic, is_yardstick
@@ -203,8 +203,10 @@ def _build_row(
     if baseline is not None and baseline is not summary and baseline.used and summary.used:
         comparison = compare(summary.measurements(metric), baseline.measurements(metric), evidence)
         per_cpu = compare(summary.measurements("per_cpu"), baseline.measurements("per_cpu"), evidence)
+        short = _longest_need(metric, summary, baseline)
+        comparison, per_cpu = _without_verdict(comparison, short), _without_verdict(per_cpu, short)
     if ceiling is not None and summary.used:
-        against = _against_ceiling(summary, ceiling, metric)
+        against = _without_verdict(_against_ceiling(summary, ceiling, metric), _longest_need(metric, summary, ceiling))
     return Row(
         summary=summary,
         is_baseline=summary is baseline,
@@ -216,6 +218,19 @@ def _build_row(
         payback=_payback_of(summary, uncached, outlooks) if summary.case.cache != "none" else None,
         outlook=outlooks[id(summary)],
     )
+
+
+def _longest_need(metric: Metric, *summaries: CaseSummary) -> int | None:
+    """How many images an epoch of these cases needs, where one of them is too short; else None."""
+    short = [found for summary in summaries if (found := summary.short_epochs(metric)) is not None]
+    return max((found.images_needed for found in short), default=None)
+
+
+def _without_verdict(comparison: Comparison, images_needed: int | None) -> Comparison:
+    """A comparison as it is, but for its verdict where epochs are too short for one."""
+    if images_needed is None:
+        return comparison
+    return replace(comparison, verdict=Verdict("unknown"), images_needed=images_needed)
 
 
 def _outlook_of(summary: CaseSummary, metric: Metric, known: Mapping[str, CaseSummary]) -> Outlook | None:

@@ -16,6 +16,7 @@ from harness.analysis.comparison import Measurement, measure, pair_rounds
 from harness.analysis.findings import find
 from harness.analysis.pauses import paused_seconds
 from harness.analysis.selection import is_countable, select
+from harness.analysis.short_epochs import LEAST_EPOCH_S, find_short, say_cure
 from harness.analysis.statistics import EVIDENCE, THRESHOLD, Estimate, critical_t, estimate_ratio
 from harness.values.case import Case
 from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record, number
@@ -27,9 +28,6 @@ SLOW_SHARE = 0.85
 FIRST_SHARE = 0.90
 SPREAD = 0.10
 DRIFT = 0.05
-SHORT_S = 1.0
-"""A pass shorter than this is told; one shorter than ``TOO_SHORT_S`` is not to be believed."""
-TOO_SHORT_S = 0.1
 LEAST_PEERS = 2
 QUIET_NOISE = 0.10
 """Up to this noise of an invocation each comparison is judged as if it were the only one (docs/methodology.md)."""
@@ -111,12 +109,13 @@ def parallelism(epoch: Epoch) -> float | None:
 
 def _find_short(record: Record) -> Iterator[Finding]:
     shortest = min(record.epochs, key=lambda epoch: epoch.seconds, default=None)
-    if shortest is None or shortest.seconds >= SHORT_S:
+    short = None if shortest is None else find_short(shortest.seconds, shortest.images)
+    if shortest is None or short is None:
         return
-    is_useless = shortest.seconds < TOO_SHORT_S
-    message = f"epoch {shortest.index} took {shortest.seconds:.3f} s: too short to measure well"
-    hint = "use more images: `max_images`, or a larger data set"
-    yield find("too-short", message, hint, severity="warning" if is_useless else "info")
+    message = (
+        f"epoch {shortest.index} took {shortest.seconds:.3f} s: below {LEAST_EPOCH_S} s a figure carries no verdict"
+    )
+    yield find("too-short", message, f"{say_cure(short.images_needed)}: `max_images`, or a larger data set")
 
 
 def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:

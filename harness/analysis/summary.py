@@ -17,6 +17,7 @@ from harness.analysis.comparison import Comparison, Measurement, measure
 from harness.analysis.coverage import Coverage, cover_all
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback
 from harness.analysis.selection import Disturbance, gather_attempts, select_records
+from harness.analysis.short_epochs import ShortEpochs, find_short
 from harness.analysis.stalls import judge_utilisation
 from harness.analysis.statistics import Estimate, estimate_geometric_mean
 from harness.values.case import Case
@@ -88,6 +89,13 @@ class CaseSummary:
             case "per_cpu":
                 return self.images_per_cpu_s
         return self.steady_images_per_s or self.first_images_per_s
+
+    def short_epochs(self, metric: Metric) -> ShortEpochs | None:
+        """Return the epochs that a metric is made of where they are too short for a verdict; else None."""
+        is_first = metric == "first" or self.steady_epoch_s is None
+        seconds = self.first_epoch_s if is_first else self.steady_epoch_s
+        rate = self.first_images_per_s if is_first else self.steady_images_per_s
+        return find_short(seconds.value, seconds.value * rate.value) if seconds and rate else None
 
     def measurements(self, metric: Metric) -> list[Measurement]:
         """Return one number for each invocation that may count, for ``compare``, which selects among pairs."""
@@ -178,7 +186,7 @@ def is_model_bound(against_ceiling: Comparison) -> bool | None:
     there. False where the 95 % interval of case ÷ ceiling lies wholly below 1. None: can't tell.
     """
     ratio = against_ceiling.ratio
-    if ratio is None:
+    if ratio is None or against_ceiling.images_needed is not None:
         return None
     if judge_utilisation(ratio.value) == "model-bound":
         return True

@@ -8,6 +8,7 @@ from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.limit_search import Answer, find_limits
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
+from harness.analysis.short_epochs import LEAST_EPOCH_S, say_cure
 from harness.analysis.statistics import LEAST_PAIRS
 from harness.bench.protocol.loader_registry import is_yardstick
 from harness.records.session_data import SessionData
@@ -238,6 +239,16 @@ def _say_unmeasured(choice: Choice, setting: Setting) -> str:
     return f"no advice: nothing has a result here ({ends})"
 
 
+def _say_short(choice: Choice, setting: Setting) -> str:
+    found = [short for row in choice.level if (short := row.summary.short_epochs(setting.metric)) is not None]
+    names = join_words(dict.fromkeys(_name(row) for row in choice.level))
+    span = " to ".join(dict.fromkeys(f"{1000 * pick(one.seconds for one in found):.0f}" for pick in (min, max)))
+    return (
+        f"no advice: epochs of {names} took {span} ms, and below {LEAST_EPOCH_S} s their start decides; "
+        f"{say_cure(max(one.images_needed for one in found))}"
+    )
+
+
 _SAY = {
     "winner": _say_winner,
     "bound": _say_bound,
@@ -248,6 +259,7 @@ _SAY = {
     "unpaired": _say_unpaired,
     "alone": _say_alone,
     "unmeasured": _say_unmeasured,
+    "short": _say_short,
 }
 _SAID = {
     "baseline": "nothing is faster by more than 5 % than this, the baseline",

@@ -135,8 +135,8 @@ def test_a_sound_one_is_valid() -> None:
             "valid",
             "budget-beyond-limit",
         ),
-        ({"epochs": (epoch(1), epoch(2, seconds=0.5, cpu_s=1.0))}, "valid", "too-short"),
-        ({"epochs": (epoch(1), epoch(2, seconds=0.05, cpu_s=0.1))}, "degraded", "too-short"),
+        ({"epochs": (epoch(1), epoch(2, seconds=0.4, cpu_s=0.8))}, "valid", "too-short"),
+        ({"epochs": (epoch(1), epoch(2, seconds=0.05, cpu_s=0.1))}, "valid", "too-short"),  # a repeat is as short
         ({"environment": {"supervisor": {"cpu_s": 1.0, "anon_bytes": 10**6}}}, "degraded", "supervisor-heavy"),
         ({"environment": {"supervisor": {"cpu_s": 0.0, "anon_bytes": 10**8}}}, "degraded", "supervisor-heavy"),
         ({"io": {"wall_s": 20.0}}, "valid", "host-unwatched"),

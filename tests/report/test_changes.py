@@ -64,6 +64,12 @@ def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path: Path) -
     assert "each compared with itself" in group.note and view.failing == 0
 
 
+def test_epochs_that_are_too_short_in_one_session_are_not_compared(tmp_path: Path) -> None:
+    view = compare(write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 10_000), 5.0)
+    (row,) = [row for row in view.groups[0].rows if row.case.startswith("tfdata")]
+    assert row.verdict.text == "not compared" and "too short: about" in row.verdict.detail and view.failing == 0
+
+
 def test_cases_of_one_side_are_named(tmp_path: Path) -> None:
     old = write(tmp_path, "old-1", 80, extra=(make_case(cache="memory"),))
     new = write(tmp_path, "new-1", 80, extra=(make_case(cache="file"),))
