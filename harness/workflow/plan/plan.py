@@ -14,7 +14,7 @@ from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS, Standing
 from harness.analysis.time_left import seconds_left
 from harness.engine.reached import Reached
 from harness.hosts.lock import make_owner, refuse_held
-from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.inventory import Host, explain_host, load_inventory, select_hosts, write_value
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.progress import say_place
 from harness.records.reading import read_records
@@ -58,7 +58,7 @@ def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_j
         keys = ("key", "value", "file", "line")
         console.result_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
-    table = [[str(key), str(value), f"{file}:{line}" if line else str(file)] for key, value, file, line in rows]
+    table = [[row.key, write_value(host, row), f"{row.file}:{row.line}" if row.line else row.file] for row in rows]
     console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {', '.join(host.groups)})")
 
 
