@@ -106,13 +106,15 @@ class ProcessEngine:
         if tensorflow is None:
             version_there = _VERSION.search(python or "")
             obstacle = find_obstacle(version_there[0]) if version_there else ""
-            raise EngineUnavailable(
-                f"TensorFlow is not installed for {self._python}" + (f": {obstacle}" if obstacle else ""),
-                where=self.host,
-                hint=f"install {PYTHONS_IN_WORDS} there, or use a Docker Engine"
-                if obstacle
-                else f"run `{advise_install(self._python)}` there, or use a Docker Engine",
-            )
+            lacks = tuple(name for name in ("pip", "venv") if name in as_list(found.get("lacks")))
+            message = f"TensorFlow is not installed for {self._python}"
+            if obstacle:
+                cure = f"install {PYTHONS_IN_WORDS} there"
+                message += f": {obstacle}"
+            else:
+                cure = f"run {advise_install(self._python, lacks, is_managed=found.get('managed') is True)} there"
+                message += f", and it has no {' and no '.join(lacks)}" if lacks else ""
+            raise EngineUnavailable(message, where=self.host, hint=f"{cure}, or use a Docker Engine")
         group = as_object(found.get("cgroup"))
         can_limit = bool(group.get("can_limit"))
         reasons = () if can_limit else (f"memory cannot be limited: {clean_text(group.get('reason'), _MOST_WORDS)}",)
