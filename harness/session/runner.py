@@ -267,6 +267,7 @@ class HostRunner:
         case_id, begun = invocation.case.case_id, time.monotonic()
         reason = invocation.skip
         if reason is None and handle is None:
+            self._patiently(lambda: admission.require_room(self._setup))
             reason = self._patiently(lambda: admission.refuse_now(self._setup, invocation))
         if reason is not None:
             record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())

@@ -1,4 +1,4 @@
-"""The same command continues after anything: images removed, an engine gone, jobs stopped and frozen; on a real engine."""
+"""The same command continues after anything: on a real engine, whose image, daemon or jobs go away or stand still."""
 
 from __future__ import annotations
 
