@@ -171,7 +171,7 @@ def _choose_among(rows: Sequence[Row], setting: Setting, limit: int | str, basel
         only_oom = bool(rows) and all(set(row.summary.statuses) == {"oom"} for row in rows)
         return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
     short = tuple(row for row in living if row.summary.short_epochs(setting.metric) is not None)
-    if short and len(living) > 1:
+    if short and (len(living) > 1 or len(setting.pipelines_at(limit)) == 1):  # else it is what lives, however fast
         return Choice(limit, "short", baseline=baseline, level=short, dead=dead)
     if baseline is None or baseline not in living:
         return _choose_survivor(limit, living, setting, baseline, dead)

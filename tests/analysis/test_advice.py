@@ -246,8 +246,9 @@ def test_epochs_that_are_too_short_carry_no_advice_and_say_how_many_images_would
     assert only(long + rounds(rate=1990)).kind == "winner"
 
 
-def test_one_short_case_alone_is_alone() -> None:
-    assert only(rounds("keras-idg", rate=100_000)).kind == "alone"
+def test_of_short_cases_what_alone_lives_is_advised_all_the_same() -> None:
+    assert only(rounds("keras-idg", rate=100_000)).kind == only(rounds(rate=100_000)).kind == "short"
+    assert only(rounds("keras-idg", status="oom") + rounds(rate=100_000)).kind == "survivor"
 
 
 def test_a_short_model_limit_bounds_nothing() -> None:
