@@ -177,6 +177,8 @@ def judge_standing(groups: Iterable[HardwareGroup], rounds_left: int) -> Standin
 def _hold(setting: Setting, limit: int | str, rounds_left: int) -> Contest[str] | None:
     rows = [row for row in setting.pipelines_at(limit) if row.summary.used and not is_settled(row.summary.records)]
     rows = [row for row in rows if row.outlook is None or row.outlook.holds]
+    if any(row.summary.short_epochs(setting.metric) is not None for row in rows):
+        return None  # no number of rounds makes epochs longer
     baseline = next((row for row in rows if row.is_baseline), None)
     return hold_contest(
         {row.summary.case_id: row.summary.measurements(setting.metric) for row in rows},

@@ -10,6 +10,7 @@ from factory import plain_record
 from harness.analysis.advice import advise
 from harness.analysis.matrix import build_matrix
 from harness.analysis.payback import PaybackUnknown, PaysFrom
+from harness.analysis.stopping import judge_standing
 from harness.values.case import Case, ModelSetting
 from harness.values.record import Epoch, Record
 
@@ -244,6 +245,12 @@ def test_epochs_that_are_too_short_carry_no_advice_and_say_how_many_images_would
     assert kinds["memory"].ratio.value > 300 and kinds["memory"].images_needed == 60_000  # the figure is shown
     assert {cache: found.verdict.kind for cache, found in kinds.items()} == {"none": "faster", "memory": "unknown"}
     assert only(long + rounds(rate=1990)).kind == "winner"
+
+
+def test_no_further_round_is_run_for_epochs_that_are_too_short() -> None:
+    long = build_matrix(rounds("keras-idg", rate=50, count=2) + rounds(rate=70, count=2))
+    short = build_matrix(rounds("keras-idg", rate=50_000, count=2) + rounds(rate=70_000, count=2))
+    assert judge_standing(long, 17).open and not judge_standing(short, 17).open
 
 
 def test_of_short_cases_what_alone_lives_is_advised_all_the_same() -> None:
