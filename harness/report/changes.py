@@ -27,10 +27,11 @@ _RULES = ("name", "rounds", "baseline", "seed", "budget_s", "timeout_s", "stall_
 class ChangeRow:
     """One case: images/s before and after, with their intervals, ratio and verdict.
 
-    ``case`` says what changed for it; ``case_id`` is the new session's.
+    ``case`` says what changed for it; ``case_id`` and ``data``, its data set, are the new session's.
     """
 
     case: str
+    data: str
     case_id: str
     old: str
     new: str
@@ -190,7 +191,8 @@ def _view_pair(pair: HardwarePair, names: CaseNames, changes: Sequence[Change], 
         note=note,
         rows=tuple(_view_case(case, names, general, percent) for case in both),
         only=tuple(
-            f"{_name(case, names, general)}: in the {case.side} session only{_say_lack(case.new or case.old)}"
+            f"{_name(case, names, general)}, data set {clean_text(case.case.data, 80)}: "
+            f"in the {case.side} session only{_say_lack(case.new or case.old)}"
             for case in pair.cases
             if case.side != "both"
         ),
@@ -200,6 +202,7 @@ def _view_pair(pair: HardwarePair, names: CaseNames, changes: Sequence[Change], 
 def _view_case(case: CasePair, names: CaseNames, general: Sequence[Change], percent: float | None) -> ChangeRow:
     return ChangeRow(
         case=_name(case, names, general),
+        data=clean_text(case.case.data, 80),
         case_id=case.case.case_id,
         old=_say_side(case.old),
         new=_say_side(case.new),

@@ -74,7 +74,8 @@ def test_cases_of_one_side_are_named(tmp_path: Path) -> None:
     old = write(tmp_path, "old-1", 80, extra=(make_case(cache="memory"),))
     new = write(tmp_path, "new-1", 80, extra=(make_case(cache="file"),))
     (group,) = compare(old, new).groups
-    assert len(group.rows) == 2
+    assert [row.data for row in group.rows] == ["coco-test"] * 2
+    assert all("data set coco-test" in line for line in group.only)
     assert sorted(line.rpartition(": ")[2] for line in group.only) == [
         "in the new session only",
         "in the old session only",

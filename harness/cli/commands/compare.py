@@ -45,10 +45,11 @@ def compare(
             "\n".join(["What changed:", *(f"  - {fact}" for fact in view.facts or ("nothing that is known",)), ""])
         )
         for group in view.groups:
-            columns = ["case", "old, images/s", "new, images/s", "ratio", "95 %", "verdict"]
+            columns = ["case", "data set", "old, images/s", "new, images/s", "ratio", "95 %", "verdict"]
             rows = [
                 [
                     r.case,
+                    r.data,
                     r.old,
                     r.new,
                     r.ratio,
