@@ -6,13 +6,13 @@ import os
 import posixpath
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from harness.engine.daemon import ClientFactory, connect_local, open_client
-from harness.ship.base import explaining
+from harness.ship.base import explaining, look_for
 from harness.ship.datasource import OnProgress
 from harness.ship.definition import image_definition, image_definitions, image_reference
 from harness.ship.image import LABEL_DEFINITION, ImageResult, ensure_image, find_image
@@ -20,7 +20,7 @@ from harness.ship.slots import waiting_for
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_stream import CorruptBlob
 from harness.ship.transfer.shipment import CachedImage
-from harness.values.errors import EngineUnavailable, ImageUnavailable
+from harness.values.errors import EngineUnavailable, HostError, ImageUnavailable
 from harness.values.event import ImageCached
 from harness.values.units import format_bytes
 
@@ -205,6 +205,17 @@ class ImageSources:
         return ensure_image(
             client, kind, base_image=self._base_image, is_root=is_root, on_progress=lambda text: say(text, None)
         )
+
+    def size_of(self, reference: str) -> int | None:
+        """Return the bytes of an image of this machine, in its cache or on its engine; None where it has none."""
+        reference = tagged(reference)
+        kept = self._carried.image if self._carried is not None else self.cache.find_reference(reference)
+        if kept is not None:
+            return kept.bytes
+        with suppress(HostError), closing(open_client("this machine")) as client:
+            found = look_for(client, reference)
+            return None if found is None else found.size or None
+        return None
 
     def filled_by(self, source: Source | None) -> ImageCached | None:
         """Return what filling the cache from a source took, once; None where it was told, or the image was there."""

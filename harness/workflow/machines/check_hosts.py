@@ -60,7 +60,7 @@ def check_hosts(
     def check(host: Host) -> _Checked:
         console.live(f"asking {host.name}")
         with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
-            checks = _check_host(console, reached, wanted[host.name], transfers if ship else None, payload)
+            checks = _check_host(console, reached, wanted[host.name], transfers, payload, may_ship=ship)
             return _Checked(checks, reached.facts.hardware)
 
     def tell(answer: Answer[_Checked]) -> None:
@@ -100,11 +100,11 @@ def _checked_of(answer: Answer[_Checked]) -> _Checked:
 
 
 def _check_host(
-    console: Console, reached: Reached, requested: str, transfers: Transfers | None, payload: Payload
+    console: Console, reached: Reached, requested: str, transfers: Transfers, payload: Payload, *, may_ship: bool
 ) -> list[Check]:
-    """Do all checks of a host; ``transfers`` bring what is missing, None where that must not be."""
+    """Do all checks of a host; ``transfers`` bring what is missing, where they may."""
     host = reached.host
-    search = find_engine(reached, requested, transfers, console.handle)
+    search = find_engine(reached, requested, transfers if may_ship else None, console.handle)
     return judge_host(
         reached.facts,
         search.chosen.facts if search.chosen else None,
@@ -112,11 +112,19 @@ def _check_host(
         limit_probe=_prove(console, reached, search.chosen, payload),
         data=[inspect_data(reached, name)[1] for name in reached.data],
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
+        image_bytes=_size_to_come(search.chosen, transfers.images),
         memory_reserve=host.variables.memory_reserve,
         disk_reserve=host.variables.disk_reserve,
         lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
         allow_busy=bool(host.variables.allow_busy),
     )
+
+
+def _size_to_come(chosen: ChosenEngine | None, images: ImageSources) -> int | None:
+    """Return the size of an image that the host lacks; None where it has it, or the size is not known."""
+    if chosen is None or not chosen.image or chosen.facts.image_digest is not None:
+        return None
+    return images.size_of(chosen.image)
 
 
 def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payload: Payload) -> LimitProbe | None:
