@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from harness.analysis.host_check import Check, Outcome
-from harness.analysis.protection import disk_allowance
+from harness.analysis.protection import DiskReserve, disk_allowance, reserve_of
 from harness.values.data import DataState
 from harness.values.facts import DiskFacts, Facts
 from harness.values.units import format_bytes
@@ -14,7 +14,7 @@ LOAD_FACTOR = 2.0
 """`docker load` needs about twice the image for a moment."""
 
 
-def check_disks(facts: Facts, disk_reserve: int | None, image_bytes: int | None) -> Iterator[Check]:
+def check_disks(facts: Facts, disk_reserve: DiskReserve, image_bytes: int | None) -> Iterator[Check]:
     """Where caches and images go; ``image_bytes`` is the size of an image that must still come, None otherwise."""
     for name, disk in facts.disks.items():
         if name.startswith("data:"):
@@ -23,7 +23,7 @@ def check_disks(facts: Facts, disk_reserve: int | None, image_bytes: int | None)
             if image_bytes is not None:
                 yield _check_image_store(disk, image_bytes)
             continue
-        yield _check_cache_disk(name, disk, disk_reserve)
+        yield _check_cache_disk(name, disk, reserve_of(disk_reserve, name))
 
 
 def check_data(states: Iterable[DataState]) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from harness.analysis.check_engine import check_engine
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
 from harness.analysis.host_check import Check, LimitProbe, LockView, Refused
-from harness.analysis.protection import busy_load, busy_reason
+from harness.analysis.protection import DiskReserve, busy_load, busy_reason
 from harness.values.data import DataState
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import HarnessError, HostError
@@ -25,7 +25,7 @@ def judge_host(
     needed_cuda: str | None = None,
     image_bytes: int | None = None,
     memory_reserve: int | None = None,
-    disk_reserve: int | None = None,
+    disk_reserve: DiskReserve = None,
     lock_owner: LockView | None = None,
     allow_busy: bool = False,
 ) -> list[Check]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
 
@@ -34,11 +37,20 @@ def available_limit(facts: Facts, memory_reserve: int | None = None) -> int:
     return max(0, facts.available_bytes - reserve)
 
 
+DiskReserve: TypeAlias = int | Mapping[str, int] | None
+"""What the inventory says of the reserve: bytes of each disk, or by the disk's name; None for the default."""
+
+
+def reserve_of(reserve: DiskReserve, disk: str) -> int | None:
+    """Return the reserve of one disk, by its name; None for the default."""
+    return reserve.get(disk) if isinstance(reserve, Mapping) else reserve
+
+
 def disk_allowance(disk: DiskFacts, disk_reserve: int | None = None) -> int:
     """Bytes that caches may fill: what is free minus the larger of 5 % of the disk and 5 GiB; never below 0.
 
-    ``disk_reserve`` of the inventory takes the place of the default. Where the disk does not say what is
-    free, nothing may be filled: ask ``disk.free_bytes`` first where unknown and full must be told apart.
+    ``disk_reserve`` of the inventory (``reserve_of``) takes the place of the default. Where the disk does not say what
+    is free, nothing may be filled: ask ``disk.free_bytes`` first where unknown and full must be told apart.
     """
     if disk_reserve is None:
         disk_reserve = max(DISK_RESERVE_BYTES, round(DISK_RESERVE_SHARE * (disk.total_bytes or 0)))

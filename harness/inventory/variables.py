@@ -111,6 +111,12 @@ def _parse_size(value: object) -> object:
     return value if value is None or not isinstance(value, str | int) else parse_bytes(value)
 
 
+def _parse_reserve(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _parse_size(size) for name, size in value.items()}
+    return _parse_size(value)
+
+
 EngineName = Annotated[str, BeforeValidator(_check_engine), Field(json_schema_extra=_show_engines)]
 Name = Annotated[str, AfterValidator(_check_name)]
 DiskName = Annotated[Name, AfterValidator(_check_disk_name)]
@@ -125,6 +131,11 @@ _SIZE_SCHEMA = {
     "examples": ["4GiB", "16GB"],
 }
 Size = Annotated[int, BeforeValidator(_parse_size), WithJsonSchema(_SIZE_SCHEMA)]
+Reserve = Annotated[
+    int | dict[Name, int],
+    BeforeValidator(_parse_reserve),
+    WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"type": "object", "additionalProperties": _SIZE_SCHEMA}]}),
+]
 Number = Annotated[StrictInt, Field(ge=0)]
 Ids = Annotated[tuple[Number | str, ...], AfterValidator(_check_ids)]
 CpuIds = Annotated[tuple[Number, ...], AfterValidator(_check_ids)]
@@ -235,8 +246,8 @@ class HostVariables(_Checked):
     """The most GPUs an experiment may have: `auto` (all), 0 (none), a number, or a list of ids."""
     memory_reserve: Size | None = None
     """Memory that stays free, like 4GiB. Default: the larger of 2 GiB and 10 %."""
-    disk_reserve: Size | None = None
-    """Disk that stays free, like 20GB. Default: the larger of 5 GiB and 5 %."""
+    disk_reserve: Reserve | None = None
+    """Disk that stays free: of each disk, like 20GB, or by the disk's name. Default: the larger of 5 GiB and 5 %."""
     allow_busy: StrictBool = False
     """Measure although somebody else uses the host."""
     host_key: Annotated[str, AfterValidator(_check_host_key)] | None = None
@@ -246,6 +257,17 @@ class HostVariables(_Checked):
     def cache_disks(self) -> dict[str, str]:
         """Every disk by name, scratch among them."""
         return {SCRATCH_DISK: self.scratch, **self.disks}
+
+    @model_validator(mode="after")
+    def _check_reserves(self) -> HostVariables:
+        if isinstance(self.disk_reserve, dict):
+            for name in self.disk_reserve:
+                if name not in self.cache_disks:
+                    known = ", ".join(self.cache_disks)
+                    raise ValueError(
+                        f"disk_reserve: the host has no disk {name!r} (it has {known})\nadd it under `disks:`"
+                    )
+        return self
 
 
 MERGED_BY_NAME = ("data", "disks")

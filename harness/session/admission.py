@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from harness.analysis.protection import busy_reason
+from harness.analysis.protection import busy_reason, reserve_of
 from harness.bench.protocol.loader_registry import is_on_disk
 from harness.engine.refusal import lack_room
 from harness.hosts.facts import read_available_bytes
@@ -54,7 +54,7 @@ def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
     if not is_on_disk(invocation.case.cache) or disk is None or needed is None:
         return None
     now = disk.model_copy(update={"free_bytes": read_free_bytes(setup.connection, disk.path)})
-    return feasibility.lacking_disk(now, setup.disk_reserve, needed)
+    return feasibility.lacking_disk(now, reserve_of(setup.disk_reserve, invocation.case.cache_disk), needed)
 
 
 def _lacking_memory(setup: HostSetup, limit: int | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from harness.analysis.protection import disk_allowance
+from harness.analysis.protection import DiskReserve, disk_allowance, reserve_of
 from harness.bench.protocol.loader_registry import is_on_disk
 from harness.session.invocations import Refusal
 from harness.values.case import Case
@@ -30,7 +30,7 @@ def refusals(
     *,
     memory_available: int | None,
     disks: Mapping[str, DiskFacts],
-    disk_reserve: int | None,
+    disk_reserve: DiskReserve,
     cache_bytes: Mapping[str, int | None],
     missing_data: Mapping[str, str],
     missing_weights: Mapping[str, str],
@@ -115,7 +115,7 @@ def _memory_reason(case: Case, available: int | None, reasons: Sequence[str], ca
 def _disk_reason(
     case: Case,
     disks: Mapping[str, DiskFacts],
-    reserve: int | None,
+    reserve: DiskReserve,
     needed: int | None,
     names: Sequence[str],
 ) -> str | None:
@@ -124,7 +124,9 @@ def _disk_reason(
     if case.cache_disk not in names:
         return f"the host has no disk named {case.cache_disk!r} (it has {', '.join(names)}): add it under `disks:`"
     disk = disks.get(case.cache_disk)
-    return None if disk is None or needed is None else lacking_disk(disk, reserve, needed)
+    if disk is None or needed is None:
+        return None
+    return lacking_disk(disk, reserve_of(reserve, case.cache_disk), needed)
 
 
 def lacking_disk(disk: DiskFacts, reserve: int | None, needed: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.analysis.protection import DiskReserve
 from harness.engine.interface import Mount
 from harness.engine.jobs import HostData, JobHost
 from harness.values.case import Case
@@ -33,7 +34,7 @@ class HostSetup(JobHost):
     data: Mapping[str, HostData] = field(default_factory=dict)
     missing_data: Mapping[str, str] = field(default_factory=dict)
     memory_reserve: int | None = None
-    disk_reserve: int | None = None
+    disk_reserve: DiskReserve = None
     weights: Mapping[str, WeightsFile] = field(default_factory=dict)
     missing_weights: Mapping[str, str] = field(default_factory=dict)
     samework: Mapping[str, WorkProof] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from harness.analysis.limit_search import steps_left, trials_of
 from harness.analysis.outcomes import count_outcomes
 from harness.analysis.predictions import predict
+from harness.analysis.protection import DiskReserve
 from harness.analysis.selection import current_records
 from harness.analysis.signs import Kind
 from harness.analysis.time_left import seconds_left
@@ -68,7 +69,7 @@ class PlannedHost:
     missing_weights: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, DiskFacts] = field(default_factory=dict)
     disk_names: tuple[str, ...] = ()
-    disk_reserve: int | None = None
+    disk_reserve: DiskReserve = None
     can_limit_memory: bool = True
     can_limit_cpus: bool = True
     engine_reasons: tuple[str, ...] = ()

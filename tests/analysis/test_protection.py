@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.protection import available_limit, default_memory_reserve, disk_allowance
+from harness.analysis.protection import available_limit, default_memory_reserve, disk_allowance, reserve_of
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
 
@@ -39,6 +39,12 @@ def test_disks_keep_five_percent_and_five_gib() -> None:
     assert disk_allowance(DiskFacts(path="/", total_bytes=1000 * GIB, free_bytes=200 * GIB)) == 150 * GIB
     assert disk_allowance(DiskFacts(path="/", total_bytes=1000 * GIB, free_bytes=200 * GIB), GIB) == 199 * GIB
     assert disk_allowance(DiskFacts(path="/")) == 0
+
+
+def test_a_reserve_is_of_every_disk_or_of_the_one_that_it_names() -> None:
+    assert reserve_of(GIB, "scratch") == GIB
+    assert reserve_of({"fast": GIB}, "fast") == GIB
+    assert reserve_of({"fast": GIB}, "scratch") is reserve_of(None, "scratch") is None
 
 
 @given(ram=st.integers(0, 2**45), share=st.floats(0, 1), reserve=st.none() | st.integers(0, 2**45))

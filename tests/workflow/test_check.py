@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import Machine
+from machine import HERE, Machine
 from PIL import Image
 
 from harness.console import Console
+from harness.engine.kinds import docker
+from harness.engine.spec import Means
+from harness.values.engine_names import EngineFacts
+from harness.values.errors import ConfigurationError
+from harness.values.facts import DiskFacts
+from harness.workflow import reaching
 from harness.workflow.machines import check_hosts as checking
 
 
@@ -69,6 +76,40 @@ def test_a_machine_that_another_session_holds_is_locked(machine: Machine, capsys
     assert (code, host["state"]) == (3, "locked")
     assert any("other-session" in one["message"] for one in host["checks"])
     assert checks_of(machine.inventory("here"), capsys)[1]["state"] == "ready"
+
+
+def test_each_disk_may_have_a_reserve_of_its_own(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    fast = machine.folder / "fast"
+    fast.mkdir()
+    reserves = {"fast": "1000TB", "scratch": 0}
+    _, host = checks_of(machine.inventory("here", disks={"fast": str(fast)}, disk_reserve=reserves), capsys)
+    said = {one["subject"]: one for one in host["checks"] if one["id"] == "disk"}
+    assert "0 B for caches" in said["fast"]["message"] and said["fast"]["outcome"] == "warning"
+    assert "0 B for caches" not in said["scratch"]["message"]
+    with pytest.raises(ConfigurationError, match="the host has no disk 'slow' \\(it has scratch, fast\\)"):
+        check(machine.inventory("here", disks={"fast": str(fast)}, disk_reserve={"slow": "1GB"}))
+
+
+def test_the_image_store_must_have_room_for_an_image_that_is_to_come(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lacking:
+        def __init__(self, _means: Means) -> None: ...
+
+        def probe(self, image: str) -> EngineFacts:
+            return EngineFacts(engine="docker", version="28", image_digest=None)
+
+    facts = reaching.read_facts(HERE, scratch=str(machine.scratch))
+    store = DiskFacts(path="/var/lib/docker", total_bytes=10**10, free_bytes=3 * 10**9)
+    with_store = facts.model_copy(update={"disks": {**facts.disks, "images": store}})
+    monkeypatch.setattr(reaching, "read_facts", lambda *_arguments, **_named: with_store)
+    monkeypatch.setattr(docker, "SPEC", replace(docker.SPEC, make=Lacking))
+    monkeypatch.setattr(checking, "find_holder", lambda *_arguments, **_named: None)
+    for size, outcome in ((10**9, "ok"), (2 * 10**9, "failure"), (None, None)):
+        monkeypatch.setattr(checking.ImageSources, "size_of", lambda _images, _reference, found=size: found)
+        _, host = checks_of(machine.inventory("here", engine="docker"), capsys)
+        said = [one["outcome"] for one in host["checks"] if (one["id"], one["subject"]) == ("disk", "images")]
+        assert said == ([] if outcome is None else [outcome])
 
 
 def test_an_engine_that_does_not_answer(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.analysis.outcomes import Outcome, say_counts
-from harness.analysis.protection import disk_allowance
+from harness.analysis.protection import disk_allowance, reserve_of
 from harness.analysis.signs import Kind
 from harness.bench.protocol.loader_registry import is_on_disk
 from harness.session.invocations import Invocation, coming_of
@@ -267,7 +267,8 @@ def _say_disks(shown: ShownPlan) -> Iterable[str]:
         disk = shown.on.disks.get(name)
         room = ""
         if disk is not None and disk.free_bytes is not None:
-            room = f", {format_bytes(disk_allowance(disk, shown.on.disk_reserve))} may be used"
+            allowed = disk_allowance(disk, reserve_of(shown.on.disk_reserve, name))
+            room = f", {format_bytes(allowed)} may be used"
         most = "an unknown amount" if need is None else f"at most {format_bytes(need)}"
         yield f"disk {name}: caches need {most} at a time{room}"
 
