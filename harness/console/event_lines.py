@@ -10,6 +10,7 @@ from harness.analysis.signs import LOOKS
 from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.console.console import Console
 from harness.values import event as happened
+from harness.values.text import plural
 from harness.values.units import format_bytes, format_duration
 
 _OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
@@ -42,6 +43,11 @@ def _host_state(event: happened.HostStateChanged, console: Console) -> None:
         console.note(text)
     else:
         console.alarm(text + (f"\n  → {event.hint}" if event.hint else ""))
+
+
+@show.register
+def _host_renamed(event: happened.HostRenamed, console: Console) -> None:
+    console.note(f"{event.host}: {plural(event.records, 'record')} of {event.old} carried over")
 
 
 @show.register

@@ -41,6 +41,7 @@ class SessionInventory(_Kept):
     name: str = ""
     path: str = ""
     hosts: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = Field({}, description="Names of hosts by group.")
 
 
 class SessionDataSet(_Kept):
@@ -54,7 +55,7 @@ class SessionDataSet(_Kept):
 
 
 class SessionHost(_Kept):
-    """What a host was prepared with; ``data`` is where each data set lies there.
+    """What a host was prepared with; ``data`` is where each data set lies there, ``sets`` what its check found.
 
     ``memory_available`` is what ``memory_limit: none`` means on it, fixed when it was first prepared.
     """
@@ -67,6 +68,7 @@ class SessionHost(_Kept):
     payload_digest: str = ""
     memory_available: StrictInt | None = None
     data: Mapping[str, DataPlace] = {}
+    sets: Mapping[str, SessionDataSet] = {}
 
 
 class SessionRules(_Kept):
@@ -107,8 +109,17 @@ class SessionContent(_Kept):
     payload_digest: str = ""
     own_loaders: Mapping[str, str] = Field({}, description="SHA-256 of each loader of the user's own.")
     image_digests: Mapping[str, str] = Field({}, description="By host.")
-    data: Mapping[str, SessionDataSet] = {}
+    data: Mapping[str, SessionDataSet] = Field({}, description="As the host that was last prepared has them.")
+    own_data: bool = Field(default=False, description="Each host is measured on its own files (`--own-data`).")
     hosts: Mapping[str, SessionHost] = {}
+    machines: Mapping[str, str] = Field({}, description="Names of a machine that is measured under another name.")
+
+    def set_of(self, host: str, name: str) -> SessionDataSet | None:
+        """Return a data set as a host has it; of one that was never prepared, as the session's other hosts have it."""
+        known = self.hosts.get(host)
+        if known is not None and name in known.sets:
+            return known.sets[name]
+        return None if self.own_data else self.data.get(name)
 
     def with_host(self, name: str, host: SessionHost, data: Mapping[str, SessionDataSet]) -> Self:
         """Return the same with what a host was prepared with just now, and with the data sets that it has."""

@@ -44,7 +44,7 @@ class Journal:
         self._known: dict[str, list[Record]] | None = None
         files = (folder.records_file, folder.events_file)
         try:
-            self._lock_stream = _take_folder(folder)
+            self._lock_stream = take_folder(folder)
             folder.sweep()
             self.cut = {path.name: cut for path in files if (cut := _cut_tail(path))}
             self._records, self._events = (path.open("ab", buffering=0) for path in files)
@@ -117,7 +117,8 @@ def _write_finite(value: object) -> str:
         return _write_finite(json.loads(json.dumps(value), parse_constant=lambda _: None))
 
 
-def _take_folder(folder: SessionFolder) -> TextIO:
+def take_folder(folder: SessionFolder) -> TextIO:
+    """Return a stream that holds the folder's lock until it is closed. Raises SessionError where another one does."""
     stream = (folder.path / ".lock").open("a", encoding="utf-8")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

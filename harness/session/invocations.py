@@ -11,6 +11,7 @@ from harness.values.case import Case, invocation_identity
 from harness.values.digest import digest_of
 from harness.values.prediction import Prediction
 from harness.values.record import TWIN, WARM_RUN, Record
+from harness.values.text import cap_list
 from harness.values.work import is_proven
 
 _RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
@@ -225,9 +226,13 @@ def changed_digests(content: SessionContent, digests: HostDigests) -> list[str]:
             f"the image on {digests.host} is another one ({before[:12]} before, {digests.image_digest[:12]} now)"
         )
     for name, fingerprint in digests.data.items():
-        known = content.data[name].fingerprint if name in content.data else None
+        found = content.set_of(digests.host, name)
+        known = None if found is None else found.fingerprint
         if known not in (None, fingerprint):
-            changes.append(
-                f"data set {name!r} on {digests.host} holds other files ({known[:12]} before, {fingerprint[:12]} now)"
-            )
+            others = [host for host in content.hosts if host != digests.host]
+            if digests.host in content.hosts or not others:
+                was = f"{known[:12]} before, {fingerprint[:12]} now"
+            else:
+                was = f"{fingerprint[:12]}, and {known[:12]} on {cap_list(others, 4)}, where this session measured it"
+            changes.append(f"data set {name!r} on {digests.host} holds other files ({was})")
     return changes

@@ -67,12 +67,19 @@ class SessionOptions:
     ship_data: Annotated[
         bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
     ] = False
+    own_data: Annotated[
+        bool, typer.Option("--own-data", help="Measure each host on its own files; never compared with others.")
+    ] = False
 
 
 @dataclass(frozen=True)
 class RunOptions(SessionOptions):
     """What the command line of ``run`` says; the line that repeats it is made from these fields, too."""
 
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--rename", metavar="OLD=NEW", help="A host has a new name: carry its records over; repeatable."),
+    ] = None
     base_image: BaseImageOption = None
     max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS
     max_fail_percent: Annotated[
@@ -120,8 +127,8 @@ class RunOptions(SessionOptions):
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
-        """The command that goes on with this session: it begins no other, and does no failed case once more."""
-        return dataclasses.replace(self, is_fresh=False, rerun_failed=False).argv
+        """The command that goes on with this session: it begins no other, and does nothing once more."""
+        return dataclasses.replace(self, is_fresh=False, rerun_failed=False, rename=None).argv
 
 
 @cache

@@ -66,6 +66,15 @@ class HostStateChanged(Event):
 
 
 @dataclass(frozen=True)
+class HostRenamed(Event):
+    """The records of a host were carried over to its new name."""
+
+    host: str
+    old: str
+    records: int
+
+
+@dataclass(frozen=True)
 class LinkLost(Event):
     """Host or engine do not answer. ``since`` is when they were last heard (UTC); what runs there goes on."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.analysis.same_data import CLASH_HINT
 from harness.bench.protocol.own_loader import own_place, split_own
 from harness.engine.interface import Payload
 from harness.records.content import SessionContent
@@ -24,13 +25,15 @@ from harness.workflow.round_planning import merge_rounds
 class FoundSession:
     """``content`` is what ``session.json`` holds, None where the session would be new.
 
-    ``resolved`` is what was asked, with as many rounds as the session has.
+    ``resolved`` is what was asked, with as many rounds as the session has. ``own_data``: each host is measured on its
+    own files, and compared with those alone that have the same.
     """
 
     resolved: Resolved
     folder: SessionFolder
     payload: Payload
     content: SessionContent | None
+    own_data: bool = False
 
     @property
     def key(self) -> str | None:
@@ -65,7 +68,8 @@ def find_session(resolved: Resolved, options: SessionOptions) -> FoundSession:
     experiment = resolved.experiment.model_copy(
         update={"rounds": merge_rounds(options.rounds, resolved.experiment.rounds, stored)}
     )
-    return FoundSession(replace(resolved, experiment=experiment), folder, payload, content)
+    own_data = options.own_data or (content is not None and content.own_data)
+    return FoundSession(replace(resolved, experiment=experiment), folder, payload, content, own_data)
 
 
 def gather_own_loaders(cases: Iterable[Case]) -> dict[str, bytes]:
@@ -95,6 +99,8 @@ def refuse_changed(folder: SessionFolder, content: SessionContent, digests: Host
     changes = changed_digests(content, digests)
     if changes:
         hint = "figures must not be mixed: start a new session with --fresh"
+        if content.hosts and digests.host not in content.hosts:
+            hint = CLASH_HINT
         raise SessionError("; ".join(changes), where=str(folder.path), hint=hint)
 
 

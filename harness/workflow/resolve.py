@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.console import Console
     from harness.session.run_options import SessionOptions
 
-_PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
+PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
     for host in hosts:
         for name, source in host.variables.data.items():
             if source.generate is not None:
-                kinds.setdefault(name, _PROFILE_KINDS[source.generate.profile])
+                kinds.setdefault(name, PROFILE_KINDS[source.generate.profile])
             else:
                 kinds.setdefault(name, source.kind)
     return kinds

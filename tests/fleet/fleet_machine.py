@@ -14,7 +14,7 @@ from typing import Any
 
 from fleet_clock import BEGIN, Clock
 
-from harness.hosts import folders, lock_commands, own_folders
+from harness.hosts import folders, lock_commands, names, own_folders
 from harness.hosts.connection import Completed
 from harness.ship import data_inspection
 from harness.values.errors import HostUnreachable
@@ -46,7 +46,8 @@ class Machine:
     """One simulated workstation. ``away``: from when to when, in seconds of the clock, nothing answers.
 
     ``reboots``: when it is started anew: jobs and the lock are gone then. ``latency_s`` is what each command takes on
-    its way; ``is_garbled``: its shell answers nonsense.
+    its way; ``is_garbled``: its shell answers nonsense. ``counted`` is what counting the files of its data set says,
+    ``tmp`` what lies beside its lock.
     """
 
     name: str
@@ -61,6 +62,9 @@ class Machine:
     files: dict[str, bytes] = field(default_factory=dict)
     folders: set[str] = field(default_factory=lambda: {"/", "/srv", "/srv/data", "/srv/data/pets", "/home/bench"})
     commands: int = 0
+    counted: str = ""
+    tmp: set[str] = field(default_factory=set)
+    boot_id: str = ""
 
     def travel(self) -> None:
         """To the host and back. Raises HostUnreachable while it is away."""
@@ -91,6 +95,9 @@ class Machine:
             case ["mkdir", "-p", "-m", _, "--", path]:
                 self.folders.add(path)
                 return _said("")
+            case ["rm", "-f", "--", path]:
+                self.tmp.discard(path)
+                return _said("")
             case ["rm", "-rf", "--", path]:
                 self.folders = {one for one in self.folders if one != path and not one.startswith(f"{path}/")}
                 return _said("")
@@ -105,7 +112,10 @@ class Machine:
             self.folders.add("/".join(words).rstrip("/"))
             return _said("")
         if script.startswith(data_inspection._LOOK):  # noqa: SLF001 - a simulated host knows the scripts that it is given
-            return _said("classes 2\n" if words[1] in self.folders else "absent\n")
+            return _said(f"classes 2\n{self.counted}" if words[1] in self.folders else "absent\n")
+        if script == names.MARK_SCRIPT:
+            self.tmp.add(".".join(words))
+            return _said("".join(f"{path.rpartition('.')[2]}\n" for path in self.tmp if path.startswith(words[0])))
         if script == lock_commands.read_command("")[2]:
             return _said(self._lock_state())
         if script == lock_commands.claim_command("", "", "", "")[2]:
@@ -142,7 +152,7 @@ class Machine:
         return "2026-01-05T06:00:00Z"
 
     def _boot_id(self) -> str:
-        number = sum(map(ord, self.name))
+        number = sum(map(ord, self.boot_id or self.name))
         return f"{number:08x}-0000-4000-8000-{self.boot:012x}"
 
     # -- facts -------------------------------------------------------------------------------------------------

@@ -168,29 +168,38 @@ def run_fleet(
     **options: Any,
 ) -> Outcome:
     """Run or continue the fleet's session in ``work``."""
-    inventory, experiment = work / "fleet.yaml", work / "experiment.yaml"
-    inventory.write_text(_inventory(fleet))
-    experiment.write_text(EXPERIMENT.format(rounds=rounds))
-    wanted = RunOptions(
-        inventory=inventory,
-        experiment=str(experiment),
-        output=work / "reports",
-        forks=forks or len(fleet),
-        **options,
-    )
     begun = clock.monotonic()
-    with ExitStack() as stack:
-        stack.enter_context(living_in(clock, real=real))
-        stack.enter_context(_replacing(fleet, clock, open_link))
+    with fleet_world(work, fleet, clock, rounds=rounds, open_link=open_link, real=real) as files:
+        wanted = RunOptions(**files, forks=forks or len(fleet), **options)
         code = run_session(Console(quiet=True), wanted)
     (folder,) = list_folders(work / "reports")
     return Outcome(code, clock.monotonic() - begun, folder, fleet)
 
 
 @contextmanager
+def fleet_world(
+    work: Path,
+    fleet: list[Workstation],
+    clock: SimulatedClock,
+    *,
+    rounds: int = 1,
+    open_link: Opener = simulated_link,
+    real: tuple[str, ...] = ("harness.hosts.ssh",),
+) -> Iterator[dict[str, Any]]:
+    """Write the fleet's files into ``work``; commands with these options meet with this fleet."""
+    inventory, experiment = work / "fleet.yaml", work / "experiment.yaml"
+    inventory.write_text(_inventory(fleet))
+    experiment.write_text(EXPERIMENT.format(rounds=rounds))
+    with ExitStack() as stack:
+        stack.enter_context(living_in(clock, real=real))
+        stack.enter_context(_replacing(fleet, clock, open_link))
+        yield {"inventory": inventory, "experiment": str(experiment), "output": work / "reports"}
+
+
+@contextmanager
 def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opener) -> Iterator[None]:
     """Hosts, engines, workers and interrupts of the controller are the fleet's."""
-    by_name = {one.name: one for one in fleet}
+    by_name = {one.machine.name: one for one in fleet} | {one.name: one for one in fleet}
     travels: dict[int, Callable[[], None]] = {}
 
     def open_link_of(_links: Any, host: Any) -> Connection:

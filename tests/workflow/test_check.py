@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from machine import HERE, Machine
@@ -14,6 +14,8 @@ from PIL import Image
 from harness.console import Console
 from harness.engine.kinds import docker
 from harness.engine.spec import Means
+from harness.hosts.facts import read_facts
+from harness.ship.transfer.image_sources import ImageSources
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import ConfigurationError
 from harness.values.facts import DiskFacts
@@ -99,14 +101,14 @@ def test_the_image_store_must_have_room_for_an_image_that_is_to_come(
         def probe(self, image: str) -> EngineFacts:
             return EngineFacts(engine="docker", version="28", image_digest=None)
 
-    facts = reaching.read_facts(HERE, scratch=str(machine.scratch))
+    facts = read_facts(HERE, scratch=str(machine.scratch))
     store = DiskFacts(path="/var/lib/docker", total_bytes=10**10, free_bytes=3 * 10**9)
     with_store = facts.model_copy(update={"disks": {**facts.disks, "images": store}})
     monkeypatch.setattr(reaching, "read_facts", lambda *_arguments, **_named: with_store)
-    monkeypatch.setattr(docker, "SPEC", replace(docker.SPEC, make=Lacking))
+    monkeypatch.setattr(docker, "SPEC", replace(docker.SPEC, make=cast("Any", Lacking)))
     monkeypatch.setattr(checking, "find_holder", lambda *_arguments, **_named: None)
     for size, outcome in ((10**9, "ok"), (2 * 10**9, "failure"), (None, None)):
-        monkeypatch.setattr(checking.ImageSources, "size_of", lambda _images, _reference, found=size: found)
+        monkeypatch.setattr(ImageSources, "size_of", lambda _images, _reference, found=size: found)
         _, host = checks_of(machine.inventory("here", engine="docker"), capsys)
         said = [one["outcome"] for one in host["checks"] if (one["id"], one["subject"]) == ("disk", "images")]
         assert said == ([] if outcome is None else [outcome])

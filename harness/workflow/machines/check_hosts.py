@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.checks import host_state, judge_host
 from harness.analysis.host_check import Check, LimitProbe
+from harness.analysis.same_data import find_clashes
 from harness.analysis.signs import CHECKS
 from harness.engine.interface import Payload
 from harness.engine.reached import Reached
@@ -26,9 +27,10 @@ from harness.ship.transfers import Transfers
 from harness.values.errors import DataError, HarnessError, HostError
 from harness.workflow.host_engines import is_session_alive, job_host
 from harness.workflow.host_links import Links
-from harness.workflow.many_hosts import Answer, ask_hosts, exit_code
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, values_of
 from harness.workflow.reaching import reach
 from harness.workflow.resolve import wanted_engine
+from harness.workflow.side_by_side import Seen, find_copies, note_seen, refuse_copy
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -60,18 +62,21 @@ def check_hosts(
     def check(host: Host) -> _Checked:
         console.live(f"asking {host.name}")
         with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
-            checks = _check_host(console, reached, wanted[host.name], transfers, payload, may_ship=ship)
-            return _Checked(checks, reached.facts.hardware)
+            return _check_host(console, reached, wanted[host.name], transfers, payload, may_ship=ship)
 
     def tell(answer: Answer[_Checked]) -> None:
         if not as_json:
             _print(console, answer.name, _checked_of(answer))
 
     answers = ask_hosts(console, hosts, check, forks=forks, tell=tell, stop=transfers.stop)
+    between = _check_between(console, hosts, values_of(answers), links, forks)
     console.close()
+    checked = {answer.name: _checked_of(answer).with_more(between.get(answer.name, ())) for answer in answers}
     if as_json:
-        console.result_json([_as_json(answer.name, _checked_of(answer)) for answer in answers])
-    return exit_code([Answer(answer.name, _checked_of(answer).as_outcome(answer.name)) for answer in answers])
+        console.result_json([_as_json(name, found) for name, found in checked.items()])
+    else:
+        _print_between(console, between)
+    return exit_code([Answer(name, found.as_outcome(name)) for name, found in checked.items()])
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class _Checked:
 
     checks: Sequence[Check]
     hardware: str = ""
+    seen: Seen = field(default_factory=Seen)
+
+    def with_more(self, checks: Sequence[Check]) -> _Checked:
+        """Return the same with what was found when all hosts had been asked."""
+        return replace(self, checks=[*self.checks, *checks])
 
     @property
     def state(self) -> str:
@@ -101,16 +111,17 @@ def _checked_of(answer: Answer[_Checked]) -> _Checked:
 
 def _check_host(
     console: Console, reached: Reached, requested: str, transfers: Transfers, payload: Payload, *, may_ship: bool
-) -> list[Check]:
+) -> _Checked:
     """Do all checks of a host; ``transfers`` bring what is missing, where they may."""
     host = reached.host
     search = find_engine(reached, requested, transfers if may_ship else None, console.handle)
-    return judge_host(
+    states = {name: inspect_data(reached, name)[1] for name in reached.data}
+    checks = judge_host(
         reached.facts,
         search.chosen.facts if search.chosen else None,
         [(refusal.spec.name, refusal.error) for refusal in search.refused],
         limit_probe=_prove(console, reached, search.chosen, payload),
-        data=[inspect_data(reached, name)[1] for name in reached.data],
+        data=states.values(),
         needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
         image_bytes=_size_to_come(search.chosen, transfers.images),
         memory_reserve=host.variables.memory_reserve,
@@ -118,6 +129,23 @@ def _check_host(
         lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
         allow_busy=bool(host.variables.allow_busy),
     )
+    return _Checked(checks, reached.facts.hardware, note_seen(reached, states))
+
+
+def _check_between(
+    console: Console, hosts: Sequence[Host], checked: Mapping[str, _Checked], links: Links, forks: int
+) -> dict[str, list[Check]]:
+    """Return what is wrong between hosts, by host: names of one machine, and data that is not the same everywhere."""
+    found: dict[str, list[Check]] = {}
+    seen = {name: one.seen for name, one in checked.items()}
+    copies = find_copies(console, hosts, seen, links, forks=forks)
+    for name, measured in copies.items():
+        error = refuse_copy(name, measured)
+        found.setdefault(name, []).append(Check("machine", measured, "failure", error.message, error.hint))
+    for clash in find_clashes({name: one.sets for name, one in seen.items() if name not in copies}):
+        for name in clash.hosts:
+            found.setdefault(name, []).append(Check("data", clash.name, "warning", clash.message, clash.hint))
+    return found
 
 
 def _size_to_come(chosen: ChosenEngine | None, images: ImageSources) -> int | None:
@@ -137,12 +165,24 @@ def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payl
 
 def _print(console: Console, host: str, checked: _Checked) -> None:
     lines = [f"{host}: {checked.state}"]
-    for check in checked.checks:
-        subject = f"{check.id} {check.subject}".strip()
-        lines.append(f"  {CHECKS[check.outcome].sign} {subject}: {check.message}")
-        if check.cure and check.outcome != "ok":
-            lines.append(f"      → {check.cure}")
+    lines += [_say_check(check, "", "  ") for check in checked.checks]
     console.result("\n".join(lines))
+
+
+def _print_between(console: Console, between: Mapping[str, Sequence[Check]]) -> None:
+    """Print what is wrong between hosts, each thing once with the hosts that it is about."""
+    hosts: dict[Check, list[str]] = {}
+    for name, checks in between.items():
+        for check in checks:
+            hosts.setdefault(check, []).append(name)
+    for check, names in hosts.items():
+        console.result(_say_check(check, f"{', '.join(names)}: ", ""))
+
+
+def _say_check(check: Check, before: str, indent: str) -> str:
+    subject = f"{check.id} {check.subject}".strip()
+    line = f"{indent}{CHECKS[check.outcome].sign} {before}{subject}: {check.message}"
+    return f"{line}\n{indent}    → {check.cure}" if check.cure and check.outcome != "ok" else line
 
 
 def _as_json(host: str, checked: _Checked) -> dict[str, object]:

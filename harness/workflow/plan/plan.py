@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from harness.ship.needs import inspect_needs
 from harness.ship.rehearsing import REHEARSAL
 from harness.ship.transfers import local_places
 from harness.values.data import DataState
-from harness.values.errors import ConfigurationError, HarnessError
+from harness.values.errors import ConfigurationError, DataError, HarnessError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, read_proof, work_key
@@ -38,8 +38,10 @@ from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import reach
+from harness.workflow.renamed_hosts import say_kept_names
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import count_begun, find_needed, judge_host, say_count
+from harness.workflow.side_by_side import find_session_copies, note_seen, refuse_clash, refuse_copy
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -88,7 +90,9 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
         planners[answer.name].assume(answer.outcome) if isinstance(answer.outcome, HarnessError) else answer.outcome
         for answer in answers
     ]
-    shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=session.content is None)
+    plans, clash = _compare(console, session, plans, options, links)
+    notes, is_new = tuple(say_kept_names(session)), session.content is None
+    shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=is_new, notes=notes)
     if as_json:
         console.result_json(plans_as_json(shown))
     else:
@@ -97,7 +101,24 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
     if nowhere is not None:
         console.error(str(nowhere))
         return nowhere.exit_code
+    if clash is not None:
+        console.error(str(clash))
+        return clash.exit_code
     return exit_code([Answer(each.host, each if each.error is None else each.error) for each in plans])
+
+
+def _compare(
+    console: Console, session: FoundSession, plans: Sequence[ShownPlan], options: SessionOptions, links: Links
+) -> tuple[list[ShownPlan], DataError | None]:
+    """Compare hosts that were asked: a name of another one's machine gets that error; also why ``run`` would refuse."""
+    seen = {plan.host: plan.seen for plan in plans}
+    copies = find_session_copies(console, session, seen, links, forks=options.forks)
+    compared = []
+    for plan in plans:
+        measured = copies.get(plan.host)
+        error = plan.error if measured is None else refuse_copy(plan.host, measured)
+        compared.append(replace(plan, error=error, state="ready" if error is None else state_of(error)))
+    return compared, refuse_clash(session, {name: one for name, one in seen.items() if name not in copies})
 
 
 @dataclass(frozen=True)
@@ -182,7 +203,8 @@ class _Planner:
             search.take,
             lambda: refuse_changed(self.session.folder, self._content, digests),
         )
-        return self._show(on, digests, states, _name_engine(search, self.engine), reached.facts.hardware, error)
+        shown = self._show(on, digests, states, _name_engine(search, self.engine), reached.facts.hardware, error)
+        return replace(shown, seen=note_seen(reached, states))
 
     @property
     def _may_be_busy(self) -> bool:
@@ -287,7 +309,7 @@ class _Planner:
 
     def _kept(self, name: str) -> SessionDataSet:
         """Return what the session's file says of a data set."""
-        return self._content.data.get(name, SessionDataSet())
+        return self._content.set_of(self.host.name, name) or SessionDataSet()
 
     def _proofs(self) -> dict[str, WorkProof]:
         """Return what this session's records say of loaders that do other work, and have not changed since."""

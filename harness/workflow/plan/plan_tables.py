@@ -21,6 +21,7 @@ from harness.values.units import format_bytes, format_duration
 from harness.workflow.planning import HostPlan, PlannedHost
 from harness.workflow.resolve import Resolved
 from harness.workflow.round_planning import say_count
+from harness.workflow.side_by_side import Seen
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -48,16 +49,18 @@ class ShownPlan:
     error: HarnessError | None = None
     counts: Mapping[Kind, int] = field(default_factory=dict)
     place: str = ""
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True)
 class PlannedSession:
-    """What a session would do on all its hosts; ``folder`` is where it is or would be."""
+    """What a session would do on all its hosts; ``folder`` is where it is or would be, ``notes`` are about it."""
 
     resolved: Resolved
     folder: str
     plans: Sequence[ShownPlan]
     is_new: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def plans_as_json(shown: PlannedSession) -> dict[str, object]:
         "rounds": resolved.experiment.rounds,
         "left_out": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.left_out],
         "excluded": [{"case": one.description, "reason": one.reason} for one in resolved.matrix.excluded],
-        "notes": list(resolved.matrix.notes),
+        "notes": [*resolved.matrix.notes, *shown.notes],
         "hosts": [_host_as_json(plan, resolved) for plan in shown.plans],
     }
 
@@ -151,7 +154,7 @@ def _print_head(console: Console, shown: PlannedSession) -> None:
     console.result(
         f"rounds      {say_count(experiment.rounds)}, seed {experiment.seed}, order random within each round"
     )
-    for note in shown.resolved.matrix.notes:
+    for note in (*shown.resolved.matrix.notes, *shown.notes):
         console.result(f"note        {note}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,11 @@ from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.ship.bringing import bring, bring_image_again
 from harness.ship.needs import inspect_needs
-from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
-from harness.values.event import Emit, Event, HostStateChanged, SessionFinding
+from harness.values.errors import HarnessError, HostError, HostUnreachable, SessionError, Stopped
+from harness.values.event import Emit, Event, HostStateChanged, Progress, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
+from harness.values.text import cap_list
 from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.reaching import look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
@@ -35,6 +36,7 @@ from harness.workflow.run.rounds import HostRounds, run_rounds
 from harness.workflow.run.searching import search_limits
 from harness.workflow.run.shared import Shared
 from harness.workflow.run.stage_costing import find_stage_costs
+from harness.workflow.side_by_side import note_checked
 
 if TYPE_CHECKING:
     from harness.inventory import Host
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from harness.ship.transfers import Transfers
     from harness.workflow.host_links import Links
     from harness.workflow.stops import Stops
+
+_AGREE_EVERY_S = 1.0
 
 
 class HostWork:
@@ -56,6 +60,7 @@ class HostWork:
         transfers: Transfers,
         stops: Stops,
         links: Links,
+        refusal: HarnessError | None = None,
     ) -> None:
         self.name = host.name
         self._host = host
@@ -65,6 +70,7 @@ class HostWork:
         self._transfers = transfers
         self._stops = stops
         self._links = links
+        self._refusal = refusal
         self._begun = time.monotonic()
         self._outage = Outage(host.name, shared.emit)
 
@@ -73,8 +79,17 @@ class HostWork:
 
         Raises HostError, SessionError.
         """
+        try:
+            return self._run()
+        finally:
+            if self._shared.agreement is not None:
+                self._shared.agreement.leave(self.name)
+
+    def _run(self) -> set[str]:
         if self._stops.begin.is_set():
             return set()
+        if self._refusal is not None:
+            raise self._refusal
         with suppress(Stopped), closing(reach(self._host, self._links, for_measuring=True)) as reached:
             self._outage.watch(reached.connection)
             owner = make_owner(self._shared.key, "harness run")
@@ -128,6 +143,7 @@ class HostWork:
         brought = bring(reached, needs, engine, transfers, emit, used_before=before)
         memory = None if known is None else known.memory_available
         setup = prepare(reached, brought, cases, self._shared.payload, emit, memory_available=memory)
+        self._agree(setup, emit)
         setup = prove(setup, cases, emit, self._keep_log)
         able = [case for case in cases if not setup.is_refuted(case)]
         setup = rehearse_settings(setup, able, emit)
@@ -143,6 +159,24 @@ class HostWork:
         self._shared.emit(HostStateChanged(self.name, "ready"))
         with self._shared.at_work():
             return self._run_all(setup, digests, reached, heartbeat, emit)
+
+    def _agree(self, setup: HostSetup, emit: Emit) -> None:
+        """Wait until all hosts know their data. Raises DataError where one name stands for other files elsewhere.
+
+        A set that this session has measured is held to the files that it had then.
+        """
+        agreement = self._shared.agreement
+        if agreement is None:
+            return
+        known = self._shared.content.data
+        agreement.arrive(
+            self.name,
+            {name: note_checked(data) for name, data in setup.data.items() if name not in known},
+        )
+        while awaited := agreement.awaited:
+            emit(Progress(self.name, f"waiting for the data of {cap_list(awaited, 4)}", None))
+            self._stops.begin.wait(_AGREE_EVERY_S)
+        agreement.refuse(self.name)
 
     def _keep_log(self, name: str, text: str) -> str:
         """Keep a text in the session's folder; its path there."""

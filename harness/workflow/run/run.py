@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
@@ -23,26 +24,38 @@ from harness.records.reading import read_records
 from harness.records.session_data import read_session
 from harness.session.invocations import is_done_again
 from harness.session.run_options import RunOptions
+from harness.ship.data_inspection import inspect_data
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers, local_features, local_places
 from harness.values.case import Case
-from harness.values.errors import HarnessError, SessionError
+from harness.values.errors import HarnessError, HostUnreachable, SessionError
 from harness.values.event import Event, SessionFinding, SessionFinished
 from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
 from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
+from harness.workflow.reaching import reach
+from harness.workflow.renamed_hosts import rename_hosts, say_kept_names
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import say_rounds
 from harness.workflow.run.hostwork import HostWork
 from harness.workflow.run.shared import Shared
+from harness.workflow.side_by_side import (
+    DataAgreement,
+    Seen,
+    find_session_copies,
+    note_seen,
+    refuse_clash,
+    refuse_copy,
+)
 from harness.workflow.stops import INTERRUPTED, Stops, interruptible
 
 if TYPE_CHECKING:
     from harness.console import Console
+    from harness.inventory import Host
 
 _MOST_TOLD = 10
 
@@ -56,15 +69,22 @@ def run_session(console: Console, options: RunOptions) -> int:
     for host in resolved.hosts:
         wanted_engine(host, options.engine)
     found = find_session(resolved, options)
+    renamed = rename_hosts(found, options.rename or ())
+    if renamed:
+        found = find_session(resolved, options)
     resolved, folder, payload = found.resolved, found.folder, found.payload
     is_new = found.content is None
+    for line in say_kept_names(found):
+        console.note(line)
     content = _session_content(found)
     journal = Journal(folder)
     shared = Shared(folder, content, journal, payload, _emit(console, journal))
     try:
         journal.records_of("")  # a damaged file is said before any host is asked
         folder.write(content)
-        return _run(console, options, resolved, shared)
+        for event in renamed:
+            shared.emit(event)
+        return _run(console, options, found, shared)
     finally:
         journal.close()
         console.close()
@@ -72,7 +92,8 @@ def run_session(console: Console, options: RunOptions) -> int:
             folder.remove()  # no host was ready: an empty session must not stand in a real one's way
 
 
-def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shared) -> int:
+def _run(console: Console, options: RunOptions, found: FoundSession, shared: Shared) -> int:
+    resolved = found.resolved
     for name, cut in shared.journal.cut.items():
         hint = "nothing to do: what it belonged to is measured again"
         shared.emit(
@@ -91,20 +112,25 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         stop=stops.begin,
     )
     links, again = Links(console), shlex.join(options.argv_to_continue)
-    works = [HostWork(host, resolved, options, shared, transfers, stops, links) for host in resolved.hosts]
-    failures = _Failures(shared.emit, stops, options.max_fail_percent, len(works))
+    failures = _Failures(shared.emit, stops, options.max_fail_percent, len(resolved.hosts))
     with interruptible(stops, options.on_interrupt, console.alarm, again):
+        refused = _look_beside(console, options, found, shared, links)
+        shared.agreement = _agree(found, options, refused)
+        works = [
+            HostWork(host, resolved, options, shared, transfers, stops, links, refused.get(host.name))
+            for host in resolved.hosts
+        ]
         answers = ask_hosts(
             console, works, HostWork.run, forks=options.forks, ended=failures.note, explain=HostWork.explain_defect
         )
     for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
-    identities = {identity for found in values_of(answers).values() for identity in found}
+    identities = {identity for own in values_of(answers).values() for identity in own}
     records = judge_all(current_records(read_records(shared.folder)).values())
     counted = [record for record in records if not identities or record.invocation in identities]
     counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
-    for found in compare_hosts(shared.content.hosts):
-        shared.emit(SessionFinding.of(found))
+    for finding in compare_hosts(shared.content.hosts):
+        shared.emit(SessionFinding.of(finding))
     is_interrupted = stops.begin.is_set()
     shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
     if records:
@@ -114,6 +140,45 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         return INTERRUPTED
     mine = [record for record in records if record.invocation in identities]
     return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
+
+
+def _look_beside(
+    console: Console,
+    options: RunOptions,
+    found: FoundSession,
+    shared: Shared,
+    links: Links,
+) -> dict[str, HarnessError]:
+    """Look at all hosts before any is prepared; return why some take no part, by name.
+
+    Raises DataError where a data set is not the same everywhere.
+    """
+    hosts = found.resolved.hosts
+    if len(hosts) < 2:
+        return {}
+
+    def look(host: Host) -> Seen:
+        console.live(f"looking at {host.name}")
+        with closing(reach(host, links)) as reached:
+            named = [name for name in found.resolved.data_names if name in reached.data]
+            states = {name: inspect_data(reached, name)[1] for name in named}
+            return note_seen(reached, states)
+
+    answers = ask_hosts(console, hosts, look, forks=options.forks)
+    seen = values_of(answers)
+    copies = find_session_copies(console, found, seen, links, forks=options.forks)
+    shared.note_copies(copies)
+    clash = refuse_clash(found, {name: one for name, one in seen.items() if name not in copies})
+    if clash is not None:
+        raise clash
+    away = {each.name: each.error for each in answers if isinstance(each.error, HostUnreachable)}
+    return away | {name: refuse_copy(name, measured) for name, measured in copies.items()}
+
+
+def _agree(found: FoundSession, options: RunOptions, refused: Container[str]) -> DataAgreement | None:
+    """Return where hosts wait for each other; None where each is measured on its own files, or there is one alone."""
+    names = [host.name for host in found.resolved.hosts if host.name not in refused]
+    return None if found.own_data or len(names) < 2 else DataAgreement(names, options.forks)
 
 
 class _Failures:
@@ -168,7 +233,8 @@ def _session_content(found: FoundSession) -> SessionContent:
     experiment = resolved.experiment
     if content is not None:
         kept = content.experiment.model_copy(update={"rounds": experiment.rounds})
-        return content.model_copy(update={"own_loaders": own_loaders, "experiment": kept})
+        update = {"own_loaders": own_loaders, "experiment": kept, "own_data": found.own_data}
+        return content.model_copy(update={**update, "inventory": _describe_inventory(resolved)})
     return SessionContent(
         name=found.folder.name,
         session=found.folder.name,
@@ -178,16 +244,13 @@ def _session_content(found: FoundSession) -> SessionContent:
         experiment_digest=resolved.digest,
         seed=experiment.seed,
         rules=_rules(),
-        inventory=SessionInventory(
-            name=resolved.inventory.name,
-            path=str(resolved.inventory.path),
-            hosts=tuple(host.name for host in resolved.inventory.hosts),
-        ),
+        inventory=_describe_inventory(resolved),
         versions={"harness": __version__},
         payload_digest=found.payload.digest,
         own_loaders=own_loaders,
         image_digests={},
         data={},
+        own_data=found.own_data,
         hosts={},
         created_at=now_utc(),
     )
@@ -205,6 +268,16 @@ def _rules() -> SessionRules:
         equal_deaths=EQUAL_DEATHS,
         repeats_of_disturbed=1,
         least_undisturbed=LEAST_UNDISTURBED,
+    )
+
+
+def _describe_inventory(resolved: Resolved) -> SessionInventory:
+    inventory = resolved.inventory
+    return SessionInventory(
+        name=inventory.name,
+        path=str(inventory.path),
+        hosts=tuple(host.name for host in inventory.hosts),
+        groups={name: hosts for name, hosts in inventory.groups.items() if name not in ("all", "ungrouped")},
     )
 
 

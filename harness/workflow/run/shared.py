@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from harness.session.invocations import HostDigests
 from harness.session.setup import HostSetup
 from harness.values.event import Event, SessionFinding
 from harness.workflow.found_session import refuse_changed, session_key
+from harness.workflow.side_by_side import DataAgreement
 
 _REPORT_SHARE = 0.005
 """Of the time that a session takes, the part that reports may take beyond one a round."""
@@ -52,13 +53,17 @@ def _one_thread() -> ThreadPoolExecutor:
 
 @dataclass
 class Shared:
-    """What all hosts of a session share; ``content`` of session.json is replaced under ``mutex`` only."""
+    """What all hosts of a session share; ``content`` of session.json is replaced under ``mutex`` only.
+
+    ``agreement``: hosts begin together, with the same data; None where each is measured on its own.
+    """
 
     folder: SessionFolder
     content: SessionContent
     journal: Journal
     payload: Payload
     emit: Callable[[Event], None]
+    agreement: DataAgreement | None = None
     mutex: threading.Lock = field(default_factory=threading.Lock)
     _pace: Pace = field(default_factory=Pace)
     _hosts_at_work: int = 0
@@ -77,6 +82,13 @@ class Shared:
             self.content = self.content.with_host(setup.host, _describe_host(setup), _describe_data(setup))
             self.folder.write(self.content)
             self.folder.write_facts(setup.host, setup.facts)
+
+    def note_copies(self, copies: Mapping[str, str]) -> None:
+        """Keep which names lead to a machine that is measured under another one."""
+        if copies:
+            with self.mutex:
+                self.content = self.content.model_copy(update={"machines": {**self.content.machines, **copies}})
+                self.folder.write(self.content)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -129,6 +141,7 @@ def _describe_host(setup: HostSetup) -> SessionHost:
         payload_digest=setup.payload.digest,
         memory_available=setup.memory_available,
         data={name: data.place for name, data in setup.data.items() if data.place is not None},
+        sets=_describe_data(setup),
     )
 
 

@@ -1,0 +1,75 @@
+"""A host that has a new name in the inventory: its records, facts and what the session's file says go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from harness.bench.protocol.atomic import write_file
+from harness.records.content import SessionContent
+from harness.records.folder import SessionFolder
+from harness.records.journal import take_folder
+from harness.records.reading import read_content, read_records
+from harness.values.case import invocation_identity
+from harness.values.errors import SessionError
+from harness.values.record import Record
+
+_V = TypeVar("_V")
+
+
+def rename_host(folder: SessionFolder, old: str, new: str) -> int:
+    """Carry what a session holds of a host over to its new name; returns how many records that are.
+
+    Each file is written whole or not at all, records first: the same command finishes what was cut off. Raises
+    SessionError where the session has nothing of ``old``, records of both, or is being worked on.
+    """
+    with take_folder(folder):
+        content, records = read_content(folder), read_records(folder)
+        hosts = {record.host for record in records}
+        where = str(folder.path)
+        if old not in hosts and old not in content.hosts:
+            known = ", ".join(sorted(hosts)) or "none"
+            hint = f"it has records of {known}; the records of a host that was renamed before are not renamed again"
+            raise SessionError(f"this session has nothing of a host {old!r}", where=where, hint=hint)
+        if old in hosts and new in hosts:
+            hint = "only records of one of them can be carried over; take the other out of the session, or use --fresh"
+            raise SessionError(f"this session has records of both {old!r} and {new!r}", where=where, hint=hint)
+        moved = [_rename_record(record, new) if record.host == old else record for record in records]
+        write_file(folder.records_file, "".join(f"{record.model_dump_json()}\n" for record in moved))
+        facts = folder.facts_folder / f"{old}.json"
+        if facts.is_file():
+            facts.replace(folder.facts_folder / f"{new}.json")
+        folder.write(_rename_in_content(content, old, new))
+        return sum(record.host == old for record in records)
+
+
+def _rename_record(record: Record, new: str) -> Record:
+    identity = invocation_identity(
+        image_digest=record.image_digest,
+        payload_digest=record.payload_digest,
+        data_fingerprint=record.data_fingerprint,
+        case=record.case,
+        alias=record.alias,
+        host=new,
+        round_number=record.round,
+    )
+    return record.model_copy(update={"host": new, "invocation": identity})
+
+
+def _rename_in_content(content: SessionContent, old: str, new: str) -> SessionContent:
+    inventory = content.inventory
+    hosts = tuple(dict.fromkeys(new if host == old else host for host in inventory.hosts))
+    return content.model_copy(
+        update={
+            "hosts": _rename_key(content.hosts, old, new),
+            "image_digests": _rename_key(content.image_digests, old, new),
+            "machines": {key: value for key, value in content.machines.items() if new not in (key, value)},
+            "inventory": inventory.model_copy(update={"hosts": hosts}),
+        }
+    )
+
+
+def _rename_key(values: Mapping[str, _V], old: str, new: str) -> dict[str, _V]:
+    """Return the same with what stands under ``old`` under ``new``; what was found later under ``new`` stays."""
+    moved = {new: values[old]} if old in values else {}
+    return {**moved, **{key: value for key, value in values.items() if key != old}}
