@@ -7,7 +7,7 @@ cache with its element, disk and reuse, memory limit) are the rows and columns o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.analysis.comparison import Comparison, compare
@@ -22,7 +22,7 @@ from harness.analysis.whole_set import Outlook, look_ahead
 from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_automatic, is_yardstick
 from harness.values.case import Case
 from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, comparable_key, matches, setting_key
-from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
+from harness.values.record import ABSENT, TRIAL, TWIN, WARM_RUN, Record
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Setting:
     """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1.
 
     ``trials`` are what ``memory_limit: search`` tried: limits of their own, compared with nothing. ``evidence`` is what
-    rules a ratio out on this hardware.
+    rules a ratio out on this hardware. ``files`` is the fingerprint of the data set: what was measured on other files is
+    another setting, whatever its name.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Setting:
     ceiling: CaseSummary | None = None
     trials: tuple[Row, ...] = ()
     evidence: float = EVIDENCE
+    files: str = ""
 
     @property
     def limits(self) -> list[int | str]:
@@ -124,18 +126,13 @@ def build_matrix(records: Iterable[Record], baseline: object = None) -> list[Har
 
 
 def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, object]) -> HardwareGroup:
-    by_case: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        by_case.setdefault((record.case_id, record.alias or ""), []).append(record)
-    summaries = [summarise_case(found) for found in by_case.values()]
-    ceilings = [summary for summary in summaries if is_automatic(summary.case.loader)]
-    by_setting: dict[str, list[CaseSummary]] = {}
-    for summary in summaries:
-        if not is_automatic(summary.case.loader):
-            by_setting.setdefault(setting_key(summary.case), []).append(summary)
-    known = {summary.case_id: summary for summary in summaries if summary.alias is None}
-    evidence = evidence_for(noise_floors(records), _count_comparisons(summaries))
-    settings = [_build_setting(key, found, ceilings, wanted, known, evidence) for key, found in by_setting.items()]
+    by_files = {files: _summarise(found) for files, found in _split_by_files(records).items()}
+    evidence = evidence_for(noise_floors(records), sum(map(_count_comparisons, by_files.values())))
+    settings = [
+        setting
+        for files, summaries in by_files.items()
+        for setting in _build_settings(files, summaries, wanted, evidence)
+    ]
     hosts = tuple(sorted({record.host for record in records}))
     settings.sort(key=_setting_order)
     return HardwareGroup(
@@ -145,6 +142,44 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
         records=tuple(attempts.current for attempts in gather_attempts(records)),
         warm_runs=tuple(setting for setting in settings if _is_extra(setting)),
     )
+
+
+def _split_by_files(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Sort records by the files that they were measured on: the fingerprint of each set.
+
+    What was never measured for want of its data stands with the first files that others have by that name.
+    """
+    first: dict[str, str] = {}
+    for record in records:
+        if record.data_fingerprint != ABSENT:
+            first.setdefault(record.case.data, record.data_fingerprint)
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        is_absent = record.data_fingerprint == ABSENT
+        files = first.get(record.case.data, ABSENT) if is_absent else record.data_fingerprint
+        found.setdefault(files, []).append(record)
+    return found
+
+
+def _summarise(records: Sequence[Record]) -> list[CaseSummary]:
+    by_case: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        by_case.setdefault((record.case_id, record.alias or ""), []).append(record)
+    return [summarise_case(found) for found in by_case.values()]
+
+
+def _build_settings(
+    files: str, summaries: Sequence[CaseSummary], wanted: Mapping[str, object], evidence: float
+) -> Iterator[Setting]:
+    """Yield the settings of what was measured on the same files."""
+    ceilings = [summary for summary in summaries if is_automatic(summary.case.loader)]
+    by_setting: dict[str, list[CaseSummary]] = {}
+    for summary in summaries:
+        if not is_automatic(summary.case.loader):
+            by_setting.setdefault(setting_key(summary.case), []).append(summary)
+    known = {summary.case_id: summary for summary in summaries if summary.alias is None}
+    for key, found in by_setting.items():
+        yield replace(_build_setting(key, found, ceilings, wanted, known, evidence), files=files)
 
 
 def _count_comparisons(summaries: Sequence[CaseSummary]) -> int:

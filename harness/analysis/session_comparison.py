@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from harness.analysis.matrix import HardwareGroup
@@ -113,8 +114,7 @@ def why_not_compared(old: CaseSummary, new: CaseSummary) -> str | None:
         return f"{counts[0]:,} images against {counts[1]:,}"
     if old.case.max_images != new.case.max_images:
         return f"{_say_cap(old.case)} against {_say_cap(new.case)}"
-    prints = [{record.data_fingerprint for record in side.records} for side in (old, new)]
-    if prints[0].isdisjoint(prints[1]):
+    if _prints(old).isdisjoint(_prints(new)):
         return f"other files in data set {new.case.data}"
     return None
 
@@ -156,12 +156,44 @@ def _find_partner(group: HardwareGroup, left: Sequence[HardwareGroup]) -> Hardwa
 
 
 def _pair_groups(old: HardwareGroup | None, new: HardwareGroup | None, general: Mapping[str, object]) -> HardwarePair:
-    before = {_as_new(summary.case, general): summary for summary in _summaries(old)}
-    after = {summary.case: summary for summary in _summaries(new)}
+    before = _by_case((_as_new(summary.case, general), summary) for summary in _summaries(old))
+    after = _by_case((summary.case, summary) for summary in _summaries(new))
     shared = tuple(sorted(set(old.hosts) & set(new.hosts))) if old and new else ()
     order = dict.fromkeys([*after, *before])
-    cases = tuple(_pair_cases(case, before.get(case), after.get(case), shared) for case in order)
+    cases = tuple(
+        _pair_cases(case, *pair, shared)
+        for case in order
+        for pair in _pair_files(before.get(case, []), after.get(case, []))
+    )
     return HardwarePair(old.hardware if old else None, new.hardware if new else None, shared, cases)
+
+
+def _by_case(found: Iterable[tuple[Case, CaseSummary]]) -> dict[Case, list[CaseSummary]]:
+    """Return the summaries of each case: one for each set of files that it was measured on."""
+    by_case: dict[Case, list[CaseSummary]] = {}
+    for case, summary in found:
+        by_case.setdefault(case, []).append(summary)
+    return by_case
+
+
+def _pair_files(
+    old: Sequence[CaseSummary], new: Sequence[CaseSummary]
+) -> Iterable[tuple[CaseSummary | None, CaseSummary | None]]:
+    """Pair what was measured on the same files; of what is left over, one with another, which says why not."""
+    left = list(old)
+    rest = []
+    for summary in new:
+        same = next((other for other in left if _prints(other) & _prints(summary)), None)
+        if same is None:
+            rest.append(summary)
+            continue
+        left.remove(same)
+        yield same, summary
+    yield from zip_longest(left, rest)
+
+
+def _prints(summary: CaseSummary) -> set[str]:
+    return {record.data_fingerprint for record in summary.records}
 
 
 def _as_new(case: Case, general: Mapping[str, object]) -> Case:

@@ -107,11 +107,25 @@ def _named_columns(entries: Sequence[_Entry]) -> list[_Column]:
     others = sorted(set(Case.model_fields) - _NOT_SHOWN - set(_SETTING_NAMES))
     varied = [name for name in others if len({name_value(name, getattr(e.case, name)) for e in entries}) > 1]
     names = [*_SETTING_NAMES, *varied]
-    return [_Column(name, _HEADINGS.get(name, name.replace("_", " ").capitalize()), _picker(name)) for name in names]
+    pickers = {name: _picker(name) for name in names} | {"data": _data_picker(entries)}
+    return [_Column(name, _HEADINGS.get(name, name.replace("_", " ").capitalize()), pickers[name]) for name in names]
 
 
 def _picker(name: str) -> Callable[[_Entry], str]:
     return lambda entry: name_value(name, getattr(entry.case, name))
+
+
+def _data_picker(entries: Sequence[_Entry]) -> Callable[[_Entry], str]:
+    """Name a data set, with its files where other hosts have others by that name."""
+    files: dict[str, set[str]] = {}
+    for entry in entries:
+        files.setdefault(entry.case.data, set()).add(entry.setting.files)
+
+    def pick(entry: _Entry) -> str:
+        said = name_value("data", entry.case.data)
+        return said if len(files[entry.case.data]) < 2 else f"{said} (files {entry.setting.files[:12]})"
+
+    return pick
 
 
 def _labels(groups: Sequence[HardwareGroup]) -> dict[str, str]:

@@ -158,7 +158,8 @@ def _mixtures(group: HardwareGroup) -> Iterable[Caveat]:
     for data, prints in sorted(by_data.items()):
         if len(prints) > 1:
             message = f"data set {data} is not the same everywhere: {cap_list(sorted(prints), 4)}"
-            yield _caveat("warning", message, "ship one data set to all hosts", label)
+            hint = "each is shown apart, with its files, and compared with no other; ship one data set to all hosts"
+            yield _caveat("warning", message, hint, label)
 
 
 def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:

@@ -17,7 +17,7 @@ from harness.bench.protocol.own_loader import own_place, split_own
 from harness.engine.interface import JobState
 from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup
-from harness.values.record import CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
+from harness.values.record import ABSENT, CacheUse, Epoch, Gpu, Memory, Record, SetSize, Status
 from harness.values.results import JobEnvironment, JobEvent, JobFailure, JobMemory, JobOutcome, Json
 from harness.values.text import clean_text
 from harness.values.work import hint_differs, say_differs
@@ -231,7 +231,7 @@ def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *
         engine=setup.engine.name,
         image_digest=setup.image_digest,
         payload_digest=setup.payload.digest,
-        data_fingerprint=data.fingerprint if data else "absent",
+        data_fingerprint=data.fingerprint if data else ABSENT,
         set_size=SetSize(images=data.images, bytes=data.bytes) if data and data.images else None,
         case=invocation.case,
         case_id=invocation.case.case_id,

@@ -10,7 +10,7 @@ from harness.records.content import SessionContent
 from harness.values.case import Case, invocation_identity
 from harness.values.digest import digest_of
 from harness.values.prediction import Prediction
-from harness.values.record import TWIN, WARM_RUN, Record
+from harness.values.record import ABSENT, TWIN, WARM_RUN, Record
 from harness.values.text import cap_list
 from harness.values.work import is_proven
 
@@ -124,7 +124,7 @@ def plan_one(
     identity = invocation_identity(
         image_digest=digests.image_digest,
         payload_digest=digests.payload_digest,
-        data_fingerprint=digests.data.get(case.data, "absent"),
+        data_fingerprint=digests.data.get(case.data, ABSENT),
         case=case,
         alias=alias,
         host=digests.host,

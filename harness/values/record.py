@@ -29,6 +29,12 @@ WARM_RUN = "w"
 TRIAL = "s"
 """The alias of an invocation that ``memory_limit: search`` tried."""
 
+MACHINE = "machine"
+"""In the environment of a record whose host is another name of a machine: the name that the machine goes by."""
+
+ABSENT = "absent"
+"""The fingerprint of a data set that is not there."""
+
 FAILED: frozenset[str] = frozenset({"error", "timeout", "disk_full", "lost"})
 """Statuses that make a run exit with 1."""
 
