@@ -8,7 +8,7 @@ from itertools import product
 
 from harness.analysis.selection import UNDISTURBED, Disturbance, disturbances, select
 from harness.analysis.statistics import EVIDENCE, THRESHOLD, Estimate, Verdict, estimate_ratio, judge_ratio
-from harness.values.record import Record
+from harness.values.record import MACHINE, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Measurement:
     """One invocation, reduced to one number of which more is better (images/s).
 
     ``disturbed_by`` are the ids of findings that make it degraded; empty for one that nothing disturbed. ``attempt`` is
-    above 1 for one that was repeated.
+    above 1 for one that was repeated. ``computer`` is the name of its machine, where ``host`` is another name of it.
     """
 
     session: str
@@ -25,16 +25,23 @@ class Measurement:
     value: float
     disturbed_by: tuple[str, ...] = ()
     attempt: int = 1
+    computer: str = ""
 
     @property
     def machine(self) -> tuple[str, str]:
         """Names of two sessions' hosts may be equal by accident."""
-        return (self.session, self.host)
+        return (self.session, self.computer or self.host)
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """What it shares with those that it is paired with."""
+        return (self.session, self.host, self.round)
 
 
 def measure(record: Record, value: float) -> Measurement:
     """Return a record as one number."""
-    return Measurement(record.session, record.host, record.round, value, disturbances(record), record.attempt)
+    computer = str(record.environment.get(MACHINE) or "")
+    return Measurement(record.session, record.host, record.round, value, disturbances(record), record.attempt, computer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +83,13 @@ def pair_rounds(case: Iterable[Measurement], baseline: Iterable[Measurement]) ->
     return [_choose_pair(found, other[key]) for key, found in own.items() if key in other]
 
 
-_Round = tuple[tuple[str, str], int]
+_Round = tuple[str, str, int]
 
 
 def _gather_rounds(measurements: Iterable[Measurement]) -> dict[_Round, list[Measurement]]:
     found: dict[_Round, list[Measurement]] = {}
     for each in measurements:
-        found.setdefault((each.machine, each.round), []).append(each)
+        found.setdefault(each.place, []).append(each)
     return found
 
 

@@ -39,7 +39,7 @@ from harness.values.event import (
     SessionStarted,
 )
 from harness.values.facts import Facts
-from harness.values.record import Record, SetSize
+from harness.values.record import MACHINE, Record, SetSize
 from harness.values.text import clean_text
 
 REPORTED: frozenset[type[Event]] = frozenset(
@@ -157,6 +157,7 @@ def _assemble(
     notes: list[str],
 ) -> SessionData:
     records = fill_set_sizes(records, content, [logged.event for logged in events])
+    records = mark_machines(records, content.machines)
     counting = [record for attempts in gather_attempts(records) for record in attempts.counting]
     # by what a report knows: all of the session, not only what came before
     judged = gather_attempts(judge_all(counting, facts))
@@ -174,6 +175,16 @@ def _assemble(
         events=tuple(events),
         notes=tuple(notes),
     )
+
+
+def mark_machines(records: Sequence[Record], machines: Mapping[str, str]) -> list[Record]:
+    """Mark the records of hosts that are other names of a machine: two names are no two witnesses."""
+    return [
+        record.model_copy(update={"environment": {**record.environment, MACHINE: machines[record.host]}})
+        if record.host in machines
+        else record
+        for record in records
+    ]
 
 
 def fill_set_sizes(records: Sequence[Record], content: SessionContent, events: Iterable[Event]) -> list[Record]:
