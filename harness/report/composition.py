@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
@@ -18,6 +18,7 @@ from harness.report.groups import group_sessions, view_groups
 from harness.report.predictions import view_predictions
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
+from harness.values.event import HostStateChanged
 from harness.values.names import CaseNames, name_row, name_size
 from harness.values.record import Record
 from harness.values.text import cap_list, clean_text, join_words, plural
@@ -40,6 +41,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         progress=describe_progress(sessions),
         counts=tuple(_mark_counts(records)),
         groups=tuple(view_groups(groups, sessions, names)),
+        unmeasured=tuple(_say_unmeasured(sessions)),
         beliefs=tuple(collect_caveats(sessions, groups, names)),
         cases=view_cases(groups),
         predictions=view_predictions(groups, names),
@@ -82,6 +84,16 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
     if descriptions:
         said.insert(0, ("Experiment", clean_text(" / ".join(sorted(descriptions)), 400)))
     return [(name, value) for name, value in said if value]
+
+
+def _say_unmeasured(sessions: Sequence[SessionData]) -> Iterable[str]:
+    """Yield each host of which there is no record, and why."""
+    for session in sessions:
+        measured = {record.host for record in session.records}
+        states = {event.host: event for event in session.events_of(HostStateChanged) if event.host not in measured}
+        for host, event in sorted(states.items()):
+            if event.state != "ready":
+                yield clean_text(f"{host}: {event.state.replace('_', ' ')}: {event.message or 'no reason given'}", 600)
 
 
 def _say_volume(sessions: Sequence[SessionData], records: Sequence[Record]) -> str:

@@ -11,7 +11,7 @@ from harness.records.session_data import SessionData
 from harness.report.advice import advise_group
 from harness.report.charts.input_cost import say_thresholds
 from harness.report.drawing import load_charts, name_svg
-from harness.report.hardware import view_card
+from harness.report.hardware import name_groups, view_card
 from harness.report.labels import label_glance
 from harness.report.scope import name_coverage, name_rate, name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
@@ -44,32 +44,30 @@ def group_sessions(sessions: Sequence[SessionData]) -> list[HardwareGroup]:
 def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], names: CaseNames) -> list[GroupView]:
     """Views of all hardware groups; each has its share of the charts."""
     share = max(1, MOST_CHARTS // max(1, len(groups)))
-    taken: set[str] = set()
-    numbers = range(1, len(groups) + 1)
-    return [_view_group(number, groups, sessions, names, _Budget(share), taken) for number in numbers]
+    headings = name_groups(groups, sessions)
+    return [
+        _view_group(number, heading, groups, sessions, names, _Budget(share))
+        for number, heading in enumerate(headings, start=1)
+    ]
 
 
 def _view_group(
     number: int,
+    heading: str,
     groups: Sequence[HardwareGroup],
     sessions: Sequence[SessionData],
     names: CaseNames,
     budget: _Budget,
-    taken: set[str],
 ) -> GroupView:
     group = groups[number - 1]
-    label, digest = split_hardware(group.hardware)
-    if label in taken:
-        label = f"{label} ({clean_text(digest, 20) or number})"
-    taken.add(label)
     hosts = [clean_text(host, 80) for host in group.hosts]
     shown = group.settings[:_MOST_SETTINGS]
     return GroupView(
         anchor=f"hardware-{number}",
         number=f"{number}. " if len(groups) > 1 else "",
-        heading=label,
+        heading=heading,
         short=shorten_hardware(group.hardware),
-        key=clean_text(digest, 20),
+        key=clean_text(split_hardware(group.hardware)[1], 20),
         hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts)}",
         card=view_card(group, sessions, names),
         trouble=tuple(_trouble(group, names)),

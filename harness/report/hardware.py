@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
@@ -11,26 +12,22 @@ from harness.analysis.signs import LOOKS, Kind
 from harness.analysis.statistics import THRESHOLD
 from harness.records.session_data import SessionData
 from harness.report.view import HardwareCard
-from harness.report.words import format_ratio
+from harness.report.words import format_ratio, split_hardware
 from harness.values.facts import Facts
 from harness.values.names import CaseNames
 from harness.values.text import NOTHING, cap_list, clean_text, join_words, plural
 from harness.values.units import format_bytes
 
 _MOST_DIFFERENCES = 12
+_MOST_NAMES = 3
+_AMOUNT = re.compile(r"\b[0-9]+ GB\b")
 _FAR_OFF = 1.10
 """A host whose rates are this far from the median of its equals is named."""
 
 
 def view_card(group: HardwareGroup, sessions: Sequence[SessionData], names: CaseNames) -> HardwareCard:
     """The card of one hardware."""
-    known = {
-        host: session.facts[host]
-        for session in sessions
-        for host in group.hosts
-        if host in session.facts and session.facts[host].hardware == group.hardware
-    }
-    known = known or {host: s.facts[host] for s in sessions for host in group.hosts if host in s.facts}
+    known = _known_facts(group, sessions)
     hosts = [clean_text(host, 80) for host in group.hosts]
     differences = [*_differ_in_fact(known), *_differ_in_result(group, names)]
     left = len(differences) - _MOST_DIFFERENCES
@@ -41,6 +38,59 @@ def view_card(group: HardwareGroup, sessions: Sequence[SessionData], names: Case
         hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts, 20)}",
         differences=tuple(clean_text(text, 400) for text in differences),
     )
+
+
+def _known_facts(group: HardwareGroup, sessions: Sequence[SessionData]) -> dict[str, Facts]:
+    """Return the facts of a group's hosts, of sessions in which they were this hardware where there are some."""
+    found = [(host, s.facts[host]) for s in sessions for host in group.hosts if host in s.facts]
+    same = {host: facts for host, facts in found if facts.hardware == group.hardware}
+    return same or dict(found)
+
+
+def name_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> list[str]:
+    """Return a heading for each group: its hardware, and where another's is nearly that, what tells the two apart.
+
+    That is the inventory's names for its hosts, and facts that differ and no hardware's name says, as usable CPUs.
+    """
+    labels = [split_hardware(group.hardware)[0] for group in groups]
+    kinds = [_AMOUNT.sub("", label) for label in labels]
+    said: list[str] = []
+    for place, group in enumerate(groups):
+        others = [other for n, other in enumerate(groups) if n != place and kinds[n] == kinds[place]]
+        heading = labels[place]
+        if others:
+            names = _inventory_names(group, [other for n, other in enumerate(groups) if n != place], sessions)
+            heading += f" · {', '.join(names)}" if names else ""
+            facts = list(_tell_apart(group, others, sessions))
+            heading += f" ({'; '.join(facts)})" if facts else ""
+        if heading in said:
+            heading += f" ({clean_text(split_hardware(group.hardware)[1], 20) or place + 1})"
+        said.append(heading)
+    return said
+
+
+def _inventory_names(
+    group: HardwareGroup, others: Iterable[HardwareGroup], sessions: Sequence[SessionData]
+) -> list[str]:
+    """Return the inventory's groups that hold hosts of this hardware and of no other."""
+    mine, elsewhere = set(group.hosts), {host for other in others for host in other.hosts}
+    found = {
+        name: None
+        for session in sessions
+        for name, hosts in session.content.inventory.groups.items()
+        if mine.intersection(hosts) and elsewhere.isdisjoint(hosts)
+    }
+    return [clean_text(name, 80) for name in list(found)[:_MOST_NAMES]]
+
+
+def _tell_apart(
+    group: HardwareGroup, others: Iterable[HardwareGroup], sessions: Sequence[SessionData]
+) -> Iterable[str]:
+    known, beside = _known_facts(group, sessions), [_known_facts(other, sessions) for other in others]
+    for name, pick in _APART.items():
+        mine = _shared(known.values(), pick)
+        if known and any(_shared(facts.values(), pick) != mine for facts in beside if facts):
+            yield f"{name} {mine}"
 
 
 def _gpus(facts: Facts) -> str:
@@ -67,6 +117,10 @@ _CARD: Mapping[str, Callable[[Facts], str]] = {
     "GPU": _gpus,
     "GPU driver": lambda facts: join_words(sorted({gpu.driver or NOTHING for gpu in facts.gpus})) or "none",
     "disk for caches": _disks,
+}
+_APART: Mapping[str, Callable[[Facts], str]] = {
+    "usable CPUs": lambda facts: str(len(facts.usable_cpus) or facts.logical_cpus or NOTHING),
+    **{name: _CARD[name] for name in ("GPU", "GPU driver", "disk for caches")},
 }
 _COMPARED: Mapping[str, Callable[[Facts], str]] = {
     **_CARD,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from harness.records.session_data import SessionData
 from harness.report.advice import advise_group, say_advice
 from harness.report.groups import group_sessions, view_glance
+from harness.report.hardware import name_groups
 from harness.report.scope import name_rate, name_setting
 from harness.report.view import Advice, Mark
-from harness.report.words import split_hardware
 from harness.values.names import name_limit
 
 
@@ -35,7 +35,8 @@ class TerminalView:
 def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
     """What a terminal shows of sessions."""
     views = []
-    for group in group_sessions(sessions):
+    groups = group_sessions(sessions)
+    for group, heading in zip(groups, name_groups(groups, sessions), strict=True):
         said = [_say(advice) for advice in advise_group(group)]
         tables = []
         for setting in (setting for setting in group.settings if setting.rows):
@@ -45,7 +46,7 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
             ]
             title = f"{name_setting(setting, group.settings)}: {name_rate(setting)}, more is better"
             tables.append(TerminalTable(title, ("loader, cache", *limits), tuple(rows)))
-        views.append(TerminalView(split_hardware(group.hardware)[0], tuple(said), tuple(tables)))
+        views.append(TerminalView(heading, tuple(said), tuple(tables)))
     return views
 
 

@@ -268,6 +268,7 @@ class View:
     progress: str
     counts: tuple[Mark, ...]
     groups: tuple[GroupView, ...]
+    unmeasured: tuple[str, ...]
     beliefs: tuple[Caveat, ...]
     cases: CaseTable | None
     predictions: PredictionTable | None
