@@ -75,8 +75,8 @@ class DataClash:
         ]
         first = self.sides[0][1]
         found = dict.fromkeys(name for _, held in self.sides[1:] for name in first.differences(held))
-        what = join_words(found) if found else "contents"
-        verb = "differs" if len(found) == 1 else "differ"
+        what = join_words(found) or "contents"
+        verb = "differs" if list(found) == ["kind"] else "differ"
         return f"data set {self.name!r} is not the same files everywhere ({what} {verb}): {'; '.join(said)}"
 
     @property

@@ -229,7 +229,7 @@ def _choose_records(path: str, layout: Layout) -> Layout:
 
 def _unnamed(name: str, known_names: Collection[str]) -> DataState:
     message = f"the host has no data set {name!r} (it has {', '.join(sorted(known_names)) or 'none'})"
-    return DataState(name, "nowhere", problem=message, hint=f"add it under `harness: data: {name}:`")
+    return DataState(name, "nowhere", problem=message, hint=f"add it under `harness: data: {name}:`", is_named=False)
 
 
 def _of_shipped(name: str, shipped: ShippedData) -> DataState:

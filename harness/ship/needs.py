@@ -27,6 +27,11 @@ class Needs:
     weights: Mapping[str, FoundWeights]
 
     @property
+    def foreign_data(self) -> frozenset[str]:
+        """The data sets that the inventory does not give to the host, and that nobody sent there."""
+        return frozenset(name for name, state in self.states.items() if state.problem and not state.is_named)
+
+    @property
     def missing_data(self) -> dict[str, DataError]:
         """Why data sets cannot be used, by name."""
         return {name: state.as_error(self.host) for name, state in self.states.items() if state.problem}

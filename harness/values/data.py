@@ -121,7 +121,8 @@ class DataState:
     ``place`` is where it lies, in words; ``images`` and ``bytes`` are None where nobody can know them yet, and
     ``source`` says from where they are known. ``is_bound``: files were counted, and those without an annotation fall
     away when they are read. ``fingerprint`` is what the last check of these files found; None: never computed, or the
-    files have changed since. ``problem`` is why it cannot be used, ``hint`` what to do about that.
+    files have changed since. ``problem`` is why it cannot be used, ``hint`` what to do about that. ``is_named``: the
+    inventory gives it to the host; else its cases are none of the host's.
     """
 
     name: str
@@ -134,6 +135,7 @@ class DataState:
     problem: str | None = None
     hint: str | None = None
     will_be_made: bool = False
+    is_named: bool = True
 
     def as_error(self, host: str) -> DataError:
         """Return the problem as the error that ends a host's part in a session."""

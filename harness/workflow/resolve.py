@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,12 @@ class Resolved:
     def data_names(self) -> tuple[str, ...]:
         """The data sets that these cases need."""
         return tuple(dict.fromkeys(case.data for case in self.cases))
+
+    def without_data(self, names: Container[str]) -> Resolved:
+        """Return the same without the cases of some data sets; all of it where no case would be left."""
+        cases = tuple(case for case in self.cases if case.data not in names)
+        matrix = replace(self.matrix, cases=tuple(case for case in self.matrix.cases if case.data not in names))
+        return replace(self, cases=cases, matrix=matrix) if cases else self
 
 
 def resolve(console: Console, options: SessionOptions) -> Resolved:

@@ -40,7 +40,7 @@ EXPERIMENT = """\
 name: fleet
 description: Cases of an hour, for a fleet that is not there.
 parameters:
-  data: pets
+  data: {data}
   loader: [keras-idg, tfdata]
   cache: [none, memory]
   memory_limit: 1GiB
@@ -78,6 +78,7 @@ class Workstation:
     links: list[Any] = field(default_factory=list)
     scratch: str = "/home/bench/.cache/harness"
     data: str = "/srv/data/pets"
+    sets: tuple[str, ...] = ("pets",)
 
     @property
     def is_ready(self) -> bool:
@@ -165,11 +166,12 @@ def run_fleet(
     forks: int | None = None,
     open_link: Opener = simulated_link,
     real: tuple[str, ...] = ("harness.hosts.ssh",),
+    data: str = "pets",
     **options: Any,
 ) -> Outcome:
     """Run or continue the fleet's session in ``work``."""
     begun = clock.monotonic()
-    with fleet_world(work, fleet, clock, rounds=rounds, open_link=open_link, real=real) as files:
+    with fleet_world(work, fleet, clock, rounds=rounds, open_link=open_link, real=real, data=data) as files:
         wanted = RunOptions(**files, forks=forks or len(fleet), **options)
         code = run_session(Console(quiet=True), wanted)
     (folder,) = list_folders(work / "reports")
@@ -185,11 +187,12 @@ def fleet_world(
     rounds: int = 1,
     open_link: Opener = simulated_link,
     real: tuple[str, ...] = ("harness.hosts.ssh",),
+    data: str = "pets",
 ) -> Iterator[dict[str, Any]]:
     """Write the fleet's files into ``work``; commands with these options meet with this fleet."""
     inventory, experiment = work / "fleet.yaml", work / "experiment.yaml"
     inventory.write_text(_inventory(fleet))
-    experiment.write_text(EXPERIMENT.format(rounds=rounds))
+    experiment.write_text(EXPERIMENT.format(rounds=rounds, data=data))
     with ExitStack() as stack:
         stack.enter_context(living_in(clock, real=real))
         stack.enter_context(_replacing(fleet, clock, open_link))
@@ -235,6 +238,7 @@ def _inventory(fleet: list[Workstation]) -> str:
     """Addresses that are nobody's (RFC 5737): nothing ever goes there."""
     hosts = {}
     for one in fleet:
-        harness = {"engine": "process", "scratch": one.scratch, "data": {"pets": {"folder": one.data}}}
+        data = {name: {"folder": one.data} for name in one.sets}
+        harness = {"engine": "process", "scratch": one.scratch, "data": data}
         hosts[one.name] = {"ansible_host": "192.0.2.1", "harness": harness}
     return yaml.safe_dump({"all": {"hosts": hosts}})

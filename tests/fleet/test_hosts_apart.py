@@ -89,7 +89,7 @@ class TestOneNameForOtherFiles:
         count_files(fleet[0], 300, 10**6)
         count_files(fleet[1], 301, 10**6)
         assert check(tmp_path, fleet, clock, monkeypatch, as_json=False) == 0
-        assert "! ws0000, ws0001: data pets: data set 'pets' is not the same files everywhere (images differs)" in (
+        assert "! ws0000, ws0001: data pets: data set 'pets' is not the same files everywhere (images differ)" in (
             capsys.readouterr().out
         )
         assert plan(tmp_path, fleet, clock) == 2
@@ -205,3 +205,31 @@ class TestANewName:
         ):
             with pytest.raises(error):
                 run_fleet(tmp_path, fleet, clock, rename=[text])
+
+
+def test_data_that_a_host_was_never_meant_to_have_is_left_out(
+    tmp_path: Path, clock: SimulatedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = make_fleet(2, clock, troubled=0.0, kinds=2)
+    fleet[0].sets = ("pets", "birds")
+    outcome = run_fleet(tmp_path, fleet, clock, data="[pets, birds]")
+    assert outcome.code == 0
+    assert outcome.statuses("ws0001")["skipped"] == 0
+    assert {record.case.data for record in outcome.records if record.host == "ws0001"} == {"pets"}
+    assert {record.case.data for record in outcome.records if record.host == "ws0000"} == {"pets", "birds"}
+    (told,) = [event for event in outcome.events if event.get("id") == "data-elsewhere"]
+    assert told["host"] == "ws0001" and "no data set 'birds': 3 cases left out here" in told["message"]
+    assert "nothing has a result here" not in outcome.folder.report_file.read_text()
+    with fleet_world(tmp_path, fleet, clock, data="[pets, birds]") as files:
+        assert show_plan(Console(), SessionOptions(**files), is_offline=False, as_json=False) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "data set birds: the host has no data set 'birds' (it has pets); its cases are left out here" in said
+    assert "4 of 4 invocations are done" in said
+
+
+def test_a_host_that_could_not_be_measured_stands_on_the_page(tmp_path: Path, clock: SimulatedClock) -> None:
+    fleet = fleet_of(2, clock)
+    fleet[1].machine.away = ((0.0, float("inf")),)
+    page = run_fleet(tmp_path, fleet, clock).folder.report_file.read_text()
+    listed = page.partition('id="unmeasured"')[2].partition("</ul>")[0]
+    assert "ws0001: unreachable: no answer within 2 s" in listed and "ws0000" not in listed

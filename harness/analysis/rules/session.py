@@ -26,6 +26,12 @@ ENTRIES = {
         cause="somebody removed the image of the jobs from a host while cases were left to run there.",
         cure="nothing: it was built or sent once more. Where that fails the host is set aside, and nothing recorded.",
     ),
+    "data-elsewhere": Entry(
+        "info",
+        "session",
+        cause="the inventory gives a data set of the experiment to other hosts, and not to this one.",
+        cure="nothing, where that is meant; else name it under the host's `harness: data:`.",
+    ),
     "payload-differs": Entry(
         "error",
         "session",

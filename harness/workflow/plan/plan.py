@@ -39,7 +39,7 @@ from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_a
 from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import reach
 from harness.workflow.renamed_hosts import say_kept_names
-from harness.workflow.resolve import absent_data, resolve, wanted_engine
+from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import count_begun, find_needed, judge_host, say_count
 from harness.workflow.side_by_side import find_session_copies, note_seen, refuse_clash, refuse_copy
 
@@ -155,10 +155,11 @@ class _Planner:
             disk_names=tuple(self.host.variables.cache_disks),
             proofs=self._proofs(),
         )
+        mine = self.session.resolved.without_data({name for name, state in states.items() if not state.is_named})
         if error is None:
-            error = _catch(lambda: refuse_hopeless(self.session.resolved.cases, missing, {}))
+            error = _catch(lambda: refuse_hopeless(mine.cases, missing, {}))
         note = "not asked, assumed to be ready" if error is None else ""
-        return self._show(on, self._digests({}, None), states, self.engine, note, error)
+        return self._show(mine, on, self._digests({}, None), states, self.engine, note, error)
 
     def _look(self, reached: Reached) -> ShownPlan:
         """Plan a host that answers. Raises HostError where no more can be said of it."""
@@ -169,6 +170,8 @@ class _Planner:
         sendable = self.sendable if self.host.connection != "local" else frozenset[str]()
         needs = inspect_needs(reached, cases, sendable=sendable, is_counted=True)
         states, missing, lacking = needs.states, needs.missing_data, needs.missing_weights
+        mine = self.session.resolved.without_data(needs.foreign_data)
+        cases = mine.cases
         digests = self._digests(states, image_digest)
         variables = self.host.variables
         on = PlannedHost(
@@ -203,7 +206,8 @@ class _Planner:
             search.take,
             lambda: refuse_changed(self.session.folder, self._content, digests),
         )
-        shown = self._show(on, digests, states, _name_engine(search, self.engine), reached.facts.hardware, error)
+        engine = _name_engine(search, self.engine)
+        shown = self._show(mine, on, digests, states, engine, reached.facts.hardware, error)
         return replace(shown, seen=note_seen(reached, states))
 
     @property
@@ -212,6 +216,7 @@ class _Planner:
 
     def _show(
         self,
+        resolved: Resolved,
         on: PlannedHost,
         digests: HostDigests,
         states: Mapping[str, DataState],
@@ -219,7 +224,7 @@ class _Planner:
         note: str,
         error: HarnessError | None,
     ) -> ShownPlan:
-        resolved, again = self.session.resolved, self.options.rerun_failed
+        again = self.options.rerun_failed
         plan = plan_session(resolved, on, digests, self.records, rerun_failed=again)
         standing = self._judge(plan)
         if standing is not None and standing.open and not plan.todo:
@@ -261,7 +266,8 @@ class _Planner:
         if source is None:
             known = ", ".join(sorted(self.host.variables.data)) or "none"
             problem = f"the host has no data set {name!r} (it has {known})"
-            return DataState(name, "nowhere", problem=problem, hint=f"add it under `harness: data: {name}:`")
+            hint = f"add it under `harness: data: {name}:`"
+            return DataState(name, "nowhere", problem=problem, hint=hint, is_named=False)
         place = " with ".join(source.paths.values())
         kept = self._kept(name)
         if kept.images is not None and kept.bytes is not None:

@@ -302,6 +302,8 @@ def say_fit(found: Prediction | None) -> str:
 
 
 def _describe(state: DataState) -> str:
+    if state.problem is not None and not state.is_named:
+        return f"{state.problem}; its cases are left out here"
     if state.problem is not None:
         return f"{state.problem}\n  → {state.hint}" if state.hint else state.problem
     if state.images is None:

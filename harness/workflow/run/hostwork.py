@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from harness.values.errors import HarnessError, HostError, HostUnreachable, Sess
 from harness.values.event import Emit, Event, HostStateChanged, Progress, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
-from harness.values.text import cap_list
+from harness.values.text import cap_list, join_words, plural
 from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.reaching import look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
@@ -137,6 +137,10 @@ class HostWork:
             self._shared.emit(event)
 
         needs = inspect_needs(reached, cases, sendable=transfers.sendable, is_counted=False)
+        self._resolved = self._resolved.without_data(needs.foreign_data)
+        if len(self._resolved.cases) < len(cases):
+            self._tell_left_out(needs.foreign_data, len(cases) - len(self._resolved.cases))
+            cases = self._resolved.cases
         refuse_hopeless(cases, needs.missing_data, needs.missing_weights)
         known = self._shared.content.hosts.get(self.name)
         engine, before = wanted_engine(self._host, self._options.engine), "" if known is None else known.engine
@@ -159,6 +163,14 @@ class HostWork:
         self._shared.emit(HostStateChanged(self.name, "ready"))
         with self._shared.at_work():
             return self._run_all(setup, digests, reached, heartbeat, emit)
+
+    def _tell_left_out(self, names: Iterable[str], count: int) -> None:
+        """Tell that cases of data sets of other hosts are none of this one's."""
+        message = f"the inventory gives it no data set {join_words(map(repr, sorted(names)))}: {plural(count, 'case')}"
+        found = find(
+            "data-elsewhere", f"{message} left out here", "if it is to have it, add it to its `harness: data:`"
+        )
+        self._shared.emit(SessionFinding.of(found, self.name))
 
     def _agree(self, setup: HostSetup, emit: Emit) -> None:
         """Wait until all hosts know their data. Raises DataError where one name stands for other files elsewhere.
