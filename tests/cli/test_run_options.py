@@ -31,6 +31,8 @@ EVERY = RunOptions(
     allow_busy=True,
     forks=3,
     ship_data=True,
+    own_data=True,
+    rename=["ws1=lab-1", "ws2=lab-2"],
     max_transfers=2,
     max_fail_percent=33.5,
     when_idle=True,
@@ -72,4 +74,6 @@ def test_what_has_its_default_is_not_said(read_back: Any) -> None:
 
 
 def test_the_line_that_continues_begins_no_other_session(read_back: Any) -> None:
-    assert read_back(EVERY.argv_to_continue) == dataclasses.replace(EVERY, is_fresh=False, rerun_failed=False)
+    assert read_back(EVERY.argv_to_continue) == dataclasses.replace(
+        EVERY, is_fresh=False, rerun_failed=False, rename=None
+    )

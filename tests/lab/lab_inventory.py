@@ -16,17 +16,22 @@ def inventory_text(
     own: Mapping[str, Mapping[str, Any]] | None = None,
     ports: Mapping[str, int] | None = None,
     only: tuple[str, ...] = (),
+    copies: Mapping[str, str] | None = None,
+    new_names: Mapping[str, str] | None = None,
 ) -> str:
     """The inventory of a lab as YAML.
 
     ``shared`` are variables under ``harness:`` for all; ``own`` plain variables by host, over the
-    usual ones (None takes one away); ``ports`` where a host is reached through a bad link.
+    usual ones (None takes one away); ``ports`` where a host is reached through a bad link; ``copies`` are more names
+    of hosts, ``new_names`` what they are called instead.
     """
     hosts = {}
     for host in lab.hosts.values():
         if not only or host.name in only:
             port = (ports or {}).get(host.name, host.port)
             hosts[host.name] = _variables(host, port, (own or {}).get(host.name) or {})
+    hosts |= {copy: hosts[name] for copy, name in (copies or {}).items()}
+    hosts = {(new_names or {}).get(name, name): variables for name, variables in hosts.items()}
     harness = {"engine": "docker", "allow_busy": True, "memory_reserve": "128MiB", "disk_reserve": "100MB"}
     everyone = {
         "ansible_host": "127.0.0.1",

@@ -72,6 +72,8 @@ class Controller:
     rounds: int = 1
     experiment: str = EXPERIMENT
     has_stub: bool = True
+    copies: dict[str, str] = field(default_factory=dict)
+    new_names: dict[str, str] = field(default_factory=dict)
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -87,7 +89,15 @@ class Controller:
         usual = {"image": self.image, "data": {"photos": {"folder": DATA}}} if self.has_stub else {}
         shared = {**usual, **self.shared}
         ports = {name: link.port for name, link in self.links.items()}
-        text = inventory_text(self.lab, shared=shared, own=self.own, ports=ports, only=self.hosts)
+        text = inventory_text(
+            self.lab,
+            shared=shared,
+            own=self.own,
+            ports=ports,
+            only=self.hosts,
+            copies=self.copies,
+            new_names=self.new_names,
+        )
         self.inventory.write_text(text)
         (self.folder / "experiment.yaml").write_text(self.experiment.format(rounds=self.rounds))
 

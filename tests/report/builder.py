@@ -31,7 +31,7 @@ def make_facts(
         architecture="x86_64",
         logical_cpus=16,
         ram_bytes=ram,
-        available_bytes=ram - 5_000_000_000,
+        available_bytes=max(ram - 5_000_000_000, ram // 2),
         swap_bytes=0,
         os="Test Linux 1",
         kernel="6.0.0-test",
