@@ -60,7 +60,7 @@ def split_costs(group: HardwareGroup, setting: Setting) -> list[InputCost]:
     costs: list[InputCost] = []
     for row in setting.rows:
         if row.summary.alias is None and row.summary.used:
-            costs += _costs_of(row, model, _find_warm(group, row.summary))
+            costs += _costs_of(row, model, _find_warm(group, row.summary, setting.files))
     return costs
 
 
@@ -92,11 +92,11 @@ def _read(record: Record, which: Which) -> tuple[float, float | None] | None:
     return read / seconds, read / needed if needed else None
 
 
-def _find_warm(group: HardwareGroup, summary: CaseSummary) -> CaseSummary | None:
-    """The same case with its files in memory: an extra run, or a case that the experiment asked for."""
+def _find_warm(group: HardwareGroup, summary: CaseSummary, files: str) -> CaseSummary | None:
+    """The same case with the same files in memory: an extra run, or a case that the experiment asked for."""
     if summary.case.page_cache == "warm" or summary.case.cache != "none":
         return None
     wanted = warm_twin(summary.case).case_id
     settings: Sequence[Setting] = (*group.warm_runs, *group.settings)
-    found = (row.summary for setting in settings for row in setting.rows)
+    found = (row.summary for setting in settings if setting.files == files for row in setting.rows)
     return next((one for one in found if one.case_id == wanted and one.used), None)
