@@ -181,11 +181,9 @@ class HostWork:
         if agreement is None:
             return
         known = self._shared.content.data
-        agreement.arrive(
-            self.name,
-            {name: note_checked(data) for name, data in setup.data.items() if name not in known},
-        )
-        while awaited := agreement.awaited:
+        new = {name: note_checked(data) for name, data in setup.data.items() if name not in known}
+        agreement.arrive(self.name, new)
+        while new and (awaited := agreement.awaited):
             emit(Progress(self.name, f"waiting for the data of {cap_list(awaited, 4)}", None))
             self._stops.begin.wait(_AGREE_EVERY_S)
         agreement.refuse(self.name)
