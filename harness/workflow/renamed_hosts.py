@@ -44,7 +44,8 @@ def say_kept_names(found: FoundSession) -> Iterable[str]:
     """
     if found.content is None:
         return
-    counts = Counter(record.host for record in newest_records(read_records(found.folder)).values())
+    records = read_records(found.folder, lambda _fault: None)  # what is wrong is said where records are needed
+    counts = Counter(record.host for record in newest_records(records).values())
     names = [host.name for host in found.resolved.inventory.hosts]
     new = [name for name in names if name not in counts]
     for old, count in counts.items():
