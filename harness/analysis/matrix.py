@@ -62,8 +62,8 @@ class Setting:
     """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1.
 
     ``trials`` are what ``memory_limit: search`` tried: limits of their own, compared with nothing. ``evidence`` is what
-    rules a ratio out on this hardware. ``files`` is the fingerprint of the data set: what was measured on other files is
-    another setting, whatever its name.
+    rules a ratio out on this hardware. ``files`` is the fingerprint of the data set: what was measured on other files
+    is another setting, whatever its name.
     """
 
     key: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from harness.records.reading import newest_records, read_records
+from harness.analysis.selection import current_records
+from harness.records.reading import read_records
 from harness.records.renaming import rename_host
 from harness.values.errors import ConfigurationError
 from harness.values.event import HostRenamed
@@ -45,7 +46,7 @@ def say_kept_names(found: FoundSession) -> Iterable[str]:
     if found.content is None:
         return
     records = read_records(found.folder, lambda _fault: None)  # what is wrong is said where records are needed
-    counts = Counter(record.host for record in newest_records(records).values())
+    counts = Counter(record.host for record in current_records(records).values())
     names = [host.name for host in found.resolved.inventory.hosts]
     new = [name for name in names if name not in counts]
     for old, count in counts.items():

@@ -117,7 +117,7 @@ class TestOneNameForOtherFiles:
         assert outcome.code == 0 and len(outcome.records) == 3 * INVOCATIONS
         page = outcome.folder.report_file.read_text()
         assert "files 444444444444" in page and "files dddddddddddd" in page
-        assert "2 of 2 hosts agree" in page and "3 hosts agree" not in page
+        assert "one pair of invocations" in page and "2 pairs of invocations" in page and "3 pairs" not in page
         again = run_fleet(tmp_path, fleet, clock)
         assert again.code == 0 and len(again.records) == 3 * INVOCATIONS
 
