@@ -44,7 +44,15 @@ from harness.values.errors import (
     ResultsRefused,
     SessionError,
 )
-from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted, SessionFinding
+from harness.values.event import (
+    CasesSkipped,
+    Event,
+    HostWaiting,
+    InvocationFinished,
+    InvocationStarted,
+    RoundStarted,
+    SessionFinding,
+)
 from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import Record, Status
@@ -123,6 +131,7 @@ class HostRunner:
         self._planned = 0
         self._known: list[Record] = []
         self._coming: list[tuple[str, Prediction | None]] = []
+        self._announced: set[str] = set()
 
     def run(
         self,
@@ -142,6 +151,7 @@ class HostRunner:
         """
         self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo))
+        self._announce_skips(todo)
         current_round = 0
         for index, invocation in enumerate(todo):
             handle = adopted.get(invocation.identity)
@@ -159,6 +169,18 @@ class HostRunner:
                 self._round_done()
         if self._stop.is_set():
             self._patiently(self._sweep)
+
+    def _announce_skips(self, todo: Sequence[Invocation]) -> None:
+        """Tell once of each reason why something is skipped, with a count."""
+        skipped: dict[str, list[Invocation]] = {}
+        for invocation in todo:
+            if invocation.skip is not None:
+                skipped.setdefault(invocation.skip, []).append(invocation)
+        for reason, found in skipped.items():
+            if reason not in self._announced:
+                self._announced.add(reason)
+                cases = len({invocation.case.case_id for invocation in found})
+                self._emit(CasesSkipped(self._setup.host, reason, len(found), cases))
 
     @property
     def is_stopped(self) -> bool:
@@ -361,6 +383,7 @@ class HostRunner:
                 outcome=outcome.kind,
                 reason=outcome.reason,
                 why=explain_outcome(record),
+                is_announced=record.status == "skipped" and record.cause in self._announced,
             )
         )
 

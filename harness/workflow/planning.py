@@ -133,11 +133,13 @@ class HostPlan:
     """All that one host has to do in a session, and what is left of it.
 
     ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them.
+    ``in_session`` counts all that the session has for the host, whatever ``--only`` narrows this plan to.
     """
 
     invocations: tuple[Invocation, ...]
     todo: tuple[Invocation, ...]
     searches: tuple[Search, ...]
+    in_session: int
 
     @property
     def done_identities(self) -> frozenset[str]:
@@ -192,7 +194,9 @@ def plan_session(
     planned = make_plan(resolved, on, digests, count)
     mine = tuple(each for each in planned if resolved.only is None or each.case.case_id in resolved.only)
     todo = remaining(mine, records, rerun_failed=rerun_failed)
-    return HostPlan(mine, todo, count_searches(resolved.cases, on, records, frozenset(i.identity for i in planned)))
+    searches = count_searches(resolved.matrix.cases, on, records, frozenset(i.identity for i in planned))
+    in_session = len(planned) + sum(search.done + search.left for search in searches)
+    return HostPlan(mine, todo, tuple(each for each in searches if each.case in resolved.cases), in_session)
 
 
 def make_plan(

@@ -11,7 +11,7 @@ from harness.records.journal import Journal
 from harness.session.invocations import HostDigests, remaining
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
-from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
+from harness.values.event import Event, HostPlanned, RoundAdded, SessionFinding, SessionStarted
 from harness.values.record import Record
 from harness.values.units import format_duration
 from harness.workflow.planning import HostPlan, PlannedHost, open_interval, plan_session, rounds_at_start, widths_of
@@ -44,7 +44,9 @@ class HostRounds:
     def plan(self, records: Sequence[Record], rounds: int | None = None) -> HostPlan:
         """Plan what the host has to do, and what is left of it."""
         again = self.rerun_failed
-        return plan_session(self.resolved, self.host, self.digests, records, rounds=rounds, rerun_failed=again)
+        found = plan_session(self.resolved, self.host, self.digests, records, rounds=rounds, rerun_failed=again)
+        self.emit(HostPlanned(self.setup.host, found.in_session))
+        return found
 
 
 @dataclass(frozen=True)

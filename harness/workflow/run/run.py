@@ -5,30 +5,31 @@ from __future__ import annotations
 import shlex
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
-from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
-from harness.analysis.validity import judge_all
+from harness.analysis.outcomes import NO_RESULT, count_outcomes, outcome_of
 from harness.records.content import SessionContent, SessionExperiment, SessionInventory
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
-from harness.records.reading import newest_records, read_records
+from harness.records.recap import recap_session
+from harness.records.session_data import SessionData, read_session
 from harness.session.run_options import RunOptions
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers, local_features, local_places
-from harness.values.case import Case
 from harness.values.errors import HarnessError, SessionError
-from harness.values.event import Event, SessionFinding, SessionFinished
-from harness.values.names import case_labels, name_alias
+from harness.values.event import CommandStarted, Event, LoggedEvent, SessionFinding, SessionFinished
+from harness.values.names import case_labels
 from harness.values.record import Record
 from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
+from harness.workflow.recap_screen import tell_recap
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.run.hostwork import HostWork
 from harness.workflow.run.shared import Shared
@@ -57,6 +58,8 @@ def run_session(console: Console, options: RunOptions) -> int:
     try:
         journal.records_of("")  # a damaged file is said before any host is asked
         folder.write(content)
+        hosts = tuple(host.name for host in resolved.hosts)
+        shared.emit(CommandStarted(folder.name, str(folder.path), not is_new, hosts, options.argv_to_continue))
         return _run(console, options, resolved, shared)
     finally:
         journal.close()
@@ -92,20 +95,21 @@ def _run(console: Console, options: RunOptions, resolved: Resolved, shared: Shar
         )
     for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
-    identities = {identity for found in values_of(answers).values() for identity in found}
-    records = judge_all(newest_records(read_records(shared.folder)).values())
-    counted = [record for record in records if not identities or record.invocation in identities]
-    counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
     for found in compare_hosts(shared.content.hosts):
         shared.emit(SessionFinding.of(found))
     is_interrupted = stops.begin.is_set()
-    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
-    if records:
+    session = read_session(shared.folder.path)
+    counts = {str(kind): number for kind, number in count_outcomes(session.records).items()}
+    finished = SessionFinished(shared.folder.name, counts, interrupted=is_interrupted)
+    shared.emit(finished)
+    session = replace(session, events=(*session.events, LoggedEvent(now_utc(), finished)))
+    if session.records:
         shared.write_report_safely()
-    _last_screen(console, options, shared.folder, records, interrupted=is_interrupted)
+    _last_screen(console, shared.folder, session)
     if is_interrupted:
         return INTERRUPTED
-    mine = [record for record in records if record.invocation in identities]
+    identities = {identity for found in values_of(answers).values() for identity in found}
+    mine = [record for record in session.records if record.invocation in identities]
     return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
 
 
@@ -193,42 +197,11 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
     return emit
 
 
-def _last_screen(
-    console: Console,
-    options: RunOptions,
-    folder: SessionFolder,
-    records: Sequence[Record],
-    *,
-    interrupted: bool,
-) -> None:
-    failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
-    _tell_failed(console, folder, failed, case_labels(record.case for record in records))
-    again = shlex.join(options.argv_to_continue)
-    if any(record.status not in ("lost", "skipped") for record in failed):
-        console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
-    if any(record.status == "lost" for record in failed):
-        console.note(f"lost ones are done again by the same command:  {again}")
-    if any(record.status == "skipped" for record in failed):
-        console.note(f"loaders that were not measured are tried again, when they are mended, by:  {again}")
-    if interrupted:
-        console.note(f"go on with:  {again}")
-    _show_nearness(console, records)
-    if records and folder.report_file.exists():
+def _last_screen(console: Console, folder: SessionFolder, session: SessionData) -> None:
+    _show_nearness(console, session.records)
+    tell_recap(console, recap_session(session, is_live=False), folder)
+    if session.records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
-
-
-def _tell_failed(console: Console, folder: SessionFolder, failed: Sequence[Record], labels: Mapping[Case, str]) -> None:
-    """List what has no usable result, a case that ended alike in several rounds once: its name, where, why, a log."""
-    alike: dict[tuple[str, str], list[Record]] = {}
-    for record in failed:
-        label = name_alias(labels[record.case], record.alias)
-        alike.setdefault((str(outcome_of(record)), label), []).append(record)
-    for (outcome, label), records in alike.items():
-        console.alarm(f"{outcome}  {label}  ({say_places(records)})")
-        if why := explain_outcome(records[0]):
-            console.note(f"    {why}")
-        if log := next((record.log for record in records if record.log), None):
-            console.note(f"    log: {folder.path / log}")
 
 
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:
