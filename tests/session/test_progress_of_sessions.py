@@ -80,7 +80,7 @@ def test_a_session_that_nobody_runs_says_no_time() -> None:
     assert host_of([BEGUN], [record()]).progress.running is None, "it has its record"
 
 
-READY = {"event": "HostStateChanged", "host": "h", "at": "2026-01-01T11:59:00Z", "state": "ready"}
+READY: dict[str, Any] = {"event": "HostStateChanged", "host": "h", "at": "2026-01-01T11:59:00Z", "state": "ready"}
 LOST = {"event": "LinkLost", "host": "h", "at": "2026-01-01T12:00:20Z", "since": "2026-01-01T12:00:05Z", "reason": "no"}
 BACK = {"event": "LinkBack", "host": "h", "at": "2026-01-01T12:00:25Z", "since": "2026-01-01T12:00:05Z", "seconds": 20}
 FINISHED = {"event": "SessionFinished", "at": "2026-01-01T12:00:29Z", "session": "s"}
@@ -90,7 +90,7 @@ REFUSED = {
     "message": "no Docker", "hint": "start it",
 }  # fmt: skip
 OTHER_FILES = {**REFUSED, "message": "other files", "hint": "start a new one with --fresh", "can_continue": False}
-COMMAND = {
+COMMAND: dict[str, Any] = {
     "event": "CommandStarted", "at": "2026-01-01T11:58:00Z", "session": "s", "folder": "f", "resumed": False,
     "hosts": ["h"], "argv": ["harness", "run", "lab.yaml"],
 }  # fmt: skip
