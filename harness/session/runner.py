@@ -37,6 +37,7 @@ from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.errors import (
     EngineError,
+    HostLocked,
     HostUnreachable,
     ImageUnavailable,
     JobGone,
@@ -212,8 +213,14 @@ class HostRunner:
         return admission.reason_to_wait(self._setup, self._settings.between, when_idle=self._settings.when_idle)
 
     def _beat(self) -> None:
-        if self._heartbeat is not None:
+        """Keep the lock; where it was taken, end what runs here, for who took it may measure by now."""
+        if self._heartbeat is None:
+            return
+        try:
             self._patiently(self._heartbeat.beat)
+        except HostLocked:
+            self._patiently(self._sweep)
+            raise
 
     def _adopt(self, todo: Sequence[Invocation]) -> dict[str, JobHandle]:
         """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""

@@ -113,3 +113,15 @@ def test_what_an_earlier_command_failed_at_is_a_count(told: Told, monkeypatch: p
     assert "error" in line and "timeout" in line and "disk full" in line
     assert not any(line.startswith(("! error", "◷ timeout", "▣ disk full")) for line in again.last_screen)
     assert any(" unreachable since " in line for line in again.last_screen[: HOSTS + 2])
+
+
+def test_who_lost_a_lock_to_somebody_stops_there_and_says_so(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(2, clock, troubled=0.0)
+    fleet[1].machine.taken_at = 2000.0
+    outcome = run_fleet(tmp_path, fleet, clock)
+    assert outcome.code == 1 and not any(one.jobs.jobs for one in fleet)
+    well, robbed = recap_session(read_session(outcome.folder.path), is_live=False).hosts
+    assert (well.state, well.share) == ("done", f"{INVOCATIONS} of {INVOCATIONS}")
+    assert robbed.state == "locked" and robbed.why.startswith("the lock of this session was taken away by ann@desk")
+    assert robbed.done < INVOCATIONS and robbed.next.startswith("ask ann@desk when the machine is free again; then: ")

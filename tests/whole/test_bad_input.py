@@ -105,7 +105,7 @@ def test_two_sessions_at_once(user: User) -> None:
         assert json.loads(user.give("status", "--json").stdout)["is_live"] is True
         assert json.loads(user.give("clean", "inventory.yaml", "--json").stdout) == []
         kept = user.give("unlock", "inventory.yaml")  # without a terminal nothing is asked, and nothing done
-        assert (kept.returncode, "still locked by" in kept.stdout) == (1, True)
+        assert (kept.returncode, "still locked: held by" in kept.stdout) == (1, True)
     finally:
         user.let_go()
         process.communicate(timeout=120)

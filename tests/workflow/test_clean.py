@@ -13,6 +13,7 @@ from harness.console import Console
 from harness.engine.interface import CACHE_PREFIX
 from harness.hosts.lock import break_lock, read_lock
 from harness.hosts.own_folders import MARK, mark_folder
+from harness.values.errors import HostLocked
 from harness.workflow.machines.clean import CleanOptions, clean_hosts, unlock_hosts
 
 
@@ -92,11 +93,26 @@ def test_a_lock_is_broken_when_somebody_says_so(machine: Machine, capsys: pytest
     inventory = machine.inventory("here")
     assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
     assert capsys.readouterr().out == "here: not locked\n"
-    machine.hold("s1")
+    machine.hold("s1", is_dead=True)
     assert unlock_hosts(Console(), inventory, limit=None, yes=False, forks=1) == 1  # nobody is there to be asked
     assert "here: still locked: held by" in capsys.readouterr().out and read_lock(HERE) is not None
     assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
     assert "here: unlocked (was held by" in capsys.readouterr().out and read_lock(HERE) is None
+
+
+def test_a_living_holder_keeps_its_lock_unless_it_is_named(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory, held = machine.inventory("here"), machine.hold("s1")
+    for force in (None, "somebody@else"):
+        assert unlock_hosts(Console(), inventory, limit=None, yes=True, force=force, forks=1) == 1
+        said = capsys.readouterr().out
+        assert "here: still locked: held by" in said and "alive" in said and f"--force {held.owner.owner}" in said
+        held.beat()
+    assert unlock_hosts(Console(), inventory, limit=None, yes=False, force=held.owner.owner, forks=1) == 0
+    assert "ends its job and stops there" in capsys.readouterr().out and read_lock(HERE) is None
+    with pytest.raises(HostLocked, match="taken away by"):
+        held.beat()
 
 
 def test_data_goes_only_after_it_was_shown_and_somebody_agreed(

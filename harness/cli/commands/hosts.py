@@ -138,13 +138,21 @@ def unlock(
     context: typer.Context,
     inventory: InventoryArgument,
     limit: LimitOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask; a living holder keeps its lock all the same.")
+    ] = False,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            "--force", metavar="HOLDER", help="Take it from this living holder: user@machine, or its session."
+        ),
+    ] = None,
     forks: ForksOption = DEFAULT_FORKS,
 ) -> None:
     """Take a lock away that a session left behind, after showing who holds it since when."""
     from harness.workflow.machines.clean import unlock_hosts
 
-    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, forks=forks))
+    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, force=force, forks=forks))
 
 
 COMMANDS = Commands(rank=20, register=register)

@@ -14,7 +14,7 @@ from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHand
 from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood
 from harness.hosts.connection import Connection
-from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock, make_owner, read_lock
+from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock, make_owner, read_lock, take_lock
 from harness.hosts.lock_owner import is_controller_gone
 from harness.hosts.own_folders import OwnFolder, adopt_folder, look_at_folders, remove_own_folder
 from harness.inventory import Host, load_inventory, select_hosts
@@ -180,9 +180,23 @@ class _Held:
         """Say who holds it, or what is wrong with it."""
         return self.lock.message if isinstance(self.lock, DamagedLock) else f"held by {self.lock.describe()}"
 
+    @property
+    def living(self) -> LockOwner | None:
+        """Its holder, where that is not known to be dead or silent."""
+        return None if isinstance(self.lock, DamagedLock) or _is_silent(self.lock) else self.lock
 
-def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int) -> int:
-    """Show and break locks, damaged ones too. Without a terminal ``--yes`` is needed. Returns the exit code."""
+    def is_named(self, name: str | None) -> bool:
+        """Whether this is the name of its holder."""
+        return isinstance(self.lock, LockOwner) and name in (self.lock.owner, self.lock.session)
+
+
+def unlock_hosts(
+    console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int, force: str | None = None
+) -> int:
+    """Show and break locks, damaged ones too. Without a terminal ``--yes`` is needed. Returns the exit code.
+
+    A living holder keeps its lock, unless ``force`` names it, as user@machine or by its session.
+    """
     hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def read(host: Host) -> _Held | None:
@@ -199,19 +213,29 @@ def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: b
     for name, held in locks.items():
         if held is None:
             console.result(f"{name}: not locked")
+        elif held.is_named(force):
+            wanted[name] = held
+        elif held.living is not None:
+            cure = f"if it has to stop, take the lock from it with --force {held.living.owner}"
+            console.result(f"{name}: still locked: {held.describe()}; {cure}")
         elif yes or console.ask(f"{name}: {held.describe()}. Take the lock away?"):
             wanted[name] = held
         else:
             console.result(f"{name}: still locked: {held.describe()}; take it away with --yes")
 
     def free(host: Host) -> bool:
+        held = wanted[host.name]
         with closing(links.open(host)) as connection:
-            return break_lock(connection, only=wanted[host.name].lock) is not None
+            if held.living is not None:
+                return take_lock(connection, held.living, make_owner("unlock").owner)
+            return break_lock(connection, only=held.lock) is not None
 
     def told(answer: Answer[bool]) -> None:
         tell_failure(console, answer)
         if answer.outcome is True:
-            console.result(f"{answer.name}: unlocked (was {wanted[answer.name].describe()})")
+            held = wanted[answer.name]
+            stops = "; that session ends its job and stops there within about a minute" if held.living else ""
+            console.result(f"{answer.name}: unlocked (was {held.describe()}){stops}")
         elif answer.outcome is False:
             console.result(f"{answer.name}: was let go in this moment")
 
