@@ -150,6 +150,13 @@ class Listed(_Answer):
     labels: _Labels = {}
 
 
+class ListedImage(Listed):
+    """One of ``GET /images/json``, with what a user sees of it."""
+
+    repo_tags: tuple[_Text, ...] = ()
+    size: _Count = 0
+
+
 _A = TypeVar("_A", bound=_Answer)
 
 
@@ -199,6 +206,11 @@ def seek_image(client: APIClient, reference: str) -> Image | None:
 def list_image_ids(client: APIClient) -> list[str]:
     """Return the ids of all images of an engine, each once."""
     return list(dict.fromkeys(one.id for one in read_list(Listed, client.images(all=True), "its list of images")))
+
+
+def list_images(client: APIClient, label: str) -> list[ListedImage]:
+    """Return the images that carry a label. Raises Unreadable, and what the client raises."""
+    return read_list(ListedImage, client.images(filters={"label": label}), "its list of images")
 
 
 def inspect_container(client: APIClient, name: str) -> Container:
