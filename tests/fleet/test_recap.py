@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import fleet_session
 import pytest
 from fleet_clock import SimulatedClock
-from fleet_session import INVOCATIONS, Outcome, make_fleet, run_fleet
+from fleet_session import EXPERIMENT, INVOCATIONS, Outcome, make_fleet, plan_fleet, run_fleet
 
 from harness.console import Console
 from harness.records.recap import Recap, recap_session
 from harness.records.session_data import read_session
+from harness.values.event import SessionStarted
 from harness.workflow.local.show_status import show_status
 from harness.workflow.run import shared
 
@@ -125,3 +128,27 @@ def test_who_lost_a_lock_to_somebody_stops_there_and_says_so(tmp_path: Path) -> 
     assert (well.state, well.share) == ("done", f"{INVOCATIONS} of {INVOCATIONS}")
     assert robbed.state == "locked" and robbed.why.startswith("the lock of this session was taken away by ann@desk")
     assert robbed.done < INVOCATIONS and robbed.next.startswith("ask ann@desk when the machine is free again; then: ")
+
+
+def test_skips_are_told_once_and_the_time_left_is_without_them_and_everywhere_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fleet_session, "EXPERIMENT", EXPERIMENT.replace("1GiB", "[1GiB, 900TB]"))
+    monkeypatch.setattr("fleet_session.Console", lambda quiet: Console())
+    clock = SimulatedClock()
+    fleet = make_fleet(1, clock)
+    outcome = run_fleet(tmp_path, fleet, clock, rounds=1)
+    skips = sum(record.status == "skipped" for record in outcome.records)
+    said = capsys.readouterr().err
+    assert skips == 3 and said.count("900 TB is more than this host can give") == 2, "when it begins, and at the end"
+    assert f"∅ skipped: {skips} invocations of 3 cases: " in said and f"∅ skipped ×{skips}  (ws0000, round 1): " in said
+
+    assert plan_fleet(tmp_path, fleet, clock, rounds=3) == 0
+    (planned,) = json.loads(capsys.readouterr().out)["hosts"]
+    run_fleet(tmp_path, fleet, clock, rounds=3)
+    session = read_session(outcome.folder.path, kinds=None)
+    index = max(i for i, logged in enumerate(session.events) if isinstance(logged.event, SessionStarted))
+    told = session.events_of(SessionStarted)[-1].left_s
+    (host,) = recap_session(replace(session, events=session.events[: index + 1]), is_live=True).hosts
+    assert planned["seconds"] == told == host.progress.left_s
+    assert told == pytest.approx(2 * outcome.seconds, rel=0.2), "two rounds more, each as long as the first was"

@@ -124,9 +124,6 @@ class FakeImages:
         self.client = self
         self.kept = {"harness-cpu:abc": 1_600_000_000, "harness-gpu:def": 3_200_000_000}
 
-    def list(self, session: str | None = None) -> list[Any]:
-        return []
-
     def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
         assert filters == {"label": LABEL_DEFINITION}
         return [{"Id": f"sha256:{name}", "RepoTags": [name], "Size": size} for name, size in self.kept.items()]
@@ -135,6 +132,9 @@ class FakeImages:
         if name == "harness-gpu:def":
             raise APIError("conflict", explanation="a container uses it")
         del self.kept[name]
+
+    def list(self, session: str | None = None) -> tuple[()]:
+        return ()
 
 
 def test_images_stay_with_their_size_until_they_are_asked_for(

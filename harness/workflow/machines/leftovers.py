@@ -109,7 +109,7 @@ def _remove_image(host: str, client: APIClient, image: ListedImage) -> str | Non
     for name in image.repo_tags or (image.id,):
         try:
             with talking(host, f"removing the image {name}", lambda: None):
-                client.remove_image(name)  # type: ignore[no-untyped-call]  # stub lacks types
+                client.remove_image(name)
         except NotFound:
             continue
         except (APIError, EngineError) as error:
