@@ -208,9 +208,10 @@ def list_image_ids(client: APIClient) -> list[str]:
     return list(dict.fromkeys(one.id for one in read_list(Listed, client.images(all=True), "its list of images")))
 
 
-def list_images(client: APIClient, label: str) -> list[ListedImage]:
-    """Return the images that carry a label. Raises Unreadable, and what the client raises."""
-    return read_list(ListedImage, client.images(filters={"label": label}), "its list of images")
+def list_images(client: APIClient, *, label: str | None = None, reference: str | None = None) -> list[ListedImage]:
+    """Return the images that carry a label, or have a name. Raises Unreadable, and what the client raises."""
+    filters = {key: value for key, value in (("label", label), ("reference", reference)) if value is not None}
+    return read_list(ListedImage, client.images(filters=filters), "its list of images")
 
 
 def inspect_container(client: APIClient, name: str) -> Container:

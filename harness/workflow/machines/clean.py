@@ -261,7 +261,7 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
         if not options.dry_run:
             break_lock(reached.connection, only=owner)
     is_asked, dry_run = options.images, options.dry_run
-    found += settle_images(reached.name, engines, living, is_asked=is_asked, dry_run=dry_run)
+    found += settle_images(reached, engines, living, is_asked=is_asked, dry_run=dry_run)
     wanted = {*(DATA_FOLDERS if options.data or options.adopt else ()), *(RESULT_FOLDERS if options.results else ())}
     chosen: list[OwnFolder] = []
     for folder in look_at_folders(reached.connection, reached.scratch, KNOWN_FOLDERS):

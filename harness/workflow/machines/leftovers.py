@@ -16,12 +16,15 @@ from harness.ship.data_inspection import DESCRIBED_FOLDER
 from harness.ship.dataset_check import DATA_FOLDER, DATASETS_FOLDER
 from harness.ship.datatransfer import SHIPPED_FOLDER
 from harness.ship.image import LABEL_DEFINITION
+from harness.ship.transfer.image_sources import tagged
 from harness.ship.weights import WEIGHTS_FOLDER
 from harness.values.errors import EngineError
 from harness.values.text import cap_list, clean_text
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
+
+    from harness.engine.reached import Reached
 
 _DATA = "data sets, weights and file lists"
 DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
@@ -81,16 +84,22 @@ def _kind(folder: OwnFolder) -> str:
 
 
 def settle_images(
-    host: str, engines: Sequence[Engine], living: str | None, *, is_asked: bool, dry_run: bool
+    reached: Reached, engines: Sequence[Engine], living: str | None, *, is_asked: bool, dry_run: bool
 ) -> Iterator[Leftover]:
-    """Yield the images that were built of our definitions; remove them where that is asked and no session lives."""
+    """Yield the images that we brought; remove them where that is asked and no session lives.
+
+    These were built of our definitions, or are what the inventory names and this machine sends.
+    """
+    host, named = reached.name, None if reached.is_local else reached.host.variables.image
     for engine in engines:
         if not load_engine(engine.name).uses_images:
             continue
         with talking(host, "listing its images", lambda: None):
             client = cast("ImageEngine", engine).client
-            images = list_images(client, LABEL_DEFINITION)
-        for image in images:
+            images = {image.id: image for image in list_images(client, label=LABEL_DEFINITION)}
+            if named is not None and "@" not in named:
+                images |= {image.id: image for image in list_images(client, reference=tagged(named))}
+        for image in images.values():
             what, name = f"{engine.name} image", cap_list(image.repo_tags) or image.id[:19]
             if living is not None or not is_asked:
                 why = "the next session uses it: --images removes it" if living is None else f"session {living} uses it"
