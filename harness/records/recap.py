@@ -51,6 +51,8 @@ SessionState = Literal["running", "ended", "interrupted", "cut off", "not ended"
 
 _NUMBERS = re.compile(r"\d[\d.,:]*")
 _RERUN = "--rerun-failed"
+_ONCE = ("--fresh", _RERUN)
+"""What a command that continues a session does without."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ class HostRecap:
 
     @property
     def share(self) -> str:
-        """``12 of 36``; a dash where nothing was planned."""
-        return NOTHING if self.planned is None else f"{self.done} of {self.planned}"
+        """``12 of 36``; a dash where nothing was planned or done."""
+        if self.planned is None:
+            return str(self.done) if self.done else NOTHING
+        return f"{self.done} of {self.planned}"
 
     @property
     def failed_text(self) -> str:
@@ -178,7 +182,7 @@ def _find_command(session: SessionData, *, is_live: bool | None, heard_at: str |
     if finished is not None and isinstance(finished.event, SessionFinished) and not is_live:
         state = "interrupted" if finished.event.interrupted else "ended"
     said = [each.event.argv for each in (started, begun) if each is not None and hasattr(each.event, "argv")]
-    words = next((argv for argv in reversed(said) if argv), ())
+    words = tuple(word for word in next((argv for argv in reversed(said) if argv), ()) if word not in _ONCE)
     return _Command(
         words=words or ("harness", "run", session.content.inventory.path or "INVENTORY"),
         hosts=begun.event.hosts if begun is not None and isinstance(begun.event, CommandStarted) else (),
@@ -241,7 +245,7 @@ def _find_planned(every: Sequence[LoggedEvent], done: int) -> int | None:
     """Return how many invocations the session has for a host; None where it was never planned."""
     said: list[HostPlanned] | list[Step] = [each.event for each in every if isinstance(each.event, HostPlanned)]
     said = said or [each.event for each in every if isinstance(each.event, STEPS)]
-    return max(said[-1].planned, done) if said else done or None
+    return max(said[-1].planned, done) if said else None
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,13 @@ def test_after_a_kill_the_jobs_that_may_still_run_are_named_and_since_when_nothi
     assert host.next == RUN
 
 
+def test_a_session_that_says_little_is_not_said_to_be_done() -> None:
+    old = {**AGAIN, "host": None, "argv": ["harness", "run", "lab.yaml", "--fresh"]}
+    host = host_of([old], [record(), BROKEN], is_live=None)
+    assert (host.share, host.planned, host.next) == ("2", None, RERUN)
+    assert host_of([old], [], is_live=None).share == "–"
+
+
 def test_a_host_that_the_last_command_left_out_keeps_what_it_has() -> None:
     events = [COMMAND, READY, BEGUN, FINISHED, {**COMMAND, "at": "2026-01-01T12:00:29Z", "hosts": ["other"]}, FINISHED]
     host = host_of(events, ALL[:3], is_live=False)
@@ -160,7 +167,7 @@ def test_what_ended_alike_is_told_once_and_what_is_older_than_the_command_apart(
     old = [broken(f"o{number}", f"image {number} is broken", before) for number in range(16)]
     new = [broken(f"n{number}", f"image {number} is broken", after) for number in range(3)]
     skipped = [record(invocation=f"s{n}", status="skipped", cause="needs 40 GB") for n in range(72)]
-    recap = recap_of([COMMAND, READY], [*old, *new, GONE, *skipped], is_live=False)
+    recap = recap_of([{**PLANNED, "planned": 91}, COMMAND, READY], [*old, *new, GONE, *skipped], is_live=False)
     told = [(one.outcome.kind, one.count, one.is_earlier) for one in recap.failures]
     assert told == [("error", 3, False), ("lost", 1, False), ("error", 16, True)]
     assert [(one.count, one.why) for one in recap.skips] == [(72, "needs 40 GB")]
