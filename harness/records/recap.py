@@ -39,6 +39,7 @@ from harness.values.event import (
     SessionFinished,
     SessionStarted,
 )
+from harness.values.figures import parse_moment
 from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
 from harness.values.text import NOTHING, clean_text
@@ -165,10 +166,10 @@ def recap_session(
 
 def say_time(at: str | None) -> str:
     """Return a time stamp as people read it; a dash for None."""
-    try:
-        return NOTHING if at is None else f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except ValueError:
-        return clean_text(at, 40)
+    if at is None:
+        return NOTHING
+    moment = parse_moment(at)
+    return clean_text(at, 40) if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _find_command(session: SessionData, *, is_live: bool | None, heard_at: str | None) -> _Command:
@@ -339,9 +340,10 @@ def _fold(record: Record) -> tuple[str, str, str]:
 def _gather(records: Sequence[Record], labels: Mapping[int, str], began_at: str | None) -> Iterator[Alike]:
     """Yield those that ended alike together: what the newest command brought first, and the worst first."""
     alike: dict[tuple[bool, tuple[str, str, str]], list[Record]] = {}
+    begun = parse_moment(began_at)
     for record in records:
-        ended = record.finished_at or record.started_at
-        is_earlier = began_at is not None and ended is not None and ended < began_at
+        ended = parse_moment(record.finished_at or record.started_at)
+        is_earlier = begun is not None and ended is not None and ended < begun
         alike.setdefault((is_earlier, _fold(record)), []).append(record)
     for is_earlier, key in sorted(alike, key=lambda each: (each[0], WORST_FIRST.index(_kind_of(alike[each])))):
         found = alike[is_earlier, key]

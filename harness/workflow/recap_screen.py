@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.outcomes import say_counts
 from harness.analysis.signs import Kind
 from harness.records.recap import Alike, HostRecap, Recap, say_time
-from harness.values.text import NOTHING, one_line
+from harness.values.text import NOTHING, clean_text
 from harness.values.units import format_duration
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def _host_lines(recap: Recap) -> Iterator[ScreenLine]:
     widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
     yield ScreenLine(_align(columns, widths).rstrip())
     for host, row in zip(recap.hosts, rows, strict=True):
-        cure = f"→ {one_line(host.next)}" if host.next else ""
-        parts = [_align(row, widths), one_line(host.why), cure]
+        cure = f"→ {clean_text(host.next, 600)}" if host.next else ""
+        parts = [_align(row, widths), clean_text(host.why, 600), cure]
         yield ScreenLine("  ".join(part for part in parts if part).rstrip(), is_trouble=bool(host.why))
 
 
