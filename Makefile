@@ -119,9 +119,17 @@ DATA ?=
 bench-pipelines: $(STAMPS)/bench ## Our pipelines beside what one would take instead (DATA='FOLDER …')
 	$(BIN)/python benchmarks/pipelines.py $(DATA)
 
+.PHONY: bench-stages
+bench-stages: $(STAMPS)/run ## CPU time an image in each stage of every loader (DATA='FOLDER …')
+	$(BIN)/python benchmarks/stages.py $(DATA)
+
 .PHONY: bench-emulated
 bench-emulated: $(STAMPS)/run ## Which pipeline keeps an accelerator of 1,000 images/s busy (DATA='FOLDER …')
 	$(BIN)/python benchmarks/emulated.py $(DATA)
+
+.PHONY: bench-verdicts
+bench-verdicts: $(STAMPS)/run ## What the rules of verdicts come to on simulated sessions: false verdicts, power, rounds
+	$(BIN)/python benchmarks/verdicts.py
 
 .PHONY: bench-predictions
 bench-predictions: $(STAMPS)/run ## Each prediction of memory under limits around the need (DATA='FOLDER …'; root)

@@ -6,7 +6,7 @@ where a 95 % interval of the ratio harness ÷ bare does not contain 1, or where 
 Each pair is one ``harness run`` of a single case (its A/A twin is not used; engine ``process``: controller, supervisor,
 cgroup, payload, all as ever) and one run of `bare_pipeline.py`, in alternating order: same files, same order of them,
 same operations, threads and budgets, pages of the files dropped before both. Both report each epoch; the first is left
-out. The estimate is the product's own: geometric mean of paired ratios, Student's interval on logarithms.
+out. The estimate is the product's own: geometric mean of paired ratios, with its confidence sequence.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class Bench:
             time.sleep(2)
         if not records or any(record["status"] != "ok" for record in records):
             raise SystemExit(f"error: harness run left no good record\n{done.stderr}")
-        (record,) = (record for record in records if record["alias"] is None)  # its A/A twin is no part of a pair
+        # Neither its A/A twin nor its repeat, where it was disturbed, is a part of a pair.
+        (record,) = (record for record in records if record["alias"] is None and record["attempt"] == 1)
         (session,) = (json.loads(path.read_text()) for path in output.glob("*/session.json"))
         self._seed = session["seed"] * 1000 + record["round"]  # as harness/session/request.py gives it to the payload
         self._budgets = record["environment"]["budgets"]

@@ -17,6 +17,7 @@ from typing import Literal
 from harness.analysis.comparison import Comparison, compare
 from harness.analysis.matrix import Row, Setting
 from harness.analysis.selection import UNDISTURBED, Disturbance
+from harness.analysis.statistics import THRESHOLD
 from harness.values.comparability import PIPELINE
 
 CORES_RATIO = 1.5
@@ -38,15 +39,17 @@ Kind = Literal[
     "dead",
     "unmeasured",
     "set-aside",
+    "short",
 ]
 """What a limit's verdicts say.
 
 ``winner``: faster than the baseline, and surely; ``bound``: all that live reach the ceiling, so no loader can win;
-``survivor``: the baseline has no result, this is the fastest that has; ``few``: one pair, so no interval; ``open``:
-rounds, but no verdict; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster; ``unpaired``: no
-round has a result of both the baseline and another; ``alone``: only the baseline has a result; ``dead``: all
-ran out of memory; ``unmeasured``: nothing has a result, for other reasons; ``set-aside``: what has a result has none
-that holds on the whole data set.
+``survivor``: the baseline has no result, this is the fastest that has; ``few``: too few pairs for an interval;
+``open``: not settled against the baseline; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster
+by more than 5 %; ``unpaired``: no round has a result of both the baseline and another; ``alone``: only the baseline
+has a result; ``dead``: all ran out of memory; ``unmeasured``: nothing has a result, for other reasons; ``set-aside``:
+what has a result has none that holds on the whole data set; ``short``: epochs are too short for a verdict, those of
+``level``.
 """
 
 Gain = Literal["cores", "cores-and-cache", "cheaper"]
@@ -60,8 +63,9 @@ class Choice:
     """What one memory limit says.
 
     ``row`` is the pipeline to use (or the one that leads, where nothing is sure), ``found`` its comparison with the
-    baseline, ``level`` what was not told apart from it, ``dead`` what ran out of memory. ``plain`` is the same loader
-    without a cache, where the gain is told from the cache's. ``pairs`` is how many pairs (without a comparison: how
+    baseline, ``level`` what may be chosen as well; ``within`` is by what share of it ``row`` and those may differ at
+    the most, None where that is not known. ``dead`` is what ran out of memory. ``plain`` is the same loader without a
+    cache, where the gain is told from the cache's. ``pairs`` is how many pairs (without a comparison: how
     many invocations) the answer rests on, ``disturbance`` what disturbed some of them; ``left_out`` were disturbed and
     do not count. ``aside`` are rows with a result that does not hold on the whole data set, the fastest first.
     """
@@ -72,6 +76,7 @@ class Choice:
     found: Comparison | None = None
     baseline: Row | None = None
     level: tuple[Row, ...] = ()
+    within: float | None = None
     dead: tuple[Row, ...] = ()
     gain: Gain | None = None
     plain: Row | None = None
@@ -165,6 +170,9 @@ def _choose_among(rows: Sequence[Row], setting: Setting, limit: int | str, basel
     if not living:
         only_oom = bool(rows) and all(set(row.summary.statuses) == {"oom"} for row in rows)
         return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
+    short = tuple(row for row in living if row.summary.short_epochs(setting.metric) is not None)
+    if short and (len(living) > 1 or len(setting.pipelines_at(limit)) == 1):  # else it is what lives, however fast
+        return Choice(limit, "short", baseline=baseline, level=short, dead=dead)
     if baseline is None or baseline not in living:
         return _choose_survivor(limit, living, setting, baseline, dead)
     if len(living) == 1:
@@ -183,8 +191,9 @@ def _choose_survivor(
     if len(living) > 1 and all(row.model_bound for row in living):
         return Choice(limit, "bound", baseline=baseline, level=tuple(living), dead=dead)
     best = max(living, key=lambda row: _rate(row, setting))
-    level = tuple(row for row in living if row is not best and not _is_beaten(row, best, setting))
-    return Choice(limit, "survivor", row=best, baseline=baseline, level=level, dead=dead)
+    level = tuple(row for row in living if row is not best and _is_level(row, best, setting))
+    within = _within(best, level, setting)
+    return Choice(limit, "survivor", row=best, baseline=baseline, level=level, within=within, dead=dead)
 
 
 def _choose_compared(
@@ -195,21 +204,38 @@ def _choose_compared(
     dead: tuple[Row, ...],
 ) -> Choice:
     leader, lead = max(compared, key=lambda pair: _value(pair[1]))
-    if all(found.ratio is not None and found.ratio.n == 1 for _, found in compared):
+    if all(found.ratio is None or found.ratio.low is None for _, found in compared):
         return Choice(limit, "few", leader, lead, baseline, dead=dead)
     faster = [(row, found) for row, found in compared if found.verdict.kind == "faster"]
     if faster:
         best, found, level = _pick_cheapest(faster, compared, setting)
         gain, plain = _explain_gain(best, found, compared)
-        return Choice(limit, "winner", best, found, baseline, level, dead, gain, plain)
+        within = _within(best, level, setting)
+        return Choice(limit, "winner", best, found, baseline, level, within, dead, gain, plain)
     kinds = {found.verdict.kind for _, found in compared}
     if kinds == {"same"}:
         return Choice(limit, "same", baseline, None, baseline, dead=dead)
-    if "unknown" not in kinds:
+    unknown = [pair for pair in compared if pair[1].verdict.kind == "unknown" and can_gain(pair[1])]
+    if not unknown:
         return Choice(limit, "baseline", baseline, None, baseline, dead=dead)
-    unknown = [pair for pair in compared if pair[1].verdict.kind == "unknown"]
     leader, lead = max(unknown, key=lambda pair: _value(pair[1]))
-    return Choice(limit, "open", leader, lead, baseline, dead=dead)
+    level = (
+        *(row for row, _ in unknown if row is not leader and can_gain(compare_rows(row, leader, setting))),
+        baseline,
+    )
+    return Choice(limit, "open", leader, lead, baseline, level, _within(leader, level, setting), dead)
+
+
+def can_gain(found: Comparison) -> bool:
+    """Whether the first of a comparison may be faster than the other by more than 5 %, as far as is known."""
+    return found.ratio is None or found.ratio.high is None or found.ratio.high > THRESHOLD
+
+
+def _within(best: Row, level: Sequence[Row], setting: Setting) -> float | None:
+    """Return by what share rows may differ from the best at the most; None where that is not known."""
+    ratios = [compare_rows(row, best, setting).ratio for row in level]
+    bounds = [max(ratio.high, 1 / ratio.low) for ratio in ratios if ratio is not None and ratio.low and ratio.high]
+    return max(bounds) - 1 if bounds and len(bounds) == len(ratios) else None
 
 
 def _pick_cheapest(
@@ -223,7 +249,7 @@ def _pick_cheapest(
         if row is not fastest and (is_at_ceiling or _verdict(row, fastest, setting) == "same"):
             twins.append((row, own))
     best, found = min(twins, key=lambda pair: (_cost(pair[0]), -_value(pair[1])))
-    level = tuple(row for row, _ in compared if row is not best and not _is_beaten(row, fastest, setting))
+    level = tuple(row for row, _ in compared if row is not best and _is_level(row, fastest, setting))
     return best, found, level
 
 
@@ -267,16 +293,25 @@ def _caution(choice: Choice) -> float:
     return ratio.low if ratio.low is not None else ratio.value
 
 
+def compare_rows(row: Row, other: Row, setting: Setting) -> Comparison:
+    """Return how a row compares with another one of its setting."""
+    metric = setting.metric
+    return compare(row.summary.measurements(metric), other.summary.measurements(metric), setting.evidence)
+
+
 def _verdict(row: Row, other: Row, setting: Setting) -> str:
-    return compare(row.summary.measurements(setting.metric), other.summary.measurements(setting.metric)).verdict.kind
+    return compare_rows(row, other, setting).verdict.kind
 
 
-def _is_beaten(row: Row, best: Row, setting: Setting) -> bool:
-    """Whether ``best`` is surely faster than ``row``; at the ceiling both are as fast as can be."""
-    if row.model_bound and best.model_bound:
-        return False
-    found = compare(best.summary.measurements(setting.metric), row.summary.measurements(setting.metric))
-    return found.verdict.kind == "faster"
+def _is_level(row: Row, best: Row, setting: Setting) -> bool:
+    """Whether a row may be chosen as well as the fastest: it is as fast, or may be faster by more than 5 %.
+
+    At the ceiling both are as fast as can be.
+    """
+    if row is best or (row.model_bound and best.model_bound):
+        return True
+    found = compare_rows(row, best, setting)
+    return found.verdict.kind == "same" or can_gain(found)
 
 
 def _cost(row: Row) -> int:

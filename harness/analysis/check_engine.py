@@ -44,7 +44,8 @@ def check_engine(
 
 def _check_image(used: EngineFacts) -> Check:
     if used.image_digest is not None:
-        return Check("image", used.engine, "ok", f"{used.words.image} {used.image_digest[:19]}")
+        none = "" if used.uses_images else "none is used: jobs run with "
+        return Check("image", used.engine, "ok", f"{none}{used.words.image} {used.image_digest[:19]}")
     if not used.uses_images:
         return Check("image", used.engine, "failure", "it could not say what would run", used.words.evidence)
     cure = "`harness run` makes it, or `harness image build`"

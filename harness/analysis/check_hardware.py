@@ -29,7 +29,7 @@ def check_hardware(
     facts: Facts, engine: EngineFacts | None, needed_cuda: str | None, memory_reserve: int | None
 ) -> Iterator[Check]:
     """``engine`` is the one that will be used; ``needed_cuda`` what the image was built for, None without CUDA."""
-    yield from _check_gpus(facts, needed_cuda)
+    yield from _check_gpus(facts, needed_cuda, uses_images=engine is None or engine.uses_images)
     if facts.gpus:
         yield _check_runtime(facts, engine)
     yield _check_memory(facts, memory_reserve)
@@ -41,7 +41,7 @@ def check_hardware(
         yield Check("clock", "", "warning", message, "start a time service there: `sudo timedatectl set-ntp true`")
 
 
-def _check_gpus(facts: Facts, needed_cuda: str | None) -> Iterator[Check]:
+def _check_gpus(facts: Facts, needed_cuda: str | None, *, uses_images: bool) -> Iterator[Check]:
     if facts.silent_gpus:
         message = (
             f"{len(facts.silent_gpus)} NVIDIA GPU(s) on the PCI bus ({', '.join(facts.silent_gpus)}), no driver answers"
@@ -49,23 +49,25 @@ def _check_gpus(facts: Facts, needed_cuda: str | None) -> Iterator[Check]:
         cure = "run `nvidia-smi` there: install the driver, or reboot if it was updated since the last start"
         yield Check("gpu", "", "warning", message, cure)
     elif not facts.gpus:
-        yield Check("gpu", "", "ok", "no NVIDIA GPU: the CPU image is used")
+        yield Check("gpu", "", "ok", f"no NVIDIA GPU{': the CPU image is used' if uses_images else ''}")
     for gpu in facts.gpus:
         memory = f", {format_bytes(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
         yield Check("gpu", gpu.name, "ok", f"{gpu.name}{memory}, driver {gpu.driver or 'unknown'}")
         if needed_cuda is not None:
-            yield _check_driver(gpu.name, gpu.driver, needed_cuda)
+            yield _check_driver(gpu.name, gpu.driver, needed_cuda, uses_images=uses_images)
 
 
-def _check_driver(name: str, driver: str | None, cuda: str) -> Check:
+def _check_driver(name: str, driver: str | None, cuda: str, *, uses_images: bool) -> Check:
     minimum = minimum_driver(cuda)
     enough = is_driver_enough(driver, minimum) if driver is not None and minimum is not None else None
     if minimum is None or enough is None:
         return Check("driver", name, "unproven", f"whether driver {driver or '?'} serves CUDA {cuda} is not known")
     if enough:
         return Check("driver", name, "ok", f"driver {driver} serves CUDA {cuda} (≥ {minimum})")
-    message = f"driver {driver} is too old for the image's CUDA {cuda}: {minimum} or newer is needed"
-    cure = f"install a driver ≥ {minimum} and reboot, or use the CPU image with `image:` in the inventory"
+    whose = "the image's" if uses_images else "TensorFlow's"
+    message = f"driver {driver} is too old for {whose} CUDA {cuda}: {minimum} or newer is needed"
+    instead = "use the CPU image with `image:` in the inventory" if uses_images else "use none with `gpus: 0`"
+    cure = f"install a driver ≥ {minimum} and reboot, or {instead}"
     return Check("driver", name, "failure", message, cure)
 
 

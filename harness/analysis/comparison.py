@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
-from harness.analysis.selection import UNDISTURBED, Disturbance, select
-from harness.analysis.statistics import THRESHOLD, Estimate, Verdict, estimate_ratio, judge_ratio
+from harness.analysis.selection import UNDISTURBED, Disturbance, disturbances, select
+from harness.analysis.statistics import EVIDENCE, THRESHOLD, Estimate, Verdict, estimate_ratio, judge_ratio
+from harness.values.record import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One invocation, reduced to one number of which more is better (images/s).
 
-    ``disturbed_by`` are the ids of findings that make it degraded; empty for one that nothing disturbed.
+    ``disturbed_by`` are the ids of findings that make it degraded; empty for one that nothing disturbed. ``attempt`` is
+    above 1 for one that was repeated.
     """
 
     session: str
@@ -21,11 +24,17 @@ class Measurement:
     round: int
     value: float
     disturbed_by: tuple[str, ...] = ()
+    attempt: int = 1
 
     @property
     def machine(self) -> tuple[str, str]:
         """Names of two sessions' hosts may be equal by accident."""
         return (self.session, self.host)
+
+
+def measure(record: Record, value: float) -> Measurement:
+    """Return a record as one number."""
+    return Measurement(record.session, record.host, record.round, value, disturbances(record), record.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Comparison:
     whose round has no baseline. ``agreeing`` counts hosts whose own ratio lies on the same
     side as the whole (or within the threshold of 1 where the verdict is ``same``). ``disturbance`` is of the pairs that
     count; ``left_out`` counts disturbed pairs that do not, because there are enough undisturbed ones.
+    ``images_needed``: where epochs are too short for a verdict, how many images in one would do.
     """
 
     ratio: Estimate | None
@@ -53,16 +63,50 @@ class Comparison:
     agreeing: int = 0
     disturbance: Disturbance = UNDISTURBED
     left_out: int = 0
+    images_needed: int | None = None
 
 
-def compare(case: Sequence[Measurement], baseline: Sequence[Measurement]) -> Comparison:
+def pair_rounds(case: Iterable[Measurement], baseline: Iterable[Measurement]) -> list[tuple[Measurement, Measurement]]:
+    """Return one pair of each round that has both: the undisturbed one, else the first.
+
+    Where one of the two was repeated, the other was measured beside it once more; of several undisturbed pairs the one
+    that was measured at one time counts, and the earlier one.
+    """
+    own, other = _gather_rounds(case), _gather_rounds(baseline)
+    return [_choose_pair(found, other[key]) for key, found in own.items() if key in other]
+
+
+_Round = tuple[tuple[str, str], int]
+
+
+def _gather_rounds(measurements: Iterable[Measurement]) -> dict[_Round, list[Measurement]]:
+    found: dict[_Round, list[Measurement]] = {}
+    for each in measurements:
+        found.setdefault((each.machine, each.round), []).append(each)
+    return found
+
+
+def _choose_pair(case: list[Measurement], baseline: list[Measurement]) -> tuple[Measurement, Measurement]:
+    if len(case) == len(baseline) == 1:
+        return case[0], baseline[0]
+    own, other = (enumerate(sorted(each, key=lambda m: m.attempt)) for each in (case, baseline))
+
+    def rank(pair: tuple[tuple[int, Measurement], tuple[int, Measurement]]) -> tuple[bool, bool, int]:
+        (first, one), (second, two) = pair
+        return bool(one.disturbed_by or two.disturbed_by), first != second, first + second
+
+    (_, one), (_, two) = min(product(own, other), key=rank)
+    return one, two
+
+
+def compare(case: Sequence[Measurement], baseline: Sequence[Measurement], evidence: float = EVIDENCE) -> Comparison:
     """Ratio case ÷ baseline over all rounds that have both; a pair is disturbed where one of the two is.
 
     All pairs that count (``selection``) of the hosts at hand count alike: what is claimed is claimed of these
-    hosts; a host that goes its own way widens the interval and is missing in ``agreeing``.
+    hosts; a host that goes its own way widens the interval and is missing in ``agreeing``. ``evidence`` is what rules
+    a ratio out (``statistics``).
     """
-    beside = {(m.machine, m.round): m for m in baseline}
-    pairs = [(m, beside[m.machine, m.round]) for m in case if (m.machine, m.round) in beside]
+    pairs = pair_rounds(case, baseline)
     chosen = select(
         pairs,
         machine=lambda pair: pair[0].machine,
@@ -71,13 +115,13 @@ def compare(case: Sequence[Measurement], baseline: Sequence[Measurement]) -> Com
     by_machine: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for own, other in chosen.used:
         by_machine.setdefault(own.machine, []).append((own.value, other.value))
-    ratio = estimate_ratio([pair for pairs in by_machine.values() for pair in pairs])
-    verdict = judge_ratio(ratio)
-    hosts = tuple(_host_ratio(name, pairs) for (_, name), pairs in sorted(by_machine.items()))
+    ratio = estimate_ratio([pair for pairs in by_machine.values() for pair in pairs], evidence)
+    verdict = judge_ratio(ratio, evidence)
+    hosts = tuple(_host_ratio(name, pairs, evidence) for (_, name), pairs in sorted(by_machine.items()))
     return Comparison(
         ratio=ratio,
         verdict=verdict,
-        unpaired=len(case) - len(pairs),
+        unpaired=len({(m.machine, m.round) for m in case}) - len(pairs),
         hosts=hosts,
         agreeing=_count_agreeing(hosts, ratio, verdict),
         disturbance=chosen.disturbance,
@@ -85,8 +129,8 @@ def compare(case: Sequence[Measurement], baseline: Sequence[Measurement]) -> Com
     )
 
 
-def _host_ratio(name: str, pairs: Sequence[tuple[float, float]]) -> HostRatio:
-    ratio = estimate_ratio(pairs)
+def _host_ratio(name: str, pairs: Sequence[tuple[float, float]], evidence: float) -> HostRatio:
+    ratio = estimate_ratio(pairs, evidence)
     assert ratio is not None  # a machine is listed only with a pair
     return HostRatio(name, ratio)
 

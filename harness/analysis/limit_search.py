@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.matrix import Setting
-from harness.analysis.noise import TOO_SHORT_S, rate_of
+from harness.analysis.noise import rate_of
+from harness.analysis.short_epochs import LEAST_EPOCH_S
 from harness.values.case import Case
 from harness.values.record import Record
 
@@ -77,7 +78,7 @@ def _make_trial(limit: int, records: Sequence[Record]) -> Trial:
     alive = tuple(rate for rate in rates if rate is not None)
     shortest = min((epoch.seconds for record in records for epoch in record.epochs), default=math.inf)
     has_died = any(record.status == "oom" for record in records)
-    return Trial(limit, alive if len(alive) == len(rates) else (), shortest < TOO_SHORT_S, has_died)
+    return Trial(limit, alive if len(alive) == len(rates) else (), shortest < LEAST_EPOCH_S, has_died)
 
 
 def next_step(trials: Sequence[Trial], *, most: int, least: int = LEAST_BYTES) -> Step | None:
@@ -157,7 +158,7 @@ def _doubt_speed(trials: Sequence[Trial]) -> str | None:
     alive = [trial for trial in trials if trial.rates]
     top = alive[-1]
     if any(trial.is_short for trial in alive):
-        return f"an epoch takes less than {TOO_SHORT_S} s: use more images"
+        return f"an epoch takes less than {LEAST_EPOCH_S} s: use more images"
     if len(top.rates) < 2:
         return "the largest limit ran only once"
     if min(top.rates) < FULL_SPEED * top.best:

@@ -6,19 +6,22 @@ cache with its element, disk and reuse, memory limit) are the rows and columns o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.analysis.comparison import Comparison, compare
 from harness.analysis.coverage import Coverage, Epochs
+from harness.analysis.noise import evidence_for, noise_floors
 from harness.analysis.payback import Payback, PaybackUnknown
+from harness.analysis.selection import gather_attempts
 from harness.analysis.set_size import lift_subset
-from harness.analysis.statistics import Estimate, estimate_unpaired_ratio, judge_ratio
+from harness.analysis.statistics import EVIDENCE, Estimate, Verdict, estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, is_model_bound, metric_of, payback_of, summarise_case
 from harness.analysis.whole_set import Outlook, look_ahead
 from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_automatic, is_yardstick
 from harness.values.case import Case
-from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, matches, setting_key
+from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, comparable_key, matches, setting_key
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Record
 
 
@@ -58,7 +61,8 @@ class Row:
 class Setting:
     """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1.
 
-    ``trials`` are what ``memory_limit: search`` tried: limits of their own, compared with nothing.
+    ``trials`` are what ``memory_limit: search`` tried: limits of their own, compared with nothing. ``evidence`` is what
+    rules a ratio out on this hardware.
     """
 
     key: str
@@ -67,6 +71,7 @@ class Setting:
     rows: tuple[Row, ...]
     ceiling: CaseSummary | None = None
     trials: tuple[Row, ...] = ()
+    evidence: float = EVIDENCE
 
     @property
     def limits(self) -> list[int | str]:
@@ -106,7 +111,7 @@ class HardwareGroup:
 
 
 def build_matrix(records: Iterable[Record], baseline: object = None) -> list[HardwareGroup]:
-    """Group records (newest attempts) by hardware and setting, and compare.
+    """Group records by hardware and setting, and compare; ``records`` may hold several attempts of an invocation.
 
     ``baseline`` is the experiment's: a loader's name, a mapping of parameters to a value or a list of
     values, or None for ``keras-idg``.
@@ -129,16 +134,24 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
         if not is_automatic(summary.case.loader):
             by_setting.setdefault(setting_key(summary.case), []).append(summary)
     known = {summary.case_id: summary for summary in summaries if summary.alias is None}
-    settings = [_build_setting(key, found, ceilings, wanted, known) for key, found in by_setting.items()]
+    evidence = evidence_for(noise_floors(records), _count_comparisons(summaries))
+    settings = [_build_setting(key, found, ceilings, wanted, known, evidence) for key, found in by_setting.items()]
     hosts = tuple(sorted({record.host for record in records}))
     settings.sort(key=_setting_order)
     return HardwareGroup(
         hardware,
         hosts,
         settings=tuple(setting for setting in settings if not _is_extra(setting)),
-        records=tuple(records),
+        records=tuple(attempts.current for attempts in gather_attempts(records)),
         warm_runs=tuple(setting for setting in settings if _is_extra(setting)),
     )
+
+
+def _count_comparisons(summaries: Sequence[CaseSummary]) -> int:
+    """Count what is compared here: of each setting and limit all cases with a result but one."""
+    asked = [each for each in summaries if each.alias is None and each.used and not is_automatic(each.case.loader)]
+    counts = Counter(comparable_key(each.case) for each in asked)
+    return sum(count - 1 for count in counts.values())
 
 
 def _is_extra(setting: Setting) -> bool:
@@ -151,6 +164,7 @@ def _build_setting(
     ceilings: Sequence[CaseSummary],
     wanted: Mapping[str, object],
     known: Mapping[str, CaseSummary],
+    evidence: float,
 ) -> Setting:
     case = summaries[0].case
     metric = metric_of(case)
@@ -164,8 +178,8 @@ def _build_setting(
             trials.append(Row(summary, is_baseline=False, outlook=outlooks[id(summary)]))
             continue
         beside = [s for s in ordered if s.case.memory_limit == summary.case.memory_limit]
-        rows.append(_build_row(summary, beside, metric, ceiling, wanted, outlooks))
-    return Setting(key, case, metric, tuple(rows), ceiling, tuple(trials))
+        rows.append(_build_row(summary, beside, metric, ceiling, wanted, outlooks, evidence))
+    return Setting(key, case, metric, tuple(rows), ceiling, tuple(trials), evidence)
 
 
 def _is_trial(summary: CaseSummary, own: Collection[str]) -> bool:
@@ -180,16 +194,19 @@ def _build_row(
     ceiling: CaseSummary | None,
     wanted: Mapping[str, object],
     outlooks: Mapping[int, Outlook | None],
+    evidence: float,
 ) -> Row:
     baseline = next((s for s in beside if s.alias is None and matches(wanted, s.case)), None)
     plain = (summary.case.loader, "none", summary.case.decoding, None)
     uncached = next((s for s in beside if (s.case.loader, s.case.cache, s.case.decoding, s.alias) == plain), None)
     comparison = per_cpu = against = None
     if baseline is not None and baseline is not summary and baseline.used and summary.used:
-        comparison = compare(summary.measurements(metric), baseline.measurements(metric))
-        per_cpu = compare(summary.measurements("per_cpu"), baseline.measurements("per_cpu"))
+        comparison = compare(summary.measurements(metric), baseline.measurements(metric), evidence)
+        per_cpu = compare(summary.measurements("per_cpu"), baseline.measurements("per_cpu"), evidence)
+        short = _longest_need(metric, summary, baseline)
+        comparison, per_cpu = _without_verdict(comparison, short), _without_verdict(per_cpu, short)
     if ceiling is not None and summary.used:
-        against = _against_ceiling(summary, ceiling, metric)
+        against = _without_verdict(_against_ceiling(summary, ceiling, metric), _longest_need(metric, summary, ceiling))
     return Row(
         summary=summary,
         is_baseline=summary is baseline,
@@ -201,6 +218,19 @@ def _build_row(
         payback=_payback_of(summary, uncached, outlooks) if summary.case.cache != "none" else None,
         outlook=outlooks[id(summary)],
     )
+
+
+def _longest_need(metric: Metric, *summaries: CaseSummary) -> int | None:
+    """How many images an epoch of these cases needs, where one of them is too short; else None."""
+    short = [found for summary in summaries if (found := summary.short_epochs(metric)) is not None]
+    return max((found.images_needed for found in short), default=None)
+
+
+def _without_verdict(comparison: Comparison, images_needed: int | None) -> Comparison:
+    """A comparison as it is, but for its verdict where epochs are too short for one."""
+    if images_needed is None:
+        return comparison
+    return replace(comparison, verdict=Verdict("unknown"), images_needed=images_needed)
 
 
 def _outlook_of(summary: CaseSummary, metric: Metric, known: Mapping[str, CaseSummary]) -> Outlook | None:

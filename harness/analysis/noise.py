@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from harness.analysis.comparison import Measurement, measure, pair_rounds
 from harness.analysis.findings import find
-from harness.analysis.selection import disturbances, is_countable, select
-from harness.analysis.statistics import THRESHOLD, Estimate, estimate_ratio, student_quantile
+from harness.analysis.pauses import paused_seconds
+from harness.analysis.selection import is_countable, select
+from harness.analysis.short_epochs import LEAST_EPOCH_S, find_short, say_cure
+from harness.analysis.statistics import EVIDENCE, THRESHOLD, Estimate, critical_t, estimate_ratio
 from harness.values.case import Case
 from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record, number
 
@@ -25,10 +28,9 @@ SLOW_SHARE = 0.85
 FIRST_SHARE = 0.90
 SPREAD = 0.10
 DRIFT = 0.05
-SHORT_S = 1.0
-"""A pass shorter than this is told; one shorter than ``TOO_SHORT_S`` is not to be believed."""
-TOO_SHORT_S = 0.1
 LEAST_PEERS = 2
+QUIET_NOISE = 0.10
+"""Up to this noise of an invocation each comparison is judged as if it were the only one (docs/methodology.md)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ class NoiseFloor:
     largest: float
     ratio: Estimate
     disturbed: int = 0
+
+    @property
+    def noise(self) -> float:
+        """What one invocation is off by: the standard deviation of its logarithm, of which a pair has two."""
+        return math.log(self.typical) / math.sqrt(2)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the noise is surely above ``QUIET_NOISE``: its lower bound of 90 % is, if it is normal.
+
+        The quantile of χ² is E. B. Wilson and M. M. Hilferty's ("The distribution of chi-square", PNAS 17, 1931).
+        """
+        part = 2 / (9 * self.pairs)
+        return self.noise / math.sqrt((1 - part + 1.2816 * math.sqrt(part)) ** 3) > QUIET_NOISE
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,8 @@ def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
     if record.status != "ok":
         return
     yield from _find_short(record)
+    if paused_seconds(record):
+        return
     same = [
         other
         for other in peers
@@ -78,6 +96,7 @@ def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
         and other.host == record.host
         and other.status == "ok"
         and other.invocation != record.invocation
+        and not paused_seconds(other)
     ]
     yield from _find_idle(record, same)
     yield from _find_first(record, same, peers)
@@ -90,12 +109,13 @@ def parallelism(epoch: Epoch) -> float | None:
 
 def _find_short(record: Record) -> Iterator[Finding]:
     shortest = min(record.epochs, key=lambda epoch: epoch.seconds, default=None)
-    if shortest is None or shortest.seconds >= SHORT_S:
+    short = None if shortest is None else find_short(shortest.seconds, shortest.images)
+    if shortest is None or short is None:
         return
-    is_useless = shortest.seconds < TOO_SHORT_S
-    message = f"epoch {shortest.index} took {shortest.seconds:.3f} s: too short to measure well"
-    hint = "use more images: `max_images`, or a larger data set"
-    yield find("too-short", message, hint, severity="warning" if is_useless else "info")
+    message = (
+        f"epoch {shortest.index} took {shortest.seconds:.3f} s: below {LEAST_EPOCH_S} s a figure carries no verdict"
+    )
+    yield find("too-short", message, f"{say_cure(short.images_needed)}: `max_images`, or a larger data set")
 
 
 def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:
@@ -137,31 +157,46 @@ def _find_first(record: Record, same: Sequence[Record], peers: Sequence[Record])
 
 
 def noise_floors(records: Iterable[Record]) -> list[NoiseFloor]:
-    """The noise floor of each host that ran twins, from the pairs that count (``selection``)."""
-    known: dict[tuple[str, str], dict[tuple[int, str | None], tuple[Record, float]]] = {}
+    """The noise floor of each host that ran twins, from the pairs that count (``selection``).
+
+    ``records`` may hold several attempts of an invocation.
+    """
+    found: dict[tuple[str, str], tuple[list[Measurement], list[Measurement]]] = {}
     for record in records:
         rate = rate_of(record)
-        if rate is not None and is_countable(record):
-            alias = None if record.alias == TRIAL else record.alias
-            known.setdefault((record.host, record.case_id), {})[record.round, alias] = (record, rate)
-    floors = []
-    for (host, case_id), found in sorted(known.items()):
-        twins = [(found[number, TWIN], found[number, None]) for number, alias in found if alias == TWIN
-                 and (number, None) in found]  # fmt: skip
-        chosen = select(
-            twins,
-            machine=lambda pair: pair[0][0].host,
-            disturbed_by=lambda pair: (*disturbances(pair[0][0]), *disturbances(pair[1][0])),
-        )
-        pairs = [(twin, first) for (_, twin), (_, first) in chosen.used]
-        ratio = estimate_ratio(pairs)
-        if ratio is not None:
-            logs = [abs(math.log(twin / first)) for twin, first in pairs]
-            typical = math.exp(math.sqrt(math.fsum(log * log for log in logs) / len(logs)))
-            floors.append(
-                NoiseFloor(host, case_id, len(pairs), typical, math.exp(max(logs)), ratio, chosen.disturbance.count)
-            )
-    return floors
+        if rate is not None and is_countable(record) and record.alias in (None, TRIAL, TWIN):
+            twins, firsts = found.setdefault((record.host, record.case_id), ([], []))
+            (twins if record.alias == TWIN else firsts).append(measure(record, rate))
+    floors = (measure_floor(host, case_id, *halves) for (host, case_id), halves in sorted(found.items()))
+    return [floor for floor in floors if floor is not None]
+
+
+def measure_floor(
+    host: str, case_id: str, twins: Sequence[Measurement], firsts: Sequence[Measurement]
+) -> NoiseFloor | None:
+    """Return what twins of one host differ by, from the pairs that count; None without a pair."""
+    chosen = select(
+        pair_rounds(twins, firsts),
+        machine=lambda pair: pair[0].machine,
+        disturbed_by=lambda pair: (*pair[0].disturbed_by, *pair[1].disturbed_by),
+    )
+    pairs = [(twin.value, first.value) for twin, first in chosen.used]
+    ratio = estimate_ratio(pairs)
+    if ratio is None:
+        return None
+    logs = [abs(math.log(twin / first)) for twin, first in pairs]
+    typical = math.exp(math.sqrt(math.fsum(log * log for log in logs) / len(logs)))
+    return NoiseFloor(host, case_id, len(pairs), typical, math.exp(max(logs)), ratio, chosen.disturbance.count)
+
+
+def evidence_for(floors: Iterable[NoiseFloor], comparisons: int) -> float:
+    """Return how much evidence rules a ratio out, where so many comparisons are made on hosts with these floors.
+
+    ``EVIDENCE``, unless the repeat check of a host shows that its noise is above 10 %: then as many times that as there
+    are comparisons, so that any false verdict stays as rare as one is.
+    """
+    is_noisy = any(floor.is_noisy for floor in floors)
+    return EVIDENCE * max(1, comparisons) if is_noisy else EVIDENCE
 
 
 def drifts(records: Iterable[Record]) -> list[Drift]:
@@ -186,7 +221,7 @@ def _fit_drift(host: str, cases: dict[tuple[str, str | None], dict[int, float]])
     slope = math.fsum((x - middle) * (y - centre) for x, y in zip(rounds, effects, strict=True)) / width
     rest = [y - centre - slope * (x - middle) for x, y in zip(rounds, effects, strict=True)]
     error = math.sqrt(math.fsum(r * r for r in rest) / (len(rounds) - 2) / width)
-    is_sure = abs(slope) > student_quantile(len(rounds) - 2) * error
+    is_sure = abs(slope) > critical_t(len(rounds) - 1) * error
     return Drift(host, len(rounds), math.exp(slope * (rounds[-1] - rounds[0])), is_sure)
 
 

@@ -69,7 +69,7 @@ def _decide(evidence: Evidence) -> tuple[Status, str | None]:
     if evidence.failure is not None:
         return _from_failure(evidence.failure)
     if outcome.terminated:
-        return "error", "stopped from outside: the supervisor was told to end"
+        return "lost", "stopped from outside: its supervisor was told to end, as when an engine or a host goes down"
     if child.signal:
         return (
             "error",

@@ -1,7 +1,9 @@
 """Which measurements count (measuring rule 13): the undisturbed ones where there are enough, else all. Pure.
 
-The one place of this rule: averages of a case, ratios of pairs, the noise floor and the end of a session with
-``rounds: auto`` all ask here. What does not count is handed back beside what does, so that it can be said.
+An invocation that was disturbed is repeated once at the end of its round; both attempts stay, and the undisturbed one
+counts, else the first. The one place of these rules: averages of a case, ratios of pairs, the noise floor and the end
+of a session with ``rounds: auto`` all ask here. What does not count is handed back beside what does, so that it can be
+said.
 """
 
 from __future__ import annotations
@@ -83,8 +85,78 @@ def disturbances(record: Record) -> tuple[str, ...]:
     return tuple(finding.id for finding in record.findings if finding.severity == "warning") or ("degraded",)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What is known of one invocation: all its records, oldest first.
+
+    Those that were ``measured`` count in pairs; all but the first of them are repeats.
+    """
+
+    records: tuple[Record, ...]
+
+    @property
+    def identity(self) -> str:
+        """The identity of the invocation."""
+        return self.records[0].invocation
+
+    @property
+    def next_number(self) -> int:
+        """The number of the attempt that would come next."""
+        return self.records[-1].attempt + 1
+
+    @property
+    def measured(self) -> tuple[Record, ...]:
+        """The attempts that ended well, without those of a loader that was found to do other work since."""
+        found: list[Record] = []
+        for record in self.records:
+            if record.status == "skipped" and record.validity == "invalid":
+                found = []
+            elif is_countable(record):
+                found.append(record)
+        return tuple(found)
+
+    @property
+    def counting(self) -> tuple[Record, ...]:
+        """The attempts that say something of the invocation: those that were measured, else the newest."""
+        return self.measured or self.records[-1:]
+
+    @property
+    def current(self) -> Record:
+        """The record that stands for the invocation: the newest undisturbed one, else the first that was measured."""
+        measured = self.measured
+        if not measured:
+            return self.records[-1]
+        return next((record for record in reversed(measured) if not disturbances(record)), measured[0])
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it was measured and then done once more, whatever came of that; a lost attempt is none."""
+        measured = self.measured
+        return bool(measured) and any(
+            record.attempt > measured[0].attempt and record.status != "lost" for record in self.records
+        )
+
+    @property
+    def wants_repeat(self) -> bool:
+        """Whether it was disturbed and is to be done once more."""
+        return bool(self.measured) and bool(disturbances(self.current)) and not self.is_repeated
+
+
+def gather_attempts(records: Iterable[Record]) -> list[Attempts]:
+    """Return all attempts of each invocation of each session; of two records of one attempt the last written."""
+    found: dict[tuple[str, str], dict[int, Record]] = {}
+    for record in records:
+        found.setdefault((record.session, record.invocation), {})[record.attempt] = record
+    return [Attempts(tuple(attempts[number] for number in sorted(attempts))) for attempts in found.values()]
+
+
+def current_records(records: Iterable[Record]) -> dict[str, Record]:
+    """Return the record that stands for each invocation of a session, by identity."""
+    return {attempts.identity: attempts.current for attempts in gather_attempts(records)}
+
+
 def select_records(records: Iterable[Record]) -> Selection[Record]:
-    """Select the records of one case that its averages are made of."""
+    """Select the records of one case, one an invocation, that its averages are made of."""
     return select(
         (record for record in records if is_countable(record)),
         machine=lambda record: (record.session, record.host),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.matrix import HardwareGroup
+from harness.analysis.short_epochs import say_cure
 from harness.analysis.statistics import Estimate, Verdict, estimate_unpaired_ratio, judge_ratio
 from harness.analysis.summary import CaseSummary, Metric, metric_of
 from harness.values.case import Case
@@ -183,6 +184,11 @@ def _pair_cases(case: Case, old: CaseSummary | None, new: CaseSummary | None, sh
     if reason is not None:
         return CasePair(case, "both", old, new, None, Verdict("unknown"), not_compared=reason)
     ratio = estimate_unpaired_ratio(list(_strata(old, new, metric_of(case), shared)))
+    short = [found for side in (old, new) if (found := side.short_epochs(metric_of(case))) is not None]
+    if short and ratio is not None:
+        needed = max(found.images_needed for found in short)
+        reason = f"epochs of {min(found.seconds for found in short):.3f} s are too short: {say_cure(needed)}"
+        return CasePair(case, "both", old, new, None, Verdict("unknown"), not_compared=reason)
     return CasePair(case, "both", old, new, ratio, judge_ratio(ratio))
 
 

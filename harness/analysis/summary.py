@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.comparison import Comparison, Measurement
+from harness.analysis.comparison import Comparison, Measurement, measure
 from harness.analysis.coverage import Coverage, cover_all
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback
-from harness.analysis.selection import Disturbance, disturbances, is_countable, select_records
+from harness.analysis.selection import Disturbance, gather_attempts, select_records
+from harness.analysis.short_epochs import ShortEpochs, find_short
 from harness.analysis.stalls import judge_utilisation
 from harness.analysis.statistics import Estimate, estimate_geometric_mean
 from harness.values.case import Case
@@ -45,9 +46,10 @@ class Reduction:
 
 @dataclass(frozen=True)
 class CaseSummary:
-    """All invocations of one case (newest attempts) on hosts of one hardware.
+    """All invocations of one case on hosts of one hardware.
 
-    ``countable`` are the records that may count, with their numbers; ``used`` those behind the averages,
+    ``records`` holds one of each invocation. ``countable`` are all attempts that may count in pairs, with their
+    numbers; ``used`` are the records behind the averages,
     ``disturbance`` what disturbed some of them; ``left_out`` counts disturbed ones that are not averaged because there
     are enough others, ``invalid`` those that ended well and are not valid. ``coverages`` are how many images of their
     sets they ran on, one unless hosts have different sets. Peaks are the highest seen, ``limit_bytes`` the lowest limit
@@ -88,6 +90,13 @@ class CaseSummary:
                 return self.images_per_cpu_s
         return self.steady_images_per_s or self.first_images_per_s
 
+    def short_epochs(self, metric: Metric) -> ShortEpochs | None:
+        """Return the epochs that a metric is made of where they are too short for a verdict; else None."""
+        is_first = metric == "first" or self.steady_epoch_s is None
+        seconds = self.first_epoch_s if is_first else self.steady_epoch_s
+        rate = self.first_images_per_s if is_first else self.steady_images_per_s
+        return find_short(seconds.value, seconds.value * rate.value) if seconds and rate else None
+
     def measurements(self, metric: Metric) -> list[Measurement]:
         """Return one number for each invocation that may count, for ``compare``, which selects among pairs."""
         return self._measured(metric, self.countable)
@@ -100,11 +109,7 @@ class CaseSummary:
     @staticmethod
     def _measured(metric: Metric, pairs: Iterable[tuple[Record, Reduction]]) -> list[Measurement]:
         pick = _METRICS[metric]
-        return [
-            Measurement(r.session, r.host, r.round, value, disturbances(r))
-            for r, reduction in pairs
-            if (value := pick(reduction)) is not None
-        ]
+        return [measure(record, value) for record, reduction in pairs if (value := pick(reduction)) is not None]
 
 
 def metric_of(case: Case) -> Metric:
@@ -135,10 +140,15 @@ def reduce_record(record: Record) -> Reduction:
     )
 
 
-def summarise_case(records: Sequence[Record]) -> CaseSummary:
-    """The summary of records that share a case (and alias) and a hardware; at least one record."""
+def summarise_case(attempts: Sequence[Record]) -> CaseSummary:
+    """The summary of records that share a case (and alias) and a hardware; at least one record.
+
+    ``attempts`` may hold several of one invocation: those that were measured count in pairs, one of them in averages.
+    """
+    gathered = gather_attempts(attempts)
+    records = [each.current for each in gathered]
     chosen = select_records(records)
-    countable = tuple((record, reduce_record(record)) for record in records if is_countable(record))
+    countable = tuple((record, reduce_record(record)) for each in gathered for record in each.measured)
     used = {id(record) for record in chosen.used}
     reductions = [reduction for record, reduction in countable if id(record) in used]
     limits = [r.memory.limit_effective or r.memory.limit_asked for r in records]
@@ -176,7 +186,7 @@ def is_model_bound(against_ceiling: Comparison) -> bool | None:
     there. False where the 95 % interval of case ÷ ceiling lies wholly below 1. None: can't tell.
     """
     ratio = against_ceiling.ratio
-    if ratio is None:
+    if ratio is None or against_ceiling.images_needed is not None:
         return None
     if judge_utilisation(ratio.value) == "model-bound":
         return True

@@ -132,7 +132,9 @@ def _round_started(event: happened.RoundStarted, console: Console) -> None:
 
 @show.register
 def _round_added(event: happened.RoundAdded, console: Console) -> None:
-    console.note(f"{event.host}: round {event.rounds} is added: {event.reason}")
+    most = f" of 3–{event.most}" if event.most else ""
+    count = "" if event.open is None else f"open: {event.open} comparison{'' if event.open == 1 else 's'}: "
+    console.note(f"{event.host}: round {event.rounds}{most}, {count}{event.reason}")
 
 
 @show.register

@@ -267,6 +267,7 @@ def engine_facts(
         can_limit_swap=info.swap_limit,
         can_limit_cpus=info.can_limit_cpus,
         storage=storage_of(info),
+        folder=info.docker_root_dir if info.docker_root_dir.startswith("/") else None,
         gpu_support=gpu_support(info),
         reasons=tuple(reasons),
         findings=_findings(info),

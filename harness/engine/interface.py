@@ -124,7 +124,11 @@ class Engine(Protocol):
         ...
 
     def submit(self, request: JobRequest) -> JobHandle:
-        """Start a job, detached; the same name again returns the one there. Raises JobRefused, HostUnreachable."""
+        """Start a job, detached; the same name again returns the one there.
+
+        Raises JobRefused for a fault of the job; ImageUnavailable, NoRoomForJob and HostUnreachable for conditions of
+        the host, under which no job would start.
+        """
         ...
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:

@@ -25,14 +25,11 @@ from harness.values.comparability import DEFAULT_BASELINE
 from harness.values.digest import digest_of
 from harness.values.units import parse_duration_s
 
-NOT_IN_DIGEST = frozenset({"rounds", "interval", "stall_rounds", "budget", "timeout", "notes"})
+NOT_IN_DIGEST = frozenset({"rounds", "stall_rounds", "budget", "timeout", "notes"})
 """More rounds or more time continue a session; notes are remarks on how a file was read."""
 
 DEFAULT_SEED = 1
-DEFAULT_ROUNDS = 3
-DEFAULT_INTERVAL = 0.10
 DEFAULT_STALL_ROUNDS = 1
-MOST_AUTO_ROUNDS = 30
 DEFAULT_TIMEOUT_S = 6 * 3600.0
 
 
@@ -123,13 +120,9 @@ class Experiment(BaseModel):
         "values in `parameters`. `exclude` does not touch them.",
     )
     rounds: Rounds = Field(
-        DEFAULT_ROUNDS,
-        description="How often each case runs on each host; a verdict needs three or more. auto: three, and then until "
-        "every interval that matters is as narrow as `interval`, or the budget ends.",
-    )
-    interval: Annotated[float, Field(gt=0, lt=1)] = Field(
-        DEFAULT_INTERVAL,
-        description="With rounds auto: how wide the 95 % interval of a ratio may stay; 0.1 is from 0.95 to 1.05.",
+        "auto",
+        description="How often each case runs on each host; a verdict needs three or more. auto: at least three, and "
+        "then until what the advice rests on is settled, at most twenty, or until the budget ends.",
     )
     stall_rounds: Annotated[int, Strict(), Field(ge=0, le=MOST_COUNT)] = Field(
         DEFAULT_STALL_ROUNDS,
@@ -145,16 +138,6 @@ class Experiment(BaseModel):
     )
     timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
     budget: Duration | None = Field(None, description="Of the whole session on one host; no case starts after it.")
-
-    @property
-    def first_rounds(self) -> int:
-        """The rounds that are planned at the start."""
-        return DEFAULT_ROUNDS if self.rounds == "auto" else self.rounds
-
-    @property
-    def most_rounds(self) -> int:
-        """The rounds that are never exceeded."""
-        return MOST_AUTO_ROUNDS if self.rounds == "auto" else self.rounds
 
     @property
     def timeout_s(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from harness.inventory.explaining import Explained, explain_host
+from harness.inventory.explaining import Explained, explain_host, write_value
 from harness.inventory.host import Host, Inventory, Origin
 from harness.inventory.inventory_file import load_inventory
 from harness.inventory.patterns import select_hosts
@@ -24,6 +24,7 @@ __all__ = [
     "inventory_schema",
     "load_inventory",
     "select_hosts",
+    "write_value",
 ]
 
 

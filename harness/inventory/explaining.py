@@ -34,6 +34,13 @@ def explain_host(host: Host) -> list[Explained]:
     return explained + [_explain(host, f"foreign.{name}", value) for name, value in host.foreign.items()]
 
 
+def write_value(host: Host, explained: Explained) -> str:
+    """Return a value for a table: a size as it was written (``16GiB``), where it was not written as a number."""
+    origin, value = host.origins.get(explained.key), explained.value
+    is_read = isinstance(value, int) and not isinstance(value, bool)
+    return origin.text if is_read and origin is not None and origin.text is not None else str(value)
+
+
 def _explain(host: Host, key: str, value: object) -> Explained:
     origin = host.origins.get(key)
     if origin is None:

@@ -13,10 +13,11 @@ from harness.values.errors import Mistake
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value stands; lines count from 1."""
+    """Where a value stands; lines count from 1. ``text``: a single value as it was written there, else None."""
 
     file: str
     line: int | None
+    text: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"

@@ -29,8 +29,9 @@ class Setting:
 
     @property
     def origin(self) -> Origin:
-        """File and line."""
-        return Origin(self.document.file, self.document.line_of(self.path))
+        """File, line, and what stands there."""
+        text = self.value if isinstance(self.value, str) else None
+        return Origin(self.document.file, self.document.line_of(self.path), text)
 
     def mistake(self, message: str, hint: str | None = None) -> Mistake:
         """A mistake at this place."""

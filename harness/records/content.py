@@ -69,6 +69,26 @@ class SessionHost(_Kept):
     data: Mapping[str, DataPlace] = {}
 
 
+class SessionRules(_Kept):
+    """The rules by which a session ends and its figures count, fixed before it (docs/methodology.md).
+
+    A ratio is ruled out by so much ``evidence`` (with a prior of this variance), on hosts with more than
+    ``quiet_noise`` by as many times that as there are comparisons. What is within ``threshold`` makes no difference.
+    With ``rounds: auto`` there are from ``least_rounds`` to ``most_rounds``. So many ``equal_deaths`` settle a case.
+    What was disturbed is repeated so many times, and counts with fewer than ``least_undisturbed`` others.
+    """
+
+    evidence: float | None = None
+    prior_variance: float | None = None
+    quiet_noise: float | None = None
+    threshold: float | None = None
+    least_rounds: StrictInt | None = None
+    most_rounds: StrictInt | None = None
+    equal_deaths: StrictInt | None = None
+    repeats_of_disturbed: StrictInt | None = None
+    least_undisturbed: StrictInt | None = None
+
+
 class SessionContent(_Kept):
     """All of ``session.json``. ``name`` and ``session`` are both the folder's name, ``id`` is nobody else's."""
 
@@ -81,6 +101,7 @@ class SessionContent(_Kept):
     experiment_digest: str = ""
     experiment: SessionExperiment = SessionExperiment()
     seed: StrictInt | None = None
+    rules: SessionRules = Field(SessionRules(), description="Empty where a session was begun before they were written.")
     inventory: SessionInventory = SessionInventory()
     versions: Mapping[str, str] = Field({}, description="Of the programs that began the session.")
     payload_digest: str = ""

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS
+from harness.records.content import SessionContent
 from harness.records.session_data import SessionData
 from harness.values.event import (
     InvocationFinished,
     InvocationStarted,
     LoggedEvent,
+    RoundAdded,
     RoundStarted,
+    SessionFinding,
     SessionStarted,
 )
 from harness.values.figures import parse_moment
 from harness.values.record import Record
+from harness.values.text import NOTHING, plural
 
 Step: TypeAlias = SessionStarted | InvocationStarted | InvocationFinished
 """An event that says what a host is at, and how long it still needs."""
@@ -58,9 +63,45 @@ def _is_recorded(running: InvocationStarted, records: Sequence[Record]) -> bool:
     return any((record.invocation, record.attempt) == wanted for record in records)
 
 
+def say_rounds(content: SessionContent) -> str:
+    """Say how many rounds there are to be: ``5``, or ``3–20``; empty where the session does not say."""
+    rounds, rules = content.experiment.rounds, content.rules
+    if rounds == "auto":
+        return f"{rules.least_rounds or LEAST_ROUNDS}–{rules.most_rounds or MOST_ROUNDS}"
+    return "" if rounds is None else str(rounds)
+
+
+def find_round(own: Sequence[LoggedEvent]) -> tuple[int, int | None]:
+    """Return a host's last begun round, 0 before the first, and how many comparisons were open when last judged.
+
+    Without ``rounds: auto``, or before the first judgement, that is None.
+    """
+    begun = max((logged.event.round for logged in own if isinstance(logged.event, RoundStarted)), default=0)
+    for logged in reversed(own):
+        if isinstance(logged.event, SessionFinding) and logged.event.id == "rounds-settled":
+            return begun, 0
+        if isinstance(logged.event, RoundAdded):
+            return begun, logged.event.open
+    return begun, None
+
+
+def say_place(round_number: int, rounds: str, open_comparisons: int | None) -> str:
+    """Say where a host is: ``4 of 3–20, open: 2 comparisons``; a dash before its first round."""
+    if not round_number:
+        return NOTHING
+    said = f"{round_number} of {rounds}" if rounds else str(round_number)
+    return said if open_comparisons is None else f"{said}, open: {plural(open_comparisons, 'comparison')}"
+
+
 def planned_rounds(session: SessionData) -> int | None:
-    """Return the rounds that the experiment asks for, None where it does not say."""
+    """Return the rounds that the experiment asks for, None where it does not say.
+
+    With ``auto`` it asks for three, and once they are there for no number.
+    """
     rounds = session.content.experiment.rounds
+    if rounds == "auto":
+        least = session.content.rules.least_rounds or LEAST_ROUNDS
+        return least if complete_rounds(session) < least else None
     return rounds if isinstance(rounds, int) and rounds > 0 else None
 
 

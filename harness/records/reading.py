@@ -209,16 +209,6 @@ def parse_facts(host: str, value: object, on_fault: OnFault, where: str) -> Fact
     return None
 
 
-def newest_records(records: Iterable[Record]) -> dict[str, Record]:
-    """Return the record of each invocation that counts: of its highest attempt, and of equal ones the last written."""
-    newest: dict[str, Record] = {}
-    for record in records:
-        held = newest.get(record.invocation)
-        if held is None or record.attempt >= held.attempt:
-            newest[record.invocation] = record
-    return newest
-
-
 def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:
     """Yield the whole lines of a file with their numbers."""
     try:

@@ -19,12 +19,13 @@ from harness.analysis.outcomes import (
     Outcome,
     count_outcomes,
     explain_outcome,
+    is_done_again,
     outcome_of,
     say_counts,
     say_places,
 )
 from harness.analysis.signs import Kind
-from harness.records.progress import STEPS, HostProgress, Step, read_progress
+from harness.records.progress import STEPS, HostProgress, Step, find_round, read_progress, say_place, say_rounds
 from harness.records.session_data import SessionData
 from harness.values.event import (
     CommandStarted,
@@ -60,7 +61,8 @@ _ONCE = ("--fresh", _RERUN)
 class HostRecap:
     """One host: its state and since when, how many of its invocations are done, what failed, why, and what to do.
 
-    ``planned`` is None where nobody has planned yet. ``next`` is a cure, a command, both, or empty.
+    ``planned`` is None where nobody has planned yet. ``next`` is a cure, a command, both, or empty. ``place`` says
+    which round it is in, and how many comparisons are open there.
     """
 
     host: str
@@ -71,6 +73,7 @@ class HostRecap:
     failed: Mapping[Kind, int]
     why: str
     next: str
+    place: str
     progress: HostProgress
 
     @property
@@ -210,7 +213,9 @@ def _recap_hosts(session: SessionData, command: _Command, now: datetime) -> Iter
         records.setdefault(record.host, []).append(record)
     for host in sorted({*command.hosts, *session.content.hosts, *newest, *records}):
         own = records.get(host, [])
-        yield _recap_host(host, own, every.get(host, []), newest.get(host, []), command, now)
+        begun, is_open = find_round(every.get(host, []))
+        place = say_place(begun, say_rounds(session.content), is_open)
+        yield _recap_host(host, own, every.get(host, []), newest.get(host, []), command, now, place)
 
 
 def _recap_host(
@@ -220,9 +225,10 @@ def _recap_host(
     newest: Sequence[LoggedEvent],
     command: _Command,
     now: datetime,
+    place: str,
 ) -> HostRecap:
     outcomes = count_outcomes(records)
-    done = sum(record.status != "lost" for record in records)
+    done = sum(not is_done_again(record) for record in records)
     planned = _find_planned(every, done)
     progress = read_progress(host, newest, records, now)
     is_done = planned is not None and done >= planned
@@ -238,6 +244,7 @@ def _recap_host(
         failed=failed,
         why=why,
         next=_say_next(standing, records, command, is_done=is_done),
+        place=place,
         progress=progress if command.state == "running" else HostProgress(host),
     )
 
@@ -307,7 +314,8 @@ def _say_next(standing: _Standing, records: Sequence[Record], command: _Command,
     if command.state == "running" and not standing.cure:
         return ""
     words = command.words
-    if any(outcome_of(each).kind in NO_RESULT and each.status not in ("lost", "skipped") for each in records):
+    failed = [each for each in records if outcome_of(each).kind in NO_RESULT and each.status != "skipped"]
+    if any(not is_done_again(each) for each in failed):
         words = (*words, _RERUN)
     elif is_done and not standing.cure and not any(each.status == "skipped" for each in records if _is_refuted(each)):
         return ""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.analysis.selection import gather_attempts
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.folder import SessionFolder
 from harness.records.reading import (
     Fault,
     OnFault,
-    newest_records,
     parse_content,
     parse_event,
     parse_facts,
@@ -61,9 +61,9 @@ _Kind = TypeVar("_Kind", bound=Event)
 class SessionData:
     """One session as a report sees it.
 
-    ``records`` holds the newest attempt of each invocation in the order of the file,
-    ``superseded`` the older ones; ``notes`` what could not be read. ``origin`` names the
-    folder or page without its path.
+    ``records`` holds the attempt that stands for each invocation in the order of the file, ``repeats`` the others of
+    one that was disturbed and repeated, ``superseded`` those that a later one replaced; ``notes`` what could not be
+    read. ``origin`` names the folder or page without its path.
     """
 
     origin: str
@@ -73,6 +73,12 @@ class SessionData:
     superseded: tuple[Record, ...]
     events: tuple[LoggedEvent, ...]
     notes: tuple[str, ...] = ()
+    repeats: tuple[Record, ...] = ()
+
+    @property
+    def measured(self) -> tuple[Record, ...]:
+        """All attempts that count: of a repeated invocation each has a part in pairs."""
+        return (*self.records, *self.repeats)
 
     @property
     def name(self) -> str:
@@ -160,17 +166,20 @@ def _assemble(
     notes: list[str],
 ) -> SessionData:
     records = fill_set_sizes(records, content, [logged.event for logged in events])
-    newest = newest_records(records).values()
-    kept = {id(record) for record in newest}
+    counting = [record for attempts in gather_attempts(records) for record in attempts.counting]
+    # by what a report knows: all of the session, not only what came before
+    judged = gather_attempts(judge_all(counting, facts))
+    kept = {id(record) for record in counting}
+    older = [record for record in records if id(record) not in kept]
     if len(notes) > _MOST_NOTES:
         notes = [*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more like these"]
     return SessionData(
         origin=origin,
         content=content,
         facts=facts,
-        # by what a report knows: all of the session, not only what came before
-        records=tuple(judge_all(newest, facts)),
-        superseded=tuple(record for record in records if id(record) not in kept),
+        records=tuple(attempts.current for attempts in judged),
+        repeats=tuple(each for attempts in judged for each in attempts.records if each is not attempts.current),
+        superseded=tuple(older),
         events=tuple(events),
         notes=tuple(notes),
     )

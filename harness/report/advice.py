@@ -8,13 +8,24 @@ from harness.analysis.advice import Choice, SettingAdvice, Span, advise
 from harness.analysis.limit_search import Answer, find_limits
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
+from harness.analysis.short_epochs import LEAST_EPOCH_S, say_cure
+from harness.analysis.statistics import LEAST_PAIRS
 from harness.bench.protocol.loader_registry import is_yardstick
 from harness.records.session_data import SessionData
 from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
+from harness.report.stage_words import say_dominant
 from harness.report.view import Advice, AdviceSpan, Recipe
-from harness.report.words import format_number, format_ratio, name_ordinal, say_disturbance, say_payback, say_ratio
+from harness.report.words import (
+    format_number,
+    format_percent,
+    format_ratio,
+    name_ordinal,
+    say_disturbance,
+    say_payback,
+    say_ratio,
+)
 from harness.values.names import name_limit, name_pipeline
 from harness.values.text import clean_text, join_words, plural
 from harness.values.units import format_bytes
@@ -52,13 +63,44 @@ def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpa
     choice = spans[place].choice
     where = _say_where(spans, place, setting)
     where = where[0].upper() + where[1:] if place == 0 else where
-    row = choice.row if choice.kind in ("winner", "survivor", "baseline") else None
+    answer = _name_answer(choice)
     text = _SAID[choice.kind] if choice.kind in _SAID else _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
         text += f" (at {name_limit(choice.limit)}, where it is least)"
     text += _say_selection(choice) + say_scope(choice, setting)
     text = "; ".join([text, *say_aside(choice)])
-    return AdviceSpan(clean_text(where), clean_text(_name(row)) if row else "", clean_text(text, 2000))
+    return AdviceSpan(clean_text(where), clean_text(answer, 500), clean_text(text, 2000))
+
+
+_MOST_WITHIN = 1.0
+"""What may differ by more than a factor of two is no answer."""
+
+
+def _is_narrow(choice: Choice) -> bool:
+    return choice.within is not None and choice.within <= _MOST_WITHIN
+
+
+def _name_answer(choice: Choice) -> str:
+    """Name what to use: one pipeline, or those of which any may be taken; empty where that is not settled."""
+    if choice.row is None or choice.kind not in ("winner", "survivor", "baseline", "open"):
+        return ""
+    if choice.level and _is_narrow(choice):
+        return " or ".join(_name(row) for row in (choice.row, *choice.level))
+    return "" if choice.kind == "open" else _name(choice.row)
+
+
+def _say_within(choice: Choice) -> str:
+    """``within 8 %: `` before an answer that names several pipelines."""
+    if not choice.level or choice.within is None or not _is_narrow(choice):
+        return ""
+    return f"within {format_percent(choice.within)}: "
+
+
+def _say_level(choice: Choice) -> str:
+    """What else may be the best, where the answer does not name it."""
+    if not choice.level or _is_narrow(choice):
+        return ""
+    return f", not told apart from {join_words(_name(other) for other in choice.level)}"
 
 
 def _say_selection(choice: Choice) -> str:
@@ -100,13 +142,13 @@ def _say_all(setting: Setting) -> str:
 def _say_winner(choice: Choice, setting: Setting) -> str:
     row, found, baseline = choice.row, choice.found, choice.baseline
     assert row is not None and baseline is not None and found is not None and found.ratio is not None
-    text = f"{say_ratio(found.ratio)} the {name_rate(setting)} of {_name(baseline)}, {_say_witnesses(choice)}"
+    subject = f"{_name(row)} has " if choice.level and _is_narrow(choice) else ""
+    text = f"{_say_within(choice)}{subject}{say_ratio(found.ratio)} the {name_rate(setting)} of {_name(baseline)}, "
+    text += _say_witnesses(choice)
     ended = row.summary.statuses.get("ok", 0)
     if ended < len(row.summary.records):
         text += f", though only {ended} of its {plural(len(row.summary.records), 'invocation')} ended well"
-    if choice.level:
-        text += f", not told apart from {join_words(_name(other) for other in choice.level)}"
-    return text
+    return text + _say_level(choice)
 
 
 def _say_witnesses(choice: Choice) -> str:
@@ -126,7 +168,8 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
     assert choice.row is not None
     summary = choice.row.summary
     rate = summary.rate(setting.metric)
-    text = f"{format_number(rate.value if rate else None)} images/s, the most of what ended well; no ratio, for "
+    text = f"{_say_within(choice)}{format_number(rate.value if rate else None)} images/s"
+    text += f"{' of ' + _name(choice.row) if _say_within(choice) else ''}, the most of what ended well; no ratio, for "
     if choice.baseline is None:
         text += "the baseline was not measured here"
     elif is_yardstick(choice.baseline.case.loader):
@@ -137,32 +180,38 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
         text += (
             f"the baseline {_name(choice.baseline)} has no result here ({say_ends(choice.baseline.summary.records)})"
         )
-    if choice.level:
-        text += f"; not told apart from {join_words(_name(other) for other in choice.level)}"
-    return text
+    return text + _say_level(choice)
 
 
 def _say_few(choice: Choice, setting: Setting) -> str:
-    return f"{_say_leader(choice)}; one pair of invocations gives no interval{_say_unpaired_rounds(choice)}"
+    assert choice.found is not None and choice.found.ratio is not None
+    pairs = choice.found.ratio.n
+    few = (
+        "one pair of invocations gives no interval" if pairs == 1 else f"{pairs} pairs of invocations give no interval"
+    )
+    return f"not settled: {_say_leader(choice)}; {few}{_say_unpaired_rounds(choice, pairs)}"
 
 
-def _say_unpaired_rounds(choice: Choice) -> str:
+def _say_unpaired_rounds(choice: Choice, pairs: int) -> str:
     """Why there are no more pairs: so few rounds, or rounds that have no result of both."""
     rows = [row for row in (choice.row, choice.baseline) if row is not None]
     rounds = {(record.session, record.host, record.round) for row in rows for record in row.summary.records}
-    if len(rounds) == 1:
-        return ", at least 2 more rounds would"
-    return f": 1 of {len(rounds)} rounds has a result of both"
+    if len(rounds) == pairs:
+        missing = max(1, LEAST_PAIRS - pairs)
+        return f", at least {plural(missing, 'more round')} would"
+    return f": {pairs} of {len(rounds)} rounds {'has' if pairs == 1 else 'have'} a result of both"
 
 
 def _say_open(choice: Choice, setting: Setting) -> str:
     assert choice.found is not None
-    return f"{_say_leader(choice)}; {describe_openness(choice.found)}"
+    if _is_narrow(choice):
+        return f"{_say_within(choice)}{_say_leader(choice)}, {_say_witnesses(choice)}"
+    return f"not settled: {_say_leader(choice)}; {describe_openness(choice.found)}"
 
 
 def _say_leader(choice: Choice) -> str:
     assert choice.row is not None and choice.baseline is not None and choice.found is not None
-    return f"no verdict yet: {_name(choice.row)} stands at {say_ratio(choice.found.ratio)} of {_name(choice.baseline)}"
+    return f"{_name(choice.row)} stands at {say_ratio(choice.found.ratio)} of {_name(choice.baseline)}"
 
 
 def _say_same(choice: Choice, setting: Setting) -> str:
@@ -190,6 +239,16 @@ def _say_unmeasured(choice: Choice, setting: Setting) -> str:
     return f"no advice: nothing has a result here ({ends})"
 
 
+def _say_short(choice: Choice, setting: Setting) -> str:
+    found = [short for row in choice.level if (short := row.summary.short_epochs(setting.metric)) is not None]
+    names = join_words(dict.fromkeys(_name(row) for row in choice.level))
+    span = " to ".join(dict.fromkeys(f"{1000 * pick(one.seconds for one in found):.0f}" for pick in (min, max)))
+    return (
+        f"no advice: epochs of {names} took {span} ms, and below {LEAST_EPOCH_S} s their start decides; "
+        f"{say_cure(max(one.images_needed for one in found))}"
+    )
+
+
 _SAY = {
     "winner": _say_winner,
     "bound": _say_bound,
@@ -200,9 +259,10 @@ _SAY = {
     "unpaired": _say_unpaired,
     "alone": _say_alone,
     "unmeasured": _say_unmeasured,
+    "short": _say_short,
 }
 _SAID = {
-    "baseline": "nothing is faster than this, the baseline",
+    "baseline": "nothing is faster by more than 5 % than this, the baseline",
     "dead": "no advice: every case ran out of memory; give the container more, or make batches and images smaller",
     "set-aside": "no advice: nothing that was measured here holds on the whole set",
 }
@@ -217,6 +277,8 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
         if choice.kind in ("winner", "survivor") and choice.row is not None:
             said += [*_say_payback(choice.row), *_say_gain(choice)]
     said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_model_limit(advice)]
+    rows = [row for span in advice.spans for row in (span.choice.row, span.choice.baseline) if row is not None]
+    said += say_dominant(rows, advice.setting)
     if advice.setting.case.interpolation == "native":
         said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
     if advice.setting.metric == "first" and any(r.case.cache != "none" for r in advice.setting.rows):

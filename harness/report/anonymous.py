@@ -114,7 +114,7 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
                 found.setdefault(kind, {})[name] = None
 
     for session in sessions:
-        add("host", sorted({*session.facts, *(r.host for r in (*session.records, *session.superseded))}))
+        add("host", sorted({*session.facts, *(r.host for r in (*session.measured, *session.superseded))}))
         add("host", (getattr(logged.event, "host", None) for logged in session.events))
         add("session", (session.name, session.origin))
         add("experiment", (session.experiment_name, session.content.experiment.name))
@@ -179,6 +179,7 @@ def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
         content=_clean_content(session.content, cleaner),
         facts={cleaner.text(host): _clean_facts(facts, cleaner) for host, facts in session.facts.items()},
         records=tuple(_clean_record(record, cleaner) for record in session.records),
+        repeats=tuple(_clean_record(record, cleaner) for record in session.repeats),
         superseded=tuple(_clean_record(record, cleaner) for record in session.superseded),
         events=tuple(event for event in events if event is not None),
         notes=tuple(cleaner.text(note) for note in session.notes),

@@ -54,6 +54,12 @@ def _session_caveats(session: SessionData) -> Iterable[Caveat]:
     if has_cases and done == 1 and (planned is None or planned == 1):
         hint = "ask for at least 3 rounds: the same session continues"
         yield _caveat("warning", "one round: no interval, so no verdict", hint, session.name)
+    if session.repeats:
+        message = (
+            f"{plural(len(session.repeats), 'invocation')} done twice: what was disturbed, and the baseline beside it; "
+            "both are kept, and of each round the undisturbed pair counts, else the first"
+        )
+        yield _caveat("info", message, "nothing has to be done", session.name)
     for note in session.content.experiment.notes:
         yield _caveat("info", note, "", session.experiment_name)
     for note in session.notes:

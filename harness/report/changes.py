@@ -247,6 +247,6 @@ def _mark(case: CasePair) -> Mark:
         return Mark("", "nothing to compare", "none", "no result in either" if not (case.old and case.old.used) else "")
     if verdict.kind == "unknown":
         if ratio.low is None:
-            return label_look(VERDICTS["unknown"], "one invocation gives no interval")
+            return label_look(VERDICTS["unknown"], "fewer than three invocations give no interval")
         return label_look(VERDICTS["unknown"], f"leans {verdict.side}" if verdict.side else "")
     return label_look(VERDICTS[verdict.kind])

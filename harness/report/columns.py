@@ -1,4 +1,4 @@
-"""Columns of the exports: one row an invocation, newest attempts; each with its meaning and unit."""
+"""Columns of the exports: one row an invocation, of the attempt that counts; each with its meaning and unit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from harness.analysis.summary import Reduction, reduce_record
 from harness.analysis.whole_set import Outlook, judge_record
 from harness.values.prediction import Prediction
 from harness.values.record import Record
+from harness.values.stages import OTHER, PassCosts
 from harness.values.text import one_line
 
 if TYPE_CHECKING:
@@ -84,6 +85,29 @@ def _predicted_memory(name: str, field: str, meaning: str) -> Column:
     return _predicted(name, "Int64", meaning, pick)
 
 
+def _stage(name: str, meaning: str) -> Column:
+    said = f"CPU milliseconds an image of {meaning}"
+    return Column(f"stage_{name}_cpu_ms", "Float64", said, lambda entry: _milliseconds(_costs_of_pass(entry), name))
+
+
+def _milliseconds(costs: PassCosts | None, stage: str) -> float | None:
+    seconds = None if costs is None else costs.parts_s().get(stage)
+    return None if seconds is None else 1e3 * seconds
+
+
+def _costs_of_pass(entry: Entry) -> PassCosts | None:
+    """What its later epochs cost, or its first where it has no other."""
+    stages = entry.record.stages
+    if stages is None:
+        return None
+    return stages.steady if entry.record.case.epochs > 1 else _costs_of_fill(entry) or stages.steady
+
+
+def _costs_of_fill(entry: Entry) -> PassCosts | None:
+    stages = entry.record.stages
+    return None if stages is None or entry.record.case.cache_reuse == "reused" else stages.first
+
+
 def _judge_rate(entry: Entry) -> str | None:
     if entry.outlook is None or not is_countable(entry.record):
         return None
@@ -102,7 +126,9 @@ COLUMNS: tuple[Column, ...] = (
     _record("session", "string", "name of the session"),
     _record("experiment", "string", "name of the experiment"),
     _record("invocation", "string", "identity of the invocation, 16 hex digits"),
-    _record("attempt", "Int64", "which attempt this is, from 1; older ones are not exported"),
+    _record(
+        "attempt", "Int64", "which attempt this is, from 1; of a repeated one the undisturbed, others are not exported"
+    ),
     _record("host", "string", "name of the host in the inventory"),
     _record("hardware", "string", "what the host is: CPU, CPUs, RAM, GPUs, disk class, and a key over them"),
     _record("engine", "string", "what ran it, by its name"),
@@ -265,6 +291,33 @@ COLUMNS: tuple[Column, ...] = (
         "Int64",
         "images of the first epoch before its limit ended it; all, if in a later epoch; empty where it lived",
         lambda entry: check.died_after if (check := check_prediction(entry.record)) else None,
+    ),
+    Column(
+        "image_cpu_ms",
+        "Float64",
+        "CPU milliseconds of a whole image in a later epoch, as the run that tells the stages apart found it; of the "
+        "first epoch where a case has one: so are the stages",
+        lambda entry: None if (costs := _costs_of_pass(entry)) is None else 1e3 * costs.cpu_s,
+    ),
+    _stage("read", "reading; empty, as all of these, where it is no stage of it or the stages are not told apart"),
+    _stage("decode", "decoding"),
+    _stage("resize", "resizing"),
+    _stage("scale", "casting and scaling"),
+    _stage("cache", "reading from the cache; keeping in it in the first epoch"),
+    _stage("augment", "augmenting"),
+    _stage("batch", "batching and handing over"),
+    _stage(OTHER, "what is in no stage, where that is more than a tenth of the whole"),
+    Column(
+        "fill_image_cpu_ms",
+        "Float64",
+        "CPU milliseconds of a whole image in the epoch that fills the cache; empty without one",
+        lambda entry: None if (costs := _costs_of_fill(entry)) is None else 1e3 * costs.cpu_s,
+    ),
+    Column(
+        "fill_stage_cache_cpu_ms",
+        "Float64",
+        "of them keeping in the cache",
+        lambda entry: _milliseconds(_costs_of_fill(entry), "cache"),
     ),
     Column(
         "gpu_names",

@@ -30,7 +30,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
     """All that the page says about these sessions; ``block`` are their packed records, else they lie ``beside``."""
     records = [record for session in sessions for record in session.records]
     groups = group_sessions(sessions)
-    cases = {r.case_id: r.case for session in sessions for r in (*session.records, *session.superseded)}
+    cases = {r.case_id: r.case for session in sessions for r in (*session.measured, *session.superseded)}
     names = CaseNames(cases.values())
     failures, left_out = view_failures(sessions, names)
     title = cap_list([clean_text(session.name, 120) for session in sessions], 4)

@@ -105,7 +105,7 @@ def _write_session(session: SessionData) -> str:
         "events": [event.to_json() for event in session.events],
         "notes": list(session.notes),
     }
-    records = ",".join(_write_record(record) for record in (*session.superseded, *session.records))
+    records = ",".join(_write_record(record) for record in (*session.superseded, *session.repeats, *session.records))
     return f'{_write_plain(value)[:-1]},"records":[{records}]}}'
 
 

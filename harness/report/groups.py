@@ -38,7 +38,7 @@ class _Budget:
 def group_sessions(sessions: Sequence[SessionData]) -> list[HardwareGroup]:
     """Sort the records of sessions by hardware and setting, compared with the baseline that the first of them names."""
     baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
-    return build_matrix([record for session in sessions for record in session.records], baseline)
+    return build_matrix([record for session in sessions for record in session.measured], baseline)
 
 
 def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], names: CaseNames) -> list[GroupView]:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.comparison import Comparison
 from harness.analysis.matrix import Row, Setting
 from harness.analysis.outcomes import WORST_FIRST, Outcome, count_outcomes, explain_outcome, outcome_of
+from harness.analysis.short_epochs import say_cure
 from harness.analysis.signs import LOOKS, VERDICTS, Kind, Look
+from harness.analysis.statistics import LEAST_PAIRS
 from harness.analysis.summary import CaseSummary
 from harness.report.scope import tag_outlook
 from harness.report.view import Mark
@@ -94,6 +96,8 @@ def label_verdict(row: Row) -> Mark:
             why = "no baseline to compare with" if row.baseline is None else "the baseline has no result here"
         return Mark("", NOTHING, "none", why if row.summary.used else "")
     kind = comparison.verdict.kind
+    if row.summary.alias is not None and kind == "unknown":  # of its noise more is said elsewhere
+        return label_look(VERDICTS[kind], "")
     return label_look(VERDICTS[kind], describe_openness(comparison) if kind == "unknown" else _sureness(comparison))
 
 
@@ -102,8 +106,11 @@ def describe_openness(comparison: Comparison) -> str:
     verdict, ratio = comparison.verdict, comparison.ratio
     if ratio is None:
         return "no round has both"
-    if ratio.n == 1:
-        return "one pair of invocations gives no interval: at least 2 more"
+    if comparison.images_needed is not None:
+        return f"epochs are too short: {say_cure(comparison.images_needed)}"
+    if ratio.n < LEAST_PAIRS:
+        gives = "one pair of invocations gives" if ratio.n == 1 else f"{ratio.n} pairs of invocations give"
+        return f"{gives} no interval: at least {LEAST_PAIRS - ratio.n} more"
     lean = f"leans {verdict.side}; " if verdict.side else ""
     if verdict.more_rounds is None:
         return f"{lean}more rounds would hardly settle it"

@@ -38,6 +38,11 @@ def format_ratio(value: float | None) -> str:
     return f"{value:.2f}×" if value < 9.995 else f"{format_number(value)}×"
 
 
+def format_percent(share: float) -> str:
+    """``8 %``: a bound, so rounded up."""
+    return f"{math.ceil(100 * share - 1e-9):.0f} %"
+
+
 def format_range(estimate: Estimate | None, *, is_ratio: bool = False) -> str:
     """``134–145``: the 95 % interval, empty where there is none."""
     if estimate is None or estimate.low is None or estimate.high is None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from harness.analysis.protection import busy_reason
 from harness.bench.protocol.loader_registry import is_on_disk
+from harness.engine.refusal import lack_room
 from harness.hosts.facts import read_available_bytes
 from harness.hosts.facts.facts_script import read_busy_cpus
 from harness.hosts.folders import read_free_bytes
@@ -17,6 +18,10 @@ from harness.session import feasibility
 from harness.session.invocations import Invocation
 from harness.session.schedule import Hours
 from harness.session.setup import HostSetup
+from harness.values.units import format_bytes
+
+ROOM_FOR_JOB = 16 * 2**20
+"""The payload, a log and the evidence of one job, with as much again; what its cache takes is asked for it alone."""
 
 _FREED_WITHIN_S = 8.0
 
@@ -29,6 +34,14 @@ def reason_to_wait(setup: HostSetup, hours: Hours | None, *, when_idle: bool) ->
         return None
     in_use = read_busy_cpus(setup.connection)
     return None if in_use is None else busy_reason(setup.facts.model_copy(update={"load_1m": in_use}))
+
+
+def require_room(setup: HostSetup) -> None:
+    """Raise NoRoomForJob where the disk on which the engine keeps its jobs has no room for one more."""
+    place = setup.engine_facts.folder or setup.scratch
+    free = read_free_bytes(setup.connection, place)
+    if free is not None and free < ROOM_FOR_JOB:
+        raise lack_room(f"{format_bytes(free)} are free at {place}, {format_bytes(ROOM_FOR_JOB)} needed", setup.host)
 
 
 def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:

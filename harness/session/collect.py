@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from harness.analysis.findings import find
 from harness.analysis.record_status import Evidence, judge_ending
+from harness.analysis.stage_settings import stage_key
 from harness.analysis.validity import judge_record
 from harness.bench.protocol import bounded_json, protocol
 from harness.bench.protocol.own_loader import own_place, split_own
@@ -238,6 +239,7 @@ def _base(identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *
         round=invocation.round,
         order=invocation.order,
         predictions=invocation.predictions,
+        stages=setup.stage_costs.get(stage_key(invocation.case)),
         **fields,
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.analysis.outcomes import is_done_again
+from harness.analysis.selection import gather_attempts
 from harness.records.content import SessionContent
-from harness.records.reading import newest_records
 from harness.values.case import Case, invocation_identity
 from harness.values.digest import digest_of
 from harness.values.prediction import Prediction
@@ -30,7 +31,8 @@ class HostDigests:
 class Invocation:
     """One invocation to do. ``memory_bytes`` is the limit to enforce; ``skip`` why it cannot be done.
 
-    ``is_refuted``: it is not, because its loader does other work.
+    ``is_refuted``: it is not, because its loader does other work. ``is_repeat``: it has a result, and is done once more
+    because that was disturbed, or beside one that was.
     """
 
     identity: str
@@ -44,6 +46,7 @@ class Invocation:
     skip: str | None = None
     is_refuted: bool = False
     attempt: int = 1
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,25 @@ def plan_host(
     twin: Case | None = None,
     extras: Sequence[Case] = (),
     extra_rounds: int = 0,
+    takes_part: Callable[[Case, int], bool] = lambda _case, _round: True,
 ) -> tuple[Invocation, ...]:
     """Plan all invocations of one host, round by round in ``order(cases, round)``.
 
     ``limits`` and ``predictions`` are by case_id. Orders count from 1 within a round. ``twin`` is the
     case that each round runs a second time, as the alias ``TWIN``, at a random place of its own; ``extras`` run in the
     first ``extra_rounds`` rounds only, as the alias ``WARM_RUN``: they explain cases and are none of the experiment.
+    ``takes_part`` says whether a case is measured in a round.
     """
     refused = {refusal.case_id: refusal for refusal in refusals}
     first_only = {case_id for case_id, refusal in refused.items() if refusal.is_refuted}
     planned = []
     for round_number in range(1, rounds + 1):
-        chosen = [*cases, *(extras if round_number <= extra_rounds else ())]
+        chosen = [case for case in cases if takes_part(case, round_number)]
+        chosen += extras if round_number <= extra_rounds else ()
         ordered = order(chosen, round_number)
         left = [case for case in ordered if round_number == 1 or case.case_id not in first_only]
         entries = [(case, WARM_RUN if case in extras else None) for case in left]
-        if twin is not None:
+        if twin is not None and takes_part(twin, round_number):
             entries.insert(_place_twin(digests.host, twin, round_number, len(entries)), (twin, TWIN))
         for position, (case, alias) in enumerate(entries, start=1):
             planned.append(
@@ -145,11 +151,11 @@ def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:
 def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool, is_refuted: bool = False) -> bool:
     """Whether a record settles its invocation (the table of resuming).
 
-    ``ok`` and ``oom`` that are not invalid are never done again; ``lost`` always is;
+    ``ok`` and ``oom`` that are not invalid are never done again; what was lost or paused always is;
     ``skipped`` is when its reason is gone; what failed or is invalid is only when asked for. What was recorded while
     nobody knew whether its loader does the same work is replaced when that is refuted.
     """
-    if record is None or record.status == "lost":
+    if record is None or is_done_again(record):
         return False
     if is_refuted and record.validity != "invalid" and not is_proven(record.environment):
         return False
@@ -167,13 +173,36 @@ def remaining(
     rerun_failed: bool,
 ) -> tuple[Invocation, ...]:
     """Return what is still to do, each with its attempt's number."""
-    newest = newest_records(records)
+    known = {attempts.identity: attempts for attempts in gather_attempts(records)}
     left = []
     for invocation in planned:
-        record = newest.get(invocation.identity)
+        attempts = known.get(invocation.identity)
+        record = None if attempts is None else attempts.current
         if not is_done(record, skip=invocation.skip, rerun_failed=rerun_failed, is_refuted=invocation.is_refuted):
-            left.append(replace(invocation, attempt=1 if record is None else record.attempt + 1))
+            left.append(replace(invocation, attempt=1 if attempts is None else attempts.next_number))
     return tuple(left)
+
+
+def find_repeats(
+    planned: Sequence[Invocation], records: Iterable[Record], round_number: int, partners: Mapping[str, str]
+) -> tuple[Invocation, ...]:
+    """Return what of a round is to be done once more: what was disturbed, and beside it what it is compared with.
+
+    ``partners`` names the latter by identity. Each is repeated once, whatever comes of it.
+    """
+    known = {attempts.identity: attempts for attempts in gather_attempts(records)}
+    of_round = [each for each in planned if each.round == round_number and each.skip is None and each.identity in known]
+    disturbed = {each.identity for each in of_round if known[each.identity].wants_repeat}
+    beside = {
+        partner
+        for identity in disturbed
+        if (partner := partners.get(identity)) in known and known[partner].measured and not known[partner].is_repeated
+    }
+    return tuple(
+        replace(each, attempt=known[each.identity].next_number, is_repeat=True)
+        for each in of_round
+        if each.identity in disturbed | beside
+    )
 
 
 def coming_of(todo: Iterable[Invocation]) -> list[tuple[str, Prediction | None]]:

@@ -92,6 +92,9 @@ class RunOptions(SessionOptions):
         OnInterrupt,
         typer.Option("--on-interrupt", metavar="stop|finish", help="What the first Ctrl-C does to running cases."),
     ] = "stop"
+    skip_stages: Annotated[
+        bool, typer.Option("--no-stages", help="Do not look for what the stages of each loader cost.")
+    ] = False
     link_patience_s: Annotated[
         float | None,
         typer.Option(

@@ -56,7 +56,7 @@ from harness.values.event import (
 )
 from harness.values.names import case_label
 from harness.values.prediction import Prediction
-from harness.values.record import Record, Status
+from harness.values.record import Record
 
 _T = TypeVar("_T")
 
@@ -104,6 +104,7 @@ class HostRunner:
 
     ``emit`` hears of all that happens and ``round_done`` of each round's end, both in the host's own thread.
     ``outage`` is told by every question whether the host answers; ``heartbeat`` keeps the lock meanwhile.
+    ``bring_image`` brings an image that somebody has removed; it raises HostError where it cannot.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class HostRunner:
         outage: Outage | None = None,
         heartbeat: Heartbeat | None = None,
         round_done: Callable[[], None] = lambda: None,
+        bring_image: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._setup = setup
@@ -128,8 +130,10 @@ class HostRunner:
         self._outage = outage or Outage(setup.host, emit)
         self._heartbeat = heartbeat
         self._round_done = round_done
+        self._bring_image = bring_image
         self._done = 0
         self._planned = 0
+        self._step = 1  # what is done once more is counted once
         self._known: list[Record] = []
         self._coming: list[tuple[str, Prediction | None]] = []
         self._announced: set[str] = set()
@@ -142,19 +146,25 @@ class HostRunner:
         planned: int,
         known: Sequence[Record] = (),
         later: Sequence[tuple[str, Prediction | None]] = (),
+        repeats_of: Callable[[int, Sequence[Record]], Sequence[Invocation]] = lambda _round, _records: (),
+        is_wanted: Callable[[Invocation, Sequence[Record]], bool] = lambda _invocation, _records: True,
     ) -> None:
-        """Do all of ``todo`` in its order.
+        """Do all of ``todo`` in its order, and at the end of each round what ``repeats_of`` says is to be repeated.
+
+        Of later rounds only what ``is_wanted`` still is done then.
 
         ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: no job that has
         one is taken over, and beside its peers a record can be judged better. ``later`` is what comes behind ``todo``,
         as (case_id, prediction), for the time that is left.
-        Raises HostUnreachable where the host stays away.
+        Raises HostUnreachable where the host stays away, and another HostError where no job can be started on it: what
+        was to be started then has no record, and is left to do.
         """
         self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo))
         self._announce_skips(todo)
         current_round = 0
-        for index, invocation in enumerate(todo):
+        todo = list(todo)
+        for index, invocation in enumerate(todo):  # which grows by what is to be repeated
             handle = adopted.get(invocation.identity)
             if handle is None and invocation.skip is None:
                 self._await_turn()
@@ -167,7 +177,13 @@ class HostRunner:
             self._coming = [*coming_of(todo[index + 1 :]), *later]
             self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
-                self._round_done()
+                more = self._affordable(repeats_of(current_round, self._known))
+                todo[index + 1 : index + 1] = more
+                if not more:
+                    self._round_done()
+                    rest = [e for e in todo[index + 1 :] if e.identity in adopted or is_wanted(e, self._known)]
+                    self._planned -= len(todo) - index - 1 - len(rest)
+                    todo[index + 1 :] = rest
         if self._stop.is_set():
             self._patiently(self._sweep)
 
@@ -192,6 +208,18 @@ class HostRunner:
     def is_over(self) -> bool:
         """Whether nothing more is to begin: it was asked to stop, or its time is up."""
         return self._stop.is_set() or self._is_over()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long cases may still begin; None where nothing limits it."""
+        deadline = self._settings.deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    def _affordable(self, repeats: Sequence[Invocation]) -> Sequence[Invocation]:
+        """Return what is to be repeated where there is time for all of it and for what is planned, else nothing."""
+        left_s, needed_s = self.seconds_left, seconds_left([*coming_of(repeats), *self._coming], self._known)
+        is_late = left_s is not None and (needed_s is None or needed_s > left_s)
+        return () if is_late or self._stop.is_set() else repeats
 
     def _is_over(self) -> bool:
         return self._settings.deadline is not None and time.monotonic() > self._settings.deadline
@@ -263,9 +291,12 @@ class HostRunner:
 
     def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
         label = case_label(invocation.case, self._settings.cases, invocation.alias)
+        label += ", repeated" if invocation.is_repeat else ""
+        self._step = 0 if invocation.is_repeat else 1
         case_id, begun = invocation.case.case_id, time.monotonic()
         reason = invocation.skip
         if reason is None and handle is None:
+            self._patiently(lambda: admission.require_room(self._setup))
             reason = self._patiently(lambda: admission.refuse_now(self._setup, invocation))
         if reason is not None:
             record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())
@@ -289,10 +320,9 @@ class HostRunner:
         started_at = now_utc()
         try:
             handle = handle or self._submit(invocation)
-        except (JobRefused, ImageUnavailable) as error:
-            status: Status = "disk_full" if "no space left" in str(error).lower() else "error"
+        except JobRefused as error:
             record = build_unmeasured(
-                self._settings.identity, self._setup, invocation, status=status, cause=str(error), at=started_at
+                self._settings.identity, self._setup, invocation, status="error", cause=str(error), at=started_at
             )
             self._finish(record, label, time.monotonic() - begun)
             return
@@ -310,9 +340,16 @@ class HostRunner:
         self._patiently(lambda: self._remove([handle]))
 
     def _submit(self, invocation: Invocation) -> JobHandle:
+        """Start an invocation, its image brought once more where somebody has removed it."""
         settings = self._settings
         job = build_measurement(settings.identity.key, settings.seed, settings.timeout_s, self._setup, invocation)
-        return self._patiently(lambda: self._setup.engine.submit(job))
+        try:
+            return self._patiently(lambda: self._setup.engine.submit(job))
+        except ImageUnavailable:
+            if self._bring_image is None:
+                raise
+            self._bring_image()
+            return self._patiently(lambda: self._setup.engine.submit(job))
 
     def _wait(self, handle: JobHandle) -> JobState | None:
         """Poll until the job has ended; None where the user wants to stop."""
@@ -371,7 +408,7 @@ class HostRunner:
     def _finish(self, record: Record, label: str, seconds: float | None) -> None:
         self._journal.write_record(record)
         self._known.append(record)
-        self._done += 1
+        self._done += self._step
         outcome = outcome_of(record)
         self._emit(
             InvocationFinished(

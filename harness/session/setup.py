@@ -11,6 +11,7 @@ from harness.values.case import Case
 from harness.values.engine_names import EngineFacts
 from harness.values.facts import Facts
 from harness.values.rehearsal import Rehearsal
+from harness.values.stages import StageCosts
 from harness.values.weights import WeightsFile, weights_key
 from harness.values.work import WorkProof, work_key
 
@@ -23,7 +24,7 @@ class HostSetup(JobHost):
     ``missing_data`` tells by data set why it is not there.
     ``weights`` are files, and ``missing_weights`` why one is not there, by ``weights_key``.
     ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what running settings in small
-    found, by ``setting_key``.
+    found, by ``setting_key``; ``stage_costs`` what an image costs in each stage of a loader, by ``stage_key``.
     """
 
     engine_facts: EngineFacts
@@ -37,6 +38,7 @@ class HostSetup(JobHost):
     missing_weights: Mapping[str, str] = field(default_factory=dict)
     samework: Mapping[str, WorkProof] = field(default_factory=dict)
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
+    stage_costs: Mapping[str, StageCosts] = field(default_factory=dict)
 
     def proof_of(self, case: Case) -> WorkProof | None:
         """Return what the proof of same work found of a case's loader; None where it was not tried."""

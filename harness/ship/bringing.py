@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
+from harness.engine.jobs import JobHost
 from harness.engine.reached import Reached
 from harness.ship.dataset_check import DataSpec
 from harness.ship.engine_choice import ChosenEngine, find_engine
 from harness.ship.needs import Needs
 from harness.ship.transfers import Transfers, ship_data
 from harness.ship.weights import hash_weights, ship_weights
-from harness.values.errors import ConfigurationError, DataError
+from harness.values.engine_names import AUTO, engine_names
+from harness.values.errors import ConfigurationError, DataError, HostNotReady
 from harness.values.event import Emit, EngineChosen, ImageReady, SessionFinding, progress_of
 from harness.values.weights import WeightsFile
 
@@ -31,13 +33,17 @@ class Brought:
     missing_data: Mapping[str, DataError]
 
 
-def bring(reached: Reached, needs: Needs, requested: str, transfers: Transfers, emit: Emit) -> Brought:
+def bring(
+    reached: Reached, needs: Needs, requested: str, transfers: Transfers, emit: Emit, *, used_before: str = ""
+) -> Brought:
     """Bring a host what is not there, the engine with its image before data sets. Raises HostError.
 
-    A data set that cannot be brought costs the cases that need it, no others.
+    A data set that cannot be brought costs the cases that need it, no others. ``used_before`` is the engine that the
+    session has measured this host with: where ``auto`` is asked for, no other takes its place.
     """
     weights = bring_weights(reached, needs, transfers, emit)
-    engine = _bring_engine(reached, requested, transfers, emit)
+    is_kept = requested == AUTO and used_before in engine_names()
+    engine = _bring_engine(reached, used_before if is_kept else requested, transfers, emit, is_kept=is_kept)
     return Brought(engine, weights, needs.missing_weights, *bring_sets(reached, needs, transfers, emit))
 
 
@@ -53,7 +59,20 @@ def bring_weights(reached: Reached, needs: Needs, transfers: Transfers, emit: Em
     return files
 
 
-def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: Emit) -> ChosenEngine:
+def bring_image_again(on: JobHost, reached: Reached, transfers: Transfers, emit: Emit) -> None:
+    """Bring a host the image of its jobs once more, which somebody has removed. Raises HostError."""
+    hint = "nothing to do; `docker system prune` and the like remove what no container uses"
+    emit(SessionFinding.of(find("image-removed", f"the image {on.image} was removed from this host", hint), on.host))
+    chosen = find_engine(reached, on.engine.name, transfers, emit).take()
+    digest = chosen.facts.image_digest
+    if digest is None or (chosen.image, digest) != (on.image, on.image_digest):
+        message = f"the image {on.image} was removed, and what came in its place has another content"
+        hint = "bring back the one that was measured with, or start a new session with --fresh"
+        raise HostNotReady(message, where=on.host, hint=hint)
+    emit(ImageReady(reached.name, digest, chosen.how, chosen.seconds))
+
+
+def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: Emit, *, is_kept: bool) -> ChosenEngine:
     """Find the host's engine, its image brought, and tell of it. Raises EngineUnavailable, ImageUnavailable."""
     search = find_engine(reached, requested, transfers, emit)
     chosen = search.take()
@@ -63,7 +82,8 @@ def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: 
         hint = "; ".join(part for part in (facts.words.caution, lacking) if part)
         emit(SessionFinding.of(find("engine-fallback", choice.warning, hint, severity=choice.severity), reached.name))
     where = f", image {chosen.image}" if chosen.image else ""
-    emit(EngineChosen(reached.name, facts.engine, facts.version, choice.reason + where))
+    reason = "as before in this session" if is_kept else choice.reason
+    emit(EngineChosen(reached.name, facts.engine, facts.version, reason + where))
     if chosen.image and facts.image_digest is not None:
         emit(ImageReady(reached.name, facts.image_digest, chosen.how, chosen.seconds))
     return chosen

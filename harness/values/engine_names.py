@@ -46,7 +46,8 @@ class EngineFacts:
     """What an engine is and can do.
 
     ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
-    nothing need be done for it, None where they cannot. ``uses_images`` and ``words`` are as its file says: whoever
+    nothing need be done for it, None where they cannot. ``folder`` is where it keeps its jobs on the host, None for the
+    scratch. ``uses_images`` and ``words`` are as its file says: whoever
     finds an engine adds them.
     """
 
@@ -59,6 +60,7 @@ class EngineFacts:
     can_limit_swap: bool = False
     can_limit_cpus: bool = False
     storage: str | None = None
+    folder: str | None = None
     gpu_support: str | None = None
     reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()

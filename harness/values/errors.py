@@ -14,6 +14,7 @@
         └── EngineError
             ├── EngineUnavailable  no engine answers, or it may not be used
             ├── ImageUnavailable   the image is not there and cannot be had
+            ├── NoRoomForJob       the disk that jobs start on is full
             └── JobRefused         the engine would not start this job
 
 Each says what happened, where (file and line, or host) and what to do next.
@@ -122,6 +123,10 @@ class EngineUnavailable(EngineError):
 
 class ImageUnavailable(EngineError):
     """The image is not on the host and could not be built or fetched."""
+
+
+class NoRoomForJob(EngineError):
+    """The disk that an engine starts jobs on is full: a condition of the host, whatever the job."""
 
 
 class JobGone(EngineError):

@@ -208,11 +208,16 @@ class RoundStarted(Event):
 
 @dataclass(frozen=True)
 class RoundAdded(Event):
-    """``rounds: auto`` goes on: so many ``rounds`` are planned now, for the ``reason`` given."""
+    """``rounds: auto`` goes on: so many ``rounds`` are planned now, of ``most``, for the ``reason`` given.
+
+    ``open`` comparisons are not settled yet; None and ``most`` 0 in events that were written before these were known.
+    """
 
     host: str
     rounds: int
     reason: str
+    open: int | None = None
+    most: int = 0
 
 
 @dataclass(frozen=True)

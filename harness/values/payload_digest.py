@@ -12,8 +12,8 @@ PACKAGE = "bench"
 """The folder in the archive, and so the package's name inside a job."""
 
 
-BESIDE_MEASURING = (f"{PACKAGE}/data/", f"{PACKAGE}/proof/")
-"""Folders of what prepares data and proves work, of which nothing that measures imports anything."""
+BESIDE_MEASURING = (f"{PACKAGE}/data/", f"{PACKAGE}/proof/", f"{PACKAGE}/stages/")
+"""Folders of what prepares data, proves work and finds what stages cost: nothing that measures imports any of it."""
 
 
 def list_payload() -> list[tuple[str, bytes]]:

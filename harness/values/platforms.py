@@ -35,10 +35,20 @@ def find_obstacle(python: str, machine: str = "", system: str = "Linux") -> str:
     return ""
 
 
-def advise_install(python: str) -> str:
-    """The command that installs what jobs of the engine ``process`` need for this interpreter."""
+def advise_install(python: str, lacks: "tuple[str, ...]" = (), *, is_managed: bool = False) -> str:
+    """The commands that install what jobs of the engine ``process`` need for this interpreter, each in backquotes.
+
+    ``lacks``: which of ``pip`` and ``venv`` are not there; ``is_managed``: its packages are its distribution's.
+    """
     wanted = " ".join("'" + package + "'" for package in TENSORFLOW_PACKAGES)
-    return python + " -m pip install " + wanted
+    options = "--user --break-system-packages " if is_managed else ""
+    install = "`" + python + " -m pip install " + options + wanted + "`"
+    if "pip" not in lacks:
+        return install
+    first = "sudo apt-get install python3-pip python3-venv"
+    if "venv" not in lacks and not is_managed:
+        first = python + " -m ensurepip"
+    return "`" + first + "`, then " + install
 
 
 def main() -> None:

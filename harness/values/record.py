@@ -7,13 +7,14 @@ computed when a report is made; the validity kept here is the run's own judgemen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.values.case import Case
 from harness.values.figures import LARGEST, Count, Duration, Place, Seconds, Words
 from harness.values.prediction import Prediction
+from harness.values.stages import StageCosts
 
 RECORD_FORMAT = 1
 
@@ -30,6 +31,9 @@ TRIAL = "s"
 
 FAILED: frozenset[str] = frozenset({"error", "timeout", "disk_full", "lost"})
 """Statuses that make a run exit with 1."""
+
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class _Frozen(BaseModel):
@@ -115,7 +119,11 @@ class SetSize(_Frozen):
 
 
 class Record(_Frozen):
-    """One line of ``records.jsonl``. ``set_size`` is None in records of sessions that did not keep it."""
+    """One line of ``records.jsonl``. ``set_size`` is None in records of sessions that did not keep it.
+
+    ``stages`` is what an image costs in each stage of the case's loader on this host, found in a run of its own before
+    the session's rounds: the same in all records of a loader setting. None where it was not looked for.
+    """
 
     format: Literal[1] = 1
     session: str
@@ -145,6 +153,7 @@ class Record(_Frozen):
     io: dict[str, object] = Field(default_factory=dict)
     gpu: tuple[Gpu, ...] = ()
     predictions: Prediction | None = None
+    stages: StageCosts | None = None
     environment: dict[str, object] = Field(default_factory=dict)
     log: str | None = None
     log_tail: str | None = None
@@ -163,12 +172,22 @@ class Record(_Frozen):
     @classmethod
     def _forget_other_predictions(cls, value: object) -> Prediction | None:
         """Read what an earlier version predicted, in another form, as nothing: it costs no record."""
-        if isinstance(value, Mapping) and not is_bounded(value):
-            return None
-        try:
-            return None if value is None else Prediction.model_validate(value)
-        except ValidationError:
-            return None
+        return _read_or_forget(Prediction, value)
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _forget_other_stages(cls, value: object) -> StageCosts | None:
+        """Read costs of stages in another form than this version's as nothing, likewise."""
+        return _read_or_forget(StageCosts, value)
+
+
+def _read_or_forget(kind: type[_Kind], value: object) -> _Kind | None:
+    if isinstance(value, Mapping) and not is_bounded(value):
+        return None
+    try:
+        return None if value is None else kind.model_validate(value)
+    except ValidationError:
+        return None
 
 
 def is_bounded(value: object) -> bool:

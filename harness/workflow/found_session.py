@@ -16,8 +16,8 @@ from harness.session.run_options import SessionOptions
 from harness.ship.payload_archive import build_payload
 from harness.values.case import Case
 from harness.values.errors import ConfigurationError, SessionError
-from harness.workflow.planning import merge_rounds
 from harness.workflow.resolve import Resolved
+from harness.workflow.round_planning import merge_rounds
 
 
 @dataclass(frozen=True)

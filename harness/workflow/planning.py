@@ -13,26 +13,23 @@ from typing import NamedTuple
 from harness.analysis.limit_search import steps_left, trials_of
 from harness.analysis.outcomes import count_outcomes
 from harness.analysis.predictions import predict
+from harness.analysis.selection import current_records
 from harness.analysis.signs import Kind
-from harness.analysis.stopping import Width, find_open, interval_widths
 from harness.analysis.time_left import seconds_left
 from harness.analysis.validity import judge_all
-from harness.bench.protocol.loader_registry import is_automatic
-from harness.experiment import Experiment, baseline_of, round_order
-from harness.experiment.experiment import Rounds
-from harness.records.reading import newest_records
+from harness.experiment import baseline_of, round_order
 from harness.session import feasibility
 from harness.session.extras import choose_twin, choose_warm
-from harness.session.invocations import HostDigests, Invocation, Refusal, coming_of, plan_host, remaining
+from harness.session.invocations import HostDigests, Invocation, Refusal, coming_of, find_repeats, plan_host, remaining
 from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.facts import DiskFacts
-from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import TRIAL, TWIN, Record, SetSize
 from harness.values.rehearsal import Rehearsal
 from harness.values.work import WorkProof, say_differs, work_key
 from harness.workflow.resolve import Resolved
+from harness.workflow.round_planning import PlannedRounds, count_begun, plan_rounds
 
 ASSUMED_CPUS = 4
 ASSUMED_MEMORY_BYTES = 16 * 2**30
@@ -132,14 +129,33 @@ class Search:
 class HostPlan:
     """All that one host has to do in a session, and what is left of it.
 
-    ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them.
-    ``in_session`` counts all that the session has for the host, whatever ``--only`` narrows this plan to.
+    ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them. ``repeats``
+    are to be done once more at the end of the last round that was begun, because they were disturbed, or are the
+    partner of one that was; ``partners`` says with which invocation each is compared. ``in_session`` counts all that
+    the session has for the host, whatever ``--only`` narrows this plan to.
     """
 
     invocations: tuple[Invocation, ...]
     todo: tuple[Invocation, ...]
     searches: tuple[Search, ...]
+    repeats: tuple[Invocation, ...]
+    rounds: PlannedRounds
+    partners: Mapping[str, str]
     in_session: int
+
+    @property
+    def repeat_check(self) -> Case | None:
+        """The case that each round runs twice; None without one."""
+        return next((each.case for each in self.invocations if each.alias == TWIN), None)
+
+    @property
+    def in_order(self) -> tuple[Invocation, ...]:
+        """All that is to do in rounds, each round's repeats at its end."""
+        return tuple(sorted((*self.todo, *self.repeats), key=lambda each: each.round))
+
+    def repeats_of(self, round_number: int, records: Sequence[Record]) -> tuple[Invocation, ...]:
+        """Return what of a round is to be repeated, by all that was recorded."""
+        return find_repeats(self.invocations, records, round_number, self.partners)
 
     @property
     def done_identities(self) -> frozenset[str]:
@@ -155,7 +171,7 @@ class HostPlan:
     def count_outcomes(self, records: Iterable[Record]) -> dict[Kind, int]:
         """Count the outcomes of the invocations that are done."""
         done = self.done_identities
-        return count_outcomes(judge_all(r for r in newest_records(records).values() if r.invocation in done))
+        return count_outcomes(judge_all(r for r in current_records(records).values() if r.invocation in done))
 
     @property
     def planned(self) -> int:
@@ -170,7 +186,7 @@ class HostPlan:
 
     def seconds_left(self, records: Sequence[Record]) -> float | None:
         """Return how long what is left takes; None where that cannot be known."""
-        return seconds_left([*coming_of(self.todo), *self.coming_trials], records)
+        return seconds_left([*coming_of(self.in_order), *self.coming_trials], records)
 
     @property
     def coming_trials(self) -> list[tuple[str, Prediction | None]]:
@@ -186,22 +202,32 @@ def plan_session(
     digests: HostDigests,
     records: Sequence[Record],
     *,
-    rounds: int | None = None,
+    added: frozenset[str] | None = None,
     rerun_failed: bool = False,
 ) -> HostPlan:
-    """Plan what a host has to do, and what is left of it. ``records`` are the host's in this session, oldest first."""
-    count = rounds_at_start(resolved.experiment, records, on.name) if rounds is None else rounds
-    planned = make_plan(resolved, on, digests, count)
+    """Plan what a host has to do, and what is left of it. ``records`` are the host's in this session, oldest first.
+
+    ``added`` are the cases of a round that ``rounds: auto`` adds.
+    """
+    planned, rounds = make_plan(resolved, on, digests, records, added)
     mine = tuple(each for each in planned if resolved.only is None or each.case.case_id in resolved.only)
     todo = remaining(mine, records, rerun_failed=rerun_failed)
+    partner = _partners(resolved, planned)
+    last = count_begun(records, on.name)
+    repeats = () if any(each.round == last for each in todo) else find_repeats(mine, records, last, partner)
     searches = count_searches(resolved.matrix.cases, on, records, frozenset(i.identity for i in planned))
     in_session = len(planned) + sum(search.done + search.left for search in searches)
-    return HostPlan(mine, todo, tuple(each for each in searches if each.case in resolved.cases), in_session)
+    own_searches = tuple(search for search in searches if search.case in resolved.cases)
+    return HostPlan(mine, todo, own_searches, repeats, rounds, partner, in_session)
 
 
 def make_plan(
-    resolved: Resolved, on: PlannedHost, digests: HostDigests, rounds: int | None = None
-) -> tuple[Invocation, ...]:
+    resolved: Resolved,
+    on: PlannedHost,
+    digests: HostDigests,
+    records: Sequence[Record],
+    added: frozenset[str] | None = None,
+) -> tuple[tuple[Invocation, ...], PlannedRounds]:
     """Plan all invocations of one host's rounds, in order, with limits, predictions and what cannot be."""
     cases = tuple(case for case in resolved.matrix.cases if case.memory_limit != "search")
     experiment = resolved.experiment
@@ -210,22 +236,40 @@ def make_plan(
     out = frozenset(refusal.case_id for refusal in refused)
     warm = _choose_warm(cases, on, predictions, out) if experiment.stall_rounds else []
     predictions |= predict_all(warm, on)
+    twin = choose_twin(cases, experiment, refused=out, predictions=predictions)
+    rounds = plan_rounds(experiment, cases, records, on.name, repeat_check=twin, added=added)
 
     def order(given: Sequence[Case], round_number: int) -> Sequence[Case]:
         return round_order(given, seed=experiment.seed, host=on.name, round_number=round_number)
 
-    return plan_host(
+    planned = plan_host(
         digests,
         cases,
-        rounds=experiment.first_rounds if rounds is None else rounds,
+        rounds=rounds.count,
         order=order,
         limits={case.case_id: on.limit_of(case) for case in (*cases, *warm)},
         predictions=predictions,
         refusals=refused,
-        twin=choose_twin(cases, experiment, refused=out, predictions=predictions),
+        twin=twin,
         extras=warm,
         extra_rounds=experiment.stall_rounds,
+        takes_part=rounds.takes_part,
     )
+    return planned, rounds
+
+
+def _partners(resolved: Resolved, planned: Sequence[Invocation]) -> dict[str, str]:
+    """Return, by identity, the invocation of the same round that each is compared with: its baseline, or its twin."""
+    cases = resolved.matrix.cases
+    plain = {(each.round, each.case.case_id): each.identity for each in planned if each.alias is None}
+    baselines = {case.case_id: baseline_of(case, cases, resolved.experiment) for case in cases}
+    found = {}
+    for each in planned:
+        other = each.case if each.alias == TWIN else baselines.get(each.case.case_id) if each.alias is None else None
+        identity = None if other is None else plain.get((each.round, other.case_id))
+        if identity is not None and identity != each.identity:
+            found[each.identity] = identity
+    return found
 
 
 def _choose_warm(
@@ -249,7 +293,7 @@ def count_searches(
     refused = {each.case_id: each.reason for each in refusals_of(wanted, on, predictions)}
     ended = [
         record
-        for record in newest_records(records).values()
+        for record in current_records(records).values()
         if record.alias in (TRIAL, TWIN) and record.invocation not in in_rounds and record.status != "lost"
     ]
     found = []
@@ -264,48 +308,6 @@ def count_searches(
 
 def _is_trial_of(record: Record, case: Case, host: str) -> bool:
     return record.host == host and record.case.model_copy(update={"memory_limit": case.memory_limit}) == case
-
-
-def merge_rounds(asked: int | None, written: Rounds, stored: object) -> Rounds:
-    """Return how many rounds a session has: what ``--rounds`` asks for, else the most that it was ever to have.
-
-    ``written`` is the experiment's, ``stored`` what the session's file holds, None for a new session.
-    """
-    if asked is not None:
-        return asked
-    if written == "auto" or not isinstance(stored, int) or isinstance(stored, bool):
-        return written
-    return max(written, stored)
-
-
-def rounds_at_start(experiment: Experiment, records: Iterable[Record], host: str) -> int:
-    """Return how many rounds are planned at first: with ``auto`` what an earlier run came to, and at least three."""
-    if experiment.rounds != "auto":
-        return experiment.rounds
-    begun = max((record.round for record in records if record.host == host), default=0)
-    return min(experiment.most_rounds, max(experiment.first_rounds, begun))
-
-
-def widths_of(resolved: Resolved, records: Iterable[Record], host: str) -> list[Width]:
-    """Return how wide the intervals that matter are on a host, widest first: of each case against its baseline."""
-    experiment, cases = resolved.experiment, resolved.matrix.cases
-    baselines: dict[str, str | None] = {}
-    for case in resolved.cases:
-        if not is_automatic(case.loader) and case.memory_limit != "search":
-            baseline = baseline_of(case, cases, experiment)
-            baselines[case.case_id] = baseline.case_id if baseline else None
-    return interval_widths([record for record in records if record.host == host], baselines)
-
-
-def open_interval(widths: Sequence[Width], interval: float, cases: Sequence[Case]) -> str | None:
-    """Say which interval is wider than ``rounds: auto`` was told to allow; None where none is."""
-    widest = find_open(widths, interval)
-    if widest is None:
-        return None
-    name = next((case_label(case, cases) for case in cases if case.case_id == widest.case_id), widest.case_id)
-    if widest.width is None:
-        return f"{name} has no interval yet: fewer than two rounds have a result"
-    return f"the interval of {name} is {100 * widest.width:.0f} % wide, {100 * interval:.3g} % are allowed"
 
 
 def predict_all(cases: Iterable[Case], on: PlannedHost) -> dict[str, Prediction]:

@@ -64,8 +64,10 @@ def recap_lines(recap: Recap, folder: SessionFolder) -> Iterator[ScreenLine]:
 
 def _host_lines(recap: Recap) -> Iterator[ScreenLine]:
     is_running = recap.state == "running"
-    columns = ["host", "state", "done", "failed", *(["runs now", "left"] if is_running else [])]
-    rows = [_cells(host, is_running=is_running) for host in recap.hosts]
+    has_rounds = any(host.place != NOTHING for host in recap.hosts)
+    columns = ["host", "state", "done", *(["round"] if has_rounds else []), "failed"]
+    columns += ["runs now", "left"] if is_running else []
+    rows = [_cells(host, is_running=is_running, has_rounds=has_rounds) for host in recap.hosts]
     widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
     yield ScreenLine(_align(columns, widths).rstrip())
     for host, row in zip(recap.hosts, rows, strict=True):
@@ -78,9 +80,10 @@ def _align(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
 
 
-def _cells(host: HostRecap, *, is_running: bool) -> list[str]:
+def _cells(host: HostRecap, *, is_running: bool, has_rounds: bool) -> list[str]:
     since = f" since {say_time(host.since)}" if host.since else ""
-    cells = [host.host, host.state.replace("_", " ") + since, host.share, host.failed_text]
+    cells = [host.host, host.state.replace("_", " ") + since, host.share]
+    cells += [host.place, host.failed_text] if has_rounds else [host.failed_text]
     if is_running:
         left = host.progress.left_s
         about = NOTHING if left is None else f"about {format_duration(left)}" if left >= 1 else "moments"

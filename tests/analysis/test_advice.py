@@ -10,6 +10,7 @@ from factory import plain_record
 from harness.analysis.advice import advise
 from harness.analysis.matrix import build_matrix
 from harness.analysis.payback import PaybackUnknown, PaysFrom
+from harness.analysis.stopping import judge_standing
 from harness.values.case import Case, ModelSetting
 from harness.values.record import Epoch, Record
 
@@ -230,3 +231,38 @@ def test_how_many_hosts_agree(agreeing: int) -> None:
         records += rounds("keras-idg", rate=100, host=host) + rounds(rate=100 * factor, host=host)
     choice = only(records)
     assert (choice.found.agreeing, len(choice.found.hosts)) == (agreeing, 3)
+
+
+def test_epochs_that_are_too_short_carry_no_advice_and_say_how_many_images_would_do() -> None:
+    long = rounds("keras-idg", rate=300)  # epochs of 1,000 images
+    records = long + rounds(rate=1990) + rounds("tfdata", "memory", rate=100_000)
+    choice = only(records)
+    assert choice.kind == "short" and choice.row is None and choice.found is None
+    (short,) = choice.level
+    assert short.summary.case.cache == "memory"
+    assert short.summary.short_epochs("steady").images_needed == 60_000
+    kinds = {row.case.cache: row.comparison for row in choice_rows(records) if row.comparison is not None}
+    assert kinds["memory"].ratio.value > 300 and kinds["memory"].images_needed == 60_000  # the figure is shown
+    assert {cache: found.verdict.kind for cache, found in kinds.items()} == {"none": "faster", "memory": "unknown"}
+    assert only(long + rounds(rate=1990)).kind == "winner"
+
+
+def test_no_further_round_is_run_for_epochs_that_are_too_short() -> None:
+    long = build_matrix(rounds("keras-idg", rate=50, count=2) + rounds(rate=70, count=2))
+    short = build_matrix(rounds("keras-idg", rate=50_000, count=2) + rounds(rate=70_000, count=2))
+    assert judge_standing(long, 17).open and not judge_standing(short, 17).open
+
+
+def test_of_short_cases_what_alone_lives_is_advised_all_the_same() -> None:
+    assert only(rounds("keras-idg", rate=100_000)).kind == only(rounds(rate=100_000)).kind == "short"
+    assert only(rounds("keras-idg", status="oom") + rounds(rate=100_000)).kind == "survivor"
+
+
+def test_a_short_model_limit_bounds_nothing() -> None:
+    (row,) = choice_rows(rounds(rate=10_000) + rounds("ceiling", rate=10_000))
+    assert row.model_bound is None and row.against_ceiling.images_needed == 6000
+
+
+def choice_rows(records: Any) -> Any:
+    (group,) = build_matrix(records)
+    return group.settings[0].rows

@@ -206,6 +206,20 @@ def test_an_engine_answers_in_its_own_words() -> None:
     assert find(without, "image").outcome == "failure"
 
 
+def test_an_engine_without_images_uses_none_and_says_so() -> None:
+    words = replace(WORDS, image="its packages")
+    gpu = GPU.model_copy(update={"driver": "470.256.02"})
+    process = Engine(engine="process", words=words, uses_images=False, gpu_support="direct")
+    assert (
+        find(judge_host(FACTS, process), "image").message
+        == "none is used: jobs run with its packages sha256:0123456789ab"
+    )
+    checks = judge_host(changed(gpus=(gpu,)), process, needed_cuda="12.5")
+    assert all("image" not in f"{check.message}{check.cure or ''}" for check in checks if check.id != "image")
+    without = judge_host(changed(gpus=()), process)
+    assert "image" not in find(without, "gpu").message
+
+
 def test_a_limit_is_ok_only_when_it_was_read_back_and_killed() -> None:
     assert judge_probe(PROBE).outcome == "ok"
     assert judge_probe(replace(PROBE, was_killed=False, failure="could be used")).outcome == "failure"

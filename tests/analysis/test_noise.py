@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from factory import plain_record
 
 from harness.analysis.host_changes import compare_environments, compare_facts, compare_hosts
-from harness.analysis.noise import drifts, find_session_noise, noise_floors
+from harness.analysis.noise import NoiseFloor, drifts, evidence_for, find_session_noise, noise_floors
 from harness.analysis.stalls import find_stalls, judge_utilisation, wants_warm_twin
-from harness.analysis.stopping import find_open, interval_widths
+from harness.analysis.statistics import EVIDENCE, Estimate
 from harness.records.content import SessionHost
 from harness.values.case import Case
 from harness.values.facts import Facts, GpuFacts
@@ -73,31 +74,36 @@ def test_drift_is_seen_over_cases_and_not_taken_for_noise() -> None:
     assert find_session_noise(steady, name_case) == []
 
 
-def test_rounds_go_on_until_intervals_are_narrow_and_not_until_they_please() -> None:
-    steady = [make("base", n, 100.0 + n % 2) for n in (1, 2, 3)]
-    loose = [make("case", n, rate) for n, rate in ((1, 150.0), (2, 220.0), (3, 180.0))]
-    baselines: dict[str, str | None] = {"base": "base", "case": "base", "dead": "base"}
-
-    def open_case(records: list[Record]) -> str | None:
-        found = find_open(interval_widths(records, baselines), 0.10)
-        return found.case_id if found else None
-
-    assert open_case(steady + loose) == "case"  # surely faster, and still too wide
-    tight = [make("case", n, 100.5 + n % 2) for n in (1, 2, 3)]
-    assert open_case(steady + tight) is None  # surely not different, and narrow
-    assert open_case(steady + tight[:1]) == "case"
-    assert open_case(steady) is None  # what never lives has no interval to wait for
+def floor_of(noise: float, pairs: int) -> NoiseFloor:
+    typical = math.exp(noise * math.sqrt(2))
+    return NoiseFloor("ws01", "a", pairs, typical, typical, Estimate(1.0, pairs))
 
 
-def test_rounds_go_on_until_what_a_report_averages_is_narrow() -> None:
-    """Disturbed pairs count where fewer than three others are there; with three they settle nothing any more."""
-    steady = [make("base", n, 100.0 + n % 2) for n in (1, 2, 3, 4, 5, 6)]
-    wild = [make("case", n, 100.0 + 40 * n, validity="degraded") for n in (1, 2, 3)]
-    baselines: dict[str, str | None] = {"base": "base", "case": "base"}
-    two = [make("case", n, 100.5 + n % 2) for n in (4, 5)]
-    found = find_open(interval_widths([*steady, *wild, *two], baselines), 0.10)
-    assert found is not None and found.width is not None and found.width > 1
-    assert find_open(interval_widths([*steady, *wild, *two, make("case", 6, 100.5)], baselines), 0.10) is None
+@pytest.mark.parametrize(
+    ("floors", "evidence"),
+    [
+        ([], EVIDENCE),
+        ([floor_of(0.03, 3)], EVIDENCE),
+        ([floor_of(0.10, 20)], EVIDENCE),
+        ([floor_of(0.12, 3)], EVIDENCE),  # three pairs of a host at 10 % come to this in one session of four
+        ([floor_of(0.20, 3)], 9 * EVIDENCE),
+        ([floor_of(0.20, 20)], 9 * EVIDENCE),
+        ([floor_of(0.03, 9), floor_of(0.20, 9)], 9 * EVIDENCE),
+    ],
+)
+def test_on_a_noisy_host_as_much_more_evidence_is_asked_for_as_there_are_comparisons(
+    floors: list[NoiseFloor], evidence: float
+) -> None:
+    assert evidence_for(floors, 9) == evidence
+
+
+def test_a_repeated_twin_is_paired_with_what_was_measured_beside_it() -> None:
+    first = [make("a", n, 100.0) for n in (1, 2, 3)]
+    twins = [make("a", n, 100.0, alias="b") for n in (1, 2)]
+    busy = make("a", 3, 50.0, alias="b", validity="degraded")
+    again = [make("a", 3, 90.0, attempt=2), make("a", 3, 90.0, alias="b", attempt=2)]
+    (floor,) = noise_floors([*first, *twins, busy, *again])
+    assert floor.pairs == 3 and floor.largest == pytest.approx(1.0) and floor.disturbed == 0
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def judge(
         (dict(outcome=outcome(1), failure={"kind": "error", "message": "boom"}), "error", "boom"),
         (dict(outcome=outcome(3)), "error", "exit code 3"),
         (dict(outcome=outcome(0), events=PROGRESS), "error", "without saying that it was done"),
-        (dict(outcome=outcome(0, terminated=True)), "error", "stopped from outside"),
+        (dict(outcome=outcome(0, terminated=True)), "lost", "stopped from outside"),
         (dict(exit_code=1, error="write /x: no space left on device"), "disk_full", "no space left"),
     ],
 )

@@ -1,96 +1,54 @@
-"""The statistics hold what they say, shown on sessions of which the truth is known.
+"""The rules of verdicts hold what they say, shown on sessions of which the truth is known (``simulated_session``).
 
-Ten cases run in complete random rounds on a host that drifts by 6 % over the session, each invocation with 3 % of
-noise; one in ten is an outlier, slowed by a quarter. Seeds are fixed: the printed figures are the same each time.
+Seeds are fixed: the figures are the same each time. The whole table of docs/methodology.md is made by
+``benchmarks/verdicts.py``, of more sessions than fit into a test.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 import pytest
+from simulated_session import CASES, DRIFT, Session, Truth, is_false, simulate
 
-from harness.analysis.comparison import Measurement, compare
+from harness.analysis.comparison import compare
 from harness.analysis.statistics import estimate_geometric_mean
 
-CASES = 10
-NOISE, DRIFT = 0.03, 0.06
-OUTLIERS, SLOWED = 0.10, 1.25
-SESSIONS = 1000
+
+@pytest.mark.parametrize("noise", [0.03, 0.10, 0.20])
+def test_equal_loaders_are_hardly_ever_called_different_however_often_one_looks(noise: float) -> None:
+    tally = simulate(Truth(1.0, noise), 60)
+    assert tally.wrong <= 0.07  # wanted are 5 % of sessions: benchmarks/verdicts.py looks at more of them
+    assert tally.covered >= 0.93
+    assert tally.saved > 0.3  # the questions end before the twentieth round, and not all cases are in all of them
 
 
-def run_session(
-    numbers: random.Random, speeds: list[float], rounds: int, outliers: float = OUTLIERS
-) -> list[list[Measurement]]:
-    """The measurements of each case, by its true speed."""
-    found: list[list[Measurement]] = [[] for _ in speeds]
-    done, total = 0, rounds * len(speeds)
-    for number in range(1, rounds + 1):
-        for case in numbers.sample(range(len(speeds)), len(speeds)):
-            rate = speeds[case] * (1 - DRIFT * done / total) * numbers.lognormvariate(0, NOISE)
-            if numbers.random() < outliers:
-                rate /= SLOWED
-            found[case].append(Measurement("s", "ws01", number, rate))
-            done += 1
-    return found
+@pytest.mark.parametrize("seen", [0.0, 0.5])
+def test_a_true_130_is_found_within_ten_rounds_whether_outliers_are_seen_or_not(seen: float) -> None:
+    tally = simulate(Truth(1.3, 0.03, seen=seen), 60)
+    assert tally.early >= 0.9 and tally.wrong <= 0.05
+    assert tally.rounds < 9
 
 
-@dataclass
-class Tally:
-    """Of many sessions: comparisons whose interval holds the truth, sessions with a wrong verdict, verdicts by kind."""
-
-    comparisons: int = 0
-    covered: int = 0
-    wrong_sessions: int = 0
-    found: int = 0
+def test_a_true_250_is_found_in_four_rounds_at_ten_per_cent_of_noise() -> None:
+    tally = simulate(Truth(2.5, 0.10), 60)
+    assert tally.found == 1.0 and tally.found_after <= 4.2 and tally.wrong <= 0.05
 
 
-def simulate(rounds: int, ratio: float, sessions: int = SESSIONS, outliers: float = OUTLIERS) -> Tally:
-    """All cases but the first are ``ratio`` times as fast as it."""
-    numbers, tally = random.Random(f"7 {rounds} {ratio} {outliers}"), Tally()
+def test_what_makes_no_practical_difference_is_not_found() -> None:
+    tally = simulate(Truth(1.05, 0.03), 40)
+    assert tally.wrong <= 0.075 and tally.found <= 0.075
+
+
+def test_pairs_of_hosts_that_stopped_each_by_itself_are_as_honest_together() -> None:
+    """A group's answer is made of the pairs of all its hosts, of which each ended when its own was known."""
+    numbers, wrong, sessions = random.Random(5), 0, 40
     for _ in range(sessions):
-        baseline, *others = run_session(numbers, [100.0] + [100.0 * ratio] * (CASES - 1), rounds, outliers)
-        verdicts = []
-        for case in others:
-            comparison = compare(case, baseline)
-            interval = comparison.ratio
-            assert interval is not None and interval.low is not None and interval.high is not None
-            tally.comparisons += 1
-            tally.covered += interval.low <= ratio <= interval.high
-            verdicts.append(comparison.verdict.kind)
-        tally.found += verdicts.count("faster")
-        tally.wrong_sessions += any(kind in ("faster", "slower") for kind in verdicts)
-    return tally
-
-
-@pytest.mark.parametrize("outliers", [OUTLIERS, 0.0])
-@pytest.mark.parametrize("rounds", [3, 5, 10])
-def test_intervals_cover_and_equal_loaders_stay_equal(
-    rounds: int, outliers: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tally = simulate(rounds, 1.0, outliers=outliers)
-    coverage, wrong = tally.covered / tally.comparisons, tally.wrong_sessions / SESSIONS
-    with capsys.disabled():
-        print(f"\n{rounds} rounds, {100 * outliers:.0f} % outliers: coverage {100 * coverage:.1f} %, ", end="")
-        print(f"sessions with a false verdict {100 * wrong:.1f} %", end="")
-    assert coverage >= 0.93
-    assert wrong <= 0.05
-
-
-def test_the_power_is_what_the_documentation_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """How often a true 1.10 and 1.30 are called faster: more rounds find more, and 1.30 is found early."""
-    power = {}
-    for rounds in (3, 5, 10):
-        for ratio in (1.10, 1.30):
-            tally = simulate(rounds, ratio, sessions=300)
-            power[rounds, ratio] = tally.found / tally.comparisons
-            with capsys.disabled():
-                print(f"\n{rounds} rounds: a true {ratio:.2f} is found in {100 * power[rounds, ratio]:.0f} %", end="")
-    for ratio in (1.10, 1.30):
-        assert power[3, ratio] <= power[5, ratio] <= power[10, ratio]
-    assert power[5, 1.30] >= 0.6
-    assert power[10, 1.30] >= 0.95
+        hosts = [Session(f"ws0{number}", Truth(1.0, 0.10), numbers).run() for number in (1, 2, 3)]
+        evidence = max(host.evidence for host in hosts)
+        pooled = {case: [m for host in hosts for m in host.measured[case]] for case in range(CASES)}
+        wrong += any(is_false(compare(pooled[case], pooled[0], evidence), 1.0) for case in range(1, CASES))
+    assert wrong / sessions <= 0.075
 
 
 def test_without_pairing_the_same_sessions_would_mislead() -> None:
@@ -101,7 +59,7 @@ def test_without_pairing_the_same_sessions_would_mislead() -> None:
         for _case in range(CASES):
             rates = []
             for _ in range(10):
-                rates.append(100 * (1 - DRIFT * done / total) * numbers.lognormvariate(0, NOISE / 3))
+                rates.append(100 * (1 - DRIFT * done / total) * numbers.lognormvariate(0, 0.01))
                 done += 1
             intervals.append(estimate_geometric_mean(rates))
         first, last = intervals[0], intervals[-1]

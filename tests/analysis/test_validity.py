@@ -31,6 +31,9 @@ QUIET = {
 }
 
 
+PAUSED = {"count": 1, "seconds": 9.0, "longest_s": 9.0, "cpus": 0.04, "cpus_else": 2.0, "suspended_s": 0.0}
+
+
 def make(**changes: Any) -> Record:
     """A sound record: cold first epoch, second one read again, host quiet."""
     epochs = (
@@ -132,12 +135,15 @@ def test_a_sound_one_is_valid() -> None:
             "valid",
             "budget-beyond-limit",
         ),
-        ({"epochs": (epoch(1), epoch(2, seconds=0.5, cpu_s=1.0))}, "valid", "too-short"),
-        ({"epochs": (epoch(1), epoch(2, seconds=0.05, cpu_s=0.1))}, "degraded", "too-short"),
+        ({"epochs": (epoch(1), epoch(2, seconds=0.4, cpu_s=0.8))}, "valid", "too-short"),
+        ({"epochs": (epoch(1), epoch(2, seconds=0.05, cpu_s=0.1))}, "valid", "too-short"),  # a repeat is as short
         ({"environment": {"supervisor": {"cpu_s": 1.0, "anon_bytes": 10**6}}}, "degraded", "supervisor-heavy"),
         ({"environment": {"supervisor": {"cpu_s": 0.0, "anon_bytes": 10**8}}}, "degraded", "supervisor-heavy"),
         ({"io": {"wall_s": 20.0}}, "valid", "host-unwatched"),
         ({"io": io(foreign_cpus={"mean": 0.4, "max": 1.0})}, "degraded", "host-busy"),
+        ({"io": io(pauses=PAUSED)}, "invalid", "host-paused"),
+        ({"io": io(pauses={**PAUSED, "cpus": None, "cpus_else": None})}, "invalid", "host-paused"),
+        ({"io": io(pauses={"seconds": 0.0, "suspended_s": 3600.0})}, "invalid", "host-paused"),
         ({"io": io(steal_share=0.03)}, "degraded", "cpu-stolen"),
         ({"io": io(throttled=3)}, "degraded", "cpu-throttled"),
         ({"io": io(clock_mhz={"mean": 2000.0, "max": 3000.0})}, "valid", "clock-dropped"),
@@ -156,6 +162,12 @@ def test_finding(changes: dict[str, Any], validity: str, finding: str) -> None:
     assert ids(make(**changes)) == (validity, [finding])
 
 
+def test_a_job_of_which_nothing_came_back_says_nothing_of_its_limit() -> None:
+    down = {"epochs": (), "io": {}, "memory": Memory(limit_asked=10**9), "environment": {}}
+    assert ids(make(status="lost", **down)) == ("valid", [])
+    assert ids(make(status="oom", **down)) == ("invalid", ["limit-unproven"])  # it died of a limit that nobody saw
+
+
 def test_missing_swap_accounting_is_forgiven_where_no_swap_was_used() -> None:
     assert ids(make(memory=memory(swap_limit=None))) == ("valid", [])
 
@@ -169,6 +181,22 @@ def test_a_pass_with_idle_cores_stands_out_from_its_peers() -> None:
     assert ids(frugal, peers) == ("valid", [])  # as fast with less CPU is no fault
     crowded = slow.model_copy(update={"io": io(foreign_cpus={"mean": 2.5, "max": 3.0})})
     assert ids(crowded, peers) == ("degraded", ["host-busy"])  # others had the cores: they were not idle
+
+
+def test_a_late_supervisor_beside_a_benchmark_that_goes_on_or_waits_for_memory_is_no_pause() -> None:
+    assert ids(make(io=io(pauses={**PAUSED, "cpus": 1.9}))) == ("valid", [])
+    assert ids(make(io=io(pauses=PAUSED, memory_pressure=0.5, seconds=20.0))) == ("valid", ["memory-pressure"])
+    assert ids(make(io=io(pauses={**PAUSED, "seconds": 0.0, "suspended_s": 0.2}))) == ("valid", [])
+    died = make(status="oom", cause="x", io=io(pauses=PAUSED))
+    assert ids(died) == ("valid", [])  # what it needed does not hang on time
+
+
+def test_a_pause_is_no_idle_core_and_no_peer_of_one() -> None:
+    peers = tuple(make(invocation=f"p{n}", round=n, started_at=f"2026-01-02T00:00:0{n}Z") for n in (2, 3))
+    slow = make(epochs=(epoch(1), epoch(2, seconds=20.0, cpu_s=21.0)), started_at="2026-01-03T00:00:00Z")
+    frozen = slow.model_copy(update={"io": io(pauses=PAUSED)})
+    assert ids(frozen, peers) == ("invalid", ["host-paused"])
+    assert ids(slow, tuple(peer.model_copy(update={"io": io(pauses=PAUSED)}) for peer in peers)) == ("valid", [])
 
 
 def test_the_first_invocation_of_a_host_is_told_where_it_is_slower() -> None:

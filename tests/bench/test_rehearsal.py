@@ -19,17 +19,19 @@ from harness.analysis.rehearsals import setting_key
 from harness.bench.data.task import Job
 from harness.bench.launcher.confine import try_limit
 from harness.bench.loaders.manifest import Manifest, write_manifest
-from harness.bench.proof import rehearsal
+from harness.bench.proof import apart, rehearsal
 from harness.bench.protocol import protocol
 from harness.engine.interface import Mount
 from harness.engine.jobs import JobHost, build_job
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
+from harness.ship.kept_settings import Found, Setting
 from harness.ship.payload_archive import build_payload
-from harness.ship.rehearsing import Rehearsed, Setting, rehearse
+from harness.ship.rehearsing import rehearse
 from harness.values.case import Case
 from harness.values.prediction import Prediction
 from harness.values.record import SetSize
+from harness.values.rehearsal import Rehearsal
 
 COUNT, REHEARSED, BATCHES = 960, 128, 60
 """Two batches of 57 MB in work, more or less, are chance; claims are in per cent, and a large cache makes that few."""
@@ -70,7 +72,7 @@ class Host:
             disks={"scratch": self._scratch},
         )
 
-    def rehearse(self, *cases: Case) -> Rehearsed:
+    def rehearse(self, *cases: Case) -> Found[Rehearsal]:
         settings = {
             setting_key(case): Setting(case, REHEARSED, BATCHES, "coco", "f" * 64, self._mounts, self._scratch)
             for case in cases
@@ -158,7 +160,7 @@ def test_each_setting_is_told_what_it_is_and_one_that_ends_leaves_its_reason(
     (tmp_path / "request.json").write_text(json.dumps(request))
     imported: list[Path] = []
     monkeypatch.setattr(rehearsal, "rehearse", run)
-    monkeypatch.setattr(rehearsal, "_import_tensorflow", imported.append)
+    monkeypatch.setattr(apart, "import_tensorflow", imported.append)
     found: Any = rehearsal.task(Job(tmp_path))["settings"]
     assert list(found) == ["keras-idg", "tfdata", "killed", "wrong"] and len(imported) == 1
     assert found["tfdata"]["images"] == 7 and len(found["tfdata"]["runs"]) == rehearsal.RUNS

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from factory import plain_record
 
 import harness.bench
+from harness.analysis.pauses import paused_seconds
 from harness.bench.launcher.cgroup import SHARED_VARIABLE, Cgroup
 from harness.bench.protocol import protocol
 from harness.bench.supervisor.caplog import CappedLog
@@ -120,6 +122,28 @@ def test_told_to_end_it_ends_the_child_and_writes_the_evidence(job: Any) -> None
     assert process.returncode == 0
     outcome = json.loads((folder / "results/outcome.json").read_text())
     assert outcome["terminated"] and not outcome["timed_out"] and outcome["child"]["signal"] == signal.SIGTERM
+
+
+BUSY = "open('../results/pid', 'w').write(str(os.getpid()))\nend = time.time() + 4\nwhile time.time() < end: pass"
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_job_that_stands_still_is_told_from_a_supervisor_that_does(job: Any, is_whole: bool) -> None:
+    folder = job(BUSY)
+    process = start(folder)
+    wait_for(folder / "results/pid")
+    time.sleep(0.5)
+    stopped = [process.pid, *([int((folder / "results/pid").read_text())] if is_whole else [])]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(2.0)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    process.communicate(timeout=30)
+    host = json.loads((folder / "results/outcome.json").read_text())["host"]
+    assert host["pauses"]["count"] == 1 and 1.5 < host["pauses"]["longest_s"] <= host["pauses"]["seconds"] < 6
+    assert host["pauses"]["suspended_s"] == 0
+    assert bool(paused_seconds(plain_record(io={"host": host}))) == is_whole
 
 
 def test_the_child_dies_with_its_supervisor(job: Any) -> None:

@@ -36,6 +36,7 @@ EVERY = RunOptions(
     when_idle=True,
     between=Hours(time(20), time(7, 30)),
     on_interrupt="finish",
+    skip_stages=True,
     link_patience_s=5400.25,
 )
 

@@ -80,7 +80,8 @@ def test_check_speaks_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     check_hosts(Console(), file, limit=None, engine=None, ship=False, base_image=None, forks=1, as_json=False)
     said = capsys.readouterr().out
     assert f"✓ engine niced: niced {facts.version}\n" in said
-    assert f"✓ image niced: this Python's packages, digest {str(facts.image_digest)[:19]}\n" in said
+    packages = f"this Python's packages, digest {str(facts.image_digest)[:19]}"
+    assert f"✓ image niced: none is used: jobs run with {packages}\n" in said
     assert ("a limit of 67.1 MB is enforced" in said) == facts.can_limit_memory
 
 

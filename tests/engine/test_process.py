@@ -72,6 +72,24 @@ class TestProcess(EngineTest):
             engine.probe("")
 
     @pytest.mark.parametrize(
+        ("lacks", "managed", "message", "hint"),
+        [
+            (["pip"], False, "and it has no pip", "run `python3 -m ensurepip`, then `python3 -m pip install 'tens"),
+            (["pip", "venv"], True, "no pip and no venv", "run `sudo apt-get install python3-pip python3-venv`, then "),
+            ([], True, "for python3", "run `python3 -m pip install --user --break-system-packages 'tensorflow"),
+        ],
+    )
+    def test_a_python_without_pip_or_venv_is_told_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: Any, managed: bool, message: str, hint: str
+    ) -> None:
+        found = {"tensorflow": None, "python": "CPython 3.12.1", "cgroup": {}, "lacks": lacks, "managed": managed}
+        engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python="python3")
+        monkeypatch.setattr(engine, "_run", lambda *_, **__: Completed(0, json.dumps(found).encode(), b""))
+        with pytest.raises(EngineUnavailable) as raised:
+            engine.probe("")
+        assert message in raised.value.message and str(raised.value.hint).startswith(hint)
+
+    @pytest.mark.parametrize(
         ("version", "said"),
         [
             ("3.14.0", "TensorFlow has no packages for Python 3.14.0, only for Python 3.11 to 3.13"),

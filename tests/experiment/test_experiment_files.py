@@ -202,7 +202,7 @@ def test_sizes_counts_and_names() -> None:
 
 def test_session_settings() -> None:
     plain = parse_experiment(GOOD, "mine.yaml")
-    assert (plain.rounds, plain.budget_s, plain.baseline.named()) == (3, None, {"loader": ("keras-idg",)})
+    assert (plain.rounds, plain.budget_s, plain.baseline.named()) == ("auto", None, {"loader": ("keras-idg",)})
     other = parse_experiment(GOOD + "rounds: 5\ntimeout: 90s\nbudget: 2h\nseed: 7\nbaseline: {cache: none}\n", "m.yaml")
     assert (other.rounds, other.timeout_s, other.budget_s, other.seed) == (5, 90.0, 7200.0, 7)
     assert other.baseline.named() == {"cache": ("none",)}
@@ -268,7 +268,7 @@ def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit() 
     assert {(c.image_size, c.model.alpha) for c in cases if c.mode == "train"} == {((128, 128), 0.25)}
     assert len(cases) == 8
     assert len({c.memory_limit for c in cases}) == 1
-    assert experiment.rounds >= 3
+    assert (experiment.rounds, experiment.budget_s) == ("auto", 900.0)
 
 
 def test_article_is_the_article() -> None:

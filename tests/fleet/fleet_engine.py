@@ -98,9 +98,10 @@ class Job:
 
 @dataclass
 class Jobs:
-    """All jobs of one host; they outlive links and controllers."""
+    """All jobs of one host; they outlive links and controllers. ``refuse`` may raise before one starts."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
+    refuse: Callable[[JobRequest], None] = lambda _request: None
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -137,6 +138,7 @@ class FleetEngine:
             return self._handle(request.name)
 
     def _start(self, request: JobRequest, folders: Sequence[str]) -> None:
+        self._jobs.refuse(request)
         for mount in request.mounts:
             if not mount.ephemeral and self._connection.run(["test", "-e", mount.source]).returncode != 0:
                 hint = "see whether every path that the job mounts is on this host"

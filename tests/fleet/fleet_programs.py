@@ -42,11 +42,15 @@ class Temper:
 
 
 class Program:
-    """Tells what each job of one workstation does; ``measured`` of them measured; all took ``work_s``."""
+    """Tells what each job of one workstation does; ``measured`` of them measured; all took ``work_s``.
+
+    ``costed`` are the settings whose stages were looked for.
+    """
 
     def __init__(self, temper: Temper) -> None:
         self.temper = temper
         self.measured = 0
+        self.costed: list[str] = []
         self.work_s = 0.0
 
     def __call__(self, request: JobRequest, connection: Connection) -> Performance:
@@ -76,6 +80,10 @@ class Program:
             case "rehearse":
                 found = {str(setting["key"]): _rehearsed(setting) for setting in _listed(request, "settings")}
                 return Performance(50.0 * self.temper.pace, (), (json_entry("dataset.json", {"settings": found}),))
+            case "stages":
+                found = {str(setting["key"]): _costed(setting) for setting in _listed(request, "settings")}
+                self.costed += found
+                return Performance(40.0 * self.temper.pace, (), (json_entry("dataset.json", {"settings": found}),))
             case "measure":
                 return self._measure(request)
         raise AssertionError(f"a simulated host does not know the task {request.request['task']!r}")
@@ -110,6 +118,12 @@ def _rehearsed(setting: Mapping[str, Any]) -> dict[str, Any]:
     count, wanted = int(setting["images"]), int(setting["batches"])
     run = {"start_bytes": 210 * 10**6, "points": [(count, 300_000_000), (2 * count, 300_100_000)]}
     return {"images": count, "batches_wanted": wanted, "first_s": 0.02, "steady_s": 0.01, "runs": [run]}
+
+
+def _costed(setting: Mapping[str, Any]) -> dict[str, Any]:
+    steady = [{"name": "read", "cpu_s": 0.0001}, {"name": "decode", "cpu_s": 0.002}, {"name": "batch", "cpu_s": 0.0002}]
+    whole = {"cpu_s": 0.0024, "stages": steady}
+    return {"images": int(setting["images"]), "rounds": 3, "steady": whole, "first": None, "nodes": None}
 
 
 def _epoch(index: int, seconds: float) -> dict[str, Any]:

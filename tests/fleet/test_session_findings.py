@@ -13,12 +13,15 @@ import pytest
 from fleet_clock import SimulatedClock
 from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
 
+from harness.analysis.stage_settings import stage_key
 from harness.engine.interface import Engine
 from harness.engine.kinds import docker
 from harness.report import page
-from harness.ship.rehearsing import Rehearsed
+from harness.ship.kept_settings import Found
 from harness.values.errors import EngineUnavailable
-from harness.workflow.run import proving
+from harness.values.rehearsal import Rehearsal
+from harness.values.stages import StageCosts
+from harness.workflow.run import proving, stage_costing
 
 
 def fleet_of(count: int, clock: SimulatedClock, **troubles: str) -> list[Workstation]:
@@ -43,6 +46,7 @@ def test_a_session_without_trouble_says_nothing_of_these(tmp_path: Path) -> None
     said = {event["id"] for event in outcome.events if event["event"] == "SessionFinding"}
     assert outcome.code == 0
     assert not said & {"cut-line", "max-fail", "lock-left", "report-failed", "engine-fallback", "not-rehearsed"}
+    assert "stages-unknown" not in said
 
 
 def test_a_half_written_line_is_cut_off_and_said_and_its_job_measured_again(tmp_path: Path) -> None:
@@ -115,8 +119,8 @@ def test_a_host_without_docker_is_measured_by_process_and_says_so(
 
 
 def test_a_setting_that_could_not_be_rehearsed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Rehearsed:
-        return Rehearsed({}, {min(settings): "the trial was killed"})
+    def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Found[Rehearsal]:
+        return Found({}, {min(settings): "the trial was killed"})
 
     monkeypatch.setattr(proving, "rehearse", refuse)
     clock = SimulatedClock()
@@ -132,3 +136,34 @@ def test_every_setting_is_rehearsed(tmp_path: Path) -> None:
     outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
     assert {record.predictions.basis for record in outcome.records} == {"rehearsal"}
     assert {record.predictions.rehearsed_images for record in outcome.records} == {400}
+
+
+def test_what_stages_cost_is_found_once_for_each_loader_setting_and_stands_in_every_record(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = fleet_of(1, clock)
+    outcome = run_fleet(tmp_path, fleet, clock)
+    asked, records = list(fleet[0].program.costed), outcome.records
+    assert len(asked) == len(set(asked)) == len({stage_key(record.case) for record in records})
+    assert all(record.stages is not None and record.stages.images == 96 for record in records)
+    again = run_fleet(tmp_path, fleet, clock, rounds=2)
+    assert len(again.records) > len(records) and fleet[0].program.costed == asked, "it is kept on the host"
+    assert all(record.stages is not None for record in again.records)
+
+
+def test_without_them_no_stage_is_looked_for(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = fleet_of(1, clock)
+    outcome = run_fleet(tmp_path, fleet, clock, skip_stages=True)
+    assert fleet[0].program.costed == [] and {record.stages for record in outcome.records} == {None}
+
+
+def test_a_loader_whose_stages_could_not_be_found_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_on: object, settings: Mapping[str, object], *_more: object, **_named: object) -> Found[StageCosts]:
+        return Found({}, {min(settings): "it was ended by signal 9"})
+
+    monkeypatch.setattr(stage_costing, "cost_stages", refuse)
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(1, clock), clock)
+    (found,) = findings_of(outcome, "stages-unknown")
+    assert (found["host"], found["severity"]) == ("ws0000", "info") and "signal 9" in found["message"]
+    assert outcome.code == 0 and len(outcome.records) == INVOCATIONS

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.inventory import Inventory, explain_host, load_inventory
+from harness.inventory import Inventory, explain_host, load_inventory, write_value
 from harness.values.document import Opaque
 from harness.values.errors import ConfigurationError, Mistake
 
@@ -248,6 +248,15 @@ def test_explaining_says_defaults_and_hides_secrets(tmp_path: Path) -> None:
     assert explained["foreign.db_password"].value == explained["foreign.key"].value == "[redacted]"
     assert "geheim" not in str(explain_host(host))
     assert {f"harness.{name}" for name in type(host.variables).model_fields} - {"harness.data"} <= explained.keys()
+
+
+def test_explaining_shows_sizes_as_they_were_written(tmp_path: Path) -> None:
+    host = load(tmp_path, with_host("harness:", "  memory_reserve: 2GiB", "  disk_reserve: 1000")).host("h")
+    rows = {e.key: e for e in explain_host(host)}
+    assert rows["harness.memory_reserve"].value == 2 * 2**30
+    shown = {key: write_value(host, row) for key, row in rows.items()}
+    assert (shown["harness.memory_reserve"], shown["harness.disk_reserve"]) == ("2GiB", "1000")
+    assert shown["harness.engine"] == "auto" and shown["port"] == "None"
 
 
 @pytest.mark.parametrize(

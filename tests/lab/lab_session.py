@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bad_link import BadLink
+from factory import without_repeats
 from lab_inventory import inventory_text
 from workstations import Host, Lab
 
@@ -165,10 +166,10 @@ class Controller:
         return SessionFolder(found[0])
 
     def records(self, host: str | None = None) -> list[Record]:
-        """All records, or those of one host, oldest first."""
+        """All records, or those of one host, oldest first, without repeats of disturbed ones."""
         if not self.output.exists() or not any(self.output.iterdir()):
             return []
-        return [record for record in read_records(self.session()) if host in (None, record.host)]
+        return without_repeats(record for record in read_records(self.session()) if host in (None, record.host))
 
     def statuses(self, host: str) -> dict[str, str]:
         """The status of the newest record of each loader of a host."""

@@ -186,7 +186,7 @@ def make_finding(
 class SessionBuilder:
     """Collects a session and writes its folder."""
 
-    def __init__(self, name: str = "lab-test-12345678", *, rounds: int = 3, baseline: Any = "keras-idg") -> None:
+    def __init__(self, name: str = "lab-test-12345678", *, rounds: int | str = 3, baseline: Any = "keras-idg") -> None:
         self.name = name
         self.records: list[Record] = []
         self.events: list[dict[str, Any]] = []

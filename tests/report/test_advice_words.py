@@ -13,9 +13,11 @@ import pytest
 from builder import SessionBuilder, make_case, make_finding, make_oom, make_record
 
 from harness.analysis.matrix import build_matrix
+from harness.analysis.signs import VERDICTS
 from harness.report.cases import view_cases
 from harness.report.charts.cumulated import chart_cumulated
 from harness.report.columns import tabulate_rows
+from harness.report.labels import label_verdict
 from harness.report.source import read_source
 from harness.report.terminal import view_terminal
 from harness.values.record import Memory, Record, SetSize
@@ -257,3 +259,21 @@ def test_what_does_not_hold_at_one_limit_is_said_of_this_limit_alone(say: Any) -
     words = say(records + rounds("keras-idg", rate=30, **roomy) + rounds("tfdata", rate=90, **roomy))
     assert "With 200 MB for the container: no advice: nothing that was measured here holds on the whole set" in words
     assert re.search(r"from 1 GB on: tfdata, \d\.\d\d× ", words)
+
+
+def test_short_epochs_say_how_many_images_would_do(say: Any) -> None:
+    words = say(rounds("keras-idg", rate=100) + rounds(loader="tfdata", cache="memory", rate=10_000))
+    assert re.search(r"no advice: epochs of tfdata with memory cache took \d+ ms, and below 0.5 s their start", words)
+    assert re.search(r"about \d,\d00 images in an epoch would do", words) and "× the" not in words
+
+
+def test_the_repeat_check_gets_no_advice_about_rounds() -> None:
+    case, other = make_case(loader="keras-idg"), make_case(loader="tfdata")
+    records = []
+    for number, factor in ((1, 1.0), (2, 1.2), (3, 0.8)):
+        records += [make_record(case, round=number, rate=100 * factor), make_record(other, round=number, rate=100)]
+        records.append(make_record(case, alias="b", round=number, rate=100))
+    (group,) = build_matrix(records)
+    details = {row.summary.alias or row.case.loader: label_verdict(row) for row in group.settings[0].rows}
+    assert details["b"].text == details["tfdata"].text == VERDICTS["unknown"].word
+    assert "more round" in details["tfdata"].detail and details["b"].detail == ""

@@ -13,7 +13,7 @@ import pytest
 from builder import SessionBuilder, make_case, make_facts, make_finding, make_oom, make_record
 from typer.testing import CliRunner
 
-from harness.analysis.statistics import estimate_unpaired_ratio
+from harness.analysis.statistics import critical_t, estimate_unpaired_ratio
 from harness.cli.app import app
 from harness.report.changes import view_changes
 from harness.report.source import read_source
@@ -62,6 +62,12 @@ def test_changed_facts_stand_first_and_each_case_has_its_ratio(tmp_path: Path) -
     assert rows["tfdata"].verdict.text == "faster" and rows["tfdata"].ratio.startswith("2.0")
     assert rows["keras-idg"].verdict.text == "about the same"
     assert "each compared with itself" in group.note and view.failing == 0
+
+
+def test_epochs_that_are_too_short_in_one_session_are_not_compared(tmp_path: Path) -> None:
+    view = compare(write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 10_000), 5.0)
+    (row,) = [row for row in view.groups[0].rows if row.case.startswith("tfdata")]
+    assert row.verdict.text == "not compared" and "too short: about" in row.verdict.detail and view.failing == 0
 
 
 def test_cases_of_one_side_are_named(tmp_path: Path) -> None:
@@ -123,16 +129,17 @@ def test_the_command_prints_writes_and_ends_as_it_should(tmp_path: Path) -> None
 
 
 def test_a_ratio_of_unpaired_numbers_is_welchs() -> None:
-    # Logs 0, 0.1, 0.2 and 1, 1.2, 1.4: difference 1.1, variance 0.01/3 + 0.04/3, 2.94 degrees of freedom, so 2.
+    # Logs 0, 0.1, 0.2 and 1, 1.2, 1.4: difference 1.1, variance 0.01/3 + 0.04/3, 2.94 degrees of freedom, so 2 as of 3.
     from math import exp, log
 
     found = estimate_unpaired_ratio([([exp(x) for x in (1.0, 1.2, 1.4)], [exp(x) for x in (0.0, 0.1, 0.2)])])
     assert log(found.value) == pytest.approx(1.1)
-    half = 4.30265 * (0.05 / 3) ** 0.5
+    half = critical_t(3) * (0.05 / 3) ** 0.5
     assert found is not None and found.low is not None and found.high is not None
     assert (log(found.low), log(found.high)) == pytest.approx((1.1 - half, 1.1 + half), rel=1e-4)
     assert estimate_unpaired_ratio([]) is None
-    assert estimate_unpaired_ratio([([2.0], [1.0])]).low is None
+    alone = estimate_unpaired_ratio([([2.0], [1.0])])
+    assert alone is not None and alone.low is None
 
 
 def write_pets(folder: Path, name: str, images: Any, *, whole: int = 1_399, dies: Any = (), **parameters: Any) -> Any:

@@ -55,6 +55,16 @@ def test_more_rounds_than_are_asked_for_now_are_not_part_of_fewer(tmp_path: Path
     assert describe_progress([session_of(builder, tmp_path)]) == "3 rounds"
 
 
+def test_auto_promises_three_rounds_and_then_as_many_as_it_takes(tmp_path: Path) -> None:
+    said = []
+    for rounds in (2, 3, 5):
+        builder = SessionBuilder(f"auto-{rounds}", rounds="auto")
+        for number in range(1, rounds + 1):
+            builder.add(*(make_record(case, round=number) for case in cases()))
+        said.append(describe_progress([session_of(builder, tmp_path)]))
+    assert said == ["2 of 3 rounds so far", "3 rounds", "5 rounds"]
+
+
 def test_nothing_measured_and_nothing_promised(tmp_path: Path) -> None:
     builder = SessionBuilder()
     builder.description["experiment"]["rounds"] = "many"

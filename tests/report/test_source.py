@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from builder import SessionBuilder, make_case, make_facts, make_record
 
-from harness.records.reading import newest_records
+from harness.analysis.selection import current_records
 from harness.report.source import read_source
 from harness.values.errors import SessionError
 from harness.values.event import RoundStarted
@@ -82,7 +82,7 @@ def test_facts_that_cannot_be_read_are_noted(folder: Any) -> None:
 
 def test_the_newest_attempt_counts_whatever_the_order() -> None:
     first, second, other = (make_record(make_case(), attempt=n, round=r) for n, r in ((1, 1), (2, 1), (1, 2)))
-    assert [*newest_records([second, other, first]).values()] == [second, other]
+    assert [*current_records([second, other, first]).values()] == [second, other]
 
 
 def test_a_session_just_begun_has_no_records(folder: Any) -> None:

@@ -57,7 +57,7 @@ def test_ratios_and_ranges() -> None:
         "–",
     )
     assert format_range(estimate_geometric_mean([5.0])) == ""
-    assert format_range(estimate_geometric_mean([1.0, 1e6]), is_ratio=True).endswith("over 1,000")
+    assert format_range(estimate_geometric_mean([1.0, 10.0, 1e6]), is_ratio=True).endswith("over 1,000")
 
 
 def test_words() -> None:

@@ -20,6 +20,7 @@ from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
+from harness.session import admission
 from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
 from harness.session.feasibility import limit_of
@@ -27,7 +28,7 @@ from harness.session.invocations import HostDigests, plan_host
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.engine_names import EngineFacts
-from harness.values.errors import HostLocked, HostUnreachable, JobGone, ResultsRefused
+from harness.values.errors import HostLocked, HostUnreachable, JobGone, NoRoomForJob, ResultsRefused
 from harness.values.event import Event, HostWaiting, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
 from harness.workflow.stops import Stops
@@ -228,6 +229,23 @@ def test_a_job_whose_results_cannot_be_had_costs_only_itself(bench: Bench, error
     bench.engine.fail = fail
     assert bench.run()[0] == status  # without the handling, the error ends the host here
     assert len(bench.engine.starts) == 3 and bench.engine.jobs == {}
+
+
+def test_a_job_that_went_down_with_its_host_is_lost_and_no_more_is_said_of_it(bench: Bench) -> None:
+    ended = JobState("exited", exit_code=255)
+    bench.engine.poll = lambda handles: [ended for _ in handles]  # type: ignore[method-assign]
+    assert bench.run() == ["lost"] * 3
+    assert {(record.validity, record.findings) for record in read_records(bench.folder)} == {("valid", ())}
+
+
+def test_no_case_begins_on_a_disk_that_has_no_room_for_a_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [10**9, 10**6, 10**9, 10**9]
+    monkeypatch.setattr(admission, "read_free_bytes", lambda _connection, _path: free.pop(0))
+    with pytest.raises(NoRoomForJob, match=r"1 MB are free at .*, 16\.8 MB needed"):
+        bench.run()
+    assert [record.status for record in read_records(bench.folder)] == ["lost"]
+    bench.planned = bench.planned[1:]
+    assert bench.run() == ["lost"] * 3 and len(bench.engine.starts) == 3
 
 
 def test_nothing_begins_while_the_host_is_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

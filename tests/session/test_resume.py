@@ -8,8 +8,9 @@ from factory import record_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.analysis.findings import find
+from harness.analysis.selection import current_records
 from harness.records.content import SessionContent, SessionDataSet
-from harness.records.reading import newest_records
 from harness.session.invocations import HostDigests, Refusal, changed_digests, is_done, plan_host, remaining
 from harness.values.case import Case
 from harness.values.record import Record
@@ -48,6 +49,13 @@ def test_the_table_of_resuming() -> None:
     }  # fmt: skip
 
 
+def test_what_was_paused_is_done_again_by_the_same_command() -> None:
+    (first, *_) = plan(1)
+    paused = record(first, "ok", "invalid").model_copy(update={"findings": (find("host-paused", "x", "y"),)})
+    assert not is_done(paused, skip=None, rerun_failed=False)
+    assert [each.attempt for each in remaining([first], [paused], rerun_failed=False)] == [2]
+
+
 def test_skipped_is_not_done_again_while_its_reason_stands() -> None:
     (first, *_) = plan(1, skip="no room")
     assert first.skip == "no room"
@@ -66,7 +74,7 @@ def test_any_history_leaves_each_invocation_settled_or_to_do(data: st.DataObject
     rerun = data.draw(st.booleans())
     shuffled = data.draw(st.permutations(records))
     todo = remaining(planned, shuffled, rerun_failed=rerun)
-    newest = newest_records(shuffled)
+    newest = current_records(shuffled)
     assert [item.identity for item in todo] == [
         item.identity for item in planned if not is_done(newest.get(item.identity), skip=None, rerun_failed=rerun)
     ]

@@ -28,7 +28,7 @@ def test_a_memory_cache_that_holds_the_part_and_not_the_set_is_not_advised(tmp_p
         "memory_limit": "600MB",
         "max_images": 36,
     }
-    user = User(tmp_path, tmp_path / "scratch", is_real=True).write(data=images, **setting, max_images=36)
+    user = User(tmp_path, tmp_path / "scratch", is_real=True).write(data=images, **setting)
     done = user.run()
     assert done.returncode == 0, done.stderr
     assert {record["status"] for record in user.records()} == {"ok"}

@@ -158,8 +158,16 @@ class User:
         return sorted(path.parent for path in self.folder.glob("reports/*/session.json"))
 
     def records(self) -> list[dict[str, Any]]:
-        """All records, of all sessions."""
-        return [one for session in self.sessions() for one in lines_of(session / "records.jsonl")]
+        """All records, of all sessions, without repeats of disturbed ones."""
+        found: list[dict[str, Any]] = []
+        for session in self.sessions():
+            measured: set[str] = set()
+            for one in lines_of(session / "records.jsonl"):
+                if one["invocation"] not in measured or one["status"] == "skipped":
+                    found.append(one)
+                if one["status"] == "ok" and one["validity"] != "invalid":
+                    measured.add(one["invocation"])
+        return found
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         found = [one for path in self.folder.glob("reports/*/events.jsonl") for one in lines_of(path)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +24,9 @@ from harness.values.engine_names import EngineFacts
 from harness.values.facts import DiskFacts, Facts
 from harness.values.record import TRIAL, TWIN, WARM_RUN, Epoch, Memory, Record
 from harness.values.work import WorkProof, work_key
-from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, merge_rounds, plan_session
+from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, plan_session
 from harness.workflow.resolve import Resolved
+from harness.workflow.round_planning import merge_rounds
 
 GB = 10**9
 DIGESTS = HostDigests("here", "i" * 64, "p" * 64, {"d": "f" * 64})
@@ -109,11 +110,69 @@ def test_records_of_more_rounds_than_are_planned_are_none_of_the_plan() -> None:
     assert three.count_outcomes([*bad, *records[2:]]) == {"ok": 7, "invalid": 2}
 
 
-def test_rounds_that_auto_came_to_are_planned_again() -> None:
-    resolved = resolve("loader: [keras-idg, tfdata]", rounds="auto")
-    records = [record_of(item) for item in plan(resolved, rounds=5).invocations if item.round < 5 or item.order == 1]
-    found = plan(resolved, records)
-    assert (found.done, found.planned) == (13, 15)
+AUTO = "loader: [keras-idg, tfdata], cache: [none, memory]"
+
+
+def measured(resolved: Resolved, rounds: int, rates: Mapping[str, float], **fields: Any) -> list[Record]:
+    """Records of whole rounds, at rates by loader and cache; a rate of 0 is a death. They scatter by 1 %."""
+    found = []
+    for item in plan(replace(resolved, experiment=resolved.experiment.model_copy(update={"rounds": rounds}))).todo:
+        rate = rates[f"{item.case.loader} {item.case.cache}"] * (1 + 0.01 * (hash_of(item.identity) - 0.5))
+        epochs = tuple(Epoch(index=index, images=1000, seconds=1000 / rate) for index in (1, 2)) if rate else ()
+        found.append(record_of(item, status="ok" if rate else "oom", epochs=epochs, **fields))
+    return found
+
+
+def hash_of(text: str) -> float:
+    return int(text[:6], 16) / 16**6
+
+
+def parts_of(found: HostPlan) -> dict[int, set[str]]:
+    rounds: dict[int, set[str]] = {}
+    for item in found.invocations:
+        name = f"{item.case.loader} {item.case.cache}{' b' if item.alias else ''}"
+        rounds.setdefault(item.round, set()).add(name)
+    return rounds
+
+
+def test_rounds_that_auto_has_begun_are_planned_with_those_that_took_part() -> None:
+    resolved = resolve(AUTO, rounds="auto")
+    rates = {"keras-idg none": 40.0, "tfdata none": 100.0, "tfdata memory": 101.0}
+    records = measured(resolved, 5, rates)
+    fourth = [r for r in records if r.round == 4 and r.case.loader == "keras-idg"]
+    some = [r for r in records if r.round < 4] + fourth + [r for r in records if r.round == 5][:1]
+    parts = parts_of(plan(resolved, some))
+    assert sorted(parts) == [1, 2, 3, 4, 5]
+    assert parts[4] == {"keras-idg none", "keras-idg none b"}
+    assert {"keras-idg none", "keras-idg none b"} <= parts[5]
+    assert plan(resolved, some).todo == tuple(i for i in plan(resolved, some).todo if i.round == 5)
+
+
+def test_two_equal_deaths_settle_a_case() -> None:
+    resolved = resolve(AUTO, rounds="auto")
+    records = measured(resolved, 2, {"keras-idg none": 40.0, "tfdata none": 100.0, "tfdata memory": 0.0})
+    parts = parts_of(plan(resolved, records))
+    assert "tfdata memory" in parts[2] and "tfdata memory" not in parts[3]
+    fixed = parts_of(plan(resolve(AUTO, rounds="3"), records))
+    assert "tfdata memory" in fixed[3]
+
+
+def test_what_was_disturbed_is_repeated_once_with_its_baseline_beside_it() -> None:
+    resolved = resolve("loader: [keras-idg, tfdata]", rounds="3")
+    records = measured(resolved, 1, {"keras-idg none": 40.0, "tfdata none": 100.0})
+    bad = [r.model_copy(update={"validity": "degraded"}) if r.case.loader == "tfdata" else r for r in records]
+    found = plan(resolved, bad)
+    assert [(i.case.loader, i.alias, i.round, i.attempt) for i in found.repeats] in (
+        [("keras-idg", None, 1, 2), ("tfdata", None, 1, 2)],
+        [("tfdata", None, 1, 2), ("keras-idg", None, 1, 2)],
+    )
+    assert found.done == 3 and found.in_order[:2] == found.repeats
+    again = [record_of(item, status=status) for item, status in zip(found.repeats, ("error", "ok"), strict=True)]
+    assert plan(resolved, [*bad, *again]).repeats == ()
+    lost = [record_of(item, status="lost") for item in found.repeats]
+    assert [item.attempt for item in plan(resolved, [*bad, *lost]).repeats] == [3, 3]
+    alone = [r.model_copy(update={"validity": "degraded"}) if r.alias is None else r for r in records]
+    assert len(plan(resolved, [r for r in alone if r.case.loader == "keras-idg"]).repeats) == 0  # the round goes on
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 from factory import plain_record
 
 from harness.console import Console
-from harness.records.content import SessionContent, SessionHost
+from harness.records.content import SessionContent, SessionExperiment, SessionHost
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.values.errors import SessionError
-from harness.values.event import InvocationStarted, SessionStarted
+from harness.values.event import InvocationStarted, RoundAdded, RoundStarted, SessionStarted
 from harness.workflow.local.show_status import show_status
 
 
@@ -22,8 +22,14 @@ def make_session(output: Path, name: str = "lab-one-1") -> SessionFolder:
     """A session of two hosts: one has begun a case, the other has done its single one."""
     folder = SessionFolder(output / name)
     hosts = {"ws1": SessionHost(), "ws2": SessionHost()}
-    folder.write(SessionContent(name=name, session=name, experiment_name="one", hosts=hosts))
+    folder.write(
+        SessionContent(
+            name=name, session=name, experiment_name="one", experiment=SessionExperiment(rounds="auto"), hosts=hosts
+        )
+    )
     journal = Journal(folder)
+    journal.write_event(RoundAdded("ws1", 4, "tfdata against grain and 1 more", open=2, most=20))
+    journal.write_event(RoundStarted("ws1", 4))
     journal.write_event(
         InvocationStarted("ws1", "x", 1, 1, "c", label="tfdata, no cache", done=2, planned=4, left_s=90.0)
     )
@@ -44,9 +50,10 @@ def test_each_host_has_a_line_and_nothing_is_changed(tmp_path: Path, capsys: pyt
     show_status(Console(), None, tmp_path, as_json=False)
     head, columns, *rows, last = capsys.readouterr().out.splitlines()
     assert head.startswith("lab-one-1 (one): cut off since 20") and head.endswith("; 1 ok, 1 out of memory")
-    assert columns.split() == ["host", "state", "done", "failed"]
+    assert columns.split() == ["host", "state", "done", "round", "failed"]
     assert [row.split()[0] for row in rows] == ["ws1", "ws2"]
     assert "unknown since 20" in rows[0] and " 1 of 4 " in rows[0] and "may still run there" in rows[0]
+    assert " 4 of 3–20, open: 2 comparisons " in rows[0]
     assert rows[1].split()[1:5] == ["done", "1", "of", "1"]
     assert last == "go on with:  harness run INVENTORY"
     assert content_of(folder) == before
@@ -61,7 +68,7 @@ def test_a_session_that_somebody_works_on_runs(tmp_path: Path, capsys: pytest.Ca
         journal.close()
     head, columns, first, _ = capsys.readouterr().out.splitlines()
     assert ": running; " in head and "tfdata, no cache" in first and " measuring since 20" in first
-    assert columns.split() == ["host", "state", "done", "failed", "runs", "now", "left"]
+    assert columns.split() == ["host", "state", "done", "round", "failed", "runs", "now", "left"]
 
 
 def test_the_report_is_named_where_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

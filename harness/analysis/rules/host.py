@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.findings import Entry, Family, find
+from harness.analysis.pauses import paused_seconds
 from harness.values.facts import Facts
 from harness.values.record import Finding, Record, number, value_at
 from harness.values.units import format_bytes
@@ -27,6 +28,18 @@ SHORT_S = 5.0
 
 
 ENTRIES = {
+    "host-paused": Entry(
+        "error",
+        "invocation",
+        "the host was paused",
+        cause=(
+            "for more than a second nothing of the job ran: its supervisor woke so much later than it had asked for, "
+            "and the benchmark used no CPU meanwhile (a frozen container, a virtual machine that was paused or moved); "
+            "or the machine slept. Its epochs hold that time, so that its figures say nothing. A supervisor that wakes "
+            "late while the benchmark goes on, or waits for memory, is no pause."
+        ),
+        cure="nothing: the same command measures it again. See who pauses the machine where it comes often.",
+    ),
     "host-unwatched": Entry(
         "info",
         "invocation",
@@ -129,6 +142,7 @@ ENTRIES = {
 def judge(record: Record, facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
     """Findings about host, supervisor and GPUs of one invocation."""
     yield from _find_supervisor(record)
+    yield from _find_pauses(record)
     host = record.io.get("host")
     if not isinstance(host, Mapping):
         if record.status == "ok":
@@ -152,6 +166,14 @@ def _find_supervisor(record: Record) -> Iterator[Finding]:
         size = format_bytes(None if anon is None else int(anon))
         message = f"the supervisor took {cpu} s of CPU in {wall} s and {size} of memory"
         yield find("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16.8 MB")
+
+
+def _find_pauses(record: Record) -> Iterator[Finding]:
+    """Of what ran out of memory the result does not hang on time."""
+    seconds = paused_seconds(record)
+    if seconds and record.status != "oom":
+        message = f"nothing ran for {seconds:.1f} s while this was measured: the job or its host was paused"
+        yield find("host-paused", message, "the same command measures it again; see who pauses this machine")
 
 
 def _find_cpus(host: Mapping[str, object]) -> Iterator[Finding]:

@@ -7,12 +7,14 @@ from harness.analysis.noise import find_noise
 
 ENTRIES = {
     "too-short": Entry(
-        "warning",
+        "info",
         "invocation",
         "too short to time",
-        grades="warning below 0.1 s, info below 1 s",
-        cause="an epoch was over so quickly that start-up of threads and one hiccup decide its figure.",
-        cure="more images (`max_images`, a larger set).",
+        cause=(
+            "an epoch took less than 0.5 s: so short that the start of its pipeline and one hiccup decide its figure. "
+            "It is shown, and carries no verdict and no advice."
+        ),
+        cure="more images (`max_images`, a larger set): the message says how many would do.",
     ),
     "cores-idle": Entry(
         "warning",

@@ -20,6 +20,12 @@ ENTRIES = {
         cause="hosts that run one image definition have images of different content.",
         cure="`harness run --fresh` ships one image to all.",
     ),
+    "image-removed": Entry(
+        "info",
+        "session",
+        cause="somebody removed the image of the jobs from a host while cases were left to run there.",
+        cure="nothing: it was built or sent once more. Where that fails the host is set aside, and nothing recorded.",
+    ),
     "payload-differs": Entry(
         "error",
         "session",
@@ -53,6 +59,15 @@ ENTRIES = {
         ),
         cure="see the reason; the next session tries again. What was rehearsed is kept in the host's scratch.",
     ),
+    "stages-unknown": Entry(
+        "info",
+        "session",
+        cause=(
+            "what an image costs in each stage of a loader (reading, decoding, …) could not be found before the "
+            "session's rounds; the message says of which loader, and why. No measured figure depends on it."
+        ),
+        cure="see the reason; the next session tries again. What was found is kept in the host's scratch.",
+    ),
     "limit-found": Entry(
         "info",
         "session",
@@ -83,8 +98,8 @@ ENTRIES = {
         "info",
         "session",
         cause=(
-            "with `rounds: auto` every interval that matters (of each case against its baseline, over what the "
-            "report averages) is as narrow as `interval` declared before."
+            "with `rounds: auto` every comparison that the advice rests on is settled: the best case against the "
+            "baseline, and against each rival that could still be chosen."
         ),
         cure="nothing.",
     ),
@@ -92,10 +107,11 @@ ENTRIES = {
         "warning",
         "session",
         cause=(
-            "with `rounds: auto` the budget, or 30 rounds, came to an end while an interval was still wider than "
-            "declared; the message says which."
+            "with `rounds: auto` some comparison is not settled, and neither the rounds that the budget still allows "
+            "nor 20 in all would settle it; the message says which. The answer then names all that may be chosen, "
+            "and within what they are alike."
         ),
-        cure="the same command goes on, with a budget of its own; or quieten the host, or declare what it can give.",
+        cure="nothing, if that answer is enough; else the same command with a budget of its own, or a quieter host.",
     ),
     "budget-over": Entry(
         "warning",

@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import platform
+import sys
+import sysconfig
 from importlib import metadata
 
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tf-nightly", "tf-nightly-cpu")
 
 
-def describe() -> dict[str, str | None]:
-    """``digest`` over Python's version, the architecture and all distributions; TensorFlow is not imported."""
+def describe() -> dict[str, object]:
+    """``digest`` over Python's version, the architecture and all distributions; TensorFlow is not imported.
+
+    ``lacks`` and ``managed`` say what would have to be known to install it.
+    """
     versions: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
@@ -27,4 +33,16 @@ def describe() -> dict[str, str | None]:
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     installed = importlib.util.find_spec("tensorflow") is not None
     version = next((versions[name] for name in _TENSORFLOWS if name in versions), "unknown") if installed else None
-    return {"digest": digest, "python": python, "tensorflow": version}
+    return {"digest": digest, "python": python, "tensorflow": version, "lacks": _find_lacking(), "managed": _managed()}
+
+
+def _find_lacking() -> list[str]:
+    """Return what would install packages and is not there; distributions leave out of ``venv`` what makes it work."""
+    modules = {"pip": "pip", "venv": "ensurepip"}
+    return [name for name, module in modules.items() if importlib.util.find_spec(module) is None]
+
+
+def _managed() -> bool:
+    """Whether packages of this Python are its distribution's (PEP 668)."""
+    in_environment = sys.prefix != sys.base_prefix
+    return not in_environment and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))

@@ -20,7 +20,7 @@ import tensorflow as tf
 from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
 from .jpeg import name_fault
-from .pixels import pick_nearest, read_image, scale_batch
+from .pixels import STAGES, finish_batch, is_batched, pick_nearest, read_image
 from .tfrecords import read_place
 
 AHEAD = 2
@@ -63,21 +63,26 @@ class DecodedBatches:
                 yield waiting.popleft().result()
 
     def _make(self, chunk: list[int]) -> tuple[Any, Any]:
+        labels = np.array([self._context.labels[number] for number in chunk], np.int32)
+        if not is_batched(self._context):
+            return [self._read(self._files[number]) for number in chunk], labels
         height, width = self._context.image_size
         images = np.empty((len(chunk), height, width, CHANNELS), np.uint8)
         for place, number in enumerate(chunk):
             images[place] = self._read(self._files[number])
-        return scale_batch(images), np.array([self._context.labels[number] for number in chunk], np.int32)
+        return finish_batch(images, self._context), labels
 
     def _read(self, path: str) -> Any:
         data = read_place(path)
+        if self._context.until == "read":
+            return data
         if not data.startswith(_JPEG):
             return self._read_otherwise(path, "png")
         try:
             image = simplejpeg.decode_jpeg(data, "RGB", **self.options)
         except ValueError as error:  # of what libjpeg only warns of: every other loader reads it
             return self._read_otherwise(path, name_fault(str(error)))
-        return pick_nearest(image, self._context.image_size)
+        return image if self._context.until == "decode" else pick_nearest(image, self._context.image_size)
 
     def _read_otherwise(self, path: str, why: str) -> Any:
         """Read an image with Pillow, and count it: these figures are then not of libjpeg-turbo alone."""
@@ -119,4 +124,5 @@ def make(context: LoaderContext) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made.options["fastdct"] else ""),
         takes_budgets=False,
+        stages=STAGES,
     )

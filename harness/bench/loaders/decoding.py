@@ -31,18 +31,23 @@ def make_decode(context: LoaderContext) -> Decode:
     256, 512: difference 0.00 on photographs). At 224 it does in every seventh column of common sizes, where rounding
     decides for one neighbour or the other: 7 % of the pixels, 0.8 grey levels in the mean.
     """
+    decode, resize = make_plain_decode(context), make_resize(context)
+    return lambda data: resize(decode(data))
+
+
+def make_resize(context: LoaderContext) -> Callable[[Any], Any]:
+    """A function image as it was decoded -> image of the target size."""
     method, has_antialias = _parse_interpolation(context.interpolation)
     height, width = context.image_size
-    decode = _make_plain_decode(context)
 
-    def decode_and_resize(data: Any) -> Any:
+    def resize(image: Any) -> Any:
         if method == "nearest":
-            image = pick_nearest(decode(data), (height, width))
+            image = pick_nearest(image, (height, width))
         else:
-            image = tf.image.resize(decode(data), (height, width), method=method, antialias=has_antialias)
+            image = tf.image.resize(image, (height, width), method=method, antialias=has_antialias)
         return tf.ensure_shape(image, (height, width, CHANNELS))
 
-    return decode_and_resize
+    return resize
 
 
 def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
@@ -56,8 +61,11 @@ def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
     return tf.gather(tf.reshape(image, (-1, CHANNELS)), rows[:, tf.newaxis] * shape[1] + columns)
 
 
-def _make_plain_decode(context: LoaderContext) -> Decode:
-    """``decode_jpeg`` reads PNGs, too, and goes by the content: whatever a file is called, its pixels are exact."""
+def make_plain_decode(context: LoaderContext) -> Decode:
+    """A function bytes -> image of the size that it was decoded at.
+
+    ``decode_jpeg`` reads PNGs, too, and goes by the content: whatever a file is called, its pixels are exact.
+    """
     options = {"channels": CHANNELS, "dct_method": _dct_method(context)}
     if context.decoding == "plain-upscaling":
         options["fancy_upscaling"] = False

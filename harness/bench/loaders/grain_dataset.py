@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
-from .pixels import read_image, scale_batch
+from .pixels import STAGES, finish_batch, is_batched, read_image
 
 BUFFERED = 64
 """Images read ahead."""
@@ -40,10 +40,14 @@ def make_epoch(context: LoaderContext, epoch: int) -> Any:
     data = grain.MapDataset.range(len(files))
     if context.shuffle:
         data = data.shuffle(seed=(context.seed + epoch) % 2**32)
-    data = data.map(load).batch(context.batch_size)
+    data = data.map(load).batch(context.batch_size, batch_fn=None if is_batched(context) else _list_images)
     reading = grain.ReadOptions(num_threads=context.cpus, prefetch_buffer_size=max(1, BUFFERED // context.batch_size))
     for images, numbers in data.to_iter_dataset(reading):
-        yield scale_batch(images), numbers.astype("int32")
+        yield (finish_batch(images, context), numbers.astype("int32")) if is_batched(context) else (images, numbers)
+
+
+def _list_images(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
+    return [image for image, _ in pairs], [number for _, number in pairs]
 
 
 def make(context: LoaderContext) -> Loader:
@@ -59,6 +63,7 @@ def make(context: LoaderContext) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"PIL, through Grain {getattr(grain, '__version__', '')}".strip(),
         takes_budgets=False,
+        stages=STAGES,
     )
     dataset = tf.data.Dataset.from_generator(loader.batches, output_signature=spec)
     loader.dataset = dataset.apply(tf.data.experimental.assert_cardinality(loader.steps)).prefetch(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -33,7 +33,8 @@ class LoaderContext:
     is the path of a cache on disk, None for every other cache: its name carries the hash of all that decides what
     the cache holds. ``is_reused``: that cache is there already. ``element``, ``compression``, ``decoding`` and
     ``augment`` are the case's. ``give_up`` ends the process at once: for a thread that sees what would hang it.
-    ``image_size`` is (height, width) in pixels.
+    ``image_size`` is (height, width) in pixels. ``until`` is the last stage that runs, of those that the loader names
+    (``Loader.stages``); None for all. It is set only where the costs of stages are looked for, never in a measurement.
     """
 
     kind: str
@@ -61,6 +62,11 @@ class LoaderContext:
     is_reused: bool = False
     give_up: Callable[[BenchmarkFailure], None] | None = None
     features: Features | None = None
+    until: str | None = None
+
+    def running(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """Those of a loader's stages that run."""
+        return tuple(stages if self.until is None else stages[: stages.index(self.until) + 1])
 
     @property
     def cpus(self) -> int:
@@ -99,6 +105,8 @@ class Loader:
     has ``images`` images in batches of ``batch_size``, (batch, height, width, 3) float32
     from 0 to 1, and integer labels (batch,), each image once. ``order`` says how images are
     shuffled, ``decoder`` what decodes. ``store`` is the cache on disk, where there is one.
+    ``stages`` are those after which the loader can be made to stop (``LoaderContext.until``), in the order in which
+    they run; empty where it cannot. One that stops before its last delivers whatever it has by then.
     """
 
     dataset: Any
@@ -109,6 +117,7 @@ class Loader:
     decoder: str
     store: Store | None = None
     takes_budgets: bool = True
+    stages: tuple[str, ...] = ()
     build_s: float | None = None
 
     @property

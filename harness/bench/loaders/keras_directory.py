@@ -8,8 +8,10 @@ import keras
 import tensorflow as tf
 
 from .class_folders import find_class_folders
-from .interface import SCALE, Loader, LoaderContext, refuse_other_files
+from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
 from .tfdata import make_options
+
+STAGES = ("read", "decode", "resize", "batch", "scale")
 
 
 def make(context: LoaderContext) -> Loader:
@@ -32,7 +34,10 @@ def make(context: LoaderContext) -> Loader:
         verbose=False,
     )
     refuse_other_files("keras-directory", len(dataset.file_paths), context, where)
-    dataset = dataset.map(_scale, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    if "batch" not in context.running(STAGES):
+        dataset = _load_files(dataset.file_paths, context)
+    elif context.until != "batch":
+        dataset = dataset.map(_scale, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     dataset = dataset.with_options(make_options(context))
     return Loader(
         dataset=dataset,
@@ -41,7 +46,23 @@ def make(context: LoaderContext) -> Loader:
         element_spec=dataset.element_spec,
         order="files permuted once, then a buffer of eight batches" if context.shuffle else "by path",
         decoder="tf.io.decode_image, default DCT",
+        stages=STAGES,
     )
+
+
+def _load_files(files: list[str], context: LoaderContext) -> Any:
+    """What Keras' function does with each file, call by call, up to a stage: it cannot be told to stop there itself."""
+
+    def load(path: Any) -> Any:
+        data = tf.io.read_file(path)
+        if context.until == "read":
+            return data
+        image = tf.image.decode_image(data, channels=CHANNELS, expand_animations=False)
+        if context.until == "decode":
+            return image
+        return tf.image.resize(image, context.image_size, method=context.interpolation)
+
+    return tf.data.Dataset.from_tensor_slices(files).map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _scale(images: Any, labels: Any) -> tuple[Any, Any]:

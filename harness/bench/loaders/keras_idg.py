@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,6 +16,7 @@ from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_file
 from .keras_sequence import SequenceLoader
 from .workers import watch_workers
 
+STAGES = ("read", "decode", "resize", "scale", "batch")
 _PIL_NAMES = {"nearest": "nearest", "bilinear-antialias": "bilinear"}  # PIL's bilinear filter is antialiased
 
 
@@ -69,17 +72,57 @@ def build(context: LoaderContext) -> SequenceLoader:
         where = context.folder
         iterator = generator.flow_from_dataframe(_make_frame(context), directory=where, **settings)
     refuse_other_files("keras-idg", iterator.n, context, where)
+    if "batch" not in context.running(STAGES):
+        iterator = PartialBatches(iterator, generator, context)
     height, width = context.image_size
     spec = (tf.TensorSpec((None, height, width, CHANNELS), tf.float32), tf.TensorSpec((None,), tf.float32))
     return SequenceLoader(
         dataset=iterator,
-        images=iterator.n,
+        images=len(context.paths),
         batch_size=context.batch_size,
         element_spec=spec,
         order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
+        stages=STAGES,
     )
+
+
+class PartialBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
+    """What an iterator of ImageDataGenerator does with an image, call by call, up to a stage.
+
+    It cannot be told to stop there itself. How many images it were is all that is handed on: what comes before the
+    batch passes no pipe between processes.
+    """
+
+    def __init__(self, iterator: Any, generator: Any, context: LoaderContext) -> None:
+        super().__init__()
+        self._files = list(iterator.filepaths)
+        self._generator = generator
+        self._context = context
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._files) / self._context.batch_size)
+
+    def __getitem__(self, index: int) -> int:
+        size = self._context.batch_size
+        files = self._files[index * size : (index + 1) * size]
+        for file in files:
+            self._load(file)
+        return len(files)
+
+    def _load(self, file: str) -> None:
+        until, size = self._context.until, self._context.image_size
+        if until == "read":
+            with open(file, "rb") as stream:
+                stream.read()
+            return
+        wanted = None if until == "decode" else size
+        image = keras.utils.load_img(file, target_size=wanted, interpolation=_PIL_NAMES[self._context.interpolation])
+        if until == "decode":
+            image.load()
+        elif until == "scale":
+            self._generator.standardize(self._generator.random_transform(keras.utils.img_to_array(image)))
 
 
 def _make_frame(context: LoaderContext) -> Any:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
 from .keras_sequence import SequenceLoader
-from .pixels import read_image, scale_batch
+from .pixels import STAGES, make_batch, read_image
 
 
 class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
@@ -38,8 +38,8 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         size = self._context.batch_size
         chosen = self._order[index * size : (index + 1) * size]
-        images = np.stack([read_image(self._files[number], self._context) for number in chosen])
-        return scale_batch(images), np.array([self._context.labels[number] for number in chosen], np.int32)
+        images = make_batch([read_image(self._files[number], self._context) for number in chosen], self._context)
+        return images, np.array([self._context.labels[number] for number in chosen], np.int32)
 
     def on_epoch_end(self) -> None:
         """Another order."""
@@ -57,4 +57,5 @@ def make(context: LoaderContext) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
+        stages=STAGES,
     )

@@ -12,15 +12,40 @@ from PIL import Image
 from .interface import CHANNELS, SCALE, LoaderContext
 from .tfrecords import read_place
 
+STAGES = ("read", "decode", "resize", "batch", "scale")
+"""Of the loaders that use ``read_image`` and ``make_batch``."""
 _PIL_FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear-antialias": Image.Resampling.BILINEAR}
 
 
 def read_image(path: str, context: LoaderContext) -> Any:
-    """The image at ``path``, resized: (height, width, 3) uint8. As ImageDataGenerator does it."""
+    """The image at ``path``, resized: (height, width, 3) uint8. As ImageDataGenerator does it.
+
+    Where ``until`` of the context asks for no more: its bytes, or the decoded image.
+    """
+    if context.until == "read":
+        return read_place(path)
     height, width = context.image_size
     with Image.open(path if context.features is None else BytesIO(read_place(path))) as image:
-        resized = image.convert("RGB").resize((width, height), _PIL_FILTERS[context.interpolation])
+        decoded = image.convert("RGB")
+        if context.until == "decode":
+            return decoded
+        resized = decoded.resize((width, height), _PIL_FILTERS[context.interpolation])
     return np.asarray(resized)
+
+
+def is_batched(context: LoaderContext) -> bool:
+    """Whether images are put into one array: not where ``until`` of the context ends before that."""
+    return "batch" in context.running(STAGES)
+
+
+def make_batch(images: list[Any], context: LoaderContext) -> Any:
+    """One array of images, float32 from 0 to 1; as far as ``until`` of the context goes."""
+    return finish_batch(np.stack(images), context) if is_batched(context) else images
+
+
+def finish_batch(images: Any, context: LoaderContext) -> Any:
+    """Scale an array of uint8 images, where ``until`` of the context goes so far."""
+    return images if context.until == "batch" else scale_batch(images)
 
 
 def scale_batch(images: Any) -> Any:

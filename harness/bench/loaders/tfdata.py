@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import tensorflow as tf
@@ -11,10 +13,12 @@ import tensorflow as tf
 from ..protocol.specs import NEW_ORDER
 from .augmenting import augment
 from .cache_writers import keep
-from .decoding import describe_decoder, make_decode, scale, to_uint8
+from .decoding import describe_decoder, make_plain_decode, make_resize, scale, to_uint8
 from .interface import Loader, LoaderContext
 from .reading_records import read_records
 
+_ALONE = ("cache", "augment", "batch")
+"""Stages that are an operation of their own; those between them are done by one map."""
 GROUP = 16
 """Files that one reader of ``tfdata-tuned`` reads one after the other."""
 
@@ -69,39 +73,21 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         ordered, order = order_files(context)
     else:
         ordered, order = read_records(context, rung.parallel)
-    decode = make_decode(context)
-
-    def decode_pair(data: Any, label: Any) -> tuple[Any, Any]:
-        return decode(data), label
-
-    def decode_uint8(data: Any, label: Any) -> tuple[Any, Any]:
-        return to_uint8(decode(data)), label
-
-    def finish(data: Any, label: Any) -> tuple[Any, Any]:
-        return scale(decode(data)), label
-
-    is_whole_early = context.cache != "none" and context.element == "float32"
-    scales_late = rung.is_scaled_in_batches and not is_whole_early
-    if context.cache == "tfrecord" or (context.element == "encoded" and context.cache != "tfrecord-resized"):
-        kept, store = keep(_map_files(ordered, rung, None, context), context)
-        images = kept.map(decode_pair if scales_late else finish, num_parallel_calls=rung.parallel)
-        is_scaled = not scales_late
-    elif context.cache == "none":
-        images, store = _map_files(ordered, rung, decode_pair if scales_late else finish, context), None
-        is_scaled = not scales_late
-    else:
-        step = finish if is_whole_early else decode_uint8
-        images, store = keep(_map_files(ordered, rung, step, context), context)
-        is_scaled = is_whole_early
-    images = augment(images, context, rung.parallel)
-    if not is_scaled and not scales_late:
-        images = images.map(_scale_pair, num_parallel_calls=rung.parallel)
-    dataset = images.batch(context.batch_size)
-    if scales_late:
-        dataset = dataset.map(_scale_pair, num_parallel_calls=rung.parallel)
-    steps = -(-len(context.paths) // context.batch_size)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
-    if rung.is_prefetched:
+    stages = order_stages(context, rung)
+    dataset, store = ordered, None
+    for kind, together in groupby(context.running(stages), lambda stage: stage if stage in _ALONE else "images"):
+        if kind == "cache":
+            dataset, store = keep(dataset, context)
+        elif kind == "augment":
+            dataset = augment(dataset, context, rung.parallel)
+        elif kind == "batch":
+            dataset = dataset.batch(context.batch_size)
+        else:
+            dataset = _map_images(dataset, rung, tuple(together), context)
+    if context.until is None:
+        steps = -(-len(context.paths) // context.batch_size)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
+    if context.until is None and rung.is_prefetched:
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
     dataset = dataset.with_options(make_options(context))
     return Loader(
@@ -112,11 +98,51 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         order=order,
         decoder=describe_decoder(context),
         store=store,
+        stages=stages,
     )
 
 
-def _scale_pair(image: Any, label: Any) -> tuple[Any, Any]:
-    return scale(image), label
+def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
+    """The stages of a pipeline in their order: where its cache is, and where it scales."""
+    kept = None if context.cache == "none" else _last_kept(context)
+    scales_batches = rung.is_scaled_in_batches and kept != "scale"
+    scales_first = not scales_batches and kept != "resize"
+    stages = ["read", "decode", "resize", *(["scale"] if scales_first else [])]
+    if kept is not None:
+        stages.insert(stages.index(kept) + 1, "cache")
+    if context.augment != "none":
+        stages.append("augment")
+    if scales_first:
+        return (*stages, "batch")
+    return (*stages, "batch", "scale") if scales_batches else (*stages, "scale", "batch")
+
+
+def _last_kept(context: LoaderContext) -> str:
+    """The stage whose images the cache holds."""
+    if context.cache == "tfrecord" or (context.element == "encoded" and context.cache != "tfrecord-resized"):
+        return "read"
+    return "scale" if context.element == "float32" else "resize"
+
+
+def _map_images(dataset: Any, rung: Rung, stages: tuple[str, ...], context: LoaderContext) -> Any:
+    """One map for neighbouring stages: of images, or of batches where ``scale`` comes after them."""
+    resize = make_resize(context)
+    is_kept_as_uint8 = context.cache != "none" and _last_kept(context) == "resize"
+    steps: dict[str, Callable[[Any], Any]] = {
+        "decode": make_plain_decode(context),
+        "resize": (lambda image: to_uint8(resize(image))) if is_kept_as_uint8 else resize,
+        "scale": scale,
+    }
+    chosen = [steps[stage] for stage in stages if stage != "read"]
+
+    def step(data: Any, label: Any) -> tuple[Any, Any]:
+        for one in chosen:
+            data = one(data)
+        return data, label
+
+    if stages[0] == "read":
+        return _map_files(dataset, rung, step if chosen else None, context)
+    return dataset.map(step, num_parallel_calls=rung.parallel)
 
 
 def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> Any:

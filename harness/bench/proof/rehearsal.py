@@ -13,14 +13,12 @@ there were as many batches as the cases deliver, or ``PATIENCE_S`` are over.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -30,13 +28,9 @@ from ..loaders.interface import CHANNELS
 from ..measure import invocation
 from ..measure.event_log import Epoch, Journal
 from ..measure.measure_request import MeasureRequest, read_request
-from ..measure.process_environment import leave_out_pandas, prepare_process
 from ..measure.usage import list_children, read_anon_bytes, read_private_bytes
-from ..protocol.failure import explain
-from ..protocol.loader_registry import LOADERS
-from ..protocol.protocol import REQUEST, Request, as_count, as_list, as_object, write_json
+from .apart import Setting, run_apart, run_settings
 
-ANSWER = "rehearsal.json"
 LOOK_S = 0.004
 """From one look at memory to the next."""
 PATIENCE_S = 8.0
@@ -44,7 +38,6 @@ PATIENCE_S = 8.0
 setting has taken less, it is run again, ``RUNS`` times at most."""
 RUNS = 3
 """Which arena a batch is taken from is chance: the mean of some runs is closer to the next one than one run is."""
-_SETTING_TIMEOUT_S = 300.0
 _BATCHES_IN_WORK = 3.0
 """Batches that tf.data and its consumer hold at once where memory is scarce."""
 
@@ -119,26 +112,6 @@ class Rehearsed(TypedDict):
     runs: list[Run]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A case to rehearse, on how many images and for how many batches; ``request`` is what its process is told."""
-
-    key: str
-    images: int
-    batches: int
-    request: Request
-    folder: Path
-
-    @property
-    def needs_pandas(self) -> bool:
-        """Whether its data is read through a data frame."""
-        case, data = as_object(self.request.said.get("case")), as_object(self.request.said.get("data"))
-        try:
-            return LOADERS[str(case["loader"])].needs_pandas(str(data["kind"]))
-        except (KeyError, ValueError):
-            return False  # a loader that is not there, or cannot be read: its own process says so
-
-
 def rehearse(folder: Path, images: int, batches: int) -> Rehearsed:
     """Run one setting on its first ``images`` images, in at least two passes and until there were so many ``batches``.
 
@@ -200,102 +173,24 @@ def _in_work_bytes(request: MeasureRequest) -> int:
 
 
 def task(job: Job) -> Mapping[str, object]:
-    """Rehearse each setting in a process of its own; one that fails leaves its reason.
-
-    A process is forked from one that has imported TensorFlow, which takes longer than most settings, and used nothing
-    of it. Where pandas is needed, it is forked before that, and imports for itself; so are all where there are GPUs,
-    for CUDA does not outlive a fork.
-    """
-    job.enter("run")
-    results: dict[str, Rehearsed | dict[str, str]] = {}
-    settings = [_read_setting(job, number, said) for number, said in enumerate(as_list(job.request.said["settings"]))]
-    has_gpus, is_imported = bool(job.request.limits.gpus), False
-    for setting in sorted(settings, key=lambda one: not one.needs_pandas):
-        _make_folders(setting)
-        if not (is_imported or has_gpus or setting.needs_pandas):
-            _import_tensorflow(setting.folder)
-            is_imported = True
-        found = _rehearse_often(setting)
-        results[setting.key] = {"reason": found} if isinstance(found, str) else found
-        job.progress(len(results), len(settings), "settings")
-    return {"images": None, "settings": results}
+    """Rehearse each setting in a process of its own; one that fails leaves its reason."""
+    return {"images": None, "settings": run_settings(job, _rehearse_often)}
 
 
-def _read_setting(job: Job, number: int, value: object) -> Setting:
-    """Read one of the request's ``settings``; its process has a folder and a cache of its own."""
-    said, folder = as_object(value), job.results.parent / "scratch" / f"rehearsal-{number}"
-    cache = Path(job.paths.get("cache", str(folder))) / f"rehearsal-{number}"
-    own = {"case": said.get("case"), "data": said.get("data")}
-    request = job.request._replace(said=own, paths={**job.paths, "cache": str(cache)})
-    return Setting(str(said["key"]), as_count(said["images"]) or 0, as_count(said["batches"]) or 0, request, folder)
-
-
-def _make_folders(setting: Setting) -> None:
-    setting.folder.mkdir(parents=True)
-    Path(setting.request.paths["cache"]).mkdir(parents=True, exist_ok=True)
-    write_json(setting.folder / REQUEST, setting.request.as_fields())
-
-
-def _import_tensorflow(folder: Path) -> None:
-    prepare_process(str(folder / "keras"))
-    leave_out_pandas()
-    import keras
-    import tensorflow
-
-    del keras, tensorflow
-
-
-def _rehearse_often(setting: Setting) -> Rehearsed | str:
+def _rehearse_often(setting: Setting) -> Mapping[str, object] | str:
     """Run a setting, and again while that is quick; times are those of the first run. A text says why it failed."""
+
+    def work() -> Rehearsed:
+        return rehearse(setting.folder, setting.count("images"), setting.count("batches"))
+
     begun = time.monotonic()
-    found = _rehearse_apart(setting)
+    found = run_apart(setting, work)
     while not isinstance(found, str) and len(found["runs"]) < RUNS and time.monotonic() - begun < PATIENCE_S:
-        again = _rehearse_apart(setting)
+        again = run_apart(setting, work)
         if isinstance(again, str):
             break
         found["runs"] += again["runs"]
     return found
-
-
-def _rehearse_apart(setting: Setting) -> Rehearsed | str:
-    """Fork a process for one setting and wait for its answer."""
-    answer = setting.folder / ANSWER
-    answer.unlink(missing_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        _answer(setting)
-    deadline = time.monotonic() + _SETTING_TIMEOUT_S
-    while True:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            break
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return f"it took more than {_SETTING_TIMEOUT_S:.0f} s"
-        time.sleep(0.02)
-    if answer.exists():
-        value = json.loads(answer.read_text(encoding="utf-8"))
-        if "reason" in value:
-            return str(value["reason"])
-        found: Rehearsed = value
-        return found
-    code = os.waitstatus_to_exitcode(status)
-    said = f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"
-    return f"{said}, and said nothing"
-
-
-def _answer(setting: Setting) -> None:
-    """In the forked process: leave an answer and end, whatever happens; nothing of the parent's is run or flushed."""
-    try:
-        write_json(setting.folder / ANSWER, rehearse(setting.folder, setting.images, setting.batches))
-    except BaseException as error:
-        write_json(setting.folder / ANSWER, {"reason": explain(error)[:300]})
-    finally:
-        # Not through the interpreter's end: TensorFlow's threads have been seen to crash in it.
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ working directory.
 request.json::
 
     format      1
-    task        measure | dataset | generate | probe | samework | rehearse
+    task        measure | dataset | generate | probe | samework | rehearse | stages
     case        the case's parameters                              (measure)
     data        {"kind": "folder" | "coco" | "tfrecord", "name": …}         (measure, dataset)
                 of TFRecord files also pattern, image_feature, label_feature   (dataset)
@@ -30,6 +30,7 @@ request.json::
     limits      {"memory_bytes": int|null, "cpus": [int], "gpus": [str], "oom_score_adj": 1000}
     variants    [{"key", "kind", "case"}]: loaders to prove           (samework; the answer is dataset.json)
     settings    [{"key", "case", "data", "images", "batches"}]: cases to rehearse      (rehearse; likewise)
+                the same without batches: loaders whose stages are told apart      (stages; likewise)
     timeout_s   float
     seed        int: of shuffling; differs by round
     links       bool: make a tree of links, one folder a class     (dataset)

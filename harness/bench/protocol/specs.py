@@ -14,6 +14,9 @@ NEW_ORDER = "a new permutation of all images each epoch"
 OWN_ORDER = "as the loader says"
 """How images are ordered, as a loader says it: what ``shuffle`` means, and what nobody knows."""
 
+STAGES = ("read", "decode", "resize", "scale", "cache", "augment", "batch")
+"""What a pipeline does with an image, in which order is each loader's own. ``scale``: to float32 from 0 to 1."""
+
 FILE_KINDS = ("folder", "coco")
 """Data sets of a file an image."""
 ALL_KINDS = (*FILE_KINDS, "tfrecord")

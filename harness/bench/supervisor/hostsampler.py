@@ -10,9 +10,11 @@ import contextlib
 import glob
 import os
 import time
+from collections.abc import Callable
 from typing import NamedTuple, TypedDict
 
 from ..launcher.cgroup import Cgroup
+from .pauses import PausesSeen, PauseWatch
 
 EVERY_S = 1.0
 SLOW_EVERY = 5
@@ -54,6 +56,7 @@ class HostSeen(TypedDict):
     io_pressure: float | None
     cpu_pressure: float | None
     disk: DiskUse | None
+    pauses: PausesSeen
 
 
 class _Counters(NamedTuple):
@@ -112,6 +115,14 @@ class HostSampler:
         self._last_at = self._begun
         self._slow_first = self._read_slow()
         self._load_before = self._read_load()
+        self._pauses = PauseWatch(lambda: self._process_cpu(pid))
+
+    def wait(self, wait: Callable[[float], None], seconds: float) -> None:
+        """Let ``wait`` wait so long, and see whether it took much longer."""
+        if self._pid is None:
+            wait(seconds)
+        else:
+            self._pauses.wait(wait, seconds)
 
     def take(self) -> None:
         """A sample, where one is due."""
@@ -159,6 +170,7 @@ class HostSampler:
             "io_pressure": _share(slow.io, before.io, seconds),
             "cpu_pressure": _share(slow.cpu, before.cpu, seconds),
             "disk": _disk_fields(slow.disk, before.disk),
+            "pauses": self._pauses.seen(),
         }
 
     def _take_cpu(self, now: float) -> None:

@@ -49,6 +49,7 @@ MODULES = {
     "probe": "bench.proof.probe",
     "samework": "bench.proof.same_work",
     "rehearse": "bench.proof.rehearsal",
+    "stages": "bench.stages.stage_costs",
 }
 
 
@@ -242,7 +243,7 @@ class Supervisor:
             elif kill_at is not None and now >= kill_at:
                 child.send(signal.SIGKILL)
             if not child.is_done:
-                self._stop.wait(next_look - time.monotonic())
+                self._host.wait(self._stop.wait, next_look - time.monotonic())
         if child.usage is not None:
             own_s = child.usage.ru_utime + child.usage.ru_stime + time.process_time() - cpu_before_s
             self._host_seen = self._host.end(own_s)

@@ -62,7 +62,7 @@ def compare(
         if to is not None:
             console.result(to.resolve().as_uri())
     if fail_slower is not None and view.not_compared:
-        console.warning(f"{view.not_compared} cases are not compared: the two sessions did other work in them")
+        console.warning(f"{view.not_compared} cases are not compared: their lines say why")
     if view.failing:
         console.error(f"{view.failing} of the cases surely slower by more than {fail_slower:g} %, or without a result")
         raise typer.Exit(1)

@@ -44,6 +44,7 @@ from harness.engine.dockerinfo import (
 )
 from harness.engine.interface import LABEL_PREFIX, Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import extract_results
+from harness.engine.refusal import refuse_job
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import reading
 from harness.hosts.connection import Connection
@@ -231,7 +232,7 @@ class DockerEngine:
                 self._remove_folder(folder)
             if isinstance(error, (JobRefused, ImageUnavailable)):
                 raise
-            raise JobRefused(error.message, where=self.host, hint=_REFUSED) from error
+            raise refuse_job(error.message, self.host, _REFUSED) from error
         return handle
 
     def _find_nested(self, request: JobRequest) -> Collection[str]:

@@ -23,12 +23,13 @@ from harness.bench.protocol import bounded_json
 from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
 from harness.engine.interface import Engine, JobHandle, JobPhase, JobRequest, JobState
 from harness.engine.job_archive import RESULTS_BYTES, extract_results
+from harness.engine.refusal import refuse_job
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import first_line, reading
 from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong, last_line
 from harness.hosts.local import LocalConnection
 from harness.values.engine_names import EngineFacts, EngineWords
-from harness.values.errors import EngineError, EngineUnavailable, JobGone, JobRefused, ResultsRefused
+from harness.values.errors import EngineError, EngineUnavailable, JobGone, ResultsRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
 from harness.values.record import Finding
 from harness.values.text import clean_text
@@ -105,13 +106,15 @@ class ProcessEngine:
         if tensorflow is None:
             version_there = _VERSION.search(python or "")
             obstacle = find_obstacle(version_there[0]) if version_there else ""
-            raise EngineUnavailable(
-                f"TensorFlow is not installed for {self._python}" + (f": {obstacle}" if obstacle else ""),
-                where=self.host,
-                hint=f"install {PYTHONS_IN_WORDS} there, or use a Docker Engine"
-                if obstacle
-                else f"run `{advise_install(self._python)}` there, or use a Docker Engine",
-            )
+            lacks = tuple(name for name in ("pip", "venv") if name in as_list(found.get("lacks")))
+            message = f"TensorFlow is not installed for {self._python}"
+            if obstacle:
+                cure = f"install {PYTHONS_IN_WORDS} there"
+                message += f": {obstacle}"
+            else:
+                cure = f"run {advise_install(self._python, lacks, is_managed=found.get('managed') is True)} there"
+                message += f", and it has no {' and no '.join(lacks)}" if lacks else ""
+            raise EngineUnavailable(message, where=self.host, hint=f"{cure}, or use a Docker Engine")
         group = as_object(found.get("cgroup"))
         can_limit = bool(group.get("can_limit"))
         reasons = () if can_limit else (f"memory cannot be limited: {clean_text(group.get('reason'), _MOST_WORDS)}",)
@@ -151,7 +154,7 @@ class ProcessEngine:
         )
         found = self._read(done.stdout)
         if "refused" in found:
-            raise JobRefused(_reason(found), where=self.host, hint=_words(found.get("hint")))
+            raise refuse_job(_reason(found), self.host, _words(found.get("hint")))
         with self._reading("submit", found):
             return JobHandle(host=self.host, name=request.name, id=_named(found["id"]), labels=labels)
 

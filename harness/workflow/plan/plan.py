@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.rehearsals import setting_key
+from harness.analysis.selection import current_records
+from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS, Standing
 from harness.analysis.time_left import seconds_left
 from harness.engine.reached import Reached
 from harness.hosts.lock import make_owner, refuse_held
-from harness.inventory import Host, explain_host, load_inventory, select_hosts
+from harness.inventory import Host, explain_host, load_inventory, select_hosts, write_value
 from harness.records.content import SessionContent, SessionDataSet
-from harness.records.reading import newest_records, read_records
+from harness.records.progress import say_place
+from harness.records.reading import read_records
 from harness.session.feasibility import MOST_GPUS, refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.run_options import SessionOptions
 from harness.ship.engine_choice import EngineSearch, find_engine
+from harness.ship.kept_settings import Machine
 from harness.ship.needs import inspect_needs
-from harness.ship.rehearsing import Machine, read_rehearsals
+from harness.ship.rehearsing import REHEARSAL
 from harness.ship.transfers import local_places
 from harness.values.data import DataState
 from harness.values.errors import ConfigurationError, HarnessError
@@ -32,9 +36,10 @@ from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
-from harness.workflow.planning import PlannedData, PlannedHost, plan_session
+from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import reach
 from harness.workflow.resolve import absent_data, resolve, wanted_engine
+from harness.workflow.round_planning import count_begun, find_needed, judge_host, say_count
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -53,7 +58,7 @@ def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_j
         keys = ("key", "value", "file", "line")
         console.result_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
-    table = [[str(key), str(value), f"{file}:{line}" if line else str(file)] for key, value, file, line in rows]
+    table = [[row.key, write_value(host, row), f"{row.file}:{row.line}" if row.line else row.file] for row in rows]
     console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {', '.join(host.groups)})")
 
 
@@ -194,6 +199,10 @@ class _Planner:
     ) -> ShownPlan:
         resolved, again = self.session.resolved, self.options.rerun_failed
         plan = plan_session(resolved, on, digests, self.records, rerun_failed=again)
+        standing = self._judge(plan)
+        if standing is not None and standing.open and not plan.todo:
+            added = find_needed(standing, plan.repeat_check, self.records)
+            plan = plan_session(resolved, on, digests, self.records, added=added, rerun_failed=again)
         return ShownPlan(
             host=self.host.name,
             state="ready" if error is None else state_of(error),
@@ -206,7 +215,23 @@ class _Planner:
             seconds=plan.seconds_left(self.records),
             counts=plan.count_outcomes(self.records),
             error=error,
+            place=self._say_place(plan, standing),
         )
+
+    def _judge(self, plan: HostPlan) -> Standing | None:
+        """Say what the records answer; None before three rounds, and where the rounds are a number."""
+        experiment, begun = self.session.resolved.experiment, count_begun(self.records, self.host.name)
+        if experiment.rounds != "auto" or begun < LEAST_ROUNDS:
+            return None
+        return judge_host(experiment, self.records, MOST_ROUNDS - plan.rounds.count)
+
+    def _say_place(self, plan: HostPlan, standing: Standing | None) -> str:
+        """Say which round the host is in; empty before its first."""
+        if not self.records:
+            return ""
+        number = min((each.round for each in plan.todo), default=plan.rounds.count)
+        rounds = say_count(self.session.resolved.experiment.rounds)
+        return f"round {say_place(number, rounds, None if standing is None else len(standing.open))}"
 
     def _unseen(self, name: str) -> DataState:
         """Return what can be known of a data set of a host that was not asked."""
@@ -249,7 +274,7 @@ class _Planner:
             return {}
         cpus, gpus = len(reached.cpus), min(MOST_GPUS, len(reached.gpus))
         machine = Machine(image_digest, self.session.payload.archive_digest, cpus, gpus)
-        return read_rehearsals(reached.connection, reached.scratch, machine, settings)
+        return REHEARSAL.read(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:
         """Return the kind of a data set, as this session found it."""
@@ -267,7 +292,7 @@ class _Planner:
     def _proofs(self) -> dict[str, WorkProof]:
         """Return what this session's records say of loaders that do other work, and have not changed since."""
         found = {}
-        for record in newest_records(self.records).values():
+        for record in current_records(self.records).values():
             proof, kind = read_proof(record.environment.get("samework")), self._kind_of(record.case.data)
             if proof.fails and kind is not None and self._has_same_loader(record):
                 found[work_key(record.case, kind)] = proof

@@ -20,6 +20,7 @@ from harness.values.record import TWIN, WARM_RUN
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.planning import HostPlan, PlannedHost
 from harness.workflow.resolve import Resolved
+from harness.workflow.round_planning import say_count
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -31,7 +32,8 @@ class ShownPlan:
 
     ``state`` is the host's as ``run`` would find it now, ``error`` what ``run`` would end with there, ``note`` what the
     host is. ``times`` are seconds of an invocation by case_id, ``seconds`` what is left of all; None where that
-    cannot be known; ``counts`` the outcomes of what is done.
+    cannot be known; ``counts`` the outcomes of what is done; ``place`` is the round that it is in, once a
+    session was begun.
     """
 
     host: str
@@ -45,6 +47,7 @@ class ShownPlan:
     seconds: float | None
     error: HarnessError | None = None
     counts: Mapping[Kind, int] = field(default_factory=dict)
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, object]:
         "done": shown.plan.done,
         "counts": shown.counts,
         "planned": shown.plan.planned,
+        "place": shown.place,
     }
 
 
@@ -144,7 +148,9 @@ def _print_head(console: Console, shown: PlannedSession) -> None:
     experiment = shown.resolved.experiment
     console.result(f"experiment  {experiment.name}: {shown.resolved.reason}")
     console.result(f"session     {shown.folder} ({'new' if shown.is_new else 'continues'})")
-    console.result(f"rounds      {experiment.rounds}, seed {experiment.seed}, order random within each round")
+    console.result(
+        f"rounds      {say_count(experiment.rounds)}, seed {experiment.seed}, order random within each round"
+    )
     for note in shown.resolved.matrix.notes:
         console.result(f"note        {note}")
 
@@ -269,6 +275,7 @@ def _say_disks(shown: ShownPlan) -> Iterable[str]:
 def _say_progress(shown: ShownPlan) -> str:
     counts = say_counts(shown.counts)
     count = f"{shown.plan.done} of {shown.plan.planned} invocations are done{f' ({counts})' if counts else ''}"
+    count = f"{shown.place}: {count}" if shown.place else count
     if shown.plan.done >= shown.plan.planned:
         return count
     if not coming_of(shown.plan.todo) and not shown.plan.coming_trials:

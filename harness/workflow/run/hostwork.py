@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
+from harness.analysis.selection import current_records
 from harness.engine.reached import Reached
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
-from harness.records.reading import newest_records
 from harness.session.collect import SessionIdentity
 from harness.session.feasibility import refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.liveness import Heartbeat, Outage
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
-from harness.ship.bringing import bring
+from harness.ship.bringing import bring, bring_image_again
 from harness.ship.needs import inspect_needs
 from harness.values.errors import HostError, HostUnreachable, SessionError, Stopped
-from harness.values.event import Event, HostStateChanged, SessionFinding
+from harness.values.event import Emit, Event, HostStateChanged, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.workflow.host_engines import is_session_alive, refuse_busy
@@ -34,6 +34,7 @@ from harness.workflow.run.proving import prove, rehearse_settings
 from harness.workflow.run.rounds import HostRounds, run_rounds
 from harness.workflow.run.searching import search_limits
 from harness.workflow.run.shared import Shared
+from harness.workflow.run.stage_costing import find_stage_costs
 
 if TYPE_CHECKING:
     from harness.inventory import Host
@@ -109,7 +110,7 @@ class HostWork:
         return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
-        """Look, bring what is not there, prepare, prove and rehearse; then run all that is left."""
+        """Look, bring what is not there, prepare, prove, rehearse, tell stages apart; then run all that is left."""
         cases, transfers = self._resolved.cases, self._transfers
         heartbeat = Heartbeat(held, self._shared.journal.give_sign)
 
@@ -122,13 +123,16 @@ class HostWork:
 
         needs = inspect_needs(reached, cases, sendable=transfers.sendable, is_counted=False)
         refuse_hopeless(cases, needs.missing_data, needs.missing_weights)
-        brought = bring(reached, needs, wanted_engine(self._host, self._options.engine), transfers, emit)
         known = self._shared.content.hosts.get(self.name)
+        engine, before = wanted_engine(self._host, self._options.engine), "" if known is None else known.engine
+        brought = bring(reached, needs, engine, transfers, emit, used_before=before)
         memory = None if known is None else known.memory_available
         setup = prepare(reached, brought, cases, self._shared.payload, emit, memory_available=memory)
         setup = prove(setup, cases, emit, self._keep_log)
         able = [case for case in cases if not setup.is_refuted(case)]
         setup = rehearse_settings(setup, able, emit)
+        if not self._options.skip_stages:
+            setup = find_stage_costs(setup, able, emit)
         digests = HostDigests(
             host=self.name,
             image_digest=setup.image_digest,
@@ -138,13 +142,15 @@ class HostWork:
         self._shared.note_host(setup, digests)
         self._shared.emit(HostStateChanged(self.name, "ready"))
         with self._shared.at_work():
-            return self._run_all(setup, digests, reached, heartbeat)
+            return self._run_all(setup, digests, reached, heartbeat, emit)
 
     def _keep_log(self, name: str, text: str) -> str:
         """Keep a text in the session's folder; its path there."""
         return self._shared.folder.write_log(self.name, name, 1, text)
 
-    def _run_all(self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat) -> set[str]:
+    def _run_all(
+        self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat, emit: Emit
+    ) -> set[str]:
         """Run all rounds, then the searches for limits, then the closing checks; returns the identities of the plan."""
         shared, experiment, options, stops = self._shared, self._resolved.experiment, self._options, self._stops
         settings = RunSettings(
@@ -168,6 +174,7 @@ class HostWork:
             outage=self._outage,
             heartbeat=heartbeat,
             round_done=shared.note_round,
+            bring_image=lambda: bring_image_again(setup, reached, self._transfers, emit),
         )
         rounds = HostRounds(
             self._resolved,
@@ -186,7 +193,7 @@ class HostWork:
 
     def _tell_closing_checks(self, reached: Reached, of_host: Sequence[Record]) -> None:
         """Tell whether the host was quiet and the same machine throughout; one that is away by now says nothing."""
-        records = list(newest_records(of_host).values())
+        records = list(current_records(of_host).values())
         labels = case_labels(record.case for record in records)
         found: list[Finding] = [finding for _, finding in find_session_noise(records, labels.__getitem__)]
         found += compare_environments(records)

@@ -10,7 +10,8 @@ from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse,
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.session.feasibility import MOST_GPUS
 from harness.session.setup import HostSetup
-from harness.ship.rehearsing import Setting, rehearse
+from harness.ship.kept_settings import Setting
+from harness.ship.rehearsing import rehearse
 from harness.ship.same_work_proof import prove_work
 from harness.values.case import Case
 from harness.values.event import Emit, SessionFinding, progress_of
@@ -55,7 +56,7 @@ def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> Ho
     """Rehearse every loader setting of a host's cases on its own data, and say which could not be, and why."""
     memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
     alike: dict[str, list[Case]] = {}
-    for case in _cases_to_rehearse(setup, cases):
+    for case in cases_that_run(setup, cases):
         alike.setdefault(setting_key(case), []).append(case)
     names = {key: case_label(representative(found[0]), among=cases) for key, found in alike.items()}
     settings = {key: _make_setting(setup, found, memory_bytes) for key, found in alike.items()}
@@ -75,7 +76,7 @@ def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> Ho
     return replace(setup, rehearsals=rehearsed.found)
 
 
-def _cases_to_rehearse(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
+def cases_that_run(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
     """Return the cases that can run here, and whose loaders do the same work as the others."""
     on = PlannedHost.of(setup)
     refused = {refusal.case_id for refusal in refusals_of(cases, on, predict_all(cases, on))}

@@ -1,4 +1,4 @@
-"""The rounds of one host: what is left of those that are planned, and with ``rounds: auto`` more until it is enough."""
+"""The rounds of one host: those that are planned, and with ``rounds: auto`` more until all is answered."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
+from harness.analysis.stopping import MOST_ROUNDS, Standing
+from harness.analysis.time_left import seconds_left
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
-from harness.session.invocations import HostDigests, remaining
+from harness.session.invocations import HostDigests, Invocation, coming_of
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, HostPlanned, RoundAdded, SessionFinding, SessionStarted
-from harness.values.record import Record
+from harness.values.record import Record, Severity
+from harness.values.text import plural
 from harness.values.units import format_duration
-from harness.workflow.planning import HostPlan, PlannedHost, open_interval, plan_session, rounds_at_start, widths_of
+from harness.workflow.planning import HostPlan, PlannedHost, plan_session
 from harness.workflow.resolve import Resolved
+from harness.workflow.round_planning import count_begun, find_needed, find_settled, judge_host, say_open
 
 
 @dataclass(frozen=True)
@@ -41,56 +45,98 @@ class HostRounds:
         """Return its records in this session, oldest first."""
         return self.journal.records_of(self.setup.host)
 
-    def plan(self, records: Sequence[Record], rounds: int | None = None) -> HostPlan:
+    def is_wanted(self, invocation: Invocation, records: Sequence[Record]) -> bool:
+        """Whether an invocation is still to be done after the rounds before it: with ``auto``, deaths settle a case."""
+        before = [record for record in records if record.round < invocation.round]
+        is_auto = self.resolved.experiment.rounds == "auto"
+        return not is_auto or invocation.case.case_id not in find_settled(before)
+
+    def plan(self, records: Sequence[Record], added: frozenset[str] | None = None) -> HostPlan:
         """Plan what the host has to do, and what is left of it."""
         again = self.rerun_failed
-        found = plan_session(self.resolved, self.host, self.digests, records, rounds=rounds, rerun_failed=again)
+        found = plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
         self.emit(HostPlanned(self.setup.host, found.in_session))
         return found
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What became of a plan: the identities in it, how many are left, and whether nothing more is to begin."""
-
-    identities: set[str]
-    left: int
-    is_over: bool
 
 
 def run_rounds(on: HostRounds) -> set[str]:
     """Run all rounds; returns the identities of their invocations. Raises HostUnreachable, SessionError."""
     experiment, host = on.resolved.experiment, on.setup.host
-    rounds = first = rounds_at_start(experiment, on.read(), host)
+    plan = on.plan(on.read())
+    _tell_start(on, plan)
     while True:
-        done = _run(on, rounds, is_first=rounds == first)
+        left = _run(on, plan)
         if experiment.rounds != "auto":
-            if done.left and done.is_over and not on.runner.is_stopped:
-                _tell_budget(on, done.left)
-            return done.identities
-        widths = widths_of(on.resolved, on.read(), host)
-        reason = open_interval(widths, experiment.interval, on.resolved.matrix.cases)
-        if done.is_over or reason is None or rounds >= experiment.most_rounds:
-            _tell_rounds(on, rounds, reason, is_over=done.is_over)
-            return done.identities
-        rounds += 1
-        on.emit(RoundAdded(host, rounds, reason))
+            if left and not on.runner.is_stopped:
+                _tell_budget(on, left)
+            break
+        if on.runner.is_stopped:
+            break
+        records = on.read()
+        rounds_left = MOST_ROUNDS - plan.rounds.count
+        standing = _judge(on, records, rounds_left)
+        more, is_late = _plan_more(on, plan, standing, records), False
+        if more is not None and (affordable := _count_affordable(on, more, records)) < rounds_left:
+            standing = _judge(on, records, affordable)
+            more = _plan_more(on, plan, standing, records)
+            is_late = more is None
+        if left or more is None:
+            _tell_end(on, count_begun(records, host), standing, is_late=is_late, left=left)
+            break
+        plan = more
+        reason = say_open(standing, on.resolved.matrix.cases)
+        on.emit(RoundAdded(host, plan.rounds.count, reason, len(standing.open), MOST_ROUNDS))
+    return {invocation.identity for invocation in plan.invocations}
 
 
-def _run(on: HostRounds, rounds: int, *, is_first: bool) -> _Done:
-    """Do what is left of so many rounds."""
+def _judge(on: HostRounds, records: Sequence[Record], rounds_left: int) -> Standing:
+    """Say what the records answer of what was asked for."""
+    standing, only = judge_host(on.resolved.experiment, records, rounds_left), on.resolved.only
+    return standing if only is None else standing.among(only)
+
+
+def _plan_more(on: HostRounds, plan: HostPlan, standing: Standing, records: Sequence[Record]) -> HostPlan | None:
+    """Plan one round more, of what an open comparison needs; None where none is open, or none of what was asked for."""
+    if not standing.open:
+        return None
+    more = on.plan(records, find_needed(standing, plan.repeat_check, records))
+    return more if more.todo else None
+
+
+def _count_affordable(on: HostRounds, more: HostPlan, records: Sequence[Record]) -> int:
+    """Return how many rounds like the one that is planned there is time for."""
+    needed_s, left_s = seconds_left(coming_of(more.todo), records), on.runner.seconds_left
+    return MOST_ROUNDS if not needed_s or left_s is None else int(left_s // needed_s)
+
+
+def _tell_start(on: HostRounds, plan: HostPlan) -> None:
     records = on.read()
-    plan = on.plan(records, rounds)
-    if is_first:
-        name, place, left_s = on.folder.name, str(on.folder.path), plan.seconds_left(records)
-        numbers = plan.done, plan.planned
-        counts = {str(kind): number for kind, number in plan.count_outcomes(records).items()}
-        on.emit(SessionStarted(name, place, bool(records), *numbers, on.argv, counts, on.setup.host, left_s))
-    if plan.todo or not plan.searches:
-        on.runner.run(plan.todo, done=plan.done, planned=plan.planned, known=records, later=plan.coming_trials)
+    name, place, left_s = on.folder.name, str(on.folder.path), plan.seconds_left(records)
+    counts = {str(kind): number for kind, number in plan.count_outcomes(records).items()}
+    started = SessionStarted(
+        name, place, bool(records), plan.done, plan.planned, on.argv, counts, on.setup.host, left_s
+    )
+    on.emit(started)
+
+
+def _run(on: HostRounds, plan: HostPlan) -> int:
+    """Do what is left of the rounds that are planned; returns how many could not be begun in time."""
+    records = on.read()
+    left_s = on.runner.seconds_left
+    is_late = left_s is not None and (plan.seconds_left(records) or 0.0) > left_s
+    todo = plan.todo if is_late else plan.in_order
+    if todo or not plan.searches:
+        on.runner.run(
+            todo,
+            done=plan.done,
+            planned=plan.planned,
+            known=records,
+            later=plan.coming_trials,
+            repeats_of=plan.repeats_of,
+            is_wanted=on.is_wanted,
+        )
     # else what may still run on the host is a search's trial: the search takes it over
-    left = remaining(plan.invocations, on.read(), rerun_failed=False)
-    return _Done({invocation.identity for invocation in plan.invocations}, len(left), on.runner.is_over)
+    return len(on.plan(on.read()).todo) if on.runner.is_over else 0
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:
@@ -99,15 +145,30 @@ def _tell_budget(on: HostRounds, left: int) -> None:
     on.emit(SessionFinding.of(find("budget-over", message, "the same command goes on with them"), on.setup.host))
 
 
-def _tell_rounds(on: HostRounds, rounds: int, reason: str | None, *, is_over: bool) -> None:
-    """Tell why ``rounds: auto`` ended; nothing where the user ended it."""
-    if on.runner.is_stopped:
+def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool, left: int) -> None:
+    """Tell why ``rounds: auto`` ended: all is answered, or what is not and what stands in the way.
+
+    ``is_late``: one round more is expected to take longer than the budget has left; ``left`` counts invocations that
+    were not begun because it was used up.
+    """
+    unanswered = (*standing.open, *standing.hopeless)
+    if on.resolved.only is not None and not standing.contests:
         return
-    if reason is None:
-        width = 100 * on.resolved.experiment.interval
-        message = f"after {rounds} rounds every interval that matters is at most {width:.3g} % wide, as declared"
+    if left:
+        _tell_budget(on, left)
+    if not unanswered:
+        message = f"after {plural(rounds, 'round')} every comparison that the advice rests on is settled"
         on.emit(SessionFinding.of(find("rounds-settled", message, "nothing has to be done"), on.setup.host))
         return
-    why = f"the budget is used up in round {rounds}" if is_over else f"{rounds} rounds are the most that are run"
-    hint = "the same command goes on, with a budget of its own" if is_over else "see why the host is so noisy"
-    on.emit(SessionFinding.of(find("rounds-open", f"{why}, and {reason}", hint), on.setup.host))
+    count = plural(len(unanswered), "comparison")
+    severity: Severity = "warning" if is_late or left else "info"  # "A or B, within x %" is an answer
+    why = f"{MOST_ROUNDS} rounds at the most would not settle them"
+    hint = "the answer says within what they are alike; a quieter host would tell more"
+    if left:
+        why, hint = "the budget is used up", "the same command goes on, with a budget of its own"
+    elif is_late:
+        why = f"what is left of the budget of {format_duration(on.resolved.experiment.budget_s)} would not settle them"
+        hint = "the same command goes on, with a budget of its own"
+    named = say_open(standing, on.resolved.matrix.cases)
+    message = f"after {plural(rounds, 'round')} {count} not settled ({named}): {why}"
+    on.emit(SessionFinding.of(find("rounds-open", message, hint, severity=severity), on.setup.host))

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
+from harness.analysis.noise import QUIET_NOISE
 from harness.analysis.outcomes import NO_RESULT, count_outcomes, outcome_of
-from harness.records.content import SessionContent, SessionExperiment, SessionInventory
+from harness.analysis.selection import LEAST_UNDISTURBED
+from harness.analysis.statistics import EVIDENCE, PRIOR_VARIANCE, THRESHOLD
+from harness.analysis.stopping import EQUAL_DEATHS, LEAST_ROUNDS, MOST_ROUNDS
+from harness.records.content import SessionContent, SessionExperiment, SessionInventory, SessionRules
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
 from harness.records.recap import recap_session
@@ -31,6 +35,7 @@ from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.recap_screen import tell_recap
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
+from harness.workflow.round_planning import say_rounds
 from harness.workflow.run.hostwork import HostWork
 from harness.workflow.run.shared import Shared
 from harness.workflow.stops import INTERRUPTED, Stops, interruptible
@@ -148,8 +153,8 @@ class _Failures:
 def _announce(console: Console, resolved: Resolved) -> None:
     experiment = resolved.experiment
     console.note(
-        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × {experiment.rounds} rounds "
-        f"on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
+        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × "
+        f"{say_rounds(experiment.rounds)} on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
     )
     for note in resolved.matrix.notes:
         console.note(f"note: {note}")
@@ -174,6 +179,7 @@ def _session_content(found: FoundSession) -> SessionContent:
         experiment=SessionExperiment.model_validate(experiment.model_dump(mode="json")),
         experiment_digest=resolved.digest,
         seed=experiment.seed,
+        rules=_rules(),
         inventory=SessionInventory(
             name=resolved.inventory.name,
             path=str(resolved.inventory.path),
@@ -189,6 +195,21 @@ def _session_content(found: FoundSession) -> SessionContent:
     )
 
 
+def _rules() -> SessionRules:
+    """Return the rules of verdicts and rounds as a session's file keeps them."""
+    return SessionRules(
+        evidence=EVIDENCE,
+        prior_variance=PRIOR_VARIANCE,
+        quiet_noise=QUIET_NOISE,
+        threshold=THRESHOLD,
+        least_rounds=LEAST_ROUNDS,
+        most_rounds=MOST_ROUNDS,
+        equal_deaths=EQUAL_DEATHS,
+        repeats_of_disturbed=1,
+        least_undisturbed=LEAST_UNDISTURBED,
+    )
+
+
 def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
     def emit(event: Event) -> None:
         journal.write_event(event)
@@ -200,8 +221,24 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
 def _last_screen(console: Console, folder: SessionFolder, session: SessionData) -> None:
     _show_nearness(console, session.records)
     tell_recap(console, recap_session(session, is_live=False), folder)
+    _show_answers(console, folder, session)
     if session.records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
+
+
+def _show_answers(console: Console, folder: SessionFolder, session: SessionData) -> None:
+    """Show the advice, or what stands in its way; what cannot be said for whatever reason never costs the session."""
+    if not session.records:
+        return
+    from harness.report.terminal import view_terminal
+
+    try:
+        views = view_terminal([session])
+    except Exception as error:
+        console.note(f"the advice cannot be shown: {error}; `harness report {folder.path}` tries again")
+        return
+    for view in views:
+        console.result("\n".join([view.heading, *view.advice]))
 
 
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:

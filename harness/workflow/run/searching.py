@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.analysis.findings import find
 from harness.analysis.limit_search import Step, conclude, next_step, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
-from harness.records.reading import newest_records
+from harness.analysis.selection import current_records
 from harness.session.invocations import Invocation, plan_one, remaining
 from harness.values.case import Case
 from harness.values.event import SessionFinding
@@ -79,7 +79,7 @@ def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
 
 
 def _say_end(trial: Invocation, records: Sequence[Record]) -> str:
-    record = newest_records(records).get(trial.identity)
+    record = current_records(records).get(trial.identity)
     if record is None:
         return "left no record"
     why = explain_outcome(record)

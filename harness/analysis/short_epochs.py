@@ -1,0 +1,39 @@
+"""Epochs that are too short for a verdict: their figures are shown, and nothing is advised of them. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+LEAST_EPOCH_S = 0.5
+"""An epoch shorter than this carries no verdict (docs/methodology.md says why)."""
+
+_MARGIN = 1.2
+"""The number of images that is asked for is to be enough on a faster day as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortEpochs:
+    """Epochs of so many seconds and images, in the mean."""
+
+    seconds: float
+    images: float
+
+    @property
+    def images_needed(self) -> int:
+        """How many images an epoch needs to be long enough, rounded up to two digits."""
+        wanted = self.images * LEAST_EPOCH_S / self.seconds * _MARGIN
+        step = 10.0 ** max(0, math.floor(math.log10(wanted)) - 1)
+        return int(math.ceil(wanted / step) * step)
+
+
+def find_short(seconds: float | None, images: float | None) -> ShortEpochs | None:
+    """Return an epoch that is too short; None for a longer one, or where there is none."""
+    if not seconds or not images or seconds >= LEAST_EPOCH_S:
+        return None
+    return ShortEpochs(seconds, images)
+
+
+def say_cure(images_needed: int) -> str:
+    """``about 4,200 images in an epoch would do``."""
+    return f"about {images_needed:,} images in an epoch would do"

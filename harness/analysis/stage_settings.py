@@ -1,0 +1,42 @@
+"""Which cases share the costs of their stages, and on how many images these are looked for. Pure."""
+
+from __future__ import annotations
+
+from harness.values.case import Case
+from harness.values.digest import digest_of
+from harness.values.record import SetSize
+
+STAGE_SETTING = (
+    "data", "loader", "cache", "image_size", "batch_size", "interpolation", "element", "cpus", "augment", "decoding",
+    "cache_compression", "cache_disk", "budgets", "shuffle", "deterministic",
+)  # fmt: skip
+"""What must be equal for two cases to share the costs of their stages: nothing of what is done with the images."""
+
+MOST_IMAGES = 96
+_PIPELINES = 8
+"""As many caches there are at most at once: a pipeline for each stage, and the whole one."""
+_MEMORY_SHARE = 1 / 3
+"""Of what the host can give, for all of them."""
+_VALUE_BYTES, _CHANNELS = 4, 3
+
+
+def stage_key(case: Case) -> str:
+    """Return twelve hex digits, equal for cases whose stages cost the same."""
+    setting = case.model_dump(mode="json")
+    return digest_of({name: setting.get(name) for name in STAGE_SETTING})[:12]
+
+
+def stage_case(case: Case) -> Case:
+    """Return the case that is run for all of one ``stage_key``: loading, without any limit."""
+    setting = {name: getattr(case, name) for name in STAGE_SETTING}
+    return Case(**setting, mode="load", memory_limit="none", epochs=2, gpus=0)
+
+
+def images_to_cost(case: Case, size: SetSize, memory_bytes: int | None) -> int:
+    """Return on how many images: a whole batch at least, and fewer where their caches would not fit in memory."""
+    wanted = max(MOST_IMAGES, case.batch_size)
+    height, width = case.image_size
+    if memory_bytes is not None:
+        each_bytes = _PIPELINES * height * width * _CHANNELS * _VALUE_BYTES
+        wanted = min(wanted, max(case.batch_size, int(_MEMORY_SHARE * memory_bytes / each_bytes)))
+    return max(1, min(size.images, wanted))

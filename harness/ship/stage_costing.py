@@ -1,0 +1,19 @@
+"""Find what the stages of a session's loaders cost on a host; what was found is kept in the host's scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.engine.jobs import JobHost
+from harness.ship.datasource import OnProgress
+from harness.ship.kept_settings import Found, Setting, Task
+from harness.values.stages import StageCosts
+
+STAGE_COSTS = Task("stages", "stage-costs", StageCosts, holds_cpus=True)
+
+
+def cost_stages(
+    on: JobHost, settings: Mapping[str, Setting], on_progress: OnProgress, *, memory_bytes: int | None
+) -> Found[StageCosts]:
+    """Find what is not known from before. Raises HostUnreachable."""
+    return STAGE_COSTS.find(on, settings, on_progress, memory_bytes=memory_bytes)
