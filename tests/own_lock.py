@@ -7,7 +7,8 @@ from harness.hosts import lock
 
 def use_lock(path: str) -> None:
     """Let this process use ``path`` as the machine's lock. The product has no such option."""
-    for function in (lock.acquire, lock.read_lock, lock.break_lock, lock.find_holder, lock.refuse_held):
+    functions = (lock.acquire, lock.read_lock, lock.break_lock, lock.take_lock, lock.find_holder, lock.refuse_held)
+    for function in functions:
         defaults = function.__kwdefaults__
         assert defaults is not None and "path" in defaults
         defaults["path"] = path

@@ -122,3 +122,8 @@ def _say_reasons(kind: Kind, findings: Sequence[Finding], before: str = "") -> s
         return before.rstrip(": ")
     more = f" and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
     return before + ", ".join(reasons[:_MOST_REASONS]) + more
+
+
+def is_done_again(record: Record) -> bool:
+    """Whether the same command measures an invocation again: it is lost, or its host was paused meanwhile."""
+    return record.status == "lost" or any(finding.id == "host-paused" for finding in record.findings)

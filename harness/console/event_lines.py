@@ -27,12 +27,16 @@ def show(event: happened.Event, console: Console) -> None:
 
 
 @show.register
+def _command_started(event: happened.CommandStarted, console: Console) -> None:
+    console.note(f"session {event.session} {'continues' if event.resumed else 'begins'} ({event.folder})")
+
+
+@show.register
 def _session_started(event: happened.SessionStarted, console: Console) -> None:
-    word = "continues" if event.resumed else "begins"
     where = "" if event.host is None else f"{event.host}: "
     counts = _say_counts(event.counts)
     done = f"{event.done} of {event.planned} invocations done{': ' + counts if counts else ''}"
-    console.note(f"{where}session {event.session} {word}: {done}{_time_left(event)} ({event.folder})")
+    console.note(f"{where}{done}{_time_left(event)}")
 
 
 @show.register
@@ -139,6 +143,13 @@ def _round_added(event: happened.RoundAdded, console: Console) -> None:
 
 
 @show.register
+def _cases_skipped(event: happened.CasesSkipped, console: Console) -> None:
+    look = LOOKS["skipped"]
+    count = f"{plural(event.invocations, 'invocation')} of {plural(event.cases, 'case')}"
+    console.note(f"{event.host}: {look.sign} {look.word}: {count}: {event.reason}")
+
+
+@show.register
 def _invocation_started(event: happened.InvocationStarted, console: Console) -> None:
     how = " (already running, adopted)" if event.adopted else ""
     place = f"{event.host}  {event.done}/{event.planned}  round {event.round}"
@@ -152,6 +163,9 @@ def _invocation_finished(event: happened.InvocationFinished, console: Console) -
     outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
     place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
     text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}"
+    if event.is_announced:
+        console.detail(text.rstrip())
+        return
     console.outcome(text.rstrip() + _time_left(event), outcome)
     if event.why and outcome.kind != "degraded":
         console.note(f"    {event.why}")

@@ -150,6 +150,13 @@ class Listed(_Answer):
     labels: _Labels = {}
 
 
+class ListedImage(Listed):
+    """One of ``GET /images/json``, with what a user sees of it."""
+
+    repo_tags: tuple[_Text, ...] = ()
+    size: _Count = 0
+
+
 _A = TypeVar("_A", bound=_Answer)
 
 
@@ -199,6 +206,12 @@ def seek_image(client: APIClient, reference: str) -> Image | None:
 def list_image_ids(client: APIClient) -> list[str]:
     """Return the ids of all images of an engine, each once."""
     return list(dict.fromkeys(one.id for one in read_list(Listed, client.images(all=True), "its list of images")))
+
+
+def list_images(client: APIClient, *, label: str | None = None, reference: str | None = None) -> list[ListedImage]:
+    """Return the images that carry a label, or have a name. Raises Unreadable, and what the client raises."""
+    filters = {key: value for key, value in (("label", label), ("reference", reference)) if value is not None}
+    return read_list(ListedImage, client.images(filters=filters), "its list of images")
 
 
 def inspect_container(client: APIClient, name: str) -> Container:

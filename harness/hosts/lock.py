@@ -31,6 +31,7 @@ from harness.hosts import lock_commands
 from harness.hosts.answers import not_understood
 from harness.hosts.connection import Completed, Connection, last_line
 from harness.hosts.lock_owner import (
+    STALE_AFTER_S,
     LockOwner,
     LockState,
     format_owner,
@@ -39,6 +40,7 @@ from harness.hosts.lock_owner import (
     parse_state,
 )
 from harness.values.errors import HostError, HostLocked, HostNotReady
+from harness.values.text import clean_text
 
 __all__ = [
     "LOCK_PATH",
@@ -52,12 +54,10 @@ __all__ = [
     "make_owner",
     "read_lock",
     "refuse_held",
+    "take_lock",
 ]
 
 LOCK_PATH = "/tmp/harness.lock"
-STALE_AFTER_S = 180.0
-"""A heartbeat is sent at least three times in this time."""
-
 _TIMEOUT_S = lock_commands.GUARD_WAIT_S + 40.0
 _MOST_TRIES = 20
 _UNLOCK = "wait for it to end, or, if you know that it is dead, free the host with `harness unlock INVENTORY`"
@@ -81,11 +81,15 @@ class Lock:
         self.path = path
 
     def beat(self) -> None:
-        """Give a sign of life. Raises HostLocked where somebody else holds the lock by now.
+        """Give a sign of life. Raises HostLocked where somebody else holds the lock by now, or took it away.
 
         A lock that vanished (the host was started anew, /tmp was swept) is taken again where nobody else has.
         """
         done = _run(self.connection, lock_commands.beat_command(self.path, self.owner.token))
+        if done.returncode == lock_commands.TAKEN:
+            by = clean_text(done.text.partition("taken_by ")[2]) or "somebody"
+            message = f"the lock of this session was taken away by {by}, with `harness unlock --force`"
+            raise HostLocked(message, where=self.connection.host, hint=f"ask {by} when the machine is free again")
         if done.returncode != lock_commands.CHANGED:
             _refuse_failure(self.connection, done, self.path)
             return
@@ -162,6 +166,18 @@ def find_holder(
     """Return who would keep ``me`` from taking the machine's lock now; None where ``acquire`` would get it."""
     held = read_lock(connection, path=path)
     return held if held is not None and _why_not(held, me, is_alive, stale_after_s) else None
+
+
+def take_lock(connection: Connection, held: LockOwner, by: str, *, path: str = LOCK_PATH) -> bool:
+    """Take the lock away from a holder who may live, and leave word of ``by`` whom; False where it was let go.
+
+    The holder stops at its next sign of life.
+    """
+    done = _run(connection, lock_commands.take_command(path, held.token, clean_text(by)))
+    if done.returncode == lock_commands.CHANGED:
+        return False
+    _refuse_failure(connection, done, path)
+    return True
 
 
 def break_lock(

@@ -14,8 +14,12 @@ from __future__ import annotations
 
 GUARD_WAIT_S = 20
 
-DONE, BUSY, FAILED, CHANGED, NO_FLOCK = 0, 73, 74, 75, 76
-"""Exit codes: done; the guard could not be had; could not be written; not as expected; the host has no flock."""
+DONE, BUSY, FAILED, CHANGED, NO_FLOCK, TAKEN = 0, 73, 74, 75, 76, 78
+"""Exit codes: done; the guard could not be had; could not be written; not as expected; the host has no flock; a user
+took the lock away from its living holder."""
+
+_TAKEN_IS_OLD_MIN = 60
+"""In minutes: who has not asked for its lock by then is no more."""
 
 MOST_BYTES = 8192
 """An owner's file is half a kilobyte; anybody on the host can put another there."""
@@ -56,12 +60,14 @@ state() {
 
 # `act` runs with the guard; a redirection that fails ends `exec`, but not a compound command.
 _GUARD = (
-    _STATE
-    + r"""
+    (
+        _STATE
+        + r"""
 guarded() {
   flock -w WAIT 9 || return 73
   [ "$dir" -ef /proc/self/fd/9 ] || return 77
   rm -f "$dir"/owner.*.part
+  find "$dir" -maxdepth 1 -name 'taken.*' -mmin +OLD -delete 2>/dev/null
   act
 }
 write() {
@@ -94,7 +100,10 @@ run() {
   exit 74
 }
 """
-).replace("WAIT", str(GUARD_WAIT_S))
+    )
+    .replace("WAIT", str(GUARD_WAIT_S))
+    .replace("OLD", str(_TAKEN_IS_OLD_MIN))
+)
 
 _CLAIM = (
     _GUARD
@@ -115,7 +124,14 @@ _BEAT = (
     + r"""
 token=$2
 absent() { state; return 75; }
+is_taken() { [ -f "$dir/taken.$token" ] && [ ! -L "$dir/taken.$token" ]; }
 act() {
+  if is_taken; then
+    printf 'taken_by '; head -c 300 -- "$dir/taken.$token" | head -n 1
+    rm -f "$dir/taken.$token"
+    rmdir "$dir" 2>/dev/null
+    return 78
+  fi
   case $(stamp) in "$token"/*) ;; *) state; return 75 ;; esac
   now
   text=$(content | grep -v -E '^(boot|beat|beat_at) ')
@@ -131,6 +147,21 @@ _RELEASE = (
 token=$2
 absent() { return 0; }
 act() { case $(stamp) in "$token"/*) remove ;; *) return 75 ;; esac; }
+run
+"""
+)
+
+_TAKE = (
+    _GUARD
+    + r"""
+token=$2 by=$3
+absent() { return 75; }
+act() {
+  case $(stamp) in "$token"/*) ;; *) return 75 ;; esac
+  rm -f "$dir/taken.$token"
+  { printf '%s\n' "$by" > "$dir/taken.$token"; } 2>/dev/null || { echo "$dir cannot be written" >&2; return 74; }
+  remove
+}
 run
 """
 )
@@ -171,6 +202,11 @@ def beat_command(path: str, token: str) -> list[str]:
 def release_command(path: str, token: str) -> list[str]:
     """Give the lock up where it is ``token``'s; CHANGED where it is not."""
     return ["sh", "-c", _RELEASE, "sh", path, token]
+
+
+def take_command(path: str, token: str, by: str) -> list[str]:
+    """Free the lock where it is ``token``'s, and leave word for its holder of who did; CHANGED where it is not."""
+    return ["sh", "-c", _TAKE, "sh", path, token, by]
 
 
 def break_command(path: str, expected: str = "") -> list[str]:

@@ -14,6 +14,9 @@ from pathlib import Path
 from harness.values.text import clean_text
 from harness.values.units import format_duration
 
+STALE_AFTER_S = 180.0
+"""A heartbeat is sent at least three times in this time."""
+
 
 @dataclass(frozen=True)
 class LockOwner:
@@ -41,8 +44,10 @@ class LockOwner:
     is_this_boot: bool = True
 
     def describe(self) -> str:
-        """In words: who, for what, since when, and when last heard of."""
-        heard = "" if self.age_s is None else f", last sign of life {format_duration(self.age_s)} ago"
+        """In words: who, for what, since when, and whether it was heard of lately."""
+        heard = "" if self.age_s is None else f", silent for {format_duration(self.age_s)}"
+        if self.age_s is not None and self.age_s <= STALE_AFTER_S:
+            heard = f", alive (a sign of life comes about each minute, the last {format_duration(self.age_s)} ago)"
         since = f" since {self.since}" if self.since else ""
         return f"{self.owner}, session {self.session} ({self.reason}){since}{heard}"
 

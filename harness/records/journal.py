@@ -20,11 +20,16 @@ from harness.values.event import Event, LoggedEvent, Progress
 from harness.values.record import Record
 
 _TAIL_BYTES = 64 * 1024
+_LOCK_NAME = ".lock"
 
 
 def now_utc() -> str:
     """Return this moment, UTC, ISO 8601, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _text(datetime.now(UTC))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Journal:
@@ -83,6 +88,11 @@ class Journal:
             return
         self._append(self._events, _write_finite(LoggedEvent(now_utc(), event).to_json()))
 
+    def give_sign(self) -> None:
+        """Leave a sign of life, which ``heard_at`` reads: a case may run for hours without a line."""
+        with contextlib.suppress(OSError):
+            os.utime(self._lock_stream.fileno())
+
     def close(self) -> None:
         """Let the folder go. Nothing is left to write, so that a full disk is not told a second time."""
         for stream in (self._records, self._events, self._lock_stream):
@@ -119,7 +129,7 @@ def _write_finite(value: object) -> str:
 
 def take_folder(folder: SessionFolder) -> TextIO:
     """Return a stream that holds the folder's lock until it is closed. Raises SessionError where another one does."""
-    stream = (folder.path / ".lock").open("a", encoding="utf-8")
+    stream = (folder.path / _LOCK_NAME).open("a", encoding="utf-8")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -135,13 +145,22 @@ def take_folder(folder: SessionFolder) -> TextIO:
 def is_taken(folder: SessionFolder) -> bool:
     """Whether a controller on this machine works on the session now; changes nothing."""
     try:
-        with (folder.path / ".lock").open("r", encoding="utf-8") as stream:
+        with (folder.path / _LOCK_NAME).open("r", encoding="utf-8") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except FileNotFoundError:
         return False
     except OSError:
         return True
+
+
+def heard_at(folder: SessionFolder) -> str | None:
+    """Return when a session's controller gave its last sign of life; None where it gave none."""
+    try:
+        seconds = (folder.path / _LOCK_NAME).stat().st_mtime
+    except OSError:
+        return None
+    return _text(datetime.fromtimestamp(seconds, UTC))
 
 
 def _cut_tail(path: Path) -> str | None:

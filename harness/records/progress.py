@@ -1,22 +1,17 @@
-"""How far a session is, from its folder alone (pure): host by host for ``harness status``, in rounds for a report."""
+"""How far a session is, from its folder alone (pure): what runs on a host, and how many rounds are complete."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
-from harness.analysis.outcomes import count_outcomes
-from harness.analysis.selection import current_records
-from harness.analysis.signs import Kind
 from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS
-from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent
 from harness.records.session_data import SessionData
 from harness.values.event import (
-    Event,
-    HostStateChanged,
     InvocationFinished,
     InvocationStarted,
     LoggedEvent,
@@ -29,114 +24,65 @@ from harness.values.figures import parse_moment
 from harness.values.record import Record
 from harness.values.text import NOTHING, plural
 
+Step: TypeAlias = SessionStarted | InvocationStarted | InvocationFinished
+"""An event that says what a host is at, and how long it still needs."""
+
+STEPS = (SessionStarted, InvocationStarted, InvocationFinished)
+
 
 @dataclass(frozen=True)
 class HostProgress:
-    """One host of a session: ``running`` is the label of what runs now, since ``since``; ``left_s`` an estimate.
-
-    ``round`` is the last one that was begun, 0 before the first; with ``rounds: auto`` so many comparisons were
-    ``open`` when they were last judged, None before that.
-    """
+    """What runs on one host: its label, since when, and an estimate of what is left; None where nobody knows."""
 
     host: str
-    state: str
-    done: int
-    planned: int | None
     running: str | None = None
     since: str | None = None
     left_s: float | None = None
-    round: int = 0
-    open: int | None = None
 
 
-@dataclass(frozen=True)
-class SessionProgress:
-    """A session at one moment; ``counts`` are of outcomes, ``is_live`` says whether a controller works on it now.
-
-    ``rounds`` is how many there are to be: ``5``, or ``3–20``; empty where the session does not say.
-    """
-
-    session: str
-    experiment: str
-    is_live: bool
-    counts: Mapping[Kind, int]
-    hosts: tuple[HostProgress, ...]
-    rounds: str = ""
-
-
-def read_progress(
-    content: SessionContent,
-    records: Sequence[Record],
-    events: Sequence[LoggedEvent],
-    *,
-    is_live: bool,
-    now: datetime,
-) -> SessionProgress:
-    """Return what a session's file, records and events say about where it stands."""
-    newest = judge_all(current_records(records).values())
-    by_host: dict[str, list[LoggedEvent]] = {host: [] for host in content.hosts}
-    for logged in events:
-        if (host := getattr(logged.event, "host", None)) is not None:
-            by_host.setdefault(host, []).append(logged)
-    return SessionProgress(
-        session=content.name,
-        experiment=content.experiment_name,
-        is_live=is_live,
-        counts=count_outcomes(newest),
-        rounds=_say_rounds(content),
-        hosts=tuple(
-            _host_progress(host, newest, own, is_live=is_live, now=now) for host, own in sorted(by_host.items())
-        ),
+def read_progress(host: str, own: Sequence[LoggedEvent], records: Sequence[Record], now: datetime) -> HostProgress:
+    """Return what a host's events say about what runs there; ``records`` are the session's."""
+    steps = [(logged.at, logged.event) for logged in own if isinstance(logged.event, STEPS)]
+    if not steps:
+        return HostProgress(host)
+    at, last = steps[-1]
+    running = last if isinstance(last, InvocationStarted) and not _is_recorded(last, records) else None
+    begun = parse_moment(at) if isinstance(last, InvocationStarted) else None
+    had_s = 0.0 if begun is None else max(0.0, (now - begun).total_seconds())
+    return HostProgress(
+        host=host,
+        running=None if running is None else running.label,
+        since=None if running is None else at,
+        left_s=None if last.left_s is None else max(0.0, last.left_s - had_s),
     )
 
 
-def _say_rounds(content: SessionContent) -> str:
+def _is_recorded(running: InvocationStarted, records: Sequence[Record]) -> bool:
+    """Whether what was begun has its record: a controller may be killed between that and its event."""
+    wanted = (running.invocation, running.attempt)
+    return any((record.invocation, record.attempt) == wanted for record in records)
+
+
+def say_rounds(content: SessionContent) -> str:
+    """Say how many rounds there are to be: ``5``, or ``3–20``; empty where the session does not say."""
     rounds, rules = content.experiment.rounds, content.rules
     if rounds == "auto":
         return f"{rules.least_rounds or LEAST_ROUNDS}–{rules.most_rounds or MOST_ROUNDS}"
     return "" if rounds is None else str(rounds)
 
 
-_STEPS = (SessionStarted, InvocationStarted, InvocationFinished)
-"""Events that say how many of a host's invocations are done: in the numbers of the command that wrote them."""
+def find_round(own: Sequence[LoggedEvent]) -> tuple[int, int | None]:
+    """Return a host's last begun round, 0 before the first, and how many comparisons were open when last judged.
 
-
-def _host_progress(
-    host: str, records: Sequence[Record], own: Sequence[LoggedEvent], *, is_live: bool, now: datetime
-) -> HostProgress:
-    states = [logged.event.state for logged in own if isinstance(logged.event, HostStateChanged)]
-    steps = [(logged.at, logged.event) for logged in own if isinstance(logged.event, _STEPS)]
-    state = states[-1] if states else "unknown"
-    if not steps:
-        return HostProgress(host, state, done=0, planned=None)
-    at, last = steps[-1]
-    running = last if isinstance(last, InvocationStarted) else None
-    is_recorded = running is not None and any(
-        (record.invocation, record.attempt) == (running.invocation, running.attempt) for record in records
-    )  # a controller that was killed between the two
-    since = None if running is None else parse_moment(at)
-    had_s = 0.0 if since is None else max(0.0, (now - since).total_seconds())
-    return HostProgress(
-        host=host,
-        state=state,
-        done=last.done + is_recorded,
-        planned=last.planned,
-        running=running.label if running is not None and is_live else None,
-        since=at if running is not None and is_live else None,
-        left_s=max(0.0, last.left_s - had_s) if is_live and last.left_s is not None else None,
-        round=max((logged.event.round for logged in own if isinstance(logged.event, RoundStarted)), default=0),
-        open=_find_open([logged.event for logged in own]),
-    )
-
-
-def _find_open(events: Sequence[Event]) -> int | None:
-    """Return how many comparisons of a host were open when they were last judged."""
-    for event in reversed(events):
-        if isinstance(event, SessionFinding) and event.id == "rounds-settled":
-            return 0
-        if isinstance(event, RoundAdded):
-            return event.open
-    return None
+    Without ``rounds: auto``, or before the first judgement, that is None.
+    """
+    begun = max((logged.event.round for logged in own if isinstance(logged.event, RoundStarted)), default=0)
+    for logged in reversed(own):
+        if isinstance(logged.event, SessionFinding) and logged.event.id == "rounds-settled":
+            return begun, 0
+        if isinstance(logged.event, RoundAdded):
+            return begun, logged.event.open
+    return begun, None
 
 
 def say_place(round_number: int, rounds: str, open_comparisons: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -25,13 +25,17 @@ from harness.records.reading import (
 )
 from harness.values.data import DataPlace
 from harness.values.event import (
+    CommandStarted,
     DataReady,
     DataShipped,
     EngineChosen,
     Event,
+    HostPlanned,
     HostStateChanged,
     ImageReady,
     ImageShipped,
+    LinkBack,
+    LinkLost,
     LoggedEvent,
     RoundStarted,
     SessionFinding,
@@ -43,8 +47,8 @@ from harness.values.record import MACHINE, Record, SetSize
 from harness.values.text import clean_text
 
 REPORTED: frozenset[type[Event]] = frozenset(
-    {SessionStarted, SessionFinished, SessionFinding, HostStateChanged, EngineChosen, ImageReady}
-    | {ImageShipped, DataShipped, DataReady, RoundStarted}
+    {CommandStarted, SessionStarted, SessionFinished, SessionFinding, HostPlanned, HostStateChanged, EngineChosen}
+    | {ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
 )
 """Events that a report reads; the others (starts and ends of invocations) are for those who watch."""
 
@@ -96,17 +100,22 @@ class SessionData:
         return [logged.event for logged in self.events if isinstance(logged.event, kind)]
 
 
-def read_session(path: Path) -> SessionData:
-    """Read the folder of a session; what is wrong in it becomes a note. Raises SessionError where it is none."""
+def read_session(
+    path: Path, kinds: Container[type[Event]] | None = REPORTED, on_fault: OnFault | None = None
+) -> SessionData:
+    """Read the folder of a session, with its events of some kinds, or of all where that is None.
+
+    What is wrong in it becomes a note, or is told ``on_fault``. Raises SessionError where it is none.
+    """
     folder = SessionFolder(path)
     notes: list[str] = []
-    on_fault = _noting(notes)
+    on_fault = on_fault or _noting(notes)
     return _assemble(
         path.name or path.resolve().name,
         read_content(folder, on_fault),
         read_facts(folder, on_fault),
         records=read_records(folder, on_fault),
-        events=read_events(folder, on_fault, REPORTED),
+        events=read_events(folder, on_fault, kinds),
         notes=notes,
     )
 

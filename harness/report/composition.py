@@ -16,6 +16,7 @@ from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
 from harness.report.groups import group_sessions, view_groups
 from harness.report.predictions import view_predictions
+from harness.report.recap import view_recap
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
 from harness.values.event import HostStateChanged
@@ -40,6 +41,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         summary=tuple(_summarise(sessions, records)),
         progress=describe_progress(sessions),
         counts=tuple(_mark_counts(records)),
+        recaps=tuple(view_recap(session) for session in sessions),
         groups=tuple(view_groups(groups, sessions, names)),
         unmeasured=tuple(_say_unmeasured(sessions)),
         beliefs=tuple(collect_caveats(sessions, groups, names)),

@@ -24,7 +24,7 @@ _TO_DO: Mapping[str, str] = {
     "timeout": "Raise the experiment’s timeout, lower max_images or epochs, or leave this case out.",
     "disk_full": "Make room on the disk named in the cause, or put caches on another one (disks, cache_disk).",
     "error": "Read the cause and the log; mend it, then give the command below.",
-    "lost": "The host, its engine or the link went away; the same command does it again by itself.",
+    "lost": "The host, its engine or the link went away; the same command does it again once the host can be measured.",
     "skipped": "Mend the reason; the same command does it then by itself.",
     "invalid": "See its log; mend what makes it invalid, then give the command below.",
 }

@@ -189,6 +189,18 @@ class PredictionTable:
 
 
 @dataclass(frozen=True)
+class RecapView:
+    """Where a session stands: a row for each host (``columns`` say of what), and what ended alike."""
+
+    heading: str
+    state: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
 class Caveat:
     """A caveat: something that limits how far the page may be believed, and what to do; ``cases`` are all it is of."""
 
@@ -267,6 +279,7 @@ class View:
     summary: Pairs
     progress: str
     counts: tuple[Mark, ...]
+    recaps: tuple[RecapView, ...]
     groups: tuple[GroupView, ...]
     unmeasured: tuple[str, ...]
     beliefs: tuple[Caveat, ...]

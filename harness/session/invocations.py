@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.analysis.outcomes import is_done_again
 from harness.analysis.selection import gather_attempts
 from harness.records.content import SessionContent
 from harness.values.case import Case, invocation_identity
@@ -146,11 +147,6 @@ def plan_one(
 
 def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:
     return int(digest_of([host, twin.case_id, round_number, TWIN])[:12], 16) % (others + 1)
-
-
-def is_done_again(record: Record) -> bool:
-    """Whether the same command measures an invocation again: it is lost, or its host was paused meanwhile."""
-    return record.status == "lost" or any(finding.id == "host-paused" for finding in record.findings)
 
 
 def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool, is_refuted: bool = False) -> bool:

@@ -52,10 +52,14 @@ class Outage:
 
 
 class Heartbeat:
-    """Gives a lock its signs of life: one every 45 seconds, however often it is asked."""
+    """Gives a lock its signs of life: one every 45 seconds, however often it is asked.
 
-    def __init__(self, held: Lock) -> None:
+    ``give_sign`` is called each time that the host answered: the controller's own sign of life.
+    """
+
+    def __init__(self, held: Lock, give_sign: Callable[[], None] = lambda: None) -> None:
         self._held = held
+        self._give_sign = give_sign
         self._last = time.monotonic()
 
     def beat(self) -> None:
@@ -63,6 +67,7 @@ class Heartbeat:
         if time.monotonic() - self._last > _BEAT_S:
             self._last = time.monotonic()
             self._held.beat()
+            self._give_sign()
 
 
 def _text(moment: datetime) -> str:

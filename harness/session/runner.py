@@ -37,6 +37,7 @@ from harness.session.setup import HostSetup
 from harness.values.case import Case
 from harness.values.errors import (
     EngineError,
+    HostLocked,
     HostUnreachable,
     ImageUnavailable,
     JobGone,
@@ -44,7 +45,15 @@ from harness.values.errors import (
     ResultsRefused,
     SessionError,
 )
-from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, RoundStarted, SessionFinding
+from harness.values.event import (
+    CasesSkipped,
+    Event,
+    HostWaiting,
+    InvocationFinished,
+    InvocationStarted,
+    RoundStarted,
+    SessionFinding,
+)
 from harness.values.names import case_label
 from harness.values.prediction import Prediction
 from harness.values.record import Record
@@ -127,6 +136,7 @@ class HostRunner:
         self._step = 1  # what is done once more is counted once
         self._known: list[Record] = []
         self._coming: list[tuple[str, Prediction | None]] = []
+        self._announced: set[str] = set()
 
     def run(
         self,
@@ -151,6 +161,7 @@ class HostRunner:
         """
         self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo))
+        self._announce_skips(todo)
         current_round = 0
         todo = list(todo)
         for index, invocation in enumerate(todo):  # which grows by what is to be repeated
@@ -175,6 +186,18 @@ class HostRunner:
                     todo[index + 1 :] = rest
         if self._stop.is_set():
             self._patiently(self._sweep)
+
+    def _announce_skips(self, todo: Sequence[Invocation]) -> None:
+        """Tell once of each reason why something is skipped, with a count."""
+        skipped: dict[str, list[Invocation]] = {}
+        for invocation in todo:
+            if invocation.skip is not None:
+                skipped.setdefault(invocation.skip, []).append(invocation)
+        for reason, found in skipped.items():
+            if reason not in self._announced:
+                self._announced.add(reason)
+                cases = len({invocation.case.case_id for invocation in found})
+                self._emit(CasesSkipped(self._setup.host, reason, len(found), cases))
 
     @property
     def is_stopped(self) -> bool:
@@ -218,8 +241,14 @@ class HostRunner:
         return admission.reason_to_wait(self._setup, self._settings.between, when_idle=self._settings.when_idle)
 
     def _beat(self) -> None:
-        if self._heartbeat is not None:
+        """Keep the lock; where it was taken, end what runs here, for who took it may measure by now."""
+        if self._heartbeat is None:
+            return
+        try:
             self._patiently(self._heartbeat.beat)
+        except HostLocked:
+            self._patiently(self._sweep)
+            raise
 
     def _adopt(self, todo: Sequence[Invocation]) -> dict[str, JobHandle]:
         """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""
@@ -398,6 +427,7 @@ class HostRunner:
                 outcome=outcome.kind,
                 reason=outcome.reason,
                 why=explain_outcome(record),
+                is_announced=record.status == "skipped" and record.cause in self._announced,
             )
         )
 

@@ -38,6 +38,25 @@ class LoggedEvent:
 
 
 @dataclass(frozen=True)
+class CommandStarted(Event):
+    """A controller begins or continues a session, on these hosts; ``argv`` is the command that continues it."""
+
+    session: str
+    folder: str
+    resumed: bool
+    hosts: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostPlanned(Event):
+    """The session has ``planned`` invocations for a host, whatever part of them a command is narrowed to."""
+
+    host: str
+    planned: int
+
+
+@dataclass(frozen=True)
 class SessionStarted(Event):
     """A host goes on with its plan, of which ``done`` of ``planned`` invocations have been measured before.
 
@@ -57,12 +76,16 @@ class SessionStarted(Event):
 
 @dataclass(frozen=True)
 class HostStateChanged(Event):
-    """``state``: ready, unreachable, not_ready, busy or locked."""
+    """``state``: ready, unreachable, not_ready, busy or locked.
+
+    ``can_continue``: once what the hint says is done, the same command measures there.
+    """
 
     host: str
     state: str
     message: str = ""
     hint: str | None = None
+    can_continue: bool = True
 
 
 @dataclass(frozen=True)
@@ -207,6 +230,16 @@ class RoundAdded(Event):
 
 
 @dataclass(frozen=True)
+class CasesSkipped(Event):
+    """What of a host's plan is skipped for one ``reason``: so many ``invocations`` of so many ``cases``."""
+
+    host: str
+    reason: str
+    invocations: int
+    cases: int
+
+
+@dataclass(frozen=True)
 class InvocationStarted(Event):
     """``done`` of ``planned`` were over before it; ``left_s`` is what it and all behind it are expected to take."""
 
@@ -224,7 +257,10 @@ class InvocationStarted(Event):
 
 @dataclass(frozen=True)
 class InvocationFinished(Event):
-    """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full."""
+    """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full.
+
+    ``is_announced``: a skip that ``CasesSkipped`` has told of.
+    """
 
     host: str
     invocation: str
@@ -241,6 +277,7 @@ class InvocationFinished(Event):
     outcome: str = ""
     reason: str = ""
     why: str = ""
+    is_announced: bool = False
 
 
 @dataclass(frozen=True)

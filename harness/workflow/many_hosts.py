@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from harness.values.errors import HarnessError, HostError
+from harness.values.errors import DataError, HarnessError, HostError
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -132,7 +132,8 @@ def failure_event(host: str, error: HarnessError) -> HostStateChanged:
     from harness.values.event import HostStateChanged
 
     where = f"{error.where}: " if error.where not in (None, host) else ""
-    return HostStateChanged(host, state_of(error), where + error.message, error.hint)
+    is_of_host = isinstance(error, HostError | DataError)
+    return HostStateChanged(host, state_of(error), where + error.message, error.hint, can_continue=is_of_host)
 
 
 def state_of(error: HarnessError) -> str:

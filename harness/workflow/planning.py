@@ -132,7 +132,8 @@ class HostPlan:
 
     ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them. ``repeats``
     are to be done once more at the end of the last round that was begun, because they were disturbed, or are the
-    partner of one that was; ``partners`` says with which invocation each is compared.
+    partner of one that was; ``partners`` says with which invocation each is compared. ``in_session`` counts all that
+    the session has for the host, whatever ``--only`` narrows this plan to.
     """
 
     invocations: tuple[Invocation, ...]
@@ -141,6 +142,7 @@ class HostPlan:
     repeats: tuple[Invocation, ...]
     rounds: PlannedRounds
     partners: Mapping[str, str]
+    in_session: int
 
     @property
     def repeat_check(self) -> Case | None:
@@ -214,8 +216,10 @@ def plan_session(
     partner = _partners(resolved, planned)
     last = count_begun(records, on.name)
     repeats = () if any(each.round == last for each in todo) else find_repeats(mine, records, last, partner)
-    searches = count_searches(resolved.cases, on, records, frozenset(i.identity for i in planned))
-    return HostPlan(mine, todo, searches, repeats, rounds, partner)
+    searches = count_searches(resolved.matrix.cases, on, records, frozenset(i.identity for i in planned))
+    in_session = len(planned) + sum(search.done + search.left for search in searches)
+    own_searches = tuple(search for search in searches if search.case in resolved.cases)
+    return HostPlan(mine, todo, own_searches, repeats, rounds, partner, in_session)
 
 
 def make_plan(

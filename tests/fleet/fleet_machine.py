@@ -45,6 +45,7 @@ KINDS = (
 class Machine:
     """One simulated workstation. ``away``: from when to when, in seconds of the clock, nothing answers.
 
+    ``taken_at``: when somebody takes the lock away from whoever holds it.
     ``reboots``: when it is started anew: jobs and the lock are gone then. ``latency_s`` is what each command takes on
     its way; ``is_garbled``: its shell answers nonsense. ``counted`` is what counting the files of its data set says,
     ``tmp`` what lies beside its lock.
@@ -59,6 +60,7 @@ class Machine:
     kernel: str = "6.1.0-18-amd64"
     boot: int = 0
     lock: dict[str, str] | None = None
+    taken_at: float | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     folders: set[str] = field(default_factory=lambda: {"/", "/srv", "/srv/data", "/srv/data/pets", "/home/bench"})
     commands: int = 0
@@ -127,6 +129,9 @@ class Machine:
             return _said(self._lock_state())
         holds = self.lock is not None and self.lock["token"] == words[1] if len(words) > 1 else False
         if script == lock_commands.beat_command("", "")[2]:
+            if self.taken_at is not None and self.clock.monotonic() >= self.taken_at:
+                self.lock = None
+                return Completed(lock_commands.TAKEN, b"taken_by ann@desk\n", b"")
             if not holds or self.lock is None:
                 return Completed(lock_commands.CHANGED, self._lock_state().encode(), b"")
             self.lock |= {"boot": self._boot_id(), "beat": self._uptime(), "beat_at": "now"}

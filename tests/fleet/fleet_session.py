@@ -28,9 +28,10 @@ from harness.engine.spec import Means
 from harness.hosts.connection import Connection
 from harness.records.folder import SessionFolder, list_folders
 from harness.records.reading import read_events, read_records
-from harness.session.run_options import RunOptions
+from harness.session.run_options import RunOptions, SessionOptions
 from harness.values.errors import HostUnreachable
 from harness.values.record import Record
+from harness.workflow.plan.plan import show_plan
 from harness.workflow.run.run import run_session
 from harness.workflow.stops import Stops
 
@@ -176,6 +177,19 @@ def run_fleet(
         code = run_session(Console(quiet=True), wanted)
     (folder,) = list_folders(work / "reports")
     return Outcome(code, clock.monotonic() - begun, folder, fleet)
+
+
+def plan_fleet(work: Path, fleet: list[Workstation], clock: SimulatedClock, **options: Any) -> int:
+    """Print, as JSON, what ``run_fleet`` would do in ``work`` after it was run there; returns the exit code."""
+    wanted = SessionOptions(
+        inventory=work / "fleet.yaml",
+        experiment=str(work / "experiment.yaml"),
+        output=work / "reports",
+        forks=len(fleet),
+        **options,
+    )
+    with living_in(clock, real=("harness.hosts.ssh",)), _replacing(fleet, clock, simulated_link):
+        return show_plan(Console(quiet=True), wanted, is_offline=False, as_json=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pytest
 from harness.hosts import lock_commands
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
-from harness.hosts.lock import acquire, break_lock, read_lock
+from harness.hosts.lock import acquire, break_lock, read_lock, take_lock
 from harness.hosts.lock_owner import (
     LockOwner,
     format_owner,
@@ -235,6 +235,29 @@ def test_beat_takes_a_lock_again_that_was_swept_away(path: str) -> None:
     assert held.token == lock.owner.token
 
 
+def test_a_holder_whose_lock_was_taken_is_told_by_whom_and_takes_it_not_again(path: str) -> None:
+    old = acquire(local, foreign_owner("old"), is_alive=forbidden, path=path)
+    assert take_lock(local, owner_at(path), "ann@desk", path=path)
+    assert read_lock(local, path=path) is None
+    with pytest.raises(HostLocked, match="taken away by ann@desk"):
+        old.beat()
+    assert not os.path.exists(path), "and nothing is left of it"
+
+
+def test_one_lock_that_was_taken_spares_the_next_holder(path: str) -> None:
+    old = acquire(local, foreign_owner("old"), is_alive=forbidden, path=path)
+    seen = owner_at(path)
+    assert take_lock(local, seen, "ann@desk", path=path)
+    new = acquire(local, make_owner("new"), is_alive=dead, path=path)
+    assert not take_lock(local, seen, "ann@desk", path=path), "it holds it no more"
+    new.beat()
+    with pytest.raises(HostLocked, match="taken away by ann@desk"):
+        old.beat()
+    assert owner_at(path).token == new.owner.token
+    new.release()
+    assert not os.path.exists(path)
+
+
 def test_a_holder_who_comes_back_to_life_in_between_keeps_the_lock(path: str) -> None:
     lock = acquire(local, foreign_owner("sleeper"), is_alive=forbidden, path=path)
     age(path, 1000)
@@ -384,7 +407,8 @@ def test_state_is_parsed_without_a_host() -> None:
     assert state.owner is not None
     assert (state.owner.age_s, state.owner.since, state.owner.is_this_boot) == (100.0, "2025-12-31T23:00:00Z", True)
     assert state.owner.describe() == (
-        "ann@ctl, session s (run) since 2025-12-31T23:00:00Z, last sign of life 1 min 40 s ago"
+        "ann@ctl, session s (run) since 2025-12-31T23:00:00Z, "
+        "alive (a sign of life comes about each minute, the last 1 min 40 s ago)"
     )
     assert parse_state("").owner is None
     rebooted = parse_state(text.replace("boot_now b", "boot_now c")).owner

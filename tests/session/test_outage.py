@@ -28,7 +28,7 @@ from harness.session.invocations import HostDigests, plan_host
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.engine_names import EngineFacts
-from harness.values.errors import HostUnreachable, JobGone, NoRoomForJob, ResultsRefused
+from harness.values.errors import HostLocked, HostUnreachable, JobGone, NoRoomForJob, ResultsRefused
 from harness.values.event import Event, HostWaiting, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
 from harness.workflow.stops import Stops
@@ -174,6 +174,19 @@ def test_a_lock_that_cannot_be_beaten_just_now_ends_nothing(bench: Bench) -> Non
     bench.beat = lambda: fail("beat")
     assert len(bench.run()) == 3
     assert bench.kinds().count("LinkLost") == bench.kinds().count("LinkBack") == 1
+
+
+def test_who_lost_the_lock_ends_the_running_job_and_begins_nothing_more(bench: Bench) -> None:
+    bench.engine.is_running = lambda: True
+
+    def taken() -> None:
+        raise HostLocked("the lock was taken away by ann@desk", where="here")
+
+    bench.beat = taken
+    with pytest.raises(HostLocked, match="ann@desk"):
+        bench.run()
+    assert len(bench.engine.starts) == 1 and bench.engine.jobs == {}
+    assert read_records(bench.folder) == [], "what was cut short has no record: it is done again"
 
 
 def test_a_host_that_stays_away_is_given_up_and_its_job_left_alone(bench: Bench) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from docker.errors import APIError
 from machine import HERE, Machine
 
 from harness.console import Console
 from harness.engine.interface import CACHE_PREFIX
 from harness.hosts.lock import break_lock, read_lock
 from harness.hosts.own_folders import MARK, mark_folder
+from harness.ship.image import LABEL_DEFINITION
+from harness.values.errors import HostLocked
+from harness.workflow.machines import clean as cleaning
 from harness.workflow.machines.clean import CleanOptions, clean_hosts, unlock_hosts
 
 
@@ -37,7 +42,7 @@ def clean(
 ) -> list[tuple[str, str]]:
     """What was, or would be, removed: each kind with its name."""
     assert ask(machine, CleanOptions(dry_run=dry_run, data=data, yes=True), as_json=True) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = [one for one in json.loads(capsys.readouterr().out) if not one["stays"]]
     assert {one["host"] for one in found} <= {"here"} and all(one["why"] for one in found)
     assert {one["is_removed"] for one in found} <= {not dry_run}
     return [(one["what"], Path(one["name"]).name) for one in found]
@@ -71,7 +76,8 @@ def test_a_living_sessions_lock_stays_and_is_told(machine: Machine, capsys: pyte
     assert ask(machine, CleanOptions(data=True, yes=True)) == 0
     said = capsys.readouterr()
     assert "session s1" in said.err and "was kept: it runs" in said.err
-    assert [line.split()[:2] for line in said.out.splitlines()[1:]] == [["here", "cache"]]
+    assert [line.split()[:2] for line in said.out.splitlines()[1:2]] == [["here", "cache"]]
+    assert "session s1 uses it" in said.out.splitlines()[-1]
     assert left(machine) == ["data", "somebody-elses"], "its data is not taken away under it, whatever was asked"
     owner = read_lock(HERE)
     assert owner is not None and owner.token == held.owner.token
@@ -88,15 +94,93 @@ def test_a_machine_without_anything_says_so(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "nothing left over\n"
 
 
+def test_what_stays_is_listed_with_its_size_and_what_removes_it(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("rehearsals", "samework"):
+        mark_folder(machine.scratch / name)
+    assert clean(machine, capsys) == [CACHE]
+    assert ask(machine, CleanOptions()) == 0
+    columns, *rows, last = capsys.readouterr().out.splitlines()
+    assert columns.split() == ["stays", "on", "what", "name", "size", "because"]
+    assert [row.split("/")[-1].split()[0] for row in rows] == ["data", "rehearsals", "samework"]
+    assert all(" kB  " in row for row in rows) and "--data removes it" in rows[0] and "--all removes them" in rows[1]
+    assert last == "nothing is left over of dead sessions"
+    assert ask(machine, CleanOptions(data=True, images=True, results=True, dry_run=True)) == 0
+    assert capsys.readouterr().out.count("would go") == 3
+    assert ask(machine, CleanOptions(data=True, images=True, results=True, yes=True)) == 0
+    assert left(machine) == ["somebody-elses"]
+    capsys.readouterr()
+    assert ask(machine, CleanOptions()) == 0
+    assert capsys.readouterr().out == "nothing left over\n"
+
+
+class FakeImages:
+    """An engine with two images of ours, of which a container uses one."""
+
+    name = "docker"
+
+    def __init__(self) -> None:
+        self.client = self
+        self.kept = {"harness-cpu:abc": 1_600_000_000, "harness-gpu:def": 3_200_000_000}
+
+    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+        assert filters == {"label": LABEL_DEFINITION}
+        return [{"Id": f"sha256:{name}", "RepoTags": [name], "Size": size} for name, size in self.kept.items()]
+
+    def remove_image(self, name: str) -> None:
+        if name == "harness-gpu:def":
+            raise APIError("conflict", explanation="a container uses it")
+        del self.kept[name]
+
+    def list(self, session: str | None = None) -> tuple[()]:
+        return ()
+
+
+def test_images_stay_with_their_size_until_they_are_asked_for(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeImages()
+    monkeypatch.setattr(cleaning, "engines_with_jobs", lambda _reached: ([engine], []))
+    assert ask(machine, CleanOptions()) == 0
+    said = capsys.readouterr().out
+    assert (
+        "harness-cpu:abc" in said and "1.6 GB" in said and "3.2 GB" in said and said.count("--images removes it") == 2
+    )
+    assert ask(machine, CleanOptions(images=True, dry_run=True)) == 0
+    assert capsys.readouterr().out.count("would go") == 2 and len(engine.kept) == 2
+    assert ask(machine, CleanOptions(images=True)) == 0
+    said = capsys.readouterr().out
+    assert list(engine.kept) == ["harness-gpu:def"] and "a container uses it" in said
+    machine.hold("s1")
+    assert ask(machine, CleanOptions(images=True)) == 0
+    assert "session s1 uses it" in capsys.readouterr().out and len(engine.kept) == 1
+
+
 def test_a_lock_is_broken_when_somebody_says_so(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     inventory = machine.inventory("here")
     assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
     assert capsys.readouterr().out == "here: not locked\n"
-    machine.hold("s1")
+    machine.hold("s1", is_dead=True)
     assert unlock_hosts(Console(), inventory, limit=None, yes=False, forks=1) == 1  # nobody is there to be asked
     assert "here: still locked: held by" in capsys.readouterr().out and read_lock(HERE) is not None
     assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
     assert "here: unlocked (was held by" in capsys.readouterr().out and read_lock(HERE) is None
+
+
+def test_a_living_holder_keeps_its_lock_unless_it_is_named(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory, held = machine.inventory("here"), machine.hold("s1")
+    for force in (None, "somebody@else"):
+        assert unlock_hosts(Console(), inventory, limit=None, yes=True, force=force, forks=1) == 1
+        said = capsys.readouterr().out
+        assert "here: still locked: held by" in said and "alive" in said and f"--force {held.owner.owner}" in said
+        held.beat()
+    assert unlock_hosts(Console(), inventory, limit=None, yes=False, force=held.owner.owner, forks=1) == 0
+    assert "ends its job and stops there" in capsys.readouterr().out and read_lock(HERE) is None
+    with pytest.raises(HostLocked, match="taken away by"):
+        held.beat()
 
 
 def test_data_goes_only_after_it_was_shown_and_somebody_agreed(

@@ -48,12 +48,14 @@ def test_each_host_has_a_line_and_nothing_is_changed(tmp_path: Path, capsys: pyt
     folder = make_session(tmp_path)
     before = content_of(folder)
     show_status(Console(), None, tmp_path, as_json=False)
-    head, columns, *rows = capsys.readouterr().out.splitlines()
-    assert head == "lab-one-1 (one): not running; 1 ok, 1 out of memory"
-    assert columns.split() == ["host", "state", "done", "round", "runs", "now", "since", "left"]
+    head, columns, *rows, last = capsys.readouterr().out.splitlines()
+    assert head.startswith("lab-one-1 (one): cut off since 20") and head.endswith("; 1 ok, 1 out of memory")
+    assert columns.split() == ["host", "state", "done", "round", "failed"]
     assert [row.split()[0] for row in rows] == ["ws1", "ws2"]
-    assert " 2/4 " in rows[0] and " 1/1 " in rows[1]
+    assert "unknown since 20" in rows[0] and " 1 of 4 " in rows[0] and "may still run there" in rows[0]
     assert " 4 of 3–20, open: 2 comparisons " in rows[0]
+    assert rows[1].split()[1:5] == ["done", "1", "of", "1"]
+    assert last == "go on with:  harness run INVENTORY"
     assert content_of(folder) == before
 
 
@@ -64,8 +66,9 @@ def test_a_session_that_somebody_works_on_runs(tmp_path: Path, capsys: pytest.Ca
         show_status(Console(), folder.path, tmp_path, as_json=False)
     finally:
         journal.close()
-    head, _, first, _ = capsys.readouterr().out.splitlines()
-    assert ": running; " in head and "tfdata, no cache" in first
+    head, columns, first, _ = capsys.readouterr().out.splitlines()
+    assert ": running; " in head and "tfdata, no cache" in first and " measuring since 20" in first
+    assert columns.split() == ["host", "state", "done", "round", "failed", "runs", "now", "left"]
 
 
 def test_the_report_is_named_where_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +83,7 @@ def test_the_same_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     show_status(Console(), Path(folder.name), tmp_path, as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert (said["session"], said["experiment"], said["is_live"]) == ("lab-one-1", "one", False)
-    assert [(host["host"], host["done"], host["planned"]) for host in said["hosts"]] == [("ws1", 2, 4), ("ws2", 1, 1)]
+    assert [(host["host"], host["done"], host["planned"]) for host in said["hosts"]] == [("ws1", 1, 4), ("ws2", 1, 1)]
     assert (said["folder"], said["report"]) == (str(folder.path), str(folder.report_file))
 
 

@@ -120,6 +120,10 @@ def clean(
     data: Annotated[
         bool, typer.Option("--data", help="Data sets, weights and file lists too, where harness made their folder.")
     ] = False,
+    images: Annotated[bool, typer.Option("--images", help="Images that harness built or sent, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Data, images, and results of proofs and rehearsals, too.")
+    ] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Mark such folders of earlier versions as made by harness; removes none.")
     ] = False,
@@ -127,10 +131,14 @@ def clean(
     forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
-    """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks."""
+    """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks.
+
+    What the next session would use again stays, and is listed with its size.
+    """
     from harness.workflow.machines.clean import CleanOptions, clean_hosts
 
-    options = CleanOptions(dry_run=dry_run, data=data, adopt=adopt, yes=yes)
+    data, images = data or everything, images or everything
+    options = CleanOptions(dry_run=dry_run, data=data, images=images, results=everything, adopt=adopt, yes=yes)
     raise typer.Exit(clean_hosts(console_of(context), inventory, options, limit=limit, forks=forks, as_json=as_json))
 
 
@@ -138,13 +146,21 @@ def unlock(
     context: typer.Context,
     inventory: InventoryArgument,
     limit: LimitOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask; a living holder keeps its lock all the same.")
+    ] = False,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            "--force", metavar="HOLDER", help="Take it from this living holder: user@machine, or its session."
+        ),
+    ] = None,
     forks: ForksOption = DEFAULT_FORKS,
 ) -> None:
     """Take a lock away that a session left behind, after showing who holds it since when."""
     from harness.workflow.machines.clean import unlock_hosts
 
-    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, forks=forks))
+    raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, force=force, forks=forks))
 
 
 COMMANDS = Commands(rank=20, register=register)

@@ -14,48 +14,46 @@ from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, Engine, JobHand
 from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood
 from harness.hosts.connection import Connection
-from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock, make_owner, read_lock
+from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock, make_owner, read_lock, take_lock
 from harness.hosts.lock_owner import is_controller_gone
 from harness.hosts.own_folders import OwnFolder, adopt_folder, look_at_folders, remove_own_folder
 from harness.inventory import Host, load_inventory, select_hosts
-from harness.ship.data_inspection import DESCRIBED_FOLDER
-from harness.ship.dataset_check import DATA_FOLDER, DATASETS_FOLDER
-from harness.ship.datatransfer import SHIPPED_FOLDER
 from harness.ship.transfer.image_loading import SHIP_SESSION
-from harness.ship.weights import WEIGHTS_FOLDER
 from harness.values.text import plural
 from harness.values.units import format_bytes
 from harness.workflow.host_engines import engines_with_jobs, is_session_alive
 from harness.workflow.host_links import Links
+from harness.workflow.machines.leftovers import (
+    DATA_FOLDERS,
+    KNOWN_FOLDERS,
+    RESULT_FOLDERS,
+    Leftover,
+    keep_folder,
+    leave_folder,
+    say_asked,
+    settle_images,
+)
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
 from harness.workflow.reaching import reach
 
 if TYPE_CHECKING:
     from harness.console import Console
 
-
-DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
-_DATA = "data sets, weights and file lists"
-_ASKED, _ASKED_ADOPT = "--data asked for it", "--adopt asked for it"
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """Something on a host that nobody needs any more. ``is_removed``: it was taken away."""
-
-    host: str
-    what: str
-    name: str
-    why: str
-    is_removed: bool = True
+_UNMARKED = "it has no mark of ours: see what it is, then clean --adopt"
+_ASKED_ADOPT = "--adopt asked for it"
 
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """What ``harness clean`` is to do: list only; remove data, too; mark older folders as ours; ask nobody."""
+    """What ``harness clean`` is to do: list only; mark older folders as ours; ask nobody.
+
+    ``data``, ``images`` and ``results`` are to be removed, too: what the next session would use again.
+    """
 
     dry_run: bool = False
     data: bool = False
+    images: bool = False
+    results: bool = False
     adopt: bool = False
     yes: bool = False
 
@@ -105,16 +103,26 @@ def clean_hosts(
     found += [one for of_host in values_of(settled).values() for one in of_host]
     if as_json:
         console.result_json([vars(leftover) for leftover in found])
-    elif found:
-        rows = [[leftover.host, leftover.what, leftover.name, _state_of(leftover), leftover.why] for leftover in found]
-        console.table(["host", "what", "name", "is", "because"], rows)
     else:
-        console.result("nothing left over")
+        _print(console, found, dry_run=options.dry_run)
     return exit_code(answers) or int(len(agreed) < len(wanted) or exit_code(settled) != 0)
 
 
-def _state_of(leftover: Leftover) -> str:
-    return "removed" if leftover.is_removed else "left"
+def _print(console: Console, found: Sequence[Leftover], *, dry_run: bool) -> None:
+    """Print what was removed, or would be, and then what stays, with its size and why."""
+    gone, stays = ([one for one in found if one.stays is kept] for kept in (False, True))
+    if gone:
+        rows = [[one.host, one.what, one.name, _state_of(one, dry_run=dry_run), one.why] for one in gone]
+        console.table(["host", "what", "name", "is", "because"], rows)
+    if stays:
+        rows = [[one.host, one.what, one.name, format_bytes(one.bytes), one.why] for one in stays]
+        console.table(["stays on", "what", "name", "size", "because"], rows)
+    if not gone:
+        console.result("nothing is left over of dead sessions" if stays else "nothing left over")
+
+
+def _state_of(leftover: Leftover, *, dry_run: bool) -> str:
+    return "removed" if leftover.is_removed else "would go" if dry_run else "left"
 
 
 def _choose_data(
@@ -127,9 +135,9 @@ def _choose_data(
             console.note(f"{host}: {_describe(folder)}")
             if folder.is_marked == options.adopt:
                 if not folder.is_marked:
-                    found.append(_data_left(host, folder, "it has no mark of ours: see what it is, then clean --adopt"))
+                    found.append(leave_folder(host, folder, _UNMARKED))
             elif options.dry_run:
-                found.append(_data_left(host, folder, _ASKED_ADOPT if options.adopt else _ASKED))
+                found.append(leave_folder(host, folder, _ASKED_ADOPT if options.adopt else say_asked(folder)))
             else:
                 wanted.setdefault(host, []).append(folder)
     return wanted
@@ -153,21 +161,17 @@ def _ask_about_data(
         if options.yes or console.ask(f"{host}: {verb}: {', '.join(folder.path for folder in folders)}?"):
             agreed[host] = folders
         else:
-            found += [_data_left(host, folder, "nobody agreed: look at it, then --yes") for folder in folders]
+            found += [leave_folder(host, folder, "nobody agreed: look at it, then --yes") for folder in folders]
     return agreed
 
 
 def _settle(connection: Connection, host: str, folder: OwnFolder, options: CleanOptions) -> Leftover:
     if options.adopt:
         adopt_folder(connection, folder.path)
-        return _data_left(host, folder, "it is marked as ours from now on: clean --data removes it")
+        return leave_folder(host, folder, "it is marked as ours from now on: clean --data removes it")
     if remove_own_folder(connection, folder.path):
-        return Leftover(host, _DATA, folder.path, _ASKED)
-    return _data_left(host, folder, "it has no mark of ours any more")
-
-
-def _data_left(host: str, folder: OwnFolder, why: str) -> Leftover:
-    return Leftover(host, _DATA, folder.path, why, is_removed=False)
+        return leave_folder(host, folder, say_asked(folder), is_removed=True)
+    return leave_folder(host, folder, "it has no mark of ours any more")
 
 
 @dataclass(frozen=True)
@@ -180,9 +184,23 @@ class _Held:
         """Say who holds it, or what is wrong with it."""
         return self.lock.message if isinstance(self.lock, DamagedLock) else f"held by {self.lock.describe()}"
 
+    @property
+    def living(self) -> LockOwner | None:
+        """Its holder, where that is not known to be dead or silent."""
+        return None if isinstance(self.lock, DamagedLock) or _is_silent(self.lock) else self.lock
 
-def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int) -> int:
-    """Show and break locks, damaged ones too. Without a terminal ``--yes`` is needed. Returns the exit code."""
+    def is_named(self, name: str | None) -> bool:
+        """Whether this is the name of its holder."""
+        return isinstance(self.lock, LockOwner) and name in (self.lock.owner, self.lock.session)
+
+
+def unlock_hosts(
+    console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int, force: str | None = None
+) -> int:
+    """Show and break locks, damaged ones too. Without a terminal ``--yes`` is needed. Returns the exit code.
+
+    A living holder keeps its lock, unless ``force`` names it, as user@machine or by its session.
+    """
     hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def read(host: Host) -> _Held | None:
@@ -199,19 +217,29 @@ def unlock_hosts(console: Console, inventory: Path, *, limit: str | None, yes: b
     for name, held in locks.items():
         if held is None:
             console.result(f"{name}: not locked")
+        elif held.is_named(force):
+            wanted[name] = held
+        elif held.living is not None:
+            cure = f"if it has to stop, take the lock from it with --force {held.living.owner}"
+            console.result(f"{name}: still locked: {held.describe()}; {cure}")
         elif yes or console.ask(f"{name}: {held.describe()}. Take the lock away?"):
             wanted[name] = held
         else:
             console.result(f"{name}: still locked: {held.describe()}; take it away with --yes")
 
     def free(host: Host) -> bool:
+        held = wanted[host.name]
         with closing(links.open(host)) as connection:
-            return break_lock(connection, only=wanted[host.name].lock) is not None
+            if held.living is not None:
+                return take_lock(connection, held.living, make_owner("unlock").owner)
+            return break_lock(connection, only=held.lock) is not None
 
     def told(answer: Answer[bool]) -> None:
         tell_failure(console, answer)
         if answer.outcome is True:
-            console.result(f"{answer.name}: unlocked (was {wanted[answer.name].describe()})")
+            held = wanted[answer.name]
+            stops = "; that session ends its job and stops there within about a minute" if held.living else ""
+            console.result(f"{answer.name}: unlocked (was {held.describe()}){stops}")
         elif answer.outcome is False:
             console.result(f"{answer.name}: was let go in this moment")
 
@@ -232,9 +260,16 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
         found.append(Leftover(reached.name, "lock", owner.session, "its session is dead", not options.dry_run))
         if not options.dry_run:
             break_lock(reached.connection, only=owner)
-    if not (options.data or options.adopt) or living is not None:
-        return _Tidied(found)
-    return _Tidied(found, tuple(look_at_folders(reached.connection, reached.scratch, DATA_FOLDERS)))
+    is_asked, dry_run = options.images, options.dry_run
+    found += settle_images(reached, engines, living, is_asked=is_asked, dry_run=dry_run)
+    wanted = {*(DATA_FOLDERS if options.data or options.adopt else ()), *(RESULT_FOLDERS if options.results else ())}
+    chosen: list[OwnFolder] = []
+    for folder in look_at_folders(reached.connection, reached.scratch, KNOWN_FOLDERS):
+        if posixpath.basename(folder.path) in wanted and living is None:
+            chosen.append(folder)
+        else:
+            found.append(keep_folder(reached.name, folder, living))
+    return _Tidied(found, tuple(chosen))
 
 
 def _is_silent(owner: LockOwner) -> bool:

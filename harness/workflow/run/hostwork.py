@@ -127,7 +127,7 @@ class HostWork:
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
         """Look, bring what is not there, prepare, prove, rehearse, tell stages apart; then run all that is left."""
         cases, transfers = self._resolved.cases, self._transfers
-        heartbeat = Heartbeat(held)
+        heartbeat = Heartbeat(held, self._shared.journal.give_sign)
 
         def emit(event: Event) -> None:
             """Emit an event, keep the lock alive and hear a stop: shipping and preparing may take hours."""

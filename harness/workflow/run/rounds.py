@@ -13,7 +13,7 @@ from harness.records.journal import Journal
 from harness.session.invocations import HostDigests, Invocation, coming_of
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
-from harness.values.event import Event, RoundAdded, SessionFinding, SessionStarted
+from harness.values.event import Event, HostPlanned, RoundAdded, SessionFinding, SessionStarted
 from harness.values.record import Record, Severity
 from harness.values.text import plural
 from harness.values.units import format_duration
@@ -54,7 +54,9 @@ class HostRounds:
     def plan(self, records: Sequence[Record], added: frozenset[str] | None = None) -> HostPlan:
         """Plan what the host has to do, and what is left of it."""
         again = self.rerun_failed
-        return plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
+        found = plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
+        self.emit(HostPlanned(self.setup.host, found.in_session))
+        return found
 
 
 def run_rounds(on: HostRounds) -> set[str]:

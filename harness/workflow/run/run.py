@@ -5,39 +5,38 @@ from __future__ import annotations
 import shlex
 import threading
 import uuid
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_hosts
 from harness.analysis.noise import QUIET_NOISE
-from harness.analysis.outcomes import NO_RESULT, count_outcomes, explain_outcome, outcome_of, say_places
-from harness.analysis.selection import LEAST_UNDISTURBED, current_records
+from harness.analysis.outcomes import NO_RESULT, count_outcomes, outcome_of
+from harness.analysis.selection import LEAST_UNDISTURBED
 from harness.analysis.statistics import EVIDENCE, PRIOR_VARIANCE, THRESHOLD
 from harness.analysis.stopping import EQUAL_DEATHS, LEAST_ROUNDS, MOST_ROUNDS
-from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent, SessionExperiment, SessionInventory, SessionRules
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
-from harness.records.reading import read_records
-from harness.records.session_data import read_session
-from harness.session.invocations import is_done_again
+from harness.records.recap import recap_session
+from harness.records.session_data import SessionData, read_session
 from harness.session.run_options import RunOptions
 from harness.ship.data_inspection import inspect_data
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers, local_features, local_places
-from harness.values.case import Case
 from harness.values.errors import HarnessError, HostUnreachable, SessionError
-from harness.values.event import Event, SessionFinding, SessionFinished
-from harness.values.names import case_labels, name_alias
+from harness.values.event import CommandStarted, Event, LoggedEvent, SessionFinding, SessionFinished
+from harness.values.names import case_labels
 from harness.values.record import Record
 from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.reaching import reach
+from harness.workflow.recap_screen import tell_recap
 from harness.workflow.renamed_hosts import rename_hosts, say_kept_names
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import say_rounds
@@ -82,6 +81,8 @@ def run_session(console: Console, options: RunOptions) -> int:
     try:
         journal.records_of("")  # a damaged file is said before any host is asked
         folder.write(content)
+        hosts = tuple(host.name for host in resolved.hosts)
+        shared.emit(CommandStarted(folder.name, str(folder.path), not is_new, hosts, options.argv_to_continue))
         for event in renamed:
             shared.emit(event)
         return _run(console, options, found, shared)
@@ -125,20 +126,21 @@ def _run(console: Console, options: RunOptions, found: FoundSession, shared: Sha
         )
     for error in dict.fromkeys(map(str, failures.untold)):
         console.error(error)
-    identities = {identity for own in values_of(answers).values() for identity in own}
-    records = judge_all(current_records(read_records(shared.folder)).values())
-    counted = [record for record in records if not identities or record.invocation in identities]
-    counts = {str(kind): number for kind, number in count_outcomes(counted).items()}
     for finding in compare_hosts(shared.content.hosts):
         shared.emit(SessionFinding.of(finding))
     is_interrupted = stops.begin.is_set()
-    shared.emit(SessionFinished(shared.folder.name, counts, interrupted=is_interrupted))
-    if records:
+    session = read_session(shared.folder.path)
+    counts = {str(kind): number for kind, number in count_outcomes(session.records).items()}
+    finished = SessionFinished(shared.folder.name, counts, interrupted=is_interrupted)
+    shared.emit(finished)
+    session = replace(session, events=(*session.events, LoggedEvent(now_utc(), finished)))
+    if session.records:
         shared.write_report_safely()
-    _last_screen(console, options, shared.folder, records, interrupted=is_interrupted)
+    _last_screen(console, shared.folder, session)
     if is_interrupted:
         return INTERRUPTED
-    mine = [record for record in records if record.invocation in identities]
+    identities = {identity for found in values_of(answers).values() for identity in found}
+    mine = [record for record in session.records if record.invocation in identities]
     return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
 
 
@@ -289,53 +291,22 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
     return emit
 
 
-def _last_screen(
-    console: Console,
-    options: RunOptions,
-    folder: SessionFolder,
-    records: Sequence[Record],
-    *,
-    interrupted: bool,
-) -> None:
-    failed = [record for record in records if outcome_of(record).kind in NO_RESULT]
-    _tell_failed(console, folder, failed, case_labels(record.case for record in records))
-    again = shlex.join(options.argv_to_continue)
-    if any(record.status != "skipped" and not is_done_again(record) for record in failed):
-        console.note(f"failed and invalid ones are done again with:  {again} --rerun-failed")
-    if any(map(is_done_again, failed)):
-        console.note(f"what was lost, or paused, is done again by the same command:  {again}")
-    if any(record.status == "skipped" for record in failed):
-        console.note(f"loaders that were not measured are tried again, when they are mended, by:  {again}")
-    if interrupted:
-        console.note(f"go on with:  {again}")
-    _show_nearness(console, records)
-    _show_answers(console, folder, records)
-    if records and folder.report_file.exists():
+def _last_screen(console: Console, folder: SessionFolder, session: SessionData) -> None:
+    _show_nearness(console, session.records)
+    tell_recap(console, recap_session(session, is_live=False), folder)
+    _show_answers(console, folder, session)
+    if session.records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
 
 
-def _tell_failed(console: Console, folder: SessionFolder, failed: Sequence[Record], labels: Mapping[Case, str]) -> None:
-    """List what has no usable result, a case that ended alike in several rounds once: its name, where, why, a log."""
-    alike: dict[tuple[str, str], list[Record]] = {}
-    for record in failed:
-        label = name_alias(labels[record.case], record.alias)
-        alike.setdefault((str(outcome_of(record)), label), []).append(record)
-    for (outcome, label), records in alike.items():
-        console.alarm(f"{outcome}  {label}  ({say_places(records)})")
-        if why := explain_outcome(records[0]):
-            console.note(f"    {why}")
-        if log := next((record.log for record in records if record.log), None):
-            console.note(f"    log: {folder.path / log}")
-
-
-def _show_answers(console: Console, folder: SessionFolder, records: Sequence[Record]) -> None:
+def _show_answers(console: Console, folder: SessionFolder, session: SessionData) -> None:
     """Show the advice, or what stands in its way; what cannot be said for whatever reason never costs the session."""
-    if not records:
+    if not session.records:
         return
     from harness.report.terminal import view_terminal
 
     try:
-        views = view_terminal([read_session(folder.path)])
+        views = view_terminal([session])
     except Exception as error:
         console.note(f"the advice cannot be shown: {error}; `harness report {folder.path}` tries again")
         return

@@ -1,0 +1,370 @@
+"""The recap: where a session stands, host by host, and what failed in it.
+
+The last screen of ``harness run``, ``harness status`` and the page show these same values. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from harness.analysis.outcomes import (
+    NO_RESULT,
+    WORST_FIRST,
+    Outcome,
+    count_outcomes,
+    explain_outcome,
+    is_done_again,
+    outcome_of,
+    say_counts,
+    say_places,
+)
+from harness.analysis.signs import Kind
+from harness.records.progress import STEPS, HostProgress, Step, find_round, read_progress, say_place, say_rounds
+from harness.records.session_data import SessionData
+from harness.values.event import (
+    CommandStarted,
+    Event,
+    HostPlanned,
+    HostStateChanged,
+    HostWaiting,
+    LinkBack,
+    LinkLost,
+    LoggedEvent,
+    SessionFinding,
+    SessionFinished,
+    SessionStarted,
+)
+from harness.values.figures import parse_moment
+from harness.values.names import case_labels, name_alias
+from harness.values.record import Record
+from harness.values.text import NOTHING, clean_text
+
+SessionState = Literal["running", "ended", "interrupted", "cut off", "not ended", "not running"]
+"""``cut off``: its controller ended without a word. ``not ended``: whether one still works on it is not known.
+
+``not running``: nobody works on it, and it does not say when somebody did.
+"""
+
+_NUMBERS = re.compile(r"\d[\d.,:]*")
+_RERUN = "--rerun-failed"
+_ONCE = ("--fresh", _RERUN)
+"""What a command that continues a session does without."""
+
+
+@dataclass(frozen=True)
+class HostRecap:
+    """One host: its state and since when, how many of its invocations are done, what failed, why, and what to do.
+
+    ``planned`` is None where nobody has planned yet. ``next`` is a cure, a command, both, or empty. ``place`` says
+    which round it is in, and how many comparisons are open there.
+    """
+
+    host: str
+    state: str
+    since: str | None
+    done: int
+    planned: int | None
+    failed: Mapping[Kind, int]
+    why: str
+    next: str
+    place: str
+    progress: HostProgress
+
+    @property
+    def share(self) -> str:
+        """``12 of 36``; a dash where nothing was planned or done."""
+        if self.planned is None:
+            return str(self.done) if self.done else NOTHING
+        return f"{self.done} of {self.planned}"
+
+    @property
+    def failed_text(self) -> str:
+        """``2 lost, 1 error``; a dash where nothing failed."""
+        return say_counts(self.failed) or NOTHING
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Invocations that ended alike for one reason; ``is_earlier``: before the newest command began."""
+
+    outcome: Outcome
+    why: str
+    count: int
+    cases: tuple[str, ...]
+    places: str
+    log: str | None
+    is_earlier: bool = False
+
+
+@dataclass(frozen=True)
+class Recap:
+    """A session at one moment; ``counts`` are of all its invocations, ``command`` is what continues it."""
+
+    session: str
+    experiment: str
+    state: SessionState
+    since: str | None
+    counts: Mapping[Kind, int]
+    hosts: tuple[HostRecap, ...]
+    failures: tuple[Alike, ...]
+    skips: tuple[Alike, ...]
+    command: str
+
+    @property
+    def counts_text(self) -> str:
+        """``92 ok, 2 lost``: what all invocations of the session ended as."""
+        return say_counts(self.counts) or "no record yet"
+
+
+@dataclass(frozen=True)
+class _Command:
+    """The newest command: what it was given, when it began (None in sessions that do not say), and how it ended.
+
+    ``heard_at`` is the last sign of life of its controller. ``events`` are those since it began.
+    """
+
+    words: tuple[str, ...]
+    hosts: tuple[str, ...]
+    began_at: str | None
+    heard_at: str | None
+    state: SessionState
+    events: Sequence[LoggedEvent]
+
+    @property
+    def text(self) -> str:
+        return shlex.join(self.words)
+
+
+def recap_session(
+    session: SessionData, *, is_live: bool | None = None, now: datetime | None = None, heard_at: str | None = None
+) -> Recap:
+    """Return where a session stands.
+
+    ``is_live``: whether a controller works on it now, None where that is not known. ``heard_at`` is the last sign of
+    life of its controller, where that is later than its last event.
+    """
+    command = _find_command(session, is_live=is_live, heard_at=heard_at)
+    names = case_labels(record.case for record in session.records)
+    labels = {id(record): name_alias(names[record.case], record.alias) for record in session.records}
+    failed = [record for record in session.records if outcome_of(record).kind in NO_RESULT]
+    skipped = [record for record in session.records if outcome_of(record).kind == "skipped"]
+    return Recap(
+        session=session.name,
+        experiment=session.experiment_name,
+        state=command.state,
+        since=command.began_at if command.state == "running" else command.heard_at,
+        counts=count_outcomes(session.records),
+        hosts=tuple(_recap_hosts(session, command, now or datetime.now(UTC))),
+        failures=tuple(_gather(failed, labels, command.began_at)),
+        skips=tuple(_gather(skipped, labels, None)),
+        command=command.text,
+    )
+
+
+def say_time(at: str | None) -> str:
+    """Return a time stamp as people read it; a dash for None."""
+    if at is None:
+        return NOTHING
+    moment = parse_moment(at)
+    return clean_text(at, 40) if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _find_command(session: SessionData, *, is_live: bool | None, heard_at: str | None) -> _Command:
+    begin = max((i for i, each in enumerate(session.events) if isinstance(each.event, CommandStarted)), default=0)
+    events = session.events[begin:]
+    begun, started, finished = (_last(events, kind) for kind in (CommandStarted, SessionStarted, SessionFinished))
+    if finished is not None and started is not None and started.at > finished.at:
+        finished = None  # of the command before, in a session that does not say where one begins
+    state: SessionState = "cut off" if begun is not None or started is not None else "not running"
+    state = "running" if is_live else "not ended" if is_live is None else state
+    if finished is not None and isinstance(finished.event, SessionFinished) and not is_live:
+        state = "interrupted" if finished.event.interrupted else "ended"
+    said = [each.event.argv for each in (started, begun) if each is not None and hasattr(each.event, "argv")]
+    words = tuple(word for word in next((argv for argv in reversed(said) if argv), ()) if word not in _ONCE)
+    return _Command(
+        words=words or ("harness", "run", session.content.inventory.path or "INVENTORY"),
+        hosts=begun.event.hosts if begun is not None and isinstance(begun.event, CommandStarted) else (),
+        began_at=None if begun is None else begun.at,
+        heard_at=max(filter(None, (heard_at, events[-1].at if events else None)), default=None),
+        state=state,
+        events=events,
+    )
+
+
+def _last(events: Sequence[LoggedEvent], *kinds: type[Event]) -> LoggedEvent | None:
+    return next((logged for logged in reversed(events) if isinstance(logged.event, kinds)), None)
+
+
+def _recap_hosts(session: SessionData, command: _Command, now: datetime) -> Iterator[HostRecap]:
+    every: dict[str, list[LoggedEvent]] = {}
+    newest: dict[str, list[LoggedEvent]] = {}
+    for found, events in ((every, session.events), (newest, command.events)):
+        for logged in events:
+            if (host := getattr(logged.event, "host", None)) is not None:
+                found.setdefault(host, []).append(logged)
+    records: dict[str, list[Record]] = {}
+    for record in session.records:
+        records.setdefault(record.host, []).append(record)
+    for host in sorted({*command.hosts, *session.content.hosts, *newest, *records}):
+        own = records.get(host, [])
+        begun, is_open = find_round(every.get(host, []))
+        place = say_place(begun, say_rounds(session.content), is_open)
+        yield _recap_host(host, own, every.get(host, []), newest.get(host, []), command, now, place)
+
+
+def _recap_host(
+    host: str,
+    records: Sequence[Record],
+    every: Sequence[LoggedEvent],
+    newest: Sequence[LoggedEvent],
+    command: _Command,
+    now: datetime,
+    place: str,
+) -> HostRecap:
+    outcomes = count_outcomes(records)
+    done = sum(not is_done_again(record) for record in records)
+    planned = _find_planned(every, done)
+    progress = read_progress(host, newest, records, now)
+    is_done = planned is not None and done >= planned
+    standing = _stand(host, newest, command, progress, is_done=is_done)
+    failed = {kind: number for kind, number in outcomes.items() if kind in NO_RESULT}
+    why = standing.why or _say_commonest([record for record in records if outcome_of(record).kind in failed])
+    return HostRecap(
+        host=host,
+        state=standing.state,
+        since=standing.since,
+        done=done,
+        planned=planned,
+        failed=failed,
+        why=why,
+        next=_say_next(standing, records, command, is_done=is_done),
+        place=place,
+        progress=progress if command.state == "running" else HostProgress(host),
+    )
+
+
+def _find_planned(every: Sequence[LoggedEvent], done: int) -> int | None:
+    """Return how many invocations the session has for a host; None where it was never planned."""
+    said: list[HostPlanned] | list[Step] = [each.event for each in every if isinstance(each.event, HostPlanned)]
+    said = said or [each.event for each in every if isinstance(each.event, STEPS)]
+    return max(said[-1].planned, done) if said else None
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """How a host stands. ``cure`` comes before the command; ``is_open``: the command goes on there."""
+
+    state: str
+    since: str | None = None
+    why: str = ""
+    cure: str = ""
+    is_open: bool = True
+
+
+def _stand(
+    host: str, newest: Sequence[LoggedEvent], command: _Command, progress: HostProgress, *, is_done: bool
+) -> _Standing:
+    changed, link = _last(newest, HostStateChanged), _last(newest, LinkLost, LinkBack)
+    if changed is not None and isinstance(changed.event, HostStateChanged) and changed.event.state != "ready":
+        event = changed.event
+        return _Standing(event.state, changed.at, event.message, event.hint or "", is_open=event.can_continue)
+    if command.hosts and host not in command.hosts:
+        why = "" if is_done else "the last command left this host out"
+        return _Standing("done" if is_done else "left out", why=why, is_open=False)
+    if link is not None and isinstance(link.event, LinkLost) and command.state in ("running", "cut off", "not ended"):
+        why = f"it does not answer: {link.event.reason}; what runs there goes on"
+        return _Standing("silent", link.event.since, why)
+    if is_done and progress.running is None:
+        return _Standing("done")
+    if command.state == "running":
+        return _stand_now(newest, changed, progress)
+    if command.state == "cut off":
+        why = "its controller ended without a word"
+        if progress.running is not None:
+            why += f"; {progress.running}, begun {say_time(progress.since)}, may still run there"
+        return _Standing("unknown" if progress.running else "cut off", command.heard_at, why)
+    if command.state in ("not ended", "not running"):
+        return _Standing("under way" if command.state == "not ended" and newest else "incomplete")
+    if not newest:
+        return _Standing("not begun", why="the session was stopped before its turn")
+    over = [each.event for each in newest if isinstance(each.event, SessionFinding) and each.event.id == "budget-over"]
+    why = over[-1].message if over else "it was stopped" if command.state == "interrupted" else ""
+    return _Standing("incomplete", why=why)
+
+
+def _stand_now(newest: Sequence[LoggedEvent], changed: LoggedEvent | None, progress: HostProgress) -> _Standing:
+    """Say what a host does for which a controller works."""
+    if not newest:
+        return _Standing("waiting", why="for its turn (--forks)")
+    if isinstance(newest[-1].event, HostWaiting):
+        return _Standing("waiting", newest[-1].at, newest[-1].event.reason)
+    if progress.running is not None or changed is not None:
+        return _Standing("measuring", progress.since or newest[-1].at)
+    return _Standing("preparing", newest[0].at)
+
+
+def _say_next(standing: _Standing, records: Sequence[Record], command: _Command, *, is_done: bool) -> str:
+    """Return what to do for a host: a cure, then the command that goes on there; empty where there is nothing."""
+    if command.state == "running" and not standing.cure:
+        return ""
+    words = command.words
+    failed = [each for each in records if outcome_of(each).kind in NO_RESULT and each.status != "skipped"]
+    if any(not is_done_again(each) for each in failed):
+        words = (*words, _RERUN)
+    elif is_done and not standing.cure and not any(each.status == "skipped" for each in records if _is_refuted(each)):
+        return ""
+    parts = [standing.cure.rstrip(".")] if standing.cure else []
+    if standing.is_open:
+        parts.append(shlex.join(words))
+    return "; then: ".join(parts)
+
+
+def _is_refuted(record: Record) -> bool:
+    """Whether a loader was not measured because it does other work: done again when its file was mended."""
+    return outcome_of(record).kind == "invalid"
+
+
+def _say_commonest(records: Sequence[Record]) -> str:
+    """Return why most of these have no result."""
+    found = Counter(_fold(record) for record in records)
+    if not found:
+        return ""
+    commonest = found.most_common(1)[0][0]
+    return next(explain_outcome(record) for record in records if _fold(record) == commonest)
+
+
+def _fold(record: Record) -> tuple[str, str, str]:
+    """Return what is equal in invocations that ended alike for one reason: its numbers may differ."""
+    outcome = outcome_of(record)
+    return outcome.kind, _NUMBERS.sub("#", outcome.reason), _NUMBERS.sub("#", explain_outcome(record))
+
+
+def _gather(records: Sequence[Record], labels: Mapping[int, str], began_at: str | None) -> Iterator[Alike]:
+    """Yield those that ended alike together: what the newest command brought first, and the worst first."""
+    alike: dict[tuple[bool, tuple[str, str, str]], list[Record]] = {}
+    begun = parse_moment(began_at)
+    for record in records:
+        ended = parse_moment(record.finished_at or record.started_at)
+        is_earlier = begun is not None and ended is not None and ended < begun
+        alike.setdefault((is_earlier, _fold(record)), []).append(record)
+    for is_earlier, key in sorted(alike, key=lambda each: (each[0], WORST_FIRST.index(_kind_of(alike[each])))):
+        found = alike[is_earlier, key]
+        yield Alike(
+            outcome=outcome_of(found[0]),
+            why=explain_outcome(found[0]),
+            count=len(found),
+            cases=tuple(dict.fromkeys(labels[id(record)] for record in found)),
+            places=say_places(found),
+            log=next((record.log for record in found if record.log), None),
+            is_earlier=is_earlier,
+        )
+
+
+def _kind_of(records: Sequence[Record]) -> Kind:
+    return outcome_of(records[0]).kind

@@ -1,0 +1,126 @@
+"""What ``harness clean`` finds on a host: what nobody needs any more, and what stays, with its size and why."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from harness.engine.daemon import talking
+from harness.engine.dockerinfo import ListedImage, list_images
+from harness.engine.interface import Engine, ImageEngine
+from harness.engine.registry import load_engine
+from harness.hosts.own_folders import OwnFolder
+from harness.ship.data_inspection import DESCRIBED_FOLDER
+from harness.ship.dataset_check import DATA_FOLDER, DATASETS_FOLDER
+from harness.ship.datatransfer import SHIPPED_FOLDER
+from harness.ship.image import LABEL_DEFINITION
+from harness.ship.transfer.image_sources import tagged
+from harness.ship.weights import WEIGHTS_FOLDER
+from harness.values.errors import EngineError
+from harness.values.text import cap_list, clean_text
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+    from harness.engine.reached import Reached
+
+_DATA = "data sets, weights and file lists"
+DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
+
+_RESULTS = "results of proofs and rehearsals"
+RESULT_FOLDERS = ("rehearsals", "samework")
+
+_CACHE = "cache of this controller"
+_CACHE_FOLDERS = ("images", "base", "hashes")
+"""Of the machine that runs this program, whose scratch is where its caches are, unless the inventory says otherwise."""
+
+_WHY_KEPT = {
+    _DATA: "the next session uses it: --data removes it",
+    _RESULTS: "the next session reads them: --all removes them",
+    _CACHE: "it is filled again when it is needed: remove it by hand while no command runs",
+}
+
+KNOWN_FOLDERS = (*DATA_FOLDERS, *RESULT_FOLDERS, *_CACHE_FOLDERS)
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something of ours on a host. ``is_removed``: it was taken away; ``stays``: and it was not asked to go.
+
+    ``bytes`` is its size, None where that is not known.
+    """
+
+    host: str
+    what: str
+    name: str
+    why: str
+    is_removed: bool = True
+    stays: bool = False
+    bytes: int | None = None
+
+
+def leave_folder(host: str, folder: OwnFolder, why: str, *, is_removed: bool = False, stays: bool = False) -> Leftover:
+    """Describe what became of a folder in scratch."""
+    return Leftover(host, _kind(folder), folder.path, why, is_removed, stays, folder.bytes)
+
+
+def keep_folder(host: str, folder: OwnFolder, living: str | None) -> Leftover:
+    """Describe a folder that stays: ``living`` is the session that runs there."""
+    kind = _kind(folder)
+    why = f"session {living} uses it" if living is not None and kind != _CACHE else _WHY_KEPT[kind]
+    return leave_folder(host, folder, why, stays=True)
+
+
+def say_asked(folder: OwnFolder) -> str:
+    """Say which option asked for a folder's removal."""
+    return "--data asked for it" if _kind(folder) == _DATA else "--all asked for it"
+
+
+def _kind(folder: OwnFolder) -> str:
+    name = posixpath.basename(folder.path)
+    return _CACHE if name in _CACHE_FOLDERS else _RESULTS if name in RESULT_FOLDERS else _DATA
+
+
+def settle_images(
+    reached: Reached, engines: Sequence[Engine], living: str | None, *, is_asked: bool, dry_run: bool
+) -> Iterator[Leftover]:
+    """Yield the images that we brought; remove them where that is asked and no session lives.
+
+    These were built of our definitions, or are what the inventory names and this machine sends.
+    """
+    host, named = reached.name, None if reached.is_local else reached.host.variables.image
+    for engine in engines:
+        if not load_engine(engine.name).uses_images:
+            continue
+        with talking(host, "listing its images", lambda: None):
+            client = cast("ImageEngine", engine).client
+            images = {image.id: image for image in list_images(client, label=LABEL_DEFINITION)}
+            if named is not None and "@" not in named:
+                images |= {image.id: image for image in list_images(client, reference=tagged(named))}
+        for image in images.values():
+            what, name = f"{engine.name} image", cap_list(image.repo_tags) or image.id[:19]
+            if living is not None or not is_asked:
+                why = "the next session uses it: --images removes it" if living is None else f"session {living} uses it"
+                yield Leftover(host, what, name, why, is_removed=False, stays=True, bytes=image.size)
+                continue
+            refusal = None if dry_run else _remove_image(host, client, image)
+            why = refusal or "--images asked for it"
+            is_removed = refusal is None and not dry_run
+            yield Leftover(host, what, name, why, is_removed, stays=refusal is not None, bytes=image.size)
+
+
+def _remove_image(host: str, client: APIClient, image: ListedImage) -> str | None:
+    """Remove an image by all its names; return why the engine would not."""
+    from docker.errors import APIError, NotFound
+
+    for name in image.repo_tags or (image.id,):
+        try:
+            with talking(host, f"removing the image {name}", lambda: None):
+                client.remove_image(name)
+        except NotFound:
+            continue
+        except (APIError, EngineError) as error:
+            return f"the engine would not remove it: {clean_text(error)}"
+    return None

@@ -1,0 +1,154 @@
+"""The last screen of a run, `harness status` and the page say the same of a fleet in trouble, and each thing once."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import fleet_session
+import pytest
+from fleet_clock import SimulatedClock
+from fleet_session import EXPERIMENT, INVOCATIONS, Outcome, make_fleet, plan_fleet, run_fleet
+
+from harness.console import Console
+from harness.records.recap import Recap, recap_session
+from harness.records.session_data import read_session
+from harness.values.event import SessionStarted
+from harness.workflow.local.show_status import show_status
+from harness.workflow.run import shared
+
+HOSTS = 20
+
+
+@dataclass
+class Told:
+    """A session that ended, and what its command told on the way."""
+
+    outcome: Outcome
+    stderr: str
+
+    @property
+    def recap(self) -> Recap:
+        return recap_session(read_session(self.outcome.folder.path), is_live=False)
+
+    @property
+    def last_screen(self) -> list[str]:
+        return self.stderr[self.stderr.rindex(f"{self.outcome.folder.name} (fleet): ") :].splitlines()
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    clock, stream = SimulatedClock(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "_REPORT_SHARE", 1e-9)
+        patch.setattr(sys, "stderr", stream)
+        patch.setattr("fleet_session.Console", lambda quiet: Console())
+        fleet = make_fleet(HOSTS, clock, troubled=0.6, kinds=2)
+        outcome = run_fleet(tmp_path_factory.mktemp("fleet"), fleet, clock)
+    return Told(outcome, stream.getvalue())
+
+
+def test_there_is_a_line_for_each_host_also_where_it_never_began(told: Told) -> None:
+    lines = {line.split()[0]: line for line in told.last_screen}
+    for one in told.outcome.fleet:
+        line, state = lines[one.name], {"dead": "unreachable", "gone": "unreachable", "garbled": "not ready"}
+        assert re.search(rf"{one.name} +{state.get(one.trouble, 'locked' if one.trouble == 'locked' else '')}", line)
+        if one.trouble in ("dead", "locked", "garbled"):
+            assert " –  " in line and "→ " in line and "; then: harness run " in line
+        elif one.is_ready and one.trouble != "lost":
+            assert f"done {INVOCATIONS} of {INVOCATIONS}" in " ".join(line.split())
+
+
+def test_lost_ones_are_done_again_by_the_same_command_only_where_that_is_true(told: Told) -> None:
+    by_name = {host.host: host for host in told.recap.hosts}
+    for one in told.outcome.fleet:
+        host = by_name[one.name]
+        if one.trouble == "lost":
+            assert host.next == told.recap.command and host.state == "incomplete"
+        elif one.trouble in ("error", "hang", "disk_full", "refuse"):
+            assert host.next == f"{told.recap.command} --rerun-failed"
+        elif not one.is_ready:
+            assert host.next.endswith(f"; then: {told.recap.command}") and host.why
+        else:
+            assert host.next == ""
+
+
+def test_status_and_the_page_say_what_the_last_screen_says(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    show_status(Console(), told.outcome.folder.path, Path(), as_json=False)
+    *status, page = capsys.readouterr().out.splitlines()
+    assert status == told.last_screen
+    text = Path(page.removeprefix("file://")).read_text()
+    words = " ".join(re.sub(r"<[^>]+>", " ", text[text.index("<body>") :]).split())
+    assert f"ended; {told.recap.counts_text}" in words
+    for host in told.recap.hosts:
+        assert f"{host.host} {host.state.replace('_', ' ')}" in words and f"{host.share} {host.failed_text}" in words
+
+
+def test_counts_are_of_all_that_the_session_has(told: Told) -> None:
+    counts = Counter(record.invocation for record in told.outcome.records)
+    assert sum(told.recap.counts.values()) == len(counts)
+    (finished,) = (event for event in told.outcome.events if event["event"] == "SessionFinished")
+    assert finished["counts"] == told.recap.counts
+    assert sum(host.done for host in told.recap.hosts) == len(counts) - told.recap.counts["lost"]
+
+
+def test_each_reason_stands_once_and_so_does_the_beginning(told: Told) -> None:
+    assert told.stderr.count(" begins (") == 1
+    assert sum(line.startswith("◷ timeout") for line in told.last_screen) == 1
+    assert sum(line.startswith("▣ disk full") for line in told.last_screen) == 1
+
+
+def test_what_an_earlier_command_failed_at_is_a_count(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_REPORT_SHARE", 1e-9)
+    clock, work = told.outcome.fleet[0].machine.clock, told.outcome.folder.path.parent.parent
+    assert isinstance(clock, SimulatedClock)
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("fleet_session.Console", lambda quiet: Console())
+    again = Told(run_fleet(work, told.outcome.fleet, clock), stream.getvalue())
+    assert again.stderr.count(" continues (") == 1
+    (line,) = (line for line in again.last_screen if line.startswith("from earlier commands: "))
+    assert "error" in line and "timeout" in line and "disk full" in line
+    assert not any(line.startswith(("! error", "◷ timeout", "▣ disk full")) for line in again.last_screen)
+    assert any(" unreachable since " in line for line in again.last_screen[: HOSTS + 2])
+
+
+def test_who_lost_a_lock_to_somebody_stops_there_and_says_so(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(2, clock, troubled=0.0)
+    fleet[1].machine.taken_at = 2000.0
+    outcome = run_fleet(tmp_path, fleet, clock)
+    assert outcome.code == 1 and not any(one.jobs.jobs for one in fleet)
+    well, robbed = recap_session(read_session(outcome.folder.path), is_live=False).hosts
+    assert (well.state, well.share) == ("done", f"{INVOCATIONS} of {INVOCATIONS}")
+    assert robbed.state == "locked" and robbed.why.startswith("the lock of this session was taken away by ann@desk")
+    assert robbed.done < INVOCATIONS and robbed.next.startswith("ask ann@desk when the machine is free again; then: ")
+
+
+def test_skips_are_told_once_and_the_time_left_is_without_them_and_everywhere_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fleet_session, "EXPERIMENT", EXPERIMENT.replace("1GiB", "[1GiB, 900TB]"))
+    monkeypatch.setattr("fleet_session.Console", lambda quiet: Console())
+    clock = SimulatedClock()
+    fleet = make_fleet(1, clock)
+    outcome = run_fleet(tmp_path, fleet, clock, rounds=1)
+    skips = sum(record.status == "skipped" for record in outcome.records)
+    said = capsys.readouterr().err
+    assert skips == 3 and said.count("900 TB is more than this host can give") == 2, "when it begins, and at the end"
+    assert f"∅ skipped: {skips} invocations of 3 cases: " in said and f"∅ skipped ×{skips}  (ws0000, round 1): " in said
+
+    assert plan_fleet(tmp_path, fleet, clock, rounds=3) == 0
+    (planned,) = json.loads(capsys.readouterr().out)["hosts"]
+    run_fleet(tmp_path, fleet, clock, rounds=3)
+    session = read_session(outcome.folder.path, kinds=None)
+    index = max(i for i, logged in enumerate(session.events) if isinstance(logged.event, SessionStarted))
+    told = session.events_of(SessionStarted)[-1].left_s
+    (host,) = recap_session(replace(session, events=session.events[: index + 1]), is_live=True).hosts
+    assert planned["seconds"] == told == host.progress.left_s
+    assert told == pytest.approx(2 * outcome.seconds, rel=0.2), "two rounds more, each as long as the first was"
