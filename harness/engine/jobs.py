@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from harness.bench.protocol import protocol
 from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Mount, Payload
+from harness.engine.reached import Reached
 from harness.hosts.connection import Connection
 from harness.values.data import DataPlace
+from harness.values.engine_names import EngineFacts
+from harness.values.errors import HostNotReady
 
 _OOM_SCORE = 1000
 """The benchmark is what the kernel ends first where memory runs out."""
@@ -30,6 +33,25 @@ class JobHost:
     disks: Mapping[str, str]
     cpus: tuple[int, ...] = ()
     gpus: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, reached: Reached, payload: Payload, engine: Engine, facts: EngineFacts, image: str) -> JobHost:
+        """Return a reached host as what jobs run on. Raises HostNotReady where its engine cannot say what would run."""
+        if facts.image_digest is None:
+            raise HostNotReady(
+                "the engine could not say what would run", where=reached.name, hint="see `harness check`"
+            )
+        return cls(
+            host=reached.name,
+            connection=reached.connection,
+            engine=engine,
+            image=image,
+            image_digest=facts.image_digest,
+            payload=payload,
+            disks=reached.disks,
+            cpus=reached.cpus,
+            gpus=reached.gpus,
+        )
 
     @property
     def scratch(self) -> str:

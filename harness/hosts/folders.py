@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.hosts.answers import first_line, parse_int
-from harness.hosts.connection import Connection, last_line
+from harness.hosts.connection import Connection
 from harness.values.errors import HostNotReady
 
 if TYPE_CHECKING:
@@ -50,19 +50,6 @@ def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict
 def data_folders(data: Mapping[str, DataSet]) -> dict[str, str]:
     """Return the folder in which the images of each data set lie; a generated one has none yet."""
     return {name: source.place for name, source in data.items() if source.place}
-
-
-def make_folder(connection: Connection, path: str, *, mode: int = 0o755) -> None:
-    """Make a folder and its parents; nothing happens where it is there. Raises HostNotReady."""
-    done = connection.run(["mkdir", "-p", "-m", f"{mode:o}", "--", path])
-    if done.returncode != 0:
-        raise folder_not_made(connection.host, path, last_line(done.stderr))
-
-
-def folder_not_made(host: str, path: str, reason: str) -> HostNotReady:
-    """Build the error for a folder that cannot be made."""
-    hint = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
-    return HostNotReady(f"the folder {path} cannot be made: {reason}", where=host, hint=hint)
 
 
 def read_free_bytes(connection: Connection, path: str) -> int | None:

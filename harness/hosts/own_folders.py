@@ -14,7 +14,6 @@ from pathlib import Path
 
 from harness.hosts.answers import parse_int, reading
 from harness.hosts.connection import Connection, last_line
-from harness.hosts.folders import folder_not_made
 from harness.values.errors import HostNotReady
 from harness.values.text import clean_text
 
@@ -77,7 +76,9 @@ def make_own_folder(connection: Connection, scratch: str, path: str) -> None:
     name, _, rest = posixpath.relpath(path, scratch).partition("/")
     done = connection.run(["sh", "-c", _MAKE, "sh", scratch, name, rest])
     if done.returncode != 0:
-        raise folder_not_made(connection.host, path, last_line(done.stderr))
+        hint = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
+        message = f"the folder {path} cannot be made: {last_line(done.stderr)}"
+        raise HostNotReady(message, where=connection.host, hint=hint)
 
 
 def mark_folder(folder: Path) -> None:

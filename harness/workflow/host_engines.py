@@ -1,34 +1,15 @@
-"""What sessions ask of a host's engines: to run jobs, which jobs are there, and whether somebody else computes."""
+"""What sessions ask of a host's engines: which jobs are there, and whether somebody else computes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from harness.analysis.protection import busy_reason
-from harness.engine.interface import Engine, Payload
-from harness.engine.jobs import JobHost
+from harness.engine.interface import Engine
 from harness.engine.reached import Reached
 from harness.engine.registry import load_engines
 from harness.engine.spec import EngineSpec
-from harness.ship.engine_choice import ChosenEngine
-from harness.values.errors import EngineUnavailable, HostBusy, HostNotReady
-
-
-def job_host(reached: Reached, chosen: ChosenEngine, payload: Payload) -> JobHost:
-    """Return a host as what jobs run on. Raises HostNotReady where its engine cannot say what would run."""
-    if chosen.facts.image_digest is None:
-        raise HostNotReady("the engine could not say what would run", where=reached.name, hint="see `harness check`")
-    return JobHost(
-        host=reached.name,
-        connection=reached.connection,
-        engine=chosen.engine,
-        image=chosen.image,
-        image_digest=chosen.facts.image_digest,
-        payload=payload,
-        disks=reached.disks,
-        cpus=reached.cpus,
-        gpus=reached.gpus,
-    )
+from harness.values.errors import EngineUnavailable, HostBusy
 
 
 def engines_with_jobs(reached: Reached) -> tuple[list[Engine], list[EngineSpec]]:

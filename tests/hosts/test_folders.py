@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from harness.hosts.connection import Completed
-from harness.hosts.folders import make_folder, read_free_bytes, read_home, resolve_path
+from harness.hosts.folders import read_free_bytes, read_home, resolve_path
 from harness.hosts.local import LocalConnection
+from harness.hosts.own_folders import make_own_folder
 from harness.values.errors import HostNotReady
 
 
@@ -59,14 +60,14 @@ def test_a_user_without_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_path(Answering(b"garbage"), "~/x")
 
 
-def test_make_folder_makes_parents_and_tells_why_not(tmp_path: Path) -> None:
-    local = LocalConnection()
-    make_folder(local, str(tmp_path / "a/b c"))
-    make_folder(local, str(tmp_path / "a/b c"))
-    assert (tmp_path / "a/b c").is_dir()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(HostNotReady, match="Not a directory"):
-        make_folder(local, str(tmp_path / "file/x"))
+def test_an_own_folder_is_made_with_its_parents_and_tells_why_not(tmp_path: Path) -> None:
+    local, scratch = LocalConnection(), tmp_path / "scratch"
+    make_own_folder(local, str(scratch), f"{scratch}/a/b c")
+    make_own_folder(local, str(scratch), f"{scratch}/a/b c")
+    assert (scratch / "a/b c").is_dir()
+    (scratch / "file").write_text("")
+    with pytest.raises(HostNotReady, match=r"cannot be made: .*(Not a directory|File exists)"):
+        make_own_folder(local, str(scratch), f"{scratch}/file/x")
 
 
 def test_free_bytes_also_where_the_folder_is_not_made(tmp_path: Path) -> None:

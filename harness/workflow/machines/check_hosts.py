@@ -13,6 +13,7 @@ from harness.analysis.host_check import Check, LimitProbe
 from harness.analysis.same_data import find_clashes
 from harness.analysis.signs import CHECKS
 from harness.engine.interface import Payload
+from harness.engine.jobs import JobHost
 from harness.engine.reached import Reached
 from harness.hosts.lock import find_holder, make_owner
 from harness.inventory import Host, load_inventory, select_hosts
@@ -25,7 +26,7 @@ from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers
 from harness.values.errors import DataError, HarnessError, HostError
-from harness.workflow.host_engines import is_session_alive, job_host
+from harness.workflow.host_engines import is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, values_of
 from harness.workflow.reaching import reach
@@ -160,7 +161,7 @@ def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payl
     if chosen is None or chosen.facts.image_digest is None or not chosen.facts.can_limit_memory:
         return None
     console.live(f"{reached.name}: trying a memory limit")
-    return probe_limit(job_host(reached, chosen, payload))
+    return probe_limit(JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image))
 
 
 def _print(console: Console, host: str, checked: _Checked) -> None:

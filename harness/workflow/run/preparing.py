@@ -17,7 +17,6 @@ from harness.ship.datatransfer import ShippedData
 from harness.values.case import Case
 from harness.values.errors import DataError
 from harness.values.event import DataReady, Emit, progress_of
-from harness.workflow.host_engines import job_host
 
 
 def prepare(
@@ -34,7 +33,8 @@ def prepare(
     A data set that cannot be used costs the cases that need it, no others. Raises HostError; DataError or
     ConfigurationError where no case can run there.
     """
-    on = job_host(reached, brought.engine, payload)
+    chosen = brought.engine
+    on = JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image)
     data: dict[str, HostData] = {}
     missing = dict(brought.missing_data)
     for name, place in brought.sets.items():
@@ -45,7 +45,7 @@ def prepare(
     refuse_hopeless(cases, missing, brought.missing_weights)
     return HostSetup(
         **vars(on),
-        engine_facts=brought.engine.facts,
+        engine_facts=chosen.facts,
         facts=reached.facts,
         memory_available=memory_available or memory_left(reached),
         data=data,
