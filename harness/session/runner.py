@@ -164,8 +164,11 @@ class HostRunner:
         self._announce_skips(todo)
         current_round = 0
         todo = list(todo)
+        repeated: set[str] = set()  # by this command once, also where that is lost
         for index, invocation in enumerate(todo):  # which grows by what is to be repeated
-            handle = adopted.get(invocation.identity)
+            handle = adopted.pop((invocation.identity, invocation.attempt), None)
+            if invocation.is_repeat:
+                repeated.add(invocation.identity)
             if handle is None and invocation.skip is None:
                 self._await_turn()
             if self._is_over() or (self._stop.is_set() and (handle is None or self._halt.is_set())):
@@ -177,11 +180,13 @@ class HostRunner:
             self._coming = [*coming_of(todo[index + 1 :]), *later]
             self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
-                more = self._affordable(repeats_of(current_round, self._known))
+                wanted = [one for one in repeats_of(current_round, self._known) if one.identity not in repeated]
+                more = self._affordable(wanted)
                 todo[index + 1 : index + 1] = more
                 if not more:
                     self._round_done()
-                    rest = [e for e in todo[index + 1 :] if e.identity in adopted or is_wanted(e, self._known)]
+                    begun = {identity for identity, _ in adopted}
+                    rest = [one for one in todo[index + 1 :] if one.identity in begun or is_wanted(one, self._known)]
                     self._planned -= len(todo) - index - 1 - len(rest)
                     todo[index + 1 :] = rest
         if self._stop.is_set():
@@ -250,25 +255,29 @@ class HostRunner:
             self._patiently(self._sweep)
             raise
 
-    def _adopt(self, todo: Sequence[Invocation]) -> dict[str, JobHandle]:
-        """Take over jobs of this session that an earlier controller started; remove those that nobody wants."""
-        wanted = {(each.identity, str(each.attempt)) for each in todo if not each.skip}
-        wanted -= {(record.invocation, str(record.attempt)) for record in self._known}
-        adopted: dict[str, JobHandle] = {}
+    def _adopt(self, todo: Sequence[Invocation]) -> dict[tuple[str, int], JobHandle]:
+        """Take over jobs of this session that an earlier controller started; remove those that nobody wants.
+
+        Returns them by identity and attempt.
+        """
+        wanted = {(each.identity, str(each.attempt)): (each.identity, each.attempt) for each in todo if not each.skip}
+        for record in self._known:
+            wanted.pop((record.invocation, str(record.attempt)), None)
+        adopted: dict[tuple[str, int], JobHandle] = {}
         unwanted = []
         for handle in self._setup.engine.list(self._settings.identity.key):
             identity = handle.labels.get(f"{LABEL_PREFIX}invocation", "")
             attempt = handle.labels.get(f"{LABEL_PREFIX}attempt", "")
             is_ours = handle.labels.get(PAYLOAD_LABEL) == payload_label(self._setup)  # not of a file since mended
             if (identity, attempt) in wanted and is_ours:
-                adopted[identity] = handle
+                adopted[wanted[identity, attempt]] = handle
             else:
                 unwanted.append(handle)
         states = self._setup.engine.poll(list(adopted.values())) if adopted else ()
-        for (identity, handle), state in zip(list(adopted.items()), states, strict=True):
+        for (place, handle), state in zip(list(adopted.items()), states, strict=True):
             if state.phase in ("created", "gone"):  # its controller died before it was started: it never will be
                 unwanted.append(handle)
-                del adopted[identity]
+                del adopted[place]
         if unwanted:
             self._remove(unwanted)
         return adopted

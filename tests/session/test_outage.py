@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,13 +25,14 @@ from harness.session import admission
 from harness.session import runner as runner_module
 from harness.session.collect import SessionIdentity
 from harness.session.feasibility import limit_of
-from harness.session.invocations import HostDigests, plan_host
+from harness.session.invocations import HostDigests, Invocation, plan_host
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostLocked, HostUnreachable, JobGone, NoRoomForJob, ResultsRefused
 from harness.values.event import Event, HostWaiting, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
+from harness.values.record import Record
 from harness.workflow.stops import Stops
 
 
@@ -86,6 +88,7 @@ class Bench:
         self.stops = Stops()
         self.beat: Callable[[], None] = lambda: None
         self.patience_s = 600.0
+        self.repeats_of: Callable[[int, Sequence[Record]], Sequence[Invocation]] = lambda _round, _records: ()
         self.folder = SessionFolder(tmp_path / "session")
         self.folder.write(SessionContent(name="s"))
         facts = Facts(
@@ -127,7 +130,7 @@ class Bench:
         try:
             emit, stops = self.events.append, self.stops
             runner = HostRunner(settings, self.setup, journal, emit, stops.begin, stops.run, heartbeat=heartbeat)
-            runner.run(self.planned, done=0, planned=len(self.planned))
+            runner.run(self.planned, done=0, planned=len(self.planned), repeats_of=self.repeats_of)
         finally:
             journal.close()
         return [record.status for record in read_records(self.folder)]
@@ -187,6 +190,25 @@ def test_who_lost_the_lock_ends_the_running_job_and_begins_nothing_more(bench: B
         bench.run()
     assert len(bench.engine.starts) == 1 and bench.engine.jobs == {}
     assert read_records(bench.folder) == [], "what was cut short has no record: it is done again"
+
+
+def test_what_was_taken_over_is_repeated_with_a_job_of_its_own_and_once(bench: Bench) -> None:
+    """A lost repeat is wanted again, but by the next command: what loses each one must not go on for ever."""
+    first = bench.planned[0]
+    bench.patience_s = 0.05
+    bench.engine.fail = away(10**6, ("poll",))
+    with pytest.raises(HostUnreachable):
+        bench.run()
+    (left_running,) = bench.engine.jobs
+    bench.engine.fail = lambda _verb: None
+    bench.patience_s = 600.0
+    bench.repeats_of = lambda _round, records: (
+        replace(first, attempt=sum(each.invocation == first.identity for each in records) + 1, is_repeat=True),
+    )
+    bench.run()
+    records = [record for record in read_records(bench.folder) if record.invocation == first.identity]
+    assert [record.attempt for record in records] == [1, 2]
+    assert len(bench.engine.starts) == len(set(bench.engine.starts)) == 4 and left_running == bench.engine.starts[0]
 
 
 def test_a_host_that_stays_away_is_given_up_and_its_job_left_alone(bench: Bench) -> None:
