@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import damaged_values, dump_json, fuzzed, one_case, refusal_of, run_command
+from fuzzing import damaged_values, dump_json, fuzzed, fuzzed_with_fewer, one_case, refusal_of, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +63,7 @@ def test_experiment(value: Any) -> None:
 
 
 @pytest.mark.slow
-@fuzzed
+@fuzzed_with_fewer
 @given(damaged_values(GOOD, most=2), st.booleans())
 def test_plan(inventory: Path, value: Any, as_json: bool) -> None:
     with one_case() as folder:

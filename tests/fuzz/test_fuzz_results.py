@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from fuzzing import damaged_bytes, damaged_json, damaged_values, dump_json, fuzzed, one_case, refusal_of
+from fuzzing import (
+    damaged_bytes,
+    damaged_json,
+    damaged_values,
+    dump_json,
+    fuzzed,
+    fuzzed_with_fewer,
+    one_case,
+    refusal_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,7 +170,7 @@ def test_results_of_jobs(files: dict[str, bytes], state: JobState) -> None:
 
 
 @pytest.mark.slow
-@fuzzed
+@fuzzed_with_fewer
 @given(results(), STATES)
 def test_results_of_jobs_in_a_report(files: dict[str, bytes], state: JobState) -> None:
     with one_case() as folder:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import damaged_bytes, damaged_json, fuzzed, one_case, run_command
+from fuzzing import damaged_bytes, damaged_json, fuzzed, fuzzed_with_fewer, one_case, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,7 +82,7 @@ def command_on(folder: Path, session: Path, words: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@fuzzed
+@fuzzed_with_fewer
 @given(st.lists(DAMAGE, min_size=1, max_size=2), st.sampled_from([*QUICK, *SLOW]))
 def test_session_folder(good: Path, damage: list[tuple[str, bytes | None]], words: list[str]) -> None:
     with one_case() as folder:
@@ -110,7 +110,7 @@ EMBEDDED = {
 
 
 @pytest.mark.slow
-@fuzzed
+@fuzzed_with_fewer
 @given(damaged_json(EMBEDDED), damaged_bytes(b"", most=1), st.sampled_from([*QUICK[2:], *SLOW]))
 def test_old_page(value: bytes, noise: bytes, words: list[str]) -> None:
     packed = base64.b64encode(gzip.compress(value, compresslevel=1)).decode()
