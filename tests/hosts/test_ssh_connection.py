@@ -194,7 +194,7 @@ def test_facts_folders_and_the_lock_over_ssh(server: Server, connection: SSHConn
     home = str(server.folder / "home")
     assert read_home(connection) == home
     assert resolve_path(connection, "~/.cache/../x") == f"{home}/x"
-    facts = read_facts(connection, scratch=home)
+    facts = read_facts(connection, scratch=f"{home}/.cache/harness")
     assert facts.ram_bytes and facts.logical_cpus and facts.kernel and facts.boot_id
     assert facts.disks["scratch"].free_bytes
     assert facts.clock_offset_s is not None and abs(facts.clock_offset_s) < 1
