@@ -45,7 +45,9 @@ def test_a_controller_killed_at_a_boundary(session: Make, lab: Lab, boundary: st
     assert {(record.status, record.attempt) for record in controller.records()} == {("ok", 1)}
     for name in controller.hosts:
         started = starts_of(lab, name, since)
-        assert len(started) == len(set(started)) == 2, (name, started)
+        assert len(started) == len(set(started)), (name, started)
+        first = [job for job in started if job.endswith("-1")]  # a disturbed one is repeated, as attempt 2
+        assert len(first) == 2, (name, started)
     controller.assert_nothing_left()
 
 
