@@ -30,7 +30,7 @@ if "cache" in paths:
 time.sleep(0.15)
 with open(results / "events.jsonl", "w") as stream:
     for index in (1, 2):
-        stream.write(json.dumps({"event": "epoch", "index": index, "images": 10, "seconds": 0.1}) + "\\n")
+        stream.write(json.dumps({"event": "epoch", "index": index, "images": 10, "seconds": 1.0}) + "\\n")
     stream.write(json.dumps({"event": "done", "cache_bytes": None}) + "\\n")
 '''
 
