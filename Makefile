@@ -63,7 +63,7 @@ test: $(STAMPS)/test ## Set up and run every check and test; each part prints it
 quick-test: $(STAMPS)/test ## Style, types, layers and the pure tests: nothing is installed, started or measured
 	@BIN=$(BIN) tests/run_all.sh quick
 
-FUZZ ?= tests/fuzz
+FUZZ ?= tests/fuzz tests/host_outputs/test_garbage.py
 
 .PHONY: lab
 lab: $(STAMPS)/test ## Bring up four workstations on this machine, with SSH and Docker, to play with (root, Debian)

@@ -129,7 +129,7 @@ finish() {
 	exit $failed
 }
 
-PURE="not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
+PURE="not thorough and not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .

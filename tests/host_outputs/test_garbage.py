@@ -97,7 +97,7 @@ def test_each_answer_in_turn_is_one_kind_of_garbage(tmp_path: Path, engine: str,
         try_garbage(tmp_path, engine, command, number, kind)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_answer_in_turn_is_every_kind_of_garbage(tmp_path: Path, engine: str, command: str) -> None:
