@@ -50,7 +50,9 @@ def test_a_frozen_host_is_not_called_ready(session: Make, lab: Lab) -> None:
     controller.wait_until(lambda: "LinkBack" in controller.kinds("ws2"), process)
     assert status_of(controller, "ws2")["state"] == "measuring"
     controller.let_go()
-    assert controller.end(process).code == 0
+    ended = controller.end(process)
+    assert ended.code == 1 and "host-paused" in ended.stderr, ended.said
+    assert controller.run().code == 0, "what stood still is measured again by the same command"
 
 
 def test_after_a_kill_status_names_what_may_still_run(session: Make) -> None:
