@@ -51,7 +51,7 @@ def test_a_frozen_host_is_not_called_ready(session: Make, lab: Lab) -> None:
     assert status_of(controller, "ws2")["state"] == "measuring"
     controller.let_go()
     ended = controller.end(process)
-    assert ended.code == 1 and "host-paused" in ended.stderr, ended.said
+    assert ended.code == 1 and "invalid: the host was paused" in ended.stderr, ended.said
     assert controller.run().code == 0, "what stood still is measured again by the same command"
 
 
