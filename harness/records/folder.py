@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ from pathlib import Path
 
 from harness.bench.protocol.atomic import write_file
 from harness.records.content import SESSION_FORMAT, SessionContent
+from harness.values.digest import digest_of
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
 
 _FETCHING = ".fetch-"
+_MOST_NAME_BYTES = 100
+"""Of what an inventory and an experiment give to a folder's name; twice as much of one that a user gives."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +135,11 @@ def find_folder(
     ``digest`` is of the resolved experiment without rounds, budget and timeout. Of several
     (``--fresh`` starts ``…-2``, ``…-3``) the newest continues.
     """
-    if name is not None and (not name.strip() or name in (".", "..") or not name.isprintable() or "/" in name):
-        hint = "--name is the name of one folder below --output"
+    unfit = name is not None and (not name.strip() or name in (".", "..") or not name.isprintable() or "/" in name)
+    if unfit or len(os.fsencode(name or "")) > 2 * _MOST_NAME_BYTES:
+        hint = f"--name is the name of one folder below --output, of at most {2 * _MOST_NAME_BYTES} bytes"
         raise SessionError(f"{name!r} cannot be the name of a session", where="--name", hint=hint)
-    base = name or f"{inventory}-{experiment}-{digest}"
+    base = name or f"{_shorten(inventory)}-{_shorten(experiment)}-{digest}"
     number, newest = 1, SessionFolder(output / base)
     while newest.exists():
         following = SessionFolder(output / f"{base}-{number + 1}")
@@ -142,6 +147,14 @@ def find_folder(
             return following if is_fresh else newest
         number, newest = number + 1, following
     return newest
+
+
+def _shorten(name: str) -> str:
+    """Cut a long part of a folder's name; a digest keeps names of one beginning apart. File systems take 255 bytes."""
+    raw = os.fsencode(name)
+    if len(raw) <= _MOST_NAME_BYTES:
+        return name
+    return f"{raw[: _MOST_NAME_BYTES - 9].decode(errors='ignore')}-{digest_of(name)[:8]}"
 
 
 def list_folders(output: Path) -> list[SessionFolder]:

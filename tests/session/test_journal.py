@@ -197,6 +197,20 @@ def test_the_same_command_finds_the_same_folder_and_fresh_another(tmp_path: Path
     assert {folder.name for folder in list_folders(tmp_path)} == {"lab-quick-12345678", "lab-quick-12345678-2"}
 
 
+def test_long_names_make_a_folder_that_can_be_and_stay_apart(tmp_path: Path) -> None:
+    def find(inventory: str) -> SessionFolder:
+        return find_folder(
+            tmp_path, inventory=inventory, experiment="é" * 100, digest="12345678", name=None, is_fresh=False
+        )
+
+    first, second = find("ä" * 120 + "1"), find("ä" * 120 + "2")
+    assert first.name != second.name
+    first.write(SessionContent(name="a"))
+    assert find("ä" * 120 + "1").exists() and not second.exists()
+    with pytest.raises(SessionError, match="cannot be the name of a session"):
+        find_folder(tmp_path, inventory="i", experiment="e", digest="d", name="n" * 300, is_fresh=False)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 99}'])
 def test_a_damaged_session_file_is_one_clear_error(tmp_path: Path, content: str) -> None:
     folder = SessionFolder(tmp_path)

@@ -32,6 +32,7 @@ from harness.values.errors import HarnessError, HostUnreachable, SessionError
 from harness.values.event import CommandStarted, Event, LoggedEvent, SessionFinding, SessionFinished
 from harness.values.names import case_labels
 from harness.values.record import Record
+from harness.values.text import plural
 from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
@@ -218,8 +219,8 @@ class _Failures:
 def _announce(console: Console, resolved: Resolved) -> None:
     experiment = resolved.experiment
     console.note(
-        f"experiment {experiment.name} ({resolved.reason}): {len(resolved.cases)} cases × "
-        f"{say_rounds(experiment.rounds)} on {len(resolved.hosts)} host{'s' if len(resolved.hosts) != 1 else ''}"
+        f"experiment {experiment.name} ({resolved.reason}): {plural(len(resolved.cases), 'case')} × "
+        f"{say_rounds(experiment.rounds)} on {plural(len(resolved.hosts), 'host')}"
     )
     for note in resolved.matrix.notes:
         console.note(f"note: {note}")
