@@ -533,7 +533,7 @@ def test_weights_that_are_nowhere(user: User) -> None:
     assert user.executions() == []
     planned = user.give("plan", "inventory.yaml", "--experiment", "experiment.yaml", HOME=str(user.folder))
     assert planned.returncode == 2
-    (said,) = re.findall(r"weights: imagenet: no file \S+ that can be read", done.stderr)
+    (said,) = set(re.findall(r"weights: imagenet: no file \S+ that can be read", done.stderr))
     assert_plain(planned, ["here (not ready; engine process 2.", said, f"skipped: {said}"])
 
 
@@ -672,10 +672,11 @@ def test_a_damaged_record_costs_itself(finished: User, content: bytes, words: li
         done = finished.run()
         assert done.returncode == 0
         assert_plain(done, words)
-        assert len(finished.executions()) == executed + 1
+        anew = [name for name in finished.executions()[executed:] if name.endswith("-1")]
+        assert len(anew) == 1  # a busy machine may have had it repeated, as attempt 2
         lines = path.read_bytes().splitlines()
-        assert lines[:-1] == [content, *others]
-        assert json.loads(lines[-1])["invocation"] == json.loads(first)["invocation"]
+        assert lines[: len(others) + 1] == [content, *others]
+        assert json.loads(lines[len(others) + 1])["invocation"] == json.loads(first)["invocation"]
         assert (session / "report.html").is_file()
     finally:
         path.write_bytes(whole)

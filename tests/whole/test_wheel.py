@@ -90,8 +90,8 @@ def test_measures_and_reports(program: Path, tmp_path: Path) -> None:
     page = Path(done.stdout.strip().splitlines()[-1].removeprefix("file://"))
     assert "<html" in page.read_text()
     records = [json.loads(line) for line in (page.parent / "records.jsonl").read_text().splitlines()]
-    assert [record["alias"] for record in records].count("b") == 1  # the A/A twin of the one case
-    assert len(records) == 2
+    # The one case and its A/A twin; a busy machine may have had each of them repeated.
+    assert sorted(str(record["alias"]) for record in records if record["attempt"] == 1) == ["None", "b"]
     for record in records:
         assert record["status"] == "ok"
         assert record["epochs"][0]["images"] == 24

@@ -39,7 +39,7 @@ listed = len((Path(request["paths"]["dataset"]) / "manifest.tsv").read_bytes().s
 images = min(listed, request["case"]["max_images"] or listed)
 with open(job / "results" / "events.jsonl", "w") as stream:
     for index in range(1, request["case"]["epochs"] + 1):
-        epoch = {"event": "epoch", "index": index, "images": images, "seconds": 0.1, "cpu_s": 0.1}
+        epoch = {"event": "epoch", "index": index, "images": images, "seconds": 1.0, "cpu_s": 1.0}
         stream.write(json.dumps(epoch) + "\\n")
     stream.write(json.dumps({"event": "done", "cache_bytes": None}) + "\\n")
 """
