@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
 """Names, paths and messages of others' programs may hold codes that a terminal would obey."""
+
+_LINE_EVERY_S = 20.0
+"""How often a log without a terminal is told how far one thing is."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -40,6 +44,7 @@ class Console:
         self._mutex = threading.Lock()
         self._status: Status | None = None
         self._last_detail = ""
+        self._next_line: dict[str, float] = {}
 
     @cached_property
     def _out(self) -> RichConsole:
@@ -170,6 +175,16 @@ class Console:
             from rich.text import Text
 
             self._status.update(Text(_plain(text)))
+
+    def progress(self, topic: str, text: str) -> None:
+        """Show how far something is, in the live line; without a terminal a line when it begins and now and then."""
+        if self.verbose:
+            self.detail(text, once=True)
+        elif self._err.is_terminal:
+            self.live(text)
+        elif time.monotonic() >= self._next_line.get(topic, 0.0):
+            self._next_line[topic] = time.monotonic() + _LINE_EVERY_S
+            self.note(text)
 
     def _line(self, text: str, style: str | None = None) -> None:
         from rich.text import Text

@@ -187,8 +187,8 @@ def _finding(event: happened.SessionFinding, console: Console) -> None:
 @show.register
 def _progress(event: happened.Progress, console: Console) -> None:
     share = f" {event.fraction:.0%}" if event.fraction is not None else ""
-    console.live(f"{event.host + ': ' if event.host else ''}{event.what}{share}")
-    console.detail(f"{event.what}{share}", once=True)
+    where = f"{event.host}: " if event.host else ""
+    console.progress(where + event.what.partition(":")[0], f"{where}{event.what}{share}")
 
 
 @show.register

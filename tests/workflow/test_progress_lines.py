@@ -1,0 +1,39 @@
+"""How far something is, as a log without a terminal is told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.console import console as module
+from harness.console.console import Console
+from harness.values.event import Progress
+
+
+def said(console: Console, *events: Progress) -> None:
+    for event in events:
+        console.handle(event)
+
+
+def test_each_step_is_said_when_it_begins_and_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    console = Console()
+    steps = [Progress("ws01", f"same work: settings: {done} of 3", done / 3) for done in range(4)]
+    said(console, *steps, Progress("ws02", "same work: starting", None))
+    assert capsys.readouterr().err.splitlines() == [
+        "ws01: same work: settings: 0 of 3 0%",
+        "ws02: same work: starting",
+    ]
+    now += module._LINE_EVERY_S
+    said(console, *steps[2:], Progress(None, "rehearsal: case 1", None))
+    assert capsys.readouterr().err.splitlines() == ["ws01: same work: settings: 2 of 3 67%", "rehearsal: case 1"]
+
+
+def test_quiet_says_none_and_verbose_each_once(capsys: pytest.CaptureFixture[str]) -> None:
+    step = Progress("ws01", "same work: settings: 1 of 3", 1 / 3)
+    said(Console(quiet=True), step)
+    assert capsys.readouterr().err == ""
+    said(Console(verbose=True), step, step)
+    assert capsys.readouterr().err.splitlines() == ["ws01: same work: settings: 1 of 3 33%"]
