@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
 """Names, paths and messages of others' programs may hold codes that a terminal would obey."""
 
-_LINE_EVERY_S = 20.0
+LINE_EVERY_S = 20.0
 """How often a log without a terminal is told how far one thing is."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -183,7 +183,7 @@ class Console:
         elif self._err.is_terminal:
             self.live(text)
         elif time.monotonic() >= self._next_line.get(topic, 0.0):
-            self._next_line[topic] = time.monotonic() + _LINE_EVERY_S
+            self._next_line[topic] = time.monotonic() + LINE_EVERY_S
             self.note(text)
 
     def _line(self, text: str, style: str | None = None) -> None:

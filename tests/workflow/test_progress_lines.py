@@ -26,7 +26,7 @@ def test_each_step_is_said_when_it_begins_and_now_and_then(
         "ws01: same work: settings: 0 of 3 0%",
         "ws02: same work: starting",
     ]
-    now += module._LINE_EVERY_S
+    now += module.LINE_EVERY_S
     said(console, *steps[2:], Progress(None, "rehearsal: case 1", None))
     assert capsys.readouterr().err.splitlines() == ["ws01: same work: settings: 2 of 3 67%", "rehearsal: case 1"]
 
