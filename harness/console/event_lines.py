@@ -191,10 +191,5 @@ def _progress(event: happened.Progress, console: Console) -> None:
     console.progress(where + event.what.partition(":")[0], f"{where}{event.what}{share}")
 
 
-@show.register
-def _session_finished(event: happened.SessionFinished, console: Console) -> None:
-    console.note(f"session {event.session}: {_say_counts(event.counts) or 'nothing measured'}")
-
-
 def _say_counts(counts: Mapping[str, int]) -> str:
     return say_counts({kind: counts[kind] for kind in LOOKS if kind in counts})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
@@ -19,7 +19,6 @@ from harness.report.predictions import view_predictions
 from harness.report.recap import view_recap
 from harness.report.sources import view_ledger, view_sources
 from harness.report.view import Mark, View
-from harness.values.event import HostStateChanged
 from harness.values.names import CaseNames, name_row, name_size
 from harness.values.record import Record
 from harness.values.text import cap_list, clean_text, join_words, plural
@@ -43,7 +42,6 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         counts=tuple(_mark_counts(records)),
         recaps=tuple(view_recap(session) for session in sessions),
         groups=tuple(view_groups(groups, sessions, names)),
-        unmeasured=tuple(_say_unmeasured(sessions)),
         beliefs=tuple(collect_caveats(sessions, groups, names)),
         cases=view_cases(groups),
         predictions=view_predictions(groups, names),
@@ -86,16 +84,6 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
     if descriptions:
         said.insert(0, ("Experiment", clean_text(" / ".join(sorted(descriptions)), 400)))
     return [(name, value) for name, value in said if value]
-
-
-def _say_unmeasured(sessions: Sequence[SessionData]) -> Iterable[str]:
-    """Yield each host of which there is no record, and why."""
-    for session in sessions:
-        measured = {record.host for record in session.records}
-        states = {event.host: event for event in session.events_of(HostStateChanged) if event.host not in measured}
-        for host, event in sorted(states.items()):
-            if event.state != "ready":
-                yield clean_text(f"{host}: {event.state.replace('_', ' ')}: {event.message or 'no reason given'}", 600)
 
 
 def _say_volume(sessions: Sequence[SessionData], records: Sequence[Record]) -> str:

@@ -281,7 +281,6 @@ class View:
     counts: tuple[Mark, ...]
     recaps: tuple[RecapView, ...]
     groups: tuple[GroupView, ...]
-    unmeasured: tuple[str, ...]
     beliefs: tuple[Caveat, ...]
     cases: CaseTable | None
     predictions: PredictionTable | None

@@ -231,5 +231,8 @@ def test_a_host_that_could_not_be_measured_stands_on_the_page(tmp_path: Path, cl
     fleet = fleet_of(2, clock)
     fleet[1].machine.away = ((0.0, float("inf")),)
     page = run_fleet(tmp_path, fleet, clock).folder.report_file.read_text()
-    listed = page.partition('id="unmeasured"')[2].partition("</ul>")[0]
-    assert "ws0001: unreachable: no answer within 2 s" in listed and "ws0000" not in listed
+    recap = page.partition('id="recap"')[2].partition("</section>\n</section>")[0]
+    (row,) = [row for row in recap.split("<tr>") if '<th scope="row">ws0001</th>' in row]
+    assert "unreachable" in row and "no answer within 2 s" in row
+    hardware = page.partition('id="hardware"')[2]
+    assert "ws0000" in hardware and "ws0001" not in hardware.partition("<section")[0]

@@ -19,7 +19,7 @@ from harness.console import Console
 from harness.report.page import render_page
 from harness.report.source import read_source
 from harness.report.terminal import view_terminal
-from harness.values.event import CommandStarted, InvocationFinished, SessionFinished, SessionStarted
+from harness.values.event import CommandStarted, InvocationFinished, SessionStarted
 
 MINE = "/home/somebody/mine.py:make"
 SAYS = f"{MINE} does not do the same work as the others: it drops the last batch"
@@ -162,16 +162,12 @@ def test_the_live_log_says_it(monkeypatch: pytest.MonkeyPatch, changes: Any, lin
 def test_the_sessions_counts_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    Console().handle(SessionFinished("lab-1", {"ok": 6, "degraded": 2, "invalid": 11}))
-    Console().handle(SessionFinished("lab-1", {}))
     Console().handle(CommandStarted("lab-1", "reports/lab-1", True))
     Console().handle(CommandStarted("lab-1", "reports/lab-1", False))
     counts = {"ok": 3, "invalid": 2}
     Console().handle(SessionStarted("lab-1", "reports/lab-1", True, 5, 18, (), counts, host="ws01"))
     Console().handle(SessionStarted("lab-1", "reports/lab-1", False, 0, 18, host="ws01"))
     assert stream.getvalue().splitlines() == [
-        "session lab-1: 6 ok, 2 disturbed, 11 invalid",
-        "session lab-1: nothing measured",
         "session lab-1 continues (reports/lab-1)",
         "session lab-1 begins (reports/lab-1)",
         "ws01: 5 of 18 invocations done: 3 ok, 2 invalid",

@@ -176,8 +176,8 @@ def test_a_loader_that_does_other_work_is_never_shown_as_ok(user: User) -> None:
     (line,) = (line for line in lines if line.startswith(listed))
     assert_plain(done, [line])
     assert not [line for line in lines if "tfdata-tuned" in line and ("✓" in line or " ok" in line)]
-    counts = next(line for line in lines if re.match(r"session \S+: \d", line))
-    assert re.search(r"(: | ok, )(\d ok|\d disturbed), 1 invalid$", counts), counts
+    (counts,) = (line for line in lines if re.match(r"\S+ \(experiment\): ended; ", line))
+    assert re.search(r"; (\d ok, )?(\d ok|\d disturbed), 1 invalid$", counts), counts
     sign = '<span class="sign" aria-hidden="true">✗</span>'
     page = (user.sessions()[0] / "report.html").read_text()
     assert f'<h3><span class="mark bad">{sign} invalid: does other work</span>{name}</h3>' in page
