@@ -17,6 +17,8 @@ from harness.bench.protocol.failure import explain_text
 from harness.values.record import Status
 from harness.values.results import ChildEnd, JobEvent, JobFailure, JobMemory, JobOutcome, Json, Thrashing
 
+_BY_A_SIGNAL = 128
+"""What an exit code has above the number of the signal that ended the process."""
 _HOST_DIED = 255
 """What Docker reports for a container that was running when its host lost power."""
 
@@ -91,10 +93,12 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
         return "lost", "the job is no longer on the host: removed from outside, or the host was reset"
     if evidence.exit_code == _HOST_DIED:
         return "lost", "the host or its engine went down in the middle"
-    if evidence.exit_code == 128 + signal.SIGKILL:
+    if evidence.exit_code == _BY_A_SIGNAL + signal.SIGKILL:
         return "error", "killed from outside (SIGKILL, and neither engine nor cgroup saw an OOM)"
     if evidence.engine_error:
         return "error", f"the engine could not run it: {evidence.engine_error}"
+    if evidence.exit_code is not None and 0 < evidence.exit_code < _BY_A_SIGNAL:
+        return "error", f"its supervisor ended with exit code {evidence.exit_code} and left no outcome; see its log"
     return "lost", "the job ended without evidence"
 
 

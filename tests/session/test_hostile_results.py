@@ -1,15 +1,19 @@
-"""A benchmark that leaves whatever it likes, run by the real engine: its job is an error, and the session goes on."""
+"""A benchmark that leaves whatever it likes, run by real engines: its job is an error, and the session goes on."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from docker_support import python_image, real_client
 from stub import STUB, stub_setup
 
+from harness.engine.interface import Engine
+from harness.engine.kinds.docker import DockerEngine
 from harness.engine.kinds.process import ProcessEngine
 from harness.hosts.local import LocalConnection
 from harness.records.content import SessionContent
@@ -23,8 +27,6 @@ from harness.session.runner import HostRunner, RunSettings
 from harness.values.case import Case
 from harness.values.event import Event, SessionFinding
 from harness.values.record import Record
-
-pytestmark = [pytest.mark.cgroup, pytest.mark.skipif(os.geteuid() != 0, reason="making cgroups needs root here")]
 
 HELPERS = """
 import signal
@@ -70,10 +72,10 @@ ACTS: dict[str, tuple[str, str]] = {
     "an environment of many values": (
         'text("environment.json", b"[" + b"[],"*300_000 + b"1]")', "more than"),
     "a long name": ('text("n" * 255, b"1"); text("m" * 251, b"1")', ""),
-    "many files": ('[text(f"f{n}", b"1") for n in range(3000)]', "more than 256 files"),
+    "many files": ('[text(f"f{n}", b"1") for n in range(3000)]', "more than 256 files|more than 1000 files"),
     "many large files": ('[sparse(f"f{n}", 10**9) for n in range(9)]', "bytes"),
     "a sparse file": (
-        'sparse("sparse", 50 * 10**9); sparse("log.txt", 50 * 10**9); sparse("gpu.json", 10**9)', "gpu.json"),
+        'sparse("sparse", 50 * 10**9); sparse("log.txt", 50 * 10**9); sparse("gpu.json", 10**9)', "gpu.json|larger than"),
     "links and pipes": (
         'os.mkfifo(results / "gpu.json"); os.symlink("/dev/zero", results / "environment.json")', ""),
     "its own papers": (
@@ -82,6 +84,13 @@ ACTS: dict[str, tuple[str, str]] = {
         'os.chmod(paths["cache"], 0)', ""),
 }  # fmt: skip
 OK_ALL_THE_SAME = {"a long name", "links and pipes", "its own papers", "a closed cache"}
+ACTS_IN_A_CONTAINER = {name: act for name, act in ACTS.items() if not act[0].startswith("outcome(")}
+"""A container's first process cannot be killed from inside: nobody writes the outcome in its place."""
+MARKS = {
+    "process": [pytest.mark.cgroup, pytest.mark.skipif(os.geteuid() != 0, reason="making cgroups needs root here")],
+    "docker": [pytest.mark.docker],
+}
+ENGINES = {"process": ACTS, "docker": ACTS_IN_A_CONTAINER}
 FIRST = 100
 """The batch size of the first act: a case is told by it."""
 LIMIT = 400_003_584
@@ -90,21 +99,27 @@ LIMIT = 400_003_584
 class Controllers:
     """One session on one host, run by one controller after the other, which do not know of each other."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, engine: str) -> None:
         self.work = work
+        self.acts = ENGINES[engine]
         for name in ("scratch", "data"):
             (work / name).mkdir()
         self.folder = SessionFolder(work / "session")
-        acts = {FIRST + number: act for number, (act, _) in enumerate(ACTS.values())}
+        acts = {FIRST + number: act for number, (act, _) in enumerate(self.acts.values())}
         self.benchmark = f"{STUB}\n{HELPERS}\nexec({acts!r}.get(request['case']['batch_size'], ''))\n"
         self.events: list[Event] = []
         self.connection = LocalConnection("here")
-        self.engine = ProcessEngine(self.connection, scratch=str(work / "scratch"))
+        self.image = ""
+        self.engine: Engine = ProcessEngine(self.connection, scratch=str(work / "scratch"))
+        if engine == "docker":
+            self.image = python_image(real_client())
+            self.engine = DockerEngine("here", self.connection, uid=os.getuid(), gid=os.getgid())
         self.key = f"hostile-{os.getpid()}"
 
     def run(self, dies_at: int | None = None) -> None:
         """A controller; one that dies has the results of the case with that batch size, and has written no record."""
         setup = stub_setup(self.engine, self.connection, self.work / "scratch", self.work / "data", self.benchmark)
+        setup = replace(setup, image=self.image)
         journal = Journal(self.folder)
         write = journal.write_record
 
@@ -118,7 +133,7 @@ class Controllers:
             self.folder.write(SessionContent(name="s"))
         cases = [
             Case(data="tiny", loader="tfdata", cache="file", memory_limit=LIMIT, batch_size=FIRST + number)
-            for number in range(len(ACTS) + 1)  # the last one does nothing odd
+            for number in range(len(self.acts) + 1)  # the last one does nothing odd
         ]
         digests = HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64})
         planned = plan_host(
@@ -140,12 +155,12 @@ class Controllers:
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Controllers:
+def ended(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Controllers:
     """A session of which one controller after the other died at a hostile job, that the next one took over."""
-    controllers = Controllers(tmp_path_factory.mktemp("hostile"))
+    controllers = Controllers(tmp_path_factory.mktemp("hostile"), request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner_module, "_FETCH_PAUSE_S", 0.01)
-        for number in range(len(ACTS)):
+        for number in range(len(controllers.acts)):
             with pytest.raises(KeyboardInterrupt):
                 controllers.run(dies_at=FIRST + number)
         controllers.run()
@@ -153,10 +168,11 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Controllers:
     return controllers
 
 
+@pytest.mark.parametrize("ended", [pytest.param(one, marks=MARKS[one]) for one in ENGINES], indirect=True)
 def test_each_ran_once_and_left_nothing(ended: Controllers) -> None:
     executions = Counter((ended.work / "data" / "executions.txt").read_text().split())
-    assert len(executions) == len(ACTS) + 1 and set(executions.values()) == {1}
-    assert ended.engine.list() == []
+    assert len(executions) == len(ended.acts) + 1 and set(executions.values()) == {1}
+    assert ended.engine.list(ended.key) == []
     left = [path.name for path in (ended.work / "scratch").rglob("*") if path.name.startswith("harness-")]
     assert left == []
     assert [path.name for path in ended.folder.path.glob(".fetch-*")] == []
@@ -167,9 +183,13 @@ def test_each_ran_once_and_left_nothing(ended: Controllers) -> None:
     assert session.records[-1].status == "ok"
 
 
-@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize(
+    ("ended", "name"),
+    [pytest.param(engine, name, marks=MARKS[engine]) for engine, acts in ENGINES.items() for name in acts],
+    indirect=["ended"],
+)
 def test_its_job_is_an_error_with_the_reason(ended: Controllers, name: str) -> None:
-    number, said = FIRST + list(ACTS).index(name), ACTS[name][1]
+    number, said = FIRST + list(ended.acts).index(name), ended.acts[name][1]
     (record,) = [one for one in read_session(ended.folder.path).records if one.case.batch_size == number]
     assert record.status == ("ok" if name in OK_ALL_THE_SAME else "error"), record.cause
     assert not said or any(word in (record.cause or "") for word in said.split("|")), record.cause
