@@ -75,7 +75,9 @@ ACTS: dict[str, tuple[str, str]] = {
     "many files": ('[text(f"f{n}", b"1") for n in range(3000)]', "more than 256 files|more than 1000 files"),
     "many large files": ('[sparse(f"f{n}", 10**9) for n in range(9)]', "bytes"),
     "a sparse file": (
-        'sparse("sparse", 50 * 10**9); sparse("log.txt", 50 * 10**9); sparse("gpu.json", 10**9)', "gpu.json|larger than"),
+        'sparse("sparse", 50 * 10**9); sparse("log.txt", 50 * 10**9); sparse("gpu.json", 10**9)',
+        "gpu.json|larger than",
+    ),
     "links and pipes": (
         'os.mkfifo(results / "gpu.json"); os.symlink("/dev/zero", results / "environment.json")', ""),
     "its own papers": (

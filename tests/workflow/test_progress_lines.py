@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from harness.console import console as module
-from harness.console.console import Console
+from harness.console.console import LINE_EVERY_S, Console
 from harness.values.event import Progress
 
 
@@ -18,7 +19,7 @@ def test_each_step_is_said_when_it_begins_and_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     console = Console()
     steps = [Progress("ws01", f"same work: settings: {done} of 3", done / 3) for done in range(4)]
     said(console, *steps, Progress("ws02", "same work: starting", None))
@@ -26,7 +27,7 @@ def test_each_step_is_said_when_it_begins_and_now_and_then(
         "ws01: same work: settings: 0 of 3 0%",
         "ws02: same work: starting",
     ]
-    now += module.LINE_EVERY_S
+    now += LINE_EVERY_S
     said(console, *steps[2:], Progress(None, "rehearsal: case 1", None))
     assert capsys.readouterr().err.splitlines() == ["ws01: same work: settings: 2 of 3 67%", "rehearsal: case 1"]
 
