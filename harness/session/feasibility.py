@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
 from harness.analysis.protection import DiskReserve, disk_allowance, reserve_of
@@ -40,16 +40,19 @@ def refusals(
     disk_names: Sequence[str],
     cpus: int | None,
     gpus: int | None,
+    unlabelled: Container[str] = (),
 ) -> tuple[Refusal, ...]:
-    """Return the cases that cannot run on a host at all, and why.
+    """Return the cases that cannot run on a host at all, and why, with what to do about it.
 
     ``cache_bytes`` are predictions by case_id; ``missing_data`` is by name, ``missing_weights`` by ``weights_key``.
     ``cpus`` and ``gpus`` are how many jobs may use; they and ``memory_available`` are None where nobody asked the host.
+    ``unlabelled`` are data sets whose images have no labels.
     """
     found = []
     for case in cases:
         reason = (
             missing_for(case, missing_data, missing_weights)
+            or _label_reason(case, unlabelled)
             or _cpu_reason(case, cpus, can_limit_cpus)
             or _gpu_reason(case, gpus)
             or _memory_reason(case, memory_available, engine_reasons, can_limit_memory)
@@ -75,14 +78,25 @@ def refuse_hopeless(
         raise lacking[0]
 
 
+def _label_reason(case: Case, unlabelled: Container[str]) -> str | None:
+    if case.model is None or case.data not in unlabelled:
+        return None
+    return (
+        f"the images of data set {case.data!r} have no labels, so that nothing can be trained with them: measure "
+        "loading (`mode: load`), or give one folder per class or a list of paths and labels"
+    )
+
+
 def _cpu_reason(case: Case, cpus: int | None, can_limit: bool) -> str | None:
     if case.cpus is None:
         return None
     if not can_limit:
-        return f"the case asks for {_count(case.cpus, 'CPU')}, and jobs cannot be held to CPUs here"
+        asked = _count(case.cpus, "CPU")
+        return f"the case asks for {asked}, and jobs cannot be held to CPUs here: leave `cpus` out, or use Docker"
     if cpus is None or case.cpus <= cpus:
         return None
-    return f"the case asks for {_count(case.cpus, 'CPU')}, the host offers {cpus}"
+    cure = f"ask for {cpus} at most, or raise the host's `cpus` in the inventory"
+    return f"the case asks for {_count(case.cpus, 'CPU')}, the host offers {cpus}: {cure}"
 
 
 def _count(number: int, what: str) -> str:
@@ -96,18 +110,21 @@ def _gpu_reason(case: Case, gpus: int | None) -> str | None:
         return f"the case asks for {case.gpus} GPUs; training uses {MOST_GPUS}: there is no distribution strategy yet"
     if gpus is None or case.gpus <= gpus:
         return None
-    return f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {gpus}"
+    return (
+        f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {gpus}: take `gpus: auto`, or see what "
+        "`harness check` says of its GPUs"
+    )
 
 
 def _memory_reason(case: Case, available: int | None, reasons: Sequence[str], can_limit: bool) -> str | None:
     if not can_limit:
         why = "; ".join(reasons) or "the engine cannot set one"
-        return f"no memory limit can be enforced here: {why}"
+        return f"no memory limit can be enforced here: {why}; `harness check` says what to do about it"
     limit = limit_of(case, available)
     if available is not None and limit is not None and limit > available:
         return (
             f"a limit of {format_bytes(limit)} is more than this host can give: {format_bytes(available)} "
-            "are available after the reserve"
+            "are available after the reserve: take a smaller limit, free memory there, or lower `memory_reserve`"
         )
     return None
 
@@ -139,7 +156,8 @@ def lacking_disk(disk: DiskFacts, reserve: int | None, needed: int) -> str | Non
     return (
         f"its cache does not fit on {disk.path}: {format_bytes(available)} available after the reserve, "
         f"{format_bytes(needed)} required, {format_bytes(needed - available)} missing "
-        f"({available} / {needed} / {needed - available} bytes)"
+        f"({available} / {needed} / {needed - available} bytes): free that much, name a larger disk under `disks:`, or "
+        "keep less (`element: uint8` is a quarter, a smaller `image_size`)"
     )
 
 
@@ -147,4 +165,7 @@ def lacking_memory(limit: int, free_now: int | None) -> str | None:
     """Return why an invocation cannot begin now, where less is free than its limit."""
     if free_now is None or free_now >= limit:
         return None
-    return f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}"
+    return (
+        f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}: end what uses "
+        "memory there, or take a smaller limit"
+    )

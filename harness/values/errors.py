@@ -40,6 +40,12 @@ class HarnessError(Exception):
         self.where = where
         self.hint = hint
 
+    @property
+    def as_reason(self) -> str:
+        """What happened and what to do next in one line, for whatever is skipped because of it."""
+        first = self.message.partition("\n")[0].removesuffix(":")
+        return f"{first}: {self.hint}" if self.hint else first
+
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
         return f"{head}\n  → {self.hint}" if self.hint else head
