@@ -27,7 +27,7 @@ def check_disks(facts: Facts, disk_reserve: DiskReserve, image_bytes: int | None
 
 
 def check_data(states: Iterable[DataState]) -> Iterator[Check]:
-    """Check each data set of the inventory: is it there, how many images, its fingerprint.
+    """Check each data set of the inventory: is it there, what it is, how many images, its fingerprint.
 
     One that cannot be used keeps the host from measuring only where no other can be.
     """
@@ -35,6 +35,8 @@ def check_data(states: Iterable[DataState]) -> Iterator[Check]:
     is_any_usable = any(state.problem is None for state in states)
     for state in states:
         yield _check_data(state, "warning" if is_any_usable else "failure")
+        for sentence in state.said:
+            yield Check("data", state.name, "ok", sentence)
 
 
 def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> Check:

@@ -13,6 +13,9 @@ from harness.values import event as happened
 from harness.values.text import plural
 from harness.values.units import format_bytes, format_duration
 
+MOST_EXAMPLES = 3
+"""Names of unusual images that are told of each kind."""
+
 _OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
 
 
@@ -125,9 +128,18 @@ def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataSh
 def _data_ready(event: happened.DataReady, console: Console) -> None:
     size = f"{event.images} images, {event.bytes / 1e6:.0f} MB"
     console.note(f"{event.host}: data set {event.data} {event.how}: {size}, fingerprint {event.fingerprint[:12]}")
+    before = f"{event.host}: data set {event.data}:"
+    for sentence in event.said:
+        console.note(f"{before} {sentence}")
+    if event.skipped:
+        where = f"left-out/{event.host}/{event.data}.tsv beside the session"
+        console.note(f"{before} {plural(event.skipped, 'image')} left out, for not every loader reads them: {where}")
+    named = {each[0]: each[1:] for each in event.examples if each}
     for name, outcome in OUTCOMES.items():
         if count := event.odd.get(name):
-            console.note(f"{event.host}: data set {event.data}: {count} {name.replace('_', ' ')}: {outcome}")
+            examples = ", ".join(named.get(name, ())[:MOST_EXAMPLES])
+            first = f" (as {examples})" if examples else ""
+            console.note(f"{before} {count} {name.replace('_', ' ')}{first}: {outcome}")
 
 
 @show.register

@@ -9,7 +9,7 @@ from harness.bench.protocol import protocol
 from harness.engine.interface import LABEL_PREFIX, Engine, JobRequest, Mount, Payload
 from harness.engine.reached import Reached
 from harness.hosts.connection import Connection
-from harness.values.data import DataPlace
+from harness.values.data import Coding, DataPlace
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostNotReady
 
@@ -63,7 +63,8 @@ class JobHost:
 class HostData:
     """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes.
 
-    ``place`` is where it lies there and what its files are, for the code that a report shows.
+    ``place`` is where it lies there and what its files are, for the code that a report shows. ``is_labelled``: a model
+    can be trained with it; ``skipped_count`` images were left out; ``coding`` is how images are coded.
     """
 
     name: str
@@ -76,6 +77,9 @@ class HostData:
     mean_height: float | None = None
     mean_width: float | None = None
     place: DataPlace | None = None
+    is_labelled: bool = True
+    skipped_count: int = 0
+    coding: Coding | None = None
 
 
 def build_job(

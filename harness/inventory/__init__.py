@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from harness.inventory.explaining import Explained, explain_host, write_value
-from harness.inventory.host import Host, Inventory, Origin
+from harness.inventory.host import Host, Inventory, Origin, read_parts
 from harness.inventory.inventory_file import load_inventory
 from harness.inventory.patterns import select_hosts
 from harness.inventory.schema import inventory_schema
@@ -23,6 +23,7 @@ __all__ = [
     "init_inventory_text",
     "inventory_schema",
     "load_inventory",
+    "read_parts",
     "select_hosts",
     "write_value",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -76,3 +76,19 @@ class Inventory:
             if host.name == name:
                 return host
         raise KeyError(name)
+
+
+def read_parts(inventory: Inventory, split: str | None, *, skip_unreadable: bool) -> Inventory:
+    """Return an inventory whose data sets are read as a command line says: a part of them, unreadable images left out.
+
+    What the command line does not say stays as the inventory has it.
+    """
+    if split is None and not skip_unreadable:
+        return inventory
+
+    def read(host: Host) -> Host:
+        sets = host.variables.data
+        data = {name: source.read_as(split, skip_unreadable=skip_unreadable) for name, source in sets.items()}
+        return replace(host, variables=host.variables.model_copy(update={"data": data}))
+
+    return replace(inventory, hosts=tuple(map(read, inventory.hosts)))

@@ -90,6 +90,12 @@ def _check_text(text: str) -> str:
     return text
 
 
+def _check_part(text: str) -> str:
+    if not text.strip() or "/" in text or text in {".", ".."} or any(ord(c) < 32 for c in text):
+        raise ValueError(f"{text!r} cannot be a part of a data set\nwrite the name of a folder in it, like `val`")
+    return text
+
+
 def _check_host_key(text: str) -> str:
     if not _FINGERPRINT.match(text) and not _PUBLIC_KEY.match(text):
         raise ValueError(
@@ -173,6 +179,10 @@ class DataSet(_Checked):
     """The feature with the label, a number or a text; default: image/class/label or label."""
     generate: Generate | None = None
     """A set that is made on the host."""
+    split: Annotated[str, AfterValidator(_check_part)] | None = None
+    """Which part of a folder with parts (`train`, `val`, …), or of a list with a column of parts; default: `train`."""
+    skip_unreadable: StrictBool | None = None
+    """Leave out images that not every loader reads, for all loaders alike, and list them beside the session."""
 
     @property
     def kind(self) -> Literal["folder", "coco", "tfrecord", "generate"]:
@@ -197,6 +207,13 @@ class DataSet(_Checked):
 
         return self.folder or self.images or (split_pattern(self.tfrecord)[0] if self.tfrecord else "")
 
+    def read_as(self, split: str | None, *, skip_unreadable: bool) -> DataSet:
+        """Return the set as a command line has it read; one of records or one that is made as it is."""
+        if self.kind in ("tfrecord", "generate"):
+            return self
+        asked = {"split": split} if split is not None else {}
+        return self.model_copy(update=asked | ({"skip_unreadable": True} if skip_unreadable else {}))
+
     @model_validator(mode="after")
     def _check_form(self) -> DataSet:
         forms = [
@@ -218,9 +235,20 @@ class DataSet(_Checked):
             raise ValueError(
                 f"a COCO pair without `{missing}`\nadd `{missing}: …`, or use `folder: …` for one folder per class"
             )
+        if self.split is not None and self.tfrecord is not None:
+            raise ValueError("split belongs to `folder: …` or to a list\nname the files: `tfrecord: FOLDER/train*`")
+        if self.skip_unreadable and self.tfrecord is not None:
+            raise ValueError("records cannot be left out of TFRecord files\nleave skip_unreadable out")
         if (self.image_feature or self.label_feature) and self.tfrecord is None:
             raise ValueError("image_feature and label_feature belong to `tfrecord: …`\nleave them out")
         return self
+
+
+def _give(source: object, passed: dict[str, object]) -> object:
+    """Return a data set, as it is written, with what it does not say itself."""
+    if not isinstance(source, dict) or not ("folder" in source or "images" in source):
+        return source
+    return passed | {key: value for key, value in source.items() if value is not None}
 
 
 class HostVariables(_Checked):
@@ -248,6 +276,10 @@ class HostVariables(_Checked):
     """Memory that stays free, like 4GiB. Default: the larger of 2 GiB and 10 %."""
     disk_reserve: Reserve | None = None
     """Disk that stays free: of each disk, like 20GB, or by the disk's name. Default: the larger of 5 GiB and 5 %."""
+    split: Annotated[str, AfterValidator(_check_part)] | None = None
+    """The part of each data set in folders or lists that does not name its own `split`."""
+    skip_unreadable: StrictBool = False
+    """Leave out images that not every loader reads, of each data set that does not say so itself."""
     allow_busy: StrictBool = False
     """Measure although somebody else uses the host."""
     host_key: Annotated[str, AfterValidator(_check_host_key)] | None = None
@@ -257,6 +289,15 @@ class HostVariables(_Checked):
     def cache_disks(self) -> dict[str, str]:
         """Every disk by name, scratch among them."""
         return {SCRATCH_DISK: self.scratch, **self.disks}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_on(cls, value: object) -> object:
+        """Give data sets what is said of all of them, where they say nothing of their own."""
+        if not isinstance(value, dict) or not isinstance(sets := value.get("data"), dict):
+            return value
+        passed = {key: value[key] for key in ("split", "skip_unreadable") if value.get(key) is not None}
+        return value | {"data": {name: _give(one, passed) for name, one in sets.items()}}
 
     @model_validator(mode="after")
     def _check_reserves(self) -> HostVariables:

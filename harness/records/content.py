@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt
 
-from harness.values.data import DataPlace
+from harness.values.data import Coding, DataPlace
 
 SESSION_FORMAT = 1
 
@@ -45,13 +45,18 @@ class SessionInventory(_Kept):
 
 
 class SessionDataSet(_Kept):
-    """A data set as its check found it; ``fingerprint`` is over its files, ``bytes`` of its images."""
+    """A data set as its check found it; ``fingerprint`` is over its files, ``bytes`` of its images.
+
+    ``skipped`` images were left out, because not every loader reads them; ``coding`` is how the others are coded.
+    """
 
     fingerprint: str | None = None
     kind: str | None = None
     images: StrictInt | None = None
     classes: StrictInt | None = None
     bytes: StrictInt | None = None
+    skipped: StrictInt | None = None
+    coding: Coding | None = None
 
 
 class SessionHost(_Kept):

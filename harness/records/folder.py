@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from harness.values.errors import SessionError
 from harness.values.facts import Facts
 
 _FETCHING = ".fetch-"
+_LEFT_OUT = "left-out"
 _MOST_NAME_BYTES = 100
 """Of what an inventory and an experiment give to a folder's name; twice as much of one that a user gives."""
 
@@ -83,6 +84,18 @@ class SessionFolder:
             target.write_text(text, encoding="utf-8", errors="replace")
         return str(target.relative_to(self.path))
 
+    def left_out_file(self, host: str, data: str) -> Path:
+        """Return where the list of files that were left out of a data set on a host is kept."""
+        return self.path / _LEFT_OUT / host / f"{data}.tsv"
+
+    def write_left_out(self, host: str, data: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Keep the files, (path, reason), that were left out of a data set. Raises SessionError."""
+        target = self.left_out_file(host, data)
+        lines = ["path\treason", *("\t".join(" ".join(cell.split()) for cell in row) for row in rows)]
+        with _explaining(self.path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_file(target, "\n".join(lines) + "\n")
+
     @contextlib.contextmanager
     def fetching(self) -> Iterator[Path]:
         """Yield a folder for what is fetched of a job; it is removed when the block ends."""
@@ -121,7 +134,7 @@ class SessionFolder:
         """Take away a session that holds no record; what is not of a session stays."""
         for path in (self.session_file, self.records_file, self.events_file, self.report_file, self.path / ".lock"):
             path.unlink(missing_ok=True)
-        for name in ("facts", "logs"):
+        for name in ("facts", "logs", _LEFT_OUT):
             shutil.rmtree(self.path / name, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()

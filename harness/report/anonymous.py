@@ -44,7 +44,7 @@ _DOMAIN = re.compile(
     r"(?<![\w.-])(?:[\w-]*\.)+(?:local|lan|internal|intern|corp|home|lab|edu|org|net|com|io|de|eu|uk|fr)\b", re.I
 )
 _SHAPES = ((_URL, "‹address›"), (_ACCOUNT, "‹account›"), (_PATH, "‹path›"), (_ADDRESS, "‹address›"))
-_DROPPED = frozenset({"description", "notes", "argv", "log_tail", "uuid", "device", "uid", "gid"})
+_DROPPED = frozenset({"description", "notes", "argv", "log_tail", "uuid", "device", "uid", "gid", "said", "examples"})
 _USER_KEYS = frozenset({"user", "ansible_user", "owner", "login", "username", "become_user"})
 _KEPT_KEYS = frozenset(
     {"event", "status", "state", "validity", "severity", "at", "created_at", "started_at", "finished_at", "read_at"}

@@ -23,6 +23,8 @@ from harness.values.options import (
     MaxTransfersOption,
     OutputOption,
     ReportsFolder,
+    SkipUnreadableOption,
+    SplitOption,
 )
 from harness.values.units import parse_duration_s
 
@@ -70,6 +72,8 @@ class SessionOptions:
     own_data: Annotated[
         bool, typer.Option("--own-data", help="Measure each host on its own files; never compared with others.")
     ] = False
+    split: SplitOption = None
+    skip_unreadable: SkipUnreadableOption = False
 
 
 @dataclass(frozen=True)

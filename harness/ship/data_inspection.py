@@ -14,12 +14,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.bench.data.look import HEADS, look
+from harness.bench.data.survey import JUNK_FILES, JUNK_FOLDERS, LISTS, LONGEST_SUFFIX, MOST_NAMED, Pile, Survey
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import dataset_errors
 from harness.bench.protocol.atomic import write_file
+from harness.bench.protocol.image_formats import taken_with
 from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood, parse_int
-from harness.hosts.connection import Connection
 from harness.hosts.own_folders import mark_folder
 from harness.inventory import DataSet
 from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
@@ -31,7 +33,6 @@ from harness.values.errors import HostError
 DESCRIBED_FOLDER = "described"
 """In this machine's cache: descriptions of data sets, by where they lie."""
 _TIMEOUT_S = 300.0
-_MOST_NAMED = 50
 _FAULTS = ("absent", "no-folder", "closed", "labels-absent", "labels-folder", "labels-closed")
 
 _LOOK = r"""
@@ -49,49 +50,85 @@ if [ "$form" = tfrecord ]; then
   find . -maxdepth 1 ! -type d -printf 'record %s %f\n'
   echo whole; exit 0
 fi
-set -- .
-if [ "$form" = folder ]; then
-  count=0
-  for class in */; do [ -d "$class" ] && count=$((count + 1)); done
-  echo "classes $count"
-  [ "$count" -gt 0 ] || exit 0
-  set -- ./*/
-fi
 """
-_COUNT = r"""
-find "$@" \( TAKEN \) \( -type f -printf '%s\n' -o -xtype f -exec stat -L -c %s {} + \) |
-  awk '{ n++; s += $1 } END { printf "taken %d %.0f\n", n, s }'
-[ "$form" = folder ] && find "$@" ! -type d \( REFUSED \) -print | LC_ALL=C sort |
-  awk 'NR <= MOST { print "other " $0 } END { printf "others %d\n", NR }'
+_SURVEY = r"""
+for name in HEADS; do
+  [ -f "$name" ] && [ -r "$name" ] || continue
+  printf 'head %s %s\n' "$name" "$(head -c 4096 "$name" | head -n 1 | tr -d '\r\0')"
+done
+tops() { find . -mindepth 1 -maxdepth 1 ! -name '.*' \( -type d -o -xtype d \) -printf '%p/\0'; }
+{
+  find . -mindepth 1 -maxdepth 1 \( -type d -o -xtype d \) -printf 'dir 0 %p\0'
+  tops | xargs -0 -r sh -c 'find "$@" -mindepth 1 -maxdepth 1 \( -type d -o -xtype d \) -printf "dir 0 %p\0"' sh
+  find . -mindepth 1 -maxdepth 1 FILES_HERE
+  tops | xargs -0 -r sh -c 'find "$@" FILES_HERE' sh
+} | tr '\n\t\0' '\001\002\n' | LC_ALL=C awk -v dirs='JUNK_FOLDERS' -v files='JUNK_FILES' -v lists='LISTS' '
+  BEGIN {
+    n = split(dirs, list, "/"); for (i = 1; i <= n; i++) is_dir[list[i]] = 1
+    n = split(files, list, "/"); for (i = 1; i <= n; i++) is_file[list[i]] = 1
+    n = split(lists, list, "/"); for (i = 1; i <= n; i++) is_list[list[i]] = 1
+  }
+  {
+    kind = $1; size = $2; path = substr($0, length(kind) + length(size) + 3)
+    sub(/^\.\//, "", path)
+    if (kind == "dir") { print "dir " path; next }
+    depth = split(path, part, "/"); name = part[depth]; word = ""
+    for (i = 1; i < depth && word == ""; i++) if (part[i] in is_dir) word = part[i] "/"
+    if (word == "" && (name in is_file)) word = name
+    if (word == "" && substr(name, 1, 2) == "._") word = "._*"
+    if (word != "") { junk[word]++; next }
+    suffix = match(name, /\.[^.]*$/) && RSTART > 1 ? tolower(substr(name, RSTART)) : ""
+    if (length(suffix) > LONGEST) suffix = ""
+    folder = depth == 1 ? "" : depth == 2 ? part[1] : part[1] "/" part[2]
+    key = folder "\t" suffix
+    if (!(key in count) && keys++ >= MOST_PILES) { folder = part[1]; key = folder "\t" suffix }
+    count[key]++; bytes[key] += size
+    if (!(key in first) || path < first[key]) first[key] = path
+    is_named = (suffix in is_list) || name ~ /\.tfrec/ || name ~ /-[0-9][0-9][0-9][0-9][0-9]-of-[0-9]/
+    if (depth <= 2 && is_named && named++ < MOST_NAMED) print "file " size " " path
+  }
+  END {
+    for (key in count) printf "pile %d %.0f %s\t%s\n", count[key], bytes[key], key, first[key]
+    for (word in junk) printf "junk %d %s\n", junk[word], word
+  }'
+echo whole
 """
+_FILES = (
+    r'\( -type f -printf "file %s %p\0" -o -type l -xtype f -exec stat -L --printf "file %s %n\0" {} + '
+    r'-o ! -type f ! -type d ! -xtype d ! -xtype f -printf "file 0 %p\0" \)'
+)
+_MOST_PILES = 200_000
 
 
 @dataclass(frozen=True)
 class Layout:
     """What the look at one place found. ``word`` is what is wrong with it, empty where nothing is.
 
-    ``taken`` and ``bytes`` are of files that every loader takes by their suffix, ``other`` the first of ``others``
-    files that only some take; ``records`` are (size, name). None is what was not counted.
+    ``survey`` is None where nothing was counted; ``records`` are (size, name); ``trouble`` is what the host could not
+    read.
     """
 
     word: str = ""
-    classes: int | None = None
-    taken: int | None = None
-    bytes: int | None = None
-    other: tuple[str, ...] = ()
-    others: int = 0
+    survey: Survey | None = None
     records: tuple[tuple[int, str], ...] = ()
     trouble: str = ""
 
 
-def inspect_data(reached: Reached, name: str, *, is_counted: bool = True) -> tuple[DataSpec | None, DataState]:
+def inspect_data(
+    reached: Reached, name: str, *, formats: Sequence[str] = (), is_counted: bool = True
+) -> tuple[DataSpec | None, DataState]:
     """Return what a session would read for a data set on a host (None: nothing can be read), and its state.
 
-    What was shipped there takes the place of the inventory's entry where that cannot be read. ``is_counted``: files
-    are counted, in a second or two for COCO's 118,287.
+    Of a folder that is what a look at it says (``bench/data/look.py``): one of its parts, or its images with a list.
+    What was shipped there takes the place of the inventory's entry where that cannot be read. ``formats`` are read
+    beside JPEG and PNG; ``is_counted``: the images of pairs and lists are counted, too, in a second or two for COCO's
+    118,287.
     """
     source = reached.data.get(name)
-    state = _unnamed(name, reached.data) if source is None else _inspect_source(reached, name, source, is_counted)
+    if source is None:
+        state = _unnamed(name, reached.data)
+    else:
+        source, state = _inspect_source(reached, name, source, formats, is_counted=is_counted)
     if state.problem is None:
         return source, state
     shipped = find_shipped(reached.connection, reached.scratch, name)
@@ -103,11 +140,12 @@ def inspect_data(reached: Reached, name: str, *, is_counted: bool = True) -> tup
     return None, replace(state, hint=f"{state.hint}; or {cure}")
 
 
-def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> dataset_errors.DatasetError | None:
-    """Return what is wrong with a data set by its layout alone, in the words of its check; None where nothing is."""
-    place, labels = source.place, source.annotations
+def judge_layout(
+    kind: str, place: str, labels: str | None, layout: Layout, uid: int | None = None
+) -> dataset_errors.DatasetError | None:
+    """Return why a folder and its file of labels cannot be read, in the words of the check; None where they can."""
     hint = {"folder": dataset_errors.FOLDER_HINT, "coco": dataset_errors.PAIR_HINT}.get(
-        source.kind, dataset_errors.RECORDS_HINT
+        kind, dataset_errors.RECORDS_HINT
     )
     if layout.word == "absent":
         return dataset_errors.absent_folder(place, hint)
@@ -118,113 +156,202 @@ def judge_layout(source: DataSet, layout: Layout, uid: int | None = None) -> dat
     if layout.word.startswith("labels-"):
         why = {"absent": "No such file or directory", "folder": "Is a directory", "closed": "Permission denied"}
         return dataset_errors.unreadable_labels(labels, why[layout.word.removeprefix("labels-")])
-    if layout.classes == 0:
-        return dataset_errors.no_classes(place)
     if layout.trouble:
         return dataset_errors.closed_folder(place, layout.trouble, uid)
-    if source.kind == "tfrecord":
-        return None if layout.records else dataset_errors.no_record_files(source.tfrecord)
-    if layout.others:
-        named = [(path, dataset_errors.OTHER_SUFFIX) for path in layout.other]
-        return dataset_errors.refused_files(place, named, layout.others, (layout.taken or 0) + layout.others)
-    return dataset_errors.no_images(place) if layout.taken == 0 else None
+    return None
 
 
 def parse_layout(text: str, trouble: str = "") -> Layout:
     """Read what the script wrote on the host; what makes no sense is passed over."""
-    found: dict[str, str | int] = {"trouble": trouble}
-    other: list[str] = []
+    word, is_whole = "", False
     records: list[tuple[int, str]] = []
+    files: list[tuple[str, int]] = []
+    folders: list[str] = []
+    piles: list[Pile] = []
+    junk: dict[str, int] = {}
+    heads: dict[str, str] = {}
     for line in text.splitlines():
-        word, _, rest = line.partition(" ")
-        numbers = [number for part in rest.split(" ", 2)[:2] if (number := parse_int(part)) is not None]
-        if word in _FAULTS:
-            found["word"] = word
-        elif word == "classes" and numbers:
-            found["classes"] = numbers[0]
-        elif word == "taken" and len(numbers) == 2:
-            found["taken"], found["bytes"] = numbers
-        elif word == "others" and numbers:
-            found["others"] = numbers[0]
-        elif word == "other":
-            other.append(rest.removeprefix("./"))
-        elif word == "record" and numbers:
-            records.append((numbers[0], rest.partition(" ")[2]))
-    return replace(Layout(**found), other=tuple(other[:_MOST_NAMED]), records=tuple(records))  # type: ignore[arg-type]
+        said, _, rest = line.partition(" ")
+        first, _, more = rest.partition(" ")
+        number = parse_int(first)
+        if said in _FAULTS:
+            word = said
+        elif said == "whole":
+            is_whole = True
+        elif said == "dir" and rest:
+            folders.append(rest)
+        elif said == "head" and first in HEADS:
+            heads[first] = more
+        elif number is None or not more:
+            continue
+        elif said == "record":
+            records.append((number, more))
+        elif said == "file":
+            files.append((more, number))
+        elif said == "junk":
+            junk[more] = number
+        elif said == "pile" and (pile := _parse_pile(number, more)) is not None:
+            piles.append(pile)
+    piles.sort(key=lambda pile: (pile.folder, pile.suffix))
+    survey = Survey(tuple(sorted(folders)), tuple(piles), dict(sorted(junk.items())), tuple(sorted(files)), heads)
+    has_counts = is_whole and not records
+    return Layout(word, survey if has_counts else None, tuple(records), trouble)
 
 
-def _inspect_source(reached: Reached, name: str, source: DataSet, is_counted: bool) -> DataState:
-    known = [read_known(reached.connection, reached.scratch, name, source)]
+def _parse_pile(count: int, text: str) -> Pile | None:
+    size, _, rest = text.partition(" ")
+    parts, found = rest.split("\t"), parse_int(size)
+    return None if found is None or len(parts) != 3 else Pile(parts[0], parts[1], count, found, parts[2])
+
+
+def _inspect_source(
+    reached: Reached, name: str, source: DataSet, formats: Sequence[str], *, is_counted: bool
+) -> tuple[DataSet, DataState]:
+    """Return what is read of an inventory's entry, and its state."""
     if source.generate is not None:
         made = source.generate
         place = f"generated: {made.profile}, {made.images} images, seed {made.seed}"
-        return _with_known(DataState(name, place, made.images, None, "generated", will_be_made=True), known)
-    if reached.is_local:
-        known.append(read_described(source))
+        known = [read_known(reached.connection, reached.scratch, name, source)]
+        return source, _with_known(
+            DataState(name, place, made.images, None, "generated", will_be_made=True), known, is_bound=False
+        )
     place = " with ".join(path for path in (source.folder, source.images, source.tfrecord, source.annotations) if path)
     try:
-        layout = _look(reached.connection, source, is_counted=is_counted)
+        if source.kind == "folder":
+            return _inspect_folder(reached, name, source, formats)
+        layout = _ask(reached, source.kind, source.place, source.annotations, is_counted=is_counted)
+    except dataset_errors.DatasetError as wrong:
+        return source, DataState(name, place, problem=wrong.message, hint=wrong.hint)
     except HostError as error:
-        return DataState(name, place, source=error.message)
-    wrong = judge_layout(source, layout, reached.facts.uid)
-    if wrong is not None:
-        return DataState(name, place, problem=wrong.message, hint=wrong.hint)
-    if source.kind == "tfrecord":
-        size = sum(size for size, _ in layout.records)
-        return _with_known(DataState(name, place, None, size, "files counted, not read yet"), known)
-    found = DataState(
-        name, place, layout.taken, layout.bytes, "files counted, not read yet", is_bound=source.kind == "coco"
+        return source, DataState(name, place, source=error.message)
+    known = _read_all_known(reached, name, source)
+    if source.tfrecord is not None:
+        return source, _judge_records(name, place, source.tfrecord, layout, known)
+    taken = [] if layout.survey is None else layout.survey.choose(taken_with(formats))
+    if layout.survey is not None and not taken:
+        empty = dataset_errors.no_images(source.place)
+        return source, DataState(name, place, problem=empty.message, hint=empty.hint)
+    images = None if layout.survey is None else sum(pile.count for pile in taken)
+    size = None if layout.survey is None else sum(pile.bytes for pile in taken)
+    found = DataState(name, place, images, size, "files counted, not read yet", is_bound=True)
+    return source, _with_known(found, known, is_bound=True)
+
+
+def _inspect_folder(reached: Reached, name: str, source: DataSet, formats: Sequence[str]) -> tuple[DataSet, DataState]:
+    """Look at a folder: return what of it is read. Raises DatasetError, HostError."""
+
+    def survey_of(place: str) -> Survey:
+        return _ask(reached, "folder", place, None, is_counted=True).survey or Survey()
+
+    skips = bool(source.skip_unreadable)
+    found = look(source.place, survey_of, split=source.split, formats=formats, skip_unreadable=skips)
+    place = " with ".join(path for path in (found.place, found.annotations) if path)
+    if found.fault is not None:
+        fault = found.fault
+        return source, DataState(name, place, problem=fault.message, hint=fault.hint, said=found.said)
+    read: dict[str, str | None] = {"folder": found.place, "split": None}
+    if found.annotations is not None:
+        read = {"folder": None, "images": found.place, "annotations": found.annotations, "split": None}
+    elif found.form == "tfrecord":
+        read = {"folder": None, "tfrecord": found.place, "split": None}
+    same = (found.annotations, found.form, found.place) == (None, found.form, source.place) and source.split is None
+    if not same or found.form == "tfrecord":
+        source = source.model_copy(update=read)
+    state = DataState(
+        name,
+        place,
+        None if found.form == "tfrecord" else found.images,
+        found.bytes,
+        "files counted, not read yet",
+        is_bound=found.form in ("coco", "list"),
+        said=found.said,
+        is_labelled=found.is_labelled,
     )
-    return _with_known(found, known)
+    is_bound = state.is_bound or skips
+    return source, _with_known(state, _read_all_known(reached, name, source), is_bound=is_bound)
 
 
-def _with_known(found: DataState, known: Sequence[KnownData | None]) -> DataState:
-    """Add what the last check found, if the files that were counted now may be those."""
+def _judge_records(name: str, place: str, path: str, layout: Layout, known: Sequence[KnownData | None]) -> DataState:
+    """Return the state of a set of TFRecord files, of which a pattern may name some."""
+    from harness.bench.data.listing import choose_records
+
+    chosen = set(choose_records((record for _, record in layout.records), split_pattern(path)[1]))
+    if not chosen:
+        wrong = dataset_errors.no_record_files(path)
+        return DataState(name, place, problem=wrong.message, hint=wrong.hint)
+    size = sum(size for size, record in layout.records if record in chosen)
+    return _with_known(DataState(name, place, None, size, "files counted, not read yet"), known, is_bound=False)
+
+
+def _read_all_known(reached: Reached, name: str, source: DataSet) -> list[KnownData | None]:
+    """Return what earlier checks found of a set: on the host, and by ``harness data describe`` on this machine."""
+    known = [read_known(reached.connection, reached.scratch, name, source)]
+    return [*known, read_described(source)] if reached.is_local else known
+
+
+def _with_known(found: DataState, known: Sequence[KnownData | None], *, is_bound: bool) -> DataState:
+    """Add what the last check found, if the files that were counted now may be those.
+
+    ``is_bound``: of the files that were counted some are no part of the set.
+    """
     were_checked = [one for one in known if one is not None]
     for one in were_checked:
-        if _may_be_same(found, one):
-            return DataState(
-                found.name, found.place, one.images, one.bytes, "as last checked", fingerprint=one.fingerprint
+        if _may_be_same(found, one, is_bound=is_bound):
+            return replace(
+                found,
+                images=one.images,
+                bytes=one.bytes,
+                source="as last checked",
+                is_bound=False,
+                fingerprint=one.fingerprint,
+                said=one.said or found.said,
+                will_be_made=False,
             )
     if were_checked:
         return replace(found, source="files counted; they have changed since they were last checked")
     return found
 
 
-def _may_be_same(found: DataState, known: KnownData) -> bool:
+def _may_be_same(found: DataState, known: KnownData, *, is_bound: bool) -> bool:
     """Return whether the last check may have been of these files: of a pair only some of those in the folder count."""
     if found.images is None or found.bytes is None:
         return True
-    if found.is_bound:
+    if is_bound:
         return known.images <= found.images and known.bytes <= found.bytes
     return (known.images, known.bytes) == (found.images, found.bytes)
 
 
-def _look(connection: Connection, source: DataSet, *, is_counted: bool) -> Layout:
-    script = _LOOK + (_count_script() if is_counted else "")
-    place, labels = source.place, source.annotations
-    words = ["sh", "-c", script, "sh", source.kind, place, labels or ""]
+def _ask(reached: Reached, kind: str, place: str, labels: str | None, *, is_counted: bool) -> Layout:
+    """Look at a folder of the host. Raises DatasetError for one that cannot be read, HostError."""
+    connection = reached.connection
+    words = ["sh", "-c", _LOOK + (_survey_script() if is_counted else ""), "sh", kind, place, labels or ""]
     done = connection.run(words, timeout_s=_TIMEOUT_S)
     trouble = done.stderr.decode(errors="replace").strip().splitlines()
     layout = parse_layout(done.text, trouble[0] if trouble else "")
-    if layout == Layout() and done.text.strip() not in ("", "whole"):
+    wrong = judge_layout(kind, place, labels, layout, reached.facts.uid)
+    if wrong is not None:
+        raise wrong
+    if is_counted and kind != "tfrecord" and layout.survey is None:
         raise not_understood(connection.host, f"what lies at {place}", done.stdout)
-    return layout if source.tfrecord is None else _choose_records(source.tfrecord, layout)
+    return layout
 
 
-def _count_script() -> str:
-    from harness.bench.data.inspection import REFUSED, TAKEN  # Pillow comes with it
-
-    taken, refused = (" -o ".join(f"-iname '*{suffix}'" for suffix in suffixes) for suffixes in (TAKEN, REFUSED))
-    return _COUNT.replace("TAKEN", taken).replace("REFUSED", refused).replace("MOST", str(_MOST_NAMED))
-
-
-def _choose_records(path: str, layout: Layout) -> Layout:
-    """Leave out the files that are no records, or are not named by the pattern."""
-    from harness.bench.data.listing import choose_records
-
-    chosen = set(choose_records((name for _, name in layout.records), split_pattern(path)[1]))
-    return replace(layout, records=tuple(record for record in layout.records if record[1] in chosen))
+def _survey_script() -> str:
+    """Return the script that says of a folder what ``bench/data/survey.py`` says of one of this machine."""
+    values = {
+        "HEADS": " ".join(HEADS),
+        "FILES_HERE": _FILES,
+        "JUNK_FOLDERS": "/".join(JUNK_FOLDERS),
+        "JUNK_FILES": "/".join(JUNK_FILES),
+        "LISTS": "/".join(LISTS),
+        "LONGEST": str(LONGEST_SUFFIX),
+        "MOST_PILES": str(_MOST_PILES),
+        "MOST_NAMED": str(MOST_NAMED),
+    }
+    script = _SURVEY
+    for name, text in values.items():
+        script = script.replace(name, text)
+    return script
 
 
 def _unnamed(name: str, known_names: Collection[str]) -> DataState:
@@ -238,15 +365,18 @@ def _of_shipped(name: str, shipped: ShippedData) -> DataState:
 
 
 def described_folder(
-    path: Path, annotations: Path | None = None, features: tuple[str | None, str | None] = (None, None)
+    path: Path,
+    annotations: Path | None = None,
+    features: tuple[str | None, str | None] = (None, None),
+    split: str | None = None,
 ) -> Path:
     """Return where the description of a data set of this machine and the hashes of its files are kept.
 
-    ``path`` is its folder of classes or images, or FOLDER/PATTERN of TFRecord files.
+    ``path`` is its folder of classes or images, or FOLDER/PATTERN of TFRecord files; ``split`` the rows of a list.
     """
     places = [None if place is None else _absolute(place) for place in (path, annotations)]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness"
-    return cache / DESCRIBED_FOLDER / digest_of([*places, *features])[:16]
+    return cache / DESCRIBED_FOLDER / digest_of([*places, *features, *([split] if split else [])])[:16]
 
 
 def _absolute(path: Path) -> str:
@@ -276,7 +406,8 @@ def read_described(source: DataSet) -> KnownData | None:
     if place is None:
         return None
     annotations = None if source.annotations is None else Path(source.annotations)
-    folder = described_folder(Path(place), annotations, (source.image_feature, source.label_feature))
+    features = (source.image_feature, source.label_feature)
+    folder = described_folder(Path(place), annotations, features, source.split)
     try:
         return parse_known((folder / KNOWN_FILE).read_text(encoding="utf-8"))
     except OSError:

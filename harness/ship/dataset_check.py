@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -19,9 +19,10 @@ from harness.inventory import DataSet, Generate
 from harness.ship.datasource import OnProgress
 from harness.ship.datatransfer import ShippedData
 from harness.ship.preparation_job import run_preparation
-from harness.values.data import CheckedSet, DataPlace, MadeSet
+from harness.values.data import CheckedSet, Coding, DataPlace, MadeSet
 from harness.values.digest import digest_of
 from harness.values.errors import DataError
+from harness.values.text import clean_text
 
 _Set = TypeVar("_Set", CheckedSet, MadeSet)
 
@@ -39,7 +40,8 @@ class PreparedData(HostData):
     """A data set that was checked and may be measured; its mounts are read-only.
 
     ``manifest`` is the path of the file list on the host; ``source`` says in words where the data came from. ``place``
-    is None where the host did not say it. Means are in pixels.
+    is None where the host did not say it. Means are in pixels. ``said`` are sentences on what the set is, ``skipped``
+    the files that were left out, as (path, reason).
     """
 
     mean_pixels: float | None
@@ -48,6 +50,9 @@ class PreparedData(HostData):
     odd: Mapping[str, int]
     encoder: str | None = None
     was_made: bool = False
+    odd_examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class KnownData:
     images: int
     bytes: int
     classes: int
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,13 @@ def prepare_data(
     spec: DataSpec,
     *,
     links: bool = False,
+    formats: Sequence[str] = (),
     on_progress: OnProgress = lambda text, share: None,
     timeout_s: float = 6 * 3600.0,
 ) -> PreparedData:
     """Make the set if it is to be made, check every file, and leave its file list in scratch.
+
+    ``formats`` are read beside JPEG and PNG.
 
     Paths of ``spec`` are absolute. Raises DataError, saying what is wrong with which file and what to do; EngineError
     and HostUnreachable where the host fails. No job is left behind.
@@ -98,7 +107,10 @@ def prepare_data(
 
     place = _locate(on, name, spec) if spec.generate is None else _generate(on, spec.generate, on_progress, timeout_s)
     dataset = dataset_folder(on.scratch, name, spec)
-    data = {"kind": place.kind, "name": name, **(place.records or {})}
+    data: dict[str, object] = {"kind": place.kind, "name": name, **(place.records or {})}
+    data |= {"formats": [*formats]} if formats else {}
+    data |= {"skip_unreadable": True} if spec.skip_unreadable else {}
+    data |= {"split": spec.split} if spec.split else {}
     said = {"data": data, "links": links and place.kind == "coco"}
     mounts = (*place.mounts, Mount("dataset", dataset, read_only=False))
     answer = run_preparation(on, "dataset", said, on_progress, timeout_s=timeout_s, mounts=mounts)
@@ -117,6 +129,12 @@ def prepare_data(
         manifest=posixpath.join(dataset, "manifest.tsv"),
         source=place.source,
         odd=found.odd,
+        odd_examples=found.odd_examples,
+        said=found.said,
+        is_labelled=found.is_labelled,
+        skipped=found.skipped,
+        skipped_count=found.skipped_count,
+        coding=Coding.model_validate(answer) if answer.get("formats") else None,
         encoder=place.encoder,
         was_made=place.was_made,
         place=_describe_place(place, answer),
@@ -205,4 +223,7 @@ def parse_known(text: str) -> KnownData | None:
     counts = [number for number in numbers if type(number) is int and number >= 0]
     if not isinstance(fingerprint, str) or not fingerprint.isprintable() or len(counts) != len(numbers):
         return None
-    return KnownData(fingerprint[:200], *counts)
+    said = found.get("said")
+    sentences = [clean_text(one, 1000) for one in said[:50]] if isinstance(said, list) else []
+    images, size, classes = counts
+    return KnownData(fingerprint[:200], images, size, classes, tuple(sentences))

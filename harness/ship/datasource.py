@@ -62,23 +62,29 @@ def read_source_set(
     on_progress: OnProgress | None = None,
     keep: Path | None = None,
     features: tuple[str | None, str | None] = (None, None),
+    split: str | None = None,
+    skip_unreadable: bool = False,
 ) -> SourceSet:
     """List and hash a data set of this machine. Raises DataError.
 
-    ``features``: the names of a TFRecord set's image and label, where they are not the usual ones.
+    ``features``: the names of a TFRecord set's image and label, where they are not the usual ones; ``split``: the part
+    of a folder that has parts. ``skip_unreadable``: images that not every loader reads stay here.
 
     Hashes are kept by size and time of change in ``keep`` (default: the user's cache), so that no file is read twice.
     """
     from harness.bench.data.dataset import fingerprint_of, list_path
     from harness.bench.protocol.dataset_errors import DatasetError
+    from harness.bench.protocol.image_formats import SOME_READ
 
     try:
-        listing = list_path(path, annotations, features)
+        formats = () if skip_unreadable else tuple(SOME_READ)
+        split = None if annotations is not None else split
+        listing = list_path(path, annotations, features, split=split, formats=formats, skip_unreadable=skip_unreadable)
+        if listing.fault is not None and not skip_unreadable:
+            raise listing.fault
     except DatasetError as error:
         raise DataError(error.message, hint=error.hint) from error
-    pair = None
-    if listing.kind == "coco":
-        pair = annotations if annotations is not None else path / "annotations.json"
+    pair = listing.labels_file
     named = [(listing.folder / one, f"{FILES}/{one}") for one in listing.files]
     if pair is not None:
         named.append((pair, ANNOTATIONS))
@@ -86,7 +92,8 @@ def read_source_set(
         raise DataError(f"data set {name} at {path} has no images", hint="see it with `harness data describe`")
     files = _Hashed(keep or _hash_folder(), listing.folder).read(named, on_progress or (lambda text, share: None))
     entries = [(file.place.removeprefix(f"{FILES}/"), file.size, file.sha256) for file in files[: len(listing.files)]]
-    folders = tuple(f"{FILES}/{one}" for one in listing.classes) if listing.kind == "folder" else (FILES,)
+    has_classes = listing.kind == "folder" and listing.is_labelled
+    folders = tuple(f"{FILES}/{one}" for one in listing.classes) if has_classes else (FILES,)
     return SourceSet(
         name=name,
         kind=listing.kind,
@@ -183,7 +190,7 @@ class SourceSets:
     """The data sets that this machine can send, each read once for all hosts.
 
     ``places``: by name (images or class folder, annotations or None); ``features`` by name where a TFRecord set's
-    are named.
+    are named. ``parts``: by name (part of the folder, whether images that not every loader reads stay here).
     """
 
     def __init__(
@@ -191,9 +198,11 @@ class SourceSets:
         places: Mapping[str, tuple[Path, Path | None]],
         keep: Path | None = None,
         features: Mapping[str, tuple[str | None, str | None]] | None = None,
+        parts: Mapping[str, tuple[str | None, bool]] | None = None,
     ) -> None:
         self._places = dict(places)
         self._features = dict(features or {})
+        self._parts = dict(parts or {})
         self._keep = keep
         self._read: dict[str, SourceSet] = {}
         self._mutexes = {name: threading.Lock() for name in places}
@@ -209,8 +218,15 @@ class SourceSets:
         path, annotations = self._places[name]
         with self._mutexes[name]:
             if name not in self._read:
-                features = self._features.get(name, (None, None))
+                split, is_skipping = self._parts.get(name, (None, False))
                 self._read[name] = read_source_set(
-                    name, path, annotations, on_progress=on_progress, keep=self._keep, features=features
+                    name,
+                    path,
+                    annotations,
+                    on_progress=on_progress,
+                    keep=self._keep,
+                    features=self._features.get(name, (None, None)),
+                    split=split,
+                    skip_unreadable=is_skipping,
                 )
             return self._read[name]

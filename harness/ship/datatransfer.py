@@ -48,6 +48,8 @@ class ShippedData:
     image_feature: str | None = None
     label_feature: str | None = None
     generate: None = None
+    split: str | None = None
+    skip_unreadable: bool | None = None
     count: int | None = None
     bytes: int | None = None
 
@@ -62,10 +64,16 @@ class ShippedData:
         return cls(files, None, None, fingerprint, count=count, bytes=size)
 
     def read_like(self, source: DataSet | None) -> ShippedData:
-        """Return the set with the features that the inventory names for a host; None where it names no such set."""
+        """Return the set as the inventory has it read on a host; as it is where it names no such set."""
         if source is None:
             return self
-        return replace(self, image_feature=source.image_feature, label_feature=source.label_feature)
+        return replace(
+            self,
+            image_feature=source.image_feature,
+            label_feature=source.label_feature,
+            split=source.split if self.images else None,
+            skip_unreadable=source.skip_unreadable,
+        )
 
 
 def shipped_folder(scratch: str, name: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.bench.protocol.image_formats import SOME_READ
+from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.reached import Reached
 from harness.ship.data_inspection import inspect_data
 from harness.ship.dataset_check import DataSpec
@@ -42,6 +44,12 @@ class Needs:
         return {key: found.problem for key, found in self.weights.items() if found.problem is not None}
 
 
+def formats_of(cases: Iterable[Case]) -> tuple[str, ...]:
+    """Return the formats beside JPEG and PNG that the loaders of all these cases read, with equal pixels."""
+    offered = [set(LOADERS[case.loader].formats) for case in cases]
+    return tuple(name for name in SOME_READ if all(name in each for each in offered)) if offered else ()
+
+
 def inspect_needs(reached: Reached, cases: Sequence[Case], *, sendable: Container[str], is_counted: bool) -> Needs:
     """Look at what cases need. ``sendable`` are data sets that would be sent; ``is_counted``: their files are counted.
 
@@ -50,7 +58,8 @@ def inspect_needs(reached: Reached, cases: Sequence[Case], *, sendable: Containe
     sources: dict[str, DataSpec | None] = {}
     states: dict[str, DataState] = {}
     for name in dict.fromkeys(case.data for case in cases):
-        sources[name], states[name] = inspect_data(reached, name, is_counted=is_counted)
+        formats = formats_of(case for case in cases if case.data == name)
+        sources[name], states[name] = inspect_data(reached, name, formats=formats, is_counted=is_counted)
         if sources[name] is None and name in sendable:
             states[name] = DataState(
                 name, states[name].place, source="not there yet: `harness run --ship-data` sends it"

@@ -122,3 +122,13 @@ def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str 
         for name, spec in host.variables.data.items()
         if spec.tfrecord is not None
     }
+
+
+def local_parts(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, bool]]:
+    """Return what an inventory says of sets in folders: the part to take, whether unreadable images are left out."""
+    return {
+        name: (spec.split, bool(spec.skip_unreadable))
+        for host in hosts
+        for name, spec in host.variables.data.items()
+        if spec.split is not None or spec.skip_unreadable
+    }

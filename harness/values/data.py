@@ -67,6 +67,8 @@ class DataPlace(_Frozen):
 
     ``folder`` holds the images (or the files of records that ``pattern`` names); ``annotations`` is the instances JSON
     or the table. ``suffixes`` are those of the images' names, as they are written there. Bytes are of all images.
+    ``is_plain``: folder or list are such that a few lines of code read from them what was measured; ``is_labelled``:
+    the images have labels.
     """
 
     form: Form
@@ -78,11 +80,29 @@ class DataPlace(_Frozen):
     images: _Count | None = None
     classes: _Count | None = None
     bytes: _Count | None = None
+    is_plain: bool = True
+    is_labelled: bool = True
 
     def without_names(self) -> DataPlace:
         """The same without a path, without labels that are words, and without features that have no usual name."""
         features = None if self.features is None else self.features.without_names()
         return self.model_copy(update={"folder": None, "annotations": None, "pattern": "", "features": features})
+
+
+class Coding(_Frozen):
+    """What decides how long images take to decode: how they are coded, as ``harness data describe`` finds it.
+
+    Quantiles are by percent; ``jpeg_quality`` is what libjpeg would be asked for, ``subsampling`` counts JPEGs by how
+    their colours are sampled, ``progressive`` those in several scans.
+    """
+
+    formats: Mapping[str, _Count] = Field(default_factory=dict)
+    size_quantiles: Mapping[str, _Count] = Field(default_factory=dict)
+    pixel_quantiles: Mapping[str, _Count] = Field(default_factory=dict)
+    jpeg_quality: Mapping[str, _Count] = Field(default_factory=dict)
+    subsampling: Mapping[str, _Count] = Field(default_factory=dict)
+    progressive: _Count = 0
+    bytes_per_pixel: float | None = None
 
 
 class CheckedSet(_Frozen):
@@ -96,6 +116,11 @@ class CheckedSet(_Frozen):
     mean_height: float | None
     mean_pixels: float | None
     odd: Mapping[str, int] = Field(default_factory=dict)
+    said: Annotated[tuple[_Text, ...], Field(max_length=100)] = ()
+    odd_examples: Mapping[str, tuple[_Text, ...]] = Field(default_factory=dict)
+    is_labelled: bool = True
+    skipped: Annotated[tuple[tuple[_Text, _Text], ...], Field(max_length=100_000)] = ()
+    skipped_count: _Count = 0
 
 
 class MadeLayout(_Frozen):
@@ -122,7 +147,8 @@ class DataState:
     ``source`` says from where they are known. ``is_bound``: files were counted, and those without an annotation fall
     away when they are read. ``fingerprint`` is what the last check of these files found; None: never computed, or the
     files have changed since. ``problem`` is why it cannot be used, ``hint`` what to do about that. ``is_named``: the
-    inventory gives it to the host; else its cases are none of the host's.
+    inventory gives it to the host; else its cases are none of the host's. ``said`` are sentences on what it is and what
+    of it is left out; ``is_labelled``: its images have labels, so that a model can be trained with them.
     """
 
     name: str
@@ -136,6 +162,8 @@ class DataState:
     hint: str | None = None
     will_be_made: bool = False
     is_named: bool = True
+    said: tuple[str, ...] = ()
+    is_labelled: bool = True
 
     def as_error(self, host: str) -> DataError:
         """Return the problem as the error that ends a host's part in a session."""

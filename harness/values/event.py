@@ -197,7 +197,12 @@ def speed_of(bytes_sent: int, seconds: float) -> float | None:
 
 @dataclass(frozen=True)
 class DataReady(Event):
-    """``odd`` counts images by what is odd about them: greyscale, cmyk, exif_rotated, …"""
+    """``odd`` counts images by what is odd about them: greyscale, cmyk, exif_rotated, …; ``examples`` are
+    (what is odd, the first that are) each.
+
+    ``said`` are sentences on what the set is, ``skipped`` counts images that were left out as not every loader reads
+    them.
+    """
 
     host: str
     data: str
@@ -206,6 +211,9 @@ class DataReady(Event):
     bytes: int
     how: str
     odd: Mapping[str, int] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+    examples: tuple[tuple[str, ...], ...] = ()
+    skipped: int = 0
 
 
 @dataclass(frozen=True)

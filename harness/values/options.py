@@ -37,4 +37,11 @@ ForksOption = Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.
 MaxTransfersOption = Annotated[
     int, typer.Option("--max-transfers", min=1, help="Images and data sets on their way at once; smallest first.")
 ]
+SplitOption = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", help="The part to take of data sets that have parts, like val."),
+]
+SkipUnreadableOption = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Leave out images that not every loader reads, and list them.")
+]
 ReportsFolder = Path("reports")

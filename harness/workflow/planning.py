@@ -38,11 +38,12 @@ ASSUMED_MEMORY_BYTES = 16 * 2**30
 
 
 class PlannedData(NamedTuple):
-    """Images, bytes and kind of a data set; None where nobody can know them yet."""
+    """Images, bytes and kind of a data set; None where nobody can know them yet. ``is_labelled``: a model can learn."""
 
     images: int | None
     bytes: int | None
     kind: str | None = None
+    is_labelled: bool = True
 
     @property
     def size(self) -> SetSize | None:
@@ -84,7 +85,10 @@ class PlannedHost:
             memory_available=setup.memory_available,
             cpus=len(setup.cpus),
             gpus=len(setup.gpus),
-            data={name: PlannedData(found.images, found.bytes, found.kind) for name, found in setup.data.items()},
+            data={
+                name: PlannedData(found.images, found.bytes, found.kind, found.is_labelled)
+                for name, found in setup.data.items()
+            },
             missing_data=setup.missing_data,
             missing_weights=setup.missing_weights,
             disks=setup.facts.disks,
@@ -361,5 +365,6 @@ def refusals_of(cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str
         disk_names=on.disk_names,
         cpus=on.cpus,
         gpus=on.gpus,
+        unlabelled=frozenset(name for name, found in on.data.items() if not found.is_labelled),
     )
     return (*refuted.values(), *others)

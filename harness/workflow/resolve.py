@@ -20,7 +20,7 @@ from harness.experiment import (
     load_experiment,
     select_cases,
 )
-from harness.inventory import Host, Inventory, load_inventory, select_hosts
+from harness.inventory import Host, Inventory, load_inventory, read_parts, select_hosts
 from harness.records.folder import list_folders
 from harness.records.reading import read_records
 from harness.values.case import Case, ModelSetting
@@ -72,6 +72,7 @@ class Resolved:
 def resolve(console: Console, options: SessionOptions) -> Resolved:
     """Read the files, choose hosts and experiment, expand the matrix. Raises ConfigurationError."""
     read = load_inventory(options.inventory, options.limit)
+    read = read_parts(read, options.split, skip_unreadable=options.skip_unreadable)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, options.limit)

@@ -141,3 +141,27 @@ def test_outlines_take_no_memory(tmp_path: Path) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (120 << 20, 120 << 20)),
     )
     assert done.stdout == "500\n", done.stderr
+
+
+def test_what_labelling_tools_write_is_read_and_said(tmp_path: Path) -> None:
+    """Text ids, annotations without an id, NaN and no area (then the box's), ``./``, a BOM, categories unused."""
+    images = [{"id": "a", "file_name": "./1.jpg"}, {"id": "b", "file_name": "in\\2.jpg"}]
+    annotations = [
+        {"image_id": "a", "category_id": "x", "bbox": [0, 0, 2, 3], "area": float("nan")},
+        {"image_id": "a", "category_id": "y", "bbox": [0, 0, 9, 9]},
+        {"image_id": "b", "category_id": "x", "bbox": [0, 0, 1, 1], "area": 1},
+    ]
+    categories = [{"id": name, "name": f"class {name}"} for name in ("x", "y", "z")]
+    said = json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    path = tmp_path / "labels.json"
+    path.write_text(said, encoding="utf-8-sig")
+    found = read_coco(path)
+    assert (found.paths, found.labels) == (("1.jpg", "in/2.jpg"), (1, 0))
+    assert (found.classes, found.is_plain) == (("class x", "class y", "class z"), False)
+    assert found.said == (
+        "labels.json: 5 ids are texts: taken as they are",
+        "labels.json: 3 annotations have no id: of equal areas the first in the file counts",
+        "labels.json: 2 annotations have no usable area: that of their box counts",
+        "labels.json: 2 file names begin with ./ or have backslashes: read as plain paths",
+        "labels.json: 1 category has no image: classes all the same",
+    )

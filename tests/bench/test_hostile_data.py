@@ -68,7 +68,7 @@ def instances(**change: Any) -> dict[str, Any]:
         (json.dumps(instances(id="9" * 400)), "is no finite number"),
         (json.dumps(instances(id=10**30)), "is too large an id"),
         (json.dumps(instances(id=1)).replace('"id": 1', f'"id": {"9" * 5000}', 1), "is no whole instances JSON"),
-        (json.dumps(instances(area=float("nan"))), "is no finite number"),
+        (json.dumps(instances(area=float("inf"))), "is no finite number"),
         (json.dumps(instances(area=1)).replace('"area": 1', f'"area": 1{"0" * 400}'), "no number"),
         (json.dumps(instances(file_name="\ud800.jpg")), "is not a plain path"),
         (json.dumps(instances(file_name="a\0.jpg")), "is not a plain path"),

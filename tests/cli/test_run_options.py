@@ -32,6 +32,8 @@ EVERY = RunOptions(
     forks=3,
     ship_data=True,
     own_data=True,
+    split="val",
+    skip_unreadable=True,
     rename=["ws1=lab-1", "ws2=lab-2"],
     max_transfers=2,
     max_fail_percent=33.5,

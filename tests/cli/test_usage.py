@@ -157,7 +157,7 @@ def test_json_is_json(
         (lambda path: path.write_bytes(path.read_bytes()[:300]), ["1 of 2 files", "a/1.jpg", "truncated or damaged"]),
         (lambda path: path.write_bytes(b""), ["1 of 2 files", "a/1.jpg", "zero bytes"]),
         (lambda path: path.write_bytes(b"hello"), ["1 of 2 files", "a/1.jpg", "not an image"]),
-        (lambda path: [one.unlink() for one in path.parent.iterdir()], ["holds no images"]),
+        (lambda path: [one.unlink() for one in path.parent.iterdir()], ["has no images"]),
     ],
     ids=["truncated", "empty", "no image", "no files"],
 )
@@ -172,7 +172,7 @@ def test_a_set_that_cannot_be_read_is_described_and_refused(
     spoil(folder / "set" / "a" / "1.jpg")  # type: ignore[operator]
     code, out, err = type_in(monkeypatch, capsys, "data", "describe", "set")
     assert code == 2
-    assert "fingerprint" in out
+    assert ("fingerprint" in out) is (words != ["has no images"])
     assert err.count("error:") == 1
     for word in words:
         assert word in err

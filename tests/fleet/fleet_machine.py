@@ -64,7 +64,7 @@ class Machine:
     files: dict[str, bytes] = field(default_factory=dict)
     folders: set[str] = field(default_factory=lambda: {"/", "/srv", "/srv/data", "/srv/data/pets", "/home/bench"})
     commands: int = 0
-    counted: str = ""
+    counted: str = "pile 100 2000000 cat\t.jpg\tcat/1.jpg\n"
     tmp: set[str] = field(default_factory=set)
     boot_id: str = ""
 
@@ -114,7 +114,7 @@ class Machine:
             self.folders.add("/".join(words).rstrip("/"))
             return _said("")
         if script.startswith(data_inspection._LOOK):  # noqa: SLF001 - a simulated host knows the scripts that it is given
-            return _said(f"classes 2\n{self.counted}" if words[1] in self.folders else "absent\n")
+            return _said(f"dir cat\ndir dog\n{self.counted}whole\n" if words[1] in self.folders else "absent\n")
         if script == names.MARK_SCRIPT:
             self.tmp.add(".".join(words))
             return _said("".join(f"{path.rpartition('.')[2]}\n" for path in self.tmp if path.startswith(words[0])))

@@ -38,7 +38,7 @@ def copy_of(one: Workstation, name: str) -> Workstation:
 
 
 def count_files(one: Workstation, images: int, size: int) -> None:
-    one.machine.counted = f"taken {images} {size}\n"
+    one.machine.counted = f"pile {images} {size} cat\t.jpg\tcat/1.jpg\n"
 
 
 def check(

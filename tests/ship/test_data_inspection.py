@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from harness.bench.data.dataset import describe, find_form, list_path, prepare
+from harness.bench.data.dataset import describe, list_path, prepare
+from harness.bench.data.survey import Pile, Survey
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.engine.reached import Reached
 from harness.hosts.folders import data_folders, resolve_sources
@@ -55,10 +56,9 @@ def make_file(root: Path) -> DataSet:
     return DataSet(folder=str(root / "file"))
 
 
-def make_flat(root: Path) -> DataSet:
-    save(root / "flat" / "1.jpg")
-    (root / "flat" / ".hidden").mkdir()
-    return DataSet(folder=str(root / "flat"))
+def make_hidden(root: Path) -> DataSet:
+    save(root / "set" / ".hidden" / "1.jpg")
+    return DataSet(folder=str(root / "set"))
 
 
 def make_empty_classes(root: Path) -> DataSet:
@@ -103,7 +103,7 @@ def make_no_such_records(root: Path) -> DataSet:
 BROKEN = [
     make_nothing,
     make_file,
-    make_flat,
+    make_hidden,
     make_empty_classes,
     make_other_suffixes,
     make_pair_without_images,
@@ -150,7 +150,7 @@ def test_a_folder_is_counted_as_it_is_listed(tmp_path: Path) -> None:
     assert (state.images, state.bytes, state.is_bound) == (len(listing.paths), size, False) == (7, size, False)
     assert state.source == "files counted, not read yet" and state.fingerprint is None
     quick = inspect(DataSet(folder=str(root)), tmp_path, is_counted=False)
-    assert (quick.problem, quick.images) == (None, None)
+    assert (quick.problem, quick.images) == (None, 7), "what a folder is, its files tell"
 
 
 def test_paths_below_home_are_those_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,10 +185,8 @@ def test_what_was_described_is_known_until_the_files_change(tmp_path: Path, monk
     for number in range(3):
         save(root / "a" / f"{number}.jpg", size=10 + number)
     source = DataSet(folder=str(root))
-    kind, folder, labels = find_form(root)
-    assert (kind, labels) == ("folder", None)
     found = describe(root)
-    keep_description_of(folder, found.to_json())
+    keep_description_of(root, found.to_json())
     state = inspect(source, tmp_path)
     assert (state.fingerprint, state.images, state.source) == (found.fingerprint, 3, "as last checked")
     assert inspect(source, tmp_path, is_local=False).fingerprint is None, "another machine has other files"
@@ -209,9 +207,21 @@ def keep_description_of(folder: Path, description: dict[str, object]) -> None:
     [
         ("", Layout()),
         ("absent\n", Layout(word="absent")),
-        ("classes 2\ntaken 40 146759\nothers 0\n", Layout(classes=2, taken=40, bytes=146759)),
-        ("classes two\ntaken 40\nothers -1\nnoise\n", Layout()),
-        ("other ./a/x y.bmp\nothers 51\n", Layout(other=("a/x y.bmp",), others=51)),
+        (
+            "dir a\npile 40 146759 a\t.jpg\ta/x y.jpg\njunk 2 ._*\nfile 7 a.csv\n"
+            "head metadata.csv file_name,label\nwhole\n",
+            Layout(
+                survey=Survey(
+                    ("a",),
+                    (Pile("a", ".jpg", 40, 146759, "a/x y.jpg"),),
+                    {"._*": 2},
+                    (("a.csv", 7),),
+                    {"metadata.csv": "file_name,label"},
+                )
+            ),
+        ),
+        ("dir a\npile 40 146759 a\t.jpg\ta/x y.jpg\n", Layout()),
+        ("dir\npile 40\npile -1 2 a\tb\tc\npile 1 2 a b\nnoise\nwhole\n", Layout(survey=Survey())),
         ("record 12 train 1\nrecord ? x\nwhole\n", Layout(records=((12, "train 1"),))),
     ],
 )

@@ -22,6 +22,8 @@ _WHITE = " \t\r\n"
 _MOST_VALUE = 64 << 20
 """Characters of one annotation; what is longer is not held in memory. The largest outline of train2017 has 80,000."""
 _MOST_ID = 2**63
+_MOST_TEXT = 400
+"""Characters of an id that is a text."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class CocoLabels:
     """Images that have annotations, sorted by path (as bytes), with the label of each.
 
     ``classes`` are all categories, sorted by their id; ``left_out`` images have no
-    annotation; ``orphans`` are annotations of images that are not listed.
+    annotation; ``orphans`` are annotations of images that are not listed. ``said`` are sentences on how the file was
+    read; ``is_plain``: it is written as the format's own tools write it, and read so.
     """
 
     paths: tuple[str, ...]
@@ -37,6 +40,36 @@ class CocoLabels:
     classes: tuple[str, ...]
     left_out: int
     orphans: int
+    said: tuple[str, ...] = ()
+    is_plain: bool = True
+
+
+Id = int | str
+"""As COCO writes it a number; labelling tools write texts, too."""
+
+
+@dataclass
+class _Oddities:
+    """What is otherwise than COCO's own tools write it, in counts."""
+
+    text_ids: int = 0
+    without_id: int = 0
+    without_area: int = 0
+    renamed: int = 0
+
+    def say(self, name: str, unused: int) -> Iterator[str]:
+        """Yield a sentence for each."""
+        if self.text_ids:
+            yield f"{name}: {self.text_ids:,} ids are texts: taken as they are"
+        if self.without_id:
+            yield f"{name}: {self.without_id:,} annotations have no id: of equal areas the first in the file counts"
+        if self.without_area:
+            yield f"{name}: {self.without_area:,} annotations have no usable area: that of their box counts"
+        if self.renamed:
+            yield f"{name}: {self.renamed:,} file names begin with ./ or have backslashes: read as plain paths"
+        if unused:
+            has = "category has" if unused == 1 else "categories have"
+            yield f"{name}: {unused:,} {has} no image: classes all the same"
 
 
 def read_coco(annotations: Path) -> CocoLabels:
@@ -44,20 +77,22 @@ def read_coco(annotations: Path) -> CocoLabels:
 
     Crowd annotations count like others; an annotation without an area has its box's. Raises DatasetError.
     """
-    files: dict[int, str] = {}
-    categories: dict[int, str] = {}
-    largest: dict[int, tuple[float, int, int]] = {}
+    files: dict[Id, str] = {}
+    categories: dict[Id, str] = {}
+    largest: dict[Id, _Rank] = {}
+    odd, position = _Oddities(), 0
     try:
-        with open(annotations, encoding="utf-8") as stream:
+        with open(annotations, encoding="utf-8-sig") as stream:
             for section, item in _elements(stream):
                 if section == "images":
-                    files[_identity(item["id"])] = _checked(item["file_name"], annotations)
+                    files[_identity(item["id"], odd)] = _checked(item["file_name"], annotations, odd)
                 elif section == "categories":
-                    categories[_identity(item["id"])] = _named(item["name"])
+                    categories[_identity(item["id"], odd)] = _named(item["name"])
                 elif section == "annotations":
-                    rank = (_area(item), -_identity(item["id"]), _identity(item["category_id"]))
+                    position += 1
+                    rank = (_area(item, odd), -_order(item, position, odd), _identity(item["category_id"]))
                     image = _identity(item["image_id"])
-                    largest[image] = max(rank, largest.get(image, rank))
+                    largest[image] = max(rank, largest.get(image, rank), key=lambda each: each[:2])
     except OSError as error:
         raise unreadable_labels(annotations, error.strerror) from error
     except KeyError as error:
@@ -68,22 +103,24 @@ def read_coco(annotations: Path) -> CocoLabels:
         ) from None
     except (ValueError, TypeError) as error:
         raise DatasetError(f"{annotations} is no whole instances JSON: {error}", hint=LABELS_HINT) from error
-    return _labelled(annotations, files, categories, largest)
+    return _labelled(annotations, files, categories, largest, odd)
+
+
+_Rank = tuple[float, int, Id]
+"""Area, and for equal ones the order; the category."""
 
 
 def _labelled(
-    annotations: Path,
-    files: dict[int, str],
-    categories: dict[int, str],
-    largest: dict[int, tuple[float, int, int]],
+    annotations: Path, files: dict[Id, str], categories: dict[Id, str], largest: dict[Id, _Rank], odd: _Oddities
 ) -> CocoLabels:
     if not categories:
         raise DatasetError(f"{annotations} has no categories", hint=LABELS_HINT)
-    index = {category: number for number, category in enumerate(sorted(categories))}
-    unknown = sorted({rank[2] for rank in largest.values()} - index.keys())
+    ordered = sorted(categories, key=_by_kind)
+    index = {category: number for number, category in enumerate(ordered)}
+    unknown = sorted({rank[2] for rank in largest.values()} - index.keys(), key=_by_kind)
     if unknown:
         raise DatasetError(
-            f"{annotations}: annotations of category {unknown[0]}, which is not listed", hint=LABELS_HINT
+            f"{annotations}: annotations of category {shorten(unknown[0])}, which is not listed", hint=LABELS_HINT
         )
     if len(set(categories.values())) != len(categories):
         raise DatasetError(f"{annotations} has two categories of one name", hint=LABELS_HINT)
@@ -96,15 +133,26 @@ def _labelled(
     return CocoLabels(
         paths=tuple(path for path, _ in rows),
         labels=tuple(label for _, label in rows),
-        classes=tuple(categories[category] for category in sorted(categories)),
+        classes=tuple(categories[category] for category in ordered),
         left_out=len(files) - len(rows),
         orphans=sum(image not in files for image in largest),
+        said=tuple(odd.say(annotations.name, len(categories) - len({label for _, label in rows}))),
+        is_plain=odd == _Oddities(),
     )
 
 
-def _checked(name: object, annotations: Path) -> str:
-    """A path below the image folder, as it is written. Raises DatasetError."""
-    path = str(name)
+def _by_kind(identity: Id) -> tuple[bool, int, str]:
+    """Order ids: numbers by their value, then texts."""
+    return (True, 0, identity) if isinstance(identity, str) else (False, identity, "")
+
+
+def _checked(name: object, annotations: Path, odd: _Oddities) -> str:
+    """A path below the image folder; slashes may be backslashes, and ``./`` may stand first. Raises DatasetError."""
+    written = str(name)
+    path = written.replace("\\", "/")
+    while path.startswith("./") and len(path) > 2:
+        path = path[2:]
+    odd.renamed += path != written
     first = path.partition("/")[0]
     is_plain = posixpath.normpath(path) == path and first not in {"", ".", ".."}
     if not is_plain or "\0" in path or not _is_file_name(path):
@@ -130,13 +178,27 @@ def _named(name: object) -> str:
     return str(name)
 
 
-def _area(item: dict[str, object]) -> float:
-    if item.get("area") is not None:
-        return _number(item["area"])
+def _area(item: dict[str, object], odd: _Oddities) -> float:
+    """The area of an annotation, or of its box where that is no number. Raises ValueError, TypeError."""
+    area = item.get("area")
+    if isinstance(area, str) and not area.strip():
+        area = None
+    if area is not None and not (isinstance(area, float) and math.isnan(area)):
+        return _number(area)
+    odd.without_area += 1
     box = item.get("bbox") or [0, 0, 0, 0]
     if not isinstance(box, list) or len(box) < 4:
         raise TypeError(f"a bbox is {shorten(box)}, not four numbers")
     return _number(box[2]) * _number(box[3])
+
+
+def _order(item: dict[str, object], position: int, odd: _Oddities) -> int:
+    """Which of two annotations of equal area counts: the lower id, or what stands first where ids are no numbers."""
+    if item.get("id") is None:
+        odd.without_id += 1
+        return position
+    identity = _identity(item["id"])
+    return position if isinstance(identity, str) else identity
 
 
 def _number(value: object) -> float:
@@ -152,12 +214,26 @@ def _number(value: object) -> float:
     return number
 
 
-def _identity(value: object) -> int:
-    """An id: a whole number. Raises ValueError, TypeError."""
+def _identity(value: object, odd: _Oddities | None = None) -> Id:
+    """An id: a whole number, or a text that is none. Raises ValueError, TypeError."""
+    if isinstance(value, str) and not _is_number(value):
+        if not value or len(value) > _MOST_TEXT or not value.isprintable():
+            raise ValueError(f"{shorten(value)} cannot be an id")
+        if odd is not None:
+            odd.text_ids += 1
+        return value
     number = value if isinstance(value, int) else int(_number(value))
     if not -_MOST_ID <= number < _MOST_ID:
         raise ValueError(f"{shorten(value)} is too large an id")
     return number
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _elements(stream: TextIO) -> Iterator[tuple[str, dict[str, object]]]:

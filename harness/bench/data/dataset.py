@@ -19,13 +19,16 @@ from pathlib import Path
 from ..loaders import jpeg
 from ..loaders.class_folders import LINKS, class_folder, link_name
 from ..loaders.manifest import Manifest, escape, write_manifest
-from ..loaders.tfrecords import FORMAT, Features, is_record_file, split_pattern, split_place
-from ..protocol.dataset_errors import OTHER_SUFFIX, DatasetError, no_images, refused_files
-from ..protocol.protocol import DATASET, MANIFEST, as_object, as_text, write_json
+from ..loaders.tfrecords import FORMAT, Features, split_pattern, split_place
+from ..protocol.dataset_errors import DatasetError, no_images, refused_files
+from ..protocol.image_formats import REFUSED
+from ..protocol.protocol import DATASET, MANIFEST, as_list, as_object, as_text, write_json
 from .hashes import Hashes
-from .inspection import Inspection, inspect_file
+from .inspection import Inspection, accept, inspect_file
 from .listing import Listing, is_text, list_coco, list_folder, list_tfrecord, printable_path
+from .look import name_suffix
 from .parallel import Pace, spread
+from .survey import suffix_of
 from .task import Job, run_task
 
 MOST_NAMED = 50
@@ -46,7 +49,10 @@ class Description:
     as (path, reason); ``odd_examples`` names some files with each note. ``not_looked_for`` are notes that cannot be
     made here. ``form`` is ``folder``, ``coco``, ``list`` or ``tfrecord``, ``suffixes`` are those of the images'
     names, as they are written; ``features`` says what is read of records. ``encoder`` and ``source`` are known of
-    generated sets.
+    generated sets. ``said`` are sentences on what the set is; ``skipped`` are the files that were left out because not
+    every loader reads them, as (path, reason), the first of ``skipped_count``. ``formats`` counts images by format;
+    of JPEGs ``jpeg_quality`` are quantiles of the quality that libjpeg would be asked for, ``subsampling`` counts how
+    colours are sampled, ``progressive`` those in several scans. ``bytes_per_pixel`` is over all readable images.
     """
 
     kind: str
@@ -72,6 +78,17 @@ class Description:
     source: str | None = None
     odd_examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_looked_for: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    is_labelled: bool = True
+    is_plain: bool = True
+    split: str | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    skipped_count: int = 0
+    formats: dict[str, int] = field(default_factory=dict)
+    jpeg_quality: dict[str, int] = field(default_factory=dict)
+    subsampling: dict[str, int] = field(default_factory=dict)
+    progressive: int = 0
+    bytes_per_pixel: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """The description as a JSON object."""
@@ -82,7 +99,8 @@ class Description:
 class Examination:
     """A listing together with what was found in each image (in the listing's order).
 
-    ``stored``: (path, size, SHA-256) of the files on disk, where one holds many images.
+    ``stored``: (path, size, SHA-256) of the files on disk, where one holds many images. ``skipped`` are (path, reason)
+    of files that were left out of what was ``whole``.
     """
 
     listing: Listing
@@ -90,12 +108,22 @@ class Examination:
     reused: int
     seconds: float
     stored: tuple[tuple[str, int, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    whole: Examination | None = None
 
 
 def examine(
-    listing: Listing, *, keep: Path | None = None, cpus: int | None = None, on_progress: Report | None = None
+    listing: Listing,
+    *,
+    keep: Path | None = None,
+    cpus: int | None = None,
+    on_progress: Report | None = None,
+    formats: Sequence[str] = (),
 ) -> Examination:
-    """Read, hash and decode every file once, except what is as it was when the folder ``keep`` was written."""
+    """Read, hash and decode every file once, except what is as it was when the folder ``keep`` was written.
+
+    ``formats`` are accepted beside JPEG and PNG.
+    """
     start = time.monotonic()
     hashes = Hashes(keep)
     found: dict[str, Inspection] = {}
@@ -114,7 +142,7 @@ def examine(
         pace.add(len(named))
     stored = tuple(_hash_stored(listing.folder, name, hashes) for name in listing.stored)
     hashes.close((*listing.paths, *listing.stored))
-    ordered = tuple(found[path] for path in listing.paths)
+    ordered = tuple(accept(found[path], formats) for path in listing.paths)
     return Examination(listing, ordered, reused, time.monotonic() - start, stored)
 
 
@@ -167,7 +195,7 @@ def summarise(examination: Examination) -> Description:
     sound = [each for each in found if each.problem is None]
     named = [(printable_path(path), each.problem) for path, each in zip(listing.paths, found, strict=True)]
     bad = [(path, problem) for path, problem in named if problem is not None]
-    bad += [(printable_path(path), OTHER_SUFFIX) for path in listing.refused]
+    bad += [(printable_path(path), say_suffix(path)) for path in listing.refused]
     odd = Counter(note for each in found for note in each.notes)
     odd.update(each.cause for each in found if each.cause is not None)
     odd.update({"other_format": len(listing.refused)})
@@ -177,9 +205,11 @@ def summarise(examination: Examination) -> Description:
         for note in each.notes:
             if len(held := examples.get(note, ())) < MOST_EXAMPLES:
                 examples[note] = (*held, printable_path(path))
-    files = [(path, each.size, each.sha256) for path, each in zip(listing.paths, found, strict=True)]
+    whole = examination.whole or examination
+    files = [(path, each.size, each.sha256) for path, each in zip(whole.listing.paths, whole.found, strict=True)]
     entries = examination.stored or files
     pixels = [each.width * each.height for each in sound]
+    jpegs = [each for each in sound if each.kind == "JPEG"]
     return Description(
         kind=listing.kind,
         images=len(listing.paths),
@@ -202,6 +232,17 @@ def summarise(examination: Examination) -> Description:
         features=listing.features,
         odd_examples=dict(sorted(examples.items())),
         not_looked_for=() if jpeg.can_look() else jpeg.NOTES,
+        said=listing.said,
+        is_labelled=listing.is_labelled,
+        is_plain=listing.is_plain,
+        split=listing.split,
+        skipped=examination.skipped[:MOST_SKIPPED],
+        skipped_count=len(examination.skipped),
+        formats=dict(sorted(Counter(each.kind for each in sound if each.kind).items())),
+        jpeg_quality=_quantiles([each.quality for each in jpegs if each.quality]),
+        subsampling=dict(sorted(Counter(each.sampling for each in jpegs).items())),
+        progressive=sum(each.is_progressive for each in jpegs),
+        bytes_per_pixel=round(sum(each.size for each in sound) / max(1, sum(pixels)), 4) if sound else None,
     )
 
 
@@ -217,29 +258,25 @@ def _quantiles(values: Sequence[int]) -> dict[str, int]:
 
 
 def list_path(
-    path: Path, annotations: Path | None = None, features: tuple[str | None, str | None] = (None, None)
+    path: Path,
+    annotations: Path | None = None,
+    features: tuple[str | None, str | None] = (None, None),
+    *,
+    split: str | None = None,
+    formats: Sequence[str] = (),
+    skip_unreadable: bool = False,
 ) -> Listing:
-    """The listing of ``path``, which is a COCO pair's image folder where ``annotations`` is given.
+    """The listing of ``path``, which is a folder of images that a COCO JSON or a list names where ``annotations`` is.
 
-    A folder that holds ``images/`` and ``annotations.json`` is a pair too (generated sets
-    are); one with TFRecord files in it (or ``FOLDER/PATTERN``) is a set of these; anything else has one folder per
-    class. Raises DatasetError.
+    ``FOLDER/PATTERN`` names TFRecord files; of anything else a look says what it is (``look``), and ``split`` which
+    part of it is wanted. Raises DatasetError.
     """
-    kind, folder, labels = find_form(path, annotations)
-    if kind == "tfrecord":
-        return list_tfrecord(folder, *features)
-    return list_folder(folder) if labels is None else list_coco(folder, labels)
-
-
-def find_form(path: Path, annotations: Path | None = None) -> tuple[str, Path, Path | None]:
-    """Return kind, folder (or FOLDER/PATTERN) and annotations of the data set that ``path`` means."""
     if annotations is not None:
-        return "coco", path, annotations
-    if split_pattern(str(path))[1] or (path.is_dir() and any(is_record_file(name) for name in os.listdir(path))):
-        return "tfrecord", path, None
-    if (path / "annotations.json").is_file() and (path / "images").is_dir():
-        return "coco", path / "images", path / "annotations.json"
-    return "folder", path, None
+        return list_coco(path, annotations, split=split, formats=formats)
+    if split_pattern(str(path))[1]:
+        return list_tfrecord(path, *features)
+    listing = list_folder(path, split=split, formats=formats, skip_unreadable=skip_unreadable)
+    return list_tfrecord(listing.folder, *features) if listing.kind == "tfrecord" and any(features) else listing
 
 
 def describe(
@@ -250,12 +287,46 @@ def describe(
     cpus: int | None = None,
     on_progress: Report | None = None,
     features: tuple[str | None, str | None] = (None, None),
+    split: str | None = None,
+    skip_unreadable: bool = False,
 ) -> Description:
     """Describe the data set at ``path`` (see ``list_path``), odd and unreadable files included.
 
     Raises DatasetError where there is none.
     """
-    return summarise(examine(list_path(path, annotations, features), keep=keep, cpus=cpus, on_progress=on_progress))
+    listing = list_path(path, annotations, features, split=split, skip_unreadable=skip_unreadable)
+    found = examine(listing, keep=keep, cpus=cpus, on_progress=on_progress)
+    return summarise(leave_out(found) if skip_unreadable else found)
+
+
+MOST_SKIPPED = 100_000
+
+
+def leave_out(examination: Examination) -> Examination:
+    """Return an examination without the files that not every loader reads, which are named in ``skipped``.
+
+    Raises DatasetError for records: their files are read whole.
+    """
+    listing = examination.listing
+    rows = list(zip(listing.paths, listing.labels, examination.found, strict=True))
+    bad = [(printable_path(path), each.problem) for path, _, each in rows if each.problem is not None]
+    if bad and listing.stored:
+        hint = "write the TFRecord files anew without it"
+        raise DatasetError(f"{bad[0][0]}: {bad[0][1]}; records cannot be left out of their file", hint=hint)
+    skipped = [*bad, *((printable_path(path), say_suffix(path)) for path in listing.refused)]
+    if not skipped:
+        return examination
+    sound = [row for row in rows if row[2].problem is None]
+    left = replace(
+        listing,
+        paths=tuple(path for path, _, _ in sound),
+        labels=tuple(label for _, label, _ in sound),
+        refused=(),
+        is_plain=False,
+        fault=None,
+    )
+    found = tuple(each for _, _, each in sound)
+    return replace(examination, listing=left, found=found, skipped=tuple(sorted(skipped)), whole=examination)
 
 
 def prepare(
@@ -265,20 +336,30 @@ def prepare(
     links: bool = False,
     cpus: int | None = None,
     on_progress: Report | None = None,
+    formats: Sequence[str] = (),
+    skip_unreadable: bool = False,
 ) -> Description:
-    """Check a data set and write its manifest, classes, description and, if asked, tree of links into ``folder``.
+    """Check a data set and write its manifest, classes, description and, where needed, tree of links into ``folder``.
 
-    Raises DatasetError, with names, for files that not every loader can read: then no manifest is left.
+    ``links``: a tree is wanted whatever the set is; else one is made where loaders that list a folder by themselves
+    would find other images than these. ``skip_unreadable`` leaves out files that not every loader can read; else they
+    raise DatasetError with their names, and no manifest is left.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    examination = examine(listing, keep=folder, cpus=cpus, on_progress=on_progress)
-    description = summarise(examination)
-    if description.unreadable_count or not description.images:
+    fault = None if skip_unreadable else listing.fault
+    if fault is None:
+        examination = examine(listing, keep=folder, cpus=cpus, on_progress=on_progress, formats=formats)
+        examination = leave_out(examination) if skip_unreadable else examination
+        listing, description = examination.listing, summarise(examination)
+        fault = refusal_of(description, listing)
+    if fault is not None:
         for name in (MANIFEST, DATASET):
             (folder / name).unlink(missing_ok=True)
-        raise _refusal(description, listing)
-    if links:
+        raise fault
+    if links or (listing.kind == "folder" and not listing.is_plain):
         make_links(folder / LINKS, listing)
+    elif listing.kind == "folder":
+        shutil.rmtree(folder / LINKS, ignore_errors=True)
     found = examination.found
     if listing.features is not None:
         write_json(folder / FORMAT, asdict(listing.features))
@@ -298,25 +379,46 @@ def prepare(
     return description
 
 
-def _refusal(description: Description, listing: Listing) -> DatasetError:
-    """Why a set cannot be measured."""
+def refusal_of(description: Description, listing: Listing) -> DatasetError | None:
+    """Return why a set cannot be measured; None where it can."""
+    if listing.fault is not None:
+        return listing.fault
     if description.unreadable_count:
         total = description.images + len(listing.refused)
-        return refused_files(listing.folder, description.unreadable, description.unreadable_count, total)
+        suffixes = sorted({suffix_of(path) for path, _ in description.unreadable} & set(REFUSED))
+        return refused_files(
+            listing.folder, description.unreadable, description.unreadable_count, total, suffixes=suffixes
+        )
+    if description.images:
+        return None
+    if description.skipped_count:
+        hint = "see what is wrong with them, or give another folder"
+        return DatasetError(f"all {description.skipped_count} images of {listing.folder} were left out", hint=hint)
     return no_images(listing.folder)
+
+
+def say_suffix(path: str) -> str:
+    """Return why a file is refused by its suffix."""
+    return f"not every loader takes {name_suffix(suffix_of(path))} files"
 
 
 def run(job: Job) -> Mapping[str, object]:
     """The task ``dataset``."""
     data = as_object(job.request.said.get("data"))
+    formats = [str(name) for name in as_list(data.get("formats"))]
+    is_skipping, split = bool(data.get("skip_unreadable")), as_text(data.get("split"))
     job.enter("list")
     if data.get("kind") == "coco":
-        listing = list_coco(job.path("data"), job.path("annotations"))
+        roots = [job.request.shown["data"]] if "data" in job.request.shown else []
+        listing = list_coco(job.path("data"), job.path("annotations"), split=split, formats=formats, roots=roots)
     elif data.get("kind") == "tfrecord":
         place = job.path("data") / str(data.get("pattern") or "")
         listing = list_tfrecord(place, as_text(data.get("image_feature")), as_text(data.get("label_feature")))
     else:
-        listing = list_folder(job.path("data"))
+        listing = list_folder(job.path("data"), formats=formats, skip_unreadable=is_skipping)
+        if listing.kind != "folder" or listing.folder != job.path("data"):
+            hint = "run the same command again"
+            raise DatasetError(f"{job.path('data')} has changed since it was looked at", hint=hint)
     job.enter("check")
     description = prepare(
         listing,
@@ -324,6 +426,8 @@ def run(job: Job) -> Mapping[str, object]:
         links=bool(job.request.said.get("links")),
         cpus=job.cpus,
         on_progress=job.progress,
+        formats=formats,
+        skip_unreadable=is_skipping,
     )
     return replace(description, source=as_text(data.get("name"))).to_json()
 

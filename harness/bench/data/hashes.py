@@ -11,7 +11,20 @@ from ..protocol.atomic import replace_file
 from .inspection import Inspection
 
 HASHES = "hashes.tsv"
-COLUMNS = ("path", "size", "mtime_ns", "sha256", "width", "height", "mode", "remarks")
+COLUMNS = (
+    "path",
+    "size",
+    "mtime_ns",
+    "sha256",
+    "width",
+    "height",
+    "mode",
+    "remarks",
+    "kind",
+    "quality",
+    "sampling",
+    "scans",
+)
 _HEADER = "\t".join(COLUMNS).encode() + b"\n"
 """A file with another header was written when fewer remarks were made: its data set is read again."""
 
@@ -65,7 +78,8 @@ def _write(file: Path, found: Iterable[tuple[str, Inspection]]) -> None:
 
 def _line(path: str, found: Inspection) -> bytes:
     fields = (escape(path), found.size, found.mtime_ns, found.sha256, found.width, found.height, found.mode)
-    return ("\t".join((*map(str, fields), ",".join(found.notes))) + "\n").encode()
+    kind = (found.kind, found.quality, found.sampling, "progressive" if found.is_progressive else "")
+    return ("\t".join((*map(str, fields), ",".join(found.notes), *map(str, kind))) + "\n").encode()
 
 
 def _read(path: Path) -> dict[str, Inspection]:
@@ -79,9 +93,20 @@ def _read(path: Path) -> dict[str, Inspection]:
         return known
     for line in lines[1:-1]:
         try:
-            name, size, mtime_ns, sha256, width, height, mode, notes = line.decode().split("\t")
+            name, size, mtime_ns, sha256, width, height, mode, notes, *more = line.decode().split("\t")
+            kind, quality, sampling, scans = more
             known[unescape(name)] = Inspection(
-                int(size), int(mtime_ns), sha256, int(width), int(height), mode, tuple(filter(None, notes.split(",")))
+                int(size),
+                int(mtime_ns),
+                sha256,
+                int(width),
+                int(height),
+                mode,
+                tuple(filter(None, notes.split(","))),
+                kind=kind,
+                quality=int(quality),
+                sampling=sampling,
+                is_progressive=scans == "progressive",
             )
         except ValueError:
             continue

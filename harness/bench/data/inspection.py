@@ -3,8 +3,8 @@
 What is accepted was tried on Pillow (which IDG uses) and TensorFlow's decoders (the others):
 JPEG (RGB, grey, and CMYK as Adobe writes it) and PNG of 8 bits or fewer a channel decode to equal pixels.
 What they read differently, or only some of them read, is refused with the reason:
-16-bit PNG (Pillow clips, TensorFlow scales), CMYK without Adobe's marker (read inverted by one of them), BMP and GIF
-(``decode_jpeg`` takes no BMP, ``flow_from_directory`` no GIF), TIFF, WebP and the like.
+16-bit PNG (Pillow clips, TensorFlow scales), CMYK without Adobe's marker (read inverted by one of them), TIFF and the
+like. BMP, GIF and WebP are read where every loader of an experiment reads them (``accept``).
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ import hashlib
 import io
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from ..loaders import jpeg
 from ..loaders.tfrecords import split_place
+from ..protocol.image_formats import SOME_READ, SUFFIXES
 from ..protocol.unusual_files import OUTCOMES
-
-TAKEN = (".jpeg", ".jpg", ".png")
-"""Suffixes that every loader takes from a folder."""
-
-REFUSED = (".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes that some loader takes and another leaves out, so that they would not do the same work."""
 
 ODD = tuple(OUTCOMES)
 
@@ -41,10 +37,12 @@ _NOTES = {"L": "greyscale", "1": "greyscale", "LA": "greyscale", "CMYK": "cmyk",
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one file is. ``problem`` is None where every loader can read it; ``notes`` are of ``ODD``.
+    """What one file is. ``problem`` is None where loaders can read it; ``notes`` are of ``ODD``.
 
     ``cause`` is a word for counting problems: missing, unreadable, zero_bytes,
-    not_an_image, truncated, other_format, differs.
+    not_an_image, truncated, other_format, differs. ``kind`` is its format as Pillow calls it. Of a JPEG ``quality`` is
+    what libjpeg would have to be asked for to get its table of luminance (0: not known), ``sampling`` how colours are
+    sampled; ``is_progressive``: it is coded in several scans.
     """
 
     size: int
@@ -56,6 +54,21 @@ class Inspection:
     notes: tuple[str, ...] = ()
     cause: str | None = None
     problem: str | None = None
+    kind: str = ""
+    quality: int = 0
+    sampling: str = ""
+    is_progressive: bool = False
+
+
+def accept(found: Inspection, formats: Collection[str]) -> Inspection:
+    """Return what was found, with a problem where its format is one that not every loader reads.
+
+    ``formats``: those of BMP, GIF and WEBP that every loader of the experiment reads.
+    """
+    if found.problem is not None or found.kind not in SOME_READ or found.kind in formats:
+        return found
+    problem = f"it is a {found.kind} file, which not every loader reads: convert it to JPEG or PNG"
+    return replace(found, cause="other_format", problem=problem)
 
 
 def inspect_file(path: str) -> Inspection:
@@ -76,56 +89,78 @@ def inspect_file(path: str) -> Inspection:
         why = getattr(error, "strerror", None) or str(error)
         return Inspection(0, 0, "", cause="unreadable", problem=why)
     digest = hashlib.sha256(content).hexdigest()
-    facts, cause, problem = _decode(content, os.path.splitext(path)[1].lower())
-    width, height, mode, notes = facts
-    return Inspection(len(content), status.st_mtime_ns, digest, width, height, mode, notes, cause, problem)
+    found = Inspection(len(content), status.st_mtime_ns, digest)
+    return _decode(found, content, os.path.splitext(path)[1].lower())
 
 
-_Facts = tuple[int, int, str, tuple[str, ...]]
-_NOTHING: _Facts = (0, 0, "", ())
-
-
-def _decode(content: bytes, suffix: str) -> tuple[_Facts, str | None, str | None]:
+def _decode(found: Inspection, content: bytes, suffix: str) -> Inspection:
     if not content:
-        return _NOTHING, "zero_bytes", "it is empty (zero bytes)"
+        return replace(found, cause="zero_bytes", problem="it is empty (zero bytes)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's advice on large images and odd EXIF: counted instead
             with Image.open(io.BytesIO(content)) as image:
-                return _examine(image, content, suffix)
+                return _examine(found, image, content, suffix)
     except UnidentifiedImageError:
-        return _NOTHING, "not_an_image", "it is not an image"
+        return replace(found, cause="not_an_image", problem="it is not an image")
     except Image.DecompressionBombError:
-        return _NOTHING, "other_format", "it has more pixels than Pillow opens"
+        return replace(found, cause="other_format", problem="it has more pixels than Pillow opens")
     except MemoryError:
         raise  # of this machine, not of the file
     except Exception as error:  # Pillow's plug-ins raise what damaged bytes lead them to
-        return _NOTHING, "truncated", f"it is truncated or damaged ({str(error)[:200]})"
+        return replace(found, cause="truncated", problem=f"it is truncated or damaged ({str(error)[:200]})")
 
 
-def _examine(image: Image.Image, content: bytes, suffix: str) -> tuple[_Facts, str | None, str | None]:
-    width, height, mode, kind = *image.size, image.mode, image.format
-    facts: _Facts = (width, height, mode, _notes(image, suffix))
-    if kind not in {"JPEG", "MPO", "PNG"}:
-        return facts, "other_format", f"it is a {kind} file, which not every loader reads: convert it to JPEG or PNG"
+def _examine(found: Inspection, image: Image.Image, content: bytes, suffix: str) -> Inspection:
+    width, height, mode, kind = *image.size, image.mode, image.format or ""
+    notes = _notes(image, suffix)
+    found = replace(found, width=width, height=height, mode=mode, notes=notes, kind="JPEG" if kind == "MPO" else kind)
+    if found.kind not in {"JPEG", "PNG", *SOME_READ}:
+        problem = f"it is a {kind} file, which not every loader reads: convert it to JPEG or PNG"
+        return replace(found, cause="other_format", problem=problem)
     if kind == "PNG" and (mode.startswith("I") or content[24:25] == b"\x10"):
         problem = "it is a 16-bit PNG, which Pillow and TensorFlow read differently: convert it to 8 bits"
-        return facts, "differs", problem
+        return replace(found, cause="differs", problem=problem)
+    if getattr(image, "n_frames", 1) > 1 and kind in SOME_READ:
+        problem = f"it is a {kind} of several pictures, which loaders read differently: keep one of them"
+        return replace(found, cause="differs", problem=problem)
     if mode == "CMYK" and "adobe" not in image.info:
-        return facts, "differs", "it is CMYK without Adobe's marker, which loaders read differently: convert it to RGB"
-    if kind in {"JPEG", "MPO"}:
+        problem = "it is CMYK without Adobe's marker, which loaders read differently: convert it to RGB"
+        return replace(found, cause="differs", problem=problem)
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        found = _describe_jpeg(found, image)
         fault = jpeg.find_fault(content) if _CAN_LOOK else ""
         if fault is None and mode in {"RGB", "L"}:
-            return facts, None, None  # decoded without a warning: the same library as Pillow's
+            return found  # decoded without a warning: the same library as Pillow's
         if fault:
-            facts = (width, height, mode, (*facts[3], fault))
+            found = replace(found, notes=(*notes, fault))
         if mode == "RGB":
             # One eighth of the size, grey: all of the entropy-coded data is decoded, the rest of the work is not done.
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
     image.load()
     if kind == "PNG" and _PNG_END not in content[-4096:]:
-        return facts, "truncated", "it is truncated (a PNG without its end)"
-    return facts, None, None
+        return replace(found, cause="truncated", problem="it is truncated (a PNG without its end)")
+    return found
+
+
+_SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+_STANDARD_SUM = 3688
+"""Of the table of luminance that the JPEG standard proposes; libjpeg scales it by the quality that it is asked for."""
+
+
+def _describe_jpeg(found: Inspection, image: JpegImagePlugin.JpegImageFile) -> Inspection:
+    """Add what decides how long a JPEG takes to decode, but for its size."""
+    tables = image.quantization
+    table = tables.get(0) or next(iter(tables.values()), [])
+    percent = 100 * sum(table) / _STANDARD_SUM
+    quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
+    sampling = "grey" if image.mode == "L" else _SAMPLINGS.get(JpegImagePlugin.get_sampling(image), "other")
+    return replace(
+        found,
+        quality=max(1, min(100, round(quality))) if table else 0,
+        sampling=sampling,
+        is_progressive=bool(image.info.get("progressive") or image.info.get("progression")),
+    )
 
 
 def _notes(image: Image.Image, suffix: str) -> tuple[str, ...]:
@@ -139,6 +174,6 @@ def _notes(image: Image.Image, suffix: str) -> tuple[str, ...]:
         notes.append("tiny")
     if width * height > _HUGE:
         notes.append("huge")
-    if (image.format == "PNG") != (suffix == ".png"):
+    if suffix not in (".bin", *SUFFIXES.get(image.format or "", (suffix,))):
         notes.append("wrong_suffix")
     return tuple(notes)

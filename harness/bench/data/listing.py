@@ -18,14 +18,12 @@ from ..protocol.dataset_errors import (
     PAIR_HINT,
     RECORDS_HINT,
     DatasetError,
-    absent_folder,
-    closed_folder,
-    no_classes,
     no_record_files,
-    not_a_folder,
 )
+from ..protocol.image_formats import PASSED_OVER, REFUSED, TAKEN, taken_with
 from .coco import read_coco
-from .inspection import REFUSED, TAKEN
+from .look import Look, look, read_heads
+from .survey import Survey, find_junk, gather, scan, suffix_of, walk
 from .table import is_json, read_table
 
 
@@ -37,7 +35,10 @@ class Listing:
     ``refused`` are files that only some loaders would take, by their suffix. ``odd``
     counts what is not an image's own oddity. ``annotations`` is (size, SHA-256) of the
     instances JSON of a COCO pair. ``stored`` are the files on disk where they hold more than one image each (TFRecord),
-    and ``features`` what is read of their records.
+    and ``features`` what is read of their records. ``said`` are sentences on what the set is and what of it is left
+    out. ``is_plain``: the folder is what Keras reads, one folder per class, and no image in it that is not listed; or
+    the labels stand in their file as every reader of such files takes them. ``is_labelled``: images have labels.
+    ``fault`` is why it cannot be measured, as far as names tell. ``labels_file`` is the instances JSON or the list.
     """
 
     kind: str
@@ -51,6 +52,12 @@ class Listing:
     stored: tuple[str, ...] = ()
     features: Features | None = None
     is_table: bool = False
+    said: tuple[str, ...] = ()
+    is_plain: bool = True
+    is_labelled: bool = True
+    split: str | None = None
+    fault: DatasetError | None = None
+    labels_file: Path | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -58,58 +65,105 @@ class Listing:
         return self.stored or self.paths
 
 
-def list_folder(folder: Path) -> Listing:
-    """One folder per class, in the order of their names, as Keras lists it: folders below a class belong to it.
+UNLABELLED = "unlabelled"
+"""The one class of images that have no labels."""
 
-    Hidden folders at the top are no classes (``flow_from_directory`` must be given the
-    class names). Links to folders below a class are not followed; files are taken by suffix, hidden or not.
-    Raises DatasetError.
+
+def list_folder(
+    folder: Path, *, split: str | None = None, formats: Sequence[str] = (), skip_unreadable: bool = False
+) -> Listing:
+    """The images of a folder as a look at it says what it is (``look``): one folder per class, as Keras lists it.
+
+    Folders below a class belong to it, hidden folders at the top are no classes, links to folders below a class are not
+    followed; files are taken by suffix, hidden or not. What is no file of the set (``find_junk``) is left out.
+    ``formats`` are read beside JPEG and PNG; ``skip_unreadable``: other images are left out. Raises DatasetError.
     """
-    names = sorted(
-        entry.name for entry in _scan(folder, FOLDER_HINT) if not entry.name.startswith(".") and _is_folder(entry)
-    )
-    if not names:
-        raise no_classes(folder)
-    for name in names:
+    walked: dict[str, list[str]] = {}
+
+    def survey_of(place: str) -> Survey:
+        walked[place], folders = walk(Path(place), FOLDER_HINT)
+        return gather(walked[place], folders, read_heads(place, walked[place]))
+
+    found = look(str(folder), survey_of, split=split, formats=formats, skip_unreadable=skip_unreadable)
+    if found.fault is not None and not (found.images or found.others):
+        raise found.fault
+    if found.form == "tfrecord":
+        return list_tfrecord(Path(found.place))
+    if found.annotations is not None:
+        where, labels = Path(found.place), Path(found.annotations)
+        listing = list_coco(where, labels, formats=formats)
+        return replace(listing, said=(*found.said, *listing.said), split=found.split)
+    return _list_classes(found, walked[found.place], formats)
+
+
+def _list_classes(found: Look, files: Sequence[str], formats: Sequence[str]) -> Listing:
+    """The images of class folders, or of a folder without them. Raises DatasetError."""
+    folder, classes = Path(found.place), found.classes if found.is_labelled else (UNLABELLED,)
+    for name in classes:
         if not is_text(name):
             raise DatasetError(f"{folder}: the class folder {_printable(name)} is not named in UTF-8", hint="rename it")
+    index = {name: label for label, name in enumerate(classes)}
+    taken = taken_with(formats)
     rows: list[tuple[str, int]] = []
     refused: list[str] = []
-    odd = {"other_files": 0, "empty_classes": 0}
-    for label, name in enumerate(names):
-        before = len(rows) + len(refused)
-        for path in _walk(folder, name):
-            suffix = os.path.splitext(path)[1].lower()
-            if suffix in TAKEN:
-                rows.append((path, label))
-            elif suffix in REFUSED:
-                refused.append(path)
-            else:
-                odd["other_files"] += 1
-        odd["empty_classes"] += len(rows) + len(refused) == before
+    odd = {"other_files": 0, "junk_files": sum(found.junk.values()), "empty_classes": 0, "passed_over": 0}
+    full: set[str] = set()
+    is_plain = found.is_labelled
+    for path in files:
+        top = path.partition("/")[0] if "/" in path else ""
+        label = index.get(top) if found.is_labelled else 0 if not top else None
+        suffix = suffix_of(path)
+        is_image = suffix in (*TAKEN, *REFUSED)
+        if find_junk(path):
+            is_plain = is_plain and not (is_image and label is not None)
+        elif label is None:
+            continue
+        elif suffix in taken:
+            rows.append((path, label))
+            full.add(top)
+        elif is_image:
+            refused.append(path)
+            full.add(top)
+        else:
+            odd["passed_over" if suffix in PASSED_OVER else "other_files"] += 1
+    odd["empty_classes"] = len(classes) - len(full) if found.is_labelled else 0
     rows.sort(key=lambda row: os.fsencode(row[0]))
     return Listing(
         kind="folder",
         folder=folder,
         paths=tuple(path for path, _ in rows),
         labels=tuple(label for _, label in rows),
-        classes=tuple(names),
+        classes=classes,
         refused=tuple(sorted(refused, key=os.fsencode)),
         odd={name: count for name, count in odd.items() if count},
+        said=found.said,
+        is_plain=is_plain and not refused,
+        is_labelled=found.is_labelled,
+        split=found.split,
+        fault=found.fault,
     )
 
 
-def list_coco(folder: Path, annotations: Path) -> Listing:
+def list_coco(
+    folder: Path,
+    annotations: Path,
+    *,
+    split: str | None = None,
+    formats: Sequence[str] = (),
+    roots: Sequence[str] = (),
+) -> Listing:
     """A COCO pair (see ``read_coco``), or a folder with a list of paths and labels (``read_table``).
 
-    What the labels' file is, its first character says: JSON begins with a brace. Raises DatasetError.
+    What the labels' file is, its first line says: an instances JSON is one object. ``roots``: what the list's paths may
+    begin with that are absolute. Raises DatasetError.
     """
-    _scan(folder, PAIR_HINT)
+    scan(folder, PAIR_HINT)
     is_table = not is_json(annotations)
-    labels = read_table(annotations) if is_table else read_coco(annotations)
+    labels = read_table(annotations, folder, split=split, roots=roots) if is_table else read_coco(annotations)
     with open(annotations, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if _is_taken(path)]
+    taken = taken_with(formats)
+    rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if suffix_of(path) in taken]
     odd = {"without_annotations": labels.left_out, "orphan_annotations": labels.orphans}
     return Listing(
         kind="coco",
@@ -117,10 +171,14 @@ def list_coco(folder: Path, annotations: Path) -> Listing:
         paths=tuple(path for path, _ in rows),
         labels=tuple(label for _, label in rows),
         classes=labels.classes,
-        refused=tuple(path for path in labels.paths if not _is_taken(path)),
+        refused=tuple(path for path in labels.paths if suffix_of(path) not in taken),
         odd={name: count for name, count in odd.items() if count},
         annotations=(annotations.stat().st_size, digest),
         is_table=is_table,
+        said=labels.said,
+        is_plain=labels.is_plain,
+        split=split if is_table else None,
+        labels_file=annotations,
     )
 
 
@@ -132,7 +190,7 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
     """
     where, pattern = split_pattern(str(path))
     folder = Path(where)
-    names = choose_records((entry.name for entry in _scan(folder, RECORDS_HINT) if entry.is_file()), pattern)
+    names = choose_records((entry.name for entry in scan(folder, RECORDS_HINT) if entry.is_file()), pattern)
     if not names:
         raise no_record_files(path)
     features = find_features(folder / names[0], image_feature, label_feature)
@@ -171,42 +229,6 @@ def choose_records(names: Iterable[str], pattern: str) -> list[str]:
     else:
         names = [name for name in names if is_record_file(name)]
     return sorted(names, key=os.fsencode)
-
-
-def _is_taken(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in TAKEN
-
-
-def _scan(folder: Path, hint: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError as error:
-        raise absent_folder(folder, hint) from error
-    except NotADirectoryError as error:
-        raise not_a_folder(folder, hint) from error
-    except OSError as error:
-        raise closed_folder(folder, error.strerror, os.getuid()) from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _walk(folder: Path, name: str) -> list[str]:
-    """All files below one class folder, as paths relative to ``folder``."""
-
-    def stop(error: OSError) -> None:
-        raise closed_folder(error.filename, error.strerror, os.getuid()) from error
-
-    paths: list[str] = []
-    for parent, _, files in os.walk(os.path.join(folder, name), onerror=stop):
-        inner = os.path.relpath(parent, folder)
-        paths.extend(f"{inner}/{file}" for file in files)
-    return paths
 
 
 def is_text(name: str) -> bool:

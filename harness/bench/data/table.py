@@ -1,50 +1,86 @@
-"""A list of images: CSV or TSV lines of path and label. Standard library only."""
+"""A list of images: lines of path and label, CSV or JSON Lines, as people and their tools write them.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
-import csv
+import itertools
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from ..protocol.dataset_errors import DatasetError, shorten
 from .coco import CocoLabels
-from .inspection import REFUSED, TAKEN
+from .columns import Columns, choose_delimiter, find_columns, is_image_name, split_line
+from .look import count_of
+from .survey import IMAGES, SPLITS, find_junk, suffix_of, walk
 
 _MOST_LINE = 64 * 1024
 """Characters: a path and a label; a file without ends of lines must not be held whole."""
+_LOOKED_AT = 200
+"""Lines by which columns are told."""
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
+_DRIVE = re.compile(r"[A-Za-z]:/")
 _HINT = "write a line `path<tab>label` (or `path,label`) for each image; paths are relative to `images`"
+_COCO_KEYS = ("images", "annotations", "categories", "info", "licenses")
 
 
 def is_json(path: Path) -> bool:
-    """Whether a file of labels is JSON: its first character that is no blank is a brace."""
+    """Whether a file of labels is one JSON object, as an instances JSON is, and neither CSV nor JSON Lines."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read(4096).lstrip("\ufeff \t\r\n").startswith(("{", "["))
+        with open(path, encoding="utf-8-sig", errors="replace") as stream:
+            line = next((line for line in iter(lambda: stream.readline(_MOST_LINE), "") if line.strip()), "")
     except OSError:
         return True  # its reader says what is wrong
+    return line.lstrip().startswith(("{", "[")) and _parse_object(line) is None
 
 
-def read_table(path: Path) -> CocoLabels:
+def _parse_object(line: str) -> dict[str, object] | None:
+    """Return the object of a line of JSON Lines; None for what is none, and for an instances JSON."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and not any(key in said for key in _COCO_KEYS) else None
+
+
+def read_table(
+    path: Path, folder: Path | None = None, *, split: str | None = None, roots: Sequence[str] = ()
+) -> CocoLabels:
     """Paths and labels of a list, sorted by path; classes in the order of their names (numbers as numbers).
 
-    Tabs separate where the first line has one, commas otherwise. A first line whose path ends like no image
-    is a heading. Raises DatasetError, with file and line, for what is no such line and for a path that comes twice.
+    Columns are told by their headings, else by what they hold; names without a suffix are looked for in ``folder``.
+    ``split``: only the rows of that part; ``roots``: what paths may begin with that are written as they are on the
+    host. Raises DatasetError, with file and line, for what is no such line and for a path that comes twice.
     """
+    names = _Names(folder, roots)
     rows: dict[str, tuple[int, str]] = {}
     try:
         with open(path, encoding="utf-8-sig") as stream:
-            for number, row in _split(stream, path):
-                is_heading = number == 1 and os.path.splitext(row[0])[1].lower() not in (*TAKEN, *REFUSED)
-                if not is_heading:
-                    _check_row(row, rows, f"{path}:{number}")
-                    rows[os.path.normpath(row[0].strip())] = (number, row[1].strip())
+            lines = _split(stream, path, names)
+            head = list(itertools.islice(lines, _LOOKED_AT))
+            columns = _tell_columns(path, [row for _, row in head], names)
+            parts: Counter[str] = Counter()
+            for number, row in itertools.chain(head[1:] if columns.has_heading else head, lines):
+                part = row[columns.split].strip() if columns.split is not None and columns.split < len(row) else ""
+                parts[part] += 1
+                if split is None or part.lower() == split.lower():
+                    _add_row(row, columns, rows, names, f"{path}:{number}", number)
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read the list {path}: {error}", hint=_HINT) from error
+    if split is not None and not rows:
+        known = ", ".join(sorted(filter(None, parts))[:8]) or "none, for it has no column of parts"
+        raise DatasetError(f"{path} has no rows of the part {split!r} (it has {known})", hint="correct `split`")
+    return _sort(rows, tuple(_say(path, columns, parts, names, split)), is_plain=_is_plain(columns, names, split))
+
+
+def _sort(rows: dict[str, tuple[int, str]], said: tuple[str, ...], *, is_plain: bool) -> CocoLabels:
     names = {label for _, label in rows.values()}
     are_numbers = all(_NUMBER.match(name) for name in names)
     classes = sorted(names, key=lambda name: (int(name), name) if are_numbers else (0, name))
@@ -56,36 +92,168 @@ def read_table(path: Path) -> CocoLabels:
         classes=tuple(classes),
         left_out=0,
         orphans=0,
+        said=said,
+        is_plain=is_plain,
     )
 
 
-def _split(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
+class _Names:
+    """Names of a list as paths below the folder of images, which is walked when a name does not tell its file.
+
+    It counts what was otherwise than a plain path, and holds what separates columns.
+    """
+
+    def __init__(self, folder: Path | None, roots: Sequence[str]) -> None:
+        self._folder = folder
+        absolute = [] if folder is None else [os.path.abspath(folder), os.path.realpath(folder)]
+        self._roots = [f"{root.rstrip('/')}/" for root in (*roots, *absolute)]
+        self._by_stem: dict[str, list[str]] | None = None
+        self.by_stem_count = self.absolute = self.backslashes = 0
+        self.separator = ","
+
+    def is_file(self, cell: str) -> bool:
+        """Whether a cell names a file of the folder, without its suffix perhaps."""
+        text = self._plain(cell)
+        return bool(text) and not is_image_name(text) and bool(self._stems.get(text))
+
+    def resolve(self, cell: str, where: str) -> str:
+        """Return the path that a cell means. Raises DatasetError where it lies elsewhere, or may be several."""
+        text = cell.strip()
+        self.backslashes += "\\" in text
+        plain = self._plain(text)
+        path = os.path.normpath(plain)
+        if path.startswith(("/", "../")) or path in {".", ".."} or _DRIVE.match(path):
+            cure = "write paths relative to the folder of images, or below it"
+            raise DatasetError(f"{where}: {shorten(cell)} is not below the folder of images", hint=cure)
+        self.absolute += text.startswith("/") or bool(_DRIVE.match(text))
+        if suffix_of(path) in IMAGES or self._folder is None:
+            return path
+        found = self._stems.get(path, [])
+        if len(found) > 1:
+            cure = "write the names with their suffix"
+            raise DatasetError(f"{where}: {shorten(cell)} may be {found[0]} or {found[1]}", hint=cure)
+        self.by_stem_count += 1
+        return found[0] if found else f"{path}.jpg"
+
+    def _plain(self, cell: str) -> str:
+        """Return a cell with slashes, relative to the folder where it is below it."""
+        text = cell.strip().replace("\\", "/")
+        root = next((root for root in self._roots if text.startswith(root)), "")
+        return text[len(root) :]
+
+    @property
+    def _stems(self) -> dict[str, list[str]]:
+        """Images of the folder by their paths without suffix, and by their names alone."""
+        if self._by_stem is None:
+            self._by_stem = {}
+            files = walk(self._folder, _HINT)[0] if self._folder is not None else []
+            for path in files:
+                if suffix_of(path) in IMAGES and not find_junk(path):
+                    stem = os.path.splitext(path)[0]
+                    for key in {stem, stem.rpartition("/")[2]}:
+                        self._by_stem.setdefault(key, []).append(path)
+        return self._by_stem
+
+
+def _tell_columns(path: Path, rows: list[list[str]], names: _Names) -> Columns:
+    """Return the columns of a list by its first rows. Raises DatasetError where they cannot be told."""
+    if not rows:
+        raise DatasetError(f"{path} is empty: it lists no image", hint=_HINT)
+    if max(map(len, rows)) == 2 and is_image_name(rows[0][0]):
+        return Columns(0, 1)
+    has_images = any(is_image_name(cell) for row in rows for cell in row)
+    is_file = [[not has_images and names.is_file(cell) for cell in row] for row in rows]
+    found = find_columns(rows, is_file)
+    if isinstance(found, str):
+        raise DatasetError(f"{path}: {found}", hint=_HINT)
+    return found
+
+
+def _add_row(
+    row: Sequence[str], columns: Columns, rows: dict[str, tuple[int, str]], names: _Names, where: str, number: int
+) -> None:
+    cells = [row[place] if place < len(row) else "" for place in (columns.path, columns.label)]
+    if not cells[0].strip() or not cells[1].strip():
+        raise DatasetError(f"{where}: not a path and a label: {shorten(list(row))}", hint=_HINT)
+    if _CONTROL.search("".join(cells)):
+        raise DatasetError(f"{where}: a control character in {shorten(cells)}", hint=_HINT)
+    path = names.resolve(cells[0], where)
+    if path in rows:
+        raise DatasetError(f"{where}: {path[:80]} stands here twice, first in line {rows[path][0]}", hint=_HINT)
+    rows[path] = (number, cells[1].strip())
+
+
+def _say(path: Path, columns: Columns, parts: Counter[str], names: _Names, split: str | None) -> Iterator[str]:
+    """Yield what is worth telling of how a list was read."""
+    if (columns.path, columns.label) != (0, 1):
+        yield f"of {path.name} column {columns.path + 1} holds the paths and column {columns.label + 1} the labels"
+    if columns.ignored:
+        yield f"of {path.name} these columns are ignored: {', '.join(columns.ignored[:8])}"
+    if columns.split is not None and split is None:
+        found = ", ".join(f"{part or 'none'}: {count}" for part, count in sorted(parts.items())[:6])
+        first = min(filter(None, parts), key=_rank, default="train")
+        yield (
+            f"of {path.name} the column of parts ({found}) is ignored, so all rows are read; `--split {first}` (in an "
+            f"inventory `split: {first}`) takes the rows of one"
+        )
+    if names.by_stem_count:
+        count = count_of(names.by_stem_count, "name")
+        yield f"{count} of {path.name} without a suffix: found by the file's name up to it"
+    if names.absolute:
+        yield f"{count_of(names.absolute, 'absolute path')} of {path.name} taken as below the folder of images"
+
+
+def _rank(part: str) -> tuple[int, str]:
+    lower = part.lower()
+    return (SPLITS.index(lower) if lower in SPLITS else len(SPLITS), part)
+
+
+def _is_plain(columns: Columns, names: _Names, split: str | None) -> bool:
+    """Return whether the list is lines of path and label, and nothing else."""
+    odd = names.by_stem_count or names.absolute or names.backslashes or columns.ignored or split
+    return not odd and names.separator in ",\t" and (columns.path, columns.label, columns.split) == (0, 1, None)
+
+
+def _split(stream: TextIO, path: Path, names: _Names) -> Iterator[tuple[int, list[str]]]:
     """Each line that holds something, with its number, split; a line's quotes end on it. Raises DatasetError."""
-    delimiter, number = "", 0
-    while line := stream.readline(_MOST_LINE):
-        number += 1
-        where = f"{path}:{number}"
-        if len(line) == _MOST_LINE:
-            raise DatasetError(f"{where}: a line of more than {_MOST_LINE} characters", hint=_HINT)
-        delimiter = delimiter or ("\t" if "\t" in line else ",")
-        if not line.strip():
-            continue
-        try:
-            (row,) = csv.reader([line.rstrip("\n")], delimiter=delimiter, strict=True)
-        except (csv.Error, ValueError):
+    first = list(itertools.islice(_lines(stream, path), 1))
+    if first and _parse_object(first[0][1]) is not None:
+        names.separator = "JSON"
+        yield from _split_objects(itertools.chain(first, _lines(stream, path, 2)), path)
+        return
+    head = first + list(itertools.islice(_lines(stream, path, len(first) + 1), 20))
+    names.separator = delimiter = choose_delimiter([line for _, line in head])
+    for number, line in itertools.chain(head, _lines(stream, path, head[-1][0] + 1 if head else 1)):
+        row = split_line(line, delimiter)
+        if row is None:
             cure = 'close the quote on its line; a quote inside quotes is written twice ("")'
-            raise DatasetError(f"{where}: a quote that is not closed: {shorten(line)}", hint=cure) from None
+            raise DatasetError(f"{path}:{number}: a quote that is not closed: {shorten(line)}", hint=cure)
         if "".join(row).strip():
             yield number, row
 
 
-def _check_row(row: list[str], rows: dict[str, tuple[int, str]], where: str) -> None:
-    if len(row) < 2 or not row[0].strip() or not row[1].strip():
-        raise DatasetError(f"{where}: not a path and a label: {shorten(row)}", hint=_HINT)
-    if _CONTROL.search("".join(row[:2])):
-        raise DatasetError(f"{where}: a control character in {shorten(row[:2])}", hint=_HINT)
-    path = os.path.normpath(row[0].strip())
-    if path.startswith(("/", "../")) or path in {".", ".."}:
-        raise DatasetError(f"{where}: {shorten(row[0])} is not below the folder of images", hint=_HINT)
-    if path in rows:
-        raise DatasetError(f"{where}: {path[:80]} stands here twice, first in line {rows[path][0]}", hint=_HINT)
+def _lines(stream: TextIO, path: Path, number: int = 1) -> Iterator[tuple[int, str]]:
+    """Each line that is not blank with its number, the first of them ``number``. Raises DatasetError for a long one."""
+    while line := stream.readline(_MOST_LINE):
+        if len(line) == _MOST_LINE:
+            raise DatasetError(f"{path}:{number}: a line of more than {_MOST_LINE} characters", hint=_HINT)
+        if line.strip():
+            yield number, line.rstrip("\r\n")
+        number += 1
+
+
+def _split_objects(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each object of JSON Lines as a row, below a heading of the first one's keys. Raises DatasetError."""
+    keys: list[str] | None = None
+    for number, line in lines:
+        said = _parse_object(line)
+        if said is None:
+            raise DatasetError(f"{path}:{number}: no JSON object: {shorten(line)}", hint=_HINT)
+        if keys is None:
+            keys = [str(key) for key in said]
+            yield number, keys
+        yield number, [_as_cell(said.get(key)) for key in keys]
+
+
+def _as_cell(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""

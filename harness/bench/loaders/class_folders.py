@@ -15,11 +15,11 @@ _MOST_NAME_BYTES = 240
 def find_class_folders(context: LoaderContext) -> tuple[str, list[str]]:
     """(folder, names of its sub-folders in the order of the classes): one folder a class, with the listed images alone.
 
-    The data set's own folder where it is that, its tree of links where one was made, else a tree of links in scratch.
+    Its tree of links where one was made, the data set's own folder where it is that, else a tree of links in scratch.
     """
     names = [class_folder(name) for name in context.classes]
     if not context.is_subset:
-        own = context.folder if context.kind == "folder" else context.links
+        own = context.folder if context.kind == "folder" and context.links is None else context.links
         if own is not None and _sub_folders(own) == sorted(names):
             return own, names
     return _make_links(context, names), names

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .image_formats import LEAVE_OUT, command_to_convert
+
 FOLDER_HINT = "give a folder that holds one folder of images per class, or images and annotations of a COCO pair"
 PAIR_HINT = "give the folder that the file names in the instances JSON are relative to"
 RECORDS_HINT = "give a folder of TFRecord files (….tfrecord, …-00000-of-00004), or FOLDER/PATTERN"
@@ -11,7 +13,6 @@ LABELS_HINT = (
     "give the instances JSON of this image folder (for COCO 2017: annotations/instances_train2017.json), "
     "or a list of paths and labels"
 )
-OTHER_SUFFIX = "not every loader takes files with this suffix: convert it to JPEG or PNG, or remove it"
 
 
 class DatasetError(Exception):
@@ -43,11 +44,6 @@ def closed_folder(folder: object, why: str | None, uid: int | None) -> DatasetEr
     return DatasetError(f"cannot read the folder {folder}: {why}", hint=f"let {user} read and enter it")
 
 
-def no_classes(folder: object) -> DatasetError:
-    """Say that a folder holds no folder of a class."""
-    return DatasetError(f"{folder} has no class folders: zero classes", hint=FOLDER_HINT)
-
-
 def no_record_files(path: object) -> DatasetError:
     """Say that a folder, or a pattern, holds no TFRecord files."""
     return DatasetError(f"{path} names no TFRecord files: zero images", hint=RECORDS_HINT)
@@ -75,11 +71,17 @@ def shorten(value: object, most: int = 80) -> str:
     return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
-def refused_files(folder: object, bad: Sequence[tuple[str, str]], count: int, total: int) -> DatasetError:
-    """Name the files, (path, reason), that not every loader can read: ``count`` of ``total``."""
+def refused_files(
+    folder: object, bad: Sequence[tuple[str, str]], count: int, total: int, *, suffixes: Sequence[str] = ()
+) -> DatasetError:
+    """Name the files, (path, reason), that not every loader can read: ``count`` of ``total``.
+
+    ``suffixes`` are those of files whose format is the reason.
+    """
     names = "\n".join(f"  {path}: {reason}" for path, reason in bad)
-    rest = f"\n  and {count - len(bad)} more" if count > len(bad) else ""
+    rest = f"\n  and {count - len(bad)} more" if count > len(bad) and not suffixes else ""
+    convert = f"convert them: `{command_to_convert(folder, suffixes)}`; or" if suffixes else "mend or remove them; or"
     return DatasetError(
         f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
-        hint="mend, convert or remove these files; `harness data describe` names them too",
+        hint=f"{convert} leave them out: {LEAVE_OUT}",
     )

@@ -27,7 +27,8 @@ class LoaderSpec:
     """A loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
 
     ``native`` is the interpolation that its users get by default. ``elements`` is what its caches can hold,
-    ``kinds`` which data sets it reads, ``augments`` what it can do *after* its cache (a loader that could only do it
+    ``kinds`` which data sets it reads, ``formats`` which images beside JPEG and PNG (of BMP, GIF and WEBP, as Pillow
+    calls them), with Pillow's pixels, ``augments`` what it can do *after* its cache (a loader that could only do it
     before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
     false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
     are held against, per CPU second. ``is_single_threaded``: it decodes in one thread;
@@ -45,6 +46,7 @@ class LoaderSpec:
     native: str
     elements: tuple[str, ...] = ("float32",)
     kinds: tuple[str, ...] = FILE_KINDS
+    formats: tuple[str, ...] = ()
     augments: tuple[str, ...] = ("none",)
     decodings: tuple[str, ...] = ("exact",)
     can_reorder: bool = False

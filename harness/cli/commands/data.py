@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.group import CommandGroup, Commands, Program, console_of
-from harness.values.options import JsonOption
+from harness.values.options import JsonOption, SkipUnreadableOption, SplitOption
 
 app = Program(
     cls=CommandGroup,
@@ -79,13 +79,26 @@ def describe(
     label_feature: Annotated[
         str | None, typer.Option("--label-feature", help="Of TFRecord files: the feature with the label.")
     ] = None,
+    split: SplitOption = None,
+    skip_unreadable: SkipUnreadableOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print count, classes, bytes, sizes, odd files and the fingerprint. Exit 2 where a file cannot be read."""
+    """Say what a folder is and what of it is read; print count, classes, sizes, coding, odd files and fingerprint.
+
+    Exit 2 where a file cannot be read by every loader.
+    """
     from harness.workflow.local.datasets import describe_data
 
-    features = (image_feature, label_feature)
-    raise typer.Exit(describe_data(console_of(context), path, annotations, as_json=as_json, features=features))
+    code = describe_data(
+        console_of(context),
+        path,
+        annotations,
+        as_json=as_json,
+        features=(image_feature, label_feature),
+        split=split,
+        skip_unreadable=skip_unreadable,
+    )
+    raise typer.Exit(code)
 
 
 def register(program: typer.Typer) -> None:

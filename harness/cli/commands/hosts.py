@@ -17,6 +17,8 @@ from harness.values.options import (
     InventoryArgument,
     JsonOption,
     LimitOption,
+    SkipUnreadableOption,
+    SplitOption,
 )
 
 
@@ -38,6 +40,8 @@ def check(
     ship: Annotated[bool, typer.Option("--ship", help="Build or send what is missing, to prove a limit.")] = False,
     base_image: BaseImageOption = None,
     forks: ForksOption = DEFAULT_FORKS,
+    split: SplitOption = None,
+    skip_unreadable: SkipUnreadableOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
@@ -45,7 +49,16 @@ def check(
 
     console = console_of(context)
     code = check_hosts(
-        console, inventory, limit=limit, engine=engine, ship=ship, base_image=base_image, forks=forks, as_json=as_json
+        console,
+        inventory,
+        limit=limit,
+        engine=engine,
+        ship=ship,
+        base_image=base_image,
+        forks=forks,
+        as_json=as_json,
+        split=split,
+        skip_unreadable=skip_unreadable,
     )
     raise typer.Exit(code)
 

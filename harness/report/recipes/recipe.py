@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bench.data.inspection import TAKEN
 from harness.bench.loaders.tfrecords import RECORD_FILE
+from harness.bench.protocol.image_formats import TAKEN
 from harness.bench.protocol.loader_registry import LOADERS, is_on_disk, is_own, native_interpolation
 from harness.report.recipes.reshuffling import choose_reshuffling
 from harness.values.case import APPLICATIONS, Case, ModelSetting

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bench.data.dataset import Description, describe, find_form
+from harness.bench.data.dataset import Description, examine, leave_out, list_path, refusal_of, summarise
 from harness.bench.data.generate import describe_made, make
+from harness.bench.data.listing import Listing
+from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.ship.data_inspection import described_folder, keep_description, usable_folder
 from harness.values.errors import DataError
 from harness.values.paths import expand_home
+from harness.values.text import plural
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
     from harness.console import Console
 
 
-_NO_IMAGES = "give a folder with one folder of images per class, or a COCO pair whose images have annotations"
-
-
-_TOLD_BELOW = ("odd_examples", "not_looked_for")
-"""Fields that stand beside what becomes of such files."""
+MOST_NAMED = 10
+"""Files that are named of those that were left out; ``--json`` has them all."""
+_TOLD_APART = ("odd_examples", "not_looked_for", "said", "is_plain", "skipped")
+"""Fields that are no row of the table: they stand above it, or beside what becomes of such files."""
 
 
 def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
@@ -44,34 +47,32 @@ def describe_data(
     *,
     as_json: bool,
     features: tuple[str | None, str | None] = (None, None),
+    split: str | None = None,
+    skip_unreadable: bool = False,
 ) -> int:
-    """Say what a data set is; 2 where it holds files that no loader can read.
+    """Say what a data set is; 2 where it holds files that not every loader can read, unless they are left out.
 
     What was found is kept for other commands, and files that have not changed since are not read again.
     """
     path, annotations = _at_home(path), annotations and _at_home(annotations)
-    _, folder, labels = find_form(path, annotations)
-    keep = described_folder(folder, labels, features)
     with _explaining(console):
-        found = describe(
-            path,
-            annotations,
-            keep=usable_folder(keep),
-            on_progress=_reporter(console, "reading images"),
-            features=features,
-        )
-    if found.images and not found.unreadable_count:
+        listing = list_path(path, annotations, features, split=split, skip_unreadable=skip_unreadable)
+        keep = described_folder(_place_of(path, listing), listing.labels_file, features, split if annotations else None)
+        report = _reporter(console, "reading images")
+        examined = examine(listing, keep=usable_folder(keep), on_progress=report)
+        found = summarise(leave_out(examined) if skip_unreadable else examined)
+    refusal = refusal_of(found, listing if not skip_unreadable else replace(listing, fault=None))
+    if refusal is None:
         keep_description(keep, found.to_json())
     _show(console, found, as_json=as_json)
-    if found.images == 0:
-        console.error(f"{path} holds no images with a class\n  → " + _NO_IMAGES)
-    if found.unreadable_count:
-        named = "".join(f"\n  {file}: {reason}" for file, reason in found.unreadable[:5])
-        console.error(
-            f"{found.unreadable_count} of {found.images} files in {path} cannot be read by every loader:{named}"
-            "\n  → mend, convert or remove these files"
-        )
-    return 2 if found.unreadable_count or found.images == 0 else 0
+    if refusal is not None:
+        console.error(f"{refusal.message}\n  → {refusal.hint}")
+    return 0 if refusal is None else 2
+
+
+def _place_of(path: Path, listing: Listing) -> Path:
+    """Return the folder of a listing, with the pattern that names its records."""
+    return path if split_pattern(str(path))[1] else listing.folder
 
 
 def _at_home(path: Path) -> Path:
@@ -100,7 +101,11 @@ def _show(console: Console, found: Description, *, as_json: bool) -> None:
     if as_json:
         console.result_json(found.to_json())
         return
-    fields = {key: value for key, value in found.to_json().items() if value is not None and key not in _TOLD_BELOW}
+    for sentence in found.said:
+        console.result(sentence)
+    if found.said:
+        console.result("")
+    fields = {key: value for key, value in found.to_json().items() if value is not None and key not in _TOLD_APART}
     rows = [[key.replace("_", " "), _words(key, value)] for key, value in fields.items()]
     for name, outcome in OUTCOMES.items():
         if name in found.odd:
@@ -109,6 +114,9 @@ def _show(console: Console, found: Description, *, as_json: bool) -> None:
         elif name in found.not_looked_for:
             why = "not looked for: that needs simplejpeg, which the extras for the `process` engine bring"
             rows.append([f"{name.replace('_', ' ')} images", why])
+    if found.skipped:
+        named = "; ".join(f"{path}: {reason}" for path, reason in found.skipped[:MOST_NAMED])
+        rows.append(["left out", named])
     console.table(["figure", "value"], rows)
 
 
@@ -123,6 +131,14 @@ def _words(key: str, value: object) -> str:
             return ", ".join(value) or "none"
         case "features", {"image": image, "label": label}:
             return f"{image} and {label}"
+        case "is_labelled", bool():
+            return "yes" if value else "no: loading can be measured, training cannot"
+        case "bytes_per_pixel", float():
+            return f"{value:.3f}"
+        case "progressive" | "skipped_count", int():
+            return plural(value, "image")
+        case "jpeg_quality", dict():
+            return ", ".join(f"{share} %: {quality}" for share, quality in value.items()) or "no JPEGs"
         case "size_quantiles", dict():
             return ", ".join(f"{share} %: {format_bytes(size)}" for share, size in value.items())
         case _, dict():

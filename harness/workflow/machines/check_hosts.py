@@ -16,7 +16,7 @@ from harness.engine.interface import Payload
 from harness.engine.jobs import JobHost
 from harness.engine.reached import Reached
 from harness.hosts.lock import find_holder, make_owner
-from harness.inventory import Host, load_inventory, select_hosts
+from harness.inventory import Host, load_inventory, read_parts, select_hosts
 from harness.ship.data_inspection import inspect_data
 from harness.ship.datasource import SourceSets
 from harness.ship.engine_choice import ChosenEngine, find_engine
@@ -50,9 +50,11 @@ def check_hosts(
     base_image: str | None,
     forks: int,
     as_json: bool,
+    split: str | None = None,
+    skip_unreadable: bool = False,
 ) -> int:
     """Check hosts side by side and print what was found, in the inventory's order. Returns the exit code."""
-    read = load_inventory(inventory, limit)
+    read = read_parts(load_inventory(inventory, limit), split, skip_unreadable=skip_unreadable)
     for warning in read.warnings:
         console.warning(str(warning))
     hosts = select_hosts(read, limit)

@@ -16,7 +16,7 @@ from harness.ship.engine_choice import find_engine
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_sources import ImageSources, carried_name, import_file, is_ours
-from harness.ship.transfers import Transfers, local_features, local_places, ship_data
+from harness.ship.transfers import Transfers, local_features, local_parts, local_places, ship_data
 from harness.values.defaults import DEFAULT_FORKS, DEFAULT_TRANSFERS
 from harness.values.errors import ConfigurationError
 from harness.values.event import DataShipped, Emit, Event, ImageShipped, Progress
@@ -107,7 +107,7 @@ def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfer
     images = ImageSources(base_image=options.base_image, file=file, path=options.image, cache=cache)
     return Transfers(
         images,
-        SourceSets(places, features=local_features(read.hosts)),
+        SourceSets(places, features=local_features(read.hosts), parts=local_parts(read.hosts)),
         TransferSlots(options.max_transfers),
         ship_data=True,
     )

@@ -147,11 +147,11 @@ class _Planner:
             cpus=None,
             gpus=None,
             data={
-                name: PlannedData(state.images, state.bytes, self._kind_of(name))
+                name: PlannedData(state.images, state.bytes, self._kind_of(name), state.is_labelled)
                 for name, state in states.items()
                 if not state.problem
             },
-            missing_data={name: each.message for name, each in missing.items()},
+            missing_data={name: each.as_reason for name, each in missing.items()},
             disk_names=tuple(self.host.variables.cache_disks),
             proofs=self._proofs(),
         )
@@ -180,12 +180,12 @@ class _Planner:
             cpus=len(reached.cpus),
             gpus=len(reached.gpus),
             data={
-                name: PlannedData(state.images, state.bytes, self._kind_of(name))
+                name: PlannedData(state.images, state.bytes, self._kind_of(name), state.is_labelled)
                 for name, state in states.items()
                 if not state.problem
             },
-            missing_data={name: each.message for name, each in missing.items()},
-            missing_weights={key: each.message for key, each in lacking.items()},
+            missing_data={name: each.as_reason for name, each in missing.items()},
+            missing_weights={key: each.as_reason for key, each in lacking.items()},
             disks=reached.facts.disks,
             disk_names=tuple(reached.disks),
             disk_reserve=variables.disk_reserve,

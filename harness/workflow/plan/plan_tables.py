@@ -309,7 +309,8 @@ def _describe(state: DataState) -> str:
     if state.images is None:
         return f"unknown ({state.source}); without it nothing can be predicted"
     count = f"{'at most ' if state.is_bound else ''}{state.images:,} images"
-    return f"{count}{'' if state.bytes is None else ', ' + format_bytes(state.bytes)} ({state.source})"
+    size = "" if state.bytes is None else f", {format_bytes(state.bytes)}"
+    return "".join([f"{count}{size} ({state.source})", *(f"\n  {sentence}" for sentence in state.said)])
 
 
 def _print_left_out(console: Console, resolved: Resolved) -> None:

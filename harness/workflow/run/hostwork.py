@@ -146,7 +146,9 @@ class HostWork:
         engine, before = wanted_engine(self._host, self._options.engine), "" if known is None else known.engine
         brought = bring(reached, needs, engine, transfers, emit, used_before=before)
         memory = None if known is None else known.memory_available
-        setup = prepare(reached, brought, cases, self._shared.payload, emit, memory_available=memory)
+        setup = prepare(
+            reached, brought, cases, self._shared.payload, emit, memory_available=memory, keep=self._keep_left_out
+        )
         self._agree(setup, emit)
         setup = prove(setup, cases, emit, self._keep_log)
         able = [case for case in cases if not setup.is_refuted(case)]
@@ -191,6 +193,10 @@ class HostWork:
     def _keep_log(self, name: str, text: str) -> str:
         """Keep a text in the session's folder; its path there."""
         return self._shared.folder.write_log(self.name, name, 1, text)
+
+    def _keep_left_out(self, name: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Keep the list of files that were left out of a data set beside the session."""
+        self._shared.folder.write_left_out(self.name, name, rows)
 
     def _run_all(
         self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat, emit: Emit

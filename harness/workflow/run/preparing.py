@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.interface import Payload
@@ -14,6 +14,7 @@ from harness.session.setup import HostSetup
 from harness.ship.bringing import Brought
 from harness.ship.dataset_check import DataSpec, prepare_data
 from harness.ship.datatransfer import ShippedData
+from harness.ship.needs import formats_of
 from harness.values.case import Case
 from harness.values.errors import DataError
 from harness.values.event import DataReady, Emit, progress_of
@@ -27,11 +28,12 @@ def prepare(
     emit: Emit,
     *,
     memory_available: int | None = None,
+    keep: KeepLeftOut = lambda name, rows: None,
 ) -> HostSetup:
     """Check the data sets of a host and return it ready to measure.
 
-    A data set that cannot be used costs the cases that need it, no others. Raises HostError; DataError or
-    ConfigurationError where no case can run there.
+    A data set that cannot be used costs the cases that need it, no others. ``keep`` is given the files that were left
+    out of one. Raises HostError; DataError or ConfigurationError where no case can run there.
     """
     chosen = brought.engine
     on = JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image)
@@ -39,7 +41,7 @@ def prepare(
     missing = dict(brought.missing_data)
     for name, place in brought.sets.items():
         try:
-            data[name] = _check_set(on, name, place, cases, emit)
+            data[name] = _check_set(on, name, place, cases, emit, keep)
         except DataError as error:
             missing[name] = error
     refuse_hopeless(cases, missing, brought.missing_weights)
@@ -49,11 +51,11 @@ def prepare(
         facts=reached.facts,
         memory_available=memory_available or memory_left(reached),
         data=data,
-        missing_data={name: error.message for name, error in missing.items()},
+        missing_data={name: error.as_reason for name, error in missing.items()},
         memory_reserve=reached.host.variables.memory_reserve,
         disk_reserve=reached.host.variables.disk_reserve,
         weights=brought.weights,
-        missing_weights={key: error.message for key, error in brought.missing_weights.items()},
+        missing_weights={key: error.as_reason for key, error in brought.missing_weights.items()},
     )
 
 
@@ -64,26 +66,46 @@ def memory_left(reached: Reached) -> int:
     return max(0, reached.memory_available - gone)
 
 
-def _check_set(on: JobHost, name: str, place: DataSpec, cases: Sequence[Case], emit: Emit) -> HostData:
+KeepLeftOut = Callable[[str, Sequence[tuple[str, str]]], object]
+"""Keeps the files, (path, reason), that were left out of a data set."""
+
+
+def _check_set(
+    on: JobHost, name: str, place: DataSpec, cases: Sequence[Case], emit: Emit, keep: KeepLeftOut
+) -> HostData:
     """Make a data set where it is to be made, check all its files, and tell of it. Raises DataError."""
     prepared = prepare_data(
         on,
         name,
         place,
         links=any(LOADERS[case.loader].links_for_lists and case.data == name for case in cases),
+        formats=formats_of(case for case in cases if case.data == name),
         on_progress=progress_of(on.host, emit, f"data set {name}"),
     )
     refuse_changed(on.host, name, place, prepared.fingerprint)
     if prepared.images == 0:
         raise DataError(f"data set {name!r} is empty", where=on.host, hint="check its path in the inventory")
     size = (prepared.images, prepared.bytes)
-    emit(DataReady(on.host, name, prepared.fingerprint, *size, prepared.source, prepared.odd))
+    if prepared.skipped:
+        keep(name, prepared.skipped)
+    ready = DataReady(
+        on.host,
+        name,
+        prepared.fingerprint,
+        *size,
+        prepared.source,
+        prepared.odd,
+        said=prepared.said,
+        examples=tuple((note, *paths) for note, paths in prepared.odd_examples.items()),
+        skipped=prepared.skipped_count,
+    )
+    emit(ready)
     return prepared
 
 
 def refuse_changed(host: str, name: str, place: DataSpec, fingerprint: str) -> None:
     """Raise DataError where a shipped set is not any more what was sent."""
-    if isinstance(place, ShippedData) and place.fingerprint != fingerprint:
+    if isinstance(place, ShippedData) and not place.skip_unreadable and place.fingerprint != fingerprint:
         hint = f"send it again: harness ship INVENTORY --data {name}"
         message = (
             f"the shipped data set {name!r} has changed on the host (its fingerprint is not that of what was sent)"

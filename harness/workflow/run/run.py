@@ -27,7 +27,7 @@ from harness.ship.data_inspection import inspect_data
 from harness.ship.datasource import SourceSets
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
-from harness.ship.transfers import Transfers, local_features, local_places
+from harness.ship.transfers import Transfers, local_features, local_parts, local_places
 from harness.values.errors import HarnessError, HostUnreachable, SessionError
 from harness.values.event import CommandStarted, Event, LoggedEvent, SessionFinding, SessionFinished
 from harness.values.names import case_labels
@@ -105,10 +105,10 @@ def _run(console: Console, options: RunOptions, found: FoundSession, shared: Sha
         shared.emit(SessionFinding.of(find("record-unreadable", f"{fault.where}: {fault.message}", fault.hint)))
     if (more := len(shared.journal.unreadable) - _MOST_TOLD) > 0:
         shared.emit(SessionFinding.of(find("record-unreadable", f"and {more} more records like these", "see above")))
-    stops = Stops()
+    stops, all_hosts = Stops(), resolved.inventory.hosts
     transfers = Transfers(
         ImageSources(base_image=options.base_image),
-        SourceSets(local_places(resolved.inventory.hosts), features=local_features(resolved.inventory.hosts)),
+        SourceSets(local_places(all_hosts), features=local_features(all_hosts), parts=local_parts(all_hosts)),
         TransferSlots(options.max_transfers),
         ship_data=options.ship_data,
         stop=stops.begin,

@@ -149,7 +149,13 @@ def _describe_data(setup: HostSetup) -> dict[str, SessionDataSet]:
     """Return what a session's file is to say of the data sets of a host."""
     return {
         name: SessionDataSet(
-            fingerprint=data.fingerprint, kind=data.kind, images=data.images, classes=data.classes, bytes=data.bytes
+            fingerprint=data.fingerprint,
+            kind=data.kind,
+            images=data.images,
+            classes=data.classes,
+            bytes=data.bytes,
+            skipped=data.skipped_count,
+            coding=data.coding,
         )
         for name, data in setup.data.items()
     }

@@ -1,0 +1,413 @@
+"""One look at a folder: what it is, said in plain words, and what of it is read. Standard library only.
+
+``look`` decides by counts alone (``Survey``), which a walk on this machine and a shell on a host give alike: so every
+command says the same of a folder, before an image is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..loaders.tfrecords import is_record_file
+from ..protocol.dataset_errors import DatasetError, no_images, refused_files
+from ..protocol.image_formats import (
+    LEAVE_OUT,
+    NAMES,
+    PASSED_OVER,
+    REFUSED,
+    TAKEN,
+    command_to_convert,
+    taken_with,
+)
+from .columns import choose_columns, split_line
+from .survey import IMAGES, JUNK_FOLDERS, SPLITS, Pile, Survey
+
+_SPLIT = re.compile(rf"(?:images[_-])?({'|'.join(SPLITS)})(?:[_-]?(?:set|images|\d{{4}}))?\Z", re.IGNORECASE)
+_INSTANCES = re.compile(r"(?:annotations/)?(?:instances_|_?annotations[_.])?(?P<name>[^/]*?)(?:\.coco)?\.json\Z")
+HEADS = ("metadata.csv", "metadata.jsonl")
+"""Lists in a folder of which a look reads the first line."""
+_BOX_FOLDERS = ("labels", "label")
+_IMAGE_FOLDERS = ("images", "image", "imgs")
+_MOST_SAID = 3
+
+SurveyOf = Callable[[str], Survey]
+"""Returns what lies in a folder of the machine that is looked at. Raises DatasetError."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a folder is.
+
+    ``form``: ``folder`` (one folder of images per class), ``flat`` (images without labels), ``coco``, ``list`` or
+    ``tfrecord``. ``place`` is the folder whose images are read: the one that was given, or one in it; ``annotations``
+    is the list or the instances JSON that was found. ``split`` is the part that was taken, of all ``splits``.
+    ``images`` and ``bytes`` are of files that every loader takes by their names, ``others`` are images that only some
+    take; ``junk`` counts what is no file of the set. ``said`` are the sentences to tell, ``fault`` is why
+    nothing of it can be measured.
+    """
+
+    form: str
+    place: str
+    annotations: str | None = None
+    split: str | None = None
+    splits: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    images: int = 0
+    others: int = 0
+    bytes: int = 0
+    junk: Mapping[str, int] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+    fault: DatasetError | None = None
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether its images have labels, so that a model can be trained with them."""
+        return self.form != "flat"
+
+
+def look(
+    place: str,
+    survey_of: SurveyOf,
+    *,
+    split: str | None = None,
+    formats: Sequence[str] = (),
+    skip_unreadable: bool = False,
+) -> Look:
+    """Say what the folder at ``place`` is. ``split``: the part to take of one that has parts.
+
+    ``formats`` are read beside JPEG and PNG (``SOME_READ``). ``skip_unreadable``: files that not every loader reads are
+    left out and said, else they are a fault. Raises DatasetError where the folder cannot be looked at, or has no such
+    part.
+    """
+    taken = taken_with(formats)
+    survey = survey_of(place)
+    parts = find_splits(survey)
+    if split is not None and split not in parts:
+        has = f"it has {_join(parts)}" if parts else "its folders are classes"
+        hint = "leave `split` out" if not parts else f"choose one of these: {', '.join(parts)}"
+        raise DatasetError(f"{place} has no part {split!r}: {has}", hint=hint)
+    if not parts:
+        return _look_whole(place, survey, taken, is_skipping=skip_unreadable)
+    chosen = split or choose_split(parts)
+    inner = survey_of(f"{place}/{chosen}")
+    found = _look_whole(f"{place}/{chosen}", inner, taken, is_skipping=skip_unreadable)
+    junk = survey.junk if len(survey.junk) >= len(found.junk) else found.junk
+    said = (_say_splits(survey, parts, chosen), *found.said)
+    lists = [path for path, _ in survey.files if "/" not in path and path.endswith((".csv", ".tsv"))]
+    if found.form == "flat" and lists:
+        listed = f"{shlex.quote(place + '/' + chosen)} --annotations {shlex.quote(place + '/' + lists[0])}"
+        said = (
+            *said,
+            f"{_join(lists)} beside them may hold labels: `harness data describe {listed}` reads such a list",
+        )
+    return replace(found, split=chosen, splits=tuple(parts), junk=junk, said=said)
+
+
+def find_splits(survey: Survey) -> list[str]:
+    """Return the folders that are parts of a set (``train``, ``val``, …) and no classes, in the order of ``SPLITS``.
+
+    They are that where all folders with images are called so, or where two and more have the same folders in them.
+    """
+    full = [top for top in survey.tops if survey.count(IMAGES, top) or _has_tables(survey, top)]
+    named = [top for top in full if _SPLIT.match(top)]
+    inside = {top: _class_folders(survey, top) for top in named}
+    is_all = len(named) == len(full) and (len(named) > 1 or any(inside.values()))
+    alike = [top for top in named if inside[top] and sum(inside[top] == other for other in inside.values()) > 1]
+    if not (named and (is_all or len(alike) > 1)) or _coco_parts(survey):
+        return []
+    return sorted(named, key=_rank)
+
+
+def choose_split(parts: Sequence[str]) -> str:
+    """Return the part that is taken where nobody says which."""
+    return min(parts, key=_rank)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    found = _SPLIT.match(name)
+    return (SPLITS.index(found[1].lower()) if found else len(SPLITS), name)
+
+
+def _has_tables(survey: Survey, top: str) -> bool:
+    return any(path.startswith(f"{top}/metadata.") for path, _ in survey.files)
+
+
+def _class_folders(survey: Survey, top: str) -> frozenset[str]:
+    """Return the folders with images in one of the first level."""
+    return frozenset(pile.folder.partition("/")[2] for pile in survey.choose(IMAGES, top) if "/" in pile.folder)
+
+
+def _say_splits(survey: Survey, parts: Sequence[str], chosen: str) -> str:
+    counts = {top: survey.count(TAKEN, top) for top in parts}
+    classes = {top: _class_folders(survey, top) for top in parts}
+    same = len(parts) > 1 and len(set(classes.values())) == 1 and classes[chosen]
+    each = f", each with the same {count_of(len(classes[chosen]), 'class folder')}" if same else ""
+    others = [top for top in parts if top != chosen]
+    named = _join([f"{top}/ ({count_of(counts[top], 'image')})" for top in parts])
+    first = f"parts of a set, not classes: {named}{each}"
+    if not others:
+        return f"{first}: {chosen}/ is what is read"
+    lacking = [f"{name} is only in one of them" for name in _lone_classes(classes)[:1]] if not same else []
+    cure = f"`--split {others[0]}` (in an inventory `split: {others[0]}`) takes {others[0]}/ instead"
+    return "; ".join([f"{first}: {chosen}/ is read, {_join([f'{one}/' for one in others])} left out", *lacking, cure])
+
+
+def _lone_classes(classes: Mapping[str, frozenset[str]]) -> list[str]:
+    return sorted(
+        {name for found in classes.values() for name in found if sum(name in o for o in classes.values()) == 1}
+    )
+
+
+def _look_whole(place: str, survey: Survey, suffixes: Sequence[str], *, is_skipping: bool) -> Look:
+    """Look at a folder that has no parts; files of ``suffixes`` are taken."""
+    junk = tuple(_say_junk(survey))
+    for find in (_find_records, _find_metadata, _find_coco, _find_boxes):
+        found = find(place, survey)
+        if found is not None:
+            return replace(found, junk=survey.junk, said=(*found.said, *junk))
+    classes = _find_classes(survey)
+    loose = survey.count(suffixes, "")
+    taken = [pile for pile in survey.choose(suffixes) if pile.top in (classes or [""])]
+    others = [pile for pile in survey.choose(REFUSED) if pile.top in (classes or [""]) and pile.suffix not in suffixes]
+    found = Look(
+        form="folder" if classes else "flat",
+        place=place,
+        classes=tuple(classes),
+        images=sum(pile.count for pile in taken),
+        others=sum(pile.count for pile in others),
+        bytes=sum(pile.bytes for pile in taken),
+        junk=survey.junk,
+    )
+    said = list(_say_classes(survey, classes, found.images, loose) if classes else _say_flat(found.images))
+    said += [*_say_passed_over(place, survey), *junk]
+    if others:
+        said.append(say_formats(place, count_formats(others), is_skipped=is_skipping))
+    fault = None
+    if others and not is_skipping:
+        fault = refused_by_name(place, others, found.images + found.others)
+    elif not found.images:
+        fault = _find_tables(place, survey) or no_images(place)
+    return replace(found, said=tuple(said), fault=fault)
+
+
+def refused_by_name(place: str, others: Sequence[Pile], total: int) -> DatasetError:
+    """Return the fault of files that not every loader takes by their suffix: piles, one example each."""
+    formats = count_formats(others)
+    named = [
+        (first, f"{count_of(count, 'file')} {suffix}, which not every loader takes") for suffix, count, first in formats
+    ]
+    suffixes = [suffix for suffix, _, _ in formats]
+    return refused_files(place, named, sum(pile.count for pile in others), total, suffixes=suffixes)
+
+
+def name_suffix(suffix: str) -> str:
+    """Return what a suffix stands for, in words."""
+    return NAMES.get(suffix, suffix or "no suffix")
+
+
+def count_formats(piles: Sequence[Pile]) -> list[tuple[str, int, str]]:
+    """Return (suffix, files, first example) of piles, each suffix once."""
+    found: dict[str, tuple[int, str]] = {}
+    for pile in piles:
+        count, first = found.get(pile.suffix, (0, pile.first))
+        found[pile.suffix] = (count + pile.count, min(first, pile.first))
+    return [(suffix, *found[suffix]) for suffix in sorted(found)]
+
+
+def say_formats(place: str, formats: Sequence[tuple[str, int, str]], *, is_skipped: bool) -> str:
+    """Name files that not every loader takes, with the line that converts or leaves them out."""
+    counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
+    convert = f"`{command_to_convert(place, [suffix for suffix, _, _ in formats])}` converts them"
+    if is_skipped:
+        return f"{counts}: left out, for not every loader takes them; {convert}"
+    return f"{counts}: not every loader takes them; {convert}, {LEAVE_OUT} leaves them out"
+
+
+def _say_passed_over(place: str, survey: Survey) -> Iterator[str]:
+    piles = survey.choose(PASSED_OVER)
+    if piles:
+        formats = count_formats(piles)
+        counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
+        convert = f"`{command_to_convert(place, [suffix for suffix, _, _ in formats])}`"
+        yield f"{counts}: no loader takes these, so all leave them out; {convert} converts them"
+
+
+def _say_junk(survey: Survey) -> Iterator[str]:
+    hidden = [f"{name}/" for name in survey.folders if "/" not in name and name in JUNK_FOLDERS]
+    words = dict.fromkeys(hidden, 0) | dict(survey.junk)
+    if words:
+        names = [
+            f"`{word}`" + (f" ({count_of(count, 'file')})" if count else "") for word, count in sorted(words.items())
+        ]
+        yield f"left out as no part of the set: {_join(names)}, which archives, file managers and notebooks leave"
+
+
+def _find_classes(survey: Survey) -> list[str]:
+    """Return the class folders; none where images lie beside folders that hold no image at all."""
+    tops = survey.tops
+    if survey.count(IMAGES, "") and not any(survey.count(IMAGES, top) for top in tops):
+        return []
+    return tops
+
+
+def _say_classes(survey: Survey, classes: Sequence[str], images: int, loose: int) -> Iterator[str]:
+    names = ", ".join(classes[:_MOST_SAID]) + (", …" if len(classes) > _MOST_SAID else "")
+    count = count_of(len(classes), "class", "classes")
+    yield f"one folder of images per class: {count} ({names}), {count_of(images, 'image')}"
+    empty = [name for name in classes if not survey.count(IMAGES, name)]
+    if empty and images:
+        which = _join([f"{name}/" for name in empty])
+        yield (
+            f"{which} {'holds' if len(empty) == 1 else 'hold'} no image: a class all the same, as Keras counts it, so "
+            "that the labels of the others keep their numbers; remove the folder if it is none"
+        )
+    if loose:
+        first = min(pile.first for pile in survey.choose(TAKEN, ""))
+        yield f"{count_of(loose, 'image')} beside the class folders ({first}): of no class, so left out by every loader"
+    own = {pile.folder for pile in survey.choose(TAKEN, classes[0])}
+    if len(classes) == 1 and len(own) > 1 and classes[0] not in own:
+        yield f"the one class {classes[0]} has folders of its own: if these are the classes, give its path instead"
+
+
+def _say_flat(images: int) -> Iterator[str]:
+    if images:
+        yield (
+            f"{count_of(images, 'image')} without class folders, so without labels: loading can be measured, training "
+            "cannot; for that give one folder per class, or a list of paths and labels"
+        )
+
+
+def _find_records(place: str, survey: Survey) -> Look | None:
+    records = [(path, size) for path, size in survey.files if "/" not in path and is_record_file(path)]
+    if not records:
+        return None
+    said = f"{count_of(len(records), 'TFRecord file')}, each of many images"
+    return Look(form="tfrecord", place=place, bytes=sum(size for _, size in records), said=(said,))
+
+
+def _find_metadata(place: str, survey: Survey) -> Look | None:
+    """Find Hugging Face's ``ImageFolder`` with a list of files and labels."""
+    name = next((name for name in HEADS if any(path == name for path, _ in survey.files)), None)
+    if name is None:
+        return None
+    columns = _columns_of(name, survey.heads.get(name, ""))
+    if columns is None:
+        return None
+    taken = survey.choose(TAKEN)
+    counts = {"images": sum(pile.count for pile in taken), "bytes": sum(pile.bytes for pile in taken)}
+    said = f"a Hugging Face ImageFolder: {name} is its list, of {columns[0]} and {columns[1]}"
+    return Look(form="list", place=place, annotations=f"{place}/{name}", said=(said,), **counts)  # type: ignore[arg-type]
+
+
+def _columns_of(name: str, head: str) -> tuple[str, str] | None:
+    """Return the columns of path and label of a list by its first line; None where it has none."""
+    line = head.partition("\n")[0].removeprefix("\ufeff").rstrip("\r")
+    if name.endswith(".jsonl"):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        names = list(said) if isinstance(said, dict) else []
+    else:
+        names = split_line(line) or []
+    chosen = choose_columns([str(one) for one in names])
+    return None if chosen is None else (str(names[chosen[0]]), str(names[chosen[1]]))
+
+
+def _coco_parts(survey: Survey) -> dict[str, str]:
+    """Return instances JSONs by the folder of images that they describe (empty: the one that is looked at)."""
+    found = {}
+    for path, _ in survey.files:
+        if path.endswith("_annotations.coco.json") and "/" not in path:
+            found[""] = path
+        part = _INSTANCES.match(path)
+        if part and "instances_" in path and part["name"] in survey.tops and survey.count(IMAGES, part["name"]):
+            found[part["name"]] = path
+        if path == "annotations.json" and "images" in survey.tops:
+            found["images"] = path
+    return found
+
+
+def _find_coco(place: str, survey: Survey) -> Look | None:
+    parts = _coco_parts(survey)
+    if not parts:
+        return None
+    chosen = choose_split(list(parts))
+    taken = survey.choose(TAKEN, chosen) if chosen else survey.choose(TAKEN)
+    where = f"{chosen}/ with {parts[chosen]}" if chosen else parts[chosen]
+    others = [f"{name}/" for name in sorted(parts) if name != chosen]
+    said = f"a COCO pair: {where}" + (f"; {_join(others)} left out" if others else "")
+    return Look(
+        form="coco",
+        place=f"{place}/{chosen}" if chosen else place,
+        annotations=f"{place}/{parts[chosen]}",
+        images=sum(pile.count for pile in taken),
+        bytes=sum(pile.bytes for pile in taken),
+        said=(said,),
+    )
+
+
+def _find_boxes(place: str, survey: Survey) -> Look | None:
+    """Find YOLO's layout: text files of boxes in ``labels``, beside images in ``images``."""
+    boxes = next((top for top in _BOX_FOLDERS if top in survey.tops and survey.count((".txt",), top)), None)
+    images = next((top for top in _IMAGE_FOLDERS if top in survey.tops and survey.count(IMAGES, top)), None)
+    if boxes is None or images is None or survey.count(IMAGES, boxes):
+        return None
+    inner = sorted(_class_folders(survey, images), key=_rank)
+    is_nested = images not in {pile.folder for pile in survey.choose(TAKEN, images)}
+    below = f"{place}/{images}/{inner[0]}" if inner and is_nested else f"{place}/{images}"
+    said = f"a YOLO set: {images}/ with text files of boxes in {boxes}/, which are no classes of images"
+    hint = (
+        f"loading alone can be measured: give {below}, images without labels; to train, write a list of paths and "
+        "labels, or have your labelling tool export COCO JSON, and give it as `--annotations`"
+    )
+    return Look(form="flat", place=place, said=(said,), fault=DatasetError(f"{place} is {said}", hint=hint))
+
+
+def _find_tables(place: str, survey: Survey) -> DatasetError | None:
+    """Return what to do about images inside Parquet files; None where there are none."""
+    tables = [path for path, _ in survey.files if path.endswith(".parquet")]
+    if not tables:
+        return None
+    row = "pathlib.Path(f'images/{i:08}.jpg').write_bytes(r.image['bytes']) and print(f'{i:08}.jpg', r.label, sep=',')"
+    rows = f"for i, r in enumerate(pandas.read_parquet('{tables[0]}').itertuples())"
+    script = f'mkdir images; python -c "import pandas, pathlib; [{row} {rows}]" > labels.csv'
+    count = count_of(len(tables), "Parquet file")
+    return DatasetError(
+        f"{place} holds {count} ({tables[0]}): images inside tables, which no loader reads",
+        hint=f"write them out once, and give images/ with `--annotations labels.csv`: `{script}`",
+    )
+
+
+def count_of(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _join(words: Sequence[str]) -> str:
+    """Join words as a sentence does, a few of many."""
+    shown = list(words[:6])
+    if len(words) > len(shown):
+        return f"{', '.join(shown)} and {len(words) - len(shown)} more"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+_HEAD_BYTES = 4096
+
+
+def read_heads(place: str, files: Sequence[str]) -> dict[str, str]:
+    """Return the beginnings of the lists that a look reads, by their names."""
+    found = {}
+    for name in HEADS:
+        if name in files:
+            try:
+                with open(Path(place) / name, encoding="utf-8", errors="replace") as stream:
+                    found[name] = stream.read(_HEAD_BYTES)
+            except OSError:
+                continue
+    return found

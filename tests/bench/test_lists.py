@@ -1,0 +1,107 @@
+"""Lists of images as people write them: their columns are told by headings, else by what stands in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from harness.bench.data.listing import Listing, list_coco
+from harness.bench.protocol.dataset_errors import DatasetError
+
+
+def read(root: Path, text: str | bytes, *names: str, split: str | None = None, roots: tuple[str, ...] = ()) -> Listing:
+    """Make images of these names and a list beside them, and read it."""
+    images = root / "images"
+    for name in names or ("cat/1.jpg", "dog/2.jpg"):
+        path = images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40)).save(path, format="JPEG")
+    labels = root / "labels.csv"
+    labels.write_bytes(text if isinstance(text, bytes) else text.replace("IMAGES", str(images)).encode())
+    return list_coco(images, labels, split=split, roots=roots)
+
+
+FORMS = {
+    "commas": "cat/1.jpg,cat\ndog/2.jpg,dog\n",
+    "a heading": "file_name,class\ncat/1.jpg,cat\ndog/2.jpg,dog\n",
+    "label before path": "label,path\ncat,cat/1.jpg\ndog,dog/2.jpg\n",
+    "label before path, no heading": "cat,cat/1.jpg\ndog,dog/2.jpg\n",
+    "an index": ",path,label\n0,cat/1.jpg,cat\n1,dog/2.jpg,dog\n",
+    "an index without heading": "0,cat/1.jpg,cat\n1,dog/2.jpg,dog\n2,dog/3.jpg,dog\n",
+    "semicolons": "path;label\ncat/1.jpg;cat\ndog/2.jpg;dog\n",
+    "tabs": "path\tlabel\ncat/1.jpg\tcat\ndog/2.jpg\tdog\n",
+    "CRLF and BOM": "\ufeffpath,label\r\ncat/1.jpg,cat\r\ndog/2.jpg,dog\r\n",
+    "backslashes": "path,label\ncat\\1.jpg,cat\ndog\\2.jpg,dog\n",
+    "a dot": "path,label\n./cat/1.jpg,cat\n./dog/2.jpg,dog\n",
+    "absolute paths": "path,label\nIMAGES/cat/1.jpg,cat\nIMAGES/dog/2.jpg,dog\n",
+    "quotes": '"path","label"\n"cat/1.jpg","cat"\n"dog/2.jpg","dog"\n',
+    "a column more": "path,width,label\ncat/1.jpg,40,cat\ndog/2.jpg,41,dog\n",
+    "JSON Lines": '{"file_name": "cat/1.jpg", "label": "cat"}\n{"file_name": "dog/2.jpg", "label": "dog"}\n',
+}
+SAID = {
+    "label before path": "of labels.csv column 2 holds the paths and column 1 the labels",
+    "label before path, no heading": "of labels.csv column 2 holds the paths and column 1 the labels",
+    "an index": "of labels.csv these columns are ignored: column 1",
+    "an index without heading": "of labels.csv these columns are ignored: column 1",
+    "a column more": "of labels.csv these columns are ignored: width",
+    "absolute paths": "2 absolute paths of labels.csv taken as below the folder of images",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_list_is_read_however_it_is_written(form: str, tmp_path: Path) -> None:
+    more = ("dog/3.jpg",) if "without heading" in form else ()
+    found = read(tmp_path, FORMS[form], "cat/1.jpg", "dog/2.jpg", *more)
+    assert found.paths == ("cat/1.jpg", "dog/2.jpg", *more)
+    assert [found.classes[label] for label in found.labels[:2]] == ["cat", "dog"]
+    assert SAID.get(form, "") in "\n".join(found.said)
+    assert found.is_plain is (form in ("commas", "a heading", "tabs", "CRLF and BOM", "a dot", "quotes"))
+
+
+def test_names_without_suffix_are_found_by_the_stem(tmp_path: Path) -> None:
+    found = read(tmp_path, "image,level\n10_left,0\n10_right,2\n", "10_left.jpeg", "train/10_right.jpg")
+    assert (found.paths, found.classes) == (("10_left.jpeg", "train/10_right.jpg"), ("0", "2"))
+    assert "2 names of labels.csv without a suffix: found by the file's name up to it" in found.said
+
+
+def test_a_name_without_suffix_that_may_be_two_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r":3: '2' may be (2\.jpg or 2\.jpeg|2\.jpeg or 2\.jpg)") as caught:
+        read(tmp_path, "id,label\n1,cat\n2,dog\n", "1.jpg", "2.jpg", "2.jpeg")
+    assert caught.value.hint == "write the names with their suffix"
+
+
+def test_a_column_of_parts_is_ignored_and_said_or_chosen_by(tmp_path: Path) -> None:
+    text = "path,label,split\ncat/1.jpg,cat,train\ndog/2.jpg,dog,val\n"
+    found = read(tmp_path, text)
+    assert len(found.paths) == 2
+    assert (
+        "of labels.csv the column of parts (train: 1, val: 1) is ignored, so all rows are read; `--split train` (in an "
+        "inventory `split: train`) takes the rows of one"
+    ) in found.said
+    assert read(tmp_path, text, split="val").paths == ("dog/2.jpg",)
+    with pytest.raises(DatasetError, match=r"no rows of the part 'test' \(it has train, val\)"):
+        read(tmp_path, text, split="test")
+
+
+def test_paths_as_they_are_on_the_host_are_read_where_the_images_are_mounted(tmp_path: Path) -> None:
+    found = read(tmp_path, "path,label\n/srv/photos/cat/1.jpg,cat\n", roots=("/srv/photos",))
+    assert found.paths == ("cat/1.jpg",)
+    with pytest.raises(DatasetError, match=r":2: '/srv/photos/cat/1\.jpg' is not below the folder of images"):
+        read(tmp_path, "path,label\n/srv/photos/cat/1.jpg,cat\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,healthy,rust\ncat/1.jpg,0,1\ndog/2.jpg,1,0\n", "which column holds the labels cannot be told: healthy"),
+        ("width,height\n3,4\n5,6\n", "no column holds names of images: it has width, height"),
+        ("cat/1.jpg\ndog/2.jpg\n", "it has one column"),
+        ("", "is empty: it lists no image"),
+    ],
+)
+def test_what_cannot_be_known_is_one_clear_message(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read(tmp_path, text)
+    assert words in caught.value.message and caught.value.hint
