@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.records.content import SessionDataSet
 from harness.records.session_data import SessionData
 from harness.report.view import HostView
+from harness.values.data import say_coding
 from harness.values.event import DataReady, EngineChosen
 from harness.values.facts import Facts
 from harness.values.record import Record
@@ -106,6 +107,11 @@ def _data_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
         if known is not None and known.images is not None and known.bytes is not None:
             amount = f"{known.images:,} images, {format_bytes(known.bytes)}; "
         yield f"data set {name}", f"{amount}fingerprint {prints}"
+        kept = described.get(name)
+        if kept is not None and kept.skipped:
+            yield f"data set {name}, left out", f"{plural(kept.skipped, 'image')} that not every loader reads"
+        if kept is not None and kept.coding is not None:
+            yield f"data set {name}, coding", "; ".join(say_coding(kept.coding))
 
 
 def _listed(values: Iterable[str]) -> str:

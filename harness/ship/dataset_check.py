@@ -154,9 +154,13 @@ def _parse(kind: type[_Set], answer: Mapping[str, object], host: str) -> _Set:
 
 def _describe_place(place: _Place, found: Mapping[str, object]) -> DataPlace | None:
     """Where the set lies and what its check found in it; None where what came back cannot be read so."""
+    skipped = found.get("skipped")
+    named = skipped[:50] if isinstance(skipped, list) else []
+    left_out = [row[0] for row in named if isinstance(row, list) and row]
     where = {"folder": place.data, "annotations": place.annotations, "pattern": (place.records or {}).get("pattern")}
     try:
-        return DataPlace.model_validate({**found, **where, "pattern": where["pattern"] or ""})
+        said = {**found, **where, "pattern": where["pattern"] or "", "left_out": left_out}
+        return DataPlace.model_validate(said)
     except ValidationError:
         return None
 

@@ -44,9 +44,13 @@ class Needs:
         return {key: found.problem for key, found in self.weights.items() if found.problem is not None}
 
 
+_WHOLE = ("exact", "fast-dct", "plain-upscaling")
+"""Ways of decoding that decode other formats whole, as ``exact`` does; the rest knows JPEG alone."""
+
+
 def formats_of(cases: Iterable[Case]) -> tuple[str, ...]:
     """Return the formats beside JPEG and PNG that the loaders of all these cases read, with equal pixels."""
-    offered = [set(LOADERS[case.loader].formats) for case in cases]
+    offered = [set(LOADERS[case.loader].formats if case.decoding in _WHOLE else ()) for case in cases]
     return tuple(name for name in SOME_READ if all(name in each for each in offered)) if offered else ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.bench.loaders.tfrecords import IMAGE_FEATURES, LABEL_FEATURES
 from harness.values.errors import DataError
+from harness.values.units import format_bytes
 
 Form = Literal["folder", "coco", "list", "tfrecord"]
 """``folder``: one folder of images per class; ``coco``: images and an instances JSON; ``list``: images and a table of
@@ -68,7 +69,7 @@ class DataPlace(_Frozen):
     ``folder`` holds the images (or the files of records that ``pattern`` names); ``annotations`` is the instances JSON
     or the table. ``suffixes`` are those of the images' names, as they are written there. Bytes are of all images.
     ``is_plain``: folder or list are such that a few lines of code read from them what was measured; ``is_labelled``:
-    the images have labels.
+    the images have labels. ``skipped_count`` images were left out, ``left_out`` names the first.
     """
 
     form: Form
@@ -82,11 +83,14 @@ class DataPlace(_Frozen):
     bytes: _Count | None = None
     is_plain: bool = True
     is_labelled: bool = True
+    left_out: Annotated[tuple[_Text, ...], Field(max_length=50)] = ()
+    skipped_count: _Count = 0
 
     def without_names(self) -> DataPlace:
         """The same without a path, without labels that are words, and without features that have no usual name."""
         features = None if self.features is None else self.features.without_names()
-        return self.model_copy(update={"folder": None, "annotations": None, "pattern": "", "features": features})
+        gone = {"folder": None, "annotations": None, "pattern": "", "features": features, "left_out": ()}
+        return self.model_copy(update=gone)
 
 
 class Coding(_Frozen):
@@ -103,6 +107,26 @@ class Coding(_Frozen):
     subsampling: Mapping[str, _Count] = Field(default_factory=dict)
     progressive: _Count = 0
     bytes_per_pixel: float | None = None
+
+
+def say_coding(coding: Coding) -> Iterator[str]:
+    """Yield what decides how long images take to decode, each thing in a few words."""
+    if coding.formats:
+        yield ", ".join(f"{count:,} {name}" for name, count in coding.formats.items())
+    for words, quantiles in (("a file", coding.size_quantiles), ("pixels an image", coding.pixel_quantiles)):
+        if {"5", "50", "95"} <= quantiles.keys():
+            values = [quantiles[share] for share in ("5", "50", "95")]
+            shown = [f"{value:,}" if quantiles is coding.pixel_quantiles else format_bytes(value) for value in values]
+            yield f"{words} {shown[1]} (median; 5 % below {shown[0]}, 5 % above {shown[2]})"
+    if "50" in coding.jpeg_quality:
+        low, middle, high = (coding.jpeg_quality[share] for share in ("5", "50", "95"))
+        yield f"JPEG quality about {middle} (5 % below {low}, 5 % above {high})"
+    if coding.subsampling:
+        total = sum(coding.subsampling.values())
+        yield "chroma " + ", ".join(f"{name} {100 * n / total:.0f} %" for name, n in coding.subsampling.items())
+        yield f"{coding.progressive:,} progressive"
+    if coding.bytes_per_pixel is not None:
+        yield f"{coding.bytes_per_pixel:.3f} bytes a pixel"
 
 
 class CheckedSet(_Frozen):

@@ -101,6 +101,12 @@ ROWS = {
     "splits that differ": Row(
         (*SPLIT, "val/emu/3.jpg"), "val/ left out; emu is only in one of them; `--split val`", PAIR
     ),
+    "one split": Row(
+        ("train/1.jpg", "train/2.jpg", "labels.csv"),
+        "train/ (2 images) is a part of a set, not a class: its images are read",
+        ("1.jpg", "2.jpg"),
+        ("unlabelled",),
+    ),
     "classes that are called like splits": Row(
         ("train/1.jpg", "bus/2.jpg"), "2 classes (bus, train), 2 images", ("bus/2.jpg", "train/1.jpg"), ("bus", "train")
     ),
@@ -191,10 +197,10 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "formats": (
         make_others,
         "4 of 6 files in {root} cannot be read by every loader:\n"
-        "  dog/5.bmp: 2 files .bmp, which not every loader takes\n"
-        "  cat/4.gif: 1 file .gif, which not every loader takes\n"
-        "  cat/3.webp: 1 file .webp, which not every loader takes",
-        "or leave them out: `--skip-unreadable` (in an inventory `skip_unreadable: true`)",
+        "  dog/5.bmp: 2 BMP files, which not every loader takes\n"
+        "  cat/4.gif: 1 GIF file, which not every loader takes\n"
+        "  cat/3.webp: 1 WebP file, which not every loader takes",
+        "; or leave them out: `--skip-unreadable` (in an inventory `skip_unreadable: true`)",
     ),
     "nothing": (make_nothing, "has no images: zero files ending in .jpg, .jpeg or .png", "one folder of images"),
 }
@@ -243,8 +249,12 @@ def test_a_coco_folder_is_a_pair(tmp_path: Path) -> None:
         said = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
         write_labels(root / "annotations", f"instances_{part}.json", json.dumps(said))
     listing = look_at_both(root)
-    assert "a COCO pair: train2017/ with annotations/instances_train2017.json; val2017/ left out" in listing.said
+    assert (
+        "a COCO pair: train2017/ with annotations/instances_train2017.json; val2017/ left out: "
+        "`--split val2017` (in an inventory `split: val2017`) takes val2017/ instead"
+    ) in listing.said
     assert (listing.kind, listing.paths, listing.classes) == ("coco", ("1.jpg",), ("cat",))
+    assert look_at_both(root, split="val2017").paths == ("2.jpg",)
 
 
 def test_all_loaders_are_given_the_same_images_where_a_folder_holds_others(tmp_path: Path) -> None:

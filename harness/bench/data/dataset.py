@@ -322,7 +322,7 @@ def leave_out(examination: Examination) -> Examination:
         paths=tuple(path for path, _, _ in sound),
         labels=tuple(label for _, label, _ in sound),
         refused=(),
-        is_plain=False,
+        is_plain=listing.is_plain and listing.kind != "folder",
         fault=None,
     )
     found = tuple(each for _, _, each in sound)
@@ -385,9 +385,14 @@ def refusal_of(description: Description, listing: Listing) -> DatasetError | Non
         return listing.fault
     if description.unreadable_count:
         total = description.images + len(listing.refused)
-        suffixes = sorted({suffix_of(path) for path, _ in description.unreadable} & set(REFUSED))
+        suffixes = sorted({suffix_of(path) for path in listing.refused} & set(REFUSED))
         return refused_files(
-            listing.folder, description.unreadable, description.unreadable_count, total, suffixes=suffixes
+            listing.folder,
+            description.unreadable,
+            description.unreadable_count,
+            total,
+            suffixes=suffixes,
+            damaged=description.unreadable_count - len(listing.refused),
         )
     if description.images:
         return None

@@ -32,6 +32,8 @@ _MOST_BYTES = 512 << 20
 """Of one image file, which is held whole; Pillow opens 179 million pixels at the most, 537 MB as they are."""
 _PNG_END = b"IEND\xaeB`\x82"
 _EXIF_ORIENTATION = 274
+_BMP_BITS = (b"\x08\x00", b"\x18\x00", b"\x20\x00")
+"""Bits a pixel of bitmaps that TensorFlow decodes."""
 _NOTES = {"L": "greyscale", "1": "greyscale", "LA": "greyscale", "CMYK": "cmyk", "P": "palette"}
 
 
@@ -123,6 +125,9 @@ def _examine(found: Inspection, image: Image.Image, content: bytes, suffix: str)
         return replace(found, cause="differs", problem=problem)
     if getattr(image, "n_frames", 1) > 1 and kind in SOME_READ:
         problem = f"it is a {kind} of several pictures, which loaders read differently: keep one of them"
+        return replace(found, cause="differs", problem=problem)
+    if kind == "BMP" and (mode not in {"RGB", "RGBA", "L"} or content[28:30] not in _BMP_BITS):
+        problem = "it is a BMP with a palette or of few bits, which loaders read differently: convert it to RGB"
         return replace(found, cause="differs", problem=problem)
     if mode == "CMYK" and "adobe" not in image.info:
         problem = "it is CMYK without Adobe's marker, which loaders read differently: convert it to RGB"

@@ -115,9 +115,9 @@ def _list_classes(found: Look, files: Sequence[str], formats: Sequence[str]) -> 
         suffix = suffix_of(path)
         is_image = suffix in (*TAKEN, *REFUSED)
         if find_junk(path):
-            is_plain = is_plain and not (is_image and label is not None)
+            is_plain = is_plain and not (is_image and label is not None) and (not top or top in index)
         elif label is None:
-            continue
+            is_plain = is_plain and (not top or top.startswith("."))
         elif suffix in taken:
             rows.append((path, label))
             full.add(top)

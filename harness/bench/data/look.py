@@ -16,7 +16,6 @@ from pathlib import Path
 from ..loaders.tfrecords import is_record_file
 from ..protocol.dataset_errors import DatasetError, no_images, refused_files
 from ..protocol.image_formats import (
-    LEAVE_OUT,
     NAMES,
     PASSED_OVER,
     REFUSED,
@@ -86,17 +85,19 @@ def look(
     """
     taken = taken_with(formats)
     survey = survey_of(place)
-    parts = find_splits(survey)
+    pairs = [name for name in _coco_parts(survey) if _SPLIT.match(name)]
+    parts = pairs or find_splits(survey)
     if split is not None and split not in parts:
         has = f"it has {_join(parts)}" if parts else "its folders are classes"
         hint = "leave `split` out" if not parts else f"choose one of these: {', '.join(parts)}"
         raise DatasetError(f"{place} has no part {split!r}: {has}", hint=hint)
     if not parts:
-        return _look_whole(place, survey, taken, is_skipping=skip_unreadable)
+        return _look_whole(place, survey, survey, taken, is_skipping=skip_unreadable)
+    if pairs:
+        return replace(_take_pair(place, survey, split or choose_split(pairs)), splits=tuple(pairs))
     chosen = split or choose_split(parts)
     inner = survey_of(f"{place}/{chosen}")
-    found = _look_whole(f"{place}/{chosen}", inner, taken, is_skipping=skip_unreadable)
-    junk = survey.junk if len(survey.junk) >= len(found.junk) else found.junk
+    found = _look_whole(f"{place}/{chosen}", inner, survey, taken, is_skipping=skip_unreadable)
     said = (_say_splits(survey, parts, chosen), *found.said)
     lists = [path for path, _ in survey.files if "/" not in path and path.endswith((".csv", ".tsv"))]
     if found.form == "flat" and lists:
@@ -105,18 +106,19 @@ def look(
             *said,
             f"{_join(lists)} beside them may hold labels: `harness data describe {listed}` reads such a list",
         )
-    return replace(found, split=chosen, splits=tuple(parts), junk=junk, said=said)
+    return replace(found, split=chosen, splits=tuple(parts), said=said)
 
 
 def find_splits(survey: Survey) -> list[str]:
     """Return the folders that are parts of a set (``train``, ``val``, …) and no classes, in the order of ``SPLITS``.
 
-    They are that where all folders with images are called so, or where two and more have the same folders in them.
+    They are that where all folders with images are called so, or where two and more have the same folders in them:
+    ``train`` beside ``bus`` is a class.
     """
     full = [top for top in survey.tops if survey.count(IMAGES, top) or _has_tables(survey, top)]
     named = [top for top in full if _SPLIT.match(top)]
     inside = {top: _class_folders(survey, top) for top in named}
-    is_all = len(named) == len(full) and (len(named) > 1 or any(inside.values()))
+    is_all = len(named) == len(full)
     alike = [top for top in named if inside[top] and sum(inside[top] == other for other in inside.values()) > 1]
     if not (named and (is_all or len(alike) > 1)) or _coco_parts(survey):
         return []
@@ -149,9 +151,9 @@ def _say_splits(survey: Survey, parts: Sequence[str], chosen: str) -> str:
     each = f", each with the same {count_of(len(classes[chosen]), 'class folder')}" if same else ""
     others = [top for top in parts if top != chosen]
     named = _join([f"{top}/ ({count_of(counts[top], 'image')})" for top in parts])
-    first = f"parts of a set, not classes: {named}{each}"
     if not others:
-        return f"{first}: {chosen}/ is what is read"
+        return f"{named} is a part of a set, not a class: its images are read"
+    first = f"parts of a set, not classes: {named}{each}"
     lacking = [f"{name} is only in one of them" for name in _lone_classes(classes)[:1]] if not same else []
     cure = f"`--split {others[0]}` (in an inventory `split: {others[0]}`) takes {others[0]}/ instead"
     return "; ".join([f"{first}: {chosen}/ is read, {_join([f'{one}/' for one in others])} left out", *lacking, cure])
@@ -163,13 +165,13 @@ def _lone_classes(classes: Mapping[str, frozenset[str]]) -> list[str]:
     )
 
 
-def _look_whole(place: str, survey: Survey, suffixes: Sequence[str], *, is_skipping: bool) -> Look:
-    """Look at a folder that has no parts; files of ``suffixes`` are taken."""
-    junk = tuple(_say_junk(survey))
+def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[str], *, is_skipping: bool) -> Look:
+    """Look at a folder that has no parts; files of ``suffixes`` are taken. ``outer`` is what the user has named."""
+    junk = tuple(_say_junk(outer))
     for find in (_find_records, _find_metadata, _find_coco, _find_boxes):
         found = find(place, survey)
         if found is not None:
-            return replace(found, junk=survey.junk, said=(*found.said, *junk))
+            return replace(found, junk=outer.junk, said=tuple(dict.fromkeys((*found.said, *junk))))
     classes = _find_classes(survey)
     loose = survey.count(suffixes, "")
     taken = [pile for pile in survey.choose(suffixes) if pile.top in (classes or [""])]
@@ -181,14 +183,18 @@ def _look_whole(place: str, survey: Survey, suffixes: Sequence[str], *, is_skipp
         images=sum(pile.count for pile in taken),
         others=sum(pile.count for pile in others),
         bytes=sum(pile.bytes for pile in taken),
-        junk=survey.junk,
+        junk=outer.junk,
     )
     said = list(_say_classes(survey, classes, found.images, loose) if classes else _say_flat(found.images))
     said += [*_say_passed_over(place, survey), *junk]
-    if others:
-        said.append(say_formats(place, count_formats(others), is_skipped=is_skipping))
+    read = [pile for pile in taken if pile.suffix not in TAKEN]
+    if read:
+        outcome = "read where every loader of an experiment reads them; else"
+        said.append(say_formats(place, count_formats(read), outcome))
     fault = None
-    if others and not is_skipping:
+    if others and is_skipping:
+        said.append(say_formats(place, count_formats(others), "left out, for not every loader takes them;"))
+    elif others:
         fault = refused_by_name(place, others, found.images + found.others)
     elif not found.images:
         fault = _find_tables(place, survey) or no_images(place)
@@ -199,10 +205,11 @@ def refused_by_name(place: str, others: Sequence[Pile], total: int) -> DatasetEr
     """Return the fault of files that not every loader takes by their suffix: piles, one example each."""
     formats = count_formats(others)
     named = [
-        (first, f"{count_of(count, 'file')} {suffix}, which not every loader takes") for suffix, count, first in formats
+        (first, f"{count_of(count, name_suffix(suffix) + ' file')}, which not every loader takes")
+        for suffix, count, first in formats
     ]
     suffixes = [suffix for suffix, _, _ in formats]
-    return refused_files(place, named, sum(pile.count for pile in others), total, suffixes=suffixes)
+    return refused_files(place, named, sum(pile.count for pile in others), total, suffixes=suffixes, damaged=0)
 
 
 def name_suffix(suffix: str) -> str:
@@ -219,22 +226,17 @@ def count_formats(piles: Sequence[Pile]) -> list[tuple[str, int, str]]:
     return [(suffix, *found[suffix]) for suffix in sorted(found)]
 
 
-def say_formats(place: str, formats: Sequence[tuple[str, int, str]], *, is_skipped: bool) -> str:
-    """Name files that not every loader takes, with the line that converts or leaves them out."""
+def say_formats(place: str, formats: Sequence[tuple[str, int, str]], outcome: str) -> str:
+    """Name files by their formats, with what becomes of them and the line that converts them."""
     counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
-    convert = f"`{command_to_convert(place, [suffix for suffix, _, _ in formats])}` converts them"
-    if is_skipped:
-        return f"{counts}: left out, for not every loader takes them; {convert}"
-    return f"{counts}: not every loader takes them; {convert}, {LEAVE_OUT} leaves them out"
+    convert = command_to_convert(place, [suffix for suffix, _, _ in formats])
+    return f"{counts}: {outcome} `{convert}` converts them"
 
 
 def _say_passed_over(place: str, survey: Survey) -> Iterator[str]:
     piles = survey.choose(PASSED_OVER)
     if piles:
-        formats = count_formats(piles)
-        counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
-        convert = f"`{command_to_convert(place, [suffix for suffix, _, _ in formats])}`"
-        yield f"{counts}: no loader takes these, so all leave them out; {convert} converts them"
+        yield say_formats(place, count_formats(piles), "no loader takes these, so all leave them out;")
 
 
 def _say_junk(survey: Survey) -> Iterator[str]:
@@ -335,20 +337,27 @@ def _coco_parts(survey: Survey) -> dict[str, str]:
 
 def _find_coco(place: str, survey: Survey) -> Look | None:
     parts = _coco_parts(survey)
-    if not parts:
-        return None
-    chosen = choose_split(list(parts))
+    return _take_pair(place, survey, choose_split(list(parts))) if parts else None
+
+
+def _take_pair(place: str, survey: Survey, chosen: str) -> Look:
+    """Return the COCO pair of a part of a folder; empty: of all of it."""
+    parts = _coco_parts(survey)
     taken = survey.choose(TAKEN, chosen) if chosen else survey.choose(TAKEN)
     where = f"{chosen}/ with {parts[chosen]}" if chosen else parts[chosen]
     others = [f"{name}/" for name in sorted(parts) if name != chosen]
-    said = f"a COCO pair: {where}" + (f"; {_join(others)} left out" if others else "")
+    other = next((name for name in sorted(parts) if name != chosen), "")
+    cure = f"; {_join(others)} left out: `--split {other}` (in an inventory `split: {other}`) takes {other}/ instead"
+    said = f"a COCO pair: {where}" + (cure if others else "")
     return Look(
         form="coco",
         place=f"{place}/{chosen}" if chosen else place,
         annotations=f"{place}/{parts[chosen]}",
         images=sum(pile.count for pile in taken),
         bytes=sum(pile.bytes for pile in taken),
-        said=(said,),
+        split=chosen or None,
+        junk=survey.junk,
+        said=(said, *_say_junk(survey)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.specs import ALL_KINDS, INTERPOLATIONS, Loaders, LoaderSpec
+from ..protocol.specs import ALL_FORMATS, ALL_KINDS, INTERPOLATIONS, Loaders, LoaderSpec
 
 LOADERS = Loaders(
     rank=70,
@@ -16,6 +16,7 @@ LOADERS = Loaders(
             interpolations=INTERPOLATIONS,
             native="bilinear",
             kinds=ALL_KINDS,
+            formats=ALL_FORMATS,
             is_automatic=True,
         ),
     ),

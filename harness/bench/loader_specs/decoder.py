@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.specs import ALL_KINDS, Loaders, LoaderSpec
+from ..protocol.specs import ALL_FORMATS, ALL_KINDS, Loaders, LoaderSpec
 
 LOADERS = Loaders(
     rank=60,
@@ -16,6 +16,7 @@ LOADERS = Loaders(
             interpolations=("nearest", "native"),
             native="nearest",
             kinds=ALL_KINDS,
+            formats=ALL_FORMATS,
             decodings=("exact", "fast-dct", "plain-upscaling"),
             packages=("simplejpeg",),
             is_yardstick=True,

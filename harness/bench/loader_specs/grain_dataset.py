@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.specs import ALL_KINDS, Loaders, LoaderSpec
+from ..protocol.specs import ALL_FORMATS, ALL_KINDS, Loaders, LoaderSpec
 
 LOADERS = Loaders(
     rank=50,
@@ -17,6 +17,7 @@ LOADERS = Loaders(
             interpolations=("nearest", "bilinear-antialias", "native"),
             native="nearest",
             kinds=ALL_KINDS,
+            formats=ALL_FORMATS,
             packages=("grain",),
         ),
     ),

@@ -15,6 +15,7 @@ LOADERS = Loaders(
             caches=("none",),
             interpolations=("nearest", "bilinear", "native"),
             native="bilinear",
+            formats=("BMP", "GIF"),
             links_for_lists=True,
             recipe="keras_directory",
         ),

@@ -14,6 +14,7 @@ def _keras_idg(name: str, variant: str, summary: str, for_what: str, *, is_singl
         caches=("none",),
         interpolations=("nearest", "bilinear-antialias", "native"),
         native="nearest",
+        formats=("BMP",),
         is_single_threaded=is_single_threaded,
         frames_for_lists=True,
         recipe="keras_idg",

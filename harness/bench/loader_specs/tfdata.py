@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from ..protocol.specs import ALL_CACHES, ALL_KINDS, DECODINGS, ELEMENTS, INTERPOLATIONS, Loaders, LoaderSpec
+from ..protocol.specs import (
+    ALL_CACHES,
+    ALL_FORMATS,
+    ALL_KINDS,
+    DECODINGS,
+    ELEMENTS,
+    INTERPOLATIONS,
+    Loaders,
+    LoaderSpec,
+)
 
 
 def _tfdata(name: str, variant: str, summary: str, for_what: str, *, can_reorder: bool) -> LoaderSpec:
@@ -16,6 +25,7 @@ def _tfdata(name: str, variant: str, summary: str, for_what: str, *, can_reorder
         native="bilinear",
         elements=ELEMENTS,
         kinds=ALL_KINDS,
+        formats=ALL_FORMATS,
         augments=("none", "flip-crop"),
         decodings=DECODINGS,
         can_reorder=can_reorder,

@@ -26,13 +26,13 @@ from .tfrecords import read_place
 AHEAD = 2
 """Batches that are made beside the one that each thread works on."""
 
-_JPEG = b"\xff\xd8"
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 
 
 class DecodedBatches:
     """Batches of images, made by threads and delivered in order; each call of ``epoch`` is a new permutation.
 
-    ``others`` counts the images that Pillow has read, by why: PNGs, and JPEGs that simplejpeg refuses.
+    ``others`` counts the images that Pillow has read, by why: other formats, and JPEGs that simplejpeg refuses.
     """
 
     def __init__(self, context: LoaderContext) -> None:
@@ -77,7 +77,7 @@ class DecodedBatches:
         if self._context.until == "read":
             return data
         if not data.startswith(_JPEG):
-            return self._read_otherwise(path, "png")
+            return self._read_otherwise(path, "png" if data.startswith(_PNG) else "other_formats")
         try:
             image = simplejpeg.decode_jpeg(data, "RGB", **self.options)
         except ValueError as error:  # of what libjpeg only warns of: every other loader reads it

@@ -16,9 +16,11 @@ from typing import Any
 import tensorflow as tf
 
 from ..protocol.failure import BenchmarkFailure
+from ..protocol.image_formats import SOME_READ
 from .interface import CHANNELS, SCALE, LoaderContext
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
+_OTHER_SUFFIXES = tuple(SOME_READ.values())
 _RATIOS = (8, 4, 2, 1)
 
 Decode = Callable[[Any], Any]
@@ -64,7 +66,8 @@ def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
 def make_plain_decode(context: LoaderContext) -> Decode:
     """A function bytes -> image of the size that it was decoded at.
 
-    ``decode_jpeg`` reads PNGs, too, and goes by the content: whatever a file is called, its pixels are exact.
+    ``decode_jpeg`` reads PNGs, too, and goes by the content: whatever a file is called, its pixels are exact. Where a
+    set has other files, those that are no JPEGs are given to ``decode_image``.
     """
     options = {"channels": CHANNELS, "dct_method": _dct_method(context)}
     if context.decoding == "plain-upscaling":
@@ -75,7 +78,17 @@ def make_plain_decode(context: LoaderContext) -> Decode:
     if context.decoding == "cropped":
         _refuse_others(context)
         return lambda data: tf.io.decode_and_crop_jpeg(data, _central_square(data), **options)
-    return lambda data: tf.io.decode_jpeg(data, **options)
+    if not any(path.lower().endswith(_OTHER_SUFFIXES) for path in context.paths):
+        return lambda data: tf.io.decode_jpeg(data, **options)
+    return lambda data: tf.cond(
+        tf.io.is_jpeg(data), lambda: tf.io.decode_jpeg(data, **options), lambda: _decode_other(data)
+    )
+
+
+def _decode_other(data: Any) -> Any:
+    """A BMP, GIF, WebP or PNG, of a GIF the first picture."""
+    image = tf.io.decode_image(data, channels=CHANNELS, expand_animations=False)
+    return tf.ensure_shape(image, (None, None, CHANNELS))
 
 
 def _refuse_others(context: LoaderContext) -> None:

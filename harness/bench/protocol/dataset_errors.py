@@ -72,16 +72,25 @@ def shorten(value: object, most: int = 80) -> str:
 
 
 def refused_files(
-    folder: object, bad: Sequence[tuple[str, str]], count: int, total: int, *, suffixes: Sequence[str] = ()
+    folder: object,
+    bad: Sequence[tuple[str, str]],
+    count: int,
+    total: int,
+    *,
+    suffixes: Sequence[str] = (),
+    damaged: int | None = None,
 ) -> DatasetError:
     """Name the files, (path, reason), that not every loader can read: ``count`` of ``total``.
 
-    ``suffixes`` are those of files whose format is the reason.
+    ``suffixes`` are those of files whose format is the reason; so many others are ``damaged`` (None: all), and where
+    none is, ``bad`` names one file of each suffix.
     """
+    is_damaged = damaged is None or damaged > 0
     names = "\n".join(f"  {path}: {reason}" for path, reason in bad)
-    rest = f"\n  and {count - len(bad)} more" if count > len(bad) and not suffixes else ""
-    convert = f"convert them: `{command_to_convert(folder, suffixes)}`; or" if suffixes else "mend or remove them; or"
+    rest = f"\n  and {count - len(bad)} more" if count > len(bad) and is_damaged else ""
+    steps = [f"convert {', '.join(suffixes)}: `{command_to_convert(folder, suffixes)}`"] if suffixes else []
+    steps += ["mend or remove the others" if suffixes else "mend or remove them"] if is_damaged else []
     return DatasetError(
         f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
-        hint=f"{convert} leave them out: {LEAVE_OUT}",
+        hint="; ".join([*steps, f"or leave them out: {LEAVE_OUT}"]),
     )

@@ -20,6 +20,8 @@ STAGES = ("read", "decode", "resize", "scale", "cache", "augment", "batch")
 FILE_KINDS = ("folder", "coco")
 """Data sets of a file an image."""
 ALL_KINDS = (*FILE_KINDS, "tfrecord")
+ALL_FORMATS = ("BMP", "GIF", "WEBP")
+"""Formats of images beside JPEG and PNG, as Pillow calls them."""
 
 
 @dataclass(frozen=True)

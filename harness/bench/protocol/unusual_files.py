@@ -18,6 +18,7 @@ OUTCOMES = {
 
 OTHER_DECODER_REASONS = {
     "png": "PNG files",
+    "other_formats": "BMP, GIF or WebP files",
     "bytes_before_end": "JPEGs with bytes before the end marker",
     "jpeg_faults": "damaged JPEGs",
 }

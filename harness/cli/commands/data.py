@@ -81,6 +81,10 @@ def describe(
     ] = None,
     split: SplitOption = None,
     skip_unreadable: SkipUnreadableOption = False,
+    write_list: Annotated[
+        Path | None,
+        typer.Option("--write-list", metavar="FILE", help="Write its images as lines of path and label, for anybody."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a folder is and what of it is read; print count, classes, sizes, coding, odd files and fingerprint.
@@ -97,6 +101,7 @@ def describe(
         features=(image_feature, label_feature),
         split=split,
         skip_unreadable=skip_unreadable,
+        write_list=write_list,
     )
     raise typer.Exit(code)
 

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.bench.data.survey import JUNK_FOLDERS
 from harness.bench.loaders.tfrecords import RECORD_FILE
-from harness.bench.protocol.image_formats import TAKEN
+from harness.bench.protocol.image_formats import SOME_READ, TAKEN
 from harness.bench.protocol.loader_registry import LOADERS, is_on_disk, is_own, native_interpolation
 from harness.report.recipes.reshuffling import choose_reshuffling
 from harness.values.case import APPLICATIONS, Case, ModelSetting
@@ -64,16 +65,15 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
     place = known.place or DataPlace(form="coco" if known.kind == "coco" else "folder")
     spec = LOADERS[case.loader]
     template, is_sequential, is_tuned = spec.recipe, spec.variant == "sequential", spec.variant == "tuned"
-    needs_files = place.form != "tfrecord" and (
-        template in ("tfdata", "grain", "keras_pydataset") or place.form != "folder"
-    )
+    form = _form_of(place)
+    needs_files = form != "tfrecord" and (template in ("tfdata", "grain", "keras_pydataset") or form != "folder")
     values: dict[str, object] = {"is_sequential": is_sequential, "is_tuned": is_tuned, "workers": spec.variant}
     values |= {"needs_files": needs_files, "is_sequence": template in ("keras_idg", "keras_pydataset")}
     values |= _values_of_data(place) | _values_of_case(case) | _values_of_cache(case, place, known)
     values |= _values_of_pipeline(case, is_tuned=is_tuned, is_sequential=is_sequential)
     has_model = case.model is not None and not case.model.is_emulated
     parts = ["constants"]
-    if needs_files or (place.form == "folder" and (template == "keras_idg" or has_model)):
+    if needs_files or (form == "folder" and (template == "keras_idg" or has_model)):
         parts.append("files")
     parts.append(template)
     if case.model is not None:
@@ -82,7 +82,25 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
     return _tidy("\n".join([*said, *(_environment().get_template(f"{part}.py.j2").render(values) for part in parts)]))
 
 
+def _form_of(place: DataPlace) -> str:
+    """Return the form of a data set as the templates know it: a folder may have no classes, or other files beside."""
+    if place.form != "folder" or (place.is_labelled and place.is_plain):
+        return place.form
+    return "mixed" if place.is_labelled else "flat"
+
+
+def _refuse_odd(place: DataPlace) -> None:
+    """Raise NoRecipeError where a few lines of code would read other images or labels than were measured."""
+    write = "`harness data describe … --write-list labels.csv` writes lines of path and label: measure with that list."
+    if place.form in ("coco", "list") and not place.is_plain:
+        raise NoRecipeError(f"Its labels stand in their file so that a few lines of code cannot read it. {write}")
+    if place.skipped_count > len(place.left_out):
+        raise NoRecipeError(f"{place.skipped_count} images were left out, too many to name in code. {write}")
+
+
 def _refuse(case: Case, known: Measured) -> None:
+    if known.place is not None:
+        _refuse_odd(known.place)
     if is_own(case.loader):
         raise NoRecipeError(f"{case.loader} is a loader of your own: its source is the code to paste.")
     spec = LOADERS[case.loader]
@@ -108,7 +126,10 @@ def _values_of_data(place: DataPlace) -> dict[str, object]:
     labels = None if place.features is None else _write_labels(place.features, classes)
     is_listed = place.form != "tfrecord" or labels is not None
     return {
-        "form": place.form,
+        "form": _form_of(place),
+        "left_out": write_list(list(map(quote, place.left_out))) if place.left_out else "",
+        "has_others": any(suffix in SOME_READ.values() for suffix in suffixes) and bool(place.suffixes),
+        "junk_folders": write_list(list(map(quote, JUNK_FOLDERS))),
         "folder": quote(place.folder, images),
         "annotations": quote(place.annotations, annotations),
         "pattern": quote(place.pattern, "") if place.pattern else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -49,8 +50,11 @@ def describe_data(
     features: tuple[str | None, str | None] = (None, None),
     split: str | None = None,
     skip_unreadable: bool = False,
+    write_list: Path | None = None,
 ) -> int:
     """Say what a data set is; 2 where it holds files that not every loader can read, unless they are left out.
+
+    ``write_list``: a file for lines of path and label.
 
     What was found is kept for other commands, and files that have not changed since are not read again.
     """
@@ -60,14 +64,30 @@ def describe_data(
         keep = described_folder(_place_of(path, listing), listing.labels_file, features, split if annotations else None)
         report = _reporter(console, "reading images")
         examined = examine(listing, keep=usable_folder(keep), on_progress=report)
-        found = summarise(leave_out(examined) if skip_unreadable else examined)
-    refusal = refusal_of(found, listing if not skip_unreadable else replace(listing, fault=None))
+        examined = leave_out(examined) if skip_unreadable else examined
+        found = summarise(examined)
+    refusal = refusal_of(found, replace(listing, fault=None))
     if refusal is None:
         keep_description(keep, found.to_json())
+    if write_list is not None and refusal is None:
+        _write_list(examined.listing, write_list)
+        console.note(f"{write_list}: {plural(found.images, 'line')} of path and label, for `images: {listing.folder}`")
     _show(console, found, as_json=as_json)
     if refusal is not None:
         console.error(f"{refusal.message}\n  → {refusal.hint}")
     return 0 if refusal is None else 2
+
+
+def _write_list(listing: Listing, path: Path) -> None:
+    """Write the images of a set as CSV lines of path and label. Raises DataError for a set of records."""
+    if listing.stored:
+        raise DataError("images of TFRecord files have no paths of their own", hint="leave --write-list out")
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(("path", "label"))
+        rows.writerows(
+            (path, listing.classes[label]) for path, label in zip(listing.paths, listing.labels, strict=True)
+        )
 
 
 def _place_of(path: Path, listing: Listing) -> Path:
@@ -106,6 +126,8 @@ def _show(console: Console, found: Description, *, as_json: bool) -> None:
     if found.said:
         console.result("")
     fields = {key: value for key, value in found.to_json().items() if value is not None and key not in _TOLD_APART}
+    if not found.skipped_count:
+        del fields["skipped_count"]
     rows = [[key.replace("_", " "), _words(key, value)] for key, value in fields.items()]
     for name, outcome in OUTCOMES.items():
         if name in found.odd:

@@ -12,6 +12,7 @@ from harness.analysis.checks import host_state, judge_host
 from harness.analysis.host_check import Check, LimitProbe
 from harness.analysis.same_data import find_clashes
 from harness.analysis.signs import CHECKS
+from harness.bench.protocol.image_formats import SOME_READ
 from harness.engine.interface import Payload
 from harness.engine.jobs import JobHost
 from harness.engine.reached import Reached
@@ -118,7 +119,7 @@ def _check_host(
     """Do all checks of a host; ``transfers`` bring what is missing, where they may."""
     host = reached.host
     search = find_engine(reached, requested, transfers if may_ship else None, console.handle)
-    states = {name: inspect_data(reached, name)[1] for name in reached.data}
+    states = {name: inspect_data(reached, name, formats=tuple(SOME_READ))[1] for name in reached.data}
     checks = judge_host(
         reached.facts,
         search.chosen.facts if search.chosen else None,

@@ -147,7 +147,14 @@ class HostWork:
         brought = bring(reached, needs, engine, transfers, emit, used_before=before)
         memory = None if known is None else known.memory_available
         setup = prepare(
-            reached, brought, cases, self._shared.payload, emit, memory_available=memory, keep=self._keep_left_out
+            reached,
+            brought,
+            cases,
+            self._shared.payload,
+            emit,
+            memory_available=memory,
+            said={name: state.said for name, state in needs.states.items()},
+            keep=self._keep_left_out,
         )
         self._agree(setup, emit)
         setup = prove(setup, cases, emit, self._keep_log)

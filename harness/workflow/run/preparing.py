@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.interface import Payload
@@ -28,12 +28,14 @@ def prepare(
     emit: Emit,
     *,
     memory_available: int | None = None,
+    said: Mapping[str, Sequence[str]] | None = None,
     keep: KeepLeftOut = lambda name, rows: None,
 ) -> HostSetup:
     """Check the data sets of a host and return it ready to measure.
 
-    A data set that cannot be used costs the cases that need it, no others. ``keep`` is given the files that were left
-    out of one. Raises HostError; DataError or ConfigurationError where no case can run there.
+    A data set that cannot be used costs the cases that need it, no others. ``said`` are sentences of the look at each,
+    by name; ``keep`` is given the files that were left out of one. Raises HostError; DataError or ConfigurationError
+    where no case can run there.
     """
     chosen = brought.engine
     on = JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image)
@@ -41,7 +43,7 @@ def prepare(
     missing = dict(brought.missing_data)
     for name, place in brought.sets.items():
         try:
-            data[name] = _check_set(on, name, place, cases, emit, keep)
+            data[name] = _check_set(on, name, place, cases, emit, (said or {}).get(name, ()), keep)
         except DataError as error:
             missing[name] = error
     refuse_hopeless(cases, missing, brought.missing_weights)
@@ -71,7 +73,13 @@ KeepLeftOut = Callable[[str, Sequence[tuple[str, str]]], object]
 
 
 def _check_set(
-    on: JobHost, name: str, place: DataSpec, cases: Sequence[Case], emit: Emit, keep: KeepLeftOut
+    on: JobHost,
+    name: str,
+    place: DataSpec,
+    cases: Sequence[Case],
+    emit: Emit,
+    seen: Sequence[str],
+    keep: KeepLeftOut,
 ) -> HostData:
     """Make a data set where it is to be made, check all its files, and tell of it. Raises DataError."""
     prepared = prepare_data(
@@ -95,7 +103,7 @@ def _check_set(
         *size,
         prepared.source,
         prepared.odd,
-        said=prepared.said,
+        said=(*seen, *(one for one in prepared.said if one not in seen and not (seen and prepared.kind == "folder"))),
         examples=tuple((note, *paths) for note, paths in prepared.odd_examples.items()),
         skipped=prepared.skipped_count,
     )
