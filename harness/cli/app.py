@@ -84,8 +84,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup's choice stays
             signal.signal(number, signal.default_int_handler)
+    is_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
     try:
-        app(args=arguments)
+        # On its own Click would write mistakes in a command line itself, as text.
+        code = app(args=arguments, standalone_mode=not is_json)
+        sys.exit(code if isinstance(code, int) else 0)
     except SystemExit:
         raise
     except KeyboardInterrupt:
@@ -95,7 +98,7 @@ def main() -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
     except Exception as error:  # the last line of defence; the tree in harness/values/errors.py
-        sys.exit(_explain(error))
+        sys.exit(_explain(error, is_json=is_json))
 
 
 def _open_streams() -> None:
@@ -121,21 +124,27 @@ def lift_shared_options(arguments: Sequence[str]) -> list[str]:
     return [*shared, *(word for word in arguments[:end] if word not in _SHARED), *arguments[end:]]
 
 
-def _explain(error: Exception) -> int:
-    from harness.values.errors import HarnessError
+def _explain(error: Exception, *, is_json: bool) -> int:
+    """Say why a command ends, for programs on stdout as well; return its exit code."""
+    from harness.values.errors import ConfigurationError, HarnessError, ask_for_help
 
-    if isinstance(error, HarnessError):
-        _say(f"error: {error}")
-        return error.exit_code
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        _say(f"error: {where}{error.strerror}\n  → see that it is there, may be read and written, and has room")
-        return 2
-    _say(
-        f"error: something unforeseen happened: {type(error).__name__}: {error}\n"
-        "  → set HARNESS_DEBUG=1 to see where, and report it with that text"
-    )
-    return 2
+    format_message = getattr(error, "format_message", None)  # of what Click raises for a command line that is wrong
+    if callable(format_message):
+        told: HarnessError = ConfigurationError(str(format_message()), hint="see the command's --help")
+    else:
+        told = error if isinstance(error, HarnessError) else ask_for_help(error)
+    _say(f"error: {told}")
+    if is_json:
+        _print_json(told.as_json())
+    return told.exit_code
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    with contextlib.suppress(OSError):  # stdout may be what went wrong
+        sys.stdout.write(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        sys.stdout.flush()
 
 
 def _say(text: str) -> None:

@@ -46,9 +46,24 @@ class HarnessError(Exception):
         first = self.message.partition("\n")[0].removesuffix(":")
         return f"{first}: {self.hint}" if self.hint else first
 
+    def as_json(self) -> dict[str, object]:
+        """Return the error for programs."""
+        kind = type(self).__name__
+        fields = {"kind": kind, "message": self.message, "where": self.where, "hint": self.hint}
+        return {"error": {**fields, "exit_code": self.exit_code}}
+
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
         return f"{head}\n  → {self.hint}" if self.hint else head
+
+
+def ask_for_help(error: Exception) -> HarnessError:
+    """Return an error of a file, or one that nobody foresaw, as one that says what to do next."""
+    if isinstance(error, OSError) and error.strerror:
+        hint = "see that it is there, may be read and written, and has room"
+        return HarnessError(error.strerror, where=str(error.filename) if error.filename else None, hint=hint)
+    hint = "set HARNESS_DEBUG=1 to see where, and report it with that text"
+    return HarnessError(f"something unforeseen happened: {type(error).__name__}: {error}", hint=hint)
 
 
 class Stopped(Exception):

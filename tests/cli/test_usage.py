@@ -152,6 +152,27 @@ def test_json_is_json(
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("plan", "nowhere.yaml"), "there is no such file"),
+        (("check", "inventory.yaml", "--limit", "nobody"), "no host or group matches 'nobody'"),
+        (("data", "describe", "nowhere"), "there is no folder nowhere"),
+        (("status", "nowhere"), "this is no session folder"),
+        (("plan", "inventory.yaml", "--rouds", "3"), "No such option: --rouds"),
+        (("data", "describe"), "Missing argument"),
+    ],
+)
+def test_errors_are_json_where_json_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str], message: str
+) -> None:
+    code, out, err = type_in(monkeypatch, capsys, *words, "--json")
+    told = json.loads(out)["error"]
+    assert told["message"].startswith(message) and told["hint"]
+    assert code == told["exit_code"] == 2
+    assert message in err, "people who look on read it, too"
+
+
+@pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:300]), ["1 of 2 files", "a/1.jpg", "truncated or damaged"]),

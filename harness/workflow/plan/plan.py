@@ -93,17 +93,14 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
     plans, clash = _compare(console, session, plans, options, links)
     notes, is_new = tuple(say_kept_names(session)), session.content is None
     shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=is_new, notes=notes)
+    error = absent_data(session.resolved) or clash
     if as_json:
-        console.result_json(plans_as_json(shown))
+        console.result_json(plans_as_json(shown) | ({} if error is None else error.as_json()))
     else:
         print_plans(console, shown)
-    nowhere = absent_data(session.resolved)
-    if nowhere is not None:
-        console.error(str(nowhere))
-        return nowhere.exit_code
-    if clash is not None:
-        console.error(str(clash))
-        return clash.exit_code
+    if error is not None:
+        console.error(str(error))
+        return error.exit_code
     return exit_code([Answer(each.host, each if each.error is None else each.error) for each in plans])
 
 
