@@ -34,6 +34,10 @@ RECORDS = DataPlace(form="tfrecord", folder="/data/flowers", images=90, classes=
 WORDS = RECORDS.model_copy(
     update={"pattern": "train*", "features": RecordFeatures(image="jpeg", label="who", labels=("Ann", "Bob"))}
 )
+FLAT = FOLDER.model_copy(update={"is_labelled": False, "is_plain": False})
+MIXED = FOLDER.model_copy(
+    update={"suffixes": (".bmp", ".jpg"), "is_plain": False, "left_out": ("a/1.jpg",), "skipped_count": 1}
+)
 TRAINING = {"mode": "train", "model": {"name": "mobilenet", "alpha": 0.25}}
 
 
@@ -56,8 +60,9 @@ def comments(code: Any) -> str:
 
 def every_script() -> Iterator[Any]:
     """One script for each template, cache, element and kind of data, with and without shuffling and training."""
-    for place, (name, spec) in itertools.product((FOLDER, COCO, TABLE, RECORDS, WORDS, None), LOADERS.items()):
-        for cache in spec.caches:
+    places = (FOLDER, FLAT, MIXED, COCO, TABLE, RECORDS, WORDS, None)
+    for place, (name, spec) in itertools.product(places, LOADERS.items()):
+        for cache in ("none",) if place in (FLAT, MIXED) else spec.caches:
             for element in CACHES[cache].elements if cache != "none" else ("float32",):
                 for shuffle, training, augment in itertools.product((True, False), ({}, TRAINING), spec.augments):
                     interpolation = "nearest" if shuffle else spec.interpolations[1]
@@ -234,3 +239,13 @@ def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path: P
     assert constants(code)["SUFFIXES"] == (".jpeg", ".jpg", ".png")
     said = "This session did not record where its data lie. This is for one folder of images per class: fill in"
     assert f"{said} the first constants." in comments(code)
+
+
+def test_what_a_few_lines_cannot_read_has_the_way_round() -> None:
+    for place in (
+        TABLE.model_copy(update={"is_plain": False}),
+        COCO.model_copy(update={"is_plain": False}),
+        FOLDER.model_copy(update={"skipped_count": 60, "is_plain": False}),
+    ):
+        with pytest.raises(NoRecipeError, match=r"--write-list labels\.csv"):
+            write(make_case(mode="load", model=None), place)

@@ -129,7 +129,7 @@ def _values_of_data(place: DataPlace) -> dict[str, object]:
         "form": _form_of(place),
         "left_out": write_list(list(map(quote, place.left_out))) if place.left_out else "",
         "has_others": any(suffix in SOME_READ.values() for suffix in suffixes) and bool(place.suffixes),
-        "junk_folders": write_list(list(map(quote, JUNK_FOLDERS))),
+        "junk_folders": list(map(quote, JUNK_FOLDERS)),
         "folder": quote(place.folder, images),
         "annotations": quote(place.annotations, annotations),
         "pattern": quote(place.pattern, "") if place.pattern else "",
