@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.inventory import Inventory, explain_host, load_inventory, write_value
+from harness.inventory import Inventory, explain_host, load_inventory, read_parts, write_value
 from harness.values.document import Opaque
 from harness.values.errors import ConfigurationError, Mistake
 
@@ -406,3 +406,46 @@ def test_any_tree_loads_or_gives_mistakes_with_a_place(
     else:
         assert inventory.hosts
         assert all(explain_host(host) for host in inventory.hosts)
+
+
+def test_how_sets_are_read_holds_for_all_that_do_not_say_it_themselves(tmp_path: Path) -> None:
+    text = """\
+all:
+  hosts: {here: {ansible_connection: local}}
+  vars:
+    harness:
+      split: val
+      skip_unreadable: true
+      data:
+        a: {folder: /a}
+        b: {folder: /b, split: test, skip_unreadable: false}
+        c: {tfrecord: /c}
+        d: {generate: {profile: coco, images: 3}}
+"""
+    path = tmp_path / "lab.yaml"
+    path.write_text(text)
+    read = load_inventory(path)
+    data = read.hosts[0].variables.data
+    assert {name: (one.split, one.skip_unreadable) for name, one in data.items()} == {
+        "a": ("val", True), "b": ("test", False), "c": (None, None), "d": (None, None),
+    }  # fmt: skip
+    asked = read_parts(read, "train", skip_unreadable=True).hosts[0].variables.data
+    assert {name: (one.split, one.skip_unreadable) for name, one in asked.items()} == {
+        "a": ("train", True), "b": ("train", True), "c": (None, None), "d": (None, None),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{folder: /a, split: a/b}", "cannot be a part of a data set"),
+        ("{tfrecord: /a, split: val}", "split belongs to"),
+        ("{tfrecord: /a, skip_unreadable: true}", "records cannot be left out"),
+        ("{folder: /a, skip_unreadable: maybe}", "skip_unreadable"),
+    ],
+)
+def test_how_sets_are_read_is_checked(source: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text(f"all: {{hosts: {{here: {{ansible_connection: local, harness: {{data: {{a: {source}}}}}}}}}}}\n")
+    with pytest.raises(ConfigurationError, match=words):
+        load_inventory(path)

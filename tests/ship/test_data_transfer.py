@@ -252,6 +252,28 @@ def test_a_set_that_is_not_there_or_cannot_be_sent_says_so(tmp_path: Path, photo
         read_source_set("set", photos, keep=tmp_path / "hashes")
 
 
+def test_a_part_of_a_folder_and_images_without_labels_are_sent(tmp_path: Path) -> None:
+    for name in ("train/cat/1.jpg", "val/cat/2.jpg", "val/cat/._2.jpg", "flat/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(JPEG_LIKE + name.encode())
+    (tmp_path / "both").mkdir()
+    for part in ("train", "val"):
+        (tmp_path / part).rename(tmp_path / "both" / part)
+    link, scratch, places = Link(), tmp_path / "scratch", {"set": (tmp_path / "both", None)}
+    sets = SourceSets(places, keep=tmp_path / "hashes", parts={"set": ("val", False)})
+    DataShip(link, str(scratch), sets.read("set")).run()
+    assert set(shipped_files(scratch)) == {"cat/2.jpg"}
+    send(link, scratch, tmp_path / "flat", tmp_path=tmp_path)
+    assert set(shipped_files(scratch)) == {"3.jpg"}
+
+
+def test_a_set_that_not_every_loader_reads_is_not_sent_unless_it_may_be_left_out(tmp_path: Path, photos: Path) -> None:
+    (photos / "cats" / "x.tif").write_bytes(JPEG_LIKE)
+    with pytest.raises(DataError, match="1 TIFF file, which not every loader takes"):
+        read_source_set("set", photos, keep=tmp_path / "hashes")
+    assert read_source_set("set", photos, keep=tmp_path / "hashes", skip_unreadable=True).images == 7
+
+
 def test_a_set_is_read_once_for_all_hosts_and_no_file_twice(tmp_path: Path, photos: Path) -> None:
     said: list[str] = []
     sets = SourceSets({"set": (photos, None)}, keep=tmp_path / "hashes")

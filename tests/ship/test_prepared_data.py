@@ -343,3 +343,33 @@ def test_bad_and_missing_data_end_to_end(scratch: Path, tmp_path: Path) -> None:
     assert prepare_here(scratch, DataSet(folder=str(pets))).images == 1
     with pytest.raises(DataError, match="nowhere"):
         prepare_here(scratch, DataSet(folder=str(tmp_path / "nowhere")))
+
+
+def test_a_set_without_its_broken_image_end_to_end(scratch: Path, tmp_path: Path) -> None:
+    pets = tmp_path / "pets"
+    (pets / "cat").mkdir(parents=True)
+    for name in ("1.jpg", "2.jpg"):
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(pets / "cat" / name)
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(pets / "cat/3.bmp")
+    (pets / "cat/broken.jpg").write_bytes(b"no image")
+    source = DataSet(folder=str(pets), skip_unreadable=True)
+    found = prepare_here(scratch, source)
+    assert (found.images, found.skipped_count) == (2, 2)
+    assert dict(found.skipped)["cat/broken.jpg"] == "it is not an image"
+    with_bitmaps = prepare_here(scratch, source, formats=("BMP",))
+    assert (with_bitmaps.images, with_bitmaps.skipped_count) == (3, 1)
+    assert with_bitmaps.coding is not None and with_bitmaps.coding.formats == {"BMP": 1, "JPEG": 2}
+    assert with_bitmaps.place is not None and with_bitmaps.place.left_out == ("cat/broken.jpg",)
+
+
+def test_images_without_labels_and_a_list_of_absolute_paths_end_to_end(scratch: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(flat / "1.jpg")
+    found = prepare_here(scratch, DataSet(folder=str(flat)))
+    assert (found.kind, found.images, found.classes, found.is_labelled) == ("folder", 1, 1, False)
+    assert "so without labels: loading can be measured, training cannot" in found.said[0]
+    (tmp_path / "labels.csv").write_text(f"label,path\ncat,{flat}/1.jpg\n")
+    listed = prepare_here(scratch, DataSet(images=str(flat), annotations=str(tmp_path / "labels.csv")))
+    assert (listed.kind, listed.images, listed.is_labelled) == ("coco", 1, True)
+    assert "1 absolute path of labels.csv taken as below the folder of images" in listed.said

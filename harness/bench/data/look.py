@@ -345,17 +345,18 @@ def _take_pair(place: str, survey: Survey, chosen: str) -> Look:
     parts = _coco_parts(survey)
     taken = survey.choose(TAKEN, chosen) if chosen else survey.choose(TAKEN)
     where = f"{chosen}/ with {parts[chosen]}" if chosen else parts[chosen]
-    others = [f"{name}/" for name in sorted(parts) if name != chosen]
-    other = next((name for name in sorted(parts) if name != chosen), "")
-    cure = f"; {_join(others)} left out: `--split {other}` (in an inventory `split: {other}`) takes {other}/ instead"
-    said = f"a COCO pair: {where}" + (cure if others else "")
+    others = [name for name in sorted(parts) if name != chosen]
+    said = f"a COCO pair: {where}"
+    if others:
+        cure = f"`--split {others[0]}` (in an inventory `split: {others[0]}`) takes {others[0]}/ instead"
+        said += f"; {_join([f'{name}/' for name in others])} left out: {cure}"
     return Look(
         form="coco",
         place=f"{place}/{chosen}" if chosen else place,
         annotations=f"{place}/{parts[chosen]}",
         images=sum(pile.count for pile in taken),
         bytes=sum(pile.bytes for pile in taken),
-        split=chosen or None,
+        split=chosen if _SPLIT.match(chosen) else None,
         junk=survey.junk,
         said=(said, *_say_junk(survey)),
     )
