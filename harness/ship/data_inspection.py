@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.bench.data.look import HEADS, look
 from harness.bench.data.survey import JUNK_FILES, JUNK_FOLDERS, LISTS, LONGEST_SUFFIX, MOST_NAMED, Pile, Survey
+from harness.bench.data.table import read_table
 from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol import dataset_errors
 from harness.bench.protocol.atomic import write_file
@@ -23,6 +24,7 @@ from harness.bench.protocol.image_formats import taken_with
 from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood, parse_int
 from harness.hosts.own_folders import mark_folder
+from harness.hosts.temporary import temporary_folder
 from harness.inventory import DataSet
 from harness.ship.dataset_check import KNOWN_FILE, DataSpec, KnownData, parse_known, read_known
 from harness.ship.datatransfer import ShippedData, find_shipped
@@ -33,6 +35,8 @@ from harness.values.errors import HostError
 DESCRIBED_FOLDER = "described"
 """In this machine's cache: descriptions of data sets, by where they lie."""
 _TIMEOUT_S = 300.0
+_MOST_LIST_BYTES = 4 << 20
+"""Of a list that is read before its check: 100,000 lines and more."""
 _FAULTS = ("absent", "no-folder", "closed", "labels-absent", "labels-folder", "labels-closed")
 
 _LOOK = r"""
@@ -220,6 +224,7 @@ def _inspect_source(
         if source.kind == "folder":
             return _inspect_folder(reached, name, source, formats)
         layout = _ask(reached, source.kind, source.place, source.annotations, is_counted=is_counted)
+        said = _read_list(reached, source)
     except dataset_errors.DatasetError as wrong:
         return source, DataState(name, place, problem=wrong.message, hint=wrong.hint)
     except HostError as error:
@@ -233,7 +238,7 @@ def _inspect_source(
         return source, DataState(name, place, problem=empty.message, hint=empty.hint)
     images = None if layout.survey is None else sum(pile.count for pile in taken)
     size = None if layout.survey is None else sum(pile.bytes for pile in taken)
-    found = DataState(name, place, images, size, "files counted, not read yet", is_bound=True)
+    found = DataState(name, place, images, size, "files counted, not read yet", is_bound=True, said=said)
     return source, _with_known(found, known, is_bound=True)
 
 
@@ -257,6 +262,7 @@ def _inspect_folder(reached: Reached, name: str, source: DataSet, formats: Seque
     same = (found.annotations, found.form, found.place) == (None, found.form, source.place) and source.split is None
     if not same or found.form == "tfrecord":
         source = source.model_copy(update=read)
+    said = (*found.said, *_read_list(reached, source))
     state = DataState(
         name,
         place,
@@ -264,11 +270,37 @@ def _inspect_folder(reached: Reached, name: str, source: DataSet, formats: Seque
         found.bytes,
         "files counted, not read yet",
         is_bound=found.form in ("coco", "list"),
-        said=found.said,
+        said=said,
         is_labelled=found.is_labelled,
     )
     is_bound = state.is_bound or skips
     return source, _with_known(state, _read_all_known(reached, name, source), is_bound=is_bound)
+
+
+def _read_list(reached: Reached, source: DataSet) -> tuple[str, ...]:
+    """Return what reading a list of paths and labels says; nothing of an instances JSON, which may be large.
+
+    On this machine names are looked for among the images. Raises DatasetError for what is no such list, HostError.
+    """
+    path = source.annotations
+    if path is None:
+        return ()
+    begins = reached.connection.run(["head", "-c", "4096", "--", path]).stdout
+    if begins.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) and not path.endswith(".jsonl"):
+        return ()
+    whole = reached.connection.run(["head", "-c", str(_MOST_LIST_BYTES + 1), "--", path]).stdout
+    if len(whole) > _MOST_LIST_BYTES:
+        return ()
+    with temporary_folder() as here:
+        kept = here / Path(path).name
+        kept.write_bytes(whole)
+        try:
+            folder = Path(source.place) if reached.is_local else None
+            return read_table(kept, folder, split=source.split, roots=[source.place]).said
+        except dataset_errors.DatasetError as fault:
+            if not reached.is_local:
+                return ()  # its check, which sees the images, says whether anything is wrong
+            raise dataset_errors.DatasetError(fault.message.replace(str(kept), path), hint=fault.hint) from fault
 
 
 def _judge_records(name: str, place: str, path: str, layout: Layout, known: Sequence[KnownData | None]) -> DataState:

@@ -160,6 +160,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "gif by name": ("a.gif", lambda: encode(picture("P"), "GIF"), "other_format"),
     "cmyk without marker": ("a.jpg", cmyk_without_marker, "differs"),
     "16 bits": ("a.png", wide_png, "differs"),
+    "bitmap with a palette": ("a.png", lambda: encode(picture("P"), "BMP"), "differs"),
 }
 
 
@@ -205,6 +206,18 @@ def test_tensorflow_and_pillow_agree_on_what_is_sound(tmp_path: Path) -> None:
             return False
 
     assert [name for name, (_, content, _) in SOUND.items() if not has_equal_pixels(content())] == []
+
+    def has_equal_pixels_otherwise(content: bytes) -> bool:
+        try:
+            decoded = tf.io.decode_image(content, channels=3, expand_animations=False).numpy()
+            with Image.open(io.BytesIO(content)) as image:
+                return bool(np.array_equal(decoded, np.asarray(image.convert("RGB"))))
+        except tf.errors.InvalidArgumentError:
+            return False
+
+    pictures = {kind: encode(picture("P" if kind == "GIF" else "RGB"), kind) for kind in image_formats.SOME_READ}
+    assert all(map(has_equal_pixels_otherwise, pictures.values())), "formats that some loaders read beside"
+    assert not has_equal_pixels_otherwise(encode(picture("P"), "BMP"))
     readable = [name for name, (_, content, _) in BAD.items() if has_equal_pixels(content())]
     assert set(readable) <= {
         "gif by name",

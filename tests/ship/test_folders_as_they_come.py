@@ -257,6 +257,27 @@ def test_a_coco_folder_is_a_pair(tmp_path: Path) -> None:
     assert look_at_both(root, split="val2017").paths == ("2.jpg",)
 
 
+def test_a_list_is_read_before_its_check_and_what_it_says_is_told(tmp_path: Path) -> None:
+    images = fill(tmp_path / "images", "10_left.jpeg", "11_left.jpeg")
+    labels = tmp_path / "labels.csv"
+    write_labels(tmp_path, "labels.csv", "level;image;who\n0;10_left;x\n2;11_left;y\n")
+    source = DataSet(images=str(images), annotations=str(labels))
+    _, state = look_at_host(source, tmp_path)
+    assert state.problem is None
+    assert state.said == list_path(images, labels).said
+    assert state.said == (
+        "of labels.csv column 2 holds the paths and column 1 the labels",
+        "of labels.csv these columns are ignored: who",
+        "2 names of labels.csv without a suffix: found by the file's name up to it",
+    )
+    write_labels(tmp_path, "labels.csv", "image,healthy,rust\n10_left,0,1\n11_left,1,0\n")
+    with pytest.raises(DatasetError) as caught:
+        list_path(images, labels)
+    _, state = look_at_host(source, tmp_path)
+    assert (state.problem, state.hint) == (caught.value.message, caught.value.hint)
+    assert "which column holds the labels cannot be told: healthy, rust" in (state.problem or "")
+
+
 def test_all_loaders_are_given_the_same_images_where_a_folder_holds_others(tmp_path: Path) -> None:
     """Loaders that list a folder by themselves get a tree of links; of a plain folder they get the folder."""
     kept = tmp_path / "kept"

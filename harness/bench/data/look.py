@@ -385,7 +385,7 @@ def _find_tables(place: str, survey: Survey) -> DatasetError | None:
     if not tables:
         return None
     row = "pathlib.Path(f'images/{i:08}.jpg').write_bytes(r.image['bytes']) and print(f'{i:08}.jpg', r.label, sep=',')"
-    rows = f"for i, r in enumerate(pandas.read_parquet('{tables[0]}').itertuples())"
+    rows = f"for i, r in enumerate(pandas.read_parquet('{place}/{tables[0]}').itertuples())"
     script = f'mkdir images; python -c "import pandas, pathlib; [{row} {rows}]" > labels.csv'
     count = count_of(len(tables), "Parquet file")
     return DatasetError(
@@ -414,7 +414,7 @@ def read_heads(place: str, files: Sequence[str]) -> dict[str, str]:
     """Return the beginnings of the lists that a look reads, by their names."""
     found = {}
     for name in HEADS:
-        if name in files:
+        if name in files and (Path(place) / name).is_file():
             try:
                 with open(Path(place) / name, encoding="utf-8", errors="replace") as stream:
                     found[name] = stream.read(_HEAD_BYTES)
