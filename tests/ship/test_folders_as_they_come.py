@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -14,6 +15,8 @@ from PIL import Image
 
 from harness.bench.data.dataset import list_path, prepare
 from harness.bench.data.listing import Listing
+from harness.bench.data.look import look
+from harness.bench.data.survey import gather
 from harness.bench.loaders.class_folders import LINKS
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.engine.reached import Reached
@@ -311,3 +314,15 @@ def test_formats_are_read_where_every_loader_reads_them(tmp_path: Path) -> None:
     assert (found.images, found.formats) == (6, {"BMP": 2, "GIF": 1, "JPEG": 2, "WEBP": 1})
     _, state = look_at_host(DataSet(folder=str(root)), tmp_path, formats)
     assert (state.problem, state.images) == (None, 6)
+    assert "2 BMP (as dog/5.bmp), 1 GIF (as cat/4.gif) and 1 WebP (as cat/3.webp): read where" in state.said[1]
+    (root / "cat" / "3.webp").rename(root / "cat" / "3.jpg")
+    with pytest.raises(DatasetError, match=r"cat/3\.jpg: it is a WEBP file"):
+        prepare(list_path(root, formats=formats), tmp_path / "kept", cpus=1, formats=formats)
+
+
+def test_a_look_at_many_classes_takes_no_time(tmp_path: Path) -> None:
+    survey = gather([f"{number:05d}/1.jpg" for number in range(20_000)], [f"{number:05d}" for number in range(20_000)])
+    begun = time.process_time()
+    found = look("/data", lambda place: survey)
+    assert (len(found.classes), found.images) == (20_000, 20_000)
+    assert time.process_time() - begun < 2

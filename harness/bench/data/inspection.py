@@ -65,9 +65,10 @@ class Inspection:
 def accept(found: Inspection, formats: Collection[str]) -> Inspection:
     """Return what was found, with a problem where its format is one that not every loader reads.
 
-    ``formats``: those of BMP, GIF and WEBP that every loader of the experiment reads.
+    ``formats``: those of BMP, GIF and WEBP that every loader of the experiment reads, by files of their own suffix.
     """
-    if found.problem is not None or found.kind not in SOME_READ or found.kind in formats:
+    is_read = found.kind in formats and "wrong_suffix" not in found.notes
+    if found.problem is not None or found.kind not in SOME_READ or is_read:
         return found
     problem = f"it is a {found.kind} file, which not every loader reads: convert it to JPEG or PNG"
     return replace(found, cause="other_format", problem=problem)
@@ -121,7 +122,8 @@ def _examine(found: Inspection, image: Image.Image, content: bytes, suffix: str)
         problem = f"it is a {kind} file, which not every loader reads: convert it to JPEG or PNG"
         return replace(found, cause="other_format", problem=problem)
     if kind == "PNG" and (mode.startswith("I") or content[24:25] == b"\x10"):
-        problem = "it is a 16-bit PNG, which Pillow and TensorFlow read differently: convert it to 8 bits"
+        cure = "convert it to 8 bits (`mogrify -depth 8 FILE`)"
+        problem = f"it is a 16-bit PNG, which Pillow and TensorFlow read differently: {cure}"
         return replace(found, cause="differs", problem=problem)
     if getattr(image, "n_frames", 1) > 1 and kind in SOME_READ:
         problem = f"it is a {kind} of several pictures, which loaders read differently: keep one of them"

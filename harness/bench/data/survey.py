@@ -78,7 +78,15 @@ class Survey:
 
     def choose(self, suffixes: Sequence[str], top: str | None = None) -> list[Pile]:
         """Return the piles of some suffixes, below one folder of the first level or all of them (None)."""
-        return [pile for pile in self.piles if pile.suffix in suffixes and top in (None, pile.top)]
+        piles = self.piles if top is None else self._by_top.get(top, ())
+        return [pile for pile in piles if pile.suffix in suffixes]
+
+    @cached_property
+    def _by_top(self) -> dict[str, list[Pile]]:
+        found: dict[str, list[Pile]] = {}
+        for pile in self.piles:
+            found.setdefault(pile.top, []).append(pile)
+        return found
 
 
 IMAGES = (*TAKEN, *REFUSED, *PASSED_OVER)
