@@ -49,6 +49,17 @@ def test_a_session_without_trouble_says_nothing_of_these(tmp_path: Path) -> None
     assert "stages-unknown" not in said
 
 
+def test_images_that_are_left_out_are_listed_beside_the_session_and_counted_on_the_page(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    outcome = run_fleet(tmp_path, fleet_of(1, clock), clock, skip_unreadable=True)
+    listed = outcome.folder.left_out_file("ws0000", "pets")
+    assert listed.read_text() == "path\treason\ncat/9.jpg\tit is not an image\n"
+    assert "1 image that not every loader reads" in outcome.folder.report_file.read_text()
+    (ready,) = [event for event in outcome.events if event["event"] == "DataReady"]
+    assert ready["skipped"] == 1
+    assert ready["said"][0] == "one folder of images per class: 2 classes (cat, dog), 100 images"
+
+
 def test_a_half_written_line_is_cut_off_and_said_and_its_job_measured_again(tmp_path: Path) -> None:
     clock = SimulatedClock()
     fleet = fleet_of(1, clock)

@@ -230,7 +230,7 @@ def say_formats(place: str, formats: Sequence[tuple[str, int, str]], outcome: st
     """Name files by their formats, with what becomes of them and the line that converts them."""
     counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
     convert = command_to_convert(place, [suffix for suffix, _, _ in formats])
-    return f"{counts}: {outcome} `{convert}` converts them"
+    return f"{counts}: {outcome} `{convert}` converts them and removes the originals"
 
 
 def _say_passed_over(place: str, survey: Survey) -> Iterator[str]:

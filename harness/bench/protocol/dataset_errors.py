@@ -88,7 +88,8 @@ def refused_files(
     is_damaged = damaged is None or damaged > 0
     names = "\n".join(f"  {path}: {reason}" for path, reason in bad)
     rest = f"\n  and {count - len(bad)} more" if count > len(bad) and is_damaged else ""
-    steps = [f"convert {', '.join(suffixes)}: `{command_to_convert(folder, suffixes)}`"] if suffixes else []
+    convert = command_to_convert(folder, suffixes) if suffixes else ""
+    steps = [f"convert {', '.join(suffixes)}, which removes the originals: `{convert}`"] if suffixes else []
     steps += ["mend or remove the others" if suffixes else "mend or remove them"] if is_damaged else []
     return DatasetError(
         f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
