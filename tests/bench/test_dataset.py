@@ -444,4 +444,9 @@ def test_task_that_fails_leaves_why(tmp_path: Path) -> None:
     assert (failure["kind"], failure["phase"]) == ("data", "check")
     assert "1 of 7 files in /home/me/animals cannot" in failure["message"]
     assert "dog/bad.jpg: it is not an image" in failure["message"]
+    assert "--skip-unreadable" in failure["hint"]
+    fill(where, dog={"more.tif": b"x"})
+    (tmp_path / "other").mkdir()
+    code, results = run_job(tmp_path / "other", {"data": {"kind": "folder"}, "paths": paths, "shown": shown})
+    assert "`find /home/me/animals -type f " in json.loads((results / "failure.json").read_text())["hint"]
     assert not (results / "dataset.json").exists()

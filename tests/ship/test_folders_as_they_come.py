@@ -126,6 +126,18 @@ ROWS = {
         ("1.jpg", "2.jpeg"),
         ("unlabelled",),
     ),
+    "boxes beside images": Row(
+        ("1.jpg", "1.txt", "2.jpg", "2.txt"),
+        "2 text files beside the images, as YOLO has for boxes: no classes of images",
+        ("1.jpg", "2.jpg"),
+        ("unlabelled",),
+    ),
+    "a list without labels": Row(
+        ("1.jpg", "metadata.csv"),
+        "metadata.csv has no column of labels (of such names as label, class or category), so it is not read",
+        ("1.jpg",),
+        ("unlabelled",),
+    ),
     "an empty class": Row(
         (*PAIR, "emu/notes.txt"),
         "emu/ holds no image: a class all the same, as Keras counts it, so that the labels of the others keep their "

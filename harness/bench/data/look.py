@@ -173,9 +173,9 @@ def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[st
         if found is not None:
             return replace(found, junk=outer.junk, said=tuple(dict.fromkeys((*found.said, *junk))))
     classes = _find_classes(survey)
-    loose = survey.count(suffixes, "")
-    taken = [pile for pile in survey.choose(suffixes) if pile.top in (classes or [""])]
-    others = [pile for pile in survey.choose(REFUSED) if pile.top in (classes or [""]) and pile.suffix not in suffixes]
+    loose, wanted = survey.count(suffixes, ""), frozenset(classes or ("",))
+    taken = [pile for pile in survey.choose(suffixes) if pile.top in wanted]
+    others = [pile for pile in survey.choose(REFUSED) if pile.top in wanted and pile.suffix not in suffixes]
     found = Look(
         form="folder" if classes else "flat",
         place=place,
@@ -185,7 +185,7 @@ def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[st
         bytes=sum(pile.bytes for pile in taken),
         junk=outer.junk,
     )
-    said = list(_say_classes(survey, classes, found.images, loose) if classes else _say_flat(found.images))
+    said = list(_say_classes(survey, classes, found.images, loose) if classes else _say_flat(survey, found.images))
     said += [*_say_passed_over(place, survey), *junk]
     read = [pile for pile in taken if pile.suffix not in TAKEN]
     if read:
@@ -276,12 +276,19 @@ def _say_classes(survey: Survey, classes: Sequence[str], images: int, loose: int
         yield f"the one class {classes[0]} has folders of its own: if these are the classes, give its path instead"
 
 
-def _say_flat(images: int) -> Iterator[str]:
-    if images:
-        yield (
-            f"{count_of(images, 'image')} without class folders, so without labels: loading can be measured, training "
-            "cannot; for that give one folder per class, or a list of paths and labels"
-        )
+def _say_flat(survey: Survey, images: int) -> Iterator[str]:
+    if not images:
+        return
+    yield (
+        f"{count_of(images, 'image')} without class folders, so without labels: loading can be measured, training "
+        "cannot; for that give one folder per class, or a list of paths and labels"
+    )
+    texts = survey.count((".txt",), "")
+    if 2 * texts > images:
+        yield f"{count_of(texts, 'text file')} beside the images, as YOLO has for boxes: no classes of images"
+    for name in HEADS:
+        if any(path == name for path, _ in survey.files):
+            yield f"{name} has no column of labels (of such names as label, class or category), so it is not read"
 
 
 def _find_records(place: str, survey: Survey) -> Look | None:
@@ -301,9 +308,14 @@ def _find_metadata(place: str, survey: Survey) -> Look | None:
     if columns is None:
         return None
     taken = survey.choose(TAKEN)
-    counts = {"images": sum(pile.count for pile in taken), "bytes": sum(pile.bytes for pile in taken)}
-    said = f"a Hugging Face ImageFolder: {name} is its list, of {columns[0]} and {columns[1]}"
-    return Look(form="list", place=place, annotations=f"{place}/{name}", said=(said,), **counts)  # type: ignore[arg-type]
+    return Look(
+        form="list",
+        place=place,
+        annotations=f"{place}/{name}",
+        images=sum(pile.count for pile in taken),
+        bytes=sum(pile.bytes for pile in taken),
+        said=(f"a Hugging Face ImageFolder: {name} is its list, of {columns[0]} and {columns[1]}",),
+    )
 
 
 def _columns_of(name: str, head: str) -> tuple[str, str] | None:
@@ -312,7 +324,7 @@ def _columns_of(name: str, head: str) -> tuple[str, str] | None:
     if name.endswith(".jsonl"):
         try:
             said = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         names = list(said) if isinstance(said, dict) else []
     else:

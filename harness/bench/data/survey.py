@@ -36,7 +36,7 @@ LONGEST_SUFFIX = 10
 
 @dataclass
 class Pile:
-    """The files of one suffix (lower case) in one folder; ``first`` is the first of their paths in order."""
+    """The files of one suffix (lower case) in one folder; ``first`` is the first of their paths, to be shown."""
 
     folder: str
     suffix: str
@@ -172,7 +172,8 @@ def gather(files: Iterable[str], folders: Iterable[str], heads: Mapping[str, str
         place = "/".join(path.split("/")[:-1][:2])
         pile = piles.setdefault((place, suffix_of(path)), Pile(place, suffix_of(path)))
         pile.count += 1
-        pile.first = path if not pile.first else min(pile.first, path)
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        pile.first = shown if not pile.first else min(pile.first, shown)
         if len(telling) < MOST_NAMED and is_telling(path):
             telling.append((path, 0))
     return Survey(

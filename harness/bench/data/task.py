@@ -70,6 +70,7 @@ class Job:
         """Leave ``failure.json``."""
         kind, message, hint = _explain(error)
         lines = traceback.format_exception(error)
+        hint = None if hint is None else self._rename(hint)
         failure = make_failure(kind, self._rename(message), hint=hint, phase=self.phase, error=error, traceback=lines)
         write_json(self.results / FAILURE, failure)
 
