@@ -17,7 +17,7 @@ from harness.bench.launcher.confine import try_limit
 from harness.hosts.local import LocalConnection
 from harness.hosts.lock import acquire, make_owner
 
-NO_CLASSES = "has no class folders: zero classes"
+NO_IMAGES = "has no images: zero files ending in .jpg, .jpeg or .png"
 EXPERIMENT = """\
 name: all
 rounds: 1
@@ -40,14 +40,15 @@ class Lab(User):
 
     def prepare(self) -> Lab:
         self.control.mkdir(parents=True)
-        for name in ("pets/cat/0.jpg", "pets/cat/1.jpg", "pets/dog/0.jpg", "pets/dog/1.jpg", "flat/0.jpg"):
+        (self.folder / "hollow" / "cat").mkdir(parents=True)
+        for name in ("pets/cat/0.jpg", "pets/cat/1.jpg", "pets/dog/0.jpg", "pets/dog/1.jpg"):
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (40, 30), (len(name), int(path.stem), 7)).save(path)
         self.write_inventory(
-            "inventory.yaml", "{pets: {folder: ~/pets}, flat: {folder: ~/flat}, gone: {folder: ~/gone}}"
+            "inventory.yaml", "{pets: {folder: ~/pets}, hollow: {folder: ~/hollow}, gone: {folder: ~/gone}}"
         )
-        for name in ("flat", "gone"):
+        for name in ("hollow", "gone"):
             self.write_inventory(f"{name}.yaml", f"{{{name}: {{folder: ~/{name}}}}}")
         (self.folder / "all.yaml").write_text(EXPERIMENT)
         return self
@@ -154,7 +155,7 @@ def test_one_session(lab: Lab, session: Session) -> None:
     assert counts(lab.plan("--rounds", "1")) == (whole, whole), f"not {whole + 5} of {whole}"
 
 
-@pytest.mark.parametrize(("name", "words"), [("flat", NO_CLASSES), ("gone", "there is no folder")])
+@pytest.mark.parametrize(("name", "words"), [("hollow", NO_IMAGES), ("gone", "there is no folder")])
 def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> None:
     place, own = str(lab.folder / name), f"{name}.yaml"
     described = lab.say("data", "describe", place)
@@ -165,7 +166,7 @@ def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> No
         assert f"here: not ready: {sentence}\n  → {hint}" in lab.measure(inventory=own, code=2)
         planned = lab.plan(inventory=own, code=2)
         assert (planned["state"], planned["error"]) == ("not_ready", {"message": sentence, "hint": hint})
-        assert {line["refused"] for line in planned["lines"]} == {sentence}
+        assert {line["refused"] for line in planned["lines"]} == {f"{sentence}: {hint}"}
     finally:
         (lab.folder / "all.yaml").write_text(EXPERIMENT)
     if name == "gone":
@@ -176,9 +177,11 @@ def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> No
 
 
 def test_a_data_set_that_nobody_names(lab: Lab) -> None:
-    words = ("flat.yaml", "--experiment", "all.yaml")
+    words = ("hollow.yaml", "--experiment", "all.yaml")
     planned = lab.say("plan", *words)
-    assert "error: flat.yaml: no host of this session has a data set named 'pets' (known here: flat)" in planned.stderr
+    assert (
+        "error: hollow.yaml: no host of this session has a data set named 'pets' (known here: hollow)" in planned.stderr
+    )
     assert planned.returncode == 2  # as `run`: tests/cli/test_usage.py
 
 
