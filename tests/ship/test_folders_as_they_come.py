@@ -120,7 +120,7 @@ ROWS = {
         PAIR,
     ),
     "no class folders": Row(
-        ("1.jpg", "2.jpeg", "notes.txt"),
+        ("1.jpg", "2.jpeg", "notes.txt", "labels.csv"),
         "2 images without class folders, so without labels: loading can be measured, training cannot; for that give "
         "one folder per class, or a list of paths and labels",
         ("1.jpg", "2.jpeg"),

@@ -91,22 +91,25 @@ def look(
         has = f"it has {_join(parts)}" if parts else "its folders are classes"
         hint = "leave `split` out" if not parts else f"choose one of these: {', '.join(parts)}"
         raise DatasetError(f"{place} has no part {split!r}: {has}", hint=hint)
-    if not parts:
-        return _look_whole(place, survey, survey, taken, is_skipping=skip_unreadable)
     if pairs:
         return replace(_take_pair(place, survey, split or choose_split(pairs)), splits=tuple(pairs))
+    if not parts:
+        found = _look_whole(place, survey, survey, taken, is_skipping=skip_unreadable)
+        return replace(found, said=(*found.said, *_say_lists(place, survey, found)))
     chosen = split or choose_split(parts)
     inner = survey_of(f"{place}/{chosen}")
     found = _look_whole(f"{place}/{chosen}", inner, survey, taken, is_skipping=skip_unreadable)
-    said = (_say_splits(survey, parts, chosen), *found.said)
-    lists = [path for path, _ in survey.files if "/" not in path and path.endswith((".csv", ".tsv"))]
-    if found.form == "flat" and lists:
-        listed = f"{shlex.quote(place + '/' + chosen)} --annotations {shlex.quote(place + '/' + lists[0])}"
-        said = (
-            *said,
-            f"{_join(lists)} beside them may hold labels: `harness data describe {listed}` reads such a list",
-        )
+    said = (_say_splits(survey, parts, chosen), *found.said, *_say_lists(place, survey, found))
     return replace(found, split=chosen, splits=tuple(parts), said=said)
+
+
+def _say_lists(place: str, survey: Survey, found: Look) -> Iterator[str]:
+    """Yield what may hold the labels of images that have none."""
+    lists = [path for path, _ in survey.files if "/" not in path and path.endswith((".csv", ".tsv"))]
+    lists = [path for path in lists if path not in HEADS]
+    if found.form == "flat" and found.images and lists:
+        words = f"{shlex.quote(found.place)} --annotations {shlex.quote(place + '/' + lists[0])}"
+        yield f"{_join(lists)} beside them may hold labels: `harness data describe {words}` reads such a list"
 
 
 def find_splits(survey: Survey) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .image_formats import LEAVE_OUT, command_to_convert
+from .image_formats import LEAVE_OUT, SOME_READ, command_to_convert
 
 FOLDER_HINT = "give a folder that holds one folder of images per class, or images and annotations of a COCO pair"
 PAIR_HINT = "give the folder that the file names in the instances JSON are relative to"
@@ -90,6 +90,8 @@ def refused_files(
     rest = f"\n  and {count - len(bad)} more" if count > len(bad) and is_damaged else ""
     convert = command_to_convert(folder, suffixes) if suffixes else ""
     steps = [f"convert {', '.join(suffixes)}, which removes the originals: `{convert}`"] if suffixes else []
+    if set(suffixes) & set(SOME_READ.values()):
+        steps.append("or measure only loaders that read them (`--only loader=…`; docs/data.md says which do)")
     steps += ["mend or remove the others" if suffixes else "mend or remove them"] if is_damaged else []
     return DatasetError(
         f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
