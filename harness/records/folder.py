@@ -88,10 +88,12 @@ class SessionFolder:
         """Return where the list of files that were left out of a data set on a host is kept."""
         return self.path / _LEFT_OUT / host / f"{data}.tsv"
 
-    def write_left_out(self, host: str, data: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Keep the files, (path, reason), that were left out of a data set. Raises SessionError."""
+    def write_left_out(self, host: str, data: str, rows: Sequence[tuple[str, str]], count: int) -> None:
+        """Keep the files, (path, reason), that were left out of a data set, ``count`` in all. Raises SessionError."""
         target = self.left_out_file(host, data)
         lines = ["path\treason", *("\t".join(" ".join(cell.split()) for cell in row) for row in rows)]
+        if count > len(rows):
+            lines.append(f"…\tand {count - len(rows)} more")
         with _explaining(self.path):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_file(target, "\n".join(lines) + "\n")

@@ -143,7 +143,7 @@ class CheckedSet(_Frozen):
     said: Annotated[tuple[_Text, ...], Field(max_length=100)] = ()
     odd_examples: Mapping[str, tuple[_Text, ...]] = Field(default_factory=dict)
     is_labelled: bool = True
-    skipped: Annotated[tuple[tuple[_Text, _Text], ...], Field(max_length=100_000)] = ()
+    skipped: Annotated[tuple[tuple[_Text, _Text], ...], Field(max_length=10_000)] = ()
     skipped_count: _Count = 0
 
 

@@ -53,10 +53,10 @@ def test_images_that_are_left_out_are_listed_beside_the_session_and_counted_on_t
     clock = SimulatedClock()
     outcome = run_fleet(tmp_path, fleet_of(1, clock), clock, skip_unreadable=True)
     listed = outcome.folder.left_out_file("ws0000", "pets")
-    assert listed.read_text() == "path\treason\ncat/9.jpg\tit is not an image\n"
-    assert "1 image that not every loader reads" in outcome.folder.report_file.read_text()
+    assert listed.read_text() == "path\treason\ncat/9.jpg\tit is not an image\n…\tand 2 more\n"
+    assert "3 images that not every loader reads" in outcome.folder.report_file.read_text()
     (ready,) = [event for event in outcome.events if event["event"] == "DataReady"]
-    assert ready["skipped"] == 1
+    assert ready["skipped"] == 3
     assert ready["said"][0] == "one folder of images per class: 2 classes (cat, dog), 100 images"
 
 

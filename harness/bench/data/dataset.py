@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -232,11 +232,11 @@ def summarise(examination: Examination) -> Description:
         features=listing.features,
         odd_examples=dict(sorted(examples.items())),
         not_looked_for=() if jpeg.can_look() else jpeg.NOTES,
-        said=listing.said,
+        said=tuple(sentence[:_MOST_SENTENCE] for sentence in listing.said),
         is_labelled=listing.is_labelled,
         is_plain=listing.is_plain,
         split=listing.split,
-        skipped=examination.skipped[:MOST_SKIPPED],
+        skipped=tuple(_first(examination.skipped)),
         skipped_count=len(examination.skipped),
         formats=dict(sorted(Counter(each.kind for each in sound if each.kind).items())),
         jpeg_quality=_quantiles([each.quality for each in jpegs if each.quality]),
@@ -299,7 +299,19 @@ def describe(
     return summarise(leave_out(found) if skip_unreadable else found)
 
 
-MOST_SKIPPED = 100_000
+MOST_SKIPPED, MOST_SKIPPED_CHARACTERS = 10_000, 1 << 20
+"""Rows and characters of the files that were left out: ``dataset.json`` is read up to 4 MiB."""
+_MOST_SENTENCE = 4000
+
+
+def _first(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the first files that were left out, with their reasons, as many as a description may hold."""
+    left = MOST_SKIPPED_CHARACTERS
+    for path, reason in rows[:MOST_SKIPPED]:
+        left -= len(path) + len(reason)
+        if left < 0:
+            return
+        yield path, reason
 
 
 def leave_out(examination: Examination) -> Examination:

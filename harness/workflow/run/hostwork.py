@@ -201,9 +201,9 @@ class HostWork:
         """Keep a text in the session's folder; its path there."""
         return self._shared.folder.write_log(self.name, name, 1, text)
 
-    def _keep_left_out(self, name: str, rows: Sequence[tuple[str, str]]) -> None:
+    def _keep_left_out(self, name: str, rows: Sequence[tuple[str, str]], count: int) -> None:
         """Keep the list of files that were left out of a data set beside the session."""
-        self._shared.folder.write_left_out(self.name, name, rows)
+        self._shared.folder.write_left_out(self.name, name, rows, count)
 
     def _run_all(
         self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat, emit: Emit

@@ -29,7 +29,7 @@ def prepare(
     *,
     memory_available: int | None = None,
     said: Mapping[str, Sequence[str]] | None = None,
-    keep: KeepLeftOut = lambda name, rows: None,
+    keep: KeepLeftOut = lambda name, rows, count: None,
 ) -> HostSetup:
     """Check the data sets of a host and return it ready to measure.
 
@@ -68,8 +68,8 @@ def memory_left(reached: Reached) -> int:
     return max(0, reached.memory_available - gone)
 
 
-KeepLeftOut = Callable[[str, Sequence[tuple[str, str]]], object]
-"""Keeps the files, (path, reason), that were left out of a data set."""
+KeepLeftOut = Callable[[str, Sequence[tuple[str, str]], int], object]
+"""Keeps the files, (path, reason), that were left out of a data set, and how many there are in all."""
 
 
 def _check_set(
@@ -95,7 +95,7 @@ def _check_set(
         raise DataError(f"data set {name!r} is empty", where=on.host, hint="check its path in the inventory")
     size = (prepared.images, prepared.bytes)
     if prepared.skipped:
-        keep(name, prepared.skipped)
+        keep(name, prepared.skipped, prepared.skipped_count)
     ready = DataReady(
         on.host,
         name,
