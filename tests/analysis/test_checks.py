@@ -333,6 +333,9 @@ def test_busy() -> None:
 
 
 def test_data_that_will_be_made_is_no_failure() -> None:
+    said = DataState("flat", "/flat", 2, 10, "as last checked", fingerprint="f" * 64, said=("without labels",))
+    told = [check for check in judge_host(FACTS, Engine(), data=[said]) if check.subject == "flat"]
+    assert [(check.outcome, check.message) for check in told][1] == ("ok", "without labels")
     checks = judge_host(FACTS, Engine(), data=[DataState("toy", "generated", 24, will_be_made=True)])
     assert find(checks, "data").outcome == "ok"
     assert host_state(checks) == "ready"

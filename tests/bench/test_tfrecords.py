@@ -101,6 +101,8 @@ def test_a_pattern_chooses_files_and_features_have_names(tmp_path: Path) -> None
     assert split_pattern(f"{folder}/test*") == (str(folder), "test*")
     assert split_pattern(str(folder)) == (str(folder), "")
     assert len(list_path(Path(f"{folder}/test*")).paths) == 2
+    (folder / "._test.tfrecord").write_bytes(b"what macOS leaves")
+    assert len(list_path(Path(f"{folder}/*test*")).paths) == 2
     with pytest.raises(DatasetError, match=r"has none of the features image/encoded.*it has jpg/bytes, kind") as caught:
         list_path(Path(f"{folder}/train*"))
     assert "image_feature" in str(caught.value.hint)

@@ -284,6 +284,16 @@ def test_what_cannot_run_is_skipped_with_the_numbers(parameters: str, on: dict[s
     assert found.seconds_left([]) == 0 if reason else found.seconds_left([]) != 0
 
 
+def test_images_without_labels_are_loaded_and_not_trained_with() -> None:
+    on = replace(HOST, data={"d": PlannedData(100, 10**7, is_labelled=False)})
+    (reason,) = {each.skip for each in plan(resolve(f"loader: tfdata, {TRAINING}"), on=on).invocations}
+    assert reason == (
+        "the images of data set 'd' have no labels, so that nothing can be trained with them: measure loading "
+        "(`mode: load`), or give one folder per class or a list of paths and labels"
+    )
+    assert {each.skip for each in plan(resolve("loader: tfdata"), on=on).invocations} == {None}
+
+
 def test_a_host_that_is_prepared_has_the_plan_of_one_that_was_only_looked_at(tmp_path: Path) -> None:
     disk = DiskFacts(path=str(tmp_path), free_bytes=10**11, total_bytes=10**12)
     facts = Facts(logical_cpus=4, disks={"scratch": disk})

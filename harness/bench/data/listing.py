@@ -224,6 +224,7 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
 
 def choose_records(names: Iterable[str], pattern: str) -> list[str]:
     """Return which of a folder's files are records: those that a pattern names, else all that look like it."""
+    names = [name for name in names if not find_junk(name)]
     if pattern:
         names = [name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.endswith((".txt", ".json"))]
     else:
