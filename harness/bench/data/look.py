@@ -391,7 +391,7 @@ def _find_boxes(place: str, survey: Survey) -> Look | None:
         f"loading alone can be measured: give {below}, images without labels; to train, write a list of paths and "
         "labels, or have your labelling tool export COCO JSON, and give it as `--annotations`"
     )
-    return Look(form="flat", place=place, said=(said,), fault=DatasetError(f"{place} is {said}", hint=hint))
+    return Look(form="flat", place=place, fault=DatasetError(f"{place} is {said}", hint=hint))
 
 
 def _find_tables(place: str, survey: Survey) -> DatasetError | None:
