@@ -19,7 +19,10 @@ MOST_EXAMPLES = 3
 _OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
 
 
-def _time_left(event: happened.SessionStarted | happened.InvocationStarted | happened.InvocationFinished) -> str:
+_Timed = happened.SessionStarted | happened.InvocationStarted | happened.InvocationRunning | happened.InvocationFinished
+
+
+def _time_left(event: _Timed) -> str:
     """Return how long the host still needs; nothing where it is through, or nobody can know."""
     return f", about {format_duration(event.left_s)} left" if event.left_s else ""
 
@@ -167,6 +170,13 @@ def _invocation_started(event: happened.InvocationStarted, console: Console) -> 
     place = f"{event.host}  {event.done}/{event.planned}  round {event.round}"
     console.live(f"{place}  {event.label}{how}{_time_left(event)}")
     console.detail(f"{event.host}: {event.label} begins{how}")
+
+
+@show.register
+def _invocation_running(event: happened.InvocationRunning, console: Console) -> None:
+    begun = event.started
+    place = f"{begun.host}  {begun.done}/{begun.planned}  round {begun.round}"
+    console.live(f"{place}  {begun.label}  for {format_duration(event.elapsed_s)}{_time_left(event)}")
 
 
 @show.register

@@ -16,7 +16,7 @@ from typing import IO, TextIO
 from harness.records.folder import SessionFolder
 from harness.records.reading import Fault, read_records, refuse
 from harness.values.errors import SessionError
-from harness.values.event import Event, LoggedEvent, Progress
+from harness.values.event import Event, InvocationRunning, LoggedEvent, Progress
 from harness.values.record import Record
 
 _TAIL_BYTES = 64 * 1024
@@ -83,8 +83,8 @@ class Journal:
             self.unreadable.append(fault)
 
     def write_event(self, event: Event) -> None:
-        """Append an event with its time. ``Progress`` is for the console alone."""
-        if isinstance(event, Progress):
+        """Append an event with its time. ``Progress`` and ``InvocationRunning`` are for the console alone."""
+        if isinstance(event, Progress | InvocationRunning):
             return
         self._append(self._events, _write_finite(LoggedEvent(now_utc(), event).to_json()))
 

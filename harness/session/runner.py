@@ -50,6 +50,7 @@ from harness.values.event import (
     Event,
     HostWaiting,
     InvocationFinished,
+    InvocationRunning,
     InvocationStarted,
     RoundStarted,
     SessionFinding,
@@ -312,20 +313,19 @@ class HostRunner:
             self._finish(record, label, None)
             return
         adopted = handle is not None
-        self._emit(
-            InvocationStarted(
-                self._setup.host,
-                invocation.identity,
-                invocation.attempt,
-                invocation.round,
-                case_id,
-                label,
-                self._done,
-                self._planned,
-                adopted=adopted,
-                left_s=seconds_left([*coming_of([invocation]), *self._coming], self._known),
-            )
+        started = InvocationStarted(
+            self._setup.host,
+            invocation.identity,
+            invocation.attempt,
+            invocation.round,
+            case_id,
+            label,
+            self._done,
+            self._planned,
+            adopted=adopted,
+            left_s=seconds_left([*coming_of([invocation]), *self._coming], self._known),
         )
+        self._emit(started)
         started_at = now_utc()
         try:
             handle = handle or self._submit(invocation)
@@ -335,7 +335,7 @@ class HostRunner:
             )
             self._finish(record, label, time.monotonic() - begun)
             return
-        state = self._wait(handle)
+        state = self._wait(handle, started)
         if state is None:
             self._patiently(lambda: self._remove([handle]))
             return
@@ -360,7 +360,7 @@ class HostRunner:
             self._bring_image()
             return self._patiently(lambda: self._setup.engine.submit(job))
 
-    def _wait(self, handle: JobHandle) -> JobState | None:
+    def _wait(self, handle: JobHandle, started: InvocationStarted) -> JobState | None:
         """Poll until the job has ended; None where the user wants to stop."""
         begun = time.monotonic()
         while True:
@@ -371,6 +371,7 @@ class HostRunner:
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")
             self._beat()
+            self._emit(InvocationRunning(started, elapsed))
             if self._halt.wait(pause_between_polls(elapsed)):
                 return None
 

@@ -264,6 +264,20 @@ class InvocationStarted(Event):
 
 
 @dataclass(frozen=True)
+class InvocationRunning(Event):
+    """How long one has been running; ``left_s`` is what it and all behind it still take. Never on disk."""
+
+    started: InvocationStarted
+    elapsed_s: float
+
+    @property
+    def left_s(self) -> float | None:
+        """What is left by now; None where nobody knows, or it takes longer than was expected."""
+        left_s = self.started.left_s
+        return None if left_s is None or left_s <= self.elapsed_s else left_s - self.elapsed_s
+
+
+@dataclass(frozen=True)
 class InvocationFinished(Event):
     """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full.
 
