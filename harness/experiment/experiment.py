@@ -137,7 +137,9 @@ class Experiment(BaseModel):
         description="Which case the others are compared with, where all but loader, cache and element is equal.",
     )
     timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
-    budget: Duration | None = Field(None, description="Of the whole session on one host; no case starts after it.")
+    budget: Duration | None = Field(
+        None, description="Of one host, from when its image and data are there; no case starts after it."
+    )
 
     @property
     def timeout_s(self) -> float:
