@@ -163,6 +163,10 @@ architecture: $(STAMPS)/test ## Draw the packages' imports into docs/architectur
 findings: $(STAMPS)/run ## Write docs/findings.md from the catalogue of findings
 	$(BIN)/python docs/write_findings.py
 
+.PHONY: parameters
+parameters: $(STAMPS)/run ## Write the table of parameters into docs/experiment.md
+	$(BIN)/python docs/write_parameters.py
+
 .PHONY: schema
 schema: $(STAMPS)/run ## Refresh the committed JSON Schemas
 	mkdir -p docs/schema

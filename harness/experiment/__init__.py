@@ -15,7 +15,7 @@ from harness.experiment.experiment_file import (
 )
 from harness.experiment.matrix import Matrix, baseline_of, expand
 from harness.experiment.only import select_cases
-from harness.experiment.parameters import PARAMETERS, Assignment
+from harness.experiment.parameters import PARAMETERS, Assignment, describe_parameters
 
 __all__ = [
     "PARAMETERS",
@@ -24,6 +24,7 @@ __all__ = [
     "Matrix",
     "baseline_of",
     "choose_experiment",
+    "describe_parameters",
     "expand",
     "experiment_digest",
     "experiment_schema",

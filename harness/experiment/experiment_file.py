@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 from harness.experiment.experiment import Experiment
-from harness.experiment.parameters import PARAMETERS
+from harness.experiment.parameters import PARAMETERS, describe_parameters
 from harness.experiment.words import ARTICLE_CACHE_SUFFIX
 from harness.values.case import ModelSetting
 from harness.values.document import Document, load_document, near_miss, parse_text, validate
@@ -18,6 +20,8 @@ from harness.values.text import clean_text
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FILE_SUFFIXES = (".yaml", ".yml", ".json")
 _PACKAGE = "harness.experiment"
+_PARAMETER = re.compile(r"  (?:# )?(\w+): ")
+"""A line of the template that gives a parameter a value, or would."""
 
 
 def preset_names() -> tuple[str, ...]:
@@ -32,8 +36,17 @@ def preset_text(name: str) -> str:
 
 
 def init_experiment_text() -> str:
-    """A commented experiment for ``harness init``: documentation, example and test at once."""
-    return (resources.files(_PACKAGE) / "template.yaml").read_text(encoding="utf-8")
+    """A commented experiment for ``harness init``: documentation, example and test at once.
+
+    Above each parameter stands what it means, in the words of the schema and of docs/experiment.md.
+    """
+    meaning, lines = describe_parameters(), []
+    for line in (resources.files(_PACKAGE) / "template.yaml").read_text(encoding="utf-8").splitlines():
+        match = _PARAMETER.match(line)
+        if match is not None and match[1] in meaning:
+            lines += textwrap.wrap(meaning[match[1]], 112, initial_indent="  # ", subsequent_indent="  # ")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def load_experiment(name_or_path: str) -> Experiment:

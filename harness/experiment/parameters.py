@@ -150,7 +150,9 @@ class Assignment(BaseModel):
         (), description="Where decoded images stay between epochs; also false, true, some_path.tfcache. Default none."
     )
     element: Annotated[tuple[Element, ...], Many()] = Field(
-        (), description="What a cache holds: finished pixels, a quarter of that, or the file. Default float32."
+        (),
+        description="What a cache holds: float32 (finished pixels), uint8 (a quarter of that) or encoded (the file). "
+        "Default float32.",
     )
     cache_disk: Annotated[tuple[Name, ...], Many()] = Field(
         (), description="The disk of a cache file, by its name in the inventory. Default scratch."
@@ -159,7 +161,9 @@ class Assignment(BaseModel):
         (), description="reused: the dump is made by an earlier process, before the clock. Default fresh."
     )
     page_cache: Annotated[tuple[PageCache, ...], Many()] = Field(
-        (), description="What the kernel holds of the files when the clock starts. Default cold-start."
+        (),
+        description="What the kernel holds of the files: cold-start (nothing at first), cold (nothing before every "
+        "epoch) or warm (all). Default cold-start.",
     )
     memory_limit: Annotated[tuple[MemoryLimit, ...], Many()] = Field(
         (),
@@ -175,7 +179,9 @@ class Assignment(BaseModel):
         (), description="Pixels: 256, or HEIGHTxWIDTH like 256x320; a list is several sizes. Default 256."
     )
     interpolation: Annotated[tuple[Interpolation, ...], Many()] = Field(
-        (), description="How images are resized; native: as a loader's users get it. Default nearest."
+        (),
+        description="How images are resized: nearest, bilinear or bilinear-antialias, equal pixels for all loaders; "
+        "native: as a loader's users get it. Default nearest.",
     )
     batch_size: Annotated[tuple[Count, ...], Many()] = Field((), description="Images a batch. Default 32.")
     epochs: Annotated[tuple[Count, ...], Many()] = Field((), description="Passes over the data. Default 2.")
@@ -192,16 +198,18 @@ class Assignment(BaseModel):
         (), description="false: a loader may deliver images as they come. Default true."
     )
     precision: Annotated[tuple[Literal["float32", "mixed_float16"], ...], Many()] = Field(
-        (), description="Of the model. Default float32."
+        (), description="Of the model: float32 or mixed_float16. Default float32."
     )
     max_images: Annotated[tuple[MaxImages, ...], Many()] = Field(
         (), description="Only the first so many images of the set; all: no cap. Default all."
     )
     decoding: Annotated[tuple[Decoding, ...], Many()] = Field(
-        (), description="How JPEGs are decoded; all but exact give approximate pixels. Default exact."
+        (),
+        description="How JPEGs are decoded: exact, or fast-dct, plain-upscaling, scaled, cropped: faster, with "
+        "approximate pixels. Default exact.",
     )
     cache_compression: Annotated[tuple[Compression, ...], Many()] = Field(
-        (), description="Of the caches save, snapshot and tfrecord-resized. Default none."
+        (), description="Of the caches save, snapshot and tfrecord-resized: none, gzip or snappy. Default none."
     )
 
     def named(self) -> dict[str, tuple[object, ...]]:
@@ -229,6 +237,11 @@ class Assignment(BaseModel):
 
 PARAMETERS: tuple[str, ...] = tuple(Assignment.model_fields)
 """All parameters, in the order in which cases are listed."""
+
+
+def describe_parameters() -> dict[str, str]:
+    """What each parameter means: the one table behind the schema, ``harness init`` and docs/experiment.md."""
+    return {name: field.description or "" for name, field in Assignment.model_fields.items()}
 
 
 def default_of(parameter: str) -> object:

@@ -10,10 +10,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+import write_parameters  # a script beside the page, not a package
 import yaml
 
 from harness.bench.protocol.loader_registry import is_automatic
 from harness.experiment import (
+    describe_parameters,
     expand,
     experiment_digest,
     experiment_schema,
@@ -256,6 +258,15 @@ def test_the_template_has_a_modeline_and_names_every_parameter() -> None:
     assert text.startswith("# yaml-language-server: $schema=")
     for name in experiment_schema()["$defs"]["Rule"]["properties"]:
         assert f"  {name}:" in text or f"# {name}:" in text, name
+
+
+def test_template_schema_and_docs_say_the_same_of_a_parameter() -> None:
+    said = " ".join(init_experiment_text().replace("  # ", " ").split())
+    page = write_parameters.PAGE.read_text(encoding="utf-8")
+    assert write_parameters.update(page) == page, "run `make parameters`"
+    for name, meaning in describe_parameters().items():
+        assert f"{meaning} {name}: " in said, name
+        assert f"| `{name}` | {meaning} |" in page
 
 
 def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit() -> None:
