@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from harness.bench.protocol.plugins import load_constants
+from harness.cli.completion import complete_shared_options
 from harness.cli.group import CommandGroup, Commands, Program
 
 _EPILOG = (
@@ -66,6 +67,7 @@ def options(
     context.obj = {"verbose": verbose, "quiet": quiet}
 
 
+complete_shared_options()
 for _commands in sorted(load_constants("harness.cli.commands", "COMMANDS", Commands), key=lambda one: one.rank):
     _commands.register(app)
 

@@ -105,17 +105,36 @@ def test_every_group_is_of_the_class_that_answers_fast() -> None:
         ("harness ", {path[0] for path in command_paths() if len(path) == 1}),
         ("harness data ", {"make", "describe"}),
         ("harness run --only", {"--only"}),
+        ("harness run lab.yaml --engine ", {"auto", "process"}),
+        ("harness run lab.yaml --experiment ca", {"caches"}),
+        ("harness run lab.yaml --experiment lab", {"lab.yaml"}),
+        ("harness loaders --show tfdata-", {"tfdata-tuned", "tfdata-sequential"}),
+        ("harness run lab.yaml --limit ws", {"ws1", "ws2"}),
+        ("harness check lab.yaml --limit ws1:!g", {"ws1:!gpu"}),
+        ("harness run nosuch.yaml --limit ws", set()),
+        ("harness status lab-", {"lab-quick-12345678"}),
+        ("harness status reports/", {"reports/lab-quick-12345678"}),
+        ("harness compare lab-quick-12345678 lab", {"lab-quick-12345678"}),
     ],
 )
-def test_completion_knows_commands_and_options(line: str, expected: set[str]) -> None:
+def test_completion_knows_commands_options_and_names(tmp_path: Path, line: str, expected: set[str]) -> None:
+    (tmp_path / "lab.yaml").write_text("all: {children: {gpu: {hosts: {ws1: {}, ws2: {}}}}}\n")
+    (tmp_path / "reports" / "lab-quick-12345678").mkdir(parents=True)
+    (tmp_path / "reports" / "lab-quick-12345678" / "session.json").write_text("{}")
     words = line.split(" ")
     surroundings = {
         **os.environ, "_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1),
     }  # fmt: skip
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("harness"))], env=surroundings, capture_output=True, text=True, check=False
+        [str(Path(sys.executable).with_name("harness"))],
+        env=surroundings,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert expected <= set(done.stdout.split())
+    found = set(done.stdout.split())
+    assert expected <= found if expected else not found, done.stderr
 
 
 def test_completion_script_can_be_shown() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.completion import complete_session
 from harness.cli.group import Commands, console_of
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
@@ -18,8 +19,18 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     context: typer.Context,
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="Session folder or old report.", show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="The one to compare with it.", show_default=False)],
+    old: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OLD", help="Session folder or old report.", show_default=False, autocompletion=complete_session
+        ),
+    ],
+    new: Annotated[
+        Path,
+        typer.Argument(
+            metavar="NEW", help="The one to compare with it.", show_default=False, autocompletion=complete_session
+        ),
+    ],
     output: OutputOption = ReportsFolder,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write a page here, too.")] = None,
     fail_slower: Annotated[

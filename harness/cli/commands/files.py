@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.completion import complete_loader, complete_session
 from harness.cli.group import Commands, console_of
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
@@ -69,7 +70,11 @@ def report(
     context: typer.Context,
     sessions: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="SESSION", help="Session folders or old reports; else the newest."),
+        typer.Argument(
+            metavar="SESSION",
+            help="Session folders or old reports; else the newest.",
+            autocompletion=complete_session,
+        ),
     ] = None,
     output: OutputOption = ReportsFolder,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page here.")] = None,
@@ -95,7 +100,10 @@ def report(
 
 def export(
     context: typer.Context,
-    session: Annotated[Path | None, typer.Argument(metavar="SESSION", help="Session folder; else the newest.")] = None,
+    session: Annotated[
+        Path | None,
+        typer.Argument(metavar="SESSION", help="Session folder; else the newest.", autocompletion=complete_session),
+    ] = None,
     output: OutputOption = ReportsFolder,
     format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.csv,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a file instead of stdout.")] = None,
@@ -111,7 +119,10 @@ def loaders(
     context: typer.Context,
     as_json: JsonOption = False,
     show: Annotated[
-        str | None, typer.Option("--show", metavar="NAME", help="Print this loader as code to paste.")
+        str | None,
+        typer.Option(
+            "--show", metavar="NAME", help="Print this loader as code to paste.", autocompletion=complete_loader
+        ),
     ] = None,
     cache: Annotated[str, typer.Option("--cache", help="With --show: a cache that the loader has.")] = "none",
     element: Annotated[

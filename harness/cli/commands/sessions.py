@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.completion import complete_session
 from harness.cli.group import Commands, console_of, with_options
 from harness.session.run_options import RunOptions
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
@@ -36,7 +37,10 @@ def run(context: typer.Context, options: RunOptions) -> None:
 
 def status(
     context: typer.Context,
-    session: Annotated[Path | None, typer.Argument(metavar="SESSION", help="Session folder; else the newest.")] = None,
+    session: Annotated[
+        Path | None,
+        typer.Argument(metavar="SESSION", help="Session folder; else the newest.", autocompletion=complete_session),
+    ] = None,
     output: OutputOption = ReportsFolder,
     as_json: JsonOption = False,
 ) -> None:

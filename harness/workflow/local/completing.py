@@ -1,0 +1,62 @@
+"""What a shell completes: names of engines, experiments, loaders, hosts and sessions. What cannot be read has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.records.folder import list_folders
+from harness.values.errors import HarnessError
+
+
+def list_engines() -> list[str]:
+    """Return what ``--engine`` takes."""
+    from harness.values.engine_names import engine_choices
+
+    return list(engine_choices())
+
+
+def list_experiments(begun: str) -> list[str]:
+    """Return the presets, and the YAML files that a path may go on to."""
+    from harness.experiment import preset_names
+
+    return [*preset_names(), *list_files(begun, (".yaml", ".yml"))]
+
+
+def list_loaders() -> list[str]:
+    """Return the loaders that ship with the program."""
+    from harness.bench.protocol.loader_registry import LOADERS
+
+    return list(LOADERS)
+
+
+def list_hosts(inventory: Path | None) -> list[str]:
+    """Return the hosts and groups of an inventory, that of the command line that is being typed."""
+    if inventory is None:
+        return []
+    from harness.inventory import load_inventory
+
+    try:
+        read = load_inventory(inventory)
+    except HarnessError:
+        return []
+    return [*read.names, *read.groups]
+
+
+def list_sessions(output: Path, begun: str) -> list[str]:
+    """Return the sessions below a folder, the newest first, by name or by path as was begun to be typed."""
+    folders = list_folders(output)
+    if "/" in begun:
+        return [str(folder.path) for folder in folders]
+    return [folder.name for folder in folders]
+
+
+def list_files(begun: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Return folders and files of some suffixes that a path may go on to."""
+    place = Path(begun) if begun.endswith("/") else Path(begun).parent
+    shown = "" if str(place) == "." and not begun.startswith("./") else f"{place}/"
+    try:
+        entries = sorted(place.iterdir())
+    except OSError:
+        return []
+    found = [path for path in entries if not path.name.startswith(".")]
+    return [f"{shown}{path.name}{'/' * path.is_dir()}" for path in found if path.is_dir() or path.suffix in suffixes]
