@@ -151,6 +151,17 @@ def test_json_is_json(
     assert json.loads(out)
 
 
+def test_init_says_what_comes_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = type_in(monkeypatch, capsys, "init", "my lab")
+    assert (code, len(out.splitlines())) == (0, 4)
+    assert [line.split()[:2] for line in err.splitlines()[1:]] == [
+        ["harness", word] for word in ("check", "plan", "run")
+    ]
+    assert "harness plan 'my lab/inventory.yaml' --experiment 'my lab/experiment.yaml'" in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -52,8 +53,14 @@ def init(
     from harness.workflow.local.starters import write_starters
 
     console = console_of(context)
-    for path in write_starters(folder, force=force):
+    inventory, experiment, *schemas = write_starters(folder, force=force)
+    for path in (inventory, experiment, *schemas):
         console.result(str(path))
+    names = shlex.quote(str(inventory)), shlex.quote(str(experiment))
+    console.note("next, when you have looked at them:")
+    console.note(f"  harness check {names[0]}")
+    console.note(f"  harness plan {names[0]} --experiment {names[1]}")
+    console.note(f"  harness run {names[0]} --experiment {names[1]}")
 
 
 def schema(
