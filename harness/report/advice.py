@@ -44,7 +44,7 @@ def advise_group(group: HardwareGroup, sessions: Sequence[SessionData] = ()) -> 
 def view_advice(advice: SettingAdvice, group: HardwareGroup, sessions: Sequence[SessionData] = ()) -> Advice:
     """The sentence of a setting, its notes, and code to paste for each winner."""
     setting = advice.setting
-    spans = tuple(_view_span(advice.spans, place, setting) for place in range(len(advice.spans)))
+    spans = tuple(view_span(advice.spans, place, setting) for place in range(len(advice.spans)))
     return Advice(
         lead=name_setting(setting, group.settings),
         spans=spans,
@@ -59,7 +59,8 @@ def say_advice(advice: Advice) -> str:
     return "; ".join(said) + "." if said else "limits were searched, nothing was compared."
 
 
-def _view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpan:
+def view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpan:
+    """Say where a span holds, what to use there, and how sure that is."""
     choice = spans[place].choice
     where = _say_where(spans, place, setting)
     where = where[0].upper() + where[1:] if place == 0 else where
@@ -76,29 +77,35 @@ _MOST_WITHIN = 1.0
 """What may differ by more than a factor of two is no answer."""
 
 
-def _is_narrow(choice: Choice) -> bool:
+def is_narrow(choice: Choice) -> bool:
+    """Whether all that the answer names are alike, within a factor of two."""
     return choice.within is not None and choice.within <= _MOST_WITHIN
+
+
+def is_provisional(choice: Choice) -> bool:
+    """Whether more rounds may tell what to use."""
+    return choice.kind in ("few", "unpaired") or (choice.kind == "open" and not is_narrow(choice))
 
 
 def _name_answer(choice: Choice) -> str:
     """Name what to use: one pipeline, or those of which any may be taken; empty where that is not settled."""
     if choice.row is None or choice.kind not in ("winner", "survivor", "baseline", "open"):
         return ""
-    if choice.level and _is_narrow(choice):
+    if choice.level and is_narrow(choice):
         return " or ".join(_name(row) for row in (choice.row, *choice.level))
     return "" if choice.kind == "open" else _name(choice.row)
 
 
 def _say_within(choice: Choice) -> str:
     """``within 8 %: `` before an answer that names several pipelines."""
-    if not choice.level or choice.within is None or not _is_narrow(choice):
+    if not choice.level or choice.within is None or not is_narrow(choice):
         return ""
     return f"within {format_percent(choice.within)}: "
 
 
 def _say_level(choice: Choice) -> str:
     """What else may be the best, where the answer does not name it."""
-    if not choice.level or _is_narrow(choice):
+    if not choice.level or is_narrow(choice):
         return ""
     return f", not told apart from {join_words(_name(other) for other in choice.level)}"
 
@@ -142,7 +149,7 @@ def _say_all(setting: Setting) -> str:
 def _say_winner(choice: Choice, setting: Setting) -> str:
     row, found, baseline = choice.row, choice.found, choice.baseline
     assert row is not None and baseline is not None and found is not None and found.ratio is not None
-    subject = f"{_name(row)} has " if choice.level and _is_narrow(choice) else ""
+    subject = f"{_name(row)} has " if choice.level and is_narrow(choice) else ""
     text = f"{_say_within(choice)}{subject}{say_ratio(found.ratio)} the {name_rate(setting)} of {_name(baseline)}, "
     text += _say_witnesses(choice)
     ended = row.summary.statuses.get("ok", 0)
@@ -204,7 +211,7 @@ def _say_unpaired_rounds(choice: Choice, pairs: int) -> str:
 
 def _say_open(choice: Choice, setting: Setting) -> str:
     assert choice.found is not None
-    if _is_narrow(choice):
+    if is_narrow(choice):
         return f"{_say_within(choice)}{_say_leader(choice)}, {_say_witnesses(choice)}"
     return f"not settled: {_say_leader(choice)}; {describe_openness(choice.found)}"
 
@@ -275,7 +282,7 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
     for span in advice.spans:
         choice = span.choice
         if choice.kind in ("winner", "survivor") and choice.row is not None:
-            said += [*_say_payback(choice.row), *_say_gain(choice)]
+            said += [*say_cache_cost(choice.row), *_say_gain(choice)]
     said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_model_limit(advice)]
     rows = [row for span in advice.spans for row in (span.choice.row, span.choice.baseline) if row is not None]
     said += say_dominant(rows, advice.setting)
@@ -286,7 +293,8 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
     return dict.fromkeys(said)
 
 
-def _say_payback(row: Row) -> Iterable[str]:
+def say_cache_cost(row: Row) -> Iterable[str]:
+    """Say from which epoch a cache pays for itself, and what it takes; nothing where there is none."""
     case, payback = row.case, row.payback
     if payback is None:
         return

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.advice import advise
 from harness.records.session_data import SessionData
-from harness.report.advice import advise_group, say_advice
+from harness.report.advice import advise_group, is_provisional, say_advice
 from harness.report.groups import group_sessions, view_glance
 from harness.report.hardware import name_groups
 from harness.report.scope import name_rate, name_setting
@@ -25,11 +26,12 @@ class TerminalTable:
 
 @dataclass(frozen=True)
 class TerminalView:
-    """One hardware group: ``advice`` are whole sentences with their notes."""
+    """One hardware group: ``advice`` are whole sentences with their notes; ``is_open``: more rounds may settle some."""
 
     heading: str
     advice: tuple[str, ...]
     tables: tuple[TerminalTable, ...]
+    is_open: bool = False
 
 
 def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
@@ -46,7 +48,8 @@ def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
             ]
             title = f"{name_setting(setting, group.settings)}: {name_rate(setting)}, more is better"
             tables.append(TerminalTable(title, ("loader, cache", *limits), tuple(rows)))
-        views.append(TerminalView(heading, tuple(said), tuple(tables)))
+        is_open = any(is_provisional(span.choice) for setting in group.settings for span in advise(setting).spans)
+        views.append(TerminalView(heading, tuple(said), tuple(tables), is_open))
     return views
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
 import typer
 from typer.models import OptionInfo
@@ -27,6 +28,9 @@ from harness.values.options import (
     SplitOption,
 )
 from harness.values.units import parse_duration_s
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 OnInterrupt = Literal["stop", "finish"]
 
@@ -119,26 +123,37 @@ class RunOptions(SessionOptions):
     @property
     def argv(self) -> tuple[str, ...]:
         """The command that asks for the same, word by word; what has its default is left out."""
-        words = ["harness", "run", str(self.inventory)]
-        flags = _flags()
-        for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
-            if each.name not in flags or value == each.default:
-                continue
-            for one in value if isinstance(value, list) else [value]:
-                words += [flags[each.name]] if one is True else [flags[each.name], _say(one)]
-        return tuple(words)
+        return say_command("run", self)
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
         """The command that goes on with this session: it begins no other, and does nothing once more."""
-        return dataclasses.replace(self, is_fresh=False, rerun_failed=False, rename=None).argv
+        return say_command("run", self, without=("is_fresh", "rerun_failed", "rename"))
+
+
+def say_command(name: str, options: DataclassInstance, *, without: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the command that asks for what these options say; what has its default, or is in ``without``, is not said.
+
+    A field whose annotation has no flag is an argument.
+    """
+    arguments, words = [], ["harness", name]
+    flags = _find_flags(type(options))
+    for each in dataclasses.fields(options):
+        value = getattr(options, each.name)
+        if value == each.default or each.name in without:
+            continue
+        if each.name not in flags:
+            arguments.append(str(value))
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            words += [flags[each.name]] if one is True else [flags[each.name], _say(one)]
+    return (*words[:2], *arguments, *words[2:])
 
 
 @cache
-def _flags() -> dict[str, str]:
+def _find_flags(options: type) -> dict[str, str]:
     """Return the flag of each field. An annotation's option has its first word where Typer else keeps a default."""
-    hints = get_type_hints(RunOptions, include_extras=True)
+    hints = get_type_hints(options, include_extras=True)
     said = {name: info for name, hint in hints.items() for info in getattr(hint, "__metadata__", ())}
     return {name: str(info.default) for name, info in said.items() if isinstance(info, OptionInfo)}
 

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Container, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.analysis.findings import find
@@ -60,8 +60,27 @@ if TYPE_CHECKING:
 _MOST_TOLD = 10
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a command made of a session: its exit code, and all that the session holds by now."""
+
+    exit_code: int
+    folder: SessionFolder
+    session: SessionData
+
+
 def run_session(console: Console, options: RunOptions) -> int:
-    """Run or continue a session. Returns the exit code. Raises HarnessError before anything began."""
+    """Run or continue a session and show what it came to. Returns the exit code.
+
+    Raises HarnessError before anything began.
+    """
+    measured = measure_session(console, options)
+    _last_screen(console, measured, options)
+    return measured.exit_code
+
+
+def measure_session(console: Console, options: RunOptions) -> Measured:
+    """Run or continue a session. Raises HarnessError before anything began."""
     resolved = resolve(console, options)
     _announce(console, resolved)
     if (absent := absent_data(resolved)) is not None:
@@ -94,7 +113,7 @@ def run_session(console: Console, options: RunOptions) -> int:
             folder.remove()  # no host was ready: an empty session must not stand in a real one's way
 
 
-def _run(console: Console, options: RunOptions, found: FoundSession, shared: Shared) -> int:
+def _run(console: Console, options: RunOptions, found: FoundSession, shared: Shared) -> Measured:
     resolved = found.resolved
     for name, cut in shared.journal.cut.items():
         hint = "nothing to do: what it belonged to is measured again"
@@ -137,12 +156,10 @@ def _run(console: Console, options: RunOptions, found: FoundSession, shared: Sha
     session = replace(session, events=(*session.events, LoggedEvent(now_utc(), finished)))
     if session.records:
         shared.write_report_safely()
-    _last_screen(console, shared.folder, session)
-    if is_interrupted:
-        return INTERRUPTED
     identities = {identity for found in values_of(answers).values() for identity in found}
     mine = [record for record in session.records if record.invocation in identities]
-    return exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
+    code = exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
+    return Measured(INTERRUPTED if is_interrupted else code, shared.folder, session)
 
 
 def _look_beside(
@@ -292,15 +309,17 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
     return emit
 
 
-def _last_screen(console: Console, folder: SessionFolder, session: SessionData) -> None:
+def _last_screen(console: Console, measured: Measured, options: RunOptions) -> None:
+    """Show where a session stands and what it says."""
+    folder, session = measured.folder, measured.session
     _show_nearness(console, session.records)
     tell_recap(console, recap_session(session, is_live=False), folder)
-    _show_answers(console, folder, session)
+    _show_answers(console, folder, session, options)
     if session.records and folder.report_file.exists():
         console.result(folder.report_file.resolve().as_uri())
 
 
-def _show_answers(console: Console, folder: SessionFolder, session: SessionData) -> None:
+def _show_answers(console: Console, folder: SessionFolder, session: SessionData, options: RunOptions) -> None:
     """Show the advice, or what stands in its way; what cannot be said for whatever reason never costs the session."""
     if not session.records:
         return
@@ -313,6 +332,10 @@ def _show_answers(console: Console, folder: SessionFolder, session: SessionData)
         return
     for view in views:
         console.result("\n".join([view.heading, *view.advice]))
+    if any(view.is_open for view in views):
+        rounds = session.content.experiment.rounds
+        asked = replace(options, rounds=rounds + LEAST_ROUNDS) if isinstance(rounds, int) else options
+        console.result(f"not settled yet; this measures more:  {shlex.join(asked.argv_to_continue)}")
 
 
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:
