@@ -37,7 +37,7 @@ app = Program(
     help=(
         "Measure which input pipeline to use on which machine: Keras and tf.data, with no "
         "cache, a memory cache or a file cache, under enforced memory limits.\n\n"
-        "Start with:  harness init  ·  harness check inventory.yaml  ·  harness run inventory.yaml"
+        "Start with:  harness advise FOLDER  ·  or  harness init  ·  harness check inventory.yaml"
     ),
     epilog=_EPILOG,
     no_args_is_help=True,

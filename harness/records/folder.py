@@ -17,6 +17,9 @@ from harness.values.digest import digest_of
 from harness.values.errors import SessionError
 from harness.values.facts import Facts
 
+INVENTORY_FILE, EXPERIMENT_FILE = "inventory.yaml", "experiment.yaml"
+"""What a command that writes them itself leaves beside its session, before it begins one."""
+_BESIDE = (INVENTORY_FILE, EXPERIMENT_FILE, "known_hosts")
 _FETCHING = ".fetch-"
 _LEFT_OUT = "left-out"
 _MOST_NAME_BYTES = 100
@@ -186,9 +189,9 @@ def _last_change(folder: SessionFolder) -> float:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a controller that was killed while it began a session leaves such a file."""
+    """Whether a session is begun with such a file, or a controller that was killed while it began one leaves it."""
     begun = path.name in (".lock", "records.jsonl", "events.jsonl")
-    return (begun and path.stat().st_size == 0) or path.name.startswith(".session.json.")
+    return path.name in _BESIDE or (begun and path.stat().st_size == 0) or path.name.startswith(".session.json.")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,172 @@
+"""One look at the hosts of a question before anything is measured: what their data are, and what a case may use."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.analysis.candidates import Room, Wish, list_candidates
+from harness.analysis.protection import disk_allowance, reserve_of
+from harness.analysis.set_size import cache_bytes
+from harness.engine.reached import Reached
+from harness.inventory import DataSet
+from harness.ship.data_inspection import inspect_data
+from harness.ship.dataset_check import DataSpec
+from harness.ship.needs import formats_of
+from harness.ship.transfers import local_parts, local_places
+from harness.values.errors import ConfigurationError, DataError
+from harness.values.record import SetSize
+from harness.values.text import plural
+from harness.values.units import format_bytes
+from harness.workflow.advise.question import Question
+from harness.workflow.host_links import Links
+from harness.workflow.many_hosts import ask_hosts, tell_failure
+from harness.workflow.reaching import reach
+from harness.workflow.resolve import PROFILE_KINDS
+
+if TYPE_CHECKING:
+    from harness.console import Console
+    from harness.inventory import Host
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What was seen of one host: ``data`` and ``machine`` in words, a line each."""
+
+    room: Room
+    data: tuple[str, ...]
+    machine: str
+
+
+def look_at_hosts(
+    console: Console, hosts: Sequence[Host], question: Question, inventory: Path, *, forks: int
+) -> list[Room]:
+    """Say in a few lines what the data and the hosts are; return what each that answered has.
+
+    Raises HarnessError where none of them can be used.
+    """
+    links = Links(console)
+    sent = _count_here(console, hosts, question.wish.data) if question.is_sent else None
+
+    def look(host: Host) -> _Sight:
+        console.live(f"looking at {host.name}")
+        with closing(reach(host, links)) as reached:
+            return _look(reached, question.wish, sent)
+
+    answers = ask_hosts(console, hosts, look, forks=forks)
+    console.close()
+    seen = [each.outcome for each in answers if isinstance(each.outcome, _Sight)]
+    for each in answers:
+        if each.error is not None and each.error.hint is not None:
+            hint = each.error.hint.replace("INVENTORY", shlex.quote(str(inventory)))
+            each.error.hint = hint.replace("harness run --ship-data", "this command with --ship")
+    errors = [each.error for each in answers if each.error is not None]
+    if not seen:
+        raise errors[0]
+    for each in answers:
+        tell_failure(console, each)
+    for line in dict.fromkeys(line for one in seen for line in one.data):
+        console.note(line)
+    for one in seen:
+        console.note(one.machine)
+    if question.wish.model is not None and not any(one.room.is_labelled for one in seen):
+        console.warning("these images have no labels: loading is measured, training is not")
+    largest = max((one.room.size.images for one in seen if one.room.size is not None), default=None)
+    if largest is not None:
+        console.note(_say_decoded(largest, question.wish))
+    return [one.room for one in seen]
+
+
+def _look(reached: Reached, wish: Wish, sent: SetSize | None) -> _Sight:
+    source, state = inspect_data(reached, wish.data, formats=formats_of(list_candidates(wish)))
+    if sent is None and (source is None or state.problem):
+        raise state.as_error(reached.name)
+    size = sent if state.images is None or state.problem else SetSize(images=state.images, bytes=state.bytes)
+    disk = reached.facts.disks.get("scratch")
+    reserve = reserve_of(reached.host.variables.disk_reserve, "scratch")
+    room = Room(
+        host=reached.name,
+        kind=_kind_of(reached, wish.data, source),
+        size=size,
+        memory=_limit(reached, wish),
+        disk=None if disk is None or disk.free_bytes is None else disk_allowance(disk, reserve),
+        cpus=len(reached.cpus),
+        has_gpu=bool(reached.gpus),
+        is_labelled=state.is_labelled,
+    )
+    what = _say_size(size) if size is not None else f"{format_bytes(state.bytes)} of records"
+    said = () if sent is not None else (f"{state.place}: {what}", *(f"  {sentence}" for sentence in state.said))
+    return _Sight(room, said, _say_machine(reached, room))
+
+
+def _kind_of(reached: Reached, name: str, found: DataSpec | None) -> str | None:
+    source = found or reached.data.get(name)
+    if isinstance(source, DataSet) and source.generate is not None:
+        return PROFILE_KINDS[source.generate.profile]
+    if source is None:
+        return None
+    return "tfrecord" if source.tfrecord is not None else "folder" if source.annotations is None else "coco"
+
+
+def _limit(reached: Reached, wish: Wish) -> int:
+    """Return what a case may use. Raises ConfigurationError where that is more than the host can give."""
+    available = reached.memory_available
+    if not isinstance(wish.memory_limit, int):
+        return available
+    if wish.memory_limit > available:
+        raise ConfigurationError(
+            f"{format_bytes(wish.memory_limit)} is more than {reached.name} can give now: {format_bytes(available)} "
+            "are available after the reserve",
+            where="--memory",
+            hint="ask for less, or leave --memory out to use what there is",
+        )
+    return wish.memory_limit
+
+
+def _count_here(console: Console, hosts: Sequence[Host], name: str) -> SetSize | None:
+    """Say how much of this machine is sent to hosts that lack it; None where this machine has it not.
+
+    Raises DataError.
+    """
+    from harness.bench.data.dataset import list_path
+    from harness.bench.protocol.dataset_errors import DatasetError
+
+    place, (split, skip_unreadable) = local_places(hosts).get(name), local_parts(hosts).get(name, (None, False))
+    if place is None:
+        return None
+    try:
+        listing = list_path(*place, split=split, skip_unreadable=skip_unreadable)
+        paths = [listing.folder / one for one in listing.files]
+        size = SetSize(images=len(listing.paths), bytes=sum(path.stat().st_size for path in paths))
+    except DatasetError as error:
+        raise DataError(error.message, hint=error.hint) from error
+    console.note(f"{place[0]}: {_say_size(size)}; this is sent to hosts that lack it")
+    return size
+
+
+def _say_size(size: SetSize) -> str:
+    text = plural(size.images, "image") if size.images == 1 else f"{size.images:,} images"
+    if size.bytes is None:
+        return text
+    return f"{text}, {format_bytes(size.bytes)} ({format_bytes(round(size.bytes / size.images))} an image)"
+
+
+def _say_machine(reached: Reached, room: Room) -> str:
+    gpus = ", ".join(gpu.name or "a GPU" for gpu in reached.facts.gpus) if room.has_gpu else "no GPU"
+    disk = "" if room.disk is None else f", {format_bytes(room.disk)} of disk for caches"
+    can_give = format_bytes(reached.memory_available)
+    limit = f"{can_give} of memory to give"
+    if room.memory != reached.memory_available:
+        limit = f"{format_bytes(room.memory)} of memory, as asked, of the {can_give} that it can give"
+    return f"{reached.name}: {plural(room.cpus, 'CPU')}, {gpus}, {limit}{disk}"
+
+
+def _say_decoded(images: int, wish: Wish) -> str:
+    """Say what all images are once they are decoded, which is what a cache holds."""
+    height, width = wish.image_size
+    floats, bytes_ = (cache_bytes(images, wish.image_size, element=one) for one in ("float32", "uint8"))
+    return f"at {height} × {width} all of them are {format_bytes(floats)} as float32, {format_bytes(bytes_)} as uint8"
