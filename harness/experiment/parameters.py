@@ -169,7 +169,8 @@ class Assignment(BaseModel):
     model: Annotated[tuple[Model, ...], Many()] = Field(
         (),
         description="What is trained: a name of keras.applications, or name, alpha, weights (none, imagenet or a "
-        "path), trainable, xla; or name emulated with images_per_second, step_seconds, device or like.",
+        "path), trainable, xla; or name emulated with images_per_second, step_seconds, device (b200, mi355, h100, "
+        "a100) or like.",
     )
     image_size: Annotated[tuple[ImageSize, ...], Many()] = Field(
         (), description="Pixels: 256, or HEIGHTxWIDTH like 256x320; a list is several sizes. Default 256."

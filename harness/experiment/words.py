@@ -11,6 +11,7 @@ from typing import Literal
 
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.values.case import APPLICATIONS, EMULATED, ModelSetting
+from harness.values.devices import DEVICES
 from harness.values.document import near_miss
 from harness.values.text import clean_text
 from harness.values.units import format_bytes, parse_bytes, parse_whole
@@ -30,10 +31,6 @@ IMAGENET_ALPHAS = {
     "mobilenetv3small": (0.75, 1.0),
 }
 """The widths for which ImageNet weights are published (keras.applications); other models have no ``alpha``."""
-
-DEVICES = {"h100": 400 / 0.224, "a100": 400 / 0.435}
-"""Images a second of one accelerator that trains ResNet-50, by MLPerf Storage v2.0 (2025): ``resnet50_h100.yaml`` and
-``resnet50_a100.yaml`` (batch of 400; ``computation_time`` 0.224 s and 0.435 s)."""
 
 ARTICLE_CACHE_SUFFIX = ".tfcache"
 
@@ -176,7 +173,7 @@ def _check_emulated(model: ModelSetting) -> ModelSetting:
         )
     if model.device is not None:
         device = known_word("device", DEVICES)(model.device.lower())
-        return model.model_copy(update={"device": device, "images_per_second": round(DEVICES[device], 1)})
+        return model.model_copy(update={"device": device, "images_per_second": DEVICES[device].images_per_second})
     for field in ("images_per_second", "step_seconds"):
         value = getattr(model, field)
         if value is not None and not 1e-9 <= value <= MOST_COUNT:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import MODEL_COST
+from harness.values.devices import DEVICES
 from harness.values.record import TRIAL, TWIN, WARM_RUN
 from harness.values.text import clean_text
 from harness.values.units import format_bytes, parse_bytes
@@ -58,14 +59,20 @@ def name_model(model: ModelSetting | None) -> str:
     if model.is_emulated:
         pace = f"{model.images_per_second:g} images/s" if model.images_per_second else ""
         pace = pace or ("" if model.step_seconds is None else f"{model.step_seconds:g} s a step")
-        said = [pace, model.device or (f"like {model.like}" if model.like else "")]
-        return clean_text(f"emulated accelerator ({', '.join(filter(None, said)) or 'pace unknown'})", 100)
+        said = [pace, _name_device(model.device) if model.device else f"like {model.like}" if model.like else ""]
+        return clean_text(f"emulated accelerator ({', '.join(filter(None, said)) or 'pace unknown'})", 120)
     said = ["trained whole" if model.trainable else "base frozen", f"weights {clean_text(model.weights, 60)}"]
     said += [] if model.xla is None else [f"xla {'on' if model.xla else 'off'}"]
     return f"{model.name} (α {model.alpha:g}, {', '.join(said)})"
 
 
 def name_value(parameter: str, value: object) -> str:
+def _name_device(name: str) -> str:
+    """Return ``b200 with RetinaNet, MLPerf Storage v3.0: retinanet_b200.yaml``."""
+    device = DEVICES.get(name)
+    return name if device is None else f"{name} with {device.words}"
+
+
     """Return the value of a parameter in words: ``training``, ``256 × 256 px``, ``16 GiB``, ``all``."""
     match parameter, value:
         case "image_size", (height, width):
