@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.analysis.coverage import cover, total
+from harness.analysis.growth import find_growth
 from harness.analysis.outcomes import outcome_of
 from harness.analysis.prediction_check import check_prediction
 from harness.analysis.selection import is_countable, select_records
@@ -289,6 +290,18 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "images_until_oom",
         "Int64",
+    Column(
+        "last_anon_bytes",
+        "Int64",
+        "anonymous memory at the end of the last epoch, of the program and its children",
+        lambda entry: entry.record.epochs[-1].anon_bytes if entry.record.epochs else None,
+    ),
+    Column(
+        "anon_growth_bytes_per_epoch",
+        "Float64",
+        "by how much it grew an epoch: the slope over the ends of epochs 2 to the last; empty below three epochs",
+        lambda entry: growth.bytes_per_epoch if (growth := find_growth(entry.record.epochs)) else None,
+    ),
         "images of the first epoch before its limit ended it; all, if in a later epoch; empty where it lived",
         lambda entry: check.died_after if (check := check_prediction(entry.record)) else None,
     ),
