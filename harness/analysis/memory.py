@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import fmean
 
@@ -60,6 +60,11 @@ class MemoryModel:
     expected: tuple[float, ...]
     high: tuple[float, ...]
     first_pass: int | None = None
+
+    def with_more(self, more: float) -> MemoryModel:
+        """Return the same with so many bytes more from the first batch on."""
+        low, expected, high = (tuple(size + more for size in sizes) for sizes in (self.low, self.expected, self.high))
+        return replace(self, low=low, expected=expected, high=high)
 
     def held(self, images: int, batches: int) -> Interval:
         """Return the most that counts against a limit when so many images are cached and so many batches have come."""

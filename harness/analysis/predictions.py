@@ -12,9 +12,10 @@ from harness.analysis.durations import duration_s
 from harness.analysis.memory import MemoryModel, model_as_rehearsed, model_by_formula
 from harness.analysis.payback import Payback, PaybackUnknown, find_payback, payback_fields
 from harness.analysis.rehearsals import setting_key
-from harness.analysis.set_size import case_cache_bytes, images_of, lift_subset
+from harness.analysis.set_size import buffer_bytes, case_cache_bytes, images_of, lift_subset
 from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
+from harness.values.comparability import without_cache
 from harness.values.prediction import Fit, Interval, Need, Prediction
 from harness.values.record import SetSize
 from harness.values.rehearsal import Rehearsal
@@ -126,16 +127,23 @@ def model_memory(case: Case, size: SetSize, *, cpus: int, rehearsal: Rehearsal |
     image_bytes = cached / max(1, images_of(case, size.images))
     used = max(1, min(cpus, case.cpus or cpus))
     if rehearsal is None:
-        return model_by_formula(case, image_bytes, used)
-    return model_as_rehearsed(case, image_bytes, rehearsal, used)
+        return model_by_formula(case, image_bytes, used).with_more(_buffered(case, size, images_of(case, size.images)))
+    more = _buffered(case, size, images_of(case, size.images)) - _buffered(case, size, rehearsal.images)
+    return model_as_rehearsed(case, image_bytes, rehearsal, used).with_more(more)
+
+
+def _buffered(case: Case, size: SetSize, images: int) -> float:
+    """Bytes of a case's shuffle buffer on so many images; 0 where it is the loader's own."""
+    if case.shuffle_buffer == "auto":
+        return 0.0
+    return buffer_bytes(case, images, (size.bytes or 0) / max(1, size.images))
 
 
 def _find_payback(case: Case, images: int, rehearsals: Mapping[str, Rehearsal]) -> Payback:
     """Find when a cache pays for its filling, by the rehearsals with it and without any."""
     if case.cache == "none":
         return PaybackUnknown("there is no cache")
-    plain = case.model_copy(update={"cache": "none", "element": "float32", "cache_compression": "none"})
-    cached, uncached = rehearsals.get(setting_key(case)), rehearsals.get(setting_key(plain))
+    cached, uncached = rehearsals.get(setting_key(case)), rehearsals.get(setting_key(without_cache(case)))
     if cached is None or uncached is None:
         return PaybackUnknown("the same loader without a cache was not rehearsed")
     return find_payback(

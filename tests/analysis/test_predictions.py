@@ -92,6 +92,22 @@ def test_a_death_is_predicted_exactly_where_a_case_may_not_fit(images: Any, limi
     assert need.fit == judge_fit(need.peak_memory_bytes, limit)
 
 
+def test_a_shuffle_buffer_takes_what_it_holds() -> None:
+    size = SetSize(images=2000, bytes=2000 * 160_000)
+
+    def peak(**changes: Any) -> int:
+        case = make(loader="tfdata-tuned", **changes)
+        return int(predict_need(case, size, limit=None, cpus=2).peak_memory_bytes.expected)
+
+    pixels = 256 * 256 * 3
+    plain, kept = peak(), peak(cache="file", element="uint8")
+    assert peak(shuffle_buffer="full") == peak(shuffle_buffer=5000) == plain  # names of files
+    assert peak(shuffle_buffer=1000) - plain == pytest.approx(1000 * pixels, rel=0.01)
+    assert peak(cache="file", element="uint8", shuffle_buffer="full") - kept == pytest.approx(2000 * pixels, rel=0.01)
+    assert peak(cache="memory", shuffle_buffer="full") == peak(cache="memory")
+    assert peak(cache="file", element="encoded", shuffle_buffer=10) - kept == pytest.approx(10 * 160_000, rel=0.1)
+
+
 def test_a_subset_is_predicted_for_the_whole_set_too() -> None:
     """300 of 1,399 photographs at 224 px under 1 GB: the part lived, the whole died of memory five times of five."""
     case = make(cache="memory", image_size=(224, 224), max_images=300)
