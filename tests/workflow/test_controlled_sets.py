@@ -6,7 +6,7 @@ import pytest
 
 from harness.bench.data.profiles import Control
 from harness.values.errors import ConfigurationError
-from harness.workflow.local.controlled_sets import list_controls
+from harness.workflow.local.controlled_sets import choose_images, list_controls
 
 
 def test_there_is_a_set_for_each_combination() -> None:
@@ -16,6 +16,11 @@ def test_there_is_a_set_for_each_combination() -> None:
         "1024px-q50", "1024px-q50-progressive", "1024px-q75", "1024px-q75-progressive",
     ]  # fmt: skip
     assert list_controls((None, "64,64", False)) == [Control(64)]
+
+
+def test_sets_of_every_size_are_about_as_much_to_decode() -> None:
+    sizes = (16, 256, 1024, 4096, None)
+    assert [choose_images(Control(size)) for size in sizes] == [4096, 4096, 256, 32, 400]
 
 
 @pytest.mark.parametrize(

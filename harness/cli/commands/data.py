@@ -32,7 +32,8 @@ def make(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to make it; must not be there yet.")],
     profile: Annotated[ProfileName, typer.Option("--profile", help="What it is like.")] = ProfileName.coco,
     images: Annotated[
-        int | None, typer.Option("--images", min=1, help="How many; default 2000, of each controlled set 64.")
+        int | None,
+        typer.Option("--images", min=1, help="How many; default 2000; of a controlled set 32 to 4096, by its size."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 1,
     quality: Annotated[
@@ -60,7 +61,7 @@ def make(
         make_data(console, folder, profile.value, images or 2000, seed, as_json=as_json)
         return
     controls = (quality, size, progressive)
-    make_controlled(console, folder, profile.value, images or 64, seed, controls, as_json=as_json)
+    make_controlled(console, folder, profile.value, images, seed, controls, as_json=as_json)
 
 
 @app.command(epilog="Example:  harness data get coco2017 --inventory inventory/lab.yaml  ·  harness data get --list")

@@ -15,21 +15,27 @@ from harness.workflow.local.datasets import explaining, report_progress
 if TYPE_CHECKING:
     from harness.console import Console
 
+PIXELS, IMAGES, USUAL = 2**28, (32, 4096), 400
+"""Pixels of all images of a set, their least and their most number; and how many where their size is the profile's."""
+
 Controls = tuple[str | None, str | None, bool]
 """Qualities and sizes as they were written, and whether each set is made with progressive JPEGs, too."""
 
 
 def make_controlled(
-    console: Console, folder: Path, profile: str, images: int, seed: int, controls: Controls, *, as_json: bool
+    console: Console, folder: Path, profile: str, images: int | None, seed: int, controls: Controls, *, as_json: bool
 ) -> None:
-    """Make a set below a folder for each combination, and say what they are and how an inventory names them."""
+    """Make a set below a folder for each combination, and say what they are and how an inventory names them.
+
+    ``images`` None: as many for each size as are about as much to decode.
+    """
     made = []
     for control in list_controls(controls):
         name = control.key or "baseline"
         with explaining(console):
             make(
                 profile,
-                images,
+                images or choose_images(control),
                 seed,
                 folder / name,
                 control=control,
@@ -57,6 +63,12 @@ def _write_source(folder: Path, kind: str) -> str:
     if layout["annotations"] is None:
         return f"{{folder: {place}}}"
     return f"{{images: {place / str(layout['images'])}, annotations: {place / layout['annotations']}}}"
+
+
+def choose_images(control: Control) -> int:
+    """Return how many images a set has where nobody says it: ``PIXELS``, so that no epoch is too short to judge."""
+    least, most = IMAGES
+    return USUAL if control.size is None else min(most, max(least, PIXELS // control.size**2))
 
 
 def list_controls(controls: Controls) -> list[Control]:
