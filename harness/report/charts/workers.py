@@ -55,4 +55,4 @@ def _points(ladder: Ladder, setting: Setting) -> list[Point]:
     ]
 
 
-CHART = ChartSpec(rank=33, draw=chart_workers)
+CHART = ChartSpec(rank=36, draw=chart_workers)
