@@ -12,9 +12,9 @@ from harness.analysis.matrix import Row, Setting
 from harness.analysis.statistics import THRESHOLD
 from harness.values.case import Case
 
-Kind = Literal["knee", "open", "none", "short"]
-"""``knee``: no larger number is faster by more than 5 %, surely; ``open``: none is by the means, and that is not
-settled; ``none``: the most that were measured are the fastest; ``short``: epochs are too short to say."""
+Kind = Literal["knee", "none", "short"]
+"""``knee``: no larger number is faster by more than 5 %; ``none``: the most that were measured are the fastest;
+``short``: epochs are too short to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,13 @@ class Ladder:
     """One pipeline at one memory limit with several numbers of workers: ``rows`` by their number, those with a rate.
 
     ``knee`` is the row beyond which nothing is gained; the last one where ``kind`` is ``none`` or ``short``.
+    ``is_settled``: whole intervals say so, and not the means alone.
     """
 
     rows: tuple[Row, ...]
     kind: Kind
     knee: Row
+    is_settled: bool = False
 
     @property
     def case(self) -> Case:
@@ -52,9 +54,9 @@ def _judge(rows: Sequence[Row], setting: Setting) -> Ladder:
     }
     for row in rows[:-1]:
         if not any(map(_is_faster, above[id(row)])):
-            is_settled = not any(map(can_gain, above[id(row)]))
-            return Ladder(tuple(rows), "knee" if is_settled else "open", row)
-    return Ladder(tuple(rows), "none", rows[-1])
+            return Ladder(tuple(rows), "knee", row, is_settled=not any(map(can_gain, above[id(row)])))
+    is_fastest = all(above[id(row)][-1].verdict.kind == "faster" for row in rows[:-1])
+    return Ladder(tuple(rows), "none", rows[-1], is_settled=is_fastest)
 
 
 def _is_faster(found: Comparison) -> bool:

@@ -25,13 +25,12 @@ def say_knees(setting: Setting) -> Iterable[str]:
 def _say_knee(ladder: Ladder) -> str:
     workers = ladder.knee.case.workers or 0
     gain = "gains" if workers == 1 else "gain"
+    doubt = "" if ladder.is_settled else " by the means, which is not settled"
     match ladder.kind:
         case "knee":
-            return f"more than {plural(workers, 'worker')} {gain} nothing"
-        case "open":
-            return f"more than {plural(workers, 'worker')} {gain} nothing by the means, which is not settled"
+            return f"more than {plural(workers, 'worker')} {gain} nothing{doubt}"
         case "none":
-            return f"the most workers that were measured, {workers}, are the fastest"
+            return f"the most workers that were measured, {workers}, are the fastest{doubt}"
         case "short":
             return "its epochs are too short to say how many workers are enough"
 

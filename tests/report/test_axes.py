@@ -30,7 +30,7 @@ def ladder(rates: dict[int, float], *, rounds: int = 3, loader: str = "tfdata", 
     [
         ({0: 50, 1: 55, 2: 100, 4: 70, 8: 60}, "tfdata: more than 2 workers gain nothing (images/s by workers: 0: "),
         ({1: 100, 2: 60}, "tfdata: more than 1 worker gains nothing"),
-        ({0: 50, 1: 100, 2: 200}, "tfdata: the most workers that were measured, 2, are the fastest"),
+        ({0: 50, 1: 100, 2: 200}, "tfdata: the most workers that were measured, 2, are the fastest (images/s by"),
     ],
 )
 def test_the_knee_is_named(rates: dict[int, float], said: str, tmp_path: Path) -> None:
@@ -40,9 +40,13 @@ def test_the_knee_is_named(rates: dict[int, float], said: str, tmp_path: Path) -
 
 
 def test_two_rounds_settle_no_knee(tmp_path: Path) -> None:
-    folder = SessionBuilder(rounds=2).add(*ladder({1: 50, 2: 100, 4: 99}, rounds=2)).write(tmp_path / "session")
-    (words,) = [text for view in view_terminal(read_source(folder)) for text in view.advice]
-    assert "tfdata: more than 2 workers gain nothing by the means, which is not settled" in words
+    for rates, said in (
+        ({1: 50, 2: 100, 4: 99}, "more than 2 workers gain nothing"),
+        ({1: 50, 2: 100, 4: 200}, "the most workers that were measured, 4, are the fastest"),
+    ):
+        folder = SessionBuilder(rounds=2).add(*ladder(rates, rounds=2)).write(tmp_path / str(rates[4]))
+        (words,) = [text for view in view_terminal(read_source(folder)) for text in view.advice]
+        assert f"tfdata: {said} by the means, which is not settled (images/s" in words
 
 
 def test_one_number_of_workers_is_no_ladder(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def _points(ladder: Ladder, setting: Setting) -> list[Point]:
             "row": name_line(ladder.case),
             "workers": str(row.case.workers),
             "rate": drawing.round_digits(rate.value),
-            "is_knee": ladder.kind in ("knee", "open") and row is ladder.knee,
+            "is_knee": ladder.kind == "knee" and row is ladder.knee,
         }
         for row, rate in rates
         if rate is not None
