@@ -61,10 +61,14 @@ class MemoryModel:
     high: tuple[float, ...]
     first_pass: int | None = None
 
-    def with_more(self, more: float) -> MemoryModel:
+    def with_more(self, low: float, expected: float, high: float) -> MemoryModel:
         """Return the same with so many bytes more from the first batch on."""
-        low, expected, high = (tuple(size + more for size in sizes) for sizes in (self.low, self.expected, self.high))
-        return replace(self, low=low, expected=expected, high=high)
+        return replace(
+            self,
+            low=tuple(size + low for size in self.low),
+            expected=tuple(size + expected for size in self.expected),
+            high=tuple(size + high for size in self.high),
+        )
 
     def held(self, images: int, batches: int) -> Interval:
         """Return the most that counts against a limit when so many images are cached and so many batches have come."""
