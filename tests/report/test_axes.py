@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from harness.values.record import Memory, Record
 BASELINE = {"loader": "keras-idg"}
 
 
-def ladder(rates: dict[int, float], *, rounds: int = 3, loader: str = "tfdata", **changes: Any) -> list[Record]:
+def ladder(rates: Mapping[int, float], *, rounds: int = 3, loader: str = "tfdata", **changes: Any) -> list[Record]:
     """Records of one loader with several numbers of workers, with a baseline beside them."""
     cases = [(make_case(mode="load", loader="keras-idg"), 50.0)]
     cases += [(make_case(mode="load", loader=loader, workers=count, **changes), rate) for count, rate in rates.items()]
