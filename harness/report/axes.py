@@ -10,7 +10,7 @@ from harness.analysis.shuffle_buffers import Buffer, Buffers, find_buffers
 from harness.report.labels import say_ends
 from harness.report.words import format_number, format_seconds
 from harness.values.names import name_buffer, name_limit, name_pipeline
-from harness.values.text import plural
+from harness.values.text import NOTHING, plural
 from harness.values.units import format_bytes
 
 
@@ -43,12 +43,17 @@ def _say_rates(ladder: Ladder, setting: Setting) -> str:
 
 
 def say_buffers(setting: Setting) -> Iterable[str]:
-    """A sentence for each pipeline that was measured with several shuffle buffers."""
+    """Two sentences for each pipeline that was measured with several shuffle buffers: which to take, what each is."""
     has_limits = len(setting.limits) > 1
     for buffers in find_buffers(setting):
         where = f" with {name_limit(buffers.case.memory_limit)}" if has_limits else ""
+        name = f"{name_pipeline(buffers.case)}{where}"
+        yield f"Shuffling of {name}: {_say_best(buffers)}."
         sizes = "; ".join(_say_size(size, setting) for size in buffers.sizes)
-        yield f"Shuffling of {name_pipeline(buffers.case)}{where}: {_say_best(buffers)}. {sizes}."
+        yield (
+            f"Shuffle buffers of {name} (how far an image moves in the mean, as a share of the set; neighbours that "
+            f"stay together; peak memory; wait for the first batch of an epoch; images/s): {sizes}."
+        )
 
 
 def _say_best(buffers: Buffers) -> str:
@@ -61,17 +66,16 @@ def _say_best(buffers: Buffers) -> str:
 
 
 def _say_size(size: Buffer, setting: Setting) -> str:
-    """``1,000: moves an image by 4.1 % of the set, keeps 0.1 % of neighbours, 540 MB at the peak, …``."""
+    """``1,000: 20.2 %, 0.1 %, 748 MB, 1.53 s, 721``."""
     asked, summary = size.row.case.shuffle_buffer, size.row.summary
     name = f"{asked:,}" if isinstance(asked, int) else asked
     if not size.has_result:
         return f"{name}: {say_ends(summary.records)}"
-    said = []
-    if size.displacement is not None and size.neighbours_kept is not None:
-        said += [f"moves an image by {100 * size.displacement:.1f} % of the set in the mean"]
-        said += [f"keeps {100 * size.neighbours_kept:.1f} % of neighbours"]
-    said += [f"{format_bytes(summary.peak_anon_bytes)} at the peak"] if summary.peak_anon_bytes is not None else []
-    if size.first_batch_s is not None:
-        said += [f"the first batch of an epoch after {format_seconds(size.first_batch_s)}"]
     rate = summary.rate(setting.metric)
-    return f"{name}: {', '.join(said)}, {format_number(rate.value if rate else None)} images/s"
+    said = (
+        *(NOTHING if share is None else f"{100 * share:.1f} %" for share in (size.displacement, size.neighbours_kept)),
+        format_bytes(summary.peak_anon_bytes),
+        format_seconds(size.first_batch_s),
+        format_number(rate.value if rate else None),
+    )
+    return f"{name}: {', '.join(said)}"

@@ -95,9 +95,4 @@ def test_what_a_buffer_costs_is_said(tmp_path: Path) -> None:
     folder = SessionBuilder(rounds=3).add(*records).write(tmp_path / "session")
     (words,) = [text for view in view_terminal(read_source(folder)) for text in view.advice]
     assert "Shuffling of tfdata with uint8 file cache: take a buffer of all: none mixes better by more than a" in words
-    assert "1,000: moves an image by 5.0 % of the set in the mean, keeps 1.0 % of neighbours, 500 MB at the" in words
-    assert "full: moves an image by 33.3 % of the set in the mean" in words
-    assert (
-        "the first batch of an epoch after 0.400 s, 9" in words
-        or "the first batch of an epoch after 0.400 s, 1" in words
-    )
+    assert "; images/s): 1,000: 5.0 %, 1.0 %, 500 MB, 0.400 s, 1" in words and "full: 33.3 %, 1.0 %, 900 MB" in words
