@@ -137,8 +137,8 @@ def model_memory(case: Case, size: SetSize, *, cpus: int, rehearsal: Rehearsal |
 def _buffered(case: Case, size: SetSize, cpus: int, rehearsal: Rehearsal | None) -> tuple[float, float, float]:
     """Return the least, the expected and the most bytes of a case's shuffle buffer, beside what its rehearsal had.
 
-    What a buffer held stays in its arena when it is freed, and the next epoch's thread may have another one: peaks of 2.5
-    to 5.1 times what it holds were seen behind a cache on disk, of 2.1 to 2.6 without one, on two CPUs.
+    What a buffer held stays in its arena when it is freed, and the next epoch's thread may have another one: peaks of
+    2.5 to 5.1 times what it holds were seen behind a cache on disk, of 2.1 to 2.6 without one, on two CPUs.
     """
     file_bytes = (size.bytes or 0) / max(1, size.images)
     held = buffer_bytes(case, images_of(case, size.images), file_bytes)
