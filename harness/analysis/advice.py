@@ -18,7 +18,7 @@ from harness.analysis.comparison import Comparison, compare
 from harness.analysis.matrix import Row, Setting
 from harness.analysis.selection import UNDISTURBED, Disturbance
 from harness.analysis.statistics import THRESHOLD
-from harness.values.comparability import PIPELINE
+from harness.values.comparability import PIPELINE, without_cache
 
 CORES_RATIO = 1.5
 """A gain of images/s that is this many times the gain per CPU second is called a gain of cores."""
@@ -260,7 +260,8 @@ def _explain_gain(
         return "cores", None
     case = best.case
     if case.cache != "none":
-        plain = next((r for r, _ in compared if (r.case.loader, r.case.cache) == (case.loader, "none")), None)
+        plains = (row for row, _ in compared if row.case.cache == "none")
+        plain = next((row for row in plains if without_cache(row.case) == without_cache(case)), None)
         if plain is not None and plain.comparison is not None and _is_cores(plain, plain.comparison):
             return "cores-and-cache", plain
     work = best.per_cpu.ratio if best.per_cpu else None

@@ -41,7 +41,8 @@ _MOBILENET_MACS = 569e6
 
 def _threads(case: Case, cpus: int) -> int:
     spec = LOADERS.get(case.loader)  # a user's own file, which may be gone, is not read
-    return 1 if spec is not None and spec.is_single_threaded else max(1, min(cpus, case.cpus or cpus))
+    workers = cpus if case.workers is None else case.workers
+    return 1 if spec is not None and spec.is_single_threaded else max(1, min(cpus, case.cpus or cpus, workers))
 
 
 def step_cpu_s(case: Case, rates: Rates = DEFAULT_RATES) -> float:

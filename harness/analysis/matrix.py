@@ -6,6 +6,7 @@ cache with its element, disk and reuse, memory limit) are the rows and columns o
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,14 @@ from harness.analysis.summary import CaseSummary, Metric, is_model_bound, metric
 from harness.analysis.whole_set import Outlook, look_ahead
 from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_automatic, is_yardstick
 from harness.values.case import Case
-from harness.values.comparability import DEFAULT_BASELINE, ceiling_key, comparable_key, matches, setting_key
+from harness.values.comparability import (
+    DEFAULT_BASELINE,
+    ceiling_key,
+    comparable_key,
+    matches,
+    setting_key,
+    without_cache,
+)
 from harness.values.record import ABSENT, TRIAL, TWIN, WARM_RUN, Record
 
 
@@ -232,8 +240,9 @@ def _build_row(
     evidence: float,
 ) -> Row:
     baseline = next((s for s in beside if s.alias is None and matches(wanted, s.case)), None)
-    plain = (summary.case.loader, "none", summary.case.decoding, None)
-    uncached = next((s for s in beside if (s.case.loader, s.case.cache, s.case.decoding, s.alias) == plain), None)
+    plain = without_cache(summary.case)
+    plains = [s for s in beside if s.alias is None and s.case.cache == "none" and without_cache(s.case) == plain]
+    uncached = min(plains, key=lambda s: s.case.shuffle_buffer != summary.case.shuffle_buffer, default=None)
     comparison = per_cpu = against = None
     if baseline is not None and baseline is not summary and baseline.used and summary.used:
         comparison = compare(summary.measurements(metric), baseline.measurements(metric), evidence)
@@ -333,6 +342,8 @@ def _row_order(summary: CaseSummary, wanted: Mapping[str, object]) -> tuple[obje
         case.cache_reuse,
         case.cache_compression,
         case.decoding,
+        -1 if case.workers is None else case.workers,
+        (case.shuffle_buffer != "auto", case.shuffle_buffer if isinstance(case.shuffle_buffer, int) else math.inf),
         summary.alias or "",
         _limit_order(case.memory_limit),
     )

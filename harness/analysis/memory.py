@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import fmean
 
@@ -60,6 +60,15 @@ class MemoryModel:
     expected: tuple[float, ...]
     high: tuple[float, ...]
     first_pass: int | None = None
+
+    def with_more(self, low: float, expected: float, high: float) -> MemoryModel:
+        """Return the same with so many bytes more from the first batch on."""
+        return replace(
+            self,
+            low=tuple(size + low for size in self.low),
+            expected=tuple(size + expected for size in self.expected),
+            high=tuple(size + high for size in self.high),
+        )
 
     def held(self, images: int, batches: int) -> Interval:
         """Return the most that counts against a limit when so many images are cached and so many batches have come."""

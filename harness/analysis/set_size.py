@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.bench.protocol.loader_registry import CACHES
+from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.values.case import Case
 from harness.values.record import SetSize
 
@@ -47,6 +47,22 @@ def case_cache_bytes(case: Case, size: SetSize) -> int | None:
     if size.bytes is None or not size.images or spec.name == "tfrecord-resized":
         return None  # images that are made smaller and encoded again: as large as their content makes them
     return round(size.bytes * count / size.images) + count * (LABEL_BYTES + (INDEX_BYTES if spec.is_on_disk else 0))
+
+
+def buffer_bytes(case: Case, images: int, image_bytes: float) -> float:
+    """Bytes that the shuffle buffer of a case holds beside its cache, with so many images of so large files.
+
+    Behind a cache in memory it refers to what is there; one of all files, without a cache, holds their names.
+    """
+    count = images if case.shuffle_buffer == "full" else min(images, int(case.shuffle_buffer))
+    if case.cache == "memory" or (case.cache == "none" and count >= images):
+        return 0.0
+    is_tuned = LOADERS[case.loader].variant == "tuned"  # it scales batches: what it mixes is as decoding gives it
+    element = "uint8" if case.cache == "none" and is_tuned and case.interpolation == "nearest" else case.element
+    if element == "encoded" and case.cache != "tfrecord-resized":
+        return count * image_bytes
+    height, width = case.image_size
+    return float(count * height * width * 3 * BYTES_PER_VALUE.get(element, 1))
 
 
 def lift_subset(case: Case) -> Case:

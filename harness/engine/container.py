@@ -9,14 +9,13 @@ import tarfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.bench.launcher.confine import SHM_BYTES
 from harness.bench.protocol import bounded_json, protocol
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 
 JOB_FOLDER = "/harness"
 HOME = "/home/job"
 HOME_BYTES = 64 * 2**20
-SHM_BYTES = 64 * 2**20
-"""``/dev/shm``; like every tmpfs it counts against the memory limit."""
 PIDS_LIMIT = 4096
 LOG_BYTES = 2**20
 """Docker's own log; results are files, so it only has to hold what goes wrong before the supervisor runs."""

@@ -119,20 +119,25 @@ def _gather(
         gathered.left_out.append((case, reason))
     elif case in gathered.cases:
         idle = [name for name in changed if name in varied]
-        gathered.left_out.append((raw, "the same as another case" + (f": {_no_part(idle, case)}" if idle else "")))
+        named = case.model_copy(update={name: getattr(raw, name) for name in idle})
+        gathered.left_out.append((named, "the same as another case" + (f": {_no_part(idle, case)}" if idle else "")))
     else:
         gathered.cases[case] = None
 
 
 def _no_part(idle: list[str], case: Case) -> str:
     of_cache = [name for name in idle if name in (*ONLY_OF_FILE_CACHES, "element")]
-    of_mode = [name for name in idle if name not in of_cache]
-    parts = ((of_mode, f"mode {case.mode}"), (of_cache, f"cache {case.cache}"))
-    return "; ".join(
+    inline = case.workers == 0 and "workers" in idle
+    of_loader = [name for name in idle if name in ("workers", "shuffle_buffer") and not (inline and name == "workers")]
+    of_mode = [name for name in idle if name not in (*of_cache, *of_loader, *(["workers"] if inline else []))]
+    parts = ((of_mode, f"mode {case.mode}"), (of_cache, f"cache {case.cache}"), (of_loader, f"loader {case.loader}"))
+    said = [f"one worker is none with loader {case.loader}"] if inline else []
+    said += [
         f"{', '.join(names)} {'plays' if len(names) == 1 else 'play'} no part with {setting}"
         for names, setting in parts
         if names
-    )
+    ]
+    return "; ".join(said)
 
 
 def baseline_of(case: Case, cases: Iterable[Case], experiment: Experiment) -> Case | None:

@@ -21,7 +21,9 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
     Loading has no model, no precision and uses no GPU; a disk and the reuse of a dump
     belong to a cache on disk; without a cache nothing is kept, and a cache that can hold one kind of element holds
     that; training without a named model trains the default one, and an emulated accelerator is no GPU of the host.
+    A loader that has no workers to set has no number of them, and so few that they do not exist are none.
     """
+    spec = LOADERS[case.loader]
     fixed: dict[str, object] = {}
     if case.mode == "load":
         fixed |= ONLY_OF_TRAINING
@@ -35,6 +37,12 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
         fixed["element"] = "float32"
     elif len(CACHES[case.cache].elements) == 1:
         fixed["element"] = CACHES[case.cache].elements[0]
+    if case.workers is not None and not spec.workers:
+        fixed["workers"] = None
+    elif case.workers is not None and case.workers <= spec.inline_workers:
+        fixed["workers"] = 0
+    if not spec.takes_buffer or not case.shuffle:
+        fixed["shuffle_buffer"] = "auto"
     changed = {name: value for name, value in fixed.items() if getattr(case, name) != value}
     return (case.model_copy(update=changed) if changed else case), tuple(changed)
 
@@ -72,6 +80,8 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
         value = getattr(case, parameter)
         if value not in possible:
             reasons.append(f"cache {cache.name} has no {parameter} {value} (it has: {', '.join(possible)})")
+    if case.workers is not None and case.workers < spec.least_workers:
+        reasons.append(f"{spec.name} takes no {case.workers} workers, but at least {spec.least_workers}")
     if not case.deterministic and not _can_reorder(spec):
         reasons.append(f"{spec.name} has one order only: deterministic false means nothing")
     return reasons

@@ -23,8 +23,10 @@ from pydantic_core import CoreSchema, core_schema
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.experiment.words import (
     MOST_COUNT,
+    MOST_WORKERS,
     check_model,
     count_or,
+    read_buffer,
     read_cache,
     read_image_size,
     read_loader,
@@ -131,6 +133,16 @@ MaxImages = Annotated[
     PlainValidator(count_or((None, "all"), None, least=1, what="max_images")),
     WithJsonSchema({"anyOf": [{"enum": ["all", None]}, {"type": "integer", "minimum": 1}]}),
 ]
+Workers = Annotated[
+    int | None,
+    PlainValidator(count_or((None, "auto"), None, least=0, most=MOST_WORKERS, what="workers")),
+    WithJsonSchema({"anyOf": [{"enum": ["auto", None]}, {"type": "integer", "minimum": 0, "maximum": MOST_WORKERS}]}),
+]
+Buffer = Annotated[
+    int | Literal["auto", "full"],
+    PlainValidator(read_buffer),
+    WithJsonSchema({"anyOf": [{"enum": ["auto", "full"]}, {"type": "integer", "minimum": 1}]}),
+]
 Model = Annotated[ModelSetting, BeforeValidator(read_model), AfterValidator(check_model)]
 
 
@@ -173,7 +185,8 @@ class Assignment(BaseModel):
     model: Annotated[tuple[Model, ...], Many()] = Field(
         (),
         description="What is trained: a name of keras.applications, or name, alpha, weights (none, imagenet or a "
-        "path), trainable, xla; or name emulated with images_per_second, step_seconds, device or like.",
+        "path), trainable, xla; or name emulated with images_per_second, step_seconds, device (b200, mi355, h100, "
+        "a100) or like.",
     )
     image_size: Annotated[tuple[ImageSize, ...], Many()] = Field(
         (), description="Pixels: 256, or HEIGHTxWIDTH like 256x320; a list is several sizes. Default 256."
@@ -210,6 +223,14 @@ class Assignment(BaseModel):
     )
     cache_compression: Annotated[tuple[Compression, ...], Many()] = Field(
         (), description="Of the caches save, snapshot and tfrecord-resized: none, gzip or snappy. Default none."
+    )
+    workers: Annotated[tuple[Workers, ...], Many()] = Field(
+        (), description="Threads or processes that prepare images; 0: the caller's own; auto: one a CPU. Default auto."
+    )
+    shuffle_buffer: Annotated[tuple[Buffer, ...], Many()] = Field(
+        (),
+        description="How many images are mixed at a time, full: all of them; auto: names of files are permuted whole, "
+        "and a cache keeps one order. Default auto.",
     )
 
     def named(self) -> dict[str, tuple[object, ...]]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from harness.bench.protocol.loader_registry import CACHES, LOADERS
 from harness.values.case import APPLICATIONS, EMULATED, ModelSetting
+from harness.values.devices import DEVICES
 from harness.values.document import near_miss
 from harness.values.text import clean_text
 from harness.values.units import format_bytes, parse_bytes, parse_whole
@@ -19,6 +20,8 @@ LEAST_MEMORY_LIMIT = 40 * 10**6
 """Bytes. Python with NumPy takes 25 MB, the supervisor beside it 9 MB: below that nothing starts."""
 MOST_COUNT = 10**9
 """Of images, batches, epochs, CPUs: far more than anybody measures, and every product of two is a plain number."""
+MOST_WORKERS = 1_024
+"""Threads or processes; more than any machine has CPUs for."""
 MOST_PIXELS = 65_535
 """A side of an image; JPEG has no larger ones."""
 MOST_ALPHA = 100.0
@@ -30,10 +33,6 @@ IMAGENET_ALPHAS = {
     "mobilenetv3small": (0.75, 1.0),
 }
 """The widths for which ImageNet weights are published (keras.applications); other models have no ``alpha``."""
-
-DEVICES = {"h100": 400 / 0.224, "a100": 400 / 0.435}
-"""Images a second of one accelerator that trains ResNet-50, by MLPerf Storage v2.0 (2025): ``resnet50_h100.yaml`` and
-``resnet50_a100.yaml`` (batch of 400; ``computation_time`` 0.224 s and 0.435 s)."""
 
 ARTICLE_CACHE_SUFFIX = ".tfcache"
 
@@ -104,7 +103,9 @@ def read_image_size(value: object) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def count_or(words: tuple[object, ...], meaning: object, *, least: int, what: str) -> Callable[[object], object]:
+def count_or(
+    words: tuple[object, ...], meaning: object, *, least: int, what: str, most: int = MOST_COUNT
+) -> Callable[[object], object]:
     """A reader of whole numbers from ``least`` on, or of one of ``words``, which stand for ``meaning``."""
     spoken = next(word for word in words if isinstance(word, str))
 
@@ -112,12 +113,22 @@ def count_or(words: tuple[object, ...], meaning: object, *, least: int, what: st
         if value is None or isinstance(value, str):
             if value in words:
                 return meaning
-        elif isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST_COUNT:
+        elif isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
-        bounds = f"at most {MOST_COUNT}" if isinstance(value, int) and value > MOST_COUNT else f"at least {least}"
+        bounds = f"at most {most}" if isinstance(value, int) and value > most else f"at least {least}"
         raise ValueError(f"{what} is a whole number, {bounds}, or {spoken}, not {_shown(value)}")
 
     return read
+
+
+def read_buffer(value: object) -> int | str:
+    """How many images a shuffle buffer holds; ``full`` for all, ``auto`` for the loader's own way."""
+    if value in ("auto", "full"):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_COUNT:
+        return value
+    bounds = f"at least 1 and at most {MOST_COUNT}"
+    raise ValueError(f"shuffle_buffer is a number of images, {bounds}, or full, or auto, not {_shown(value)}")
 
 
 def read_model(value: object) -> object:
@@ -176,7 +187,7 @@ def _check_emulated(model: ModelSetting) -> ModelSetting:
         )
     if model.device is not None:
         device = known_word("device", DEVICES)(model.device.lower())
-        return model.model_copy(update={"device": device, "images_per_second": round(DEVICES[device], 1)})
+        return model.model_copy(update={"device": device, "images_per_second": DEVICES[device].images_per_second})
     for field in ("images_per_second", "step_seconds"):
         value = getattr(model, field)
         if value is not None and not 1e-9 <= value <= MOST_COUNT:

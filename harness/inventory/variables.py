@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from harness.bench.data.profiles import Control
 from harness.values.engine_names import AUTO, engine_choices
 from harness.values.units import parse_bytes
 
@@ -160,6 +161,23 @@ class Generate(_Checked):
     """How many images."""
     seed: Number = 1
     """The same seed, the same images."""
+    size: Annotated[StrictInt, Field(ge=16, le=8192)] | None = None
+    """Side of the images in pixels, all of them square; default: many sizes, as the profile has them."""
+    quality: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    """Quality of the JPEGs; default: as the profile has them."""
+    progressive: StrictBool = False
+    """Progressive JPEGs; default: baseline."""
+
+    @property
+    def control(self) -> Control:
+        """What all its images have in common."""
+        return Control(self.size, self.quality, self.progressive)
+
+    @property
+    def words(self) -> str:
+        """Return ``coco, 64 images, seed 1, 1024px-q75``."""
+        said = f"{self.profile}, {self.images} images, seed {self.seed}"
+        return f"{said}, {self.control.key}" if self.control.key else said
 
 
 class DataSet(_Checked):

@@ -12,6 +12,7 @@ from harness.analysis.short_epochs import LEAST_EPOCH_S, say_cure
 from harness.analysis.statistics import LEAST_PAIRS
 from harness.bench.protocol.loader_registry import is_yardstick
 from harness.records.session_data import SessionData
+from harness.report.axes import say_buffers, say_knees
 from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
@@ -283,7 +284,8 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
         choice = span.choice
         if choice.kind in ("winner", "survivor") and choice.row is not None:
             said += [*say_cache_cost(choice.row), *_say_gain(choice)]
-    said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_model_limit(advice)]
+    said += [*_say_oom(advice), *_say_limits(advice.setting), *_say_model_limit(advice), *say_knees(advice.setting)]
+    said += say_buffers(advice.setting)
     rows = [row for span in advice.spans for row in (span.choice.row, span.choice.baseline) if row is not None]
     said += say_dominant(rows, advice.setting)
     if advice.setting.case.interpolation == "native":

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.analysis.coverage import cover, total
+from harness.analysis.growth import find_growth
 from harness.analysis.outcomes import outcome_of
 from harness.analysis.prediction_check import check_prediction
 from harness.analysis.selection import is_countable, select_records
+from harness.analysis.shuffle_buffers import wait_first_batch
 from harness.analysis.summary import Reduction, reduce_record
 from harness.analysis.whole_set import Outlook, judge_record
 from harness.values.prediction import Prediction
-from harness.values.record import Record
+from harness.values.record import Record, number
 from harness.values.stages import OTHER, PassCosts
 from harness.values.text import one_line
 
@@ -65,6 +67,14 @@ def _memory(name: str, field: str, meaning: str) -> Column:
 
 def _cache(name: str, field: str, kind: str, meaning: str) -> Column:
     return Column(name, kind, meaning, lambda entry: getattr(entry.record.cache, field, None))
+
+
+def _mixed(name: str, kind: str, field: str, meaning: str) -> Column:
+    def pick(entry: Entry) -> Value:
+        found = number(entry.record.environment, "mixing", field)
+        return found if found is None or kind == "Float64" else round(found)
+
+    return Column(name, kind, meaning, pick)
 
 
 def _whole(name: str, kind: str, meaning: str, pick: Callable[[Outlook], Value]) -> Column:
@@ -149,6 +159,15 @@ COLUMNS: tuple[Column, ...] = (
     _case("cache_reuse", "string", "fresh, or reused: the dump was made before the measured training"),
     _case("cache_compression", "string", "how a cache's files were compressed"),
     _case("decoding", "string", "how JPEGs were decoded; all but exact give approximate pixels"),
+    _case(
+        "workers", "Int64", "threads or processes that prepare images; 0: the caller's own; empty: left to the loader"
+    ),
+    Column(
+        "shuffle_buffer",
+        "string",
+        "images of the shuffle buffer that was asked for, full for all; auto: the loader orders them in its own way",
+        lambda entry: str(entry.record.case.shuffle_buffer),
+    ),
     _case("augment", "string", "augmentation after the cache"),
     _case("page_cache", "string", "state of the page cache that was asked for"),
     Column(
@@ -253,10 +272,36 @@ COLUMNS: tuple[Column, ...] = (
         "bytes that came from storage in epochs 2 to the last, in all; 0 means that memory served them",
         _sum_read,
     ),
+    Column(
+        "steady_first_batch_s",
+        "Float64",
+        "seconds until the first batch of an epoch came, in the mean of epochs 2 to the last, or in the only one",
+        lambda entry: wait_first_batch(entry.record),
+    ),
+    _mixed("mixed_images", "Int64", "buffer", "in how many images each epoch is mixed; 0: all epochs have one order"),
+    _mixed("mixing_bytes", "Int64", "buffer_bytes", "bytes of that buffer when it is full; empty where not known"),
+    _mixed(
+        "displacement", "Float64", "displacement", "how far mixing moves an image, in the mean, as share of the set"
+    ),
+    _mixed(
+        "neighbours_kept", "Float64", "neighbours_kept", "share of images whose next one was their neighbour before"
+    ),
     _memory("limit_asked_bytes", "limit_asked", "memory limit that was asked of the engine"),
     _memory("limit_effective_bytes", "limit_effective", "memory limit read back from inside"),
     Column("limit_enforced_by", "string", "cgroup-v1 or cgroup-v2", lambda entry: entry.record.memory.enforced_by),
     _memory("peak_anon_bytes", "peak_anon", "highest anonymous memory: what the program needs"),
+    Column(
+        "last_anon_bytes",
+        "Int64",
+        "anonymous memory at the end of the last epoch, of the program and its children",
+        lambda entry: entry.record.epochs[-1].anon_bytes if entry.record.epochs else None,
+    ),
+    Column(
+        "anon_growth_bytes_per_epoch",
+        "Float64",
+        "by how much it grew an epoch: the slope over the ends of epochs 2 to the last; empty below three epochs",
+        lambda entry: growth.bytes_per_epoch if (growth := find_growth(entry.record.epochs)) else None,
+    ),
     _memory("peak_total_bytes", "peak_total", "highest memory of the cgroup, page cache included"),
     _memory("oom_kills", "oom_kills", "OOM kills that the cgroup counted"),
     _memory("swap_used_bytes", "swap_used", "swap used"),

@@ -214,7 +214,7 @@ def _inspect_source(
     """Return what is read of an inventory's entry, and its state."""
     if source.generate is not None:
         made = source.generate
-        place = f"generated: {made.profile}, {made.images} images, seed {made.seed}"
+        place = f"generated: {made.words}"
         known = [read_known(reached.connection, reached.scratch, name, source)]
         return source, _with_known(
             DataState(name, place, made.images, None, "generated", will_be_made=True), known, is_bound=False

@@ -181,7 +181,7 @@ def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
 def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: float) -> _Place:
     """Have the set made (which takes no time where it is there already)."""
     parent = posixpath.join(on.scratch, DATA_FOLDER)
-    said = {"generate": {"profile": spec.profile, "images": spec.images, "seed": spec.seed}}
+    said = {"generate": spec.model_dump(mode="json", exclude_defaults=True) | {"seed": spec.seed}}
     mounts = (Mount("data", parent, read_only=False),)
     answer = run_preparation(on, "generate", said, on_progress, timeout_s=timeout_s, mounts=mounts)
     made = _parse(MadeSet, answer, on.host)
@@ -189,7 +189,7 @@ def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: f
     return _Place(
         data=posixpath.normpath(posixpath.join(folder, made.layout.images)),
         annotations=None if labels is None else posixpath.join(folder, labels),
-        source=f"generated: {spec.profile}, {spec.images} images, seed {spec.seed}, {made.encoder}",
+        source=f"generated: {spec.words}, {made.encoder}",
         encoder=made.encoder,
         was_made=made.made,
     )
@@ -198,7 +198,7 @@ def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: f
 def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
     """Return where a set's file lists lie on a host: another folder where the set's source is another."""
     made = spec.generate
-    wanted = None if made is None else [made.profile, made.images, made.seed]
+    wanted = None if made is None else [made.profile, made.images, made.seed, *filter(None, [made.control.key])]
     places = [spec.folder, spec.images, spec.annotations, wanted]
     records = [spec.tfrecord, spec.image_feature, spec.label_feature] if spec.tfrecord is not None else []
     return posixpath.join(scratch, DATASETS_FOLDER, f"{name}-{digest_of([*places, *records])[:8]}")

@@ -66,7 +66,9 @@ class Case(BaseModel):
     ``memory_limit`` is a number of bytes, ``search`` (no invocation has it: it stands for a bisection), or ``none``:
     all that the host can give (rule 2 of the measuring rules), enforced like any other limit. ``model`` is None where
     ``mode`` is ``load``. ``cpus`` is a number of CPUs, or None for all that the
-    host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers.
+    host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers. ``workers`` is how many threads or
+    processes prepare images (0: the caller's own thread), or None for as many as the loader takes by itself.
+    ``shuffle_buffer`` is how many images are mixed at a time, ``full`` for all; ``auto`` leaves it to the loader.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,11 +97,22 @@ class Case(BaseModel):
     max_images: _AtLeastOne | None = None
     decoding: Decoding = "exact"
     cache_compression: Compression = "none"
+    workers: Annotated[int, Field(ge=0)] | None = None
+    shuffle_buffer: _AtLeastOne | Literal["auto", "full"] = "auto"
 
     @property
     def case_id(self) -> str:
         """Twelve hex digits over all parameters, equal wherever the parameters are."""
-        return digest_of(self.model_dump(mode="json"))[:12]
+        return digest_of(_identify(self))[:12]
+
+
+_ADDED = ("workers", "shuffle_buffer")
+"""Parameters that came after the first release: at their defaults they leave a case's identity as it was."""
+
+
+def _identify(case: Case) -> dict[str, object]:
+    idle = {name for name in _ADDED if getattr(case, name) == Case.model_fields[name].default}
+    return case.model_dump(mode="json", exclude=idle)
 
 
 def invocation_identity(
@@ -118,7 +131,7 @@ def invocation_identity(
             "image": image_digest,
             "payload": payload_digest,
             "data": data_fingerprint,
-            "case": case.model_dump(mode="json"),
+            "case": _identify(case),
             "alias": alias,
             "host": host,
             "round": round_number,

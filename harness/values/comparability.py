@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from harness.values.case import Case, ModelSetting
 from harness.values.digest import canonical_json
 
-PIPELINE = ("loader", "cache", "element", "cache_disk", "cache_reuse", "cache_compression", "decoding")
+PIPELINE = (
+    "loader",
+    "cache",
+    "element",
+    "cache_disk",
+    "cache_reuse",
+    "cache_compression",
+    "decoding",
+    "workers",
+    "shuffle_buffer",
+)
 """What may differ between a case and its baseline. All else is the setting."""
 
 LIMIT = "memory_limit"
@@ -33,6 +43,14 @@ def setting_key(case: Case) -> str:
 def ceiling_key(case: Case) -> str:
     """Return one text for a ceiling and all training cases that it bounds."""
     return canonical_json(case.model_dump(mode="json", include=set(MODEL_COST)))
+
+
+def without_cache(case: Case) -> Case:
+    """Return the same case without a cache, what its cache is held against; the loader orders its images itself."""
+    nothing_kept = {"cache": "none", "element": "float32", "cache_compression": "none"}
+    return case.model_copy(
+        update={**nothing_kept, "cache_disk": "scratch", "cache_reuse": "fresh", "shuffle_buffer": "auto"}
+    )
 
 
 def matches(rule: Mapping[str, object], case: Case) -> bool:

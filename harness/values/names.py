@@ -9,8 +9,9 @@ from pathlib import Path
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import MODEL_COST
+from harness.values.devices import DEVICES
 from harness.values.record import TRIAL, TWIN, WARM_RUN
-from harness.values.text import clean_text
+from harness.values.text import clean_text, plural
 from harness.values.units import format_bytes, parse_bytes
 
 ALIASES = {
@@ -27,8 +28,9 @@ _LABEL_ORDER = (
     "mode", "loader", "cache", "element", "memory_limit", "data", "image_size", "model", "interpolation",
     "page_cache", "cache_reuse", "cache_disk", "augment", "batch_size", "epochs", "cpus", "gpus", "precision",
     "budgets", "shuffle", "deterministic", "max_images", "decoding", "cache_compression",
+    "workers", "shuffle_buffer",
 )  # fmt: skip
-_QUIET_DEFAULTS = frozenset({"cache_reuse", "cache_compression", "decoding", "augment"})
+_QUIET_DEFAULTS = frozenset({"cache_reuse", "cache_compression", "decoding", "augment", "workers", "shuffle_buffer"})
 """Named only where they are not what everybody expects."""
 
 
@@ -58,11 +60,17 @@ def name_model(model: ModelSetting | None) -> str:
     if model.is_emulated:
         pace = f"{model.images_per_second:g} images/s" if model.images_per_second else ""
         pace = pace or ("" if model.step_seconds is None else f"{model.step_seconds:g} s a step")
-        said = [pace, model.device or (f"like {model.like}" if model.like else "")]
-        return clean_text(f"emulated accelerator ({', '.join(filter(None, said)) or 'pace unknown'})", 100)
+        said = [pace, _name_device(model.device) if model.device else f"like {model.like}" if model.like else ""]
+        return clean_text(f"emulated accelerator ({', '.join(filter(None, said)) or 'pace unknown'})", 120)
     said = ["trained whole" if model.trainable else "base frozen", f"weights {clean_text(model.weights, 60)}"]
     said += [] if model.xla is None else [f"xla {'on' if model.xla else 'off'}"]
     return f"{model.name} (α {model.alpha:g}, {', '.join(said)})"
+
+
+def _name_device(name: str) -> str:
+    """Return ``b200 with RetinaNet, MLPerf Storage v3.0: retinanet_b200.yaml``."""
+    device = DEVICES.get(name)
+    return name if device is None else f"{name} with {device.words}"
 
 
 def name_value(parameter: str, value: object) -> str:
@@ -96,14 +104,20 @@ def name_row(case: Case) -> tuple[str, str]:
         extras.append("dump reused")
     if case.decoding != "exact":
         extras.append(f"decoding {case.decoding}")
+    if case.workers is not None:
+        extras.append(plural(case.workers, "worker"))
+    if case.shuffle_buffer != "auto":
+        extras.append(name_buffer(case.shuffle_buffer))
     return Path(case.loader).name, ", ".join([_name_cache(case.cache), *extras])
 
 
 def name_pipeline(case: Case) -> str:
     """Return ``tfdata``, ``tfdata with uint8 file cache``: what stands in a sentence."""
     loader, cache = Path(case.loader).name, case.cache
-    if case.decoding != "exact":
-        loader += f" (decoding {case.decoding})"
+    said = [f"decoding {case.decoding}"] if case.decoding != "exact" else []
+    said += [plural(case.workers, "worker")] if case.workers is not None else []
+    said += [name_buffer(case.shuffle_buffer)] if case.shuffle_buffer != "auto" else []
+    loader += f" ({', '.join(said)})" if said else ""
     if cache == "none":
         return clean_text(loader, 80)
     element = f"{case.element} " if case.element != "float32" else ""
@@ -113,10 +127,16 @@ def name_pipeline(case: Case) -> str:
     return clean_text(f"{loader} with {element}{cache} cache{disk}{reuse}", 120)
 
 
+def name_buffer(size: int | str) -> str:
+    """Return a shuffle buffer in words: ``buffer of 1,000``, ``buffer of all``."""
+    return f"buffer of {size:,}" if isinstance(size, int) else f"buffer {'of all' if size == 'full' else size}"
+
+
 def name_line(case: Case) -> str:
     """Return a row's name on an axis: ``tfdata · file cache``."""
     loader, cache = name_row(case)
-    return clean_text(loader if case.cache == "none" else f"{loader} · {cache}", 60)
+    kept = cache.removeprefix(_name_cache("none")).removeprefix(", ")
+    return clean_text(f"{loader} · {kept}" if kept else loader, 60)
 
 
 def case_label(case: Case, among: Iterable[Case] = (), alias: str | None = None) -> str:
@@ -209,4 +229,6 @@ _WORDS: dict[str, Callable[[str, object], str]] = {
     "interpolation": lambda _, value: f"{value} pixels",
     "cache_reuse": lambda _, value: "made before" if value == "reused" else "made anew",
     "cache_compression": lambda _, value: "not compressed" if value == "none" else str(value),
+    "workers": lambda _, value: plural(value, "worker") if isinstance(value, int) else "workers auto",
+    "shuffle_buffer": lambda _, value: name_buffer(value) if isinstance(value, int | str) else str(value),
 }

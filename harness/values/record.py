@@ -63,7 +63,8 @@ class Epoch(_Frozen):
     batch; in training it ends with the first step. ``bytes_read`` came from storage,
     ``bytes_needed`` is what the loader must have read, from wherever; ``cpu_s`` is CPU time of
     the benchmark and its children. ``other_decoder`` counts images that another decoder than the
-    loader's own read, by why; null where it has no other.
+    loader's own read, by why; null where it has no other. ``anon_bytes`` is the anonymous memory of
+    the benchmark and its children at the end of the epoch.
     """
 
     index: Place
@@ -76,6 +77,7 @@ class Epoch(_Frozen):
     cpu_s: Seconds | None = None
     flush_s: Seconds | None = None
     other_decoder: Annotated[dict[Words, Count], Field(max_length=100)] | None = None
+    anon_bytes: Count | None = None
 
 
 class Memory(_Frozen):

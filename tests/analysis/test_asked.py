@@ -68,6 +68,8 @@ EPOCH = Epoch(index=1, images=SET, seconds=9.0)
         ({}, {"offered": None, "cpu_affinity": None, "devices": None, "order": None, "ran": None}, {}),
         ({}, {"order": OWN_ORDER, "ran": {"image_size": [None, None]}}, {}),
         ({"epochs": 3}, {}, {"status": "oom", "epochs": (EPOCH,)}),
+        ({"workers": 4, "shuffle_buffer": 100}, {"ran": {"workers": 4}, "mixing": {"buffer": 100}}, {}),
+        ({"cache": "file", "shuffle_buffer": 5000}, {"mixing": {"buffer": 1399}, "order": NEW_ORDER}, {}),
         ({}, {}, {"epochs": (EPOCH, EPOCH), "set_size": None}),
     ],
 )
@@ -99,6 +101,11 @@ def test_what_ran_as_asked_has_no_finding(
             "precision mixed_float16 asked for, the model computed in float32",
         ),
         ({"mode": "train", "model": ModelSetting(xla=False)}, {}, {}, "xla false asked for, it was true"),
+        ({"workers": 4}, {"ran": {"workers": 2}}, {}, "4 workers asked for, the loader has 2"),
+        (
+            {"shuffle_buffer": 100}, {"mixing": {"buffer": 1399}}, {},
+            "a shuffle buffer of 100 images asked for, they were mixed in 1,399",
+        ),
     ],
 )  # fmt: skip
 def test_figures_that_are_not_those_of_the_case_are_invalid(

@@ -92,6 +92,25 @@ def test_a_death_is_predicted_exactly_where_a_case_may_not_fit(images: Any, limi
     assert need.fit == judge_fit(need.peak_memory_bytes, limit)
 
 
+def test_a_shuffle_buffer_takes_what_it_holds() -> None:
+    size = SetSize(images=2000, bytes=2000 * 160_000)
+
+    def cost(buffer: Any, **changes: Any) -> float:
+        """Bytes that a buffer adds to the peak of a case."""
+        cases = (make(loader="tfdata-tuned", shuffle_buffer=one, **changes) for one in (buffer, "auto"))
+        with_it, without = (predict_need(case, size, limit=None, cpus=2).peak_memory_bytes.expected for case in cases)
+        return float(with_it - without)
+
+    pixels = 256 * 256 * 3
+    assert cost("full") == cost(5000) == 0  # names of files
+    assert cost(1000, epochs=1) == pytest.approx(1000 * pixels, rel=0.01)
+    for epochs, times in ((1, 1), (2, 2), (9, 3)):  # an epoch's reader leaves it in its arena
+        more = cost("full", cache="file", element="uint8", epochs=epochs)
+        assert more == pytest.approx(times * 2000 * pixels, rel=0.01)
+    assert cost("full", cache="memory") == 0
+    assert cost(10, cache="file", element="encoded", epochs=1) == pytest.approx(10 * 160_000, rel=0.01)
+
+
 def test_a_subset_is_predicted_for_the_whole_set_too() -> None:
     """300 of 1,399 photographs at 224 px under 1 GB: the part lived, the whole died of memory five times of five."""
     case = make(cache="memory", image_size=(224, 224), max_images=300)

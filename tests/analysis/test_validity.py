@@ -116,6 +116,14 @@ def test_a_sound_one_is_valid() -> None:
             "other-decoder",
         ),
         ({"io": {**io(), "page_cache": {"unproven": "nfs"}}}, "valid", "page-cache-unproven"),
+        (
+            {
+                "case": Case(data="d", loader="tfdata", epochs=6),
+                "epochs": tuple(epoch(index, anon_bytes=4 * 10**8 + index * 10**7) for index in range(1, 7)),
+            },
+            "valid",
+            "memory-grows",
+        ),
         ({"epochs": (epoch(1, bytes_read=None), epoch(2, bytes_read=None))}, "valid", "reads-uncounted"),
         ({"epochs": (epoch(1, bytes_read=40), epoch(2))}, "degraded", "cold-epoch-warm"),
         ({"epochs": (epoch(1), epoch(2, bytes_read=0))}, "valid", "served-from-memory"),

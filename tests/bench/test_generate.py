@@ -26,7 +26,7 @@ from harness.bench.data import generate
 from harness.bench.data.dataset import describe, list_path
 from harness.bench.data.generate import describe_made, make, set_name
 from harness.bench.data.picture import encode_picture, encoder, encoder_key, plan_picture
-from harness.bench.data.profiles import GENERATOR, PROFILES
+from harness.bench.data.profiles import GENERATOR, PROFILES, Control
 from harness.bench.data.synthesis import Draws, Scene, draw, random_bytes
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.bench.protocol.protocol import read_json
@@ -297,3 +297,31 @@ def test_task_in_a_job_folder(tmp_path: Path) -> None:
     assert made["folder"] == set_name("coco", 4, 2)
     assert made["layout"] == {"images": "images", "annotations": "annotations.json"}
     assert (scratch / made["folder"] / "images/000000000004.jpg").is_file()
+
+
+def test_a_controlled_set_has_one_size_one_quality_and_the_same_scenes(tmp_path: Path) -> None:
+    files = {}
+    for control in (Control(96, 50), Control(96, 95), Control(96, 95, progressive=True)):
+        folder = tmp_path / control.key
+        assert make("coco", 3, 1, folder, control=control, cpus=1)
+        assert not make("coco", 3, 1, folder, control=control, cpus=1)
+        files[control] = sorted((folder / "images").iterdir())
+        images = [Image.open(path) for path in files[control]]
+        assert {image.size for image in images} == {(96, 96)}
+        assert {bool(image.info.get("progressive")) for image in images} == {control.progressive}
+        assert describe_made(folder).images == 3
+    low, high, progressive = ([np.asarray(Image.open(path), int) for path in paths] for paths in files.values())
+    assert all(np.array_equal(one, other) for one, other in zip(high, progressive, strict=True))
+    assert all(0 < np.abs(one - other).mean() < 12 for one, other in zip(low, high, strict=True))
+    assert sum(path.stat().st_size for path in files[Control(96, 50)]) < sum(
+        path.stat().st_size for path in files[Control(96, 95)]
+    )
+    assert set_name("coco", 3, 1, Control(96, 95, progressive=True)) != set_name("coco", 3, 1, Control(96, 95))
+    with pytest.raises(DatasetError, match="something else"):
+        make("coco", 3, 1, tmp_path / "96px-q50", control=Control(96, 51))
+
+
+@pytest.mark.parametrize(("control", "reason"), [(Control(9000), "size of 9000"), (Control(96, 0), "quality of 0")])
+def test_what_cannot_be_controlled_is_refused(control: Control, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=reason):
+        make("coco", 3, 1, tmp_path / "set", control=control)

@@ -25,12 +25,13 @@ from harness.bench.loaders import decoding, pixels  # noqa: E402
 from harness.bench.loaders.budgets import Budgets  # noqa: E402
 from harness.bench.loaders.cache_writers import is_file_whole  # noqa: E402
 from harness.bench.loaders.interface import Loader  # noqa: E402
+from harness.bench.loaders.mixing import measure_mixing  # noqa: E402
 from harness.bench.measure.invocation import Bench, make_loader, memory_cache_bytes, warm_page_cache  # noqa: E402
 from harness.bench.measure.measure_request import check_kind, read_request  # noqa: E402
 from harness.bench.measure.usage import read_anon_bytes  # noqa: E402
 from harness.bench.protocol.failure import BenchmarkFailure, classify  # noqa: E402
 from harness.bench.protocol.loader_registry import LOADERS  # noqa: E402
-from harness.bench.protocol.specs import ALL_KINDS  # noqa: E402
+from harness.bench.protocol.specs import ALL_KINDS, NEW_ORDER  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 KINDS = ALL_KINDS
@@ -101,6 +102,52 @@ def test_workers_of_idg_share_one_order_from_the_first_batch_on(
     loader.dataset.index_array = None  # as Keras leaves it
     found, _ = _identify(_epoch(loader)[0], read_reference(made, (32, 32), Image.Resampling.NEAREST))
     assert sorted(found) != list(range(13))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("name", [name for name in REAL if LOADERS[name].workers])
+def test_any_number_of_workers_does_the_same_work(
+    sets: dict[str, Made], tmp_path: Path, name: str, workers: int
+) -> None:
+    if workers < LOADERS[name].least_workers:
+        pytest.skip("it takes more")
+    made = sets["folder"]
+    loader = make_loader(name, made.context(tmp_path / "scratch", workers=workers))
+    assert loader.workers == workers
+    for _ in range(2):
+        images, labels = _epoch(loader)
+        found, _difference = _identify(images, read_reference(made, (32, 32), Image.Resampling.NEAREST))
+        assert sorted(found) == list(range(13))
+        assert labels == [made.manifest.labels[index] for index in found]
+    loader.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("cache", "size"), [("none", 4), ("none", 13), ("memory", 4), ("file", 13)])
+def test_a_shuffle_buffer_mixes_as_far_as_it_reaches(
+    sets: dict[str, Made], tmp_path: Path, kind: str, cache: str, size: int
+) -> None:
+    made = sets[kind]
+    changes = {"cache": cache, "cache_prefix": str(tmp_path / "cache"), "element": "uint8", "shuffle_buffer": size}
+    loader = make_loader("tfdata-tuned", made.context(tmp_path / "scratch", **changes))
+    orders = []
+    for _ in range(3):
+        images, labels = _epoch(loader)
+        found, _ = _identify(images, read_reference(made, (32, 32), Image.Resampling.NEAREST))
+        assert sorted(found) == list(range(13)) and labels == [made.manifest.labels[index] for index in found]
+        orders.append(found)
+    assert len(set(map(tuple, orders))) == 3
+    assert (loader.buffer, loader.order == NEW_ORDER) == (size, size == 13)
+    if cache == "none" and kind != "tfrecord" and size == 4:  # an image cannot come before its turn by more than that
+        assert all(image - place < 4 for order in orders for place, image in enumerate(order))
+        assert loader.buffer_bytes == 4 * 32 * 32 * 3
+
+
+def test_mixing_is_told_by_how_far_images_move() -> None:
+    still, small, full = (measure_mixing(3000, buffer, seed=1) for buffer in (0, 30, 3000))
+    assert still == {"buffer": 0, "displacement": 0.0, "neighbours_kept": 1.0}
+    assert 0.003 < small["displacement"] < 0.02 and 0.01 < small["neighbours_kept"] < 0.2
+    assert 0.3 < full["displacement"] < 0.36 and full["neighbours_kept"] < 0.01
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -40,7 +40,7 @@ def test_a_process_cannot_write_into_a_mount_inside_its_data(make_disk: MakeDisk
     (tmp_path / "link").symlink_to(tmp_path)
     script = (
         "import os, sys; from harness.bench.launcher import confine\n"
-        "print(confine.seal([sys.argv[1]], [], [], 0))\n"
+        "print(confine.seal([sys.argv[1]], [], {}))\n"
         "try: os.unlink(sys.argv[2])\n"
         "except OSError as error: print(error.strerror)\n"
     )
@@ -55,7 +55,7 @@ def test_what_a_job_may_write_stays_writable_inside_its_data(make_disk: MakeDisk
     inner = make_disk("64k")
     script = (
         "import sys; from harness.bench.launcher import confine\n"
-        "print(confine.seal([sys.argv[1]], [sys.argv[2]], [], 0)); open(sys.argv[2] + '/mine', 'w').close()\n"
+        "print(confine.seal([sys.argv[1]], [sys.argv[2]], {})); open(sys.argv[2] + '/mine', 'w').close()\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path), str(inner)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -40,6 +40,8 @@ VALUES: dict[str, list[Any]] = {
     "deterministic": [True, False],
     "augment": ["none", "flip-crop"],
     "max_images": [None, 10],
+    "workers": ["auto", 0, 1, 4],
+    "shuffle_buffer": ["auto", "full", 100],
 }
 
 
@@ -129,6 +131,8 @@ def _matches_unnormalised(rule: Any, case: Any) -> Any:
     """A rule may name what plays no part in the case that it adds (a model where nothing is trained)."""
     idle = {"model", "precision", "gpus"} if case.mode == "load" else set()
     idle |= {"cache_disk", "cache_reuse"} if case.cache != "file" else set()
+    idle |= {"workers"} if not LOADERS[case.loader].workers or case.workers == 0 else set()
+    idle |= {"shuffle_buffer"} if not LOADERS[case.loader].takes_buffer else set()
     relevant = {name: values for name, values in rule.named().items() if name not in idle}
     return Assignment(**relevant).matches(case)
 
@@ -146,7 +150,7 @@ def as_typed(case: Case, name: str) -> str:
     """A parameter's value as ``--only`` takes it."""
     value = getattr(case, name)
     if value is None:
-        return {"max_images": "all", "cpus": "auto"}[name]
+        return {"max_images": "all", "cpus": "auto", "workers": "auto"}[name]
     return (
         f"{value[0]}x{value[1]}"
         if name == "image_size"
@@ -205,6 +209,20 @@ def test_parameters_that_play_no_part_fold_cases_together() -> None:
     ]
 
 
+def test_numbers_of_workers_and_buffers_belong_to_loaders_that_have_them() -> None:
+    loaders = ["keras-idg", "keras-pydataset", "tfdata"]
+    matrix = expand(make({"loader": loaders, "workers": [0, 1, 2], "shuffle_buffer": ["full", 1000]}))
+    assert [(case.loader, case.workers, case.shuffle_buffer) for case in matrix.cases] == [
+        ("keras-idg", None, "auto"),
+        ("keras-pydataset", 0, "auto"), ("keras-pydataset", 2, "auto"),
+        *(("tfdata", workers, size) for workers in (0, 1, 2) for size in ("full", 1000)),
+    ]  # fmt: skip
+    reasons = {out.reason for out in matrix.left_out}
+    assert "the same as another case: workers, shuffle_buffer play no part with loader keras-idg" in reasons
+    assert [case.shuffle_buffer for case in expand(make({"loader": "tfdata", "shuffle": False,
+            "shuffle_buffer": [10, "full"]})).cases] == ["auto"]  # fmt: skip
+
+
 def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> None:
     load, train, ceiling = expand(make({"loader": "tfdata", "mode": ["load", "train"], "gpus": "auto"})).cases
     assert (load.model, load.gpus) == (None, 0)
@@ -222,6 +240,7 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
         ({"loader": "keras-idg", "decoding": "scaled"}, "keras-idg makes no decoding scaled"),
         ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory makes no augment flip-crop"),
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false means nothing"),
+        ({"loader": "keras-directory", "workers": 0}, "keras-directory takes no 0 workers, but at least 1"),
     ],
 )
 def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters: Any, reason: str) -> None:

@@ -27,7 +27,7 @@ from harness.bench.loaders.interface import LoaderContext  # noqa: E402
 from harness.bench.loaders.keras_sequence import SequenceLoader  # noqa: E402
 from harness.bench.loaders.manifest import Manifest, read_manifest  # noqa: E402
 from harness.bench.loaders.tfrecords import Features  # noqa: E402
-from harness.bench.measure.invocation import make_loader  # noqa: E402
+from harness.bench.measure.invocation import make_loader, size_buffer  # noqa: E402
 from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk  # noqa: E402
 from harness.bench.protocol.specs import DECODINGS  # noqa: E402
 from harness.report.recipes.recipe import Measured, write_recipe  # noqa: E402
@@ -179,6 +179,7 @@ def run_loader(case: Any, made: Any, scratch: Any) -> Any:
         shuffle=case.shuffle, deterministic=case.deterministic, cache=case.cache, element=case.element,
         cache_prefix=str(scratch / "cache") if is_on_disk(case.cache) else None, compression=case.cache_compression,
         decoding=case.decoding, augment=case.augment, features=made.features, links=made.links,
+        workers=case.workers, shuffle_buffer=size_buffer(case.shuffle_buffer, COUNT),
     )  # fmt: skip
     loader = make_loader(case.loader, context)
     loader.fill()
@@ -226,11 +227,11 @@ def cases() -> Iterator[Any]:
     for form in FORMS:
         kind = {"list": "coco", "words": "tfrecord"}.get(form, form)
         for name, spec in LOADERS.items():
-            is_measured = kind in spec.kinds and not spec.is_automatic and not spec.is_yardstick
+            is_measured = kind in spec.kinds and bool(spec.recipe)
             if is_measured and (kind != "tfrecord" or name.startswith("tfdata")):
                 yield form, name, {}
     for name, spec in LOADERS.items():
-        for interpolation in () if spec.is_automatic or spec.is_yardstick else spec.interpolations[1:]:
+        for interpolation in spec.interpolations[1:] if spec.recipe else ():
             yield "folder", name, {"interpolation": interpolation}
     for name in ("keras-idg", "keras-directory", "keras-pydataset", "tfdata-tuned", "grain"):
         yield ("folder" if name == "keras-idg" else "coco"), name, {"shuffle": False}
@@ -238,6 +239,12 @@ def cases() -> Iterator[Any]:
         for cache, kept in list(CACHES.items())[1:]:
             for element in kept.elements:
                 yield form, loader, {"cache": cache, "element": element}
+    for name in ("keras-idg-threads", "keras-pydataset", "keras-directory", "tfdata", "tfdata-tuned", "grain"):
+        yield "folder", name, {"workers": 3}
+    for buffer in (5, "full"):
+        yield "tfrecord", "tfdata-tuned", {"shuffle_buffer": buffer}
+        for cache, element in (("none", "float32"), ("memory", "uint8"), ("file", "uint8")):
+            yield "folder", "tfdata", {"shuffle_buffer": buffer, "cache": cache, "element": element}
     yield "tfrecord", "tfdata", {"shuffle": False}
     yield "coco", "tfdata-tuned", {"cache": "file", "element": "uint8", "interpolation": "bilinear"}
     yield "list", "tfdata-sequential", {"cache": "tfrecord-resized", "element": "uint8", "shuffle": False}
@@ -309,16 +316,17 @@ def test_a_recipe_delivers_what_its_loader_delivers(
     code = write_recipe(case, Measured(made.place, spare_bytes=0))  # no room: caches on disk keep their order
     pasted = run_recipe(code, monkeypatch, tmp_path / "pasted")
     own = run_loader(case, made, tmp_path / "scratch")
-    is_reshuffled = case.cache == "memory" and case.shuffle
+    is_reshuffled = case.cache == "memory" and case.shuffle and case.shuffle_buffer == "auto"
     has_workers = name in ("keras-idg-threads", "keras-idg-processes")  # they draw the second epoch's order in a race
     for number, (epoch, other) in enumerate(zip(pasted, own, strict=True)):
         assert_same(put_in_order(epoch), put_in_order(other))
         if not is_reshuffled and not (has_workers and number):
             assert_same(epoch, other)
     orders = [epoch[0].mean(axis=(1, 2, 3)).tolist() for epoch in pasted]
-    is_fixed = case.augment == "none" and (not case.shuffle or (case.cache != "none" and not is_reshuffled))
+    is_mixed = is_reshuffled or case.shuffle_buffer != "auto"
+    is_fixed = case.augment == "none" and (not case.shuffle or (case.cache != "none" and not is_mixed))
     assert (orders[0] == orders[1]) is is_fixed or case.augment != "none"
-    assert ("same in every epoch" in code) is (case.shuffle and is_on_disk(case.cache))
+    assert ("same in every epoch" in code) is (case.shuffle and is_on_disk(case.cache) and not is_mixed)
 
 
 @pytest.mark.parametrize("cache", ["file", "tfrecord"])

@@ -14,6 +14,7 @@ from harness.experiment import expand
 from harness.experiment.experiment_file import parse_experiment
 from harness.values.case import Case, ModelSetting
 from harness.values.errors import ConfigurationError
+from harness.values.names import name_model
 from harness.values.record import Epoch
 from harness.workflow.resolve import fill_paces
 
@@ -61,3 +62,17 @@ def test_a_named_device_brings_its_figure_and_stays_named() -> None:
     assert (case.model.device, case.model.images_per_second) == ("h100", 1785.7)
     again = Case.model_validate_json(case.model_dump_json())
     assert again == case and again.model.is_emulated
+
+
+@pytest.mark.parametrize(
+    ("device", "pace", "file"),
+    [
+        ("b200", 504.7, "RetinaNet, MLPerf Storage v3.0: retinanet_b200.yaml"),
+        ("MI355", 504.7, "RetinaNet, MLPerf Storage v3.0: retinanet_mi355.yaml"),
+        ("a100", 919.5, "ResNet-50, MLPerf Storage v2.0: resnet50_a100.yaml"),
+    ],
+)
+def test_a_device_is_named_with_the_file_that_its_figure_is_from(device: str, pace: float, file: str) -> None:
+    case = next(iter(expand(parse_experiment(TEXT.replace("like: ws03", f"device: {device}"), "x")).cases))
+    assert case.model.images_per_second == pace
+    assert name_model(case.model) == f"emulated accelerator ({pace:g} images/s, {device.lower()} with {file})"

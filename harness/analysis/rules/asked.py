@@ -25,11 +25,11 @@ ENTRIES = {
         grades="error; info where the figures are still those of the case",
         cause=(
             "what ran is not what the record asks for, and that could not be seen before. As error: another number of "
-            "CPUs, GPUs, epochs, images or batches, other sizes, precision or XLA. As info: `max_images` is more than "
-            "the set has; `gpus: auto` on a host with several (training uses one, there is no distribution strategy "
-            "yet); `shuffle` that a cache freezes, or that a loader does within a buffer; `budgets` that a loader of "
-            "your own does not take. What can be seen before is skipped with the numbers: more CPUs, GPUs or memory "
-            "than the host offers."
+            "CPUs, GPUs, workers, epochs, images or batches, other sizes, precision or XLA. As info: `max_images` is "
+            "more than the set has; `gpus: auto` on a host with several (training uses one, there is no distribution "
+            "strategy yet); `shuffle` that a cache freezes, or that a loader does within a buffer; `budgets` that a "
+            "loader of your own does not take. What can be seen before is skipped with the numbers: more CPUs, GPUs or "
+            "memory than the host offers."
         ),
         cure=(
             "as error, see the log of the invocation and report it: its figures are of no case. As info, nothing; "
@@ -95,6 +95,8 @@ def _work(record: Record) -> Iterator[Difference]:
             batch = round(epoch.images / max(1, epoch.steps))
             yield Difference("error", f"batches of {case.batch_size} asked for, they had about {batch} images")
             break
+    if case.workers is not None and "workers" in ran and ran["workers"] != case.workers:
+        yield Difference("error", f"{plural(case.workers, 'worker')} asked for, the loader has {ran['workers']}")
     size = ran.get("image_size")
     if isinstance(size, list) and None not in size and list(case.image_size) != size:
         yield Difference(
@@ -112,8 +114,16 @@ def _order(record: Record) -> Iterator[Difference]:
     case, environment = record.case, record.environment
     order = environment.get("order")
     is_shuffled = case.shuffle and not is_automatic(case.loader)
+    is_shuffled = is_shuffled and case.shuffle_buffer == "auto"  # else that order was asked for
     if is_shuffled and isinstance(order, str) and order not in (NEW_ORDER, OWN_ORDER):
         yield Difference("info", f"another order in each epoch asked for, the images came so: {order}")
+    images = record.epochs[0].images if record.epochs else None
+    mixed = _number(_mapping(environment.get("mixing")), "buffer")
+    if case.shuffle_buffer != "auto" and images is not None and mixed is not None:
+        asked = min(images, case.shuffle_buffer) if isinstance(case.shuffle_buffer, int) else images
+        if mixed != asked:
+            words = f"a shuffle buffer of {asked:,} images asked for, they were mixed in {mixed:,}"
+            yield Difference("error", words)
     applied = _mapping(environment.get("budgets")).get("applied_to_loader")
     if case.budgets == "container" and applied is False and is_own(case.loader):
         yield Difference("info", "budgets of the container asked for, the loader has its own")

@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
@@ -23,19 +23,22 @@ from ..protocol.protocol import as_count, as_object, as_text, read_json, write_j
 from .dataset import Description, Report, describe
 from .parallel import Pace, spread
 from .picture import Plan, encode_picture, encoder, encoder_key, plan_picture
-from .profiles import GENERATOR, PROFILES, Profile
+from .profiles import GENERATOR, PROFILES, QUALITIES, SIZES, Control, Profile
 from .synthesis import Draws, mix
 from .task import Job, run_task
 
 CERTIFICATE = "generated.json"
 """What a made folder is: profile, images, seed, encoder."""
 
+PLAIN = Control()
+"""Nothing is controlled: a set is like its profile."""
+
 IMAGES, ANNOTATIONS = "images", "annotations.json"
 
 
-def set_name(profile: str, images: int, seed: int) -> str:
+def set_name(profile: str, images: int, seed: int, control: Control = PLAIN) -> str:
     """The name of a set's folder: it holds everything that its bytes depend on."""
-    return f"{profile}-{images}-{seed}-{encoder_key()}"
+    return "-".join(filter(None, (profile, str(images), str(seed), control.key, encoder_key())))
 
 
 def layout_of(kind: str) -> dict[str, str | None]:
@@ -49,6 +52,7 @@ def make(
     seed: int,
     folder: Path,
     *,
+    control: Control = PLAIN,
     cpus: int | None = None,
     on_progress: Report | None = None,
 ) -> bool:
@@ -58,8 +62,8 @@ def make(
     removed. Raises DatasetError for a bad request, a folder that is something else, a
     second making at once, a full disk.
     """
-    chosen = _checked(profile, images)
-    certificate = _certificate(chosen, images, seed)
+    chosen = _checked(profile, images, control)
+    certificate = _certificate(chosen, images, seed, control)
     folder = Path(os.path.abspath(folder))
     if _is_made(folder, certificate):
         return False
@@ -81,16 +85,22 @@ def make(
     return True
 
 
-def _checked(profile: str, images: int) -> Profile:
+def _checked(profile: str, images: int, control: Control) -> Profile:
     if profile not in PROFILES:
         raise DatasetError(f"there is no profile {profile!r}", hint=f"profiles are {', '.join(PROFILES)}")
     if images < 1:
         raise DatasetError(f"a data set of {images} images cannot be made", hint="ask for at least one image")
-    return PROFILES[profile]
+    for what, value, (least, most) in (("size", control.size, SIZES), ("quality", control.quality, QUALITIES)):
+        if value is not None and not least <= value <= most:
+            raise DatasetError(f"a {what} of {value} cannot be made", hint=f"ask for {least} to {most}")
+    return control.apply(PROFILES[profile])
 
 
-def _certificate(profile: Profile, images: int, seed: int) -> dict[str, str | int]:
+def _certificate(profile: Profile, images: int, seed: int, control: Control) -> dict[str, str | int]:
+    """What a set is; what nobody controls is left out, as ever."""
+    controlled = {name: value for name, value in asdict(control).items() if value is not None and value is not False}
     return {
+        **controlled,
         "format": 1,
         "profile": profile.name,
         "kind": profile.kind,
@@ -166,20 +176,19 @@ def _fill(
         for _, name in profile.classes:
             (part / name).mkdir()
     pace = Pace(on_progress, images)
-    for _, written in spread(partial(_write_pictures, str(part), profile.name, seed), range(images), cpus=cpus):
+    for _, written in spread(partial(_write_pictures, str(part), profile, seed), range(images), cpus=cpus):
         pace.add(len(written))
     if profile.kind == "coco":
         _annotate(part / ANNOTATIONS, profile, images, seed)
 
 
-def _write_pictures(part: str, profile: str, seed: int, indices: Sequence[int]) -> list[int]:
+def _write_pictures(part: str, profile: Profile, seed: int, indices: Sequence[int]) -> list[int]:
     """Make some files: the work of one process."""
-    chosen = PROFILES[profile]
     sizes = []
     for index in indices:
-        plan = plan_picture(chosen, seed, index)
-        content = encode_picture(plan, chosen.subsampling)
-        with open(os.path.join(part, _path(chosen, plan)), "wb") as stream:
+        plan = plan_picture(profile, seed, index)
+        content = encode_picture(plan, profile.subsampling, progressive=profile.progressive)
+        with open(os.path.join(part, _path(profile, plan)), "wb") as stream:
             stream.write(content)
         sizes.append(len(content))
     return sizes
@@ -253,11 +262,13 @@ def run(job: Job) -> Mapping[str, object]:
     """The task ``generate``: make the set below ``paths["data"]``, in a folder of the set's own name."""
     wanted = as_object(job.request.said.get("generate"))
     profile, images, seed = str(wanted["profile"]), as_count(wanted["images"]) or 0, as_count(wanted["seed"]) or 0
+    size, quality, progressive = (wanted.get(name) for name in ("size", "quality", "progressive"))
+    control = Control(as_count(size), as_count(quality), progressive is True)
     job.enter("generate")
-    folder = job.path("data") / set_name(profile, images, seed)
-    is_new = make(profile, images, seed, folder, cpus=job.cpus, on_progress=job.progress)
+    folder = job.path("data") / set_name(profile, images, seed, control)
+    is_new = make(profile, images, seed, folder, control=control, cpus=job.cpus, on_progress=job.progress)
     kind = PROFILES[profile].kind
-    certificate = _certificate(PROFILES[profile], images, seed)
+    certificate = _certificate(PROFILES[profile], images, seed, control)
     return {
         **certificate,
         "kind": kind,

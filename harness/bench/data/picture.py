@@ -67,15 +67,15 @@ def _pick(choices: Sequence[tuple[int, int]], draws: Draws) -> int:
     raise AssertionError("weights add up")
 
 
-def encode_picture(plan: Plan, subsampling: int) -> bytes:
-    """The picture as a baseline JPEG."""
+def encode_picture(plan: Plan, subsampling: int, *, progressive: bool = False) -> bytes:
+    """The picture as a JPEG, baseline or progressive."""
     luma, blue, red = draw(plan.scene, plan.key)
     if blue is None or red is None:
         image = Image.fromarray(luma)
     else:
         image = Image.merge("YCbCr", [Image.fromarray(plane) for plane in (luma, blue, red)])
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=plan.quality, subsampling=subsampling, optimize=False, progressive=False)
+    image.save(stream, "JPEG", quality=plan.quality, subsampling=subsampling, optimize=False, progressive=progressive)
     return stream.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GENERATOR = 1
 """The version of the pictures: raised with every change that gives other bytes."""
@@ -17,6 +17,7 @@ class Profile:
     ``qualities`` are (weight, JPEG quality), ``subsampling`` as Pillow takes it (0 = 4:4:4, 2 = 4:2:0).
     ``texture`` is the most that a picture has of it, ``grain`` likewise; regions get
     fewer with ``smoothness`` (see ``synthesis.Scene``). ``grey_of_10000`` pictures of 10,000 have one channel.
+    ``progressive``: the JPEGs are; else baseline.
     ``class_weights`` go with ``classes``; ``mean_bytes`` is what to expect of a file.
     """
 
@@ -36,6 +37,43 @@ class Profile:
     classes: tuple[tuple[int, str], ...]
     class_weights: tuple[int, ...]
     mean_bytes: int
+    progressive: bool = False
+
+
+@dataclass(frozen=True)
+class Control:
+    """What all images of a controlled set have in common; None where the profile decides, as it does by itself.
+
+    ``size`` is the side of square images in pixels, ``quality`` that of the JPEGs, ``progressive`` their kind. The same
+    seed gives the same scenes at each quality, as baseline and as progressive JPEGs.
+    """
+
+    size: int | None = None
+    quality: int | None = None
+    progressive: bool = False
+
+    @property
+    def key(self) -> str:
+        """What it adds to the name of a folder: ``1024px-q75-progressive``; empty where it controls nothing."""
+        said = [f"{self.size}px"] if self.size is not None else []
+        said += [f"q{self.quality}"] if self.quality is not None else []
+        return "-".join([*said, *(["progressive"] if self.progressive else [])])
+
+    def apply(self, profile: Profile) -> Profile:
+        """Return the profile with what is controlled."""
+        found = replace(profile, progressive=self.progressive)
+        if self.quality is not None:
+            found = replace(found, qualities=((1, self.quality),))
+        if self.size is not None:
+            (_, width, height), pixels = profile.sizes[0], self.size * self.size
+            mean_bytes = max(1, profile.mean_bytes * pixels // (width * height))
+            found = replace(found, sizes=((1, self.size, self.size),), other_sizes=0, mean_bytes=mean_bytes)
+        return found
+
+
+QUALITIES = (1, 100)
+SIZES = (16, 8192)
+"""The least and the most of a controlled set; of larger images one alone takes gigabytes to make."""
 
 
 _COCO_NAMES = (  # in the order of their ids, from 1; an id without a name is not used

@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..protocol.atomic import read_text
@@ -21,6 +21,9 @@ SCOPE_VARIABLE = "HARNESS_SCOPE"
 """Set inside the systemd scope that was made for a job."""
 
 LEAF = "job"
+SHM_BYTES = 2**30
+"""Shared memory of a job, by which its processes hand over batches; like every tmpfs it counts against the limit."""
+_SHM = "/dev/shm"
 
 _CLONE_NEWNS = 0x00020000
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
@@ -183,11 +186,20 @@ def read_mountinfo() -> str:
         return stream.read()
 
 
-def seal(read_only: Sequence[str], writable: Sequence[str], private: Sequence[str], private_bytes: int) -> str | None:
+def private_memory(used: Sequence[str]) -> dict[str, int]:
+    """Shared memory of a job's own, and its bytes: what a killed one leaves there goes with it.
+
+    None where it is not there, or where one of the paths that the job uses lies in it.
+    """
+    is_free = os.path.isdir(_SHM) and not any(_is_inside(path, _SHM) for path in used)
+    return {_SHM: SHM_BYTES} if is_free else {}
+
+
+def seal(read_only: Sequence[str], writable: Sequence[str], private: Mapping[str, int]) -> str | None:
     """Give this process its own view of the file system, as a container would have it.
 
     ``read_only`` paths are bound read-only with all that is mounted inside them (except ``writable`` ones there),
-    ``private`` folders become a tmpfs of at most ``private_bytes``, which counts against the memory limit. Returns
+    ``private`` folders become a tmpfs of at most so many bytes each, which counts against the memory limit. Returns
     why it cannot be (not root), or None. Raises Trouble for a mount inside a read-only path that stays writable.
     Mounts of the host still arrive; nothing goes back.
     """
@@ -219,8 +231,8 @@ def seal(read_only: Sequence[str], writable: Sequence[str], private: Sequence[st
             if any(_is_inside(path, place) for place in read_only):
                 mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND)
             os.close(descriptor)
-        for path in private:
-            mount("tmpfs", path, "tmpfs", _MS_NOSUID_NODEV, f"size={private_bytes},mode=700")
+        for path, size in private.items():
+            mount("tmpfs", path, "tmpfs", _MS_NOSUID_NODEV, f"size={size},mode=700")
     except OSError as error:
         return f"{error.filename or 'a folder'} cannot be bound: {error.strerror}"
     return None

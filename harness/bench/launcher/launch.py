@@ -297,7 +297,9 @@ def _confine(job: str) -> dict[str, str]:
     home, temporary = os.path.join(job, "home"), os.path.join(job, "tmp")
     writable = [job, *(mount["source"] for mount in asked["mounts"] if not mount["read_only"])]
     read_only = [mount["source"] for mount in asked["mounts"] if mount["read_only"]]
-    unsealed = confine.seal(read_only, writable, [home, temporary], asked["tmp_bytes"])
+    private = {home: asked["tmp_bytes"], temporary: asked["tmp_bytes"]}
+    private |= confine.private_memory([*read_only, *writable])
+    unsealed = confine.seal(read_only, writable, private)
     confine.adopt_orphans()
     variables.update(HOME=home, TMPDIR=temporary, CUDA_VISIBLE_DEVICES=",".join(asked["gpus"]) or "-1")
     jobs.write_object(

@@ -20,6 +20,7 @@ LOADERS = Loaders(
             decodings=("exact", "fast-dct", "plain-upscaling"),
             packages=("simplejpeg",),
             is_yardstick=True,
+            workers="threads",
         ),
     ),
 )

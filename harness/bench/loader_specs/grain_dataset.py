@@ -1,24 +1,42 @@
-"""``grain``."""
+"""``grain``, read ahead by its threads, and by processes."""
 
 from __future__ import annotations
 
 from ..protocol.specs import ALL_FORMATS, ALL_KINDS, Loaders, LoaderSpec
 
+
+def _grain(name: str, workers: str, summary: str, for_what: str) -> LoaderSpec:
+    return LoaderSpec(
+        name=name,
+        recipe="grain" if workers == "threads" else "",
+        variant=workers,
+        maker=f"loaders.grain_dataset:make_{workers}",
+        summary=summary,
+        for_what=for_what,
+        caches=("none",),
+        interpolations=("nearest", "bilinear-antialias", "native"),
+        native="nearest",
+        kinds=ALL_KINDS,
+        formats=ALL_FORMATS,
+        packages=("grain",),
+        workers=workers,
+    )
+
+
 LOADERS = Loaders(
     rank=50,
     specs=(
-        LoaderSpec(
-            name="grain",
-            recipe="grain",
-            maker="loaders.grain_dataset:make",
-            summary="Google's Grain: random access, PIL, read ahead by its threads (its processes are not used)",
-            for_what="projects with JAX beside TensorFlow; exact restarts",
-            caches=("none",),
-            interpolations=("nearest", "bilinear-antialias", "native"),
-            native="nearest",
-            kinds=ALL_KINDS,
-            formats=ALL_FORMATS,
-            packages=("grain",),
+        _grain(
+            "grain",
+            "threads",
+            "Google's Grain: random access, PIL, read ahead by its threads",
+            "projects with JAX beside TensorFlow; exact restarts",
+        ),
+        _grain(
+            "grain-processes",
+            "processes",
+            "the same with `mp_prefetch`: batches made by processes, which are started anew in each epoch",
+            "Python code for each image that holds the interpreter's lock; long epochs",
         ),
     ),
 )

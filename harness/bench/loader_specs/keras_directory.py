@@ -17,6 +17,8 @@ LOADERS = Loaders(
             native="bilinear",
             formats=("BMP", "GIF"),
             links_for_lists=True,
+            workers="threads",
+            least_workers=1,
             recipe="keras_directory",
         ),
     ),

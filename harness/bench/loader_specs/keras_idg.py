@@ -17,6 +17,8 @@ def _keras_idg(name: str, variant: str, summary: str, for_what: str, *, is_singl
         formats=("BMP",),
         is_single_threaded=is_single_threaded,
         frames_for_lists=True,
+        workers=variant,
+        inline_workers=1 if variant == "threads" else 0,
         recipe="keras_idg",
         variant=variant,
     )

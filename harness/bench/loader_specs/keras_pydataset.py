@@ -17,6 +17,8 @@ LOADERS = Loaders(
             native="nearest",
             kinds=ALL_KINDS,
             formats=ALL_FORMATS,
+            workers="threads",
+            inline_workers=1,
             recipe="keras_pydataset",
         ),
     ),

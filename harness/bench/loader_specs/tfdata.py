@@ -30,6 +30,8 @@ def _tfdata(name: str, variant: str, summary: str, for_what: str, *, can_reorder
         decodings=DECODINGS,
         can_reorder=can_reorder,
         is_single_threaded=not can_reorder,
+        workers="threads" if can_reorder else "",
+        takes_buffer=True,
         recipe="tfdata",
         variant=variant,
     )

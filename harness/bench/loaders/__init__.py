@@ -42,6 +42,7 @@ def _checked(name: str, make: Callable[[LoaderContext], Any]) -> Callable[[Loade
     def made(context: LoaderContext) -> Loader:
         found = make(context)
         if isinstance(found, Loader):
+            found.workers = context.workers if found.workers is None else found.workers
             return found
         if not hasattr(found, "element_spec"):
             what = type(found).__name__
@@ -57,6 +58,7 @@ def _checked(name: str, make: Callable[[LoaderContext], Any]) -> Callable[[Loade
             order=OWN_ORDER,
             decoder="the loader's own",
             takes_budgets=False,
+            workers=context.workers,
         )
 
     return made

@@ -53,11 +53,15 @@ class DecodedBatches:
             self._numbers.shuffle(self._order)
         size = self._context.batch_size
         chunks = [self._order[start : start + size] for start in range(0, len(self._order), size)]
+        workers = self._context.worker_count
+        if workers == 0:
+            yield from map(self._make, chunks)
+            return
         waiting: deque[Future[tuple[Any, Any]]] = deque()
-        with ThreadPoolExecutor(self._context.cpus) as threads:
+        with ThreadPoolExecutor(workers) as threads:
             for chunk in chunks:
                 waiting.append(threads.submit(self._make, chunk))
-                if len(waiting) > self._context.cpus + AHEAD:
+                if len(waiting) > workers + AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -124,5 +128,6 @@ def make(context: LoaderContext) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made.options["fastdct"] else ""),
         takes_budgets=False,
+        workers=context.worker_count,
         stages=STAGES,
     )

@@ -1,8 +1,11 @@
-"""``grain``: Google's Grain as its guide shows it: a map data set over files, read ahead by threads."""
+"""``grain`` and ``grain-processes``: a map data set over files, read ahead by threads, or by processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import grain
@@ -10,52 +13,82 @@ import tensorflow as tf
 
 from ..protocol.specs import NEW_ORDER
 from .interface import CHANNELS, Loader, LoaderContext
-from .pixels import STAGES, finish_batch, is_batched, read_image
+from .pixels import STAGES, finish_batch, is_batched, list_images, read_image
+from .workers import watch_workers
 
 BUFFERED = 64
 """Images read ahead."""
 
 
+PROCESS_THREADS = 1
+"""Threads of each worker process."""
+
+
 class GrainLoader(Loader):
     """Each epoch is the map data set once more, in another order."""
 
-    def __init__(self, context: LoaderContext, **fields: Any) -> None:
+    def __init__(self, context: LoaderContext, *, has_processes: bool, **fields: Any) -> None:
         super().__init__(**fields)
         self._context = context
+        self._has_processes = has_processes
         self._epoch = 0
+        self._watch: threading.Event | None = None
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """One epoch."""
         self._epoch += 1
-        yield from make_epoch(self._context, self._epoch)
+        if self._has_processes and self._watch is None:
+            self._watch = watch_workers(self._context)
+        yield from make_epoch(self._context, self._epoch, has_processes=self._has_processes)
+
+    def close(self) -> None:
+        """Stop watching the workers."""
+        if self._watch is not None:
+            self._watch.set()
+        super().close()
 
 
-def make_epoch(context: LoaderContext, epoch: int) -> Any:
-    """An iterable of (images, labels) for one epoch."""
-    files, labels = context.files, context.labels
+def make_epoch(context: LoaderContext, epoch: int, *, has_processes: bool = False) -> Iterator[tuple[Any, Any]]:
+    """The batches (images, labels) of one epoch."""
+    files, labels, workers = context.files, context.labels, context.worker_count
+    plain = replace(context, give_up=None, budgets=None)  # what is sent to processes
 
     def load(number: int) -> tuple[Any, Any]:
-        return read_image(files[number], context), labels[number]
+        return read_image(files[number], plain), labels[number]
 
     data = grain.MapDataset.range(len(files))
     if context.shuffle:
         data = data.shuffle(seed=(context.seed + epoch) % 2**32)
-    data = data.map(load).batch(context.batch_size, batch_fn=None if is_batched(context) else _list_images)
-    reading = grain.ReadOptions(num_threads=context.cpus, prefetch_buffer_size=max(1, BUFFERED // context.batch_size))
-    for images, numbers in data.to_iter_dataset(reading):
-        yield (finish_batch(images, context), numbers.astype("int32")) if is_batched(context) else (images, numbers)
+    data = data.map(load).batch(context.batch_size, batch_fn=None if is_batched(context) else list_images)
+    threads = PROCESS_THREADS if has_processes and workers else workers
+    ahead = max(threads, BUFFERED // context.batch_size, 1)
+    batches = data.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead))
+    if has_processes:
+        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    with closing(iter(batches)) as made:
+        for images, numbers in made:
+            yield (
+                (finish_batch(images, context), numbers.astype("int32")) if is_batched(context) else (images, numbers)
+            )
 
 
-def _list_images(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
-    return [image for image, _ in pairs], [number for _, number in pairs]
+def make_threads(context: LoaderContext) -> Loader:
+    """``grain``: read ahead by threads."""
+    return make(context)
 
 
-def make(context: LoaderContext) -> Loader:
+def make_processes(context: LoaderContext) -> Loader:
+    """``grain-processes``: batches made by processes, watched, for a killed one would hang it."""
+    return make(context, has_processes=True)
+
+
+def make(context: LoaderContext, *, has_processes: bool = False) -> Loader:
     """``model.fit`` gets it through ``from_generator``."""
     height, width = context.image_size
     spec = (tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32))
     loader = GrainLoader(
         context,
+        has_processes=has_processes,
         dataset=None,
         images=len(context.paths),
         batch_size=context.batch_size,
@@ -64,6 +97,7 @@ def make(context: LoaderContext) -> Loader:
         decoder=f"PIL, through Grain {getattr(grain, '__version__', '')}".strip(),
         takes_budgets=False,
         stages=STAGES,
+        workers=context.worker_count,
     )
     dataset = tf.data.Dataset.from_generator(loader.batches, output_signature=spec)
     loader.dataset = dataset.apply(tf.data.experimental.assert_cardinality(loader.steps)).prefetch(1)

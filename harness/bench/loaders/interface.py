@@ -35,6 +35,9 @@ class LoaderContext:
     ``augment`` are the case's. ``give_up`` ends the process at once: for a thread that sees what would hang it.
     ``image_size`` is (height, width) in pixels. ``until`` is the last stage that runs, of those that the loader names
     (``Loader.stages``); None for all. It is set only where the costs of stages are looked for, never in a measurement.
+    ``workers`` is how many threads or processes were asked for, None where that is left to the loader (``worker_count``
+    is what it takes). ``shuffle_buffer`` is how many images the buffer holds that they are mixed in, all of them at the
+    most; None: the loader orders them in its own way.
     """
 
     kind: str
@@ -63,6 +66,8 @@ class LoaderContext:
     give_up: Callable[[BenchmarkFailure], None] | None = None
     features: Features | None = None
     until: str | None = None
+    workers: int | None = None
+    shuffle_buffer: int | None = None
 
     def running(self, stages: Sequence[str]) -> tuple[str, ...]:
         """Those of a loader's stages that run."""
@@ -70,8 +75,13 @@ class LoaderContext:
 
     @property
     def cpus(self) -> int:
-        """CPUs that the process may use: how many workers a loader takes."""
+        """CPUs that the process may use: how many workers a loader takes by itself."""
         return len(os.sched_getaffinity(0))
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers a loader takes: as many as were asked for, else one a CPU. 0: the caller's own thread."""
+        return self.cpus if self.workers is None else self.workers
 
     @property
     def files(self) -> list[str]:
@@ -106,7 +116,10 @@ class Loader:
     from 0 to 1, and integer labels (batch,), each image once. ``order`` says how images are
     shuffled, ``decoder`` what decodes. ``store`` is the cache on disk, where there is one.
     ``stages`` are those after which the loader can be made to stop (``LoaderContext.until``), in the order in which
-    they run; empty where it cannot. One that stops before its last delivers whatever it has by then.
+    they run; empty where it cannot. One that stops before its last delivers whatever it has by then. ``workers`` is
+    how many threads or processes prepare images; None where that is left to others (tf.data's AUTOTUNE).
+    ``buffer`` is how many images the order of an epoch is mixed in: all for a permutation, 0 where each epoch has the
+    same order; None where ``order`` says it, or nobody knows. ``buffer_bytes`` is what it holds when it is full.
     """
 
     dataset: Any
@@ -119,6 +132,9 @@ class Loader:
     takes_budgets: bool = True
     stages: tuple[str, ...] = ()
     build_s: float | None = None
+    workers: int | None = None
+    buffer: int | None = None
+    buffer_bytes: int | None = None
 
     @property
     def steps(self) -> int:

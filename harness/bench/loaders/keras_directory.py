@@ -11,6 +11,8 @@ from .class_folders import find_class_folders
 from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
 from .tfdata import make_options
 
+BUFFERED = 8
+"""Batches in Keras' own shuffle buffer, of decoded images."""
 STAGES = ("read", "decode", "resize", "batch", "scale")
 
 
@@ -47,6 +49,8 @@ def make(context: LoaderContext) -> Loader:
         order="files permuted once, then a buffer of eight batches" if context.shuffle else "by path",
         decoder="tf.io.decode_image, default DCT",
         stages=STAGES,
+        workers=context.workers,
+        buffer=BUFFERED * context.batch_size if context.shuffle else None,
     )
 
 

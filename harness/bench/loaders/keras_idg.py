@@ -29,7 +29,7 @@ def make_threads(context: LoaderContext) -> Loader:
     """``keras-idg-threads``: Keras 3 takes workers only as properties of the iterator (``fit`` has no argument)."""
     loader = build(context)
     permute_first(loader, context)
-    loader.dataset.workers = context.cpus
+    loader.dataset.workers = loader.workers = context.worker_count
     return loader
 
 
@@ -37,7 +37,7 @@ def make_processes(context: LoaderContext) -> Loader:
     """``keras-idg-processes``: the same with processes, watched, for a killed one would hang it."""
     loader = build(context)
     permute_first(loader, context)
-    loader.dataset.workers = context.cpus
+    loader.dataset.workers = loader.workers = context.worker_count
     loader.dataset.use_multiprocessing = True
     loader.watch = watch_workers(context)
     return loader

@@ -20,7 +20,7 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     """Batches of images by their number; a new permutation of all images each epoch."""
 
     def __init__(self, context: LoaderContext) -> None:
-        super().__init__(workers=context.cpus, use_multiprocessing=False)
+        super().__init__(workers=context.worker_count, use_multiprocessing=False)
         self._context = context
         self._files = context.files
         self._order = list(range(len(self._files)))
@@ -57,5 +57,6 @@ def make(context: LoaderContext) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
+        workers=context.worker_count,
         stages=STAGES,
     )

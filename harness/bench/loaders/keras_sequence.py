@@ -18,7 +18,7 @@ class SequenceLoader(Loader):
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """One epoch in the way of ``model.fit``: by index, or with more than one worker through Keras' own queue."""
-        if self.dataset.workers <= 1 and not self.dataset.use_multiprocessing:
+        if self.dataset.workers <= (0 if self.dataset.use_multiprocessing else 1):
             for index in range(self.steps):
                 yield self.dataset[index]
             self.dataset.on_epoch_end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -41,6 +42,11 @@ def is_batched(context: LoaderContext) -> bool:
 def make_batch(images: list[Any], context: LoaderContext) -> Any:
     """One array of images, float32 from 0 to 1; as far as ``until`` of the context goes."""
     return finish_batch(np.stack(images), context) if is_batched(context) else images
+
+
+def list_images(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
+    """A batch, of (image, label) pairs, whose images are not put into one array."""
+    return [image for image, _ in pairs], [number for _, number in pairs]
 
 
 def finish_batch(images: Any, context: LoaderContext) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..protocol.specs import NEW_ORDER
 from .interface import LoaderContext
 
 READERS = 16
@@ -33,9 +34,26 @@ def read_records(context: LoaderContext, parallel: Any) -> tuple[Any, str]:
     pairs = records.map(_make_parse(context), num_parallel_calls=parallel)
     if not context.shuffle:
         return pairs, "by file and record" if cycle == 1 else "by record, of all files in turn"
-    pairs = pairs.shuffle(BUFFERED * context.batch_size, seed=context.seed, reshuffle_each_iteration=not is_frozen)
+    pairs = pairs.shuffle(records_buffer(context), seed=context.seed, reshuffle_each_iteration=not is_frozen)
+    if context.shuffle_buffer is not None and not is_frozen:
+        return pairs, name_order(context, "files permuted")
     order = f"files permuted, then a buffer of {BUFFERED} batches"
-    return pairs, f"{order}; frozen by the cache" if is_frozen else order
+    frozen = f"{order}; frozen by the cache"
+    if context.shuffle_buffer is not None:
+        return pairs, name_order(context, frozen)
+    return pairs, frozen if is_frozen else order
+
+
+def records_buffer(context: LoaderContext) -> int:
+    """How many encoded images the buffer behind the records holds; with a cache the buffer asked for is behind that."""
+    is_asked = context.shuffle_buffer is not None and context.cache == "none"
+    return context.shuffle_buffer or 1 if is_asked else BUFFERED * context.batch_size
+
+
+def name_order(context: LoaderContext, before: str) -> str:
+    """The order that a shuffle buffer of the size asked for makes of another one."""
+    size = context.shuffle_buffer or 0
+    return NEW_ORDER if size >= len(context.paths) else f"{before}, then a buffer of {size:,} images"
 
 
 def _open(name: Any, count: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +15,7 @@ from .augmenting import augment
 from .cache_writers import keep
 from .decoding import describe_decoder, make_plain_decode, make_resize, scale, to_uint8
 from .interface import Loader, LoaderContext
-from .reading_records import read_records
+from .reading_records import name_order, read_records, records_buffer
 
 _ALONE = ("cache", "augment", "batch")
 """Stages that are an operation of their own; those between them are done by one map."""
@@ -58,7 +58,9 @@ def make_tuned(context: LoaderContext) -> Loader:
 
 
 def build(context: LoaderContext, rung: Rung) -> Loader:
-    """The pipeline. What its cache holds, the context's ``element`` says; what follows the cache runs every epoch:
+    """The pipeline. ``workers`` of the context are its parallel calls and the threads of its pool, else AUTOTUNE's.
+
+    What its cache holds, the context's ``element`` says; what follows the cache runs every epoch:
 
     * float32: the finished image, as the article kept it;
     * uint8: the resized image; then cast and scaling;
@@ -67,17 +69,26 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
     came: the list is then permuted once, by the seed, and every later epoch has the same order. A shuffle
     buffer behind a cache on disk would hold images and so cost memory, and behind a memory cache it would delay the
-    first batch until the cache is full.
+    first batch until the cache is full: there is one where ``shuffle_buffer`` asks for it. Without a cache, one that
+    does not hold all images mixes them as they come from their files in the order of their paths, as ``map``,
+    ``shuffle``, ``batch`` does.
     """
+    if context.workers is not None and rung.parallel is not None:
+        rung = replace(rung, parallel=context.workers or None)
     if context.features is None:
         ordered, order = order_files(context)
     else:
         ordered, order = read_records(context, rung.parallel)
     stages = order_stages(context, rung)
-    dataset, store = ordered, None
+    dataset, store, mixed, is_mixed_late = ordered, None, None, mixes_images(context)
     for kind, together in groupby(context.running(stages), lambda stage: stage if stage in _ALONE else "images"):
+        if is_mixed_late and kind in ("augment", "batch"):
+            dataset, is_mixed_late = mix(dataset, context), False
+            mixed = dataset.element_spec[0]
         if kind == "cache":
             dataset, store = keep(dataset, context)
+            dataset = mix(dataset, context)
+            mixed = dataset.element_spec[0]
         elif kind == "augment":
             dataset = augment(dataset, context, rung.parallel)
         elif kind == "batch":
@@ -99,7 +110,47 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         decoder=describe_decoder(context),
         store=store,
         stages=stages,
+        workers=context.workers,
+        buffer=count_mixed(context),
+        buffer_bytes=count_mixed_bytes(context, mixed),
     )
+
+
+def mixes_images(context: LoaderContext) -> bool:
+    """Whether images pass a buffer without a cache: one that does not hold all, for then their files are permuted."""
+    size, is_plain = context.shuffle_buffer, context.cache == "none" and context.features is None
+    return context.shuffle and is_plain and size is not None and size < len(context.paths)
+
+
+def mix(dataset: Any, context: LoaderContext) -> Any:
+    """The data set behind the shuffle buffer that was asked for, if one was."""
+    size = context.shuffle_buffer if context.shuffle else None
+    return dataset if size is None else dataset.shuffle(size, seed=context.seed, reshuffle_each_iteration=True)
+
+
+def count_mixed(context: LoaderContext) -> int | None:
+    """How many images each epoch is mixed in: ``Loader.buffer``."""
+    if not context.shuffle:
+        return None
+    if context.cache != "none":
+        return context.shuffle_buffer or 0
+    if context.features is not None:
+        return records_buffer(context)
+    return context.shuffle_buffer or len(context.paths)
+
+
+def count_mixed_bytes(context: LoaderContext, held: Any) -> int | None:
+    """Bytes of a full buffer; ``held`` is the spec of an image in it. None where that is not known.
+
+    Behind a cache in memory the buffer refers to what is cached; of files that are permuted it holds the names.
+    """
+    if context.cache == "memory":
+        return 0
+    count = count_mixed(context)
+    if held is None:
+        return sum(map(len, context.paths)) if count and context.features is None else None
+    is_known = held.dtype != tf.string and held.shape.is_fully_defined()
+    return count * held.shape.num_elements() * held.dtype.size if count is not None and is_known else None
 
 
 def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
@@ -166,7 +217,7 @@ def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> A
 
     cpus = (context.budgets.cpu_budget if context.budgets else None) or 2
     data = ordered.batch(GROUP).interleave(
-        read_group, cycle_length=max(2, cpus), block_length=GROUP, num_parallel_calls=rung.parallel
+        read_group, cycle_length=max(2, context.workers or cpus), block_length=GROUP, num_parallel_calls=rung.parallel
     )
     return data if step is None else data.map(step, num_parallel_calls=rung.parallel)
 
@@ -176,12 +227,16 @@ def order_files(context: LoaderContext) -> tuple[Any, str]:
     files, labels = context.files, list(context.labels)
     if not context.shuffle:
         return _pair(files, labels), "by path"
+    if mixes_images(context):
+        return _pair(files, labels), name_order(context, "by path")
     if context.cache == "none":
         shuffled = _pair(files, labels).shuffle(len(files), seed=context.seed, reshuffle_each_iteration=True)
         return shuffled, NEW_ORDER
     order = list(range(len(files)))
     random.Random(context.seed).shuffle(order)
-    return _pair([files[i] for i in order], [labels[i] for i in order]), "one permutation, frozen by the cache"
+    frozen = "one permutation, frozen by the cache"
+    said = frozen if context.shuffle_buffer is None else name_order(context, frozen)
+    return _pair([files[i] for i in order], [labels[i] for i in order]), said
 
 
 def _pair(files: list[str], labels: list[int]) -> Any:
@@ -197,4 +252,6 @@ def make_options(context: LoaderContext) -> Any:
         options.autotune.ram_budget = budgets.ram_budget_bytes
         options.autotune.cpu_budget = budgets.cpu_budget
         options.threading.private_threadpool_size = budgets.threadpool_size
+    if context.workers is not None:
+        options.threading.private_threadpool_size = max(1, context.workers)
     return options

@@ -1,4 +1,4 @@
-"""Watches the worker processes of Keras: one that is killed takes its batch with it, and Keras would wait for ever."""
+"""Watches the worker processes of Keras and Grain: one that is killed takes its batch with it; Keras would wait on."""
 
 from __future__ import annotations
 
@@ -41,12 +41,8 @@ def _watch(context: LoaderContext, stop: threading.Event) -> None:
 
 def _failure(is_killed: bool) -> BenchmarkFailure:
     if is_killed:
-        return BenchmarkFailure(
-            "oom", "a worker process was killed at the memory limit; Keras would wait for it for ever"
-        )
-    return BenchmarkFailure(
-        "error", "a worker process ended in the middle; Keras would wait for it for ever: see the log"
-    )
+        return BenchmarkFailure("oom", "a worker process was killed at the memory limit, and its batch is lost")
+    return BenchmarkFailure("error", "a worker process ended in the middle, and its batch is lost: see the log")
 
 
 def count_kills() -> int | None:

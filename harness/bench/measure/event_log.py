@@ -26,6 +26,7 @@ class Epoch(TypedDict):
     cpu_s: float
     flush_s: float | None
     other_decoder: dict[str, int] | None
+    anon_bytes: int | None
 
 
 class Journal:

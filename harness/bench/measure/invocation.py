@@ -22,6 +22,7 @@ from ..protocol.failure import BenchmarkFailure
 from ..protocol.failure import describe as describe_failure
 from ..protocol.loader_registry import LOADERS
 from ..protocol.protocol import ENVIRONMENT, FAILURE, RESULTS, write_json
+from ..protocol.specs import NEW_ORDER
 from . import pagecache
 from .bytes_read import is_counted, needed_bytes
 from .cachekey import pipeline_hash
@@ -42,8 +43,18 @@ class Work(TypedDict, total=False):
     """What is there to be measured, as loader and model say it."""
 
     image_size: list[int] | None
+    workers: int | None
     precision: str
     xla: bool
+
+
+class Mixing(TypedDict):
+    """How an epoch is ordered: in a buffer of so many images, and how well that mixes them (``loaders/mixing.py``)."""
+
+    buffer: int
+    buffer_bytes: int | None
+    displacement: float
+    neighbours_kept: float
 
 
 class Environment(Software):
@@ -53,6 +64,7 @@ class Environment(Software):
     decoder: str | None
     order: str
     ran: Work
+    mixing: Mixing | None
     pixel_error: PixelError | None
     emulated: bool
     devices: dict[str, list[str] | str]
@@ -192,10 +204,19 @@ def make_context(
         compression=request.compression,
         decoding=request.decoding,
         augment=request.augment,
+        workers=request.workers,
+        shuffle_buffer=size_buffer(request.shuffle_buffer, len(manifest)),
         is_reused=is_reused,
         give_up=lambda failure: give_up(failure, job),
         features=read_features(Path(request.path("dataset"))) if request.kind == "tfrecord" else None,
     )
+
+
+def size_buffer(asked: int | str, images: int) -> int | None:
+    """How many images a shuffle buffer holds, of so many; None where its size is left to the loader."""
+    if asked == "auto":
+        return None
+    return min(asked, images) if isinstance(asked, int) else images
 
 
 def give_up(failure: BenchmarkFailure, job: Path) -> None:
@@ -254,6 +275,7 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> Environ
         "decoder": bench.loader.decoder,
         "order": bench.loader.order,
         "ran": _describe_work(bench),
+        "mixing": _measure_mixing(bench),
         "pixel_error": _measure_error(bench.context),
         "emulated": request.model is not None and request.model.is_emulated,
         "devices": devices.as_fields(),
@@ -269,14 +291,11 @@ def _describe_work(bench: Bench) -> Work:
     shape = getattr(spec[0], "shape", None) if isinstance(spec, tuple) and spec else None
     size = list(shape[1:3]) if shape is not None and shape.rank == 4 else None  # a user's own may say anything
     model = bench.model
+    ran: Work = {"image_size": size, "workers": bench.loader.workers}
     if model is None:
-        return {"image_size": size}
+        return ran
     is_half = any(getattr(layer, "compute_dtype", None) == "float16" for layer in model.layers)
-    return {
-        "image_size": size,
-        "precision": "mixed_float16" if is_half else "float32",
-        "xla": bool(model.jit_compile),
-    }
+    return {**ran, "precision": "mixed_float16" if is_half else "float32", "xla": bool(model.jit_compile)}
 
 
 def warm_up(bench: Bench) -> float:
@@ -362,6 +381,16 @@ def clear_cache(request: MeasureRequest) -> None:
     """Remove what an earlier run left of this cache: TensorFlow would read it, or stumble over its lock file."""
     if request.cache_prefix is not None:
         stores.clear(request.cache_prefix)
+
+
+def _measure_mixing(bench: Bench) -> Mixing | None:
+    loader = bench.loader
+    buffer = loader.images if loader.buffer is None and loader.order == NEW_ORDER else loader.buffer
+    if buffer is None:
+        return None
+    from ..loaders.mixing import measure_mixing
+
+    return {**measure_mixing(loader.images, buffer, bench.request.seed), "buffer_bytes": loader.buffer_bytes}
 
 
 def _measure_error(context: LoaderContext) -> PixelError | None:

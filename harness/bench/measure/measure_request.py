@@ -69,6 +69,8 @@ class MeasureRequest:
     compression: str = "none"
     decoding: str = "exact"
     augment: str = "none"
+    workers: int | None = None
+    shuffle_buffer: int | str = "auto"
 
     def path(self, name: str) -> str:
         """A path of the job; raises BenchmarkFailure where the engine gave none."""
@@ -121,6 +123,8 @@ def read_request(job: Path) -> MeasureRequest:
         compression=_text(case, "cache_compression", "none"),
         decoding=_text(case, "decoding", "exact"),
         augment=_text(case, "augment", "none"),
+        workers=as_count(case.get("workers")),
+        shuffle_buffer=as_count(case.get("shuffle_buffer")) or _text(case, "shuffle_buffer", "auto"),
     )
 
 
@@ -181,6 +185,12 @@ def check_case(case: Mapping[str, object]) -> None:
         value = case.get(name, default)
         if value not in offered:
             raise BenchmarkFailure("error", f"{spec.name} makes no {name} `{value}`, only {', '.join(offered)}")
+    workers = as_count(case.get("workers"))
+    if workers is not None and (not spec.workers or workers < spec.least_workers):
+        least = f"at least {spec.least_workers}" if spec.workers else "none that can be set"
+        raise BenchmarkFailure("error", f"{spec.name} takes no {workers} workers, but {least}")
+    if case.get("shuffle_buffer", "auto") != "auto" and not spec.takes_buffer:
+        raise BenchmarkFailure("error", f"{spec.name} has no shuffle buffer whose size can be set")
     cache = CACHES[_text(case, "cache", "none")]
     for name, default, offered in (
         ("element", "float32", cache.elements),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..protocol.failure import BenchmarkFailure
 from .event_log import Epoch, Journal
-from .usage import Usage, read_usage
+from .usage import Usage, read_all_anon_bytes, read_usage
 
 
 class Meter:
@@ -73,7 +73,7 @@ class Meter:
                 "error",
                 f"epoch {self._index} delivered {self._images} of {self._expected} images: its figures say nothing",
             )
-        others = self._others()
+        others, anon_bytes = self._others(), read_all_anon_bytes()
         flush_s = self._settle(self._index)
         epoch: Epoch = {
             "index": self._index,
@@ -86,6 +86,7 @@ class Meter:
             "cpu_s": after.cpu_s - self._before.cpu_s,
             "flush_s": flush_s,
             "other_decoder": None if others is None else _grown(others, self._others_before),
+            "anon_bytes": anon_bytes,
         }
         self._publish(epoch)
 

@@ -57,6 +57,12 @@ def read_anon_bytes() -> int | None:
     return None if kib is None else kib * 1024
 
 
+def read_all_anon_bytes() -> int | None:
+    """Anonymous memory of this process and what its children share with none, in bytes."""
+    own = read_anon_bytes()
+    return None if own is None else own + sum(map(read_private_bytes, list_children()))
+
+
 def read_private_bytes(pid: int) -> int:
     """Memory of another process that it shares with none, in bytes; 0 where it has ended."""
     return 1024 * (_read_field(f"/proc/{pid}/smaps_rollup", "Private_Dirty:") or 0)

@@ -11,6 +11,7 @@ TensorFlow can plan with it::
     KINDS = ("folder", "coco")
     AUGMENTS = ("none",)
     DECODINGS = ("exact",)
+    WORKERS = ""                          # "threads" or "processes", where it goes by context.worker_count
 
 In a job it stands beside the package, in ``own/<file's name>``, where the payload brought it.
 """
@@ -41,6 +42,7 @@ class Constants(NamedTuple):
     kinds: tuple[str, ...] = ("folder", "coco")
     augments: tuple[str, ...] = ("none",)
     decodings: tuple[str, ...] = ("exact",)
+    workers: str = ""
 
 
 def split_own(name: str) -> tuple[str, str] | None:
@@ -81,6 +83,7 @@ def find_own_loader(name: str) -> LoaderSpec:
         kinds=constants.kinds,
         augments=constants.augments,
         decodings=constants.decodings,
+        workers=constants.workers,
     )
 
 

@@ -34,6 +34,9 @@ class LoaderSpec:
     before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
     false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
     are held against, per CPU second. ``is_single_threaded``: it decodes in one thread;
+    ``workers`` is what prepares its images, ``threads`` or ``processes``, where their number can be set; at least
+    ``least_workers`` of them; up to ``inline_workers`` there are none, and the caller's own thread does it.
+    ``takes_buffer``: its images can pass a shuffle buffer of a given size.
     ``frames_for_lists``, ``links_for_lists``: it reads anything but a folder of classes through a data frame of pandas,
     or a tree of links. ``recipe`` is the template of its code to paste in ``report/recipes/templates`` (empty: it is
     made for measuring alone), ``variant`` which of the loaders of that template it is.
@@ -58,6 +61,10 @@ class LoaderSpec:
     frames_for_lists: bool = False
     links_for_lists: bool = False
     is_yardstick: bool = False
+    workers: str = ""
+    least_workers: int = 0
+    inline_workers: int = 0
+    takes_buffer: bool = False
     recipe: str = ""
     variant: str = ""
 

@@ -26,19 +26,42 @@ class ProfileName(StrEnum):
     dogs_and_cats = "dogs-and-cats"
 
 
-@app.command(epilog="Example:  harness data make coco-like --profile coco --images 2000")
+@app.command(epilog="Example:  harness data make curve --quality 50,75,95 --size 256,1024,4096 --progressive")
 def make(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to make it; must not be there yet.")],
     profile: Annotated[ProfileName, typer.Option("--profile", help="What it is like.")] = ProfileName.coco,
-    images: Annotated[int, typer.Option("--images", min=1, help="How many.")] = 2000,
+    images: Annotated[
+        int | None,
+        typer.Option("--images", min=1, help="How many; default 2000; of a controlled set 32 to 4096, by its size."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 1,
+    quality: Annotated[
+        str | None,
+        typer.Option("--quality", metavar="LIST", help="Qualities of the JPEGs: a set of each, like 50,75,95."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="LIST", help="Sides of square images in pixels, like 256,1024.")
+    ] = None,
+    progressive: Annotated[
+        bool, typer.Option("--progressive", help="Each set also with progressive JPEGs, beside baseline ones.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine."""
+    """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine.
+
+    With `--quality`, `--size` or `--progressive`: controlled sets below FOLDER, one for each combination, of the same
+    scenes at each quality: what a decoding curve is measured on.
+    """
+    from harness.workflow.local.controlled_sets import make_controlled
     from harness.workflow.local.datasets import make_data
 
-    make_data(console_of(context), folder, profile.value, images, seed, as_json=as_json)
+    console = console_of(context)
+    if quality is None and size is None and not progressive:
+        make_data(console, folder, profile.value, images or 2000, seed, as_json=as_json)
+        return
+    controls = (quality, size, progressive)
+    make_controlled(console, folder, profile.value, images, seed, controls, as_json=as_json)
 
 
 @app.command(epilog="Example:  harness data get coco2017 --inventory inventory/lab.yaml  ·  harness data get --list")

@@ -157,10 +157,12 @@ def loaders(
         return
     rows = [
         [spec.name, spec.summary, *(_words(getattr(spec, part)) for part in ("caches", "interpolations")),
-         _words((*spec.augments, *spec.decodings)), spec.for_what]
+         _words((*spec.augments, *spec.decodings)), spec.workers or "–", spec.for_what]
         for spec in LOADERS.values()
     ]  # fmt: skip
-    console.table(["loader", "what it is", "caches", "interpolations", "augment, decoding", "what for"], rows)
+    console.table(
+        ["loader", "what it is", "caches", "interpolations", "augment, decoding", "workers", "what for"], rows
+    )
     kept = [
         [s.name, s.summary, _words(s.elements) if s.name != "none" else "–", _words(s.compressions), s.for_what]
         for s in CACHES.values()

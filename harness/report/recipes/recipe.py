@@ -15,7 +15,7 @@ from harness.bench.data.survey import JUNK_FOLDERS
 from harness.bench.loaders.tfrecords import RECORD_FILE
 from harness.bench.protocol.image_formats import SOME_READ, TAKEN
 from harness.bench.protocol.loader_registry import LOADERS, is_on_disk, is_own, native_interpolation
-from harness.report.recipes.reshuffling import choose_reshuffling
+from harness.report.recipes.reshuffling import choose_reshuffling, first_buffer
 from harness.values.case import APPLICATIONS, Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures
 from harness.values.names import name_pipeline
@@ -68,6 +68,7 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
     form = _form_of(place)
     needs_files = form != "tfrecord" and (template in ("tfdata", "grain", "keras_pydataset") or form != "folder")
     values: dict[str, object] = {"is_sequential": is_sequential, "is_tuned": is_tuned, "workers": spec.variant}
+    values |= _values_of_workers(case)
     values |= {"needs_files": needs_files, "is_sequence": template in ("keras_idg", "keras_pydataset")}
     values |= _values_of_data(place) | _values_of_case(case) | _values_of_cache(case, place, known)
     values |= _values_of_pipeline(case, is_tuned=is_tuned, is_sequential=is_sequential)
@@ -127,6 +128,11 @@ def _refuse(case: Case, known: Measured) -> None:
     spec = LOADERS[case.loader]
     module = spec.maker.partition(":")[0].replace(".", "/")
     source = f"Its source is harness/bench/{module}.py"
+    if spec.workers == "processes" and not spec.recipe:
+        raise NoRecipeError(
+            f"{case.loader} starts processes that import the script which starts them: that takes a module of its own, "
+            f"and what begins it behind `if __name__ == '__main__'`. {source}."
+        )
     if not spec.recipe:
         raise NoRecipeError(f"{case.loader} is made for measuring and is no pipeline to paste. {source}.")
     if (known.place.form if known.place is not None else known.kind) != "tfrecord":
@@ -193,6 +199,12 @@ def _values_of_case(case: Case) -> dict[str, object]:
     }
 
 
+def _values_of_workers(case: Case) -> dict[str, object]:
+    """How many workers there are, as code, where their number was asked for: else one a CPU."""
+    by_cpus, count = "len(os.sched_getaffinity(0))", case.workers
+    return {"counts_cpus": count is None, "worker_count": by_cpus if count is None else str(count)}
+
+
 def _values_of_model(model: ModelSetting) -> dict[str, object]:
     names = {name.lower(): name for name in APPLICATIONS}
     return {
@@ -215,6 +227,7 @@ def _values_of_cache(case: Case, place: DataPlace, known: Measured) -> dict[str,
         "cache_size": f"{format_bytes(known.cache_bytes)}; " if known.cache_bytes else "",
         "reshuffling": textwrap.wrap(reshuffling.comment, 116),
         "buffer": reshuffling.buffer,
+        "first_buffer": first_buffer(case, place),
     }
 
 
@@ -236,13 +249,16 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
         "deterministic = False": not case.deterministic,
         "autotune.enabled = False": is_sequential,
         "threading.max_intra_op_parallelism = 1": is_tuned,
+        f"threading.private_threadpool_size = {max(1, case.workers or 0)}": case.workers is not None,
     }
+    calls = "tf.data.AUTOTUNE" if case.workers is None else case.workers
     return {
         "early": early,
         "late": late,
         "scaling": "" if "float" in (early, late) else "batch" if is_tuned else "image",
         "is_interleaved": is_tuned and case.cache != "snapshot",
-        "parallel": "" if is_sequential else ", num_parallel_calls=tf.data.AUTOTUNE",
+        "parallel": "" if is_sequential or calls == 0 else f", num_parallel_calls={calls}",
+        "readers": "" if case.workers is None else str(max(2, case.workers)),
         "options": [option for option, is_wanted in wanted.items() if is_wanted],
     }
 

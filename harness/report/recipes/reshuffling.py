@@ -32,6 +32,8 @@ def choose_reshuffling(case: Case, place: DataPlace, spare_bytes: int | None) ->
     Behind a memory cache the buffer holds the cached tensors themselves and so costs nothing; behind a cache on disk it
     holds copies, as many as ``spare_bytes`` (the memory that the limit left; None where that is not known) allows.
     """
+    if case.shuffle and case.shuffle_buffer != "auto":
+        return _as_measured(case, place)
     if not case.shuffle or case.cache == "none":
         return Reshuffling()
     whole = "len(files)" if place.form != "tfrecord" else str(place.images or BATCHES * case.batch_size)
@@ -68,6 +70,32 @@ def choose_reshuffling(case: Case, place: DataPlace, spare_bytes: int | None) ->
         "fills it before its first batch."
     )
     return Reshuffling(whole if is_whole else str(count), comment)
+
+
+def _as_measured(case: Case, place: DataPlace) -> Reshuffling:
+    """The buffer that a case has; none where it is in front of decoding (``first_buffer``)."""
+    is_first = case.cache == "none" and (_is_whole(case, place) or place.form == "tfrecord")
+    return Reshuffling() if is_first else Reshuffling(_size(case, place), "The shuffle buffer holds images.")
+
+
+def first_buffer(case: Case, place: DataPlace) -> str:
+    """What names of files, or encoded images of TFRecord files, are shuffled in, as code; empty where they are not."""
+    is_asked = case.cache == "none" and case.shuffle_buffer != "auto"
+    if place.form == "tfrecord":
+        return _size(case, place) if is_asked else f"{BATCHES} * BATCH"
+    return "" if is_asked and not _is_whole(case, place) else "len(files)"
+
+
+def _is_whole(case: Case, place: DataPlace) -> bool:
+    """Whether a buffer holds all images."""
+    size = case.shuffle_buffer
+    return size == "full" or (isinstance(size, int) and place.images is not None and size >= place.images)
+
+
+def _size(case: Case, place: DataPlace) -> str:
+    if isinstance(case.shuffle_buffer, int) and not _is_whole(case, place):
+        return str(case.shuffle_buffer)
+    return "len(files)" if place.form != "tfrecord" else str(place.images or BATCHES * case.batch_size)
 
 
 def element_bytes(case: Case, place: DataPlace) -> int | None:

@@ -33,11 +33,11 @@ _TOLD_APART = ("odd_examples", "not_looked_for", "said", "is_plain", "skipped")
 
 def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
     """Generate a data set into a folder, which appears when it is whole, and say what it is."""
-    with _explaining(console):
-        is_new = make(profile, images, seed, folder, on_progress=_reporter(console, "making images"))
+    with explaining(console):
+        is_new = make(profile, images, seed, folder, on_progress=report_progress(console, "making images"))
         if not is_new:
             console.note(f"{folder} holds this very set already")
-        found = describe_made(folder, on_progress=_reporter(console, "reading images"))
+        found = describe_made(folder, on_progress=report_progress(console, "reading images"))
     _show(console, found, as_json=as_json)
 
 
@@ -59,10 +59,10 @@ def describe_data(
     What was found is kept for other commands, and files that have not changed since are not read again.
     """
     path, annotations = _at_home(path), annotations and _at_home(annotations)
-    with _explaining(console):
+    with explaining(console):
         listing = list_path(path, annotations, features, split=split, skip_unreadable=skip_unreadable)
         keep = described_folder(_place_of(path, listing), listing.labels_file, features, split if annotations else None)
-        report = _reporter(console, "reading images")
+        report = report_progress(console, "reading images")
         examined = examine(listing, keep=usable_folder(keep), on_progress=report)
         examined = leave_out(examined) if skip_unreadable else examined
         found = summarise(examined)
@@ -100,7 +100,9 @@ def _at_home(path: Path) -> Path:
     return expand_home(path).absolute() if str(path).startswith("~") else path
 
 
-def _reporter(console: Console, what: str) -> Callable[[int, int], None]:
+def report_progress(console: Console, what: str) -> Callable[[int, int], None]:
+    """Return what shows the progress of something on the live line."""
+
     def report(done: int, total: int) -> None:
         console.live(f"{what}: {done} of {total}")
 
@@ -108,7 +110,8 @@ def _reporter(console: Console, what: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def _explaining(console: Console) -> Iterator[None]:
+def explaining(console: Console) -> Iterator[None]:
+    """Context manager: tell an error of a data set as one of the program, and take the live line away."""
     try:
         yield
     except DatasetError as error:

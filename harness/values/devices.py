@@ -1,0 +1,38 @@
+"""Accelerators whose pace is published: what an emulated one may be named after, each with the file it is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PublishedDevice:
+    """An accelerator that trains ``model``: ``step_s`` seconds for a batch of ``batch`` images.
+
+    ``source`` is the benchmark and its round, ``file`` the configuration in its repository that says so.
+    """
+
+    model: str
+    batch: int
+    step_s: float
+    source: str
+    file: str
+
+    @property
+    def images_per_second(self) -> float:
+        """Its pace, to a tenth of an image."""
+        return round(self.batch / self.step_s, 1)
+
+    @property
+    def words(self) -> str:
+        """Return ``ResNet-50, MLPerf Storage v2.0: resnet50_h100.yaml``."""
+        return f"{self.model}, {self.source}: {self.file}"
+
+
+DEVICES = {
+    "b200": PublishedDevice("RetinaNet", 24, 0.04755, "MLPerf Storage v3.0", "retinanet_b200.yaml"),
+    "mi355": PublishedDevice("RetinaNet", 32, 0.0634, "MLPerf Storage v3.0", "retinanet_mi355.yaml"),
+    "h100": PublishedDevice("ResNet-50", 400, 0.224, "MLPerf Storage v2.0", "resnet50_h100.yaml"),
+    "a100": PublishedDevice("ResNet-50", 400, 0.435, "MLPerf Storage v2.0", "resnet50_a100.yaml"),
+}
+"""By name; the files are in ``configs/dlio/workload`` of https://github.com/mlcommons/storage."""

@@ -1,0 +1,93 @@
+"""``harness data make`` with ``--quality``, ``--size``, ``--progressive``: sets that differ in one thing at a time."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.bench.data.generate import describe_made, layout_of, make
+from harness.bench.data.profiles import PROFILES, QUALITIES, SIZES, Control
+from harness.values.errors import ConfigurationError
+from harness.values.units import format_bytes, parse_whole
+from harness.workflow.local.datasets import explaining, report_progress
+
+if TYPE_CHECKING:
+    from harness.console import Console
+
+PIXELS, IMAGES, USUAL = 2**28, (32, 4096), 400
+"""Pixels of all images of a set, their least and their most number; and how many where their size is the profile's."""
+
+Controls = tuple[str | None, str | None, bool]
+"""Qualities and sizes as they were written, and whether each set is made with progressive JPEGs, too."""
+
+
+def make_controlled(
+    console: Console, folder: Path, profile: str, images: int | None, seed: int, controls: Controls, *, as_json: bool
+) -> None:
+    """Make a set below a folder for each combination, and say what they are and how an inventory names them.
+
+    ``images`` None: as many for each size as are about as much to decode.
+    """
+    made = []
+    for control in list_controls(controls):
+        name = control.key or "baseline"
+        with explaining(console):
+            make(
+                profile,
+                images or choose_images(control),
+                seed,
+                folder / name,
+                control=control,
+                on_progress=report_progress(console, f"making {name}"),
+            )
+            found = describe_made(folder / name, on_progress=report_progress(console, f"reading {name}"))
+        made.append((name, control, found))
+    if as_json:
+        sets = {name: {**found.to_json(), "progressive": control.progressive} for name, control, found in made}
+        console.result_json(sets)
+        return
+    rows = [
+        [name, str(found.images), format_bytes(found.bytes), format_bytes(found.bytes // max(1, found.images))]
+        for name, _, found in made
+    ]
+    console.table(["set", "images", "bytes", "an image"], rows)
+    console.result("For an inventory, below `harness:`; an experiment takes them as `data: [NAME, …]`:")
+    console.result("data:")
+    for name, _, _ in made:
+        console.result(f"  {name}: {_write_source(folder / name, PROFILES[profile].kind)}")
+
+
+def _write_source(folder: Path, kind: str) -> str:
+    layout, place = layout_of(kind), folder.absolute()
+    if layout["annotations"] is None:
+        return f"{{folder: {place}}}"
+    return f"{{images: {place / str(layout['images'])}, annotations: {place / layout['annotations']}}}"
+
+
+def choose_images(control: Control) -> int:
+    """Return how many images a set has where nobody says it: ``PIXELS``, so that no epoch is too short to judge."""
+    least, most = IMAGES
+    return USUAL if control.size is None else min(most, max(least, PIXELS // control.size**2))
+
+
+def list_controls(controls: Controls) -> list[Control]:
+    """Return every combination, sizes first. Raises ConfigurationError for what is no list of numbers."""
+    quality, size, has_progressive = controls
+    qualities = _read_numbers("--quality", quality, QUALITIES)
+    sizes = _read_numbers("--size", size, SIZES)
+    kinds = (False, True) if has_progressive else (False,)
+    return [Control(side, level, kind) for side, level, kind in itertools.product(sizes, qualities, kinds)]
+
+
+def _read_numbers(option: str, text: str | None, bounds: tuple[int, int]) -> list[int | None]:
+    if text is None:
+        return [None]
+    least, most = bounds
+    numbers = [parse_whole(word.strip(), most) for word in text.split(",")]
+    if any(number is None or number < least for number in numbers):
+        raise ConfigurationError(
+            f"{option} {text!r} is no list of whole numbers from {least} to {most}",
+            hint=f"write them with commas between, like {option} {'50,75,95' if option == '--quality' else '256,1024'}",
+        )
+    return list(dict.fromkeys(numbers))
