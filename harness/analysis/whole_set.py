@@ -16,7 +16,7 @@ from harness.analysis.memory import CACHE_SPREAD, OUTSIDE_BYTES
 from harness.analysis.predictions import judge_fit
 from harness.analysis.protection import DISK_RESERVE_BYTES
 from harness.analysis.selection import is_countable
-from harness.analysis.set_size import cache_bytes
+from harness.analysis.set_size import image_bytes
 from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval
@@ -79,7 +79,7 @@ def look_ahead(records: Sequence[Record], epochs: Epochs, whole: Sequence[Record
         lacks="memory" if seen and seen[0] == "does not fit" else None if seen else worst.lacks,
         is_measured=worst.is_measured or seen is not None,
         memory=worst.memory,
-        cache_bytes=worst.cache_bytes,
+        cache_bytes=worst.image_bytes,
         held=seen[1] if seen else worst.held,
         limit_bytes=worst.limit_bytes,
         withdrawal=withdrawal,
@@ -120,7 +120,7 @@ def look_ahead_one(record: Record, epochs: Epochs) -> Outlook:
 def _doubt(record: Record, epochs: Epochs, outlook: Outlook) -> Withdrawal | None:
     need = outlook.memory.expected if outlook.memory is not None else 0
     room = None if outlook.limit_bytes is None else max(0, outlook.limit_bytes - need)
-    return doubt_rate(record, epochs, outlook.coverage, cache_bytes=outlook.cache_bytes, room_bytes=room)
+    return doubt_rate(record, epochs, outlook.coverage, cache_bytes=outlook.image_bytes, room_bytes=room)
 
 
 def _limit_of(record: Record) -> int | None:
@@ -151,7 +151,7 @@ def _whole_cache_bytes(record: Record, coverage: Coverage | None) -> int | None:
 def _image_bytes(record: Record) -> float | None:
     """Bytes of one image in a case's cache by the formula; of files as they are, their mean."""
     case = record.case
-    found = cache_bytes(1, case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk)
+    found = image_bytes(case)
     if found is not None:
         return found
     if record.set_size is not None and record.set_size.bytes is not None:

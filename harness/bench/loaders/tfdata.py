@@ -10,12 +10,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..protocol.loader_registry import keeps_order
 from ..protocol.specs import NEW_ORDER
+from .array_cache import keep_array
 from .augmenting import augment
-from .cache_writers import keep
+from .cache_writers import find_prefix, keep, refuse_unwhole
 from .decoding import describe_decoder, make_plain_decode, make_resize, scale, to_uint8
 from .interface import Loader, LoaderContext
 from .reading_records import read_records
+from .store import Store
 
 _ALONE = ("cache", "augment", "batch")
 """Stages that are an operation of their own; those between them are done by one map."""
@@ -67,7 +70,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
     came: the list is then permuted once, by the seed, and every later epoch has the same order. A shuffle
     buffer behind a cache on disk would hold images and so cost memory, and behind a memory cache it would delay the
-    first batch until the cache is full.
+    first batch until the cache is full. The cache ``array`` freezes none: it holds images by their numbers, in batches.
     """
     if context.features is None:
         ordered, order = order_files(context)
@@ -75,15 +78,22 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         ordered, order = read_records(context, rung.parallel)
     stages = order_stages(context, rung)
     dataset, store = ordered, None
-    for kind, together in groupby(context.running(stages), lambda stage: stage if stage in _ALONE else "images"):
-        if kind == "cache":
+    for kind, group in groupby(context.running(stages), lambda stage: _find_kind(stage, context)):
+        together = tuple(group)
+        if kind == "cache" and context.cache == "array":
+            dataset, store = _keep_array(
+                dataset, context, rung, is_scaled=context.element == "float32" or "scale" in together
+            )
+        elif kind == "cache":
             dataset, store = keep(dataset, context)
+        elif kind == "augment" and context.cache == "array":
+            dataset = augment(dataset.unbatch(), context, rung.parallel).batch(context.batch_size)
         elif kind == "augment":
             dataset = augment(dataset, context, rung.parallel)
         elif kind == "batch":
             dataset = dataset.batch(context.batch_size)
         else:
-            dataset = _map_images(dataset, rung, tuple(together), context)
+            dataset = _map_images(dataset, rung, together, context)
     if context.until is None:
         steps = -(-len(context.paths) // context.batch_size)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
@@ -102,8 +112,26 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     )
 
 
+def _find_kind(stage: str, context: LoaderContext) -> str:
+    """What a stage is done by: an operation of its own, or one map with its neighbours."""
+    if stage == "scale" and context.cache == "array" and context.augment == "none" and context.element == "uint8":
+        return "cache"  # as a batch is gathered
+    return stage if stage in _ALONE else "images"
+
+
+def _keep_array(dataset: Any, context: LoaderContext, rung: Rung, *, is_scaled: bool) -> tuple[Any, Store]:
+    prefix = find_prefix(context)
+    images, store = keep_array(dataset, context, prefix, rung.parallel, is_scaled=is_scaled)
+    refuse_unwhole(store, context)
+    return images, store
+
+
 def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
     """The stages of a pipeline in their order: where its cache is, and where it scales."""
+    if context.cache == "array":
+        kept = ("scale", "batch", "cache") if context.element == "float32" else ("batch", "cache")
+        augmenting = () if context.augment == "none" else ("augment",)
+        return ("read", "decode", "resize", *kept, *augmenting, *(("scale",) if context.element == "uint8" else ()))
     kept = None if context.cache == "none" else _last_kept(context)
     scales_batches = rung.is_scaled_in_batches and kept != "scale"
     scales_first = not scales_batches and kept != "resize"
@@ -172,11 +200,12 @@ def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> A
 
 
 def order_files(context: LoaderContext) -> tuple[Any, str]:
-    """A data set of (path, label), and how it is ordered."""
-    files, labels = context.files, list(context.labels)
+    """A data set of (path, label), and how it is ordered; the cache ``array`` has the file's number for its label."""
+    files, is_array = context.files, context.cache == "array"
+    labels = list(range(len(files))) if is_array else list(context.labels)
     if not context.shuffle:
         return _pair(files, labels), "by path"
-    if context.cache == "none":
+    if not keeps_order(context.cache):
         shuffled = _pair(files, labels).shuffle(len(files), seed=context.seed, reshuffle_each_iteration=True)
         return shuffled, NEW_ORDER
     order = list(range(len(files)))

@@ -9,7 +9,7 @@ DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 """How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
 
 INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
-ALL_CACHES = ("none", "memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized")
+ALL_CACHES = ("none", "memory", "file", "array", "save", "snapshot", "tfrecord", "tfrecord-resized")
 NEW_ORDER = "a new permutation of all images each epoch"
 OWN_ORDER = "as the loader says"
 """How images are ordered, as a loader says it: what ``shuffle`` means, and what nobody knows."""
@@ -80,7 +80,8 @@ class CacheSpec:
 
     ``elements`` is what it can hold; ``is_on_disk``: it has files, in the job's own cache folder; ``compressions``
     how these can be written. ``is_built_first``: it is written whole before its first epoch delivers an image (the
-    time counts in that epoch); others fill while the first epoch runs.
+    time counts in that epoch); others fill while the first epoch runs. ``keeps_order``: each epoch has the order in
+    which the first one filled it.
     """
 
     name: str
@@ -90,3 +91,4 @@ class CacheSpec:
     is_on_disk: bool = False
     compressions: tuple[str, ...] = ("none",)
     is_built_first: bool = False
+    keeps_order: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.bench.protocol.loader_registry import keeps_order
 from harness.values.case import Case
 from harness.values.data import DataPlace
 from harness.values.units import format_bytes
@@ -32,7 +33,7 @@ def choose_reshuffling(case: Case, place: DataPlace, spare_bytes: int | None) ->
     Behind a memory cache the buffer holds the cached tensors themselves and so costs nothing; behind a cache on disk it
     holds copies, as many as ``spare_bytes`` (the memory that the limit left; None where that is not known) allows.
     """
-    if not case.shuffle or case.cache == "none":
+    if not case.shuffle or not keeps_order(case.cache):
         return Reshuffling()
     whole = "len(files)" if place.form != "tfrecord" else str(place.images or BATCHES * case.batch_size)
     if case.cache == "memory":

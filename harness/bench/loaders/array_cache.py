@@ -1,0 +1,97 @@
+"""``cache: array``: finished batches are written record by record while the first epoch runs, and gathered afterwards.
+
+Each epoch has an order of its own, for any record is read as easily as the next one. Batches are gathered by as many
+readers as there are CPUs, into memory that is used again when nobody holds a batch any more.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .decoding import scale
+from .interface import CHANNELS, SCALE, LoaderContext
+from .record_file import Blocks, RecordFile, Records
+from .store import Store
+
+
+class Gatherer:
+    """Makes batches of a file's records; ``is_scaled``: as float32 from 0 to 1, whatever the file holds."""
+
+    def __init__(self, file: RecordFile, context: LoaderContext, *, is_scaled: bool) -> None:
+        self._file = file
+        self._shape = (*context.image_size, CHANNELS)
+        self._element = context.element
+        self.dtype = "float32" if is_scaled else context.element
+        self._is_scaled = is_scaled and context.element == "uint8"
+        values = context.batch_size * int(np.prod(self._shape))
+        self._blocks = Blocks(values * np.dtype(self.dtype).itemsize)
+        self._own = threading.local()
+
+    def gather(self, numbers: Any) -> Records:
+        """One batch: the records of these numbers."""
+        batch = self._blocks.take((len(numbers), *self._shape), self.dtype)
+        if not self._is_scaled:
+            self._file.read_into(batch, numbers)
+            return batch
+        record = self._take_record()
+        for place in range(len(numbers)):
+            self._file.read_into(record, numbers[place : place + 1])
+            np.multiply(record[0], np.float32(SCALE), out=batch[place], dtype=np.float32)
+        return batch
+
+    def _take_record(self) -> Records:
+        """One record's room, each thread's own: it stays in the processor's cache."""
+        if not hasattr(self._own, "record"):
+            self._own.record = np.empty((1, *self._shape), self._element)
+        record: Records = self._own.record
+        return record
+
+
+def keep_array(
+    filling: Any, context: LoaderContext, prefix: str, parallel: Any, *, is_scaled: bool
+) -> tuple[Any, Store]:
+    """The data set of (images, labels) in batches, and its files.
+
+    ``filling`` are batches of (images, numbers in the manifest's order), as they are kept. An epoch that begins while
+    the file is not whole comes from it, and writes it; any later one comes from the file.
+    """
+    shape = (*context.image_size, CHANNELS)
+    file = RecordFile(prefix, len(context.paths), shape, context.element)
+    gatherer = Gatherer(file, context, is_scaled=is_scaled)
+    labels = tf.constant(context.labels, tf.int32)
+
+    def write(images: Any, numbers: Any) -> tuple[Any, Any]:
+        numbers = tf.numpy_function(file.write, (images, numbers), numbers.dtype)
+        numbers.set_shape((None,))
+        return (scale(images) if is_scaled else images), tf.gather(labels, numbers)
+
+    def gather(numbers: Any) -> tuple[Any, Any]:
+        images = tf.numpy_function(gatherer.gather, (numbers,), gatherer.dtype)
+        images.set_shape((None, *shape))
+        return images, tf.gather(labels, numbers)
+
+    def choose(_: Any) -> Any:
+        is_whole = tf.numpy_function(file.open, (), tf.bool)
+        is_whole.set_shape(())
+        return tf.data.Dataset.from_tensors(tf.cast(is_whole, tf.int64)).repeat(steps)
+
+    steps = -(-len(context.paths) // context.batch_size)
+    written = filling.map(write)
+    readers = None if parallel is None else context.cpus
+    kept = order_numbers(context).map(gather, num_parallel_calls=readers)
+    source = tf.data.Dataset.from_tensors(0).flat_map(choose)
+    return tf.data.Dataset.choose_from_datasets([written, kept], source), Store(prefix, check=lambda _: file.is_whole())
+
+
+def order_numbers(context: LoaderContext) -> Any:
+    """The numbers of all images in batches: in another order each epoch, the same in each run; else as they come."""
+    count = len(context.paths)
+    if not context.shuffle:
+        return tf.data.Dataset.range(count).batch(context.batch_size)
+    seeds = tf.data.Dataset.random(seed=context.seed, rerandomize_each_iteration=True).batch(2).take(1)
+    orders = seeds.map(lambda seed: tf.random.experimental.stateless_shuffle(tf.range(count), seed))
+    return orders.rebatch(context.batch_size)
