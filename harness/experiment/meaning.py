@@ -57,6 +57,7 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
         reasons.append(f"{spec.name} has no cache {case.cache} (it has: {can})" if can != "none" else _no_cache(spec))
     for parameter, possible in (
         ("element", spec.elements),
+        ("deliver", spec.delivers),
         ("interpolation", spec.interpolations),
         ("decoding", spec.decodings),
     ):
@@ -67,6 +68,8 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
         has_cache = spec.caches != ("none",)
         why = "in its cache the same crops would stay for ever" if has_cache else "it does not augment"
         reasons.append(f"{spec.name} makes no augment {case.augment}: {why}")
+    if case.deliver == "uint8" and case.cache != "none" and case.element == "float32":
+        reasons.append("a cache of float32 holds what is scaled already: deliver uint8 means nothing")
     cache = CACHES[case.cache]
     for parameter, possible in (("element", cache.elements), ("cache_compression", cache.compressions)):
         value = getattr(case, parameter)

@@ -88,8 +88,15 @@ def test_every_loader_with_every_cache_is_sound(tmp_path: Path) -> None:
             variants += [
                 {"key": f"{name} {cache} {kind}", "kind": kind, "case": case} for kind in kinds if kind in spec.kinds
             ]
+        if not spec.is_automatic:
+            case = {"loader": name, "deliver": "uint8"}
+            variants.append({"key": f"{name} delivers uint8", "kind": "folder", "case": case})
+    for cache, spec in CACHES.items():
+        if "uint8" in spec.elements and cache != "none":
+            case = {"loader": "tfdata-tuned", "cache": cache, "element": "uint8", "deliver": "uint8"}
+            variants.append({"key": f"{cache} delivers uint8", "kind": "folder", "case": case})
     found = prove(tmp_path / "job", variants)
-    assert set(found) == {one["key"] for one in variants} and len(found) > 40
+    assert set(found) == {one["key"] for one in variants} and len(found) > 55
     assert {key: one["problems"] for key, one in found.items() if one["problems"] or not one["is_proven"]} == {}
 
 

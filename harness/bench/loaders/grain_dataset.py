@@ -53,7 +53,7 @@ def _list_images(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]
 def make(context: LoaderContext) -> Loader:
     """``model.fit`` gets it through ``from_generator``."""
     height, width = context.image_size
-    spec = (tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32))
+    spec = (tf.TensorSpec((None, height, width, CHANNELS), context.deliver), tf.TensorSpec((None,), tf.int32))
     loader = GrainLoader(
         context,
         dataset=None,
@@ -63,7 +63,7 @@ def make(context: LoaderContext) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"PIL, through Grain {getattr(grain, '__version__', '')}".strip(),
         takes_budgets=False,
-        stages=STAGES,
+        stages=context.stages_of(STAGES),
     )
     dataset = tf.data.Dataset.from_generator(loader.batches, output_signature=spec)
     loader.dataset = dataset.apply(tf.data.experimental.assert_cardinality(loader.steps)).prefetch(1)

@@ -64,7 +64,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     """The pipeline. What its cache holds, the context's ``element`` says; what follows the cache runs every epoch:
 
     * float32: the finished image, as the article kept it;
-    * uint8: the resized image; then cast and scaling;
+    * uint8: the resized image; then cast and scaling, where batches are not to stay uint8;
     * encoded: the file as it is; then all the rest.
 
     Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
@@ -76,7 +76,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         ordered, order = order_files(context)
     else:
         ordered, order = read_records(context, rung.parallel)
-    stages = order_stages(context, rung)
+    stages = context.stages_of(order_stages(context, rung))
     dataset, store = ordered, None
     for kind, group in groupby(context.running(stages), lambda stage: _find_kind(stage, context)):
         together = tuple(group)
@@ -155,10 +155,10 @@ def _last_kept(context: LoaderContext) -> str:
 def _map_images(dataset: Any, rung: Rung, stages: tuple[str, ...], context: LoaderContext) -> Any:
     """One map for neighbouring stages: of images, or of batches where ``scale`` comes after them."""
     resize = make_resize(context)
-    is_kept_as_uint8 = context.cache != "none" and _last_kept(context) == "resize"
+    is_uint8 = not context.is_scaled or (context.cache != "none" and _last_kept(context) == "resize")
     steps: dict[str, Callable[[Any], Any]] = {
         "decode": make_plain_decode(context),
-        "resize": (lambda image: to_uint8(resize(image))) if is_kept_as_uint8 else resize,
+        "resize": (lambda image: to_uint8(resize(image))) if is_uint8 else resize,
         "scale": scale,
     }
     chosen = [steps[stage] for stage in stages if stage != "read"]

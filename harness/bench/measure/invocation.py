@@ -42,6 +42,7 @@ class Work(TypedDict, total=False):
     """What is there to be measured, as loader and model say it."""
 
     image_size: list[int] | None
+    deliver: str | None
     precision: str
     xla: bool
 
@@ -156,6 +157,7 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
         classes=len(manifest.classes),
         weights_path=request.paths.get("weights"),
         precision=request.precision,
+        deliver=request.deliver,
     )
     if not model.compiled:
         load_training().compile_model(model, None if request.model is None else request.model.xla)
@@ -189,6 +191,7 @@ def make_context(
         cache_prefix=request.cache_prefix and f"{request.cache_prefix}-{pipeline_hash(request, manifest)}",
         budgets=budgets,
         element=request.element,
+        deliver=request.deliver,
         compression=request.compression,
         decoding=request.decoding,
         augment=request.augment,
@@ -268,12 +271,15 @@ def _describe_work(bench: Bench) -> Work:
     spec = bench.loader.element_spec
     shape = getattr(spec[0], "shape", None) if isinstance(spec, tuple) and spec else None
     size = list(shape[1:3]) if shape is not None and shape.rank == 4 else None  # a user's own may say anything
+    made = getattr(spec[0], "dtype", None) if isinstance(spec, tuple) and spec else None
+    deliver = getattr(made, "name", None)
     model = bench.model
     if model is None:
-        return {"image_size": size}
+        return {"image_size": size, "deliver": deliver}
     is_half = any(getattr(layer, "compute_dtype", None) == "float16" for layer in model.layers)
     return {
         "image_size": size,
+        "deliver": deliver,
         "precision": "mixed_float16" if is_half else "float32",
         "xla": bool(model.jit_compile),
     }

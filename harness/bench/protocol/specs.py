@@ -8,6 +8,8 @@ ELEMENTS = ("float32", "uint8", "encoded")
 DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 """How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
 
+DELIVERS = ("float32", "uint8")
+"""Types of batches: from 0 to 1, or grey levels."""
 INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
 ALL_CACHES = ("none", "memory", "file", "array", "save", "snapshot", "tfrecord", "tfrecord-resized")
 NEW_ORDER = "a new permutation of all images each epoch"
@@ -29,6 +31,7 @@ class LoaderSpec:
     """A loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
 
     ``native`` is the interpolation that its users get by default. ``elements`` is what its caches can hold,
+    ``delivers`` the types of its batches,
     ``kinds`` which data sets it reads, ``formats`` which images beside JPEG and PNG (of BMP, GIF and WEBP, as Pillow
     calls them), with Pillow's pixels, ``augments`` what it can do *after* its cache (a loader that could only do it
     before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
@@ -47,6 +50,7 @@ class LoaderSpec:
     interpolations: tuple[str, ...]
     native: str
     elements: tuple[str, ...] = ("float32",)
+    delivers: tuple[str, ...] = DELIVERS
     kinds: tuple[str, ...] = FILE_KINDS
     formats: tuple[str, ...] = ()
     augments: tuple[str, ...] = ("none",)

@@ -186,6 +186,7 @@ def _values_of_case(case: Case) -> dict[str, object]:
         "batch": case.batch_size,
         "epochs": case.epochs,
         "is_shuffled": case.shuffle,
+        "is_scaled": case.deliver == "float32",
         "needs_seed": case.shuffle or case.augment != "none",
         "decoding": case.decoding,
         "dct": "INTEGER_FAST" if case.decoding == "fast-dct" else "" if is_native else "INTEGER_ACCURATE",
@@ -233,7 +234,9 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
     )
     is_whole_early = case.cache != "none" and case.element == "float32"
     finished = "levels" if is_tuned and not is_whole_early else "float"
-    if keeps_files:
+    if case.deliver == "uint8":
+        early, late = ("", "uint8") if keeps_files else ("uint8", "")
+    elif keeps_files:
         early, late = "", finished
     else:
         early, late = finished if case.cache == "none" else "float" if is_whole_early else "uint8", ""
@@ -243,8 +246,8 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
         "threading.max_intra_op_parallelism = 1": is_tuned,
     }
     is_array, is_augmented = case.cache == "array", case.augment != "none"
-    is_scaled_in_array = is_array and case.element == "uint8" and not is_augmented
-    is_scaled = "float" in (early, late) or is_scaled_in_array
+    is_scaled_in_array = is_array and (case.element, case.deliver) == ("uint8", "float32") and not is_augmented
+    is_scaled = case.deliver == "uint8" or "float" in (early, late) or is_scaled_in_array
     return {
         "early": early,
         "late": late,
