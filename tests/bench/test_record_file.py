@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,3 +184,33 @@ def test_a_batch_is_never_overwritten_while_anybody_holds_a_part_of_it() -> None
     del part
     gc.collect()
     assert blocks.take((2, 8), "float32").ctypes.data == place, "and then it is used again"
+
+
+@pytest.mark.cgroup
+def test_in_half_of_its_size_no_epoch_reads_much_more_than_the_file(tmp_path: Path) -> None:
+    """Under a limit that leaves the page cache half of the file; records of 224 px, which share pages."""
+    from harness.bench.launcher.confine import try_limit
+    from harness.bench.launcher.removal import remove_cgroup
+    from harness.bench.measure import pagecache
+
+    if not try_limit()["can_limit"]:
+        pytest.skip("no memory limit can be enforced here")
+    count, side = 1000, 224
+    file = RecordFile(str(tmp_path / "images-01"), count, (side, side, 3), "uint8")
+    assert not file.open()
+    for number in range(count):
+        file.write(np.full((1, side, side, 3), number % 251, np.uint8), np.array([number]))
+    size = count * side * side * 3
+    dropped = pagecache.drop([str(tmp_path)])
+    if dropped.unproven:
+        pytest.skip(f"pages cannot be dropped here: {dropped.unproven}")
+    reader = Path(__file__).with_name("record_reader.py")
+    command = [sys.executable, str(reader), str(tmp_path / "images-01"), str(count), str(side), str(size // 2), "3"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    remove_cgroup(found["cgroup"])
+    assert found["anon_bytes"] < size // 4
+    first, *later = found["read_bytes"]
+    assert size <= first <= 1.1 * size
+    assert all(0.3 * size < read <= 1.3 * size for read in later), (later, size)
