@@ -79,7 +79,7 @@ def look_ahead(records: Sequence[Record], epochs: Epochs, whole: Sequence[Record
         lacks="memory" if seen and seen[0] == "does not fit" else None if seen else worst.lacks,
         is_measured=worst.is_measured or seen is not None,
         memory=worst.memory,
-        cache_bytes=worst.image_bytes,
+        cache_bytes=worst.cache_bytes,
         held=seen[1] if seen else worst.held,
         limit_bytes=worst.limit_bytes,
         withdrawal=withdrawal,
@@ -120,7 +120,7 @@ def look_ahead_one(record: Record, epochs: Epochs) -> Outlook:
 def _doubt(record: Record, epochs: Epochs, outlook: Outlook) -> Withdrawal | None:
     need = outlook.memory.expected if outlook.memory is not None else 0
     room = None if outlook.limit_bytes is None else max(0, outlook.limit_bytes - need)
-    return doubt_rate(record, epochs, outlook.coverage, cache_bytes=outlook.image_bytes, room_bytes=room)
+    return doubt_rate(record, epochs, outlook.coverage, cache_bytes=outlook.cache_bytes, room_bytes=room)
 
 
 def _limit_of(record: Record) -> int | None:

@@ -23,7 +23,8 @@ COUNT, SHAPE = 11, (5, 7, 3)
 
 
 def make_records(dtype: str = "uint8", seed: int = 1) -> Records:
-    return np.random.default_rng(seed).integers(0, 256, (COUNT, *SHAPE)).astype(dtype)
+    records: Records = np.random.default_rng(seed).integers(0, 256, (COUNT, *SHAPE)).astype(dtype)
+    return records
 
 
 def open_file(folder: Path, name: str = "images-01", dtype: str = "uint8") -> RecordFile:
@@ -39,7 +40,7 @@ def fill(file: RecordFile, records: Records) -> None:
 
 
 def read(file: RecordFile, numbers: list[int], dtype: str = "uint8") -> Records:
-    found = np.empty((len(numbers), *SHAPE), dtype)
+    found: Records = np.empty((len(numbers), *SHAPE), dtype)
     file.read_into(found, np.array(numbers))
     return found
 

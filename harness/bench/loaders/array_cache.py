@@ -12,21 +12,25 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .cache_writers import find_prefix, refuse_unwhole
 from .decoding import scale
 from .interface import CHANNELS, SCALE, LoaderContext
 from .record_file import Blocks, RecordFile, Records
 from .store import Store
 
+READ_AHEAD = 4
+"""Batches, beside the one that each reader works on."""
+
 
 class Gatherer:
-    """Makes batches of a file's records; ``is_scaled``: as float32 from 0 to 1, whatever the file holds."""
+    """Makes batches of a file's records; ``is_scaled``: of uint8 as float32 from 0 to 1."""
 
     def __init__(self, file: RecordFile, context: LoaderContext, *, is_scaled: bool) -> None:
         self._file = file
         self._shape = (*context.image_size, CHANNELS)
         self._element = context.element
         self.dtype = "float32" if is_scaled else context.element
-        self._is_scaled = is_scaled and context.element == "uint8"
+        self._is_scaled = is_scaled
         values = context.batch_size * int(np.prod(self._shape))
         self._blocks = Blocks(values * np.dtype(self.dtype).itemsize)
         self._own = threading.local()
@@ -40,7 +44,8 @@ class Gatherer:
         record = self._take_record()
         for place in range(len(numbers)):
             self._file.read_into(record, numbers[place : place + 1])
-            np.multiply(record[0], np.float32(SCALE), out=batch[place], dtype=np.float32)
+            np.copyto(batch[place], record[0])
+            np.multiply(batch[place], np.float32(SCALE), out=batch[place])
         return batch
 
     def _take_record(self) -> Records:
@@ -51,14 +56,14 @@ class Gatherer:
         return record
 
 
-def keep_array(
-    filling: Any, context: LoaderContext, prefix: str, parallel: Any, *, is_scaled: bool
-) -> tuple[Any, Store]:
+def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled: bool) -> tuple[Any, Store]:
     """The data set of (images, labels) in batches, and its files.
 
     ``filling`` are batches of (images, numbers in the manifest's order), as they are kept. An epoch that begins while
-    the file is not whole comes from it, and writes it; any later one comes from the file.
+    the file is not whole comes from it, and writes it; any later one comes from the file. ``is_scaled``: what comes
+    out is scaled, which the file is not.
     """
+    prefix = find_prefix(context)
     shape = (*context.image_size, CHANNELS)
     file = RecordFile(prefix, len(context.paths), shape, context.element)
     gatherer = Gatherer(file, context, is_scaled=is_scaled)
@@ -84,7 +89,9 @@ def keep_array(
     readers = None if parallel is None else context.cpus
     kept = order_numbers(context).map(gather, num_parallel_calls=readers)
     source = tf.data.Dataset.from_tensors(0).flat_map(choose)
-    return tf.data.Dataset.choose_from_datasets([written, kept], source), Store(prefix, check=lambda _: file.is_whole())
+    store = Store(prefix, check=lambda _: file.is_whole())
+    refuse_unwhole(store, context)
+    return tf.data.Dataset.choose_from_datasets([written, kept], source), store
 
 
 def order_numbers(context: LoaderContext) -> Any:

@@ -93,7 +93,7 @@ class RecordFile:
         for number, record, total in zip(numbers.tolist(), records, sums, strict=True):
             if self._is_written[number]:
                 continue
-            _write_whole(self._descriptor, memoryview(np.ascontiguousarray(record)).cast("B"), number * self._size)
+            _write_whole(self._descriptor, np.ascontiguousarray(record).data.cast("B"), number * self._size)
             with self._mutex:
                 self._missing -= not self._is_written[number]
                 self._is_written[number] = True
@@ -106,7 +106,7 @@ class RecordFile:
     def read_into(self, records: Records, numbers: NDArray[Any]) -> None:
         """Read the records of these numbers into an array of as many, whose bytes lie one after the other."""
         assert self._descriptor is not None
-        flat = memoryview(records).cast("B")
+        flat = records.data.cast("B")
         at = 0
         for first, count in _runs(numbers.tolist()):
             end = at + count * self._size

@@ -12,13 +12,12 @@ import tensorflow as tf
 
 from ..protocol.loader_registry import keeps_order
 from ..protocol.specs import NEW_ORDER
-from .array_cache import keep_array
+from .array_cache import READ_AHEAD, keep_array
 from .augmenting import augment
-from .cache_writers import find_prefix, keep, refuse_unwhole
+from .cache_writers import keep
 from .decoding import describe_decoder, make_plain_decode, make_resize, scale, to_uint8
 from .interface import Loader, LoaderContext
 from .reading_records import read_records
-from .store import Store
 
 _ALONE = ("cache", "augment", "batch")
 """Stages that are an operation of their own; those between them are done by one map."""
@@ -81,9 +80,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     for kind, group in groupby(context.running(stages), lambda stage: _find_kind(stage, context)):
         together = tuple(group)
         if kind == "cache" and context.cache == "array":
-            dataset, store = _keep_array(
-                dataset, context, rung, is_scaled=context.element == "float32" or "scale" in together
-            )
+            dataset, store = keep_array(dataset, context, rung.parallel, is_scaled="scale" in together)
         elif kind == "cache":
             dataset, store = keep(dataset, context)
         elif kind == "augment" and context.cache == "array":
@@ -98,7 +95,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         steps = -(-len(context.paths) // context.batch_size)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
     if context.until is None and rung.is_prefetched:
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        dataset = dataset.prefetch(READ_AHEAD if context.cache == "array" else tf.data.AUTOTUNE)
     dataset = dataset.with_options(make_options(context))
     return Loader(
         dataset=dataset,
@@ -119,19 +116,12 @@ def _find_kind(stage: str, context: LoaderContext) -> str:
     return stage if stage in _ALONE else "images"
 
 
-def _keep_array(dataset: Any, context: LoaderContext, rung: Rung, *, is_scaled: bool) -> tuple[Any, Store]:
-    prefix = find_prefix(context)
-    images, store = keep_array(dataset, context, prefix, rung.parallel, is_scaled=is_scaled)
-    refuse_unwhole(store, context)
-    return images, store
-
-
 def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
     """The stages of a pipeline in their order: where its cache is, and where it scales."""
     if context.cache == "array":
-        kept = ("scale", "batch", "cache") if context.element == "float32" else ("batch", "cache")
+        before, after = (("scale",), ()) if context.element == "float32" else ((), ("scale",))
         augmenting = () if context.augment == "none" else ("augment",)
-        return ("read", "decode", "resize", *kept, *augmenting, *(("scale",) if context.element == "uint8" else ()))
+        return ("read", "decode", "resize", *before, "batch", "cache", *augmenting, *after)
     kept = None if context.cache == "none" else _last_kept(context)
     scales_batches = rung.is_scaled_in_batches and kept != "scale"
     scales_first = not scales_batches and kept != "resize"
