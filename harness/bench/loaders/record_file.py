@@ -106,12 +106,12 @@ class RecordFile:
     def read_into(self, records: Records, numbers: NDArray[Any]) -> None:
         """Read the records of these numbers into an array of as many, whose bytes lie one after the other."""
         assert self._descriptor is not None
-        flat = records.data.cast("B")
-        at = 0
-        for first, count in _runs(numbers.tolist()):
-            end = at + count * self._size
-            self._read_whole(flat[at:end], first * self._size)
-            at = end
+        flat, listed, size = records.data.cast("B"), numbers.tolist(), self._size
+        if listed == list(range(listed[0], listed[0] + len(listed))):
+            self._read_whole(flat, listed[0] * size)  # in the order of the file
+        else:
+            for place, number in enumerate(listed):
+                self._read_whole(flat[place * size : (place + 1) * size], number * size)
         if self._is_unproven is not None:
             self._prove(records, numbers)
 
@@ -176,17 +176,6 @@ def sum_records(records: Records) -> Sums:
     words = np.ascontiguousarray(rows[:, :whole]).view(np.uint64)
     sums: Sums = words.sum(axis=1, dtype=np.uint64) + rows[:, whole:].sum(axis=1, dtype=np.uint64)
     return sums
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Neighbours that follow each other, as (first, how many): in the order of the file a batch is one read."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and number == sum(runs[-1]):
-            runs[-1] = runs[-1][0], runs[-1][1] + 1
-        else:
-            runs.append((number, 1))
-    return runs
 
 
 def _write_whole(descriptor: int, part: memoryview, offset: int) -> None:
