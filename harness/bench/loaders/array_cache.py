@@ -6,7 +6,6 @@ readers as there are CPUs, into memory that is used again when nobody holds a ba
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ class Gatherer:
         self._is_scaled = is_scaled
         values = context.batch_size * int(np.prod(self._shape))
         self._blocks = Blocks(values * np.dtype(self.dtype).itemsize)
-        self._own = threading.local()
 
     def gather(self, numbers: Any) -> Records:
         """One batch: the records of these numbers."""
@@ -41,19 +39,12 @@ class Gatherer:
         if not self._is_scaled:
             self._file.read_into(batch, numbers)
             return batch
-        record = self._take_record()
+        record = np.empty((1, *self._shape), self._element)  # small enough to stay in the processor's cache
         for place in range(len(numbers)):
             self._file.read_into(record, numbers[place : place + 1])
             np.copyto(batch[place], record[0])
             np.multiply(batch[place], np.float32(SCALE), out=batch[place])
         return batch
-
-    def _take_record(self) -> Records:
-        """One record's room, each thread's own: it stays in the processor's cache."""
-        if not hasattr(self._own, "record"):
-            self._own.record = np.empty((1, *self._shape), self._element)
-        record: Records = self._own.record
-        return record
 
 
 def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled: bool) -> tuple[Any, Store]:
