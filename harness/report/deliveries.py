@@ -31,7 +31,7 @@ def say_deliveries(setting: Setting, group: HardwareGroup) -> Iterable[str]:
         if best is None or best_other is None:
             continue
         ratio = compare_rows(best, best_other, setting).ratio
-        if ratio is not None:
+        if ratio is not None and ratio.low is not None:
             yield (
                 f"Across settings, in training, the layer that scales included: {name_pipeline(best.case)} with uint8 "
                 f"delivers {say_ratio(ratio)} the images of {name_pipeline(best_other.case)} with float32."
@@ -40,6 +40,8 @@ def say_deliveries(setting: Setting, group: HardwareGroup) -> Iterable[str]:
 
 
 def _find_best(setting: Setting, limit: int | str) -> Row | None:
-    rated = [(row.summary.rate(setting.metric), row) for row in setting.pipelines_at(limit) if row.summary.used]
+    """The fastest of a limit, of those whose epochs are long enough to say so."""
+    rows = [row for row in setting.pipelines_at(limit) if row.summary.short_epochs(setting.metric) is None]
+    rated = [(row.summary.rate(setting.metric), row) for row in rows if row.summary.used]
     living = [(found.value, row) for found, row in rated if found is not None and found.value > 0]
     return max(living, key=lambda pair: pair[0])[1] if living else None
