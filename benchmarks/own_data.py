@@ -28,7 +28,7 @@ def find_data(options: argparse.Namespace) -> tuple[Path, Path | None]:
         made = scratch / f"{options.profile}-{options.images}"
         make(options.profile, options.images, 1, made)
         pair = made / "annotations.json"
-        return made / "images", pair if pair.exists() else None
+        return (made / "images", pair) if pair.exists() else (made, None)
     folder = options.folder.resolve()
     annotations = None if options.annotations is None else options.annotations.resolve()
     if options.repeat == 1:
