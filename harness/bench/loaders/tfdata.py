@@ -21,8 +21,6 @@ from .reading_records import read_records
 
 _ALONE = ("cache", "augment", "batch")
 """Stages that are an operation of their own; those between them are done by one map."""
-GROUP = 16
-"""Files that one reader of ``tfdata-tuned`` reads one after the other."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,6 @@ class Rung:
 
     parallel: Any
     is_prefetched: bool = True
-    is_interleaved: bool = False
     is_scaled_in_batches: bool = False
 
 
@@ -50,11 +47,12 @@ def make_sequential(context: LoaderContext) -> Loader:
 
 
 def make_tuned(context: LoaderContext) -> Loader:
-    """``tfdata-tuned``: reading is interleaved, scaling comes after batching, and an operation has one thread."""
-    rung = Rung(tf.data.AUTOTUNE, is_interleaved=True, is_scaled_in_batches=True)
+    """``tfdata-tuned``: images are written into their batch, and scaled there; an operation has one thread."""
+    rung = Rung(tf.data.AUTOTUNE, is_scaled_in_batches=True)
     loader = build(context, rung)
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
+    options.experimental_optimization.map_and_batch_fusion = True
     loader.dataset = loader.dataset.with_options(options)
     return loader
 
@@ -175,18 +173,7 @@ def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> A
         data = tf.io.read_file(path)
         return (data, label) if step is None else step(data, label)
 
-    if not rung.is_interleaved or context.cache == "snapshot":  # a snapshot knows itself by its graph: keep it plain
-        return ordered.map(read, num_parallel_calls=rung.parallel)
-
-    def read_group(paths: Any, labels: Any) -> Any:
-        group = tf.data.Dataset.from_tensor_slices((paths, labels))
-        return group.map(lambda path, label: (tf.io.read_file(path), label))
-
-    cpus = (context.budgets.cpu_budget if context.budgets else None) or 2
-    data = ordered.batch(GROUP).interleave(
-        read_group, cycle_length=max(2, cpus), block_length=GROUP, num_parallel_calls=rung.parallel
-    )
-    return data if step is None else data.map(step, num_parallel_calls=rung.parallel)
+    return ordered.map(read, num_parallel_calls=rung.parallel)
 
 
 def order_files(context: LoaderContext) -> tuple[Any, str]:

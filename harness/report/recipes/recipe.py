@@ -244,6 +244,7 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
         "deterministic = False": not case.deterministic,
         "autotune.enabled = False": is_sequential,
         "threading.max_intra_op_parallelism = 1": is_tuned,
+        "experimental_optimization.map_and_batch_fusion = True": is_tuned,
     }
     is_array, is_augmented = case.cache == "array", case.augment != "none"
     is_scaled_in_array = is_array and (case.element, case.deliver) == ("uint8", "float32") and not is_augmented
@@ -254,7 +255,6 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
         "scaling": "" if is_scaled else "batch" if is_tuned or is_array else "image",
         "is_scaled_in_array": is_scaled_in_array,
         "is_batched_late": not is_array or is_augmented,
-        "is_interleaved": is_tuned and case.cache != "snapshot",
         "parallel": "" if is_sequential else ", num_parallel_calls=tf.data.AUTOTUNE",
         "options": [option for option, is_wanted in wanted.items() if is_wanted],
     }
