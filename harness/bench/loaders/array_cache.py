@@ -73,13 +73,14 @@ def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled
     def choose(_: Any) -> Any:
         is_whole = tf.numpy_function(file.open, (), tf.bool)
         is_whole.set_shape(())
-        return tf.data.Dataset.from_tensors(tf.cast(is_whole, tf.int64)).repeat(steps)
+        return tf.fill([steps], tf.cast(is_whole, tf.int64))
 
     steps = -(-len(context.paths) // context.batch_size)
-    written = filling.map(write)
+    # Within a function of its own: it is set up where an epoch writes, which takes as long as reading a hundred images.
+    written = tf.data.Dataset.from_tensors(0).flat_map(lambda _: filling.map(write))
     readers = None if parallel is None else context.cpus
     kept = order_numbers(context).map(gather, num_parallel_calls=readers)
-    source = tf.data.Dataset.from_tensors(0).flat_map(choose)
+    source = tf.data.Dataset.from_tensors(0).map(choose).unbatch()
     store = Store(prefix, check=lambda _: file.is_whole())
     refuse_unwhole(store, context)
     return tf.data.Dataset.choose_from_datasets([written, kept], source), store
