@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 BYTES_PER_VALUE = {"float32": 4, "uint8": 1}
+PATIENCE_S = 5.0
+"""For the end of a cache file that a thread is about to reach."""
 
 
 class Work(TypedDict, total=False):
@@ -346,7 +348,7 @@ def flush_cache(loader: Loader, journal: Journal) -> float | None:
     """Bring a filled file cache through to the disk; seconds, or None without one. Its index must be there."""
     if loader.store is None:
         return None
-    if not loader.store.is_whole():
+    if not _becomes_whole(loader.store):
         raise BenchmarkFailure(
             "error", f"after a whole epoch the cache {loader.cache_prefix} is not whole: nothing was kept"
         )
@@ -357,6 +359,20 @@ def flush_cache(loader: Loader, journal: Journal) -> float | None:
     seconds = time.perf_counter() - begun
     journal.return_to_phase(phase)
     return seconds
+
+
+def _becomes_whole(store: stores.Store) -> bool:
+    """Whether a cache is whole, or is so in a moment.
+
+    TensorFlow writes the index of a cache file when its reader asks for more than the last image: which a thread that
+    reads ahead does by itself, but maybe only after ``fit`` has had its last batch.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while not store.is_whole():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def measure_cache(loader: Loader) -> int | None:
