@@ -1,11 +1,12 @@
 """With an emulated accelerator of 1,000 images/s: which pipeline keeps it busy, and what does a step cost its host?
 
     python benchmarks/emulated.py [FOLDER [--annotations JSON] [--repeat N]] [--rounds 3] [--images-per-second 1000]
+                                  [--deliver uint8] [--epochs 3]
 
 The payload itself runs, as a job runs it: the ceiling (one batch, repeated), ``tfdata-tuned`` without a cache, and with
-a uint8 file cache; each once a round, in another order, three epochs of 256 px, ``nearest``. Judged are the later
-epochs (median of the rounds), with the page cache warm. Exit 1 where the cached pipeline is not within 5 % of
-the ceiling, or the uncached one is. Printed beside it: the CPU time of the ceiling's steps, which is what the
+caches of uint8, ``file`` and ``array``; each once a round, in another order, three epochs of 256 px, ``nearest``.
+Judged are the later epochs (median of the rounds), with the page cache warm. Exit 1 where ``array`` is not within 5 %
+of the pace, or what is not cached is. Printed beside it: the CPU time of the ceiling's steps, which is what the
 emulation itself costs.
 """
 
@@ -24,11 +25,11 @@ from typing import Any
 
 from own_data import add_options, find_data
 
-EPOCHS = 3
 BATCH_SIZE = 32
 NEAR = 0.95
 CASES: dict[str, dict[str, Any]] = {
     "ceiling": {"loader": "ceiling"},
+    "uint8 array cache": {"loader": "tfdata-tuned", "cache": "array", "element": "uint8"},
     "uint8 file cache": {"loader": "tfdata-tuned", "cache": "file", "element": "uint8"},
     "no cache": {"loader": "tfdata-tuned"},
 }
@@ -42,6 +43,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--images-per-second", type=float, default=1000.0)
+    parser.add_argument("--deliver", choices=("float32", "uint8"), default="float32", help="what the accelerator takes")
+    parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     folder, annotations = find_data(options)
     scratch = options.scratch.resolve() / "emulated"
@@ -69,7 +72,8 @@ def run_one(
             "model": {"name": "emulated", "images_per_second": options.images_per_second},
             "image_size": [options.size, options.size],
             "batch_size": BATCH_SIZE,
-            "epochs": EPOCHS,
+            "epochs": options.epochs,
+            "deliver": options.deliver,
             "page_cache": "warm",
             **case,
         },
@@ -93,20 +97,22 @@ def rate(epochs: list[dict[str, Any]]) -> float:
 
 
 def show(results: dict[str, list[list[dict[str, Any]]]], pace: float) -> int:
-    """A table; 0 where the cached pipeline is at the ceiling and the uncached one is not."""
+    """A table; 0 where ``array`` keeps the pace and what is not cached does not."""
     steady = {name: statistics.median(rate(epochs[1:]) for epochs in runs) for name, runs in results.items()}
     first = {name: statistics.median(rate(epochs[:1]) for epochs in runs) for name, runs in results.items()}
-    print(f"| *emulated*, {pace:g} images/s | first epoch, images/s | steady, images/s | of the ceiling |")
-    print("|---|---|---|---|")
+    print(
+        f"| *emulated*, {pace:g} images/s | first epoch, images/s | steady, images/s | of the pace | of the ceiling |"
+    )
+    print("|---|---|---|---|---|")
     for name, value in steady.items():
-        print(f"| {name} | {first[name]:.0f} | {value:.0f} | {value / steady['ceiling']:.3f} |")
+        print(f"| {name} | {first[name]:.0f} | {value:.0f} | {value / pace:.3f} | {value / steady['ceiling']:.3f} |")
     steps = [
         epoch["cpu_s"] / -(-epoch["images"] // BATCH_SIZE) for epochs in results["ceiling"] for epoch in epochs[1:]
     ]
     print(f"\nCPU time of a step at the ceiling, its batch included: {1e3 * statistics.median(steps):.2f} ms")
     print(f"load average at the end: {os.getloadavg()[0]:.1f}; CPUs: {len(os.sched_getaffinity(0))}")
-    is_near = steady["uint8 file cache"] >= NEAR * steady["ceiling"]
-    is_far = steady["no cache"] < NEAR * steady["ceiling"]
+    is_near, is_far = steady["uint8 array cache"] >= NEAR * pace, steady["no cache"] < NEAR * pace
+    print(f"`array` within 5 % of the pace: {'yes' if is_near else 'NOT REACHED'}")
     return 0 if is_near and is_far else 1
 
 

@@ -9,10 +9,11 @@ from enlarge import enlarge
 
 
 def add_options(parser: argparse.ArgumentParser, *, images: int) -> None:
-    """What data, and where to work. Without a folder, ``images`` photographs of profile ``coco`` are generated."""
+    """What data, and where to work. Without a folder, ``images`` photographs of a profile are generated."""
     parser.add_argument("folder", type=Path, nargs="?", help="one folder of images per class, or a COCO pair's images")
     parser.add_argument("--annotations", type=Path, help="the instances JSON of a COCO pair, or a list")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="take every image of FOLDER N times")
+    parser.add_argument("--profile", default="coco", help="without FOLDER: what to generate (coco, dogs-and-cats)")
     parser.add_argument("--images", type=int, default=images, help=f"without FOLDER: how many to generate ({images})")
     parser.add_argument("--scratch", type=Path, default=Path("benchmark-scratch"), help="where sets and caches go")
 
@@ -24,9 +25,10 @@ def find_data(options: argparse.Namespace) -> tuple[Path, Path | None]:
     scratch: Path = options.scratch.resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     if options.folder is None:
-        made = scratch / f"generated-{options.images}"
-        make("coco", options.images, 1, made)
-        return made / "images", made / "annotations.json"
+        made = scratch / f"{options.profile}-{options.images}"
+        make(options.profile, options.images, 1, made)
+        pair = made / "annotations.json"
+        return (made / "images", pair) if pair.exists() else (made, None)
     folder = options.folder.resolve()
     annotations = None if options.annotations is None else options.annotations.resolve()
     if options.repeat == 1:

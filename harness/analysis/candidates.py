@@ -57,6 +57,7 @@ CANDIDATES = (
     Candidate({"loader": "keras-idg"}, is_usual=True),
     Candidate({"loader": "tfdata"}, is_usual=True),
     Candidate({"loader": "tfdata-tuned", "cache": "memory", "element": "uint8"}),
+    Candidate({"loader": "tfdata-tuned", "cache": "array", "element": "uint8"}),
     Candidate({"loader": "tfdata-tuned"}),
     Candidate({"loader": "tfdata", "cache": "memory"}, is_usual=True, trains=False),
     Candidate({"loader": "tfdata-tuned", "cache": "file", "element": "uint8"}),

@@ -17,9 +17,9 @@ from harness.values.record import SetSize
 from harness.values.rehearsal import MOST_IMAGES
 
 SETTING = (
-    "data", "loader", "cache", "mode", "model", "image_size", "batch_size", "interpolation", "element", "precision",
-    "cpus", "gpus", "augment", "decoding", "cache_compression", "cache_disk", "budgets", "shuffle", "deterministic",
-    "workers", "shuffle_buffer",
+    "data", "loader", "cache", "mode", "model", "image_size", "batch_size", "interpolation", "element", "deliver",
+    "precision", "cpus", "gpus", "augment", "decoding", "cache_compression", "cache_disk", "budgets", "shuffle",
+    "deterministic", "workers", "shuffle_buffer",
 )  # fmt: skip
 """What must be equal for one rehearsal to speak for two cases."""
 

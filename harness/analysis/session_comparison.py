@@ -22,7 +22,7 @@ from harness.values.names import name_value
 
 Side = Literal["both", "old", "new"]
 
-WORK = ("data", "mode", "model", "image_size", "interpolation", "augment", "precision")
+WORK = ("data", "mode", "model", "image_size", "interpolation", "augment", "precision", "deliver")
 """Parameters that say what is done to an image, and to which: rates of two values of one are not compared."""
 
 _SAID = {"data": "data set"}

@@ -18,6 +18,10 @@ INDEX_BYTES = 60
 (seen with 2.21: 55 at small elements, 60 to 61 at images)."""
 
 
+SUM_BYTES = 8
+"""What the cache ``array`` holds of an image beside its pixels: what they sum up to, and no label."""
+
+
 def cache_bytes(
     images: int, image_size: tuple[int, int], *, channels: int = 3, element: str = "float32", is_file: bool = False
 ) -> int | None:
@@ -32,6 +36,12 @@ def cache_bytes(
     return images * (pixels + LABEL_BYTES + (INDEX_BYTES if is_file else 0))
 
 
+def image_bytes(case: Case) -> int | None:
+    """Bytes of one image in a case's cache. None for ``encoded``, whose size is that of the files."""
+    found = cache_bytes(1, case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk)
+    return found if found is None or case.cache != "array" else found - LABEL_BYTES - INDEX_BYTES + SUM_BYTES
+
+
 def images_of(case: Case, images: int) -> int:
     """How many of a set's images a case uses."""
     return images if case.max_images is None else min(images, case.max_images)
@@ -42,8 +52,9 @@ def case_cache_bytes(case: Case, size: SetSize) -> int | None:
     if case.cache == "none":
         return 0
     count, spec = images_of(case, size.images), CACHES[case.cache]
-    if case.element != "encoded":
-        return cache_bytes(count, case.image_size, element=case.element, is_file=spec.is_on_disk)
+    each = image_bytes(case)
+    if each is not None:
+        return count * each
     if size.bytes is None or not size.images or spec.name == "tfrecord-resized":
         return None  # images that are made smaller and encoded again: as large as their content makes them
     return round(size.bytes * count / size.images) + count * (LABEL_BYTES + (INDEX_BYTES if spec.is_on_disk else 0))

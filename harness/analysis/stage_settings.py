@@ -7,8 +7,8 @@ from harness.values.digest import digest_of
 from harness.values.record import SetSize
 
 STAGE_SETTING = (
-    "data", "loader", "cache", "image_size", "batch_size", "interpolation", "element", "cpus", "augment", "decoding",
-    "cache_compression", "cache_disk", "budgets", "shuffle", "deterministic",
+    "data", "loader", "cache", "image_size", "batch_size", "interpolation", "element", "deliver", "cpus", "augment",
+    "decoding", "cache_compression", "cache_disk", "budgets", "shuffle", "deterministic",
 )  # fmt: skip
 """What must be equal for two cases to share the costs of their stages: nothing of what is done with the images."""
 

@@ -16,7 +16,7 @@ from harness.analysis.memory import CACHE_SPREAD, OUTSIDE_BYTES
 from harness.analysis.predictions import judge_fit
 from harness.analysis.protection import DISK_RESERVE_BYTES
 from harness.analysis.selection import is_countable
-from harness.analysis.set_size import cache_bytes
+from harness.analysis.set_size import image_bytes
 from harness.bench.protocol.loader_registry import CACHES
 from harness.values.case import Case
 from harness.values.prediction import Fit, Interval
@@ -151,7 +151,7 @@ def _whole_cache_bytes(record: Record, coverage: Coverage | None) -> int | None:
 def _image_bytes(record: Record) -> float | None:
     """Bytes of one image in a case's cache by the formula; of files as they are, their mean."""
     case = record.case
-    found = cache_bytes(1, case.image_size, element=case.element, is_file=CACHES[case.cache].is_on_disk)
+    found = image_bytes(case)
     if found is not None:
         return found
     if record.set_size is not None and record.set_size.bytes is not None:

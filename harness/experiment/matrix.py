@@ -161,7 +161,7 @@ def make_ceilings(cases: Sequence[Case]) -> list[Case]:
 
 
 def _make_ceiling(group: Sequence[Case]) -> Case:
-    """No cache, no memory limit, float32, nearest pixels; epochs of the longest and images of the shortest case."""
+    """No cache, no memory limit, nearest pixels; epochs of the longest and images of the shortest case."""
     first = group[0]
     caps = [case.max_images for case in group if case.max_images is not None]
     return Case(
@@ -172,6 +172,7 @@ def _make_ceiling(group: Sequence[Case]) -> Case:
         image_size=first.image_size,
         batch_size=first.batch_size,
         precision=first.precision,
+        deliver=first.deliver,
         gpus=first.gpus,
         cpus=first.cpus,
         budgets=first.budgets,

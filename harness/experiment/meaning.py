@@ -22,6 +22,7 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
     belong to a cache on disk; without a cache nothing is kept, and a cache that can hold one kind of element holds
     that; training without a named model trains the default one, and an emulated accelerator is no GPU of the host.
     A loader that has no workers to set has no number of them, and so few that they do not exist are none.
+    An array is gathered in a new order each epoch, without a buffer.
     """
     spec = LOADERS[case.loader]
     fixed: dict[str, object] = {}
@@ -41,7 +42,7 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
         fixed["workers"] = None
     elif case.workers is not None and case.workers <= spec.inline_workers:
         fixed["workers"] = 0
-    if not spec.takes_buffer or not case.shuffle:
+    if not spec.takes_buffer or not case.shuffle or case.cache == "array":
         fixed["shuffle_buffer"] = "auto"
     changed = {name: value for name, value in fixed.items() if getattr(case, name) != value}
     return (case.model_copy(update=changed) if changed else case), tuple(changed)
@@ -65,6 +66,7 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
         reasons.append(f"{spec.name} has no cache {case.cache} (it has: {can})" if can != "none" else _no_cache(spec))
     for parameter, possible in (
         ("element", spec.elements),
+        ("deliver", spec.delivers),
         ("interpolation", spec.interpolations),
         ("decoding", spec.decodings),
     ):
@@ -75,6 +77,8 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
         has_cache = spec.caches != ("none",)
         why = "in its cache the same crops would stay for ever" if has_cache else "it does not augment"
         reasons.append(f"{spec.name} makes no augment {case.augment}: {why}")
+    if case.deliver == "uint8" and case.cache != "none" and case.element == "float32":
+        reasons.append("a cache of float32 holds what is scaled already: deliver uint8 means nothing")
     cache = CACHES[case.cache]
     for parameter, possible in (("element", cache.elements), ("cache_compression", cache.compressions)):
         value = getattr(case, parameter)

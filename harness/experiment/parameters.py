@@ -37,6 +37,7 @@ from harness.values.case import (
     Case,
     Compression,
     Decoding,
+    Deliver,
     Element,
     Interpolation,
     Mode,
@@ -165,6 +166,9 @@ class Assignment(BaseModel):
         (),
         description="What a cache holds: float32 (finished pixels), uint8 (a quarter of that) or encoded (the file). "
         "Default float32.",
+    )
+    deliver: Annotated[tuple[Deliver, ...], Many()] = Field(
+        (), description="The type of the batches; uint8: the model begins with a Rescaling layer. Default float32."
     )
     cache_disk: Annotated[tuple[Name, ...], Many()] = Field(
         (), description="The disk of a cache file, by its name in the inventory. Default scratch."

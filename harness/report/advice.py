@@ -13,6 +13,7 @@ from harness.analysis.statistics import LEAST_PAIRS
 from harness.bench.protocol.loader_registry import is_yardstick
 from harness.records.session_data import SessionData
 from harness.report.axes import say_buffers, say_knees
+from harness.report.deliveries import say_deliveries
 from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
 from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
@@ -49,7 +50,7 @@ def view_advice(advice: SettingAdvice, group: HardwareGroup, sessions: Sequence[
     return Advice(
         lead=name_setting(setting, group.settings),
         spans=spans,
-        notes=tuple(clean_text(note, 500) for note in _notes(advice)),
+        notes=tuple(clean_text(note, 500) for note in (*_notes(advice), *say_deliveries(setting, group))),
         recipes=tuple(_recipes(advice, sessions)) if sessions else (),
     )
 

@@ -49,7 +49,7 @@ _USER_KEYS = frozenset({"user", "ansible_user", "owner", "login", "username", "b
 _KEPT_KEYS = frozenset(
     {"event", "status", "state", "validity", "severity", "at", "created_at", "started_at", "finished_at", "read_at"}
     | {"loader", "cache", "element", "interpolation", "mode", "page_cache", "cache_reuse", "budgets", "augment"}
-    | {"precision", "engine", "id", "enforced_by"}
+    | {"precision", "deliver", "engine", "id", "enforced_by"}
 )
 
 

@@ -155,6 +155,7 @@ COLUMNS: tuple[Column, ...] = (
     _case("loader", "string", "loader"),
     _case("cache", "string", "cache"),
     _case("element", "string", "what a cache holds: float32, uint8 or encoded"),
+    _case("deliver", "string", "type of the batches: float32, or uint8, which the model scales"),
     _case("cache_disk", "string", "named disk of a cache file"),
     _case("cache_reuse", "string", "fresh, or reused: the dump was made before the measured training"),
     _case("cache_compression", "string", "how a cache's files were compressed"),

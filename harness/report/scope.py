@@ -15,7 +15,7 @@ from harness.values.text import clean_text, join_words
 from harness.values.units import format_bytes
 
 _MOST_ASIDE = 4
-_SAID = frozenset({"data", "mode", "image_size", "interpolation", "model", "max_images"})
+_SAID = frozenset({"data", "mode", "image_size", "interpolation", "model", "max_images", "deliver"})
 
 
 def name_coverage(coverage: Coverage) -> str:
@@ -166,6 +166,8 @@ def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
     case = setting.case
     parts = [f"{'Training' if case.mode == 'train' else 'Loading'} {case.data}", name_size(case)]
     parts.append("native pixels" if case.interpolation == "native" else f"equal pixels ({case.interpolation})")
+    if any(other.case.deliver != "float32" for other in (setting, *among)):
+        parts.append(f"{case.deliver} delivered")
     models = {other.case.model for other in among if other.case.model is not None}
     if case.model is not None and (len(models) > 1 or case.model.is_emulated):
         parts.append(name_model(case.model))

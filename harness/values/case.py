@@ -10,6 +10,7 @@ from harness.values.digest import digest_of
 
 Interpolation = Literal["nearest", "bilinear", "bilinear-antialias", "native"]
 Element = Literal["float32", "uint8", "encoded"]
+Deliver = Literal["float32", "uint8"]
 Mode = Literal["load", "train"]
 PageCache = Literal["cold-start", "cold", "warm"]
 Decoding = Literal["exact", "fast-dct", "plain-upscaling", "scaled", "cropped"]
@@ -66,7 +67,8 @@ class Case(BaseModel):
     ``memory_limit`` is a number of bytes, ``search`` (no invocation has it: it stands for a bisection), or ``none``:
     all that the host can give (rule 2 of the measuring rules), enforced like any other limit. ``model`` is None where
     ``mode`` is ``load``. ``cpus`` is a number of CPUs, or None for all that the
-    host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers. ``workers`` is how many threads or
+    host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers. ``deliver`` is the type of the
+    batches: float32 from 0 to 1, or uint8 grey levels, which the model then scales. ``workers`` is how many threads or
     processes prepare images (0: the caller's own thread), or None for as many as the loader takes by itself.
     ``shuffle_buffer`` is how many images are mixed at a time, ``full`` for all; ``auto`` leaves it to the loader.
     """
@@ -77,6 +79,7 @@ class Case(BaseModel):
     loader: str
     cache: str = "none"
     element: Element = "float32"
+    deliver: Deliver = "float32"
     cache_disk: str = "scratch"
     cache_reuse: Literal["fresh", "reused"] = "fresh"
     page_cache: PageCache = "cold-start"
@@ -106,7 +109,7 @@ class Case(BaseModel):
         return digest_of(_identify(self))[:12]
 
 
-_ADDED = ("workers", "shuffle_buffer")
+_ADDED = ("deliver", "workers", "shuffle_buffer")
 """Parameters that came after the first release: at their defaults they leave a case's identity as it was."""
 
 

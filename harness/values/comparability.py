@@ -23,7 +23,7 @@ PIPELINE = (
 LIMIT = "memory_limit"
 """Part of what a case shares with its baseline; within a setting its limits stand side by side."""
 
-MODEL_COST = ("data", "model", "image_size", "batch_size", "precision", "gpus", "cpus", "budgets")
+MODEL_COST = ("data", "model", "image_size", "batch_size", "precision", "deliver", "gpus", "cpus", "budgets")
 """What sets the cost of a training step, and so what a case shares with its ceiling."""
 
 DEFAULT_BASELINE = "keras-idg"

@@ -25,12 +25,14 @@ _SIZE_UNIT = re.compile(r"(?<=\d)(?=[A-Za-z])")
 _SIZE_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("GiB", 2**30), ("MiB", 2**20), ("", 1))
 
 _LABEL_ORDER = (
-    "mode", "loader", "cache", "element", "memory_limit", "data", "image_size", "model", "interpolation",
+    "mode", "loader", "cache", "element", "deliver", "memory_limit", "data", "image_size", "model", "interpolation",
     "page_cache", "cache_reuse", "cache_disk", "augment", "batch_size", "epochs", "cpus", "gpus", "precision",
     "budgets", "shuffle", "deterministic", "max_images", "decoding", "cache_compression",
     "workers", "shuffle_buffer",
 )  # fmt: skip
-_QUIET_DEFAULTS = frozenset({"cache_reuse", "cache_compression", "decoding", "augment", "workers", "shuffle_buffer"})
+_QUIET_DEFAULTS = frozenset(
+    {"cache_reuse", "cache_compression", "decoding", "augment", "deliver", "workers", "shuffle_buffer"}
+)
 """Named only where they are not what everybody expects."""
 
 
@@ -227,6 +229,7 @@ _WORDS: dict[str, Callable[[str, object], str]] = {
     "image_size": name_value,
     "model": name_value,
     "interpolation": lambda _, value: f"{value} pixels",
+    "deliver": lambda _, value: f"delivers {value}",
     "cache_reuse": lambda _, value: "made before" if value == "reused" else "made anew",
     "cache_compression": lambda _, value: "not compressed" if value == "none" else str(value),
     "workers": lambda _, value: plural(value, "worker") if isinstance(value, int) else "workers auto",

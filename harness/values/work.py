@@ -11,7 +11,7 @@ from harness.values.case import Case
 from harness.values.digest import digest_of
 
 WORK_PARAMETERS = (
-    "loader", "cache", "element", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",
+    "loader", "cache", "element", "deliver", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",
     "augment", "deterministic", "workers", "shuffle_buffer",
 )  # fmt: skip
 """What a loader's pixels, labels and order depend on; sizes and models are the same code at other numbers."""

@@ -63,6 +63,7 @@ EPOCH = Epoch(index=1, images=SET, seconds=9.0)
         ({**TRAIN, "gpus": 1}, {"devices": {"gpus": ["RTX"]}, "offered": {"cpus": 8, "gpus": 1}}, {}),
         (TRAIN, {"devices": {"gpus": ["RTX"]}, "offered": {"cpus": 8, "gpus": 1}}, {}),
         ({"shuffle": False}, {"order": "by path"}, {}),
+        ({"deliver": "uint8"}, {"ran": {"deliver": "uint8"}}, {}),
         ({**TRAIN, "loader": "ceiling"}, {"order": "one batch, repeated"}, {}),
         # Records of earlier versions, of loaders of one's own, and of jobs that did not get so far, say nothing.
         ({}, {"offered": None, "cpu_affinity": None, "devices": None, "order": None, "ran": None}, {}),
@@ -106,6 +107,7 @@ def test_what_ran_as_asked_has_no_finding(
             {"shuffle_buffer": 100}, {"mixing": {"buffer": 1399}}, {},
             "a shuffle buffer of 100 images asked for, they were mixed in 1,399",
         ),
+        ({"deliver": "uint8"}, {"ran": {"deliver": "float32"}}, {}, "batches of uint8 asked for, they were float32"),
     ],
 )  # fmt: skip
 def test_figures_that_are_not_those_of_the_case_are_invalid(

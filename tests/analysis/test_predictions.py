@@ -63,6 +63,14 @@ def test_only_caches_have_bytes_and_a_cap_counts() -> None:
     assert case_cache_bytes(make(cache="memory", max_images=5000), size) == whole
 
 
+def test_an_array_holds_pixels_and_a_sum_of_each_image() -> None:
+    size = SetSize(images=1000, bytes=160_000_000)
+    small, large = (make(cache="array", element=element, image_size=(256, 256)) for element in ("uint8", "float32"))
+    assert case_cache_bytes(small, size) == 1000 * (256 * 256 * 3 + 8)
+    assert case_cache_bytes(small, size) <= 0.251 * case_cache_bytes(large, size)
+    assert predict_need(small, size, limit=10**9).disk_bytes == case_cache_bytes(small, size)
+
+
 def test_files_that_are_kept_as_they_are_take_their_own_bytes() -> None:
     kept = make(cache="memory", element="encoded")
     assert case_cache_bytes(kept, SetSize(images=1000, bytes=160_000_000)) == 160_004_000

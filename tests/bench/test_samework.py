@@ -63,6 +63,8 @@ def prove(folder: Path, variants: list[dict[str, Any]]) -> dict[str, dict[str, A
         {"kind": "tfrecord"},
         {"kind": "tfrecord", "loader": "decoder"},
         {"kind": "tfrecord", "loader": "tfdata-tuned", "cache": "snapshot", "element": "uint8"},
+        {"cache": "array", "cache_reuse": "reused", "kind": "coco"},
+        {"kind": "tfrecord", "loader": "tfdata-tuned", "cache": "array", "element": "uint8"},
         {"decoding": "fast-dct"},
         {"decoding": "plain-upscaling"},
         {"decoding": "scaled"},
@@ -86,8 +88,18 @@ def test_every_loader_with_every_cache_is_sound(tmp_path: Path) -> None:
             variants += [
                 {"key": f"{name} {cache} {kind}", "kind": kind, "case": case} for kind in kinds if kind in spec.kinds
             ]
+        if "array" in spec.caches:
+            case = {"loader": name, "cache": "array", "element": "float32"}
+            variants.append({"key": f"{name} array float32", "kind": "folder", "case": case})
+        if not spec.is_automatic:
+            case = {"loader": name, "deliver": "uint8"}
+            variants.append({"key": f"{name} delivers uint8", "kind": "folder", "case": case})
+    for cache, kept in CACHES.items():
+        if "uint8" in kept.elements and cache != "none":
+            case = {"loader": "tfdata-tuned", "cache": cache, "element": "uint8", "deliver": "uint8"}
+            variants.append({"key": f"{cache} delivers uint8", "kind": "folder", "case": case})
     found = prove(tmp_path / "job", variants)
-    assert set(found) == {one["key"] for one in variants} and len(found) > 40
+    assert set(found) == {one["key"] for one in variants} and len(found) > 55
     assert {key: one["problems"] for key, one in found.items() if one["problems"] or not one["is_proven"]} == {}
 
 
@@ -253,6 +265,56 @@ def test_a_stale_cache_file_is_caught(
     monkeypatch.setattr(Path, "mkdir", make_with_dump)
     found = problems(sets, tmp_path / "v", cache="file")
     assert any("pixels are not those of nearest" in line for line in found), found
+
+
+def exchange(file: Any, records: Any, numbers: Any) -> tuple[Any, Any]:
+    """Two records in each other's place: those of other classes, for a picture does not say its file's name."""
+    return records, np.where(numbers == 0, 20, np.where(numbers == 20, 0, numbers))
+
+
+def move(file: Any, records: Any, numbers: Any) -> tuple[Any, Any]:
+    """Each record at the next one's number."""
+    return records, (numbers + 1) % indexed.COUNT
+
+
+@pytest.mark.parametrize(("fault", "words"), [(exchange, "2 of"), (move, "labels")])
+def test_a_record_at_another_ones_number_is_caught(
+    sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str
+) -> None:
+    from harness.bench.loaders.record_file import RecordFile
+
+    write = RecordFile.write
+    monkeypatch.setattr(RecordFile, "write", lambda self, records, numbers: write(self, *fault(self, records, numbers)))
+    found = problems(sets, tmp_path / "v", cache="array", element="uint8")
+    assert any("label" in line and words in line for line in found), found
+
+
+@pytest.mark.parametrize("fault", ["cut", "exchanged", "old digest"])
+def test_a_damaged_array_cache_is_never_measured(
+    sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Filled by one process, damaged, and then to be reused by another."""
+    from harness.bench.measure import invocation
+
+    build = invocation.build
+
+    def damage_and_build(request: Any, manifest: Any, job: Path, **named: Any) -> Any:
+        if request.is_reused:
+            (data,), (seal,) = (list((job / "cache").glob(f"*.{name}")) for name in ("array", "seal"))
+            records = np.fromfile(data, np.uint8).reshape(indexed.COUNT, -1)
+            if fault == "cut":
+                data.write_bytes(records.tobytes()[:-1])
+            elif fault == "exchanged":
+                records[[0, 20]] = records[[20, 0]]
+                data.write_bytes(records.tobytes())
+            else:
+                seal.write_bytes(seal.read_bytes().replace(b'"made_for": "images-', b'"made_for": "images-0'))
+        return build(request, manifest, job, **named)
+
+    monkeypatch.setattr(invocation, "build", damage_and_build)
+    found = problems(sets, tmp_path / "v", cache="array", element="uint8", cache_reuse="reused")
+    said = "the cache is damaged" if fault == "exchanged" else "not there or not whole"
+    assert any(said in line for line in found), found
 
 
 def test_the_contents_of_the_files_are_exchanged_and_nothing_else(tmp_path: Path) -> None:

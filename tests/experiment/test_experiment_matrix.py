@@ -241,6 +241,8 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
         ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory makes no augment flip-crop"),
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false means nothing"),
         ({"loader": "keras-directory", "workers": 0}, "keras-directory takes no 0 workers, but at least 1"),
+        ({"loader": "tfdata", "cache": "array", "element": "encoded"}, "cache array has no element encoded"),
+        ({"loader": "tfdata", "cache": "file", "deliver": "uint8"}, "deliver uint8 means nothing"),
     ],
 )
 def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters: Any, reason: str) -> None:
@@ -264,6 +266,17 @@ def test_an_empty_matrix_counts_each_reason() -> None:
 def test_an_absurd_product_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="combinations, more than"):
         expand(make({"loader": "tfdata", "batch_size": list(range(1, 300)), "epochs": list(range(1, 300))}))
+
+
+def test_what_is_delivered_is_a_setting_with_a_baseline_and_a_ceiling_of_its_own() -> None:
+    parameters = {"loader": ["keras-idg", "tfdata"], "mode": "train", "deliver": ["float32", "uint8"]}
+    experiment = make(parameters, baseline={"loader": "keras-idg"})
+    matrix = expand(experiment)
+    ceilings = [case for case in matrix.cases if is_automatic(case.loader)]
+    assert sorted(case.deliver for case in ceilings) == ["float32", "uint8"]
+    for case in matrix.cases:
+        baseline = baseline_of(case, matrix.cases, experiment)
+        assert is_automatic(case.loader) or (baseline is not None and baseline.deliver == case.deliver)
 
 
 def test_an_include_rule_takes_the_first_value_of_what_it_does_not_name() -> None:

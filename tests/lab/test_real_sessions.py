@@ -26,6 +26,26 @@ rounds: {rounds}
 baseline: {{loader: keras-idg}}
 timeout: 5min
 """
+CACHES = """\
+name: caches-small
+parameters:
+  data: coco-mini
+  mode: load
+  loader: tfdata-tuned
+  cache: [none, array]
+  element: uint8
+  deliver: [float32, uint8]
+  cache_reuse: [fresh, reused]
+  memory_limit: 700MB
+  image_size: 96
+  interpolation: nearest
+  batch_size: 32
+  epochs: 2
+  max_images: 200
+rounds: {rounds}
+baseline: {{loader: tfdata-tuned, cache: none}}
+timeout: 5min
+"""
 DATA = {"data": {"coco-mini": {"generate": {"profile": "coco", "images": 200, "seed": 1}}}}
 
 
@@ -47,6 +67,28 @@ def test_two_hosts_load_pictures_with_the_shipped_image(session: Make) -> None:
     assert len({record.hardware for record in controller.records()}) == 2
     page = controller.session().report_file.read_text()
     assert all(hardware in page for hardware in {record.hardware.split(" #")[0] for record in controller.records()})
+    controller.assert_nothing_left()
+
+
+@pytest.mark.lab_full
+def test_an_array_cache_and_uint8_delivered_on_a_host_over_ssh(session: Make) -> None:
+    """Of preset ``caches`` what is written and read by us: filled, reused, as float32 and as uint8."""
+    controller = session("ws1", experiment=CACHES, shared=DATA, has_stub=False)
+    ended = controller.end(controller.start(), timeout_s=2400)
+    assert ended.code == 0, ended.said
+    controller.assert_complete()
+    records = controller.records()
+    assert {(r.case.cache, r.case.deliver, r.case.cache_reuse) for r in records} == {
+        *(("array", deliver, reuse) for deliver in ("float32", "uint8") for reuse in ("fresh", "reused")),
+        *(("none", deliver, "fresh") for deliver in ("float32", "uint8")),
+    }
+    for record in records:
+        assert record.status == "ok" and record.validity != "invalid", record.findings
+        assert [epoch.images for epoch in record.epochs] == [200, 200]
+        assert "asked-differs" not in {finding.id for finding in record.findings}, "each epoch has a new order"
+        assert record.case.cache == "none" or (record.cache is not None and record.cache.bytes is not None)
+        if record.cache is not None and record.cache.bytes is not None:
+            assert record.cache.bytes == pytest.approx(200 * (96 * 96 * 3 + 8), abs=400)
     controller.assert_nothing_left()
 
 

@@ -277,3 +277,29 @@ def test_the_repeat_check_gets_no_advice_about_rounds() -> None:
     details = {row.summary.alias or row.case.loader: label_verdict(row) for row in group.settings[0].rows}
     assert details["b"].text == details["tfdata"].text == VERDICTS["unknown"].word
     assert "more round" in details["tfdata"].detail and details["b"].detail == ""
+
+
+def test_uint8_delivered_is_compared_with_float32_in_training_alone(say: Any) -> None:
+    both = [
+        record
+        for deliver, rate in (("float32", 100), ("uint8", 130))
+        for record in rounds("keras-idg", rate=10, case={"deliver": deliver})
+        + rounds("tfdata-tuned", "array", rate=rate, case={"deliver": deliver, "element": "uint8"})
+    ]
+    words = say(both)
+    assert "· float32 delivered" in words and "· uint8 delivered" in words
+    assert re.search(
+        r"in training, the layer that scales included: tfdata-tuned with uint8 array cache with uint8 delivers 1\.\d+×"
+        r"( \([^)]*\))? the images of tfdata-tuned with uint8 array cache with float32",
+        words,
+    ), words
+    loading = {"mode": "load", "model": None}
+    words = say(
+        [
+            record
+            for deliver in ("float32", "uint8")
+            for record in rounds("keras-idg", rate=10, case={"deliver": deliver, **loading})
+            + rounds("tfdata-tuned", rate=100, case={"deliver": deliver, **loading})
+        ]
+    )
+    assert "Across settings" not in words and "its rates are not comparable with those of float32" in words

@@ -58,7 +58,8 @@ def test_what_is_written_out_is_the_same_case_as_what_is_left_out() -> None:
         {"model": ModelSetting()}, {"image_size": (1, 2)}, {"interpolation": "native"}, {"batch_size": 1},
         {"epochs": 3}, {"cpus": 1}, {"gpus": 0}, {"budgets": "default"}, {"shuffle": False}, {"augment": "flip-crop"},
         {"deterministic": False}, {"precision": "mixed_float16"}, {"max_images": 5},
-        {"decoding": "scaled"}, {"cache_compression": "gzip"}, {"workers": 0}, {"shuffle_buffer": "full"},
+        {"decoding": "scaled"}, {"cache_compression": "gzip"}, {"deliver": "uint8"},
+        {"workers": 0}, {"shuffle_buffer": "full"},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -67,7 +68,7 @@ def test_every_parameter_counts(change: Any) -> None:
 
 
 def test_no_parameter_is_forgotten_by_the_test_above() -> None:
-    assert len(Case.model_fields) == 26
+    assert len(Case.model_fields) == 27
 
 
 @pytest.mark.parametrize(

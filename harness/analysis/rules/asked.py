@@ -25,11 +25,11 @@ ENTRIES = {
         grades="error; info where the figures are still those of the case",
         cause=(
             "what ran is not what the record asks for, and that could not be seen before. As error: another number of "
-            "CPUs, GPUs, workers, epochs, images or batches, other sizes, precision or XLA. As info: `max_images` is "
-            "more than the set has; `gpus: auto` on a host with several (training uses one, there is no distribution "
-            "strategy yet); `shuffle` that a cache freezes, or that a loader does within a buffer; `budgets` that a "
-            "loader of your own does not take. What can be seen before is skipped with the numbers: more CPUs, GPUs or "
-            "memory than the host offers."
+            "CPUs, GPUs, workers, epochs, images or batches, other sizes or types, precision or XLA. As info: "
+            "`max_images` is more than the set has; `gpus: auto` on a host with several (training uses one, there is "
+            "no distribution strategy yet); `shuffle` that a cache freezes, or that a loader does within a buffer; "
+            "`budgets` that a loader of your own does not take. What can be seen before is skipped with the numbers: "
+            "more CPUs, GPUs or memory than the host offers."
         ),
         cure=(
             "as error, see the log of the invocation and report it: its figures are of no case. As info, nothing; "
@@ -102,6 +102,8 @@ def _work(record: Record) -> Iterator[Difference]:
         yield Difference(
             "error", f"images of {_join(case.image_size, ' × ')} asked for, they were {_join(size, ' × ')}"
         )
+    if ran.get("deliver") is not None and ran["deliver"] != case.deliver:
+        yield Difference("error", f"batches of {case.deliver} asked for, they were {ran['deliver']}")
     if ran.get("precision") is not None and case.mode == "train" and ran["precision"] != case.precision:
         yield Difference("error", f"precision {case.precision} asked for, the model computed in {ran['precision']}")
     xla = None if case.model is None else case.model.xla

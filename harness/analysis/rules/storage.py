@@ -123,7 +123,7 @@ def is_cold(record: Record, epoch: Epoch) -> bool:
 
 def _served(record: Record, epoch: Epoch, numbers: str) -> Finding:
     limit, needed = record.memory.limit_effective, epoch.bytes_needed or 0
-    of_what = "the cache file" if record.case.cache == "file" else "the data set"
+    of_what = "the cache file" if record.case.cache in ("file", "array") else "the data set"
     message = f"epoch {epoch.index} read {numbers} from storage: the page cache held {of_what}"
     if limit is not None and needed > limit:
         message += f", though it is larger than the limit of {format_bytes(limit)}; a machine of that size would read"

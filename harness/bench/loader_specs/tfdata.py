@@ -57,7 +57,7 @@ LOADERS = Loaders(
         _tfdata(
             "tfdata-tuned",
             "tuned",
-            "tf.data with interleaved reading, scaling after batching, one thread an operation",
+            "tf.data with map and batch in one, scaling after batching, one thread an operation",
             "new code that should be as fast as tf.data can be",
             can_reorder=True,
         ),

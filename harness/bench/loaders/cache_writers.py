@@ -27,14 +27,24 @@ def keep(dataset: Any, context: LoaderContext) -> tuple[Any, Store | None]:
         return dataset, None
     if context.cache == "memory":
         return dataset.cache(), None
+    images, store = _MAKERS[context.cache](dataset, context, find_prefix(context))
+    refuse_unwhole(store, context)
+    return images, store
+
+
+def find_prefix(context: LoaderContext) -> str:
+    """The path of the case's cache on disk. Raises BenchmarkFailure where the job has no folder for it."""
     if context.cache_prefix is None:
         raise BenchmarkFailure("error", f"a cache `{context.cache}` was asked for, but the job has no folder for it")
-    images, store = _MAKERS[context.cache](dataset, context, context.cache_prefix)
+    return context.cache_prefix
+
+
+def refuse_unwhole(store: Store, context: LoaderContext) -> None:
+    """Raise where a cache is to be reused and cannot be."""
     if context.is_reused and not store.is_whole():
         raise BenchmarkFailure(
             "error", f"the cache {context.cache_prefix} that was to be reused is not there or not whole"
         )
-    return images, store
 
 
 def is_file_whole(prefix: str) -> bool:

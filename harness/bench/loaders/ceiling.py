@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from .decoding import describe_decoder, make_decode, scale
+from .decoding import describe_decoder, make_decode, scale, to_uint8
 from .interface import Loader, LoaderContext
 from .tfdata import make_options
 from .tfrecords import read_place
@@ -18,8 +18,8 @@ def make(context: LoaderContext) -> Loader:
     count = len(context.paths)
     size = min(context.batch_size, count)
     first = replace(context, paths=context.paths[:size], labels=context.labels[:size])
-    decode = make_decode(first)
-    images = tf.stack([scale(decode(tf.constant(read_place(path)))) for path in first.files])
+    decode, finish = make_decode(first), scale if context.is_scaled else to_uint8
+    images = tf.stack([finish(decode(tf.constant(read_place(path)))) for path in first.files])
     labels = tf.constant(first.labels, tf.int32)
     dataset = _repeat(images, labels, count // size)
     if count % size:

@@ -48,7 +48,7 @@ class DecodedBatches:
         }
 
     def epoch(self) -> Iterator[tuple[Any, Any]]:
-        """One epoch: (images float32 from 0 to 1, labels int32)."""
+        """One epoch: (images, labels int32)."""
         if self._context.shuffle:
             self._numbers.shuffle(self._order)
         size = self._context.batch_size
@@ -115,7 +115,7 @@ def make(context: LoaderContext) -> Loader:
     """Threads that decode; ``model.fit`` gets them through ``from_generator``."""
     made = DecodedBatches(context)
     height, width = context.image_size
-    spec = (tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32))
+    spec = (tf.TensorSpec((None, height, width, CHANNELS), context.deliver), tf.TensorSpec((None,), tf.int32))
     dataset = tf.data.Dataset.from_generator(made.epoch, output_signature=spec)
     steps = -(-len(context.paths) // context.batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(1)
@@ -129,5 +129,5 @@ def make(context: LoaderContext) -> Loader:
         decoder=f"simplejpeg {simplejpeg.__version__}" + (", fast DCT" if made.options["fastdct"] else ""),
         takes_budgets=False,
         workers=context.worker_count,
-        stages=STAGES,
+        stages=context.stages_of(STAGES),
     )

@@ -120,7 +120,9 @@ def _central_square(data: Any) -> Any:
 
 
 def scale(image: Any) -> Any:
-    """Grey levels of any type to float32 from 0 to 1."""
+    """Grey levels of any type to float32 from 0 to 1; of uint8 in one pass, the same numbers to the bit."""
+    if image.dtype == tf.uint8:
+        return tf.quantization.dequantize(tf.bitcast(image, tf.quint8), 0.0, 1.0)
     return tf.cast(image, tf.float32) * SCALE
 
 

@@ -85,7 +85,7 @@ def make_processes(context: LoaderContext) -> Loader:
 def make(context: LoaderContext, *, has_processes: bool = False) -> Loader:
     """``model.fit`` gets it through ``from_generator``."""
     height, width = context.image_size
-    spec = (tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32))
+    spec = (tf.TensorSpec((None, height, width, CHANNELS), context.deliver), tf.TensorSpec((None,), tf.int32))
     loader = GrainLoader(
         context,
         has_processes=has_processes,
@@ -96,8 +96,8 @@ def make(context: LoaderContext, *, has_processes: bool = False) -> Loader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder=f"PIL, through Grain {getattr(grain, '__version__', '')}".strip(),
         takes_budgets=False,
-        stages=STAGES,
         workers=context.worker_count,
+        stages=context.stages_of(STAGES),
     )
     dataset = tf.data.Dataset.from_generator(loader.batches, output_signature=spec)
     loader.dataset = dataset.apply(tf.data.experimental.assert_cardinality(loader.steps)).prefetch(1)

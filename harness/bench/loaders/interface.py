@@ -16,25 +16,24 @@ from .tfrecords import Features, file_of
 
 CHANNELS = 3
 SCALE = 1.0 / 255.0
-"""Every loader delivers float32 from 0 to 1."""
+"""Every loader delivers float32 from 0 to 1; where ``deliver`` is uint8, grey levels, which the model scales."""
 
 
 @dataclass(frozen=True)
 class LoaderContext:
     """What a loader may know.
 
-    ``folder`` is the folder of images; ``paths`` are relative to it, ``labels`` index
-    ``classes``, both in the manifest's order, which is the same for every
-    loader; of a set of TFRecord files a path names a place inside one (``tfrecords.read_place`` reads it), and
-    ``features`` says what its records hold.
-    ``is_subset``: these are not all images of the data set. ``links`` is a tree of links, one
-    folder a class, where one was made. ``scratch`` is a folder for small things, removed
-    afterwards. ``interpolation`` is never ``native``; ``is_native`` says that it was. ``cache_prefix``
-    is the path of a cache on disk, None for every other cache: its name carries the hash of all that decides what
-    the cache holds. ``is_reused``: that cache is there already. ``element``, ``compression``, ``decoding`` and
-    ``augment`` are the case's. ``give_up`` ends the process at once: for a thread that sees what would hang it.
-    ``image_size`` is (height, width) in pixels. ``until`` is the last stage that runs, of those that the loader names
-    (``Loader.stages``); None for all. It is set only where the costs of stages are looked for, never in a measurement.
+    ``folder`` is the folder of images; ``paths`` are relative to it, ``labels`` index ``classes``, both in the
+    manifest's order, which is the same for every loader; of a set of TFRecord files a path names a place inside one
+    (``tfrecords.read_place`` reads it), and ``features`` says what its records hold. ``is_subset``: these are not all
+    images of the data set. ``links`` is a tree of links, one folder a class, where one was made. ``scratch`` is a
+    folder for small things, removed afterwards. ``deliver`` is the type of the batches. ``interpolation`` is never
+    ``native``; ``is_native`` says that it was. ``cache_prefix`` is the path of a cache on disk, None for every other
+    cache: its name carries the hash of all that decides what the cache holds. ``is_reused``: that cache is there
+    already. ``element``, ``compression``, ``decoding`` and ``augment`` are the case's. ``give_up`` ends the process at
+    once: for a thread that sees what would hang it. ``image_size`` is (height, width) in pixels. ``until`` is the last
+    stage that runs, of those that the loader names (``Loader.stages``); None for all. It is set only where the costs of
+    stages are looked for, never in a measurement.
     ``workers`` is how many threads or processes were asked for, None where that is left to the loader (``worker_count``
     is what it takes). ``shuffle_buffer`` is how many images the buffer holds that they are mixed in, all of them at the
     most; None: the loader orders them in its own way.
@@ -59,6 +58,7 @@ class LoaderContext:
     cache_prefix: str | None = None
     budgets: Budgets | None = None
     element: str = "float32"
+    deliver: str = "float32"
     compression: str = "none"
     decoding: str = "exact"
     augment: str = "none"
@@ -68,6 +68,15 @@ class LoaderContext:
     until: str | None = None
     workers: int | None = None
     shuffle_buffer: int | None = None
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether batches are scaled to float32 from 0 to 1."""
+        return self.deliver == "float32"
+
+    def stages_of(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """A loader's stages without scaling, where nothing is scaled."""
+        return tuple(stage for stage in stages if stage != "scale" or self.is_scaled)
 
     def running(self, stages: Sequence[str]) -> tuple[str, ...]:
         """Those of a loader's stages that run."""
@@ -113,8 +122,8 @@ class Loader:
 
     ``dataset`` is what ``model.fit`` takes, and loading iterates the same object. An epoch
     has ``images`` images in batches of ``batch_size``, (batch, height, width, 3) float32
-    from 0 to 1, and integer labels (batch,), each image once. ``order`` says how images are
-    shuffled, ``decoder`` what decodes. ``store`` is the cache on disk, where there is one.
+    from 0 to 1 (or uint8, where the case asks for it), and integer labels (batch,), each image once.
+    ``order`` says how images are shuffled, ``decoder`` what decodes. ``store`` is the cache on disk, if there is one.
     ``stages`` are those after which the loader can be made to stop (``LoaderContext.until``), in the order in which
     they run; empty where it cannot. One that stops before its last delivers whatever it has by then. ``workers`` is
     how many threads or processes prepare images; None where that is left to others (tf.data's AUTOTUNE).

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from .class_folders import find_class_folders
+from .decoding import to_uint8
 from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_files
 from .tfdata import make_options
 
@@ -39,7 +40,8 @@ def make(context: LoaderContext) -> Loader:
     if "batch" not in context.running(STAGES):
         dataset = _load_files(dataset.file_paths, context)
     elif context.until != "batch":
-        dataset = dataset.map(_scale, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        finish = _scale if context.is_scaled else _to_uint8
+        dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     dataset = dataset.with_options(make_options(context))
     return Loader(
         dataset=dataset,
@@ -67,6 +69,10 @@ def _load_files(files: list[str], context: LoaderContext) -> Any:
         return tf.image.resize(image, context.image_size, method=context.interpolation)
 
     return tf.data.Dataset.from_tensor_slices(files).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _to_uint8(images: Any, labels: Any) -> tuple[Any, Any]:
+    return to_uint8(images), labels
 
 
 def _scale(images: Any, labels: Any) -> tuple[Any, Any]:

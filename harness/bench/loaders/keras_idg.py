@@ -55,7 +55,8 @@ def permute_first(loader: SequenceLoader, context: LoaderContext) -> None:
 
 def build(context: LoaderContext) -> SequenceLoader:
     """``flow_from_directory`` for a folder with one folder per class, ``flow_from_dataframe`` for the others."""
-    generator = tf.keras.preprocessing.image.ImageDataGenerator(rescale=SCALE)
+    as_asked = {"rescale": SCALE} if context.is_scaled else {"dtype": "uint8"}
+    generator = tf.keras.preprocessing.image.ImageDataGenerator(**as_asked)
     settings: dict[str, Any] = {
         "target_size": context.image_size,
         "batch_size": context.batch_size,
@@ -75,7 +76,7 @@ def build(context: LoaderContext) -> SequenceLoader:
     if "batch" not in context.running(STAGES):
         iterator = PartialBatches(iterator, generator, context)
     height, width = context.image_size
-    spec = (tf.TensorSpec((None, height, width, CHANNELS), tf.float32), tf.TensorSpec((None,), tf.float32))
+    spec = (tf.TensorSpec((None, height, width, CHANNELS), context.deliver), tf.TensorSpec((None,), tf.float32))
     return SequenceLoader(
         dataset=iterator,
         images=len(context.paths),
@@ -84,7 +85,7 @@ def build(context: LoaderContext) -> SequenceLoader:
         order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
-        stages=STAGES,
+        stages=context.stages_of(STAGES),
     )
 
 

@@ -53,10 +53,13 @@ def make(context: LoaderContext) -> Loader:
         dataset=ImageBatches(context),
         images=len(context.paths),
         batch_size=context.batch_size,
-        element_spec=(tf.TensorSpec((None, height, width, CHANNELS)), tf.TensorSpec((None,), tf.int32)),
+        element_spec=(
+            tf.TensorSpec((None, height, width, CHANNELS), context.deliver),
+            tf.TensorSpec((None,), tf.int32),
+        ),
         order=NEW_ORDER if context.shuffle else "by path",
         decoder="PIL",
         takes_budgets=False,
         workers=context.worker_count,
-        stages=STAGES,
+        stages=context.stages_of(STAGES),
     )

@@ -40,7 +40,7 @@ def is_batched(context: LoaderContext) -> bool:
 
 
 def make_batch(images: list[Any], context: LoaderContext) -> Any:
-    """One array of images, float32 from 0 to 1; as far as ``until`` of the context goes."""
+    """One array of images, of the type that is to be delivered; as far as ``until`` of the context goes."""
     return finish_batch(np.stack(images), context) if is_batched(context) else images
 
 
@@ -50,8 +50,8 @@ def list_images(pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]
 
 
 def finish_batch(images: Any, context: LoaderContext) -> Any:
-    """Scale an array of uint8 images, where ``until`` of the context goes so far."""
-    return images if context.until == "batch" else scale_batch(images)
+    """Scale an array of uint8 images, where the context asks for it and ``until`` goes so far."""
+    return scale_batch(images) if context.is_scaled and context.until != "batch" else images
 
 
 def scale_batch(images: Any) -> Any:

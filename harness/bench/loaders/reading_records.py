@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from itertools import accumulate
 from typing import Any
 
 import tensorflow as tf
 
+from ..protocol.loader_registry import keeps_order
 from ..protocol.specs import NEW_ORDER
 from .interface import LoaderContext
 
@@ -20,21 +22,32 @@ def read_records(context: LoaderContext, parallel: Any) -> tuple[Any, str]:
     """A data set of (encoded image, int32 label), and how it is ordered. ``parallel`` is None, or AUTOTUNE.
 
     Files of records cannot be permuted image by image: the files are, and images within a buffer.
-    A cache freezes the order of its first pass; it is then the same by the seed.
+    A cache freezes the order of its first pass; it is then the same by the seed. The cache ``array`` does not, and has
+    the image's number for its label.
     """
-    stored = list(context.stored.items())
-    is_frozen = context.cache != "none"
+    counts = context.stored
+    firsts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+    stored = [(name, firsts[name], count) for name, count in counts.items()]
+    is_frozen = keeps_order(context.cache)
     if context.shuffle and is_frozen:
         random.Random(context.seed).shuffle(stored)
-    files = tf.data.Dataset.from_tensor_slices(([name for name, _ in stored], [count for _, count in stored]))
+    names, first, count = map(list, zip(*stored, strict=True))
+    files = tf.data.Dataset.from_tensor_slices((names, first, count))
     if context.shuffle and not is_frozen:
         files = files.shuffle(len(stored), seed=context.seed, reshuffle_each_iteration=True)
     cycle = 1 if parallel is None else min(READERS, len(stored))
-    records = files.interleave(_open, cycle_length=cycle, num_parallel_calls=parallel)
-    pairs = records.map(_make_parse(context), num_parallel_calls=parallel)
+    if context.cache == "array":
+        records = files.interleave(_open_numbered, cycle_length=cycle, num_parallel_calls=parallel)
+        parse = _make_parse(context)
+        pairs = records.map(lambda number, record: (parse(record)[0], number), num_parallel_calls=parallel)
+    else:
+        records = files.interleave(_open, cycle_length=cycle, num_parallel_calls=parallel)
+        pairs = records.map(_make_parse(context), num_parallel_calls=parallel)
     if not context.shuffle:
         return pairs, "by file and record" if cycle == 1 else "by record, of all files in turn"
     pairs = pairs.shuffle(records_buffer(context), seed=context.seed, reshuffle_each_iteration=not is_frozen)
+    if context.cache == "array":
+        return pairs, NEW_ORDER  # but for the first epoch's
     if context.shuffle_buffer is not None and not is_frozen:
         return pairs, name_order(context, "files permuted")
     order = f"files permuted, then a buffer of {BUFFERED} batches"
@@ -56,8 +69,14 @@ def name_order(context: LoaderContext, before: str) -> str:
     return NEW_ORDER if size >= len(context.paths) else f"{before}, then a buffer of {size:,} images"
 
 
-def _open(name: Any, count: Any) -> Any:
+def _open(name: Any, _first: Any, count: Any) -> Any:
     return tf.data.TFRecordDataset(name).take(tf.cast(count, tf.int64))
+
+
+def _open_numbered(name: Any, first: Any, count: Any) -> Any:
+    """(number in the manifest's order, record)."""
+    numbered = _open(name, first, count).enumerate(tf.cast(first, tf.int64))
+    return numbered.map(lambda number, record: (tf.cast(number, tf.int32), record))
 
 
 def _make_parse(context: LoaderContext) -> Any:

@@ -10,7 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..protocol.loader_registry import keeps_order
 from ..protocol.specs import NEW_ORDER
+from .array_cache import READ_AHEAD, keep_array
 from .augmenting import augment
 from .cache_writers import keep
 from .decoding import describe_decoder, make_plain_decode, make_resize, scale, to_uint8
@@ -19,8 +21,6 @@ from .reading_records import name_order, read_records, records_buffer
 
 _ALONE = ("cache", "augment", "batch")
 """Stages that are an operation of their own; those between them are done by one map."""
-GROUP = 16
-"""Files that one reader of ``tfdata-tuned`` reads one after the other."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Rung:
 
     parallel: Any
     is_prefetched: bool = True
-    is_interleaved: bool = False
     is_scaled_in_batches: bool = False
 
 
@@ -48,11 +47,12 @@ def make_sequential(context: LoaderContext) -> Loader:
 
 
 def make_tuned(context: LoaderContext) -> Loader:
-    """``tfdata-tuned``: reading is interleaved, scaling comes after batching, and an operation has one thread."""
-    rung = Rung(tf.data.AUTOTUNE, is_interleaved=True, is_scaled_in_batches=True)
+    """``tfdata-tuned``: images are written into their batch, and scaled there; an operation has one thread."""
+    rung = Rung(tf.data.AUTOTUNE, is_scaled_in_batches=True)
     loader = build(context, rung)
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
+    options.experimental_optimization.map_and_batch_fusion = True
     loader.dataset = loader.dataset.with_options(options)
     return loader
 
@@ -63,7 +63,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     What its cache holds, the context's ``element`` says; what follows the cache runs every epoch:
 
     * float32: the finished image, as the article kept it;
-    * uint8: the resized image; then cast and scaling;
+    * uint8: the resized image; then cast and scaling, where batches are not to stay uint8;
     * encoded: the file as it is; then all the rest.
 
     Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
@@ -71,7 +71,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
     buffer behind a cache on disk would hold images and so cost memory, and behind a memory cache it would delay the
     first batch until the cache is full: there is one where ``shuffle_buffer`` asks for it. Without a cache, one that
     does not hold all images mixes them as they come from their files in the order of their paths, as ``map``,
-    ``shuffle``, ``batch`` does.
+    ``shuffle``, ``batch`` does. The cache ``array`` freezes none: it holds images by their numbers, in batches.
     """
     if context.workers is not None and rung.parallel is not None:
         rung = replace(rung, parallel=context.workers or None)
@@ -79,27 +79,30 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         ordered, order = order_files(context)
     else:
         ordered, order = read_records(context, rung.parallel)
-    stages = order_stages(context, rung)
+    stages = context.stages_of(order_stages(context, rung))
     dataset, store, mixed, is_mixed_late = ordered, None, None, mixes_images(context)
-    for kind, together in groupby(context.running(stages), lambda stage: stage if stage in _ALONE else "images"):
+    for kind, group in groupby(context.running(stages), lambda stage: _find_kind(stage, context)):
+        together = tuple(group)
         if is_mixed_late and kind in ("augment", "batch"):
             dataset, is_mixed_late = mix(dataset, context), False
             mixed = dataset.element_spec[0]
-        if kind == "cache":
+        if kind == "cache" and context.cache == "array":
+            dataset, store = keep_array(dataset, context, rung.parallel, is_scaled="scale" in together)
+        elif kind == "cache":
             dataset, store = keep(dataset, context)
             dataset = mix(dataset, context)
             mixed = dataset.element_spec[0]
         elif kind == "augment":
-            dataset = augment(dataset, context, rung.parallel)
+            dataset = _augment(dataset, rung, context)
         elif kind == "batch":
             dataset = dataset.batch(context.batch_size)
         else:
-            dataset = _map_images(dataset, rung, tuple(together), context)
+            dataset = _map_images(dataset, rung, together, context)
     if context.until is None:
         steps = -(-len(context.paths) // context.batch_size)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
     if context.until is None and rung.is_prefetched:
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        dataset = dataset.prefetch(READ_AHEAD if context.cache == "array" else tf.data.AUTOTUNE)
     dataset = dataset.with_options(make_options(context))
     return Loader(
         dataset=dataset,
@@ -114,6 +117,20 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
         buffer=count_mixed(context),
         buffer_bytes=count_mixed_bytes(context, mixed),
     )
+
+
+def _augment(dataset: Any, rung: Rung, context: LoaderContext) -> Any:
+    """The data set with its images augmented one by one; what comes out of the cache ``array`` are batches."""
+    if context.cache != "array":
+        return augment(dataset, context, rung.parallel)
+    return augment(dataset.unbatch(), context, rung.parallel).batch(context.batch_size)
+
+
+def _find_kind(stage: str, context: LoaderContext) -> str:
+    """What a stage is done by: an operation of its own, or one map with its neighbours."""
+    if stage == "scale" and context.cache == "array" and context.augment == "none" and context.element == "uint8":
+        return "cache"  # as a batch is gathered
+    return stage if stage in _ALONE else "images"
 
 
 def mixes_images(context: LoaderContext) -> bool:
@@ -132,6 +149,8 @@ def count_mixed(context: LoaderContext) -> int | None:
     """How many images each epoch is mixed in: ``Loader.buffer``."""
     if not context.shuffle:
         return None
+    if context.cache == "array":
+        return len(context.paths)
     if context.cache != "none":
         return context.shuffle_buffer or 0
     if context.features is not None:
@@ -155,6 +174,10 @@ def count_mixed_bytes(context: LoaderContext, held: Any) -> int | None:
 
 def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
     """The stages of a pipeline in their order: where its cache is, and where it scales."""
+    if context.cache == "array":
+        before, after = (("scale",), ()) if context.element == "float32" else ((), ("scale",))
+        augmenting = () if context.augment == "none" else ("augment",)
+        return ("read", "decode", "resize", *before, "batch", "cache", *augmenting, *after)
     kept = None if context.cache == "none" else _last_kept(context)
     scales_batches = rung.is_scaled_in_batches and kept != "scale"
     scales_first = not scales_batches and kept != "resize"
@@ -178,10 +201,10 @@ def _last_kept(context: LoaderContext) -> str:
 def _map_images(dataset: Any, rung: Rung, stages: tuple[str, ...], context: LoaderContext) -> Any:
     """One map for neighbouring stages: of images, or of batches where ``scale`` comes after them."""
     resize = make_resize(context)
-    is_kept_as_uint8 = context.cache != "none" and _last_kept(context) == "resize"
+    is_uint8 = not context.is_scaled or (context.cache != "none" and _last_kept(context) == "resize")
     steps: dict[str, Callable[[Any], Any]] = {
         "decode": make_plain_decode(context),
-        "resize": (lambda image: to_uint8(resize(image))) if is_kept_as_uint8 else resize,
+        "resize": (lambda image: to_uint8(resize(image))) if is_uint8 else resize,
         "scale": scale,
     }
     chosen = [steps[stage] for stage in stages if stage != "read"]
@@ -208,28 +231,18 @@ def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> A
         data = tf.io.read_file(path)
         return (data, label) if step is None else step(data, label)
 
-    if not rung.is_interleaved or context.cache == "snapshot":  # a snapshot knows itself by its graph: keep it plain
-        return ordered.map(read, num_parallel_calls=rung.parallel)
-
-    def read_group(paths: Any, labels: Any) -> Any:
-        group = tf.data.Dataset.from_tensor_slices((paths, labels))
-        return group.map(lambda path, label: (tf.io.read_file(path), label))
-
-    cpus = (context.budgets.cpu_budget if context.budgets else None) or 2
-    data = ordered.batch(GROUP).interleave(
-        read_group, cycle_length=max(2, context.workers or cpus), block_length=GROUP, num_parallel_calls=rung.parallel
-    )
-    return data if step is None else data.map(step, num_parallel_calls=rung.parallel)
+    return ordered.map(read, num_parallel_calls=rung.parallel)
 
 
 def order_files(context: LoaderContext) -> tuple[Any, str]:
-    """A data set of (path, label), and how it is ordered."""
-    files, labels = context.files, list(context.labels)
+    """A data set of (path, label), and how it is ordered; the cache ``array`` has the file's number for its label."""
+    files, is_array = context.files, context.cache == "array"
+    labels = list(range(len(files))) if is_array else list(context.labels)
     if not context.shuffle:
         return _pair(files, labels), "by path"
     if mixes_images(context):
         return _pair(files, labels), name_order(context, "by path")
-    if context.cache == "none":
+    if not keeps_order(context.cache):
         shuffled = _pair(files, labels).shuffle(len(files), seed=context.seed, reshuffle_each_iteration=True)
         return shuffled, NEW_ORDER
     order = list(range(len(files)))

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 BYTES_PER_VALUE = {"float32": 4, "uint8": 1}
+PATIENCE_S = 5.0
+"""For the end of a cache file that a thread is about to reach."""
 
 
 class Work(TypedDict, total=False):
@@ -44,6 +46,7 @@ class Work(TypedDict, total=False):
 
     image_size: list[int] | None
     workers: int | None
+    deliver: str | None
     precision: str
     xla: bool
 
@@ -168,6 +171,7 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
         classes=len(manifest.classes),
         weights_path=request.paths.get("weights"),
         precision=request.precision,
+        deliver=request.deliver,
     )
     if not model.compiled:
         load_training().compile_model(model, None if request.model is None else request.model.xla)
@@ -201,6 +205,7 @@ def make_context(
         cache_prefix=request.cache_prefix and f"{request.cache_prefix}-{pipeline_hash(request, manifest)}",
         budgets=budgets,
         element=request.element,
+        deliver=request.deliver,
         compression=request.compression,
         decoding=request.decoding,
         augment=request.augment,
@@ -290,8 +295,10 @@ def _describe_work(bench: Bench) -> Work:
     spec = bench.loader.element_spec
     shape = getattr(spec[0], "shape", None) if isinstance(spec, tuple) and spec else None
     size = list(shape[1:3]) if shape is not None and shape.rank == 4 else None  # a user's own may say anything
+    made = getattr(spec[0], "dtype", None) if isinstance(spec, tuple) and spec else None
+    deliver = getattr(made, "name", None)
     model = bench.model
-    ran: Work = {"image_size": size, "workers": bench.loader.workers}
+    ran: Work = {"image_size": size, "workers": bench.loader.workers, "deliver": deliver}
     if model is None:
         return ran
     is_half = any(getattr(layer, "compute_dtype", None) == "float16" for layer in model.layers)
@@ -359,7 +366,7 @@ def flush_cache(loader: Loader, journal: Journal) -> float | None:
     """Bring a filled file cache through to the disk; seconds, or None without one. Its index must be there."""
     if loader.store is None:
         return None
-    if not loader.store.is_whole():
+    if not _becomes_whole(loader.store):
         raise BenchmarkFailure(
             "error", f"after a whole epoch the cache {loader.cache_prefix} is not whole: nothing was kept"
         )
@@ -370,6 +377,20 @@ def flush_cache(loader: Loader, journal: Journal) -> float | None:
     seconds = time.perf_counter() - begun
     journal.return_to_phase(phase)
     return seconds
+
+
+def _becomes_whole(store: stores.Store) -> bool:
+    """Whether a cache is whole, or is so in a moment.
+
+    TensorFlow writes the index of a cache file when its reader asks for more than the last image: which a thread that
+    reads ahead does by itself, but maybe only after ``fit`` has had its last batch.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while not store.is_whole():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def measure_cache(loader: Loader) -> int | None:

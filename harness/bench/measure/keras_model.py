@@ -9,15 +9,23 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..loaders.interface import CHANNELS, SCALE
 from ..protocol.failure import BenchmarkFailure
 from .measure_request import ModelSetting
 
 
 def build_model(
-    setting: ModelSetting, *, image_size: tuple[int, int], classes: int, weights_path: str | None, precision: str
+    setting: ModelSetting,
+    *,
+    image_size: tuple[int, int],
+    classes: int,
+    weights_path: str | None,
+    precision: str,
+    deliver: str = "float32",
 ) -> Any:
     """A compiled model for images (batch, height, width, 3) from 0 to 1 and integer labels.
 
+    Where ``deliver`` is uint8 it is for grey levels, and begins with the layer that scales them.
     ``setting`` is a case's ``model``. ``weights_path`` is the file for ``weights`` other than ``none``: nothing is ever
     downloaded, and a file that is missing or does not fit is a failure ``weights``, never another model in silence.
     """
@@ -30,9 +38,18 @@ def build_model(
     if setting.weights != "none":
         load_weights(base, setting, weights_path)
     base.trainable = setting.trainable
-    outputs = keras.layers.GlobalAveragePooling2D()(base.output)
+    inputs, features = base.input, base.output
+    if deliver == "uint8":
+        inputs = keras.Input((*image_size, CHANNELS), dtype="uint8")
+        features = base(make_rescaling()(inputs))
+    outputs = keras.layers.GlobalAveragePooling2D()(features)
     outputs = keras.layers.Dense(classes, activation="softmax", dtype="float32")(outputs)
-    return keras.Model(base.input, outputs)
+    return keras.Model(inputs, outputs)
+
+
+def make_rescaling() -> Any:
+    """The layer that makes of uint8 what the loaders deliver as float32: the same numbers."""
+    return keras.layers.Rescaling(SCALE)
 
 
 def build_base(setting: ModelSetting, image_size: tuple[int, int]) -> Any:

@@ -66,6 +66,7 @@ class MeasureRequest:
     seed: int
     paths: dict[str, str]
     element: str = "float32"
+    deliver: str = "float32"
     compression: str = "none"
     decoding: str = "exact"
     augment: str = "none"
@@ -120,6 +121,7 @@ def read_request(job: Path) -> MeasureRequest:
         seed=request.seed,
         paths=dict(request.paths),
         element=_text(case, "element", "float32"),
+        deliver=_text(case, "deliver", "float32"),
         compression=_text(case, "cache_compression", "none"),
         decoding=_text(case, "decoding", "exact"),
         augment=_text(case, "augment", "none"),
@@ -177,6 +179,7 @@ def check_case(case: Mapping[str, object]) -> None:
     offers = (
         ("cache", "none", spec.caches),
         ("element", "float32", spec.elements),
+        ("deliver", "float32", spec.delivers),
         ("interpolation", "nearest", spec.interpolations),
         ("augment", "none", spec.augments),
         ("decoding", "exact", spec.decodings),
@@ -199,3 +202,6 @@ def check_case(case: Mapping[str, object]) -> None:
         value = case.get(name, default)
         if value not in offered:
             raise BenchmarkFailure("error", f"cache {cache.name} has no {name} `{value}`, only {', '.join(offered)}")
+    is_float = cache.name != "none" and _text(case, "element", "float32") == "float32"
+    if is_float and case.get("deliver") == "uint8":
+        raise BenchmarkFailure("error", "a cache of float32 delivers no uint8: it holds what is scaled already")

@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,12 +115,16 @@ class _Epoch:
 
 @dataclass
 class Judge:
-    """Holds what one loader delivers to the set. ``worst`` is the largest difference of a picture, in grey levels."""
+    """Holds what one loader delivers to the set. ``worst`` is the largest difference of a picture, in grey levels.
+
+    ``layer`` is what a model begins with where a loader is to deliver uint8: judged is what comes out of it.
+    """
 
     reference: Reference
     found: Findings
     places: int = COUNT
     worst: float = 0.0
+    layer: Callable[[Any], Any] | None = None
 
     def judge_epoch(self, number: int, batches: Batches) -> Counter[int]:
         """Judge all of an epoch but how new its pictures are; how often it delivered each picture, by index."""
@@ -170,7 +174,12 @@ class Judge:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             what = type(batch).__name__ if not isinstance(batch, tuple | list) else f"{len(batch)} values"
             raise TypeError(f"its batches are {what}, not pairs of images and labels")
-        return np.asarray(batch[0]), np.asarray(batch[1])
+        images = np.asarray(batch[0])
+        if self.layer is None or images.dtype != np.uint8:
+            if self.layer is not None:
+                self.found.add(f"its images are {images.dtype}, not uint8", kind="deliver")
+            return images, np.asarray(batch[1])
+        return np.asarray(self.layer(images)), np.asarray(batch[1])
 
     def _read_labels(self, labels: Any, images: int) -> list[int | None]:
         if labels.shape == (images, len(CLASSES)):
@@ -320,6 +329,10 @@ def try_variant(variant: Variant, folder: Path, made: Mapping[str, IndexedSet]) 
     is_cropped = request.decoding == "cropped"
     reference = make_reference(indexed, request.interpolation, APPROXIMATE_TOLERANCE if is_near else None, is_cropped)
     judge = Judge(reference, Findings(), indexed.count)
+    if request.deliver == "uint8":
+        from ..measure.keras_model import make_rescaling
+
+        judge.layer = make_rescaling()
     found: Proof = {}
     problems = []
     try:

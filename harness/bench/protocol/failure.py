@@ -9,6 +9,8 @@ import traceback
 from .protocol import Failure, make_failure
 
 NO_SPACE = "No space left on device"
+DAMAGED_CACHE = "the cache is damaged:"
+"""How the message begins that says so: TensorFlow hands on the words of an exception alone."""
 
 _UNREADABLE = (
     "Unknown image file format",
@@ -22,6 +24,7 @@ _UNREADABLE = (
     "broken data stream",
     "Expected image",
     "Input is empty",
+    DAMAGED_CACHE,
 )
 _GPU_MEMORY = ("device:GPU", "GPU_0_bfc", "Out of memory while trying to allocate", "CUDA_ERROR_OUT_OF_MEMORY")
 

@@ -30,13 +30,26 @@ CEILING = next(name for name, spec in LOADERS.items() if spec.is_automatic)
 CACHES: dict[str, CacheSpec] = {
     spec.name: spec
     for spec in (
-        CacheSpec("none", "every epoch reads and decodes every image", "no memory and no disk to spare"),
+        CacheSpec(
+            "none",
+            "every epoch reads and decodes every image",
+            "no memory and no disk to spare",
+            keeps_order=False,
+        ),
         CacheSpec("memory", "tf.data cache(): images stay in memory", "sets that fit: the fastest from epoch 2 on"),
         CacheSpec(
             "file",
             "tf.data cache(path): one file, one reader; uint8 takes a quarter of float32",
             "sets that do not fit in memory, with disk to spare",
             is_on_disk=True,
+        ),
+        CacheSpec(
+            "array",
+            "one raw file of pixels, written at their numbers, gathered in another order each epoch by several readers",
+            "sets of any size, with disk to spare: the page cache keeps what fits, and `shuffle` stays true",
+            elements=("float32", "uint8"),
+            is_on_disk=True,
+            keeps_order=False,
         ),
         CacheSpec(
             "save",
@@ -72,6 +85,11 @@ CACHES: dict[str, CacheSpec] = {
         ),
     )
 }
+
+
+def keeps_order(cache: str) -> bool:
+    """Whether every epoch has the order in which a cache was filled."""
+    return CACHES[cache].keeps_order
 
 
 def is_on_disk(cache: str) -> bool:

@@ -8,6 +8,7 @@ TensorFlow can plan with it::
     INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
     NATIVE = "nearest"
     ELEMENTS = ("float32",)
+    DELIVERS = ("float32",)
     KINDS = ("folder", "coco")
     AUGMENTS = ("none",)
     DECODINGS = ("exact",)
@@ -39,6 +40,7 @@ class Constants(NamedTuple):
     interpolations: tuple[str, ...] = ("nearest", "bilinear", "bilinear-antialias", "native")
     native: str = "nearest"
     elements: tuple[str, ...] = ("float32",)
+    delivers: tuple[str, ...] = ("float32",)
     kinds: tuple[str, ...] = ("folder", "coco")
     augments: tuple[str, ...] = ("none",)
     decodings: tuple[str, ...] = ("exact",)
@@ -80,6 +82,7 @@ def find_own_loader(name: str) -> LoaderSpec:
         interpolations=constants.interpolations,
         native=constants.native,
         elements=constants.elements,
+        delivers=constants.delivers,
         kinds=constants.kinds,
         augments=constants.augments,
         decodings=constants.decodings,

@@ -8,8 +8,10 @@ ELEMENTS = ("float32", "uint8", "encoded")
 DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 """How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
 
+DELIVERS = ("float32", "uint8")
+"""Types of batches: from 0 to 1, or grey levels."""
 INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
-ALL_CACHES = ("none", "memory", "file", "save", "snapshot", "tfrecord", "tfrecord-resized")
+ALL_CACHES = ("none", "memory", "file", "array", "save", "snapshot", "tfrecord", "tfrecord-resized")
 NEW_ORDER = "a new permutation of all images each epoch"
 OWN_ORDER = "as the loader says"
 """How images are ordered, as a loader says it: what ``shuffle`` means, and what nobody knows."""
@@ -29,6 +31,7 @@ class LoaderSpec:
     """A loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
 
     ``native`` is the interpolation that its users get by default. ``elements`` is what its caches can hold,
+    ``delivers`` the types of its batches,
     ``kinds`` which data sets it reads, ``formats`` which images beside JPEG and PNG (of BMP, GIF and WEBP, as Pillow
     calls them), with Pillow's pixels, ``augments`` what it can do *after* its cache (a loader that could only do it
     before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
@@ -50,6 +53,7 @@ class LoaderSpec:
     interpolations: tuple[str, ...]
     native: str
     elements: tuple[str, ...] = ("float32",)
+    delivers: tuple[str, ...] = DELIVERS
     kinds: tuple[str, ...] = FILE_KINDS
     formats: tuple[str, ...] = ()
     augments: tuple[str, ...] = ("none",)
@@ -87,7 +91,8 @@ class CacheSpec:
 
     ``elements`` is what it can hold; ``is_on_disk``: it has files, in the job's own cache folder; ``compressions``
     how these can be written. ``is_built_first``: it is written whole before its first epoch delivers an image (the
-    time counts in that epoch); others fill while the first epoch runs.
+    time counts in that epoch); others fill while the first epoch runs. ``keeps_order``: each epoch has the order in
+    which the first one filled it.
     """
 
     name: str
@@ -97,3 +102,4 @@ class CacheSpec:
     is_on_disk: bool = False
     compressions: tuple[str, ...] = ("none",)
     is_built_first: bool = False
+    keeps_order: bool = True

@@ -135,6 +135,7 @@ def loaders(
     element: Annotated[
         str | None, typer.Option("--element", help="With --show: what the cache holds (float32, uint8 or encoded).")
     ] = None,
+    deliver: Annotated[str, typer.Option("--deliver", help="With --show: the type of its batches.")] = "float32",
 ) -> None:
     """List loaders and caches: what each is, what it can make, what it is for; or print one as code to paste."""
     from dataclasses import asdict
@@ -145,7 +146,7 @@ def loaders(
     if show is not None:
         from harness.workflow.local.reports import recipe_text
 
-        console.result(recipe_text(show, cache, element), as_it_is=True)
+        console.result(recipe_text(show, cache, element, deliver), as_it_is=True)
         return
     if as_json:
         console.result_json(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from harness.bench.data.survey import JUNK_FOLDERS
 from harness.bench.loaders.tfrecords import RECORD_FILE
 from harness.bench.protocol.image_formats import SOME_READ, TAKEN
-from harness.bench.protocol.loader_registry import LOADERS, is_on_disk, is_own, native_interpolation
+from harness.bench.protocol.loader_registry import LOADERS, is_on_disk, is_own, keeps_order, native_interpolation
 from harness.report.recipes.reshuffling import choose_reshuffling, first_buffer
 from harness.values.case import APPLICATIONS, Case, ModelSetting
 from harness.values.data import DataPlace, RecordFeatures
@@ -137,9 +137,14 @@ def _refuse(case: Case, known: Measured) -> None:
         raise NoRecipeError(f"{case.loader} is made for measuring and is no pipeline to paste. {source}.")
     if (known.place.form if known.place is not None else known.kind) != "tfrecord":
         return
-    if spec.recipe != "tfdata":
+    if spec.recipe != "tfdata" or case.cache == "array":
+        which = (
+            "the cache array numbers the images of"
+            if spec.recipe == "tfdata"
+            else f"{case.loader} reads each image at its place in"
+        )
         raise NoRecipeError(
-            f"{case.loader} reads each image at its place in the TFRecord files, of which the harness makes a list: "
+            f"{which} the TFRecord files, of which the harness makes a list: "
             f"that is no short code. {source}, with harness/bench/loaders/tfrecords.py."
         )
     if known.place is None or known.place.features is None:
@@ -187,6 +192,7 @@ def _values_of_case(case: Case) -> dict[str, object]:
         "batch": case.batch_size,
         "epochs": case.epochs,
         "is_shuffled": case.shuffle,
+        "is_scaled": case.deliver == "float32",
         "needs_seed": case.shuffle or case.augment != "none",
         "decoding": case.decoding,
         "dct": "INTEGER_FAST" if case.decoding == "fast-dct" else "" if is_native else "INTEGER_ACCURATE",
@@ -222,7 +228,7 @@ def _values_of_cache(case: Case, place: DataPlace, known: Measured) -> dict[str,
         "cache": case.cache,
         "element": case.element,
         "compression": "" if case.cache_compression == "none" else case.cache_compression.upper(),
-        "is_frozen": case.shuffle and case.cache != "none",
+        "is_frozen": case.shuffle and keeps_order(case.cache),
         "is_on_disk": is_on_disk(case.cache),
         "cache_size": f"{format_bytes(known.cache_bytes)}; " if known.cache_bytes else "",
         "reshuffling": textwrap.wrap(reshuffling.comment, 116),
@@ -241,7 +247,9 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
     )
     is_whole_early = case.cache != "none" and case.element == "float32"
     finished = "levels" if is_tuned and not is_whole_early else "float"
-    if keeps_files:
+    if case.deliver == "uint8":
+        early, late = ("", "uint8") if keeps_files else ("uint8", "")
+    elif keeps_files:
         early, late = "", finished
     else:
         early, late = finished if case.cache == "none" else "float" if is_whole_early else "uint8", ""
@@ -250,15 +258,19 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
         "autotune.enabled = False": is_sequential,
         "threading.max_intra_op_parallelism = 1": is_tuned,
         f"threading.private_threadpool_size = {max(1, case.workers or 0)}": case.workers is not None,
+        "experimental_optimization.map_and_batch_fusion = True": is_tuned,
     }
     calls = "tf.data.AUTOTUNE" if case.workers is None else case.workers
+    is_array, is_augmented = case.cache == "array", case.augment != "none"
+    is_scaled_in_array = is_array and (case.element, case.deliver) == ("uint8", "float32") and not is_augmented
+    is_scaled = case.deliver == "uint8" or "float" in (early, late) or is_scaled_in_array
     return {
         "early": early,
         "late": late,
-        "scaling": "" if "float" in (early, late) else "batch" if is_tuned else "image",
-        "is_interleaved": is_tuned and case.cache != "snapshot",
+        "scaling": "" if is_scaled else "batch" if is_tuned or is_array else "image",
+        "is_scaled_in_array": is_scaled_in_array,
+        "is_batched_late": not is_array or is_augmented,
         "parallel": "" if is_sequential or calls == 0 else f", num_parallel_calls={calls}",
-        "readers": "" if case.workers is None else str(max(2, case.workers)),
         "options": [option for option, is_wanted in wanted.items() if is_wanted],
     }
 

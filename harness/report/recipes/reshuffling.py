@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.bench.protocol.loader_registry import keeps_order
 from harness.values.case import Case
 from harness.values.data import DataPlace
 from harness.values.units import format_bytes
@@ -34,7 +35,7 @@ def choose_reshuffling(case: Case, place: DataPlace, spare_bytes: int | None) ->
     """
     if case.shuffle and case.shuffle_buffer != "auto":
         return _as_measured(case, place)
-    if not case.shuffle or case.cache == "none":
+    if not case.shuffle or not keeps_order(case.cache):
         return Reshuffling()
     whole = "len(files)" if place.form != "tfrecord" else str(place.images or BATCHES * case.batch_size)
     if case.cache == "memory":

@@ -106,7 +106,7 @@ def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower
     return view
 
 
-def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
+def recipe_text(loader: str, cache: str, element: str | None = None, deliver: str = "float32") -> str:
     """Return a loader as plain code to paste. Raises ConfigurationError where there is none such."""
     from harness.bench.protocol.loader_registry import CACHES, LOADERS
     from harness.report.recipes.recipe import NoRecipeError, write_recipe
@@ -125,12 +125,20 @@ def recipe_text(loader: str, cache: str, element: str | None = None) -> str:
     holds = CACHES[cache].elements
     if element is not None and element not in holds:
         raise ConfigurationError(f"cache {cache} cannot hold {element!r}", hint=f"it holds {', '.join(holds)}")
+    if deliver not in spec.delivers:
+        raise ConfigurationError(f"{loader} cannot deliver {deliver!r}", hint=f"it delivers {', '.join(spec.delivers)}")
+    if element is None and deliver == "uint8" and "uint8" in holds:
+        element = "uint8"
+    if deliver == "uint8" and cache != "none" and (element or holds[0]) == "float32":
+        cure = "give --element uint8"
+        raise ConfigurationError("a cache of float32 holds what is scaled already, and delivers no uint8", hint=cure)
     pixels = "nearest" if "nearest" in spec.interpolations else spec.interpolations[0]
     values = {
         "data": "images",
         "loader": loader,
         "cache": cache,
         "element": element or holds[0],
+        "deliver": deliver,
         "interpolation": pixels,
     }
     try:

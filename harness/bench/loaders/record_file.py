@@ -1,0 +1,215 @@
+"""A cache in one raw file: records of one size, each at its number, written and read in any order.
+
+``<prefix>.array`` holds the records and nothing else. ``<prefix>.seal``, written when all are there, says how many they
+are, of what they are made, and what each sums up to: without it, or where it does not fit, there is no cache. What
+another process has written is held to those sums as it is read for the first time.
+
+Records are read with ``preadv``, each for itself: of a file that was mapped instead, each touched page would bring its
+neighbours from storage, and a file that is cut ends a process that has mapped it (SIGBUS).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import os
+import threading
+import weakref
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocol.atomic import replace_file
+from ..protocol.failure import DAMAGED_CACHE, BenchmarkFailure
+
+FORMAT = 1
+DATA, SEAL = ".array", ".seal"
+SUM_BYTES = 8
+"""Of each record, in the seal."""
+_MOST_HEAD = 4096
+
+Records = NDArray[Any]
+Sums = NDArray[np.uint64]
+
+
+class RecordFile:
+    """``count`` arrays of one shape and type. Whoever reads or writes gives their numbers, from 0.
+
+    Several threads may read and write at once. A record that was written stays as it is: when several epochs that
+    fill the file run at once, as Keras' look at its first batches is one, the first to come writes it.
+    """
+
+    def __init__(self, prefix: str, count: int, shape: tuple[int, ...], dtype: str) -> None:
+        self.path, self._seal_path = prefix + DATA, prefix + SEAL
+        self._count, self._shape, self._dtype = count, shape, np.dtype(dtype)
+        self._size = math.prod(shape) * self._dtype.itemsize
+        self._made_for = os.path.basename(prefix)
+        self._mutex = threading.Lock()
+        self._descriptor: int | None = None
+        self._sums: Sums = np.zeros(count, np.uint64)
+        self._is_written = np.zeros(count, bool)
+        self._missing = count
+        self._is_unproven: NDArray[np.bool_] | None = None
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def is_whole(self) -> bool:
+        """Whether all records are there, of the right kind, as their seal says."""
+        return self._read_seal() is not None
+
+    def open(self) -> bool:
+        """Open the file for an epoch: to be read where it is whole (then True), else to be written."""
+        with self._mutex:
+            sums = self._read_seal()
+            if sums is None:
+                if self._missing == 0:
+                    raise self._damage("it was cut or removed while it was in use")
+                self._open(os.O_RDWR | os.O_CREAT)
+                return False
+            if self._missing:
+                self._open(os.O_RDONLY)
+                self._sums, self._missing, self._is_unproven = sums, 0, np.ones(self._count, bool)
+            return True
+
+    def _open(self, flags: int) -> None:
+        if self._descriptor is not None:
+            return
+        self._descriptor = os.open(self.path, flags | os.O_CLOEXEC, 0o666)
+        if flags & os.O_CREAT:
+            remove_file(self._seal_path)
+            os.ftruncate(self._descriptor, self._count * self._size)
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no more is read than what was asked for
+
+    def write(self, records: Records, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Write records at their numbers, and return these; the last that is missing seals the file."""
+        assert self._descriptor is not None
+        sums = sum_records(records)
+        for number, record, total in zip(numbers.tolist(), records, sums, strict=True):
+            if self._is_written[number]:
+                continue
+            _write_whole(self._descriptor, np.ascontiguousarray(record).data.cast("B"), number * self._size)
+            with self._mutex:
+                self._missing -= not self._is_written[number]
+                self._is_written[number] = True
+                self._sums[number] = total
+        with self._mutex:
+            if not self._missing and not os.path.exists(self._seal_path):
+                self._seal()
+        return numbers
+
+    def read_into(self, records: Records, numbers: NDArray[Any]) -> None:
+        """Read the records of these numbers into an array of as many, whose bytes lie one after the other."""
+        assert self._descriptor is not None
+        flat, listed, size = records.data.cast("B"), numbers.tolist(), self._size
+        if listed == list(range(listed[0], listed[0] + len(listed))):
+            self._read_whole(flat, listed[0] * size)  # in the order of the file
+        else:
+            for place, number in enumerate(listed):
+                self._read_whole(flat[place * size : (place + 1) * size], number * size)
+        if self._is_unproven is not None:
+            self._prove(records, numbers)
+
+    def _read_whole(self, part: memoryview, offset: int) -> None:
+        assert self._descriptor is not None
+        got = os.preadv(self._descriptor, [part], offset)
+        while got < len(part):
+            more = os.preadv(self._descriptor, [part[got:]], offset + got)
+            if not more:
+                raise self._damage(f"it ends within the record at byte {offset}")
+            got += more
+
+    def _prove(self, records: Records, numbers: NDArray[Any]) -> None:
+        """Hold records that another process has written to their sums, each the first time that it is read."""
+        is_unproven = self._is_unproven
+        assert is_unproven is not None
+        if not is_unproven[numbers].any():
+            return
+        is_wrong = sum_records(records) != self._sums[numbers]
+        if is_wrong.any():
+            raise self._damage(f"record {numbers[is_wrong.argmax()]} is not what was written")
+        is_unproven[numbers] = False
+        if not is_unproven.any():
+            self._is_unproven = None
+
+    def _seal(self) -> None:
+        with replace_file(self._seal_path, sync=False) as stream:  # what a power failure leaves does not add up
+            stream.write(self._make_head(self._sums.tobytes()) + b"\n" + self._sums.tobytes())
+
+    def _read_seal(self) -> Sums | None:
+        """The sums of a file that is whole and of this kind; None for any other."""
+        try:
+            with open(self._seal_path, "rb") as stream:
+                head, _, sums = stream.read(_MOST_HEAD + (self._count + 1) * SUM_BYTES).partition(b"\n")
+            size = os.stat(self.path).st_size
+        except FileNotFoundError:
+            return None
+        if len(sums) != self._count * SUM_BYTES or head != self._make_head(sums) or size != self._count * self._size:
+            return None
+        return np.frombuffer(sums, np.uint64)
+
+    def _make_head(self, sums: bytes) -> bytes:
+        """The first line of the seal: what the records are, what they were made for, and a digest of it all."""
+        fields = {
+            "format": FORMAT,
+            "made_for": self._made_for,
+            "records": self._count,
+            "shape": list(self._shape),
+            "type": self._dtype.name,
+        }
+        text = json.dumps(fields, sort_keys=True)
+        return json.dumps({**fields, "digest": hashlib.sha256(text.encode() + sums).hexdigest()}).encode()
+
+    def _damage(self, words: str) -> BenchmarkFailure:
+        return BenchmarkFailure("data", f"{DAMAGED_CACHE} {self.path}: {words}; remove it, and it is made again")
+
+
+def sum_records(records: Records) -> Sums:
+    """What the bytes of each record sum up to, eight at a time: two that were exchanged, or one that is cut, differ."""
+    rows = np.ascontiguousarray(records).reshape(len(records), -1).view(np.uint8)
+    whole = rows.shape[1] // SUM_BYTES * SUM_BYTES
+    words = np.ascontiguousarray(rows[:, :whole]).view(np.uint64)
+    sums: Sums = words.sum(axis=1, dtype=np.uint64) + rows[:, whole:].sum(axis=1, dtype=np.uint64)
+    return sums
+
+
+def _write_whole(descriptor: int, part: memoryview, offset: int) -> None:
+    done = 0
+    while done < len(part):
+        done += os.pwrite(descriptor, part[done:], offset + done)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file where there is one."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+class Blocks:
+    """Memory for batches of at most ``size`` bytes, used again when nobody holds a batch any more, nor a part of one.
+
+    What is given back to the kernel comes again as pages of zeros, one fault each: for batches of megabytes that is
+    more work than reading them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free: deque[mmap.mmap] = deque()
+
+    def take(self, shape: tuple[int, ...], dtype: str) -> Records:
+        """Return an array that nobody else has. Its values are whatever was there."""
+        try:
+            block = self._free.pop()
+        except IndexError:
+            block = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        flat = np.frombuffer(block, dtype, math.prod(shape))
+        # Every view of an array keeps this one, the first that is no view of another: it is the last to go.
+        weakref.finalize(flat, self._free.append, block).atexit = False
+        return flat.reshape(shape)
