@@ -46,11 +46,11 @@ def read_records(context: LoaderContext, parallel: Any) -> tuple[Any, str]:
     if not context.shuffle:
         return pairs, "by file and record" if cycle == 1 else "by record, of all files in turn"
     pairs = pairs.shuffle(records_buffer(context), seed=context.seed, reshuffle_each_iteration=not is_frozen)
+    order = f"files permuted, then a buffer of {BUFFERED} batches"
     if context.cache == "array":
-        return pairs, NEW_ORDER  # but for the first epoch's
+        return pairs, f"{order}; after the first epoch {NEW_ORDER}"
     if context.shuffle_buffer is not None and not is_frozen:
         return pairs, name_order(context, "files permuted")
-    order = f"files permuted, then a buffer of {BUFFERED} batches"
     frozen = f"{order}; frozen by the cache"
     if context.shuffle_buffer is not None:
         return pairs, name_order(context, frozen)
