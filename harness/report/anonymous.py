@@ -2,7 +2,8 @@
 
 Names that are known (hosts, groups, users, sessions, inventories, data sets, disks, folders) are replaced wherever
 they stand, also inside other text; what looks like a path, an address or an account is replaced by its shape. Logs are
-left out whole, for a program may print anything.
+left out whole, for a program may print anything. A host or a user whose name is also a word of the format (``alpha``,
+``round``) is replaced where a name stands and inside other text, and not where the format has that word.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PUBLIC_NAMES = frozenset(
     {"article", "article-short", "loading", "quick", "coco", "coco-mini", "dogs-and-cats", "scratch", "images", "all"}
     | {"ungrouped", "localhost", *engine_choices()}
 )
-"""Names that this project gives itself: they tell nothing of a lab."""
+"""Names that this project gives itself: they tell nothing of a lab, unless a host or a user is called so."""
 
 _PATH = re.compile(r"(?<![\w.:/])(?:~|file://|\.{1,2})?/(?!\s)[^\s'\"<>|;,:()\[\]{}]*|[A-Za-z]:\\[^\s'\"]*")
 _ADDRESS = re.compile(
@@ -46,6 +47,17 @@ _DOMAIN = re.compile(
 _SHAPES = ((_URL, "‹address›"), (_ACCOUNT, "‹account›"), (_PATH, "‹path›"), (_ADDRESS, "‹address›"))
 _DROPPED = frozenset({"description", "notes", "argv", "log_tail", "uuid", "device", "uid", "gid", "said", "examples"})
 _USER_KEYS = frozenset({"user", "ansible_user", "owner", "login", "username", "become_user"})
+_NAMED_BY_USERS = frozenset({"host", "user"})
+"""Kinds whose names tell of a lab even where they are words of this project."""
+
+_NAME_MAPS = frozenset({"hosts", "groups", "children", "machines", "image_digests", "data", "sets", "disks"})
+"""Under these keys stand names, or fields by name."""
+
+_NAME_KEYS = (
+    _NAME_MAPS
+    | _USER_KEYS
+    | {"host", "old", "machine", "name", "session", "experiment_name", "inventory", "cache_disk", "disk"}
+)
 _KEPT_KEYS = frozenset(
     {"event", "status", "state", "validity", "severity", "at", "created_at", "started_at", "finished_at", "read_at"}
     | {"loader", "cache", "element", "interpolation", "mode", "page_cache", "cache_reuse", "budgets", "augment"}
@@ -89,16 +101,18 @@ class _Cleaner:
             return [] if isinstance(value, list | tuple) else None if not isinstance(value, str) else ""
         if isinstance(value, str):
             is_kept = key in _KEPT_KEYS or (_is_digest(value) and value.lower() not in self.names)
-            return value if is_kept else self.text(value)
+            return value if is_kept or (key not in _NAME_KEYS and _is_own_word(value)) else self.text(value)
         if isinstance(value, Mapping):
-            return self.fields(value)
+            return self.fields(value, key)
         if isinstance(value, list | tuple):
             return [self.value(item, key) for item in value]
         return value
 
-    def fields(self, value: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """Return the same fields without names, in keys and in values."""
-        return {self.text(key): self.value(inner, key) for key, inner in value.items()}
+    def fields(self, value: Mapping[str, JsonValue], of: str = "") -> dict[str, JsonValue]:
+        """Return the same fields without names, in keys and in values; ``of`` is the key under which they stand."""
+        if of not in _NAME_MAPS:
+            return {k if _is_own_word(k) else self.text(k): self.value(inner, k) for k, inner in value.items()}
+        return {self.text(k): self.value(inner, "" if isinstance(inner, Mapping) else of) for k, inner in value.items()}
 
 
 def _is_digest(text: str) -> bool:
@@ -110,7 +124,10 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
 
     def add(kind: str, names: Iterable[object]) -> None:
         for name in names:
-            if isinstance(name, str) and name and name not in PUBLIC_NAMES and name.lower() not in _format_words():
+            if not isinstance(name, str) or not name:
+                continue
+            is_public = name == "localhost" if kind in _NAMED_BY_USERS else _is_own_word(name)
+            if not is_public:
                 found.setdefault(kind, {})[name] = None
 
     for session in sessions:
@@ -131,9 +148,13 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
     return names
 
 
+def _is_own_word(text: str) -> bool:
+    return text in PUBLIC_NAMES or text.lower() in _format_words()
+
+
 @cache
 def _format_words() -> frozenset[str]:
-    """Words of the format itself: a host that is called ``round`` keeps its name, which every file holds anyway."""
+    """Return the words of the format itself: names of fields, and values of which a field has one."""
     words: set[str] = set()
     seen: set[object] = set()
     places: list[object] = [Record, Facts, SessionContent]

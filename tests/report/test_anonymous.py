@@ -125,3 +125,30 @@ def test_what_is_no_name_is_left_as_it_is(session: Any) -> None:
 def test_the_same_session_gives_the_same_names(session: Any, tmp_path: Path) -> None:
     first = write_report([session], tmp_path / "a.html", is_anonymous=True).read_bytes()
     assert write_report([session], tmp_path / "b.html", is_anonymous=True).read_bytes() == first
+
+
+@pytest.mark.parametrize("host", ["alpha", "round", "quick", "data"])
+def test_a_host_whose_name_is_a_word_of_the_format_is_renamed_everywhere(host: str, tmp_path: Path) -> None:
+    builder = SessionBuilder("lab-1234abcd", rounds=1).add_host(host, make_facts())
+    finding = make_finding("page-cache-unproven", "warning", f"something reads on {host}")
+    builder.add(make_record(make_case(), host=host, findings=(finding,)))
+    builder.add_event("HostStateChanged", host=host, state="unreachable", message=f"no route to {host}:22")
+    builder.description["inventory"] = {
+        "name": "lab", "hosts": [host], "groups": {"gpu": [host]}, "vars": {"ansible_user": "list"},
+    }  # fmt: skip
+    folder = builder.write(tmp_path / "lab-1234abcd")
+    before = read_source(folder)[0]
+    (session,) = anonymise([before])
+    (record,) = session.records
+    assert (record.host, record.case.model) == ("host-1", before.records[0].case.model)
+    assert record.findings[0].message == "something reads on host-1"
+    assert list(session.facts) == ["host-1"]
+    assert session.content.inventory.hosts == ("host-1",)
+    assert list(session.content.inventory.groups.values()) == [("host-1",)]
+    assert session.content.inventory.plain()["vars"] == {"ansible_user": "user-1"}
+    assert list(session.content.inventory.groups) == ["gpu"]
+    assert [getattr(logged.event, "host", None) for logged in session.events] == [
+        None if getattr(logged.event, "host", None) is None else "host-1" for logged in before.events
+    ]
+    page = write_report([folder], tmp_path / "shared.html", is_anonymous=True).read_text()
+    assert "no route to host-1" in page and f"to {host}" not in page and f">{host}<" not in page
