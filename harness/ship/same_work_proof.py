@@ -16,6 +16,9 @@ from harness.values.digest import canonical_json, digest_of
 from harness.values.errors import DataError, JobRefused
 from harness.values.work import WorkProof, read_proof, unproven
 
+PROOFS_FOLDER = "samework"
+"""Where proofs are kept, in scratch."""
+
 _TIMEOUT_S = 900.0
 _START_S, _VARIANT_S = 300.0, 30.0
 """What one job may take: TensorFlow's start on a slow disk, and a loader's few epochs on a slow machine."""
@@ -31,7 +34,8 @@ def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict
     One job serves all that this image and payload have not been proven with on this host. Only what is proven is kept:
     a loader that fails is tried again by the next session. Raises HostUnreachable.
     """
-    path = f"{on.scratch}/samework/{digest_of([_FORMAT, on.image_digest, on.payload.archive_digest])[:16]}.json"
+    folder = f"{on.scratch}/{PROOFS_FOLDER}"
+    path = f"{folder}/{digest_of([_FORMAT, on.image_digest, on.payload.archive_digest])[:16]}.json"
     kept = {key: read_proof(value) for key, value in _read(on.connection, path).items()}
     known = {key: proof for key, proof in kept.items() if proof.is_proven and not proof.fails}
     missing = {key: found for key, found in variants.items() if key not in known}
@@ -39,7 +43,7 @@ def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict
         fresh = _prove(on, missing, on_progress)
         sound = {key: proof for key, proof in fresh.items() if proof.is_proven and not proof.fails}
         if sound:
-            make_own_folder(on.connection, on.scratch, f"{on.scratch}/samework")
+            make_own_folder(on.connection, on.scratch, folder)
             all_sound = {key: proof.as_fields() for key, proof in {**known, **sound}.items()}
             on.connection.put(canonical_json(all_sound).encode(), path)
         known.update(fresh)

@@ -97,17 +97,17 @@ def test_a_machine_without_anything_says_so(tmp_path: Path, capsys: pytest.Captu
 def test_what_stays_is_listed_with_its_size_and_what_removes_it(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("rehearsals", "samework"):
+    for name in ("rehearsals", "samework", "stage-costs"):
         mark_folder(machine.scratch / name)
     assert clean(machine, capsys) == [CACHE]
     assert ask(machine, CleanOptions()) == 0
     columns, *rows, last = capsys.readouterr().out.splitlines()
     assert columns.split() == ["stays", "on", "what", "name", "size", "because"]
-    assert [row.split("/")[-1].split()[0] for row in rows] == ["data", "rehearsals", "samework"]
+    assert [row.split("/")[-1].split()[0] for row in rows] == ["data", "rehearsals", "samework", "stage-costs"]
     assert all(" kB  " in row for row in rows) and "--data removes it" in rows[0] and "--all removes them" in rows[1]
     assert last == "nothing is left over of dead sessions"
     assert ask(machine, CleanOptions(data=True, images=True, results=True, dry_run=True)) == 0
-    assert capsys.readouterr().out.count("would go") == 3
+    assert capsys.readouterr().out.count("would go") == 4
     assert ask(machine, CleanOptions(data=True, images=True, results=True, yes=True)) == 0
     assert left(machine) == ["somebody-elses"]
     capsys.readouterr()

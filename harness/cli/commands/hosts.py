@@ -135,7 +135,7 @@ def clean(
     ] = False,
     images: Annotated[bool, typer.Option("--images", help="Images that harness built or sent, too.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Data, images, and results of proofs and rehearsals, too.")
+        bool, typer.Option("--all", help="Data, images, and results of proofs, rehearsals and stage runs, too.")
     ] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Mark such folders of earlier versions as made by harness; removes none.")

@@ -16,6 +16,9 @@ from harness.ship.data_inspection import DESCRIBED_FOLDER
 from harness.ship.dataset_check import DATA_FOLDER, DATASETS_FOLDER
 from harness.ship.datatransfer import SHIPPED_FOLDER
 from harness.ship.image import LABEL_DEFINITION
+from harness.ship.rehearsing import REHEARSAL
+from harness.ship.same_work_proof import PROOFS_FOLDER
+from harness.ship.stage_costing import STAGE_COSTS
 from harness.ship.transfer.image_sources import tagged
 from harness.ship.weights import WEIGHTS_FOLDER
 from harness.values.errors import EngineError
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 _DATA = "data sets, weights and file lists"
 DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
 
-_RESULTS = "results of proofs and rehearsals"
-RESULT_FOLDERS = ("rehearsals", "samework")
+_RESULTS = "results of proofs, rehearsals and stage runs"
+RESULT_FOLDERS = (REHEARSAL.folder, PROOFS_FOLDER, STAGE_COSTS.folder)
 
 _CACHE = "cache of this controller"
 _CACHE_FOLDERS = ("images", "base", "hashes")
