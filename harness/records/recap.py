@@ -43,7 +43,7 @@ from harness.values.event import (
 from harness.values.figures import parse_moment
 from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
-from harness.values.text import NOTHING, clean_text
+from harness.values.text import NOTHING, clean_text, merge_texts
 
 SessionState = Literal["running", "ended", "interrupted", "cut off", "not ended", "not running"]
 """``cut off``: its controller ended without a word. ``not ended``: whether one still works on it is not known.
@@ -52,6 +52,7 @@ SessionState = Literal["running", "ended", "interrupted", "cut off", "not ended"
 """
 
 _NUMBERS = re.compile(r"\d[\d.,:]*")
+_MOST_CASES = 3
 _RERUN = "--rerun-failed"
 _ONCE = ("--fresh", _RERUN)
 """What a command that continues a session does without."""
@@ -91,15 +92,27 @@ class HostRecap:
 
 @dataclass(frozen=True)
 class Alike:
-    """Invocations that ended alike for one reason; ``is_earlier``: before the newest command began."""
+    """Invocations that ended alike for one reason; ``is_earlier``: before the newest command began.
+
+    ``cases`` are their names, each with its own hosts and rounds; ``places`` are those of all.
+    """
 
     outcome: Outcome
     why: str
     count: int
-    cases: tuple[str, ...]
+    cases: Mapping[str, str]
     places: str
     log: str | None
     is_earlier: bool = False
+
+    @property
+    def cases_text(self) -> str:
+        """``tfdata (a, round 1); keras-idg (b, round 2)``: of many cases the first ones."""
+        shown = dict(list(self.cases.items())[:_MOST_CASES])
+        more = f"; and {len(self.cases) - len(shown)} more cases" if len(self.cases) > len(shown) else ""
+        if set(shown.values()) == {self.places}:
+            return f"{'; '.join(shown)}{more}  ({self.places})"
+        return "; ".join(f"{case} ({places})" for case, places in shown.items()) + more
 
 
 @dataclass(frozen=True)
@@ -336,7 +349,7 @@ def _say_commonest(records: Sequence[Record]) -> str:
     if not found:
         return ""
     commonest = found.most_common(1)[0][0]
-    return next(explain_outcome(record) for record in records if _fold(record) == commonest)
+    return merge_texts(explain_outcome(record) for record in records if _fold(record) == commonest)
 
 
 def _fold(record: Record) -> tuple[str, str, str]:
@@ -355,11 +368,14 @@ def _gather(records: Sequence[Record], labels: Mapping[int, str], began_at: str 
         alike.setdefault((is_earlier, _fold(record)), []).append(record)
     for is_earlier, key in sorted(alike, key=lambda each: (each[0], WORST_FIRST.index(_kind_of(alike[each])))):
         found = alike[is_earlier, key]
+        by_case: dict[str, list[Record]] = {}
+        for record in found:
+            by_case.setdefault(labels[id(record)], []).append(record)
         yield Alike(
             outcome=outcome_of(found[0]),
-            why=explain_outcome(found[0]),
+            why=merge_texts(explain_outcome(record) for record in found),
             count=len(found),
-            cases=tuple(dict.fromkeys(labels[id(record)] for record in found)),
+            cases={case: say_places(records) for case, records in by_case.items()},
             places=say_places(found),
             log=next((record.log for record in found if record.log), None),
             is_earlier=is_earlier,

@@ -35,4 +35,4 @@ def _row(host: HostRecap) -> tuple[str, ...]:
 
 def _say_alike(one: Alike) -> str:
     times = f" ×{one.count}" if one.count > 1 else ""
-    return clean_text(f"{one.outcome}{times} ({one.places}): {one.why or '; '.join(one.cases)}", 600)
+    return clean_text(f"{one.outcome}{times} ({one.places}): {one.why or one.cases_text}", 600)

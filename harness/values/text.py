@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 NOTHING = "–"
 """What was not measured, or is not known."""
 
+_NUMBER = re.compile(r"(?<![\w.,:/-])(\d+(?:,\d{3})*(?:\.\d+)?)(?![\w:/]|[.,-]\d)")
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
@@ -62,3 +63,27 @@ def cap_list(words: Sequence[str], most: int = 12) -> str:
     """Return names in one line; of many, the first ones and how many more."""
     shown = ", ".join(words[:most])
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+def merge_texts(texts: Iterable[str]) -> str:
+    """Return one text for many: numbers in which they differ become ranges (``2.6 to 3.1 s``).
+
+    Of texts that differ otherwise it is the first one, and how many others there are.
+    """
+    different = list(dict.fromkeys(texts))
+    cut = [_NUMBER.split(text) for text in different]  # words and numbers in turn
+    alike = [parts for parts in cut if parts[::2] == cut[0][::2]]
+    merged = "".join(words + _say_range(numbers) for words, *numbers in _turn(alike))
+    others = len(different) - len(alike)
+    return f"{merged} (and {others} more like it)" if others else merged
+
+
+def _turn(alike: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]:
+    """Yield words of texts that differ in numbers alone, each with the numbers that follow in each text."""
+    for index in range(0, len(alike[0]) if alike else 0, 2):
+        yield (alike[0][index], *(parts[index + 1] for parts in alike if index + 1 < len(parts)))
+
+
+def _say_range(numbers: Sequence[str]) -> str:
+    ordered = sorted(set(numbers), key=lambda number: float(number.replace(",", "")))
+    return " to ".join(dict.fromkeys((ordered[0], ordered[-1]))) if ordered else ""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness.records.folder import SessionFolder
 
 _MOST_SHOWN = 12
-_MOST_CASES = 3
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,8 @@ def _alike_lines(failures: Sequence[Alike], folder: SessionFolder) -> Iterator[S
     for one in failures[:_MOST_SHOWN]:
         times = f" ×{one.count}" if one.count > 1 else ""
         why = f": {one.why}" if one.why else ""
-        yield ScreenLine(f"{one.outcome}{times}  {_say_cases(one.cases)}  ({one.places}){why}", is_trouble=True)
+        yield ScreenLine(f"{one.outcome}{times}  {one.cases_text}{why}", is_trouble=True)
         if one.log:
             yield ScreenLine(f"    log: {folder.path / one.log}")
     if len(failures) > _MOST_SHOWN:
         yield ScreenLine(f"and {len(failures) - _MOST_SHOWN} more reasons; the report lists all", is_trouble=True)
-
-
-def _say_cases(cases: Sequence[str]) -> str:
-    more = f" and {len(cases) - _MOST_CASES} more cases" if len(cases) > _MOST_CASES else ""
-    return "; ".join(cases[:_MOST_CASES]) + more

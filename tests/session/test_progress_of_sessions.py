@@ -173,4 +173,20 @@ def test_what_ended_alike_is_told_once_and_what_is_older_than_the_command_apart(
     assert [(one.count, one.why) for one in recap.skips] == [(72, "needs 40 GB")]
     assert recap.counts == {"skipped": 72, "lost": 1, "error": 19}
     (host,) = recap.hosts
-    assert host.failed == {"lost": 1, "error": 19} and host.why == "image 0 is broken"
+    assert host.failed == {"lost": 1, "error": 19} and host.why == "image 0 to 15 is broken"
+
+
+def test_hosts_and_rounds_stand_with_their_case_and_numbers_of_many_are_a_range() -> None:
+    paused = {"status": "error", "finished_at": "2026-01-01T12:00:00Z"}
+    first = record(invocation="a", host="gamma", cause="nothing ran for 2.6 s", **paused)
+    case = first.case.model_copy(update={"cache": "memory"})
+    second = first.model_copy(update={"invocation": "b", "host": "omega", "case": case, "round": 2})
+    second = second.model_copy(update={"cause": "nothing ran for 11 s"})
+    (alike,) = recap_of([PLANNED, COMMAND, READY], [first, second], is_live=False).failures
+    assert alike.why == "nothing ran for 2.6 to 11 s"
+    assert list(alike.cases.values()) == ["gamma, round 1", "omega, round 2"]
+    one, other = alike.cases
+    assert "memory" in other and alike.cases_text == f"{one} (gamma, round 1); {other} (omega, round 2)"
+    third = second.model_copy(update={"invocation": "c", "host": "gamma", "round": 1, "cause": first.cause})
+    (alike,) = recap_of([PLANNED, COMMAND, READY], [first, third], is_live=False).failures
+    assert alike.why == first.cause and alike.cases_text == f"{one}; {other}  (gamma, round 1)"
