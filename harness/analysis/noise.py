@@ -16,7 +16,7 @@ from harness.analysis.comparison import Measurement, measure, pair_rounds
 from harness.analysis.findings import find
 from harness.analysis.pauses import paused_seconds
 from harness.analysis.selection import is_countable, select
-from harness.analysis.short_epochs import LEAST_EPOCH_S, find_short, say_cure
+from harness.analysis.short_epochs import LEAST_EPOCH_S, MORE_IMAGES, find_short, say_cure
 from harness.analysis.statistics import EVIDENCE, THRESHOLD, Estimate, critical_t, estimate_ratio
 from harness.values.case import Case
 from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record, number
@@ -115,7 +115,7 @@ def _find_short(record: Record) -> Iterator[Finding]:
     message = (
         f"epoch {shortest.index} took {shortest.seconds:.3f} s: below {LEAST_EPOCH_S} s a figure carries no verdict"
     )
-    yield find("too-short", message, f"{say_cure(short.images_needed)}: `max_images`, or a larger data set")
+    yield find("too-short", message, f"{say_cure(short.images_needed)}: {MORE_IMAGES}")
 
 
 def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:

@@ -12,6 +12,10 @@ _MARGIN = 1.2
 """The number of images that is asked for is to be enough on a faster day as well."""
 
 
+MORE_IMAGES = "`max_images`, or a larger data set"
+"""How an epoch gets more images."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShortEpochs:
     """Epochs of so many seconds and images, in the mean."""
@@ -34,6 +38,7 @@ def find_short(seconds: float | None, images: float | None) -> ShortEpochs | Non
     return ShortEpochs(seconds, images)
 
 
-def say_cure(images_needed: int) -> str:
-    """``about 4,200 images in an epoch would do``."""
-    return f"about {images_needed:,} images in an epoch would do"
+def say_cure(*images_needed: int) -> str:
+    """``about 4,200 images in an epoch would do``; of several cases the range."""
+    span = " to ".join(dict.fromkeys(f"{pick(images_needed):,}" for pick in (min, max)))
+    return f"about {span} images in an epoch would do"

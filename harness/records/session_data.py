@@ -22,6 +22,7 @@ from harness.records.reading import (
     read_facts,
     read_record,
     read_records,
+    refuse,
 )
 from harness.values.data import DataPlace
 from harness.values.event import (
@@ -31,6 +32,7 @@ from harness.values.event import (
     EngineChosen,
     Event,
     HostPlanned,
+    HostRenamed,
     HostStateChanged,
     ImageReady,
     ImageShipped,
@@ -48,6 +50,7 @@ from harness.values.text import clean_text
 
 REPORTED: frozenset[type[Event]] = frozenset(
     {CommandStarted, SessionStarted, SessionFinished, SessionFinding, HostPlanned, HostStateChanged, EngineChosen}
+    | {HostRenamed}
     | {ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
 )
 """Events that a report reads; the others (starts and ends of invocations) are for those who watch."""
@@ -181,9 +184,26 @@ def _assemble(
         records=tuple(attempts.current for attempts in judged),
         repeats=tuple(each for attempts in judged for each in attempts.records if each is not attempts.current),
         superseded=tuple(older),
-        events=tuple(events),
+        events=tuple(_rename_hosts(events)),
         notes=tuple(notes),
     )
+
+
+def _rename_hosts(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+    """Return events with the names that their hosts have now: a file of events is only ever added to."""
+    renamed: list[LoggedEvent] = []
+    for logged in events:
+        if isinstance(logged.event, HostRenamed):
+            renamed = [_rename_host(each, logged.event.old, logged.event.host) for each in renamed]
+        renamed.append(logged)
+    return renamed
+
+
+def _rename_host(logged: LoggedEvent, old: str, new: str) -> LoggedEvent:
+    if getattr(logged.event, "host", None) != old:
+        return logged
+    fields = {**logged.event.to_json(), "at": logged.at, "host": new}
+    return parse_event(fields, refuse, "") or logged
 
 
 def mark_machines(records: Sequence[Record], machines: Mapping[str, str]) -> list[Record]:

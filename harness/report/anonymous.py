@@ -22,7 +22,7 @@ from harness.records.reading import Fault, parse_content, parse_event
 from harness.records.session_data import SessionData
 from harness.report.sources import redact_fields
 from harness.values.engine_names import engine_choices
-from harness.values.event import Event
+from harness.values.event import Event, HostRenamed
 from harness.values.facts import Facts
 from harness.values.record import Record
 
@@ -133,6 +133,7 @@ def _collect_names(sessions: Sequence[SessionData]) -> dict[str, str]:
     for session in sessions:
         add("host", sorted({*session.facts, *(r.host for r in (*session.measured, *session.superseded))}))
         add("host", (getattr(logged.event, "host", None) for logged in session.events))
+        add("host", (event.old for event in session.events_of(HostRenamed)))
         add("session", (session.name, session.origin))
         add("experiment", (session.experiment_name, session.content.experiment.name))
         add("data", sorted({r.case.data for r in session.records}))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.matrix import HardwareGroup
-from harness.analysis.outcomes import outcome_of, say_places
+from harness.analysis.outcomes import is_done_again, outcome_of, say_places
 from harness.analysis.selection import LEAST_UNDISTURBED
+from harness.analysis.short_epochs import MORE_IMAGES, say_cure
 from harness.analysis.signs import SEVERITIES
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.labels import label_look
 from harness.report.view import Caveat
 from harness.report.words import say_ratio, split_hardware
-from harness.values.event import HostStateChanged, SessionFinding
+from harness.values.event import CommandStarted, HostStateChanged, SessionFinding
 from harness.values.names import CaseNames
 from harness.values.record import Finding, Record
 from harness.values.text import cap_list, clean_text, join_words, plural
@@ -27,7 +28,7 @@ def collect_caveats(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     """Collect all caveats, the gravest first."""
     found = [caveat for session in sessions for caveat in _session_caveats(session)]
     records = [record for session in sessions for record in session.records]
-    found += [*_record_findings(records, names), *_validity(records, names)]
+    found += [*_record_findings(records, names, groups), *_validity(records, names)]
     is_spread_said = any(event.id == "spread" for s in sessions for event in s.events_of(SessionFinding))
     for group in groups:
         found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_repeat_checks(group, names)]
@@ -87,8 +88,10 @@ def _session_findings(session: SessionData) -> Iterable[Caveat]:
 
 def _host_caveats(session: SessionData) -> Iterable[Caveat]:
     states = {event.host: event for event in session.events_of(HostStateChanged)}
+    commands = session.events_of(CommandStarted)
+    asked = commands[-1].hosts if commands else ()
     for host, event in sorted(states.items()):
-        if event.state not in _READY:
+        if event.state not in _READY and (not asked or host in asked):
             message = f"host is {event.state}: {event.message or 'no reason given'}"
             yield _caveat("warning", message, event.hint or "`harness check` says more", host)
     by_boot: dict[str, list[str]] = {}
@@ -101,7 +104,9 @@ def _host_caveats(session: SessionData) -> Iterable[Caveat]:
             yield _caveat("warning", message, "take figures from such a lab with --forks 1", cap_list(hosts))
 
 
-def _record_findings(records: Sequence[Record], names: CaseNames) -> Iterable[Caveat]:
+def _record_findings(
+    records: Sequence[Record], names: CaseNames, groups: Sequence[HardwareGroup]
+) -> Iterable[Caveat]:
     alike: dict[tuple[str, str], list[tuple[Record, Finding]]] = {}
     for record in records:
         for finding in record.findings:
@@ -111,10 +116,22 @@ def _record_findings(records: Sequence[Record], names: CaseNames) -> Iterable[Ca
         message = f"{identifier}: {clean_text(messages[0])}"
         if len(messages) > 1:
             message += f" (and {len(messages) - 1} more like it)"
+        needed = _images_needed(groups) if identifier == "too-short" else []
+        if needed:
+            hint = f"{say_cure(*needed)}{', by the case' if len(set(needed)) > 1 else ''}: {MORE_IMAGES}"
+        else:
+            hint = min((finding.message, finding.hint) for _, finding in found)[1]  # of the message that is shown
         hosts = cap_list(sorted({clean_text(record.host, 80) for record, _ in found}))
         where = f"{len(found)} of {plural(len(records), 'invocation')}, {hosts}"
         cases = [] if severity == "info" else _names([record for record, _ in found], names)
-        yield _caveat(severity, message, found[0][1].hint, where, cases)
+        yield _caveat(severity, message, hint, where, cases)
+
+
+def _images_needed(groups: Sequence[HardwareGroup]) -> list[int]:
+    """Return how many images an epoch of each case needs that has too few of them, as verdicts and advice say it."""
+    settings = [(setting.metric, row.summary) for group in groups for setting in group.settings for row in setting.rows]
+    found = [summary.short_epochs(metric) for metric, summary in settings]
+    return [short.images_needed for short in found if short is not None]
 
 
 def _validity(records: Sequence[Record], names: CaseNames) -> Iterable[Caveat]:
@@ -122,7 +139,12 @@ def _validity(records: Sequence[Record], names: CaseNames) -> Iterable[Caveat]:
     disturbed = [record for record in records if outcome_of(record).kind == "degraded"]
     if invalid:
         message = f"{plural(len(invalid), 'invocation')} invalid: counted as such, in no average"
-        hint = "mend what the findings name, then run again with --rerun-failed"
+        paused = [record for record in invalid if is_done_again(record)]
+        again = "the same command measures {} again"
+        mend = "mend what the findings name, then run again with --rerun-failed"
+        hint = again.format("them") if paused else mend
+        if 0 < len(paused) < len(invalid):
+            hint = f"{again.format('what was paused')}; of the others {mend}"
         yield _caveat("error", message, hint, cases=_names(invalid, names))
     if disturbed:
         message = (

@@ -17,6 +17,7 @@ from harness.bench.protocol.bounded_json import clean_halves
 from harness.records.content import SessionContent
 from harness.records.reading import parse_event, refuse
 from harness.records.session_data import SessionData
+from harness.report.composition import build_view
 from harness.report.embed import BLOCK_ID, compress_sessions, pack_sessions, unpack_sessions
 from harness.report.export import export_records
 from harness.report.page import hash_source, render_page, write_report
@@ -333,6 +334,55 @@ def test_caveats(tmp_path: Path) -> None:
     assert "the payload changed → use --fresh" in words
     assert "measured with different engines: docker and process" in words
     assert "AnythingElse" not in words
+
+
+def test_a_caveat_of_short_epochs_asks_for_as_many_images_as_verdicts_and_advice_do(tmp_path: Path) -> None:
+    builder = SessionBuilder()
+    short: dict[str, Any] = {"images": 50, "evidence": {"child_exit_code": 0}}
+    for number in (1, 2, 3):
+        builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=3_000, **short))
+        builder.add(make_record(make_case(), round=number, rate=30_000, **short))
+    view = build_view(read_source(builder.write(tmp_path / "s")))
+    (caveat,) = [caveat for caveat in view.beliefs if caveat.message.startswith("too-short")]
+    found = re.fullmatch(r"about ([\d,]+) to ([\d,]+) images in an epoch would do, by the case: .*", caveat.hint)
+    assert found is not None, caveat.hint
+    words = Reading(render(builder, tmp_path)).words
+    said = set(re.findall(r"about ([\d,]+) images in an epoch", words))
+    assert said and said <= set(found.groups())
+
+
+def test_what_was_paused_has_one_cure(tmp_path: Path) -> None:
+    def invalid(*ids: str) -> list[str]:
+        builder = SessionBuilder()
+        for number, name in enumerate(ids, start=1):
+            finding = make_finding(name, "error")
+            builder.add(make_record(make_case(), round=number, validity="invalid", findings=(finding,), evidence={}))
+        beliefs = build_view(read_source(builder.write(tmp_path / "-".join(ids)))).beliefs
+        return [caveat.hint for caveat in beliefs if "counted as such, in no average" in caveat.message]
+
+    mend = "mend what the findings name, then run again with --rerun-failed"
+    assert invalid("host-paused") == ["the same command measures them again"]
+    assert invalid("test-invalid") == [mend]
+    assert invalid("host-paused", "test-invalid") == [
+        f"the same command measures what was paused again; of the others {mend}"
+    ]
+
+
+def test_caveats_name_hosts_as_they_are_called_now_and_none_that_was_left_out_since(tmp_path: Path) -> None:
+    builder = SessionBuilder()
+    builder.add(make_record(make_case(), host="omega"))
+    command: dict[str, Any] = {"session": "s", "folder": "f", "resumed": True}
+    builder.add_event("CommandStarted", hosts=["delta", "gone"], **command)
+    builder.add_event("SessionFinding", id="x", severity="warning", message="it is odd", hint="", host="delta")
+    for host in ("delta", "gone"):
+        builder.add_event("HostStateChanged", host=host, state="unreachable", message=f"no route to {len(host)}")
+    assert "no route to 4" in Reading(render(builder, tmp_path)).words
+    builder.add_event("CommandStarted", hosts=["omega"], **command)
+    builder.add_event("HostRenamed", host="omega", old="delta", records=1)
+    view = build_view(read_source(builder.write(tmp_path / "renamed")))
+    caveats = [(caveat.message, caveat.where) for caveat in view.beliefs]
+    assert ("it is odd", "omega") in caveats and ("host is unreachable: no route to 5", "omega") in caveats
+    assert "delta" not in str(caveats) and "gone" not in str(caveats)
 
 
 def test_findings_of_one_id_are_one_caveat_with_all_their_hosts(tmp_path: Path) -> None:
