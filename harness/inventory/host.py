@@ -31,8 +31,8 @@ class Host:
     ``user`` are None where SSH's own default holds. ``private_key`` is a path on the controller, ``~`` not
     expanded; ``proxy_jump`` is OpenSSH's ``[user@]host[:port][,…]``; ``proxy_command`` is a shell command
     with OpenSSH's tokens (``%h``, ``%p``, ``%r``) in it; at most one of the two is set. ``foreign``: variables
-    of other programs, kept and ignored. ``origins``: by dotted key, like ``name``, ``address``,
-    ``harness.data.coco.folder`` or ``foreign.ntp_server``; what is not in it is a default.
+    of other programs, kept and ignored. ``inventory`` is the file that was asked for. ``origins``: by dotted key, like
+    ``name``, ``address``, ``harness.data.coco.folder`` or ``foreign.ntp_server``; what is not in it is a default.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Host:
     variables: HostVariables
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
     foreign: Mapping[str, object] = field(default_factory=dict, repr=False)
+    inventory: Path | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

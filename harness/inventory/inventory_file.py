@@ -12,6 +12,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from harness.inventory.access import ACCESS_NAMES, Access, Judged, resolve_access
@@ -51,7 +52,7 @@ def load_inventory(path: Path, limit: str | None = None) -> Inventory:
     if not groups[UNGROUPED]:
         del groups[UNGROUPED]
     unfit = {name: tuple(found.mistakes) for name, found in judged.items() if found.mistakes}
-    fit = tuple(host for host in hosts if host is not None and host.name not in unfit)
+    fit = tuple(replace(host, inventory=path) for host in hosts if host is not None and host.name not in unfit)
     warnings = [*notes.warnings, *(warning for found in judged.values() for warning in found.warnings)]
     inventory = Inventory(path, path.stem, fit, groups, tuple(_in_order(warnings, path)), unfit, tuple(tree.hosts))
     asked = _names_of(inventory, limit, is_whole=not notes.mistakes) if unfit else ()

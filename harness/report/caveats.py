@@ -104,9 +104,7 @@ def _host_caveats(session: SessionData) -> Iterable[Caveat]:
             yield _caveat("warning", message, "take figures from such a lab with --forks 1", cap_list(hosts))
 
 
-def _record_findings(
-    records: Sequence[Record], names: CaseNames, groups: Sequence[HardwareGroup]
-) -> Iterable[Caveat]:
+def _record_findings(records: Sequence[Record], names: CaseNames, groups: Sequence[HardwareGroup]) -> Iterable[Caveat]:
     alike: dict[tuple[str, str], list[tuple[Record, Finding]]] = {}
     for record in records:
         for finding in record.findings:

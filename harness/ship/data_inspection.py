@@ -31,6 +31,7 @@ from harness.ship.datatransfer import ShippedData, find_shipped
 from harness.values.data import DataState
 from harness.values.digest import digest_of
 from harness.values.errors import HostError
+from harness.values.text import name_inventory
 
 DESCRIBED_FOLDER = "described"
 """In this machine's cache: descriptions of data sets, by where they lie."""
@@ -128,7 +129,7 @@ def inspect_data(
     beside JPEG and PNG; ``is_counted``: the images of pairs and lists are counted, too, in a second or two for COCO's
     118,287.
     """
-    source = reached.data.get(name)
+    named = source = reached.data.get(name)
     if source is None:
         state = _unnamed(name, reached.data)
     else:
@@ -140,8 +141,24 @@ def inspect_data(
         return shipped.read_like(source), _of_shipped(name, shipped)
     if reached.is_local:
         return None, state
-    cure = f"bring it: harness ship INVENTORY --data {name}, or harness run --ship-data"
-    return None, replace(state, hint=f"{state.hint}; or {cure}")
+    cure = f"bring it: harness ship INVENTORY --data {name}"
+    if named is not None and find_here(named) is not None:
+        cure += ", or harness run --ship-data"
+    else:
+        cure += " --from PATH (where it is on this machine), or, of a set that the inventory names for this machine, "
+        cure += "harness run --ship-data"
+    return None, replace(state, hint=f"{state.hint}; or {name_inventory(cure, reached.host.inventory)}")
+
+
+def find_here(source: DataSet) -> tuple[Path, Path | None] | None:
+    """Return where a data set of an inventory lies on this machine, with its labels; None where it does not."""
+    images = source.folder or source.images or source.tfrecord
+    if images is None:
+        return None
+    place = Path(images).expanduser()
+    annotations = None if source.annotations is None else Path(source.annotations).expanduser()
+    is_here = Path(split_pattern(str(place))[0]).is_dir() and (annotations is None or annotations.is_file())
+    return (place, annotations) if is_here else None
 
 
 def judge_layout(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bench.loaders.tfrecords import split_pattern
 from harness.engine.interface import ImageEngine
 from harness.engine.reached import Reached
+from harness.ship.data_inspection import find_here
 from harness.ship.datasource import SourceSets
 from harness.ship.datatransfer import DataShip, ShippedData
 from harness.ship.slots import TransferSlots
@@ -104,13 +104,9 @@ def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]
     found: dict[str, tuple[Path, Path | None]] = {}
     for host in sorted(hosts, key=lambda one: one.connection != "local"):
         for name, spec in host.variables.data.items():
-            images = spec.folder or spec.images or spec.tfrecord
-            if name in found or images is None:
-                continue
-            place = Path(images).expanduser()
-            annotations = None if spec.annotations is None else Path(spec.annotations).expanduser()
-            if Path(split_pattern(str(place))[0]).is_dir() and (annotations is None or annotations.is_file()):
-                found[name] = (place, annotations)
+            place = find_here(spec)
+            if name not in found and place is not None:
+                found[name] = place
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 NOTHING = "–"
 """What was not measured, or is not known."""
@@ -87,3 +89,8 @@ def _turn(alike: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]:
 def _say_range(numbers: Sequence[str]) -> str:
     ordered = sorted(set(numbers), key=lambda number: float(number.replace(",", "")))
     return " to ".join(dict.fromkeys((ordered[0], ordered[-1]))) if ordered else ""
+
+
+def name_inventory(text: str, path: Path | None) -> str:
+    """Return a cure with the inventory's path in the place of the word ``INVENTORY``, where it is known."""
+    return text if path is None else re.sub(r"\bINVENTORY\b", lambda _: shlex.quote(str(path)), text)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.values.errors import DataError, HarnessError, HostError
+from harness.values.text import name_inventory
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -164,6 +165,8 @@ def _outcome_of(host: H, ask: Callable[[H], T], explain: Callable[[H, Exception]
     except HarnessError as error:
         if isinstance(error, HostError):
             error.where = error.where or host.name  # what judges facts knows no host's name
+        if error.hint is not None:
+            error.hint = name_inventory(error.hint, getattr(host, "inventory", None))
         return error
     except Exception as error:  # a defect of ours on one host must not cost the others their answer
         return explain(host, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.hosts.ssh import Target, read_config, resolve_route
 from harness.hosts.ssh.command import MARK, MOST_BYTES, build_command, split_greeting
-from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.route import Route, ssh_command
 from harness.values.errors import HostNotReady
 
 
@@ -190,3 +191,24 @@ def test_match_exec_works_though_its_library_is_imported_when_it_is_used(tmp_pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2222", "2200"]
+
+
+def test_the_command_to_try_by_hand_goes_the_same_way_with_the_same_keys(home: Path) -> None:
+    known = home / "known hosts"
+    known.touch()
+    (home / "key").touch()
+    lab = {"address": "127.0.0.1", "port": 2201, "user": "bench", "private_key": "~/key", "known_hosts": known}
+    direct = ssh_command(resolve(home, "", **lab))
+    assert direct.startswith(f'ssh -p 2201 -i {home}/key -o \'UserKnownHostsFile="{known}" ')
+    assert direct.endswith(" bench@127.0.0.1")
+    bare = {**lab, "private_key": None, "known_hosts": None}
+    assert ssh_command(resolve(home, "", **bare)) == "ssh -p 2201 bench@127.0.0.1"
+    jumped = ssh_command(resolve(home, "", **bare, proxy_jump="me@gate:2222,you@inner"))
+    assert jumped == "ssh -p 2201 -J me@gate:2222,you@inner:22 bench@127.0.0.1"
+    behind = ssh_command(resolve(home, "", **{**lab, "known_hosts": None}, proxy_jump="me@gate"))
+    assert f"'ProxyCommand=ssh -W '\"'\"'[%h]:%p'\"'\"' -p 22 -i {home}/key me@gate'" in behind
+    assert ssh_command(resolve(home, CONFIG)).count("IdentitiesOnly=yes") == 1
+    if shutil.which("ssh"):
+        words = ["-G", *shlex.split(direct)[1:]]
+        said = subprocess.run(["ssh", *words], capture_output=True, text=True, check=True).stdout
+        assert "port 2201" in said and "user bench" in said and f"{home}/key" in said and str(known) in said

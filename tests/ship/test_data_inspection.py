@@ -14,6 +14,7 @@ from PIL import Image
 
 from harness.bench.data.dataset import describe, list_path, prepare
 from harness.bench.data.survey import Pile, Survey
+from harness.bench.loaders.tfrecords import split_pattern
 from harness.bench.protocol.dataset_errors import DatasetError
 from harness.engine.reached import Reached
 from harness.hosts.folders import data_folders, resolve_sources
@@ -28,7 +29,7 @@ HERE = LocalConnection("here")
 
 
 def inspect(source: DataSet, root: Path, *, is_local: bool = True, is_counted: bool = True) -> DataState:
-    host: Any = SimpleNamespace(connection="local" if is_local else "ssh")
+    host: Any = SimpleNamespace(connection="local" if is_local else "ssh", inventory=Path("lab.yaml"))
     data = resolve_sources(HERE, {"set": source})
     reached = Reached(host, HERE, Facts(uid=os.getuid()), str(root / "scratch"), {}, 10**9, data)
     place, state = inspect_data(reached, "set", is_counted=is_counted)
@@ -126,7 +127,9 @@ def test_what_is_wrong_is_said_in_the_words_of_the_check(make: Callable[[Path], 
     assert (state.problem, state.hint) == (caught.value.message, caught.value.hint)
     far = inspect(source, tmp_path, is_local=False)
     assert far.problem == state.problem
-    assert far.hint == f"{state.hint}; or bring it: harness ship INVENTORY --data set, or harness run --ship-data"
+    is_here = Path(split_pattern(str(place))[0]).is_dir() and (annotations is None or annotations.is_file())
+    path = "" if is_here else " --from PATH (where it is on this machine)"
+    assert (far.hint or "").startswith(f"{state.hint}; or bring it: harness ship lab.yaml --data set{path}, or")
 
 
 def _list_records(place: Path) -> Any:

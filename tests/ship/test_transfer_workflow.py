@@ -186,6 +186,18 @@ def test_from_names_where_a_set_is_that_no_inventory_knows(
     assert (tmp_path / "ws1" / "shipped" / "cats" / "files" / "a" / "1.jpg").is_file()
 
 
+def test_a_host_that_makes_a_set_itself_is_sent_none_of_that_name(
+    far: dict[str, Reached], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "made.yaml"
+    made = "{harness: {data: {photos: {generate: {profile: coco, images: 8}}}}}"
+    file.write_text(f"all: {{hosts: {{ws1: {made}}}}}\n")
+    assert ship_hosts(Console(), ShipOptions(file, data=("photos",), source=photos), as_json=True) == 0
+    said = capsys.readouterr()
+    assert "ws1: data set 'photos' is not sent: it is made there" in said.err and said.out.strip() == "[]"
+    assert not (tmp_path / "ws1" / "shipped").exists()
+
+
 def test_a_session_ships_only_where_it_may_and_only_what_is_not_there(
     inventory: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -197,7 +209,8 @@ def test_a_session_ships_only_where_it_may_and_only_what_is_not_there(
     with pytest.raises(DataError) as told:
         choose_data(reached, "photos", transfers_of({"photos": (photos, None)}), events.append)
     assert told.value.message == "there is no folder /not/on/this/host"
-    assert "--ship-data" in str(told.value.hint) and "harness ship INVENTORY --data photos" in str(told.value.hint)
+    hint = str(told.value.hint)
+    assert "--ship-data" in hint and f"harness ship {inventory} --data photos --from PATH" in hint
     with pytest.raises(DataError, match="has no data set 'dogs'"):
         choose_data(reached, "dogs", transfers_of(), events.append)
     allowed = transfers_of({"photos": (photos, None)}, ship_data=True)

@@ -180,3 +180,18 @@ def test_hosts_are_printed_in_the_inventorys_order_whoever_answers_first(
     assert capsys.readouterr().out == "".join(
         f"ws{number}: unreachable\n  ✗ host unreachable: no route\n      → wake ws{number}\n" for number in (1, 2, 3, 4)
     )
+
+
+def test_a_hosts_cure_names_the_inventory_that_was_asked_for() -> None:
+    @dataclass(frozen=True)
+    class Listed(Named):
+        inventory: Path = Path("my lab/hosts.yaml")
+
+    def refuse(host: Named) -> None:
+        raise HostBusy("no", hint="see `harness unlock INVENTORY`, not MY_INVENTORY")
+
+    hosts = [Listed("ws1"), Named("ws2")]
+    answers = ask_hosts(Console(), hosts, refuse, forks=1)
+    hints = [None if answer.error is None else answer.error.hint for answer in answers]
+    assert hints[0] == "see `harness unlock 'my lab/hosts.yaml'`, not MY_INVENTORY"
+    assert hints[1] == "see `harness unlock INVENTORY`, not MY_INVENTORY"

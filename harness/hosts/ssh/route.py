@@ -218,3 +218,28 @@ def _number(said: Mapping[str, str | list[str]], key: str, default: int, host: s
     if not text.isdecimal():
         raise HostNotReady(f"~/.ssh/config: {key} {text} is no number", where=host, hint="write a whole number there")
     return int(text)
+
+
+def ssh_command(route: Route) -> str:
+    """Return the command line of OpenSSH that goes the same way with the same keys, to be tried by hand."""
+    words = ["ssh", "-p", str(route.port), *_key_options(route)]
+    if route.key_name not in ("", route.address, f"[{route.address}]:{route.port}"):
+        words += ["-o", f"HostKeyAlias={route.key_name}"]
+    if route.proxy_command is not None:
+        words += ["-o", f"ProxyCommand={route.proxy_command.replace('%', '%%')}"]
+    elif len(route.hops) == 1 and (options := _key_options(route.hops[0])):
+        hop = route.hops[0]  # of a jump host, ssh takes neither keys nor known hosts from its own command line
+        command = shlex.join(["ssh", "-W", "[%h]:%p", "-p", str(hop.port), *options, f"{hop.user}@{hop.address}"])
+        words += ["-o", f"ProxyCommand={command}"]
+    elif route.hops:
+        words += ["-J", ",".join(f"{hop.user}@{hop.address}:{hop.port}" for hop in route.hops)]
+    return shlex.join([*words, f"{route.user}@{route.address}"])
+
+
+def _key_options(route: Route) -> list[str]:
+    words = [word for path in (*route.identities, *route.extra_identities) for word in ("-i", path)]
+    words += ["-o", "IdentitiesOnly=yes"] if route.only_identities else []
+    if route.project_known_hosts is not None and route.project_known_hosts.is_file():
+        files = " ".join(f'"{file.absolute()}"' for file in (route.project_known_hosts, *route.known_hosts))
+        words += ["-o", f"UserKnownHostsFile={files}"]
+    return words

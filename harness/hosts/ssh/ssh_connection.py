@@ -32,7 +32,7 @@ from harness.hosts.ssh.exchange import GONE, communicate, get_command, put_comma
 from harness.hosts.ssh.identities import KeyRing
 from harness.hosts.ssh.jump_hosts import JumpHosts
 from harness.hosts.ssh.link import Link, connect, is_worth_again, make_jump_hosts
-from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.route import Route, ssh_command
 from harness.hosts.ssh.ssh_errors import LOST, describe
 from harness.hosts.ssh.stream import NoShell, Silent, Stream
 from harness.hosts.ssh.transport import CHANNEL_TIMEOUT_S, Patience, Transport
@@ -262,7 +262,7 @@ class SSHConnection:
         except ChannelRefused:
             raise
         except NoShell as error:
-            hint = f"try `ssh -p {self.route.port} {self.route.user}@{self.route.address} sh -c 'echo ok'`"
+            hint = f"try `{ssh_command(self.route)} true`"
             message = f"the login shell of {self.route.user} runs no commands; it says: {error}"
             raise HostNotReady(message, where=self.host, hint=hint) from error
         except LOST as error:

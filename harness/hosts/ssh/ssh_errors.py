@@ -7,7 +7,7 @@ import socket
 import paramiko
 
 from harness.hosts.ssh.knownhosts import HostKey, KnownKey, Verdict
-from harness.hosts.ssh.route import Route
+from harness.hosts.ssh.route import Route, ssh_command
 from harness.values.errors import HostNotReady, HostUnreachable
 
 LOST = (paramiko.SSHException, OSError, EOFError)
@@ -79,7 +79,7 @@ def refused_login(route: Route, tried: list[str], left_out: list[str], why: str)
     """Nobody of us may log in."""
     said = f" (offered: {', '.join(tried)})" if tried else " (no key to offer)"
     said += f"; not offered: {'; '.join(left_out)}" if left_out else ""
-    cure = f"try `ssh -p {route.port} {route.user}@{route.address}`; see `ansible_user` and the key in the inventory"
+    cure = f"try `{ssh_command(route)}`; see `ansible_user` and the key in the inventory"
     if "too many" in why.lower():
         cure = "name the one key with `ansible_ssh_private_key_file` and set IdentitiesOnly in ~/.ssh/config"
     elif any("encrypted" in one for one in left_out):

@@ -27,6 +27,7 @@ from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers
 from harness.values.errors import DataError, HarnessError, HostError
+from harness.values.text import name_inventory
 from harness.workflow.host_engines import is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, values_of
@@ -133,7 +134,8 @@ def _check_host(
         lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
         allow_busy=bool(host.variables.allow_busy),
     )
-    return _Checked(checks, reached.facts.hardware, note_seen(reached, states))
+    named = [replace(one, cure=name_inventory(one.cure, host.inventory)) if one.cure else one for one in checks]
+    return _Checked(named, reached.facts.hardware, note_seen(reached, states))
 
 
 def _check_between(

@@ -133,6 +133,10 @@ def _ship_host(
             if wants_image:
                 _ship_image(console, reached, transfers, show)
             for name in options.data:
+                named = host.variables.data.get(name)
+                if named is not None and named.generate is not None:
+                    console.note(f"{host.name}: data set {name!r} is not sent: it is made there (`generate:`)")
+                    continue
                 ship_data(reached, name, transfers, show)
         finally:
             held.release()

@@ -26,7 +26,7 @@ from harness.values.errors import HarnessError, HostError, HostUnreachable, Sess
 from harness.values.event import Emit, Event, HostStateChanged, Progress, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
-from harness.values.text import cap_list, join_words, plural
+from harness.values.text import cap_list, join_words, name_inventory, plural
 from harness.workflow.host_engines import is_session_alive, refuse_busy
 from harness.workflow.reaching import look_once_more, reach
 from harness.workflow.resolve import Resolved, wanted_engine
@@ -62,7 +62,7 @@ class HostWork:
         links: Links,
         refusal: HarnessError | None = None,
     ) -> None:
-        self.name = host.name
+        self.name, self.inventory = host.name, host.inventory
         self._host = host
         self._resolved = resolved
         self._options = options
@@ -107,7 +107,8 @@ class HostWork:
         try:
             held.release()
         except HostUnreachable as error:
-            hint = "nothing to do: the next session takes it over, or `harness unlock INVENTORY`"
+            cure = "nothing to do: the next session takes it over, or `harness unlock INVENTORY`"
+            hint = name_inventory(cure, self.inventory)
             self._shared.emit(
                 SessionFinding.of(find("lock-left", f"the lock was left: {error.message}", hint), self.name)
             )
