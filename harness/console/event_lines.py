@@ -82,8 +82,10 @@ def _engine_chosen(event: happened.EngineChosen, console: Console) -> None:
 
 @show.register
 def _image_ready(event: happened.ImageReady, console: Console) -> None:
-    took = f" in {format_duration(event.seconds)}" if event.seconds else ""
-    console.note(f"{event.host}: image {event.image_digest[:12]} {event.method}{took}")
+    """Tell of an image that was built there; ``ImageShipped`` tells of others, ``EngineChosen`` names each."""
+    if event.method == "built":
+        took = f" in {format_duration(event.seconds)}" if event.seconds else ""
+        console.note(f"{event.host}: its image was built{took}")
 
 
 @show.register
@@ -110,6 +112,9 @@ def _data_shipped(event: happened.DataShipped, console: Console) -> None:
     _ship_notes(console, event)
 
 
+_SENT = {"thin": "sent in part", "full": "sent whole"}
+
+
 def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
     """Say how it came, what was needed, sent and saved, and how fast."""
     method = event.method if isinstance(event, happened.ImageShipped) else "sent"
@@ -119,7 +124,7 @@ def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
     parts = [f"needed {format_bytes(event.bytes_needed)}", f"sent {format_bytes(event.bytes_sent)}"]
     parts.append(f"saved {format_bytes(event.bytes_saved)}")
     speed = f", {event.mb_per_s:.0f} MB/s" if event.mb_per_s is not None else ""
-    return f"{method}: {', '.join(parts)} {took}{speed}"
+    return f"{_SENT.get(method, method)}: {', '.join(parts)} {took}{speed}"
 
 
 def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataShipped) -> None:

@@ -27,6 +27,8 @@ from harness.values.case import Case, ModelSetting
 from harness.values.document import near_miss
 from harness.values.engine_names import engine_choices
 from harness.values.errors import ConfigurationError
+from harness.values.paths import expand_home, is_file
+from harness.values.text import clean_text
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -78,13 +80,26 @@ def resolve(console: Console, options: SessionOptions) -> Resolved:
     hosts = select_hosts(read, options.limit)
     names = sorted({name for host in hosts for name in host.variables.data})
     wanted, reason = choose_experiment(options.experiment, [host.variables.experiment for host in hosts], names)
-    chosen = fill_paces(load_experiment(wanted), options.output)
+    chosen = fill_paces(_load_experiment(wanted, () if options.experiment else hosts), options.output)
     changes = {key: value for key, value in (("rounds", options.rounds), ("seed", options.seed)) if value is not None}
     if changes:
         chosen = chosen.model_copy(update=changes)
     matrix = expand(chosen, data_kinds=data_kinds(hosts))
     cases = select_cases(matrix.cases, options.only) if options.only else matrix.cases
     return Resolved(read, hosts, chosen, reason, matrix, tuple(cases), is_part=bool(options.only))
+
+
+def _load_experiment(wanted: str, hosts: Sequence[Host]) -> Experiment:
+    """Read the experiment; one that is not there is a mistake of the line in which one of ``hosts`` asks for it."""
+    try:
+        return load_experiment(wanted)
+    except ConfigurationError as error:
+        asked = [host.origins.get("harness.experiment") for host in hosts if host.variables.experiment == wanted]
+        origin = next((one for one in asked if one is not None), None)
+        if origin is None or is_file(expand_home(wanted)):
+            raise
+        message = f"the experiment {clean_text(wanted)} is asked for here, and there is no such preset or file"
+        raise ConfigurationError(message, where=str(origin), hint=error.hint) from None
 
 
 def fill_paces(experiment: Experiment, reports: Path) -> Experiment:

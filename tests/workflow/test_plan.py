@@ -84,3 +84,17 @@ def test_stall_rounds_are_counted_where_the_files_fit(
     host = planned_host(plan(monkeypatch, capsys, experiment, "--json"))
     assert [label for label in host["warm"] if "warm" in label] == host["warm"] != []
     assert host["planned"] == 3 * (2 + 1) + 2 * len(host["warm"]), "the case, its ceiling and its twin; and warm runs"
+
+
+def test_an_experiment_that_is_not_there_is_a_mistake_where_it_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars" / "all.yaml").write_text("# of all\nharness:\n  experiment: absent.yaml\n")
+    monkeypatch.setattr(sys, "argv", ["harness", "plan", "inventory.yaml"])
+    monkeypatch.setattr("harness.cli.app.signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "group_vars/all.yaml:3: the experiment" in said and "absent.yaml is asked for here" in said

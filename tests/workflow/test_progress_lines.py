@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.console.console import LINE_EVERY_S, Console
-from harness.values.event import Progress
+from harness.values.event import ImageReady, ImageShipped, Progress
 
 
 def said(console: Console, *events: Progress) -> None:
@@ -38,3 +38,15 @@ def test_quiet_says_none_and_verbose_each_once(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
     said(Console(verbose=True), step, step)
     assert capsys.readouterr().err.splitlines() == ["ws01: same work: settings: 1 of 3 33%"]
+
+
+def test_how_an_image_came_is_said_once_and_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    shipped = ImageShipped("ws01", "full", 2_000_000, 1_000_000, 115.0, image="harness-cpu:abc")
+    for event in (shipped, ImageReady("ws01", "6199f59eadd2" * 5, "full", 115.0)):
+        console.handle(event)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ws01: image harness-cpu:abc sent whole: needed 2")
+    for method in ("present", "built"):
+        console.handle(ImageReady("here", "6199f59eadd2" * 5, method, 115.0))
+    assert capsys.readouterr().err.splitlines() == ["here: its image was built in 1 min 55 s"]
