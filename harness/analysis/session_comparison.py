@@ -19,6 +19,7 @@ from harness.analysis.statistics import Estimate, Verdict, estimate_unpaired_rat
 from harness.analysis.summary import CaseSummary, Metric, metric_of
 from harness.values.case import Case
 from harness.values.names import name_value
+from harness.values.record import Record
 
 Side = Literal["both", "old", "new"]
 
@@ -57,6 +58,11 @@ class CasePair:
     ratio: Estimate | None
     verdict: Verdict
     not_compared: str | None = None
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records of both sides, the old one's first."""
+        return tuple(record for side in (self.old, self.new) if side is not None for record in side.records)
 
     @property
     def has_broken(self) -> bool:

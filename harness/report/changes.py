@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -16,6 +17,7 @@ from harness.report.view import Mark
 from harness.report.words import format_range, format_ratio, say_rate, split_hardware
 from harness.values.digest import canonical_json
 from harness.values.names import CaseNames, name_value
+from harness.values.record import ABSENT, Record
 from harness.values.text import NOTHING, cap_list, clean_text, join_words, plural
 
 _VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda", "engine_version")
@@ -185,23 +187,30 @@ def _view_pair(pair: HardwarePair, names: CaseNames, changes: Sequence[Change], 
     else:
         note = "no host is in both: different hosts of equal hardware are compared"
     general = [change for change in changes if change.is_general]
-    both = [case for case in pair.cases if case.side == "both"]
+    counts = Counter(case.case for case in pair.cases)
+    called = [(case, _name(case, names, general, with_files=counts[case.case] > 1)) for case in pair.cases]
     return ChangeGroup(
         heading=heading,
         note=note,
-        rows=tuple(_view_case(case, names, general, percent) for case in both),
+        rows=tuple(_view_case(case, name, percent) for case, name in called if case.side == "both"),
         only=tuple(
-            f"{_name(case, names, general)}, data set {clean_text(case.case.data, 80)}: "
+            f"{name}, data set {clean_text(case.case.data, 80)}, {_say_hosts(case.records)}: "
+            f"{'these files ' if counts[case.case] > 1 else ''}"
             f"in the {case.side} session only{_say_lack(case.new or case.old)}"
-            for case in pair.cases
+            for case, name in called
             if case.side != "both"
         ),
     )
 
 
-def _view_case(case: CasePair, names: CaseNames, general: Sequence[Change], percent: float | None) -> ChangeRow:
+def _say_hosts(records: Iterable[Record]) -> str:
+    hosts = sorted({clean_text(record.host, 40) for record in records})
+    return f"host{'s' if len(hosts) > 1 else ''} {cap_list(hosts, 6)}"
+
+
+def _view_case(case: CasePair, name: str, percent: float | None) -> ChangeRow:
     return ChangeRow(
-        case=_name(case, names, general),
+        case=name,
         data=clean_text(case.case.data, 80),
         case_id=case.case.case_id,
         old=_say_side(case.old),
@@ -213,14 +222,20 @@ def _view_case(case: CasePair, names: CaseNames, general: Sequence[Change], perc
     )
 
 
-def _name(case: CasePair, names: CaseNames, general: Sequence[Change]) -> str:
-    """A case's name with what changed for it; where one session alone has it, with what it has there."""
+def _name(case: CasePair, names: CaseNames, general: Sequence[Change], *, with_files: bool) -> str:
+    """Return a case's name with what changed for it; where one session alone has it, with what it has there.
+
+    ``with_files``: and the fingerprints of its files, where the case stands there more than once.
+    """
     said = [names.name(case.case)]
     for name in (change.name for change in general):
         values = [getattr(side.case, name) for side in (case.old, case.new) if side is not None]
         if name == "model" and values[0] is None:
             continue  # loading has none that could change
         said.append(f"{_say_parameter(name)} {' → '.join(name_value(name, value) for value in values)}")
+    if with_files:
+        prints = sorted({record.data_fingerprint[:12] for record in case.records})
+        said.append(f"files {' → '.join('not known' if one == ABSENT else one for one in prints)}")
     return clean_text(", ".join(said), 300)
 
 

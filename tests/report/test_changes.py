@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from harness.analysis.statistics import critical_t, estimate_unpaired_ratio
 from harness.cli.app import app
+from harness.cli.commands.compare import say_not_compared
 from harness.report.changes import view_changes
 from harness.report.source import read_source
 
@@ -200,6 +201,33 @@ def test_no_two_rows_have_one_name(tmp_path: Path) -> None:
         for group in view_changes(*sides).groups:
             names = [*(row.case for row in group.rows), *(line.partition(": ")[0] for line in group.only)]
             assert len(set(names)) == len(names) >= 3
+
+
+def test_a_case_on_other_files_names_its_files_and_hosts_and_empty_tables_have_no_head(tmp_path: Path) -> None:
+    old = SessionBuilder("old-1")
+    new = SessionBuilder("new-1")
+    for builder in (old, new):
+        for host, files in (("ws01", "3" * 64), ("ws02", "5" * 64 if builder is old else "3" * 64)):
+            facts = make_facts("Test CPU")
+            builder.add_host(host, facts).add(make_record(make_case(), host=host, facts=facts, data_fingerprint=files))
+    facts = make_facts("Other CPU")
+    old.add_host("ws09", facts).add(make_record(make_case(), host="ws09", facts=facts))
+    places = old.write(tmp_path / "old-1"), new.write(tmp_path / "new-1")
+    group, gone = compare(*places).groups
+    (row,), (line,) = group.rows, group.only
+    assert row.case.endswith("files 333333333333")
+    assert line.endswith("files 555555555555, data set coco-test, host ws02: these files in the old session only")
+    (line,) = gone.only
+    assert "files" not in line and line.endswith("data set coco-test, host ws09: in the old session only")
+    done = CliRunner().invoke(app, ["compare", *map(str, places)])
+    assert done.stdout.count("verdict") == 1 and "in the old session only)\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 case is not compared: its line"), (2, "2 cases are not compared: th")]
+)
+def test_one_case_is_no_cases(count: int, said: str) -> None:
+    assert say_not_compared(count).startswith(said)
 
 
 def test_the_same_count_of_other_files_is_not_compared(tmp_path: Path) -> None:

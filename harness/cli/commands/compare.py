@@ -69,15 +69,25 @@ def compare(
                 ]
                 for r in group.rows
             ]
-            console.table(columns, rows, title=f"{group.heading} ({group.note})")
+            if rows:
+                console.table(columns, rows, title=f"{group.heading} ({group.note})")
+            else:
+                console.result(f"{group.heading} ({group.note})")
             console.result("\n".join([*(f"  {line}" for line in group.only), ""]))
         if to is not None:
             console.result(to.resolve().as_uri())
     if fail_slower is not None and view.not_compared:
-        console.warning(f"{view.not_compared} cases are not compared: their lines say why")
+        console.warning(say_not_compared(view.not_compared))
     if view.failing:
         console.error(f"{view.failing} of the cases surely slower by more than {fail_slower:g} %, or without a result")
         raise typer.Exit(1)
+
+
+def say_not_compared(count: int) -> str:
+    """``1 case is not compared: its line says why``."""
+    if count == 1:
+        return "1 case is not compared: its line says why"
+    return f"{count} cases are not compared: their lines say why"
 
 
 COMMANDS = Commands(rank=50, register=register)
