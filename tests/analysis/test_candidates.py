@@ -38,9 +38,9 @@ def test_with_room_and_time_all_usual_ones_and_the_best_of_ours() -> None:
         "keras-idg",
         "tfdata",
         "tfdata-tuned with uint8 memory cache",
+        "tfdata-tuned with uint8 array cache",
         "tfdata-tuned",
         "tfdata with memory cache",
-        "tfdata-tuned with uint8 file cache",
         "keras-directory",
         "tfdata with file cache",
     ]
