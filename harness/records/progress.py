@@ -12,6 +12,7 @@ from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS
 from harness.records.content import SessionContent
 from harness.records.session_data import SessionData
 from harness.values.event import (
+    HostFinished,
     InvocationFinished,
     InvocationStarted,
     LoggedEvent,
@@ -41,9 +42,9 @@ class HostProgress:
 
 
 def read_progress(host: str, own: Sequence[LoggedEvent], records: Sequence[Record], now: datetime) -> HostProgress:
-    """Return what a host's events say about what runs there; ``records`` are the session's."""
+    """Return what a host's events since the newest command say about what runs there; ``records`` are its records."""
     steps = [(logged.at, logged.event) for logged in own if isinstance(logged.event, STEPS)]
-    if not steps:
+    if not steps or any(isinstance(logged.event, HostFinished) for logged in own):
         return HostProgress(host)
     at, last = steps[-1]
     running = last if isinstance(last, InvocationStarted) and not _is_recorded(last, records) else None

@@ -30,6 +30,7 @@ from harness.records.session_data import SessionData
 from harness.values.event import (
     CommandStarted,
     Event,
+    HostFinished,
     HostPlanned,
     HostStateChanged,
     HostWaiting,
@@ -43,7 +44,7 @@ from harness.values.event import (
 from harness.values.figures import parse_moment
 from harness.values.names import case_labels, name_alias
 from harness.values.record import Record
-from harness.values.text import NOTHING, clean_text, merge_texts
+from harness.values.text import NOTHING, clean_text, merge_texts, plural
 
 SessionState = Literal["running", "ended", "interrupted", "cut off", "not ended", "not running"]
 """``cut off``: its controller ended without a word. ``not ended``: whether one still works on it is not known.
@@ -244,8 +245,8 @@ def _recap_host(
     done = sum(not is_done_again(record) for record in records)
     planned = _find_planned(every, done)
     progress = read_progress(host, newest, records, now)
-    is_done = planned is not None and done >= planned
-    standing = _stand(host, newest, command, progress, is_done=is_done)
+    is_done = done == planned
+    standing = _stand(host, newest, command, progress, left=None if planned is None else planned - done)
     failed = {kind: number for kind, number in outcomes.items() if kind in NO_RESULT}
     why = standing.why or _say_commonest([record for record in records if outcome_of(record).kind in failed])
     return HostRecap(
@@ -256,7 +257,7 @@ def _recap_host(
         planned=planned,
         failed=failed,
         why=why,
-        next=_say_next(standing, records, command, is_done=is_done),
+        next=_say_next(standing, records, command, is_done=is_done or standing.state == "done"),
         place=place,
         progress=progress if command.state == "running" else HostProgress(host),
     )
@@ -281,8 +282,10 @@ class _Standing:
 
 
 def _stand(
-    host: str, newest: Sequence[LoggedEvent], command: _Command, progress: HostProgress, *, is_done: bool
+    host: str, newest: Sequence[LoggedEvent], command: _Command, progress: HostProgress, *, left: int | None
 ) -> _Standing:
+    """Say how a host stands of which so many invocations are left; None where nobody has planned yet."""
+    is_done = left == 0
     changed, link = _last(newest, HostStateChanged), _last(newest, LinkLost, LinkBack)
     if changed is not None and isinstance(changed.event, HostStateChanged) and changed.event.state != "ready":
         event = changed.event
@@ -290,6 +293,9 @@ def _stand(
     if command.hosts and host not in command.hosts:
         why = "" if is_done else "the last command left this host out"
         return _Standing("done" if is_done else "left out", why=why, is_open=False)
+    finished = _last(newest, HostFinished)
+    if finished is not None and isinstance(finished.event, HostFinished):
+        return _stand_at_end(finished.event, newest, command, left or 0)
     if link is not None and isinstance(link.event, LinkLost) and command.state in ("running", "cut off", "not ended"):
         why = f"it does not answer: {link.event.reason}; what runs there goes on"
         return _Standing("silent", link.event.since, why)
@@ -306,6 +312,18 @@ def _stand(
         return _Standing("under way" if command.state == "not ended" and newest else "incomplete")
     if not newest:
         return _Standing("not begun", why="the session was stopped before its turn")
+    return _stand_incomplete(newest, command)
+
+
+def _stand_at_end(finished: HostFinished, newest: Sequence[LoggedEvent], command: _Command, left: int) -> _Standing:
+    """Say how a host stands whose part of the newest command is over."""
+    if finished.done < finished.planned:
+        return _stand_incomplete(newest, command)
+    is_narrowed = left > 0 and "--only" in command.words
+    return _Standing("done", why=f"{plural(left, 'invocation')} left out by --only" if is_narrowed else "")
+
+
+def _stand_incomplete(newest: Sequence[LoggedEvent], command: _Command) -> _Standing:
     over = [each.event for each in newest if isinstance(each.event, SessionFinding) and each.event.id == "budget-over"]
     why = over[-1].message if over else "it was stopped" if command.state == "interrupted" else ""
     return _Standing("incomplete", why=why)

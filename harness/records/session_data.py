@@ -31,6 +31,7 @@ from harness.values.event import (
     DataShipped,
     EngineChosen,
     Event,
+    HostFinished,
     HostPlanned,
     HostRenamed,
     HostStateChanged,
@@ -49,9 +50,9 @@ from harness.values.record import MACHINE, Record, SetSize
 from harness.values.text import clean_text
 
 REPORTED: frozenset[type[Event]] = frozenset(
-    {CommandStarted, SessionStarted, SessionFinished, SessionFinding, HostPlanned, HostStateChanged, EngineChosen}
+    {CommandStarted, SessionStarted, SessionFinished, SessionFinding, HostPlanned, HostStateChanged, HostFinished}
     | {HostRenamed}
-    | {ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
+    | {EngineChosen, ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
 )
 """Events that a report reads; the others (starts and ends of invocations) are for those who watch."""
 

@@ -57,6 +57,15 @@ class HostPlanned(Event):
 
 
 @dataclass(frozen=True)
+class HostFinished(Event):
+    """A host's part of a command is over: ``done`` of the ``planned`` invocations that the command asked for."""
+
+    host: str
+    done: int
+    planned: int
+
+
+@dataclass(frozen=True)
 class SessionStarted(Event):
     """A host goes on with its plan, of which ``done`` of ``planned`` invocations have been measured before.
 

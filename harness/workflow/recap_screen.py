@@ -71,8 +71,9 @@ def _host_lines(recap: Recap) -> Iterator[ScreenLine]:
     yield ScreenLine(_align(columns, widths).rstrip())
     for host, row in zip(recap.hosts, rows, strict=True):
         cure = f"→ {clean_text(host.next, 600)}" if host.next else ""
+        is_trouble = host.state != "done" or bool(host.failed)
         parts = [_align(row, widths), clean_text(host.why, 600), cure]
-        yield ScreenLine("  ".join(part for part in parts if part).rstrip(), is_trouble=bool(host.why))
+        yield ScreenLine("  ".join(part for part in parts if part).rstrip(), is_trouble=bool(host.why) and is_trouble)
 
 
 def _align(cells: Sequence[str], widths: Sequence[int]) -> str:

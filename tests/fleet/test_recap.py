@@ -152,3 +152,18 @@ def test_skips_are_told_once_and_the_time_left_is_without_them_and_everywhere_th
     (host,) = recap_session(replace(session, events=session.events[: index + 1]), is_live=True).hosts
     assert planned["seconds"] == told == host.progress.left_s
     assert told == pytest.approx(2 * outcome.seconds, rel=0.2), "two rounds more, each as long as the first was"
+
+
+def test_what_is_asked_for_with_only_is_done_and_no_hint_leads_to_the_same_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, stream = SimulatedClock(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("fleet_session.Console", lambda quiet: Console())
+    outcome = run_fleet(tmp_path, make_fleet(1, clock), clock, only=["loader=keras-idg"])
+    told = Told(outcome, stream.getvalue())
+    (host,) = told.recap.hosts
+    assert outcome.code == 0 and host.planned == INVOCATIONS and host.done < INVOCATIONS
+    assert (host.state, host.next) == ("done", "")
+    assert host.why == f"{INVOCATIONS - host.done} invocations left out by --only"
+    assert any(f"{host.share} " in line and host.why in line for line in told.last_screen)

@@ -89,6 +89,10 @@ REFUSED = {
     "event": "HostStateChanged", "host": "h", "at": "2026-01-01T12:00:00Z", "state": "not_ready",
     "message": "no Docker", "hint": "start it",
 }  # fmt: skip
+OVER: dict[str, Any] = {
+    "event": "HostFinished", "host": "h", "at": "2026-01-01T12:00:26Z", "done": 2, "planned": 2,
+}  # fmt: skip
+SHORT = {**OVER, "planned": 4}
 OTHER_FILES = {**REFUSED, "message": "other files", "hint": "start a new one with --fresh", "can_continue": False}
 COMMAND: dict[str, Any] = {
     "event": "CommandStarted", "at": "2026-01-01T11:58:00Z", "session": "s", "folder": "f", "resumed": False,
@@ -127,6 +131,11 @@ RUN, RERUN = "harness run lab.yaml", "harness run lab.yaml --rerun-failed"
         ([READY, BEGUN, INTERRUPTED], ALL[:8], False, "incomplete", "it was stopped", RUN),
         ([INTERRUPTED], [], False, "not begun", "the session was stopped before its turn", RUN),
         ([READY, BEGUN], [], None, "under way", "", RUN),
+        # Its part of the command is over, while other hosts go on.
+        ([READY, BEGUN, SHORT], ALL[:8], True, "incomplete", "", ""),
+        ([READY, BEGUN, SHORT], [*ALL[:8], GONE], False, "incomplete", "the host went down", RUN),
+        ([READY, BEGUN, SHORT], ALL[:8], False, "incomplete", "", RUN),
+        ([READY, BEGUN, OVER], ALL, True, "done", "", ""),
     ],
 )
 def test_each_host_says_its_state_why_and_what_to_do(
@@ -134,6 +143,17 @@ def test_each_host_says_its_state_why_and_what_to_do(
 ) -> None:
     host = host_of([COMMAND, *events], records, is_live=is_live)
     assert (host.state, host.why, host.next) == (state, why, next_)
+
+
+@pytest.mark.parametrize("is_live", [True, False, None])
+def test_what_a_command_was_narrowed_to_is_done_though_the_session_has_more(*, is_live: bool | None) -> None:
+    narrow = {**COMMAND, "argv": [*COMMAND["argv"], "--only", "loader=tfdata"]}
+    events = [narrow, READY, {**PLANNED, "planned": 4}, {**BEGUN, "planned": 2}, OVER]
+    host = host_of(events, ALL[:2], is_live=is_live)
+    assert (host.state, host.share, host.why) == ("done", "2 of 4", "2 invocations left out by --only")
+    assert (host.next, host.progress.running) == ("", None)
+    host = host_of(events, [ALL[0], BROKEN], is_live=False)
+    assert (host.state, host.next) == ("done", f"{RUN} --only loader=tfdata --rerun-failed")
 
 
 def test_after_a_kill_the_jobs_that_may_still_run_are_named_and_since_when_nothing_was_heard() -> None:

@@ -248,6 +248,7 @@ class HostWork:
         )
         identities = run_rounds(rounds) | search_limits(self._resolved.cases, rounds)
         self._tell_closing_checks(reached, rounds.read())
+        rounds.finish()
         return identities
 
     def _tell_closing_checks(self, reached: Reached, of_host: Sequence[Record]) -> None:

@@ -13,7 +13,7 @@ from harness.records.journal import Journal
 from harness.session.invocations import HostDigests, Invocation, coming_of
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
-from harness.values.event import Event, HostPlanned, RoundAdded, SessionFinding, SessionStarted
+from harness.values.event import Event, HostFinished, HostPlanned, RoundAdded, SessionFinding, SessionStarted
 from harness.values.record import Record, Severity
 from harness.values.text import plural
 from harness.values.units import format_duration
@@ -57,6 +57,11 @@ class HostRounds:
         found = plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
         self.emit(HostPlanned(self.setup.host, found.in_session))
         return found
+
+    def finish(self) -> None:
+        """Tell how much of what was asked for is done at the end."""
+        found = plan_session(self.resolved, self.host, self.digests, self.read())
+        self.emit(HostFinished(self.setup.host, found.done, found.planned))
 
 
 def run_rounds(on: HostRounds) -> set[str]:
