@@ -25,7 +25,7 @@ from harness.analysis.outcomes import (
     say_places,
 )
 from harness.analysis.signs import Kind
-from harness.records.progress import STEPS, HostProgress, Step, find_round, read_progress, say_place, say_rounds
+from harness.records.progress import STEPS, HostProgress, find_round, read_progress, say_place, say_rounds
 from harness.records.session_data import SessionData
 from harness.values.event import (
     CommandStarted,
@@ -140,7 +140,8 @@ class Recap:
 class _Command:
     """The newest command: what it was given, when it began (None in sessions that do not say), and how it ended.
 
-    ``heard_at`` is the last sign of life of its controller. ``events`` are those since it began.
+    ``heard_at`` is the last sign of life of its controller. ``events`` are those since it began. ``rounds`` is how
+    many the session has by now; None where that is for the records to say.
     """
 
     words: tuple[str, ...]
@@ -149,6 +150,7 @@ class _Command:
     heard_at: str | None
     state: SessionState
     events: Sequence[LoggedEvent]
+    rounds: int | None
 
     @property
     def text(self) -> str:
@@ -201,6 +203,7 @@ def _find_command(session: SessionData, *, is_live: bool | None, heard_at: str |
         state = "interrupted" if finished.event.interrupted else "ended"
     said = [each.event.argv for each in (started, begun) if each is not None and hasattr(each.event, "argv")]
     words = tuple(word for word in next((argv for argv in reversed(said) if argv), ()) if word not in _ONCE)
+    rounds = session.content.experiment.rounds
     return _Command(
         words=words or ("harness", "run", session.content.inventory.path or "INVENTORY"),
         hosts=begun.event.hosts if begun is not None and isinstance(begun.event, CommandStarted) else (),
@@ -208,6 +211,7 @@ def _find_command(session: SessionData, *, is_live: bool | None, heard_at: str |
         heard_at=max(filter(None, (heard_at, events[-1].at if events else None)), default=None),
         state=state,
         events=events,
+        rounds=None if rounds == "auto" else rounds,
     )
 
 
@@ -243,7 +247,7 @@ def _recap_host(
 ) -> HostRecap:
     outcomes = count_outcomes(records)
     done = sum(not is_done_again(record) for record in records)
-    planned = _find_planned(every, done)
+    planned = _find_planned(every, done, command.rounds)
     progress = read_progress(host, newest, records, now)
     is_done = done == planned
     standing = _stand(host, newest, command, progress, left=None if planned is None else planned - done)
@@ -263,11 +267,18 @@ def _recap_host(
     )
 
 
-def _find_planned(every: Sequence[LoggedEvent], done: int) -> int | None:
-    """Return how many invocations the session has for a host; None where it was never planned."""
-    said: list[HostPlanned] | list[Step] = [each.event for each in every if isinstance(each.event, HostPlanned)]
-    said = said or [each.event for each in every if isinstance(each.event, STEPS)]
-    return max(said[-1].planned, done) if said else None
+def _find_planned(every: Sequence[LoggedEvent], done: int, rounds: int | None) -> int | None:
+    """Return how many invocations the session has for a host; None where it was never planned.
+
+    Where it has another number of ``rounds`` by now, a host that was left out since has those, too.
+    """
+    plans = [each.event for each in every if isinstance(each.event, HostPlanned)]
+    if plans:
+        last = plans[-1]
+        added = 0 if rounds is None or last.rounds is None else rounds - last.rounds
+        return max(last.planned + added * (last.in_round or 0), done)
+    steps = [each.event for each in every if isinstance(each.event, STEPS)]
+    return max(steps[-1].planned, done) if steps else None
 
 
 @dataclass(frozen=True)

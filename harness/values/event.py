@@ -50,10 +50,15 @@ class CommandStarted(Event):
 
 @dataclass(frozen=True)
 class HostPlanned(Event):
-    """The session has ``planned`` invocations for a host, whatever part of them a command is narrowed to."""
+    """The session has ``planned`` invocations for a host, whatever part of them a command is narrowed to.
+
+    They are of so many ``rounds``, of which the last one has ``in_round``; None where it was not said.
+    """
 
     host: str
     planned: int
+    rounds: int | None = None
+    in_round: int | None = None
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class HostPlan:
     ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them. ``repeats``
     are to be done once more at the end of the last round that was begun, because they were disturbed, or are the
     partner of one that was; ``partners`` says with which invocation each is compared. ``in_session`` counts all that
-    the session has for the host, whatever ``--only`` narrows this plan to.
+    the session has for the host, whatever ``--only`` narrows this plan to, and ``in_round`` those of its last round.
     """
 
     invocations: tuple[Invocation, ...]
@@ -147,6 +147,7 @@ class HostPlan:
     rounds: PlannedRounds
     partners: Mapping[str, str]
     in_session: int
+    in_round: int
 
     @property
     def repeat_check(self) -> Case | None:
@@ -223,7 +224,8 @@ def plan_session(
     searches = count_searches(resolved.matrix.cases, on, records, frozenset(i.identity for i in planned))
     in_session = len(planned) + sum(search.done + search.left for search in searches)
     own_searches = tuple(search for search in searches if search.case in resolved.cases)
-    return HostPlan(mine, todo, own_searches, repeats, rounds, partner, in_session)
+    in_round = sum(each.round == rounds.count for each in planned)
+    return HostPlan(mine, todo, own_searches, repeats, rounds, partner, in_session, in_round)
 
 
 def make_plan(

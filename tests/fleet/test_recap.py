@@ -167,3 +167,14 @@ def test_what_is_asked_for_with_only_is_done_and_no_hint_leads_to_the_same_again
     assert (host.state, host.next) == ("done", "")
     assert host.why == f"{INVOCATIONS - host.done} invocations left out by --only"
     assert any(f"{host.share} " in line and host.why in line for line in told.last_screen)
+
+
+def test_a_host_that_was_left_out_has_the_rounds_that_the_session_has_by_now(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(2, clock, troubled=0.0)
+    run_fleet(tmp_path, fleet, clock, rounds=2)
+    outcome = run_fleet(tmp_path, fleet, clock, rounds=3, limit="ws0000")
+    on, out = recap_session(read_session(outcome.folder.path), is_live=False).hosts
+    assert (on.state, on.share) == ("done", f"{3 * INVOCATIONS} of {3 * INVOCATIONS}")
+    assert (out.state, out.share, out.next) == ("left out", f"{2 * INVOCATIONS} of {3 * INVOCATIONS}", "")
+    assert out.why == "the last command left this host out" and out.place.startswith("2 of 3")

@@ -55,7 +55,7 @@ class HostRounds:
         """Plan what the host has to do, and what is left of it."""
         again = self.rerun_failed
         found = plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
-        self.emit(HostPlanned(self.setup.host, found.in_session))
+        self.emit(HostPlanned(self.setup.host, found.in_session, found.rounds.count, found.in_round))
         return found
 
     def finish(self) -> None:
