@@ -17,6 +17,8 @@ from harness.values.units import format_duration
 STALE_AFTER_S = 180.0
 """A heartbeat is sent at least three times in this time."""
 
+CONTROLLER_GONE = "its controller on this machine has ended"
+
 
 @dataclass(frozen=True)
 class LockOwner:
@@ -43,10 +45,15 @@ class LockOwner:
     age_s: float | None = None
     is_this_boot: bool = True
 
-    def describe(self) -> str:
-        """In words: who, for what, since when, and whether it was heard of lately."""
+    def describe(self, *, is_gone: bool = False) -> str:
+        """In words: who, for what, since when, and whether it was heard of lately.
+
+        ``is_gone``: its controller has certainly ended (``is_controller_gone``).
+        """
         heard = "" if self.age_s is None else f", silent for {format_duration(self.age_s)}"
-        if self.age_s is not None and self.age_s <= STALE_AFTER_S:
+        if is_gone:
+            heard = f", {CONTROLLER_GONE}"
+        elif self.age_s is not None and self.age_s <= STALE_AFTER_S:
             heard = f", alive (a sign of life comes about each minute, the last {format_duration(self.age_s)} ago)"
         since = f" since {self.since}" if self.since else ""
         return f"{self.owner}, session {self.session} ({self.reason}){since}{heard}"

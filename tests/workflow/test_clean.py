@@ -168,6 +168,21 @@ def test_a_lock_is_broken_when_somebody_says_so(machine: Machine, capsys: pytest
     assert "here: unlocked (was held by" in capsys.readouterr().out and read_lock(HERE) is None
 
 
+def test_clean_and_unlock_say_the_same_of_a_controller_that_has_ended(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory = machine.inventory("here")
+    machine.hold("s1", is_dead=True)
+    ask(machine, CleanOptions(dry_run=True))
+    (lock,) = (line for line in capsys.readouterr().out.splitlines() if line.split()[:2] == ["here", "lock"])
+    assert lock.endswith("would go  its controller on this machine has ended")
+    assert unlock_hosts(Console(), inventory, limit=None, yes=False, forks=1) == 1
+    said = capsys.readouterr().out
+    assert ", its controller on this machine has ended; take it away with --yes" in said and "alive" not in said
+    assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
+    assert read_lock(HERE) is None
+
+
 def test_a_living_holder_keeps_its_lock_unless_it_is_named(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:

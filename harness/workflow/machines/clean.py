@@ -15,7 +15,7 @@ from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood
 from harness.hosts.connection import Connection
 from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock, make_owner, read_lock, take_lock
-from harness.hosts.lock_owner import is_controller_gone
+from harness.hosts.lock_owner import CONTROLLER_GONE, is_controller_gone
 from harness.hosts.own_folders import OwnFolder, adopt_folder, look_at_folders, remove_own_folder
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.transfer.image_loading import SHIP_SESSION
@@ -84,7 +84,7 @@ def clean_hosts(
             owner = read_lock(reached.connection)
             found = _clean_host(reached, engines, owner, options)
             if owner is not None and not any(one.what == "lock" for one in found.leftovers):
-                kept = f"what belongs to {owner.describe()} was kept: it runs, or its job still does"
+                kept = f"what belongs to {_describe_holder(owner)} was kept: it runs, or its job still does"
                 console.note(f"{host.name}: {kept}")
             return found
 
@@ -182,7 +182,7 @@ class _Held:
 
     def describe(self) -> str:
         """Say who holds it, or what is wrong with it."""
-        return self.lock.message if isinstance(self.lock, DamagedLock) else f"held by {self.lock.describe()}"
+        return self.lock.message if isinstance(self.lock, DamagedLock) else f"held by {_describe_holder(self.lock)}"
 
     @property
     def living(self) -> LockOwner | None:
@@ -257,7 +257,8 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
         found += _clean_jobs(reached, engine, living, kept, dry_run=options.dry_run)
     found += _clean_folders(reached, kept, dry_run=options.dry_run)
     if owner is not None and living is None:
-        found.append(Leftover(reached.name, "lock", owner.session, "its session is dead", not options.dry_run))
+        why = CONTROLLER_GONE if _is_gone(owner) else "its controller has not been heard of for long"
+        found.append(Leftover(reached.name, "lock", owner.session, why, not options.dry_run))
         if not options.dry_run:
             break_lock(reached.connection, only=owner)
     is_asked, dry_run = options.images, options.dry_run
@@ -274,8 +275,16 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
 
 def _is_silent(owner: LockOwner) -> bool:
     """Whether the controller that holds the lock is dead or has not been heard for long; its jobs may still run."""
-    is_stale = owner.age_s is None or owner.age_s > STALE_AFTER_S
-    return is_stale or is_controller_gone(owner, make_owner("clean", "harness clean"))
+    return owner.age_s is None or owner.age_s > STALE_AFTER_S or _is_gone(owner)
+
+
+def _is_gone(owner: LockOwner) -> bool:
+    """Whether the controller that holds the lock ran on this machine and has ended."""
+    return is_controller_gone(owner, make_owner("clean", "harness clean"))
+
+
+def _describe_holder(owner: LockOwner) -> str:
+    return owner.describe(is_gone=_is_gone(owner))
 
 
 def _clean_jobs(
