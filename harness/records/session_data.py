@@ -31,6 +31,7 @@ from harness.values.event import (
     DataShipped,
     EngineChosen,
     Event,
+    HostBegun,
     HostFinished,
     HostPlanned,
     HostRenamed,
@@ -52,7 +53,7 @@ from harness.values.text import clean_text
 REPORTED: frozenset[type[Event]] = frozenset(
     {CommandStarted, SessionStarted, SessionFinished, SessionFinding, HostPlanned, HostStateChanged, HostFinished}
     | {HostRenamed}
-    | {EngineChosen, ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
+    | {HostBegun, EngineChosen, ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
 )
 """Events that a report reads; the others (starts and ends of invocations) are for those who watch."""
 

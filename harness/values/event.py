@@ -49,6 +49,13 @@ class CommandStarted(Event):
 
 
 @dataclass(frozen=True)
+class HostBegun(Event):
+    """A command begins with a host: it is looked at, prepared, and then measured."""
+
+    host: str
+
+
+@dataclass(frozen=True)
 class HostPlanned(Event):
     """The session has ``planned`` invocations for a host, whatever part of them a command is narrowed to.
 

@@ -18,7 +18,7 @@ from fleet_session import EXPERIMENT, INVOCATIONS, Outcome, make_fleet, plan_fle
 from harness.console import Console
 from harness.records.recap import Recap, recap_session
 from harness.records.session_data import read_session
-from harness.values.event import SessionStarted
+from harness.values.event import Event, HostBegun, HostFinished, SessionStarted
 from harness.workflow.local.show_status import show_status
 from harness.workflow.run import shared
 
@@ -178,3 +178,22 @@ def test_a_host_that_was_left_out_has_the_rounds_that_the_session_has_by_now(tmp
     assert (on.state, on.share) == ("done", f"{3 * INVOCATIONS} of {3 * INVOCATIONS}")
     assert (out.state, out.share, out.next) == ("left out", f"{2 * INVOCATIONS} of {3 * INVOCATIONS}", "")
     assert out.why == "the last command left this host out" and out.place.startswith("2 of 3")
+
+
+def test_a_host_is_preparing_from_its_first_moment_and_at_its_end_while_others_measure(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(2, clock, troubled=0.0)
+    fleet[1].program.temper = replace(fleet[1].program.temper, pace=3.0)
+    session = read_session(run_fleet(tmp_path, fleet, clock).folder.path, kinds=None)
+
+    def states(after: type[Event]) -> dict[str, tuple[str, str | None, str | None]]:
+        index = next(i for i, logged in enumerate(session.events) if isinstance(logged.event, after))
+        events = session.events[: index + 1]
+        records = tuple(one for one in session.records if (one.finished_at or "") < events[-1].at)
+        found = recap_session(replace(session, events=events, records=records), is_live=True)
+        return {host.host: (host.state, host.since, host.progress.running) for host in found.hosts}
+
+    begun = next(logged.at for logged in session.events if isinstance(logged.event, HostBegun))
+    assert ("preparing", begun, None) in states(HostBegun).values()
+    fast, slow = states(HostFinished).values()
+    assert fast == ("done", None, None) and slow[0] == "measuring" and slow[2] is not None

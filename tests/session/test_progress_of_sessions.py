@@ -89,6 +89,7 @@ REFUSED = {
     "event": "HostStateChanged", "host": "h", "at": "2026-01-01T12:00:00Z", "state": "not_ready",
     "message": "no Docker", "hint": "start it",
 }  # fmt: skip
+BEGINS = {"event": "HostBegun", "host": "h", "at": "2026-01-01T11:58:30Z"}
 OVER: dict[str, Any] = {
     "event": "HostFinished", "host": "h", "at": "2026-01-01T12:00:26Z", "done": 2, "planned": 2,
 }  # fmt: skip
@@ -116,6 +117,8 @@ RUN, RERUN = "harness run lab.yaml", "harness run lab.yaml --rerun-failed"
             "",
             "",
         ),
+        ([BEGINS], [], True, "preparing", "", ""),
+        ([BEGINS, INTERRUPTED], [], False, "incomplete", "it was stopped", RUN),
         ([READY], [], True, "measuring", "", ""),
         ([READY, BEGUN], [], True, "measuring", "", ""),
         ([READY, BEGUN, LOST], [], True, "silent", "it does not answer: no; what runs there goes on", ""),

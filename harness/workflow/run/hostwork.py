@@ -23,7 +23,7 @@ from harness.session.setup import HostSetup
 from harness.ship.bringing import bring, bring_image_again
 from harness.ship.needs import inspect_needs
 from harness.values.errors import HarnessError, HostError, HostUnreachable, SessionError, Stopped
-from harness.values.event import Emit, Event, HostStateChanged, Progress, SessionFinding
+from harness.values.event import Emit, Event, HostBegun, HostStateChanged, Progress, SessionFinding
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.values.text import cap_list, join_words, name_inventory, plural
@@ -90,6 +90,7 @@ class HostWork:
             return set()
         if self._refusal is not None:
             raise self._refusal
+        self._shared.emit(HostBegun(self.name))
         with suppress(Stopped), closing(reach(self._host, self._links, for_measuring=True)) as reached:
             self._outage.watch(reached.connection)
             owner = make_owner(self._shared.key, "harness run")
