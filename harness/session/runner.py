@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.analysis.findings import find
-from harness.analysis.outcomes import explain_outcome, outcome_of
+from harness.analysis.outcomes import explain_outcome, is_done_again, outcome_of
 from harness.analysis.time_left import seconds_left
 from harness.engine.interface import LABEL_PREFIX, JobHandle, JobState
 from harness.records.folder import SessionFolder
@@ -418,7 +418,7 @@ class HostRunner:
     def _finish(self, record: Record, label: str, seconds: float | None) -> None:
         self._journal.write_record(record)
         self._known.append(record)
-        self._done += self._step
+        self._done += 0 if is_done_again(record) else self._step
         outcome = outcome_of(record)
         self._emit(
             InvocationFinished(

@@ -302,6 +302,8 @@ class InvocationRunning(Event):
 class InvocationFinished(Event):
     """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full.
 
+    ``done`` are over after it: it is not among them where the same command measures it again.
+
     ``is_announced``: a skip that ``CasesSkipped`` has told of.
     """
 

@@ -197,3 +197,10 @@ def test_a_host_is_preparing_from_its_first_moment_and_at_its_end_while_others_m
     assert ("preparing", begun, None) in states(HostBegun).values()
     fast, slow = states(HostFinished).values()
     assert fast == ("done", None, None) and slow[0] == "measuring" and slow[2] is not None
+
+
+def test_what_is_counted_as_done_while_it_runs_is_what_the_recap_counts(told: Told) -> None:
+    events = [event for event in told.outcome.events if event["event"] == "InvocationFinished"]
+    last = {event["host"]: event["done"] for event in events}
+    assert last == {host.host: host.done for host in told.recap.hosts if host.host in last}
+    assert any(event["status"] == "lost" for event in events), "which is measured again, and is not done"
