@@ -148,14 +148,27 @@ def parse_record(value: object, on_fault: OnFault, where: str, number: int) -> R
 
 
 def read_events(
-    folder: SessionFolder, on_fault: OnFault = refuse, kinds: Container[type[Event]] | None = None
+    folder: SessionFolder,
+    on_fault: OnFault = refuse,
+    kinds: Container[type[Event]] | None = None,
+    last_of: Container[type[Event]] = (),
 ) -> list[LoggedEvent]:
-    """Read a session's events of some kinds (or of all), oldest first; of unknown kinds none."""
-    found = []
+    """Read a session's events of some kinds (or of all), oldest first; of unknown kinds none.
+
+    Of the kinds in ``last_of``, which are very many, only the last of each host is read.
+    """
+    found: list[LoggedEvent | None] = []
+    last: dict[str, tuple[int, object, str]] = {}
     for number, line in _read_lines(folder.events_file, on_fault):
-        value = _read_object(line, on_fault, f"{folder.events_file}:{number}", f"line {number} of events.jsonl")
-        if value is not None:
-            found.append(parse_event(value, on_fault, f"{folder.events_file}:{number}", kinds))
+        where = f"{folder.events_file}:{number}"
+        value = _read_object(line, on_fault, where, f"line {number} of events.jsonl")
+        if isinstance(value, Mapping) and _event_kinds().get(str(value.get("event"))) in last_of:
+            last[str(value.get("host"))] = len(found), value, where
+            found.append(None)
+        elif value is not None:
+            found.append(parse_event(value, on_fault, where, kinds))
+    for place, value, where in last.values():
+        found[place] = parse_event(value, on_fault, where)
     return [event for event in found if event is not None]
 
 

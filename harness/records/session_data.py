@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from harness.analysis.selection import gather_attempts
 from harness.analysis.validity import judge_all
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.folder import SessionFolder
+from harness.records.journal import heard_at, is_taken
 from harness.records.reading import (
     Fault,
     OnFault,
@@ -38,6 +39,8 @@ from harness.values.event import (
     HostStateChanged,
     ImageReady,
     ImageShipped,
+    InvocationFinished,
+    InvocationStarted,
     LinkBack,
     LinkLost,
     LoggedEvent,
@@ -55,7 +58,9 @@ REPORTED: frozenset[type[Event]] = frozenset(
     | {HostRenamed}
     | {HostBegun, EngineChosen, ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
 )
-"""Events that a report reads; the others (starts and ends of invocations) are for those who watch."""
+"""Events that a report reads; of starts and ends of invocations only the last of each host."""
+
+_LAST_OF = frozenset({InvocationStarted, InvocationFinished})
 
 _MOST_NOTES = 20
 
@@ -69,6 +74,7 @@ class SessionData:
     ``records`` holds the attempt that stands for each invocation in the order of the file, ``repeats`` the others of
     one that was disturbed and repeated, ``superseded`` those that a later one replaced; ``notes`` what could not be
     read. ``origin`` names the folder or page without its path.
+    ``is_live``: whether a controller works on it, None where that is not known; ``heard_at`` is its last sign of life.
     """
 
     origin: str
@@ -79,6 +85,8 @@ class SessionData:
     events: tuple[LoggedEvent, ...]
     notes: tuple[str, ...] = ()
     repeats: tuple[Record, ...] = ()
+    is_live: bool | None = None
+    heard_at: str | None = None
 
     @property
     def measured(self) -> tuple[Record, ...]:
@@ -115,14 +123,16 @@ def read_session(
     folder = SessionFolder(path)
     notes: list[str] = []
     on_fault = on_fault or _noting(notes)
-    return _assemble(
+    is_live, heard = is_taken(folder), heard_at(folder)  # before its records: what is written meanwhile is no harm
+    session = _assemble(
         path.name or path.resolve().name,
         read_content(folder, on_fault),
         read_facts(folder, on_fault),
         records=read_records(folder, on_fault),
-        events=read_events(folder, on_fault, kinds),
+        events=read_events(folder, on_fault, kinds, () if kinds is None else _LAST_OF),
         notes=notes,
     )
+    return replace(session, is_live=is_live, heard_at=heard)
 
 
 def parse_session(value: Mapping[str, object], records: Iterable[bytes], origin: str) -> SessionData:

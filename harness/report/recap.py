@@ -12,8 +12,8 @@ _MOST_LINES = 40
 
 
 def view_recap(session: SessionData) -> RecapView:
-    """View where a session stands. Whether somebody works on it now is not known: a page is read later."""
-    recap = recap_session(session)
+    """View where a session stands. That somebody works on it is not said: a page is read later."""
+    recap = recap_session(session, is_live=None if session.is_live else session.is_live, heard_at=session.heard_at)
     alike = (*recap.failures, *recap.skips)
     more = [f"and {len(alike) - _MOST_LINES} more"] if len(alike) > _MOST_LINES else []
     return RecapView(

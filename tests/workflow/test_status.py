@@ -13,6 +13,8 @@ from harness.console import Console
 from harness.records.content import SessionContent, SessionExperiment, SessionHost
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
+from harness.records.session_data import read_session
+from harness.report.recap import view_recap
 from harness.values.errors import SessionError
 from harness.values.event import InvocationStarted, RoundAdded, RoundStarted, SessionStarted
 from harness.workflow.local.show_status import show_status
@@ -97,3 +99,22 @@ def test_without_a_name_it_is_the_session_that_changed_last(tmp_path: Path, caps
         show_status(Console(), tmp_path / "nowhere", tmp_path, as_json=False)
     with pytest.raises(SessionError, match="there is no session here"):
         show_status(Console(), None, tmp_path / "empty", as_json=False)
+
+
+def test_a_page_of_a_session_that_was_cut_off_says_what_status_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_session(tmp_path)
+    show_status(Console(), None, tmp_path, as_json=False)
+    said = capsys.readouterr().out.splitlines()
+    page = view_recap(read_session(folder.path))
+    assert page.state == "cut off; 1 ok, 1 out of memory"
+    for row, line in zip(page.rows, said[2:4], strict=True):
+        assert " ".join(row[:3]) in " ".join(line.split()).replace(" 4 of 3–20, open: 2 comparisons", "")
+        assert row[4] in line
+    assert "tfdata, no cache, begun " in page.rows[0][4] and page.rows[0][1].startswith("unknown since ")
+    journal = Journal(folder)
+    try:
+        assert view_recap(read_session(folder.path)).state.startswith("not ended; "), "it is read later"
+    finally:
+        journal.close()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.records.journal import heard_at, is_taken
 from harness.records.reading import Fault
 from harness.records.recap import recap_session
 from harness.records.session_data import read_session
@@ -21,17 +20,16 @@ if TYPE_CHECKING:
 def show_status(console: Console, session: Path | None, output: Path, *, as_json: bool) -> None:
     """Print how far a session is."""
     folder = choose_session(session, output)
-    is_live = is_taken(folder)
 
     def tell(fault: Fault) -> None:
         if not fault.is_expected:
             console.note(f"note: {fault.message}")
 
     found = read_session(folder.path, kinds=None, on_fault=tell)
-    recap = recap_session(found, is_live=is_live, now=datetime.now(UTC), heard_at=heard_at(folder))
+    recap = recap_session(found, is_live=found.is_live, now=datetime.now(UTC), heard_at=found.heard_at)
     if as_json:
         places = {"folder": str(folder.path), "report": str(folder.report_file)}
-        console.result_json({**asdict(recap), "is_live": is_live, **places})
+        console.result_json({**asdict(recap), "is_live": found.is_live, **places})
         return
     print_recap(console, recap, folder)
     if folder.report_file.exists():
