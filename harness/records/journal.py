@@ -36,7 +36,7 @@ class Journal:
     """The one writer of a session's records and events; safe to call from all hosts' threads.
 
     Opening takes a lock on the folder, so that two controllers never write one session,
-    and cuts off a last line that a killed controller left half-written.
+    and cuts off a last line that a killed controller left half-written. ``has_written``: a record was added since.
     What it has read and written it remembers, by host: a worker of one of many hosts asks for its own records alone,
     again and again, and the file is read once.
     """
@@ -44,6 +44,7 @@ class Journal:
     def __init__(self, folder: SessionFolder) -> None:
         folder.make()
         self.unreadable: list[Fault] = []
+        self.has_written = False
         self._folder = folder
         self._mutex = threading.Lock()
         self._known: dict[str, list[Record]] | None = None
@@ -61,6 +62,7 @@ class Journal:
     def write_record(self, record: Record) -> None:
         """Append a record; when this returns it is on the disk."""
         self._append(self._records, record.model_dump_json())
+        self.has_written = True
         with self._mutex:
             if self._known is not None:
                 self._known.setdefault(record.host, []).append(record)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from harness.values.event import HostStateChanged
 
 
+NONE_READY = 3
+"""The exit code of a command to which no host was ready."""
+
+
 class Named(Protocol):
     """Whatever is asked: a host of the inventory, or what leads to one."""
 
@@ -156,7 +160,7 @@ def exit_code(answers: Sequence[Answer[T]], is_well: Callable[[T], bool] = lambd
     if well == len(answers):
         return 0
     usage = [each.error for each in answers if each.error is not None and not isinstance(each.error, HostError)]
-    return 1 if well else usage[0].exit_code if usage else 3
+    return 1 if well else usage[0].exit_code if usage else NONE_READY
 
 
 def _outcome_of(host: H, ask: Callable[[H], T], explain: Callable[[H, Exception], HarnessError]) -> T | HarnessError:

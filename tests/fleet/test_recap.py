@@ -20,6 +20,7 @@ from harness.records.recap import Recap, recap_session
 from harness.records.session_data import read_session
 from harness.values.event import Event, HostBegun, HostFinished, SessionStarted
 from harness.workflow.local.show_status import show_status
+from harness.workflow.many_hosts import NONE_READY
 from harness.workflow.run import shared
 
 HOSTS = 20
@@ -204,3 +205,15 @@ def test_what_is_counted_as_done_while_it_runs_is_what_the_recap_counts(told: To
     last = {event["host"]: event["done"] for event in events}
     assert last == {host.host: host.done for host in told.recap.hosts if host.host in last}
     assert any(event["status"] == "lost" for event in events), "which is measured again, and is not done"
+
+
+def test_that_no_host_is_ready_is_the_exit_code_only_where_nothing_was_recorded(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(1, clock)
+    fleet[0].machine.taken_at = 4000.0
+    outcome = run_fleet(tmp_path, fleet, clock)
+    (host,) = recap_session(read_session(outcome.folder.path), is_live=False).hosts
+    assert host.state == "locked" and 0 < host.done < INVOCATIONS
+    assert outcome.code == 1, "it has brought records"
+    fleet[0].machine.away = ((0.0, float("inf")),)
+    assert run_fleet(tmp_path, fleet, clock).code == NONE_READY, "of records of an earlier command that says nothing"

@@ -35,7 +35,7 @@ from harness.values.record import Record
 from harness.values.text import plural
 from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
-from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, failure_event, values_of
+from harness.workflow.many_hosts import NONE_READY, Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.reaching import reach
 from harness.workflow.recap_screen import tell_recap
 from harness.workflow.renamed_hosts import rename_hosts, say_kept_names
@@ -159,6 +159,7 @@ def _run(console: Console, options: RunOptions, found: FoundSession, shared: Sha
     identities = {identity for found in values_of(answers).values() for identity in found}
     mine = [record for record in session.records if record.invocation in identities]
     code = exit_code(answers) or int(any(outcome_of(record).kind in NO_RESULT for record in mine))
+    code = 1 if code == NONE_READY and shared.journal.has_written else code
     return Measured(INTERRUPTED if is_interrupted else code, shared.folder, session)
 
 
