@@ -57,7 +57,7 @@ def _host_state(event: happened.HostStateChanged, console: Console) -> None:
 
 @show.register
 def _host_renamed(event: happened.HostRenamed, console: Console) -> None:
-    console.note(f"{event.host}: {plural(event.records, 'record')} of {event.old} carried over")
+    console.note(f"{event.host}: {plural(event.records, 'invocation')} of {event.old} carried over")
 
 
 @show.register

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from harness.bench.protocol.atomic import write_file
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import take_folder
-from harness.records.reading import read_content, read_records
+from harness.records.reading import read_content, read_events, read_records
 from harness.values.case import invocation_identity
 from harness.values.errors import SessionError
+from harness.values.event import HostRenamed
 from harness.values.record import Record
 
 _V = TypeVar("_V")
 
 
-def rename_host(folder: SessionFolder, old: str, new: str) -> int:
-    """Carry what a session holds of a host over to its new name; returns how many records that are.
+def rename_host(folder: SessionFolder, old: str, new: str) -> int | None:
+    """Carry what a session holds of a host over to its new name; returns of how many invocations.
+
+    None where that was done before, and no more is left of ``old``.
 
     Each file is written whole or not at all, records first: the same command finishes what was cut off. Raises
-    SessionError where the session has nothing of ``old``, records of both, or is being worked on.
+    SessionError where the session has nothing of ``old`` and never had, records of both, or is being worked on.
     """
     with take_folder(folder):
         content, records = read_content(folder), read_records(folder)
         hosts = {record.host for record in records}
         where = str(folder.path)
         if old not in hosts and old not in content.hosts:
+            if HostRenamed(new, old, 0) in _read_renames(folder):
+                return None
             known = ", ".join(sorted(hosts)) or "none"
             hint = f"it has records of {known}; the records of a host that was renamed before are not renamed again"
             raise SessionError(f"this session has nothing of a host {old!r}", where=where, hint=hint)
@@ -40,7 +46,13 @@ def rename_host(folder: SessionFolder, old: str, new: str) -> int:
         if facts.is_file():
             facts.replace(folder.facts_folder / f"{new}.json")
         folder.write(_rename_in_content(content, old, new))
-        return sum(record.host == old for record in records)
+        return len({record.invocation for record in records if record.host == old})
+
+
+def _read_renames(folder: SessionFolder) -> list[HostRenamed]:
+    """Return what was renamed in a session before, without its counts."""
+    events = read_events(folder, lambda _fault: None, {HostRenamed})
+    return [replace(each.event, records=0) for each in events if isinstance(each.event, HostRenamed)]
 
 
 def _rename_record(record: Record, new: str) -> Record:

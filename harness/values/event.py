@@ -111,7 +111,7 @@ class HostStateChanged(Event):
 
 @dataclass(frozen=True)
 class HostRenamed(Event):
-    """The records of a host were carried over to its new name."""
+    """The records of a host, of so many invocations, were carried over to its new name."""
 
     host: str
     old: str

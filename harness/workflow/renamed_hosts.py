@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from harness.analysis.selection import current_records
 from harness.records.reading import read_records
@@ -16,12 +16,22 @@ from harness.workflow.found_session import FoundSession
 _OPTION = "--rename"
 
 
-def rename_hosts(found: FoundSession, wanted: Sequence[str]) -> list[HostRenamed]:
-    """Carry the records of hosts over to their new names, each written ``OLD=NEW``. Raises HarnessError."""
+def rename_hosts(found: FoundSession, wanted: Sequence[str], note: Callable[[str], None]) -> list[HostRenamed]:
+    """Carry the records of hosts over to their new names, each written ``OLD=NEW``. Raises HarnessError.
+
+    What was carried over before is told ``note``: the same command may be given again.
+    """
     pairs = [_parse(text, found) for text in wanted]
     if pairs and found.content is None:
         raise ConfigurationError("a new session has no records to carry over", where=_OPTION, hint="leave it out")
-    return [HostRenamed(new, old, rename_host(found.folder, old, new)) for old, new in pairs]
+    renamed = []
+    for old, new in pairs:
+        count = rename_host(found.folder, old, new)
+        if count is None:
+            note(f"{_OPTION} {old}={new}: nothing to do, all that there is is kept as {new}")
+        else:
+            renamed.append(HostRenamed(new, old, count))
+    return renamed
 
 
 def _parse(text: str, found: FoundSession) -> tuple[str, str]:
@@ -52,6 +62,6 @@ def say_kept_names(found: FoundSession) -> Iterable[str]:
     for old, count in counts.items():
         if old not in names and new:
             yield (
-                f"{plural(count, 'record')} of {old} {'is' if count == 1 else 'are'} kept under that name, which the "
-                f"inventory has no more; if it is {cap_list(new, 4)} now: `harness run … --rename {old}={new[0]}`"
+                f"{plural(count, 'invocation')} of {old} {'is' if count == 1 else 'are'} kept under that name, which "
+                f"the inventory has no more; if it is {cap_list(new, 4)} now: `harness run … --rename {old}={new[0]}`"
             )

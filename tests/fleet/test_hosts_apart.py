@@ -182,7 +182,7 @@ class TestANewName:
         before = run_fleet(tmp_path, fleet, clock)
         renamed = [copy_of(fleet[0], "lab-1"), fleet[1]]
         plan(tmp_path, renamed, clock)
-        told = "4 records of ws0000 are kept under that name"
+        told = "4 invocations of ws0000 are kept under that name"
         said = " ".join(capsys.readouterr().out.split())
         assert told in said and "--rename ws0000=lab-1" in said
         after = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
@@ -193,6 +193,22 @@ class TestANewName:
         assert (event["old"], event["host"], event["records"]) == ("ws0000", "lab-1", INVOCATIONS)
         assert sorted(file.stem for file in after.folder.facts_folder.iterdir()) == ["lab-1", "ws0001"]
         assert "ws0000" not in after.folder.session_file.read_text()
+
+    def test_the_same_command_given_again_has_nothing_to_do_and_says_so(
+        self, tmp_path: Path, clock: SimulatedClock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fleet_session.Console", lambda quiet: Console())
+        fleet = fleet_of(1, clock)
+        folder = run_fleet(tmp_path, fleet, clock).folder
+        lines = folder.records_file.read_text().splitlines(keepends=True)
+        folder.records_file.write_text("".join([*lines, lines[0].replace('"attempt":1', '"attempt":2')]))
+        renamed = [copy_of(fleet[0], "lab-1")]
+        capsys.readouterr()
+        assert run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"]).code == 0
+        assert f"lab-1: {INVOCATIONS} invocations of ws0000 carried over" in capsys.readouterr().err
+        again = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
+        assert again.code == 0 and len([one for one in again.events if one["event"] == "HostRenamed"]) == 1
+        assert "--rename ws0000=lab-1: nothing to do, all that there is is kept as lab-1" in capsys.readouterr().err
 
     def test_what_cannot_be_is_refused(self, tmp_path: Path, clock: SimulatedClock) -> None:
         fleet = fleet_of(2, clock)

@@ -88,7 +88,7 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
     for host in resolved.hosts:
         wanted_engine(host, options.engine)
     found = find_session(resolved, options)
-    renamed = rename_hosts(found, options.rename or ())
+    renamed = rename_hosts(found, options.rename or (), console.note)
     if renamed:
         found = find_session(resolved, options)
     resolved, folder, payload = found.resolved, found.folder, found.payload
