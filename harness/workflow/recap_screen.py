@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,16 @@ def print_recap(console: Console, recap: Recap, folder: SessionFolder) -> None:
 
 def tell_recap(console: Console, recap: Recap, folder: SessionFolder) -> None:
     """Tell the recap as the end of a command's progress; of what is quiet only the trouble is heard."""
-    for line in recap_lines(recap, folder):
+    _tell(console, recap_lines(recap, folder))
+
+
+def tell_hosts(console: Console, recap: Recap) -> None:
+    """Tell why a session has not begun, host by host: none was ready."""
+    _tell(console, _host_lines(recap))
+
+
+def _tell(console: Console, lines: Iterable[ScreenLine]) -> None:
+    for line in lines:
         if line.is_trouble:
             console.alarm(line.text)
         else:

@@ -18,10 +18,12 @@ from fleet_session import EXPERIMENT, INVOCATIONS, Outcome, make_fleet, plan_fle
 from harness.console import Console
 from harness.records.recap import Recap, recap_session
 from harness.records.session_data import read_session
+from harness.session.run_options import RunOptions
 from harness.values.event import Event, HostBegun, HostFinished, SessionStarted
 from harness.workflow.local.show_status import show_status
 from harness.workflow.many_hosts import NONE_READY
 from harness.workflow.run import shared
+from harness.workflow.run.run import run_session
 
 HOSTS = 20
 
@@ -217,3 +219,17 @@ def test_that_no_host_is_ready_is_the_exit_code_only_where_nothing_was_recorded(
     assert outcome.code == 1, "it has brought records"
     fleet[0].machine.away = ((0.0, float("inf")),)
     assert run_fleet(tmp_path, fleet, clock).code == NONE_READY, "of records of an earlier command that says nothing"
+
+
+def test_a_session_that_no_host_was_ready_for_is_not_said_to_have_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(1, clock)
+    fleet[0].machine.away = ((0.0, float("inf")),)
+    with fleet_session.fleet_world(tmp_path, fleet, clock) as files:
+        assert run_session(Console(), RunOptions(**files, name="other")) == NONE_READY
+    said = capsys.readouterr().err
+    folder = tmp_path / "reports" / "other"
+    assert not folder.exists() and "ended" not in said and said.count(" unreachable") == 2
+    assert f"\nnothing was measured: the session's folder {folder} was removed again\n" in said

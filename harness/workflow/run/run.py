@@ -37,7 +37,7 @@ from harness.workflow.found_session import FoundSession, find_session
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import NONE_READY, Answer, ask_hosts, exit_code, failure_event, values_of
 from harness.workflow.reaching import reach
-from harness.workflow.recap_screen import tell_recap
+from harness.workflow.recap_screen import tell_hosts, tell_recap
 from harness.workflow.renamed_hosts import rename_hosts, say_kept_names
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import say_rounds
@@ -108,9 +108,10 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
         return _run(console, options, found, shared)
     finally:
         journal.close()
-        console.close()
         if is_new and not shared.content.hosts:
             folder.remove()  # no host was ready: an empty session must not stand in a real one's way
+            console.note(f"nothing was measured: the session's folder {folder.path} was removed again")
+        console.close()
 
 
 def _run(console: Console, options: RunOptions, found: FoundSession, shared: Shared) -> Measured:
@@ -311,8 +312,11 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
 
 
 def _last_screen(console: Console, measured: Measured, options: RunOptions) -> None:
-    """Show where a session stands and what it says."""
+    """Show where a session stands and what it says; of one that no host was ready for, why that is."""
     folder, session = measured.folder, measured.session
+    if not folder.exists():
+        tell_hosts(console, recap_session(session, is_live=False))
+        return
     _show_nearness(console, session.records)
     tell_recap(console, recap_session(session, is_live=False), folder)
     _show_answers(console, folder, session, options)
