@@ -172,7 +172,7 @@ def _cases_skipped(event: happened.CasesSkipped, console: Console) -> None:
 @show.register
 def _invocation_started(event: happened.InvocationStarted, console: Console) -> None:
     how = " (already running, adopted)" if event.adopted else ""
-    place = f"{event.host}  {event.done}/{event.planned}  round {event.round}"
+    place = f"{event.host}  {_say_done(event)}  round {event.round}"
     console.live(f"{place}  {event.label}{how}{_time_left(event)}")
     console.detail(f"{event.host}: {event.label} begins{how}")
 
@@ -188,7 +188,7 @@ def _invocation_running(event: happened.InvocationRunning, console: Console) -> 
 def _invocation_finished(event: happened.InvocationFinished, console: Console) -> None:
     took = format_duration(event.seconds) if event.seconds is not None else ""
     outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
-    place = f"[{event.done}/{event.planned}] {event.host} round {event.round}"
+    place = f"[{_say_done(event)}] {event.host} round {event.round}"
     text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}"
     if event.is_announced:
         console.detail(text.rstrip())
@@ -216,6 +216,12 @@ def _progress(event: happened.Progress, console: Console) -> None:
     share = f" {event.fraction:.0%}" if event.fraction is not None else ""
     where = f"{event.host}: " if event.host else ""
     console.progress(where + event.what.partition(":")[0], f"{where}{event.what}{share}")
+
+
+def _say_done(event: happened.InvocationStarted | happened.InvocationFinished) -> str:
+    """Return ``4/12``, or ``4/12, +3 repeats`` where what was disturbed is to be done once more."""
+    repeats = f", +{plural(event.repeats, 'repeat')}" if event.repeats else ""
+    return f"{event.done}/{event.planned}{repeats}"
 
 
 def _say_counts(counts: Mapping[str, int]) -> str:

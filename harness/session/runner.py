@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,6 +138,8 @@ class HostRunner:
         self._step = 1  # what is done once more is counted once
         self._known: list[Record] = []
         self._coming: list[tuple[str, Prediction | None]] = []
+        self._repeats_due: Callable[[], Sequence[Invocation]] = tuple
+        self._repeats_planned = 0
         self._announced: set[str] = set()
 
     def run(
@@ -179,10 +182,12 @@ class HostRunner:
                 order = tuple(other.case.case_id for other in todo if other.round == current_round)
                 self._emit(RoundStarted(self._setup.host, current_round, order))
             self._coming = [*coming_of(todo[index + 1 :]), *later]
+            planned_repeats = {one.identity for one in todo[index:] if one.is_repeat}
+            self._repeats_planned = len(planned_repeats)
+            self._repeats_due = partial(self._find_due, repeats_of, current_round, repeated | planned_repeats)
             self._do(invocation, handle)
             if index + 1 == len(todo) or todo[index + 1].round != current_round:
-                wanted = [one for one in repeats_of(current_round, self._known) if one.identity not in repeated]
-                more = self._affordable(wanted)
+                more = self._affordable(self._repeats_due())
                 todo[index + 1 : index + 1] = more
                 if not more:
                     self._round_done()
@@ -192,6 +197,15 @@ class HostRunner:
                     todo[index + 1 :] = rest
         if self._stop.is_set():
             self._patiently(self._sweep)
+
+    def _find_due(
+        self,
+        repeats_of: Callable[[int, Sequence[Record]], Sequence[Invocation]],
+        round_number: int,
+        known: Container[str],
+    ) -> Sequence[Invocation]:
+        """Return what of a round is to be repeated by what is recorded so far, without what is ``known`` to be."""
+        return [one for one in repeats_of(round_number, self._known) if one.identity not in known]
 
     def _announce_skips(self, todo: Sequence[Invocation]) -> None:
         """Tell once of each reason why something is skipped, with a count."""
@@ -312,7 +326,7 @@ class HostRunner:
             record = build_skipped(self._settings.identity, self._setup, invocation, reason=reason, at=now_utc())
             self._finish(record, label, None)
             return
-        adopted = handle is not None
+        adopted, due = handle is not None, self._repeats_due()
         started = InvocationStarted(
             self._setup.host,
             invocation.identity,
@@ -323,7 +337,8 @@ class HostRunner:
             self._done,
             self._planned,
             adopted=adopted,
-            left_s=seconds_left([*coming_of([invocation]), *self._coming], self._known),
+            left_s=seconds_left([*coming_of([invocation, *due]), *self._coming], self._known),
+            repeats=self._repeats_planned + len(due),
         )
         self._emit(started)
         started_at = now_utc()
@@ -419,7 +434,8 @@ class HostRunner:
         self._journal.write_record(record)
         self._known.append(record)
         self._done += 0 if is_done_again(record) else self._step
-        outcome = outcome_of(record)
+        outcome, due = outcome_of(record), self._repeats_due()
+        self._repeats_planned -= 1 - self._step
         self._emit(
             InvocationFinished(
                 self._setup.host,
@@ -433,7 +449,8 @@ class HostRunner:
                 seconds,
                 self._done,
                 self._planned,
-                left_s=seconds_left(self._coming, self._known),
+                left_s=seconds_left([*self._coming, *coming_of(due)], self._known),
+                repeats=self._repeats_planned + len(due),
                 outcome=outcome.kind,
                 reason=outcome.reason,
                 why=explain_outcome(record),

@@ -270,7 +270,10 @@ class CasesSkipped(Event):
 
 @dataclass(frozen=True)
 class InvocationStarted(Event):
-    """``done`` of ``planned`` were over before it; ``left_s`` is what it and all behind it are expected to take."""
+    """``done`` of ``planned`` were over before it; ``left_s`` is what it and all behind it are expected to take.
+
+    So many ``repeats`` are due beside those that are planned: of what was disturbed, and of what it is compared with.
+    """
 
     host: str
     invocation: str
@@ -282,6 +285,7 @@ class InvocationStarted(Event):
     planned: int
     adopted: bool = False
     left_s: float | None = None
+    repeats: int = 0
 
 
 @dataclass(frozen=True)
@@ -323,6 +327,7 @@ class InvocationFinished(Event):
     reason: str = ""
     why: str = ""
     is_announced: bool = False
+    repeats: int = 0
 
 
 @dataclass(frozen=True)

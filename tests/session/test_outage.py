@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from stub import stub_cases, stub_payload
 
+from harness.console import Console
+from harness.console.event_lines import show
 from harness.engine.interface import JobHandle, JobRequest, JobState
 from harness.engine.jobs import HostData
 from harness.hosts.local import LocalConnection
@@ -30,7 +33,7 @@ from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostLocked, HostUnreachable, JobGone, NoRoomForJob, ResultsRefused
-from harness.values.event import Event, HostWaiting, LinkBack, LinkLost
+from harness.values.event import Event, HostWaiting, InvocationFinished, InvocationStarted, LinkBack, LinkLost
 from harness.values.facts import DiskFacts, Facts
 from harness.values.record import Record
 from harness.workflow.stops import Stops
@@ -209,6 +212,24 @@ def test_what_was_taken_over_is_repeated_with_a_job_of_its_own_and_once(bench: B
     records = [record for record in read_records(bench.folder) if record.invocation == first.identity]
     assert [record.attempt for record in records] == [1, 2]
     assert len(bench.engine.starts) == len(set(bench.engine.starts)) == 4 and left_running == bench.engine.starts[0]
+
+
+def test_repeats_are_told_and_in_the_time_left_as_soon_as_they_are_due(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def repeats_of(_round: int, records: Sequence[Record]) -> list[Invocation]:
+        attempts = Counter(record.invocation for record in records)
+        return [replace(one, attempt=2, is_repeat=True) for one in bench.planned if attempts[one.identity] == 1]
+
+    monkeypatch.setattr(runner_module, "seconds_left", lambda coming, _known: float(len(list(coming))))
+    bench.repeats_of = repeats_of
+    bench.run()
+    started = [event for event in bench.events if isinstance(event, InvocationStarted)]
+    finished = [event for event in bench.events if isinstance(event, InvocationFinished)]
+    assert [(each.repeats, each.left_s) for each in started] == [(0, 3), (1, 3), (2, 3), (3, 3), (2, 2), (1, 1)]
+    assert [(each.repeats, each.left_s) for each in finished] == [(1, 3), (2, 3), (3, 3), (2, 2), (1, 1), (0, 0)]
+    show(finished[2], Console())
+    assert "[0/3, +3 repeats] here round 1 " in capsys.readouterr().err
 
 
 def test_a_host_that_stays_away_is_given_up_and_its_job_left_alone(bench: Bench) -> None:
