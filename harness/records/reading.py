@@ -167,8 +167,8 @@ def read_events(
             found.append(None)
         elif value is not None:
             found.append(parse_event(value, on_fault, where, kinds))
-    for place, value, where in last.values():
-        found[place] = parse_event(value, on_fault, where)
+    for place, last_value, where in last.values():
+        found[place] = parse_event(last_value, on_fault, where)
     return [event for event in found if event is not None]
 
 

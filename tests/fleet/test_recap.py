@@ -233,3 +233,24 @@ def test_a_session_that_no_host_was_ready_for_is_not_said_to_have_ended(
     folder = tmp_path / "reports" / "other"
     assert not folder.exists() and "ended" not in said and said.count(" unreachable") == 2
     assert f"\nnothing was measured: the session's folder {folder} was removed again\n" in said
+
+
+def test_nothing_is_sent_to_a_host_that_has_nothing_left_to_do(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    fleet = make_fleet(2, clock, troubled=0.0)
+    fleet[1].machine.away = ((0.0, float("inf")),)
+    assert run_fleet(tmp_path, fleet, clock).code == 1
+    fleet[1].machine.away = ()
+    worked_s, reached = fleet[0].program.work_s, len(fleet[0].links)
+    outcome = run_fleet(tmp_path, fleet, clock)
+    assert outcome.code == 0 and fleet[1].program.measured == INVOCATIONS
+    assert fleet[0].program.work_s == worked_s and len(fleet[0].links) == reached + 1, "it is compared with the others"
+    assert all(host.state == "done" for host in recap_session(read_session(outcome.folder.path), is_live=False).hosts)
+    told = [each["event"] for each in outcome.events if each.get("host") == fleet[0].name]
+    assert told[-2:] == ["SessionStarted", "HostFinished"] and told.count("HostBegun") == 1
+    more = run_fleet(tmp_path, fleet, clock, rounds=2)
+    assert more.code == 0 and {one.program.measured for one in fleet} == {2 * INVOCATIONS}
+    lines = more.folder.records_file.read_text().splitlines(keepends=True)
+    more.folder.records_file.write_text("".join(lines[1:]))
+    again = run_fleet(tmp_path, fleet, clock, rounds=2)
+    assert again.code == 0 and sum(one.program.measured for one in fleet) == 4 * INVOCATIONS + 1, "a record was lost"

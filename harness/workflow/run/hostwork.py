@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from harness.analysis.findings import find
 from harness.analysis.host_changes import compare_environments, compare_facts
 from harness.analysis.noise import find_session_noise
+from harness.analysis.outcomes import count_outcomes
 from harness.analysis.selection import current_records
+from harness.analysis.validity import judge_all
 from harness.engine.reached import Reached
 from harness.hosts.lock import Lock, acquire
 from harness.hosts.lock_owner import make_owner
@@ -23,7 +25,16 @@ from harness.session.setup import HostSetup
 from harness.ship.bringing import bring, bring_image_again
 from harness.ship.needs import inspect_needs
 from harness.values.errors import HarnessError, HostError, HostUnreachable, SessionError, Stopped
-from harness.values.event import Emit, Event, HostBegun, HostStateChanged, Progress, SessionFinding
+from harness.values.event import (
+    Emit,
+    Event,
+    HostBegun,
+    HostFinished,
+    HostStateChanged,
+    Progress,
+    SessionFinding,
+    SessionStarted,
+)
 from harness.values.names import case_labels
 from harness.values.record import Finding, Record
 from harness.values.text import cap_list, join_words, name_inventory, plural
@@ -49,7 +60,10 @@ _AGREE_EVERY_S = 1.0
 
 
 class HostWork:
-    """What one worker thread does for its host."""
+    """What one worker thread does for its host.
+
+    ``refusal`` is why it takes no part; ``finished`` are its records where it has nothing left to do.
+    """
 
     def __init__(
         self,
@@ -61,6 +75,7 @@ class HostWork:
         stops: Stops,
         links: Links,
         refusal: HarnessError | None = None,
+        finished: Sequence[Record] | None = None,
     ) -> None:
         self.name, self.inventory = host.name, host.inventory
         self._host = host
@@ -71,6 +86,7 @@ class HostWork:
         self._stops = stops
         self._links = links
         self._refusal = refusal
+        self._finished = finished
         self._begun = time.monotonic()
         self._outage = Outage(host.name, shared.emit)
 
@@ -88,6 +104,8 @@ class HostWork:
     def _run(self) -> set[str]:
         if self._stops.begin.is_set():
             return set()
+        if self._finished is not None:
+            return self._tell_finished(self._finished)
         if self._refusal is not None:
             raise self._refusal
         self._shared.emit(HostBegun(self.name))
@@ -102,6 +120,16 @@ class HostWork:
             finally:
                 self._release(held)
         return set()
+
+    def _tell_finished(self, records: Sequence[Record]) -> set[str]:
+        """Tell that nothing is left to do; returns the identities of what was asked for."""
+        asked = {case.case_id for case in self._resolved.cases}
+        folder, argv, count = self._shared.folder, self._options.argv_to_continue, len(records)
+        counts = {str(kind): number for kind, number in count_outcomes(judge_all(records)).items()}
+        started = SessionStarted(folder.name, str(folder.path), True, count, count, argv, counts, self.name, 0.0)
+        self._shared.emit(started)
+        self._shared.emit(HostFinished(self.name, count, count))
+        return {record.invocation for record in records if record.case_id in asked}
 
     def _release(self, held: Lock) -> None:
         """Let go of the machine; one that is away keeps the lock of a session that is no more, which holds nobody."""

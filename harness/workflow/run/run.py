@@ -42,6 +42,7 @@ from harness.workflow.renamed_hosts import rename_hosts, say_kept_names
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import say_rounds
 from harness.workflow.run.hostwork import HostWork
+from harness.workflow.run.nothing_left import find_finished
 from harness.workflow.run.shared import Shared
 from harness.workflow.side_by_side import (
     DataAgreement,
@@ -137,9 +138,20 @@ def _run(console: Console, options: RunOptions, found: FoundSession, shared: Sha
     failures = _Failures(shared.emit, stops, options.max_fail_percent, len(resolved.hosts))
     with interruptible(stops, options.on_interrupt, console.alarm, again):
         refused = _look_beside(console, options, found, shared, links)
-        shared.agreement = _agree(found, options, refused)
+        complete = {} if options.rerun_failed else find_finished(found, shared.journal)
+        shared.agreement = _agree(found, options, {*refused, *complete})
         works = [
-            HostWork(host, resolved, options, shared, transfers, stops, links, refused.get(host.name))
+            HostWork(
+                host,
+                resolved,
+                options,
+                shared,
+                transfers,
+                stops,
+                links,
+                refused.get(host.name),
+                complete.get(host.name),
+            )
             for host in resolved.hosts
         ]
         answers = ask_hosts(
