@@ -98,7 +98,7 @@ class Lock:
             state = _claim(self.connection, self.owner, self.path, state.stamp)
             if state.owner is not None and state.owner.token == self.owner.token:
                 return
-        raise _locked(self.connection.host, state.owner, "the lock of this session was taken over")
+        raise _locked(self.connection.host, state.owner, self.owner, "the lock of this session was taken over")
 
     def release(self) -> None:
         """Give the lock up, only if it is still ours. Idempotent."""
@@ -127,9 +127,9 @@ def acquire(
             return Lock(connection, held, path)
         # A file that names no owner can be nobody's: it is replaced like that of a dead one.
         if held is not None and (why := _why_not(held, owner, is_alive, stale_after_s)):
-            raise _locked(connection.host, held, why)
+            raise _locked(connection.host, held, owner, why)
         state = _claim(connection, owner, path, state.stamp)
-    raise _locked(connection.host, state.owner, "many contend for this machine")
+    raise _locked(connection.host, state.owner, owner, "many contend for this machine")
 
 
 def read_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | None:
@@ -152,7 +152,7 @@ def refuse_held(
     """Raise what ``acquire`` would raise where another session holds the machine's lock; takes nothing."""
     held = read_lock(connection, path=path)
     if held is not None and held.session != me.session and (why := _why_not(held, me, is_alive, stale_after_s)):
-        raise _locked(connection.host, held, why)
+        raise _locked(connection.host, held, me, why)
 
 
 def find_holder(
@@ -261,6 +261,6 @@ def _refuse_failure(connection: Connection, done: Completed, path: str) -> None:
     raise HostNotReady(message, where=connection.host, hint=hint)
 
 
-def _locked(host: str, held: LockOwner | None, why: str) -> HostLocked:
-    holder = f": {held.describe()}" if held is not None else ""
+def _locked(host: str, held: LockOwner | None, me: LockOwner, why: str) -> HostLocked:
+    holder = "" if held is None else f": {held.describe(is_gone=is_controller_gone(held, me))}"
     return HostLocked(f"{why}{holder}", where=host, hint=_UNLOCK)

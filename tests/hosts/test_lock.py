@@ -176,7 +176,7 @@ def test_a_killed_session_takes_its_lock_back_at_once_though_its_job_runs(path: 
 
 def test_another_session_gets_a_killed_ones_lock_only_when_no_job_runs(path: str) -> None:
     run_controller_and_kill(path, "theirs")
-    with pytest.raises(HostLocked):
+    with pytest.raises(HostLocked, match=r"its job still runs on this machine: .*, its controller on this machine has"):
         acquire(local, make_owner("mine"), is_alive=alive, path=path)
     assert acquire(local, make_owner("mine"), is_alive=dead, path=path).owner.session == "mine"
 
