@@ -180,7 +180,7 @@ def _invocation_started(event: happened.InvocationStarted, console: Console) -> 
 @show.register
 def _invocation_running(event: happened.InvocationRunning, console: Console) -> None:
     begun = event.started
-    place = f"{begun.host}  {begun.done}/{begun.planned}  round {begun.round}"
+    place = f"{begun.host}  {_say_done(begun)}  round {begun.round}"
     console.live(f"{place}  {begun.label}  for {format_duration(event.elapsed_s)}{_time_left(event)}")
 
 
