@@ -145,8 +145,8 @@ def parse_session(value: Mapping[str, object], records: Iterable[bytes], origin:
     content, facts = _object(value.get("session")), _object(value.get("facts"))
     parsed = {host: parse_facts(host, one, on_fault, origin) for host, one in facts.items()}
     read = [read_record(text, on_fault, origin, n, f"record {n}") for n, text in enumerate(records, start=1)]
-    events = [parse_event(event, on_fault, origin, REPORTED) for event in _list(value.get("events"))]
-    return _assemble(
+    events = [parse_event(event, on_fault, origin, REPORTED | _LAST_OF) for event in _list(value.get("events"))]
+    session = _assemble(
         clean_text(value.get("origin") or origin),
         parse_content(content, on_fault, origin),
         {host: one for host, one in parsed.items() if one is not None},
@@ -154,6 +154,9 @@ def parse_session(value: Mapping[str, object], records: Iterable[bytes], origin:
         events=[event for event in events if event is not None],
         notes=notes,
     )
+    is_over, heard = value.get("is_live") is False, value.get("heard_at")
+    heard = clean_text(heard, 40) if isinstance(heard, str) else None
+    return replace(session, is_live=False if is_over else None, heard_at=heard)
 
 
 def _noting(notes: list[str]) -> OnFault:

@@ -104,6 +104,8 @@ def _write_session(session: SessionData) -> str:
         "facts": {host: facts.model_dump(mode="json") for host, facts in session.facts.items()},
         "events": [event.to_json() for event in session.events],
         "notes": list(session.notes),
+        "is_live": None if session.is_live else session.is_live,  # a page is read later
+        "heard_at": session.heard_at,
     }
     records = ",".join(_write_record(record) for record in (*session.superseded, *session.repeats, *session.records))
     return f'{_write_plain(value)[:-1]},"records":[{records}]}}'
