@@ -117,7 +117,7 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
     assert environment["devices"] == {"gpus": [], "matmul_device": "CPU:0"}
     assert environment["cpu_affinity"] == sorted(os.sched_getaffinity(0))
     assert environment["ran"].pop("xla") in (True, False), "Keras chose it for this machine"
-    assert environment["ran"] == {"image_size": [64, 64], "workers": None, "precision": "float32"}
+    assert environment["ran"] == {"image_size": [64, 64], "workers": None, "deliver": "float32", "precision": "float32"}
     assert environment["mixing"] == {"buffer": 0, "buffer_bytes": 0, "displacement": 0.0, "neighbours_kept": 1.0}
     assert all(epoch["anon_bytes"] > 50 * 2**20 for epoch in epochs)
     budgets = environment["budgets"]
@@ -159,7 +159,7 @@ def test_cold_epochs_read_storage_each_time(forker: Forker, tmp_path: Path, made
     assert outcome.environment["interpolation"] == "nearest"
     assert outcome.environment["decoder"] == "PIL"
     assert [epoch["other_decoder"] for epoch in outcome.named("epoch")] == [None, None]
-    assert outcome.environment["ran"] == {"image_size": [64, 64], "workers": None}
+    assert outcome.environment["ran"] == {"image_size": [64, 64], "workers": None, "deliver": "float32"}
     assert outcome.environment["budgets"]["ram_budget_bytes"] is None
 
 
