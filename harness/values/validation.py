@@ -175,9 +175,16 @@ def known_keys(model: type[BaseModel], path: Path) -> list[str]:
         places = [step for place in places for step in _steps(place, part)]
     keys: dict[str, None] = {}
     for place in places:
-        for branch in _branches(place):
+        items = [*_branches(place), *(inner for item in _items(place) for inner in _branches(item))]
+        for branch in items:
             keys.update((field.alias or name, None) for name, field in _fields_of(branch).items())
     return list(keys)
+
+
+def _items(annotation: object) -> list[object]:
+    """What a list holds: a file may give one value in its place."""
+    lists = [branch for branch in _branches(annotation) if typing.get_origin(branch) in (tuple, list)]
+    return [argument for branch in lists for argument in typing.get_args(branch)[:1]]
 
 
 def _fields_of(annotation: object) -> Mapping[str, FieldInfo]:

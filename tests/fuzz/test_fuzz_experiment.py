@@ -39,7 +39,6 @@ GOOD: dict[str, Any] = {
     "exclude": [{"loader": "keras-idg", "cache": "memory"}],
     "include": [{"loader": "grain", "epochs": 3}],
     "rounds": 3,
-    "interval": 0.1,
     "seed": 1,
     "baseline": {"loader": "keras-idg"},
     "timeout": "2h",

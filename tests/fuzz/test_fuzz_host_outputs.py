@@ -37,8 +37,8 @@ def damage(truth: bytes, chance: random.Random) -> bytes:
 
 def _change_bytes(truth: bytes, chance: random.Random) -> bytes:
     changed = bytearray(truth)
-    for _ in range(chance.randint(1, 20) if changed else 0):
-        place = chance.randrange(len(changed))
+    for _ in range(chance.randint(1, 20)):
+        place = chance.randrange(len(changed) + 1)
         changed[place : place + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
     return bytes(changed)
 
