@@ -17,8 +17,9 @@ _INVISIBLE = re.compile(
 
 
 def one_line(text: str) -> str:
-    """Return one line of somebody else's text, without control or direction marks (shown as �)."""
-    return _INVISIBLE.sub("�", " ".join(text.split()))
+    """Return one line of somebody else's text; what cannot be printed, control and direction marks too, is �."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(each if each.isprintable() else "�" for each in line)
 
 
 def without_codes(text: str, most: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel
 
+from harness.hosts.answers import UNREADABLE
 from harness.hosts.facts.fact import Fact, Section
 
 FORMAT = 1
@@ -72,9 +73,17 @@ def build_recording(
             "command": [anonymizer.clean(word) for word in section.command],
             "returncode": section.returncode,
             "output": output.split("\n"),
-            "fact": _as_json(fact.parse(output)),
+            "fact": _parse(fact, output),
         }
     return {"format": FORMAT, "source": source, "facts": recorded}
+
+
+def _parse(fact: Fact[object], output: str) -> object:
+    """Return what a fact's parser makes of an output; None where it cannot read it, which is recorded all the same."""
+    try:
+        return _as_json(fact.parse(output))
+    except UNREADABLE:
+        return None
 
 
 def _as_json(value: object) -> object:
