@@ -73,7 +73,8 @@ def test_what_one_host_answers_costs_that_host_alone(
         done = run_command(command, lab)
         for bad in ("Traceback", "unforeseen", "\x1b"):
             assert bad not in done.said, done.said
-        assert done.code in ((0, 1, 3) if is_held else (0, 1)), done.said
+        # 2 where no host is left, and what the bad one said reads as a data set without images: its user's mistake.
+        assert done.code in ((0, 1, 2, 3) if is_held else (0, 1)), done.said
         if command in ("check", "facts", "plan"):
             assert GOOD in done.out
 
