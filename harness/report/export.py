@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.bench.protocol.atomic import write_file
 from harness.report.columns import COLUMNS, Value, make_frame, tabulate_rows
 from harness.report.source import read_source
+from harness.report.writing import write_result
 from harness.values.errors import SessionError
 from harness.values.record import Record
 
@@ -81,7 +81,7 @@ def export_records(source: Path, format: str, output: Path | None = None) -> byt
     records = [record for session in read_source(source) for record in session.records]
     content = exporter(records)
     if output is not None:
-        _write(content, output)
+        write_result(content, output, what="export")
     return content
 
 
@@ -101,12 +101,3 @@ def _escape(text: str) -> str:
     for character in _MARKDOWN:
         text = text.replace(character, "\\" + character)
     return text
-
-
-def _write(content: bytes, output: Path) -> None:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_file(output, content)
-    except OSError as error:
-        hint = "make room there, or choose another place with --output"
-        raise SessionError(f"the export cannot be written: {error.strerror}", where=str(output), hint=hint) from error

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.bench.protocol.atomic import write_file
 from harness.records.session_data import SessionData
 from harness.report.anonymous import anonymise
 from harness.report.changes import ChangeView
@@ -17,10 +16,10 @@ from harness.report.index import INDEX_NAME, list_pages, summarise_view
 from harness.report.palette import write_colours
 from harness.report.source import name_sidecar, read_source
 from harness.report.view import View
+from harness.report.writing import write_result
 from harness.values.errors import SessionError
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_PAGE_MODE = 0o644
 
 
 def write_report(folders: Sequence[Path], output: Path, *, is_anonymous: bool = False) -> Path:
@@ -54,7 +53,7 @@ def write_sessions(sessions: Sequence[SessionData], output: Path) -> Path:
     beside = name_sidecar(output)
     page = render_page(sessions, block=block, beside=beside.name)
     if block is None:
-        write_bytes(packed, beside)
+        write_result(packed, beside, what="report")
     else:
         beside.unlink(missing_ok=True)
     write_page(page, output)
@@ -121,18 +120,7 @@ def write_index(output: Path) -> Path:
 
 def write_page(page: str, output: Path) -> Path:
     """Write a page beside its name and move it there, so that a reader never sees half of it."""
-    return write_bytes(page.encode("utf-8"), output)
-
-
-def write_bytes(content: bytes, output: Path) -> Path:
-    """Write a file whole or not at all, and through to the disk. Raises SessionError."""
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_file(output, content, mode=_PAGE_MODE)
-    except OSError as error:
-        hint = "make room there, or choose another place with --output"
-        raise SessionError(f"the report cannot be written: {error.strerror}", where=str(output), hint=hint) from error
-    return output
+    return write_result(page, output, what="report")
 
 
 def write_comparison(view: ChangeView, output: Path) -> Path:

@@ -229,3 +229,8 @@ def test_code_goes_to_a_file_and_everything_to_programs(
     compile(Path("best.py").read_text(), "best.py", "exec")
     with pytest.raises(ConfigurationError, match="--write: there is no folder nowhere"):
         give(target=photos, write=Path("nowhere/best.py"))
+    assert give(target=photos, write=Path("best.py"), as_json=True) == 0  # its own is written again
+    Path("mine.py").write_text("years of work")
+    with pytest.raises(ConfigurationError, match=r"--write: mine\.py is there already"):
+        give(target=photos, write=Path("mine.py"))
+    assert Path("mine.py").read_text() == "years of work"

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.candidates import Lack, Trials, choose_trials
-from harness.bench.protocol.atomic import write_file
+from harness.bench.protocol.atomic import read_text
 from harness.inventory import load_inventory, read_parts, select_hosts
 from harness.records.folder import EXPERIMENT_FILE, INVENTORY_FILE, SessionFolder, find_folder
 from harness.records.recap import recap_session
 from harness.report.answers import Answer, answer_sessions, say_answers, say_lack
+from harness.report.writing import write_result
 from harness.session.advise_options import AdviseOptions
 from harness.session.run_options import RunOptions
-from harness.values.errors import ConfigurationError, SessionError
+from harness.values.errors import ConfigurationError
 from harness.values.names import name_pipeline, name_value
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.advise.looking import look_at_hosts
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     from harness.console import Console
 
 NAME = "advise"
+_WRITTEN = "# Written by harness advise.\n"
+"""The first line of code that is written: only such a file is written again."""
 
 
 def give_advice(console: Console, options: AdviseOptions, *, write: Path | None, as_json: bool) -> int:
     """Answer what was asked; returns the exit code of the session. Raises HarnessError before anything was measured."""
     question = read_question(options)
-    if write is not None and not write.parent.is_dir():
-        raise ConfigurationError(f"there is no folder {write.parent}", where="--write", hint="name a file in one")
+    if write is not None:
+        _refuse_place(write)
     folder = find_folder(
         options.output,
         inventory=question.name,
@@ -71,6 +74,15 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
     return measured.exit_code
 
 
+def _refuse_place(place: Path) -> None:
+    """Raise ConfigurationError where code may not be written: there is no folder, or a file of the user's own."""
+    if not place.parent.is_dir():
+        raise ConfigurationError(f"there is no folder {place.parent}", where="--write", hint="name a file in one")
+    if place.exists() and not (place.is_file() and read_text(place).startswith(_WRITTEN)):
+        hint = "name another file, or move that one away"
+        raise ConfigurationError(f"{place} is there already, and a file of your own", where="--write", hint=hint)
+
+
 def _refuse_all(trials: Trials) -> ConfigurationError:
     """Return why nothing can be measured: no loader reads the data, or nothing fits into the memory."""
     if not trials.lacks:
@@ -92,7 +104,7 @@ def _place_inventory(folder: SessionFolder, question: Question, options: AdviseO
     )
     if not (folder.exists() and place.is_file()):
         folder.make()
-        _keep(place, head + question.inventory_text)
+        write_result(head + question.inventory_text, place, what="inventory")
     return place
 
 
@@ -102,7 +114,7 @@ def _place_experiment(
     """Write what is measured beside the session; what it began with stays, but for the time that it may take now."""
     place, time_s = folder.path / EXPERIMENT_FILE, question.time_s
     if folder.exists() and place.is_file():
-        _keep(place, change_budget(place.read_text(encoding="utf-8"), time_s))
+        write_result(change_budget(place.read_text(encoding="utf-8"), time_s), place, what="experiment")
         return place
     head = [
         f"What `{shlex.join(options.argv_to_continue)}` measures. To measure the same elsewhere, edit it and",
@@ -116,19 +128,10 @@ def _place_experiment(
         time_s=time_s,
         head=head,
     )
-    _keep(place, text)
+    write_result(text, place, what="experiment")
     tried = ", ".join(dict.fromkeys(name_pipeline(case) for case in trials.cases))
     console.note(f"measuring for at most {format_duration(time_s)}: {tried}")
     return place
-
-
-def _keep(place: Path, text: str) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_file(place, text)
-    except OSError as error:
-        hint = "choose another place with --output"
-        raise SessionError(f"cannot write: {error.strerror}", where=str(place), hint=hint) from error
 
 
 def _run_options(options: AdviseOptions, inventory: Path, experiment: Path, folder: SessionFolder) -> RunOptions:
@@ -208,7 +211,7 @@ def _write_code(console: Console, answers: Sequence[Answer], place: Path) -> Non
     if recipe is None:
         console.warning(f"{place} was not written: there is no code to give")
         return
-    _keep(place, add_main(recipe.code))
+    write_result(_WRITTEN + add_main(recipe.code), place, what="code", option="--write")
     console.note(f"{recipe.name} written to {place}: python {shlex.quote(str(place))}")
 
 
