@@ -248,6 +248,13 @@ def _say_unmeasured(choice: Choice, setting: Setting) -> str:
     return f"no advice: nothing has a result here ({ends})"
 
 
+def _say_dead(choice: Choice, setting: Setting) -> str:
+    if choice.baseline is None:  # as after a session that was stopped early: others may live
+        names = join_words(_name(row) for row in choice.dead)
+        return f"no advice: of what was measured here all ran out of memory ({names}), and the rest is open"
+    return "no advice: every case ran out of memory; give the container more, or make batches and images smaller"
+
+
 def _say_short(choice: Choice, setting: Setting) -> str:
     found = [short for row in choice.level if (short := row.summary.short_epochs(setting.metric)) is not None]
     names = join_words(dict.fromkeys(_name(row) for row in choice.level))
@@ -268,11 +275,11 @@ _SAY = {
     "unpaired": _say_unpaired,
     "alone": _say_alone,
     "unmeasured": _say_unmeasured,
+    "dead": _say_dead,
     "short": _say_short,
 }
 _SAID = {
     "baseline": "nothing is faster by more than 5 % than this, the baseline",
-    "dead": "no advice: every case ran out of memory; give the container more, or make batches and images smaller",
     "set-aside": "no advice: nothing that was measured here holds on the whole set",
 }
 """What is the same for every choice of a kind."""

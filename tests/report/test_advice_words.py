@@ -225,6 +225,12 @@ def test_other_pixels_stand_in_the_sentence(say: Any) -> None:
     assert "with other pixels (tfdata: bilinear, keras-idg: nearest)." in words
 
 
+def test_deaths_before_the_baseline_was_measured_say_nothing_of_the_rest(say: Any) -> None:
+    words = say([make_oom(make_case(loader="tfdata", cache="memory", memory_limit=120 * 10**6))])
+    assert "all ran out of memory (tfdata with memory cache), and the rest is open" in words
+    assert "every case" not in words and "give the container more" not in words
+
+
 def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(say: Any) -> None:
     low, high = (
         [make_case(loader=loader, memory_limit=limit) for loader in ("keras-idg", "tfdata")]
