@@ -83,7 +83,7 @@ def is_baseline(row: CaseSummary) -> bool:
 def name(row: CaseSummary) -> str:
     parts = [row.case.loader, f"cache {row.case.cache}" if row.case.cache != "none" else ""]
     parts.append("budgets default" if row.case.budgets == "default" else "")
-    return ", ".join(part for part in parts if part) + (" again (A/A twin)" if row.alias == TWIN else "")
+    return ", ".join(part for part in parts if part) + (" (repeat check, A/A)" if row.alias == TWIN else "")
 
 
 def hardware(records: Sequence[Record]) -> str:

@@ -66,7 +66,7 @@ def view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpan
     choice = spans[place].choice
     where = _say_where(spans, place, setting)
     where = where[0].upper() + where[1:] if place == 0 else where
-    answer = _name_answer(choice)
+    answer = name_answer(choice)
     text = _SAID[choice.kind] if choice.kind in _SAID else _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
         text += f" (at {name_limit(choice.limit)}, where it is least)"
@@ -89,7 +89,7 @@ def is_provisional(choice: Choice) -> bool:
     return choice.kind in ("few", "unpaired") or (choice.kind == "open" and not is_narrow(choice))
 
 
-def _name_answer(choice: Choice) -> str:
+def name_answer(choice: Choice) -> str:
     """Name what to use: one pipeline, or those of which any may be taken; empty where that is not settled."""
     if choice.row is None or choice.kind not in ("winner", "survivor", "baseline", "open"):
         return ""
@@ -308,7 +308,7 @@ def say_cache_cost(row: Row) -> Iterable[str]:
     case, payback = row.case, row.payback
     if payback is None:
         return
-    size = _say_size(row)
+    size = say_cache_size(row)
     if case.cache_reuse == "reused":
         yield f"The cache was made before{f'; it takes {size}' if size else ''}."
         return
@@ -318,7 +318,7 @@ def say_cache_cost(row: Row) -> Iterable[str]:
     yield f"{text[0].upper()}{text[1:]}{f'; it takes {size}' if size else ''}."
 
 
-def _say_size(row: Row) -> str:
+def say_cache_size(row: Row) -> str:
     """What a cache takes on the whole set: measured, else predicted, which is said; empty where neither is known."""
     summary, outlook = row.summary, row.outlook
     place = "memory" if summary.case.cache == "memory" else "disk"

@@ -12,7 +12,7 @@ from harness.analysis.signs import SEVERITIES
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.labels import label_look
-from harness.report.view import Caveat
+from harness.report.view import Caveat, Mark
 from harness.report.words import say_ratio, split_hardware
 from harness.values.event import CommandStarted, HostStateChanged, SessionFinding
 from harness.values.names import CaseNames
@@ -35,6 +35,13 @@ def collect_caveats(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     found += [*_other_pixels(groups), *_emulated(groups, names)]
     order = [look.word for look in SEVERITIES.values()]
     return sorted(found, key=lambda caveat: order.index(caveat.mark.text))
+
+
+def count_caveats(caveats: Sequence[Caveat]) -> Iterable[Mark]:
+    """Yield a mark for each severity with the number of its caveats, the gravest first."""
+    for look in SEVERITIES.values():
+        if number := sum(caveat.mark.text == look.word for caveat in caveats):
+            yield Mark(look.sign, plural(number, look.word), look.tint)
 
 
 def _caveat(severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = ()) -> Caveat:

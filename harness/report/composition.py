@@ -11,7 +11,7 @@ from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.article import view_article
 from harness.report.cases import view_cases
-from harness.report.caveats import collect_caveats
+from harness.report.caveats import collect_caveats, count_caveats
 from harness.report.environment import view_environment, view_hosts
 from harness.report.failures import view_failures
 from harness.report.groups import group_sessions, view_groups
@@ -33,6 +33,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
     cases = {r.case_id: r.case for session in sessions for r in (*session.measured, *session.superseded)}
     names = CaseNames(cases.values())
     failures, left_out = view_failures(sessions, names)
+    caveats = collect_caveats(sessions, groups, names)
     title = cap_list([clean_text(session.name, 120) for session in sessions], 4)
     return View(
         title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {title}",
@@ -40,9 +41,10 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
         summary=tuple(_summarise(sessions, records)),
         progress=describe_progress(sessions),
         counts=tuple(_mark_counts(records)),
+        belief_counts=tuple(count_caveats(caveats)),
         recaps=tuple(view_recap(session) for session in sessions),
         groups=tuple(view_groups(groups, sessions, names)),
-        beliefs=tuple(collect_caveats(sessions, groups, names)),
+        beliefs=tuple(caveats),
         cases=view_cases(groups),
         predictions=view_predictions(groups, names),
         failures=tuple(failures),

@@ -34,6 +34,9 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 WIDTH = 420
 """Of the plot itself, in CSS pixels."""
 
+ROOM = 56
+"""In CSS pixels, at the right of words that stand beside bars."""
+
 _PANEL_WIDTH, _PANEL_HEIGHT = 200, 170
 _AXIS_FONT, _LABEL_LIMIT = 12, 230
 _ROWS = "rows"
@@ -42,8 +45,12 @@ _CHARTS = "harness.report.charts"
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart: ``title`` says what is shown with unit and direction, ``description`` what a listener needs."""
+    """A drawn chart: ``headline`` says what it shows in a sentence, ``title`` what is drawn, with unit and direction.
 
+    ``description`` is what a listener needs.
+    """
+
+    headline: str
     title: str
     description: str
     svg: str
@@ -139,12 +146,15 @@ def thin_values(values: Sequence[float], most: int) -> list[float]:
     return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
 
-def stack_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]) -> Shape:
-    """Finish a chart of rows: one part a memory limit, one above the other, where there are several."""
+def stack_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str], *, right: int = 4) -> Shape:
+    """Finish a chart of rows: one part a memory limit, one above the other, where there are several.
+
+    ``right`` is room at that side, in CSS pixels: words there may be wider in the reader's font than in this one.
+    """
     import altair as alt
 
     facet = alt.Row("limit:N", sort=list(facets), header=alt.Header(orient="top", labelPadding=4))
-    return finish_chart(layered.facet(row=facet) if len(facets) > 1 else layered)
+    return finish_chart(layered.facet(row=facet) if len(facets) > 1 else layered, right=right)
 
 
 def panel_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]) -> Shape:
@@ -158,14 +168,14 @@ def panel_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]
     return finish_chart(panel.facet(facet=facet, columns=2))
 
 
-def finish_chart(chart: alt.TopLevelMixin) -> Shape:
+def finish_chart(chart: alt.TopLevelMixin, *, right: int = 4) -> Shape:
     """An Altair chart in the page's colours, as Vega-Lite: without data, so that settings of one shape share it."""
     import altair as alt
 
     configured = chart.configure(
         background="transparent",
         aria=False,
-        padding=4,
+        padding={"left": 4, "top": 4, "bottom": 4, "right": right},
         axis=alt.AxisConfig(
             labelColor="var(--soft)",
             titleColor="var(--soft)",

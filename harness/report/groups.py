@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.advice import advise
 from harness.analysis.matrix import HardwareGroup, Row, Setting, build_matrix
 from harness.analysis.outcomes import WORST_FIRST, Outcome, outcome_of
 from harness.records.session_data import SessionData
-from harness.report.advice import advise_group
+from harness.report.advice import view_advice
 from harness.report.charts.input_cost import say_thresholds
 from harness.report.drawing import load_charts, name_svg
 from harness.report.hardware import name_groups, view_card
 from harness.report.labels import label_glance
+from harness.report.overview import scale_bars, view_answers
 from harness.report.scope import name_coverage, name_rate, name_setting
 from harness.report.view import ChartView, GlanceRow, GroupView, Mark, SettingView, Trouble
 from harness.report.words import say_rate, shorten_hardware, split_hardware
@@ -45,10 +47,11 @@ def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]
     """Views of all hardware groups; each has its share of the charts."""
     share = max(1, MOST_CHARTS // max(1, len(groups)))
     headings = name_groups(groups, sessions)
-    return [
+    views = [
         _view_group(number, heading, groups, sessions, names, _Budget(share))
         for number, heading in enumerate(headings, start=1)
     ]
+    return scale_bars(views)
 
 
 def _view_group(
@@ -62,6 +65,7 @@ def _view_group(
     group = groups[number - 1]
     hosts = [clean_text(host, 80) for host in group.hosts]
     shown = group.settings[:_MOST_SETTINGS]
+    advised = [advise(setting) for setting in shown]
     return GroupView(
         anchor=f"hardware-{number}",
         number=f"{number}. " if len(groups) > 1 else "",
@@ -71,7 +75,8 @@ def _view_group(
         hosts=f"{plural(len(hosts), 'host')}: {cap_list(hosts)}",
         card=view_card(group, sessions, names),
         trouble=tuple(_trouble(group, names)),
-        advice=tuple(advise_group(group, sessions)[:_MOST_SETTINGS]),
+        answers=view_answers(advised, group),
+        advice=tuple(view_advice(advice, group, sessions) for advice in advised),
         settings=tuple(
             _view_setting(f"hardware-{number}-{place}", group, setting, budget)
             for place, setting in enumerate(shown, start=1)
@@ -121,7 +126,7 @@ def _charts(anchor: str, group: HardwareGroup, setting: Setting, budget: _Budget
     for spec in load_charts():
         if budget.charts > 0 and (found := spec.draw(group, setting)) is not None:
             budget.charts, number = budget.charts - 1, number + 1
-            yield ChartView(found.title, name_svg(found, f"{anchor}-c{number}"))
+            yield ChartView(found.headline, found.title, name_svg(found, f"{anchor}-c{number}"))
 
 
 def _notes(setting: Setting) -> Iterator[str]:

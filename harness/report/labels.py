@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.comparison import Comparison
@@ -134,7 +135,13 @@ def label_glance(row: Row | None, setting: Setting) -> Mark:
         return Mark("✓", unit, "none", _join(verdict.detail, *scope, doubts))
     detail = f"{say_ratio(row.comparison.ratio)} {verdict.text}"
     tint = verdict.tint if row.outlook is None or row.outlook.holds else "open"
-    return Mark(verdict.sign, unit, tint, _join(detail, *scope, doubts))
+    heat = _heat(row.comparison.ratio.value) if tint == "good" else 0
+    return Mark(verdict.sign, unit, tint, _join(detail, *scope, doubts), heat)
+
+
+def _heat(ratio: float) -> int:
+    """Return how strongly a cell is tinted: one step more for each factor of two, 4 at the most."""
+    return max(1, min(4, 1 + int(math.log2(max(ratio, 1.0)))))
 
 
 def say_doubts(summary: CaseSummary) -> str:

@@ -9,12 +9,16 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Mark:
-    """A judgement that is never colour alone: a sign, words, a tint's name and, below, a detail."""
+    """A judgement that is never colour alone: a sign, words, a tint's name and, below, a detail.
+
+    ``heat``, 1 to 4, is how strong the tint of a cell of the matrix is; 0 for the tint as it is.
+    """
 
     sign: str
     text: str
     tint: str
     detail: str = ""
+    heat: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,13 @@ class GlanceRow:
 
 @dataclass(frozen=True)
 class ChartView:
-    """A chart: ``svg`` is ready to be set, named and described for those who listen."""
+    """A chart: ``title`` says what it shows, ``caption`` what is drawn, with unit and direction.
+
+    ``svg`` is ready to be set, named and described for those who listen.
+    """
 
     title: str
+    caption: str
     svg: str
 
 
@@ -94,6 +102,24 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class OverviewAnswer:
+    """A setting's answer on the first screen; ``bar`` is the ratio's share of the page's largest, in percent."""
+
+    setting: str
+    use: str
+    is_answer: bool
+    ratio: str
+    interval: str
+    times: float
+    baseline: str
+    memory: str
+    cost: str
+    confidence: Mark
+    reasons: tuple[str, ...]
+    bar: int = 0
+
+
+@dataclass(frozen=True)
 class GroupView:
     """One hardware. ``number`` and ``short`` name it where there are several; ``trouble``: what has no result."""
 
@@ -105,6 +131,7 @@ class GroupView:
     hosts: str
     card: HardwareCard
     trouble: tuple[Trouble, ...]
+    answers: tuple[OverviewAnswer, ...]
     advice: tuple[Advice, ...]
     settings: tuple[SettingView, ...]
     settings_left_out: int
@@ -279,6 +306,7 @@ class View:
     summary: Pairs
     progress: str
     counts: tuple[Mark, ...]
+    belief_counts: tuple[Mark, ...]
     recaps: tuple[RecapView, ...]
     groups: tuple[GroupView, ...]
     beliefs: tuple[Caveat, ...]

@@ -152,3 +152,20 @@ def test_downloads_hold_what_the_page_shows(seen: dict[str, Any]) -> None:
         rows = list(csv.reader(stream))
     assert len(rows) == 1 + len(seen["deeds"]["filtered"])
     assert rows[0][0] == "Loader, cache" and "Ratio to the baseline" in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("view", "answers"), [("desk-light", 2), ("desk-dark", 2), ("phone-light", 1), ("phone-dark", 1)]
+)
+def test_the_first_screen_shows_the_answers(seen: dict[str, Any], view: str, answers: int) -> None:
+    first = seen["first"][view]
+    assert first["answers"] >= answers and first["sideways"] <= 0
+    assert (seen["folder"] / f"first-{view}.png").stat().st_size > 10_000
+
+
+def test_the_first_screen_of_a_desk_reaches_the_first_chart(seen: dict[str, Any]) -> None:
+    assert seen["first"]["desk-light"]["chart"] < 800
+
+
+def test_a_badge_of_confidence_opens_its_reasons_without_a_script(seen: dict[str, Any]) -> None:
+    assert any("6 pairs of invocations on 2 hosts" in reason for reason in seen["first"]["reasons"])

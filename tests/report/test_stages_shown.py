@@ -60,8 +60,9 @@ def page_of(folder: Path, stages: tuple[StageCosts | None, ...] = (PLAIN, KEPT, 
 
 def describe(page: str) -> str:
     """The description of the chart, for those who listen."""
-    (title,) = set(re.findall(r"<title[^>]*>(Milliseconds of CPU time[^<]*)</title>", page))
-    return unescape(re.split(r"<desc[^>]*>", page.rsplit(title, maxsplit=1)[-1])[1].split("</desc>")[0])
+    named = r"<title[^>]*>Milliseconds of CPU time[^<]*</title><desc[^>]*>([^<]*)</desc>"
+    (described,) = set(re.findall(named, page))
+    return unescape(described)
 
 
 def test_a_case_has_a_bar_of_its_stages_and_the_rest_is_named(tmp_path: Path) -> None:

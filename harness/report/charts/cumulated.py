@@ -9,6 +9,7 @@ from harness.analysis.payback import NeverPays, Payback, PaysFrom
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import say_payback
+from harness.values.names import name_pipeline
 
 _MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
 
@@ -30,9 +31,18 @@ def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
     names = drawing.line_names(setting)
     shown = drawing.keep_named(names, "row", values)
     facets = drawing.facet_names(setting, values)
-    title = f"{unit} since the start over epochs, less is better; the mark: a cache has paid (dashed: drawn on)"
+    title = f"{unit} since the start over epochs, less is better; the mark: a cache pays for itself (dashed: projected)"
     described = "; ".join(_say(row, row.payback) for row in rows if row.payback is not None)
-    return Chart(title, described, drawing.draw(_shape(names, shown, facets, last, unit), values))
+    return Chart(_headline(rows), title, described, drawing.draw(_shape(names, shown, facets, last, unit), values))
+
+
+def _headline(rows: list[Row]) -> str:
+    """Name the cache that pays for itself first, and its epoch."""
+    paid = [(row.payback.epoch, row) for row in rows if isinstance(row.payback, PaysFrom)]
+    if not paid:
+        return "No cache pays for itself"
+    epoch, row = min(paid, key=lambda one: one[0])
+    return f"{name_pipeline(row.case)} pays for itself from epoch {epoch}"
 
 
 @cache

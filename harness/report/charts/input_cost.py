@@ -10,7 +10,7 @@ from harness.analysis.stalls import HIGH_SHARE, MODERATE_SHARE
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import format_number
-from harness.values.names import name_line
+from harness.values.names import name_line, name_pipeline
 
 _STEP, _WIDTH = 26, 240
 """Narrower than other charts: words stand beside the bars."""
@@ -34,7 +34,17 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
     parts = drawing.keep_named(_PARTS, "part", values)
     facets = drawing.facet_names(setting, values)
     drawn = drawing.draw(_shape(names, facets, parts), values)
-    return Chart(TITLE, "; ".join(_say(cost, setting) for cost in costs[:40]), drawn)
+    return Chart(_headline(costs), TITLE, "; ".join(_say(cost, setting) for cost in costs[:40]), drawn)
+
+
+def _headline(costs: list[InputCost]) -> str:
+    """Say with which pipeline the model waits longest for images, and for what share of the time."""
+    steady = [cost for cost in costs if cost.which == "steady"] or costs
+    worst = min(steady, key=lambda cost: cost.stalls.utilisation or 0.0)
+    if all(cost.stalls.bound == "model-bound" for cost in steady):
+        return "The model is the bottleneck with every pipeline"
+    waits = 100 * (1 - (worst.stalls.utilisation or 0.0))
+    return f"With {name_pipeline(worst.row.case)} the model waits for images {waits:.0f} % of the time"
 
 
 @cache
@@ -54,7 +64,7 @@ def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ..
         .encode(x=alt.X("total:Q", stack=None), text="words:N")
     )
     layered = alt.layer(bars, words, data=drawing.data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
-    return drawing.stack_facets(layered, facets)
+    return drawing.stack_facets(layered, facets, right=drawing.ROOM)
 
 
 def say_thresholds() -> str:

@@ -9,7 +9,7 @@ from harness.analysis.matrix import HardwareGroup, Setting
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.words import format_number
-from harness.values.names import name_line
+from harness.values.names import name_line, name_pipeline
 from harness.values.text import clean_text
 from harness.values.units import format_bytes
 
@@ -24,7 +24,15 @@ def chart_limits(_: HardwareGroup, setting: Setting) -> Chart | None:
     if not values:
         return None
     drawn = drawing.draw(_shape(tuple(dict.fromkeys(value["row"] for value in values))), values)
-    return Chart(TITLE, "; ".join(_say(answer) for answer in answers[:40]), drawn)
+    return Chart(_headline(answers), TITLE, "; ".join(_say(answer) for answer in answers[:40]), drawn)
+
+
+def _headline(answers: list[Answer]) -> str:
+    """Say from which memory limit on the first searched case lives."""
+    answer = next((one for one in answers if one.found.lives_from is not None), None)
+    if answer is None:
+        return "Nothing lived under a limit that was tried"
+    return f"{name_pipeline(answer.case)} needs a limit of at least {format_bytes(answer.found.lives_from)}"
 
 
 @cache

@@ -9,11 +9,14 @@ from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.labels import label_status
+from harness.values.names import name_pipeline
+from harness.values.text import join_words
 from harness.values.units import format_bytes
 
 _STEP = 24
+_MOST_NAMED = 2
 _PARTS = ("peak, ended well", "peak, out of memory", "peak, no valid result", "predicted", "limit")
-_COLOURS = ("var(--c1)", "var(--bad-ink)", "var(--soft)", "var(--c2)", "var(--ink)")
+_COLOURS = ("var(--soft)", "var(--bad-ink)", "var(--soft)", "var(--link)", "var(--ink)")
 _SHAPES = ("circle", "cross", "triangle-down", "diamond", "stroke")
 
 
@@ -26,7 +29,21 @@ def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
     parts = drawing.keep_named(_PARTS, "part", values)
     title = "Peak memory against the limit and the prediction"
     drawn = drawing.draw(_shape(drawing.line_names(setting), drawing.facet_names(setting), parts), values)
-    return Chart(title, "; ".join(_say(row) for row in rows[:40]), drawn)
+    return Chart(_headline(rows), title, "; ".join(_say(row) for row in rows[:40]), drawn)
+
+
+def _headline(rows: list[Row]) -> str:
+    """Name what runs out of memory, else how much of its limit the largest takes."""
+    dead = list(dict.fromkeys(name_pipeline(row.case) for row in rows if "oom" in row.summary.statuses))
+    if len(dead) > _MOST_NAMED:
+        return f"{len(dead)} pipelines run out of memory"
+    if dead:
+        return f"{join_words(dead)} {'runs' if len(dead) == 1 else 'run'} out of memory"
+    known = [(row.summary.peak_anon_bytes, row.summary.limit_bytes) for row in rows]
+    shares = [peak / limit for peak, limit in known if peak is not None and limit]
+    if shares:
+        return f"All pipelines fit: the largest takes {100 * max(shares):.0f} % of its limit"
+    return f"The largest peak is {format_bytes(max(peak for peak, _ in known if peak is not None))}"
 
 
 @cache

@@ -9,9 +9,10 @@ from harness.analysis.statistics import Estimate
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.labels import label_status
-from harness.report.words import format_number, say_rate
+from harness.report.words import format_number, format_ratio, say_rate
+from harness.values.names import name_pipeline
 
-_STEP = 24
+_STEP = 28
 
 
 def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
@@ -29,7 +30,23 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
         notes.append(f"the dashed line is the model limit, {format_number(ceiling.value)} images/s")
     title = f"{_axis(setting)}. {', '.join(notes)}"
     drawn = drawing.draw(_shape(drawing.line_names(setting), limits, _axis(setting), ceiling is not None), values)
-    return Chart(title, "; ".join(_say(row, setting) for row in rows[:40]), drawn)
+    return Chart(_headline(setting), title, "; ".join(_say(row, setting) for row in rows[:40]), drawn)
+
+
+def _headline(setting: Setting) -> str:
+    """Say by how much the fastest pipeline is ahead of the baseline, at the largest limit at which that is sure."""
+    for limit in reversed(setting.limits):
+        rows = [row for row in setting.pipelines_at(limit) if row.ratio is not None]
+        best = max(rows, key=lambda row: row.ratio.value if row.ratio else 0.0, default=None)
+        if best is None or best.baseline is None or best.comparison is None:
+            continue
+        name, other = name_pipeline(best.case), name_pipeline(best.baseline.case)
+        if best.comparison.verdict.kind == "faster":
+            return f"{name} delivers {format_ratio(best.ratio.value if best.ratio else None)} the images/s of {other}"
+        if best.comparison.verdict.kind in ("same", "slower"):
+            return f"Nothing is faster than {other} by more than 5 %"
+        return f"Whether anything is faster than {other} is not settled"
+    return "How many images a second each pipeline delivers"
 
 
 @cache
@@ -45,6 +62,9 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceil
         data.transform_filter("datum.kind == 'point'").mark_point(size=22, opacity=0.55, filled=True).encode(x=x),
         data.transform_filter("datum.kind == 'mean'").mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
         data.transform_filter("datum.kind == 'mean'").mark_tick(thickness=3, size=15).encode(x=x),
+        data.transform_filter("datum.kind == 'mean'")
+        .mark_text(align="left", dx=7, fontSize=12, color="var(--ink)")
+        .encode(x=alt.X("high:Q"), text="text:N", color=alt.value("var(--ink)")),
         data.transform_filter("datum.kind == 'end'")
         .mark_text(align="left", dx=4, fontSize=12, color="var(--bad-ink)")
         .encode(x=alt.X("x:Q"), text="text:N", color=alt.value("var(--bad-ink)")),
@@ -53,7 +73,7 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceil
         line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
         layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
     layered = alt.layer(*layers, data=drawing.data_by_name()).properties(width=drawing.WIDTH, height=alt.Step(_STEP))
-    return drawing.stack_facets(layered, limits)
+    return drawing.stack_facets(layered, limits, right=drawing.ROOM)
 
 
 def _axis(setting: Setting) -> str:
@@ -76,7 +96,10 @@ def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:
         values += [{**place, "kind": "point", "x": drawing.round_digits(dot, 5)} for dot in dots]
         low, high = rate.low or rate.value, min(rate.high or rate.value, 1.5 * max(found))
         figures = {"x": rate.value, "low": low, "high": high}
-        values.append({**place, "kind": "mean"} | {key: drawing.round_digits(x, 5) for key, x in figures.items()})
+        text = format_number(rate.value) + (f" · {format_ratio(row.ratio.value)}" if row.ratio is not None else "")
+        values.append(
+            {**place, "kind": "mean", "text": text} | {key: drawing.round_digits(x, 5) for key, x in figures.items()}
+        )
     return values, total > drawing.MOST_POINTS
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from harness.analysis.matrix import HardwareGroup, Setting
 from harness.analysis.stage_costs import StageBar, list_bars
 from harness.report.drawing import (
+    ROOM,
     Chart,
     ChartSpec,
     Point,
@@ -20,7 +21,7 @@ from harness.report.drawing import (
 )
 from harness.report.stage_words import STAGE_NAMES
 from harness.report.words import format_number
-from harness.values.names import name_line
+from harness.values.names import name_line, name_pipeline
 from harness.values.text import clean_text
 
 _STEP, _WIDTH = 26, 300
@@ -51,7 +52,18 @@ def chart_stages(_: HardwareGroup, setting: Setting) -> Chart | None:
     title = TITLE
     if any(bar.nodes_s for bar in bars):
         title += ". Beside pipelines of your own: what tf.data tells, time that has elapsed in an operation, not CPU"
-    return Chart(title, "; ".join(map(_say, bars[:40])), draw(_shape(names, parts), values))
+    return Chart(_headline(bars), title, "; ".join(map(_say, bars[:40])), draw(_shape(names, parts), values))
+
+
+def _headline(bars: list[StageBar]) -> str:
+    """Name the stage that has most of the CPU time of the pipeline that needs most of it for an image."""
+    told = [bar for bar in bars if len(_parts(bar)) > 1]
+    if not told:
+        return "CPU time of an image in each pipeline"
+    bar = max(told, key=lambda one: one.cpu_s)
+    name, most = max(_parts(bar), key=lambda part: part[1])
+    share = 100 * most / sum(each for _, each in _parts(bar))
+    return f"{name[0].upper()}{name[1:]} is {share:.0f} % of an image's CPU time with {name_pipeline(bar.row.case)}"
 
 
 @cache
@@ -72,7 +84,7 @@ def _shape(names: tuple[str, ...], parts: tuple[str, ...]) -> Shape:
         .encode(x=alt.X("total:Q", stack=None), text="words:N")
     )
     layered = alt.layer(bars, words, data=data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
-    return finish_chart(layered)
+    return finish_chart(layered, right=ROOM)
 
 
 def _name(bar: StageBar) -> str:

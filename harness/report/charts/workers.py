@@ -22,7 +22,8 @@ def chart_workers(_: HardwareGroup, setting: Setting) -> Chart | None:
     counts = tuple(sorted({str(row.case.workers) for ladder in ladders for row in ladder.rows}, key=int))
     title = "Images/s by the number of workers, more is better; a diamond is where more gain nothing"
     shape = _shape(names, counts, drawing.facet_names(setting, values))
-    return Chart(title, " ".join(say_knees(setting)), drawing.draw(shape, values))
+    said = list(say_knees(setting))
+    return Chart(said[0].partition(" (")[0], title, " ".join(said), drawing.draw(shape, values))
 
 
 @cache

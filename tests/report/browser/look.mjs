@@ -20,8 +20,8 @@ const found = {};
 
 const rules = { extends: ["html-validate:recommended"], rules: { "long-title": "off", "no-inline-style": "error", "require-sri": "off", "svg-focusable": "off", "no-trailing-whitespace": "off" } };
 
-async function open(name, { width = 1360, javaScript = true, scheme = "light", media, hash = "" } = {}) {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, javaScriptEnabled: javaScript, colorScheme: scheme, acceptDownloads: true });
+async function open(name, { width = 1360, height = 900, javaScript = true, scheme = "light", media, hash = "" } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, javaScriptEnabled: javaScript, colorScheme: scheme, acceptDownloads: true });
   const page = await context.newPage();
   page.setDefaultTimeout(15000);
   const requests = [], errors = [];
@@ -77,6 +77,27 @@ for (const name of Object.keys(pages)) {
   await print.context.close();
   const report = await new HtmlValidate(rules).validateFile(pages[name]);
   seen.html = report.results.flatMap((result) => result.messages.map((said) => `${said.line}:${said.column} ${said.ruleId}: ${said.message}`)).slice(0, 40);
+}
+
+// The first screen, on a desk and on a phone: how many answers it shows whole, and where the first chart begins.
+if (pages.lab) {
+  const seen = (found.first = {});
+  for (const [place, width, height] of [["desk", 1280, 800], ["phone", 390, 844]]) {
+    for (const scheme of ["light", "dark"]) {
+      const { context, page } = await open("lab", { width, height, scheme });
+      seen[`${place}-${scheme}`] = await page.evaluate((bottom) => ({
+        answers: Array.from(document.querySelectorAll(".overview .use strong")).filter((answer) => answer.getBoundingClientRect().bottom < bottom).length,
+        chart: document.querySelector("svg.chart").getBoundingClientRect().top,
+        sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      }), height);
+      await page.screenshot({ path: path.join(folder, `first-${place}-${scheme}.png`) });
+      await context.close();
+    }
+  }
+  const { context, page } = await open("lab", { javaScript: false });
+  await page.locator(".overview summary").first().click();
+  seen.reasons = await page.locator(".overview details[open] li").allInnerTexts();
+  await context.close();
 }
 
 if (pages.lab) {
