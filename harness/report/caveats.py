@@ -9,6 +9,7 @@ from harness.analysis.outcomes import is_done_again, outcome_of, say_places
 from harness.analysis.selection import LEAST_UNDISTURBED
 from harness.analysis.short_epochs import MORE_IMAGES, say_cure
 from harness.analysis.signs import SEVERITIES
+from harness.analysis.statistics import Estimate
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.labels import label_look
@@ -20,6 +21,8 @@ from harness.values.record import Finding, Record
 from harness.values.text import cap_list, clean_text, join_words, plural
 
 _NOISY_LOG_DEVIATION = 0.10
+_NOISE = frozenset({"noise-floor", "spread"})
+"""Session findings that say what ``_noise`` says of the records of all sessions together."""
 _READY = ("ready", "")
 _MOST_ALIKE = 3
 
@@ -29,9 +32,8 @@ def collect_caveats(sessions: Sequence[SessionData], groups: Sequence[HardwareGr
     found = [caveat for session in sessions for caveat in _session_caveats(session)]
     records = [record for session in sessions for record in session.records]
     found += [*_record_findings(records, names, groups), *_validity(records, names)]
-    is_spread_said = any(event.id == "spread" for s in sessions for event in s.events_of(SessionFinding))
     for group in groups:
-        found += [*_mixtures(group), *([] if is_spread_said else _spread(group, names)), *_repeat_checks(group, names)]
+        found += [*_mixtures(group), *_noise(group, names)]
     found += [*_other_pixels(groups), *_emulated(groups, names)]
     order = [look.word for look in SEVERITIES.values()]
     return sorted(found, key=lambda caveat: order.index(caveat.mark.text))
@@ -44,10 +46,17 @@ def count_caveats(caveats: Sequence[Caveat]) -> Iterable[Mark]:
             yield Mark(look.sign, plural(number, look.word), look.tint)
 
 
-def _caveat(severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = ()) -> Caveat:
+def _caveat(
+    severity: str, message: str, hint: str, where: str = "", cases: Iterable[str] = (), identifier: str = ""
+) -> Caveat:
     look = next((look for name, look in SEVERITIES.items() if name == severity), SEVERITIES["warning"])
     return Caveat(
-        label_look(look), clean_text(message, 500), clean_text(hint, 500), clean_text(where, 300), tuple(cases)
+        label_look(look),
+        clean_text(message, 500),
+        clean_text(hint, 500),
+        clean_text(where, 300),
+        tuple(cases),
+        clean_text(identifier, 60),
     )
 
 
@@ -82,15 +91,17 @@ def _session_findings(session: SessionData) -> Iterable[Caveat]:
     """Findings of one id and one cure are one caveat, with what each of the first says and the hosts that it is of."""
     alike: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for event in session.events_of(SessionFinding):
+        if event.id in _NOISE:
+            continue
         said = (event.host or session.name, event.message)
         found = alike.setdefault((event.severity, event.id, event.hint), [])
         if said not in found:
             found.append(said)
-    for (severity, _, hint), found in alike.items():
+    for (severity, identifier, hint), found in alike.items():
         hosts = sorted({host for host, _ in found})
         lines = [f"{host}: {message}" if len(hosts) > 1 else message for host, message in found]
         more = f" (and {len(lines) - _MOST_ALIKE} more like it)" if len(lines) > _MOST_ALIKE else ""
-        yield _caveat(severity, "; ".join(lines[:_MOST_ALIKE]) + more, hint, cap_list(hosts))
+        yield _caveat(severity, "; ".join(lines[:_MOST_ALIKE]) + more, hint, cap_list(hosts), (), identifier)
 
 
 def _host_caveats(session: SessionData) -> Iterable[Caveat]:
@@ -118,7 +129,7 @@ def _record_findings(records: Sequence[Record], names: CaseNames, groups: Sequen
             alike.setdefault((finding.severity, finding.id), []).append((record, finding))
     for (severity, identifier), found in sorted(alike.items()):
         messages = sorted({finding.message for _, finding in found})
-        message = f"{identifier}: {clean_text(messages[0])}"
+        message = clean_text(messages[0])
         if len(messages) > 1:
             message += f" (and {len(messages) - 1} more like it)"
         needed = _images_needed(groups) if identifier == "too-short" else []
@@ -129,7 +140,7 @@ def _record_findings(records: Sequence[Record], names: CaseNames, groups: Sequen
         hosts = cap_list(sorted({clean_text(record.host, 80) for record, _ in found}))
         where = f"{len(found)} of {plural(len(records), 'invocation')}, {hosts}"
         cases = [] if severity == "info" else _names([record for record, _ in found], names)
-        yield _caveat(severity, message, hint, where, cases)
+        yield _caveat(severity, message, hint, where, cases, identifier)
 
 
 def _images_needed(groups: Sequence[HardwareGroup]) -> list[int]:
@@ -189,20 +200,29 @@ def _mixtures(group: HardwareGroup) -> Iterable[Caveat]:
             yield _caveat("warning", message, hint, label)
 
 
-def _spread(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:
-    wide = []
-    for setting in group.settings:
-        for row in setting.rows:
-            rate = row.summary.rate()
-            if rate is not None and rate.log_deviation is not None and rate.log_deviation > _NOISY_LOG_DEVIATION:
-                wide.append(names.name(row.case, row.summary.alias))
-    if wide:
-        message = f"images/s of {plural(len(wide), 'case')} vary by more than 10 % between invocations"
-        hint = "quiet the host, or ask for more rounds: the same session continues"
-        yield _caveat("info", message, hint, split_hardware(group.hardware)[0], wide)
+def _noise(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:
+    """Yield one caveat of what a figure differs by without a reason: the repeat checks, and cases that vary much."""
+    twins = list(_repeat_checks(group))
+    rows = [row for setting in group.settings for row in setting.rows]
+    known = [(row, rate) for row in rows if (rate := row.summary.rate()) is not None and rate.log_deviation is not None]
+    wide = [names.name(row.case, row.summary.alias) for row, rate in known if _varies(rate)]
+    said = [f"one case measured twice a round came to {', '.join(say_ratio(ratio) for ratio, _ in twins)} of itself"]
+    vary = f"images/s of {len(wide)} of {plural(len(known), 'case')} vary by more than 10 % between invocations"
+    message = "; ".join([*(said if twins else []), *([vary] if wide else [])])
+    if not message:
+        return
+    is_off = any(is_off for _, is_off in twins)
+    hint = "differences of this size mean nothing here; quieten the host, or run more rounds"
+    where = split_hardware(group.hardware)[0]
+    yield _caveat("warning" if is_off or wide else "info", f"noise: {message}", hint, where, wide)
 
 
-def _repeat_checks(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:
+def _varies(rate: Estimate) -> bool:
+    return rate.log_deviation is not None and rate.log_deviation > _NOISY_LOG_DEVIATION
+
+
+def _repeat_checks(group: HardwareGroup) -> Iterable[tuple[Estimate, bool]]:
+    """Yield the ratio of each repeat check, and whether it lies off 1 by more than chance allows."""
     from harness.analysis.comparison import compare
 
     for setting in group.settings:
@@ -212,14 +232,9 @@ def _repeat_checks(group: HardwareGroup, names: CaseNames) -> Iterable[Caveat]:
             if row.summary.alias is None or twin is None:
                 continue
             found = compare(row.summary.measurements(setting.metric), twin.measurements(setting.metric))
-            if found.ratio is None:
-                continue
-            is_off = found.verdict.kind in ("faster", "slower") or found.verdict.side is not None
-            message = f"the noise floor: one case measured twice a round came to {say_ratio(found.ratio)} of itself"
-            if is_off:
-                message += "; differences of this size mean nothing here"
-            where = f"{names.name(row.case)}; {split_hardware(group.hardware)[0]}"
-            yield _caveat("warning" if is_off else "info", message, "nearer to 1 is better", where)
+            if found.ratio is not None:
+                is_off = found.verdict.kind in ("faster", "slower") or found.verdict.side is not None
+                yield found.ratio, is_off
 
 
 def _other_pixels(groups: Sequence[HardwareGroup]) -> Iterable[Caveat]:

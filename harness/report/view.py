@@ -229,13 +229,17 @@ class RecapView:
 
 @dataclass(frozen=True)
 class Caveat:
-    """A caveat: something that limits how far the page may be believed, and what to do; ``cases`` are all it is of."""
+    """A caveat: something that limits how far the page may be believed, and what to do.
+
+    ``cases`` are all it is of; ``id`` is the finding's, for docs/findings.md.
+    """
 
     mark: Mark
     message: str
     hint: str
     where: str
     cases: tuple[str, ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True)

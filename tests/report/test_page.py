@@ -343,7 +343,7 @@ def test_a_caveat_of_short_epochs_asks_for_as_many_images_as_verdicts_and_advice
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=3_000, **short))
         builder.add(make_record(make_case(), round=number, rate=30_000, **short))
     view = build_view(read_source(builder.write(tmp_path / "s")))
-    (caveat,) = [caveat for caveat in view.beliefs if caveat.message.startswith("too-short")]
+    (caveat,) = [caveat for caveat in view.beliefs if caveat.id == "too-short"]
     found = re.fullmatch(r"about ([\d,]+) to ([\d,]+) images in an epoch would do, by the case: .*", caveat.hint)
     assert found is not None, caveat.hint
     words = Reading(render(builder, tmp_path)).words
@@ -394,7 +394,7 @@ def test_findings_of_one_id_are_one_caveat_with_all_their_hosts(tmp_path: Path) 
             "hint": "run more rounds",
             "host": f"ws{number}",
         }
-        builder.add_event("SessionFinding", id="spread", severity="warning", **said)
+        builder.add_event("SessionFinding", id="drift", severity="warning", **said)
     words = Reading(render(builder, tmp_path)).words
     each = "; ".join(f"ws{number}: case {number} spreads by {10 + number} %" for number in range(3))
     assert f"{each} (and 2 more like it)" in words
@@ -408,7 +408,7 @@ def test_a_twin_that_differs_from_itself_is_said(tmp_path: Path) -> None:
         builder.add(make_record(make_case(), round=number, rate=100))
         builder.add(make_record(make_case(), round=number, rate=130, alias="b"))
     words = Reading(render(builder, tmp_path)).words
-    assert "the noise floor: one case measured twice a round came to 1.30×" in words
+    assert "noise: one case measured twice a round came to 1.30×" in words
     assert "differences of this size mean nothing here" in words
 
 
