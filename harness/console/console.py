@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.live import Live
     from rich.status import Status
+    from rich.text import Text
 
     from harness.analysis.outcomes import Outcome
+    from harness.console.board import Board
     from harness.values.event import Event
 
 _CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
@@ -42,7 +45,8 @@ class Console:
         self.quiet = quiet
         self.verbose = verbose
         self._mutex = threading.Lock()
-        self._status: Status | None = None
+        self._status: Status | Live | None = None
+        self._board: Board | None = None
         self._last_detail = ""
         self._next_line: dict[str, float] = {}
 
@@ -157,24 +161,56 @@ class Console:
             self._status = None
 
     def handle(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event: in the table of hosts, where a terminal and several hosts are, and as a line of its own."""
         from harness.console.event_lines import show
 
+        if not self.quiet and self._err.is_terminal:
+            self._take(event)
         show(event, self)
 
+    def _take(self, event: Event) -> None:
+        """Keep the live table of hosts, up to the end of a session."""
+        from harness.console.board import Board
+        from harness.values.event import SessionFinished
+
+        with self._mutex:
+            if isinstance(event, SessionFinished):
+                self._stop_live_line()
+                self._board = None
+                return
+            self._board = self._board or Board()
+            self._board.take(event)
+            if not self._board.has_several or self._status is not None:
+                return
+            from rich.live import Live
+
+            self._status = Live(
+                console=self._err, get_renderable=self._draw_board, refresh_per_second=2, transient=True
+            )
+            self._status.start()
+
+    def _draw_board(self) -> Text:
+        from rich.text import Text
+
+        if self._board is None:
+            return Text("")
+        return Text(_plain("\n".join(self._board.lines(self._err.width))), no_wrap=True)
+
     def live(self, text: str) -> None:
-        """Set the one line that changes in place; nothing where there is no terminal."""
-        if self.quiet:
+        """Set the line that changes in place; nothing without a terminal, or where the table of hosts stands."""
+        if self.quiet or (self._board is not None and self._board.has_several):
             return
         with self._mutex:
             if not self._err.is_terminal:
                 return
-            if self._status is None:
-                self._status = self._err.status("")
-                self._status.start()
             from rich.text import Text
 
-            self._status.update(Text(_plain(text)))
+            shown = Text(_plain(text))
+            if self._status is None:
+                self._status = self._err.status(shown)
+                self._status.start()
+            else:
+                self._status.update(shown)
 
     def progress(self, topic: str, text: str) -> None:
         """Show how far something is, in the live line; without a terminal a line when it begins and now and then."""
