@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], experiment: str, *words: str) -> str:
-    """What the command prints for an experiment."""
+def plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], experiment: str, *words: str, code: int = 0
+) -> str:
+    """What the command prints for an experiment, and ends with this exit code."""
     Path("experiment.yaml").write_text(experiment)
     argv = ["harness", "plan", "inventory.yaml", "--experiment", "experiment.yaml", *words]
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr("harness.cli.app.signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         program.main()
-    assert not ended.value.code
+    assert (ended.value.code or 0) == code
     return capsys.readouterr().out
 
 
@@ -98,3 +101,24 @@ def test_an_experiment_that_is_not_there_is_a_mistake_where_it_is_asked_for(
     said = capsys.readouterr().err
     assert ended.value.code == 2
     assert "group_vars/all.yaml:3: the experiment" in said and "absent.yaml is asked for here" in said
+
+
+def test_hosts_of_which_the_same_is_planned_have_their_cases_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory = folder / "inventory.yaml"
+    one = inventory.read_text().partition("here: ")[2].rpartition("}}")[0]
+    hosts = ", ".join(f"ws{number}: {one}" for number in range(1, 5))
+    inventory.write_text(
+        f"all: {{hosts: {{{hosts}, ws5: {one.replace('allow_busy', 'disk_reserve: 0GB, allow_busy')}}}}}\n"
+    )
+    experiment = "{name: e, rounds: 2, parameters: {data: pair, loader: tfdata, cache: [none, file], image_size: 64}}"
+    said = plan(monkeypatch, capsys, experiment, code=1)  # one machine by five names
+    assert said.count("will it fit") == 1 and said.count("tfdata, file cache") == 1
+    for number in range(1, 6):
+        assert said.count(f"ws{number} (") == 1
+    assert said.count("0 of 6 invocations are done") == 1
+    assert re.search(r"^ws1, ws2, ws3, ws4: disk scratch: .*\nws5: disk scratch: ", said, re.MULTILINE)
+    assert "order of round" not in said and len(said.splitlines()) < 30
+    orders = re.findall(r"order of round 1 .*: (\w+) (\w+)", plan(monkeypatch, capsys, experiment, "--verbose", code=1))
+    assert orders and all(len(set(order)) == 2 for order in orders)

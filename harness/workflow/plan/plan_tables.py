@@ -140,10 +140,17 @@ def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, object]:
 
 
 def print_plans(console: Console, shown: PlannedSession) -> None:
-    """Print the plan as tables: what is common, each host, what was left out."""
+    """Print the plan: what is common, the cases once for all hosts of which the same is planned, each host, the rest.
+
+    With ``-v`` also the order of each round, host by host.
+    """
     _print_head(console, shown)
+    alike: dict[tuple[tuple[str, str], ...], list[ShownPlan]] = {}
     for plan in shown.plans:
-        _print_host(console, plan, shown.resolved)
+        key = tuple(sorted((line.case_id, line.verdict) for line in _lines(plan, shown.resolved)))
+        alike.setdefault(key, []).append(plan)
+    for plans in alike.values():
+        _print_alike(console, plans, shown.resolved)
     _print_left_out(console, shown.resolved)
 
 
@@ -158,28 +165,56 @@ def _print_head(console: Console, shown: PlannedSession) -> None:
         console.result(f"note        {note}")
 
 
-def _print_host(console: Console, shown: ShownPlan, resolved: Resolved) -> None:
+def _print_alike(console: Console, plans: Sequence[ShownPlan], resolved: Resolved) -> None:
+    """Print hosts of which the same is planned: their cases once, then a line and what is special for each."""
     console.result("")
-    state = shown.state.replace("_", " ")
-    console.result(f"{shown.host} ({state}; engine {shown.engine})" + (f": {shown.note}" if shown.note else ""))
-    if shown.error is not None:
-        console.result(f"  {shown.error.message}" + (f"\n  → {shown.error.hint}" if shown.error.hint else ""))
-    lines = _lines(shown, resolved)
-    columns = ["order 1", "case", "what", "limit", "cache", "memory", "time", "will it fit"]
-    console.table(columns, [_row(line) for line in lines])
-    numbers = {line.case_id: str(line.number) for line in lines if line.number is not None}
-    for number, found in list(_rounds(shown.plan).items()):
-        order = [f"{numbers.get(each.case.case_id, '')}{_SIGNS.get(each.alias or '', '')}" for each in found]
-        console.result(f"order of round {number}: {' '.join(order)}")
-    if any(each.alias == TWIN for each in shown.plan.invocations):
-        console.result("b: each round runs this case a second time; the repeat check (A/A) shows the noise")
-    for label in _warm_labels(shown.plan, resolved):
-        console.result(f"w: stall rounds add {label}")
-    for name, found_data in shown.data.items():
-        console.result(f"data set {name}: {_describe(found_data)}")
-    for text in _say_disks(shown):
-        console.result(text)
-    console.result(_say_progress(shown))
+    for plan in plans:
+        state = plan.state.replace("_", " ")
+        console.result(f"{plan.host} ({state}; engine {plan.engine})" + (f": {plan.note}" if plan.note else ""))
+        if plan.error is not None:
+            console.result(f"  {plan.error.message}" + (f"\n  → {plan.error.hint}" if plan.error.hint else ""))
+    rows: dict[str, list[list[str]]] = {}
+    for plan in plans:
+        for line in _lines(plan, resolved):
+            rows.setdefault(line.case_id, []).append(_row(line))
+    columns = ["case", "what", "limit", "cache", "memory", "time", "will it fit"]
+    console.table(columns, [[_say_span(cells) for cells in zip(*found, strict=True)] for found in rows.values()])
+    first = plans[0].plan
+    if any(each.alias == TWIN for each in first.invocations):
+        console.result("each round runs one case a second time: the repeat check (A/A) shows the noise")
+    for label in _warm_labels(first, resolved):
+        console.result(f"stall rounds add {label}")
+    told = _gather_lines(plans, resolved, has_order=console.verbose)
+    for said, hosts in sorted(told.items(), key=lambda pair: len(pair[1]) < len(plans)):
+        console.result(said if len(hosts) == len(plans) else f"{', '.join(hosts)}: {said}")
+
+
+def _gather_lines(plans: Sequence[ShownPlan], resolved: Resolved, *, has_order: bool) -> dict[str, list[str]]:
+    """Return what is said of hosts below their cases, each line with the hosts of which it is said."""
+    found: dict[str, list[str]] = {}
+    for shown in plans:
+        for line in _say_host(shown, resolved, has_order=has_order):
+            found.setdefault(line, []).append(shown.host)
+    return found
+
+
+def _say_host(shown: ShownPlan, resolved: Resolved, *, has_order: bool) -> Iterable[str]:
+    """Yield what is said of a host below its cases: data, disks, how far it is, and with ``has_order`` the orders."""
+    for name, found in shown.data.items():
+        yield f"data set {name}: {_describe(found)}"
+    yield from _say_disks(shown)
+    yield _say_progress(shown)
+    if has_order:
+        for number, invocations in _rounds(shown.plan).items():
+            order = " ".join(each.case.case_id + _SIGNS.get(each.alias or "", "") for each in invocations)
+            yield f"order of round {number} (b: the repeat check, w: a warm run): {order}"
+
+
+def _say_span(cells: Sequence[str]) -> str:
+    """Return what hosts have in a cell: one text, or two with how many more there are."""
+    different = list(dict.fromkeys(cells))
+    more = f" (and {len(different) - 2} more)" if len(different) > 2 else ""
+    return f"{', '.join(different[:2])}{more}"
 
 
 _SIGNS = {TWIN: "b", WARM_RUN: "w"}
@@ -190,7 +225,6 @@ def _row(line: _Line) -> list[str]:
     peak = None if found is None else found.peak_memory_bytes
     limit = line.memory_limit
     return [
-        "then" if line.number is None else str(line.number),
         line.case_id,
         line.label,
         "all it can give" if limit is None else limit if isinstance(limit, str) else format_bytes(limit),
