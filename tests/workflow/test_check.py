@@ -59,6 +59,25 @@ def test_every_line_has_a_sign_and_what_is_no_success_a_cure(
     assert any(line.startswith(("  ✓ data pets: ", "  ? data pets: ")) for line in lines)
 
 
+def test_more_than_three_hosts_have_a_line_each_and_those_that_are_not_ready_their_reason(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("a1", "a2", "a3", "a4")
+    check(machine.inventory(*names))
+    said = capsys.readouterr().out.splitlines()
+    assert sorted(line.split(";")[0] for line in said if "; " in line and ": ready" in line) == [
+        f"✓ {name}: ready" for name in names
+    ]
+    assert not any(line.startswith("  ✓") for line in said)
+    assert "all checks of a host: the same command with --limit HOST, or with -v" in said
+    assert check(machine.inventory(*names, data={"gone": {"folder": str(machine.folder / "gone")}})) == 2
+    said = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("✗ a") and ": not ready; " in line for line in said) == 4
+    for name in names:
+        place = said.index(f"{name}: not_ready")
+        assert said[place + 1].startswith("  ✗ data gone: ") and said[place + 2].startswith("      → ")
+
+
 def test_data_that_is_not_there_is_a_mistake_of_the_inventory(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:

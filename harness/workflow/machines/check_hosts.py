@@ -27,7 +27,7 @@ from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers
 from harness.values.errors import DataError, HarnessError, HostError
-from harness.values.text import name_inventory
+from harness.values.text import name_inventory, plural
 from harness.workflow.host_engines import is_session_alive
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, values_of
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 CUDA_OF_IMAGE = "12.5"
 """What TensorFlow 2.21's wheels are built for (tf.sysconfig.get_build_info()['cuda_version'])."""
+
+
+_MOST_IN_FULL = 3
+"""Of more hosts one line each is printed, and then what keeps those that are not ready from measuring."""
 
 
 def check_hosts(
@@ -69,9 +73,11 @@ def check_hosts(
         with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
             return _check_host(console, reached, wanted[host.name], transfers, payload, may_ship=ship)
 
+    is_brief = len(hosts) > _MOST_IN_FULL and not console.verbose
+
     def tell(answer: Answer[_Checked]) -> None:
         if not as_json:
-            _print(console, answer.name, _checked_of(answer))
+            (_print_line if is_brief else _print)(console, answer.name, _checked_of(answer))
 
     answers = ask_hosts(console, hosts, check, forks=forks, tell=tell, stop=transfers.stop)
     between = _check_between(console, hosts, values_of(answers), links, forks)
@@ -80,6 +86,8 @@ def check_hosts(
     if as_json:
         console.result_json([_as_json(name, found) for name, found in checked.items()])
     else:
+        if is_brief:
+            _print_not_ready(console, {answer.name: _checked_of(answer) for answer in answers})
         _print_between(console, between)
     return exit_code([Answer(name, found.as_outcome(name)) for name, found in checked.items()])
 
@@ -173,6 +181,23 @@ def _print(console: Console, host: str, checked: _Checked) -> None:
     lines = [f"{host}: {checked.state}"]
     lines += [_say_check(check, "", "  ") for check in checked.checks]
     console.result("\n".join(lines))
+
+
+def _print_line(console: Console, host: str, checked: _Checked) -> None:
+    """Print one line of a host: its state, what it is, and how many warnings there are."""
+    warnings = sum(check.outcome == "warning" for check in checked.checks)
+    said = [checked.state.replace("_", " "), checked.hardware, plural(warnings, "warning") if warnings else ""]
+    sign = CHECKS["ok" if checked.state == "ready" else "failure"].sign
+    console.result(f"{sign} {host}: {'; '.join(part for part in said if part)}")
+
+
+def _print_not_ready(console: Console, checked: Mapping[str, _Checked]) -> None:
+    """Print what keeps each host that is not ready from measuring, and the command that says everything."""
+    for name, one in checked.items():
+        failures = [check for check in one.checks if check.outcome == "failure"]
+        if failures:
+            _print(console, name, replace(one, checks=failures))
+    console.result("all checks of a host: the same command with --limit HOST, or with -v")
 
 
 def _print_between(console: Console, between: Mapping[str, Sequence[Check]]) -> None:
