@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -269,9 +270,19 @@ def on_a_terminal(*words: str, **environment: str) -> str:
 
 
 def test_colours_only_where_they_are_wanted(folder: Path) -> None:
-    assert "\x1b[" in on_a_terminal("loaders")
-    assert "\x1b" not in on_a_terminal("loaders", NO_COLOR="1")
-    assert "\x1b" not in shell("harness loaders").stdout
+    command = ("plan", "inventory.yaml")
+    assert "\x1b[" in on_a_terminal(*command)
+    assert "\x1b" not in on_a_terminal(*command, NO_COLOR="1")
+    assert "\x1b" not in shell(f"harness {' '.join(command)}").stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_list_of_loaders_fits_the_terminal(folder: Path, columns: int) -> None:
+    lines = shell("harness loaders", COLUMNS=str(columns)).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    text = " ".join(line.strip() for line in lines)
+    for words in ("tfdata-tuned", "caches: memory, file, array", "interpolations: nearest", "elements: float32, uint8"):
+        assert words in re.sub(r"\s+", " ", text)
 
 
 def test_names_do_not_obey_the_terminal(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import textwrap
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -156,24 +158,36 @@ def loaders(
             }
         )
         return
-    rows = [
-        [spec.name, spec.summary, *(_words(getattr(spec, part)) for part in ("caches", "interpolations")),
-         _words((*spec.augments, *spec.decodings)), spec.workers or "–", spec.for_what]
+    lines = [
+        _describe(spec.name, spec.summary, spec.for_what, caches=spec.caches,
+                  interpolations=spec.interpolations, **{"augment, decoding": (*spec.augments, *spec.decodings)},
+                  workers=(spec.workers,))
         for spec in LOADERS.values()
     ]  # fmt: skip
-    console.table(
-        ["loader", "what it is", "caches", "interpolations", "augment, decoding", "workers", "what for"], rows
-    )
     kept = [
-        [s.name, s.summary, _words(s.elements) if s.name != "none" else "–", _words(s.compressions), s.for_what]
-        for s in CACHES.values()
-    ]
-    console.table(["cache", "what it is", "elements", "compression", "what for"], kept)
+        _describe(spec.name, spec.summary, spec.for_what, elements=spec.elements * (spec.name != "none"),
+                  compression=spec.compressions)
+        for spec in CACHES.values()
+    ]  # fmt: skip
+    console.result("\n".join(["Loaders:", *lines, "", "Caches:", *kept]))
 
 
-def _words(values: tuple[str, ...]) -> str:
-    named = [value for value in values if value not in ("none", "exact")]
-    return ", ".join(named) or "–"
+def _describe(name: str, summary: str, for_what: str, **values: tuple[str, ...]) -> str:
+    """Return an entry of a list in lines that fit the terminal: a name, what it is, what it is for and can make."""
+    width = min(max(shutil.get_terminal_size((100, 20)).columns, 60), 120)
+    can = [f"{what}: {', '.join(found)}" for what, one in values.items() if (found := _words(one))]
+    said = [summary, *([f"for {for_what}"] if for_what else []), *(["; ".join(can)] if can else [])]
+    indent = " " * _NAME_WIDTH
+    wrapper = textwrap.TextWrapper(width - 2, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    wrapped = [wrapper.fill(line) for line in said]
+    return "\n".join(["  " + f"{name:<{_NAME_WIDTH - 2}}" + wrapped[0][_NAME_WIDTH:], *wrapped[1:]])
+
+
+_NAME_WIDTH = 23
+
+
+def _words(values: tuple[str, ...]) -> list[str]:
+    return [value for value in values if value not in ("none", "exact", "")]
 
 
 COMMANDS = Commands(rank=10, register=register)
