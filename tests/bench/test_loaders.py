@@ -81,6 +81,16 @@ def test_every_image_comes_once_in_each_epoch_with_its_label(
     assert orders[0] != list(range(13))
 
 
+@pytest.mark.parametrize("name", ["keras-pydataset", "grain", "grain-processes"])
+def test_epochs_by_the_same_workers_are_whole(sets: dict[str, Made], tmp_path: Path, name: str) -> None:
+    made = sets["folder"]
+    loader = make_loader(name, made.context(tmp_path / "scratch"))
+    labels = [[int(label) for label in batch] for _, batch in loader.epochs(2)]
+    assert len(labels) == 2 * loader.steps
+    for epoch in (labels[: loader.steps], labels[loader.steps :]):
+        assert sorted(itertools.chain(*epoch)) == sorted(made.manifest.labels)
+
+
 @pytest.mark.parametrize("kind", ["folder", "coco"])
 def test_workers_of_idg_share_one_order_from_the_first_batch_on(
     sets: dict[str, Made], tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

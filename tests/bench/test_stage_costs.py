@@ -53,7 +53,8 @@ def make_pipelines(steps: dict[str, Callable[[], object]], once_s: float = 0.0) 
     return {**pipelines, WHOLE: cut(len(names)), "one": cut(len(names), 1)}
 
 
-def test_stages_that_burn_and_stages_that_sleep_are_told_apart() -> None:
+def test_stages_that_burn_and_stages_that_sleep_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "WANTED_S", 0.08)
     steps: dict[str, Callable[[], object]] = {
         "read": lambda: time.sleep(SLEEP_S),
         "decode": lambda: burn(BURN_S),
@@ -70,19 +71,40 @@ def test_stages_that_burn_and_stages_that_sleep_are_told_apart() -> None:
     assert sum(found.values()) == pytest.approx(each_s[WHOLE], rel=0.1)
 
 
-def test_it_goes_on_while_the_stages_do_not_sum_to_the_whole_but_not_for_ever() -> None:
+def test_it_goes_on_while_the_stages_do_not_sum_to_the_whole_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "take_cpu_s", lambda run, times=1: run(times))
 
     def count(read_s: float, whole_s: float, tick_s: float = 1.0) -> int:
         clock = itertools.count(0.0, tick_s)
         runs: dict[str, Callable[[int], object]] = {
-            "read": lambda times: burn(times * read_s),
-            WHOLE: lambda times: burn(times * whole_s),
+            "read": lambda times: times * read_s,
+            WHOLE: lambda times: times * whole_s,
         }
-        return cost_in_turn(runs, lambda _times: None, 1, ("read",), clock=lambda: next(clock)).rounds
+        return cost_in_turn(runs, lambda _times: 0.0, 1, ("read",), clock=lambda: next(clock)).rounds
 
     assert count(0.01, 0.0102) == passes.LEAST_ROUNDS
     assert count(0.01, 0.02) == passes.MOST_ROUNDS
     assert count(0.01, 0.02, tick_s=50.0) == passes.LEAST_ROUNDS, "patience is over"
+
+
+def test_images_stand_out_of_what_it_costs_to_begin_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with worker processes: they take a second to start, now more, now less, and few images some milliseconds."""
+    noise_s = itertools.cycle([0.05, -0.04, 0.01, -0.05, -0.02, 0.03, -0.03])
+
+    def pipeline(each_s: float, images: int = 13) -> Callable[[int], float]:
+        return lambda times: 1.0 + next(noise_s) + times * images * each_s
+
+    monkeypatch.setattr(passes, "take_cpu_s", lambda run, times=1: run(times))
+    runs = {"read": pipeline(0.001), "decode": pipeline(0.0025), WHOLE: pipeline(0.0025)}
+    each_s = cost_in_turn(runs, pipeline(0.0025, 1), 13, ("read", "decode")).each_s()
+    assert each_s == pytest.approx({"read": 0.001, "decode": 0.0025, WHOLE: 0.0025}, rel=0.25)
+
+
+def test_it_goes_on_while_the_whole_seems_to_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "take_cpu_s", lambda _run, times=1: 0.1)
+    runs: dict[str, Callable[[int], object]] = {"read": burn, WHOLE: burn}
+    samples = cost_in_turn(runs, burn, 1, ("read",), clock=lambda: 0.0)
+    assert samples.each_s()[WHOLE] == 0 and samples.rounds == passes.MOST_ROUNDS
 
 
 def test_a_pipeline_that_goes_further_costs_no_less() -> None:
@@ -169,15 +191,17 @@ QUICK = """
 import os, sys
 from harness.bench.data.task import run_task
 from harness.bench.stages import passes, stage_costs
-passes.WANTED_S = {wanted}
+passes.WANTED_S, passes.LEAST_ROUNDS, passes.MOST_ROUNDS = {wanted}
 status = run_task(stage_costs.task, [{folder!r}])
 sys.stdout.flush()
 os._exit(status)
 """
 
 
-def run_job(folder: Path, made: Made, settings: list[dict[str, Any]], *, wanted: float) -> dict[str, Any]:
-    """What the task leaves of settings, by their keys."""
+def run_job(
+    folder: Path, made: Made, settings: list[dict[str, Any]], *, wanted: tuple[float, int, int]
+) -> dict[str, Any]:
+    """What the task leaves of settings, by their keys; ``wanted`` are the seconds of a pass and the rounds."""
     folder.mkdir()
     paths = {"data": str(made.folder), "dataset": str(made.dataset), "cache": str(folder / "cache")}
     said = [{"images": len(made.manifest), "data": {"kind": made.kind}, **setting} for setting in settings]
@@ -202,7 +226,7 @@ def test_every_loader_can_be_stopped_after_each_of_its_stages(tmp_path: Path) ->
     plain = [setting_of(name) for name, spec in LOADERS.items() if not spec.is_automatic]
     caches = [("memory", "float32"), ("file", "uint8"), ("save", "uint8"), ("tfrecord", "encoded")]
     kept = [setting_of("tfdata-tuned", cache=cache, element=element) for cache, element in caches]
-    found = run_job(tmp_path / "job", made, [*plain, *kept], wanted=0.01)
+    found = run_job(tmp_path / "job", made, [*plain, *kept], wanted=(0.01, 1, 1))
     for setting in (*plain, *kept):
         costs = StageCosts.model_validate(found[setting["key"]])
         names = [stage.name for stage in costs.steady.stages]
@@ -224,7 +248,7 @@ def test_an_own_loader_is_split_by_its_stages_or_told_by_tf_data(tmp_path: Path)
     own = tmp_path / "mine.py"
     own.write_text(OWN.format(burn=BURN_S, wait=SLEEP_S))
     settings = [setting_of(f"{own}:{name}") for name in ("in_stages", "as_dataset", "as_python", "broken")]
-    found = run_job(tmp_path / "job", made, settings, wanted=0.25)
+    found = run_job(tmp_path / "job", made, settings, wanted=(0.25, passes.LEAST_ROUNDS, passes.MOST_ROUNDS))
     split, told, plain, broken = (found[setting["key"]] for setting in settings)
     costs = StageCosts.model_validate(split)
     stages = {stage.name: stage.cpu_s for stage in costs.steady.stages}

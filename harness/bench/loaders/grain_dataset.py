@@ -36,10 +36,14 @@ class GrainLoader(Loader):
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """One epoch."""
+        yield from self.epochs(1)
+
+    def epochs(self, times: int) -> Iterator[tuple[Any, Any]]:
+        """So many epochs by the same workers: to start processes takes longer than many an epoch."""
         self._epoch += 1
         if self._has_processes and self._watch is None:
             self._watch = watch_workers(self._context)
-        yield from make_epoch(self._context, self._epoch, has_processes=self._has_processes)
+        yield from make_epochs(self._context, self._epoch, times, has_processes=self._has_processes)
 
     def close(self) -> None:
         """Stop watching the workers."""
@@ -48,8 +52,10 @@ class GrainLoader(Loader):
         super().close()
 
 
-def make_epoch(context: LoaderContext, epoch: int, *, has_processes: bool = False) -> Iterator[tuple[Any, Any]]:
-    """The batches (images, labels) of one epoch."""
+def make_epochs(
+    context: LoaderContext, epoch: int, times: int = 1, *, has_processes: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """The batches (images, labels) of an epoch, or of so many from it on."""
     files, labels, workers = context.files, context.labels, context.worker_count
     plain = replace(context, give_up=None, budgets=None)  # what is sent to processes
 
@@ -60,6 +66,8 @@ def make_epoch(context: LoaderContext, epoch: int, *, has_processes: bool = Fals
     if context.shuffle:
         data = data.shuffle(seed=(context.seed + epoch) % 2**32)
     data = data.map(load).batch(context.batch_size, batch_fn=None if is_batched(context) else list_images)
+    if times > 1:
+        data = data.repeat(times)
     threads = PROCESS_THREADS if has_processes and workers else workers
     ahead = max(threads, BUFFERED // context.batch_size, 1)
     batches = data.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead))

@@ -166,6 +166,11 @@ class Loader:
         """One epoch."""
         yield from self.dataset
 
+    def epochs(self, times: int) -> Iterator[tuple[Any, Any]]:
+        """So many epochs, one after the other; what a loader has to begin once, it begins once for all of them."""
+        for _ in range(times):
+            yield from self.batches()
+
     def other_decoder(self) -> dict[str, int] | None:
         """Return how many images so far another decoder than its own has read, by why; None: it has no other."""
         return None

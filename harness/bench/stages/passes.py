@@ -15,6 +15,8 @@ WHOLE = "whole"
 """The name of the pipeline that is not cut; others have the name of their last stage."""
 WANTED_S = 0.25
 """CPU seconds of a pass: as many epochs are made as take so long, so that what a pass costs once is little of it."""
+ONCE_SHARE = 0.5
+"""Where to begin a pass takes longer (workers start), epochs take this share of it, to stand out of its noise."""
 MOST_TIMES = 40
 LEAST_ROUNDS, MOST_ROUNDS = 3, 9
 PATIENCE_S = 12.0
@@ -43,10 +45,21 @@ class Samples:
         self._images = images
         self._alone = [take_cpu_s(one_image)]
         self._found = {name: [take_cpu_s(run)] for name, run in pipelines.items()}
-        self._times = {name: _choose_times(taken[0]) for name, taken in self._found.items()}
+        self._times = self._choose_times()
         for name, times in self._times.items():
             if times > 1:
                 self._found[name] = [take_cpu_s(self._pipelines[name], times)]
+
+    def _choose_times(self) -> dict[str, int]:
+        """Return how many epochs a pass of each pipeline is to have."""
+        once_s = self._alone[0]
+        if once_s <= WANTED_S:
+            return {name: _fit_times(taken[0]) for name, taken in self._found.items()}
+        times, taken_s = 1, self._found[WHOLE][0]
+        while taken_s - once_s < ONCE_SHARE * once_s and times < MOST_TIMES:
+            times = min(MOST_TIMES, 4 * times)
+            taken_s = take_cpu_s(self._pipelines[WHOLE], times)
+        return dict.fromkeys(self._pipelines, times)
 
     @property
     def rounds(self) -> int:
@@ -89,10 +102,10 @@ def cost_in_turn(
 
 def _agree(each_s: Mapping[str, float], stages: Sequence[str]) -> bool:
     rest_s = each_s[WHOLE] - sum(find_differences(each_s, stages).values())
-    return not stages or abs(rest_s) <= AGREEMENT * each_s[WHOLE]
+    return each_s[WHOLE] > 0 and (not stages or abs(rest_s) <= AGREEMENT * each_s[WHOLE])
 
 
-def _choose_times(seconds: float) -> int:
+def _fit_times(seconds: float) -> int:
     return max(1, min(MOST_TIMES, round(WANTED_S / seconds))) if seconds > 0 else MOST_TIMES
 
 

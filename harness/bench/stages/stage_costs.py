@@ -25,6 +25,7 @@ from ..loaders.store import remove_path
 from ..measure import invocation
 from ..measure.measure_request import MeasureRequest, read_request
 from ..proof.apart import Setting, run_apart, run_settings
+from ..protocol.failure import BenchmarkFailure
 from .passes import WHOLE, Run, cost_in_turn, find_differences, fit_rising, take_cpu_s
 from .tfdata_model import Node, read_nodes
 
@@ -105,6 +106,8 @@ def cost_stages(folder: Path, images: int) -> StageCosts:
     for loader in (*loaders.values(), alone):
         loader.close()
     each_s = samples.each_s()
+    if each_s[WHOLE] <= 0:
+        raise BenchmarkFailure("error", "what its images cost is lost in what it costs to begin a pass over them")
     steady = find_differences(each_s, later)
     first = None
     if "cache" in stages:
@@ -170,7 +173,7 @@ def is_tfdata(loader: Loader) -> bool:
 def make_run(loader: Loader, *, is_whole: bool) -> Run:
     """Return what makes epochs of a loader: whole as it is measured, and what stops early without a Python loop."""
     if not is_tfdata(loader):
-        return lambda times: _drain(batch for _ in range(times) for batch in loader.batches())
+        return lambda times: _drain(loader.epochs(times))
     if is_whole:
         return lambda times: _drain(loader.dataset.repeat(times))
     import numpy as np
