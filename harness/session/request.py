@@ -13,9 +13,14 @@ from harness.values.digest import digest_of
 PAYLOAD_LABEL = f"{LABEL_PREFIX}payload"
 
 
+def job_prefix(session: str) -> str:
+    """Return how the names of a session's jobs begin, and those of no other session."""
+    return f"harness-{digest_of(session)[:8]}-"
+
+
 def job_name(session: str, invocation: Invocation) -> str:
     """Return a name that is unique per session, identity and attempt, and short enough for every engine."""
-    return f"harness-{digest_of(session)[:8]}-{invocation.identity}-{invocation.attempt}"
+    return f"{job_prefix(session)}{invocation.identity}-{invocation.attempt}"
 
 
 def payload_label(setup: HostSetup) -> str:

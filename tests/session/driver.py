@@ -8,8 +8,8 @@ writing its record, removing it.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -26,7 +26,7 @@ from harness.hosts.local import LocalConnection
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
-from harness.records.reading import read_records
+from harness.records.reading import read_content, read_records
 from harness.session.collect import SessionIdentity
 from harness.session.invocations import HostDigests, plan_host, remaining
 from harness.session.runner import HostRunner, RunSettings
@@ -63,10 +63,10 @@ def main(work: Path, rounds: int, kill_at: int) -> None:
     engine = ProcessEngine(connection, scratch=str(scratch))
     setup = stub_setup(engine, connection, scratch, data)
     folder = SessionFolder(work / "session")
-    session = "killed-" + hashlib.sha256(str(work).encode()).hexdigest()[:12]  # cgroups are named by it: no two alike
     journal = Journal(folder)
     if not folder.exists():
-        folder.write(SessionContent(name=session))
+        folder.write(SessionContent(name=f"killed-{secrets.token_hex(6)}"))  # cgroups are named by it: no two alike
+    session = read_content(folder).name
     cases = stub_cases(1)
     digests = HostDigests("here", setup.image_digest, setup.payload.digest, {"tiny": "2" * 64})
     planned = plan_host(

@@ -123,7 +123,7 @@ class User:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=800,
             check=False,
         )
 
@@ -175,16 +175,26 @@ class User:
 
     def left(self) -> list[str]:
         """Everything that this user's sessions left on the machine: nothing is right."""
-        marks = [event["invocation"] for event in self.events("InvocationStarted")]
         found = [str(path) for path in self.scratch.glob("harness-*")]
         found += [str(path) for path in self.scratch.glob("jobs/*")]
-        for path in Path("/sys/fs/cgroup").rglob("harness-*"):
-            found += [str(path)] if any(mark in path.name for mark in marks) else []
+        for begin in map(jobs_of, self.sessions()):
+            found += map(str, Path("/sys/fs/cgroup").rglob(f"{begin}*"))
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 found += [words] if str(self.scratch) in words else []
         return found + [str(path) for path in self.lock.glob("owner")]
+
+
+def jobs_of(session: Path) -> str:
+    """How the names of a session's jobs begin, by which their cgroups are found: no other session has any such."""
+    from harness.records.folder import SessionFolder
+    from harness.records.reading import read_content
+    from harness.session.request import job_prefix
+    from harness.workflow.found_session import session_key
+
+    folder = SessionFolder(session)
+    return job_prefix(session_key(folder, read_content(folder)))
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -205,7 +215,7 @@ def wait_until(is_true: Any, *, seconds: float = 90.0, what: str = "it never cam
 def end(process: subprocess.Popen[str], number: int = signal.SIGINT, *, group: bool = False) -> tuple[int, str, str]:
     """Send a signal, to the whole group as a terminal does or to the program alone; its code and what it said."""
     (os.killpg if group else os.kill)(process.pid, number)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
