@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,8 +21,35 @@ if TYPE_CHECKING:
 
     from harness.hosts.ssh import SSHConnection
 
+NOTES = os.environ.pop("HARNESS_TEST_NOTES", None)
+"""The beginning of files in which run_all.sh reads what failed, what ran last, and the CPU time of all."""
+
 settings.register_profile("no-wall-time", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("no-wall-time")
+
+
+def note(what: str, text: str, mode: str = "a") -> None:
+    """Tell run_all.sh."""
+    if NOTES is not None:
+        with open(f"{NOTES}.{what}", mode, encoding="utf-8") as stream:
+            stream.write(f"{text}\n")
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Note what runs: it may take this process with it."""
+    note("running", nodeid, "w")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what failed."""
+    if report.failed:
+        note("failed", report.nodeid)
+
+
+@atexit.register
+def _note_cpu_time() -> None:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    note("cpu", str(round(sum(each.ru_utime + each.ru_stime for each in used))))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,12 +65,14 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's lock, jobs, scratch, SSH files and models out of reach: another lock, another home folder.
 
     Programs that tests start inherit the home; those that take the lock get one by ``whole/user.py``. Caches of what
-    was downloaded or built (images, tools, packages) stay the user's: making them anew takes minutes.
+    was downloaded or built (images, tools, packages) stay the user's: making them anew takes minutes. What programs
+    leave in their folder of temporary files, as TensorFlow does where a process is killed, goes with those of pytest.
     """
     home, lock = Path.home(), f"/tmp/harness-tests-{os.getpid()}.lock"
     kept = {"XDG_CACHE_HOME": ".cache", "DOCKER_CONFIG": ".docker", "GIT_CONFIG_GLOBAL": ".gitconfig"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
         for name, place in kept.items():
             patch.setenv(name, os.environ.get(name, str(home / place)))
         use_lock(lock)

@@ -1,19 +1,38 @@
 #!/usr/bin/env bash
-# run_all.sh [quick]: every check and test, part by part; each prints its minutes. Parts that could not run are named
-# at the end. `quick` runs what needs no engine, no sshd, no browser, no TensorFlow and less than ten
+# run_all.sh [quick]: every check and test, part by part; each prints its minutes. What could not run is named at the
+# end, and what failed. `quick` runs what needs no engine, no sshd, no browser, no TensorFlow and less than ten
 # seconds a test, and changes nothing on the machine.
+#
+# A new part is one line at the end of this file: `part NAME COMMAND …`; where it waits most of the time, `begin NAME
+# COMMAND …` early and `part … await NAME` later. Its tests have a marker (pyproject.toml), and PURE leaves that out.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 BIN=${BIN:-.venv/bin}
 export PYTEST_ADDOPTS="${PYTEST_ADDOPTS:-} -rs" # a test that is skipped is named, with its reason
-results=() failed=0 notes=()
+results=() failed=0 notes=() faults=()
+logs=$(mktemp -d) # by part: what it said; and what its tests noted (tests/conftest.py)
 
 part() {
-	local name=$1 begun=$SECONDS
+	local name=$1 begun=$SECONDS outcome=ok code=0 took
 	shift
 	echo "── $name"
-	if "$@"; then outcome=ok; else outcome=FAILED; failed=1; fi
-	results+=("$(printf '%-28s %-7s %2d min %02d s' "$name" "$outcome" $(((SECONDS - begun) / 60)) $(((SECONDS - begun) % 60)))")
+	cpu_s=0
+	HARNESS_TEST_NOTES=$logs/$name "$@" || code=$?
+	[ $code = 0 ] || outcome=FAILED failed=1
+	explain "$name" $code
+	took=$((SECONDS - begun))
+	results+=("$(printf '%-32s %-7s %2d min %02d s' "$name" $outcome $((took / 60)) $((took % 60)))")
+	[ $cpu_s = 0 ] || results[-1]+=$(printf ', %d s of CPU' $cpu_s)
+}
+
+# What failed in a part; where nothing did, and yet it ended badly, which test it was that took the process with it.
+explain() {
+	local name=$1 code=$2 test end="exit code $2"
+	[ ! -s "$logs/$name.cpu" ] || cpu_s=$((cpu_s + $(<"$logs/$name.cpu")))
+	while read -r test; do faults+=("failed: $test"); done < <(cat "$logs/$name.failed" 2>/dev/null)
+	if [ "$code" = 0 ] || [ -s "$logs/$name.failed" ]; then return; fi
+	[ "$code" -le 128 ] || end="signal $((code - 128)), SIG$(kill -l $((code - 128)))"
+	[ ! -s "$logs/$name.running" ] || faults+=("died: $name, of $end, in $(<"$logs/$name.running")")
 }
 
 may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ -z "${HARNESS_NO_APT:-}" ]; }
@@ -71,26 +90,27 @@ stop_engine() {
 
 # A part that begins here, in a process group of its own, and runs beside others; what it said is shown by `await`.
 declare -A beside=()
-logs=$(mktemp -d)
 
 begin() {
 	local name=$1
 	shift
 	set -m
-	"$@" >"$logs/$name" 2>&1 </dev/null &
+	HARNESS_TEST_NOTES=$logs/$name "$@" >"$logs/$name" 2>&1 </dev/null &
 	set +m
 	beside[$name]=$!
 }
 
 await() {
-	local name code=0
+	local name code worst=0
 	for name in "$@"; do
 		[ -n "${beside[$name]:-}" ] || continue
-		wait "${beside[$name]}" || code=1
+		code=0
+		wait "${beside[$name]}" || code=$? worst=1
 		unset "beside[$name]"
 		cat "$logs/$name"
+		explain "$name" $code
 	done
-	return $code
+	return $worst
 }
 
 # Interrupted: the labs take themselves down.
@@ -104,8 +124,7 @@ trap 'stop_beside; stop_engine' EXIT
 trap 'exit 130' INT TERM
 
 # Many hosts, as containers of this machine's engine; a user's own engine is left alone (HARNESS_LAB=1 uses it).
-# Its tests wait most of the time, for hosts that boot, freeze or stay away, so they run beside parts that compute
-# on one CPU, in two labs at once.
+# Its tests wait most of the time, so they run beside what computes, in two labs at once.
 start_lab() {
 	local reason
 	reason=$("$BIN/python" tests/lab/outer_engine.py) || return 1
@@ -125,44 +144,50 @@ test_lab() { exec "$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_f
 
 finish() {
 	printf '%s\n' '' "${results[@]}"
-	for note in "${notes[@]}"; do echo "$note"; done
+	for note in "${notes[@]}" "${faults[@]}"; do echo "$note"; done
 	exit $failed
 }
 
 PURE="not thorough and not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 
+TESTS=("$BIN/python" -m pytest -q)
+# Shared by as many processes as there are CPUs; each that crashes is replaced, and the test that it ran is named.
+SHARED=("${TESTS[@]}" -n auto --maxprocesses 4 --dist worksteal)
+
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
+part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 if [ "${1:-}" = quick ]; then
 	begin types "$BIN/mypy" --no-error-summary
-	part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
-	part "pure parts" "$BIN/python" -m pytest -q -m "$PURE and not slow" --ignore=tests/fuzz
-	part "damaged input" "$BIN/python" -m pytest -q -m "$PURE and not slow" tests/fuzz
-	part "types (mypy), beside them" await types
+	begin fuzz "${TESTS[@]}" -m "$PURE and not slow" tests/fuzz
+	part "pure parts" "${SHARED[@]}" -m "$PURE and not slow" --ignore=tests/fuzz
+	part "types (mypy), begun before" await types
+	part "damaged input, begun before" await fuzz
 	finish
 fi
+
+# What waits begins first: hosts that boot, freeze or stay away, and sessions, which start program after program. What
+# computes runs beside them, at most two processes of it at once.
 part "what the machine lacks" prepare_machine
-part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
 part "many hosts: begin" start_lab
-begin types "$BIN/mypy" --no-error-summary
+has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
+begin whole "${TESTS[@]}" -m "whole and not docker" --ignore=tests/whole/test_wheel.py
+part "pure parts" "${SHARED[@]}" -m "$PURE" --ignore=tests/fuzz
 # In a process of its own: its targets draw pages in process under a memory limit, which has crashed the interpreter
 # where TensorFlow and much else was loaded beside.
-begin fuzz "$BIN/python" -m pytest -q -m "$PURE" tests/fuzz
-part "pure parts" "$BIN/python" -m pytest -q -m "$PURE" --ignore=tests/fuzz
-part "types (mypy strict), beside them" await types
-has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
-begin ssh "$BIN/python" -m pytest -q -m "ssh and not whole and not lab and not vm"
+begin fuzz "${TESTS[@]}" -m "$PURE" tests/fuzz
+part "types (mypy strict)" "$BIN/mypy" --no-error-summary
+part "hosts over SSH" "${TESTS[@]}" -m "ssh and not whole and not lab and not vm"
 part "damaged input, begun before" await fuzz
-part "report in a browser" "$BIN/python" -m pytest -q -m "browser"
-part "hosts over SSH, begun before" await ssh
-part "cgroups and processes" "$BIN/python" -m pytest -q -m "cgroup and not tensorflow and not docker and not whole and not ssh"
+part "report in a browser" "${TESTS[@]}" -m "browser"
+part "cgroups and processes" "${TESTS[@]}" -m "cgroup and not tensorflow and not docker and not whole and not ssh"
+begin tensorflow "${SHARED[@]}" -m "tensorflow and not docker and not whole and not loaders_full"
+# From here on the engine is that of its own tests alone.
 part "many hosts: end" await lab-1 lab-2
-# Sessions start program after program and compute on one CPU most of the time, so they run beside the next three.
-begin whole "$BIN/python" -m pytest -q -m "whole and not docker" --ignore=tests/whole/test_wheel.py
-part "TensorFlow" "$BIN/python" -m pytest -q -m "tensorflow and not docker and not whole and not loaders_full"
-part "Docker Engine" "$BIN/python" -m pytest -q -m "docker and not whole and not ssh"
-part "the wheel" "$BIN/python" -m pytest -q -m "whole" tests/whole/test_wheel.py
+part "Docker Engine" "${TESTS[@]}" -m "docker and not whole and not ssh"
+part "whole sessions on Docker" "${TESTS[@]}" -m "whole and docker"
+part "the wheel" "${TESTS[@]}" -m "whole" tests/whole/test_wheel.py
 part "whole sessions, begun before" await whole
-part "whole sessions on Docker" "$BIN/python" -m pytest -q -m "whole and docker"
+part "TensorFlow, begun before" await tensorflow
 finish
