@@ -159,7 +159,7 @@ part "format (ruff)" "$BIN/ruff" format --check --quiet .
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 if [ "${1:-}" = quick ]; then
 	begin types "$BIN/mypy" --no-error-summary
-	begin fuzz "${TESTS[@]}" -m "$PURE and not slow" tests/fuzz
+	begin fuzz env HARNESS_QUICK_CASES=100 "${TESTS[@]}" -m "$PURE and not slow" tests/fuzz
 	part "pure parts" "${SHARED[@]}" -m "$PURE and not slow" --ignore=tests/fuzz
 	part "types (mypy), begun before" await types
 	part "damaged input, begun before" await fuzz
@@ -174,8 +174,7 @@ part "many hosts: begin" start_lab
 has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
 begin whole "${TESTS[@]}" -m "whole and not docker" --ignore=tests/whole/test_wheel.py
 part "pure parts" "${SHARED[@]}" -m "$PURE" --ignore=tests/fuzz
-# In a process of its own: its targets draw pages in process under a memory limit, which has crashed the interpreter
-# where TensorFlow and much else was loaded beside.
+# In a process of its own, beside other parts: it computes on one CPU, and nothing that they load counts as its own.
 begin fuzz "${TESTS[@]}" -m "$PURE" tests/fuzz
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 part "hosts over SSH" "${TESTS[@]}" -m "ssh and not whole and not lab and not vm"

@@ -26,8 +26,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-CASES = int(os.environ.get("HARNESS_FUZZ_CASES", "500"))
-"""Cases of each target; `make fuzz` asks for 10,000."""
+CASES = int(os.environ.get("HARNESS_FUZZ_CASES") or os.environ.get("HARNESS_QUICK_CASES") or "500")
+"""Cases of each target; `make fuzz` asks for 10,000, `make quick-test` for 100."""
 MOST_SECONDS = 10
 """CPU time of one case: far more than any takes, far less than what a user would call a hang."""
 MOST_BYTES = 2**30

@@ -204,7 +204,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1] if line.strip()]
 
 
-def wait_until(is_true: Any, *, seconds: float = 90.0, what: str = "it never came") -> None:
+def wait_until(is_true: Any, *, seconds: float = 300.0, what: str = "it never came") -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not is_true():
