@@ -6,10 +6,12 @@ readers as there are CPUs, into memory that is used again when nobody holds a ba
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from .cache_writers import find_prefix, refuse_unwhole
 from .decoding import scale
@@ -32,19 +34,31 @@ class Gatherer:
         self._is_scaled = is_scaled
         values = context.batch_size * int(np.prod(self._shape))
         self._blocks = Blocks(values * np.dtype(self.dtype).itemsize)
+        self._labels = np.array(context.labels, np.int32)
+        self._all = np.arange(len(context.paths))
+        self._random = np.random.default_rng(context.seed) if context.shuffle else None
+        self._mutex = threading.Lock()
 
-    def gather(self, numbers: Any) -> Records:
-        """One batch: the records of these numbers."""
+    def order(self) -> NDArray[Any]:
+        """The numbers of all images: without ``shuffle`` as they come, else in another order each time.
+
+        In each run the orders are the same.
+        """
+        with self._mutex:
+            return self._all if self._random is None else self._random.permutation(self._all)
+
+    def gather(self, numbers: NDArray[Any]) -> tuple[Records, NDArray[Any]]:
+        """One batch: the records of these numbers, and their labels."""
         batch = self._blocks.take((len(numbers), *self._shape), self.dtype)
         if not self._is_scaled:
             self._file.read_into(batch, numbers)
-            return batch
+            return batch, self._labels[numbers]
         record = np.empty((1, *self._shape), self._element)  # small enough to stay in the processor's cache
         for place in range(len(numbers)):
             self._file.read_into(record, numbers[place : place + 1])
             np.copyto(batch[place], record[0])
             np.multiply(batch[place], np.float32(SCALE), out=batch[place])
-        return batch
+        return batch, self._labels[numbers]
 
 
 def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled: bool) -> tuple[Any, Store]:
@@ -53,12 +67,16 @@ def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled
     ``filling`` are batches of (images, numbers in the manifest's order), as they are kept. An epoch that begins while
     the file is not whole comes from it, and writes it; any later one comes from the file. ``is_scaled``: what comes
     out is scaled, which the file is not.
+
+    An epoch is set up as cheaply as can be, for that takes as long as reading hundreds of images: what it does not take
+    is not set up, and orders and labels are NumPy's.
     """
     prefix = find_prefix(context)
     shape = (*context.image_size, CHANNELS)
     file = RecordFile(prefix, len(context.paths), shape, context.element)
     gatherer = Gatherer(file, context, is_scaled=is_scaled)
     labels = tf.constant(context.labels, tf.int32)
+    readers = None if parallel is None else context.workers or context.cpus
 
     def write(images: Any, numbers: Any) -> tuple[Any, Any]:
         numbers = tf.numpy_function(file.write, (images, numbers), numbers.dtype)
@@ -66,31 +84,24 @@ def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled
         return (scale(images) if is_scaled else images), tf.gather(labels, numbers)
 
     def gather(numbers: Any) -> tuple[Any, Any]:
-        images = tf.numpy_function(gatherer.gather, (numbers,), gatherer.dtype)
+        images, kept_labels = tf.numpy_function(gatherer.gather, (numbers,), (gatherer.dtype, tf.int32))
         images.set_shape((None, *shape))
-        return images, tf.gather(labels, numbers)
+        kept_labels.set_shape((None,))
+        return images, kept_labels
+
+    def order(_: Any) -> Any:
+        numbers = tf.numpy_function(gatherer.order, (), tf.int64)
+        numbers.set_shape((None,))
+        return numbers
 
     def choose(_: Any) -> Any:
         is_whole = tf.numpy_function(file.open, (), tf.bool)
-        is_whole.set_shape(())
-        return tf.fill([steps], tf.cast(is_whole, tf.int64))
+        chosen = tf.where(is_whole, *map(tf.data.experimental.to_variant, (kept, written)))
+        return tf.data.experimental.from_variant(chosen, kept.element_spec)
 
-    steps = -(-len(context.paths) // context.batch_size)
-    # Within a function of its own: it is set up where an epoch writes, which takes as long as reading a hundred images.
-    written = tf.data.Dataset.from_tensors(0).flat_map(lambda _: filling.map(write))
-    readers = None if parallel is None else context.workers or context.cpus
-    kept = order_numbers(context).map(gather, num_parallel_calls=readers)
-    source = tf.data.Dataset.from_tensors(0).map(choose).unbatch()
+    numbers = tf.data.Dataset.from_tensors(0).map(order).rebatch(context.batch_size)
+    kept = numbers.map(gather, num_parallel_calls=readers)
+    written = filling.map(write)
     store = Store(prefix, check=lambda _: file.is_whole())
     refuse_unwhole(store, context)
-    return tf.data.Dataset.choose_from_datasets([written, kept], source), store
-
-
-def order_numbers(context: LoaderContext) -> Any:
-    """The numbers of all images in batches: in another order each epoch, the same in each run; else as they come."""
-    count = len(context.paths)
-    if not context.shuffle:
-        return tf.data.Dataset.range(count).batch(context.batch_size)
-    seeds = tf.data.Dataset.random(seed=context.seed, rerandomize_each_iteration=True).batch(2).take(1)
-    orders = seeds.map(lambda seed: tf.random.experimental.stateless_shuffle(tf.range(count), seed))
-    return orders.rebatch(context.batch_size)
+    return tf.data.Dataset.from_tensors(0).flat_map(choose), store

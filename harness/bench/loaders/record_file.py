@@ -10,6 +10,7 @@ neighbours from storage, and a file that is cut ends a process that has mapped i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -31,6 +32,7 @@ DATA, SEAL = ".array", ".seal"
 SUM_BYTES = 8
 """Of each record, in the seal."""
 _MOST_HEAD = 4096
+_HUGE_PAGE = 2 * 2**20
 
 Records = NDArray[Any]
 Sums = NDArray[np.uint64]
@@ -110,8 +112,8 @@ class RecordFile:
         if listed == list(range(listed[0], listed[0] + len(listed))):
             self._read_whole(flat, listed[0] * size)  # in the order of the file
         else:
-            for place, number in enumerate(listed):
-                self._read_whole(flat[place * size : (place + 1) * size], number * size)
+            for number, begin in zip(listed, range(0, len(flat), size), strict=True):
+                self._read_whole(flat[begin : begin + size], number * size)
         if self._is_unproven is not None:
             self._prove(records, numbers)
 
@@ -200,7 +202,7 @@ class Blocks:
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self._size = -(-size // _HUGE_PAGE) * _HUGE_PAGE if size >= _HUGE_PAGE else size
         self._free: deque[mmap.mmap] = deque()
 
     def take(self, shape: tuple[int, ...], dtype: str) -> Records:
@@ -209,6 +211,9 @@ class Blocks:
             block = self._free.pop()
         except IndexError:
             block = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if self._size >= _HUGE_PAGE:
+                with contextlib.suppress(OSError):  # a kernel without them
+                    block.madvise(mmap.MADV_HUGEPAGE)
         flat = np.frombuffer(block, dtype, math.prod(shape))
         # Every view of an array keeps this one, the first that is no view of another: it is the last to go.
         weakref.finalize(flat, self._free.append, block).atexit = False

@@ -52,7 +52,8 @@ def make_tuned(context: LoaderContext) -> Loader:
     loader = build(context, rung)
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
-    options.experimental_optimization.map_and_batch_fusion = True
+    if context.cache != "array":
+        options.experimental_optimization.map_and_batch_fusion = True
     loader.dataset = loader.dataset.with_options(options)
     return loader
 
@@ -267,4 +268,7 @@ def make_options(context: LoaderContext) -> Any:
         options.threading.private_threadpool_size = budgets.threadpool_size
     if context.workers is not None:
         options.threading.private_threadpool_size = max(1, context.workers)
+    if context.cache == "array":  # to rewrite the pipeline for each epoch takes as long as reading hundreds of images
+        options.experimental_optimization.apply_default_optimizations = False
+        options.autotune.enabled = False
     return options

@@ -253,15 +253,16 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
         early, late = "", finished
     else:
         early, late = finished if case.cache == "none" else "float" if is_whole_early else "uint8", ""
+    is_array, is_augmented = case.cache == "array", case.augment != "none"
     wanted = {
         "deterministic = False": not case.deterministic,
-        "autotune.enabled = False": is_sequential,
+        "autotune.enabled = False": is_sequential or is_array,
         "threading.max_intra_op_parallelism = 1": is_tuned,
         f"threading.private_threadpool_size = {max(1, case.workers or 0)}": case.workers is not None,
-        "experimental_optimization.map_and_batch_fusion = True": is_tuned,
+        "experimental_optimization.map_and_batch_fusion = True": is_tuned and not is_array,
+        "experimental_optimization.apply_default_optimizations = False": is_array,
     }
     calls = "tf.data.AUTOTUNE" if case.workers is None else case.workers
-    is_array, is_augmented = case.cache == "array", case.augment != "none"
     is_scaled_in_array = is_array and (case.element, case.deliver) == ("uint8", "float32") and not is_augmented
     is_scaled = case.deliver == "uint8" or "float" in (early, late) or is_scaled_in_array
     return {
