@@ -157,8 +157,11 @@ def test_a_missing_gpu_is_explained_with_driver_and_cuda() -> None:
 
 def test_cuda_sees_only_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    restrict_gpus(["0", "1"])
-    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    restrict_gpus(["2", "3"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1", "in a container they are counted anew"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    restrict_gpus(["2"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2", "the first of those that the process may see"
     restrict_gpus(["GPU-aa", "GPU-bb"])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-aa,GPU-bb"
     restrict_gpus([])
