@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from harness.analysis.host_check import GpuProbe
 from harness.bench.supervisor.supervisor import MODULES
 from harness.engine.interface import JobHandle, JobRequest, JobState, Payload
-from harness.engine.jobs import JobHost
+from harness.engine.jobs import CUDA_FOLDER, JobHost, cuda_cache
+from harness.engine.reached import Reached
 from harness.hosts.local import LocalConnection
 from harness.ship.gpuprobe import probe_gpus
+from harness.ship.transfers import wanted_image
 from harness.values.errors import HarnessError, JobRefused
+from harness.values.facts import Facts, GpuFacts
 
 
 class Engine:
@@ -75,3 +79,29 @@ def test_what_cannot_be_read_or_does_not_start_is_a_problem() -> None:
     assert "cannot be read" in str(probe(Engine({"gpu.json": '{"found": NaN}'})).problem)
     refused = JobRefused("nvidia-container-cli: initialization error", where="here", hint="x")
     assert probe(Engine({}, refused)) == GpuProbe(2, None, "nvidia-container-cli: initialization error")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpus"),
+    [("auto", ("GPU-a", "1")), (1, ("GPU-a",)), (0, ()), ((1, 0), ("1", "GPU-a")), (("GPU-x", 7), ("GPU-x", "7"))],
+)
+def test_a_number_in_the_inventory_is_the_gpu_of_that_id(wanted: Any, gpus: tuple[str, ...]) -> None:
+    assert reached(wanted).gpus == gpus
+
+
+def reached(wanted: Any, architecture: str = "x86_64") -> Reached:
+    facts = Facts(gpus=(GpuFacts(name="a", uuid="GPU-a"), GpuFacts(name="b")), architecture=architecture)
+    host: Any = SimpleNamespace(variables=SimpleNamespace(gpus=wanted, image=None, registry=None))
+    return Reached(host, LocalConnection("here"), facts, "/s", {}, 10**9)
+
+
+def test_a_host_whose_gpus_no_package_can_use_gets_the_cpu_image() -> None:
+    assert [wanted_image(reached("auto", kind)).kind for kind in ("x86_64", "aarch64")] == ["gpu", "cpu"]
+    assert wanted_image(reached(0)).kind == "cpu"
+
+
+def test_jobs_with_gpus_keep_what_is_compiled_for_them_in_scratch() -> None:
+    on: Any = SimpleNamespace(scratch="/s")
+    (mount,) = cuda_cache(on, ("GPU-a",))
+    assert (mount.name, mount.source, mount.read_only, mount.ephemeral) == ("cuda", f"/s/{CUDA_FOLDER}", False, False)
+    assert cuda_cache(on, ()) == ()
