@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.check_engine import check_engine
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
-from harness.analysis.host_check import Check, LimitProbe, LockView, Refused
+from harness.analysis.gpu_fit import check_gpus
+from harness.analysis.host_check import Check, GpuProbe, LimitProbe, LockView, Refused
 from harness.analysis.protection import DiskReserve, busy_load, busy_reason
 from harness.values.data import DataState
 from harness.values.engine_names import EngineFacts
@@ -22,7 +23,8 @@ def judge_host(
     *,
     limit_probe: LimitProbe | None = None,
     data: Iterable[DataState] = (),
-    needed_cuda: str | None = None,
+    used_gpus: Sequence[str] | None = None,
+    gpu_probe: GpuProbe | None = None,
     image_bytes: int | None = None,
     memory_reserve: int | None = None,
     disk_reserve: DiskReserve = None,
@@ -33,8 +35,8 @@ def judge_host(
 
     ``facts`` is the error where there are none. ``engine`` is what the engine to be used says of itself, None where
     there is none; ``refused`` are those that were tried before it.
-    ``needed_cuda`` is the CUDA version of the image, None without; ``image_bytes`` the size of one that must still be
-    brought.
+    ``used_gpus`` are ids of the GPUs that jobs may use, None for all; ``image_bytes`` is the size of an image that must
+    still be brought.
     """
     if isinstance(facts, HarnessError):
         state = facts.state if isinstance(facts, HostError) else "not_ready"
@@ -44,7 +46,8 @@ def judge_host(
         *_check_lock(lock_owner),
         _check_load(facts, allow_busy),
         *check_engine(facts, engine, refused, limit_probe),
-        *check_hardware(facts, engine, needed_cuda, memory_reserve),
+        *check_gpus(facts, engine, used_gpus, gpu_probe),
+        *check_hardware(facts, memory_reserve),
         *check_disks(facts, disk_reserve, image_bytes),
         *check_data(data),
     ]

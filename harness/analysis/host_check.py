@@ -54,6 +54,15 @@ class LimitProbe:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class GpuProbe:
+    """What came of a job that asked for ``asked`` GPUs: how many it found, or the problem. None: it could not tell."""
+
+    asked: int
+    found: int | None
+    problem: str | None = None
+
+
 def limit_probe_of(asked_bytes: int, left: object, failure: object) -> LimitProbe:
     """From a probe job's ``outcome.json`` and, where it survived, ``failure.json`` (bench/protocol/protocol.py)."""
     try:

@@ -11,9 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_pascal
 
 from harness.analysis.findings import find
+from harness.bench.protocol import bounded_json
 from harness.engine.container import LABEL_MEMORY, LABEL_WARNINGS, read_list_label
-from harness.engine.interface import JobPhase, JobState
+from harness.engine.interface import LABEL_PREFIX, JobPhase, JobState
 from harness.hosts.answers import Unreadable
+from harness.values.cuda import CudaBuild, read_build
 from harness.values.engine_names import EngineFacts
 from harness.values.record import Finding
 from harness.values.text import without_codes
@@ -21,6 +23,8 @@ from harness.values.text import without_codes
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
+LABEL_TENSORFLOW = f"{LABEL_PREFIX}tensorflow"
+"""Label of an image: what ``tf.sysconfig.get_build_info()`` says in it, as JSON."""
 _NVIDIA = "nvidia.com/gpu"
 _PHASES: dict[str, JobPhase] = {  # Docker's words, and Podman's own
     "created": "created",
@@ -248,10 +252,18 @@ def image_digest(inspected: Image) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def cuda_of(inspected: Image) -> CudaBuild | None:
+    """Return what an image's label says of its TensorFlow; None where it has none, or none that is understood."""
+    try:
+        return read_build(bounded_json.parse(inspected.settings.labels.get(LABEL_TENSORFLOW) or "{}"))
+    except bounded_json.Unreadable:
+        return None
+
+
 def engine_facts(
-    name: str, version: EngineVersion, info: EngineInfo, *, api_version: str | None, image_digest: str | None
+    name: str, version: EngineVersion, info: EngineInfo, *, api_version: str | None, image: Image | None
 ) -> EngineFacts:
-    """Facts out of ``GET /version`` and ``GET /info``."""
+    """Facts out of ``GET /version`` and ``GET /info``; ``image`` is what jobs would run in, None where it is absent."""
     reasons = []
     if not info.memory_limit:
         reasons.append("the kernel gives Docker no memory controller: boot with cgroup_enable=memory")
@@ -260,7 +272,7 @@ def engine_facts(
     return EngineFacts(
         engine=name,
         version=version.version or info.server_version or "unknown",
-        image_digest=image_digest,
+        image_digest=None if image is None else image_digest(image),
         api_version=api_version,
         cgroup_version=info.cgroup_version,
         can_limit_memory=info.memory_limit,
@@ -269,6 +281,7 @@ def engine_facts(
         storage=storage_of(info),
         folder=info.docker_root_dir if info.docker_root_dir.startswith("/") else None,
         gpu_support=gpu_support(info),
+        cuda=None if image is None else cuda_of(image),
         reasons=tuple(reasons),
         findings=_findings(info),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.bench.protocol import protocol
@@ -13,6 +13,8 @@ from harness.values.data import Coding, DataPlace
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostNotReady
 
+CUDA_FOLDER = "cuda-cache"
+"""In scratch: what drivers compiled of PTX for GPUs."""
 _OOM_SCORE = 1000
 """The benchmark is what the kernel ends first where memory runs out."""
 
@@ -57,6 +59,11 @@ class JobHost:
     def scratch(self) -> str:
         """The folder for what is made, sent and kept there."""
         return self.disks["scratch"]
+
+
+def cuda_cache(on: JobHost, gpus: Sequence[str]) -> tuple[Mount, ...]:
+    """Return the folder in which a job keeps what is compiled for its GPUs; nothing for one without."""
+    return (Mount("cuda", f"{on.scratch}/{CUDA_FOLDER}", read_only=False),) if gpus else ()
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,11 @@ class Reached:
         wanted = self.host.variables.gpus
         if wanted == "auto":
             return found
-        return found[:wanted] if isinstance(wanted, int) else tuple(map(str, wanted))
+        if isinstance(wanted, int):
+            return found[:wanted]
+        # A number means another GPU inside a container, an id the same one.
+        numbered = {str(index): name for index, name in enumerate(found)}
+        return tuple(numbered.get(str(one), str(one)) for one in wanted)
 
     def close(self) -> None:
         """Let the connection go."""

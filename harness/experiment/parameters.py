@@ -200,10 +200,12 @@ class Assignment(BaseModel):
         description="How images are resized: nearest, bilinear or bilinear-antialias, equal pixels for all loaders; "
         "native: as a loader's users get it. Default nearest.",
     )
-    batch_size: Annotated[tuple[Count, ...], Many()] = Field((), description="Images a batch. Default 32.")
+    batch_size: Annotated[tuple[Count, ...], Many()] = Field((), description="Images a batch, of all GPUs. Default 32.")
     epochs: Annotated[tuple[Count, ...], Many()] = Field((), description="Passes over the data. Default 2.")
     cpus: Annotated[tuple[Cpus, ...], Many()] = Field((), description="How many CPUs; auto: all. Default auto.")
-    gpus: Annotated[tuple[Gpus, ...], Many()] = Field((), description="How many GPUs; auto: all. Default auto.")
+    gpus: Annotated[tuple[Gpus, ...], Many()] = Field(
+        (), description="How many GPUs share a batch; auto: all. Default auto."
+    )
     budgets: Annotated[tuple[Literal["container", "default"], ...], Many()] = Field(
         (), description="container: tf.data is told its true memory and CPUs; default: what it assumes by itself."
     )

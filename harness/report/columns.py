@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from harness.analysis.whole_set import Outlook, judge_record
 from harness.values.prediction import Prediction
 from harness.values.record import Record, number
 from harness.values.stages import OTHER, PassCosts
-from harness.values.text import one_line
+from harness.values.text import NOTHING, one_line
 
 if TYPE_CHECKING:
     import pandas
@@ -371,6 +371,12 @@ COLUMNS: tuple[Column, ...] = (
         "GPUs that the benchmark saw, separated by semicolons",
         lambda entry: "; ".join(gpu.name for gpu in entry.record.gpu) or None,
     ),
+    Column(
+        "gpu_utilisation",
+        "string",
+        "mean share of time in which each of them was busy, in percent, separated by semicolons",
+        lambda entry: _say_utilisation(entry.record),
+    ),
     _record("image_digest", "string", "identity of the image, or of the environment for engine process"),
     _record("payload_digest", "string", "digest of the benchmark's code that measures"),
     _record("data_fingerprint", "string", "fingerprint of the data set"),
@@ -390,6 +396,14 @@ def tabulate_rows(records: Iterable[Record]) -> list[dict[str, Value]]:
         values = {column.name: column.pick(entry) for column in COLUMNS}
         rows.append({name: one_line(one) or None if isinstance(one, str) else one for name, one in values.items()})
     return rows
+
+
+def _say_utilisation(record: Record) -> str | None:
+    """Return how busy each GPU was, in the order of ``io.gpu``: – for one that did not tell; None without any."""
+    watch = record.io.get("gpu")
+    gpus = watch.get("gpus") if isinstance(watch, Mapping) else None
+    shares = [number(gpu, "utilisation", "mean") for gpu in gpus or () if isinstance(gpu, Mapping)]
+    return "; ".join(NOTHING if share is None else f"{100 * share:.0f}" for share in shares) or None
 
 
 def _make_entries(records: Sequence[Record]) -> Iterator[Entry]:

@@ -16,9 +16,6 @@ from harness.values.weights import weights_key
 
 _Why = TypeVar("_Why")
 
-MOST_GPUS = 1
-"""What training uses, for want of a distribution strategy."""
-
 
 def limit_of(case: Case, memory_available: int | None) -> int | None:
     """Return the limit to enforce, in bytes: ``none`` is all that the host can give, None where it was not asked."""
@@ -40,13 +37,14 @@ def refusals(
     disk_names: Sequence[str],
     cpus: int | None,
     gpus: int | None,
+    gpu_obstacle: str | None = None,
     unlabelled: Container[str] = (),
 ) -> tuple[Refusal, ...]:
     """Return the cases that cannot run on a host at all, and why, with what to do about it.
 
     ``cache_bytes`` are predictions by case_id; ``missing_data`` is by name, ``missing_weights`` by ``weights_key``.
     ``cpus`` and ``gpus`` are how many jobs may use; they and ``memory_available`` are None where nobody asked the host.
-    ``unlabelled`` are data sets whose images have no labels.
+    ``gpu_obstacle`` is why no job can use the GPUs there. ``unlabelled`` are data sets whose images have no labels.
     """
     found = []
     for case in cases:
@@ -54,7 +52,7 @@ def refusals(
             missing_for(case, missing_data, missing_weights)
             or _label_reason(case, unlabelled)
             or _cpu_reason(case, cpus, can_limit_cpus)
-            or _gpu_reason(case, gpus)
+            or _gpu_reason(case, gpus, gpu_obstacle)
             or _memory_reason(case, memory_available, engine_reasons, can_limit_memory)
             or _disk_reason(case, disks, disk_reserve, cache_bytes.get(case.case_id), disk_names)
         )
@@ -103,17 +101,35 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _gpu_reason(case: Case, gpus: int | None) -> str | None:
-    if case.gpus == "auto":
-        return None
-    if case.gpus > MOST_GPUS:
-        return f"the case asks for {case.gpus} GPUs; training uses {MOST_GPUS}: there is no distribution strategy yet"
-    if gpus is None or case.gpus <= gpus:
-        return None
-    return (
-        f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {gpus}: take `gpus: auto`, or see what "
-        "`harness check` says of its GPUs"
-    )
+def gpus_of(case: Case, offered: int | None) -> int | None:
+    """Return how many GPUs a case is given; None where the host was not asked.
+
+    ``auto`` is all that the host offers and the case can use: each gets an image of a batch, and Keras compiles no step
+    with XLA for several.
+    """
+    if isinstance(case.gpus, int) or offered is None:
+        return case.gpus if isinstance(case.gpus, int) else None
+    is_xla = case.model is not None and bool(case.model.xla)
+    return min(offered, 1 if is_xla else case.batch_size)
+
+
+def _gpu_reason(case: Case, offered: int | None, obstacle: str | None) -> str | None:
+    if isinstance(case.gpus, int) and offered is not None and case.gpus > offered:
+        return (
+            f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {offered}: take `gpus: auto`, or see what "
+            "`harness check` says of its GPUs"
+        )
+    used = gpus_of(case, offered) or 0
+    if used and obstacle is not None:
+        return f"no job can use the host's GPUs: {obstacle}"
+    if used > case.batch_size:
+        return (
+            f"a batch of {_count(case.batch_size, 'image')} cannot be shared by {used} GPUs: `batch_size` is that of "
+            "all of them together, take at least one image for each"
+        )
+    if used > 1 and case.model is not None and case.model.xla:
+        return f"Keras compiles no training step with XLA for {used} GPUs: leave out `xla: true`, or take `gpus: 1`"
+    return None
 
 
 def _memory_reason(case: Case, available: int | None, reasons: Sequence[str], can_limit: bool) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.bench.protocol.loader_registry import is_on_disk
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
-from harness.engine.jobs import build_job
-from harness.session.feasibility import MOST_GPUS
+from harness.engine.jobs import build_job, cuda_cache
+from harness.session.feasibility import gpus_of
 from harness.session.invocations import Invocation
 from harness.session.setup import HostSetup
 from harness.values.digest import digest_of
@@ -38,6 +38,7 @@ def build_measurement(
     if is_on_disk(case.cache):
         disk = setup.disks[case.cache_disk]
         mounts = (*mounts, Mount("cache", f"{disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
+    gpus = setup.gpus[: gpus_of(case, len(setup.gpus))]
     return build_job(
         setup,
         "measure",
@@ -53,8 +54,8 @@ def build_measurement(
         },
         timeout_s=timeout_s,
         seed=seed * 1000 + invocation.round,
-        mounts=mounts,
+        mounts=(*mounts, *cuda_cache(setup, gpus)),
         memory_bytes=invocation.memory_bytes,
         cpus=setup.cpus if case.cpus is None else setup.cpus[: case.cpus],
-        gpus=setup.gpus[: MOST_GPUS if case.gpus == "auto" else case.gpus],
+        gpus=gpus,
     )

@@ -10,7 +10,9 @@ from harness.engine.interface import Engine, ImageEngine
 from harness.engine.reached import Reached
 from harness.engine.registry import Choice, Refusal, explain_choice, explain_none, load_engines
 from harness.engine.spec import EngineSpec
+from harness.ship.transfer.image_sources import WantedImage
 from harness.ship.transfers import Transfers, bring_image, wanted_image
+from harness.values.cuda import LOCKED_BUILD, CudaBuild
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import Emit
@@ -69,11 +71,12 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
     if not spec.uses_images:
         return ChosenEngine(engine, _facts_of(spec, engine, ""), "", Choice(""))
     if transfers is None:
-        image = wanted_image(reached).reference
-        return ChosenEngine(engine, _facts_of(spec, engine, image), image, Choice(""))
+        wanted = wanted_image(reached)
+        facts = _with_build(_facts_of(spec, engine, wanted.reference), wanted)
+        return ChosenEngine(engine, facts, wanted.reference, Choice(""))
     engine.probe("")  # whether it answers is said before an image is made for it
     image, how = bring_image(reached, cast("ImageEngine", engine), transfers, emit)
-    facts = _facts_of(spec, engine, image)
+    facts = _with_build(_facts_of(spec, engine, image), wanted_image(reached))
     if facts.image_digest is None:
         hint = "build it with `harness image build`, or take `image:` out of the inventory"
         raise ImageUnavailable(f"the engine has no image {image!r}", where=reached.name, hint=hint)
@@ -83,3 +86,10 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
 def _facts_of(spec: EngineSpec, engine: Engine, image: str) -> EngineFacts:
     """Return what an engine says of itself, in the words that its file has for it."""
     return replace(engine.probe(image), uses_images=spec.uses_images, words=spec.words)
+
+
+def _with_build(facts: EngineFacts, wanted: WantedImage) -> EngineFacts:
+    """Return facts of an engine that say what TensorFlow its image has; of ours that is known before it is there."""
+    if facts.cuda is not None or wanted.named is not None:
+        return facts
+    return replace(facts, cuda=LOCKED_BUILD if wanted.kind == "gpu" else CudaBuild())

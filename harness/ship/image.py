@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.engine.dockerinfo import image_digest
+from harness.bench.protocol import bounded_json
+from harness.engine.dockerinfo import LABEL_TENSORFLOW, Created, image_digest, read_answer
 from harness.ship.base import explaining, look_for, make_base
 from harness.ship.build_environment import find_build_arguments, find_certificates
 from harness.ship.definition import CERTIFICATES_FOLDER, ImageDefinition, image_definition, image_reference
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 PULLED_BASE = "debian:bookworm-slim"
 LABEL_DEFINITION = "harness.definition"
 LABEL_BASE = "harness.base"
+BUILD_INFO = "/opt/harness/tensorflow.json"
+"""Where an image holds what its TensorFlow says of how it was built."""
+_MOST_INFO_BYTES = 64 * 1024
 _SILENCE_S = 1800
 """A build that says nothing for so long hangs: unpacking CUDA's libraries takes minutes, not more."""
 
@@ -104,6 +109,7 @@ def build_image(
             timeout=_SILENCE_S,
         )
         stages = _follow(stream, tag, base_image, report)
+        _label(client, tag)
         digest = find_image(client, tag)
         _remove_stages(client, stages)
     if digest is None:
@@ -121,6 +127,45 @@ def build_context(definition: ImageDefinition, certificates: bytes) -> bytes:
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, io.BytesIO(content))
     return gzip.compress(buffer.getvalue(), mtime=0)
+
+
+def _label(client: APIClient, tag: str) -> None:
+    """Give an image the label that says what its TensorFlow was built for, where it holds that; its identity stays."""
+    info = _read_info(client, tag)
+    if info is None:
+        return
+    words = json.dumps(info, separators=(",", ":"), sort_keys=True)
+    context = io.BytesIO(f"FROM {tag}\n".encode())
+    for event in client.build(fileobj=context, tag=tag, labels={LABEL_TENSORFLOW: words}, rm=True, decode=True):
+        if event.get("error"):
+            raise ImageUnavailable(f"{tag} could not be labelled: {event['error']}", hint="see the Docker daemon's log")
+
+
+def _read_info(client: APIClient, tag: str) -> object | None:
+    """Return what an image holds of how its TensorFlow was built; None where it holds nothing. Nothing is started."""
+    from docker.errors import NotFound
+
+    made = read_answer(Created, client.create_container(tag, ["true"]), "what it made")
+    try:
+        stream, _ = client.get_archive(made.id, BUILD_INFO)
+        with contextlib.closing(stream), tarfile.open(fileobj=io.BytesIO(_read_some(stream))) as archive:
+            member = next(iter(archive), None)
+            held = archive.extractfile(member) if member is not None and member.isfile() else None
+            return None if held is None else bounded_json.parse(held.read())
+    except (NotFound, tarfile.TarError, bounded_json.Unreadable):
+        return None
+    finally:
+        client.remove_container(made.id, v=True, force=True)
+
+
+def _read_some(stream: Iterator[bytes]) -> bytes:
+    """Read a stream to its end, or as far as it is no longer than such a file is."""
+    content = b""
+    for chunk in stream:
+        content += chunk
+        if len(content) > _MOST_INFO_BYTES:
+            break
+    return content
 
 
 def _follow(stream: Iterator[Mapping[str, str]], tag: str, base_image: str, report: OnProgress) -> list[str]:

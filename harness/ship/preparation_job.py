@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.bench.protocol import protocol
 from harness.bench.protocol.bounded_json import Unreadable
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
-from harness.engine.jobs import JobHost, build_job
+from harness.engine.jobs import JobHost, build_job, cuda_cache
 from harness.hosts.own_folders import make_own_folder
 from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import OnProgress
@@ -51,6 +51,7 @@ def run_preparation(
     name = f"harness-{task}-{digest_of([said, limits, on.payload.archive_digest, on.image])[:16]}"
     if cache_disk is not None:
         mounts = (*mounts, Mount("cache", f"{cache_disk}/{CACHE_PREFIX}{name}", read_only=False, ephemeral=True))
+    mounts = (*mounts, *cuda_cache(on, gpus))
     request = build_job(
         on,
         task,

@@ -16,6 +16,7 @@ from harness.ship.datatransfer import DataShip, ShippedData
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources, Order, WantedImage
 from harness.ship.transfer.shipping import ImageShip
+from harness.values.cuda import has_packages
 from harness.values.errors import ImageUnavailable
 from harness.values.event import Emit, ImageShipped, progress_of
 
@@ -55,9 +56,10 @@ def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emi
 
 
 def wanted_image(reached: Reached) -> WantedImage:
-    """Return the image that a host is to have: of ours the one for GPUs where it has some that may be used."""
+    """Return the image that a host is to have: of ours the one for GPUs where it has some, and there is one."""
     variables = reached.host.variables
-    return WantedImage("gpu" if reached.gpus else "cpu", variables.image, variables.registry)
+    kind = "gpu" if reached.gpus and has_packages(reached.facts.architecture) else "cpu"
+    return WantedImage(kind, variables.image, variables.registry)
 
 
 def _ship_image(

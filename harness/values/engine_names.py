@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.bench.protocol.plugins import module_names
 
 if TYPE_CHECKING:
+    from harness.values.cuda import CudaBuild
     from harness.values.record import Finding
 
 AUTO = "auto"
@@ -46,9 +47,9 @@ class EngineFacts:
     """What an engine is and can do.
 
     ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
-    nothing need be done for it, None where they cannot. ``folder`` is where it keeps its jobs on the host, None for the
-    scratch. ``uses_images`` and ``words`` are as its file says: whoever
-    finds an engine adds them.
+    nothing need be done for it, None where they cannot; ``cuda`` what the TensorFlow of its jobs was built for, None
+    where that is not known. ``folder`` is where it keeps its jobs on the host, None for the scratch. ``uses_images``
+    and ``words`` are as its file says: whoever finds an engine adds them.
     """
 
     engine: str
@@ -62,6 +63,7 @@ class EngineFacts:
     storage: str | None = None
     folder: str | None = None
     gpu_support: str | None = None
+    cuda: CudaBuild | None = None
     reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     uses_images: bool = True

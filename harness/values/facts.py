@@ -23,12 +23,13 @@ class _Frozen(BaseModel):
 
 
 class GpuFacts(_Frozen):
-    """One GPU as its driver names it."""
+    """One GPU as its driver names it. ``capability`` is its compute capability, as ``8.9``."""
 
     name: _Text
     memory_bytes: _Bytes | None = None
     driver: _Text | None = None
     uuid: _Text | None = None
+    capability: Annotated[str, Field(pattern=r"^\d{1,2}\.\d$")] | None = None
 
 
 class DiskFacts(_Frozen):

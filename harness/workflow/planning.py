@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from harness.analysis.gpu_fit import find_obstacle
 from harness.analysis.limit_search import steps_left, trials_of
 from harness.analysis.outcomes import count_outcomes
 from harness.analysis.predictions import predict
@@ -57,8 +58,8 @@ class PlannedHost:
 
     ``memory_available`` is what ``memory_limit: none`` means there; it, ``cpus`` and ``gpus`` (what jobs may use) are
     None where the host was not asked. ``disks`` are facts by name, ``disk_names`` all that caches may lie on.
-    ``missing_data`` and ``missing_weights`` (by ``weights_key``) say why something is not there. ``rehearsals`` are
-    known by ``setting_key``, ``proofs`` of same work by ``work_key``.
+    ``missing_data`` and ``missing_weights`` (by ``weights_key``) say why something is not there. ``gpu_obstacle`` says
+    why no job can use its GPUs. ``rehearsals`` are known by ``setting_key``, ``proofs`` of same work by ``work_key``.
     """
 
     name: str
@@ -74,6 +75,7 @@ class PlannedHost:
     can_limit_memory: bool = True
     can_limit_cpus: bool = True
     engine_reasons: tuple[str, ...] = ()
+    gpu_obstacle: str | None = None
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     proofs: Mapping[str, WorkProof] = field(default_factory=dict)
 
@@ -97,6 +99,7 @@ class PlannedHost:
             can_limit_memory=setup.engine_facts.can_limit_memory,
             can_limit_cpus=setup.engine_facts.can_limit_cpus,
             engine_reasons=setup.engine_facts.reasons,
+            gpu_obstacle=find_obstacle(setup.facts, setup.engine_facts, setup.gpus),
             rehearsals=setup.rehearsals,
             proofs=setup.samework,
         )
@@ -367,6 +370,7 @@ def refusals_of(cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str
         disk_names=on.disk_names,
         cpus=on.cpus,
         gpus=on.gpus,
+        gpu_obstacle=on.gpu_obstacle,
         unlabelled=frozenset(name for name, found in on.data.items() if not found.is_labelled),
     )
     return (*refuted.values(), *others)

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from harness.analysis.check_engine import judge_probe
-from harness.analysis.check_hardware import is_driver_enough, minimum_driver
 from harness.analysis.checks import host_state, judge_host
+from harness.analysis.gpu_fit import is_driver_enough, minimum_driver
 from harness.analysis.host_check import Check, LimitProbe, limit_probe_of
 from harness.analysis.protection import busy_reason
+from harness.values.cuda import CudaBuild
 from harness.values.data import DataState
 from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineUnavailable, HostLocked, HostNotReady, HostUnreachable, ImageUnavailable
@@ -209,12 +210,14 @@ def test_an_engine_answers_in_its_own_words() -> None:
 def test_an_engine_without_images_uses_none_and_says_so() -> None:
     words = replace(WORDS, image="its packages")
     gpu = GPU.model_copy(update={"driver": "470.256.02"})
-    process = Engine(engine="process", words=words, uses_images=False, gpu_support="direct")
+    build = CudaBuild(cuda="12.5")
+    process = Engine(engine="process", words=words, uses_images=False, gpu_support="direct", cuda=build)
     assert (
         find(judge_host(FACTS, process), "image").message
         == "none is used: jobs run with its packages sha256:0123456789ab"
     )
-    checks = judge_host(changed(gpus=(gpu,)), process, needed_cuda="12.5")
+    checks = judge_host(changed(gpus=(gpu,)), process)
+    assert find(checks, "driver").outcome == "failure"
     assert all("image" not in f"{check.message}{check.cure or ''}" for check in checks if check.id != "image")
     without = judge_host(changed(gpus=()), process)
     assert "image" not in find(without, "gpu").message
@@ -277,7 +280,7 @@ def test_swap() -> None:
 )
 def test_driver_against_the_images_cuda(driver: str | None, cuda: str, outcome: str) -> None:
     facts = changed(gpus=(GPU.model_copy(update={"driver": driver}),))
-    check = find(judge_host(facts, Engine(gpu_support="nvidia"), needed_cuda=cuda), "driver")
+    check = find(judge_host(facts, Engine(gpu_support="nvidia", cuda=CudaBuild(cuda=cuda))), "driver")
     assert check.outcome == outcome
     if outcome == "failure":
         assert minimum_driver(cuda) in (check.cure or "")

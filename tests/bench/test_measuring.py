@@ -15,7 +15,7 @@ import pytest
 
 from harness.bench.loaders.budgets import LEAST_RAM_BYTES, compute_budgets, compute_ram_budget
 from harness.bench.measure import benchmark
-from harness.bench.measure.devices import explain_missing, parse_driver, restrict_gpus
+from harness.bench.measure.devices import explain_missing, keep_compiled, parse_driver, restrict_gpus
 from harness.bench.measure.event_log import Journal
 from harness.bench.measure.meter import Meter
 from harness.bench.measure.usage import read_anon_bytes, read_usage
@@ -157,12 +157,26 @@ def test_a_missing_gpu_is_explained_with_driver_and_cuda() -> None:
 
 def test_cuda_sees_only_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    restrict_gpus(["0", "1"])
-    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    restrict_gpus(["2", "3"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1", "in a container they are counted anew"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    restrict_gpus(["2"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2", "the first of those that the process may see"
     restrict_gpus(["GPU-aa", "GPU-bb"])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-aa,GPU-bb"
     restrict_gpus([])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+
+
+def test_what_is_compiled_for_a_gpu_is_kept_where_a_folder_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUDA_CACHE_PATH", "CUDA_CACHE_MAXSIZE"):
+        monkeypatch.delenv(name, raising=False)
+    keep_compiled(None)
+    assert "CUDA_CACHE_PATH" not in os.environ
+    monkeypatch.setenv("CUDA_CACHE_MAXSIZE", "1")
+    monkeypatch.setenv("CUDA_CACHE_PATH", "/elsewhere")
+    keep_compiled("/cuda")
+    assert (os.environ["CUDA_CACHE_PATH"], int(os.environ["CUDA_CACHE_MAXSIZE"])) == ("/cuda", 4 * GIB)
 
 
 class ResourceExhaustedError(Exception):

@@ -77,6 +77,9 @@ class Program:
                 if isinstance(data, dict) and data.get("skip_unreadable"):
                     found |= {"skipped": [["cat/9.jpg", "it is not an image"]], "skipped_count": 3}
                 return Performance(40.0 * self.temper.pace, (), (json_entry("dataset.json", found),))
+            case "gpus":
+                answer = {"found": len(request.gpus), "problem": None}
+                return Performance(1.0, (), (json_entry("gpu.json", answer),))
             case "samework":
                 keys = [variant["key"] for variant in _listed(request, "variants")]
                 proven = {key: {"is_proven": True, "problems": []} for key in keys}

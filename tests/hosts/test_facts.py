@@ -133,6 +133,18 @@ def test_gpu_values_that_the_driver_withholds_are_none() -> None:
     assert (found[0].name, found[0].memory_bytes, found[0].driver, found[0].uuid) == ("NVIDIA GB10", None, None, None)
 
 
+def test_a_compute_capability_is_the_drivers_or_by_name_where_the_driver_is_old() -> None:
+    new = "name, compute_cap\nNVIDIA GeForce RTX 5090, 12.0\nNVIDIA New, 13.7\nNVIDIA Odd, [N/A]\n"
+    assert [gpu.capability for gpu in gpus.parse_nvidia_smi(new) or ()] == ["12.0", "13.7", None]
+    # Before driver 510 the field is refused, and the question without it comes next.
+    refusal = 'Field "compute_cap" is not a valid field to query.\n\n'
+    old = f"{refusal}name, driver_version\nTesla T4, 470.57.02\nX, 470.57.02\n"
+    assert [(gpu.driver, gpu.capability) for gpu in gpus.parse_nvidia_smi(old) or ()] == [
+        ("470.57.02", "7.5"),
+        ("470.57.02", None),
+    ]
+
+
 def test_only_nvidia_display_devices_count() -> None:
     lines = "0x10de 0x2204 0x030000\n0x10de 0x1aef 0x040300\n0x8086 0x56a0 0x030000\n0x10de 0x20b5 0x030200\n"
     assert gpus.parse_pci_gpus(lines) == ("10de:2204", "10de:20b5")

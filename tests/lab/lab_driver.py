@@ -2,6 +2,7 @@
 
 python lab_driver.py [OPTION VALUE …] WORDS OF HARNESS …
     --die BOUNDARY[:COUNT]  --wait BOUNDARY[:COUNT]=FILE  --set MODULE:NAME=SECONDS  --hurry SECONDS
+    --images FOLDER=BASE  --lock PATH
 
 A boundary is ``before-`` or ``after-`` one of the steps that change something, see ``STEPS``.
 """
@@ -113,6 +114,14 @@ def hurry(seconds: float) -> None:
     Patience.__init__.__defaults__ = (seconds, seconds)
 
 
+def build_from(folder: Path, base: str) -> None:
+    """Build images from the definitions in a folder, on a base that this machine has."""
+    from harness.ship import definition, image
+
+    definition._root = lambda: folder  # noqa: SLF001 - the product has one place for them
+    image.PULLED_BASE = base
+
+
 def main(words: list[str]) -> None:
     """Patch as told, then be harness."""
     import harness.workflow.run.run
@@ -128,6 +137,14 @@ def main(words: list[str]) -> None:
                 hook(boundary, functools.partial(wait_at, Path(file)))
             case "--set":
                 change(value)
+            case "--images":
+                folder, _, base = value.partition("=")
+                build_from(Path(folder), base)
+            case "--lock":
+                sys.path.append(str(HERE.parent))
+                from own_lock import use_lock
+
+                use_lock(value)
             case "--hurry":
                 hurry(float(value))
             case _:

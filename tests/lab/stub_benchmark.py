@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..protocol.failure import describe
+from ..measure.devices import explain_missing, read_driver
+from ..protocol.failure import BenchmarkFailure, describe
 from ..protocol.protocol import EVENTS, FAILURE, RESULTS, write_json
 
+CUDA = {"cuda_version": "12.5.1", "cudnn_version": "9"}
+"""What the stand-in for the GPU image would have."""
 HUNGRY = """
 import mmap
 kept = []
@@ -72,7 +75,10 @@ def main(job: Path) -> int:
     wishes = json.loads(behaviour.read_text()) if behaviour.exists() else {}
     wish = wishes.get(request["case"]["loader"]) or wishes.get("*") or {}
     print("the stub begins", flush=True)
+    gpus = request["limits"]["gpus"]
     try:
+        if gpus:
+            raise BenchmarkFailure("gpu_missing", explain_missing(len(gpus), 0, CUDA, read_driver()))
         while (data / "hold").exists():
             time.sleep(0.05)
         time.sleep(float(wish.get("seconds", 0.1)))

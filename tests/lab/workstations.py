@@ -225,6 +225,7 @@ class Lab:
         (host.folder / "authorized_keys").write_text(public + "\n")
         memory = f"{spec.memory_mb}m"
         words = ["create", "--name", host.container, "--hostname", spec.name, "--label", f"{LABEL}={self.name}"]
+        words += ["--network-alias", f"{spec.name}.lab.example"]
         words += ["--network", self._network, "--publish", f"127.0.0.1:{host.port}:22", "--cgroupns", "private"]
         words += ["--memory", memory, "--memory-swap", memory, "--pids-limit", "4096", *_privileges()]
         words += ["--cpuset-cpus", spec.cpus] if spec.cpus else []

@@ -207,6 +207,13 @@ def test_the_part_stands_in_the_exports() -> None:
     assert (row["set_images"], row["whole_set_fit"], row["whole_set_rate"]) == (None, None, None)
 
 
+def test_how_busy_each_gpu_was_stands_in_the_exports() -> None:
+    watched = {"gpus": [{"utilisation": {"mean": share}} for share in (0.934, None, 1)]}
+    for gpu, said in ((watched, "93; –; 100"), ({"error": "x"}, None), (None, None)):
+        (row,) = tabulate_rows([make_record(make_case(), io={"gpu": gpu})])
+        assert row["gpu_utilisation"] == said
+
+
 def test_the_size_of_a_set_comes_from_the_session_where_records_do_not_keep_it(tmp_path: Path) -> None:
     held = {name: value for name, value in at(GB).items() if name != "whole"}
     builder = SessionBuilder().add(*rounds("tfdata", rate=90, **held))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -17,16 +18,19 @@ from typing import Any
 import pytest
 
 from harness.engine.daemon import open_client
+from harness.engine.dockerinfo import cuda_of, image_digest, seek_image
 from harness.ship import image as image_module
 from harness.ship.base import find_kept, make_base
 from harness.ship.build_environment import find_build_arguments, find_certificates
 from harness.ship.definition import ImageDefinition, image_definition, image_definitions, image_reference
 from harness.ship.image import (
+    LABEL_DEFINITION,
     build_context,
     build_image,
     ensure_image,
     find_image,
 )
+from harness.values.cuda import CudaBuild
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 
 
@@ -64,10 +68,22 @@ def _six_of(lock: bytes) -> bytes:
     return "\n".join(lines[start:end]).encode()
 
 
+BUILD_INFO = {"is_cuda_build": True, "cuda_version": "12.5.1", "cuda_compute_capabilities": ["sm_80", "compute_90"]}
+"""What stands in the small GPU image for what TensorFlow says of itself."""
+
+
 def _small(kind: str) -> ImageDefinition:
     definition = image_definition(kind)
-    files = [(path, _six_of(content) if path.endswith(".txt") else content) for path, content in definition.files]
+    files = [(path, _make_small(path, content)) for path, content in definition.files]
     return replace(definition, files=tuple(files))
+
+
+def _make_small(path: str, content: bytes) -> bytes:
+    if path.endswith(".txt"):
+        return _six_of(content)
+    ask = b"json, tensorflow; print(json.dumps(tensorflow.sysconfig.get_build_info()))"
+    assert path != "Dockerfile.gpu" or content.count(ask) == 1
+    return content.replace(ask, f"json; print(json.dumps({json.dumps(BUILD_INFO).replace('true', 'True')}))".encode())
 
 
 def test_definitions_are_complete_and_locked_with_hashes() -> None:
@@ -127,6 +143,19 @@ def test_an_image_is_built_once_lean_and_without_rights(
         _assert_stage_removed(client, lines)
     finally:
         client.remove_image(reference, force=True)
+
+
+@pytest.mark.docker
+def test_the_gpu_image_says_what_its_tensorflow_was_built_for(client: Any, base: str, reference: str) -> None:
+    small = _small("gpu")
+    lines: list[str] = []
+    digest = build_image(client, small, base_image=base, reference=reference, on_progress=lines.append)
+    found = seek_image(client, reference)
+    assert found is not None and digest == image_digest(found)
+    assert found.settings.labels[LABEL_DEFINITION] == small.digest, "the labels of the build are kept"
+    assert cuda_of(found) == CudaBuild(cuda="12.5.1", architectures=("sm_80", "compute_90"))
+    assert found.settings.user == "10001:10001" and json.dumps(BUILD_INFO) in lines
+    assert [one for one in client.containers(all=True) if one["Image"] == reference] == []
 
 
 def _assert_lean(client: Any, reference: str) -> None:

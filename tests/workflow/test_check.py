@@ -27,6 +27,7 @@ from harness.workflow.machines import check_hosts as checking
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine whose memory limit is not tried: that is a job, and tests/engine has it."""
     monkeypatch.setattr(checking, "probe_limit", lambda *_arguments, **_named: None)
+    monkeypatch.setattr(checking, "probe_gpus", lambda *_arguments, **_named: None)
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         Image.new("RGB", (40, 30)).save(tmp_path / "pets" / name / "0.jpg")

@@ -37,6 +37,8 @@ NO_CPUSET = "the case asks for 4 CPUs, and jobs cannot be held to CPUs here"
 NO_LIMIT = "no memory limit can be enforced here: no cgroup"
 NO_DISK = "the host has no disk named 'nvme' (it has scratch): add it under `disks:`"
 TRAINING = "mode: train, image_size: 64, model: {alpha: 0.25}"
+XLA = "mode: train, image_size: 64, model: {alpha: 0.25, xla: true}"
+OLD_GPU = {"gpus": 1, "gpu_obstacle": "too old: install `gpus: 0`"}
 
 
 def resolve(parameters: str, rounds: str = "3", more: str = "", only: Sequence[str] = ()) -> Resolved:
@@ -249,7 +251,7 @@ def test_a_search_that_cannot_run_is_one_skipped_trial() -> None:
     assert (search.refused, search.left, found.planned, found.coming_trials) == ("there is no folder /d", 1, 1, [])
 
 
-CURE = r"ask for 8|leave `cpus` out|gpus: auto|no distribution strategy yet|smaller limit|harness check|add it under"
+CURE = r"ask for 8|leave `cpus` out|gpus: (auto|[01])|one image for each|smaller limit|harness check|add it under"
 """A skipped case says what to do."""
 
 
@@ -263,11 +265,14 @@ CURE = r"ask for 8|leave `cpus` out|gpus: auto|no distribution strategy yet|smal
         (f"loader: tfdata, gpus: 1, {TRAINING}", {}, "the case asks for 1 GPU, the host offers 0"),
         (f"loader: tfdata, gpus: 1, {TRAINING}", {"gpus": 2}, None),
         (f"loader: tfdata, gpus: 1, {TRAINING}", {"gpus": None}, None),
-        (
-            f"loader: tfdata, gpus: 2, {TRAINING}",
-            {"gpus": 2},
-            "the case asks for 2 GPUs; training uses 1: there is no distribution strategy yet",
-        ),
+        (f"loader: tfdata, gpus: 2, {TRAINING}", {"gpus": 2}, None),
+        (f"loader: tfdata, gpus: 2, {TRAINING}", {"gpus": 1}, "the case asks for 2 GPUs, the host offers 1"),
+        (f"loader: tfdata, gpus: 2, batch_size: 1, {TRAINING}", {"gpus": 2}, "a batch of 1 image cannot be shared"),
+        (f"loader: tfdata, gpus: 2, {XLA}", {"gpus": 2}, "Keras compiles no training step with XLA for 2 GPUs"),
+        (f"loader: tfdata, {XLA}", {"gpus": 2}, None),
+        (f"loader: tfdata, {TRAINING}", OLD_GPU, "no job can use the host's GPUs: too old: install `gpus: 0`"),
+        (f"loader: tfdata, gpus: 0, {TRAINING}", OLD_GPU, None),
+        ("loader: tfdata", OLD_GPU, None),
         ("loader: tfdata, memory_limit: 9GB", {}, TOO_LARGE),
         ("loader: tfdata, memory_limit: 9GB", {"memory_available": None}, None),
         ("loader: tfdata", {"can_limit_memory": False, "engine_reasons": ("no cgroup",)}, NO_LIMIT),

@@ -26,8 +26,8 @@ ENTRIES = {
         cause=(
             "what ran is not what the record asks for, and that could not be seen before. As error: another number of "
             "CPUs, GPUs, workers, epochs, images or batches, other sizes or types, precision or XLA. As info: "
-            "`max_images` is more than the set has; `gpus: auto` on a host with several (training uses one, there is "
-            "no distribution strategy yet); `shuffle` that a cache freezes, or that a loader does within a buffer; "
+            "`max_images` is more than the set has; `gpus: auto` on a host with more GPUs than a batch has images, or "
+            "with several and `xla: true`; `shuffle` that a cache freezes, or that a loader does within a buffer; "
             "`budgets` that a loader of your own does not take. What can be seen before is skipped with the numbers: "
             "more CPUs, GPUs or memory than the host offers."
         ),

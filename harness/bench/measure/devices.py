@@ -11,6 +11,8 @@ from typing import Any
 
 from ..protocol.failure import BenchmarkFailure
 
+CACHE_BYTES = 2**32
+"""The most that CUDA takes as ``CUDA_CACHE_MAXSIZE``: all kernels of TensorFlow are more than its default."""
 _VERSION_FILE = Path("/proc/driver/nvidia/version")
 
 
@@ -29,13 +31,23 @@ class Devices:
 def restrict_gpus(asked: list[str]) -> None:
     """Let CUDA see only what was asked for; to be called before TensorFlow is imported.
 
-    UUIDs name the same GPU inside a container and outside; a number does not, so
-    numbers are left to whoever started this process.
+    UUIDs name the same GPU inside a container and outside; a number does not: then it is the first ones of those that
+    whoever started this process lets it see.
     """
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not asked:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        visible = ["-1"]
     elif all(name.startswith(("GPU-", "MIG-")) for name in asked):
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", ",".join(asked))
+        visible = asked
+    else:
+        visible = (seen.split(",") if seen else list(map(str, range(len(asked)))))[: len(asked)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
+
+
+def keep_compiled(folder: str | None) -> None:
+    """Have the driver keep what it compiles of PTX for later processes; to be called before TensorFlow is imported."""
+    if folder is not None:
+        os.environ.update(CUDA_CACHE_PATH=folder, CUDA_CACHE_MAXSIZE=str(CACHE_BYTES))
 
 
 def check_devices(asked: list[str]) -> Devices:
@@ -48,10 +60,12 @@ def check_devices(asked: list[str]) -> Devices:
     found = tf.config.list_physical_devices("GPU")
     if len(found) != len(asked):
         raise BenchmarkFailure("gpu_missing", explain_missing(len(asked), len(found), _build_info(tf), read_driver()))
-    device = _find_matmul_device(tf)
-    if "GPU" not in device:
-        message = explain_missing(len(asked), len(found), _build_info(tf), read_driver())
-        raise BenchmarkFailure("gpu_missing", f"{message} A product of two matrices ran on {device}.")
+    for number in reversed(range(len(found))):
+        with tf.device(f"/GPU:{number}"):
+            device = _find_matmul_device(tf)
+        if "GPU" not in device:
+            message = explain_missing(len(asked), len(found), _build_info(tf), read_driver())
+            raise BenchmarkFailure("gpu_missing", f"{message} A product of two matrices ran on {device}.")
     names = [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in found]
     return Devices(tuple(names), device)
 

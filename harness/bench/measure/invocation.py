@@ -26,11 +26,12 @@ from ..protocol.specs import NEW_ORDER
 from . import pagecache
 from .bytes_read import is_counted, needed_bytes
 from .cachekey import pipeline_hash
-from .devices import Devices, check_devices, read_cuda, restrict_gpus
+from .devices import Devices, check_devices, keep_compiled, read_cuda, restrict_gpus
 from .event_log import Epoch, Journal
 from .measure_request import MeasureRequest, ModelSetting
 from .meter import Meter
 from .process_environment import Software, describe_software, leave_out_pandas, prepare_process
+from .replicas import count_replicas, replicas_scope
 from .usage import list_children, read_anon_bytes
 
 if TYPE_CHECKING:
@@ -42,13 +43,14 @@ PATIENCE_S = 5.0
 
 
 class Work(TypedDict, total=False):
-    """What is there to be measured, as loader and model say it."""
+    """What is there to be measured, as loader and model say it. ``replicas``: copies of a model that share a batch."""
 
     image_size: list[int] | None
     workers: int | None
     deliver: str | None
     precision: str
     xla: bool
+    replicas: int
 
 
 class Mixing(TypedDict):
@@ -131,6 +133,7 @@ def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
     if not LOADERS[request.loader].needs_pandas(request.kind):
         leave_out_pandas()
     restrict_gpus(request.gpus)
+    keep_compiled(request.paths.get("cuda"))
     set_threads(request.budgets)
     return check_devices(request.gpus)
 
@@ -165,16 +168,17 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
         return None
     from .keras_model import build_model
 
-    model = build_model(
-        request.model or ModelSetting(),
-        image_size=request.image_size,
-        classes=len(manifest.classes),
-        weights_path=request.paths.get("weights"),
-        precision=request.precision,
-        deliver=request.deliver,
-    )
-    if not model.compiled:
-        load_training().compile_model(model, None if request.model is None else request.model.xla)
+    with replicas_scope(len(request.gpus)):
+        model = build_model(
+            request.model or ModelSetting(),
+            image_size=request.image_size,
+            classes=len(manifest.classes),
+            weights_path=request.paths.get("weights"),
+            precision=request.precision,
+            deliver=request.deliver,
+        )
+        if not model.compiled:
+            load_training().compile_model(model, None if request.model is None else request.model.xla)
     return model
 
 
@@ -302,7 +306,8 @@ def _describe_work(bench: Bench) -> Work:
     if model is None:
         return ran
     is_half = any(getattr(layer, "compute_dtype", None) == "float16" for layer in model.layers)
-    return {**ran, "precision": "mixed_float16" if is_half else "float32", "xla": bool(model.jit_compile)}
+    precision = "mixed_float16" if is_half else "float32"
+    return {**ran, "precision": precision, "xla": bool(model.jit_compile), "replicas": count_replicas(model)}
 
 
 def warm_up(bench: Bench) -> float:

@@ -40,22 +40,36 @@ class HeldIterators:
 
 @contextmanager
 def hold_iterators() -> Iterator[HeldIterators]:
-    """Within it each iterator of a tf.data data set is held, whoever makes it; none where TensorFlow is not loaded."""
+    """Within it each iterator of a tf.data data set is held, whoever makes it, those for several GPUs too.
+
+    None is where TensorFlow is not loaded.
+    """
     held = HeldIterators()
     tf = sys.modules.get("tensorflow")
     if tf is None:
         yield held
         return
-    make = tf.data.Dataset.__iter__
+    from tensorflow.python.distribute.input_lib import DistributedDataset
+
+    with _holding(tf.data.Dataset, held), _holding(DistributedDataset, held):
+        try:
+            yield held
+        finally:
+            held.release()
+
+
+@contextmanager
+def _holding(kind: Any, held: HeldIterators) -> Iterator[None]:
+    """Within it the iterators of a kind of data set are held."""
+    make = kind.__iter__
 
     def make_and_hold(dataset: Any) -> Any:
         iterator = make(dataset)
         held.add(iterator)
         return iterator
 
-    tf.data.Dataset.__iter__ = make_and_hold
+    kind.__iter__ = make_and_hold
     try:
-        yield held
+        yield
     finally:
-        tf.data.Dataset.__iter__ = make
-        held.release()
+        kind.__iter__ = make

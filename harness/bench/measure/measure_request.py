@@ -95,6 +95,7 @@ def read_request(job: Path) -> MeasureRequest:
     check_case(case)
     loader = str(case["loader"])
     check_kind(loader, kind)
+    gpus, most = list(request.limits.gpus), as_count(case.get("gpus"))
     asked = _text(case, "interpolation", "nearest")
     sides = as_list(case.get("image_size", [256, 256]))
     height, width = (_count({"image_size": side}, "image_size", 0) for side in sides)
@@ -117,7 +118,7 @@ def read_request(job: Path) -> MeasureRequest:
         precision=_text(case, "precision", "float32"),
         max_images=as_count(case.get("max_images")),
         limit_bytes=request.limits.memory_bytes,
-        gpus=list(request.limits.gpus),
+        gpus=gpus if most is None else gpus[:most],
         seed=request.seed,
         paths=dict(request.paths),
         element=_text(case, "element", "float32"),

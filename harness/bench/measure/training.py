@@ -14,7 +14,11 @@ from .meter import Meter
 
 
 class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no types
-    """Images that the training step really got in this epoch: a short last batch counts what it holds."""
+    """Images that the training step really got in this epoch: a short last batch counts what it holds.
+
+    With several copies of the model each has a count of its own. Keras logs the mean of what they say, so each says its
+    count as many times over as there are copies: then the mean is the sum.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="images")
@@ -27,7 +31,11 @@ class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no typ
 
     def result(self) -> Any:
         """Images so far."""
-        return tf.convert_to_tensor(self.count.value)
+        count = tf.convert_to_tensor(self.count.value)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas == 1 or tf.distribute.in_cross_replica_context():
+            return count
+        return tf.cast(count, tf.float64) * replicas
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
@@ -47,7 +55,7 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count."""
-        self._meter.step(int((logs or {})["images"]))
+        self._meter.step(round((logs or {})["images"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop the clock, when an emulated accelerator is done with the last batch."""
@@ -82,7 +90,8 @@ def warm_up(loader: Loader, model: Any | None) -> float:
         for _batch in zeros:
             pass
         return time.perf_counter() - begun
-    model.optimizer.build(model.trainable_variables)
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables]
     before = [variable.value.numpy() for variable in variables]
     model.fit(zeros, epochs=1, verbose=0, shuffle=False)

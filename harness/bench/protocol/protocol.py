@@ -13,7 +13,7 @@ A job's folder (``/harness`` in a container)::
         failure.json       why the benchmark gave up, in one object (FAILURE_KINDS)
         dataset.json       task ``dataset`` and ``generate``: what the set is
         samples.jsonl      the supervisor's samples of memory
-        gpu.json           what the GPU sampler saw, where there are GPUs
+        gpu.json           what the GPU sampler saw, where there are GPUs; task ``gpus``: how many there are
         log.txt            stdout and stderr of the benchmark
 
 It is started as ``python -m bench.supervisor.supervisor JOB_FOLDER`` with ``payload/`` as the
@@ -22,7 +22,7 @@ working directory.
 request.json::
 
     format      1
-    task        measure | dataset | generate | probe | samework | rehearse | stages
+    task        measure | dataset | generate | probe | gpus | samework | rehearse | stages
     case        the case's parameters                              (measure)
     data        {"kind": "folder" | "coco" | "tfrecord", "name": …}         (measure, dataset)
                 of TFRecord files also pattern, image_feature, label_feature   (dataset)

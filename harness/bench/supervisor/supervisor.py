@@ -47,6 +47,7 @@ MODULES = {
     "dataset": "bench.data.dataset",
     "generate": "bench.data.generate",
     "probe": "bench.proof.probe",
+    "gpus": "bench.proof.gpus",
     "samework": "bench.proof.same_work",
     "rehearse": "bench.proof.rehearsal",
     "stages": "bench.stages.stage_costs",

@@ -34,7 +34,6 @@ from harness.engine.dockerinfo import (
     create_container,
     engine_facts,
     gpu_support,
-    image_digest,
     inspect_container,
     job_state,
     list_containers,
@@ -106,8 +105,7 @@ class DockerEngine:
             if daemon.is_no_engine(error):
                 raise daemon.unavailable(error, self.host, self._address) from error
             raise
-        digest = None if found is None else image_digest(found)
-        return engine_facts(self.name, version, info, api_version=client.api_version, image_digest=digest)
+        return engine_facts(self.name, version, info, api_version=client.api_version, image=found)
 
     def submit(self, request: JobRequest) -> JobHandle:
         """Create, fill and start the job's container, or find the one that is there. Never pulls an image."""

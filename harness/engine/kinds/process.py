@@ -28,6 +28,7 @@ from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import first_line, reading
 from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong, last_line
 from harness.hosts.local import LocalConnection
+from harness.values.cuda import read_build
 from harness.values.engine_names import EngineFacts, EngineWords
 from harness.values.errors import EngineError, EngineUnavailable, JobGone, ResultsRefused
 from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
@@ -127,6 +128,7 @@ class ProcessEngine:
             can_limit_swap=bool(group.get("can_limit_swap")),
             can_limit_cpus=True,
             gpu_support="direct",
+            cuda=read_build(found.get("build")),
             reasons=reasons,
             findings=tuple(_cannot_limit(reason) for reason in reasons),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.checks import host_state, judge_host
-from harness.analysis.host_check import Check, LimitProbe
+from harness.analysis.host_check import Check, GpuProbe, LimitProbe
 from harness.analysis.same_data import find_clashes
 from harness.analysis.signs import CHECKS
 from harness.bench.protocol.image_formats import SOME_READ
@@ -21,6 +21,7 @@ from harness.inventory import Host, load_inventory, read_parts, select_hosts
 from harness.ship.data_inspection import inspect_data
 from harness.ship.datasource import SourceSets
 from harness.ship.engine_choice import ChosenEngine, find_engine
+from harness.ship.gpuprobe import probe_gpus
 from harness.ship.limitprobe import probe_limit
 from harness.ship.payload_archive import build_payload
 from harness.ship.slots import TransferSlots
@@ -37,9 +38,6 @@ from harness.workflow.side_by_side import Seen, find_copies, note_seen, refuse_c
 
 if TYPE_CHECKING:
     from harness.console import Console
-
-CUDA_OF_IMAGE = "12.5"
-"""What TensorFlow 2.21's wheels are built for (tf.sysconfig.get_build_info()['cuda_version'])."""
 
 
 _MOST_IN_FULL = 3
@@ -129,13 +127,15 @@ def _check_host(
     host = reached.host
     search = find_engine(reached, requested, transfers if may_ship else None, console.handle)
     states = {name: inspect_data(reached, name, formats=tuple(SOME_READ))[1] for name in reached.data}
+    limit_probe, gpu_probe = _prove(console, reached, search.chosen, payload)
     checks = judge_host(
         reached.facts,
         search.chosen.facts if search.chosen else None,
         [(refusal.spec.name, refusal.error) for refusal in search.refused],
-        limit_probe=_prove(console, reached, search.chosen, payload),
+        limit_probe=limit_probe,
         data=states.values(),
-        needed_cuda=CUDA_OF_IMAGE if reached.facts.gpus else None,
+        used_gpus=reached.gpus,
+        gpu_probe=gpu_probe,
         image_bytes=_size_to_come(search.chosen, transfers.images),
         memory_reserve=host.variables.memory_reserve,
         disk_reserve=host.variables.disk_reserve,
@@ -169,12 +169,21 @@ def _size_to_come(chosen: ChosenEngine | None, images: ImageSources) -> int | No
     return images.size_of(chosen.image)
 
 
-def _prove(console: Console, reached: Reached, chosen: ChosenEngine | None, payload: Payload) -> LimitProbe | None:
-    """Try a limit on the engine that would be used; None where there is nothing to try it with."""
-    if chosen is None or chosen.facts.image_digest is None or not chosen.facts.can_limit_memory:
-        return None
-    console.live(f"{reached.name}: trying a memory limit")
-    return probe_limit(JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image))
+def _prove(
+    console: Console, reached: Reached, chosen: ChosenEngine | None, payload: Payload
+) -> tuple[LimitProbe | None, GpuProbe | None]:
+    """Try a limit and the GPUs on the engine that would be used; None where there is nothing to try."""
+    if chosen is None or chosen.facts.image_digest is None:
+        return None, None
+    on = JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image)
+    limit_probe = gpu_probe = None
+    if chosen.facts.can_limit_memory:
+        console.live(f"{reached.name}: trying a memory limit")
+        limit_probe = probe_limit(on)
+    if on.gpus and chosen.facts.gpu_support is not None:
+        console.live(f"{reached.name}: asking for its GPUs")
+        gpu_probe = probe_gpus(on)
+    return limit_probe, gpu_probe
 
 
 def _print(console: Console, host: str, checked: _Checked) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from harness.engine.daemon import talking
 from harness.engine.dockerinfo import ListedImage, list_images
 from harness.engine.interface import Engine, ImageEngine
+from harness.engine.jobs import CUDA_FOLDER
 from harness.engine.registry import load_engine
 from harness.hosts.own_folders import OwnFolder
 from harness.ship.data_inspection import DESCRIBED_FOLDER
@@ -33,7 +34,7 @@ _DATA = "data sets, weights and file lists"
 DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
 
 _RESULTS = "results of proofs, rehearsals and stage runs"
-RESULT_FOLDERS = (REHEARSAL.folder, PROOFS_FOLDER, STAGE_COSTS.folder)
+RESULT_FOLDERS = (REHEARSAL.folder, PROOFS_FOLDER, STAGE_COSTS.folder, CUDA_FOLDER)
 
 _CACHE = "cache of this controller"
 _CACHE_FOLDERS = ("images", "base", "hashes")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.analysis.gpu_fit import find_obstacle, usable_gpus
 from harness.analysis.rehearsals import setting_key
 from harness.analysis.selection import current_records
 from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS, Standing
@@ -18,7 +19,7 @@ from harness.inventory import Host, explain_host, load_inventory, select_hosts, 
 from harness.records.content import SessionContent, SessionDataSet
 from harness.records.progress import say_place
 from harness.records.reading import read_records
-from harness.session.feasibility import MOST_GPUS, refuse_hopeless
+from harness.session.feasibility import refuse_hopeless
 from harness.session.invocations import HostDigests
 from harness.session.run_options import SessionOptions
 from harness.ship.engine_choice import EngineSearch, find_engine
@@ -27,6 +28,7 @@ from harness.ship.needs import inspect_needs
 from harness.ship.rehearsing import REHEARSAL
 from harness.ship.transfers import local_places
 from harness.values.data import DataState
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import ConfigurationError, DataError, HarnessError
 from harness.values.record import Record
 from harness.values.rehearsal import Rehearsal
@@ -189,7 +191,8 @@ class _Planner:
             can_limit_memory=facts is None or facts.can_limit_memory,
             can_limit_cpus=facts is None or facts.can_limit_cpus,
             engine_reasons=facts.reasons if facts else (),
-            rehearsals=self._rehearsals(reached, states, image_digest),
+            gpu_obstacle=None if facts is None else find_obstacle(reached.facts, facts, reached.gpus),
+            rehearsals=self._rehearsals(reached, states, facts),
             proofs=self._proofs(),
         )
         error = _catch(  # in the order in which `run` would meet with them
@@ -287,7 +290,7 @@ class _Planner:
         )
 
     def _rehearsals(
-        self, reached: Reached, states: Mapping[str, DataState], image_digest: str | None
+        self, reached: Reached, states: Mapping[str, DataState], facts: EngineFacts | None
     ) -> dict[str, Rehearsal]:
         """Return what earlier sessions rehearsed on the host: its predictions are then those of ``run``."""
         settings = {
@@ -295,10 +298,10 @@ class _Planner:
             for case in self.session.resolved.cases
             if case.data in states and (fingerprint := states[case.data].fingerprint) is not None
         }
-        if image_digest is None or not settings:
+        if facts is None or facts.image_digest is None or not settings:
             return {}
-        cpus, gpus = len(reached.cpus), min(MOST_GPUS, len(reached.gpus))
-        machine = Machine(image_digest, self.session.payload.archive_digest, cpus, gpus)
+        cpus, gpus = len(reached.cpus), len(usable_gpus(reached.facts, facts, reached.gpus))
+        machine = Machine(facts.image_digest, self.session.payload.archive_digest, cpus, gpus)
         return REHEARSAL.read(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:

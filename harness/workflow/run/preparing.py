@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.engine.interface import Payload
-from harness.engine.jobs import HostData, JobHost
+from harness.engine.jobs import CUDA_FOLDER, HostData, JobHost
 from harness.engine.reached import Reached
 from harness.hosts.facts import read_available_bytes
+from harness.hosts.own_folders import make_own_folder
 from harness.session.feasibility import refuse_hopeless
 from harness.session.setup import HostSetup
 from harness.ship.bringing import Brought
@@ -47,6 +48,8 @@ def prepare(
         except DataError as error:
             missing[name] = error
     refuse_hopeless(cases, missing, brought.missing_weights)
+    if on.gpus:
+        make_own_folder(on.connection, on.scratch, f"{on.scratch}/{CUDA_FOLDER}")
     return HostSetup(
         **vars(on),
         engine_facts=chosen.facts,

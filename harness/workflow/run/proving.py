@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.analysis.findings import find
+from harness.analysis.gpu_fit import usable_gpus
 from harness.analysis.rehearsals import batches_to_rehearse, images_to_rehearse, representative, setting_key
 from harness.bench.protocol.loader_registry import LOADERS
-from harness.session.feasibility import MOST_GPUS
+from harness.session.feasibility import gpus_of
 from harness.session.setup import HostSetup
 from harness.ship.kept_settings import Setting
 from harness.ship.rehearsing import rehearse
@@ -67,7 +68,7 @@ def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> Ho
         settings,
         progress_of(setup.host, emit, "rehearsal"),
         memory_bytes=memory_bytes,
-        gpus=setup.gpus[:MOST_GPUS],
+        gpus=usable_gpus(setup.facts, setup.engine_facts, setup.gpus),
     )
     for key, reason in rehearsed.reasons.items():
         message = f"{names[key]} could not be rehearsed: {reason}"
@@ -90,7 +91,7 @@ def _make_setting(setup: HostSetup, alike: Sequence[Case], memory_bytes: int | N
     data = setup.data[case.data]
     size = SetSize(images=data.images, bytes=data.bytes)
     return Setting(
-        case=representative(case),
+        case=representative(case).model_copy(update={"gpus": gpus_of(case, len(setup.gpus))}),
         images=images_to_rehearse(case, size, cpus=cpus, has_gpu=bool(setup.gpus), memory_bytes=memory_bytes),
         batches=batches_to_rehearse(alike, size, cpus=cpus),
         kind=data.kind,

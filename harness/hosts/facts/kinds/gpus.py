@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.hosts.facts.fact import Fact, parse_int
+from harness.values.cuda import capability_of, parse_capability
 from harness.values.facts import GpuFacts
 
 _MISSING = ("[n/a]", "n/a", "[not supported]", "[insufficient permissions]", "[unknown error]", "")
@@ -11,7 +12,8 @@ _MISSING = ("[n/a]", "n/a", "[not supported]", "[insufficient permissions]", "[u
 def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
     """``nvidia-smi --query-gpu=… --format=csv``, columns told by their header; None where no driver answers.
 
-    Memory is counted in MiB. What the driver does not say (``[N/A]``) is None.
+    Memory is counted in MiB. What the driver does not say (``[N/A]``) is None; the compute capability, which drivers
+    before 510 do not know, is then told by the name.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(lines) if "name" in _columns(line)), None)
@@ -28,6 +30,7 @@ def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
         }
         if row["name"] is None:
             continue
+        said = parse_capability(row.get("compute_cap"))
         memory = parse_int((row.get("memory.total") or "").removesuffix("MiB"), most=2**30)
         gpus.append(
             GpuFacts(
@@ -35,6 +38,7 @@ def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
                 memory_bytes=None if memory is None else memory * 2**20,
                 driver=row.get("driver_version"),
                 uuid=row.get("uuid"),
+                capability=capability_of(row["name"]) if said is None else str(said),
             )
         )
     return tuple(gpus)
@@ -73,10 +77,11 @@ command -v nvidia-container-runtime-hook nvidia-container-runtime >/dev/null && 
 grep -qs nvidia.com/gpu /etc/cdi/* /var/run/cdi/* && echo cdi
 """
 
-GPUS = Fact(
-    "gpus",
-    ("nvidia-smi", "--query-gpu=name,memory.total,driver_version,uuid", "--format=csv"),
-    parse_nvidia_smi,
-)
+_FIELDS = "name,memory.total,driver_version,uuid"
+_SMI_SCRIPT = f"""
+nvidia-smi --query-gpu={_FIELDS},compute_cap --format=csv || nvidia-smi --query-gpu={_FIELDS} --format=csv
+"""
+
+GPUS = Fact("gpus", ("sh", "-c", _SMI_SCRIPT), parse_nvidia_smi)
 PCI_GPUS = Fact("pci_gpus", ("sh", "-c", _PCI_SCRIPT), parse_pci_gpus)
 NVIDIA_RUNTIME = Fact("nvidia_runtime", ("sh", "-c", _RUNTIME_SCRIPT), parse_nvidia_runtime)

@@ -1,0 +1,36 @@
+"""A job that proves something of a host: started, waited for, and removed with all that it left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from harness.bench.protocol import protocol
+from harness.engine.interface import Engine, JobRequest
+from harness.hosts.temporary import temporary_folder
+
+_DEADLINE_S = 60.0
+_POLL_S = 0.2
+
+
+def probe_name() -> str:
+    """Return a name for such a job that no other has."""
+    return f"harness-probe-{os.getpid()}-{time.time_ns():x}"
+
+
+def run_probe(engine: Engine, request: JobRequest, files: Sequence[str]) -> list[dict[str, object] | None]:
+    """Run a job of seconds and return the objects that it left in ``files``, None for one that is not there.
+
+    Raises HarnessError, Unreadable; leaves nothing on the host.
+    """
+    handle = engine.submit(request)
+    try:
+        deadline = time.monotonic() + _DEADLINE_S
+        while engine.poll([handle])[0].phase == "running" and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        with temporary_folder() as results:
+            engine.fetch(handle, results)
+            return [protocol.as_object(protocol.read_json(results / name)) or None for name in files]
+    finally:
+        engine.cancel([handle])
