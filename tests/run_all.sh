@@ -146,8 +146,7 @@ part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
 part "a Docker Engine for tests" start_engine
 part "many hosts: begin" start_lab
 begin types "$BIN/mypy" --no-error-summary
-# In a process of its own: its targets draw pages in process under a memory limit, which has crashed the interpreter
-# where TensorFlow and much else was loaded beside.
+# In a process of its own, beside the pure parts: it computes on one CPU, and nothing that they load counts as its own.
 begin fuzz "$BIN/python" -m pytest -q -m "$PURE" tests/fuzz
 part "pure parts" "$BIN/python" -m pytest -q -m "$PURE" --ignore=tests/fuzz
 part "types (mypy strict), beside them" await types
