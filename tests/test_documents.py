@@ -24,6 +24,7 @@ SPEAKING = [
 ]
 
 NAMES = r"(?:harness|input-pipeline-harness)(?:\[[a-z, -]+\])?(?:[=<>~!][^\s`]*)?"
+MODULE = re.compile(r"`((?:harness|tests|images|benchmarks)/[\w./-]+)`")
 STRANGERS = re.compile(rf"\binstall\b[^\n`]*?[\s'\"]{NAMES}(?:[\"\s`).]|'(?!s))")
 
 
@@ -41,6 +42,12 @@ def test_no_install_line_fetches_a_package_of_that_name() -> None:
             found += [f"{name}: {one[0]}" for one in STRANGERS.finditer(text)]
             found += [f"{name}: {one[0]}" for one in re.finditer(r"'harness\[[^\]]*\]'", text)]
     assert found == []
+
+
+def test_each_module_that_a_document_names_exists() -> None:
+    named = {(name, place) for name in DOCUMENTS for place in MODULE.findall((ROOT / name).read_text())}
+    assert len(named) > 50
+    assert [each for each in sorted(named) if not (ROOT / each[1]).exists()] == []
 
 
 # -- command lines -----------------------------------------------------------------------------------------------------

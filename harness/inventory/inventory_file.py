@@ -11,7 +11,7 @@ import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from harness.inventory.host import Host, Inventory, Origin
 from harness.inventory.layers import OWN, Layer, Merged, Notes, Setting, merge_layers
 from harness.inventory.patterns import select_names
 from harness.inventory.templates import Templates
-from harness.inventory.tree import ALL, UNGROUPED, Tree
+from harness.inventory.tree import ALL, UNGROUPED, Entry, Group, Tree
 from harness.inventory.var_files import VarFiles
 from harness.inventory.variables import HostVariables
 from harness.values.document import Document, Opaque, load_document, read_bounded
@@ -30,6 +30,8 @@ from harness.values.paths import expand_home
 _INI_LINE = re.compile(r"^(\[[\w.:-]+\][ \t]*$|[^\s#:=]+[ \t]+ansible_\w+=)", re.MULTILINE)
 _TO_YAML = "`ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
 _DATA_KEYS = ("folder", "images", "annotations", "tfrecord")
+_MOST_SETTINGS = 1_000_000
+"""Variables of all hosts together, those of a group counted for each of its hosts: each takes some 200 bytes."""
 
 
 def load_inventory(path: Path, limit: str | None = None) -> Inventory:
@@ -46,7 +48,7 @@ def load_inventory(path: Path, limit: str | None = None) -> Inventory:
         hint = "write at least one under `hosts:`; `harness init` writes an example"
         notes.mistakes.append(Mistake(str(path), None, "the inventory holds no host", hint))
     judged = {name: Judged() for name in tree.hosts}
-    hosts = [_make_host(name, tree, files, notes, judged[name]) for name in tree.hosts]
+    hosts = _make_hosts(tree, files, notes, judged)
     files.warn_strays(tree.groups, tree.hosts)
     groups = {name: tree.members(name) for name in tree.groups}  # walking them may be a mistake, too
     if not groups[UNGROUPED]:
@@ -102,10 +104,31 @@ def _in_order(mistakes: Iterable[Mistake], path: Path) -> list[Mistake]:
     return sorted(dict.fromkeys(mistakes), key=lambda m: (m.file != str(path), m.file, m.line or 0))
 
 
-def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes, judged: Judged) -> Host | None:
-    groups = tree.groups_of(name)
-    entry = tree.hosts[name]
-    chain: list[Layer] = [
+def _make_hosts(tree: Tree, files: VarFiles, notes: Notes, judged: Mapping[str, Judged]) -> list[Host | None]:
+    """Return all hosts; no more of them than have ``_MOST_SETTINGS`` variables together, and a mistake then."""
+    hosts: list[Host | None] = []
+    count = 0
+    for name, entry in tree.hosts.items():
+        groups = tree.groups_of(name)
+        chain = _chain_of(name, entry, groups, tree, files)
+        count += sum(map(_count, chain))
+        if count > _MOST_SETTINGS:
+            message = f"{name}: with this host all have more than {_MOST_SETTINGS} variables together"
+            hint = "keep the hosts that are measured, or what other programs need, in a file of its own"
+            notes.mistakes.append(entry.setting.mistake(message, hint))
+            break
+        hosts.append(_make_host(name, groups, chain, tree, notes, judged[name]))
+    return hosts
+
+
+def _count(layer: Layer) -> int:
+    own = layer[OWN].below() if OWN in layer else {}
+    return len(layer) + sum(len(setting.below()) for setting in own.values())
+
+
+def _chain_of(name: str, entry: Entry, groups: Sequence[Group], tree: Tree, files: VarFiles) -> list[Layer]:
+    """Return what says something of a host, weakest first."""
+    return [
         *tree.groups[ALL].layers,
         *(layer for group in groups for layer in group.layers),
         *files.group_layers(ALL),
@@ -113,6 +136,11 @@ def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes, judged: Jud
         *entry.layers,
         *files.host_layers(name),
     ]
+
+
+def _make_host(
+    name: str, groups: Sequence[Group], chain: Sequence[Layer], tree: Tree, notes: Notes, judged: Judged
+) -> Host | None:
     merged = merge_layers(chain)
     access = resolve_access(name, merged.others, Templates(name, tree.file, merged.others), judged)
     is_local = access.connection == "local"
@@ -138,7 +166,7 @@ def _make_host(name: str, tree: Tree, files: VarFiles, notes: Notes, judged: Jud
         proxy_jump=access.proxy_jump,
         proxy_command=access.proxy_command,
         variables=variables,
-        origins=_origins(entry.setting, access, own, foreign),
+        origins=_origins(tree.hosts[name].setting, access, own, foreign),
         foreign={key: setting.value for key, setting in foreign.items()},
     )
 

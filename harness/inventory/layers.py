@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from harness.inventory.host import Origin
 from harness.inventory.variables import MERGED_BY_NAME
@@ -27,7 +28,7 @@ class Setting:
     document: Document = field(repr=False)
     path: tuple[str | int, ...]
 
-    @property
+    @cached_property
     def origin(self) -> Origin:
         """File, line, and what stands there."""
         text = self.value if isinstance(self.value, str) else None

@@ -65,7 +65,8 @@ def _split(pattern: str, inventory: Inventory) -> list[str]:
     known = {*inventory.groups, *inventory.names}
     for text in (piece.strip() for piece in pattern.split(",")):
         is_whole = text.lstrip("!&") in known or text.startswith("@")
-        if not is_whole and _PART.sub("", text).strip(": \t"):
+        is_open = text.rfind("[") > text.rfind("]")
+        if not is_whole and (is_open or _PART.sub("", text).strip(": \t")):
             hint = "every [ needs its ], as in ws[1-3] or gpu[0]"
             raise ConfigurationError(f"{text!r} is not a pattern of hosts", where=_WHERE, hint=hint)
         parts += [text] if is_whole else _PART.findall(text)

@@ -24,6 +24,8 @@ _MOST_TEXT = 2000
 """Characters of one expanded value; a long ProxyCommand has some 200."""
 _MOST_LEVELS = 20
 _CLOSE = 0.8
+_MOST_GUESSED = 1000
+"""Variables among which a mistyped one is looked for, for each host anew."""
 _CURE = "only {{ name }} of a plain variable is understood: write the value"
 
 
@@ -72,7 +74,8 @@ class Templates:
             return self._known[name]
         setting = self._variables.get(name)
         if setting is None or not isinstance(setting.value, str | int) or isinstance(setting.value, bool):
-            guess = _guess(name, (*_KNOWN, *self._variables))
+            names = (*_KNOWN, *self._variables) if len(self._variables) <= _MOST_GUESSED else _KNOWN
+            guess = _guess(name, names)
             hint = f"did you mean {{{{ {guess} }}}}?" if guess and guess != name else "write the value itself"
             raise UnfitError((f"the template's {name} is no text or number that is known here", hint))
         if name in self._open or len(self._open) == _MOST_LEVELS:

@@ -42,8 +42,9 @@ class VarFiles:
                 continue
             for path in sorted((self._base / folder).iterdir()):
                 name = path.stem if path.suffix in _SUFFIXES[1:] else path.name
-                guess = near_miss(name, names, cutoff=0.85)
-                if guess and guess != name and path.name not in names and not path.name.startswith("."):
+                if name in names or path.name in names or path.name.startswith("."):
+                    continue
+                if guess := near_miss(name, names, cutoff=0.85):
                     kind = "group" if folder == GROUP_FOLDER else "host"
                     self._notes.warnings.append(
                         Mistake(str(path), None, f"no {kind} is called {name}", f"did you mean {guess}?")

@@ -13,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, TextIO
 
+from harness.bench.protocol import bounded_json
 from harness.records.folder import SessionFolder
 from harness.records.reading import Fault, read_records, refuse
 from harness.values.errors import SessionError
@@ -147,10 +148,10 @@ def take_folder(folder: SessionFolder) -> TextIO:
 def is_taken(folder: SessionFolder) -> bool:
     """Whether a controller on this machine works on the session now; changes nothing."""
     try:
-        with (folder.path / _LOCK_NAME).open("r", encoding="utf-8") as stream:
+        with bounded_json.open_plain(folder.path / _LOCK_NAME) as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
-    except FileNotFoundError:
+    except (FileNotFoundError, bounded_json.Unreadable):
         return False
     except OSError:
         return True
@@ -160,9 +161,9 @@ def heard_at(folder: SessionFolder) -> str | None:
     """Return when a session's controller gave its last sign of life; None where it gave none."""
     try:
         seconds = (folder.path / _LOCK_NAME).stat().st_mtime
-    except OSError:
+        return _text(datetime.fromtimestamp(seconds, UTC))
+    except (OSError, ValueError, OverflowError):  # some file systems keep a year of more than four digits
         return None
-    return _text(datetime.fromtimestamp(seconds, UTC))
 
 
 def _cut_tail(path: Path) -> str | None:

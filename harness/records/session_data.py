@@ -206,16 +206,18 @@ def _assemble(
 
 def _rename_hosts(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
     """Return events with the names that their hosts have now: a file of events is only ever added to."""
+    now: dict[str, str] = {}  # what a host that was called so before an event is called at the end
     renamed: list[LoggedEvent] = []
-    for logged in events:
+    for logged in reversed(events):
+        renamed.append(_rename_host(logged, now))
         if isinstance(logged.event, HostRenamed):
-            renamed = [_rename_host(each, logged.event.old, logged.event.host) for each in renamed]
-        renamed.append(logged)
-    return renamed
+            now[logged.event.old] = now.get(logged.event.host, logged.event.host)
+    return renamed[::-1]
 
 
-def _rename_host(logged: LoggedEvent, old: str, new: str) -> LoggedEvent:
-    if getattr(logged.event, "host", None) != old:
+def _rename_host(logged: LoggedEvent, now: Mapping[str, str]) -> LoggedEvent:
+    new = now.get(getattr(logged.event, "host", ""))
+    if new is None:
         return logged
     fields = {**logged.event.to_json(), "at": logged.at, "host": new}
     return parse_event(fields, refuse, "") or logged

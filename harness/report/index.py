@@ -63,7 +63,7 @@ def summarise_view(view: View, sessions: Sequence[SessionData]) -> str:
 def list_pages(output: Path) -> list[IndexRow]:
     """All pages in the folders below ``output`` and those over several sessions beside them, the newest first."""
     pages = [*output.glob(f"*/{PAGE_NAME}"), *(p for p in output.glob("*.html") if p.name != INDEX_NAME)]
-    rows = [_read_row(page, output) for page in pages]
+    rows = [_read_row(page, output) for page in pages if page.is_file()]
     return sorted(rows, key=lambda row: (row.date, row.name), reverse=True)
 
 

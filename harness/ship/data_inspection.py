@@ -458,6 +458,6 @@ def read_described(source: DataSet) -> KnownData | None:
     features = (source.image_feature, source.label_feature)
     folder = described_folder(Path(place), annotations, features, source.split)
     try:
-        return parse_known((folder / KNOWN_FILE).read_text(encoding="utf-8"))
+        return parse_known((folder / KNOWN_FILE).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None

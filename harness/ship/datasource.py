@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harness.bench.protocol.bounded_json import Unreadable, open_plain
 from harness.values.errors import DataError
 
 OnProgress = Callable[[str, float | None], None]
@@ -109,11 +110,12 @@ def read_source_set(
 def source_file(path: Path, place: str) -> SourceFile:
     """One file of the controller, hashed. Raises DataError."""
     try:
-        status = path.stat()
-        with path.open("rb") as stream:
+        with open_plain(path, follow=True) as stream:
+            status = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", hint="see that it is there and readable") from error
+    except (OSError, Unreadable) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path} cannot be read: {reason}", hint="see that it is there and readable") from error
     return SourceFile(path, place, status.st_size, int(status.st_mtime), digest)
 
 

@@ -19,6 +19,8 @@ from harness.values.units import format_bytes
 CHUNK_BYTES = 2**20
 TIMEOUT_S = 30.0
 DISK_RESERVE = 2**30
+MOST_UNKNOWN_BYTES = 2**30
+"""Of a file whose size nobody publishes: weights, of some megabytes."""
 PINNED = ".sha256"
 """Beside a file for which nobody publishes a checksum: that of the first download."""
 
@@ -82,9 +84,14 @@ def _fetch(file: PublicFile, part: Path, report: OnProgress) -> None:
         if answer.status != 206:  # the server begins again
             have = 0
         with part.open("ab" if have else "wb") as stream:
+            most = MOST_UNKNOWN_BYTES if file.bytes is None else file.bytes
             while chunk := answer.read(CHUNK_BYTES):
-                stream.write(chunk)
                 have += len(chunk)
+                if have > most:
+                    part.unlink()
+                    hint = "see what answers in its place; nothing of it is kept"
+                    raise DataError(f"{file.url} sends more than {format_bytes(most)}", hint=hint)
+                stream.write(chunk)
                 report(have, file.bytes)
     if file.bytes is not None and have < file.bytes:
         raise http.client.IncompleteRead(b"", file.bytes - have)

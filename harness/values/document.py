@@ -90,10 +90,11 @@ class Document:
         line = node.start_mark.line + 1
         for part in path:
             if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for name, key, value in self.values.entries(node) if name == part]
-                if not found:
+                found = self.values.entry(node, part)
+                if found is None:
                     return line, node, False
-                line, node = found[0][0].start_mark.line + 1, found[0][1]
+                _, key, node = found
+                line = key.start_mark.line + 1
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
                 node = node.value[part]
                 line = node.start_mark.line + 1

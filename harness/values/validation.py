@@ -66,11 +66,19 @@ class Complaint:
     is_about_value: bool = False
 
 
+_MOST_WORD = 200
+
+
 def near_miss(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word that ``word`` was probably meant to be; None where none is near (``cutoff``: difflib's ratio)."""
-    plain = {_plain(name): name for name in known}
+    """The known word that ``word`` was probably meant to be; None where none is near (``cutoff``: difflib's ratio).
+
+    Nobody's word is longer than ``_MOST_WORD``, and to compare two takes time with the square of their length.
+    """
+    plain = {_plain(name): name for name in known if len(str(name)) <= _MOST_WORD}
     if _plain(word) in plain:
         return plain[_plain(word)]
+    if len(str(word)) > _MOST_WORD:
+        return None
     found = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
@@ -86,9 +94,10 @@ def complaints_of(error: ValidationError, model: type[BaseModel], value: object)
         loc: Path = entry["loc"]
         groups.setdefault(real_path(loc, value, entry["type"]), []).append((loc, entry))
     complaints = []
+    above = {path[:length] for path in groups for length in range(len(path))}
     for path, entries in groups.items():
-        if _is_outdone(path, entries, groups):
-            continue
+        if path in above and _is_of_union(path, entries):
+            continue  # another branch of the same union came further: its complaints, deeper down, say more
         complaints.append(_combine(path, [entry for _, entry in entries], model))
     return complaints
 
@@ -107,10 +116,8 @@ def real_path(loc: Path, value: object, kind: str = "") -> Path:
     return tuple(path)
 
 
-def _is_outdone(path: Path, entries: list[tuple[Path, ErrorDetails]], groups: Mapping[Path, object]) -> bool:
-    """Whether another branch of the same union came further: its complaints, deeper down, say more."""
-    is_union = any(len(loc) > len(path) for loc, _ in entries)
-    return is_union and any(len(other) > len(path) and other[: len(path)] == path for other in groups)
+def _is_of_union(path: Path, entries: list[tuple[Path, ErrorDetails]]) -> bool:
+    return any(len(loc) > len(path) for loc, _ in entries)
 
 
 def _combine(path: Path, entries: list[ErrorDetails], model: type[BaseModel]) -> Complaint:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -109,6 +109,7 @@ class _BoundedLoader(yaml.SafeLoader):
 
 _TOO_DEEP = f"lists or mappings are nested more than {_MOST_LEVELS} deep"
 _TOO_MANY = f"the file has more than {_MOST_VALUES} values"
+_MULTIPLIED = f"the *references multiply to more than {_MOST_VALUES} values"
 
 
 def compose_text(text: str, file_name: str) -> tuple[yaml.Node | None, list[Mistake]]:
@@ -147,7 +148,9 @@ class Values:
         self.file_name = file_name
         self.mistakes: list[Mistake] = []
         self._built: dict[int, object] = {}
-        self._entries: dict[int, list[_Entry]] = {}
+        self._entries: dict[int, dict[object, _Entry]] = {}
+        self._merged = 0
+        self._is_multiplied = False
         self._open: set[int] = set()
         self._weights: dict[int, tuple[int, int]] = {}
         self._scalars = yaml.SafeLoader("")
@@ -176,17 +179,23 @@ class Values:
         below = [self._weights.get(id(child), (1, 1)) for child in children]
         weight = 1 + sum(values for values, _ in below)
         if weight > _MOST_VALUES >= max((values for values, _ in below), default=0):
-            message = f"the *references multiply to more than {_MOST_VALUES} values"
-            self._mistake(node, message, "write the values out, or fewer of them")
+            self._tell_multiplied(node)
         levels = 1 + max((levels for _, levels in below), default=0)
         if levels == _MOST_LEVELS + 1:
             self._mistake(node, _TOO_DEEP, "write the values out, without *references")
         self._weights[id(node)] = (weight, levels)
 
-    def entries(self, node: yaml.MappingNode) -> list[_Entry]:
+    def entries(self, node: yaml.MappingNode) -> Collection[_Entry]:
         """The entries of a mapping, those merged with ``<<`` first."""
+        return self._by_key(node).values()
+
+    def entry(self, node: yaml.MappingNode, key: object) -> _Entry | None:
+        """Return the entry of one key of a mapping; None where it has no such key."""
+        return self._by_key(node).get(key)
+
+    def _by_key(self, node: yaml.MappingNode) -> dict[object, _Entry]:
         if id(node) not in self._entries:
-            self._entries[id(node)] = []  # while it is being read: a mapping merged into itself adds nothing
+            self._entries[id(node)] = {}  # while it is being read: a mapping merged into itself adds nothing
             self._entries[id(node)] = self._read_entries(node)
         return self._entries[id(node)]
 
@@ -210,12 +219,12 @@ class Values:
             self._mistake(node, f"`{shown}` cannot be read as {node.tag.removeprefix(_YAML_TAG)}", "put it in quotes")
             return None
 
-    def _read_entries(self, node: yaml.MappingNode) -> list[_Entry]:
+    def _read_entries(self, node: yaml.MappingNode) -> dict[object, _Entry]:
         merged: dict[object, _Entry] = {}
         own: dict[object, _Entry] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _YAML_TAG + "merge":
-                for entry in self._merged_entries(value_node):
+                for entry in self._merged_entries(key_node, value_node):
                     merged.setdefault(entry[0], entry)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
@@ -228,17 +237,27 @@ class Values:
                 self._mistake(key_node, f"the key {shown!r} stands here again; it is set in line {first}", "keep one")
                 continue
             own[key] = (key, key_node, value_node)
-        return list({**merged, **own}.values())
+        return {**merged, **own}
 
-    def _merged_entries(self, node: yaml.Node) -> list[_Entry]:
+    def _merged_entries(self, key_node: yaml.Node, node: yaml.Node) -> Iterator[_Entry]:
+        """Yield what is merged into a mapping: of each mapping once, and of all together no more than a file has."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        entries = []
-        for source in sources:
-            if isinstance(source, yaml.MappingNode):
-                entries += self.entries(source)
-            else:
+        for source in {id(source): source for source in sources}.values():
+            if not isinstance(source, yaml.MappingNode):
                 self._mistake(source, "`<<` takes a mapping, or a list of mappings", "write it like `<<: *name`")
-        return entries
+                continue
+            found = self.entries(source)
+            self._merged += len(found)
+            if self._merged <= _MOST_VALUES:
+                yield from found
+            else:
+                self._tell_multiplied(key_node)
+
+    def _tell_multiplied(self, node: yaml.Node) -> None:
+        """Say once that the file means too much; where it begins to, the rest follows from it."""
+        if not self._is_multiplied:
+            self._mistake(node, _MULTIPLIED, "write the values out, or fewer of them")
+        self._is_multiplied = True
 
     def _mistake(self, node: yaml.Node, message: str, hint: str | None) -> None:
         self.mistakes.append(Mistake(self.file_name, node.start_mark.line + 1, message, hint))

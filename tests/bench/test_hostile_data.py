@@ -15,6 +15,8 @@ from harness.bench.data.inspection import inspect_file
 from harness.bench.data.table import read_table
 from harness.bench.loaders.tfrecords import Features, pack_record, read_examples
 from harness.bench.protocol.dataset_errors import DatasetError
+from harness.ship.datasource import source_file
+from harness.values.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,7 @@ def instances(**change: Any) -> dict[str, Any]:
         (json.dumps(instances(file_name="a\0.jpg")), "is not a plain path"),
         (json.dumps(instances(file_name="../a.jpg")), "is not a plain path"),
         (json.dumps(instances(file_name="x" * 10_000 + "\0")), "is not a plain path"),
+        (json.dumps(instances(file_name="./" * 10**6 + "a.jpg")), "is not a plain path"),
         (json.dumps(instances(name="\ud800")), "a category is called"),
         (json.dumps(instances(name=["cat"])), "a category is called ['cat']"),
         ('{"images": ' + "[" * 100_000, "nested too deeply"),
@@ -132,3 +135,13 @@ def test_an_image_file_that_no_image_can_be_is_not_read(tmp_path: Path) -> None:
     found = inspect_file(str(path))
     assert (found.cause, found.size) == ("not_an_image", 50 * 10**9)
     assert inspect_file(f"{tmp_path}/a\0b.jpg").cause == "unreadable"
+
+
+def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")  # nobody writes into it
+    (tmp_path / "endless.jpg").symlink_to("/dev/zero")
+    for name in ("pipe.jpg", "endless.jpg"):
+        found = inspect_file(str(tmp_path / name))
+        assert (found.cause, found.problem) == ("unreadable", "it is no file")
+        with pytest.raises(DataError, match="cannot be read: it is no file"):
+            source_file(tmp_path / name, name)

@@ -10,6 +10,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many cases each target saw, and what the most expensive one took."""
     for target, count in COUNTS.items():
         terminalreporter.write_line(
-            f"{target}: {count.cases} cases, the slowest {count.slowest_s:.2f} s of CPU time, "
-            f"the largest {count.largest_bytes / 1e6:.0f} MB"
+            f"{target}: {count.cases} cases in {count.cpu_s:.0f} s of CPU time, "
+            f"the slowest {count.slowest_s:.2f} s, the largest {count.largest_bytes / 1e6:.0f} MB"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import json
 import math
@@ -31,7 +32,10 @@ CASES = int(os.environ.get("HARNESS_FUZZ_CASES") or os.environ.get("HARNESS_QUIC
 MOST_SECONDS = 10
 """CPU time of one case: far more than any takes, far less than what a user would call a hang."""
 MOST_BYTES = 2**30
-"""Memory that one case may add."""
+"""Memory that one case may take at its peak."""
+RUNAWAY_BYTES = 8 * MOST_BYTES
+"""What one case may allocate: beyond it allocations fail, before the machine is out of memory. It is far above what any
+needs: extension modules (pyarrow, V8) reserve a gigabyte at a time, and some crash where an allocation fails."""
 
 fuzzed = settings(
     max_examples=CASES,
@@ -56,6 +60,7 @@ class Count:
     """What the cases of one target took."""
 
     cases: int = 0
+    cpu_s: float = 0.0
     slowest_s: float = 0.0
     largest_bytes: int = 0
 
@@ -70,25 +75,38 @@ def one_case() -> Iterator[Path]:
     target = os.environ.get("PYTEST_CURRENT_TEST", "?").partition(" ")[0].rpartition("::")[2]
     count = COUNTS.setdefault(target, Count())
     count.cases += 1
-    used, (soft, hard) = _memory(), resource.getrlimit(resource.RLIMIT_DATA)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     before = signal.signal(signal.SIGPROF, _stop)
+    held = _begin_peak()
     begun = time.process_time()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        resource.setrlimit(resource.RLIMIT_DATA, (used + MOST_BYTES, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (_read_memory("VmData") + RUNAWAY_BYTES, hard))
         signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
         try:
             yield Path(folder)
+        except TooSlow as error:
+            raise AssertionError(str(error)) from error  # Hypothesis tells the input of an Exception alone
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.signal(signal.SIGPROF, before)
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-            count.slowest_s = max(count.slowest_s, time.process_time() - begun)
-            count.largest_bytes = max(count.largest_bytes, _memory() - used)
+            took_s, took_bytes = time.process_time() - begun, _read_memory("VmHWM") - held
+            count.cpu_s += took_s
+            count.slowest_s = max(count.slowest_s, took_s)
+            count.largest_bytes = max(count.largest_bytes, took_bytes)
+        assert took_bytes <= MOST_BYTES, f"one case took {took_bytes / 1e6:.0f} MB"
 
 
-def _memory() -> int:
-    """Return what this process may write to: what RLIMIT_DATA counts, without what V8 reserves and never uses."""
-    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+def _begin_peak() -> int:
+    """Let the peak of this process's memory begin anew; return what it holds now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _read_memory("VmRSS")
+
+
+def _read_memory(name: str) -> int:
+    """Return a figure of ``/proc/self/status`` in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"\n{name}:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def _stop(*_: object) -> None:
@@ -171,12 +189,13 @@ def deep(kind: type, depth: int) -> Any:
     return value
 
 
+@functools.cache  # to build a strategy takes longer than to draw from it
 def hostile_values() -> st.SearchStrategy[Any]:
     """Anything that JSON can hold, and some of what it should not."""
     return st.one_of(
         st.sampled_from(HOSTILE_NUMBERS),
         st.sampled_from(HOSTILE_TEXTS),
-        st.sampled_from([None, True, False, [], {}, [None], [[]], {"": None}]),
+        st.sampled_from([None, True, False, [], {}, [None], [[]], {"": None}]).map(copy.deepcopy),
         st.text(max_size=20),
         st.integers(),
         st.floats(),
@@ -187,6 +206,11 @@ def hostile_values() -> st.SearchStrategy[Any]:
 
 
 # -- damage to what is good -------------------------------------------------------------------------------------------
+
+_KEYS = st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=5)
+_NOISE = st.sampled_from([t.encode(errors="surrogatepass") for t in HOSTILE_TEXTS]) | st.binary(max_size=9)
+_ACTIONS = st.sampled_from(["replace", "replace", "replace", "remove", "add", "rename", "copy"])
+_BYTE_ACTIONS = st.sampled_from(["cut", "end", "repeat", "insert", "replace"])
 
 
 @st.composite
@@ -200,7 +224,7 @@ def damaged_values(draw: st.DrawFn, good: Any, *, most: int = 3) -> Any:
                 return draw(hostile_values())
             continue
         holder, key = _holder(value, place)
-        action = draw(st.sampled_from(["replace", "replace", "replace", "remove", "add", "rename", "copy"]))
+        action = draw(_ACTIONS)
         if action == "replace":
             holder[key] = draw(hostile_values())
         elif action == "remove":
@@ -211,7 +235,7 @@ def damaged_values(draw: st.DrawFn, good: Any, *, most: int = 3) -> Any:
         elif isinstance(holder, list):
             holder.insert(int(key), draw(hostile_values()))
         elif action == "add":
-            holder[draw(st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=5))] = draw(hostile_values())
+            holder[draw(_KEYS)] = draw(hostile_values())
         else:
             holder[draw(st.sampled_from(HOSTILE_TEXTS) | st.just(str(key)[:-1]))] = holder.pop(key)
     return value
@@ -238,8 +262,7 @@ def damaged_bytes(draw: st.DrawFn, good: bytes, *, most: int = 3) -> bytes:
     for _ in range(draw(st.integers(0, most))):
         begin, end = sorted((draw(st.integers(0, len(value))), draw(st.integers(0, len(value)))))
         end = min(end, begin + 2000)
-        action = draw(st.sampled_from(["cut", "end", "repeat", "insert", "replace"]))
-        noise = draw(st.sampled_from([t.encode(errors="surrogatepass") for t in HOSTILE_TEXTS]) | st.binary(max_size=9))
+        action, noise = draw(_BYTE_ACTIONS), draw(_NOISE)
         if action == "cut":
             value = value[:begin] + value[end:]
         elif action == "end":

@@ -170,6 +170,13 @@ def test_a_kept_key_takes_the_place_of_the_old_one_only(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["known_hosts"]
 
 
+def test_a_comment_that_is_not_utf_8_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_bytes(b"# J\xfcrgen's\nb ssh-rsa AAAA J\xfcrgen\n")
+    keep_key(file, "a", HostKey("ssh-ed25519", b"a"))
+    assert file.read_bytes() == b"# J\xfcrgen's\nb ssh-rsa AAAA J\xfcrgen\na ssh-ed25519 YQ==\n"
+
+
 def test_pins_are_compared_whole() -> None:
     key = HostKey("ssh-ed25519", b"one")
     assert matches_pin(key.fingerprint, key) and matches_pin(key.fingerprint + "=", key)

@@ -12,6 +12,8 @@ from harness.values.errors import ConfigurationError, Mistake
 
 TEMPLATES = [f"    t{n}: '" + f"{{{{ t{n + 1} }}}}" * 10 + "'\n" for n in range(7)]
 EIGHT_TEMPLATES = "all:\n  vars:\n" + "".join(TEMPLATES) + "    t7: xxxxxxxxxx\n"
+MANY = ", ".join(f"v{n}: 1" for n in range(3000))
+MERGES = "".join(f"    m{n}: &m{n} {{<<: *m{n - 1}, k{n}: 1}}\n" for n in range(1, 1000))
 HOST = "all:\n  hosts:\n    h:\n      %s\n"
 
 
@@ -54,6 +56,8 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
         (HOST % 'harness: {experiment: "a\\0.yaml"}', 4, "a control character"),
         (HOST % 'ansible_ssh_private_key_file: "a\\0b"', 4, "write a text of one line"),
         ("a: &a\n  children:\n    b: {children: *a}\n", 1, "contains itself"),
+        (f"all:\n  vars:\n    m0: &m0 {{k0: 1}}\n{MERGES}", 635, "*references multiply to more than 200000"),
+        (f"all:\n  vars: {{{MANY}}}\n  hosts:\n    'ws[000:999]':\n", 4, "ws333: with this host all have more than"),
     ],
 )  # fmt: skip
 def test_each_is_one_mistake_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
@@ -78,6 +82,26 @@ def test_ten_thousand_hosts_are_read_in_time(tmp_path: Path) -> None:
     begun = time.process_time()
     assert len(select_hosts(load_inventory(tmp_path / "hosts.yaml"), "g1*")) == 1100
     assert time.process_time() - begun < 30
+
+
+def test_a_mapping_that_is_merged_again_and_again_counts_once(tmp_path: Path) -> None:
+    many = f"{{x: &x {{{MANY}}}, y: {{<<: [{', '.join(['*x'] * 50_000)}]}}}}"
+    (tmp_path / "hosts.yaml").write_text(f"all:\n  vars: {many}\n  hosts: {{h: }}\n")
+    assert load_inventory(tmp_path / "hosts.yaml").host("h").foreign["y"] == {f"v{n}": 1 for n in range(3000)}
+
+
+def test_guesses_at_what_was_meant_are_made_in_time(tmp_path: Path) -> None:
+    hosts = "".join(f"    h{n}: {{ansible_host: '{{{{ w{n} }}}}'}}\n" for n in range(300))
+    found = mistakes_of(tmp_path, f"all:\n  vars: {{{MANY}, ? {'a' * 10**6} : 1}}\n  hosts:\n{hosts}")
+    assert len(found) == 300
+
+
+def test_a_pattern_of_open_brackets_is_refused_in_time(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yaml").write_text("all: {hosts: {h1: , h2: }}\n")
+    begun = time.process_time()
+    with pytest.raises(ConfigurationError, match=r"every \[ needs its \]"):
+        select_hosts(load_inventory(tmp_path / "hosts.yaml"), "[" * 10**6)
+    assert time.process_time() - begun < 1
 
 
 def test_folders_of_variables_that_hold_themselves_are_read_once(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 from harness.records.content import SessionContent, SessionDataSet, SessionHost, session_schema
 from harness.records.folder import SessionFolder
 from harness.records.reading import Fault, parse_event, read_content, read_events, read_facts, refuse
+from harness.records.session_data import read_session
 from harness.values.data import DataPlace
 from harness.values.errors import SessionError
-from harness.values.event import DataReady, RoundStarted, SessionFinished
+from harness.values.event import DataReady, HostStateChanged, RoundStarted, SessionFinished
 
 FORMAT_1 = Path(__file__).parent.parent / "report" / "session_format_1"
 
@@ -110,3 +113,18 @@ def test_facts_that_cannot_be_read_cost_their_host(tmp_path: Path) -> None:
     (folder.facts_folder / "b.json").write_text("{")
     assert list(read_facts(folder, faults.append)) == ["a"]
     assert len(faults) == 1 and "b.json" in faults[0].message
+
+
+def test_events_of_hosts_that_were_renamed_often_have_the_last_name(tmp_path: Path) -> None:
+    count, folder = 5000, tmp_path / "s"
+    state = {"event": "HostStateChanged", "at": "", "host": "h0", "state": "ready"}
+    renames = [
+        {"event": "HostRenamed", "at": "", "old": f"h{n}", "host": f"h{n + 1}", "records": 1} for n in range(count)
+    ]
+    shutil.copytree(FORMAT_1, folder)
+    lines = [state, *renames, state]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    begun = time.process_time()
+    found = [event.host for event in read_session(folder, None).events_of(HostStateChanged)]
+    assert found == [f"h{count}", "h0"]
+    assert time.process_time() - begun < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def test_old_and_foreign_pages_are_listed_and_kept(tmp_path: Path) -> None:
     broken = tmp_path / "broken" / "report.html"
     broken.parent.mkdir()
     broken.write_text('<script type="application/json" id="harness-summary">{"hosts": 7, "advice": [3]}</script>')
+    os.mkfifo(tmp_path / "pipe.html")  # nobody writes into it
     make_session(tmp_path, "first-1", "2026-01-01T10:00:00Z")
     rows = {row.name: row for row in list_pages(tmp_path)}
     assert set(rows) == {"first-1", "ancient", "broken"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import sys
@@ -14,7 +15,7 @@ from test_resume import plan, record
 
 from harness.records.content import SessionContent
 from harness.records.folder import SessionFolder, find_folder, list_folders
-from harness.records.journal import Journal, is_taken
+from harness.records.journal import Journal, heard_at, is_taken
 from harness.records.reading import Fault, read_content, read_events, read_records
 from harness.values.errors import SessionError
 from harness.values.event import HostStateChanged, Progress, SessionStarted
@@ -159,6 +160,15 @@ def test_one_session_has_one_writer(tmp_path: Path) -> None:
     journal.close()
     assert not is_taken(folder)
     Journal(folder).close()
+
+
+def test_what_lies_in_the_place_of_a_sessions_lock_is_no_writer(tmp_path: Path) -> None:
+    folder = SessionFolder(tmp_path)
+    lock = tmp_path / ".lock"
+    os.mkfifo(lock)  # nobody writes into it
+    assert not is_taken(folder)
+    os.utime(lock, (2**40, 2**40))  # kept by tmpfs; others keep the latest that they can
+    assert (heard_at(folder) or "2400") >= "2400"
 
 
 def test_lines_of_many_threads_stay_whole(tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ def test_a_file_without_a_published_checksum_is_pinned(url: str, tmp_path: Path)
         download(free, tmp_path, _nothing)
 
 
+def test_no_more_is_kept_than_a_file_can_have(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MOST_UNKNOWN_BYTES", len(BODY) - 1)
+    for file in (PublicFile(url), PublicFile(url, len(BODY) - 1, "0" * 64)):
+        with pytest.raises(DataError, match=r"sends more than 1\.02 MB"):
+            download(file, tmp_path, _nothing)
+        assert [*tmp_path.iterdir()] == []
+
+
 def test_no_network_and_no_disk_are_clear_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="cannot be read") as caught:
         download(PublicFile("http://127.0.0.1:9/x"), tmp_path, _nothing)

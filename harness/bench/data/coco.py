@@ -22,6 +22,8 @@ _WHITE = " \t\r\n"
 _MOST_VALUE = 64 << 20
 """Characters of one annotation; what is longer is not held in memory. The largest outline of train2017 has 80,000."""
 _MOST_ID = 2**63
+_MOST_PATH = 4096
+"""Characters: no file system has longer ones."""
 _MOST_TEXT = 400
 """Characters of an id that is a text."""
 
@@ -155,12 +157,12 @@ def _by_kind(identity: Id) -> tuple[bool, int, str]:
 def _checked(name: object, annotations: Path, odd: _Oddities) -> str:
     """A path below the image folder; slashes may be backslashes, and ``./`` may stand first. Raises DatasetError."""
     written = str(name)
-    path = written.replace("\\", "/")
+    path = written[: _MOST_PATH + 1].replace("\\", "/")
     while path.startswith("./") and len(path) > 2:
         path = path[2:]
     odd.renamed += path != written
     first = path.partition("/")[0]
-    is_plain = posixpath.normpath(path) == path and first not in {"", ".", ".."}
+    is_plain = posixpath.normpath(path) == path and first not in {"", ".", ".."} and len(written) <= _MOST_PATH
     if not is_plain or "\0" in path or not _is_file_name(path):
         raise DatasetError(
             f"{annotations}: file_name {shorten(path)} is not a plain path below the image folder", hint=LABELS_HINT

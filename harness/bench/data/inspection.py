@@ -20,6 +20,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from ..loaders import jpeg
 from ..loaders.tfrecords import split_place
+from ..protocol.bounded_json import open_plain
 from ..protocol.image_formats import SOME_READ, SUFFIXES
 from ..protocol.unusual_files import OUTCOMES
 
@@ -79,13 +80,13 @@ def inspect_file(path: str) -> Inspection:
     place = split_place(path)
     name, first, length = (path, 0, -1) if place is None else place
     try:
-        with open(name, "rb") as stream:
+        with open_plain(name, follow=True) as stream:
             status = os.fstat(stream.fileno())
             if (status.st_size if length < 0 else length) > _MOST_BYTES:
                 large = f"it is larger than {_MOST_BYTES >> 20} MiB, which no image is"
                 return Inspection(status.st_size, status.st_mtime_ns, "", cause="not_an_image", problem=large)
             stream.seek(first)
-            content = stream.read(length)
+            content = stream.read(_MOST_BYTES if length < 0 else length)
     except FileNotFoundError:
         return Inspection(0, 0, "", cause="missing", problem="there is no such file")
     except (OSError, ValueError) as error:

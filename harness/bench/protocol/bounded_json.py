@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from typing import IO
+from io import BufferedReader
 
 MOST_BYTES = 4 * 2**20
 """Of one text. What hosts and jobs say takes some kilobytes; what is kept of a large lab, some hundred."""
@@ -107,10 +107,14 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[dict[str, object]]:
                 yield value
 
 
-def open_plain(path: str | os.PathLike[str]) -> IO[bytes]:
-    """Open a plain file for reading: no link, no pipe, no folder. Raises Unreadable, and OSError."""
+def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> BufferedReader:
+    """Open a plain file for reading: no pipe, no device, no folder, and no link but with ``follow``.
+
+    Raises Unreadable, and OSError.
+    """
+    links = 0 if follow else os.O_NOFOLLOW
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | links | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise

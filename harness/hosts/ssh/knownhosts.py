@@ -87,9 +87,11 @@ def keep_key(file: Path, name: str, key: HostKey) -> None:
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        # What is not UTF-8 (a comment of long ago) stays as it is.
+        old = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if file.exists() else []
         lines = [line for line in old if not _is_entry(line, name, key.type)]
-        write_file(file, "\n".join([*lines, f"{name} {key.line}"]) + "\n")
+        text = "\n".join([*lines, f"{name} {key.line}"]) + "\n"
+        write_file(file, text.encode(errors="surrogateescape"))
     finally:
         os.close(folder)
 
