@@ -370,7 +370,7 @@ def _with_known(found: DataState, known: Sequence[KnownData | None], *, is_bound
                 source="as last checked",
                 is_bound=False,
                 fingerprint=one.fingerprint,
-                said=(*found.said, *(each for each in one.said if is_bound and each not in found.said)),
+                said=(*found.said, *(each for each in one.said if found.is_bound and each not in found.said)),
                 will_be_made=False,
             )
     if were_checked:
