@@ -28,7 +28,7 @@ from harness.records.session_data import read_session
 from harness.session.advise_options import AdviseOptions
 from harness.session.run_options import RunOptions
 from harness.values.case import ModelSetting
-from harness.values.errors import ConfigurationError, DataError
+from harness.values.errors import ConfigurationError, DataError, HostNotReady
 from harness.values.facts import Facts
 from harness.values.record import SetSize
 from harness.workflow.advise import advise, looking
@@ -135,6 +135,31 @@ def test_of_a_folder_that_is_sent_is_said_what_it_is(
     assert "these images have no labels: loading is measured, training is not" in said
     (flat / "5.tif").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"5\.tif: 1 TIFF file, which not every loader takes"):
+        look_at_hosts(Console(), load_inventory(file).hosts, asked, file, forks=1)
+
+
+def test_hosts_of_which_none_can_be_used_are_all_told(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = photos.parent / "lab.yaml"
+    shared = {"harness": {"data": {"photos": {"folder": "/srv/photos"}}}}
+    lab.write_text(json.dumps({"all": {"hosts": {"ws01": {}, "ws02": {}}, "vars": shared}}))
+
+    def reach(host: Host, _links: object) -> Reached:
+        hint = "compare it, then: harness trust INVENTORY --limit X"
+        raise HostNotReady("the host key is not known", where=host.name, hint=hint)
+
+    monkeypatch.setattr(looking, "reach", reach)
+    hosts = load_inventory(lab).hosts
+    with pytest.raises(HostNotReady, match="ws01: the host key is not known") as error:
+        look_at_hosts(Console(), hosts, ask(target=lab), lab, forks=1)
+    assert error.value.exit_code == 3
+    assert "ws02: the host key is not known" in capsys.readouterr().err
+    assert error.value.hint == f"compare it, then: harness trust {lab} --limit X"
+    asked = ask(host="bench@ws03:2222:/srv/photos")
+    file = photos.parent / "hosts.yaml"
+    file.write_text(asked.inventory_text)
+    with pytest.raises(HostNotReady, match=r"log in once, .*: ssh -p 2222 bench@ws03$"):
         look_at_hosts(Console(), load_inventory(file).hosts, asked, file, forks=1)
 
 

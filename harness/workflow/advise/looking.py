@@ -19,13 +19,13 @@ from harness.ship.dataset_check import DataSpec
 from harness.ship.datatransfer import ShippedData
 from harness.ship.needs import formats_of
 from harness.ship.transfers import local_features, local_parts, local_places
-from harness.values.errors import ConfigurationError, DataError
+from harness.values.errors import ConfigurationError, DataError, HarnessError
 from harness.values.record import SetSize
 from harness.values.text import name_inventory, plural
 from harness.values.units import format_bytes
 from harness.workflow.advise.question import Question
 from harness.workflow.host_links import Links
-from harness.workflow.many_hosts import ask_hosts, tell_failure
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure
 from harness.workflow.reaching import reach
 from harness.workflow.resolve import PROFILE_KINDS
 
@@ -76,9 +76,8 @@ def look_at_hosts(
             each.error.hint = hint.replace("harness run --ship-data", "this command with --ship")
             if "harness trust" in hint and question.inventory is None:
                 each.error.hint += f"; or log in once, which keeps it for all questions: {_say_login(host)}"
-    errors = [each.error for each in answers if each.error is not None]
     if not seen:
-        raise errors[0]
+        raise _refuse_all(console, answers)
     for each in answers:
         tell_failure(console, each)
     for line in dict.fromkeys(line for one in seen for line in one.data):
@@ -91,6 +90,16 @@ def look_at_hosts(
     if largest is not None:
         console.note(_say_decoded(largest, question.wish))
     return [one.room for one in seen]
+
+
+def _refuse_all(console: Console, answers: Sequence[Answer[_Sight]]) -> HarnessError:
+    """Tell why hosts cannot be used, none of which can; return the first one's error, with the exit code for that."""
+    for each in answers[1:]:
+        tell_failure(console, each)
+    error = answers[0].error
+    assert error is not None
+    error.exit_code = exit_code(answers)
+    return error
 
 
 def _look(reached: Reached, wish: Wish, sent: _Sent | None, inventory: Path) -> _Sight:
