@@ -50,7 +50,9 @@ class AdviseOptions:
     memory: Annotated[
         str | None,
         typer.Option(
-            "--memory", metavar="SIZE", help="What a pipeline may use, like 16GB. [default: what the machine can give]"
+            "--memory",
+            metavar="SIZE",
+            help="What a pipeline may use, like 16GB; without it, what the machine can give.",
         ),
     ] = None
     model: Annotated[

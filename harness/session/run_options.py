@@ -116,7 +116,7 @@ class RunOptions(SessionOptions):
             "--link-patience",
             metavar="TIME",
             parser=_parse_patience,
-            help="How long a host may be away, like 90s. [default: 10min]",
+            help="How long a host may be away, like 90s; 10min without it.",
         ),
     ] = None
 
