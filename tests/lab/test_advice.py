@@ -10,7 +10,7 @@ import pytest
 from lab_session import DATA, Controller, Ended
 from workstations import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.lab_full]
 
 Make = Callable[..., Controller]
 SMALL = ("--set", "harness.analysis.protection:MEMORY_RESERVE_BYTES=134217728")
@@ -33,7 +33,7 @@ def know(controller: Controller, lab: Lab) -> None:
 def advise(controller: Controller, *words: str) -> Ended:
     """Ask, in little time; returns what was said."""
     driver = (*SMALL, "--image", controller.image)
-    asked = ("advise", *words, "--time", "60s", "--allow-busy")
+    asked = ("advise", *words, "--time", "2min", "--allow-busy")
     return controller.end(controller.start_command(*asked, driver=driver))
 
 
@@ -73,7 +73,6 @@ def test_a_folder_of_this_machine_is_sent_once(session: Make, lab: Lab) -> None:
     assert f"that is what was sent before, of 10 images; {cure}" in again.stderr, again.said
 
 
-@pytest.mark.lab_full
 def test_a_folder_of_the_other_machine_is_read_there(session: Make, lab: Lab) -> None:
     controller = session("ws1")
     know(controller, lab)
@@ -88,7 +87,6 @@ def test_a_folder_of_the_other_machine_is_read_there(session: Make, lab: Lab) ->
     assert plan.code == 0 and json.loads(plan.stdout), plan.said
 
 
-@pytest.mark.lab_full
 def test_the_hosts_of_an_inventory_are_asked(session: Make) -> None:
     controller = session("ws1", "ws2")
     controller.write()
