@@ -67,8 +67,8 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
     missing = sorted({case.mode for case in trials.cases} - {answer.mode for answer in answers})
     if as_json:
         told = _as_json(answers, trials.lacks, measured, inventory, experiment, options)
-        hosts = [{"host": one.host, "state": one.state, "why": one.why, "next": one.next} for one in recap.hosts]
-        console.result_json({**told, "not_measured": missing, "hosts": hosts})
+        stood = [{"host": one.host, "state": one.state, "why": one.why, "next": one.next} for one in recap.hosts]
+        console.result_json({**told, "not_measured": missing, "hosts": stood})
     else:
         _tell(console, answers, measured, inventory, experiment, is_written=write is not None)
         for mode in missing:
