@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from typer.models import ParameterInfo
 
+from harness.session.advise_options import RemoteOption
 from harness.values.options import EngineOption, ExperimentOption, LimitOption, ReportsFolder
 
 
@@ -44,6 +45,14 @@ def complete_hosts(ctx: typer.Context, incomplete: str) -> list[str]:
     return _begin([incomplete[:place] + name for name in names], incomplete)
 
 
+def complete_remote(incomplete: str) -> list[str]:
+    """Complete the name of another machine behind a user's, by ``~/.ssh/config``."""
+    from harness.workflow.local.completing import list_remotes
+
+    user = incomplete[: incomplete.rfind("@") + 1]
+    return _begin([user + name for name in list_remotes()], incomplete)
+
+
 def complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete a session's name or folder."""
     from harness.workflow.local.completing import list_sessions
@@ -59,6 +68,7 @@ _SHARED: tuple[tuple[object, Callable[..., list[str]]], ...] = (
     (EngineOption, complete_engine),
     (ExperimentOption, complete_experiment),
     (LimitOption, complete_hosts),
+    (RemoteOption, complete_remote),
 )
 
 

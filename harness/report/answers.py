@@ -178,6 +178,8 @@ class _Asked:
         """Return the sentences; the command that measures more stands behind the first as it is, to be pasted."""
         first, *others = [clean_text(said, 1000) for said in self._say(row, answer, text)]
         is_open = row is not None and is_provisional(self.choice)
+        if self.more and self.choice.kind == "alone" and len(self.setting.pipelines_at(self.choice.limit)) == 1:
+            return (f"{first} Nothing else was measured yet; this goes on:  {self.more}", *others)
         return (f"{first}, or measure more:  {self.more}" if is_open and self.more else first, *others)
 
     def _say(self, row: Row | None, answer: str, text: str) -> Iterator[str]:

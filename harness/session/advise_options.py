@@ -20,6 +20,11 @@ from harness.values.options import (
     SplitOption,
 )
 
+RemoteOption = Annotated[
+    str | None,
+    typer.Option("--host", metavar="[USER@]HOST[:PORT][:FOLDER]", help="Another machine, and a folder there."),
+]
+
 
 @dataclass(frozen=True)
 class AdviseOptions:
@@ -36,10 +41,7 @@ class AdviseOptions:
     data: Annotated[
         str | None, typer.Option("--data", metavar="NAME", help="With an inventory: which of its data sets.")
     ] = None
-    host: Annotated[
-        str | None,
-        typer.Option("--host", metavar="[USER@]HOST[:PORT][:FOLDER]", help="Another machine, and a folder there."),
-    ] = None
+    host: RemoteOption = None
     ship: Annotated[bool, typer.Option("--ship", help="Send the folder of this machine to the host.")] = False
     limit: LimitOption = None
     size: Annotated[
@@ -48,7 +50,9 @@ class AdviseOptions:
     memory: Annotated[
         str | None,
         typer.Option(
-            "--memory", metavar="SIZE", help="What a pipeline may use, like 16GB. [default: what the machine can give]"
+            "--memory",
+            metavar="SIZE",
+            help="What a pipeline may use, like 16GB; without it, what the machine can give.",
         ),
     ] = None
     model: Annotated[
@@ -64,10 +68,13 @@ class AdviseOptions:
     split: SplitOption = None
     skip_unreadable: SkipUnreadableOption = False
     is_fresh: Annotated[bool, typer.Option("--fresh", help="Start a new session instead of continuing one.")] = False
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="Do again what ended as error, timeout, disk_full or invalid.")
+    ] = False
     allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")] = False
     forks: ForksOption = DEFAULT_FORKS
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
         """The command that goes on with this session, for as long again."""
-        return say_command("advise", self, without=("is_fresh",))
+        return say_command("advise", self, without=("is_fresh", "rerun_failed"))

@@ -116,7 +116,7 @@ class RunOptions(SessionOptions):
             "--link-patience",
             metavar="TIME",
             parser=_parse_patience,
-            help="How long a host may be away, like 90s. [default: 10min]",
+            help="How long a host may be away, like 90s; 10min without it.",
         ),
     ] = None
 
@@ -134,7 +134,7 @@ class RunOptions(SessionOptions):
 def say_command(name: str, options: DataclassInstance, *, without: Collection[str] = ()) -> tuple[str, ...]:
     """Return the command that asks for what these options say; what has its default, or is in ``without``, is not said.
 
-    A field whose annotation has no flag is an argument.
+    A field whose annotation has no flag is an argument; one that begins like a flag stands behind ``--``.
     """
     arguments, words = [], ["harness", name]
     flags = _find_flags(type(options))
@@ -147,6 +147,8 @@ def say_command(name: str, options: DataclassInstance, *, without: Collection[st
             continue
         for one in value if isinstance(value, list) else [value]:
             words += [flags[each.name]] if one is True else [flags[each.name], _say(one)]
+    if any(one.startswith("-") for one in arguments):
+        return (*words, "--", *arguments)
     return (*words[:2], *arguments, *words[2:])
 
 

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from harness.bench.data.look import HEADS, look
@@ -23,6 +24,7 @@ from harness.bench.protocol.atomic import write_file
 from harness.bench.protocol.image_formats import taken_with
 from harness.engine.reached import Reached
 from harness.hosts.answers import not_understood, parse_int
+from harness.hosts.connection import OutputTooLong
 from harness.hosts.own_folders import mark_folder
 from harness.hosts.temporary import temporary_folder
 from harness.inventory import DataSet
@@ -102,6 +104,12 @@ _FILES = (
     r'\( -type f -printf "file %s %p\0" -o -type l -xtype f -exec stat -L --printf "file %s %n\0" {} + '
     r'-o ! -type f ! -type d ! -xtype d ! -xtype f -printf "file 0 %p\0" \)'
 )
+_NAMES = r"""
+cd -- "$1" || exit 1
+find . -mindepth 1 -maxdepth 1 ! -type d ! -xtype d -printf '%p\0'
+find . -mindepth 1 -maxdepth 1 ! -name '.*' \( -type d -o -xtype d \) -printf '%p/\0' |
+  xargs -0 -r sh -c 'find "$@" ! -type d ! -xtype d -printf "%p\0"' sh
+"""
 _MOST_PILES = 200_000
 
 
@@ -297,7 +305,8 @@ def _inspect_folder(reached: Reached, name: str, source: DataSet, formats: Seque
 def _read_list(reached: Reached, source: DataSet) -> tuple[str, ...]:
     """Return what reading a list of paths and labels says; nothing of an instances JSON, which may be large.
 
-    On this machine names are looked for among the images. Raises DatasetError for what is no such list, HostError.
+    Names that do not tell their file are looked for among the images. Raises DatasetError for what is no such list,
+    HostError.
     """
     path = source.annotations
     if path is None:
@@ -311,13 +320,21 @@ def _read_list(reached: Reached, source: DataSet) -> tuple[str, ...]:
     with temporary_folder() as here:
         kept = here / Path(path).name
         kept.write_bytes(whole)
+        is_here, place = reached.is_local, source.place
+        folder, list_files = (Path(place), None) if is_here else (None, partial(_list_files, reached, place))
+        roots = [place] if is_here else [place, reached.connection.run(["readlink", "-f", "--", place]).text.strip()]
         try:
-            folder = Path(source.place) if reached.is_local else None
-            return read_table(kept, folder, split=source.split, roots=[source.place]).said
+            return read_table(kept, folder, split=source.split, roots=roots, list_files=list_files).said
+        except OutputTooLong:
+            return ()
         except dataset_errors.DatasetError as fault:
-            if not reached.is_local:
-                return ()  # its check, which sees the images, says whether anything is wrong
             raise dataset_errors.DatasetError(fault.message.replace(str(kept), path), hint=fault.hint) from fault
+
+
+def _list_files(reached: Reached, place: str) -> list[str]:
+    """Return the files below a folder of the host, as ``walk`` lists those of this machine. Raises HostError."""
+    done = reached.connection.run(["sh", "-c", _NAMES, "sh", place], timeout_s=_TIMEOUT_S)
+    return [os.fsdecode(name.removeprefix(b"./")) for name in done.stdout.split(b"\0") if name]
 
 
 def _judge_records(name: str, place: str, path: str, layout: Layout, known: Sequence[KnownData | None]) -> DataState:
@@ -353,7 +370,7 @@ def _with_known(found: DataState, known: Sequence[KnownData | None], *, is_bound
                 source="as last checked",
                 is_bound=False,
                 fingerprint=one.fingerprint,
-                said=(*found.said, *(each for each in one.said if is_bound and each not in found.said)),
+                said=(*found.said, *(each for each in one.said if found.is_bound and each not in found.said)),
                 will_be_made=False,
             )
     if were_checked:

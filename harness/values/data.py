@@ -69,7 +69,8 @@ class DataPlace(_Frozen):
     ``folder`` holds the images (or the files of records that ``pattern`` names); ``annotations`` is the instances JSON
     or the table. ``suffixes`` are those of the images' names, as they are written there. Bytes are of all images.
     ``is_plain``: folder or list are such that a few lines of code read from them what was measured; ``is_labelled``:
-    the images have labels. ``skipped_count`` images were left out, ``left_out`` names the first.
+    the images have labels. ``split`` is the part of a list that was read. ``skipped_count`` images were left out,
+    ``left_out`` names the first.
     """
 
     form: Form
@@ -83,13 +84,14 @@ class DataPlace(_Frozen):
     bytes: _Count | None = None
     is_plain: bool = True
     is_labelled: bool = True
+    split: _Text | None = None
     left_out: Annotated[tuple[_Text, ...], Field(max_length=50)] = ()
     skipped_count: _Count = 0
 
     def without_names(self) -> DataPlace:
         """The same without a path, without labels that are words, and without features that have no usual name."""
         features = None if self.features is None else self.features.without_names()
-        gone = {"folder": None, "annotations": None, "pattern": "", "features": features, "left_out": ()}
+        gone = {"folder": None, "annotations": None, "pattern": "", "features": features, "left_out": (), "split": None}
         return self.model_copy(update=gone)
 
 

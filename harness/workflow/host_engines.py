@@ -49,5 +49,5 @@ def refuse_busy(reached: Reached, session: str | None, *, is_allowed: bool) -> N
     """Raise HostBusy where somebody else computes on a host; what an earlier controller of the session left may."""
     reason = busy_reason(reached.facts, allow_busy=is_allowed or bool(reached.host.variables.allow_busy))
     if reason and not (session is not None and is_session_alive(reached)(session)):
-        hint = "wait until it is idle, or measure all the same with `harness run --allow-busy` (figures are worth less)"
+        hint = "wait until it is idle, or measure all the same with `--allow-busy` (figures are worth less)"
         raise HostBusy(reason, where=reached.name, hint=hint)

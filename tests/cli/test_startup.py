@@ -112,6 +112,8 @@ def test_every_group_is_of_the_class_that_answers_fast() -> None:
         ("harness run lab.yaml --limit ws", {"ws1", "ws2"}),
         ("harness check lab.yaml --limit ws1:!g", {"ws1:!gpu"}),
         ("harness run nosuch.yaml --limit ws", set()),
+        ("harness plan lab.yaml --explain ws", {"ws1", "ws2"}),
+        ("harness advise --host bench@", {"bench@ws3"}),
         ("harness status lab-", {"lab-quick-12345678"}),
         ("harness status reports/", {"reports/lab-quick-12345678"}),
         ("harness compare lab-quick-12345678 lab", {"lab-quick-12345678"}),
@@ -121,10 +123,16 @@ def test_completion_knows_commands_options_and_names(tmp_path: Path, line: str, 
     (tmp_path / "lab.yaml").write_text("all: {children: {gpu: {hosts: {ws1: {}, ws2: {}}}}}\n")
     (tmp_path / "reports" / "lab-quick-12345678").mkdir(parents=True)
     (tmp_path / "reports" / "lab-quick-12345678" / "session.json").write_text("{}")
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Host ws3 *.lab\n  Port 2222\n")
     words = line.split(" ")
     surroundings = {
-        **os.environ, "_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1),
-    }  # fmt: skip
+        **os.environ,
+        "HOME": str(tmp_path),
+        "_HARNESS_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
     done = subprocess.run(
         [str(Path(sys.executable).with_name("harness"))],
         env=surroundings,

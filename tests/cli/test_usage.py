@@ -209,6 +209,9 @@ def test_a_set_that_cannot_be_read_is_described_and_refused(
     assert err.count("error:") == 1
     for word in words:
         assert word in err
+    code, out, _ = type_in(monkeypatch, capsys, "data", "describe", "set", "--json")
+    told = json.loads(out)["error"]
+    assert code == told["exit_code"] == 2 and told["hint"] and words[-1] in told["message"]
 
 
 # -- streams and terminals ---------------------------------------------------------------------------------------------
@@ -319,6 +322,16 @@ def test_every_help_is_real(
         assert ugly not in text
     assert all(line.isprintable() for line in out.splitlines())
     assert max(map(len, out.splitlines())) <= 100
+
+
+def test_no_help_loses_what_stands_in_brackets() -> None:
+    """They are markup to what prints the help."""
+
+    def walk(command: Any) -> list[str]:
+        found = [each.help for each in command.params if getattr(each, "help", None)]
+        return found + [text for one in getattr(command, "commands", {}).values() for text in walk(one)]
+
+    assert [text for text in walk(typer.main.get_command(program.app)) if "[" in text] == []
 
 
 @pytest.mark.parametrize(

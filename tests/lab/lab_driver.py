@@ -1,8 +1,8 @@
 """``harness`` with a benchmark that needs no TensorFlow, and a controller that can be made to die or be impatient.
 
 python lab_driver.py [OPTION VALUE …] WORDS OF HARNESS …
-    --die BOUNDARY[:COUNT]  --wait BOUNDARY[:COUNT]=FILE  --set MODULE:NAME=SECONDS  --hurry SECONDS
-    --images FOLDER=BASE  --lock PATH
+    --die BOUNDARY[:COUNT]  --wait BOUNDARY[:COUNT]=FILE  --set MODULE:NAME=NUMBER  --hurry SECONDS
+    --images FOLDER=BASE  --image REFERENCE  --lock PATH
 
 A boundary is ``before-`` or ``after-`` one of the steps that change something, see ``STEPS``.
 """
@@ -99,12 +99,21 @@ def wait_at(file: Path) -> None:
 
 
 def change(setting: str) -> None:
-    """``MODULE:NAME=SECONDS``, so that tests need not wait as long as users would want to."""
+    """``MODULE:NAME=NUMBER``, so that tests need not wait as long as users would want to."""
     module, _, rest = setting.partition(":")
-    name, _, seconds = rest.partition("=")
+    name, _, number = rest.partition("=")
     target = importlib.import_module(module)
     assert hasattr(target, name), setting
-    setattr(target, name, float(seconds))
+    setattr(target, name, int(number) if number.isdigit() else float(number))
+
+
+def use_image(reference: str) -> None:
+    """Take this image for every host, whatever its inventory says."""
+    from harness.ship import engine_choice, transfers
+    from harness.ship.transfer.image_sources import WantedImage
+
+    for module in (engine_choice, transfers):
+        module.wanted_image = lambda _reached: WantedImage("cpu", reference, None)  # type: ignore[attr-defined]
 
 
 def hurry(seconds: float) -> None:
@@ -147,6 +156,8 @@ def main(words: list[str]) -> None:
                 use_lock(value)
             case "--hurry":
                 hurry(float(value))
+            case "--image":
+                use_image(value)
             case _:
                 sys.exit(__doc__)
     from harness.cli import main as harness_main

@@ -66,6 +66,13 @@ def test_two_rounds_give_a_provisional_answer_with_code_and_the_command_that_giv
     assert found.recipe.code
 
 
+def test_where_only_the_baseline_was_measured_the_command_that_goes_on_is_said(answer: Any) -> None:
+    found = answer(rounds("keras-idg", rate=50, count=1))
+    assert found.sentences[0].endswith(f"Nothing else was measured yet; this goes on:  {MORE}")
+    dead = [make_oom(make_case(loader="tfdata", cache="memory", mode="load", memory_limit=GB), round=1)]
+    assert MORE not in " ".join(answer(rounds("keras-idg", rate=50, count=1) + dead).sentences)
+
+
 @pytest.mark.parametrize(
     ("rates", "words"),
     [

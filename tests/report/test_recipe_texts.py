@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -242,10 +243,15 @@ def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path: P
 
 
 def test_what_a_few_lines_cannot_read_has_the_way_round() -> None:
-    for place in (
-        TABLE.model_copy(update={"is_plain": False}),
-        COCO.model_copy(update={"is_plain": False}),
-        FOLDER.model_copy(update={"skipped_count": 60, "is_plain": False}),
+    for place, words in (
+        (TABLE.model_copy(update={"is_plain": False}), "/data/train --annotations /data/labels.csv"),
+        (
+            TABLE.model_copy(update={"is_plain": False, "folder": "/my photos", "split": "val"}),
+            "'/my photos' --annotations /data/labels.csv --split val",
+        ),
+        (COCO.model_copy(update={"is_plain": False}), "/data/train --annotations /data/instances.json"),
+        (COCO.model_copy(update={"is_plain": False}).without_names(), "…"),
+        (FOLDER.model_copy(update={"skipped_count": 60, "is_plain": False}), "/data/cats --skip-unreadable"),
     ):
-        with pytest.raises(NoRecipeError, match=r"--write-list labels\.csv"):
+        with pytest.raises(NoRecipeError, match=re.escape(f"`harness data describe {words} --write-list labels.csv`")):
             write(make_case(mode="load", model=None), place)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ from harness.bench.loaders.tfrecords import Features  # noqa: E402
 from harness.bench.measure.invocation import make_loader, size_buffer  # noqa: E402
 from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk, keeps_order  # noqa: E402
 from harness.bench.protocol.specs import DECODINGS  # noqa: E402
-from harness.report.recipes.recipe import Measured, write_recipe  # noqa: E402
+from harness.report.recipes.recipe import Measured, add_main, write_recipe  # noqa: E402
 from harness.values.case import APPLICATIONS, Case  # noqa: E402
 from harness.values.data import DataPlace  # noqa: E402
 
@@ -194,12 +195,16 @@ def run_recipe(code: Any, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(code, "recipe.py", "exec"), names)
-    dataset = names["dataset"]
+    dataset = as_fit_reads(names["dataset"])
+    return [read_epoch(dataset) for _ in range(EPOCHS)]
+
+
+def as_fit_reads(dataset: Any) -> Any:
+    """A dataset of Keras, iterated as `fit` does it; one of tf.data as it is."""
     if isinstance(dataset, tf.data.Dataset):
-        return [read_epoch(dataset) for _ in range(EPOCHS)]
+        return dataset
     fields: dict[str, Any] = {"images": COUNT, "batch_size": BATCH, "element_spec": None, "order": "", "decoder": ""}
-    sequence = SequenceLoader(dataset=dataset, **fields)  # iterated as `fit` does it
-    return [read_epoch(sequence) for _ in range(EPOCHS)]
+    return SequenceLoader(dataset=dataset, **fields)
 
 
 def read_epoch(loader: Any) -> Any:
@@ -353,6 +358,39 @@ def test_images_are_shuffled_again_behind_a_cache_on_disk_where_memory_allows(
         assert_same(put_in_order(epoch), put_in_order(other))
     assert pasted[0][1].tolist() != pasted[1][1].tolist()
     assert own[0][1].tolist() == own[1][1].tolist()
+
+
+WRITTEN: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("folder", "keras-idg", {}),
+    ("folder", "tfdata-tuned", {"cache": "memory", "element": "uint8"}),
+    ("coco", "tfdata-tuned", {"cache": "array", "element": "uint8"}),
+    ("coco", "tfdata", {"cache": "memory"}),
+    ("list", "tfdata-tuned", {"cache": "array", "element": "uint8"}),
+    ("list", "tfdata-tuned", {"cache": "memory", "element": "uint8"}),
+    ("mixed", "tfdata-tuned", {"cache": "array", "element": "uint8"}),
+    ("flat", "tfdata-tuned", {"cache": "memory", "element": "uint8"}),
+)
+
+
+@pytest.mark.parametrize(("form", "name", "changes"), WRITTEN, ids=name_of)
+def test_a_file_that_is_written_runs_as_it_is_and_delivers_what_was_measured(
+    form: str,
+    name: str,
+    changes: dict[str, str],
+    every_set: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It reads all images once, which fills its cache; an epoch behind that is compared."""
+    made, case = every_set[form], make_case(name, **changes)
+    monkeypatch.chdir(tmp_path)
+    Path("my pipeline.py").write_text(add_main(write_recipe(case, Measured(made.place))))
+    dataset = runpy.run_path("my pipeline.py", run_name="__main__")["dataset"]
+    assert f"{COUNT} images in " in capsys.readouterr().out
+    epoch = read_epoch(as_fit_reads(dataset))
+    for other in run_loader(case, made, tmp_path / "scratch"):
+        assert_same(put_in_order(epoch), put_in_order(other))
 
 
 def test_a_script_trains_in_a_process_of_its_own(sets: Any, tmp_path: Path) -> None:

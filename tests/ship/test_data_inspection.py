@@ -199,6 +199,23 @@ def test_what_was_described_is_known_until_the_files_change(tmp_path: Path, monk
     assert state.source == "files counted; they have changed since they were last checked"
 
 
+def test_what_a_folder_is_is_said_by_the_look_at_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check before may have been one of loaders that read other formats."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = tmp_path / "set"
+    save(root / "a" / "1.jpg")
+    Image.new("RGB", (8, 8)).save(root / "a" / "2.bmp")
+    found = describe(root, skip_unreadable=True)
+    keep_description_of(root, found.to_json())
+    source = DataSet(folder=str(root), skip_unreadable=True)
+    host: Any = SimpleNamespace(connection="local", inventory=None)
+    reached = Reached(host, HERE, Facts(uid=os.getuid()), str(tmp_path), {}, 10**9, {"set": source})
+    _, state = inspect_data(reached, "set", formats=("BMP",))
+    assert [sentence.partition(":")[0] for sentence in state.said] == [
+        "one folder of images per class", "1 BMP (as a/2.bmp)",
+    ]  # fmt: skip
+
+
 def keep_description_of(folder: Path, description: dict[str, object]) -> None:
     kept = described_folder(folder)
     kept.mkdir(parents=True)

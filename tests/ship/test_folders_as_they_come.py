@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,9 +47,11 @@ def fill(root: Path, *names: str) -> Path:
     return root
 
 
-def look_at_host(source: DataSet, root: Path, formats: tuple[str, ...] = ()) -> tuple[Any, DataState]:
+def look_at_host(
+    source: DataSet, root: Path, formats: tuple[str, ...] = (), *, is_local: bool = True
+) -> tuple[Any, DataState]:
     """Look at a data set as ``check``, ``plan`` and ``run`` do: through a shell of the host."""
-    host: Any = SimpleNamespace(connection="local")
+    host: Any = SimpleNamespace(connection="local" if is_local else "ssh", inventory=None)
     data = resolve_sources(HERE, {"set": source})
     reached = Reached(host, HERE, Facts(uid=os.getuid()), str(root / "scratch"), {}, 10**9, data)
     return inspect_data(reached, "set", formats=formats)
@@ -231,6 +236,28 @@ def test_a_folder_that_cannot_be_measured_is_named_with_the_way_round(name: str,
     assert hint in (caught.value.hint or "")
 
 
+def test_the_line_for_parquet_files_writes_their_images_and_a_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files of one part, and a folder of an odd name."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    root = tmp_path / "it's $HOME"
+    (root / "data").mkdir(parents=True)
+    image = fill(tmp_path / "from", "1.jpg") / "1.jpg"
+    for name, label in (("train-00000-of-00002", 1), ("train-00001-of-00002", 2), ("test-00000-of-00001", 3)):
+        row = {"image": {"bytes": image.read_bytes(), "path": None}, "label": label}
+        pandas.DataFrame([row]).to_parquet(root / "data" / f"{name}.parquet")
+    (root / "data" / "test-00000-of-00001.parquet").rename(root / "data" / "validation-00000-of-00001.parquet")
+    with pytest.raises(DatasetError) as caught:
+        list_path(root)
+    (line,) = re.findall(r"`(mkdir images.*)`", caught.value.hint or "")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["sh", "-c", line.replace("python", sys.executable, 1)], check=True)
+    assert Path("labels.csv").read_text() == "00000000.jpg,1\n00000001.jpg,2\n"
+    assert list_path(Path("images"), Path("labels.csv")).classes == ("1", "2")
+
+
 def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"has no part 'test': it has train and val") as caught:
         look_at_both(fill(tmp_path / "set", *SPLIT), split="test")
@@ -272,13 +299,15 @@ def test_a_coco_folder_is_a_pair(tmp_path: Path) -> None:
     assert look_at_both(root, split="val2017").paths == ("2.jpg",)
 
 
-def test_a_list_is_read_before_its_check_and_what_it_says_is_told(tmp_path: Path) -> None:
-    images = fill(tmp_path / "images", "10_left.jpeg", "11_left.jpeg")
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_list_is_read_before_its_check_and_what_it_says_is_told(is_local: bool, tmp_path: Path) -> None:
+    images = fill(tmp_path / "images", "10_left.jpeg", "b/11_left.jpeg", ".hidden/11_left.jpeg")
     labels = tmp_path / "labels.csv"
     write_labels(tmp_path, "labels.csv", "level;image;who\n0;10_left;x\n2;11_left;y\n")
     source = DataSet(images=str(images), annotations=str(labels))
-    _, state = look_at_host(source, tmp_path)
+    _, state = look_at_host(source, tmp_path, is_local=is_local)
     assert state.problem is None
+    assert list_path(images, labels).paths == ("10_left.jpeg", "b/11_left.jpeg")
     assert state.said == list_path(images, labels).said
     assert state.said == (
         "of labels.csv column 2 holds the paths and column 1 the labels",
@@ -288,8 +317,9 @@ def test_a_list_is_read_before_its_check_and_what_it_says_is_told(tmp_path: Path
     write_labels(tmp_path, "labels.csv", "image,healthy,rust\n10_left,0,1\n11_left,1,0\n")
     with pytest.raises(DatasetError) as caught:
         list_path(images, labels)
-    _, state = look_at_host(source, tmp_path)
-    assert (state.problem, state.hint) == (caught.value.message, caught.value.hint)
+    _, state = look_at_host(source, tmp_path, is_local=is_local)
+    assert state.problem == caught.value.message
+    assert (state.hint or "").startswith(caught.value.hint or "?")
     assert "which column holds the labels cannot be told: healthy, rust" in (state.problem or "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -18,16 +19,20 @@ from PIL import Image
 from harness.analysis.candidates import Room, Wish, choose_trials
 from harness.cli.app import app
 from harness.console import Console
+from harness.engine.reached import Reached
 from harness.experiment import expand, parse_experiment
-from harness.inventory import load_inventory
+from harness.hosts.local import LocalConnection
+from harness.inventory import DataSet, Host, load_inventory
 from harness.records.folder import SessionFolder
 from harness.records.session_data import read_session
 from harness.session.advise_options import AdviseOptions
 from harness.session.run_options import RunOptions
 from harness.values.case import ModelSetting
-from harness.values.errors import ConfigurationError
+from harness.values.errors import ConfigurationError, DataError, HostNotReady
+from harness.values.facts import Facts
 from harness.values.record import SetSize
-from harness.workflow.advise import advise
+from harness.workflow.advise import advise, looking
+from harness.workflow.advise.looking import look_at_hosts
 from harness.workflow.advise.question import read_question
 from harness.workflow.advise.written import change_budget, write_experiment
 from harness.workflow.run.run import Measured
@@ -102,6 +107,60 @@ def test_an_inventory_stays_the_users_own(photos: Path) -> None:
         ask(target=lab)
     with pytest.raises(ConfigurationError, match=r"--data: the inventory has no data set 'cocoo'\n.*did you mean coco"):
         ask(target=lab, data="cocoo")
+
+
+def test_of_a_folder_that_is_sent_is_said_what_it_is(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = photos.parent / "flat"
+    flat.mkdir()
+    for path in photos.rglob("*.jpg"):
+        path.rename(flat / path.name)
+    asked = ask(target=flat, host="bench@ws03", ship=True, model="mobilenet")
+    file = photos.parent / "hosts.yaml"
+    file.write_text(asked.inventory_text)
+    gone = {"flat": DataSet(folder=str(photos / "gone"))}
+    facts = Facts(uid=os.getuid())
+
+    def reach(host: Host, _links: object) -> Reached:
+        return Reached(host, LocalConnection("ws03"), facts, str(photos / "scratch"), {}, 10**9, gone)
+
+    monkeypatch.setattr(looking, "reach", reach)
+    (room,) = look_at_hosts(Console(), load_inventory(file).hosts, asked, file, forks=1)
+    assert (room.kind, room.is_labelled) == ("folder", False)
+    assert room.size is not None and room.size.images == 4
+    said = capsys.readouterr().err
+    assert f"{flat}: 4 images" in said and "this is sent to hosts that lack it" in said
+    assert "4 images without class folders, so without labels" in said
+    assert "these images have no labels: loading is measured, training is not" in said
+    (flat / "5.tif").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"5\.tif: 1 TIFF file, which not every loader takes"):
+        look_at_hosts(Console(), load_inventory(file).hosts, asked, file, forks=1)
+
+
+def test_hosts_of_which_none_can_be_used_are_all_told(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = photos.parent / "lab.yaml"
+    shared = {"harness": {"data": {"photos": {"folder": "/srv/photos"}}}}
+    lab.write_text(json.dumps({"all": {"hosts": {"ws01": {}, "ws02": {}}, "vars": shared}}))
+
+    def reach(host: Host, _links: object) -> Reached:
+        hint = "compare it, then: harness trust INVENTORY --limit X"
+        raise HostNotReady("the host key is not known", where=host.name, hint=hint)
+
+    monkeypatch.setattr(looking, "reach", reach)
+    hosts = load_inventory(lab).hosts
+    with pytest.raises(HostNotReady, match="ws01: the host key is not known") as error:
+        look_at_hosts(Console(), hosts, ask(target=lab), lab, forks=1)
+    assert error.value.exit_code == 3
+    assert "ws02: the host key is not known" in capsys.readouterr().err
+    assert error.value.hint == f"compare it, then: harness trust {lab} --limit X"
+    asked = ask(host="bench@ws03:2222:/srv/photos")
+    file = photos.parent / "hosts.yaml"
+    file.write_text(asked.inventory_text)
+    with pytest.raises(HostNotReady, match=r"log in once, .*: ssh -p 2222 bench@ws03$"):
+        look_at_hosts(Console(), load_inventory(file).hosts, asked, file, forks=1)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

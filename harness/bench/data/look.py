@@ -32,6 +32,7 @@ HEADS = ("metadata.csv", "metadata.jsonl")
 """Lists in a folder of which a look reads the first line."""
 _BOX_FOLDERS = ("labels", "label")
 _IMAGE_FOLDERS = ("images", "image", "imgs")
+_SHARD = re.compile(r"-\d{1,6}-of-\d{1,6}(?=\.parquet\Z)")
 _MOST_SAID = 3
 
 SurveyOf = Callable[[str], Survey]
@@ -201,6 +202,7 @@ def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[st
         fault = refused_by_name(place, others, found.images + found.others)
     elif not found.images:
         fault = _find_tables(place, survey) or no_images(place)
+        said = [*_say_passed_over(place, survey), *junk]
     return replace(found, said=tuple(said), fault=fault)
 
 
@@ -399,13 +401,16 @@ def _find_tables(place: str, survey: Survey) -> DatasetError | None:
     tables = [path for path, _ in survey.files if path.endswith(".parquet")]
     if not tables:
         return None
+    part = _SHARD.sub("", tables[0]).removesuffix(".parquet")
+    wanted = f"{shlex.quote(f'{place}/{part}')}{'-*' if _SHARD.search(tables[0]) else ''}.parquet"
     row = "pathlib.Path(f'images/{i:08}.jpg').write_bytes(r.image['bytes']) and print(f'{i:08}.jpg', r.label, sep=',')"
-    rows = f"for i, r in enumerate(pandas.read_parquet('{place}/{tables[0]}').itertuples())"
-    script = f'mkdir images; python -c "import pandas, pathlib; [{row} {rows}]" > labels.csv'
+    rows = "enumerate(r for path in sys.argv[1:] for r in pandas.read_parquet(path).itertuples())"
+    script = f"import pandas, pathlib, sys; [{row} for i, r in {rows}]"
     count = count_of(len(tables), "Parquet file")
     return DatasetError(
         f"{place} holds {count} ({tables[0]}): images inside tables, which no loader reads",
-        hint=f"write them out once, and give images/ with `--annotations labels.csv`: `{script}`",
+        hint="write them out once, and give images/ with `--annotations labels.csv`: "
+        f'`mkdir images; python -c "{script}" {wanted} > labels.csv`',
     )
 
 

@@ -10,9 +10,10 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from ..protocol.dataset_errors import DatasetError, shorten
 from .coco import CocoLabels
@@ -28,6 +29,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _HINT = "write a line `path<tab>label` (or `path,label`) for each image; paths are relative to `images`"
+ListFiles: TypeAlias = Callable[[], Iterable[str]]
+"""Returns the paths of all files below a folder of images."""
 _COCO_KEYS = ("images", "annotations", "categories", "info", "licenses")
 
 
@@ -51,15 +54,24 @@ def _parse_object(line: str) -> dict[str, object] | None:
 
 
 def read_table(
-    path: Path, folder: Path | None = None, *, split: str | None = None, roots: Sequence[str] = ()
+    path: Path,
+    folder: Path | None = None,
+    *,
+    split: str | None = None,
+    roots: Sequence[str] = (),
+    list_files: ListFiles | None = None,
 ) -> CocoLabels:
     """Paths and labels of a list, sorted by path; classes in the order of their names (numbers as numbers).
 
-    Columns are told by their headings, else by what they hold; names without a suffix are looked for in ``folder``.
-    ``split``: only the rows of that part; ``roots``: what paths may begin with that are written as they are on the
-    host. Raises DatasetError, with file and line, for what is no such line and for a path that comes twice.
+    Columns are told by their headings, else by what they hold; names without a suffix are looked for in ``folder``, or
+    among ``list_files`` where the images lie on another machine. ``split``: only the rows of that part; ``roots``:
+    what paths may begin with that are written as they are on the host. Raises DatasetError, with file and line, for
+    what is no such line and for a path that comes twice.
     """
-    names = _Names(folder, roots)
+    if folder is not None:
+        roots = (*roots, os.path.abspath(folder), os.path.realpath(folder))
+        list_files = list_files or partial(_walk_files, folder)
+    names = _Names(roots, list_files)
     rows: dict[str, tuple[int, str]] = {}
     try:
         with open(path, encoding="utf-8-sig") as stream:
@@ -97,16 +109,19 @@ def _sort(rows: dict[str, tuple[int, str]], said: tuple[str, ...], *, is_plain: 
     )
 
 
+def _walk_files(folder: Path) -> list[str]:
+    return walk(folder, _HINT)[0]
+
+
 class _Names:
-    """Names of a list as paths below the folder of images, which is walked when a name does not tell its file.
+    """Names of a list as paths below the folder of images, whose files are listed when a name does not tell its file.
 
     It counts what was otherwise than a plain path, and holds what separates columns.
     """
 
-    def __init__(self, folder: Path | None, roots: Sequence[str]) -> None:
-        self._folder = folder
-        absolute = [] if folder is None else [os.path.abspath(folder), os.path.realpath(folder)]
-        self._roots = [f"{root.rstrip('/')}/" for root in (*roots, *absolute)]
+    def __init__(self, roots: Sequence[str], list_files: ListFiles | None) -> None:
+        self._list_files = list_files
+        self._roots = [f"{root.rstrip('/')}/" for root in roots]
         self._by_stem: dict[str, list[str]] | None = None
         self.by_stem_count = self.absolute = self.backslashes = 0
         self.separator = ","
@@ -126,7 +141,7 @@ class _Names:
             cure = "write paths relative to the folder of images, or below it"
             raise DatasetError(f"{where}: {shorten(cell)} is not below the folder of images", hint=cure)
         self.absolute += text.startswith("/") or bool(_DRIVE.match(text))
-        if suffix_of(path) in IMAGES or self._folder is None:
+        if suffix_of(path) in IMAGES or self._list_files is None:
             return path
         found = self._stems.get(path, [])
         if len(found) > 1:
@@ -146,8 +161,7 @@ class _Names:
         """Images of the folder by their paths without suffix, and by their names alone."""
         if self._by_stem is None:
             self._by_stem = {}
-            files = walk(self._folder, _HINT)[0] if self._folder is not None else []
-            for path in files:
+            for path in self._list_files() if self._list_files is not None else ():
                 if suffix_of(path) in IMAGES and not find_junk(path):
                     stem = os.path.splitext(path)[0]
                     for key in {stem, stem.rpartition("/")[2]}:

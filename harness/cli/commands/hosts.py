@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.completion import complete_hosts
 from harness.cli.group import Commands, console_of, with_options
 from harness.session.run_options import SessionOptions
 from harness.values.defaults import DEFAULT_FORKS
@@ -69,7 +70,13 @@ def plan(
     options: SessionOptions,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no host; assume that all are ready.")] = False,
     explain: Annotated[
-        str | None, typer.Option("--explain", metavar="HOST", help="Each value of a host, with its file and line.")
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="HOST",
+            help="Each value of a host, with its file and line.",
+            autocompletion=complete_hosts,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

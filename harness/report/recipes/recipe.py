@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,11 +114,22 @@ def _form_of(place: DataPlace) -> str:
 
 def _refuse_odd(place: DataPlace) -> None:
     """Raise NoRecipeError where a few lines of code would read other images or labels than were measured."""
-    write = "`harness data describe … --write-list labels.csv` writes lines of path and label: measure with that list."
+    write = f"`{_write_list_command(place)}` writes lines of path and label: measure with that list."
     if place.form in ("coco", "list") and not place.is_plain:
         raise NoRecipeError(f"Its labels stand in their file so that a few lines of code cannot read it. {write}")
     if place.skipped_count > len(place.left_out):
         raise NoRecipeError(f"{place.skipped_count} images were left out, too many to name in code. {write}")
+
+
+def _write_list_command(place: DataPlace) -> str:
+    """Return the command that writes a set as a plain list, ready to paste where its paths are known."""
+    given = {"--annotations": place.annotations, "--split": place.split}
+    words = [shlex.quote(place.folder or _TAKEN_OUT)]
+    words += [f"{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
+    if any(_TAKEN_OUT in word for word in words):
+        words = ["…"]
+    words += ["--skip-unreadable"] if place.skipped_count else []
+    return " ".join(["harness data describe", *words, "--write-list labels.csv"])
 
 
 def _refuse(case: Case, known: Measured) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,14 +59,16 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
     measured = measure_session(console, _run_options(options, inventory, experiment, folder))
     more = shlex.join(options.argv_to_continue)
     answers = answer_sessions([measured.session], trials.lacks, epochs=options.epochs, more=more)
+    recap = recap_session(measured.session, is_live=False)
     if measured.exit_code:
-        tell_recap(console, recap_session(measured.session, is_live=False), measured.folder)
+        tell_recap(console, recap, measured.folder)
     if write is not None:
         _write_code(console, answers, write)
     missing = sorted({case.mode for case in trials.cases} - {answer.mode for answer in answers})
     if as_json:
         told = _as_json(answers, trials.lacks, measured, inventory, experiment, options)
-        console.result_json({**told, "not_measured": missing})
+        stood = [{"host": one.host, "state": one.state, "why": one.why, "next": one.next} for one in recap.hosts]
+        console.result_json({**told, "not_measured": missing, "hosts": stood})
     else:
         _tell(console, answers, measured, inventory, experiment, is_written=write is not None)
         for mode in missing:
@@ -134,14 +137,28 @@ def _place_experiment(
     return place
 
 
+@dataclass(frozen=True)
+class _AdvisedRun(RunOptions):
+    """What is run for an answer: the command that goes on with it is the one that asked."""
+
+    command: tuple[str, ...] = ()
+
+    @property
+    def argv_to_continue(self) -> tuple[str, ...]:
+        """The command that goes on with this session."""
+        return self.command
+
+
 def _run_options(options: AdviseOptions, inventory: Path, experiment: Path, folder: SessionFolder) -> RunOptions:
-    return RunOptions(
+    return _AdvisedRun(
+        command=options.argv_to_continue,
         inventory=inventory,
         experiment=str(experiment),
         name=folder.name,
         output=options.output,
         limit=options.limit,
         engine=options.engine,
+        rerun_failed=options.rerun_failed,
         allow_busy=options.allow_busy,
         ship_data=options.ship,
         forks=options.forks,
@@ -207,9 +224,11 @@ def _write_code(console: Console, answers: Sequence[Answer], place: Path) -> Non
     """Write the code of the last answer (of training, where that was measured) to a file that runs as it is."""
     from harness.report.recipes.recipe import add_main
 
-    recipe = next((answer.recipe for answer in _wanted_first(answers) if answer.recipe and answer.recipe.code), None)
+    recipes = [answer.recipe for answer in _wanted_first(answers) if answer.recipe is not None]
+    recipe = next((recipe for recipe in recipes if recipe.code), None)
     if recipe is None:
-        console.warning(f"{place} was not written: there is no code to give")
+        why = next((recipe.note for recipe in recipes), "nothing was measured that could be advised")
+        console.warning(f"{place} was not written: {why}")
         return
     write_result(_WRITTEN + add_main(recipe.code), place, what="code", option="--write")
     console.note(f"{recipe.name} written to {place}: python {shlex.quote(str(place))}")

@@ -16,15 +16,16 @@ from harness.engine.reached import Reached
 from harness.inventory import DataSet
 from harness.ship.data_inspection import inspect_data
 from harness.ship.dataset_check import DataSpec
+from harness.ship.datatransfer import ShippedData
 from harness.ship.needs import formats_of
-from harness.ship.transfers import local_parts, local_places
-from harness.values.errors import ConfigurationError, DataError
+from harness.ship.transfers import local_features, local_parts, local_places
+from harness.values.errors import ConfigurationError, DataError, HarnessError
 from harness.values.record import SetSize
-from harness.values.text import plural
+from harness.values.text import name_inventory, plural
 from harness.values.units import format_bytes
 from harness.workflow.advise.question import Question
 from harness.workflow.host_links import Links
-from harness.workflow.many_hosts import ask_hosts, tell_failure
+from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure
 from harness.workflow.reaching import reach
 from harness.workflow.resolve import PROFILE_KINDS
 
@@ -42,6 +43,15 @@ class _Sight:
     machine: str
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """The data set of this machine that is sent to hosts that lack it."""
+
+    size: SetSize
+    kind: str
+    is_labelled: bool
+
+
 def look_at_hosts(
     console: Console, hosts: Sequence[Host], question: Question, inventory: Path, *, forks: int
 ) -> list[Room]:
@@ -50,23 +60,24 @@ def look_at_hosts(
     Raises HarnessError where none of them can be used.
     """
     links = Links(console)
-    sent = _count_here(console, hosts, question.wish.data) if question.is_sent else None
+    sent = _look_here(console, hosts, question.wish) if question.is_sent else None
 
     def look(host: Host) -> _Sight:
         console.live(f"looking at {host.name}")
         with closing(reach(host, links)) as reached:
-            return _look(reached, question.wish, sent)
+            return _look(reached, question.wish, sent, inventory)
 
     answers = ask_hosts(console, hosts, look, forks=forks)
     console.close()
     seen = [each.outcome for each in answers if isinstance(each.outcome, _Sight)]
-    for each in answers:
+    for host, each in zip(hosts, answers, strict=True):
         if each.error is not None and each.error.hint is not None:
             hint = each.error.hint.replace("INVENTORY", shlex.quote(str(inventory)))
             each.error.hint = hint.replace("harness run --ship-data", "this command with --ship")
-    errors = [each.error for each in answers if each.error is not None]
+            if "harness trust" in hint and question.inventory is None:
+                each.error.hint += f"; or log in once, which keeps it for all questions: {_say_login(host)}"
     if not seen:
-        raise errors[0]
+        raise _refuse_all(console, answers)
     for each in answers:
         tell_failure(console, each)
     for line in dict.fromkeys(line for one in seen for line in one.data):
@@ -81,26 +92,47 @@ def look_at_hosts(
     return [one.room for one in seen]
 
 
-def _look(reached: Reached, wish: Wish, sent: SetSize | None) -> _Sight:
+def _refuse_all(console: Console, answers: Sequence[Answer[_Sight]]) -> HarnessError:
+    """Tell why hosts cannot be used, none of which can; return the first one's error, with the exit code for that."""
+    for each in answers[1:]:
+        tell_failure(console, each)
+    error = answers[0].error
+    assert error is not None
+    error.exit_code = exit_code(answers)
+    return error
+
+
+def _look(reached: Reached, wish: Wish, sent: _Sent | None, inventory: Path) -> _Sight:
     source, state = inspect_data(reached, wish.data, formats=formats_of(list_candidates(wish)))
-    if sent is None and (source is None or state.problem):
+    is_there = source is not None and not state.problem
+    if sent is None and not is_there:
         raise state.as_error(reached.name)
-    size = sent if state.images is None or state.problem else SetSize(images=state.images, bytes=state.bytes)
+    size = None if not is_there or state.images is None else SetSize(images=state.images, bytes=state.bytes)
     disk = reached.facts.disks.get("scratch")
     reserve = reserve_of(reached.host.variables.disk_reserve, "scratch")
     room = Room(
         host=reached.name,
-        kind=_kind_of(reached, wish.data, source),
-        size=size,
+        kind=_kind_of(reached, wish.data, source) if sent is None else sent.kind,
+        size=size or (None if sent is None else sent.size),
         memory=_limit(reached, wish),
         disk=None if disk is None or disk.free_bytes is None else disk_allowance(disk, reserve),
         cpus=len(reached.cpus),
         has_gpu=bool(reached.gpus),
-        is_labelled=state.is_labelled,
+        is_labelled=state.is_labelled and (sent is None or sent.is_labelled),
     )
     what = _say_size(size) if size is not None else f"{format_bytes(state.bytes)} of records"
-    said = () if sent is not None else (f"{state.place}: {what}", *(f"  {sentence}" for sentence in state.said))
-    return _Sight(room, said, _say_machine(reached, room))
+    said = [f"{state.place}: {what}", *(f"  {sentence}" for sentence in state.said)] if is_there else []
+    is_older = sent is not None and isinstance(source, ShippedData) and size is not None
+    if is_older and sent is not None and size is not None and size.images != sent.size.images:
+        cure = name_inventory(f"harness ship INVENTORY --data {wish.data}", inventory)
+        said.append(f"  that is what was sent before, of {size.images:,} images; this sends what is new:  {cure}")
+    return _Sight(room, tuple(said), _say_machine(reached, room))
+
+
+def _say_login(host: Host) -> str:
+    """Return the command of OpenSSH that logs in on a host."""
+    port = [] if host.port is None else ["-p", str(host.port)]
+    return shlex.join(["ssh", *port, host.name if host.user is None else f"{host.user}@{host.name}"])
 
 
 def _kind_of(reached: Reached, name: str, found: DataSpec | None) -> str | None:
@@ -127,25 +159,36 @@ def _limit(reached: Reached, wish: Wish) -> int:
     return wish.memory_limit
 
 
-def _count_here(console: Console, hosts: Sequence[Host], name: str) -> SetSize | None:
-    """Say how much of this machine is sent to hosts that lack it; None where this machine has it not.
+def _look_here(console: Console, hosts: Sequence[Host], wish: Wish) -> _Sent | None:
+    """Say what of this machine is sent to hosts that lack it; None where this machine has it not.
 
     Raises DataError.
     """
     from harness.bench.data.dataset import list_path
     from harness.bench.protocol.dataset_errors import DatasetError
 
-    place, (split, skip_unreadable) = local_places(hosts).get(name), local_parts(hosts).get(name, (None, False))
+    place = local_places(hosts).get(wish.data)
     if place is None:
         return None
+    features = local_features(hosts).get(wish.data, (None, None))
+    split, is_skipping = local_parts(hosts).get(wish.data, (None, False))
+    formats = formats_of(list_candidates(wish))
     try:
-        listing = list_path(*place, split=split, skip_unreadable=skip_unreadable)
+        listing = list_path(*place, features, split=split, formats=formats, skip_unreadable=is_skipping)
+        if listing.fault is not None:
+            raise listing.fault
         paths = [listing.folder / one for one in listing.files]
         size = SetSize(images=len(listing.paths), bytes=sum(path.stat().st_size for path in paths))
     except DatasetError as error:
         raise DataError(error.message, hint=error.hint) from error
-    console.note(f"{place[0]}: {_say_size(size)}; this is sent to hosts that lack it")
-    return size
+    except OSError as error:
+        hint = "see `harness data describe` for all that is wrong with it"
+        message = f"{error.filename} is named by the data set and cannot be read: {error.strerror}"
+        raise DataError(message, hint=hint) from error
+    console.note(f"{listing.folder}: {_say_size(size)}; this is sent to hosts that lack it")
+    for sentence in listing.said:
+        console.note(f"  {sentence}")
+    return _Sent(size, listing.kind, listing.is_labelled)
 
 
 def _say_size(size: SetSize) -> str:

@@ -42,6 +42,17 @@ def list_hosts(inventory: Path | None) -> list[str]:
     return [*read.names, *read.groups]
 
 
+def list_remotes() -> list[str]:
+    """Return the machines that ``~/.ssh/config`` names, without patterns."""
+    from harness.hosts.ssh import read_config
+
+    try:
+        names = read_config().get_hostnames()
+    except HarnessError:
+        return []
+    return sorted(name for name in names if not set("*?!") & set(name))
+
+
 def list_sessions(output: Path, begun: str) -> list[str]:
     """Return the sessions below a folder, the newest first, by name or by path as was begun to be typed."""
     folders = list_folders(output)

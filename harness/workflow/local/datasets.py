@@ -72,10 +72,11 @@ def describe_data(
     if write_list is not None and refusal is None:
         _write_list(examined.listing, write_list)
         console.note(f"{write_list}: {plural(found.images, 'line')} of path and label, for `images: {listing.folder}`")
-    _show(console, found, as_json=as_json)
-    if refusal is not None:
-        console.error(f"{refusal.message}\n  → {refusal.hint}")
-    return 0 if refusal is None else 2
+    error = None if refusal is None else DataError(refusal.message, hint=refusal.hint)
+    _show(console, found, error, as_json=as_json)
+    if error is not None:
+        console.error(str(error))
+    return 0 if error is None else error.exit_code
 
 
 def _write_list(listing: Listing, path: Path) -> None:
@@ -120,9 +121,9 @@ def explaining(console: Console) -> Iterator[None]:
         console.close()
 
 
-def _show(console: Console, found: Description, *, as_json: bool) -> None:
+def _show(console: Console, found: Description, error: DataError | None = None, *, as_json: bool) -> None:
     if as_json:
-        console.result_json(found.to_json())
+        console.result_json(found.to_json() | ({} if error is None else error.as_json()))
         return
     for sentence in found.said:
         console.result(sentence)

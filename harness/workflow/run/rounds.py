@@ -161,6 +161,8 @@ def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool,
         return
     if left:
         _tell_budget(on, left)
+    if left and not unanswered:
+        return  # what was not begun is not answered
     if not unanswered:
         message = f"after {plural(rounds, 'round')} every comparison that the advice rests on is settled"
         on.emit(SessionFinding.of(find("rounds-settled", message, "nothing has to be done"), on.setup.host))

@@ -111,7 +111,8 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
         journal.close()
         if is_new and not shared.content.hosts:
             folder.remove()  # no host was ready: an empty session must not stand in a real one's way
-            console.note(f"nothing was measured: the session's folder {folder.path} was removed again")
+            gone = "was removed again" if not folder.path.exists() else "holds no session"
+            console.note(f"nothing was measured: the session's folder {folder.path} {gone}")
         console.close()
 
 
