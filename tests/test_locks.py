@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from harness.values import platforms
+from harness.values.wheels import Lock, Platform, read_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -227,3 +228,71 @@ def test_shortened_markers_mean_what_they_meant() -> None:
     assert REFRESH.shorten(f"a==1 ; {arm}\n") == "a==1 ; platform_machine != 'x86_64'\n"
     assert REFRESH.shorten(f"a==1 ; {new}\n") == f"a==1 ; {new}\n"
     assert REFRESH.shorten("    --hash=sha256:00\n") == "    --hash=sha256:00\n"
+
+
+# -- what hosts without TensorFlow are sent ----------------------------------------------------------------------------
+
+HOST_PYTHONS = tuple((3, minor) for minor in range(platforms.OLDEST_HOST_PYTHON[1], platforms.NEWEST_PYTHON[1] + 1))
+HOST_PLATFORMS = [
+    (kind, Platform(python, machine, (2, 28)))
+    for kind, machines in (("cpu", platforms.MACHINES), ("gpu", ("x86_64",)))
+    for python in HOST_PYTHONS
+    for machine in machines
+]
+
+
+def host_lock(kind: str, platform: Platform) -> Lock:
+    return read_lock((ROOT / f"locks/host-{kind}.txt").read_text(), platform)
+
+
+@pytest.mark.parametrize(("kind", "platform"), HOST_PLATFORMS, ids=[f"{kind}-{on.name}" for kind, on in HOST_PLATFORMS])
+def test_a_host_of_each_kind_gets_a_wheel_of_everything(kind: str, platform: Platform) -> None:
+    """On 64-bit Arm, too, and from the C library of Debian 10 and RHEL 8 on."""
+    lock = host_lock(kind, platform)
+    wheels = {wheel.package: wheel for wheel in lock.choose()}
+    assert len(wheels) == len(lock.packages) > 30
+    environment = {"platform_machine": platform.machine, "python_version": ".".join(map(str, platform.python))}
+    for wanted in map(Requirement, REFRESH.expand(GROUPS, f"host-{kind}")):
+        if wanted.marker is None or wanted.marker.evaluate(environment):
+            assert wheels[canonicalize_name(wanted.name)].version, f"{wanted} is asked for: run `make lock`"
+    has_cuda = any(name.startswith("nvidia-cudnn") for name in wheels)
+    assert has_cuda is (kind == "gpu") and "pip" in wheels
+    for wanted in expand(EXTRAS["process"]):
+        name = "tensorflow-cpu" if wanted.name == "tensorflow" and "tensorflow-cpu" in wheels else wanted.name
+        assert wanted.specifier.contains(wheels[canonicalize_name(name)].version), wanted
+
+
+@pytest.mark.parametrize(("kind", "platform"), HOST_PLATFORMS, ids=[f"{kind}-{on.name}" for kind, on in HOST_PLATFORMS])
+def test_a_host_gets_what_images_hold(kind: str, platform: Platform) -> None:
+    if platform.python < platforms.OLDEST_PYTHON:
+        pytest.skip("no image is made for it")
+    (environment,) = (
+        one for one in REFRESH.ENVIRONMENTS if (one["python_version"] + "/" + one["platform_machine"]) == platform.name
+    )
+    versions = {one.name: one.version for one in host_lock(kind, platform).packages}
+    del versions["pip"]
+    assert versions == pins_for(f"images/requirements-{kind}.txt", environment)
+
+
+def test_every_platform_of_hosts_is_another_environment() -> None:
+    digests = [host_lock(kind, platform).digest for kind, platform in HOST_PLATFORMS]
+    assert len(set(digests)) == len(digests) == 12
+    assert host_lock("gpu", Platform((3, 12), "aarch64")).packages == (), "no wheel of TensorFlow for it has CUDA"
+
+
+def test_the_locks_of_hosts_are_as_they_are_written() -> None:
+    for name in REFRESH.HOST_LOCKS:
+        header, *lines = (ROOT / name).read_text().splitlines(keepends=True)
+        assert header == REFRESH.HEADER and "://" not in "".join(lines)
+    assert {f"3.{minor}" for _, minor in HOST_PYTHONS} == {REFRESH.OLD_PYTHON, *REFRESH.PYTHONS}
+    assert f"Python 3.{HOST_PYTHONS[0][1]} to 3.{HOST_PYTHONS[-1][1]}" == platforms.PYTHONS_OF_HOSTS
+
+
+@pytest.mark.parametrize(("python", "machine", "said"), [
+    ("3.10.12", "x86_64", ""),
+    ("3.13.1", "aarch64", ""),
+    ("3.9.21", "x86_64", "TensorFlow has no packages for Python 3.9.21, only for Python 3.10 to 3.13"),
+    ("3.12.1", "riscv64", "TensorFlow has packages for x86-64 and 64-bit Arm, not for riscv64"),
+])  # fmt: skip
+def test_what_a_host_cannot_run_is_said(python: str, machine: str, said: str) -> None:
+    assert platforms.find_host_obstacle(python, machine) == said

@@ -58,6 +58,11 @@ def image_reference(definition: ImageDefinition) -> str:
     return f"harness-{definition.kind}:{definition.digest[:12]}"
 
 
+def read_definition(path: str) -> bytes:
+    """Return a file that travels with the definitions, by its path in the source tree. Raises ImageUnavailable."""
+    return _child(_root(), path).read_bytes()
+
+
 def _root() -> Traversable:
     """Inside a wheel beside this module; in a source tree its root."""
     packed = resources.files("harness.ship").joinpath("definitions")

@@ -12,6 +12,10 @@ NEWEST_PYTHON = (3, 13)
 MACHINES = ("x86_64", "aarch64")
 PYTHONS_IN_WORDS = "Python 3.11 to 3.13"
 
+OLDEST_HOST_PYTHON = (3, 10)
+PYTHONS_OF_HOSTS = "Python 3.10 to 3.13"
+"""What runs jobs on a host may be older than what runs this program."""
+
 TENSORFLOW_PACKAGES = (
     "tensorflow>=2.20,<2.22",
     "grain>=0.2.12,<0.3",
@@ -32,6 +36,16 @@ def find_obstacle(python: str, machine: str = "", system: str = "Linux") -> str:
         return "TensorFlow has no packages for Python " + python + ", only for " + PYTHONS_IN_WORDS
     if system != "Linux" or (machine and machine not in MACHINES):
         return "TensorFlow and this program need Linux on x86-64 or 64-bit Arm, not " + system + " on " + machine
+    return ""
+
+
+def find_host_obstacle(python: str, machine: str = "") -> str:
+    """Say why a host's Python cannot run jobs; empty where it can. An empty ``machine`` is not judged."""
+    version = tuple(int(part) for part in python.split(".")[:2])
+    if not OLDEST_HOST_PYTHON <= version <= NEWEST_PYTHON:
+        return "TensorFlow has no packages for Python " + python + ", only for " + PYTHONS_OF_HOSTS
+    if machine and machine not in MACHINES:
+        return "TensorFlow has packages for x86-64 and 64-bit Arm, not for " + machine
     return ""
 
 
