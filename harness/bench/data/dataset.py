@@ -25,7 +25,7 @@ from ..protocol.image_formats import REFUSED
 from ..protocol.protocol import DATASET, MANIFEST, as_list, as_object, as_text, write_json
 from .hashes import Hashes
 from .inspection import Inspection, accept, inspect_file
-from .listing import Listing, is_text, list_coco, list_folder, list_tfrecord, printable_path
+from .listing import Listing, hash_file, is_text, list_coco, list_folder, list_tfrecord, printable_path
 from .look import name_suffix
 from .parallel import Pace, spread
 from .survey import suffix_of
@@ -151,8 +151,7 @@ def _hash_stored(folder: Path, name: str, hashes: Hashes) -> tuple[str, int, str
     status = os.stat(folder / name)
     known = hashes.find(name, status.st_size, status.st_mtime_ns)
     if known is None:
-        with open(folder / name, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hash_file(folder / name)
         known = Inspection(status.st_size, status.st_mtime_ns, digest)
         hashes.add({name: known})
     return name, known.size, known.sha256

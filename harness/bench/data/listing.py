@@ -144,6 +144,15 @@ def _list_classes(found: Look, files: Sequence[str], formats: Sequence[str]) -> 
     )
 
 
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex; ``hashlib.file_digest`` is younger than the oldest Python of hosts."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while piece := stream.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 def list_coco(
     folder: Path,
     annotations: Path,
@@ -160,8 +169,7 @@ def list_coco(
     scan(folder, PAIR_HINT)
     is_table = not is_json(annotations)
     labels = read_table(annotations, folder, split=split, roots=roots) if is_table else read_coco(annotations)
-    with open(annotations, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hash_file(annotations)
     taken = taken_with(formats)
     rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if suffix_of(path) in taken]
     odd = {"without_annotations": labels.left_out, "orphan_annotations": labels.orphans}
