@@ -56,6 +56,8 @@ class Facts(_Frozen):
     ``silent_gpus``: NVIDIA devices on the PCI bus (``vendor:device``) whose driver does not answer.
     ``nvidia_runtime``: how containers get GPUs: ``runtime``, ``cdi``, or both joined by a comma.
     ``clock_offset_s``: the host's clock minus the controller's, as far as it certainly differs.
+    ``lingers``: what this user has started outlives the last logout; None where no systemd ends it.
+    ``kills_at_logout``: without that even what left its session is ended (``KillUserProcesses``).
     ``others``: facts that are only shown, by their labels.
     """
 
@@ -79,6 +81,8 @@ class Facts(_Frozen):
     load_1m: Annotated[float, Field(ge=0, lt=1e9)] | None = None
     uid: _Id | None = None
     gid: _Id | None = None
+    lingers: bool | None = None
+    kills_at_logout: bool | None = None
     clock_offset_s: Annotated[float, Field(allow_inf_nan=False)] | None = None
     read_at: _Text | None = None
     others: dict[str, _Text | int | float | bool | None] = {}

@@ -15,7 +15,7 @@ from harness.hosts.answers import first_line, not_understood, reading
 from harness.hosts.connection import Connection, last_line
 from harness.hosts.facts.fact import Fact, Section, parse_int
 from harness.hosts.facts.kinds import disks as disk_facts
-from harness.hosts.facts.kinds import gpus, memory, processor, system
+from harness.hosts.facts.kinds import gpus, logout, memory, processor, system
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
 from harness.values.text import clean_text
@@ -137,6 +137,7 @@ def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Fac
     user = parse(system.USER)
     online = parse(processor.ONLINE_CPUS)
     answering = parse(gpus.GPUS) or ()
+    at_logout = parse(logout.LOGOUT)
     with reading(host, "what it is", None):
         return Facts(
             cpu_model=parse(processor.CPU_MODEL) or parse(processor.LSCPU_MODEL) or parse(processor.DEVICE_TREE_MODEL),
@@ -159,6 +160,8 @@ def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Fac
             load_1m=parse(system.LOAD),
             uid=user[0] if user else None,
             gid=user[1] if user else None,
+            lingers=at_logout.lingers if at_logout else None,
+            kills_at_logout=at_logout.kills if at_logout else None,
             others={fact.label: parse(fact) for fact in find_facts() if fact.label and fact.name in sections},
         )
 
