@@ -8,6 +8,7 @@ from harness.analysis.host_check import Check, LimitProbe, Refused
 from harness.values.engine_names import NO_WORDS, EngineFacts
 from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
+from harness.values.text import join_words
 from harness.values.units import format_bytes
 
 PAGE_BYTES = 65536
@@ -35,7 +36,13 @@ def check_engine(
         return
     stored = f", storage {used.storage}" if used.storage else ""
     yield Check("engine", used.engine, "ok", f"{used.engine} {used.version}{stored}")
-    yield _check_image(used)
+    if used.to_come:
+        cure = "`harness run` brings it, or `harness ship`"
+        yield Check("python", "", "unproven", f"it lacks TensorFlow: the {used.to_come} is still to be brought", cure)
+    else:
+        yield _check_image(used)
+    if used.interpreter:
+        yield _check_python(used)
     yield _check_cgroup(facts, used)
     yield _check_limit(used, probe)
     yield _check_swap(facts, used, probe)
@@ -50,6 +57,15 @@ def _check_image(used: EngineFacts) -> Check:
         return Check("image", used.engine, "failure", "it could not say what would run", used.words.evidence)
     cure = "`harness run` makes it, or `harness image build`"
     return Check("image", used.engine, "unproven", "the image is not there yet", cure)
+
+
+def _check_python(used: EngineFacts) -> Check:
+    said = f"{used.interpreter} with TensorFlow {used.version}"
+    if not used.lacks:
+        return Check("python", "", "ok", said)
+    message = f"{said}; {join_words(used.lacks)} {'is' if len(used.lacks) == 1 else 'are'} not installed for it"
+    cure = f"loaders that need {'it' if len(used.lacks) == 1 else 'them'} fail here: install what is missing there"
+    return Check("python", "", "warning", message, cure)
 
 
 def _check_cgroup(facts: Facts, used: EngineFacts) -> Check:
@@ -109,6 +125,20 @@ def _check_swap(facts: Facts, used: EngineFacts, probe: LimitProbe | None) -> Ch
     if used.can_limit_swap:
         return Check("swap", "", "ok", f"{size}, counted within limits")
     return Check("swap", "", "warning", f"{size} is not counted within limits: a limited job may swap", _SWAP_CURE)
+
+
+def check_logout(facts: Facts, used: EngineFacts | None) -> Iterator[Check]:
+    """Whether jobs outlive a link that is lost: systemd may end what a user has started after the last logout."""
+    if used is None or facts.lingers is None:
+        return
+    if not used.ends_with_user and (used.uses_images or not facts.kills_at_logout):
+        return
+    if facts.lingers:
+        yield Check("logout", "", "ok", "this user lingers: jobs go on when the link is lost")
+        return
+    message = "this user does not linger: systemd ends a job when the link is lost for longer than some seconds"
+    cure = "`loginctl enable-linger` there, as this user (or `sudo loginctl enable-linger USER`)"
+    yield Check("logout", "", "warning", message, cure)
 
 
 def _check_cpus(facts: Facts, used: EngineFacts) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.check_engine import check_engine
+from harness.analysis.check_engine import check_engine, check_logout
 from harness.analysis.check_hardware import check_hardware
 from harness.analysis.check_storage import check_data, check_disks
 from harness.analysis.gpu_fit import check_gpus
@@ -30,13 +30,14 @@ def judge_host(
     disk_reserve: DiskReserve = None,
     lock_owner: LockView | None = None,
     allow_busy: bool = False,
+    is_remote: bool = False,
 ) -> list[Check]:
     """All checks of one host, in the order in which a reader mends things.
 
     ``facts`` is the error where there are none. ``engine`` is what the engine to be used says of itself, None where
     there is none; ``refused`` are those that were tried before it.
     ``used_gpus`` are ids of the GPUs that jobs may use, None for all; ``image_bytes`` is the size of an image that must
-    still be brought.
+    still be brought. ``is_remote``: it is reached over a link, which may be lost.
     """
     if isinstance(facts, HarnessError):
         state = facts.state if isinstance(facts, HostError) else "not_ready"
@@ -46,6 +47,7 @@ def judge_host(
         *_check_lock(lock_owner),
         _check_load(facts, allow_busy),
         *check_engine(facts, engine, refused, limit_probe),
+        *(check_logout(facts, engine) if is_remote else ()),
         *check_gpus(facts, engine, used_gpus, gpu_probe),
         *check_hardware(facts, memory_reserve),
         *check_disks(facts, disk_reserve, image_bytes),

@@ -90,10 +90,11 @@ def _image_ready(event: happened.ImageReady, console: Console) -> None:
 
 @show.register
 def _image_shipped(event: happened.ImageShipped, console: Console) -> None:
+    kind = "environment" if event.method == "wheels" else "image"
     if event.method == "present":
-        console.note(f"{event.host}: image {event.image} is there already")
+        console.note(f"{event.host}: {kind} {event.image} is there already")
     else:
-        console.note(f"{event.host}: image {event.image} {_ship_words(event)}")
+        console.note(f"{event.host}: {kind} {event.image} {_ship_words(event)}")
     _ship_notes(console, event)
 
 
@@ -112,7 +113,7 @@ def _data_shipped(event: happened.DataShipped, console: Console) -> None:
     _ship_notes(console, event)
 
 
-_SENT = {"thin": "sent in part", "full": "sent whole"}
+_SENT = {"thin": "sent in part", "full": "sent whole", "wheels": "made of wheels"}
 
 
 def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.values.engine_names import EngineFacts
+from harness.values.engine_names import EngineFacts, HostPython
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -149,6 +149,26 @@ class Engine(Protocol):
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session (or of any) on this host, running or not."""
+        ...
+
+
+class PythonEngine(Engine, Protocol):
+    """An engine whose jobs run in a Python of the host; where that lacks packages, an environment is made there."""
+
+    def describe_python(self) -> HostPython:
+        """Say which Python jobs would run in. Raises EngineUnavailable."""
+        ...
+
+    def make_environment(self, name: str, digest: str, wheels: Sequence[Mapping[str, str]]) -> str:
+        """Make an environment of wheels that lie on the host; returns its Python. Raises EngineError."""
+        ...
+
+    def use(self, python: str) -> None:
+        """Run jobs in another Python of the host from now on."""
+        ...
+
+    def promise(self, tensorflow: str, to_come: str) -> EngineFacts:
+        """Say what the engine will be once an environment with this TensorFlow is there. Raises EngineUnavailable."""
         ...
 
 

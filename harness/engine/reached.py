@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Reached:
     """A host that answered: how it is reached, what it is, and where things lie on it.
 
-    ``data`` are the inventory's data sets with their paths as they are there.
+    ``data`` are the inventory's data sets with their paths as they are there, ``python`` the words of the interpreter
+    that it names, none where it names none.
     """
 
     host: Host
@@ -29,6 +30,7 @@ class Reached:
     disks: Mapping[str, str]
     memory_available: int
     data: Mapping[str, DataSet] = field(default_factory=dict)
+    python: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,4 +74,4 @@ class Reached:
         from harness.engine.spec import Means
 
         uid, gid = self.facts.uid or 0, self.facts.gid or 0
-        return HostEngines(Means(self.connection, self.scratch, uid, gid, is_local=self.is_local))
+        return HostEngines(Means(self.connection, self.scratch, uid, gid, is_local=self.is_local, python=self.python))

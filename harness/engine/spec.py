@@ -14,7 +14,8 @@ from harness.values.engine_names import EngineWords
 class Means:
     """What a reached host gives to its engines.
 
-    ``scratch`` is its folder for what we put there; ``uid`` and ``gid`` are those of the connection's user.
+    ``scratch`` is its folder for what we put there; ``uid`` and ``gid`` are those of the connection's user. ``python``
+    is the command of the interpreter that is named for it, by words; empty where none is.
     """
 
     connection: Connection
@@ -22,6 +23,7 @@ class Means:
     uid: int
     gid: int
     is_local: bool
+    python: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class EngineSpec:
     ``rank``: ``auto`` tries the lowest first; of engines that come later it tells that a better one did not answer.
     ``make`` makes the engine of a host, which asks nothing yet. ``may_have_jobs`` says whether jobs of earlier
     sessions may be on the host; where that cannot be known it raises EngineUnavailable. ``uses_images``: its jobs run
-    in an image, and it is an ``ImageEngine``. ``remark`` is added where it does not answer: what is set on this machine
+    in an image, and it is an ``ImageEngine``; ``uses_python``: in a Python of the host, and it is a ``PythonEngine``.
+    ``remark`` is added where it does not answer: what is set on this machine
     and may be why.
     """
 
@@ -41,4 +44,5 @@ class EngineSpec:
     make: Callable[[Means], Engine]
     may_have_jobs: Callable[[Engine, Means], bool]
     uses_images: bool = False
+    uses_python: bool = False
     remark: Callable[[], str] = lambda: ""

@@ -39,6 +39,11 @@ def resolve_path(connection: Connection, path: str) -> str:
     return posixpath.normpath(posixpath.join(_read_places(connection)[1], path))
 
 
+def resolve_word(connection: Connection, word: str) -> str:
+    """Return a word of a command with a leading ``~/`` replaced by the host's home folder."""
+    return resolve_path(connection, word) if word.startswith("~/") else word
+
+
 def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict[str, DataSet]:
     """Return an inventory's data sets with their paths as they are on the host: absolute, ``~`` expanded."""
     return {

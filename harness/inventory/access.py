@@ -17,6 +17,7 @@ from harness.inventory.arguments import Arguments, read_arguments
 from harness.inventory.layers import Setting
 from harness.inventory.templates import Templates
 from harness.inventory.unfit import UnfitError
+from harness.inventory.variables import ANY_PYTHON, check_python
 from harness.values.document import Opaque, describe, near_miss
 from harness.values.errors import Mistake
 from harness.values.paths import expand_home
@@ -29,7 +30,8 @@ USER = ("ansible_ssh_user", "ansible_user")
 PRIVATE_KEY = ("ansible_ssh_private_key_file", "ansible_private_key_file")
 CONNECTION = ("ansible_connection",)
 ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
-ACCESS_NAMES = (*ADDRESS, *PORT, *USER, *PRIVATE_KEY, *CONNECTION, *ARGUMENTS)
+PYTHON = ("ansible_python_interpreter",)
+ACCESS_NAMES = (*ADDRESS, *PORT, *USER, *PRIVATE_KEY, *CONNECTION, *ARGUMENTS, *PYTHON)
 """Ansible's variables that are read here; of two for one thing, the first counts, as in Ansible."""
 
 _CONNECTIONS: dict[str, Literal["ssh", "local"]] = {
@@ -50,6 +52,8 @@ _FIELDS = {
 }
 """What of OpenSSH's arguments is honoured, by keyword: fields of ``Access``."""
 _PROXIES = ("proxy_jump", "proxy_command")
+_DISCOVERY = ("auto", "auto_legacy", "auto_silent", "auto_legacy_silent")
+"""Of ``ansible_python_interpreter``: the host's own Python is to be looked for."""
 _PASSWORD = re.compile(r"ansible_(\w+_)?(pass|password|passphrase)\Z")
 _BECOMING = re.compile(r"become|su_|sudo")
 VAULT_HINT = "write this value openly, or leave it out: encrypted values are kept, but cannot be read"
@@ -65,7 +69,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Access:
-    """How one host is reached, and which setting said so, by field."""
+    """How one host is reached, and which setting said so, by field.
+
+    ``python`` is the interpreter that Ansible would use there, None where nobody named one.
+    """
 
     address: str
     port: int | None = None
@@ -74,6 +81,7 @@ class Access:
     private_key: str | None = None
     proxy_jump: str | None = None
     proxy_command: str | None = None
+    python: str | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
@@ -109,7 +117,9 @@ def resolve_access(host: str, variables: Mapping[str, Setting], templates: Templ
             _check_written(setting)
             return parse(templates.expand(setting.value))
         except UnfitError as unfit:
-            judged.mistakes.extend(unfit.mistakes(name, setting))
+            # Who measures in containers needs no interpreter: a strange one is no mistake.
+            told = judged.warnings if name in PYTHON else judged.mistakes
+            told.extend(unfit.mistakes(name, setting))
             return None
 
     def take(key: str, names: tuple[str, ...], parse: Callable[[object], _T]) -> _T | None:
@@ -150,6 +160,7 @@ def resolve_access(host: str, variables: Mapping[str, Setting], templates: Templ
         private_key=said.get("private_key", private_key),
         proxy_jump=jump,
         proxy_command=command,
+        python=take("python", PYTHON, _as_python),
         settings=settings,
     )
 
@@ -226,6 +237,17 @@ def _as_connection(value: object) -> Literal["ssh", "local"]:
         f"did you mean {guess}?" if guess else f"hosts are reached by `ssh`, or are this machine, `local`: {_ELSEWHERE}"
     )
     raise UnfitError((f"no connection {shown!r} here", cure))
+
+
+def _as_python(value: object) -> str:
+    text = _as_text(value)
+    if text in _DISCOVERY:
+        return ANY_PYTHON
+    try:
+        return check_python(text)
+    except ValueError as error:
+        message, _, hint = str(error).partition("\n")
+        raise UnfitError((f"ignored: {message}", f"{hint}; or name it by `harness: {{python: …}}`")) from None
 
 
 def _as_arguments(value: object) -> Arguments:

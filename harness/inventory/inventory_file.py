@@ -155,6 +155,10 @@ def _make_host(
     variables = _check_variables(Merged(own, merged.others), name, is_local, notes)
     if variables is None:
         return None
+    origins = _origins(tree.hosts[name].setting, access, own, foreign)
+    if access.python is not None and "python" not in own:
+        variables = variables.model_copy(update={"python": access.python})
+        origins[f"{OWN}.python"] = access.settings["python"].origin
     return Host(
         name=name,
         groups=tuple(group.name for group in groups if group.name != UNGROUPED),
@@ -166,7 +170,7 @@ def _make_host(
         proxy_jump=access.proxy_jump,
         proxy_command=access.proxy_command,
         variables=variables,
-        origins=_origins(tree.hosts[name].setting, access, own, foreign),
+        origins=origins,
         foreign={key: setting.value for key, setting in foreign.items()},
     )
 

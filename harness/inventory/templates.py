@@ -7,6 +7,7 @@ file makes this long.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +18,9 @@ from harness.values.document import UnsafeText, near_miss
 from harness.values.text import clean_text
 
 _TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
-_KNOWN = ("inventory_hostname", "inventory_hostname_short", "inventory_dir", "inventory_file")
-"""What Ansible itself knows of a host and its file."""
+_OF_A_HOST = ("inventory_hostname", "inventory_hostname_short")
+_KNOWN = (*_OF_A_HOST, "inventory_dir", "inventory_file", "ansible_playbook_python")
+"""What Ansible itself knows of a host, its file, and the Python that runs it."""
 _BEGINNINGS = ("{{", "{%", "{#")
 _MOST_TEXT = 2000
 """Characters of one expanded value; a long ProxyCommand has some 200."""
@@ -45,7 +47,7 @@ class Templates:
     def __init__(self, host: str, file: Path, variables: Mapping[str, Setting]) -> None:
         self._variables = variables
         path = file.absolute()
-        known = (host, host.split(".", maxsplit=1)[0], str(path.parent), str(path))
+        known = (host, host.split(".", maxsplit=1)[0], str(path.parent), str(path), sys.executable)
         self._known = dict(zip(_KNOWN, known, strict=True))
         self._open: list[str] = []
 

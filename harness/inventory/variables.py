@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
@@ -29,6 +30,10 @@ DEFAULT_SCRATCH = "~/.cache/harness"
 SCRATCH_DISK = "scratch"
 """The disk that every host has: its scratch folder."""
 
+ANY_PYTHON = "auto"
+"""Names no interpreter: a host's own is looked for."""
+
+_MOST_COMMAND = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?\Z")
 _PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{40,}=*( .*)?\Z")
@@ -106,6 +111,26 @@ def _check_host_key(text: str) -> str:
     return text
 
 
+def check_python(text: str) -> str:
+    """Return the command of an interpreter. Raises ValueError, its second line what to do."""
+    cure = "write a path, or a command like `apptainer exec /srv/tf.sif python3`; nothing of it goes through a shell"
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError(f"{text!r}: a quote is not closed\n{cure}") from None
+    if not words or not words[0] or len(text) > _MOST_COMMAND or any(ord(c) < 32 for c in text):
+        raise ValueError(f"no command, or one of control characters or of more than {_MOST_COMMAND} characters\n{cure}")
+    for word in words:
+        if "$" in word or "`" in word:
+            raise ValueError(f"{word!r}: variables and commands of the shell are not expanded\n{cure}")
+        if word.startswith("~") and not word.startswith("~/"):
+            raise ValueError(f"{word!r}: only the own home folder is known\nwrite an absolute path, or begin with ~/")
+    if words[0].startswith("-") or ("/" in words[0] and not words[0].startswith(("/", "~/"))):
+        hint = "write an absolute path, one that begins with ~/, or the name of a program in PATH"
+        raise ValueError(f"{words[0]!r} cannot be the program of an interpreter\n{hint}")
+    return text
+
+
 def _check_ids(ids: tuple[int | str, ...]) -> tuple[int | str, ...]:
     if not ids:
         raise ValueError("an empty list\nname at least one, or write auto (all) or 0 (none)")
@@ -129,6 +154,7 @@ Name = Annotated[str, AfterValidator(_check_name)]
 DiskName = Annotated[Name, AfterValidator(_check_disk_name)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
 Place = Annotated[Folder, AfterValidator(_check_place)]
+Python = Annotated[str, AfterValidator(check_python)]
 Image = Annotated[str, AfterValidator(_check_image)]
 _SIZE_SCHEMA = {
     "anyOf": [
@@ -274,6 +300,8 @@ class HostVariables(_Checked):
 
     engine: EngineName = AUTO
     """What runs the benchmark, by its name; `auto` takes the first that answers: Docker, then processes."""
+    python: Python = ANY_PYTHON
+    """The interpreter of jobs of the engine `process`: a path, or a command; `auto` looks for the host's own."""
     image: Image | None = None
     """The container image; without it the project's own is built or shipped."""
     registry: Image | None = None
@@ -302,6 +330,11 @@ class HostVariables(_Checked):
     """Measure although somebody else uses the host."""
     host_key: Annotated[str, AfterValidator(_check_host_key)] | None = None
     """The host's SSH key or its SHA256 fingerprint, checked beside known_hosts."""
+
+    @property
+    def python_words(self) -> tuple[str, ...]:
+        """The words of the interpreter's command, as a shell would split them; none where none is named."""
+        return () if self.python == ANY_PYTHON else tuple(shlex.split(self.python))
 
     @property
     def cache_disks(self) -> dict[str, str]:

@@ -36,7 +36,8 @@ def view_ledger(sessions: Sequence[SessionData]) -> Ledger | None:
 
 def _ledger_row(event: Event) -> tuple[str, ...] | None:
     if isinstance(event, ImageShipped):
-        what = f"image {event.image}" if event.image else "image"
+        kind = "environment" if event.method == "wheels" else "image"
+        what = f"{kind} {event.image}" if event.image else kind
         return event.host, f"{what}, shipped", event.method or NOTHING, *_ship_cells(event)
     if isinstance(event, DataShipped):
         how = f"{event.files} files" if event.files else "present"

@@ -67,6 +67,7 @@ class HostSetup(JobHost):
         return {
             "engine": self.engine_facts.engine,
             "engine_version": self.engine_facts.version,
+            "interpreter": self.engine_facts.interpreter or None,
             "engine_storage": self.engine_facts.storage,
             "cgroup_version": self.engine_facts.cgroup_version or self.facts.cgroup_version,
             "image": self.image,

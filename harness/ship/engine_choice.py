@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import cast
 
-from harness.engine.interface import Engine, ImageEngine
+from harness.engine.interface import Engine, ImageEngine, PythonEngine
 from harness.engine.reached import Reached
 from harness.engine.registry import Choice, Refusal, explain_choice, explain_none, load_engines
 from harness.engine.spec import EngineSpec
+from harness.ship.environment import BY_WHEELS
 from harness.ship.transfer.image_sources import WantedImage
-from harness.ship.transfers import Transfers, bring_image, wanted_image
+from harness.ship.transfers import Transfers, bring_environment, bring_image, wanted_image
 from harness.values.cuda import LOCKED_BUILD, CudaBuild
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable, ImageUnavailable
@@ -69,7 +70,15 @@ def find_engine(reached: Reached, requested: str, transfers: Transfers | None, e
 def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfers | None, emit: Emit) -> ChosenEngine:
     begun = time.monotonic()
     if not spec.uses_images:
-        return ChosenEngine(engine, _facts_of(spec, engine, ""), "", Choice(""))
+        try:
+            return ChosenEngine(engine, _facts_of(spec, engine, ""), "", Choice(""))
+        except EngineUnavailable:
+            if not spec.uses_python:
+                raise
+        promised = bring_environment(reached, cast("PythonEngine", engine), transfers, emit)
+        facts = _facts_of(spec, engine, "") if promised is None else _worded(spec, promised)
+        how = "present" if promised is not None or transfers is None else BY_WHEELS
+        return ChosenEngine(engine, facts, "", Choice(""), how, time.monotonic() - begun)
     if transfers is None:
         wanted = wanted_image(reached)
         facts = _with_build(_facts_of(spec, engine, wanted.reference), wanted)
@@ -85,7 +94,11 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
 
 def _facts_of(spec: EngineSpec, engine: Engine, image: str) -> EngineFacts:
     """Return what an engine says of itself, in the words that its file has for it."""
-    return replace(engine.probe(image), uses_images=spec.uses_images, words=spec.words)
+    return _worded(spec, engine.probe(image))
+
+
+def _worded(spec: EngineSpec, facts: EngineFacts) -> EngineFacts:
+    return replace(facts, uses_images=spec.uses_images, words=spec.words)
 
 
 def _with_build(facts: EngineFacts, wanted: WantedImage) -> EngineFacts:

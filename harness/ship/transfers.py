@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.engine.interface import ImageEngine
+from harness.engine.interface import ImageEngine, PythonEngine
 from harness.engine.reached import Reached
 from harness.ship.data_inspection import find_here
 from harness.ship.datasource import SourceSets
 from harness.ship.datatransfer import DataShip, ShippedData
+from harness.ship.environment import EnvironmentShip, choose_environment, find_made
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources, Order, WantedImage
 from harness.ship.transfer.shipping import ImageShip
 from harness.values.cuda import has_packages
-from harness.values.errors import ImageUnavailable
+from harness.values.engine_names import EngineFacts
+from harness.values.errors import EngineUnavailable, HarnessError, HostError, ImageUnavailable
 from harness.values.event import Emit, ImageShipped, progress_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,38 @@ def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emi
         return wanted.named, "present"
     made = transfers.images.build(wanted.kind, engine.client, say)
     return made.reference, made.method
+
+
+def bring_environment(
+    reached: Reached, engine: PythonEngine, transfers: Transfers | None, emit: Emit
+) -> EngineFacts | None:
+    """See that jobs run in an environment of ours, for a host whose own Python lacks what they need.
+
+    Returns None; without ``transfers``, where it is still to come, what the engine will be then. Raises
+    EngineUnavailable where it cannot be brought there, and other HostErrors.
+    """
+    python = engine.describe_python()
+    environment = choose_environment(python, reached.name, has_gpus=bool(reached.gpus))
+    made = find_made(reached.connection, reached.scratch, environment)
+    if made is not None:
+        engine.use(made)
+        return None
+    if transfers is None:
+        return engine.promise(environment.tensorflow, environment.words)
+    say = progress_of(reached.name, emit)
+    ship = EnvironmentShip(
+        reached.connection, reached.scratch, engine, environment, transfers.slots, say, transfers.stop
+    )
+    try:
+        made, shipped = ship.run()
+    except HostError:
+        raise
+    except HarnessError as error:
+        message = f"TensorFlow could not be brought to {python.words}: {error.message}"
+        raise EngineUnavailable(message, where=reached.name, hint=error.hint) from error
+    emit(shipped)
+    engine.use(made)
+    return None
 
 
 def wanted_image(reached: Reached) -> WantedImage:

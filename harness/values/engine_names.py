@@ -48,8 +48,10 @@ class EngineFacts:
 
     ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
     nothing need be done for it, None where they cannot; ``cuda`` what the TensorFlow of its jobs was built for, None
-    where that is not known. ``folder`` is where it keeps its jobs on the host, None for the scratch. ``uses_images``
-    and ``words`` are as its file says: whoever finds an engine adds them.
+    where that is not known. ``folder`` is where it keeps its jobs on the host, None for the scratch. Without an image,
+    ``interpreter`` is the Python that jobs run in, and ``lacks`` are packages that this has not. ``ends_with_user``:
+    systemd ends its jobs when their user has logged out and does not linger. ``to_come`` says what must be brought to
+    the host before it can run jobs. ``uses_images`` and ``words`` are as its file says: whoever finds an engine adds them.
     """
 
     engine: str
@@ -64,10 +66,35 @@ class EngineFacts:
     folder: str | None = None
     gpu_support: str | None = None
     cuda: CudaBuild | None = None
+    interpreter: str = ""
+    lacks: tuple[str, ...] = ()
+    ends_with_user: bool = False
+    to_come: str = ""
     reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     uses_images: bool = True
     words: EngineWords = NO_WORDS
+
+
+@dataclass(frozen=True)
+class HostPython:
+    """A Python of a host in which jobs might run. ``libc`` is its GNU C library's release, None for another library.
+
+    ``command`` is how it is run there, ``has_venv`` whether it can make environments.
+    """
+
+    command: tuple[str, ...]
+    path: str
+    version: tuple[int, int, int]
+    machine: str
+    libc: tuple[int, int] | None = None
+    has_venv: bool = True
+    has_tensorflow: bool = False
+
+    @property
+    def words(self) -> str:
+        """Return ``Python 3.11.2 (/usr/bin/python3)``."""
+        return f"Python {'.'.join(map(str, self.version))} ({self.path})"
 
 
 def engine_names() -> tuple[str, ...]:

@@ -164,7 +164,8 @@ class ImageReady(Event):
 
 @dataclass(frozen=True)
 class ImageShipped(Event):
-    """``method``: present, thin (missing layers only), full or pulled (then ``bytes_sent`` is not known: 0).
+    """``method``: present, thin (missing layers only), full or pulled (then ``bytes_sent`` is not known: 0); or wheels,
+    of which an environment was made on the host, which ``image`` names.
 
     ``bytes_needed`` are of the layers that the host lacked, ``bytes_saved`` of those that it had; ``bytes_sent``
     is all that went out, failed attempts among it. ``seconds`` are of sending, loading and proving, without waiting

@@ -9,7 +9,7 @@ from harness.engine.reached import Reached
 from harness.hosts.connection import Connection
 from harness.hosts.facts import read_facts
 from harness.hosts.facts.facts_script import read_busy_cpus
-from harness.hosts.folders import data_folders, resolve_path, resolve_sources
+from harness.hosts.folders import data_folders, resolve_path, resolve_sources, resolve_word
 from harness.values.facts import Facts
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ def _look(host: Host, connection: Connection, *, for_measuring: bool) -> Reached
     scratch = resolve_path(connection, variables.scratch)
     disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
     data = resolve_sources(connection, variables.data)
+    python = tuple(resolve_word(connection, word) for word in variables.python_words)
     facts = read_facts(connection, scratch=scratch, disks=disks, data_folders=data_folders(data))
     if for_measuring:
         facts = _look_again(connection, facts)
     available = available_limit(facts, variables.memory_reserve)
-    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available, data)
+    return Reached(host, connection, facts, scratch, {**disks, "scratch": scratch}, available, data, python)
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:

@@ -92,7 +92,7 @@ class TestProcess(EngineTest):
     @pytest.mark.parametrize(
         ("version", "said"),
         [
-            ("3.14.0", "TensorFlow has no packages for Python 3.14.0, only for Python 3.11 to 3.13"),
+            ("3.14.0", "TensorFlow has no packages for Python 3.14.0, only for Python 3.10 to 3.13"),
             ("3.12.1", "TensorFlow is not installed for python3\n  → run `python3 -m pip install 'tensorflow"),
         ],
     )
@@ -107,15 +107,15 @@ class TestProcess(EngineTest):
         assert said in str(raised.value)
 
     def test_a_python_that_is_too_old_says_which_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(process, "_BOOT", process._BOOT.replace("< (3, 11)", "< (9, 0)"))  # noqa: SLF001 - an older Python is not to be had here
+        monkeypatch.setattr(process, "_BOOT", process._BOOT.replace("< (3, 10)", "< (9, 0)"))  # noqa: SLF001 - an older Python is not to be had here
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path))
-        with pytest.raises(EngineUnavailable, match=r"Python 3\.1\d\.\d+ is too old[\s\S]*Python 3\.11 to 3\.13"):
+        with pytest.raises(EngineUnavailable, match=r"Python 3\.1\d\.\d+ is too old[\s\S]*Python 3\.10 to 3\.13"):
             engine.probe("")
 
     def test_no_python_at_all_is_told_the_cure(self, tmp_path: Path) -> None:
         engine = ProcessEngine(LocalConnection("here"), scratch=str(tmp_path), python=str(tmp_path / "none"))
         with pytest.raises(
-            EngineUnavailable, match=r"cannot be run[\s\S]*install Python 3\.11 to 3\.13 and TensorFlow"
+            EngineUnavailable, match=r"cannot be run[\s\S]*install Python 3\.10 to 3\.13 and TensorFlow"
         ):
             engine.probe("")
 

@@ -30,7 +30,7 @@ from harness.bench.launcher.removal import REMOVE
 from harness.engine import daemon_access
 from harness.engine.interface import JobHandle, JobRequest, Mount, Payload
 from harness.engine.kinds import docker
-from harness.hosts import lock_commands, own_folders
+from harness.hosts import lock_commands, own_folders, pythons
 from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong
 from harness.ship import filetransfer
 from harness.values.errors import EngineError, JobGone, JobRefused
@@ -102,6 +102,8 @@ class LabMachine(Machine):
                 return self._break()
             case ["sh", "-c", script, "sh", folder, *_] if script == filetransfer._HASH:  # noqa: SLF001
                 return _said(b"".join(self._hashes(folder, (text or b"").split(b"\0")[:-1])))
+            case ["sh", "-c", script, "sh", _] if script == pythons._LOOK:  # noqa: SLF001
+                return _said(b"3.12.3\t0\t/usr/bin/python3\n")
             case ["sh", "-c", script, "sh", *paths] if script == docker._MOUNTS:  # noqa: SLF001
                 mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
                 return _said("".join([*(f"{path}\0" for path in paths), mounts]).encode())

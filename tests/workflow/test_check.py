@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -142,3 +144,25 @@ def test_an_engine_that_does_not_answer(
     assert (code, host["state"]) == (3, "not_ready")
     failed = [one for one in host["checks"] if one["outcome"] == "failure"]
     assert [one["id"] for one in failed] == ["engine"] and "DOCKER_HOST" in failed[0]["message"] + failed[0]["cure"]
+
+
+def test_the_python_that_the_inventory_names_is_said(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    wrapper = machine.folder / "tf python"
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    _, host = checks_of(machine.inventory("here", python=f"'{wrapper}'"), capsys)
+    (said,) = [one for one in host["checks"] if one["id"] in ("python", "engine") and one["outcome"] != "ok"] or [
+        one for one in host["checks"] if one["id"] == "python"
+    ]
+    assert "tf python" in said["message"]
+
+
+def test_a_python_without_tensorflow_lacks_what_a_run_would_bring(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", machine.folder / "bare"], check=True)
+    _, host = checks_of(machine.inventory("here", python=f"{machine.folder}/bare/bin/python"), capsys)
+    (said,) = [one for one in host["checks"] if one["id"] == "python"]
+    assert said["outcome"] == "unproven" and "it lacks TensorFlow: the environment cpu-" in said["message"]
+    assert said["cure"] == "`harness run` brings it, or `harness ship`"
+    assert host["state"] == "ready" and not (machine.scratch / "environments").exists()

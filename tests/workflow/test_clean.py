@@ -115,6 +115,21 @@ def test_what_stays_is_listed_with_its_size_and_what_removes_it(
     assert capsys.readouterr().out == "nothing left over\n"
 
 
+def test_environments_are_listed_and_go_where_that_is_asked_for(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark_folder(machine.scratch / "environments")
+    (machine.scratch / "environments/cpu-3.12-x86_64-0123").mkdir()
+    assert clean(machine, capsys, data=True) == [CACHE, DATA]
+    assert ask(machine, CleanOptions()) == 0
+    said = capsys.readouterr().out
+    assert "environments of the engine process" in said and "--environments removes them" in said
+    assert ask(machine, CleanOptions(environments=True, yes=True), as_json=True) == 0
+    (gone,) = [one for one in json.loads(capsys.readouterr().out) if one["is_removed"]]
+    assert gone["why"] == "--environments asked for it"
+    assert left(machine) == ["somebody-elses"]
+
+
 class FakeImages:
     """An engine with two images of ours, of which a container uses one."""
 

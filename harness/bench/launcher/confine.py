@@ -106,7 +106,10 @@ def enter_cgroup(version: int, path: str, memory_bytes: int | None) -> list[str]
         os.mkdir(path)
         if version == 2 and os.environ.get(SCOPE_VARIABLE):
             # Processes may live in leaves only: leave the scope's own level, then let it hand memory down.
-            _write(os.path.join(path, "cgroup.procs"), str(os.getpid()))
+            # What wraps this interpreter, as a container's own process, lives there, too.
+            for pid in read_text(os.path.join(os.path.dirname(path), "cgroup.procs")).split():
+                with contextlib.suppress(ProcessLookupError):
+                    _write(os.path.join(path, "cgroup.procs"), pid)
             _write(os.path.join(os.path.dirname(path), "cgroup.subtree_control"), "+memory")
         warnings = [] if memory_bytes is None else set_limit(version, path, memory_bytes)
         _write(os.path.join(path, "cgroup.procs"), str(os.getpid()))

@@ -13,38 +13,81 @@ import sysconfig
 from collections.abc import Sequence
 from importlib import metadata
 
+from ..protocol import bounded_json
+from ..protocol.atomic import read_text
+
 _MOST_BYTES = 2**20
+SEAL = "harness-environment.json"
+"""In an environment that was made of a lock: its digest, and what it held then."""
+
+_WANTED = {"grain": "grain", "simplejpeg": "simplejpeg", "pandas": "pandas", "pillow": "PIL"}
+"""Packages beside TensorFlow that the payload imports, and their modules."""
+
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tf-nightly", "tf-nightly-cpu")
 
 
 def describe() -> dict[str, object]:
     """``digest`` over Python's version, the architecture and all distributions; TensorFlow is not imported.
 
-    ``lacks`` and ``managed`` say what would have to be known to install it; ``build``: what TensorFlow says of itself.
+    An environment that was made here of a lock has the lock's digest, for as long as nobody changes what it holds.
+    ``executable`` is the interpreter itself, ``missing`` the packages of which single loaders are made and that are not
+    there. ``lacks``, ``managed``, ``venv`` and ``libc`` say what would have to be known to install them;
+    ``build``: what TensorFlow says of itself.
     """
-    versions: dict[str, str] = {}
-    for distribution in metadata.distributions():
-        name = (distribution.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
-        if name:
-            versions.setdefault(name, distribution.version)
+    versions = _find_versions(None)
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    found = {
-        "python": python,
-        "architecture": platform.machine(),
-        "distributions": sorted(f"{name}=={version}" for name, version in versions.items()),
-    }
-    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    distributions = sorted(f"{name}=={version}" for name, version in versions.items())
+    found = {"python": python, "architecture": platform.machine(), "distributions": distributions}
+    digest = _read_seal(distributions) or hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     spec = importlib.util.find_spec("tensorflow")
     installed = spec is not None
     version = next((versions[name] for name in _TENSORFLOWS if name in versions), "unknown") if installed else None
     return {
         "digest": digest,
         "python": python,
+        "machine": platform.machine(),
+        "executable": sys.executable,
         "tensorflow": version,
+        "missing": [name for name, module in _WANTED.items() if importlib.util.find_spec(module) is None],
         "lacks": _find_lacking(),
         "managed": _managed(),
+        "venv": importlib.util.find_spec("venv") is not None,
+        "libc": _find_libc(),
         "build": read_build(list(spec.submodule_search_locations or ()) if spec is not None else ()),
     }
+
+
+def list_distributions(places: list[str]) -> list[str]:
+    """Return ``name==version`` of each distribution in these folders, sorted."""
+    return sorted(f"{name}=={version}" for name, version in _find_versions(places).items())
+
+
+def _find_versions(places: list[str] | None) -> dict[str, str]:
+    """Return the version of each distribution in some folders, None for those that this Python imports from."""
+    versions: dict[str, str] = {}
+    for distribution in metadata.distributions() if places is None else metadata.distributions(path=places):
+        name = (distribution.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
+        if name:
+            versions.setdefault(name, distribution.version)
+    return versions
+
+
+def _read_seal(distributions: list[str]) -> str | None:
+    """Return the digest that this environment was sealed with, if it still holds what it held then."""
+    try:
+        sealed = bounded_json.parse_object(read_text(os.path.join(sys.prefix, SEAL)))
+    except bounded_json.Unreadable:
+        return None
+    digest = sealed.get("digest")
+    return digest if isinstance(digest, str) and sealed.get("distributions") == distributions else None
+
+
+def _find_libc() -> str | None:
+    """Return ``glibc 2.36``; None for another C library, as musl."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (ValueError, OSError):
+        return None
 
 
 def read_build(folders: Sequence[str]) -> object:

@@ -9,6 +9,7 @@ The engine sends this module's source (and those that it needs) over its connect
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -18,11 +19,14 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from typing import IO, NoReturn, TypedDict
+from typing import IO, TYPE_CHECKING, NoReturn, TypedDict
 
 from . import jobs, removal
 from .cgroup import SHARED_VARIABLE
 from .jobs import Trouble
+
+if TYPE_CHECKING:
+    from .environments import WheelFields
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,199}")
 _REPORT_VARIABLE = "HARNESS_REPORT_FD"
@@ -34,10 +38,19 @@ _KEPT = re.compile(
 """Of the environment that a job is started from, only this reaches it: nobody's settings change what is measured."""
 
 
+class EnvironmentFields(TypedDict):
+    """An environment that is to be made: its name, its identity, and its wheels in the folder of environments."""
+
+    name: str
+    digest: str
+    wheels: list[WheelFields]
+
+
 class Order(TypedDict, total=False):
     """What the engine asks for: a verb, the jobs that it is about, and of a submission all that the job is.
 
-    ``boot`` is the code that starts this module on a host, ``python`` the interpreter of jobs.
+    ``boot`` is the code that starts this module on a host, ``python`` the words of the command that is the interpreter
+    of jobs; it may be another one than that which runs this.
     """
 
     verb: str
@@ -52,7 +65,8 @@ class Order(TypedDict, total=False):
     gpus: list[str]
     tmp_bytes: int
     archive_bytes: int
-    python: str
+    python: list[str]
+    environment: EnvironmentFields
     boot: str
 
 
@@ -103,6 +117,17 @@ def _do(request: Order, folder: str, names: list[str], stdin: IO[bytes]) -> Mapp
 
     if verb == "try":
         return confine.try_limit()
+    if verb == "describe":
+        return environment_digest.describe()
+    if verb == "limit":
+        return {"cgroup": _try(request)}
+    if verb == "environment":
+        from . import environments
+
+        wanted = request["environment"]
+        check_name(wanted["name"])
+        place = os.path.join(os.path.dirname(folder), "environments")
+        return environments.make(place, wanted["name"], wanted["digest"], wanted["wheels"])
     return {**environment_digest.describe(), "cgroup": _try(request)}
 
 
@@ -178,7 +203,7 @@ def _unpack(archive: bytes, target: str) -> None:
                 shutil.copyfileobj(content, stream)
 
 
-def _start(job: str, python: str) -> None:
+def _start(job: str, python: list[str]) -> None:
     """Start a job that has not begun; one that cannot be started leaves no trace."""
     with jobs.locked(job) as lock:
         if lock is None or jobs.look(job)["phase"] != "created":
@@ -201,8 +226,11 @@ def _start(job: str, python: str) -> None:
         raise Trouble(refusal["message"], refusal["hint"])
 
 
-def _detach(job: str, python: str, lock: int) -> Report | None:
-    """Fork twice, so that nothing holds the job to this command; None, or why it did not start."""
+def _detach(job: str, python: list[str], lock: int) -> Report | None:
+    """Fork twice, so that nothing holds the job to this command; None, or why it did not start.
+
+    The job says in one line how it began: a wrapper around its interpreter may hold the pipe for as long as it runs.
+    """
     reader, writer = os.pipe()
     first = os.fork()
     if first == 0:
@@ -218,17 +246,17 @@ def _detach(job: str, python: str, lock: int) -> Report | None:
     deadline = time.monotonic() + _START_PATIENCE_S
     while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
         piece = os.read(reader, 65536)
-        if not piece:
-            break
         said += piece
+        if not piece or piece.endswith(b"\n"):
+            break
     else:
         said = json.dumps({"message": "the job did not start in time", "hint": "see the host's load"}).encode()
     os.close(reader)
     value: Report | None = json.loads(said) if said else None
-    return value
+    return value or None
 
 
-def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
+def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn:
     """In the detached process: become ``bench.launcher.launch`` of the job's own payload."""
     try:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -242,6 +270,7 @@ def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
         scope = confine.scope_command(os.path.basename(job))
         variables = {
             **{key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)},
+            "HOME": os.path.expanduser("~"),  # of a wrapper around Python; the job itself gets another
             "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local"),
             jobs.JOB_VARIABLE: job,
             _LOCK_VARIABLE: str(lock),
@@ -249,11 +278,14 @@ def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
             **({confine.SCOPE_VARIABLE: "1"} if scope else {}),
         }
         os.chdir(os.path.join(job, "payload"))
-        argv = [*scope, python, "-S", "-E", "-m", "bench.launcher.launch", job]
+        argv = [*scope, *python, "-S", "-E", "-m", "bench.launcher.launch", job]
         os.execvpe(argv[0], argv, variables)  # noqa: S606 - a list, no shell wanted
     except OSError as error:
-        report = {"message": f"{python} could not be started: {error}", "hint": "see that this Python is there"}
-        os.write(writer, json.dumps(report).encode())
+        report: Report = {
+            "message": f"{python[0]} could not be started: {error}",
+            "hint": "see that this Python is there",
+        }
+        os.write(writer, _say(report))
     finally:
         os._exit(1)
 
@@ -261,18 +293,26 @@ def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
 def main(job: str) -> NoReturn:
     """In the job's own process: confine it, write down what it is, and become the supervisor."""
     lock, writer = int(os.environ.pop(_LOCK_VARIABLE)), int(os.environ.pop(_REPORT_VARIABLE))
-    for descriptor in (lock, writer):
-        os.set_inheritable(descriptor, False)  # the supervisor's birth lets go of both
+    try:
+        for descriptor in (lock, writer):
+            os.set_inheritable(descriptor, False)  # the supervisor's birth lets go of both
+    except OSError:
+        sys.exit('the command of this Python closes open files: give it a wrapper that ends with `exec … "$@"`')
     try:
         variables = _confine(job)
         argv = [sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", job]
+        fcntl.flock(lock, fcntl.LOCK_UN)  # a wrapper around this process may still have it open
+        os.write(writer, b"{}\n")
         os.execve(argv[0], argv, variables)  # noqa: S606 - a list, no shell wanted
     except Trouble as trouble:
-        os.write(writer, json.dumps({"message": trouble.message, "hint": trouble.hint}).encode())
+        os.write(writer, _say({"message": trouble.message, "hint": trouble.hint}))
     except OSError as error:
-        report = {"message": f"the job could not be confined: {error}", "hint": "see supervisor.log"}
-        os.write(writer, json.dumps(report).encode())
+        os.write(writer, _say({"message": f"the job could not be confined: {error}", "hint": "see supervisor.log"}))
     os._exit(1)
+
+
+def _say(report: Report) -> bytes:
+    return json.dumps(report).encode() + b"\n"
 
 
 def _confine(job: str) -> dict[str, str]:
@@ -317,23 +357,27 @@ def _confine(job: str) -> dict[str, str]:
 
 
 def _try(request: Order) -> dict[str, object]:
-    """Try a limit; in a scope where systemd must make one."""
+    """Try a limit as a job would have it: in a scope where systemd must make one, by the interpreter of jobs.
+
+    ``ends_with_user``: systemd ends the scope when it ends what the user has started.
+    """
     import subprocess
 
     from . import confine
 
-    scope = confine.scope_command(f"try-{os.getpid()}")
-    if not scope:
+    scope, python = confine.scope_command(f"try-{os.getpid()}"), request.get("python")
+    if not scope and not python:
         return confine.try_limit()
     again = json.dumps({**request, "verb": "try"}).encode() + b"\n"
-    command = [*scope, sys.executable, "-S", "-E", "-c", request["boot"]]
-    environment = {**os.environ, confine.SCOPE_VARIABLE: "1"}
+    command = [*scope, *(python or [sys.executable]), "-S", "-E", "-c", request["boot"]]
+    environment = {**os.environ, confine.SCOPE_VARIABLE: "1"} if scope else None
     try:
-        done = subprocess.run(command, input=again, capture_output=True, timeout=30, env=environment, check=False)
+        done = subprocess.run(command, input=again, capture_output=True, timeout=40, env=environment, check=False)
         value: dict[str, object] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
-        return {"version": 2, "can_limit": False, "reason": "systemd makes no delegated scope for this user"}
-    return value
+        reason = "systemd makes no delegated scope for this user" if scope else f"{python} did not run"
+        return {"version": confine.locate_memory_version(), "can_limit": False, "reason": reason}
+    return {**value, "ends_with_user": bool(scope) and os.geteuid() != 0}
 
 
 if __name__ == "__main__":

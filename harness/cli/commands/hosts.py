@@ -140,9 +140,13 @@ def clean(
     data: Annotated[
         bool, typer.Option("--data", help="Data sets, weights and file lists too, where harness made their folder.")
     ] = False,
+    environments: Annotated[
+        bool, typer.Option("--environments", help="Environments of the engine process that harness made, too.")
+    ] = False,
     images: Annotated[bool, typer.Option("--images", help="Images that harness built or sent, too.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Data, images, and results of proofs, rehearsals and stage runs, too.")
+        bool,
+        typer.Option("--all", help="Data, environments, images, results of proofs, rehearsals and stage runs, too."),
     ] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Mark such folders of earlier versions as made by harness; removes none.")
@@ -157,8 +161,15 @@ def clean(
     """
     from harness.workflow.machines.clean import CleanOptions, clean_hosts
 
-    data, images = data or everything, images or everything
-    options = CleanOptions(dry_run=dry_run, data=data, images=images, results=everything, adopt=adopt, yes=yes)
+    options = CleanOptions(
+        dry_run=dry_run,
+        data=data or everything,
+        environments=environments or everything,
+        images=images or everything,
+        results=everything,
+        adopt=adopt,
+        yes=yes,
+    )
     raise typer.Exit(clean_hosts(console_of(context), inventory, options, limit=limit, forks=forks, as_json=as_json))
 
 

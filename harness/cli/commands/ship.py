@@ -53,6 +53,8 @@ def ship(
 ) -> None:
     """Send hosts what they lack: the image, of which only missing layers travel, or a data set, only missing files.
 
+    A host without a Docker Engine whose Python lacks TensorFlow gets an environment, made there of wheels.
+
     A host that measures is left alone. The same command goes on where the last one ended.
     """
     from harness.workflow.machines.ship_hosts import ShipOptions, ship_hosts

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shlex
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, get_args
@@ -28,10 +30,17 @@ from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import first_line, reading
 from harness.hosts.connection import MOST_OUTPUT_BYTES, Completed, Connection, OutputTooLong, last_line
 from harness.hosts.local import LocalConnection
+from harness.hosts.pythons import FoundPython, find_pythons
 from harness.values.cuda import read_build
-from harness.values.engine_names import EngineFacts, EngineWords
+from harness.values.engine_names import EngineFacts, EngineWords, HostPython
 from harness.values.errors import EngineError, EngineUnavailable, JobGone, ResultsRefused
-from harness.values.platforms import OLDEST_PYTHON, PYTHONS_IN_WORDS, advise_install, find_obstacle
+from harness.values.platforms import (
+    NEWEST_PYTHON,
+    OLDEST_HOST_PYTHON,
+    PYTHONS_OF_HOSTS,
+    advise_install,
+    find_host_obstacle,
+)
 from harness.values.record import Finding
 from harness.values.text import clean_text
 
@@ -41,11 +50,11 @@ EPHEMERAL_LABEL = "harness.ephemeral"
 
 _MODULES = (
     "protocol.atomic", "protocol.bounded_json", "launcher.cgroup", "launcher.jobs", "launcher.removal",
-    "launcher.confine", "launcher.environment_digest", "launcher.launch",
+    "launcher.confine", "launcher.environment_digest", "launcher.environments", "launcher.launch",
 )  # fmt: skip
 _BOOT = f"""\
 import json, sys
-if sys.version_info < {OLDEST_PYTHON}:
+if sys.version_info < {OLDEST_HOST_PYTHON}:
     sys.exit("Python %d.%d.%d is too old" % sys.version_info[:3])
 from importlib.machinery import ModuleSpec
 sys.path[:] = [place for place in sys.path if place]
@@ -65,10 +74,12 @@ launch.answer(request, sys.stdin.buffer, sys.stdout.buffer)
 _SUBMIT_TIMEOUT_S = 120.0
 _CANCEL_TIMEOUT_S = 120.0
 _FETCH_TIMEOUT_S = 120.0
+_MAKE_TIMEOUT_S = 3600.0
 _SLICE_BYTES = 256 * 1024
 
 _PHASES: dict[str, JobPhase] = {phase: phase for phase in get_args(JobPhase)}
-_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9a-z]{1,12})?")
+_VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.([0-9]{1,3}))?")
+_LIBC = re.compile(r"glibc ([0-9]{1,2})\.([0-9]{1,3})[0-9.]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANOTHER = "see whether another version of harness, or another program, answers there"
 _MOST_WARNINGS = 20
@@ -77,51 +88,77 @@ _MOST_WORDS = 1000
 
 NAME = "process"
 HOST_PYTHON = "python3"
-"""What runs jobs on another machine."""
+"""What runs jobs on another machine, where nothing else is named."""
+
+_NAME_ANOTHER = "name a Python that has it by `harness: {python: …}` in the inventory"
+
+LOADER_PACKAGES = ("grain", "simplejpeg", "pandas", "pillow")
+"""Packages without which some of the loaders cannot run."""
 
 
 class ProcessEngine:
     """Runs jobs as processes on one host; implements ``harness.engine.interface.Engine``.
 
-    ``scratch`` is the host's folder for jobs (``~`` is the connected user's home), ``python`` the interpreter
-    there, with TensorFlow.
+    ``scratch`` is the host's folder for jobs (``~`` is the connected user's home), ``python`` the interpreter of jobs
+    there, with TensorFlow: a program, or the words of a command that ends in one. ``starter`` is a plain Python that
+    starts jobs and looks after them, ``python`` itself where there is none. ``may_look``: where one of them cannot be
+    used, another one of the host may take its place.
     """
 
     name = NAME
 
-    def __init__(self, connection: Connection, *, scratch: str, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        scratch: str,
+        python: str | Sequence[str] = sys.executable,
+        starter: str | None = None,
+        may_look: bool = False,
+    ) -> None:
         self.host = connection.host
         self._connection = connection
         self._scratch = scratch
-        self._python = python
+        self._command = (python,) if isinstance(python, str) else tuple(python)
+        self._starter = (starter,) if starter is not None else self._command
+        self._may_look = may_look
+
+    @property
+    def _python(self) -> str:
+        """The interpreter of jobs, in words."""
+        return shlex.join(self._command)
 
     def probe(self, image: str) -> EngineFacts:
         """What this host's Python is, and whether memory can be limited; ``image`` means nothing here."""
-        try:
-            found = self._read(self._run("probe", flags=()).stdout)
-        except EngineUnavailable:
-            raise
-        except EngineError as error:
-            raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
-        tensorflow, python, digest = (as_text(found.get(name)) for name in ("tensorflow", "python", "digest"))
-        if tensorflow is None:
-            version_there = _VERSION.search(python or "")
-            obstacle = find_obstacle(version_there[0]) if version_there else ""
+        found = self._asked(self._describe)
+        if found.get("tensorflow") is None and self._command == self._starter:
+            others = self._find_others()
+            if others and (others[0].has_tensorflow or not _is_able(_read_version(found))):
+                self._command = self._starter = (others[0].path,)
+                found = self._asked(self._describe)
+        if as_text(found.get("tensorflow")) is None:
+            version = _read_version(found)
+            obstacle = find_host_obstacle(".".join(map(str, version))) if any(version) else ""
             lacks = tuple(name for name in ("pip", "venv") if name in as_list(found.get("lacks")))
             message = f"TensorFlow is not installed for {self._python}"
             if obstacle:
-                cure = f"install {PYTHONS_IN_WORDS} there"
+                cure = f"install {PYTHONS_OF_HOSTS} there"
                 message += f": {obstacle}"
             else:
                 cure = f"run {advise_install(self._python, lacks, is_managed=found.get('managed') is True)} there"
                 message += f", and it has no {' and no '.join(lacks)}" if lacks else ""
-            raise EngineUnavailable(message, where=self.host, hint=f"{cure}, or use a Docker Engine")
+            raise EngineUnavailable(message, where=self.host, hint=f"{cure}, {_NAME_ANOTHER}, or use a Docker Engine")
+        return self._make_facts(found)
+
+    def _make_facts(self, found: Mapping[str, object]) -> EngineFacts:
+        """Read what a Python says of itself and of limits."""
+        tensorflow, digest = (as_text(found.get(name)) for name in ("tensorflow", "digest"))
         group = as_object(found.get("cgroup"))
         can_limit = bool(group.get("can_limit"))
         reasons = () if can_limit else (f"memory cannot be limited: {clean_text(group.get('reason'), _MOST_WORDS)}",)
         return EngineFacts(
             engine=self.name,
-            version=clean_text(tensorflow, 100),
+            version=clean_text(tensorflow or "", 100),
             image_digest=digest if digest is not None and _DIGEST.fullmatch(digest) else None,
             cgroup_version=version if (version := as_count(group.get("version"))) in (1, 2) else None,
             can_limit_memory=can_limit,
@@ -129,9 +166,91 @@ class ProcessEngine:
             can_limit_cpus=True,
             gpu_support="direct",
             cuda=read_build(found.get("build")),
+            interpreter=self._name_interpreter(found),
+            lacks=tuple(name for name in LOADER_PACKAGES if name in as_list(found.get("missing"))),
+            ends_with_user=group.get("ends_with_user") is True,
             reasons=reasons,
             findings=tuple(_cannot_limit(reason) for reason in reasons),
         )
+
+    def describe_python(self) -> HostPython:
+        """Say which Python jobs would run in. Raises EngineUnavailable."""
+        found = self._asked(self._describe)
+        version = _read_version(found)
+        path, machine = as_text(found.get("executable")), as_text(found.get("machine"))
+        if not any(version) or path is None or not path.startswith("/"):
+            raise EngineUnavailable(f"{self._python} does not say what it is", where=self.host, hint=_ANOTHER)
+        libc = _LIBC.fullmatch(as_text(found.get("libc")) or "")
+        return HostPython(
+            command=self._command,
+            path=clean_text(path, 1000),
+            version=version,
+            machine=clean_text(machine, 30),
+            libc=None if libc is None else (int(libc[1]), int(libc[2])),
+            has_venv=found.get("venv") is True,
+            has_tensorflow=found.get("tensorflow") is not None,
+        )
+
+    def make_environment(self, name: str, digest: str, wheels: Sequence[Mapping[str, str]]) -> str:
+        """Make an environment of wheels that lie below scratch; returns its Python. Raises EngineError."""
+        wanted = {"name": name, "digest": digest, "wheels": [dict(wheel) for wheel in wheels]}
+        found = self._checked(self._run("environment", timeout_s=_MAKE_TIMEOUT_S, environment=wanted).stdout)
+        with self._reading("environment", found):
+            return f"{_named(found['made'])}/bin/python"
+
+    def use(self, python: str) -> None:
+        """Run jobs in another Python of the host from now on; what starts them stays."""
+        self._command = (python,)
+
+    def promise(self, tensorflow: str, to_come: str) -> EngineFacts:
+        """Say what the engine will be once an environment with this TensorFlow is there. Raises EngineUnavailable."""
+        group = self._asked(lambda: self._read(self._run("limit").stdout))
+        facts = self._make_facts({**group, "tensorflow": tensorflow})
+        return replace(facts, image_digest=None, interpreter="", to_come=to_come)
+
+    def _asked(self, ask: Callable[[], dict[str, object]]) -> dict[str, object]:
+        """Return an answer; without one the engine cannot be used. Raises EngineUnavailable."""
+        try:
+            return ask()
+        except EngineUnavailable:
+            raise
+        except EngineError as error:
+            raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
+
+    def _describe(self) -> dict[str, object]:
+        """Ask the interpreter of jobs what it is, and try whether its memory can be limited. Raises EngineError."""
+        if self._command == self._starter:
+            return self._read(self._run("probe", flags=()).stdout)
+        found = self._read(self._run("describe", flags=(), interpreter=self._command).stdout)
+        if found.get("tensorflow") is None:
+            return found
+        return {**found, **self._read(self._run("limit", python=list(self._command)).stdout)}
+
+    def _name_interpreter(self, found: Mapping[str, object]) -> str:
+        """Return ``CPython 3.11.2 (python3, /usr/bin/python3)``: what was asked for, and what it came to."""
+        python, executable = (clean_text(as_text(found.get(name)) or "", 300) for name in ("python", "executable"))
+        return f"{python} ({', '.join(dict.fromkeys(part for part in (self._python, executable) if part))})"
+
+    def _find_others(self) -> list[FoundPython]:
+        """Look, once, for other Pythons of the host that can be used, those with TensorFlow first."""
+        if not self._may_look:
+            return []
+        self._may_look = False
+        able = [one for one in find_pythons(self._connection) if _is_able(one.version)]
+        return sorted(able, key=lambda one: not one.has_tensorflow)
+
+    def _take_starter(self) -> bool:
+        """Take another Python where the one that starts jobs does not run; whether there is one.
+
+        Jobs are run by it, too, where none was named for them; else that one may start itself.
+        """
+        is_named, others = self._command != self._starter, self._find_others()
+        if others:
+            self._starter = (others[0].path,)
+            self._command = self._command if is_named else self._starter
+        elif is_named:
+            self._starter = self._command
+        return is_named or bool(others)
 
     def submit(self, request: JobRequest) -> JobHandle:
         """Start a job, detached; the same name again returns the one that is there."""
@@ -152,7 +271,7 @@ class ProcessEngine:
             cpus=list(request.cpus),
             gpus=list(request.gpus),
             tmp_bytes=request.tmp_bytes,
-            python=self._python,
+            python=list(self._command),
         )
         found = self._read(done.stdout)
         if "refused" in found:
@@ -225,7 +344,7 @@ class ProcessEngine:
         try:
             return bounded_json.parse_object(answer)
         except bounded_json.Unreadable as error:
-            raise self._broken(Completed(0, answer, str(error).encode())) from None
+            raise self._broken(Completed(0, answer, str(error).encode()), self._python) from None
 
     def _reading(self, verb: str, found: Mapping[str, object]) -> AbstractContextManager[None]:
         """Make an answer that has other fields than it must an EngineError."""
@@ -237,6 +356,7 @@ class ProcessEngine:
         verb: str,
         *,
         flags: Sequence[str] = ("-S", "-E"),
+        interpreter: Sequence[str] | None = None,
         archive: bytes = b"",
         timeout_s: float = 60.0,
         sink: IO[bytes] | None = None,
@@ -250,15 +370,18 @@ class ProcessEngine:
             "archive_bytes": len(archive),
             **fields,
         }
+        used = tuple(interpreter or self._starter)
         done = self._connection.run(
-            [self._python, *flags, "-c", _BOOT],
+            [*used, *flags, "-c", _BOOT],
             input=json.dumps(header).encode() + b"\n" + archive,
             timeout_s=timeout_s,
             most_bytes=MOST_OUTPUT_BYTES if sink is None else RESULTS_BYTES,
             sink=sink,
         )
         if done.returncode != 0:
-            raise self._broken(done)
+            if interpreter is None and self._take_starter():
+                return self._run(verb, flags=flags, archive=archive, timeout_s=timeout_s, sink=sink, **fields)
+            raise self._broken(done, shlex.join(used))
         return done
 
     def _checked(self, answer: bytes) -> dict[str, object]:
@@ -268,18 +391,18 @@ class ProcessEngine:
             raise EngineError(_reason(value), where=self.host, hint=_words(value.get("hint")))
         return value
 
-    def _broken(self, done: Completed) -> EngineError:
+    def _broken(self, done: Completed, python: str) -> EngineError:
         if done.returncode in (126, 127):
             return EngineUnavailable(
-                f"{self._python} cannot be run",
+                f"{python} cannot be run",
                 where=self.host,
-                hint=f"install {PYTHONS_IN_WORDS} and TensorFlow there, or use a Docker Engine",
+                hint=f"install {PYTHONS_OF_HOSTS} and TensorFlow there, or use a Docker Engine",
             )
         said = clean_text(last_line(done.stderr, "")) or f"it said {first_line(done.stdout)}"
         return EngineError(
-            f"{self._python} gave no answer (exit code {done.returncode}): {said}",
+            f"{python} gave no answer (exit code {done.returncode}): {said}",
             where=self.host,
-            hint=f"see that it is {PYTHONS_IN_WORDS} and that the disk has room",
+            hint=f"see that it is {PYTHONS_OF_HOSTS} and that the disk has room",
         )
 
 
@@ -313,6 +436,17 @@ def _job_state(host: str, found: Mapping[str, object]) -> JobState:
     )
 
 
+def _read_version(found: Mapping[str, object]) -> tuple[int, int, int]:
+    """Return the version of a Python that says what it is; zeros where it does not."""
+    match = _VERSION.search(as_text(found.get("python")) or "")
+    return (0, 0, 0) if match is None else (int(match[1]), int(match[2]), int(match[3] or 0))
+
+
+def _is_able(version: tuple[int, int, int]) -> bool:
+    """Whether jobs can run in a Python of this version."""
+    return OLDEST_HOST_PYTHON <= version[:2] <= NEWEST_PYTHON
+
+
 def _words(said: object) -> str | None:
     """Return what a host says in words, made harmless; None for anything that is no text."""
     return clean_text(said, _MOST_WORDS) if isinstance(said, str) else None
@@ -339,8 +473,14 @@ def _cannot_limit(reason: str) -> Finding:
 
 
 def _make(means: Means) -> ProcessEngine:
-    python = sys.executable if means.is_local else HOST_PYTHON
-    return ProcessEngine(means.connection, scratch=means.scratch, python=python)
+    own = sys.executable if means.is_local else HOST_PYTHON
+    return ProcessEngine(
+        means.connection,
+        scratch=means.scratch,
+        python=means.python or own,
+        starter=own if means.python else None,
+        may_look=not means.is_local,
+    )
 
 
 def _may_have_jobs(_engine: Engine, means: Means) -> bool:
@@ -362,4 +502,5 @@ SPEC = EngineSpec(
     ),
     make=_make,
     may_have_jobs=_may_have_jobs,
+    uses_python=True,
 )

@@ -141,6 +141,7 @@ def _check_host(
         disk_reserve=host.variables.disk_reserve,
         lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
         allow_busy=bool(host.variables.allow_busy),
+        is_remote=not reached.is_local,
     )
     named = [replace(one, cure=name_inventory(one.cure, host.inventory)) if one.cure else one for one in checks]
     return _Checked(named, reached.facts.hardware, note_seen(reached, states))

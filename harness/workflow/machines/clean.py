@@ -18,6 +18,7 @@ from harness.hosts.lock import STALE_AFTER_S, DamagedLock, LockOwner, break_lock
 from harness.hosts.lock_owner import CONTROLLER_GONE, is_controller_gone
 from harness.hosts.own_folders import OwnFolder, adopt_folder, look_at_folders, remove_own_folder
 from harness.inventory import Host, load_inventory, select_hosts
+from harness.ship.environment import ENVIRONMENTS_FOLDER
 from harness.ship.transfer.image_loading import SHIP_SESSION
 from harness.values.text import plural
 from harness.values.units import format_bytes
@@ -47,11 +48,12 @@ _ASKED_ADOPT = "--adopt asked for it"
 class CleanOptions:
     """What ``harness clean`` is to do: list only; mark older folders as ours; ask nobody.
 
-    ``data``, ``images`` and ``results`` are to be removed, too: what the next session would use again.
+    ``data``, ``environments``, ``images`` and ``results`` are to be removed, too: the next session would use them.
     """
 
     dry_run: bool = False
     data: bool = False
+    environments: bool = False
     images: bool = False
     results: bool = False
     adopt: bool = False
@@ -264,6 +266,7 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
     is_asked, dry_run = options.images, options.dry_run
     found += settle_images(reached, engines, living, is_asked=is_asked, dry_run=dry_run)
     wanted = {*(DATA_FOLDERS if options.data or options.adopt else ()), *(RESULT_FOLDERS if options.results else ())}
+    wanted |= {ENVIRONMENTS_FOLDER} if options.environments else set()
     chosen: list[OwnFolder] = []
     for folder in look_at_folders(reached.connection, reached.scratch, KNOWN_FOLDERS):
         if posixpath.basename(folder.path) in wanted and living is None:

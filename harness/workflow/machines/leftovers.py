@@ -16,6 +16,7 @@ from harness.hosts.own_folders import OwnFolder
 from harness.ship.data_inspection import DESCRIBED_FOLDER
 from harness.ship.dataset_check import DATA_FOLDER, DATASETS_FOLDER
 from harness.ship.datatransfer import SHIPPED_FOLDER
+from harness.ship.environment import ENVIRONMENTS_FOLDER
 from harness.ship.image import LABEL_DEFINITION
 from harness.ship.rehearsing import REHEARSAL
 from harness.ship.same_work_proof import PROOFS_FOLDER
@@ -36,17 +37,20 @@ DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, 
 _RESULTS = "results of proofs, rehearsals and stage runs"
 RESULT_FOLDERS = (REHEARSAL.folder, PROOFS_FOLDER, STAGE_COSTS.folder, CUDA_FOLDER)
 
+_ENVIRONMENTS = "environments of the engine process"
+
 _CACHE = "cache of this controller"
-_CACHE_FOLDERS = ("images", "base", "hashes")
+_CACHE_FOLDERS = ("images", "base", "hashes", "wheels")
 """Of the machine that runs this program, whose scratch is where its caches are, unless the inventory says otherwise."""
 
 _WHY_KEPT = {
     _DATA: "the next session uses it: --data removes it",
     _RESULTS: "the next session reads them: --all removes them",
+    _ENVIRONMENTS: "the next session uses them: --environments removes them",
     _CACHE: "it is filled again when it is needed: remove it by hand while no command runs",
 }
 
-KNOWN_FOLDERS = (*DATA_FOLDERS, *RESULT_FOLDERS, *_CACHE_FOLDERS)
+KNOWN_FOLDERS = (*DATA_FOLDERS, *RESULT_FOLDERS, ENVIRONMENTS_FOLDER, *_CACHE_FOLDERS)
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,14 @@ def keep_folder(host: str, folder: OwnFolder, living: str | None) -> Leftover:
 
 def say_asked(folder: OwnFolder) -> str:
     """Say which option asked for a folder's removal."""
-    return "--data asked for it" if _kind(folder) == _DATA else "--all asked for it"
+    asked = {_DATA: "--data", _ENVIRONMENTS: "--environments"}
+    return f"{asked.get(_kind(folder), '--all')} asked for it"
 
 
 def _kind(folder: OwnFolder) -> str:
     name = posixpath.basename(folder.path)
+    if name == ENVIRONMENTS_FOLDER:
+        return _ENVIRONMENTS
     return _CACHE if name in _CACHE_FOLDERS else _RESULTS if name in RESULT_FOLDERS else _DATA
 
 

@@ -13,6 +13,7 @@ from harness.inventory import Host, Inventory, load_inventory, select_hosts
 from harness.session.liveness import Heartbeat
 from harness.ship.datasource import SourceSets
 from harness.ship.engine_choice import find_engine
+from harness.ship.environment import BY_WHEELS
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.cache import ImageCache
 from harness.ship.transfer.image_sources import ImageSources, carried_name, import_file, is_ours
@@ -149,12 +150,12 @@ def _ship_image(console: Console, reached: Reached, transfers: Transfers, emit: 
     """Send the image to the engine that a session would use; where that needs none because a better engine cannot be
     used, raise why."""
     search = find_engine(reached, wanted_engine(reached.host, None), transfers, emit)
-    if search.chosen is not None and search.chosen.image:
+    if search.chosen is not None and (search.chosen.image or search.chosen.how == BY_WHEELS):
         return
     if search.refused:
         raise search.refused[0].error
     name = search.take().engine.name
-    console.note(f"{reached.name}: uses the engine `{name}`: it needs no image")
+    console.note(f"{reached.name}: uses the engine `{name}`: it needs no image, and has what its jobs need")
 
 
 class _Beating:

@@ -344,7 +344,9 @@ def _name_engine(search: EngineSearch, requested: str) -> str:
         return requested
     facts = chosen.facts
     image = f", image {chosen.image}{' (not there yet)' if facts.image_digest is None else ''}" if chosen.image else ""
-    return f"{facts.engine} {facts.version}{image}"
+    python = f", {facts.interpreter}" if facts.interpreter else ""
+    python += f", {facts.to_come} still to be brought" if facts.to_come else ""
+    return f"{facts.engine} {facts.version}{python}{image}"
 
 
 def _catch(*steps: Callable[[], object]) -> HarnessError | None:
