@@ -38,10 +38,12 @@ def check_engine(
     yield Check("engine", used.engine, "ok", f"{used.engine} {used.version}{stored}")
     if used.to_come:
         cure = "`harness run` brings it, or `harness ship`"
-        yield Check("python", "", "unproven", f"it lacks TensorFlow: the {used.to_come} is still to be brought", cure)
+        yield Check(
+            "python", "", "unproven", f"{used.interpreter} lacks TensorFlow: the {used.to_come} is to be brought", cure
+        )
     else:
         yield _check_image(used)
-    if used.interpreter:
+    if used.interpreter and not used.to_come:
         yield _check_python(used)
     yield _check_cgroup(facts, used)
     yield _check_limit(used, probe)

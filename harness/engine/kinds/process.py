@@ -122,6 +122,7 @@ class ProcessEngine:
         self._command = (python,) if isinstance(python, str) else tuple(python)
         self._starter = (starter,) if starter is not None else self._command
         self._may_look = may_look
+        self._interpreter = ""
 
     @property
     def _python(self) -> str:
@@ -176,6 +177,7 @@ class ProcessEngine:
     def describe_python(self) -> HostPython:
         """Say which Python jobs would run in. Raises EngineUnavailable."""
         found = self._asked(self._describe)
+        self._interpreter = self._name_interpreter(found)
         version = _read_version(found)
         path, machine = as_text(found.get("executable")), as_text(found.get("machine"))
         if not any(version) or path is None or not path.startswith("/"):
@@ -206,7 +208,7 @@ class ProcessEngine:
         """Say what the engine will be once an environment with this TensorFlow is there. Raises EngineUnavailable."""
         group = self._asked(lambda: self._read(self._run("limit").stdout))
         facts = self._make_facts({**group, "tensorflow": tensorflow})
-        return replace(facts, image_digest=None, interpreter="", to_come=to_come)
+        return replace(facts, image_digest=None, lacks=(), interpreter=self._interpreter, to_come=to_come)
 
     def _asked(self, ask: Callable[[], dict[str, object]]) -> dict[str, object]:
         """Return an answer; without one the engine cannot be used. Raises EngineUnavailable."""

@@ -345,7 +345,7 @@ def _name_engine(search: EngineSearch, requested: str) -> str:
     facts = chosen.facts
     image = f", image {chosen.image}{' (not there yet)' if facts.image_digest is None else ''}" if chosen.image else ""
     python = f", {facts.interpreter}" if facts.interpreter else ""
-    python += f", {facts.to_come} still to be brought" if facts.to_come else ""
+    python += f", {facts.to_come} to be brought" if facts.to_come else ""
     return f"{facts.engine} {facts.version}{python}{image}"
 
 
