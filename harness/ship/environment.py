@@ -32,8 +32,8 @@ BY_WHEELS = "wheels"
 """How an environment came, in events."""
 
 _WHEELS = "wheels"
-_UNPACKED = 4
-"""A wheel takes some three times its size when it is installed; libraries of machine code less, pure Python more."""
+_UNPACKED, _UNPACKED_CUDA = 5, 2
+"""How much larger a wheel is when it is installed: 362 MB become 1.66 GB; CUDA's wheels hold libraries alone."""
 _MARGIN_BYTES = 2**30
 _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
@@ -57,6 +57,13 @@ class Environment:
     def bytes(self) -> int:
         """All its wheels together."""
         return sum(wheel.size for wheel in self.wheels)
+
+    @property
+    def installed_bytes(self) -> int:
+        """What it takes on a disk, about."""
+        return sum(
+            wheel.size * (_UNPACKED_CUDA if wheel.package.startswith("nvidia-") else _UNPACKED) for wheel in self.wheels
+        )
 
     @property
     def tensorflow(self) -> str:
@@ -123,6 +130,7 @@ class EnvironmentShip:
     on_progress: OnProgress = lambda text, share: None
     stop: threading.Event = field(default_factory=threading.Event)
     _sent: int = 0
+    _sending_s: float = 0.0
     _notes: list[str] = field(default_factory=list)
 
     @property
@@ -180,7 +188,9 @@ class EnvironmentShip:
                 self._refuse_stopped()
 
             sources = [SourceFile(files[one.file], one.file, one.size, 0, one.sha256) for one in missing]
+            begun = time.monotonic()
             send_files(self.connection, self._store, sources, on_bytes=count)
+            self._sending_s += time.monotonic() - begun
 
     def _make(self) -> str:
         wheels = [
@@ -189,7 +199,7 @@ class EnvironmentShip:
         return self.engine.make_environment(self.environment.name, self.environment.lock.digest, wheels)
 
     def _refuse_full(self, missing: list[Wheel]) -> None:
-        needed = sum(wheel.size for wheel in missing) + _UNPACKED * self.environment.bytes
+        needed = sum(wheel.size for wheel in missing) + self.environment.installed_bytes
         free = read_free_bytes(self.connection, self._folder)
         if free is not None and free < needed + _MARGIN_BYTES:
             message = (
@@ -216,7 +226,7 @@ class EnvironmentShip:
             bytes_sent=self._sent,
             seconds=seconds,
             bytes_saved=self.environment.bytes - needed,
-            mb_per_s=speed_of(self._sent, seconds),
+            mb_per_s=speed_of(self._sent, self._sending_s),
             image=self.environment.name,
             image_digest=self.environment.lock.digest,
             attempts=attempts,
