@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from harness.ship.environment import EnvironmentShip, choose_environment, find_m
 from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources, Order, WantedImage
 from harness.ship.transfer.shipping import ImageShip
-from harness.values.cuda import has_packages
+from harness.values.cuda import LOCKED_BUILD, CudaBuild, has_packages
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable, HarnessError, HostError, ImageUnavailable
 from harness.values.event import Emit, ImageShipped, progress_of
@@ -72,7 +72,8 @@ def bring_environment(
         engine.use(made)
         return None
     if transfers is None:
-        return engine.promise(environment.tensorflow, environment.words)
+        build = LOCKED_BUILD if environment.kind == "gpu" else CudaBuild()
+        return replace(engine.promise(environment.tensorflow, environment.words), cuda=build)
     say = progress_of(reached.name, emit)
     ship = EnvironmentShip(
         reached.connection, reached.scratch, engine, environment, transfers.slots, say, transfers.stop

@@ -51,7 +51,8 @@ class EngineFacts:
     where that is not known. ``folder`` is where it keeps its jobs on the host, None for the scratch. Without an image,
     ``interpreter`` is the Python that jobs run in, and ``lacks`` are packages that this has not. ``ends_with_user``:
     systemd ends its jobs when their user has logged out and does not linger. ``to_come`` says what must be brought to
-    the host before it can run jobs. ``uses_images`` and ``words`` are as its file says: whoever finds an engine adds them.
+    the host before it can run jobs. ``uses_images`` and ``words`` are as its file says: whoever finds an engine adds
+    them.
     """
 
     engine: str
