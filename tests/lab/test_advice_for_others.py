@@ -92,5 +92,5 @@ def test_the_hosts_of_an_inventory_are_asked(session: Make) -> None:
     controller.write()
     answered = advise(controller, str(controller.inventory), "--data", "photos")
     assert_answered(controller, answered, DATA)
-    assert answered.stderr.count(f"{DATA}: 10 images") == 1, "what is alike is said once"
+    assert answered.stderr.count(f"{DATA}: 10 images, 1 kB (") == 1, "what is alike is said once"
     assert controller.session().name.startswith("photos-advise-")
