@@ -187,6 +187,8 @@ def _check_access(facts: Facts, engine: EngineFacts | None, probe: GpuProbe | No
     """Check whether jobs get at the GPUs."""
     support = (engine.gpu_support if engine is not None else None) or None
     cure = (NO_WORDS if engine is None else engine.words).gpu_cure
+    if support == "direct":
+        cure = "run `nvidia-smi` there as this user, and see who may open /dev/nvidia*"
     if support is not None and probe is not None and probe.problem is not None:
         asked = plural(probe.asked, "GPU")
         return Check("nvidia-runtime", "", "failure", f"a job that asked for {asked} got none: {probe.problem}", cure)

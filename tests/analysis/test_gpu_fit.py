@@ -153,6 +153,11 @@ def test_a_runtime_that_is_named_is_proven_by_a_job(probe: GpuProbe | None, outc
     assert (check.id, check.outcome, words in check.message) == ("nvidia-runtime", outcome, True), check
 
 
+def test_a_process_that_gets_no_gpu_is_told_where_to_look() -> None:
+    check = checks_of([gpu_of("NVIDIA L4", "8.9")], probe=GpuProbe(1, 0, "error 100"), gpu_support="direct")[-1]
+    assert check.outcome == "failure" and "/dev/nvidia" in str(check.cure)
+
+
 def test_what_get_build_info_says_is_read_and_nothing_else() -> None:
     said = {
         "is_cuda_build": True,

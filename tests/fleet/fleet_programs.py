@@ -78,7 +78,8 @@ class Program:
                     found |= {"skipped": [["cat/9.jpg", "it is not an image"]], "skipped_count": 3}
                 return Performance(40.0 * self.temper.pace, (), (json_entry("dataset.json", found),))
             case "gpus":
-                answer = {"found": len(request.gpus), "problem": None}
+                limits = request.request["limits"]
+                answer = {"found": len(limits["gpus"]) if isinstance(limits, dict) else 0, "problem": None}
                 return Performance(1.0, (), (json_entry("gpu.json", answer),))
             case "samework":
                 keys = [variant["key"] for variant in _listed(request, "variants")]
