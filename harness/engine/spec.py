@@ -31,8 +31,8 @@ class EngineSpec:
     ``rank``: ``auto`` tries the lowest first; of engines that come later it tells that a better one did not answer.
     ``make`` makes the engine of a host, which asks nothing yet. ``may_have_jobs`` says whether jobs of earlier
     sessions may be on the host; where that cannot be known it raises EngineUnavailable. ``uses_images``: its jobs run
-    in an image, and it is an ``ImageEngine``. ``remark`` is added where it does not answer: what is set on this machine
-    and may be why.
+    in an image, and it is an ``ImageEngine``. ``is_automatic``: ``auto`` may take it. ``remark`` is added where it
+    does not answer: what is set on this machine and may be why.
     """
 
     name: str
@@ -41,4 +41,5 @@ class EngineSpec:
     make: Callable[[Means], Engine]
     may_have_jobs: Callable[[Engine, Means], bool]
     uses_images: bool = False
+    is_automatic: bool = True
     remark: Callable[[], str] = lambda: ""
