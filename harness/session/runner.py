@@ -380,24 +380,24 @@ class HostRunner:
 
     def _wait(self, handle: JobHandle, started: InvocationStarted) -> JobState | None:
         """Poll until the job has ended; None where the user wants to stop."""
-        begun, told = time.monotonic(), None
+        begun, told, was_queued = time.monotonic(), None, False
         while True:
             asked = time.monotonic()
             state = self._patiently(lambda: self._setup.engine.poll([handle]))[0]
             if state.phase in ("exited", "gone"):
                 return state
             if state.phase == "queued":
-                reason = f"in the queue of {self._setup.engine.name}: {state.waits_for or 'its turn'}"
-                if reason != told:
-                    self._emit(HostWaiting(self._setup.host, reason))
-                    told = reason
+                was_queued = True
+                if state.waits_for is not None and state.waits_for != told:
+                    told = state.waits_for
+                    self._emit(HostWaiting(self._setup.host, f"in the queue of {self._setup.engine.name}: {told}"))
                 self._beat()
                 if self._halt.wait(pause_between_polls(time.monotonic() - begun)):
                     return None
                 self._queued_s += time.monotonic() - asked
                 continue
-            if told is not None:
-                begun, told = asked, None
+            if was_queued:
+                begun, was_queued = asked, False
             elapsed = time.monotonic() - begun
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")

@@ -101,6 +101,10 @@ def _do(request: Order, folder: str, names: list[str], stdin: IO[bytes]) -> Mapp
         return {}
     from . import confine, environment_digest
 
+    if verb == "node":
+        from . import slurm_job
+
+        return {**environment_digest.describe(), **slurm_job.describe_limit()}
     if verb == "try":
         return confine.try_limit()
     return {**environment_digest.describe(), "cgroup": _try(request)}
@@ -241,7 +245,7 @@ def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
 
         scope = confine.scope_command(os.path.basename(job))
         variables = {
-            **{key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)},
+            **kept_environment(),
             "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local"),
             jobs.JOB_VARIABLE: job,
             _LOCK_VARIABLE: str(lock),
@@ -256,6 +260,11 @@ def _exec_start(job: str, python: str, lock: int, writer: int) -> NoReturn:
         os.write(writer, json.dumps(report).encode())
     finally:
         os._exit(1)
+
+
+def kept_environment() -> dict[str, str]:
+    """Return what reaches a job of the environment that it is started from."""
+    return {key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)}
 
 
 def main(job: str) -> NoReturn:
@@ -273,6 +282,31 @@ def main(job: str) -> NoReturn:
         report = {"message": f"the job could not be confined: {error}", "hint": "see supervisor.log"}
         os.write(writer, json.dumps(report).encode())
     os._exit(1)
+
+
+def seal_job(job: str, asked: jobs.JobFields, variables: dict[str, str], warnings: list[str]) -> None:
+    """Give the job its own view of the file system and its environment, and write down that it has begun."""
+    from . import confine
+
+    home, temporary = os.path.join(job, "home"), os.path.join(job, "tmp")
+    writable = [job, *(mount["source"] for mount in asked["mounts"] if not mount["read_only"])]
+    read_only = [mount["source"] for mount in asked["mounts"] if mount["read_only"]]
+    private = {home: asked["tmp_bytes"], temporary: asked["tmp_bytes"]}
+    private |= confine.private_memory([*read_only, *writable])
+    unsealed = confine.seal(read_only, writable, private)
+    confine.adopt_orphans()
+    variables.update(HOME=home, TMPDIR=temporary, CUDA_VISIBLE_DEVICES=",".join(asked["gpus"]) or "-1")
+    jobs.write_object(
+        os.path.join(job, "process.json"),
+        {
+            "pid": os.getpid(),
+            "start_time": jobs.start_time(os.getpid()),
+            "boot_id": jobs.boot_id(),
+            "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "warnings": warnings,
+            "unsealed": unsealed,
+        },
+    )
 
 
 def _confine(job: str) -> dict[str, str]:
@@ -294,25 +328,7 @@ def _confine(job: str) -> dict[str, str]:
         variables[SHARED_VARIABLE] = "shared"
     if asked["cpus"]:
         os.sched_setaffinity(0, asked["cpus"])
-    home, temporary = os.path.join(job, "home"), os.path.join(job, "tmp")
-    writable = [job, *(mount["source"] for mount in asked["mounts"] if not mount["read_only"])]
-    read_only = [mount["source"] for mount in asked["mounts"] if mount["read_only"]]
-    private = {home: asked["tmp_bytes"], temporary: asked["tmp_bytes"]}
-    private |= confine.private_memory([*read_only, *writable])
-    unsealed = confine.seal(read_only, writable, private)
-    confine.adopt_orphans()
-    variables.update(HOME=home, TMPDIR=temporary, CUDA_VISIBLE_DEVICES=",".join(asked["gpus"]) or "-1")
-    jobs.write_object(
-        os.path.join(job, "process.json"),
-        {
-            "pid": os.getpid(),
-            "start_time": jobs.start_time(os.getpid()),
-            "boot_id": jobs.boot_id(),
-            "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "warnings": warnings,
-            "unsealed": unsealed,
-        },
-    )
+    seal_job(job, asked, variables, warnings)
     return variables
 
 
