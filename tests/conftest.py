@@ -17,6 +17,7 @@ from hypothesis import settings
 from own_lock import use_lock
 
 if TYPE_CHECKING:
+    from slurm_support import Cluster
     from sshd_support import Server
 
     from harness.hosts.ssh import SSHConnection
@@ -101,6 +102,15 @@ def make_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for folder in mounted:  # lazily: what a test started may still hold it for a moment
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Slurm of two nodes on this machine for all tests that are marked so."""
+    from slurm_support import start_cluster
+
+    with start_cluster(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ prepare_machine() {
 	fi
 	# Where systemd runs, installing the package would start the system's sshd, too.
 	has sshd || [ -d /run/systemd/system ] || wanted+=(openssh-server)
+	[ -d /run/systemd/system ] || { has slurmctld && has slurmd && has munged && has sbatch; } || wanted+=($SLURM_PACKAGES)
 	has chromium || has chromium-browser || has google-chrome || [ -n "${CHROMIUM:-}" ] || wanted+=(chromium)
 	if ! may_install; then
 		[ ${#wanted[@]} = 0 ] || notes+=("not installed (needs root and apt, and HARNESS_NO_APT unset): ${wanted[*]}")
@@ -142,13 +143,15 @@ LAB_FIRST="test_real_sessions.py test_hosts_away.py test_lab_itself.py" # about 
 
 test_lab() { exec "$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_full" "$@"; }
 
+SLURM_PACKAGES="munge slurmctld slurmd slurm-client"
+
 finish() {
 	printf '%s\n' '' "${results[@]}"
 	for note in "${notes[@]}" "${faults[@]}"; do echo "$note"; done
 	exit $failed
 }
 
-PURE="not thorough and not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
+PURE="not thorough and not slurm and not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 
 TESTS=("$BIN/python" -m pytest -q)
 # Shared by as many processes as there are CPUs; each that crashes is replaced, and the test that it ran is named.
@@ -181,6 +184,8 @@ part "hosts over SSH" "${TESTS[@]}" -m "ssh and not whole and not lab and not vm
 part "damaged input, begun before" await fuzz
 part "report in a browser" "${TESTS[@]}" -m "browser"
 part "cgroups and processes" "${TESTS[@]}" -m "cgroup and not tensorflow and not docker and not whole and not ssh"
+has slurmctld || notes+=("not run: tests of the slurm engine (no slurmctld here; Debian: $SLURM_PACKAGES)")
+part "Slurm" "${TESTS[@]}" -m "slurm"
 begin tensorflow "${SHARED[@]}" -m "tensorflow and not docker and not whole and not loaders_full"
 # From here on the engine is that of its own tests alone.
 part "many hosts: end" await lab-1 lab-2

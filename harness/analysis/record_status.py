@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic.dataclasses import dataclass as parsed
 
@@ -28,8 +29,8 @@ class Evidence:
     """What was found after an invocation.
 
     ``outcome`` is the supervisor's, ``failure`` the benchmark's own word, ``events`` its lines;
-    the last three are the engine's. None is what was not there or cannot be known. Raises ValueError for what makes no
-    sense.
+    the others are the engine's: ``ended_by_engine`` is what it did with the job, ``engine_error`` why in words.
+    None is what was not there or cannot be known. Raises ValueError for what makes no sense.
     """
 
     outcome: JobOutcome | None
@@ -39,6 +40,7 @@ class Evidence:
     exit_code: int | None = None
     engine_oom: bool | None = None
     engine_error: str | None = None
+    ended_by_engine: Literal["timeout", "lost"] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def _decide(evidence: Evidence) -> tuple[Status, str | None]:
         return "oom", _thrash_cause(memory.thrashing, evidence)
     if outcome.timed_out:
         return "timeout", f"not done within its timeout; {_progress_words(evidence.events)}"
+    if outcome.terminated and evidence.ended_by_engine is not None:
+        return _by_engine(evidence.ended_by_engine, evidence)
     if evidence.failure is not None:
         return _from_failure(evidence.failure)
     if outcome.terminated:
@@ -89,6 +93,8 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
         return "oom", f"everything in the container was killed for memory; {_progress_words(evidence.events)}"
     if evidence.engine_error and "no space left" in evidence.engine_error.lower():
         return "disk_full", f"the engine ran out of disk: {evidence.engine_error}"
+    if evidence.ended_by_engine is not None:
+        return _by_engine(evidence.ended_by_engine, evidence)
     if evidence.phase == "gone":
         return "lost", "the job is no longer on the host: removed from outside, or the host was reset"
     if evidence.exit_code == _HOST_DIED:
@@ -100,6 +106,10 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
     if evidence.exit_code is not None and 0 < evidence.exit_code < _BY_A_SIGNAL:
         return "error", f"its supervisor ended with exit code {evidence.exit_code} and left no outcome; see its log"
     return "lost", "the job ended without evidence"
+
+
+def _by_engine(status: Literal["timeout", "lost"], evidence: Evidence) -> tuple[Status, str]:
+    return status, f"{evidence.engine_error or 'the engine ended it'}; {_progress_words(evidence.events)}"
 
 
 def _from_failure(failure: JobFailure) -> tuple[Status, str]:

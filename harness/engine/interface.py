@@ -19,7 +19,8 @@ from harness.values.engine_names import EngineFacts, HostPython
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-JobPhase = Literal["created", "running", "exited", "gone"]
+JobPhase = Literal["created", "queued", "running", "exited", "gone"]
+"""``created``: it never began, and never will; ``queued``: it begins when it is its turn."""
 
 LABEL_PREFIX = "harness."
 """Labels of a job: ``harness.session``, ``harness.invocation``, ``harness.attempt``, ``harness.case``,
@@ -102,7 +103,11 @@ class JobHandle:
 
 @dataclass(frozen=True)
 class JobState:
-    """What the engine itself knows of a job; ``oom_killed`` is None where it cannot tell."""
+    """What the engine itself knows of a job; ``oom_killed`` is None where it cannot tell.
+
+    ``waits_for``: why a job is still queued. ``ended_as``: what the engine did with it, ``error`` in words; None where
+    it ended by itself.
+    """
 
     phase: JobPhase
     exit_code: int | None = None
@@ -111,6 +116,8 @@ class JobState:
     started_at: str | None = None
     finished_at: str | None = None
     warnings: tuple[str, ...] = ()
+    waits_for: str | None = None
+    ended_as: Literal["timeout", "lost"] | None = None
 
 
 class Engine(Protocol):

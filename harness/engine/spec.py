@@ -34,7 +34,7 @@ class EngineSpec:
     ``make`` makes the engine of a host, which asks nothing yet. ``may_have_jobs`` says whether jobs of earlier
     sessions may be on the host; where that cannot be known it raises EngineUnavailable. ``uses_images``: its jobs run
     in an image, and it is an ``ImageEngine``; ``uses_python``: in a Python of the host, and it is a ``PythonEngine``.
-    ``remark`` is added where it does not answer: what is set on this machine
+    ``is_automatic``: ``auto`` may take it. ``remark`` is added where it does not answer: what is set on this machine
     and may be why.
     """
 
@@ -45,4 +45,5 @@ class EngineSpec:
     may_have_jobs: Callable[[Engine, Means], bool]
     uses_images: bool = False
     uses_python: bool = False
+    is_automatic: bool = True
     remark: Callable[[], str] = lambda: ""

@@ -39,6 +39,7 @@ from harness.hosts.lock_owner import (
     make_owner,
     parse_state,
 )
+from harness.hosts.slurm.connection import SlurmConnection
 from harness.values.errors import HostError, HostLocked, HostNotReady
 from harness.values.text import clean_text
 
@@ -120,6 +121,7 @@ def acquire(
     ``is_alive(session)`` says whether a container or process of a session runs on the host; where it raises
     a HostError, the session counts as alive. Raises HostLocked, HostNotReady, HostUnreachable.
     """
+    path = _lock_of(connection, path)
     state = _claim(connection, owner, path, lock_commands.ABSENT)
     for _ in range(_MOST_TRIES):
         held = state.owner
@@ -137,6 +139,7 @@ def read_lock(connection: Connection, *, path: str = LOCK_PATH) -> LockOwner | N
 
     Raises DamagedLock.
     """
+    path = _lock_of(connection, path)
     owner = _read_state(connection, _run(connection, lock_commands.read_command(path)), path).owner
     return owner if owner is not None and owner.is_this_boot else None
 
@@ -173,6 +176,7 @@ def take_lock(connection: Connection, held: LockOwner, by: str, *, path: str = L
 
     The holder stops at its next sign of life.
     """
+    path = _lock_of(connection, path)
     done = _run(connection, lock_commands.take_command(path, held.token, clean_text(by)))
     if done.returncode == lock_commands.CHANGED:
         return False
@@ -188,6 +192,7 @@ def break_lock(
     With ``only``, it is freed only while that owner still holds it, or while it is as damaged as it was: for one that
     was judged a moment ago.
     """
+    path = _lock_of(connection, path)
     if isinstance(only, DamagedLock):
         done = _run(connection, lock_commands.break_command(path, only.stamp))
         if done.returncode == lock_commands.CHANGED:
@@ -203,6 +208,11 @@ def break_lock(
     done = _run(connection, lock_commands.break_command(path))
     _refuse_failure(connection, done, path)
     return parse_state(done.text).owner
+
+
+def _lock_of(connection: Connection, path: str) -> str:
+    """Return the lock of a host: behind a login node each node has one, which lies there beside the others."""
+    return path + connection.lock_suffix if isinstance(connection, SlurmConnection) else path
 
 
 def _why_not(held: LockOwner, me: LockOwner, is_alive: Callable[[str], bool], stale_after_s: float) -> str | None:

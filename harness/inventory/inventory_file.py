@@ -19,6 +19,7 @@ from harness.inventory.access import ACCESS_NAMES, Access, Judged, resolve_acces
 from harness.inventory.host import Host, Inventory, Origin
 from harness.inventory.layers import OWN, Layer, Merged, Notes, Setting, merge_layers
 from harness.inventory.patterns import select_names
+from harness.inventory.slurm_settings import SLURM
 from harness.inventory.templates import Templates
 from harness.inventory.tree import ALL, UNGROUPED, Entry, Group, Tree
 from harness.inventory.var_files import VarFiles
@@ -54,14 +55,38 @@ def load_inventory(path: Path, limit: str | None = None) -> Inventory:
     if not groups[UNGROUPED]:
         del groups[UNGROUPED]
     unfit = {name: tuple(found.mistakes) for name, found in judged.items() if found.mistakes}
-    fit = tuple(replace(host, inventory=path) for host in hosts if host is not None and host.name not in unfit)
+    fit = [replace(host, inventory=path) for host in hosts if host is not None and host.name not in unfit]
+    nodes = {host.name: split_login(host) for host in fit if host.variables.slurm is not None}
+    groups = {**{name: (name,) for name in nodes}, **groups}
     warnings = [*notes.warnings, *(warning for found in judged.values() for warning in found.warnings)]
-    inventory = Inventory(path, path.stem, fit, groups, tuple(_in_order(warnings, path)), unfit, tuple(tree.hosts))
+    inventory = Inventory(
+        path,
+        path.stem,
+        tuple(node for host in fit for node in nodes.get(host.name, (host,))),
+        {name: _with_nodes(members, nodes) for name, members in groups.items()},
+        tuple(_in_order(warnings, path)),
+        unfit,
+        _with_nodes(tree.hosts, nodes),
+    )
     asked = _names_of(inventory, limit, is_whole=not notes.mistakes) if unfit else ()
     mistakes = [*notes.mistakes, *(mistake for name in asked for mistake in unfit.get(name, ()))]
     if mistakes:
         raise ConfigurationError(_in_order(mistakes, path))
     return inventory
+
+
+def split_login(host: Host) -> tuple[Host, ...]:
+    """Return the hosts that a login node of Slurm stands for, each with its own node; none for any other host."""
+    places = () if host.variables.slurm is None else host.variables.slurm.places()
+    return tuple(
+        replace(host, name=f"{host.name}/{one.place}", variables=host.variables.model_copy(update={SLURM: one}))
+        for one in places
+    )
+
+
+def _with_nodes(names: Iterable[str], nodes: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
+    """Return names of hosts with those of its nodes in the place of each login node."""
+    return tuple(each for name in names for each in ([node.name for node in nodes[name]] if name in nodes else [name]))
 
 
 def _names_of(inventory: Inventory, limit: str | None, *, is_whole: bool) -> Iterable[str]:
@@ -186,6 +211,11 @@ def _check_variables(merged: Merged, name: str, is_local: bool, notes: Notes) ->
     for keys, message, hint in folder_conflicts(variables, is_local=is_local):
         setting = next(merged.own[key] for key in keys if key in merged.own)
         notes.mistakes.append(setting.mistake(f"{OWN}.{message}", hint))
+    if (variables.slurm is None) != (variables.engine != SLURM):
+        lacking = "the cluster's nodes" if variables.slurm is None else f"`engine: {SLURM}`"
+        setting = next(merged.own[key] for key in (SLURM, "engine") if key in merged.own)
+        hint = "`engine: slurm` and `slurm: {partition: …, nodes: […]}` go together: see docs/slurm.md"
+        notes.mistakes.append(setting.mistake(f"{OWN}: {lacking} is not said", hint))
     return variables
 
 

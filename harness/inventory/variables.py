@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from harness.bench.data.profiles import Control
+from harness.inventory.slurm_settings import Slurm
 from harness.values.engine_names import AUTO, engine_choices
 from harness.values.units import parse_bytes
 
@@ -302,6 +303,8 @@ class HostVariables(_Checked):
     """What runs the benchmark, by its name; `auto` takes the first that answers: Docker, then processes."""
     python: Python = ANY_PYTHON
     """The interpreter of jobs of the engine `process`: a path, or a command; `auto` looks for the host's own."""
+    slurm: Slurm | None = None
+    """The cluster behind this host, which is its login node: with `engine: slurm` only."""
     image: Image | None = None
     """The container image; without it the project's own is built or shipped."""
     registry: Image | None = None

@@ -202,14 +202,15 @@ def _event_adapter(kind: str) -> TypeAdapter[Event]:
 def read_facts(folder: SessionFolder, on_fault: OnFault = refuse) -> dict[str, Facts]:
     """Read what each host was found to be."""
     found = {}
-    for file in sorted(folder.facts_folder.glob("*.json")):
+    for file in sorted(folder.facts_folder.rglob("*.json")):
+        host = str(file.relative_to(folder.facts_folder).with_suffix(""))
         try:
             value = bounded_json.read(file)
         except (OSError, ValueError) as error:
-            on_fault(Fault(f"facts/{file.name} cannot be read: {error}", str(file), _RESTORE))
+            on_fault(Fault(f"facts/{host}.json cannot be read: {error}", str(file), _RESTORE))
             continue
-        if (facts := parse_facts(file.stem, value, on_fault, str(file))) is not None:
-            found[file.stem] = facts
+        if (facts := parse_facts(host, value, on_fault, str(file))) is not None:
+            found[host] = facts
     return found
 
 

@@ -44,7 +44,9 @@ def rename_host(folder: SessionFolder, old: str, new: str) -> int | None:
         write_file(folder.records_file, "".join(f"{record.model_dump_json()}\n" for record in moved))
         facts = folder.facts_folder / f"{old}.json"
         if facts.is_file():
-            facts.replace(folder.facts_folder / f"{new}.json")
+            target = folder.facts_folder / f"{new}.json"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            facts.replace(target)
         folder.write(_rename_in_content(content, old, new))
         return len({record.invocation for record in records if record.host == old})
 

@@ -153,6 +153,7 @@ def _build(
             exit_code=state.exit_code,
             engine_oom=state.oom_killed,
             engine_error=state.error,
+            ended_by_engine=state.ended_as,
         )
     )
     predicted = invocation.predictions.cache_bytes if invocation.predictions else None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from harness.hosts.connection import Connection
 from harness.hosts.local import LocalConnection
 from harness.hosts.lock import Lock
+from harness.hosts.slurm.connection import SlurmConnection
 from harness.values.event import Event, LinkBack, LinkLost
 
 _BEAT_S = 45.0
@@ -43,6 +44,8 @@ class Outage:
 
     def watch(self, connection: Connection) -> None:
         """Let a connection that can be lost begin and end the outage by itself."""
+        if isinstance(connection, SlurmConnection):
+            connection = connection.login
         if isinstance(connection, LocalConnection):
             return
         from harness.hosts.ssh import SSHConnection

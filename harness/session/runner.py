@@ -141,6 +141,7 @@ class HostRunner:
         self._repeats_due: Callable[[], Sequence[Invocation]] = tuple
         self._repeats_planned = 0
         self._announced: set[str] = set()
+        self._queued_s = 0.0
 
     def run(
         self,
@@ -233,7 +234,7 @@ class HostRunner:
     def seconds_left(self) -> float | None:
         """How long cases may still begin; None where nothing limits it."""
         deadline = self._settings.deadline
-        return None if deadline is None else max(0.0, deadline - time.monotonic())
+        return None if deadline is None else max(0.0, deadline + self._queued_s - time.monotonic())
 
     def _affordable(self, repeats: Sequence[Invocation]) -> Sequence[Invocation]:
         """Return what is to be repeated where there is time for all of it and for what is planned, else nothing."""
@@ -242,7 +243,8 @@ class HostRunner:
         return () if is_late or self._stop.is_set() else repeats
 
     def _is_over(self) -> bool:
-        return self._settings.deadline is not None and time.monotonic() > self._settings.deadline
+        deadline = self._settings.deadline
+        return deadline is not None and time.monotonic() > deadline + self._queued_s  # a queue is not our time
 
     def _await_turn(self) -> None:
         """Wait while nothing is to begin: somebody uses the host, or it is not the hour."""
@@ -317,7 +319,7 @@ class HostRunner:
         label = case_label(invocation.case, self._settings.cases, invocation.alias)
         label += ", repeated" if invocation.is_repeat else ""
         self._step = 0 if invocation.is_repeat else 1
-        case_id, begun = invocation.case.case_id, time.monotonic()
+        case_id, begun, queued_s = invocation.case.case_id, time.monotonic(), self._queued_s
         reason = invocation.skip
         if reason is None and handle is None:
             self._patiently(lambda: admission.require_room(self._setup))
@@ -360,7 +362,8 @@ class HostRunner:
             hint = "make room there and give the same command again: it continues"
             where = str(self._settings.folder.path)
             raise SessionError(f"cannot write: {error.strerror or error}", where=where, hint=hint) from error
-        self._finish(record, label, None if adopted else time.monotonic() - begun)  # how long was not seen from here
+        seconds = time.monotonic() - begun - (self._queued_s - queued_s)
+        self._finish(record, label, None if adopted else seconds)  # of an adopted one that was not seen from here
         self._patiently(lambda: self._remove([handle]))
 
     def _submit(self, invocation: Invocation) -> JobHandle:
@@ -377,11 +380,24 @@ class HostRunner:
 
     def _wait(self, handle: JobHandle, started: InvocationStarted) -> JobState | None:
         """Poll until the job has ended; None where the user wants to stop."""
-        begun = time.monotonic()
+        begun, told, was_queued = time.monotonic(), None, False
         while True:
+            asked = time.monotonic()
             state = self._patiently(lambda: self._setup.engine.poll([handle]))[0]
             if state.phase in ("exited", "gone"):
                 return state
+            if state.phase == "queued":
+                was_queued = True
+                if state.waits_for is not None and state.waits_for != told:
+                    told = state.waits_for
+                    self._emit(HostWaiting(self._setup.host, f"in the queue of {self._setup.engine.name}: {told}"))
+                self._beat()
+                if self._halt.wait(pause_between_polls(time.monotonic() - begun)):
+                    return None
+                self._queued_s += time.monotonic() - asked
+                continue
+            if was_queued:
+                begun, was_queued = asked, False
             elapsed = time.monotonic() - begun
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
                 return JobState(phase="exited", error="the supervisor did not end it in time")

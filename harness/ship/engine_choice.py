@@ -14,7 +14,7 @@ from harness.ship.environment import BY_WHEELS
 from harness.ship.transfer.image_sources import WantedImage
 from harness.ship.transfers import Transfers, bring_environment, bring_image, wanted_image
 from harness.values.cuda import LOCKED_BUILD, CudaBuild
-from harness.values.engine_names import EngineFacts
+from harness.values.engine_names import AUTO, EngineFacts
 from harness.values.errors import EngineUnavailable, ImageUnavailable
 from harness.values.event import Emit
 
@@ -57,6 +57,8 @@ def find_engine(reached: Reached, requested: str, transfers: Transfers | None, e
     """
     refused: list[Refusal] = []
     for spec in load_engines(requested):
+        if requested == AUTO and not spec.is_automatic:
+            continue
         engine = reached.engines.get(spec)
         try:
             chosen = _try(reached, spec, engine, transfers, emit)

@@ -89,7 +89,9 @@ def run_preparation(
 def _submit(engine: Engine, request: JobRequest, host: str) -> JobHandle:
     """Start the job; a finished one of the same name is from an earlier run, and is removed first."""
     known = [handle for handle in engine.list() if handle.name == request.name]
-    finished = [one for one, state in zip(known, engine.poll(known), strict=True) if state.phase != "running"]
+    finished = [
+        one for one, state in zip(known, engine.poll(known), strict=True) if state.phase not in ("queued", "running")
+    ]
     engine.cancel(finished)
     try:
         return engine.submit(request)
@@ -118,7 +120,11 @@ def _wait(
             engine.fetch(handle, results)
         if state.phase in ("exited", "gone"):
             return state
-        _tell(protocol.read_lines(results / protocol.EVENTS), on_progress)
+        if state.phase == "queued":
+            begun = time.monotonic()  # waiting is no part of the time that it has
+            on_progress(f"queued: {state.waits_for or 'waits for its turn'}", None)
+        else:
+            _tell(protocol.read_lines(results / protocol.EVENTS), on_progress)
         elapsed = time.monotonic() - begun
         if elapsed > timeout_s + _GRACE_S:
             hint = "see what the host is doing; a larger `timeout` gives it longer"

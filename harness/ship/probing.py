@@ -27,7 +27,9 @@ def run_probe(engine: Engine, request: JobRequest, files: Sequence[str]) -> list
     handle = engine.submit(request)
     try:
         deadline = time.monotonic() + _DEADLINE_S
-        while engine.poll([handle])[0].phase == "running" and time.monotonic() < deadline:
+        while (phase := engine.poll([handle])[0].phase) in ("queued", "running") and time.monotonic() < deadline:
+            if phase == "queued":
+                deadline = time.monotonic() + _DEADLINE_S
             time.sleep(_POLL_S)
         with temporary_folder() as results:
             engine.fetch(handle, results)

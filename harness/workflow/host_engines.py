@@ -38,7 +38,7 @@ def is_session_alive(reached: Reached) -> Callable[[str], bool]:
         engines, _ = engines_with_jobs(reached)
         for engine in engines:
             handles = engine.list(session)
-            if any(state.phase == "running" for state in engine.poll(handles)):
+            if any(state.phase in ("queued", "running") for state in engine.poll(handles)):
                 return True
         return False
 

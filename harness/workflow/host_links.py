@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.hosts.connection import Connection
 from harness.hosts.local import LocalConnection
+from harness.hosts.slurm.connection import SlurmConnection
 from harness.values.errors import HostError
 
 if TYPE_CHECKING:
@@ -36,6 +37,18 @@ class Links:
 
     def open(self, host: Host) -> Connection:
         """Connect to a host and log in there; this machine needs neither. Raises HostUnreachable, HostNotReady."""
+        login = self._open(host)
+        slurm = host.variables.slurm
+        if slurm is None:
+            return login
+        return SlurmConnection(
+            host.name,
+            login,
+            slurm,
+            on_wait=lambda reason: self._console.note(f"{host.name}: waits: in the queue of Slurm: {reason}"),
+        )
+
+    def _open(self, host: Host) -> Connection:
         if host.connection == "local":
             return LocalConnection(host.name)
         from harness.hosts.ssh import SSHConnection

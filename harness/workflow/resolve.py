@@ -150,8 +150,11 @@ def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
 
 
 def wanted_engine(host: Host, option: str | None) -> str:
-    """Return the engine that command line or inventory ask for. Raises ConfigurationError for an unknown one."""
-    engine = option or host.variables.engine
+    """Return the engine that command line or inventory ask for; behind a login node there is only one.
+
+    Raises ConfigurationError for an unknown one.
+    """
+    engine = option if option and host.variables.slurm is None else host.variables.engine
     choices = engine_choices()
     if engine not in choices:
         near = near_miss(engine, choices)

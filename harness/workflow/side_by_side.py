@@ -78,7 +78,10 @@ def find_copies(
     """
     by_boot: dict[str, list[Host]] = {}
     for host in hosts:
-        boot = seen[host.name].boot_id if host.name in seen else None
+        is_node = (
+            host.variables.slurm is not None
+        )  # nodes have names of their own, and marks would be on the login node
+        boot = seen[host.name].boot_id if host.name in seen and not is_node else None
         if boot is not None:
             by_boot.setdefault(boot, []).append(host)
     suspects = [host for alike in by_boot.values() if len(alike) > 1 for host in alike]

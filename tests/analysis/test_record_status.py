@@ -146,3 +146,15 @@ IN_USER_CODE = (
 def test_a_failure_is_said_in_plain_words(kind: str, name: str, text: str, words: str) -> None:
     failure = {"kind": kind, "type": name, "message": text}
     assert judge(outcome=outcome(1), failure=failure).cause == words
+
+
+@pytest.mark.parametrize("left", [None, outcome(signal=15, terminated=True)])
+@pytest.mark.parametrize(("done", "words"), [("timeout", "Slurm ended it"), ("lost", "its node failed")])
+def test_what_an_engine_did_with_a_job_is_its_status(left: Any, done: Any, words: str) -> None:
+    ending = judge_ending(Evidence(left, None, PROGRESS, "exited", engine_error=words, ended_by_engine=done))  # type: ignore[arg-type]
+    assert ending.status == done and ending.cause == f"{words}; in epoch 1 after 224 images, 9.5 s after its start"
+
+
+def test_what_was_done_before_an_engine_ended_the_job_counts() -> None:
+    done = Evidence(outcome(0), None, DONE, "exited", engine_error="cancelled", ended_by_engine="lost")  # type: ignore[arg-type]
+    assert judge_ending(done).status == "ok"

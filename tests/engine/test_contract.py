@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,11 @@ from harness.engine.interface import Engine, ImageEngine, JobHandle, JobRequest
 from harness.engine.registry import load_engines
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.local import LocalConnection
+from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable
+
+_PROBED: dict[str, EngineFacts] = {}
+"""What each engine said of itself the first time: some start a job to find out."""
 
 
 def this_machine(scratch: Path) -> Means:
@@ -24,7 +29,10 @@ def this_machine(scratch: Path) -> Means:
 
 def param(spec: EngineSpec) -> Any:
     """One engine for tests: those with images need Docker's API, the others to make cgroups."""
-    return pytest.param(spec, id=spec.name, marks=pytest.mark.docker if spec.uses_images else pytest.mark.cgroup)
+    marks = (
+        pytest.mark.slurm if spec.name == "slurm" else pytest.mark.docker if spec.uses_images else pytest.mark.cgroup
+    )
+    return pytest.param(spec, id=spec.name, marks=marks)
 
 
 class TestEveryEngine(EngineContract):
@@ -33,17 +41,21 @@ class TestEveryEngine(EngineContract):
         return cast("EngineSpec", request.param)
 
     @pytest.fixture
-    def means(self, tmp_path: Path) -> Means:
-        return this_machine(tmp_path / "scratch")
+    def means(self, spec: EngineSpec, tmp_path: Path, request: pytest.FixtureRequest) -> Means:
+        means = this_machine(tmp_path / "scratch")
+        if spec.name == "slurm":
+            return replace(means, connection=request.getfixturevalue("cluster").connection())
+        return means
 
     @pytest.fixture
     def engine(self, spec: EngineSpec, means: Means) -> Engine:
         """The engine as a command makes it; skips where it does not answer here, or cannot enforce limits."""
         engine = spec.make(means)
         try:
-            facts = engine.probe("")
+            facts = _PROBED.get(spec.name) or engine.probe("")
         except EngineUnavailable as error:
             pytest.skip(str(error))
+        _PROBED[spec.name] = facts
         if not facts.can_limit_memory:
             pytest.skip("; ".join(facts.reasons))
         return engine

@@ -88,8 +88,11 @@ def test_what_is_asked_for_is_taken_or_refused() -> None:
     assert explain_none([IMAGELESS]) is IMAGELESS.error
 
 
+_KEYS = ("inventory/slurm_settings.py",)
+
+
 def test_no_file_but_an_engines_own_names_it() -> None:
-    """``sight`` names the group of the Docker socket."""
+    """``sight`` names the group of the Docker socket, and the inventory's key of a cluster is its engine's name."""
     root = Path(harness.__file__).parent
     named = {
         file.relative_to(root).as_posix()
@@ -97,4 +100,4 @@ def test_no_file_but_an_engines_own_names_it() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in engine_names()
     }
-    assert named == {*(f"engine/kinds/{name}.py" for name in engine_names()), "engine/daemon_access.py"}
+    assert named == {*(f"engine/kinds/{name}.py" for name in engine_names()), "engine/daemon_access.py", *_KEYS}

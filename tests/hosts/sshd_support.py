@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +141,12 @@ def write_known_hosts(server: Server, kinds: tuple[str, ...] = ("ed25519",)) -> 
 
 @contextmanager
 def start_sshd(
-    folder: Path, *, kinds: tuple[str, ...] = ("ed25519",), options: tuple[str, ...] = (), port: int | None = None
+    folder: Path,
+    *,
+    kinds: tuple[str, ...] = ("ed25519",),
+    options: tuple[str, ...] = (),
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """An sshd in ``folder``; everything of it is gone afterwards."""
     require_sshd()
@@ -156,6 +161,7 @@ def start_sshd(
     home = folder / "home"
     home.mkdir(exist_ok=True)
     port = port or free_port()
+    variables = {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin", **(environment or {})}
     lines = [
         f"Port {port}",
         "ListenAddress 127.0.0.1",
@@ -169,7 +175,7 @@ def start_sshd(
         "UsePAM no",
         "LogLevel VERBOSE",
         # A home of its own: what the user's shell reads at its start is neither slow nor in the way.
-        f"SetEnv HOME={home} PATH=/usr/local/bin:/usr/bin:/bin",
+        "SetEnv " + " ".join(f"{key}={value}" for key, value in variables.items()),
         "Subsystem sftp internal-sftp",
         *options,
     ]

@@ -173,6 +173,19 @@ def test_a_host_that_comes_back_costs_nothing_whatever_was_asked(bench: Bench, v
     assert links[1].seconds >= 0
 
 
+def test_time_in_a_queue_is_told_and_is_no_measuring_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_SUPERVISOR_GRACE_S", 1.5 - 60.0)  # a job has a second and a half
+    monkeypatch.setattr(runner_module, "pause_between_polls", lambda _elapsed_s: 0.25)
+    states = [JobState("queued", waits_for="Priority")] * 10 + [JobState("running")]
+    bench.engine.poll = lambda handles: [states.pop(0) if states else JobState("exited", exit_code=0) for _ in handles]  # type: ignore[method-assign]
+    assert bench.run() == ["lost"] * 3  # not ended as too late
+    assert [event.reason for event in bench.events if isinstance(event, HostWaiting)] == [
+        "in the queue of fake: Priority"
+    ]
+    first = next(event for event in bench.events if isinstance(event, InvocationFinished))
+    assert first.seconds is not None and first.seconds < 2.4
+
+
 def test_a_lock_that_cannot_be_beaten_just_now_ends_nothing(bench: Bench) -> None:
     polls = iter([True, True, False] + [False] * 20)
     bench.engine.is_running = lambda: next(polls)

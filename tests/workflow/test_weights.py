@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.interface import Mount, Payload
+from harness.engine.interface import JobState, Mount, Payload
 from harness.engine.jobs import HostData
 from harness.engine.reached import Reached
 from harness.hosts.local import LocalConnection
@@ -76,7 +76,7 @@ def test_two_widths_and_two_models_have_a_file_each(reached: Reached, tmp_path: 
         invocation = Invocation("id", "here", case, None, 1, 1)
         mounts = {mount.name: mount.source for mount in build_measurement("s", 1, 60.0, setup, invocation).mounts}
         assert mounts["weights"] == f"{tmp_path}/.keras/models/{name}"
-        state: Any = SimpleNamespace(phase="exited", exit_code=0, oom_killed=False, error=None, warnings=())
+        state = JobState("exited", exit_code=0, oom_killed=False)
         record = build_record(
             SessionIdentity("s", "e", "k"), setup, invocation, state, Results(None, None, {}, (), ""),
             log=None, started_at="2026-01-01T00:00:00Z", finished_at="2026-01-01T00:00:01Z",

@@ -9,6 +9,8 @@ from harness.values.record import Finding, Record
 from harness.values.units import format_bytes
 
 _PAGE = 65536
+_MIB = 2**20
+"""Slurm counts memory in whole ones, and a limit is rounded down to them."""
 _SWAP_CURE = "turn swap accounting on (kernel parameter swapaccount=1) or swap off"
 
 ENTRIES = {
@@ -94,7 +96,8 @@ def _find_limits(record: Record) -> Iterator[Finding]:
     warnings = [str(text) for text in told] if isinstance(told, list) else []
     discarded = [text for text in warnings if "memory" in text.lower() and "discard" in text.lower()]
     asked, effective = record.memory.limit_asked, record.memory.limit_effective
-    if asked is not None and (discarded or (effective is not None and abs(effective - asked) >= _PAGE)):
+    is_other = asked is not None and effective is not None and not -_MIB < effective - asked < _PAGE
+    if asked is not None and (discarded or is_other):
         said = discarded[0] if discarded else f"asked {format_bytes(asked)}, effective {format_bytes(effective)}"
         hint = "enable the memory controller on the host; `harness check` shows whether a limit holds"
         yield find("limit-not-enforced", f"the memory limit is not what was asked: {said}", hint)

@@ -50,7 +50,8 @@ class Cgroup(NamedTuple):
     def limit_bytes(self) -> int | None:
         """The memory limit that holds, whichever level sets it; None where there is none."""
         if self.version == 1:
-            return _finite(self._stat().get("hierarchical_memory_limit"))
+            levels = [_number(os.path.join(folder, "memory.limit_in_bytes")) for folder in self.levels()]
+            return _finite(_least([self._stat().get("hierarchical_memory_limit"), *levels]))
         return _least(_number(os.path.join(folder, "memory.max")) for folder in self.levels())
 
     def swap_limit_bytes(self) -> int | None:

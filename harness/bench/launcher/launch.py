@@ -115,6 +115,10 @@ def _do(request: Order, folder: str, names: list[str], stdin: IO[bytes]) -> Mapp
         return {}
     from . import confine, environment_digest
 
+    if verb == "node":
+        from . import slurm_job
+
+        return {**environment_digest.describe(), **slurm_job.describe_limit()}
     if verb == "try":
         return confine.try_limit()
     if verb == "describe":
@@ -269,7 +273,7 @@ def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn
 
         scope = confine.scope_command(os.path.basename(job))
         variables = {
-            **{key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)},
+            **kept_environment(),
             "HOME": os.path.expanduser("~"),  # of a wrapper around Python; the job itself gets another
             "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local"),
             jobs.JOB_VARIABLE: job,
@@ -288,6 +292,11 @@ def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn
         os.write(writer, _say(report))
     finally:
         os._exit(1)
+
+
+def kept_environment() -> dict[str, str]:
+    """Return what reaches a job of the environment that it is started from."""
+    return {key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)}
 
 
 def main(job: str) -> NoReturn:
@@ -315,25 +324,10 @@ def _say(report: Report) -> bytes:
     return json.dumps(report).encode() + b"\n"
 
 
-def _confine(job: str) -> dict[str, str]:
-    """Cgroup, CPUs, folders; the environment for the supervisor."""
+def seal_job(job: str, asked: jobs.JobFields, variables: dict[str, str], warnings: list[str]) -> None:
+    """Give the job its own view of the file system and its environment, and write down that it has begun."""
     from . import confine
 
-    asked = jobs.read_job(job)
-    variables = dict(os.environ)
-    warnings: list[str] = []
-    try:
-        version, group = confine.place_cgroup(asked["name"])
-        with open(os.path.join(job, "cgroup"), "w", encoding="utf-8") as stream:
-            stream.write(group)
-        warnings += confine.enter_cgroup(version, group, asked["memory_bytes"])
-        variables[SHARED_VARIABLE] = "own"
-    except Trouble as trouble:
-        if asked["memory_bytes"] is not None:
-            raise Trouble(f"memory cannot be limited: {trouble.message}", trouble.hint) from None
-        variables[SHARED_VARIABLE] = "shared"
-    if asked["cpus"]:
-        os.sched_setaffinity(0, asked["cpus"])
     home, temporary = os.path.join(job, "home"), os.path.join(job, "tmp")
     writable = [job, *(mount["source"] for mount in asked["mounts"] if not mount["read_only"])]
     read_only = [mount["source"] for mount in asked["mounts"] if mount["read_only"]]
@@ -353,6 +347,28 @@ def _confine(job: str) -> dict[str, str]:
             "unsealed": unsealed,
         },
     )
+
+
+def _confine(job: str) -> dict[str, str]:
+    """Cgroup, CPUs, folders; the environment for the supervisor."""
+    from . import confine
+
+    asked = jobs.read_job(job)
+    variables = dict(os.environ)
+    warnings: list[str] = []
+    try:
+        version, group = confine.place_cgroup(asked["name"])
+        with open(os.path.join(job, "cgroup"), "w", encoding="utf-8") as stream:
+            stream.write(group)
+        warnings += confine.enter_cgroup(version, group, asked["memory_bytes"])
+        variables[SHARED_VARIABLE] = "own"
+    except Trouble as trouble:
+        if asked["memory_bytes"] is not None:
+            raise Trouble(f"memory cannot be limited: {trouble.message}", trouble.hint) from None
+        variables[SHARED_VARIABLE] = "shared"
+    if asked["cpus"]:
+        os.sched_setaffinity(0, asked["cpus"])
+    seal_job(job, asked, variables, warnings)
     return variables
 
 

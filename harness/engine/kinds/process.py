@@ -49,6 +49,7 @@ NAME_LABEL = "harness.name"
 EPHEMERAL_LABEL = "harness.ephemeral"
 
 _MODULES = (
+    "launcher.slurm_job",
     "protocol.atomic", "protocol.bounded_json", "launcher.cgroup", "launcher.jobs", "launcher.removal",
     "launcher.confine", "launcher.environment_digest", "launcher.environments", "launcher.launch",
 )  # fmt: skip
@@ -406,6 +407,11 @@ class ProcessEngine:
             where=self.host,
             hint=f"see that it is {PYTHONS_OF_HOSTS} and that the disk has room",
         )
+
+
+def read_boot() -> str:
+    """Return the code that starts the launcher on a host, out of the sources that come with a request."""
+    return _BOOT
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from harness.hosts.connection import Connection, last_line
 from harness.hosts.facts.fact import Fact, Section, parse_int
 from harness.hosts.facts.kinds import disks as disk_facts
 from harness.hosts.facts.kinds import gpus, logout, memory, processor, system
+from harness.hosts.slurm.connection import is_login_only
 from harness.values.errors import HostNotReady
 from harness.values.facts import DiskFacts, Facts
 from harness.values.text import clean_text
@@ -98,6 +99,8 @@ def read_facts(
 
 def read_available_bytes(connection: Connection) -> int | None:
     """Memory available on the host just now, within the cgroups of this user; None where it does not say."""
+    if is_login_only(connection):
+        return None
     return _available_bytes(read_sections(connection, (memory.MEMINFO, memory.CGROUP_ROOM)), connection.host)
 
 
@@ -232,6 +235,8 @@ def parse_busy_ticks(text: str) -> float | None:
 
 def read_busy_cpus(connection: Connection, watch_s: float = _WATCH_S) -> float | None:
     """CPUs in use, averaged over a moment; None where the host does not tell."""
+    if is_login_only(connection):
+        return None
     before, begun = parse_busy_ticks(connection.run(["cat", "/proc/stat"]).text), time.monotonic()
     time.sleep(watch_s)
     after = parse_busy_ticks(connection.run(["cat", "/proc/stat"]).text)

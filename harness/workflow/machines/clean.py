@@ -78,7 +78,7 @@ def clean_hosts(
     hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def tidy(host: Host) -> _Tidied:
-        with closing(reach(host, links)) as reached:
+        with closing(reach(host, links, for_tidying=True)) as reached:
             engines, silent = engines_with_jobs(reached)
             for spec in silent:
                 what = f"no {spec.words.title} answers; jobs on it, if there are any, were not looked for"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from harness.hosts.connection import Connection
 from harness.hosts.facts import list_facts, read_sections
 from harness.hosts.folders import data_folders, resolve_path, resolve_sources
+from harness.hosts.slurm.connection import on_machine
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.values.facts import Facts
 from harness.workflow.host_links import Links
 from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, tell_failure, values_of
-from harness.workflow.reaching import reach
+from harness.workflow.reaching import find_scratch, reach
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -79,9 +80,10 @@ def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, object]
         variables = host.variables
         disks = {name: resolve_path(connection, folder) for name, folder in variables.disks.items()}
         folders = data_folders(resolve_sources(connection, variables.data))
-        facts = list_facts(resolve_path(connection, variables.scratch), disks, folders)
-        own = _read_names(connection)
-        sections = read_sections(connection, facts)
+        scratch = find_scratch(host, connection)
+        facts, machine = list_facts(scratch, disks, folders), on_machine(connection, scratch)
+        own = _read_names(machine)
+        sections = read_sections(machine, facts)
     source = f"recorded with `harness facts --record`, harness {__version__}"
     return build_recording(sections, facts, [*names, *own, *_parts([*names, *own])], source=source)
 

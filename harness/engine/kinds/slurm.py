@@ -1,0 +1,628 @@
+"""The ``slurm`` engine: each job is one batch job of Slurm on a node, the supervisor inside as ever.
+
+Of the login node nothing is used but commands (sbatch, squeue, scontrol, sacct, scancel) and files: a job is a folder
+on a file system that it shares with the node::
+
+    job.json        name, labels, limits, folders      request.json    what the payload reads
+    payload/        the benchmark's code               batch.sh        the script of the job
+    number          Slurm's number of the job          process.json    written when it begins on the node
+    results/        what comes back                    refused.json    written where it cannot begin there
+
+The folder appears whole, by a rename. A job is found again by its name, which is that of its folder; one whose folder
+is gone by its name and its comment.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import shlex
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.analysis.findings import find
+from harness.bench.launcher.launch import NAME as JOB_NAME
+from harness.bench.launcher.removal import REMOVE
+from harness.bench.protocol import bounded_json
+from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
+from harness.engine.container import is_ephemeral
+from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
+from harness.engine.job_archive import RESULTS_BYTES, extract_results
+from harness.engine.kinds.process import HOST_PYTHON, read_boot, read_sources
+from harness.engine.refusal import refuse_job
+from harness.engine.spec import EngineSpec, Means
+from harness.hosts.answers import first_line, reading
+from harness.hosts.connection import Completed, Connection, OutputTooLong, last_line
+from harness.hosts.slurm.commands import (
+    ACCOUNTING_FORMAT,
+    ACTIVE,
+    MIB,
+    QUEUE_FORMAT,
+    QUEUED,
+    Ended,
+    QueueRow,
+    container_command,
+    explain_failure,
+    parse_accounting,
+    parse_job,
+    parse_queue,
+    sbatch_command,
+)
+from harness.hosts.slurm.connection import COMMANDS, SlurmConnection
+from harness.values.engine_names import EngineFacts, EngineWords
+from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable, JobGone, ResultsRefused
+from harness.values.platforms import PYTHONS_IN_WORDS
+from harness.values.text import clean_text
+
+NAME = "slurm"
+
+SESSION_LABEL, NAME_LABEL, EPHEMERAL_LABEL = "harness.session", "harness.name", "harness.ephemeral"
+
+_PROBE_BYTES = 256 * MIB
+_PROBE_TIMEOUT_S = 120.0
+_MORE_MINUTES = 5
+"""Beyond a job's own timeout, which its supervisor enforces: to begin, and to leave the evidence."""
+_SEEN_LATE_S = 5.0
+"""What a job wrote before its end may be seen so much later through a shared file system."""
+_SUBMIT_TIMEOUT_S, _CANCEL_TIMEOUT_S, _FETCH_TIMEOUT_S = 180.0, 240.0, 120.0
+_SLICE_BYTES = 256 * 1024
+_MOST_WORDS = 1000
+
+_MAKE = r"""
+jobs=$1 name=$2
+job=$jobs/$name
+shift 2
+umask 022
+mkdir -p -- "$jobs" || exit 74
+for mount in "$@"; do
+  shift
+  [ "$mount" = -- ] && break
+  [ -e "$mount" ] || { echo "$mount is not there" >&2; exit 78; }
+done
+if [ -d "$job" ]; then
+  cat > /dev/null
+else
+  staging=$(mktemp -d "$jobs/.staging-$name-XXXXXX") || exit 74
+  trap 'rm -rf -- "$staging"' EXIT
+  tar -xf - -C "$staging" --no-same-owner && chmod 755 "$staging" || exit 74
+  mv -T -- "$staging" "$job" 2>/dev/null || [ -d "$job" ] || exit 74
+fi
+exec 9> "$job/lock" && flock -w 100 9 || exit 73
+if [ ! -s "$job/number" ]; then
+  queued=$(squeue --noheader --user="$(id -u)" --name="$name" --format=%A) || exit 75
+  number=${queued%%[!0-9]*}
+  [ -n "$number" ] || number=$("$@" < "$job/batch.sh") || exit 76
+  [ -s "$job/number" ] || { echo "${number%%;*}" > "$job/number.part" && mv -f "$job/number.part" "$job/number"; }
+fi
+cat "$job/number"
+"""
+_FILES = r"""
+jobs=$1 format=$2
+shift 2
+squeue --noheader --states=all --user="$(id -u)" --format="$format" || exit 75
+echo --
+for name; do
+  job=$jobs/$name
+  [ -f "$job/job.json" ] && is=there || is=gone
+  if [ ! -e "$job/results/outcome.json" ]; then
+    # Over NFS a folder's content may be old: a change of our own makes the client ask for it.
+    mkdir "$job/.look" 2>/dev/null && rmdir "$job/.look"
+    mkdir "$job/results/.look" 2>/dev/null && rmdir "$job/results/.look"
+  fi
+  [ -e "$job/results/outcome.json" ] && outcome=yes || outcome=no
+  printf '%s\0%s\0%s\0' "$name" "$is" "$outcome"
+  for file in number process.json refused.json; do
+    head -c 8192 "$job/$file" 2>/dev/null | tr -d '\000'
+    printf '\0'
+  done
+done
+"""
+_ENDED = r"""
+all=$1
+shift
+if found=$(sacct --noheader --parsable2 --allocations --jobs="$all" --format="$1" 2>/dev/null) && [ -n "$found" ]; then
+  echo accounting
+  printf '%s\n' "$found"
+  exit 0
+fi
+shift
+echo controller
+for number; do scontrol --oneliner show job "$number" 2>/dev/null; done
+exit 0
+"""
+_LIST = r"""
+for file in "$1"/*/job.json; do [ -f "$file" ] && head -c 262144 "$file" && echo; done
+echo --
+exec squeue --noheader --user="$(id -u)" --format="%A|%j|%k"
+"""
+_END = r"""
+jobs=$1
+shift
+user=$(id -u)
+all=$(IFS=,; echo "$*")
+looks=0
+while :; do
+  left=$(squeue --noheader --user="$user" --name="$all" --format=%A) || exit 75
+  [ -n "$left" ] || break
+  if [ $looks = 0 ]; then
+    for name; do
+      scancel --quiet --user="$user" --name="$name" --full --signal=KILL 2>/dev/null
+      scancel --quiet --user="$user" --name="$name" || exit 75
+    done
+  fi
+  looks=$((looks + 1))
+  [ $looks -gt 150 ] && { echo "jobs do not end: $left" >&2; exit 77; }
+  if [ $looks -lt 20 ]; then sleep 0.2; else sleep 1; fi
+done
+for name; do [ -f "$jobs/$name/job.json" ] && head -c 262144 "$jobs/$name/job.json" && echo; done
+exit 0
+"""
+_TRASH = r"""
+jobs=$1
+shift
+for name; do [ -d "$jobs/$name" ] && mv -T -- "$jobs/$name" "$jobs/.trash-$name-$$"; done
+for folder in "$jobs"/.trash-*; do
+  [ -d "$folder" ] || continue
+  rm -rf -- "$folder" 2>/dev/null && continue
+  find "$folder" -type d ! -perm -u=rwx -exec chmod u+rwx -- {} \;
+  rm -rf -- "$folder"
+done
+find "$jobs" -maxdepth 1 -name '.staging-*' -mmin +60 -exec rm -rf -- {} + 2>/dev/null
+find "${jobs%/jobs}/COMMANDS" -mindepth 1 -maxdepth 1 -mmin +2880 -exec rm -rf -- {} + 2>/dev/null
+exit 0
+""".replace("COMMANDS", COMMANDS)
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """What a job's folder says of it, as far as the shared file system shows it by now."""
+
+    name: str
+    is_there: bool
+    has_outcome: bool = False
+    number: str | None = None
+    process: Mapping[str, object] | None = None
+    refused: Mapping[str, object] | None = None
+
+
+class SlurmEngine:
+    """Runs jobs on one node of a cluster; implements ``harness.engine.interface.Engine``.
+
+    ``scratch`` is a folder on a file system that login node and node share, ``python`` the words of the interpreter
+    there, with TensorFlow.
+    """
+
+    name = NAME
+
+    def __init__(self, connection: SlurmConnection, *, scratch: str, python: Sequence[str]) -> None:
+        self.host = connection.host
+        self._connection = connection
+        self._scratch = scratch
+        self._jobs = f"{scratch}/jobs"
+        self._python = tuple(python)
+        self._ended_since: dict[str, float] = {}
+
+    def probe(self, image: str) -> EngineFacts:
+        """What Slurm and the node's Python are, and whether Slurm limits memory: read in a job there."""
+        version = self._read_version()
+        found = self._ask_python()
+        tensorflow, digest = as_text(found.get("tensorflow")), as_text(found.get("digest"))
+        python, node = (clean_text(as_text(found.get(name)) or "?", 60) for name in ("python", "node"))
+        if tensorflow is None or digest is None:
+            message = f"TensorFlow is not installed for {shlex.join(self._python)} ({python}) on node {node}"
+            cure = f"name a Python ({PYTHONS_IN_WORDS}) with TensorFlow that the node can run, as docs/slurm.md shows"
+            raise EngineUnavailable(message, where=self.host, hint=cure)
+        limit, group = as_count(found.get("limit")), as_count(found.get("cgroup"))
+        can_limit = limit is not None and limit <= _PROBE_BYTES
+        swap = as_count(found.get("swap_limit"))
+        slurm = self._connection.slurm
+        partition = f"partition {slurm.partition}" if slurm.partition else "default partition"
+        packages = f"TensorFlow {clean_text(tensorflow, 30)} of {clean_text(shlex.join(self._python), 100)} ({python})"
+        reasons = () if can_limit else (_explain_no_limit(group is not None, limit),)
+        return EngineFacts(
+            engine=self.name,
+            version=f"{version}, {partition}, node {node}, {packages}",
+            image_digest=digest if len(digest) == 64 else None,
+            cgroup_version=group if group in (1, 2) else None,
+            can_limit_memory=can_limit,
+            can_limit_swap=can_limit and swap is not None and limit is not None and swap <= limit,
+            can_limit_cpus=True,
+            gpu_support="direct",
+            reasons=reasons,
+            findings=tuple(find("limit-impossible", reason, WORDS.limit_cure) for reason in reasons),
+        )
+
+    def submit(self, request: JobRequest) -> JobHandle:
+        """Submit a job; the same name again returns the one that is there."""
+        if not JOB_NAME.fullmatch(request.name):
+            raise refuse_job(f"{request.name!r} cannot name a job", self.host, None)
+        wrong = [mount.source for mount in request.mounts if mount.ephemeral and not is_ephemeral(mount.source)]
+        if wrong:
+            raise refuse_job(f"{wrong[0]} is no name for an ephemeral folder", self.host, None)
+        labels = {
+            **request.labels,
+            NAME_LABEL: request.name,
+            EPHEMERAL_LABEL: json.dumps([mount.source for mount in request.mounts if mount.ephemeral]),
+        }
+        sources = [mount.source for mount in request.mounts if mount.read_only]
+        command = self._sbatch(request)
+        done = self._run(
+            _MAKE,
+            self._jobs,
+            request.name,
+            *sources,
+            "--",
+            *command,
+            input_bytes=self._pack(request, labels),
+            timeout_s=_SUBMIT_TIMEOUT_S,
+        )
+        number = done.text.strip()
+        if done.returncode != 0 or not number.isdigit():
+            raise self._explain_refusal(done, request.name)
+        return JobHandle(host=self.host, name=request.name, id=number, labels=labels)
+
+    def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
+        """The states of jobs: one look at the queue for all of them, and one at those that have ended."""
+        names = [handle.name for handle in handles]
+        if not names:
+            return []
+        done = self._run(_FILES, self._jobs, QUEUE_FORMAT, *names)
+        if done.returncode != 0:
+            raise explain_failure(done, self.host, "the queue cannot be read")
+        queue, _, rest = done.text.partition("--\n")
+        with reading(self.host, "what the login node says of jobs", done.stdout, kind=EngineError):
+            files = _parse_files(rest, names)
+        rows = parse_queue(queue)
+        by_name = {row.name: row for row in rows if _is_active(row)}
+        by_number = {row.id: row for row in rows}
+        found = [by_name.get(one.name) or by_number.get(one.number or "") for one in files]
+        over = [
+            one.number
+            for one, row in zip(files, found, strict=True)
+            if one.is_there and one.number and not _is_active(row)
+        ]
+        ended = self._read_ended(over) if over else {}
+        return [
+            self._settle(read_state(one, row, ended.get(one.number or "")), one)
+            for one, row in zip(files, found, strict=True)
+        ]
+
+    def fetch(self, handle: JobHandle, destination: Path) -> None:
+        """Copy the results, as far as they are; files that were there are replaced one by one."""
+        destination.mkdir(parents=True, exist_ok=True)
+        argv = ["sh", "-c", 'cd -- "$1" 2>/dev/null || exit 66; exec tar -cSf - results', "sh", self._folder(handle)]
+        with tempfile.TemporaryFile(dir=destination) as archive:
+            try:
+                done = self._connection.run(argv, sink=archive, most_bytes=RESULTS_BYTES, timeout_s=_FETCH_TIMEOUT_S)
+            except OutputTooLong as error:
+                message = f"the results are larger than {RESULTS_BYTES} bytes"
+                raise ResultsRefused(message, where=self.host, hint="see what the job writes there") from error
+            if done.returncode == 66:
+                raise JobGone(f"there is no job {handle.name} any more", where=self.host, hint="somebody removed it")
+            if done.returncode not in (0, 1):  # 1: a file grew while it was read
+                message = f"the results cannot be read: {last_line(done.stderr)}"
+                raise EngineError(message, where=self.host, hint=f"see {self._folder(handle)} there")
+            archive.seek(0)
+            chunks = iter(lambda: archive.read(_SLICE_BYTES), b"")
+            extract_results(chunks, destination, host=self.host, job=handle.name)
+
+    def cancel(self, handles: Sequence[JobHandle]) -> None:
+        """Cancel jobs, wait until they have ended, and remove every trace of them."""
+        names = [handle.name for handle in handles if JOB_NAME.fullmatch(handle.name)]
+        if not names:
+            return
+        done = self._run(_END, self._jobs, *names, timeout_s=_CANCEL_TIMEOUT_S)
+        if done.returncode == 77:
+            message, cure = last_line(done.stderr), "see `squeue` and `scontrol show node` on the login node"
+            raise EngineError(message, where=self.host, hint=cure)
+        if done.returncode != 0:
+            raise explain_failure(done, self.host, "jobs cannot be cancelled")
+        folders = [path for fields in _parse_jobs(done.text) for path in _ephemeral_of(fields)]
+        left = [path for path in folders if not self._is_removed(path)]
+        self._run(_TRASH, self._jobs, *names, timeout_s=_CANCEL_TIMEOUT_S)
+        for name in names:
+            self._ended_since.pop(name, None)
+        if left:
+            message = f"{', '.join(left)} could not be removed whole"
+            raise EngineError(message, where=self.host, hint="remove it by hand")
+
+    def list(self, session: str | None = None) -> list[JobHandle]:
+        """All jobs of a session, or of any, rebuilt from the shared file system and the queue alone."""
+        done = self._run(_LIST, self._jobs)
+        if done.returncode != 0:
+            raise explain_failure(done, self.host, "the queue cannot be read")
+        there, _, queue = done.text.rpartition("--\n")
+        found: dict[str, JobHandle] = {}
+        for fields in _parse_jobs(there):
+            name, labels = str(fields["name"]), as_object(fields.get("labels"))
+            texts = {key: str(value) for key, value in labels.items()}
+            found[name] = JobHandle(host=self.host, name=name, id=name, labels=texts)
+        for line in queue.splitlines():
+            number, _, rest = line.partition("|")
+            name, _, comment = rest.partition("|")
+            mark = f"{self._connection.mark(self._scratch)} "
+            if number.isdigit() and name not in found and JOB_NAME.fullmatch(name) and comment.startswith(mark):
+                texts = {NAME_LABEL: name, SESSION_LABEL: comment.removeprefix(mark)}
+                found[name] = JobHandle(host=self.host, name=name, id=number, labels=texts)
+        return [one for one in found.values() if session is None or one.labels.get(SESSION_LABEL) == session]
+
+    def _folder(self, handle: JobHandle) -> str:
+        if not JOB_NAME.fullmatch(handle.name):
+            raise JobGone(f"there is no job {clean_text(handle.name, 60)}", where=self.host)
+        return f"{self._jobs}/{handle.name}"
+
+    def _run(self, script: str, *words: str, input_bytes: bytes | None = None, timeout_s: float = 60.0) -> Completed:
+        return self._connection.run(["sh", "-c", script, "sh", *words], input=input_bytes, timeout_s=timeout_s)
+
+    def _sbatch(self, request: JobRequest) -> Sequence[str]:
+        session = clean_text(request.labels.get(SESSION_LABEL, ""), 200)
+        timeout_s = request.request.get("timeout_s")
+        seconds = timeout_s if isinstance(timeout_s, int | float) else 3600.0
+        return sbatch_command(
+            self._connection.slurm,
+            name=request.name,
+            comment=f"{self._connection.mark(self._scratch)} {session}",
+            minutes=math.ceil(seconds / 60) + _MORE_MINUTES,
+            cpus=len(request.cpus) or None,
+            memory_bytes=request.memory_bytes,
+            with_gpus=bool(request.gpus),
+            node=self._connection.node,
+        )
+
+    def _pack(self, request: JobRequest, labels: Mapping[str, str]) -> bytes:
+        """Return the job's folder as a tar."""
+        mounts = [vars(mount) for mount in request.mounts]
+        fields = {
+            "name": request.name,
+            "labels": labels,
+            "memory_bytes": request.memory_bytes,
+            "cpus": list(request.cpus),
+            "gpus": list(request.gpus),
+            "tmp_bytes": request.tmp_bytes,
+            "mounts": mounts,
+            "ephemeral": [mount.source for mount in request.mounts if mount.ephemeral],
+        }
+        paths = {mount.name: mount.source for mount in request.mounts}
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for name in ("payload", "results", "home", "tmp"):
+                folder = tarfile.TarInfo(name)
+                folder.type, folder.mode, folder.mtime = tarfile.DIRTYPE, 0o755, int(time.time())
+                archive.addfile(folder)
+            _add(archive, "job.json", json.dumps(fields))
+            _add(archive, "request.json", json.dumps({**request.request, "paths": paths}))
+            _add(archive, "batch.sh", self._script(request))
+            with tarfile.open(fileobj=io.BytesIO(request.payload.archive)) as payload:
+                for entry in payload:
+                    content = payload.extractfile(entry) if entry.isreg() else None
+                    if content is not None:
+                        _add(archive, f"payload/{entry.name}", content.read())
+        return stream.getvalue()
+
+    def _script(self, request: JobRequest) -> str:
+        """Return the script of a job: it notes its number and becomes the job's supervisor."""
+        job = f"{self._jobs}/{request.name}"
+        folders = {mount.source: not mount.read_only for mount in request.mounts} | {job: True}
+        around = container_command(
+            self._connection.slurm, folders, start=f"{job}/payload", with_gpus=bool(request.gpus)
+        )
+        words = [*around, *self._python, "-S", "-E", "-m", "bench.launcher.slurm_job", job]
+        return (
+            f"#!/bin/sh\njob={shlex.quote(job)}\n"
+            'echo "$SLURM_JOB_ID" > "$job/number.job" && mv -f "$job/number.job" "$job/number"\n'
+            'cd "$job/payload" || exit 1\n'
+            f'exec {shlex.join(words)} < /dev/null >> "$job/supervisor.log" 2>&1\n'
+        )
+
+    def _read_version(self) -> str:
+        done = self._connection.run(["sbatch", "--version"])
+        if done.returncode != 0:
+            raise explain_failure(done, self.host, "sbatch cannot be run")
+        return clean_text(done.text.split()[-1] if done.text.split() else "?", 40)
+
+    def _ask_python(self) -> dict[str, object]:
+        """Run the interpreter in a job on the node, with a limit, and return what it says of both."""
+        header = {"verb": "node", "scratch": self._scratch, "sources": read_sources(), "boot": read_boot()}
+        around = container_command(self._connection.slurm, {self._scratch: True}, start="/", with_gpus=False)
+        node = self._connection.on_node(self._scratch, memory_bytes=_PROBE_BYTES)
+        words = [*around, *self._python, "-c", read_boot()]
+        done = node.run(words, input=json.dumps(header).encode() + b"\n", timeout_s=_PROBE_TIMEOUT_S)
+        python = shlex.join(self._python)
+        if done.returncode != 0:
+            said = clean_text(last_line(done.stderr, "")) or f"it said {first_line(done.stdout)}"
+            cure = f"name {PYTHONS_IN_WORDS} with TensorFlow that the node can run, as docs/slurm.md shows"
+            raise EngineUnavailable(f"{python} cannot be run on the node: {said}", where=self.host, hint=cure)
+        with reading(self.host, f"what {python} answers on the node", done.stdout, kind=EngineUnavailable):
+            return bounded_json.parse_object(done.stdout)
+
+    def _read_ended(self, numbers: Sequence[str]) -> dict[str, Ended]:
+        """Ask the accounting of jobs that have ended; without one the controller, which forgets after minutes."""
+        done = self._run(_ENDED, ",".join(numbers), ACCOUNTING_FORMAT, *numbers)
+        kind, _, text = done.text.partition("\n")
+        found = parse_accounting(text) if kind == "accounting" else parse_job(text)
+        return {one.id: one for one in found}
+
+    def _settle(self, state: JobState, files: JobFiles) -> JobState:
+        """Give the shared file system a moment to show what a job left that has just ended."""
+        if state.phase != "exited" or files.has_outcome or files.refused is not None:
+            return state
+        since = self._ended_since.setdefault(files.name, time.monotonic())
+        return state if time.monotonic() - since > _SEEN_LATE_S else JobState("running")
+
+    def _explain_refusal(self, done: Completed, name: str) -> EngineError | HostUnreachable:
+        """Build the error for a job that was not submitted; a refused one leaves no trace."""
+        if done.returncode in (75, 76):
+            error = explain_failure(done, self.host, "Slurm takes no job")
+            if isinstance(error, HostUnreachable | EngineUnavailable):
+                return error
+        if done.returncode != 73:
+            self._run(_TRASH, self._jobs, name)
+        message = last_line(done.stderr)
+        cure = "see the paths of the inventory, which login node and node must share, and its `slurm:`"
+        return refuse_job(f"Slurm takes no job: {message}" if done.returncode == 76 else message, self.host, cure)
+
+    def _is_removed(self, path: str) -> bool:
+        """Remove an ephemeral folder; anything that does not carry the prefix stays."""
+        if not is_ephemeral(path):
+            return True
+        return self._connection.run([*REMOVE, path], timeout_s=_CANCEL_TIMEOUT_S).returncode == 0
+
+
+def read_state(files: JobFiles, row: QueueRow | None, ended: Ended | None) -> JobState:
+    """Return a job's state from its folder, the queue, and what Slurm remembers of one that has ended. Pure."""
+    if not files.is_there:
+        return JobState("queued" if row is not None and _is_active(row) else "gone")
+    process, refused = files.process or {}, files.refused
+    warnings = tuple(clean_text(one, _MOST_WORDS) for one in as_list(process.get("warnings"))[:20])
+    started_at = clean_text(as_text(process.get("started_at")) or "", 60) or None
+    if row is not None and row.state in QUEUED and refused is None:
+        return JobState("queued", waits_for=None if row.reason in ("", "None") else row.reason)
+    if row is not None and _is_active(row):
+        return JobState("running", started_at=started_at, warnings=warnings)
+    state = ended.state if ended is not None else row.state if row is not None else ""
+    oom_killed = True if state == "OUT_OF_MEMORY" else False if state else None
+    if refused is not None:
+        message = clean_text(as_text(refused.get("message")) or "it gave no reason", _MOST_WORDS)
+        return JobState(
+            "exited", 1, oom_killed, message, started_at, ended_as="lost" if "requeued" in message else None
+        )
+    ended_as, why = _ENDINGS.get(state, (None, None))
+    if why is not None and ended is not None and ended.reason not in ("", "None"):
+        why = f"{why} ({ended.reason})"
+    if files.has_outcome:
+        return JobState("exited", 0, oom_killed, why, started_at, warnings=warnings, ended_as=ended_as)
+    if not state and files.number is None and not process:
+        return JobState("created")
+    if not state:
+        return JobState("exited", None, None, "Slurm no longer knows the job", started_at, ended_as="lost")
+    code = None if ended is None else 128 + ended.signal if ended.signal else ended.exit_code
+    why = why or f"the job ended as {state} and its supervisor left no outcome"
+    return JobState("exited", code or None, oom_killed, why, started_at, warnings=warnings, ended_as=ended_as)
+
+
+_ENDINGS: Mapping[str, tuple[Literal["timeout", "lost"], str]] = {
+    "TIMEOUT": ("timeout", "Slurm ended it at the job's time limit"),
+    "DEADLINE": ("lost", "it waited in the queue for longer than `slurm: queue:` allows"),
+    "NODE_FAIL": ("lost", "its node failed"),
+    "BOOT_FAIL": ("lost", "its node did not boot"),
+    "PREEMPTED": ("lost", "Slurm preempted it for another job"),
+    "CANCELLED": ("lost", "it was cancelled, as with `scancel`"),
+    "REVOKED": ("lost", "it was moved to another cluster"),
+}
+"""What Slurm does with a job, by its state: the status, and the reason in words."""
+
+
+def _is_active(row: QueueRow | None) -> bool:
+    return row is not None and row.state in QUEUED | ACTIVE
+
+
+def _parse_files(text: str, names: Sequence[str]) -> list[JobFiles]:
+    """Read what the login node says of each job's folder. Raises ValueError."""
+    fields = text.split("\0")
+    if len(fields) != 6 * len(names) + 1:
+        raise ValueError("jobs are missing")
+    found = []
+    for index, wanted in enumerate(names):
+        name, there, outcome, number, process, refused = fields[6 * index : 6 * index + 6]
+        if name != wanted:
+            raise ValueError("another job")
+        has_number = number.strip().isdigit() and len(number) < 20
+        found.append(
+            JobFiles(
+                name,
+                there == "there",
+                outcome == "yes",
+                number.strip() if has_number else None,
+                _parse_object(process),
+                _parse_object(refused),
+            )
+        )
+    return found
+
+
+def _parse_object(text: str) -> Mapping[str, object] | None:
+    try:
+        return bounded_json.parse_object(text.encode()) if text.strip() else None
+    except bounded_json.Unreadable:
+        return None
+
+
+def _parse_jobs(text: str) -> list[dict[str, object]]:
+    """Read the lines of ``job.json`` files; what is no job of ours is passed over."""
+    found = (_parse_object(line) for line in text.splitlines())
+    return [dict(one) for one in found if one is not None and JOB_NAME.fullmatch(str(one.get("name")))]
+
+
+def _ephemeral_of(fields: Mapping[str, object]) -> Iterable[str]:
+    return (path for path in as_list(fields.get("ephemeral")) if isinstance(path, str) and is_ephemeral(path))
+
+
+def _explain_no_limit(has_group: bool, limit: int | None) -> str:
+    if not has_group:
+        return "memory cannot be limited: Slurm keeps no memory cgroup for its jobs there"
+    held = "none" if limit is None else f"{limit} bytes"
+    return f"memory cannot be limited: {_PROBE_BYTES} bytes were asked for, the limit inside the job is {held}"
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes | str) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
+    archive.addfile(entry, io.BytesIO(data))
+
+
+class _Nowhere:
+    """The engine of a host that is no login node of a cluster."""
+
+    name = NAME
+
+    def __init__(self, connection: Connection) -> None:
+        self.host = connection.host
+
+    def probe(self, image: str) -> EngineFacts:
+        """Raise EngineUnavailable: nothing is known of a cluster."""
+        cure = "name its nodes in the inventory: `slurm: {partition: …, nodes: […]}` (docs/slurm.md)"
+        raise EngineUnavailable("the inventory names no nodes of a cluster for it", where=self.host, hint=cure)
+
+
+def _make(means: Means) -> Engine:
+    if not isinstance(means.connection, SlurmConnection):
+        return _Nowhere(means.connection)  # type: ignore[return-value]  # asked for nothing but `probe`
+    named: tuple[str, ...] = getattr(means, "python", ())
+    python = named or (sys.executable if means.is_local else HOST_PYTHON,)
+    return SlurmEngine(means.connection, scratch=means.scratch, python=python)
+
+
+def _may_have_jobs(_engine: Engine, means: Means) -> bool:
+    """Where neither the folder of its jobs nor that of commands is, it never ran."""
+    if not isinstance(means.connection, SlurmConnection):
+        return False
+    script = '[ -d "$1/jobs" ] || [ -d "$1/$2" ]'
+    return means.connection.run(["sh", "-c", script, "sh", means.scratch, COMMANDS]).returncode == 0
+
+
+WORDS = EngineWords(
+    title="Slurm",
+    instead="jobs run as batch jobs of Slurm instead",
+    image="the packages of the node's Python, digest",
+    limit_cure="ask the cluster's administrator for `ConstrainRAMSpace=yes` in cgroup.conf and `task/cgroup`",
+    evidence="cgroup.conf and TaskPlugin of the cluster (`scontrol show config`)",
+    gpu_cure="name them with `slurm: gres: gpu:1`",
+    caution="a job has its node for itself, but is not isolated as in a container",
+)
+
+SPEC = EngineSpec(
+    name=NAME,
+    rank=99,
+    words=WORDS,
+    make=_make,
+    may_have_jobs=_may_have_jobs,
+    is_automatic=False,
+)
