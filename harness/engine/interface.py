@@ -19,6 +19,8 @@ from harness.values.engine_names import EngineFacts, HostPython
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
+    from harness.engine.daemon import DaemonWords
+
 JobPhase = Literal["created", "running", "exited", "gone"]
 
 LABEL_PREFIX = "harness."
@@ -174,6 +176,9 @@ class PythonEngine(Engine, Protocol):
 
 class ImageEngine(Engine, Protocol):
     """An engine whose jobs run in images, which are built, sent and looked for through a client of Docker's API."""
+
+    spoken: DaemonWords
+    """How it is spoken of where it refuses or is lost."""
 
     @property
     def client(self) -> APIClient:

@@ -23,8 +23,9 @@ def this_machine(scratch: Path) -> Means:
 
 
 def param(spec: EngineSpec) -> Any:
-    """One engine for tests: those with images need Docker's API, the others to make cgroups."""
-    return pytest.param(spec, id=spec.name, marks=pytest.mark.docker if spec.uses_images else pytest.mark.cgroup)
+    """One engine for tests: those with images need what bears their name, the others to make cgroups."""
+    mark = getattr(pytest.mark, spec.name) if spec.uses_images else pytest.mark.cgroup
+    return pytest.param(spec, id=spec.name, marks=mark)
 
 
 class TestEveryEngine(EngineContract):
