@@ -49,6 +49,7 @@ prepare_machine() {
 			has "${pair%=*}" || wanted+=("${pair#*=}")
 		done
 	fi
+	has podman || wanted+=(podman)
 	# Where systemd runs, installing the package would start the system's sshd, too.
 	has sshd || [ -d /run/systemd/system ] || wanted+=(openssh-server)
 	[ -d /run/systemd/system ] || { has slurmctld && has slurmd && has munged && has sbatch; } || wanted+=($SLURM_PACKAGES)
@@ -145,13 +146,19 @@ test_lab() { exec "$BIN/python" -m pytest -q --durations=5 -m "lab and not lab_f
 
 SLURM_PACKAGES="munge slurmctld slurmd slurm-client"
 
+test_podman() {
+	has podman || notes+=("not run: tests of the podman engine (no podman here; Debian: podman)")
+	has podman || return 0
+	"${TESTS[@]}" -m "podman"
+}
+
 finish() {
 	printf '%s\n' '' "${results[@]}"
 	for note in "${notes[@]}" "${faults[@]}"; do echo "$note"; done
 	exit $failed
 }
 
-PURE="not thorough and not slurm and not tensorflow and not docker and not cgroup and not whole and not lab and not vm and not ssh and not browser"
+PURE="not thorough and not slurm and not tensorflow and not docker and not podman and not cgroup and not whole and not lab and not vm and not ssh and not browser"
 
 TESTS=("$BIN/python" -m pytest -q)
 # Shared by as many processes as there are CPUs; each that crashes is replaced, and the test that it ran is named.
@@ -175,21 +182,22 @@ part "what the machine lacks" prepare_machine
 part "a Docker Engine for tests" start_engine
 part "many hosts: begin" start_lab
 has sshd || notes+=("not run: tests of hosts over SSH (no sshd here; Debian: openssh-server)")
-begin whole "${TESTS[@]}" -m "whole and not docker" --ignore=tests/whole/test_wheel.py
+begin whole "${TESTS[@]}" -m "whole and not docker and not podman and not slurm" --ignore=tests/whole/test_wheel.py
 part "pure parts" "${SHARED[@]}" -m "$PURE" --ignore=tests/fuzz
 # In a process of its own, beside other parts: it computes on one CPU, and nothing that they load counts as its own.
 begin fuzz "${TESTS[@]}" -m "$PURE" tests/fuzz
 part "types (mypy strict)" "$BIN/mypy" --no-error-summary
-part "hosts over SSH" "${TESTS[@]}" -m "ssh and not whole and not lab and not vm"
+part "hosts over SSH" "${TESTS[@]}" -m "ssh and not whole and not lab and not vm and not podman and not slurm"
 part "damaged input, begun before" await fuzz
 part "report in a browser" "${TESTS[@]}" -m "browser"
-part "cgroups and processes" "${TESTS[@]}" -m "cgroup and not tensorflow and not docker and not whole and not ssh"
+part "cgroups and processes" "${TESTS[@]}" -m "cgroup and not tensorflow and not docker and not podman and not slurm and not whole and not ssh"
 has slurmctld || notes+=("not run: tests of the slurm engine (no slurmctld here; Debian: $SLURM_PACKAGES)")
 part "Slurm" "${TESTS[@]}" -m "slurm"
 begin tensorflow "${SHARED[@]}" -m "tensorflow and not docker and not whole and not loaders_full"
 # From here on the engine is that of its own tests alone.
 part "many hosts: end" await lab-1 lab-2
 part "Docker Engine" "${TESTS[@]}" -m "docker and not whole and not ssh"
+part "Podman" test_podman
 part "whole sessions on Docker" "${TESTS[@]}" -m "whole and docker"
 part "the wheel" "${TESTS[@]}" -m "whole" tests/whole/test_wheel.py
 part "whole sessions, begun before" await whole

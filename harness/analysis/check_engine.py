@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.host_check import Check, LimitProbe, Refused
+from harness.analysis.host_check import Check, LimitProbe, Outcome, Refused
 from harness.values.engine_names import NO_WORDS, EngineFacts
 from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
@@ -31,7 +31,9 @@ def check_engine(
         if used is None:
             yield Check(subject, name, "failure", error.message, error.hint)
         else:
-            yield Check(subject, name, "warning", f"{used.words.instead}: {error.message}", error.hint)
+            is_as_good = subject == "engine" and not used.words.caution
+            outcome: Outcome = "ok" if is_as_good else "warning"
+            yield Check(subject, name, outcome, f"{used.words.instead}: {error.message}", error.hint)
     if used is None:
         return
     stored = f", storage {used.storage}" if used.storage else ""

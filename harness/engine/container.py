@@ -14,6 +14,7 @@ from harness.bench.protocol import bounded_json, protocol
 from harness.engine.interface import CACHE_PREFIX, LABEL_PREFIX, JobRequest, Mount
 
 JOB_FOLDER = "/harness"
+ENTRYPOINT = ("python3", "-S", "-E", "-m", "bench.supervisor.supervisor", JOB_FOLDER)
 HOME = "/home/job"
 HOME_BYTES = 64 * 2**20
 PIDS_LIMIT = 4096
@@ -102,11 +103,11 @@ def build_create(
     """
     return {
         "Image": request.image,
-        "Entrypoint": ["python3", "-S", "-E", "-m", "bench.supervisor.supervisor", JOB_FOLDER],
+        "Entrypoint": list(ENTRYPOINT),
         "Cmd": [],
         "User": f"{owner.uid}:{owner.gid}",
         "WorkingDir": f"{JOB_FOLDER}/{protocol.PAYLOAD}",
-        "Env": _environment(request),
+        "Env": job_environment(request),
         "Labels": labels_of(request, warnings),
         "Volumes": {JOB_FOLDER: {}},
         "StopSignal": "SIGTERM",
@@ -115,7 +116,8 @@ def build_create(
     }
 
 
-def _environment(request: JobRequest) -> list[str]:
+def job_environment(request: JobRequest) -> list[str]:
+    """Return the variables of a job, as ``NAME=value``."""
     # Where NVIDIA's is the default runtime, it hands out every GPU unless told otherwise.
     gpus = [] if request.gpus else ["NVIDIA_VISIBLE_DEVICES=void"]
     return [f"HOME={HOME}", "USER=job", "LOGNAME=job", "TMPDIR=/tmp", "LANG=C.UTF-8", *gpus]
@@ -182,7 +184,9 @@ def build_job_archive(request: JobRequest, owner: Owner) -> bytes:
         _add(target, owner, protocol.REQUEST, json.dumps(body, indent=1, sort_keys=True).encode())
         for folder in (protocol.RESULTS, *protocol.WORK_FOLDERS):
             _add(target, owner, folder)
-    return buffer.getvalue()
+        end = target.offset + 2 * tarfile.BLOCKSIZE
+    # Without what fills up its last record: who reads an archive to its end may be gone before that is written.
+    return buffer.getvalue()[:end]
 
 
 def _add(archive: tarfile.TarFile, owner: Owner, name: str, content: bytes | None = None) -> None:

@@ -10,6 +10,7 @@ import http.client
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.hosts.answers import UNREADABLE, Unreadable, first_line
@@ -30,6 +31,24 @@ _NO_ENGINE = "see what answers in the Docker Engine's place: `docker version` on
 
 ClientFactory = Callable[[float], "APIClient"]
 """Makes a client whose calls end within the given seconds."""
+
+
+@dataclass(frozen=True)
+class DaemonWords:
+    """How an engine with Docker's API is spoken of: its name, how it is started, where to look when it refuses.
+
+    ``another``: what to look for where something else answers in its place.
+    """
+
+    title: str = "Docker"
+    start: str = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
+    hangs: str = "the daemon hangs or is overloaded: see journalctl -u docker, then sudo systemctl restart docker"
+    log: str = "look at the Docker daemon's log (journalctl -u docker)"
+    state: str = "see whether the Docker daemon runs (systemctl status docker); then run the same command again"
+    another: str = _NO_ENGINE
+
+
+DOCKER = DaemonWords()
 
 
 class DaemonRefused(ConnectionRefusedError):
@@ -102,7 +121,7 @@ def is_no_engine(error: BaseException) -> bool:
 
 
 @contextmanager
-def talking(host: str, doing: str, forget: Callable[[], None]) -> Iterator[None]:
+def talking(host: str, doing: str, forget: Callable[[], None], words: DaemonWords = DOCKER) -> Iterator[None]:
     """Turn what a call raises into our errors: HostUnreachable when the link is gone, else EngineError.
 
     An answer that makes no sense is an EngineError, too. ``forget`` is called when the link is gone: the old client is
@@ -117,21 +136,18 @@ def talking(host: str, doing: str, forget: Callable[[], None]) -> Iterator[None]
     except APIError as error:
         if status_of(error) == 409:
             raise
-        hint = "look at the Docker daemon's log (journalctl -u docker)"
-        raise EngineError(f"Docker would not {doing}: {explain(error)}", where=host, hint=hint) from error
+        raise EngineError(f"{words.title} would not {doing}: {explain(error)}", where=host, hint=words.log) from error
     except EngineError:
         raise
     except UNREADABLE as error:
-        message = f"Docker would not {doing} so that it can be understood: {_misread(error)}"
-        raise EngineError(message, where=host, hint=_NO_ENGINE) from error
+        message = f"{words.title} would not {doing} so that it can be understood: {_misread(error)}"
+        raise EngineError(message, where=host, hint=words.another) from error
     except Exception as error:
         if not is_lost(error):
             raise
         forget()
-        hint = "see whether the Docker daemon runs (systemctl status docker); then run the same command again"
-        raise HostUnreachable(
-            f"lost the Docker engine ({doing}): {_last_words(error)}", where=host, hint=hint
-        ) from error
+        message = f"lost the {words.title} engine ({doing}): {_last_words(error)}"
+        raise HostUnreachable(message, where=host, hint=words.state) from error
 
 
 def status_of(error: BaseException) -> int | None:
@@ -144,9 +160,9 @@ def explain(error: BaseException) -> str:
     return clean_lines(str(getattr(error, "explanation", None) or error).strip(), _MOST_WORDS)
 
 
-def unavailable(error: BaseException, host: str, address: str) -> EngineUnavailable:
+def unavailable(error: BaseException, host: str, address: str, words: DaemonWords = DOCKER) -> EngineUnavailable:
     """No engine answers at ``address``: why, and what cures it."""
-    message, hint = _diagnose(list(causes_of(error)), address)
+    message, hint = _diagnose(list(causes_of(error)), address, words)
     return EngineUnavailable(message, where=host, hint=hint)
 
 
@@ -156,7 +172,7 @@ def _misread(error: Exception) -> str:
     return clean_text(error, 300) + (f": it said {first_line(said)}" if isinstance(said, bytes | str) else "")
 
 
-def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
+def _diagnose(causes: list[BaseException], address: str, words: DaemonWords) -> tuple[str, str]:
     def has(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
@@ -166,20 +182,21 @@ def _diagnose(causes: list[BaseException], address: str) -> tuple[str, str]:
     if known is not None:
         return str(known), known.cure
     if isinstance(causes[0], UNREADABLE):
-        return f"what answers at {address} is no Docker Engine: {_misread(causes[0])}", _NO_ENGINE
+        return f"what answers at {address} is no {words.title} Engine: {_misread(causes[0])}", words.another
     said = " It is what DOCKER_HOST says." if os.environ.get("DOCKER_HOST") else ""
-    start = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
     if has(PermissionError):
         cure = f"sudo usermod -aG docker {read_user()}, then log in again"
-        return f"the Docker socket {address} may not be used by {read_user()}.{said}", cure
+        return f"the {words.title} socket {address} may not be used by {read_user()}.{said}", cure
     if has(Timeout, TimeoutError):
-        cure = "the daemon hangs or is overloaded: see journalctl -u docker, then sudo systemctl restart docker"
-        return f"the Docker daemon at {address} did not answer within {PROBE_TIMEOUT_S:.0f} s.{said}", cure
+        return (
+            f"the {words.title} engine at {address} did not answer within {PROBE_TIMEOUT_S:.0f} s.{said}",
+            words.hangs,
+        )
     if has(FileNotFoundError):
-        return f"there is no Docker socket at {address}.{said}", start
+        return f"there is no {words.title} socket at {address}.{said}", words.start
     if has(ConnectionRefusedError):
-        return f"nothing listens at the Docker socket {address}.{said}", start
-    return f"no Docker engine answers at {address}: {_last_words(causes[0])}.{said}", start
+        return f"nothing listens at the {words.title} socket {address}.{said}", words.start
+    return f"no {words.title} engine answers at {address}: {_last_words(causes[0])}.{said}", words.start
 
 
 def _last_words(error: BaseException) -> str:

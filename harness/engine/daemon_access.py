@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from harness.engine.daemon import DaemonRefused
 
-_PLACES = "/usr/bin /usr/local/bin /snap/bin /bin /opt/bin /usr/sbin $HOME/bin $HOME/.local/bin"
+PLACES = "/usr/bin /usr/local/bin /snap/bin /bin /opt/bin /usr/sbin $HOME/bin $HOME/.local/bin"
 _LOOK = f"""
 cli=$(command -v docker 2>/dev/null)
-for d in {_PLACES}; do [ -n "$cli" ] || {{ [ -x "$d/docker" ] && cli=$d/docker; }}; done
+for d in {PLACES}; do [ -n "$cli" ] || {{ [ -x "$d/docker" ] && cli=$d/docker; }}; done
 echo "cli $cli"
 echo "user $(id -un)"
 echo "docker_host $DOCKER_HOST"
@@ -22,15 +22,27 @@ done
 """
 
 
+_UNIX = "unix://"
+
+
 @dataclass(frozen=True)
 class DaemonAccess:
-    """What stands at the far end: the docker CLI, sockets that may be used, and (socket, group) that may not."""
+    """What stands at the far end: the docker CLI, sockets that may be used, and (socket, group) that may not.
+
+    ``socket`` is the one to open where there is no CLI, as ``docker_host`` says; None where none is known.
+    """
 
     cli: str | None = None
     user: str = ""
     docker_host: str | None = None
     usable: tuple[str, ...] = ()
     forbidden: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def socket(self) -> str | None:
+        if self.docker_host:
+            return self.docker_host.removeprefix(_UNIX) if self.docker_host.startswith(_UNIX) else None
+        return self.usable[0] if self.usable else None
 
 
 def parse_access(text: str) -> DaemonAccess:
@@ -58,6 +70,9 @@ def parse_access(text: str) -> DaemonAccess:
 
 def judge_access(access: DaemonAccess) -> DaemonRefused | None:
     """Why no engine can be used, with the cure; None where one may be there."""
+    if access.docker_host and access.cli is None and access.socket is None:
+        cure = "install the docker CLI there, or take DOCKER_HOST out of that user's environment"
+        return DaemonRefused(f"DOCKER_HOST is {access.docker_host} there, and there is no docker CLI to reach it", cure)
     if access.docker_host or access.usable:
         return None
     if access.forbidden:
@@ -80,6 +95,9 @@ def explain_silence(errors: str) -> OSError:
     lines = [line for line in errors.strip().splitlines() if line.strip()]
     said = lines[-1].strip() if lines else "it said nothing"
     lowered = errors.lower()
+    if "podman" in lowered:
+        cure = "use `engine: podman`, which is made for it"
+        return DaemonRefused(f"the docker command there is Podman's: {said}", cure)
     if "permission denied" in lowered:
         cure = "on the host: sudo usermod -aG docker THE_USER, then run this again"
         return DaemonRefused("the Docker socket may not be used by this user", cure)

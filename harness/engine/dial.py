@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
 from docker.api.client import APIClient
@@ -21,12 +22,11 @@ from harness.engine.daemon import DaemonRefused
 from harness.engine.daemon_access import DaemonAccess, explain_silence, judge_access, look_command, parse_access
 from harness.engine.dockerinfo import EngineVersion, read_answer
 from harness.hosts.answers import Unreadable
+from harness.hosts.connection import Completed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from requests import PreparedRequest
-
-    from harness.hosts.ssh import SSHConnection, Stream
 
 NEWEST_API = "1.51"
 """What this program was written for; a newer engine is spoken to in this version, or in the oldest that it knows."""
@@ -38,10 +38,42 @@ _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 _LOOK_TIMEOUT_S = 30.0
 
 
+class ByteStream(Protocol):
+    """Bytes in and out, each wait with a deadline of ``timeout_s``; see ``harness.hosts.ssh.stream.Stream``."""
+
+    timeout_s: float
+
+    @property
+    def errors(self) -> bytes: ...
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def send(self, data: bytes, /) -> None: ...
+
+    def recv(self, most_bytes: int = ..., /) -> bytes: ...
+
+    def finish(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Streams(Protocol):
+    """What leads to a host's engine: an ``SSHConnection``, or this machine's ``LocalStreams``."""
+
+    host: str
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = ...) -> Completed: ...
+
+    def open_unix(self, path: str, *, timeout_s: float = ...) -> ByteStream: ...
+
+    def open_channel(self, argv: Sequence[str], *, timeout_s: float = ...) -> ByteStream: ...
+
+
 class Dialer:
     """Opens HTTP connections to one host's engine and keeps a few; shared by all clients of the host."""
 
-    def __init__(self, connection: SSHConnection) -> None:
+    def __init__(self, connection: Streams) -> None:
         self._connection = connection
         self._mutex = threading.Lock()
         self._access: DaemonAccess | None = None
@@ -69,7 +101,7 @@ class Dialer:
         client.mount("http+docker://", _Adapter(self, timeout_s))
         return client
 
-    def dial(self, timeout_s: float) -> Stream:
+    def dial(self, timeout_s: float) -> ByteStream:
         """A new stream to the engine's API."""
         access = self._look()
         refusal = judge_access(access)
@@ -79,13 +111,14 @@ class Dialer:
             raise refusal
         if access.cli is not None:
             return self._connection.open_channel([access.cli, "system", "dial-stdio"], timeout_s=timeout_s)
+        assert access.socket is not None  # else it was refused
         try:
-            return self._connection.open_unix(access.usable[0], timeout_s=timeout_s)
+            return self._connection.open_unix(access.socket, timeout_s=timeout_s)
         except ConnectionRefusedError as error:
             self._forget_access()
             cure = "install the docker CLI there, or set `AllowStreamLocalForwarding yes` in its sshd_config"
             raise DaemonRefused(
-                f"the host has no docker CLI, and its sshd does not open {access.usable[0]}", cure
+                f"the host has no docker CLI, and its sshd does not open {access.socket}", cure
             ) from error
 
     def close(self) -> None:
@@ -195,7 +228,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
 class _Socket:
     """As much of a socket as HTTP wants, over a stream. A deadline cannot be taken away, only moved."""
 
-    def __init__(self, stream: Stream, timeout_s: float) -> None:
+    def __init__(self, stream: ByteStream, timeout_s: float) -> None:
         self._stream = stream
         self._has_answered = False
         self._readers = 0

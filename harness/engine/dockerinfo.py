@@ -40,6 +40,7 @@ _PHASES: dict[str, JobPhase] = {  # Docker's words, and Podman's own
     "dead": "exited",
 }
 _NEVER = "0001-01-01T00:00:00Z"
+_PODMAN = "Podman Engine"
 
 
 _Text = Annotated[str, AfterValidator(lambda text: without_codes(text, 4096))]
@@ -58,12 +59,24 @@ class _Answer(BaseModel):
         return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
+class Component(_Answer):
+    """One of the programs that an engine consists of."""
+
+    name: _Text = ""
+
+
 class EngineVersion(_Answer):
     """``GET /version``."""
 
     version: _Text = ""
     api_version: _Text = ""
     min_api_version: _Text = Field("", alias="MinAPIVersion")
+    components: tuple[Component, ...] = ()
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is Podman that speaks Docker's API."""
+        return any(component.name == _PODMAN for component in self.components)
 
 
 class Device(_Answer):
@@ -106,6 +119,7 @@ class RootFS(_Answer):
 class Image(_Answer):
     """``GET /images/NAME/json``."""
 
+    id: str = ""
     settings: Settings = Field(Settings(), alias="Config")
     root: RootFS = Field(RootFS(), alias="RootFS")
     architecture: str = ""
@@ -161,7 +175,7 @@ class ListedImage(Listed):
     size: _Count = 0
 
 
-_A = TypeVar("_A", bound=_Answer)
+_A = TypeVar("_A", bound=BaseModel)
 
 
 def read_answer(kind: type[_A], said: object, what: str) -> _A:

@@ -19,6 +19,8 @@ from harness.values.engine_names import EngineFacts, HostPython
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
+    from harness.engine.daemon import DaemonWords
+
 JobPhase = Literal["created", "queued", "running", "exited", "gone"]
 """``created``: it never began, and never will; ``queued``: it begins when it is its turn."""
 
@@ -181,6 +183,9 @@ class PythonEngine(Engine, Protocol):
 
 class ImageEngine(Engine, Protocol):
     """An engine whose jobs run in images, which are built, sent and looked for through a client of Docker's API."""
+
+    spoken: DaemonWords
+    """How it is spoken of where it refuses or is lost."""
 
     @property
     def client(self) -> APIClient:

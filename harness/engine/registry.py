@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from harness.bench.protocol.plugins import load_constant
 from harness.engine.interface import Engine
 from harness.engine.spec import EngineSpec, Means
 from harness.values.engine_names import AUTO, KINDS, engine_names
 from harness.values.errors import EngineError, EngineUnavailable, ImageUnavailable
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+    from harness.engine.interface import ImageEngine
 
 
 def load_engine(name: str) -> EngineSpec:
@@ -25,6 +31,30 @@ def load_engines(requested: str = AUTO) -> tuple[EngineSpec, ...]:
     """Return the engines that may be used where ``requested`` is asked for, in the order in which they are tried."""
     names = engine_names() if requested == AUTO else (requested,)
     return tuple(sorted(map(load_engine, names), key=lambda spec: (spec.rank, spec.name)))
+
+
+def open_own_client(timeout_s: float | None = None) -> APIClient:
+    """A client of this machine's first engine with images that answers. Raises EngineUnavailable with the cure.
+
+    ``timeout_s`` is the longest wait for an answer, by default as long as a call may take.
+    """
+    from harness.hosts.local import LocalConnection
+
+    means = Means(LocalConnection("this machine"), "", os.getuid(), os.getgid(), is_local=True)
+    refused: list[EngineUnavailable] = []
+    for spec in load_engines():
+        if spec.uses_images:
+            engine = cast("ImageEngine", spec.make(means))
+            try:
+                engine.probe("")
+            except EngineUnavailable as error:
+                refused.append(error)
+                continue
+            client = engine.client
+            if timeout_s is not None:
+                client.timeout = timeout_s  # type: ignore[assignment]  # may be a float
+            return client
+    raise refused[0]
 
 
 class HostEngines:
@@ -64,8 +94,9 @@ class Refusal:
 class Choice:
     """Why this engine, in one sentence, and what a user must be told.
 
-    ``warning`` is there where it is not what would have been used had all been well. ``severity`` is how it is to be
-    shown: ``warning``, or ``error`` (in red) where a better engine answers but no image could be had.
+    ``warning`` is there where it is not what would have been used had all been well, unless figures that are measured
+    with it are worth as much (it has no ``caution``) and no image is lacking. ``severity`` is how it is to be shown:
+    ``warning``, or ``error`` (in red) where a better engine answers but no image could be had.
     """
 
     reason: str
@@ -80,6 +111,8 @@ def explain_choice(requested: str, spec: EngineSpec, refused: Sequence[Refusal])
     if not refused:
         return Choice(f"a {spec.words.title} answers")
     reason = ", ".join(refusal.reason for refusal in refused)
+    if not spec.words.caution and all(isinstance(refusal.error, EngineUnavailable) for refusal in refused):
+        return Choice(f"{reason}, a {spec.words.title} does")
     causes = "\n".join(str(refusal.error) for refusal in refused)
     is_red = any(isinstance(refusal.error, ImageUnavailable) for refusal in refused)
     return Choice(reason, f"{reason}; using `{spec.name}`.\n{causes}", "error" if is_red else "warning")

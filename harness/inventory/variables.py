@@ -300,7 +300,7 @@ class HostVariables(_Checked):
     """What a host or group says under `harness:`."""
 
     engine: EngineName = AUTO
-    """What runs the benchmark, by its name; `auto` takes the first that answers: Docker, then processes."""
+    """What runs the benchmark, by its name; `auto` takes the first that answers: Docker, Podman, processes."""
     python: Python = ANY_PYTHON
     """The interpreter of jobs of the engine `process`: a path, or a command; `auto` looks for the host's own."""
     slurm: Slurm | None = None

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -128,9 +129,13 @@ def look_for(client: APIClient, reference: str) -> Image | None:
 def _import(client: APIClient, tar: Path, reference: str) -> None:
     repository, _, tag = reference.partition(":")
     with explaining(f"import {reference}"):
-        said = client.import_image_from_file(str(tar), repository=repository, tag=tag)
-    if '"error"' in str(said):
+        said = str(client.import_image_from_file(str(tar), repository=repository, tag=tag))
+    made = re.findall(r"[0-9a-f]{64}", said)
+    if '"error"' in said or not made:
         raise ImageUnavailable(f"{reference} could not be imported: {said}", hint="see whether the disk is full")
+    if look_for(client, reference) is None:  # Podman 4.3 passes over the tag
+        with explaining(f"name {reference}"):
+            client.tag(made[-1], repository, tag)
 
 
 def _run(command: list[str], report: Callable[[str], None]) -> None:

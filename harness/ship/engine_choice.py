@@ -15,7 +15,7 @@ from harness.ship.transfer.image_sources import WantedImage
 from harness.ship.transfers import Transfers, bring_environment, bring_image, wanted_image
 from harness.values.cuda import LOCKED_BUILD, CudaBuild
 from harness.values.engine_names import AUTO, EngineFacts
-from harness.values.errors import EngineUnavailable, ImageUnavailable
+from harness.values.errors import EngineAbsent, EngineUnavailable, ImageUnavailable
 from harness.values.event import Emit
 
 
@@ -53,7 +53,7 @@ def find_engine(reached: Reached, requested: str, transfers: Transfers | None, e
 
     ``transfers`` build or send an image that is not there; without them nothing is changed, and an engine counts
     although its image is still to come (``facts.image_digest`` is None then). Raises HostError, but for engines that
-    do not answer and images that cannot be had: those are refusals.
+    do not answer and images that cannot be had: those are refusals, unless any will do and nothing of one is there.
     """
     refused: list[Refusal] = []
     for spec in load_engines(requested):
@@ -63,7 +63,8 @@ def find_engine(reached: Reached, requested: str, transfers: Transfers | None, e
         try:
             chosen = _try(reached, spec, engine, transfers, emit)
         except (EngineUnavailable, ImageUnavailable) as error:
-            refused.append(Refusal(spec, error))
+            if requested != AUTO or not isinstance(error, EngineAbsent):
+                refused.append(Refusal(spec, error))
             continue
         return EngineSearch(replace(chosen, choice=explain_choice(requested, spec, refused)), tuple(refused))
     return EngineSearch(None, tuple(refused))

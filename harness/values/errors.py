@@ -13,6 +13,7 @@
         ├── HostLocked
         └── EngineError
             ├── EngineUnavailable  no engine answers, or it may not be used
+            │   └── EngineAbsent   nothing of this engine is there
             ├── ImageUnavailable   the image is not there and cannot be had
             ├── NoRoomForJob       the disk that jobs start on is full
             └── JobRefused         the engine would not start this job
@@ -140,6 +141,10 @@ class EngineError(HostError):
 
 class EngineUnavailable(EngineError):
     """No engine answers, or this user may not use it."""
+
+
+class EngineAbsent(EngineUnavailable):
+    """Nothing of this engine is on the host: where any may be used, nobody need be told."""
 
 
 class ImageUnavailable(EngineError):

@@ -170,7 +170,7 @@ def test_states_what_must_be_mended_comes_before_what_passes() -> None:
 
 def test_no_docker_is_a_warning_where_processes_can_do() -> None:
     error = EngineUnavailable("no Docker Engine answers", hint="start it")
-    process = Engine(engine="process", version="1", storage=None)
+    process = Engine(engine="process", version="1", storage=None, words=replace(WORDS, caution="less isolated"))
     checks = judge_host(FACTS, process, [("docker", error)])
     assert find(checks, "engine", "docker").outcome == "warning"
     assert find(checks, "engine", "docker").message == "jobs run in whales instead: no Docker Engine answers"

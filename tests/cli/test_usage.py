@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "empty --limit": ({}, (*PLAN, "--limit", ""), ["--limit: no host is left by ''"]),
     "--limit from nowhere": ({}, (*PLAN, "--limit", "@nofile"), ["--limit: nofile cannot be read"]),
     "bad --explain": ({}, ("plan", "inventory.yaml", "--explain", "nohost"), ["--explain: no host or group matches"]),
-    "bad --engine": ({}, (*PLAN, "--engine", "podman"), ["unknown engine 'podman'", ", ".join(engine_choices())]),
+    "bad --engine": ({}, (*PLAN, "--engine", "whale"), ["unknown engine 'whale'", ", ".join(engine_choices())]),
     "bad --rounds": ({}, (*PLAN, "--rounds", "0"), ["--rounds"]),
     "unknown command": ({}, ("rnu",), ["No such command 'rnu'", "'run'"]),
     "no session": ({}, ("status",), ["there is no session here", "harness run INVENTORY"]),

@@ -181,7 +181,7 @@ class EngineContract(EngineTest):
     ) -> None:
         state, outcome = self.finish(engine, make("end"), tmp_path / "out")
         said = json.loads((tmp_path / "out/said.json").read_text())
-        assert (state.phase, state.exit_code, state.oom_killed) == ("exited", 0, False)
+        assert (state.phase, state.exit_code) == ("exited", 0) and tells(engine, state, was_oom=False)
         assert outcome["child"]["exit_code"] == 0 and outcome["child"]["signal"] is None
         assert (said["cpus"], said["adj"], said["data"]) == ([0], "1000", ["one"])
         assert outcome["memory"]["limit_effective"] == MEMORY_BYTES
@@ -249,7 +249,9 @@ class EngineContract(EngineTest):
         handle = engine.submit(make("end"))
         self.wait(engine, handle)
         small = functools.partial(extract_results, limit_bytes=1)
-        monkeypatch.setattr(sys.modules[type(engine).__module__], "extract_results", small)
+        modules = [sys.modules[kind.__module__] for kind in type(engine).__mro__]
+        (module,) = [module for module in modules if hasattr(module, "extract_results")]
+        monkeypatch.setattr(module, "extract_results", small)
         with pytest.raises(ResultsRefused, match="larger than 1 bytes"):
             engine.fetch(handle, tmp_path / "out")
 
@@ -280,7 +282,7 @@ class EngineContract(EngineTest):
 
     def test_out_of_memory_is_recorded(self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path) -> None:
         state, outcome = self.finish(engine, make("grow"), tmp_path / "out")
-        assert state.oom_killed is True
+        assert tells(engine, state, was_oom=True)
         assert outcome["child"] == {**outcome["child"], "exit_code": None, "signal": 9}
         assert outcome["memory"]["oom_kills"] >= 1
         assert outcome["memory"]["oom_at_s"] > 0
@@ -299,7 +301,7 @@ class EngineContract(EngineTest):
         state, outcome = self.finish(engine, make("kill"), tmp_path / "out")
         assert outcome["child"]["signal"] == 9
         assert outcome["memory"]["oom_kills"] == 0 and outcome["memory"]["oom_at_s"] is None
-        assert state.oom_killed is False
+        assert tells(engine, state, was_oom=False)
 
     def test_data_is_read_only(self, engine: Engine, make: Callable[..., JobRequest], tmp_path: Path) -> None:
         self.finish(engine, make("write"), tmp_path / "out")
@@ -343,6 +345,11 @@ class EngineContract(EngineTest):
         assert "absent" in str(caught.value) and caught.value.hint
         assert request.name not in {job.name for job in engine.list()}
         assert not (tmp_path / "absent").exists()
+
+
+def tells(engine: Engine, state: JobState, *, was_oom: bool) -> bool:
+    """Whether an engine's own word on a death by memory is right; Podman may have none, and never a wrong one."""
+    return state.oom_killed is was_oom or (engine.name == "podman" and state.oom_killed is None)
 
 
 def processes_of(names: list[str]) -> list[int]:

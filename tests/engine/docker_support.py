@@ -149,7 +149,8 @@ def python_image(client: Any) -> str:
     from harness.ship.image import find_image
     from harness.values.errors import ImageUnavailable
 
-    bases = [tag for one in client.images() for tag in one.get("RepoTags") or () if tag.startswith("harness-base:")]
+    names = [tag.rpartition("/")[2] for one in client.images() for tag in one.get("RepoTags") or ()]
+    bases = [name for name in names if name.startswith("harness-base:")]
     for reference in (*bases, image_reference(image_definition("cpu"))):
         if find_image(client, reference) is not None:
             return str(reference)

@@ -28,11 +28,9 @@ def this_machine(scratch: Path) -> Means:
 
 
 def param(spec: EngineSpec) -> Any:
-    """One engine for tests: those with images need Docker's API, the others to make cgroups."""
-    marks = (
-        pytest.mark.slurm if spec.name == "slurm" else pytest.mark.docker if spec.uses_images else pytest.mark.cgroup
-    )
-    return pytest.param(spec, id=spec.name, marks=marks)
+    """One engine for tests: those with images, and slurm, need what bears their name, the others to make cgroups."""
+    is_named = spec.uses_images or spec.name == "slurm"
+    return pytest.param(spec, id=spec.name, marks=getattr(pytest.mark, spec.name) if is_named else pytest.mark.cgroup)
 
 
 class TestEveryEngine(EngineContract):

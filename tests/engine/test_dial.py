@@ -291,7 +291,10 @@ def test_what_the_far_end_says_is_read() -> None:
     ("access", "words"),
     [
         (DaemonAccess(usable=("/run/docker.sock",)), None),
-        (DaemonAccess(docker_host="tcp://127.0.0.1:2375"), None),
+        (DaemonAccess(cli="/usr/bin/docker", docker_host="tcp://127.0.0.1:2375"), None),
+        (DaemonAccess(docker_host="unix:///run/user/1/podman/podman.sock"), None),
+        (DaemonAccess(docker_host="tcp://127.0.0.1:2375"), "install the docker CLI"),
+        (DaemonAccess(docker_host="tcp://127.0.0.1:2375", usable=("/run/docker.sock",)), "install the docker CLI"),
         (
             DaemonAccess(cli="/usr/bin/docker", user="u", forbidden=(("/run/docker.sock", "docker"),)),
             "usermod -aG docker u",
@@ -323,6 +326,7 @@ def test_the_version_is_one_that_both_know(newest: str, oldest: str, agreed: str
     [
         ("permission denied while trying to connect to the Docker daemon socket", "usermod"),
         ("docker: 'dial-stdio' is not a docker command", "18.09"),
+        ("Error: unrecognized command\nTry 'podman system --help' for more information.", "engine: podman"),
         ("error during connect: Cannot connect to the Docker daemon at unix:///x. Is it running?", "systemctl start"),
     ],
 )

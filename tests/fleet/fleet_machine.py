@@ -14,6 +14,7 @@ from typing import Any
 
 from fleet_clock import BEGIN, Clock
 
+from harness.engine import podman_dial
 from harness.hosts import folders, lock_commands, names, own_folders
 from harness.hosts.connection import Completed
 from harness.ship import data_inspection
@@ -88,6 +89,8 @@ class Machine:
                 return self._script(script, words)
             case ["sh", "-c", folders._PLACES_SCRIPT]:  # noqa: SLF001 - a simulated host knows the scripts that it is given
                 return _said("/home/bench\0/home/bench\n.\0")
+            case ["sh", "-c", script] if script == podman_dial.look_command()[2]:
+                return _said("cli \nuser bench\ndocker_host \n")
             case ["cat", "/proc/stat"]:
                 return _said(f"cpu  {int(self.clock.monotonic() * 2)} 0 0 100 0 0 0 0 0 0\n")
             case ["cat", "--", path]:

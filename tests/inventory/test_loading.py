@@ -263,7 +263,7 @@ def test_explaining_shows_sizes_as_they_were_written(tmp_path: Path) -> None:
     ("text", "line", "words"),
     [
         (with_own("engin: docker"), 5, "did you mean engine?"),
-        (with_own("engine: lxc"), 5, "slurm is wanted"),
+        (with_own("engine: whale"), 5, "auto, docker, podman, process or slurm is wanted"),
         (with_own("data: {coco: {}}"), 5, "no place of the data"),
         (with_own("data:", "  flowers: {tfrecord: /a, folder: /b}"), 6, "2 forms of data set in one"),
         (with_own("data:", "  flowers: {folder: /a, label_feature: y}"), 6, "belong to `tfrecord: …`"),

@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.daemon import connect_local
+from harness.engine.daemon import DOCKER, connect_local
 
 _engines = itertools.count(1)
 
@@ -128,6 +128,8 @@ def second_engine(folder: Path, *, data: Path | None = None) -> Iterator[str]:
 
 class EngineTarget:
     """An engine to ship to, as ``DockerEngine`` is one."""
+
+    spoken = DOCKER
 
     def __init__(self, address: str) -> None:
         self.host = "two"

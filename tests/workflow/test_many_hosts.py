@@ -161,7 +161,7 @@ def test_commands_ask_all_their_hosts_at_once(
     assert code == 3
     said = capsys.readouterr()
     named = re.findall(r"\bws\d", said.out + said.err)
-    assert named == ["ws1", "ws2", "ws3", "ws4"]
+    assert named == ["ws1", "ws2", "ws3", "ws4"] * (2 if command == "check" else 1)  # a line each, then the causes
 
 
 def test_hosts_are_printed_in_the_inventorys_order_whoever_answers_first(
@@ -177,9 +177,12 @@ def test_hosts_are_printed_in_the_inventorys_order_whoever_answers_first(
 
     monkeypatch.setattr("harness.workflow.host_links.Links.open", connect)
     checking.check_hosts(Console(), lab, limit=None, engine=None, ship=False, base_image=None, forks=4, as_json=False)
-    assert capsys.readouterr().out == "".join(
+    lines = "".join(f"✗ ws{number}: unreachable\n" for number in (1, 2, 3, 4))
+    causes = "".join(
         f"ws{number}: unreachable\n  ✗ host unreachable: no route\n      → wake ws{number}\n" for number in (1, 2, 3, 4)
     )
+    said = capsys.readouterr().out
+    assert said == f"{lines}{causes}all checks of a host: the same command with --limit HOST, or with -v\n"
 
 
 def test_a_hosts_cure_names_the_inventory_that_was_asked_for() -> None:

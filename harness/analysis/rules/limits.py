@@ -83,10 +83,10 @@ ENTRIES = {
         "host",
         grades="warning; error where a better engine answers and no image could be had",
         cause=(
-            "no Docker Engine answers on the host, so that jobs ran as processes of its own Python, under the "
-            "same limits but not in the same image."
+            "neither a Docker Engine nor Podman answers on the host, so that jobs ran as processes of its own Python, "
+            "under the same limits but not in the same image."
         ),
-        cure="install or start Docker there; `harness check` says what is missing.",
+        cure="install Podman, or install or start Docker there; `harness check` says what is missing.",
     ),
 }
 

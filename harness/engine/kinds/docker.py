@@ -48,7 +48,7 @@ from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import reading
 from harness.hosts.connection import Connection
 from harness.values.engine_names import EngineFacts, EngineWords
-from harness.values.errors import EngineError, ImageUnavailable, JobGone, JobRefused
+from harness.values.errors import EngineError, EngineUnavailable, ImageUnavailable, JobGone, JobRefused
 from harness.values.text import clean_text
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class DockerEngine:
     """
 
     name = NAME
+    spoken = daemon.DOCKER
 
     def __init__(
         self,
@@ -96,16 +97,24 @@ class DockerEngine:
 
     def probe(self, image: str) -> EngineFacts:
         """What the engine is and can do, within seconds. Raises EngineUnavailable with the cure."""
+        with self._asking() as client:
+            version, info = read_version(client), read_info(client)
+            found = seek_image(client, image) if image else None
+        if version.is_podman:
+            message = f"what answers at {self._address} is Podman {version.version}, no Docker Engine"
+            raise EngineUnavailable(message, where=self.host, hint="use `engine: podman`, which is made for it")
+        return engine_facts(self.name, version, info, api_version=client.api_version, image=found)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[APIClient]:
+        """A client of its own for some seconds. Raises EngineUnavailable where nobody answers."""
         try:
-            client = self._connect(daemon.PROBE_TIMEOUT_S)
-            with contextlib.closing(client):
-                version, info = read_version(client), read_info(client)
-                found = seek_image(client, image) if image else None
+            with contextlib.closing(self._connect(daemon.PROBE_TIMEOUT_S)) as client:
+                yield client
         except Exception as error:
             if daemon.is_no_engine(error):
-                raise daemon.unavailable(error, self.host, self._address) from error
+                raise daemon.unavailable(error, self.host, self._address, self.spoken) from error
             raise
-        return engine_facts(self.name, version, info, api_version=client.api_version, image=found)
 
     def submit(self, request: JobRequest) -> JobHandle:
         """Create, fill and start the job's container, or find the one that is there. Never pulls an image."""
@@ -177,7 +186,7 @@ class DockerEngine:
                 self._client = self._connect(daemon.CALL_TIMEOUT_S)
             except Exception as error:
                 if daemon.is_no_engine(error):
-                    raise daemon.unavailable(error, self.host, self._address) from error
+                    raise daemon.unavailable(error, self.host, self._address, self.spoken) from error
                 raise
         return self._client
 
@@ -211,7 +220,7 @@ class DockerEngine:
                 return None
             labels = inspected.settings.labels
             if labels.get(LABEL_NAME) != name:
-                hint = f"rename or remove it: docker rm {name}"
+                hint = f"rename or remove it: {self.name} rm {name}"
                 raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
             if job_state(inspected).phase not in ("created", "gone"):
                 return self._handle(inspected.id, labels)
@@ -248,32 +257,33 @@ class DockerEngine:
         nested = {name: found[0].path for name, found in inside.items() if found}
         if nested:
             with self._talking("tell its version") as client:
-                from docker.utils import version_lt
-
-                is_old = version_lt(client.api_version, _RECURSIVE_API)
-            if is_old:
+                can_protect = self._protects_nested(client)
+            if not can_protect:
                 folder, path = next(iter(nested.items()))
                 trouble = nested_mount(path, folder, "Docker Engine 25 can")
                 raise JobRefused(trouble.message, where=self.host, hint=f"{trouble.hint}; or install Docker Engine 25")
         return nested
 
+    def _protects_nested(self, client: APIClient) -> bool:
+        """Whether what is mounted inside a read-only folder can be made read-only, too."""
+        from docker.utils import version_lt
+
+        return not version_lt(client.api_version, _RECURSIVE_API)
+
     def _create(self, request: JobRequest, nested: Collection[str]) -> JobHandle:
-        support = self._gpu_support() if request.gpus else None
-        created = self._post_create(request, build_create(request, self._owner, gpu_support=support, nested=nested))
+        created = self._try_create(request, nested, ())
         if created.warnings:
             # Labels cannot be added later, and a controller that comes back must know what was discarded.
             self._remove(created.id)
-            warnings = created.warnings
-            body = build_create(request, self._owner, gpu_support=support, warnings=warnings, nested=nested)
-            created = self._post_create(request, body)
+            created = self._try_create(request, nested, created.warnings)
         return JobHandle(self.host, request.name, created.id, dict(request.labels) | {LABEL_NAME: request.name})
 
-    def _post_create(self, request: JobRequest, body: Mapping[str, object]) -> Created:
+    def _try_create(self, request: JobRequest, nested: Collection[str], warnings: Sequence[str]) -> Created:
         from docker.errors import APIError, NotFound
 
         try:
             with self._talking(f"create the container of {request.name}") as client:
-                return create_container(client, body, request.name)
+                return self._post_create(client, request, nested, warnings)
         except NotFound as error:
             hint = "build it with `harness image build`, or ship it"
             message = f"the image {request.image} is not on this host: {daemon.explain(error)}"
@@ -297,9 +307,13 @@ class DockerEngine:
             self._remove(handle.id)
             raise
 
-    def _gpu_support(self) -> str | None:
-        with self._talking("tell what it is") as client:
-            return gpu_support(read_info(client))
+    def _post_create(
+        self, client: APIClient, request: JobRequest, nested: Collection[str], warnings: Sequence[str]
+    ) -> Created:
+        """Have the container of a job made. Raises what the client raises."""
+        support = gpu_support(read_info(client)) if request.gpus else None
+        body = build_create(request, self._owner, gpu_support=support, warnings=warnings, nested=nested)
+        return create_container(client, body, request.name)
 
     # -- steps of cancel ---------------------------------------------------------------------------------------
 
@@ -363,7 +377,7 @@ class DockerEngine:
 
     @contextlib.contextmanager
     def _talking(self, doing: str) -> Iterator[APIClient]:
-        with daemon.talking(self.host, doing, self._forget):
+        with daemon.talking(self.host, doing, self._forget, self.spoken):
             if self._client is None:
                 self._client = self._connect(daemon.CALL_TIMEOUT_S)
             yield self._client

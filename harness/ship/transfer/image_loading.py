@@ -88,7 +88,7 @@ def holding(client: APIClient, image: str, what: str) -> Iterator[str]:
     """A container that is made, never started, and removed: while it is there nobody prunes its image."""
     name = f"harness-{what}-{os.getpid()}-{next(_number)}"
     labels = {LABEL_NAME: name, f"{LABEL_PREFIX}session": SHIP_SESSION, f"{LABEL_PREFIX}task": what}
-    body = {"Image": image, "Cmd": ["true"], "Labels": labels, "NetworkDisabled": True}
+    body = {"Image": image, "Cmd": ["true"], "Labels": labels, "NetworkDisabled": True, "HostConfig": {}}
     created = create_container(client, body, name)
     try:
         yield created.id

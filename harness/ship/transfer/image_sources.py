@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from harness.engine.daemon import ClientFactory, connect_local, open_client
+from harness.engine.daemon import ClientFactory
+from harness.engine.registry import open_own_client
 from harness.ship.base import explaining, look_for
 from harness.ship.datasource import OnProgress
 from harness.ship.definition import image_definition, image_definitions, image_reference
@@ -184,14 +185,14 @@ class ImageSources:
         """The image on this machine's engine, built where ``build`` names a kind; else in the cache; else why not."""
         why, identity = "and this machine's Docker Engine has it not either", None
         try:
-            client = open_client("this machine")
+            client = open_own_client()
         except EngineUnavailable as error:
             why = f"and this machine has no Docker Engine to build it with ({error.message})"
         else:
             with closing(client):
                 identity = find_image(client, reference) if build is None else self._build(client, build, say).digest
         if identity is not None:
-            return EngineSource(connect_local, reference, identity, self.cache), None
+            return EngineSource(open_own_client, reference, identity, self.cache), None
         kept = self.cache.find_reference(reference)
         return (None, why) if kept is None else (CacheSource(kept, self.cache), None)
 
@@ -212,7 +213,7 @@ class ImageSources:
         kept = self._carried.image if self._carried is not None else self.cache.find_reference(reference)
         if kept is not None:
             return kept.bytes
-        with suppress(HostError), closing(open_client("this machine")) as client:
+        with suppress(HostError), closing(open_own_client()) as client:
             found = look_for(client, reference)
             return None if found is None else found.size or None
         return None

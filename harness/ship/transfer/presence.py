@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.engine import daemon
-from harness.engine.dockerinfo import EngineInfo, image_digest, inspect_image, list_image_ids, read_info
+from harness.engine.dockerinfo import (
+    EngineInfo,
+    Image,
+    image_digest,
+    inspect_image,
+    list_image_ids,
+    read_info,
+    seek_image,
+)
 from harness.hosts.connection import Connection
 from harness.hosts.folders import read_free_bytes
+from harness.ship.transfer.image_archive import familiar_name
 from harness.values.errors import HostNotReady
 from harness.values.units import format_bytes
 
@@ -73,9 +82,19 @@ def read_images(client: APIClient) -> HostImages:
             if daemon.status_of(error) is None:
                 raise
             continue  # it went away in between, or is broken: then it is of no use to anybody
-        names = tuple(name for name in inspected.repo_tags if name != "<none>:<none>")
+        names = tuple(_names_of(client, inspected))
         found.append(HostImage(identifier, image_digest(inspected), inspected.root.layers, names, inspected.size))
     return HostImages(tuple(found))
+
+
+def _names_of(client: APIClient, image: Image) -> Iterator[str]:
+    """The names of an image, also without the registry that Podman writes before all of them."""
+    for name in image.repo_tags:
+        if name != "<none>:<none>":
+            yield name
+            short = familiar_name(name).removeprefix("localhost/")
+            if short != name and (found := seek_image(client, short)) is not None and found.id == image.id:
+                yield short
 
 
 def chain_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:

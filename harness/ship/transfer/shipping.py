@@ -46,6 +46,7 @@ class Target(Protocol):
     """The engine of a host: ``client`` makes one where there is none, ``close`` lets a dead one go."""
 
     host: str
+    spoken: daemon.DaemonWords
 
     @property
     def client(self) -> APIClient: ...
@@ -123,7 +124,7 @@ class ImageShip:
                 method = "full"
                 refused = self._load(image, image.diff_ids, None, there)
             if refused is not None:
-                hint = "see the Docker daemon's log on the host (journalctl -u docker)"
+                hint = f"on the host: {self.target.spoken.log}"
                 message = f"the engine refuses the image {self.order.reference}: {refused.reason}"
                 raise ImageUnavailable(message, where=self.target.host, hint=hint)
             seconds = time.monotonic() - begun
@@ -227,7 +228,7 @@ class ImageShip:
             raise HostNotReady("stopped before the image was there", where=self.target.host, hint=hint)
 
     def _talking(self, doing: str) -> AbstractContextManager[None]:
-        return daemon.talking(self.target.host, doing, self.target.close)
+        return daemon.talking(self.target.host, doing, self.target.close, self.target.spoken)
 
 
 def not_compared(reference: str, identity: str) -> str:
@@ -247,4 +248,4 @@ def disk_full(host: str, size: int, reason: str) -> HostNotReady:
     """The engine had no room; what it had begun it has given back."""
     hint = "make room on the host (docker image prune), then run the same command again"
     needed = f"{format_bytes(size)} were to come, and a load needs about twice that for a moment"
-    return HostNotReady(f"the disk of its Docker Engine is full: {reason}; {needed}", where=host, hint=hint)
+    return HostNotReady(f"the disk of its images is full: {reason}; {needed}", where=host, hint=hint)

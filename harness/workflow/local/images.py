@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from harness.engine.daemon import open_client
+from harness.engine.registry import open_own_client
 from harness.ship import base as base_images
 from harness.ship.definition import image_definitions, image_reference
 from harness.ship.image import ensure_image, find_image
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def build(console: Console, kind: str, base_image: str | None) -> None:
     """Build one image on this machine's engine and print its reference and identity."""
-    client = open_client()
+    client = open_own_client()
     try:
         reference, digest, method = ensure_image(
             client, kind, base_image=base_image, is_root=os.geteuid() == 0, on_progress=console.note
@@ -32,14 +32,14 @@ def build(console: Console, kind: str, base_image: str | None) -> None:
 
 def make_base(console: Console, suite: str) -> None:
     """Make a base image from Debian packages and print its reference."""
-    console.result(base_images.make_base(open_client(), suite=suite, on_progress=console.note))
+    console.result(base_images.make_base(open_own_client(), suite=suite, on_progress=console.note))
 
 
 def show_images(console: Console, *, as_json: bool) -> None:
     """Print each image definition, its reference, and whether the engine has it."""
     client: APIClient | None = None
     try:
-        client = open_client()
+        client = open_own_client()
     except EngineUnavailable as error:
         console.warning(str(error))
     rows = []

@@ -105,8 +105,9 @@ def settle_images(
     for engine in engines:
         if not load_engine(engine.name).uses_images:
             continue
-        with talking(host, "listing its images", lambda: None):
-            client = cast("ImageEngine", engine).client
+        of_images = cast("ImageEngine", engine)
+        with talking(host, "list its images", lambda: None, of_images.spoken):
+            client = of_images.client
             images = {image.id: image for image in list_images(client, label=LABEL_DEFINITION)}
             if named is not None and "@" not in named:
                 images |= {image.id: image for image in list_images(client, reference=tagged(named))}

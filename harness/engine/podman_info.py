@@ -1,0 +1,123 @@
+"""What Podman says of itself in its own API, read into facts: Docker's has no word on what a user may limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.analysis.findings import find
+from harness.engine.dockerinfo import Created, EngineInfo, EngineVersion, Image, cuda_of, image_digest, read_answer
+from harness.values.engine_names import EngineFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker.api.client import APIClient
+
+OLDEST = 4
+"""The first major version with the API that is used here."""
+
+_API = "v4.0.0/libpod"
+_V1_CURE = (
+    "boot with cgroup version 2 (kernel parameter `systemd.unified_cgroup_hierarchy=1`), or use the system's Podman: "
+    "run as root, or let root start podman.socket for this user"
+)
+_V2_CURE = (
+    "let the user limit: `sudo systemctl edit user@.service`, [Service] Delegate=cpu cpuset io memory pids, then log "
+    "in again"
+)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class _Security(_Part):
+    rootless: bool = False
+
+
+class _Host(_Part):
+    cgroup_version: str = Field("", alias="cgroupVersion")
+    controllers: tuple[str, ...] = Field((), alias="cgroupControllers")
+    security: _Security = _Security()
+
+
+class _Store(_Part):
+    driver: str = Field("", alias="graphDriverName")
+    folder: str = Field("", alias="graphRoot")
+
+
+class PodmanInfo(_Part):
+    """``GET /libpod/info``."""
+
+    host: _Host = _Host()
+    store: _Store = _Store()
+
+    @property
+    def is_rootless(self) -> bool:
+        """Whether it runs without root."""
+        return self.host.security.rootless
+
+    @property
+    def can_limit_cpus(self) -> bool:
+        """Whether jobs can be held to CPUs."""
+        return "cpuset" in self.host.controllers
+
+
+def read_podman_info(client: APIClient) -> PodmanInfo:
+    """Ask Podman what it is. Raises Unreadable, and what the client raises."""
+    answer = client.get(f"{client.base_url}/{_API}/info", timeout=client.timeout)
+    client._raise_for_status(answer)  # type: ignore[attr-defined]  # noqa: SLF001 - stub lacks it
+    return read_answer(PodmanInfo, answer.json(), "what Podman tells of itself")
+
+
+def create_podman_container(client: APIClient, body: Mapping[str, object]) -> Created:
+    """Have Podman make a container. Raises Unreadable, and what the client raises."""
+    answer = client.post(f"{client.base_url}/{_API}/containers/create", json=body, timeout=client.timeout)
+    client._raise_for_status(answer)  # type: ignore[attr-defined]  # noqa: SLF001 - stub lacks it
+    return read_answer(Created, answer.json(), "what it made")
+
+
+def podman_facts(
+    name: str,
+    version: EngineVersion,
+    info: EngineInfo,
+    podman: PodmanInfo,
+    *,
+    api_version: str | None,
+    image: Image | None,
+    gpu_support: str | None,
+) -> EngineFacts:
+    """Facts out of what Podman says in both APIs."""
+    group = 2 if podman.host.cgroup_version == "v2" else 1
+    who = "rootless Podman" if podman.is_rootless else "Podman"
+    can_limit = "memory" in podman.host.controllers
+    reasons, findings = [], []
+    if not can_limit:
+        why = f"{who} has no memory controller under cgroup version {group}"
+        cure = (_V1_CURE if group == 1 else _V2_CURE) if podman.is_rootless else "boot with `cgroup_enable=memory`"
+        reasons.append(f"{why}: {cure}")
+        findings.append(find("limit-impossible", f"memory cannot be limited: {why}", cure))
+    if not podman.can_limit_cpus:
+        reasons.append(f"{who} has no cpuset controller")
+    can_limit_swap = can_limit and info.swap_limit
+    if can_limit and not can_limit_swap:
+        message = "this kernel does not account swap: a job under a memory limit may use swap unseen"
+        findings.append(find("no-swap-accounting", message, "boot with swapaccount=1, or turn swap off"))
+    return EngineFacts(
+        engine=name,
+        version=version.version or "unknown",
+        image_digest=None if image is None else image_digest(image),
+        cuda=None if image is None else cuda_of(image),
+        api_version=api_version,
+        cgroup_version=group,
+        can_limit_memory=can_limit,
+        can_limit_swap=can_limit_swap,
+        can_limit_cpus=podman.can_limit_cpus,
+        storage=podman.store.driver or None,
+        folder=podman.store.folder if podman.store.folder.startswith("/") else None,
+        gpu_support=gpu_support,
+        reasons=tuple(reasons),
+        findings=tuple(findings),
+    )
