@@ -88,11 +88,11 @@ def test_what_is_asked_for_is_taken_or_refused() -> None:
     assert explain_none([IMAGELESS]) is IMAGELESS.error
 
 
-_KEYS = ("inventory/slurm_settings.py",)
+_KEYS = ("inventory/slurm_settings.py", "hosts/slurm/commands.py")
 
 
 def test_no_file_but_an_engines_own_names_it() -> None:
-    """``sight`` names the group of the Docker socket, and the inventory's key of a cluster is its engine's name."""
+    """But the Docker socket's group, the inventory's key of a cluster, and the program that runs a job's container there."""
     root = Path(harness.__file__).parent
     named = {
         file.relative_to(root).as_posix()
