@@ -92,7 +92,7 @@ _KEYS = ("inventory/slurm_settings.py", "hosts/slurm/commands.py")
 
 
 def test_no_file_but_an_engines_own_names_it() -> None:
-    """But the Docker socket's group, the inventory's key of a cluster, and the program that runs a job's container there."""
+    """Others are the group of Docker's socket, and what a cluster has: its key, and programs that run containers."""
     root = Path(harness.__file__).parent
     named = {
         file.relative_to(root).as_posix()
