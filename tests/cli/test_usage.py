@@ -274,6 +274,7 @@ def on_a_terminal(*words: str, **environment: str) -> str:
     return shown.decode(errors="replace")
 
 
+@pytest.mark.slow
 def test_colours_only_where_they_are_wanted(folder: Path) -> None:
     command = ("plan", "inventory.yaml")
     assert "\x1b[" in on_a_terminal(*command)

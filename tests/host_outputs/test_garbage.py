@@ -88,8 +88,13 @@ def try_garbage(tmp_path: Path, engine: str, command: str, number: int, kind: Ki
     assert_contained(command, done, lab, time.process_time() - begun)
 
 
+_LONG = ("ship", "run")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=[pytest.mark.slow] if name in _LONG else []) for name in COMMANDS]
+)
 def test_each_answer_in_turn_is_one_kind_of_garbage(tmp_path: Path, engine: str, command: str) -> None:
     first = list(COMMANDS).index(command)
     for number in choose_answers(tmp_path, engine, command, QUICK):

@@ -103,6 +103,7 @@ def test_one_of_many_takes_over_from_the_dead(tmp_path: Path, death: str) -> Non
     assert held.session == f"session-{won.index(1)}"
 
 
+@pytest.mark.slow
 def test_holders_who_come_and_go_are_never_two(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     results = race(path, contenders=6, rounds=25)

@@ -29,6 +29,7 @@ def text_of(value: object) -> JsonText:
     return JsonText(io.BytesIO(json.dumps(value, indent=1).encode()), 10**6)
 
 
+@pytest.mark.slow
 @given(values=st.lists(VALUES), fields=st.dictionaries(st.text(), VALUES))
 @settings(deadline=None, max_examples=100)
 def test_each_part_is_taken_as_it_stands(values: Any, fields: Any) -> None:

@@ -283,7 +283,8 @@ def test_a_carried_image_is_named_as_ours_only_where_it_is(tmp_path: Path) -> No
 def test_without_an_engine_here_the_cache_serves_and_else_the_order_says_why(
     inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    for variable in ("DOCKER_HOST", "CONTAINER_HOST"):
+        monkeypatch.setenv(variable, f"unix://{tmp_path}/none")
     reached, cache = reached_of(inventory, tmp_path), ImageCache(tmp_path / "images")
     wanted = wanted_image(reached)
     order = ImageSources(cache=cache).order(wanted, lambda text, share: None, may_build=True)

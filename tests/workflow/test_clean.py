@@ -12,6 +12,7 @@ from docker.errors import APIError
 from machine import HERE, Machine
 
 from harness.console import Console
+from harness.engine.daemon import DOCKER
 from harness.engine.interface import CACHE_PREFIX
 from harness.hosts.lock import break_lock, read_lock
 from harness.hosts.own_folders import MARK, mark_folder
@@ -134,6 +135,7 @@ class FakeImages:
     """An engine with two images of ours, of which a container uses one."""
 
     name = "docker"
+    spoken = DOCKER
 
     def __init__(self) -> None:
         self.client = self
