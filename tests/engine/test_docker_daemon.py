@@ -151,23 +151,22 @@ def test_a_socket_that_nobody_listens_at(tmp_path: Path) -> None:
         _engine(f"unix://{path}").probe("x")
 
 
-def test_a_socket_that_is_not_allowed_names_the_group(fake: support.FakeDaemon, tmp_path: Path) -> None:
-    path = Path(fake.address.removeprefix("unix://"))
-    path.chmod(0o600)
-    engine = _engine(fake.address)
-    engine.probe("")
-    if os.getuid() == 0:
-        for folder in (tmp_path, *tmp_path.parents[:3]):
-            folder.chmod(0o755)
-        os.seteuid(65534)
-    else:
-        path.chmod(0o000)
-    try:
-        with pytest.raises(EngineUnavailable) as caught:
-            engine.probe("x")
-    finally:
+def test_a_socket_that_is_not_allowed_names_the_group(open_folder: Path) -> None:
+    with support.fake_daemon(open_folder) as fake:
+        path = Path(fake.address.removeprefix("unix://"))
+        path.chmod(0o600)
+        engine = _engine(fake.address)
+        engine.probe("")
         if os.getuid() == 0:
-            os.seteuid(0)
+            os.seteuid(65534)
+        else:
+            path.chmod(0o000)
+        try:
+            with pytest.raises(EngineUnavailable) as caught:
+                engine.probe("x")
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
     assert "may not be used" in caught.value.message
     assert "usermod -aG docker" in str(caught.value.hint)
 

@@ -334,7 +334,7 @@ def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become two users")
-def test_users_take_over_from_each_other_on_a_sticky_tmp(tmp_path: Path) -> None:
+def test_users_take_over_from_each_other_on_a_sticky_tmp(open_folder: Path) -> None:
     class As(LocalConnection):
         def __init__(self, uid: int) -> None:
             super().__init__(f"user{uid}")
@@ -353,13 +353,9 @@ def test_users_take_over_from_each_other_on_a_sticky_tmp(tmp_path: Path) -> None
             )
             return Completed(done.returncode, done.stdout, done.stderr)
 
-    for parent in tmp_path.parents:
-        if parent != Path("/tmp") and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    sticky = tmp_path / "tmp"
+    sticky = open_folder / "tmp"
     sticky.mkdir()
     sticky.chmod(0o1777)
-    tmp_path.chmod(0o755)
     path = str(sticky / "harness.lock")
     first = acquire(As(1001), foreign_owner("of-1001"), is_alive=forbidden, path=path)
     with pytest.raises(HostLocked):

@@ -21,6 +21,7 @@ from harness.report.anonymous import _Cleaner
 from harness.values.text import clean_lines, clean_log, clean_text, cut_text, one_line
 
 SMALL, LARGE, MOST_RATIO = 100_000, 1_000_000, 15
+TRIES = 4
 QUICK_S = 0.02
 """Less is measured too badly to be compared, and harms nobody."""
 
@@ -78,9 +79,12 @@ def test_time_grows_with_length_and_not_with_its_square(name: str) -> None:
         small = cost(take, piece, SMALL)
         assert small < 5, (piece, small)
         large = cost(take, piece, LARGE)
-        if large > QUICK_S and large / max(small, QUICK_S / 10) > MOST_RATIO:
+        for _ in range(TRIES):  # other processes share caches and clocks: what is quadratic stays at a hundred times
+            if large <= QUICK_S or large / max(small, QUICK_S / 10) <= MOST_RATIO:
+                break
             large, small = min(large, cost(take, piece, LARGE)), max(small, cost(take, piece, SMALL))
-            assert large / small <= MOST_RATIO, (piece, small, large)
+        else:
+            raise AssertionError((piece, small, large))
 
 
 def test_a_summary_is_looked_for_in_the_head_of_a_page_alone(tmp_path: Path) -> None:
