@@ -183,7 +183,7 @@ class LabConnection(FleetConnection):
         target.write_bytes(self._meddler.hear(f"get {source}", target.read_bytes()))
 
     def open_channel(self, argv: Sequence[str], *, timeout_s: float = 20.0) -> FakeStream:
-        assert argv[1:] == ["system", "dial-stdio"]
+        """Lead to the Docker Engine, whatever is asked for: garbage among the facts has other programs be called."""
         return FakeStream(self._docker, self._meddler.hear)
 
     def _ask_process(self, text: bytes) -> tuple[str, Completed]:

@@ -289,7 +289,7 @@ def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn
             "message": f"{python[0]} could not be started: {error}",
             "hint": "see that this Python is there",
         }
-        os.write(writer, _say(report))
+        _tell(writer, report)
     finally:
         os._exit(1)
 
@@ -311,17 +311,19 @@ def main(job: str) -> NoReturn:
         variables = _confine(job)
         argv = [sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", job]
         fcntl.flock(lock, fcntl.LOCK_UN)  # a wrapper around this process may still have it open
-        os.write(writer, b"{}\n")
+        _tell(writer, None)
         os.execve(argv[0], argv, variables)  # noqa: S606 - a list, no shell wanted
     except Trouble as trouble:
-        os.write(writer, _say({"message": trouble.message, "hint": trouble.hint}))
+        _tell(writer, {"message": trouble.message, "hint": trouble.hint})
     except OSError as error:
-        os.write(writer, _say({"message": f"the job could not be confined: {error}", "hint": "see supervisor.log"}))
+        _tell(writer, {"message": f"the job could not be confined: {error}", "hint": "see supervisor.log"})
     os._exit(1)
 
 
-def _say(report: Report) -> bytes:
-    return json.dumps(report).encode() + b"\n"
+def _tell(writer: int, report: Report | None) -> None:
+    """Tell who started the job why it did not start, None where it did; the job goes on where that has died meanwhile."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(writer, json.dumps(report).encode() + b"\n")
 
 
 def seal_job(job: str, asked: jobs.JobFields, variables: dict[str, str], warnings: list[str]) -> None:
