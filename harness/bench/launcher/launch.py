@@ -257,7 +257,7 @@ def _detach(job: str, python: list[str], lock: int) -> Report | None:
         said = json.dumps({"message": "the job did not start in time", "hint": "see the host's load"}).encode()
     os.close(reader)
     value: Report | None = json.loads(said) if said else None
-    return value or None
+    return value
 
 
 def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn:
@@ -321,7 +321,7 @@ def main(job: str) -> NoReturn:
 
 
 def _tell(writer: int, report: Report | None) -> None:
-    """Tell who started the job why it did not start, None where it did; the job goes on where that has died meanwhile."""
+    """Tell who started the job why it did not start, or None; whoever that was may have died meanwhile."""
     with contextlib.suppress(BrokenPipeError):
         os.write(writer, json.dumps(report).encode() + b"\n")
 
