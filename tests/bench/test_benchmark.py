@@ -117,7 +117,9 @@ def test_a_dump_made_once_is_read_by_a_later_training(tmp_path: Path, made: Made
     assert environment["devices"] == {"gpus": [], "matmul_device": "CPU:0"}
     assert environment["cpu_affinity"] == sorted(os.sched_getaffinity(0))
     assert environment["ran"].pop("xla") in (True, False), "Keras chose it for this machine"
-    assert environment["ran"] == {"image_size": [64, 64], "workers": None, "deliver": "float32", "precision": "float32"}
+    assert environment["ran"] == {
+        "image_size": [64, 64], "workers": None, "deliver": "float32", "precision": "float32", "replicas": 1,
+    }  # fmt: skip
     assert environment["mixing"] == {"buffer": 0, "buffer_bytes": 0, "displacement": 0.0, "neighbours_kept": 1.0}
     assert all(epoch["anon_bytes"] > 50 * 2**20 for epoch in epochs)
     budgets = environment["budgets"]

@@ -226,7 +226,13 @@ def test_every_loader_can_be_stopped_after_each_of_its_stages(tmp_path: Path) ->
     plain = [setting_of(name) for name, spec in LOADERS.items() if not spec.is_automatic]
     caches = [("memory", "float32"), ("file", "uint8"), ("save", "uint8"), ("tfrecord", "encoded")]
     kept = [setting_of("tfdata-tuned", cache=cache, element=element) for cache, element in caches]
-    found = run_job(tmp_path / "job", made, [*plain, *kept], wanted=(0.01, 1, 1))
+    found: dict[str, Any] = {}
+    left = [*plain, *kept]
+    for rounds in (1, 3, 9):  # thirteen images in one round may be lost in the noise of beginning a pass, which is said
+        found |= run_job(tmp_path / f"job-{rounds}", made, left, wanted=(0.01, rounds, rounds))
+        left = [setting for setting in left if "reason" in found[setting["key"]]]
+        if not left:
+            break
     for setting in (*plain, *kept):
         costs = StageCosts.model_validate(found[setting["key"]])
         names = [stage.name for stage in costs.steady.stages]
