@@ -51,11 +51,9 @@ def _view_answer(advice: SettingAdvice, name: str) -> OverviewAnswer:
     choice = spans[place].choice
     found = rate_confidence(choice, setting)
     ratio = _ratio_of(choice)
-    has_answer = not is_provisional(choice) and choice.kind not in (*_ANSWERLESS, "short")
     return OverviewAnswer(
         setting=name,
         use=_name_use(choice),
-        is_answer=has_answer,
         ratio=format_ratio(ratio.value) if ratio is not None else NOTHING,
         interval=format_range(ratio, is_ratio=True),
         times=ratio.value if ratio is not None else 0.0,

@@ -107,7 +107,6 @@ class OverviewAnswer:
 
     setting: str
     use: str
-    is_answer: bool
     ratio: str
     interval: str
     times: float

@@ -16,7 +16,7 @@ from harness.hosts.own_folders import make_own_folder
 from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
 from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
-from harness.ship.slots import TransferSlots
+from harness.ship.slots import TransferSlots, refuse_stopped
 from harness.values.errors import DataError, HostNotReady, HostUnreachable
 from harness.values.event import DataShipped, speed_of
 from harness.values.units import format_bytes
@@ -227,10 +227,7 @@ class DataShip:
         self.on_progress("waiting for a turn to be sent", None)
 
     def _refuse_stopped(self) -> None:
-        if self.stop.is_set():
-            hint = "the same command goes on with what is missing"
-            message = f"stopped before data set {self.source.name} was there"
-            raise HostNotReady(message, where=self.connection.host, hint=hint)
+        refuse_stopped(self.stop, f"data set {self.source.name}", self.connection.host)
 
     def _describe(self, missing: list[SourceFile], seconds: float, attempts: int) -> DataShipped:
         needed = sum(file.size for file in missing)

@@ -16,7 +16,7 @@ from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import OnProgress, SourceFile
 from harness.ship.definition import read_definition
 from harness.ship.filetransfer import hash_files, list_files, send_files
-from harness.ship.slots import TransferSlots
+from harness.ship.slots import TransferSlots, refuse_stopped
 from harness.ship.wheel_cache import fetch_wheels
 from harness.values.engine_names import HostPython
 from harness.values.errors import EngineUnavailable, HostNotReady, HostUnreachable
@@ -214,9 +214,7 @@ class EnvironmentShip:
         self.on_progress("waiting for a turn to receive wheels", None)
 
     def _refuse_stopped(self) -> None:
-        if self.stop.is_set():
-            hint = "the same command goes on with what is missing"
-            raise HostNotReady("stopped before the environment was there", where=self.connection.host, hint=hint)
+        refuse_stopped(self.stop, "the environment", self.connection.host)
 
     def _describe(self, needed: int, seconds: float, attempts: int) -> ImageShipped:
         return ImageShipped(

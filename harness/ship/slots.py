@@ -9,9 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from harness.values.defaults import DEFAULT_TRANSFERS
+from harness.values.errors import HostNotReady
 
 _LOOK_S = 0.5
 _PATIENCE_S = 5.0
+
+
+def refuse_stopped(stop: threading.Event, what: str, host: str) -> None:
+    """Raise HostNotReady where a transfer of ``what`` to a host is to stop; what has arrived there stays."""
+    if stop.is_set():
+        hint = "the same command goes on with what is missing"
+        raise HostNotReady(f"stopped before {what} was there", where=host, hint=hint)
 
 
 class TransferSlots:

@@ -107,3 +107,14 @@ def test_caveats_are_counted_by_kind(tmp_path: Path) -> None:
     counted = {mark.text for mark in view.belief_counts}
     kinds = [caveat.mark.text for caveat in view.beliefs]
     assert counted == {f"{kinds.count(kind)} {kind}{'s' * (kinds.count(kind) > 1)}" for kind in set(kinds)}
+
+
+def test_no_title_promises_what_does_not_hold_on_the_whole_set(tmp_path: Path) -> None:
+    part = {"max_images": 400}
+    cases = (make_case(loader="keras-idg", **part), 30), (make_case(cache="file", **part), 140)
+    group = group_of(tmp_path, *cases, whole=4000)
+    assert group.answers[0].use == "no answer: only the baseline has a result"
+    titles = [chart.title for chart in group.settings[0].charts]
+    assert titles[0] == "How many images a second each pipeline delivers"
+    assert "No cache that holds the whole set pays for itself" in titles
+    assert not any("pays for itself from epoch" in title for title in titles)

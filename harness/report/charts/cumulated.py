@@ -38,9 +38,10 @@ def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 def _headline(rows: list[Row]) -> str:
     """Name the cache that pays for itself first, and its epoch."""
-    paid = [(row.payback.epoch, row) for row in rows if isinstance(row.payback, PaysFrom)]
+    kept = [row for row in rows if row.outlook is None or row.outlook.holds]
+    paid = [(row.payback.epoch, row) for row in kept if isinstance(row.payback, PaysFrom)]
     if not paid:
-        return "No cache pays for itself"
+        return "No cache that holds the whole set pays for itself"
     epoch, row = min(paid, key=lambda one: one[0])
     return f"{name_pipeline(row.case)} pays for itself from epoch {epoch}"
 

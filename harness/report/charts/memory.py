@@ -9,6 +9,7 @@ from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.labels import label_status
+from harness.report.scope import name_part
 from harness.values.names import name_pipeline
 from harness.values.text import join_words
 from harness.values.units import format_bytes
@@ -28,8 +29,10 @@ def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
     values = [value for row in rows for value in _values(row)]
     parts = drawing.keep_named(_PARTS, "part", values)
     title = "Peak memory against the limit and the prediction"
+    part = name_part(setting)
+    headline = _headline(rows) + (f" (measured on {part})" if part else "")
     drawn = drawing.draw(_shape(drawing.line_names(setting), drawing.facet_names(setting), parts), values)
-    return Chart(_headline(rows), title, "; ".join(_say(row) for row in rows[:40]), drawn)
+    return Chart(headline, title, "; ".join(_say(row) for row in rows[:40]), drawn)
 
 
 def _headline(rows: list[Row]) -> str:
@@ -42,7 +45,7 @@ def _headline(rows: list[Row]) -> str:
     known = [(row.summary.peak_anon_bytes, row.summary.limit_bytes) for row in rows]
     shares = [peak / limit for peak, limit in known if peak is not None and limit]
     if shares:
-        return f"All pipelines fit: the largest takes {100 * max(shares):.0f} % of its limit"
+        return f"Nothing runs out of memory: the highest peak is {100 * max(shares):.0f} % of its limit"
     return f"The largest peak is {format_bytes(max(peak for peak, _ in known if peak is not None))}"
 
 

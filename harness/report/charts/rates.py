@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from harness.analysis.advice import Kind, choose
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.statistics import Estimate
 from harness.report import drawing
@@ -34,19 +35,25 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 def _headline(setting: Setting) -> str:
-    """Say by how much the fastest pipeline is ahead of the baseline, at the largest limit at which that is sure."""
+    """Say what the advice says of the largest memory limit of which it says something, in a few words."""
     for limit in reversed(setting.limits):
-        rows = [row for row in setting.pipelines_at(limit) if row.ratio is not None]
-        best = max(rows, key=lambda row: row.ratio.value if row.ratio else 0.0, default=None)
-        if best is None or best.baseline is None or best.comparison is None:
-            continue
-        name, other = name_pipeline(best.case), name_pipeline(best.baseline.case)
-        if best.comparison.verdict.kind == "faster":
-            return f"{name} delivers {format_ratio(best.ratio.value if best.ratio else None)} the images/s of {other}"
-        if best.comparison.verdict.kind in ("same", "slower"):
-            return f"Nothing is faster than {other} by more than 5 %"
-        return f"Whether anything is faster than {other} is not settled"
+        choice = choose(setting, limit)
+        row, other = choice.row, "" if choice.baseline is None else name_pipeline(choice.baseline.case)
+        if choice.kind == "winner" and row is not None and row.ratio is not None:
+            return f"{name_pipeline(row.case)} delivers {format_ratio(row.ratio.value)} the images/s of {other}"
+        if choice.kind in _SAID:
+            return _SAID[choice.kind].format(other)
     return "How many images a second each pipeline delivers"
+
+
+_SAID: dict[Kind, str] = {
+    "same": "Nothing is faster than {} by more than 5 %",
+    "baseline": "Nothing is faster than {} by more than 5 %",
+    "few": "Whether anything is faster than {} is not settled",
+    "open": "Whether anything is faster than {} is not settled",
+    "bound": "The model is the bottleneck with every pipeline",
+    "short": "Epochs are too short to tell pipelines apart",
+}
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.engine import daemon
 from harness.hosts.connection import Connection
 from harness.ship.datasource import OnProgress
-from harness.ship.slots import TransferSlots
+from harness.ship.slots import TransferSlots, refuse_stopped
 from harness.ship.transfer.image_loading import (
     LoadRefused,
     PullRefused,
@@ -223,9 +223,7 @@ class ImageShip:
         self.on_progress(f"waiting for a turn to receive {self.order.reference}", None)
 
     def _refuse_stopped(self) -> None:
-        if self.stop.is_set():
-            hint = "the same command goes on with what is missing"
-            raise HostNotReady("stopped before the image was there", where=self.target.host, hint=hint)
+        refuse_stopped(self.stop, "the image", self.target.host)
 
     def _talking(self, doing: str) -> AbstractContextManager[None]:
         return daemon.talking(self.target.host, doing, self.target.close, self.target.spoken)
