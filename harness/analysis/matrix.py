@@ -214,10 +214,11 @@ def _build_setting(
     ordered = sorted(summaries, key=lambda s: _row_order(s, wanted))
     ceiling = _find_ceiling(case, ceilings) if case.mode == "train" else None
     own = {summary.case_id for summary in summaries if summary.alias is None}
+    tried = {summary.case_id for summary in summaries if summary.alias == TRIAL} - own
     outlooks = {id(summary): _outlook_of(summary, metric, known) for summary in ordered}
     rows, trials = [], []
     for summary in ordered:
-        if _is_trial(summary, own):
+        if _is_trial(summary, tried):
             trials.append(Row(summary, is_baseline=False, outlook=outlooks[id(summary)]))
             continue
         beside = [s for s in ordered if s.case.memory_limit == summary.case.memory_limit]
@@ -225,9 +226,9 @@ def _build_setting(
     return Setting(key, case, metric, tuple(rows), ceiling, tuple(trials), evidence)
 
 
-def _is_trial(summary: CaseSummary, own: Collection[str]) -> bool:
-    """A trial of a search, or its twin; ``own`` are the cases that the experiment asked for."""
-    return summary.alias == TRIAL or (summary.alias == TWIN and summary.case_id not in own)
+def _is_trial(summary: CaseSummary, tried: Collection[str]) -> bool:
+    """Whether it is a trial of a search, or its twin; ``tried`` are cases that a search alone has tried."""
+    return summary.alias == TRIAL or (summary.alias == TWIN and summary.case_id in tried)
 
 
 def _build_row(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from harness.analysis.advice import Choice
 from harness.analysis.matrix import Setting
+from harness.analysis.statistics import LEAST_PAIRS
 from harness.report.advice import is_provisional
 from harness.report.labels import describe_openness, say_ends
 from harness.report.scope import name_part
@@ -47,7 +48,7 @@ def rate_confidence(choice: Choice, setting: Setting) -> Confidence:
         return Confidence("none", (_NOTHING[choice.kind],))
     doubts = tuple(clean_text(doubt, 300) for doubt in _doubt(choice, setting))
     reasons = (*_base(choice, setting), *doubts)
-    if is_provisional(choice) or choice.kind == "short":
+    if is_provisional(choice) or choice.kind == "short" or _has_few(choice):
         return Confidence("low", reasons)
     return Confidence("high" if not doubts else "medium" if len(doubts) <= _MOST_MEDIUM else "low", reasons)
 
@@ -58,6 +59,11 @@ _NOTHING = {
     "unmeasured": "nothing has a result",
     "set-aside": "no result holds on the whole set",
 }
+
+
+def _has_few(choice: Choice) -> bool:
+    """Whether an answer without a ratio rests on fewer invocations than a ratio would need."""
+    return choice.kind == "survivor" and choice.pairs < LEAST_PAIRS
 
 
 def _base(choice: Choice, setting: Setting) -> Iterator[str]:
@@ -90,6 +96,8 @@ def _doubt(choice: Choice, setting: Setting) -> Iterator[str]:
             yield f"the interval is wide: {format_range(found.ratio, is_ratio=True)}"
         if len(found.hosts) > found.agreeing:
             yield f"{found.agreeing} of {len(found.hosts)} hosts agree"
+    if _has_few(choice):
+        yield f"fewer than {LEAST_PAIRS} invocations"
     if choice.kind == "survivor":
         yield "the baseline has no result here, so nothing is compared"
     if part := name_part(setting):

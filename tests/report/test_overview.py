@@ -117,3 +117,15 @@ def test_no_title_promises_what_does_not_hold_on_the_whole_set(tmp_path: Path) -
     titles = [chart.title for chart in group.settings[0].charts]
     assert titles[0] == "How many images a second each pipeline delivers"
     assert not any("pays for itself from epoch" in title for title in titles)
+
+
+def test_a_session_that_was_cut_off_before_its_baseline_is_of_low_confidence_and_has_searched_nothing(
+    tmp_path: Path,
+) -> None:
+    builder = SessionBuilder("cut-1", rounds=3).add_host("ws01", FACTS)
+    at: dict[str, Any] = {"host": "ws01", "facts": FACTS, "round": 1}
+    builder.add(make_record(make_case(), rate=80, **at), make_record(IDG, rate=30, alias="b", **at))
+    (group,) = view_of(builder, tmp_path).groups
+    assert group.answers[0].confidence.text == "low"
+    assert "fewer than 3 invocations" in group.answers[0].reasons
+    assert "lives from" not in str(group.advice)
