@@ -317,6 +317,28 @@ def test_a_damaged_array_cache_is_never_measured(
     assert any(said in line for line in found), found
 
 
+def test_a_picture_that_was_read_while_its_file_was_exchanged_is_no_fault(
+    sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try finds half of another picture in a file, once or each time it is tried."""
+    show, shown = indexed.IndexedSet.show, []
+
+    def tear(self: Any, generation: int, *, keep_times: bool = False) -> None:
+        show(self, generation, keep_times=keep_times)
+        shown.append(generation)
+        if generation == 1 and len(shown) <= torn:
+            path = self.images / self._path(3)
+            data = self.pictures[3 + indexed.STRIDE]
+            path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+    monkeypatch.setattr(indexed.IndexedSet, "show", tear)
+    torn = 1
+    assert problems(sets, tmp_path / "once") == []
+    assert shown == [1, 0, 1, 0]
+    torn, shown[:] = 99, []
+    assert problems(sets, tmp_path / "always") != []
+
+
 def test_the_contents_of_the_files_are_exchanged_and_nothing_else(tmp_path: Path) -> None:
     for kind in ("folder", "coco", "tfrecord"):
         made = IndexedSet(tmp_path / kind, kind, 3)

@@ -92,6 +92,7 @@ def test_over_ssh_and_cancelled_by_hand(cluster: Cluster, login: Server, tmp_pat
     wait_until(lambda: len(user.executions()) == 1)
     name = user.executions()[0]
     cluster.give("scancel", f"--name={name}")
+    wait_until(lambda: name not in queue(cluster))  # the signal may reach the job later than the command returns
     user.let_go()
     out, err = process.communicate(timeout=120)
     record = user.records()[0]

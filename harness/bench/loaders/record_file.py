@@ -19,6 +19,7 @@ import os
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,9 @@ class RecordFile:
         self._missing = count
         self._is_unproven: NDArray[np.bool_] | None = None
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            close(self._descriptor)  # ``os`` may be gone when the interpreter ends
 
     def is_whole(self) -> bool:
         """Whether all records are there, of the right kind, as their seal says."""
