@@ -138,7 +138,9 @@ class Experiment(BaseModel):
     )
     timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
     budget: Duration | None = Field(
-        None, description="Of one host, from when its image and data are there; no case starts after it."
+        None,
+        description="Of one host, from when its image and data have been sent, on this machine from the beginning; no "
+        "case starts after it.",
     )
 
     @property

@@ -175,7 +175,8 @@ class HostWork:
         known = self._shared.content.hosts.get(self.name)
         engine, before = wanted_engine(self._host, self._options.engine), "" if known is None else known.engine
         brought = bring(reached, needs, engine, transfers, emit, used_before=before)
-        self._begun = time.monotonic()  # what is sent once, or built, is no part of the budget
+        if self._host.connection != "local":
+            self._begun = time.monotonic()  # what is sent once, over a link of any speed, is no part of the budget
         memory = None if known is None else known.memory_available
         setup = prepare(
             reached,
