@@ -280,7 +280,7 @@ def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit() 
     assert {(c.image_size, c.model.alpha) for c in cases if c.mode == "train"} == {((128, 128), 0.25)}
     assert len(cases) == 8
     assert len({c.memory_limit for c in cases}) == 1
-    assert (experiment.rounds, experiment.budget_s) == ("auto", 900.0)
+    assert (experiment.rounds, experiment.budget_s) == ("auto", 780.0)
 
 
 def test_article_is_the_article() -> None:
