@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from harness.workflow.host_links import Links
 
 
+_BUSY_LOOKS = 3
+"""Looks of two seconds each before a host is called busy: a short burst is none."""
+
+
 def reach(host: Host, links: Links, *, for_measuring: bool = False, for_tidying: bool = False) -> Reached:
-    """Connect, resolve folders and read facts; ``for_measuring``: whoever is busy is looked at for two seconds more.
+    """Connect, resolve folders and read facts; ``for_measuring``: a busy host is looked at again.
 
     ``for_tidying``: facts that need a job are left out, for their node may be taken by the jobs that are to go.
     """
@@ -61,8 +65,16 @@ def find_scratch(host: Host, connection: Connection) -> str:
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:
-    """A load average remembers what has ended, as an installation: where it is high, what is in use now counts."""
-    if busy_reason(facts) is None or facts.load_1m is None:
-        return facts
-    in_use = read_busy_cpus(connection)
-    return facts if in_use is None else facts.model_copy(update={"load_1m": min(facts.load_1m, round(in_use, 2))})
+    """Return the facts with the CPUs in use now where the load average is high: it remembers what has ended.
+
+    A host counts as busy only if it is so each time it is looked at.
+    """
+    load_1m = facts.load_1m
+    for _ in range(_BUSY_LOOKS):
+        if busy_reason(facts) is None or load_1m is None:
+            break
+        in_use = read_busy_cpus(connection)
+        if in_use is None:
+            break
+        facts = facts.model_copy(update={"load_1m": min(load_1m, round(in_use, 2))})
+    return facts
