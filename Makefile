@@ -20,13 +20,14 @@ TF_EXTRA ?= $(shell if [ "$$(uname -m)" = x86_64 ] && nvidia-smi -L >/dev/null 2
 # Exactly what the locks name, each file known by its hash; nothing is built but this package itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all: -r
+ENVIRONMENT = python=$(PYTHON); $$python -I $(CAN_USE) && { test -x $(BIN)/python || $$python -m venv $(VENV); }
 
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(STAMPS)/run: pyproject.toml locks/$(TF_EXTRA).txt
-	@python=$(PYTHON); $$python -I $(CAN_USE) && { test -x $(BIN)/python || $$python -m venv $(VENV); }
+	@$(ENVIRONMENT)
 	$(LOCKED) locks/$(TF_EXTRA).txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@mkdir -p $(STAMPS) && touch $@
@@ -39,8 +40,13 @@ $(STAMPS)/bench: $(STAMPS)/run locks/bench.txt
 	$(LOCKED) locks/bench.txt
 	@mkdir -p $(STAMPS) && touch $@
 
+$(STAMPS)/docs: locks/docs.txt
+	@$(ENVIRONMENT)
+	$(LOCKED) locks/docs.txt
+	@mkdir -p $(STAMPS) && touch $@
+
 $(STAMPS)/lock: locks/lock.txt
-	@python=$(PYTHON); $$python -I $(CAN_USE) && { test -x $(BIN)/python || $$python -m venv $(VENV); }
+	@$(ENVIRONMENT)
 	$(LOCKED) locks/lock.txt
 	@mkdir -p $(STAMPS) && touch $@
 
@@ -154,6 +160,12 @@ image: $(STAMPS)/run ## Build the CPU image on this machine's Docker Engine
 .PHONY: image-gpu
 image-gpu: $(STAMPS)/run ## Build the GPU image (several GB) and import TensorFlow in it
 	BIN=$(BIN) images/try_gpu.sh
+
+.PHONY: docs
+docs: $(STAMPS)/docs ## Build the documents as a site in build/docs; a broken link or reference fails
+	rm -rf build/docs
+	$(BIN)/sphinx-build -W --keep-going -n -q -c docs . build/docs
+	@echo "file://$(CURDIR)/build/docs/index.html"
 
 .PHONY: architecture
 architecture: $(STAMPS)/test ## Draw the packages' imports into docs/architecture.md

@@ -33,6 +33,7 @@ LOCKS = {
     "locks/process-gpu.txt": ["--group", "build", "--extra", "process-gpu"],
     "locks/test.txt": ["--only-group", "test"],
     "locks/bench.txt": ["--only-group", "bench"],
+    "locks/docs.txt": ["--only-group", "docs"],
     "locks/lock.txt": ["--only-group", "lock"],
     "images/requirements-cpu.txt": ["--only-group", "image-cpu"],
     "images/requirements-gpu.txt": ["--only-group", "image-gpu"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -147,3 +148,15 @@ def test_files_that_a_document_names_are_there(name: Any) -> None:
     )
     missing += [path for path in own.findall(text) if not (ROOT / path).exists()]
     assert missing == []
+
+
+# -- the site ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_document_is_reached_from_the_index() -> None:
+    """`make docs` builds a page of each document that the index links to."""
+    text = (ROOT / "docs/index.md").read_text()
+    links = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", text)
+    reached = {os.path.normpath(f"docs/{link}") for link in links} | {"docs/index.md"}
+    beside_what_they_describe = {"images/ca/README.md", "reports/README.md"}
+    assert set(DOCUMENTS) - reached == beside_what_they_describe
