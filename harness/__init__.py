@@ -5,4 +5,4 @@ plan, the plan becomes invocations on hosts, each invocation becomes a record,
 and the records become one HTML report.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+from harness import __version__
 from harness.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,3 +161,12 @@ def test_every_document_is_reached_from_the_index() -> None:
     reached = {os.path.normpath(f"docs/{link}") for link in links} | {"docs/index.md"}
     beside_what_they_describe = {"images/ca/README.md", "reports/README.md"}
     assert set(DOCUMENTS) - reached == beside_what_they_describe
+
+
+def test_the_version_is_the_same_wherever_it_is_stated() -> None:
+    """The newest section of the changelog may be that of the next version, without a number."""
+    versions = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert versions[0][0] == __version__
+    assert f"version: {__version__}\ndate-released: {versions[0][1]}\n" in citation
+    assert f"input_pipeline_harness-{__version__}-py3" in (ROOT / "README.md").read_text()
