@@ -46,8 +46,9 @@ html_title = f"harness {release}"
 html_copy_source = False
 
 
-def add_navigation(_: Any, name: str, source: list[str]) -> None:
-    """Add a hidden table of contents to the index for each of its sections."""
+def adapt_page(_: Any, name: str, source: list[str]) -> None:
+    """Show drawings of Mermaid as text, and add a hidden table of contents to the index for each of its sections."""
+    source[0] = source[0].replace("```mermaid\n", "```text\n")  # drawing it needs a script from the network
     if name == root_doc:
         for title, pages in SECTIONS.items():
             entries = "\n".join("/" + page.removesuffix(".md") for page in pages)
@@ -62,8 +63,5 @@ def write_front_page(app: Any, _: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Register what this site adds to Sphinx."""
-    from pygments.lexers.special import TextLexer
-
-    app.add_lexer("mermaid", TextLexer)  # a drawing of Mermaid's text would need a script from the network
-    app.connect("source-read", add_navigation)
+    app.connect("source-read", adapt_page)
     app.connect("build-finished", write_front_page)
