@@ -75,12 +75,12 @@ def test_sections_may_come_in_any_order(tmp_path: Path) -> None:
     [
         ("", "ends in the middle"),
         ("[]", "'{' is missing"),
-        ('{"images": [{"id": 1}', "lacks 'file_name'|ends in the middle"),
-        ('{"images": [{"id": 1, "file_name": "a.jpg"', "no whole instances JSON"),
+        ('{"images": [{"id": 1}', "no 'file_name'|ends in the middle"),
+        ('{"images": [{"id": 1, "file_name": "a.jpg"', "cannot be read as an instances JSON"),
         ('{"images": [{"id": 1, "file_name": "a.jpg"} {"id": 2}]}', "a comma is missing"),
         ('{"images": [], "annotations": []}', "no categories"),
-        ('{"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}', "two categories of one name"),
-        ("\x00\x01\x02", "no whole instances JSON"),
+        ('{"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}', "two categories with the same name"),
+        ("\x00\x01\x02", "cannot be read as an instances JSON"),
     ],
 )
 def test_what_is_no_instances_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
@@ -159,9 +159,9 @@ def test_what_labelling_tools_write_is_read_and_said(tmp_path: Path) -> None:
     assert (found.paths, found.labels) == (("1.jpg", "in/2.jpg"), (1, 0))
     assert (found.classes, found.is_plain) == (("class x", "class y", "class z"), False)
     assert found.said == (
-        "labels.json: 5 ids are texts: taken as they are",
-        "labels.json: 3 annotations have no id: of equal areas the first in the file counts",
-        "labels.json: 2 annotations have no usable area: that of their box counts",
+        "labels.json: 5 ids are strings: used as they are",
+        "labels.json: 3 annotations have no id: of equal areas the first in the file is used",
+        "labels.json: 2 annotations have no usable area: the area of the box is used",
         "labels.json: 2 file names begin with ./ or have backslashes: read as plain paths",
-        "labels.json: 1 category has no image: classes all the same",
+        "labels.json: 1 category has no image: kept as a class",
     )

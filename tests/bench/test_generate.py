@@ -242,11 +242,11 @@ def test_bad_requests(tmp_path: Path) -> None:
         make("coco", 0, 1, tmp_path / "set")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("do not lose")
-    with pytest.raises(DatasetError, match="is something else"):
+    with pytest.raises(DatasetError, match="exists and is not this data set"):
         make("coco", 3, 1, tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").exists()
     make("coco", 2, 1, tmp_path / "set")
-    with pytest.raises(DatasetError, match="is something else"):
+    with pytest.raises(DatasetError, match="exists and is not this data set"):
         make("coco", 3, 1, tmp_path / "set")
 
 
@@ -317,7 +317,7 @@ def test_a_controlled_set_has_one_size_one_quality_and_the_same_scenes(tmp_path:
         path.stat().st_size for path in files[Control(96, 95)]
     )
     assert set_name("coco", 3, 1, Control(96, 95, progressive=True)) != set_name("coco", 3, 1, Control(96, 95))
-    with pytest.raises(DatasetError, match="something else"):
+    with pytest.raises(DatasetError, match="exists and is not this data set"):
         make("coco", 3, 1, tmp_path / "96px-q50", control=Control(96, 51))
 
 

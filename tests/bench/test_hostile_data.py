@@ -65,20 +65,20 @@ def instances(**change: Any) -> dict[str, Any]:
     ("text", "words"),
     [
         (json.dumps(instances(bbox=[1])), "a bbox is [1], not four numbers"),
-        (json.dumps(instances(id=float("inf"))), "is no finite number"),
-        (json.dumps(instances(id=1)).replace('"id": 1', '"id": 1e400', 1), "is no finite number"),
-        (json.dumps(instances(id="9" * 400)), "is no finite number"),
-        (json.dumps(instances(id=10**30)), "is too large an id"),
-        (json.dumps(instances(id=1)).replace('"id": 1', f'"id": {"9" * 5000}', 1), "is no whole instances JSON"),
-        (json.dumps(instances(area=float("inf"))), "is no finite number"),
-        (json.dumps(instances(area=1)).replace('"area": 1', f'"area": 1{"0" * 400}'), "no number"),
+        (json.dumps(instances(id=float("inf"))), "is not a finite number"),
+        (json.dumps(instances(id=1)).replace('"id": 1', '"id": 1e400', 1), "is not a finite number"),
+        (json.dumps(instances(id="9" * 400)), "is not a finite number"),
+        (json.dumps(instances(id=10**30)), "is too large for an id"),
+        (json.dumps(instances(id=1)).replace('"id": 1', f'"id": {"9" * 5000}', 1), "read as an instances JSON"),
+        (json.dumps(instances(area=float("inf"))), "is not a finite number"),
+        (json.dumps(instances(area=1)).replace('"area": 1', f'"area": 1{"0" * 400}'), "not a usable number"),
         (json.dumps(instances(file_name="\ud800.jpg")), "is not a plain path"),
         (json.dumps(instances(file_name="a\0.jpg")), "is not a plain path"),
         (json.dumps(instances(file_name="../a.jpg")), "is not a plain path"),
         (json.dumps(instances(file_name="x" * 10_000 + "\0")), "is not a plain path"),
         (json.dumps(instances(file_name="./" * 10**6 + "a.jpg")), "is not a plain path"),
-        (json.dumps(instances(name="\ud800")), "a category is called"),
-        (json.dumps(instances(name=["cat"])), "a category is called ['cat']"),
+        (json.dumps(instances(name="\ud800")), "cannot be the name of a category"),
+        (json.dumps(instances(name=["cat"])), "['cat'] cannot be the name of a category"),
         ('{"images": ' + "[" * 100_000, "nested too deeply"),
         ('{"info": ' + '{"a":' * 100_000, "nested too deeply"),
     ],
@@ -102,7 +102,7 @@ def test_a_damaged_instances_json_is_not_held_whole(tmp_path: Path) -> None:
         stream.write(b"a" * (1 << 20))
         stream.truncate(1 << 30)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(DatasetError, match=r"is no whole instances JSON"):
+    with pytest.raises(DatasetError, match=r"cannot be read as an instances JSON"):
         read_coco(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000
 
@@ -142,6 +142,6 @@ def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
     (tmp_path / "endless.jpg").symlink_to("/dev/zero")
     for name in ("pipe.jpg", "endless.jpg"):
         found = inspect_file(str(tmp_path / name))
-        assert (found.cause, found.problem) == ("unreadable", "it is no file")
-        with pytest.raises(DataError, match="cannot be read: it is no file"):
+        assert (found.cause, found.problem) == ("unreadable", "it is not a regular file")
+        with pytest.raises(DataError, match="cannot be read: it is not a regular file"):
             source_file(tmp_path / name, name)

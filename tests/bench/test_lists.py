@@ -41,12 +41,12 @@ FORMS = {
     "JSON Lines": '{"file_name": "cat/1.jpg", "label": "cat"}\n{"file_name": "dog/2.jpg", "label": "dog"}\n',
 }
 SAID = {
-    "label before path": "of labels.csv column 2 holds the paths and column 1 the labels",
-    "label before path, no heading": "of labels.csv column 2 holds the paths and column 1 the labels",
-    "an index": "of labels.csv these columns are ignored: column 1",
-    "an index without heading": "of labels.csv these columns are ignored: column 1",
-    "a column more": "of labels.csv these columns are ignored: width",
-    "absolute paths": "2 absolute paths of labels.csv taken as below the folder of images",
+    "label before path": "labels.csv: column 2 holds the paths and column 1 the labels",
+    "label before path, no heading": "labels.csv: column 2 holds the paths and column 1 the labels",
+    "an index": "labels.csv: these columns are ignored: column 1",
+    "an index without heading": "labels.csv: these columns are ignored: column 1",
+    "a column more": "labels.csv: these columns are ignored: width",
+    "absolute paths": "2 absolute paths in labels.csv read as paths below the folder of images",
 }
 
 
@@ -63,7 +63,7 @@ def test_a_list_is_read_however_it_is_written(form: str, tmp_path: Path) -> None
 def test_names_without_suffix_are_found_by_the_stem(tmp_path: Path) -> None:
     found = read(tmp_path, "image,level\n10_left,0\n10_right,2\n", "10_left.jpeg", "train/10_right.jpg")
     assert (found.paths, found.classes) == (("10_left.jpeg", "train/10_right.jpg"), ("0", "2"))
-    assert "2 names of labels.csv without a suffix: found by the file's name up to it" in found.said
+    assert "2 names in labels.csv without a suffix: found by the file name without suffix" in found.said
 
 
 def test_a_name_without_suffix_that_may_be_two_files_is_refused(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_column_of_parts_is_ignored_and_said_or_chosen_by(tmp_path: Path) -> N
     found = read(tmp_path, text)
     assert len(found.paths) == 2
     assert (
-        "of labels.csv the column of parts (train: 1, val: 1) is ignored, so all rows are read; `--split train` (in an "
-        "inventory `split: train`) takes the rows of one"
+        "labels.csv: the column of parts (train: 1, val: 1) is ignored, so all rows are read; `--split train` (in an "
+        "inventory `split: train`) reads the rows of one part"
     ) in found.said
     assert read(tmp_path, text, split="val").paths == ("dog/2.jpg",)
     with pytest.raises(DatasetError, match=r"no rows of the part 'test' \(it has train, val\)"):
@@ -95,9 +95,12 @@ def test_paths_as_they_are_on_the_host_are_read_where_the_images_are_mounted(tmp
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("path,healthy,rust\ncat/1.jpg,0,1\ndog/2.jpg,1,0\n", "which column holds the labels cannot be told: healthy"),
-        ("width,height\n3,4\n5,6\n", "no column holds names of images: it has width, height"),
-        ("cat/1.jpg\ndog/2.jpg\n", "it has one column"),
+        (
+            "path,healthy,rust\ncat/1.jpg,0,1\ndog/2.jpg,1,0\n",
+            "cannot determine which column holds the labels: healthy",
+        ),
+        ("width,height\n3,4\n5,6\n", "no column holds names of images: the columns are width, height"),
+        ("cat/1.jpg\ndog/2.jpg\n", "the list has only one column"),
         ("", "is empty: it lists no image"),
     ],
 )

@@ -28,7 +28,7 @@ def test_lists_are_read_however_they_separate(tmp_path: Path, text: str) -> None
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("a.jpg,x\na.jpg,y\n", r":2: a.jpg stands here twice, first in line 1"),
+        ("a.jpg,x\na.jpg,y\n", r":2: a.jpg is listed twice, first in line 1"),
         ("a.jpg,x\nb.jpg\n", ":2: not a path and a label"),
         ("a.jpg,x\n../b.jpg,y\n", "not below the folder"),
         ("a.jpg,x\n/etc/b.jpg,y\n", "not below the folder"),

@@ -64,7 +64,7 @@ def test_a_folder_of_this_machine_is_sent_once(session: Make, lab: Lab) -> None:
     there = "/home/bench/.cache/harness/shipped/my-photos/files"
     assert_answered(controller, sent, there)
     assert f"{photos}: 10 images, 1 kB (100 B an image); this is sent to hosts that lack it" in sent.stderr, sent.said
-    assert "left out as no part of the set: `Thumbs.db` (1 file)" in sent.stderr, sent.said
+    assert "left out because they do not belong to the set: `Thumbs.db` (1 file)" in sent.stderr, sent.said
     (photos / "a" / "new.jpg").write_bytes(b"new")
     again = advise(controller, *words, "--ship")
     assert again.code == 0 and controller.kinds("ws1").count("DataShipped") == 1, again.said

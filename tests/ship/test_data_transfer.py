@@ -269,7 +269,7 @@ def test_a_part_of_a_folder_and_images_without_labels_are_sent(tmp_path: Path) -
 
 def test_a_set_that_not_every_loader_reads_is_not_sent_unless_it_may_be_left_out(tmp_path: Path, photos: Path) -> None:
     (photos / "cats" / "x.tif").write_bytes(JPEG_LIKE)
-    with pytest.raises(DataError, match="1 TIFF file, which not every loader takes"):
+    with pytest.raises(DataError, match="1 TIFF file, which not every loader reads"):
         read_source_set("set", photos, keep=tmp_path / "hashes")
     assert read_source_set("set", photos, keep=tmp_path / "hashes", skip_unreadable=True).images == 7
 

@@ -107,7 +107,7 @@ ROWS = {
         PAIR,
     ),
     "splits that differ": Row(
-        (*SPLIT, "val/emu/3.jpg"), "val/ left out; emu is only in one of them; `--split val`", PAIR
+        (*SPLIT, "val/emu/3.jpg"), "val/ left out; emu is in only one of them; `--split val`", PAIR
     ),
     "one split": Row(
         ("train/1.jpg", "train/2.jpg", "labels.csv"),
@@ -120,53 +120,53 @@ ROWS = {
     ),
     "junk": Row(
         (*PAIR, "__MACOSX/cat/._1.jpg", "cat/._1.jpg", "cat/@eaDir/1.jpg", "dog/Thumbs.db", ".ipynb_checkpoints/1.jpg"),
-        "left out as no part of the set: `._*` (1 file), `.ipynb_checkpoints/`, `@eaDir/` (1 file), `Thumbs.db` (1 "
-        "file) and `__MACOSX/` (1 file), which archives, file managers and notebooks leave",
+        "left out because they do not belong to the set: `._*` (1 file), `.ipynb_checkpoints/`, `@eaDir/` (1 file), "
+        "`Thumbs.db` (1 file) and `__MACOSX/` (1 file) (made by archives or file managers)",
         PAIR,
     ),
     "no class folders": Row(
         ("1.jpg", "2.jpeg", "notes.txt", "labels.csv"),
-        "2 images without class folders, so without labels: loading can be measured, training cannot; for that give "
-        "one folder per class, or a list of paths and labels",
+        "2 images without class folders, so without labels: loading can be measured, training cannot; to train, "
+        "give one folder per class, or a list of paths and labels",
         ("1.jpg", "2.jpeg"),
         ("unlabelled",),
     ),
     "boxes beside images": Row(
         ("1.jpg", "1.txt", "2.jpg", "2.txt"),
-        "2 text files beside the images, as YOLO has for boxes: no classes of images",
+        "2 text files beside the images, as YOLO writes for boxes: they are not classes",
         ("1.jpg", "2.jpg"),
         ("unlabelled",),
     ),
     "a list without labels": Row(
         ("1.jpg", "metadata.csv"),
-        "metadata.csv has no column of labels (of such names as label, class or category), so it is not read",
+        "metadata.csv has no column of labels (label, class or category, for example), so it is not read",
         ("1.jpg",),
         ("unlabelled",),
     ),
     "an empty class": Row(
         (*PAIR, "emu/notes.txt"),
-        "emu/ holds no image: a class all the same, as Keras counts it, so that the labels of the others keep their "
-        "numbers; remove the folder if it is none",
+        "emu/ has no image but counts as a class, as in Keras, so that the labels of the others keep their numbers; "
+        "remove a folder that is not a class",
         PAIR,
         ("cat", "dog", "emu"),
     ),
     "images beside classes": Row(
-        (*PAIR, "3.jpg"), "1 image beside the class folders (3.jpg): of no class, so left out by every loader", PAIR
+        (*PAIR, "3.jpg"), "1 image beside the class folders (3.jpg): without a class, so left out", PAIR
     ),
     "formats that no loader takes": Row(
         (*PAIR, "cat/3.heic", "dog/4.HEIC"),
-        "2 HEIC (as cat/3.heic): no loader takes these, so all leave them out; `find ",
+        "2 HEIC (as cat/3.heic): no loader reads these, so they are left out; `find ",
         PAIR,
     ),
     "formats that are left out": Row(
         (*PAIR, "cat/3.tif", "cat/5.webp"),
-        "1 TIFF (as cat/3.tif) and 1 WebP (as cat/5.webp): left out, for not every loader takes them; `find ",
+        "1 TIFF (as cat/3.tif) and 1 WebP (as cat/5.webp): left out, since not every loader reads them; `find ",
         PAIR,
         asked={"skip_unreadable": True},
     ),
     "one folder in a folder": Row(
         ("photos/cat/1.jpg", "photos/dog/2.jpg"),
-        "the one class photos has folders of its own: if these are the classes, give its path instead",
+        "the only class photos has subfolders: if these are the classes, give its path instead",
         ("photos/cat/1.jpg", "photos/dog/2.jpg"),
         ("photos",),
     ),
@@ -210,16 +210,16 @@ def make_nothing(root: Path) -> Path:
 FAULTS: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "YOLO": (
         make_yolo,
-        "is a YOLO set: images/ with text files of boxes in labels/, which are no classes of images",
-        "/images/train, images without labels; to train, write a list of paths and labels",
+        "is a YOLO set: images/ with text files of boxes in labels/, which are not classes",
+        "/images/train (images without labels); to train, write a list of paths and labels",
     ),
     "parquet": (make_parquet, "1 Parquet file (data/train-00000-of-00001.parquet): images inside tables", "labels.csv"),
     "formats": (
         make_others,
         "4 of 6 files in {root} cannot be read by every loader:\n"
-        "  dog/5.bmp: 2 BMP files, which not every loader takes\n"
-        "  cat/4.gif: 1 GIF file, which not every loader takes\n"
-        "  cat/3.webp: 1 WebP file, which not every loader takes",
+        "  dog/5.bmp: 2 BMP files, which not every loader reads\n"
+        "  cat/4.gif: 1 GIF file, which not every loader reads\n"
+        "  cat/3.webp: 1 WebP file, which not every loader reads",
         "; or leave them out: `--skip-unreadable` (in an inventory `skip_unreadable: true`)",
     ),
     "nothing": (make_nothing, "has no images: zero files ending in .jpg, .jpeg or .png", "one folder of images"),
@@ -277,7 +277,7 @@ def test_an_image_folder_of_hugging_face_is_read_by_its_list(name: str, text: st
     for part in ("train", "test"):
         write_labels(root / part, name, text)
     listing = look_at_both(root)
-    assert f"a Hugging Face ImageFolder: {name} is its list, of file_name and label" in listing.said
+    assert f"a Hugging Face ImageFolder: {name} lists its images, in the columns file_name and label" in listing.said
     assert (listing.paths, listing.labels, listing.classes) == (("1.jpg", "2.jpg"), (0, 1), ("cat", "dog"))
     assert listing.said[0].startswith("parts of a set, not classes: train/ (2 images) and test/ (1 image)")
 
@@ -310,9 +310,9 @@ def test_a_list_is_read_before_its_check_and_what_it_says_is_told(is_local: bool
     assert list_path(images, labels).paths == ("10_left.jpeg", "b/11_left.jpeg")
     assert state.said == list_path(images, labels).said
     assert state.said == (
-        "of labels.csv column 2 holds the paths and column 1 the labels",
-        "of labels.csv these columns are ignored: who",
-        "2 names of labels.csv without a suffix: found by the file's name up to it",
+        "labels.csv: column 2 holds the paths and column 1 the labels",
+        "labels.csv: these columns are ignored: who",
+        "2 names in labels.csv without a suffix: found by the file name without suffix",
     )
     write_labels(tmp_path, "labels.csv", "image,healthy,rust\n10_left,0,1\n11_left,1,0\n")
     with pytest.raises(DatasetError) as caught:
@@ -320,7 +320,7 @@ def test_a_list_is_read_before_its_check_and_what_it_says_is_told(is_local: bool
     _, state = look_at_host(source, tmp_path, is_local=is_local)
     assert state.problem == caught.value.message
     assert (state.hint or "").startswith(caught.value.hint or "?")
-    assert "which column holds the labels cannot be told: healthy, rust" in (state.problem or "")
+    assert "cannot determine which column holds the labels: healthy, rust" in (state.problem or "")
 
 
 def test_all_loaders_are_given_the_same_images_where_a_folder_holds_others(tmp_path: Path) -> None:

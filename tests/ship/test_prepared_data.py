@@ -372,4 +372,4 @@ def test_images_without_labels_and_a_list_of_absolute_paths_end_to_end(scratch: 
     (tmp_path / "labels.csv").write_text(f"label,path\ncat,{flat}/1.jpg\n")
     listed = prepare_here(scratch, DataSet(images=str(flat), annotations=str(tmp_path / "labels.csv")))
     assert (listed.kind, listed.images, listed.is_labelled) == ("coco", 1, True)
-    assert "1 absolute path of labels.csv taken as below the folder of images" in listed.said
+    assert "1 absolute path in labels.csv read as paths below the folder of images" in listed.said

@@ -493,7 +493,7 @@ def zero_images(root: Path) -> str:
     [
         (no_folder, ["there is no folder"]),
         (truncated, ["1 of 4 files", "a/1.jpg: it is truncated or damaged", "--skip-unreadable"]),
-        (half_a_coco_file, ["no whole instances JSON", "instances_train2017.json"]),
+        (half_a_coco_file, ["cannot be read as an instances JSON", "instances_train2017.json"]),
         (no_annotations, ["has no images"]),
         (zero_images, ["has no images"]),
     ],
@@ -656,7 +656,7 @@ def test_a_damaged_session(finished: User, name: str, content: bytes, words: lis
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"garbage", ["records.jsonl:1: ", "is no JSON", "take this line out"]),
+        (b"garbage", ["records.jsonl:1: ", "is not JSON", "take this line out"]),
         (b"[" * 10_000, ["records.jsonl:1: ", "deeper than", "take this line out"]),
         (b'{"a": 1}', ["records.jsonl:1: ", "is not of this format", "measured anew"]),
         (b'{"a": NaN}', ["records.jsonl:1: ", "measured anew"]),

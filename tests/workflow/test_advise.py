@@ -134,7 +134,7 @@ def test_of_a_folder_that_is_sent_is_said_what_it_is(
     assert "4 images without class folders, so without labels" in said
     assert "these images have no labels: loading is measured, training is not" in said
     (flat / "5.tif").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"5\.tif: 1 TIFF file, which not every loader takes"):
+    with pytest.raises(DataError, match=r"5\.tif: 1 TIFF file, which not every loader reads"):
         look_at_hosts(Console(), load_inventory(file).hosts, asked, file, forks=1)
 
 

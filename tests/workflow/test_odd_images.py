@@ -18,7 +18,7 @@ from harness.workflow.local.datasets import describe_data
 SAID = {
     "greyscale": "reads them as RGB",
     "cmyk": "reads them as RGB",
-    "exif_rotated": "none turns them upright",
+    "exif_rotated": "without rotating them",
     "tiny": "reads them like any other",
 }
 

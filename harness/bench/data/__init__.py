@@ -1,5 +1,5 @@
-"""Data sets: found, read, checked, described and generated, without TensorFlow.
+"""Find, read, check, describe and generate data sets, without TensorFlow.
 
-Comes in: a folder, a COCO pair, a list, TFRecord files, or a profile to generate. Goes out: a manifest of images and
-labels with a fingerprint. Begin with ``manifest.py``.
+Input: a folder, a COCO pair, a list, TFRecord files, or a profile to generate. Output: a manifest of images and labels
+with a fingerprint. Begin with ``dataset.py``.
 """

@@ -1,7 +1,7 @@
-"""A COCO pair, read as it is: a folder of images and an instances JSON. Standard library only.
+"""Read a COCO pair: a folder of images and an instances JSON. Standard library only.
 
-The instances JSON of train2017 is 450 MB, nearly all of it outlines that nobody needs here; it is read as a stream,
-one annotation at a time, so that a few dozen MB of memory are enough.
+The instances JSON of train2017 has 450 MB, nearly all of it segmentation outlines that are not needed here. It is read
+as a stream, one annotation at a time, so that a few dozen MB of memory are enough.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ..protocol.dataset_errors import LABELS_HINT, DatasetError, shorten, unread
 _CHUNK = 1 << 20
 _WHITE = " \t\r\n"
 _MOST_VALUE = 64 << 20
-"""Characters of one annotation; what is longer is not held in memory. The largest outline of train2017 has 80,000."""
+"""Most characters of one annotation that are held in memory. The largest outline of train2017 has 80,000."""
 _MOST_ID = 2**63
 _MOST_PATH = 4096
-"""Characters: no file system has longer ones."""
+"""Most characters of a path: no file system allows longer ones."""
 _MOST_TEXT = 400
-"""Characters of an id that is a text."""
+"""Most characters of an id that is a string."""
 
 
 @dataclass(frozen=True)
 class CocoLabels:
-    """Images that have annotations, sorted by path (as bytes), with the label of each.
+    """The images that have annotations, sorted by path (as bytes), with the label of each.
 
-    ``classes`` are all categories, sorted by their id; ``left_out`` images have no
-    annotation; ``orphans`` are annotations of images that are not listed. ``said`` are sentences on how the file was
-    read; ``is_plain``: it is written as the format's own tools write it, and read so.
+    ``classes`` are all categories, sorted by id; ``left_out`` counts images without annotations; ``orphans`` counts
+    annotations of images that are not listed. ``said`` are sentences on how the file was read. ``is_plain``: the file
+    is written as COCO's own tools write it and was read without any correction.
     """
 
     paths: tuple[str, ...]
@@ -47,12 +47,12 @@ class CocoLabels:
 
 
 Id = int | str
-"""As COCO writes it a number; labelling tools write texts, too."""
+"""The id of an image, an annotation or a category: COCO writes numbers, some labelling tools strings."""
 
 
 @dataclass
 class _Oddities:
-    """What is otherwise than COCO's own tools write it, in counts."""
+    """Counts of deviations from what COCO's own tools write."""
 
     text_ids: int = 0
     without_id: int = 0
@@ -62,22 +62,24 @@ class _Oddities:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a few lines of code read the same: an area that is absent is as usual as one of a box."""
+        """Whether a simple reader gives the same labels: a missing area is common, and the box's area replaces it."""
         return not (self.text_ids or self.without_id or self.unusable_areas or self.renamed)
 
     def say(self, name: str, unused: int) -> Iterator[str]:
-        """Yield a sentence for each."""
+        """Yield one sentence for each kind of deviation; ``unused`` is the number of categories without an image."""
         if self.text_ids:
-            yield f"{name}: {self.text_ids:,} ids are texts: taken as they are"
+            yield f"{name}: {self.text_ids:,} ids are strings: used as they are"
         if self.without_id:
-            yield f"{name}: {self.without_id:,} annotations have no id: of equal areas the first in the file counts"
+            yield f"{name}: {self.without_id:,} annotations have no id: of equal areas the first in the file is used"
         if self.without_area:
-            yield f"{name}: {self.without_area:,} annotations have no usable area: that of their box counts"
+            yield f"{name}: {self.without_area:,} annotations have no usable area: the area of the box is used"
         if self.renamed:
             yield f"{name}: {self.renamed:,} file names begin with ./ or have backslashes: read as plain paths"
         if unused:
-            has = "category has" if unused == 1 else "categories have"
-            yield f"{name}: {unused:,} {has} no image: classes all the same"
+            outcome = (
+                "category has no image: kept as a class" if unused == 1 else "categories have no image: kept as classes"
+            )
+            yield f"{name}: {unused:,} {outcome}"
 
 
 def read_coco(annotations: Path) -> CocoLabels:
@@ -104,18 +106,18 @@ def read_coco(annotations: Path) -> CocoLabels:
     except OSError as error:
         raise unreadable_labels(annotations, error.strerror) from error
     except KeyError as error:
-        raise DatasetError(f"{annotations} is no instances JSON: an entry lacks {error}", hint=LABELS_HINT) from error
+        raise DatasetError(f"{annotations} is not an instances JSON: no {error}", hint=LABELS_HINT) from error
     except RecursionError:
         raise DatasetError(
-            f"{annotations} is no instances JSON: lists are nested too deeply", hint=LABELS_HINT
+            f"{annotations} is not an instances JSON: lists are nested too deeply", hint=LABELS_HINT
         ) from None
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"{annotations} is no whole instances JSON: {error}", hint=LABELS_HINT) from error
+        raise DatasetError(f"{annotations} cannot be read as an instances JSON: {error}", hint=LABELS_HINT) from error
     return _labelled(annotations, files, categories, largest, odd)
 
 
 _Rank = tuple[float, int, Id]
-"""Area, and for equal ones the order; the category."""
+"""(area, order among equal areas, category) of an annotation."""
 
 
 def _labelled(
@@ -131,7 +133,7 @@ def _labelled(
             f"{annotations}: annotations of category {shorten(unknown[0])}, which is not listed", hint=LABELS_HINT
         )
     if len(set(categories.values())) != len(categories):
-        raise DatasetError(f"{annotations} has two categories of one name", hint=LABELS_HINT)
+        raise DatasetError(f"{annotations} has two categories with the same name", hint=LABELS_HINT)
     rows = sorted(
         ((files[image], index[rank[2]]) for image, rank in largest.items() if image in files),
         key=lambda row: row[0].encode(errors="surrogatepass"),
@@ -150,12 +152,12 @@ def _labelled(
 
 
 def _by_kind(identity: Id) -> tuple[bool, int, str]:
-    """Order ids: numbers by their value, then texts."""
+    """Return a sort key for ids: numbers by value, then strings."""
     return (True, 0, identity) if isinstance(identity, str) else (False, identity, "")
 
 
 def _checked(name: object, annotations: Path, odd: _Oddities) -> str:
-    """A path below the image folder; slashes may be backslashes, and ``./`` may stand first. Raises DatasetError."""
+    """Return a file name as a plain path below the image folder, without a leading ``./``. Raises DatasetError."""
     written = str(name)
     path = written[: _MOST_PATH + 1].replace("\\", "/")
     while path.startswith("./") and len(path) > 2:
@@ -171,7 +173,7 @@ def _checked(name: object, annotations: Path, odd: _Oddities) -> str:
 
 
 def _is_file_name(path: str) -> bool:
-    """Whether a text can be written as a file's name: half of a character cannot."""
+    """Return whether a text can be encoded as a file's name; a lone surrogate cannot."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
@@ -180,14 +182,14 @@ def _is_file_name(path: str) -> bool:
 
 
 def _named(name: object) -> str:
-    """The name of a category. Raises ValueError."""
+    """Return the name of a category. Raises ValueError."""
     if not isinstance(name, str | int) or not str(name).isprintable():
-        raise ValueError(f"a category is called {shorten(name)}")
+        raise ValueError(f"{shorten(name)} cannot be the name of a category")
     return str(name)
 
 
 def _area(item: dict[str, object], odd: _Oddities) -> float:
-    """The area of an annotation, or of its box where that is no number. Raises ValueError, TypeError."""
+    """Return the area of an annotation, or of its box where the area is missing. Raises ValueError, TypeError."""
     area = item.get("area")
     is_unusable = (isinstance(area, str) and not area.strip()) or (isinstance(area, float) and math.isnan(area))
     if area is not None and not is_unusable:
@@ -201,7 +203,7 @@ def _area(item: dict[str, object], odd: _Oddities) -> float:
 
 
 def _order(item: dict[str, object], position: int, odd: _Oddities) -> int:
-    """Which of two annotations of equal area counts: the lower id, or what stands first where ids are no numbers."""
+    """Return the sort key among annotations of equal area: the id, or the place in the file where ids are strings."""
     if item.get("id") is None:
         odd.without_id += 1
         return position
@@ -210,20 +212,20 @@ def _order(item: dict[str, object], position: int, odd: _Oddities) -> int:
 
 
 def _number(value: object) -> float:
-    """A number, or a text that is one. Raises ValueError, TypeError."""
+    """Return a number, also one written as a string. Raises ValueError, TypeError."""
     if not isinstance(value, int | float | str):
-        raise TypeError(f"{shorten(value)} is no number")
+        raise TypeError(f"{shorten(value)} is not a number")
     try:
         number = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"{shorten(value)} is no number that can be used") from None
+        raise ValueError(f"{shorten(value)} is not a usable number") from None
     if not math.isfinite(number):
-        raise ValueError(f"{shorten(value)} is no finite number")
+        raise ValueError(f"{shorten(value)} is not a finite number")
     return number
 
 
 def _identity(value: object, odd: _Oddities | None = None) -> Id:
-    """An id: a whole number, or a text that is none. Raises ValueError, TypeError."""
+    """Return an id: a whole number, or a string that is not a number. Raises ValueError, TypeError."""
     if isinstance(value, str) and not _is_number(value):
         if not value or len(value) > _MOST_TEXT or not value.isprintable():
             raise ValueError(f"{shorten(value)} cannot be an id")
@@ -232,7 +234,7 @@ def _identity(value: object, odd: _Oddities | None = None) -> Id:
         return value
     number = value if isinstance(value, int) else int(_number(value))
     if not -_MOST_ID <= number < _MOST_ID:
-        raise ValueError(f"{shorten(value)} is too large an id")
+        raise ValueError(f"{shorten(value)} is too large for an id")
     return number
 
 
@@ -245,7 +247,7 @@ def _is_number(text: str) -> bool:
 
 
 def _elements(stream: TextIO) -> Iterator[tuple[str, dict[str, object]]]:
-    """Each object of each list at the top of a JSON object, as (key of the list, object); the rest is passed over."""
+    """Yield (key, object) for each object in the top-level lists of a JSON object; everything else is skipped."""
     window = _Window(stream)
     window.expect("{")
     if window.peek() == "}":
@@ -274,7 +276,9 @@ class _Window:
         self._decode = json.JSONDecoder().raw_decode
 
     def _grow(self) -> bool:
-        """Read on; False at the end. The step grows with what is held, so that one huge value stays cheap.
+        """Read more of the stream; return False at its end.
+
+        The amount grows with the text already held, so that one huge value is not parsed too often.
 
         Raises ValueError for a value that is too long to hold.
         """
@@ -287,17 +291,17 @@ class _Window:
         return bool(more)
 
     def peek(self) -> str:
-        """The next letter that is not white space."""
+        """Return the next character that is not white space."""
         while True:
             while self._at < len(self._text) and self._text[self._at] in _WHITE:
                 self._at += 1
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._grow():
-                raise ValueError("it ends in the middle")
+                raise ValueError("the file ends in the middle of a value")
 
     def take(self) -> str:
-        """``,`` or the end of what it stands in."""
+        """Consume and return ``,`` or the bracket that closes the current list or object. Raises ValueError."""
         letter = self.peek()
         if letter not in ",}]":
             raise ValueError(f"a comma is missing before {letter!r}")
@@ -305,13 +309,13 @@ class _Window:
         return letter
 
     def expect(self, letter: str) -> None:
-        """Pass over ``letter``."""
+        """Consume ``letter``, or raise ValueError."""
         if self.peek() != letter:
             raise ValueError(f"{letter!r} is missing")
         self._at += 1
 
     def value(self) -> object:
-        """The next value, whole."""
+        """Consume and return the next value as a whole. Raises ValueError."""
         value: object
         while True:
             self.peek()
@@ -322,11 +326,11 @@ class _Window:
                     raise
                 continue
             if end < len(self._text) or self._is_whole or not self._grow():
-                self._at = end  # a number at the end of the window may go on behind it
+                self._at = end  # a number that ends with the text held may continue
                 return value
 
     def array(self) -> Iterator[object]:
-        """The elements of the next list, one at a time."""
+        """Consume the next list and yield its elements one at a time. Raises ValueError."""
         self.expect("[")
         if self.peek() == "]":
             self._at += 1

@@ -1,4 +1,4 @@
-"""Which columns of a table hold paths and labels: by their headings, else by what stands in them.
+"""Determine which columns of a table hold paths and labels: by their headings, otherwise by their contents.
 
 Standard library only.
 """
@@ -21,7 +21,7 @@ LABELS = (
     "label", "labels", "class", "class_name", "classname", "class_id", "category", "target", "y", "level", "diagnosis",
     "breed", "species", "variety", "tag", "label_name", "category_name", "category_id",
 )  # fmt: skip
-"""Headings of paths and of labels, the likeliest first, in lower case and with ``_`` for blanks."""
+"""Headings of paths and of labels, the most likely first, in lower case and with ``_`` for spaces."""
 INDEX = ("", "index", "unnamed:_0", "idx", "row", "#")
 SPLIT = ("split", "set", "subset", "fold", "usage", "partition", "data_set", "dataset")
 DELIMITERS = ("\t", ";", ",", "|")
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 @dataclass(frozen=True)
 class Columns:
-    """The places of the path and the label in a row, of the part that a row belongs to, and what is passed over."""
+    """Indices of the columns of path, label and split (part of the set), and the names of ignored columns."""
 
     path: int
     label: int
@@ -40,7 +40,7 @@ class Columns:
 
 
 def split_line(line: str, delimiter: str | None = None) -> list[str] | None:
-    """Split a line as CSV; None where its quotes do not end on it."""
+    """Split a line as CSV; return None if a quote is not closed on that line."""
     try:
         (row,) = csv.reader([line], delimiter=delimiter or choose_delimiter([line]), strict=True)
     except (csv.Error, ValueError):
@@ -49,7 +49,7 @@ def split_line(line: str, delimiter: str | None = None) -> list[str] | None:
 
 
 def choose_delimiter(lines: Sequence[str]) -> str:
-    """Return what separates columns: what splits all lines into equally many, else what splits the first into most."""
+    """Return the delimiter that gives all lines the same number of columns, else the one that splits the first most."""
     counts = {each: [len(split_line(line, each) or [""]) for line in lines] for each in DELIMITERS}
     for each in DELIMITERS:
         if lines and counts[each][0] > 1 and len(set(counts[each])) == 1:
@@ -58,12 +58,12 @@ def choose_delimiter(lines: Sequence[str]) -> str:
 
 
 def normalise(heading: str) -> str:
-    """Return a heading as it stands in the lists of this module."""
+    """Return a heading in the spelling of this module's lists."""
     return re.sub(r"[\s-]+", "_", heading.strip().lower())
 
 
 def choose_columns(heading: Sequence[str]) -> tuple[int, int] | None:
-    """Return the places of path and label by their headings alone; None where these do not tell."""
+    """Return the indices of the path and label columns by their headings alone; None if the headings do not say."""
     names = [normalise(name) for name in heading]
     path = next((names.index(word) for word in PATHS if word in names), None)
     label = next((names.index(word) for word in LABELS if word in names), None)
@@ -71,9 +71,9 @@ def choose_columns(heading: Sequence[str]) -> tuple[int, int] | None:
 
 
 def find_columns(rows: Sequence[Sequence[str]], is_file: Sequence[Sequence[bool]]) -> Columns | str:
-    """Return the columns of a table by its first rows; a text that says why they cannot be told.
+    """Return the columns of a table by its first rows, or a text that says why they cannot be determined.
 
-    ``is_file`` says of each cell whether it names a file of the folder.
+    ``is_file`` says for each cell whether it names a file of the folder.
     """
     width = max(len(row) for row in rows)
     has_heading = _has_heading(rows, is_file)
@@ -82,10 +82,10 @@ def find_columns(rows: Sequence[Sequence[str]], is_file: Sequence[Sequence[bool]
     body = rows[1:] if has_heading else rows
     found = is_file[1:] if has_heading else is_file
     if width < 2:
-        return "it has one column"
+        return "the list has only one column"
     path = _find_path(heading, body, found, width)
     if path is None:
-        return f"no column holds names of images: it has {_name_columns(shown or rows[0], width, ())}"
+        return f"no column holds names of images: the columns are {_name_columns(shown or rows[0], width, ())}"
     others = [place for place in range(width) if place != path]
     named = [place for word in LABELS for place in others if place < len(heading) and heading[place] == word]
     split = next((place for place in others if _is_split(place, heading, body)), None)
@@ -96,8 +96,8 @@ def find_columns(rows: Sequence[Sequence[str]], is_file: Sequence[Sequence[bool]
         left = left or [place for place in others if place != split] or others
         if len(left) > 1:
             return (
-                f"which column holds the labels cannot be told: {_name_columns(shown, width, (path,))}; call it "
-                "`label` in the first line, or leave the others out"
+                f"cannot determine which column holds the labels: {_name_columns(shown, width, (path,))}; name it "
+                "`label` in the first line, or remove the other columns"
             )
         label = left[0]
     split = None if split == label else split
@@ -106,7 +106,7 @@ def find_columns(rows: Sequence[Sequence[str]], is_file: Sequence[Sequence[bool]
 
 
 def _has_heading(rows: Sequence[Sequence[str]], is_file: Sequence[Sequence[bool]]) -> bool:
-    """Return whether the first row is a heading: it names no image, and others do, or its words are those of one."""
+    """Return whether the first row is a heading: it names no image, and other rows do or it has known words."""
     first = rows[0]
     if any(is_image_name(cell) or found for cell, found in zip(first, is_file[0], strict=False)):
         return False
@@ -117,14 +117,14 @@ def _has_heading(rows: Sequence[Sequence[str]], is_file: Sequence[Sequence[bool]
 
 
 def is_image_name(cell: str) -> bool:
-    """Return whether a text ends as names of images do."""
+    """Return whether a text ends with the suffix of an image."""
     return suffix_of(cell.strip().replace("\\", "/")) in IMAGES
 
 
 def _find_path(
     heading: Sequence[str], body: Sequence[Sequence[str]], found: Sequence[Sequence[bool]], width: int
 ) -> int | None:
-    """Return the column that names files: most of its cells end like images or name files of the folder."""
+    """Return the column that names files: most of its cells end with an image suffix or name files of the folder."""
 
     def share(place: int) -> float:
         cells = [(row[place], files[place]) for row, files in zip(body, found, strict=True) if place < len(row)]
@@ -140,7 +140,7 @@ def _find_path(
 
 
 def _is_index(place: int, heading: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Return whether a column counts the rows."""
+    """Return whether a column holds consecutive row numbers."""
     if place < len(heading) and heading[place] in INDEX:
         return True
     cells = [row[place].strip() if place < len(row) else "" for row in body]

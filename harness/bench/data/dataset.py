@@ -1,6 +1,6 @@
-"""What a data set is: its file list with labels, sizes and hashes, its fingerprint, and its odd files.
+"""Describe a data set: its file list with labels, sizes and hashes, its fingerprint, and its unusual files.
 
-``python -m bench.data.dataset JOB_FOLDER`` is the task ``dataset``; ``describe`` is the same without a job.
+``python -m bench.data.dataset JOB_FOLDER`` runs the task ``dataset``; ``describe`` does the same without a job.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ MOST_EXAMPLES = 5
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 Report = Callable[[int, int], None]
-"""Called with images done and images in all, about twice a second."""
+"""Called with (images done, images in all), about twice a second."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """A data set in figures; the fields of ``dataset.json``.
+    """A data set in figures; its fields are those of ``dataset.json``.
 
-    ``bytes`` are of all image files; ``size_quantiles`` maps a percentage to bytes a file, ``pixel_quantiles`` to
-    pixels an image; means are over readable images, in pixels. ``odd`` counts notes
-    (files that can be read) and causes (files that cannot); ``unreadable`` names the first 50 of these
-    as (path, reason); ``odd_examples`` names some files with each note. ``not_looked_for`` are notes that cannot be
-    made here. ``form`` is ``folder``, ``coco``, ``list`` or ``tfrecord``, ``suffixes`` are those of the images'
-    names, as they are written; ``features`` says what is read of records. ``encoder`` and ``source`` are known of
-    generated sets. ``said`` are sentences on what the set is; ``skipped`` are the files that were left out because not
-    every loader reads them, as (path, reason), the first of ``skipped_count``. ``formats`` counts images by format;
-    of JPEGs ``jpeg_quality`` are quantiles of the quality that libjpeg would be asked for, ``subsampling`` counts how
-    colours are sampled, ``progressive`` those in several scans. ``bytes_per_pixel`` is over all readable images.
+    ``bytes`` is the size of all image files. ``size_quantiles`` maps a percentage to bytes per file,
+    ``pixel_quantiles`` to pixels per image. Means are over readable images, in pixels. ``odd`` counts notes (of files
+    that can be read) and causes (of files that cannot). ``unreadable`` lists the first 50 unreadable files as (path,
+    reason). ``odd_examples`` names some files with each note. ``not_looked_for`` lists notes that this machine cannot
+    detect. ``form`` is ``folder``, ``coco``, ``list`` or ``tfrecord``. ``suffixes`` are those of the images' names, as
+    they are written. ``features`` says which features of records are read. ``encoder`` and ``source`` are known for
+    generated sets only. ``said`` are sentences on what the set is. ``skipped`` lists files that were left out because
+    not every loader reads them, as (path, reason), the first of ``skipped_count``. ``formats`` counts images by format.
+    For JPEGs, ``jpeg_quality`` has quantiles of libjpeg's quality setting, ``subsampling`` counts chroma subsampling
+    modes, and ``progressive`` counts images in several scans. ``bytes_per_pixel`` is over all readable images.
     """
 
     kind: str
@@ -91,16 +91,16 @@ class Description:
     bytes_per_pixel: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """The description as a JSON object."""
+        """Return the description as a JSON object."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Examination:
-    """A listing together with what was found in each image (in the listing's order).
+    """A listing and the inspection of each of its images, in the listing's order.
 
-    ``stored``: (path, size, SHA-256) of the files on disk, where one holds many images. ``skipped`` are (path, reason)
-    of files that were left out of what was ``whole``.
+    ``stored`` are (path, size, SHA-256) of the files on disk if one file holds many images. ``skipped`` are (path,
+    reason) of the files that were left out of the examination ``whole``.
     """
 
     listing: Listing
@@ -120,9 +120,9 @@ def examine(
     on_progress: Report | None = None,
     formats: Sequence[str] = (),
 ) -> Examination:
-    """Read, hash and decode every file once, except what is as it was when the folder ``keep`` was written.
+    """Read, hash and decode each file once, except files that have not changed since the folder ``keep`` was written.
 
-    ``formats`` are accepted beside JPEG and PNG.
+    ``formats`` are accepted in addition to JPEG and PNG.
     """
     start = time.monotonic()
     hashes = Hashes(keep)
@@ -147,7 +147,7 @@ def examine(
 
 
 def _hash_stored(folder: Path, name: str, hashes: Hashes) -> tuple[str, int, str]:
-    """A file of many images: read again only where it has changed."""
+    """Return (name, size, SHA-256) of a file that holds many images; it is read again only if it has changed."""
     status = os.stat(folder / name)
     known = hashes.find(name, status.st_size, status.st_mtime_ns)
     if known is None:
@@ -169,16 +169,16 @@ def _recall(folder: Path, path: str, hashes: Hashes) -> Inspection | None:
 
 
 def inspect_files(folder: str, paths: Sequence[str]) -> list[Inspection]:
-    """Inspect files of one folder, one after the other: the work of one process."""
+    """Inspect files of one folder, one after the other; this is the work of one process."""
     return [inspect_file(os.path.join(folder, path)) for path in paths]
 
 
 def fingerprint_of(entries: Sequence[tuple[str, int, str]], annotations: tuple[int, str] | None = None) -> str:
-    """SHA-256 over the sorted (relative path, size, SHA-256 of content) of a set's image files.
+    """Return the SHA-256 over the sorted (relative path, size, SHA-256 of content) of a set's image files.
 
-    One line an entry, tab-separated, sorted by path as bytes. Labels are part of it: in one folder per class they stand
-    in the paths; for a COCO pair the instances JSON is one more entry, of an empty path, whatever its name and place;
-    TFRecord files, which are the entries of their set, hold them.
+    One line per entry, tab-separated, sorted by path as bytes. Labels are covered: with one folder per class they are
+    part of the paths; for a COCO pair the instances JSON is one more entry with an empty path, whatever its name and
+    place; TFRecord files, which are the entries of their set, contain them.
     """
     digest = hashlib.sha256()
     if annotations is not None:
@@ -189,7 +189,7 @@ def fingerprint_of(entries: Sequence[tuple[str, int, str]], annotations: tuple[i
 
 
 def summarise(examination: Examination) -> Description:
-    """The figures of an examined data set."""
+    """Return the figures of an examined data set."""
     listing, found = examination.listing, examination.found
     sound = [each for each in found if each.problem is None]
     named = [(printable_path(path), each.problem) for path, each in zip(listing.paths, found, strict=True)]
@@ -250,7 +250,7 @@ def _mean(values: Sequence[int]) -> float | None:
 
 
 def _quantiles(values: Sequence[int]) -> dict[str, int]:
-    """Percentage to value, by nearest rank."""
+    """Return a map of percentage to value, by nearest rank."""
     ordered = sorted(values)
     last = len(ordered) - 1
     return {str(percent): ordered[round(last * percent / 100)] for percent in _QUANTILES} if ordered else {}
@@ -265,10 +265,10 @@ def list_path(
     formats: Sequence[str] = (),
     skip_unreadable: bool = False,
 ) -> Listing:
-    """The listing of ``path``, which is a folder of images that a COCO JSON or a list names where ``annotations`` is.
+    """Return the listing of ``path``, a folder of images; ``annotations`` is its COCO JSON or list, if it has one.
 
-    ``FOLDER/PATTERN`` names TFRecord files; of anything else a look says what it is (``look``), and ``split`` which
-    part of it is wanted. Raises DatasetError.
+    ``FOLDER/PATTERN`` names TFRecord files. Otherwise ``look`` determines the form of the folder, and ``split`` selects
+    one part of it. Raises DatasetError.
     """
     if annotations is not None:
         return list_coco(path, annotations, split=split, formats=formats)
@@ -289,9 +289,9 @@ def describe(
     split: str | None = None,
     skip_unreadable: bool = False,
 ) -> Description:
-    """Describe the data set at ``path`` (see ``list_path``), odd and unreadable files included.
+    """Describe the data set at ``path`` (see ``list_path``), including unusual and unreadable files.
 
-    Raises DatasetError where there is none.
+    Raises DatasetError if there is none.
     """
     listing = list_path(path, annotations, features, split=split, skip_unreadable=skip_unreadable)
     found = examine(listing, keep=keep, cpus=cpus, on_progress=on_progress)
@@ -299,12 +299,12 @@ def describe(
 
 
 MOST_SKIPPED, MOST_SKIPPED_CHARACTERS = 10_000, 1 << 20
-"""Rows and characters of the files that were left out: ``dataset.json`` is read up to 4 MiB."""
+"""Limits on the list of files that were left out: ``dataset.json`` is read up to 4 MiB."""
 _MOST_SENTENCE = 4000
 
 
 def _first(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the first files that were left out, with their reasons, as many as a description may hold."""
+    """Yield the first files that were left out, with their reasons, up to the limits of a description."""
     left = MOST_SKIPPED_CHARACTERS
     for path, reason in rows[:MOST_SKIPPED]:
         left -= len(path) + len(reason)
@@ -314,16 +314,16 @@ def _first(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def leave_out(examination: Examination) -> Examination:
-    """Return an examination without the files that not every loader reads, which are named in ``skipped``.
+    """Return an examination without the files that not every loader reads; these are listed in ``skipped``.
 
-    Raises DatasetError for records: their files are read whole.
+    Raises DatasetError for TFRecord files, from which no record can be left out.
     """
     listing = examination.listing
     rows = list(zip(listing.paths, listing.labels, examination.found, strict=True))
     bad = [(printable_path(path), each.problem) for path, _, each in rows if each.problem is not None]
     if bad and listing.stored:
-        hint = "write the TFRecord files anew without it"
-        raise DatasetError(f"{bad[0][0]}: {bad[0][1]}; records cannot be left out of their file", hint=hint)
+        hint = "write the TFRecord files again without it"
+        raise DatasetError(f"{bad[0][0]}: {bad[0][1]}; a record cannot be left out of its file", hint=hint)
     skipped = [*bad, *((printable_path(path), say_suffix(path)) for path in listing.refused)]
     if not skipped:
         return examination
@@ -350,11 +350,11 @@ def prepare(
     formats: Sequence[str] = (),
     skip_unreadable: bool = False,
 ) -> Description:
-    """Check a data set and write its manifest, classes, description and, where needed, tree of links into ``folder``.
+    """Check a data set and write its manifest, classes, description and, if needed, a tree of links into ``folder``.
 
-    ``links``: a tree is wanted whatever the set is; else one is made where loaders that list a folder by themselves
-    would find other images than these. ``skip_unreadable`` leaves out files that not every loader can read; else they
-    raise DatasetError with their names, and no manifest is left.
+    ``links``: make the tree in any case; otherwise only if loaders that list a folder themselves would find other
+    images than these. ``skip_unreadable`` leaves out files that not every loader can read; otherwise such files raise a
+    DatasetError with their names, and no manifest is left.
     """
     folder.mkdir(parents=True, exist_ok=True)
     fault = None if skip_unreadable else listing.fault
@@ -391,7 +391,7 @@ def prepare(
 
 
 def refusal_of(description: Description, listing: Listing) -> DatasetError | None:
-    """Return why a set cannot be measured; None where it can."""
+    """Return why a set cannot be measured; None if it can."""
     if listing.fault is not None:
         return listing.fault
     if description.unreadable_count:
@@ -408,18 +408,18 @@ def refusal_of(description: Description, listing: Listing) -> DatasetError | Non
     if description.images:
         return None
     if description.skipped_count:
-        hint = "see what is wrong with them, or give another folder"
+        hint = "check what is wrong with them, or give another folder"
         return DatasetError(f"all {description.skipped_count} images of {listing.folder} were left out", hint=hint)
     return no_images(listing.folder)
 
 
 def say_suffix(path: str) -> str:
-    """Return why a file is refused by its suffix."""
-    return f"not every loader takes {name_suffix(suffix_of(path))} files"
+    """Return why a file is refused because of its suffix."""
+    return f"not every loader reads {name_suffix(suffix_of(path))} files"
 
 
 def run(job: Job) -> Mapping[str, object]:
-    """The task ``dataset``."""
+    """Run the task ``dataset``."""
     data = as_object(job.request.said.get("data"))
     formats = [str(name) for name in as_list(data.get("formats"))]
     is_skipping, split = bool(data.get("skip_unreadable")), as_text(data.get("split"))
@@ -434,7 +434,7 @@ def run(job: Job) -> Mapping[str, object]:
         listing = list_folder(job.path("data"), formats=formats, skip_unreadable=is_skipping)
         if listing.kind != "folder" or listing.folder != job.path("data"):
             hint = "run the same command again"
-            raise DatasetError(f"{job.path('data')} has changed since it was looked at", hint=hint)
+            raise DatasetError(f"{job.path('data')} has changed since it was inspected", hint=hint)
     job.enter("check")
     description = prepare(
         listing,
@@ -449,7 +449,7 @@ def run(job: Job) -> Mapping[str, object]:
 
 
 def make_links(target: Path, listing: Listing) -> None:
-    """Make ``target/<class>/<file>`` for every image, whole or not at all; every class has a folder, empty or not."""
+    """Make ``target/<class>/<file>`` for every image, all or nothing; every class has a folder, even an empty one."""
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""Making a data set: the same seed gives the same bytes on every CPU, and what was interrupted never looks finished.
+"""Generate data sets: a seed gives the same bytes on every CPU, and an interrupted set never looks finished.
 
-``python -m bench.data.generate JOB_FOLDER`` is the task ``generate``; ``make`` is the same without a job.
+``python -m bench.data.generate JOB_FOLDER`` runs the task ``generate``; ``make`` does the same without a job.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from .synthesis import Draws, mix
 from .task import Job, run_task
 
 CERTIFICATE = "generated.json"
-"""What a made folder is: profile, images, seed, encoder."""
+"""The file that describes a generated folder: profile, images, seed, encoder."""
 
 PLAIN = Control()
-"""Nothing is controlled: a set is like its profile."""
+"""No control: the set is as its profile says."""
 
 IMAGES, ANNOTATIONS = "images", "annotations.json"
 
 
 def set_name(profile: str, images: int, seed: int, control: Control = PLAIN) -> str:
-    """The name of a set's folder: it holds everything that its bytes depend on."""
+    """Return the name of a set's folder; it contains everything that the set's bytes depend on."""
     return "-".join(filter(None, (profile, str(images), str(seed), control.key, encoder_key())))
 
 
 def layout_of(kind: str) -> dict[str, str | None]:
-    """Where images and annotations are, relative to a made folder."""
+    """Return where images and annotations are, relative to a generated folder."""
     return {"images": IMAGES, "annotations": ANNOTATIONS} if kind == "coco" else {"images": ".", "annotations": None}
 
 
@@ -56,11 +56,11 @@ def make(
     cpus: int | None = None,
     on_progress: Report | None = None,
 ) -> bool:
-    """Make a set in ``folder``, which appears when it is whole; False where the same set is there already.
+    """Generate a set in ``folder``, which appears only when it is complete; return False if the same set exists.
 
-    It grows in ``<folder>.part-…`` beside it; what an earlier making left there is
-    removed. Raises DatasetError for a bad request, a folder that is something else, a
-    second making at once, a full disk.
+    The set is written to ``<folder>.part-…`` beside it; leftovers of an earlier attempt there are removed. Raises
+    DatasetError for a bad request, a folder with other contents, a second process that generates the same set, or a
+    full disk.
     """
     chosen = _checked(profile, images, control)
     certificate = _certificate(chosen, images, seed, control)
@@ -97,7 +97,7 @@ def _checked(profile: str, images: int, control: Control) -> Profile:
 
 
 def _certificate(profile: Profile, images: int, seed: int, control: Control) -> dict[str, str | int]:
-    """What a set is; what nobody controls is left out, as ever."""
+    """Return the description of a set; settings that are not controlled are left out, as in older descriptions."""
     controlled = {name: value for name, value in asdict(control).items() if value is not None and value is not False}
     return {
         **controlled,
@@ -112,7 +112,7 @@ def _certificate(profile: Profile, images: int, seed: int, control: Control) -> 
 
 
 def _is_made(folder: Path, certificate: dict[str, str | int]) -> bool:
-    """Whether the very set is there. Raises DatasetError where something else is."""
+    """Return whether exactly this set exists in ``folder``. Raises DatasetError if something else is there."""
     if not os.path.lexists(folder):
         return False
     if read_json(folder / CERTIFICATE) == certificate:
@@ -120,11 +120,11 @@ def _is_made(folder: Path, certificate: dict[str, str | int]) -> bool:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         return False
-    raise DatasetError(f"{folder} is there and is something else", hint="name another folder, or remove it")
+    raise DatasetError(f"{folder} exists and is not this data set", hint="name another folder, or remove it")
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what an interrupted making left. Raises DatasetError where one is under way."""
+    """Remove what interrupted attempts left. Raises DatasetError if one is still running."""
     for part in folder.parent.glob(f"{_literal(folder.name)}.part-*"):
         os.close(_hold(part))
         shutil.rmtree(part)
@@ -135,7 +135,7 @@ def _literal(name: str) -> str:
 
 
 def _hold(part: Path) -> int:
-    """Lock a growing folder; the system lets go of it when the maker dies, however that happens."""
+    """Lock a folder that is being written; the kernel releases the lock when this process ends, however it ends."""
     handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,7 +149,7 @@ def _require_space(parent: Path, needed: int) -> None:
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise DatasetError(
-            f"the data set needs about {needed} bytes in {parent}, where {free} are free: {needed - free} are missing",
+            f"the data set needs about {needed} bytes in {parent}, but {free} are free: {needed - free} are missing",
             hint="free some space there, choose another scratch folder, or make fewer images",
             kind="disk_full",
         )
@@ -157,12 +157,12 @@ def _require_space(parent: Path, needed: int) -> None:
 
 def _translate(error: OSError, folder: Path) -> DatasetError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        message = f"the disk of {folder.parent} is full; what was made of the data set is removed again"
+        message = f"the disk of {folder.parent} is full; the unfinished data set is removed"
         hint = "free some space there, choose another scratch folder, or make fewer images"
         return DatasetError(message, hint=hint, kind="disk_full")
     where = error.filename or folder
     return DatasetError(
-        f"cannot make the data set: {where}: {error.strerror}", hint=f"let uid {os.getuid()} write there"
+        f"cannot make the data set: {where}: {error.strerror}", hint=f"give uid {os.getuid()} write permission there"
     )
 
 
@@ -183,7 +183,7 @@ def _fill(
 
 
 def _write_pictures(part: str, profile: Profile, seed: int, indices: Sequence[int]) -> list[int]:
-    """Make some files: the work of one process."""
+    """Write some files and return their sizes; this is the work of one process."""
     sizes = []
     for index in indices:
         plan = plan_picture(profile, seed, index)
@@ -195,7 +195,7 @@ def _write_pictures(part: str, profile: Profile, seed: int, indices: Sequence[in
 
 
 def _path(profile: Profile, plan: Plan) -> str:
-    """Where a picture is, relative to the set's folder."""
+    """Return where a picture is, relative to the set's folder."""
     if profile.kind == "coco":
         return f"{IMAGES}/{plan.index + 1:012d}.jpg"
     name = profile.classes[plan.label][1]
@@ -203,7 +203,7 @@ def _path(profile: Profile, plan: Plan) -> str:
 
 
 def _annotate(path: Path, profile: Profile, images: int, seed: int) -> None:
-    """Write the instances JSON: each image has a largest annotation, of its class, and a few smaller ones."""
+    """Write the instances JSON: the largest annotation of each image has its class; a few smaller ones are added."""
     number = 0
     with open(path, "w", encoding="utf-8") as stream:
         stream.write('{"info": {"description": "generated"},\n"licenses": [],\n"images": [\n')
@@ -229,7 +229,7 @@ class _Instance(TypedDict):
 
 
 def _instances(profile: Profile, plan: Plan) -> list[_Instance]:
-    """Boxes with areas in whole pixels; the first is the largest and has the image's class."""
+    """Return boxes with areas in whole pixels; the first is the largest and has the image's class."""
     draws = Draws(mix(plan.key, 2))
     width, height = plan.scene.width, plan.scene.height
     wide, tall = width // 4 + draws.below(width // 2), height // 4 + draws.below(height // 2)
@@ -251,7 +251,7 @@ def _instances(profile: Profile, plan: Plan) -> list[_Instance]:
 
 
 def describe_made(folder: Path, *, on_progress: Report | None = None) -> Description:
-    """Describe a set that ``make`` made."""
+    """Describe a set that ``make`` generated."""
     certificate = as_object(read_json(folder / CERTIFICATE))
     source = f"generated: {certificate.get('profile')}, seed {certificate.get('seed')}"
     description = describe(folder, on_progress=on_progress)
@@ -259,7 +259,7 @@ def describe_made(folder: Path, *, on_progress: Report | None = None) -> Descrip
 
 
 def run(job: Job) -> Mapping[str, object]:
-    """The task ``generate``: make the set below ``paths["data"]``, in a folder of the set's own name."""
+    """Run the task ``generate``: make the set below ``paths["data"]``, in a folder with the set's name."""
     wanted = as_object(job.request.said.get("generate"))
     profile, images, seed = str(wanted["profile"]), as_count(wanted["images"]) or 0, as_count(wanted["seed"]) or 0
     size, quality, progressive = (wanted.get(name) for name in ("size", "quality", "progressive"))

@@ -1,4 +1,4 @@
-"""What inspections found, kept beside the manifest by path, size and time of change, so that no file is read twice."""
+"""Keep results of inspections beside the manifest, by path, size and modification time: no file is read twice."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ COLUMNS = (
     "scans",
 )
 _HEADER = "\t".join(COLUMNS).encode() + b"\n"
-"""A file with another header was written when fewer remarks were made: its data set is read again."""
+"""A file with another header was written by an older version, with fewer columns: its data set is read again."""
 
 
 class Hashes:
-    """The file ``hashes.tsv`` of a ``dataset`` folder; None as its folder keeps nothing.
+    """The file ``hashes.tsv`` of a ``dataset`` folder; with None as the folder nothing is kept.
 
-    New lines are appended as they come, so that an interrupted check goes on where it
-    was; ``close`` writes the file anew, with what is still part of the set.
+    New lines are appended as they come, so that an interrupted check can continue; ``close`` rewrites the file with
+    the entries that still belong to the set.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -42,13 +42,13 @@ class Hashes:
         self._stream: IO[bytes] | None = None
 
     def find(self, path: str, size: int, mtime_ns: int) -> Inspection | None:
-        """What was found before, if the file's size and time of change are the same."""
+        """Return an earlier result if the file's size and modification time are the same."""
         known = self._known.get(path)
         is_same = known is not None and (known.size, known.mtime_ns) == (size, mtime_ns)
         return known if is_same else None
 
     def add(self, found: Mapping[str, Inspection]) -> None:
-        """Keep what was found, except for files with a problem: they are read again."""
+        """Keep results, except those of files with a problem: these are read again."""
         sound = {path: inspection for path, inspection in found.items() if inspection.problem is None}
         self._known.update(sound)
         if self._path is None or not sound:
@@ -62,7 +62,7 @@ class Hashes:
         self._stream.flush()
 
     def close(self, paths: tuple[str, ...]) -> None:
-        """Let go of the file, and of what is known of files other than ``paths``."""
+        """Close the file and drop entries of files other than ``paths``."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -83,7 +83,7 @@ def _line(path: str, found: Inspection) -> bytes:
 
 
 def _read(path: Path) -> dict[str, Inspection]:
-    """All whole lines; whatever is damaged is simply read again from the data set."""
+    """Return all complete lines; damaged lines are ignored, and their files are read again from the data set."""
     known: dict[str, Inspection] = {}
     try:
         lines = path.read_bytes().split(b"\n")

@@ -1,11 +1,11 @@
-"""A set of images that carry their own index in their pixels, and the reader that finds it again.
+"""A set of images that carry their index in their pixels, and the reader that finds it again.
 
 The upper half of each picture is a band of blocks: the eight bits of its index, and below them their complement,
-dark for 0 and bright for 1; means over blocks survive JPEG and any resizing. The lower half is coloured texture
-from which the wrong filter, a shifted crop, exchanged channels or another picture shows. Widths and heights are odd, so
-that no sample point of ``nearest`` falls between two pixels.
+dark for 0 and bright for 1; means over blocks survive JPEG and any resizing. The lower half is coloured texture that
+reveals a wrong filter, a shifted crop, exchanged channels or another picture. Widths and heights are odd, so that no
+sample point of ``nearest`` falls between two pixels.
 
-The contents of the set's files can be exchanged (``IndexedSet.show``): what a loader delivers afterwards tells whether
+The contents of the set's files can be exchanged (``IndexedSet.show``): what a loader delivers afterwards shows whether
 it read the files again.
 """
 
@@ -34,17 +34,17 @@ from .synthesis import mix, random_bytes
 Pixels = NDArray[np.float32]
 
 COUNT = 27
-"""With batches of eight the last one is short: a loader that drops it is caught."""
+"""With batches of eight the last one is short: a loader that drops it is detected."""
 STRIDE = 32
-"""A place of the set shows the picture of its own number, and in generation ``g`` that of ``number + g * STRIDE``."""
+"""Place ``n`` of the set shows picture ``n``, and in generation ``g`` picture ``n + g * STRIDE``."""
 GENERATIONS = 2
 CLASSES = ("ant", "bee", "cow", "dog", "elk")
 BITS = 8
 DARK, BRIGHT = 40, 215
 _TINTS = tuple(itertools.permutations((0, 32, 64)))
-"""Of red, green and blue: far enough from each other that exchanged or missing colours show in every picture."""
+"""Offsets of red, green and blue: far enough apart that exchanged or missing channels show in every picture."""
 _AGE_S = 3600.0
-"""The files are made to look so old: whoever goes by the time of change sees it, however coarse that time is."""
+"""Age given to the files: a later modification is visible in the modification time, however coarse that is."""
 
 
 def label_of(index: int) -> int:
@@ -54,13 +54,13 @@ def label_of(index: int) -> int:
 
 
 def size_of(index: int) -> tuple[int, int]:
-    """Return (height, width) of a picture: odd, its own, and the same in each generation."""
+    """Return (height, width) of a picture: odd, specific to its place, and the same in each generation."""
     place = index % STRIDE
     return 97 + 2 * (place % 9), 129 + 2 * (place * 5 % 11)
 
 
 def draw(index: int, seed: int) -> NDArray[np.uint8]:
-    """Draw one picture, (height, width, 3)."""
+    """Draw one picture; uint8 of shape (height, width, 3)."""
     height, width = size_of(index)
     middle = height // 2
     picture = np.empty((height, width, 3), np.uint8)
@@ -86,7 +86,7 @@ def encode(index: int, seed: int) -> bytes:
 
 
 def pad(jpeg: bytes, length: int) -> bytes:
-    """Lengthen a JPEG to ``length`` bytes, at least four more than it has, by a comment."""
+    """Lengthen a JPEG to ``length`` bytes by inserting a comment; ``length`` must exceed its size by at least four."""
     size = length - len(jpeg)
     return jpeg[:2] + b"\xff\xfe" + (size - 2).to_bytes(2, "big") + b" " * (size - 4) + jpeg[2:]
 
@@ -95,11 +95,11 @@ _FEATURES = Features("image", "label", tuple(range(len(CLASSES))))
 
 
 class IndexedSet:
-    """The set on disk, as a folder of classes, flat as a COCO pair's images, or as two TFRecord files.
+    """The set on disk: class folders, a flat folder as in a COCO pair, or two TFRecord files.
 
-    All generations of a place have the same path, label, width, height and number of bytes, and differ in their
-    pixels alone: a loader that has listed the files, read their sizes or opened them is still right. ``pictures`` are
-    the JPEGs of all generations by index.
+    All generations of a place have the same path, label, width, height and number of bytes, and differ in their pixels
+    alone: what a loader knows from listing, measuring or opening the files remains valid. ``pictures`` are the JPEGs of
+    all generations by index.
     """
 
     def __init__(self, root: Path, kind: str, seed: int, count: int = COUNT) -> None:
@@ -137,10 +137,10 @@ class IndexedSet:
         return manifest if self._records is None else replace(manifest, paths=self._records)
 
     def show(self, generation: int, *, keep_times: bool = False) -> None:
-        """Exchange the contents of the files; ``keep_times``: not even their times of change tell of it.
+        """Exchange the contents of the files; ``keep_times`` also keeps their modification times.
 
-        They are written in place, each at once and as long as before: a loader that holds files open or mapped reads
-        the new contents, as one that opens them does, and nobody finds half a file.
+        Each file is overwritten in place by one write of the same length: loaders that hold files open or mapped read
+        the new contents, as do those that open them, and no reader sees half a file.
         """
         is_old = keep_times or generation == 0
         for path, content in self._contents(generation).items():
@@ -155,7 +155,7 @@ class IndexedSet:
         return f"{place:03d}.jpg" if self._is_coco else f"{CLASSES[label_of(place)]}/{place:03d}.jpg"
 
     def _contents(self, generation: int) -> dict[Path, bytes]:
-        """The files of a generation."""
+        """Return the contents of a generation's files by path."""
         shown = [self.pictures[place + generation * STRIDE] for place in range(self.count)]
         if self.kind != "tfrecord":
             return {self.images / self._path(place): shown[place] for place in range(self.count)}
@@ -167,7 +167,7 @@ class IndexedSet:
 
 @functools.cache
 def _encode_all(count: int, seed: int) -> dict[int, bytes]:
-    """The pictures of all generations by index, those of one place of equal length."""
+    """Return the JPEGs of all generations by index; those of one place have equal length."""
     found: dict[int, bytes] = {}
     for place in range(count):
         indices = range(place, GENERATIONS * STRIDE, STRIDE)
@@ -183,7 +183,7 @@ def _pack(shown: tuple[bytes, ...]) -> list[bytes]:
 
 
 def read_index(image: Pixels) -> int | None:
-    """Read the index in an image of any size, values from 0 to 1; None where bits and complement disagree."""
+    """Read the index in an image of any size, values from 0 to 1; return None if bits and complement disagree."""
     height, width = image.shape[:2]
     middle = height // 2
     rows = []
@@ -202,13 +202,13 @@ def read_index(image: Pixels) -> int | None:
 
 
 def decode(data: bytes) -> Pixels:
-    """Decode a picture as PIL does: (height, width, 3), grey levels."""
+    """Decode a picture as PIL does; float32 of shape (height, width, 3), values from 0 to 255."""
     with Image.open(BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"), np.float32)
 
 
 def resize(pixels: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
-    """Resize grey levels with a filter of this module: (height, width, 3), values from 0 to 1."""
+    """Resize pixels (0 to 255) with one of ``FILTERS``; float32 of shape (height, width, 3), values from 0 to 1."""
     rows, columns = (_taps(interpolation, *sides) for sides in zip(pixels.shape, size, strict=False))
     tall = np.sum([pixels[source] * weight[:, None, None] for source, weight in rows], axis=0)
     wide: Pixels = np.sum([tall[:, source] * weight[:, None] for source, weight in columns], axis=0)
@@ -217,7 +217,7 @@ def resize(pixels: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
 
 @functools.cache
 def _taps(interpolation: str, source: int, target: int) -> list[tuple[NDArray[np.intp], Pixels]]:
-    """The weights of a filter, a few for each target, as (source, weight): a matrix product would start threads."""
+    """Return the weights of a filter, a few per target, as (source, weight): a matrix product would start threads."""
     weights = FILTERS[interpolation](source, target)
     count = int((weights > 0).sum(axis=1).max())
     order = np.argsort(-weights, axis=1)[:, :count]
@@ -232,7 +232,7 @@ def central_square(pixels: Pixels) -> Pixels:
 
 
 def _weigh_nearest(source: int, target: int) -> Pixels:
-    """Weights (target, source): the pixel in which the sample point lies, ``floor((i + 1/2) · source / target)``."""
+    """Return weights (target, source): the pixel of the sample point, ``floor((i + 1/2) · source / target)``."""
     weights = np.zeros((target, source), np.float32)
     for i in range(target):
         weights[i, min(source - 1, int((i + 0.5) * source / target))] = 1
@@ -240,7 +240,7 @@ def _weigh_nearest(source: int, target: int) -> Pixels:
 
 
 def _weigh_bilinear(source: int, target: int) -> Pixels:
-    """The two pixels beside the sample point, by distance; the first and last repeated beyond the edge."""
+    """Return weights of the two pixels beside the sample point, by distance; edge pixels are repeated outside."""
     weights = np.zeros((target, source), np.float32)
     for i in range(target):
         point = (i + 0.5) * source / target - 0.5
@@ -251,7 +251,7 @@ def _weigh_bilinear(source: int, target: int) -> Pixels:
 
 
 def _weigh_antialias(source: int, target: int) -> Pixels:
-    """A triangle as wide as the reduction, normalised: what PIL calls bilinear."""
+    """Return weights of a triangle as wide as the reduction, normalised: PIL's bilinear filter."""
     scale = max(1.0, source / target)
     centres = (np.arange(target)[:, None] + 0.5) * source / target
     weights = np.maximum(0.0, 1 - np.abs(np.arange(source)[None, :] + 0.5 - centres) / scale)
@@ -264,4 +264,4 @@ FILTERS: dict[str, Callable[[int, int], Pixels]] = {
     "bilinear": _weigh_bilinear,
     "bilinear-antialias": _weigh_antialias,
 }
-"""The filters of ``interpolation``: weights by (source, target)."""
+"""The filters of ``interpolation``: weights (target, source) by (source, target) lengths."""

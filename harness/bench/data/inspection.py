@@ -1,10 +1,10 @@
-"""One image file: can every loader read it, and do all of them see the same pixels in it?
+"""Inspect one image file: can every loader read it, and do all loaders get the same pixels from it?
 
-What is accepted was tried on Pillow (which IDG uses) and TensorFlow's decoders (the others):
-JPEG (RGB, grey, and CMYK as Adobe writes it) and PNG of 8 bits or fewer a channel decode to equal pixels.
-What they read differently, or only some of them read, is refused with the reason:
-16-bit PNG (Pillow clips, TensorFlow scales), CMYK without Adobe's marker (read inverted by one of them), TIFF and the
-like. BMP, GIF and WebP are read where every loader of an experiment reads them (``accept``).
+The rules were found by trying Pillow (which ImageDataGenerator uses) and TensorFlow's decoders (the other loaders):
+JPEG (RGB, grey, and CMYK as Adobe writes it) and PNG of 8 bits or fewer per channel decode to equal pixels. Files that
+they read differently, or that only some of them read, are refused with the reason: 16-bit PNG (Pillow clips,
+TensorFlow scales), CMYK without Adobe's marker (one of them inverts it), TIFF and others. BMP, GIF and WebP are read if
+every loader of an experiment reads them (``accept``).
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _CAN_LOOK = jpeg.can_look()
 
 _TINY, _HUGE = 32, 25_000_000
 _MOST_BYTES = 512 << 20
-"""Of one image file, which is held whole; Pillow opens 179 million pixels at the most, 537 MB as they are."""
+"""Most bytes of one image file, which is read as a whole; Pillow opens at most 179 million pixels, 537 MB decoded."""
 _PNG_END = b"IEND\xaeB`\x82"
 _EXIF_ORIENTATION = 274
 _BMP_BITS = (b"\x08\x00", b"\x18\x00", b"\x20\x00")
-"""Bits a pixel of bitmaps that TensorFlow decodes."""
+"""Bits per pixel of the bitmaps that TensorFlow decodes."""
 _NOTES = {"L": "greyscale", "1": "greyscale", "LA": "greyscale", "CMYK": "cmyk", "P": "palette"}
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one file is. ``problem`` is None where loaders can read it; ``notes`` are of ``ODD``.
+    """The result of inspecting one file. ``problem`` is None if every loader can read it; ``notes`` are of ``ODD``.
 
-    ``cause`` is a word for counting problems: missing, unreadable, zero_bytes,
-    not_an_image, truncated, other_format, differs. ``kind`` is its format as Pillow calls it. Of a JPEG ``quality`` is
-    what libjpeg would have to be asked for to get its table of luminance (0: not known), ``sampling`` how colours are
-    sampled; ``is_progressive``: it is coded in several scans.
+    ``cause`` is a word by which problems are counted: missing, unreadable, zero_bytes, not_an_image, truncated,
+    other_format, differs. ``kind`` is Pillow's name of the format. For a JPEG, ``quality`` is the libjpeg setting that
+    gives its luminance table (0: not known), ``sampling`` is the chroma subsampling, and ``is_progressive`` says that
+    it is coded in several scans.
     """
 
     size: int
@@ -64,9 +64,9 @@ class Inspection:
 
 
 def accept(found: Inspection, formats: Collection[str]) -> Inspection:
-    """Return what was found, with a problem where its format is one that not every loader reads.
+    """Return the inspection, with a problem if not every loader reads the file's format.
 
-    ``formats``: those of BMP, GIF and WEBP that every loader of the experiment reads, by files of their own suffix.
+    ``formats``: those of BMP, GIF and WEBP that every loader of the experiment reads if the suffix is right.
     """
     is_read = found.kind in formats and "wrong_suffix" not in found.notes
     if found.problem is not None or found.kind not in SOME_READ or is_read:
@@ -76,14 +76,14 @@ def accept(found: Inspection, formats: Collection[str]) -> Inspection:
 
 
 def inspect_file(path: str) -> Inspection:
-    """Read a file, or an image's place in a TFRecord file, once; hash it, and decode it whole."""
+    """Read a file, or an image inside a TFRecord file, once; hash it and decode it completely."""
     place = split_place(path)
     name, first, length = (path, 0, -1) if place is None else place
     try:
         with open_plain(name, follow=True) as stream:
             status = os.fstat(stream.fileno())
             if (status.st_size if length < 0 else length) > _MOST_BYTES:
-                large = f"it is larger than {_MOST_BYTES >> 20} MiB, which no image is"
+                large = f"it is larger than {_MOST_BYTES >> 20} MiB, the most that an image file may have"
                 return Inspection(status.st_size, status.st_mtime_ns, "", cause="not_an_image", problem=large)
             stream.seek(first)
             content = stream.read(_MOST_BYTES if length < 0 else length)
@@ -110,8 +110,8 @@ def _decode(found: Inspection, content: bytes, suffix: str) -> Inspection:
     except Image.DecompressionBombError:
         return replace(found, cause="other_format", problem="it has more pixels than Pillow opens")
     except MemoryError:
-        raise  # of this machine, not of the file
-    except Exception as error:  # Pillow's plug-ins raise what damaged bytes lead them to
+        raise  # a fault of this machine, not of the file
+    except Exception as error:  # Pillow's plug-ins raise anything on damaged bytes
         return replace(found, cause="truncated", problem=f"it is truncated or damaged ({str(error)[:200]})")
 
 
@@ -127,7 +127,7 @@ def _examine(found: Inspection, image: Image.Image, content: bytes, suffix: str)
         problem = f"it is a 16-bit PNG, which Pillow and TensorFlow read differently: {cure}"
         return replace(found, cause="differs", problem=problem)
     if getattr(image, "n_frames", 1) > 1 and kind in SOME_READ:
-        problem = f"it is a {kind} of several pictures, which loaders read differently: keep one of them"
+        problem = f"it is a {kind} with several frames, which loaders read differently: keep one of them"
         return replace(found, cause="differs", problem=problem)
     if kind == "BMP" and (mode not in {"RGB", "RGBA", "L"} or content[28:30] not in _BMP_BITS):
         problem = "it is a BMP with a palette or of few bits, which loaders read differently: convert it to RGB"
@@ -139,25 +139,25 @@ def _examine(found: Inspection, image: Image.Image, content: bytes, suffix: str)
         found = _describe_jpeg(found, image)
         fault = jpeg.find_fault(content) if _CAN_LOOK else ""
         if fault is None and mode in {"RGB", "L"}:
-            return found  # decoded without a warning: the same library as Pillow's
+            return found  # decoded without a warning by the library that Pillow uses
         if fault:
             found = replace(found, notes=(*notes, fault))
         if mode == "RGB":
-            # One eighth of the size, grey: all of the entropy-coded data is decoded, the rest of the work is not done.
+            # At one eighth of the size, in grey, all entropy-coded data is decoded; the rest is skipped.
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
     image.load()
     if kind == "PNG" and _PNG_END not in content[-4096:]:
-        return replace(found, cause="truncated", problem="it is truncated (a PNG without its end)")
+        return replace(found, cause="truncated", problem="it is truncated (a PNG without its end marker)")
     return found
 
 
 _SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 _STANDARD_SUM = 3688
-"""Of the table of luminance that the JPEG standard proposes; libjpeg scales it by the quality that it is asked for."""
+"""Sum of the luminance table that the JPEG standard proposes; libjpeg scales that table by its quality setting."""
 
 
 def _describe_jpeg(found: Inspection, image: JpegImagePlugin.JpegImageFile) -> Inspection:
-    """Add what decides how long a JPEG takes to decode, but for its size."""
+    """Add the properties of a JPEG, other than its size, that decide how long it takes to decode."""
     tables = image.quantization
     table = tables.get(0) or next(iter(tables.values()), [])
     percent = 100 * sum(table) / _STANDARD_SUM

@@ -1,4 +1,4 @@
-"""Which images a data set has and their labels: a folder per class, a COCO pair, a list, TFRecord files.
+"""List the images of a data set and their labels: a folder per class, a COCO pair, a list, TFRecord files.
 
 Standard library only.
 """
@@ -29,16 +29,16 @@ from .table import is_json, read_table
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set by names: ``paths`` relative to ``folder``, sorted as bytes, and a label each.
+    """A data set by names: ``paths`` relative to ``folder``, sorted as bytes, with a label each.
 
-    ``is_table``: labels come from a list of paths and labels, not from an instances JSON.
-    ``refused`` are files that only some loaders would take, by their suffix. ``odd``
-    counts what is not an image's own oddity. ``annotations`` is (size, SHA-256) of the
-    instances JSON of a COCO pair. ``stored`` are the files on disk where they hold more than one image each (TFRecord),
-    and ``features`` what is read of their records. ``said`` are sentences on what the set is and what of it is left
-    out. ``is_plain``: the folder is what Keras reads, one folder per class, and no image in it that is not listed; or
-    the labels stand in their file as every reader of such files takes them. ``is_labelled``: images have labels.
-    ``fault`` is why it cannot be measured, as far as names tell. ``labels_file`` is the instances JSON or the list.
+    ``is_table``: labels come from a list of paths and labels, not from an instances JSON. ``refused`` are files that
+    only some loaders read, judged by suffix. ``odd`` counts what is unusual about the set, as opposed to one image.
+    ``annotations`` is (size, SHA-256) of a COCO pair's instances JSON. ``stored`` are the files on disk if they hold
+    many images each (TFRecord), and ``features`` says which features of their records are read. ``said`` are sentences
+    on what the set is and what is left out. ``is_plain``: Keras would read the folder the same way (one folder per
+    class, and no image that is not listed), or every reader of such files would read the labels' file the same way.
+    ``is_labelled``: images have labels. ``fault`` is why the set cannot be measured, as far as names show.
+    ``labels_file`` is the instances JSON or the list.
     """
 
     kind: str
@@ -61,22 +61,23 @@ class Listing:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What lies on the disk, relative to ``folder``."""
+        """The files on disk, relative to ``folder``."""
         return self.stored or self.paths
 
 
 UNLABELLED = "unlabelled"
-"""The one class of images that have no labels."""
+"""The name of the only class of images without labels."""
 
 
 def list_folder(
     folder: Path, *, split: str | None = None, formats: Sequence[str] = (), skip_unreadable: bool = False
 ) -> Listing:
-    """The images of a folder as a look at it says what it is (``look``): one folder per class, as Keras lists it.
+    """Return the images of a folder, in the form that ``look`` finds; class folders are listed as Keras does.
 
-    Folders below a class belong to it, hidden folders at the top are no classes, links to folders below a class are not
-    followed; files are taken by suffix, hidden or not. What is no file of the set (``find_junk``) is left out.
-    ``formats`` are read beside JPEG and PNG; ``skip_unreadable``: other images are left out. Raises DatasetError.
+    Folders below a class belong to it, hidden folders at the top are not classes, and links to folders below a class
+    are not followed. Files are selected by suffix, hidden or not; files that do not belong to a set (``find_junk``) are
+    left out. ``formats`` are read in addition to JPEG and PNG; ``skip_unreadable``: other images are left out. Raises
+    DatasetError.
     """
     walked: dict[str, list[str]] = {}
 
@@ -97,7 +98,7 @@ def list_folder(
 
 
 def _list_classes(found: Look, files: Sequence[str], formats: Sequence[str]) -> Listing:
-    """The images of class folders, or of a folder without them. Raises DatasetError."""
+    """Return the images of class folders, or of a folder without them. Raises DatasetError."""
     folder, classes = Path(found.place), found.classes if found.is_labelled else (UNLABELLED,)
     for name in classes:
         if not is_text(name):
@@ -145,7 +146,7 @@ def _list_classes(found: Look, files: Sequence[str], formats: Sequence[str]) -> 
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex; ``hashlib.file_digest`` is younger than the oldest Python of hosts."""
+    """Return the SHA-256 of a file, in hex; ``hashlib.file_digest`` is too new for the oldest Python on hosts."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while piece := stream.read(2**20):
@@ -161,10 +162,10 @@ def list_coco(
     formats: Sequence[str] = (),
     roots: Sequence[str] = (),
 ) -> Listing:
-    """A COCO pair (see ``read_coco``), or a folder with a list of paths and labels (``read_table``).
+    """Return the images of a COCO pair (``read_coco``), or of a folder with a list of labels (``read_table``).
 
-    What the labels' file is, its first line says: an instances JSON is one object. ``roots``: what the list's paths may
-    begin with that are absolute. Raises DatasetError.
+    The first line of the labels' file decides which: an instances JSON is one object. ``roots`` are the folders that
+    absolute paths in the list may begin with. Raises DatasetError.
     """
     scan(folder, PAIR_HINT)
     is_table = not is_json(annotations)
@@ -191,10 +192,10 @@ def list_coco(
 
 
 def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: str | None = None) -> Listing:
-    """The images in the TFRecord files of a folder, or of those that a pattern names (``FOLDER/flowers-train*``).
+    """Return the images in a folder's TFRecord files, or in those that match a pattern (``FOLDER/flowers-train*``).
 
-    Classes are the lines of ``<label feature>.labels.txt`` beside them, where tensorflow-datasets left it,
-    else the labels that occur, in their order. Raises DatasetError.
+    Classes are the lines of ``<label feature>.labels.txt`` beside the files, as tensorflow-datasets writes it,
+    otherwise the labels that occur, in their order. Raises DatasetError.
     """
     where, pattern = split_pattern(str(path))
     folder = Path(where)
@@ -209,7 +210,7 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
     used = {example.label for _, example in found}
     if len({type(label) for label in used}) > 1:
         raise DatasetError(
-            f"{path}: some records have a number as {features.label}, others a text", hint="make them one"
+            f"{path}: some records have a number as {features.label}, others a string", hint="write all labels alike"
         )
     labels: Sequence[int | str] = range(len(classes))
     if not classes:
@@ -218,7 +219,7 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
     index = {label: number for number, label in enumerate(labels)}
     unknown = sorted(map(str, used - index.keys()))
     if unknown:
-        raise DatasetError(f"{folder}: label {unknown[0]} has no line in {words.name}", hint="mend that file")
+        raise DatasetError(f"{folder}: label {unknown[0]} has no line in {words.name}", hint="correct that file")
     return Listing(
         kind="tfrecord",
         folder=folder,
@@ -231,7 +232,7 @@ def list_tfrecord(path: Path, image_feature: str | None = None, label_feature: s
 
 
 def choose_records(names: Iterable[str], pattern: str) -> list[str]:
-    """Return which of a folder's files are records: those that a pattern names, else all that look like it."""
+    """Return the record files of a folder: those that match ``pattern``, or all that look like records."""
     names = [name for name in names if not find_junk(name)]
     if pattern:
         names = [name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.endswith((".txt", ".json"))]
@@ -241,7 +242,7 @@ def choose_records(names: Iterable[str], pattern: str) -> list[str]:
 
 
 def is_text(name: str) -> bool:
-    """Whether a path is UTF-8: the manifest and TensorFlow's readers need it so."""
+    """Return whether a path is UTF-8, which the manifest and TensorFlow's readers require."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -254,5 +255,5 @@ def _printable(name: str) -> str:
 
 
 def printable_path(path: str) -> str:
-    """``path`` as it may stand in a message or a JSON file: bytes that are no UTF-8 are written ``\\xNN``."""
+    """Return ``path`` as it may appear in a message or a JSON file: bytes that are not UTF-8 become ``\\xNN``."""
     return path if is_text(path) else _printable(path)

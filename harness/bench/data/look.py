@@ -1,7 +1,7 @@
-"""One look at a folder: what it is, said in plain words, and what of it is read. Standard library only.
+"""Inspect a folder: what kind of data set it is, in plain words, and what of it is read. Standard library only.
 
-``look`` decides by counts alone (``Survey``), which a walk on this machine and a shell on a host give alike: so every
-command says the same of a folder, before an image is opened.
+``look`` decides by counts alone (``Survey``), which a walk on this machine and a shell on a host give alike. So every
+command reports the same about a folder before an image is opened.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from .survey import IMAGES, JUNK_FOLDERS, SPLITS, Pile, Survey
 _SPLIT = re.compile(rf"(?:images[_-])?({'|'.join(SPLITS)})(?:[_-]?(?:set|images|\d{{4}}))?\Z", re.IGNORECASE)
 _INSTANCES = re.compile(r"(?:annotations/)?(?:instances_|_?annotations[_.])?(?P<name>[^/]*?)(?:\.coco)?\.json\Z")
 HEADS = ("metadata.csv", "metadata.jsonl")
-"""Lists in a folder of which a look reads the first line."""
+"""Lists in a folder whose first line ``look`` reads."""
 _BOX_FOLDERS = ("labels", "label")
 _IMAGE_FOLDERS = ("images", "image", "imgs")
 _SHARD = re.compile(r"-\d{1,6}-of-\d{1,6}(?=\.parquet\Z)")
 _MOST_SAID = 3
 
 SurveyOf = Callable[[str], Survey]
-"""Returns what lies in a folder of the machine that is looked at. Raises DatasetError."""
+"""Returns what a folder of the inspected machine contains. Raises DatasetError."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a folder is.
+    """The result of looking at a folder.
 
     ``form``: ``folder`` (one folder of images per class), ``flat`` (images without labels), ``coco``, ``list`` or
-    ``tfrecord``. ``place`` is the folder whose images are read: the one that was given, or one in it; ``annotations``
-    is the list or the instances JSON that was found. ``split`` is the part that was taken, of all ``splits``.
-    ``images`` and ``bytes`` are of files that every loader takes by their names, ``others`` are images that only some
-    take; ``junk`` counts what is no file of the set. ``said`` are the sentences to tell, ``fault`` is why
-    nothing of it can be measured.
+    ``tfrecord``. ``place`` is the folder whose images are read: the given one, or one inside it. ``annotations`` is the
+    list or instances JSON that was found. ``split`` is the part that was chosen from ``splits``. ``images`` and
+    ``bytes`` are of the files that every loader reads, by their names; ``others`` are images that only some loaders
+    read. ``junk`` counts files that do not belong to the set. ``said`` are the sentences to print. ``fault`` is why
+    nothing of the folder can be measured.
     """
 
     form: str
@@ -66,7 +66,7 @@ class Look:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether its images have labels, so that a model can be trained with them."""
+        """Whether its images have labels, so that a model can be trained on them."""
         return self.form != "flat"
 
 
@@ -78,11 +78,11 @@ def look(
     formats: Sequence[str] = (),
     skip_unreadable: bool = False,
 ) -> Look:
-    """Say what the folder at ``place`` is. ``split``: the part to take of one that has parts.
+    """Determine what the folder at ``place`` is. ``split``: the part to read if the folder has parts.
 
-    ``formats`` are read beside JPEG and PNG (``SOME_READ``). ``skip_unreadable``: files that not every loader reads are
-    left out and said, else they are a fault. Raises DatasetError where the folder cannot be looked at, or has no such
-    part.
+    ``formats`` are read in addition to JPEG and PNG (``SOME_READ``). ``skip_unreadable``: files that not every loader
+    reads are left out and reported; otherwise they are a fault. Raises DatasetError if the folder cannot be read or has
+    no such part.
     """
     taken = taken_with(formats)
     survey = survey_of(place)
@@ -105,7 +105,7 @@ def look(
 
 
 def _say_lists(place: str, survey: Survey, found: Look) -> Iterator[str]:
-    """Yield what may hold the labels of images that have none."""
+    """Yield a hint at lists that may hold the labels of images without labels."""
     lists = [path for path, _ in survey.files if "/" not in path and path.endswith((".csv", ".tsv"))]
     lists = [path for path in lists if path not in HEADS]
     if found.form == "flat" and found.images and lists:
@@ -114,10 +114,10 @@ def _say_lists(place: str, survey: Survey, found: Look) -> Iterator[str]:
 
 
 def find_splits(survey: Survey) -> list[str]:
-    """Return the folders that are parts of a set (``train``, ``val``, …) and no classes, in the order of ``SPLITS``.
+    """Return the folders that are parts of a set (``train``, ``val``, …), not classes, in the order of ``SPLITS``.
 
-    They are that where all folders with images are called so, or where two and more have the same folders in them:
-    ``train`` beside ``bus`` is a class.
+    Folders with such names are parts if all folders with images have such names, or if two or more contain the same
+    folders. Otherwise they are classes, as ``train`` beside ``bus``.
     """
     full = [top for top in survey.tops if survey.count(IMAGES, top) or _has_tables(survey, top)]
     named = [top for top in full if _SPLIT.match(top)]
@@ -130,7 +130,7 @@ def find_splits(survey: Survey) -> list[str]:
 
 
 def choose_split(parts: Sequence[str]) -> str:
-    """Return the part that is taken where nobody says which."""
+    """Return the part that is read if the user does not choose one."""
     return min(parts, key=_rank)
 
 
@@ -144,7 +144,7 @@ def _has_tables(survey: Survey, top: str) -> bool:
 
 
 def _class_folders(survey: Survey, top: str) -> frozenset[str]:
-    """Return the folders with images in one of the first level."""
+    """Return the folders with images inside a top-level folder."""
     return frozenset(pile.folder.partition("/")[2] for pile in survey.choose(IMAGES, top) if "/" in pile.folder)
 
 
@@ -158,7 +158,7 @@ def _say_splits(survey: Survey, parts: Sequence[str], chosen: str) -> str:
     if not others:
         return f"{named} is a part of a set, not a class: its images are read"
     first = f"parts of a set, not classes: {named}{each}"
-    lacking = [f"{name} is only in one of them" for name in _lone_classes(classes)[:1]] if not same else []
+    lacking = [f"{name} is in only one of them" for name in _lone_classes(classes)[:1]] if not same else []
     cure = f"`--split {others[0]}` (in an inventory `split: {others[0]}`) takes {others[0]}/ instead"
     return "; ".join([f"{first}: {chosen}/ is read, {_join([f'{one}/' for one in others])} left out", *lacking, cure])
 
@@ -170,7 +170,7 @@ def _lone_classes(classes: Mapping[str, frozenset[str]]) -> list[str]:
 
 
 def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[str], *, is_skipping: bool) -> Look:
-    """Look at a folder that has no parts; files of ``suffixes`` are taken. ``outer`` is what the user has named."""
+    """Inspect a folder without parts; files with ``suffixes`` are read. ``outer`` is the folder that the user named."""
     junk = tuple(_say_junk(outer))
     for find in (_find_records, _find_metadata, _find_coco, _find_boxes):
         found = find(place, survey)
@@ -193,11 +193,11 @@ def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[st
     said += [*_say_passed_over(place, survey), *junk]
     read = [pile for pile in taken if pile.suffix not in TAKEN]
     if read:
-        outcome = "read where every loader of an experiment reads them; else"
+        outcome = "read if every loader of an experiment reads them; otherwise"
         said.append(say_formats(place, count_formats(read), outcome))
     fault = None
     if others and is_skipping:
-        said.append(say_formats(place, count_formats(others), "left out, for not every loader takes them;"))
+        said.append(say_formats(place, count_formats(others), "left out, since not every loader reads them;"))
     elif others:
         fault = refused_by_name(place, others, found.images + found.others)
     elif not found.images:
@@ -207,10 +207,10 @@ def _look_whole(place: str, survey: Survey, outer: Survey, suffixes: Sequence[st
 
 
 def refused_by_name(place: str, others: Sequence[Pile], total: int) -> DatasetError:
-    """Return the fault of files that not every loader takes by their suffix: piles, one example each."""
+    """Return the fault for files that not every loader reads, judged by suffix; ``others`` gives an example of each."""
     formats = count_formats(others)
     named = [
-        (first, f"{count_of(count, name_suffix(suffix) + ' file')}, which not every loader takes")
+        (first, f"{count_of(count, name_suffix(suffix) + ' file')}, which not every loader reads")
         for suffix, count, first in formats
     ]
     suffixes = [suffix for suffix, _, _ in formats]
@@ -218,12 +218,12 @@ def refused_by_name(place: str, others: Sequence[Pile], total: int) -> DatasetEr
 
 
 def name_suffix(suffix: str) -> str:
-    """Return what a suffix stands for, in words."""
+    """Return the name of the format that a suffix stands for."""
     return NAMES.get(suffix, suffix or "no suffix")
 
 
 def count_formats(piles: Sequence[Pile]) -> list[tuple[str, int, str]]:
-    """Return (suffix, files, first example) of piles, each suffix once."""
+    """Return (suffix, number of files, first example) of piles, each suffix once."""
     found: dict[str, tuple[int, str]] = {}
     for pile in piles:
         count, first = found.get(pile.suffix, (0, pile.first))
@@ -232,7 +232,7 @@ def count_formats(piles: Sequence[Pile]) -> list[tuple[str, int, str]]:
 
 
 def say_formats(place: str, formats: Sequence[tuple[str, int, str]], outcome: str) -> str:
-    """Name files by their formats, with what becomes of them and the line that converts them."""
+    """Return a sentence that names files by format, states the outcome and gives the command that converts them."""
     counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
     convert = command_to_convert(place, [suffix for suffix, _, _ in formats])
     return f"{counts}: {outcome} `{convert}` converts them and removes the originals"
@@ -241,7 +241,7 @@ def say_formats(place: str, formats: Sequence[tuple[str, int, str]], outcome: st
 def _say_passed_over(place: str, survey: Survey) -> Iterator[str]:
     piles = survey.choose(PASSED_OVER)
     if piles:
-        yield say_formats(place, count_formats(piles), "no loader takes these, so all leave them out;")
+        yield say_formats(place, count_formats(piles), "no loader reads these, so they are left out;")
 
 
 def _say_junk(survey: Survey) -> Iterator[str]:
@@ -251,11 +251,11 @@ def _say_junk(survey: Survey) -> Iterator[str]:
         names = [
             f"`{word}`" + (f" ({count_of(count, 'file')})" if count else "") for word, count in sorted(words.items())
         ]
-        yield f"left out as no part of the set: {_join(names)}, which archives, file managers and notebooks leave"
+        yield f"left out because they do not belong to the set: {_join(names)} (made by archives or file managers)"
 
 
 def _find_classes(survey: Survey) -> list[str]:
-    """Return the class folders; none where images lie beside folders that hold no image at all."""
+    """Return the class folders; none if images lie beside folders that contain no image at all."""
     tops = survey.tops
     if survey.count(IMAGES, "") and not any(survey.count(IMAGES, top) for top in tops):
         return []
@@ -269,16 +269,17 @@ def _say_classes(survey: Survey, classes: Sequence[str], images: int, loose: int
     empty = [name for name in classes if not survey.count(IMAGES, name)]
     if empty and images:
         which = _join([f"{name}/" for name in empty])
+        role = "has no image but counts as a class" if len(empty) == 1 else "have no image but count as classes"
         yield (
-            f"{which} {'holds' if len(empty) == 1 else 'hold'} no image: a class all the same, as Keras counts it, so "
-            "that the labels of the others keep their numbers; remove the folder if it is none"
+            f"{which} {role}, as in Keras, so that the labels of the others keep their numbers; remove a folder that "
+            "is not a class"
         )
     if loose:
         first = min(pile.first for pile in survey.choose(TAKEN, ""))
-        yield f"{count_of(loose, 'image')} beside the class folders ({first}): of no class, so left out by every loader"
+        yield f"{count_of(loose, 'image')} beside the class folders ({first}): without a class, so left out"
     own = {pile.folder for pile in survey.choose(TAKEN, classes[0])}
     if len(classes) == 1 and len(own) > 1 and classes[0] not in own:
-        yield f"the one class {classes[0]} has folders of its own: if these are the classes, give its path instead"
+        yield f"the only class {classes[0]} has subfolders: if these are the classes, give its path instead"
 
 
 def _say_flat(survey: Survey, images: int) -> Iterator[str]:
@@ -286,26 +287,26 @@ def _say_flat(survey: Survey, images: int) -> Iterator[str]:
         return
     yield (
         f"{count_of(images, 'image')} without class folders, so without labels: loading can be measured, training "
-        "cannot; for that give one folder per class, or a list of paths and labels"
+        "cannot; to train, give one folder per class, or a list of paths and labels"
     )
     texts = survey.count((".txt",), "")
     if 2 * texts > images:
-        yield f"{count_of(texts, 'text file')} beside the images, as YOLO has for boxes: no classes of images"
+        yield f"{count_of(texts, 'text file')} beside the images, as YOLO writes for boxes: they are not classes"
     for name in HEADS:
         if any(path == name for path, _ in survey.files):
-            yield f"{name} has no column of labels (of such names as label, class or category), so it is not read"
+            yield f"{name} has no column of labels (label, class or category, for example), so it is not read"
 
 
 def _find_records(place: str, survey: Survey) -> Look | None:
     records = [(path, size) for path, size in survey.files if "/" not in path and is_record_file(path)]
     if not records:
         return None
-    said = f"{count_of(len(records), 'TFRecord file')}, each of many images"
+    said = f"{count_of(len(records), 'TFRecord file')}, each with many images"
     return Look(form="tfrecord", place=place, bytes=sum(size for _, size in records), said=(said,))
 
 
 def _find_metadata(place: str, survey: Survey) -> Look | None:
-    """Find Hugging Face's ``ImageFolder`` with a list of files and labels."""
+    """Return Hugging Face's ``ImageFolder`` with its list of files and labels; None if the folder is not one."""
     name = next((name for name in HEADS if any(path == name for path, _ in survey.files)), None)
     if name is None:
         return None
@@ -319,12 +320,12 @@ def _find_metadata(place: str, survey: Survey) -> Look | None:
         annotations=f"{place}/{name}",
         images=sum(pile.count for pile in taken),
         bytes=sum(pile.bytes for pile in taken),
-        said=(f"a Hugging Face ImageFolder: {name} is its list, of {columns[0]} and {columns[1]}",),
+        said=(f"a Hugging Face ImageFolder: {name} lists its images, in the columns {columns[0]} and {columns[1]}",),
     )
 
 
 def _columns_of(name: str, head: str) -> tuple[str, str] | None:
-    """Return the columns of path and label of a list by its first line; None where it has none."""
+    """Return the path and label columns of a list by its first line; None if it has no such columns."""
     line = head.partition("\n")[0].removeprefix("\ufeff").rstrip("\r")
     if name.endswith(".jsonl"):
         try:
@@ -339,7 +340,7 @@ def _columns_of(name: str, head: str) -> tuple[str, str] | None:
 
 
 def _coco_parts(survey: Survey) -> dict[str, str]:
-    """Return instances JSONs by the folder of images that they describe (empty: the one that is looked at)."""
+    """Return the instances JSONs by the image folder that they describe; empty key: the inspected folder itself."""
     found = {}
     for path, _ in survey.files:
         if path.endswith("_annotations.coco.json") and "/" not in path:
@@ -358,7 +359,7 @@ def _find_coco(place: str, survey: Survey) -> Look | None:
 
 
 def _take_pair(place: str, survey: Survey, chosen: str) -> Look:
-    """Return the COCO pair of a part of a folder; empty: of all of it."""
+    """Return the COCO pair of one part of a folder, or of the whole folder if ``chosen`` is empty."""
     parts = _coco_parts(survey)
     taken = survey.choose(TAKEN, chosen) if chosen else survey.choose(TAKEN)
     where = f"{chosen}/ with {parts[chosen]}" if chosen else parts[chosen]
@@ -380,7 +381,7 @@ def _take_pair(place: str, survey: Survey, chosen: str) -> Look:
 
 
 def _find_boxes(place: str, survey: Survey) -> Look | None:
-    """Find YOLO's layout: text files of boxes in ``labels``, beside images in ``images``."""
+    """Return the fault of a YOLO set (text files in ``labels``, images in ``images``); None for other folders."""
     boxes = next((top for top in _BOX_FOLDERS if top in survey.tops and survey.count((".txt",), top)), None)
     images = next((top for top in _IMAGE_FOLDERS if top in survey.tops and survey.count(IMAGES, top)), None)
     if boxes is None or images is None or survey.count(IMAGES, boxes):
@@ -388,16 +389,16 @@ def _find_boxes(place: str, survey: Survey) -> Look | None:
     inner = sorted(_class_folders(survey, images), key=_rank)
     is_nested = images not in {pile.folder for pile in survey.choose(TAKEN, images)}
     below = f"{place}/{images}/{inner[0]}" if inner and is_nested else f"{place}/{images}"
-    said = f"a YOLO set: {images}/ with text files of boxes in {boxes}/, which are no classes of images"
+    said = f"a YOLO set: {images}/ with text files of boxes in {boxes}/, which are not classes"
     hint = (
-        f"loading alone can be measured: give {below}, images without labels; to train, write a list of paths and "
-        "labels, or have your labelling tool export COCO JSON, and give it as `--annotations`"
+        f"to measure loading alone, give {below} (images without labels); to train, write a list of paths and "
+        "labels, or export COCO JSON from your labelling tool, and give it as `--annotations`"
     )
     return Look(form="flat", place=place, fault=DatasetError(f"{place} is {said}", hint=hint))
 
 
 def _find_tables(place: str, survey: Survey) -> DatasetError | None:
-    """Return what to do about images inside Parquet files; None where there are none."""
+    """Return the fault of images in Parquet files, with the command that extracts them; None if there are none."""
     tables = [path for path, _ in survey.files if path.endswith(".parquet")]
     if not tables:
         return None
@@ -409,18 +410,18 @@ def _find_tables(place: str, survey: Survey) -> DatasetError | None:
     count = count_of(len(tables), "Parquet file")
     return DatasetError(
         f"{place} holds {count} ({tables[0]}): images inside tables, which no loader reads",
-        hint="write them out once, and give images/ with `--annotations labels.csv`: "
+        hint="extract them once, and give images/ with `--annotations labels.csv`: "
         f'`mkdir images; python -c "{script}" {wanted} > labels.csv`',
     )
 
 
 def count_of(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun."""
+    """Return a number with its noun in the singular or plural."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _join(words: Sequence[str]) -> str:
-    """Join words as a sentence does, a few of many."""
+    """Join words with commas and "and"; of many only the first six."""
     shown = list(words[:6])
     if len(words) > len(shown):
         return f"{', '.join(shown)} and {len(words) - len(shown)} more"
@@ -431,7 +432,7 @@ _HEAD_BYTES = 4096
 
 
 def read_heads(place: str, files: Sequence[str]) -> dict[str, str]:
-    """Return the beginnings of the lists that a look reads, by their names."""
+    """Return the first characters of the lists in ``HEADS``, by name."""
     found = {}
     for name in HEADS:
         if name in files and (Path(place) / name).is_file():

@@ -1,4 +1,4 @@
-"""Many small pieces of work over the CPUs that a job was given, with progress. Standard library only."""
+"""Distribute many small pieces of work over the CPUs of a job, with progress. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 FEW = 32
-"""Below this many pieces a pool costs more than it saves."""
+"""Up to this many pieces, starting a pool costs more than it saves."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def usable_cpus() -> int:
-    """How many CPUs this process may use."""
+    """Return how many CPUs this process may use."""
     return max(1, len(os.sched_getaffinity(0)))
 
 
@@ -32,10 +32,10 @@ def spread(
     cpus: int | None = None,
     piece: int = 16,
 ) -> Iterator[tuple[int, list[Result]]]:
-    """Do ``work`` on slices of ``items`` of at most ``piece`` each; yield (start, results) as they end, in any order.
+    """Run ``work`` on slices of at most ``piece`` items; yield (start, results) as they finish, in any order.
 
-    ``work`` must be a function of a module (it travels to other processes), and is run right here where there
-    is one CPU or little to do. A worker that dies raises BrokenProcessPool instead of hanging.
+    ``work`` must be a module-level function, since it is sent to other processes. With one CPU or few items it runs in
+    this process. A worker that dies raises BrokenProcessPool instead of hanging.
     """
     starts = range(0, len(items), piece)
     processes = min(usable_cpus() if cpus is None else max(1, cpus), len(starts))
@@ -57,7 +57,7 @@ def _drain(
     pieces: Iterator[tuple[int, Sequence[Item]]],
     most: int,
 ) -> Iterator[tuple[int, list[Result]]]:
-    """Keep at most ``most`` pieces in flight: memory stays flat whatever the number of items."""
+    """Keep at most ``most`` pieces in flight, so that memory does not grow with the number of items."""
     flying: dict[Future[list[Result]], int] = {}
     while True:
         while len(flying) < most and (following := next(pieces, None)) is not None:
@@ -70,13 +70,13 @@ def _drain(
 
 
 def _follow_parent() -> None:
-    """Ctrl-C is the parent's business, and a worker dies when its parent does."""
+    """Ignore Ctrl-C, which the parent handles, and arrange to be killed when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Pace:
-    """Calls ``report(done, total)`` at most every ``seconds``, and at the end."""
+    """A progress counter that calls ``report(done, total)`` at most every ``seconds``, and at the end."""
 
     def __init__(self, report: Callable[[int, int], None] | None, total: int, seconds: float = 0.5) -> None:
         self._report = report
@@ -86,7 +86,7 @@ class Pace:
         self.done = 0
 
     def add(self, count: int) -> None:
-        """``count`` more are done."""
+        """Count ``count`` more items as done."""
         self.done += count
         now = time.monotonic()
         if self._report and (now - self._last >= self._seconds or self.done >= self._total):

@@ -1,4 +1,4 @@
-"""One file of a generated data set: which size and class it has, its pixels, and its JPEG."""
+"""One file of a generated data set: its size and class, its pixels, and its JPEG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .synthesis import Draws, Scene, draw, mix
 
 @dataclass(frozen=True)
 class Plan:
-    """Picture number ``index`` (from 0) of a set: everything about it but its pixels. ``label`` indexes the classes."""
+    """Everything about picture ``index`` (from 0) of a set except its pixels; ``label`` indexes the classes."""
 
     index: int
     label: int
@@ -24,7 +24,7 @@ class Plan:
 
 
 def plan_picture(profile: Profile, seed: int, index: int) -> Plan:
-    """The same for the same arguments, anywhere; independent of how many pictures a set has."""
+    """Return the plan of a picture: it depends on the arguments alone, not on the machine or the number of pictures."""
     key = mix(GENERATOR, seed, index, *profile.name.encode())
     draws = Draws(key)
     width, height = _size(profile, draws)
@@ -45,7 +45,7 @@ def plan_picture(profile: Profile, seed: int, index: int) -> Plan:
 
 
 def _size(profile: Profile, draws: Draws) -> tuple[int, int]:
-    """(width, height) in pixels."""
+    """Draw (width, height) in pixels."""
     choice = _pick(
         [(weight, number) for number, (weight, _, _) in enumerate(profile.sizes)] + [(profile.other_sizes, -1)], draws
     )
@@ -58,7 +58,7 @@ def _size(profile: Profile, draws: Draws) -> tuple[int, int]:
 
 
 def _pick(choices: Sequence[tuple[int, int]], draws: Draws) -> int:
-    """One of the (weight, value) pairs' values."""
+    """Draw one value from (weight, value) pairs."""
     left = draws.below(sum(weight for weight, _ in choices))
     for weight, value in choices:
         left -= weight
@@ -68,7 +68,7 @@ def _pick(choices: Sequence[tuple[int, int]], draws: Draws) -> int:
 
 
 def encode_picture(plan: Plan, subsampling: int, *, progressive: bool = False) -> bytes:
-    """The picture as a JPEG, baseline or progressive."""
+    """Draw the picture and return it as a JPEG, baseline or progressive."""
     luma, blue, red = draw(plan.scene, plan.key)
     if blue is None or red is None:
         image = Image.fromarray(luma)
@@ -80,11 +80,11 @@ def encode_picture(plan: Plan, subsampling: int, *, progressive: bool = False) -
 
 
 def encoder() -> str:
-    """The library that writes the JPEGs, and its version: another one may write other bytes for the same pixels."""
+    """Return the JPEG library and its version: another one may write other bytes for the same pixels."""
     turbo = features.version_feature("libjpeg_turbo")
     return f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"
 
 
 def encoder_key() -> str:
-    """The same with the version of the pictures, fit for a folder's name."""
+    """Return the encoder and the generator's version in a form fit for a folder's name."""
     return f"{encoder().replace('libjpeg-turbo ', 'turbo').replace(' ', '')}-g{GENERATOR}"

@@ -1,24 +1,23 @@
-"""What generated data sets imitate: sizes, encoder settings, classes. Standard library only."""
+"""Profiles that generated data sets imitate: sizes, encoder settings, classes. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 GENERATOR = 1
-"""The version of the pictures: raised with every change that gives other bytes."""
+"""The version of the generator; to be raised with every change that gives other bytes."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A kind of data set. Weights are relative.
+    """A kind of data set that can be generated. Weights are relative.
 
-    ``sizes`` are (weight, width, height) in pixels; ``long_sides`` (weight, pixels) are for the ``other_sizes``
-    (a weight too) whose shorter side is anything from ``shortest`` to the longer one.
-    ``qualities`` are (weight, JPEG quality), ``subsampling`` as Pillow takes it (0 = 4:4:4, 2 = 4:2:0).
-    ``texture`` is the most that a picture has of it, ``grain`` likewise; regions get
-    fewer with ``smoothness`` (see ``synthesis.Scene``). ``grey_of_10000`` pictures of 10,000 have one channel.
-    ``progressive``: the JPEGs are; else baseline.
-    ``class_weights`` go with ``classes``; ``mean_bytes`` is what to expect of a file.
+    ``sizes`` are (weight, width, height) in pixels. ``other_sizes`` is the weight of all other sizes: their longer side
+    is drawn from ``long_sides`` (weight, pixels), their shorter side from ``shortest`` to the longer one. ``qualities``
+    are (weight, JPEG quality); ``subsampling`` is Pillow's number (0 = 4:4:4, 2 = 4:2:0). ``texture`` and ``grain`` are
+    the largest strengths of either; a larger ``smoothness`` gives fewer regions (see ``synthesis.Scene``).
+    ``grey_of_10000`` of 10,000 pictures have one channel. ``progressive``: the JPEGs are progressive, else baseline.
+    ``class_weights`` belong to ``classes``; ``mean_bytes`` is the expected size of a file.
     """
 
     name: str
@@ -42,9 +41,9 @@ class Profile:
 
 @dataclass(frozen=True)
 class Control:
-    """What all images of a controlled set have in common; None where the profile decides, as it does by itself.
+    """What all images of a controlled set have in common; None leaves a property to the profile.
 
-    ``size`` is the side of square images in pixels, ``quality`` that of the JPEGs, ``progressive`` their kind. The same
+    ``size`` is the side of square images in pixels, ``quality`` the JPEG quality, ``progressive`` the coding. The same
     seed gives the same scenes at each quality, as baseline and as progressive JPEGs.
     """
 
@@ -54,13 +53,13 @@ class Control:
 
     @property
     def key(self) -> str:
-        """What it adds to the name of a folder: ``1024px-q75-progressive``; empty where it controls nothing."""
+        """The part that it adds to a folder's name: ``1024px-q75-progressive``; empty if nothing is controlled."""
         said = [f"{self.size}px"] if self.size is not None else []
         said += [f"q{self.quality}"] if self.quality is not None else []
         return "-".join([*said, *(["progressive"] if self.progressive else [])])
 
     def apply(self, profile: Profile) -> Profile:
-        """Return the profile with what is controlled."""
+        """Return the profile with the controlled properties replaced."""
         found = replace(profile, progressive=self.progressive)
         if self.quality is not None:
             found = replace(found, qualities=((1, self.quality),))
@@ -73,7 +72,7 @@ class Control:
 
 QUALITIES = (1, 100)
 SIZES = (16, 8192)
-"""The least and the most of a controlled set; of larger images one alone takes gigabytes to make."""
+"""Bounds of a controlled set; one image larger than that takes gigabytes of memory to generate."""
 
 
 _COCO_NAMES = (  # in the order of their ids, from 1; an id without a name is not used

@@ -1,6 +1,6 @@
-"""What lies in a folder, in counts: files by their folder and suffix. The same from a walk and from a host's shell.
+"""Count what a folder contains: files by folder and suffix. A walk and a host's shell give the same counts.
 
-Folders count to the second level: what lies deeper counts with its folder there. Standard library only.
+Folders are counted to the second level; deeper files count for the folder there. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ JUNK_FOLDERS = (
 """Folders that archives, notebooks, file managers and network storage leave among images."""
 JUNK_FILES = ("Thumbs.db", "ehthumbs.db", "desktop.ini", ".DS_Store")
 JUNK_PREFIX = "._"
-"""What macOS puts beside a file on a disk of another system; ``._x.jpg`` is no image."""
+"""macOS stores metadata in ``._x.jpg`` beside ``x.jpg`` on disks of other systems; such a file is not an image."""
 
 SPLITS = (
     "train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing", "unlabeled", "unsup",
 )  # fmt: skip
-"""Names of the parts of a set; of several the first here is taken."""
+"""Names of the parts of a set; if a set has several, the first in this order is read."""
 LISTS = (".csv", ".json", ".jsonl", ".parquet", ".tsv", ".yaml", ".yml")
-"""Suffixes of files that may say what the images beside them are: they are known by name."""
+"""Suffixes of files that may describe the images beside them; they are recognised by name."""
 MOST_NAMED = 500
 LONGEST_SUFFIX = 10
 
 
 @dataclass
 class Pile:
-    """The files of one suffix (lower case) in one folder; ``first`` is the first of their paths, to be shown."""
+    """The files of one suffix (lower case) in one folder; ``first`` is the first of their paths, as an example."""
 
     folder: str
     suffix: str
@@ -46,17 +46,18 @@ class Pile:
 
     @property
     def top(self) -> str:
-        """The folder of the first level that they lie in; empty for none."""
+        """The top-level folder that contains them; empty if they lie in none."""
         return self.folder.partition("/")[0]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What lies in a folder.
+    """The contents of a folder in counts.
 
-    ``folders`` are those of the first two levels, hidden ones of the first among them; ``junk`` counts files by what
-    betrays them (``__MACOSX/``, ``._*``); ``files`` are (path, bytes) of records and of files that may say what the
-    images are, ``heads`` the beginnings of some of these. Bytes are 0 where nobody asked for them.
+    ``folders`` are those of the first two levels, including hidden ones of the first. ``junk`` counts files that do not
+    belong to a set, by the name that shows it (``__MACOSX/``, ``._*``). ``files`` are (path, bytes) of records and of
+    files that may describe the images; ``heads`` are the first characters of some of them. Bytes are 0 if they were not
+    measured.
     """
 
     folders: tuple[str, ...] = ()
@@ -67,17 +68,17 @@ class Survey:
 
     @cached_property
     def tops(self) -> list[str]:
-        """The folders of the first level that may be classes: neither hidden nor junk."""
+        """The top-level folders that may be classes: neither hidden nor junk."""
         return sorted(
             name for name in self.folders if "/" not in name and not name.startswith(".") and name not in JUNK_FOLDERS
         )
 
     def count(self, suffixes: Sequence[str], top: str | None = None) -> int:
-        """Count files of some suffixes, below one folder of the first level or all of them (None)."""
+        """Count files with some suffixes, below one top-level folder or everywhere (None)."""
         return sum(pile.count for pile in self.choose(suffixes, top))
 
     def choose(self, suffixes: Sequence[str], top: str | None = None) -> list[Pile]:
-        """Return the piles of some suffixes, below one folder of the first level or all of them (None)."""
+        """Return the piles with some suffixes, below one top-level folder or everywhere (None)."""
         piles = self.piles if top is None else self._by_top.get(top, ())
         return [pile for pile in piles if pile.suffix in suffixes]
 
@@ -93,7 +94,7 @@ IMAGES = (*TAKEN, *REFUSED, *PASSED_OVER)
 
 
 def find_junk(path: str) -> str:
-    """Return what betrays a path below a data set as no file of its own: a folder, a name; empty for none."""
+    """Return the folder or name that shows that a path does not belong to a data set; empty if it may belong."""
     *folders, name = path.split("/")
     for folder in folders:
         if folder in JUNK_FOLDERS:
@@ -102,13 +103,13 @@ def find_junk(path: str) -> str:
 
 
 def suffix_of(path: str) -> str:
-    """Return the suffix of a file's name in lower case; empty for none, and for one that is too long to be one."""
+    """Return the suffix of a file's name in lower case; empty if there is none or it is too long for a suffix."""
     suffix = os.path.splitext(path)[1].lower()
     return suffix if len(suffix) <= LONGEST_SUFFIX else ""
 
 
 def is_telling(path: str) -> bool:
-    """Return whether a file may say what images are: of the first two levels, records or a list by its name."""
+    """Return whether a file may describe images: records, or a list by its name, in the first two levels."""
     name = path.rpartition("/")[2]
     return path.count("/") < 2 and (suffix_of(name) in LISTS or is_record_file(name))
 
@@ -116,7 +117,7 @@ def is_telling(path: str) -> bool:
 def walk(folder: Path, hint: str) -> tuple[list[str], list[str]]:
     """Return (files, folders of the first two levels) below a folder, as paths relative to it.
 
-    Links to folders are followed on the first level alone, as Keras does; hidden folders of the first level are not
+    Links to folders are followed on the first level alone, as in Keras; hidden folders of the first level are not
     entered. Raises DatasetError.
     """
     top = scan(folder, hint)
@@ -141,7 +142,7 @@ def _walk_below(folder: Path, name: str, files: list[str], folders: list[str]) -
 
 
 def scan(folder: Path, hint: str) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder. Raises DatasetError where it cannot be read."""
+    """Return the entries of a folder. Raises DatasetError if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -161,7 +162,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def gather(files: Iterable[str], folders: Iterable[str], heads: Mapping[str, str] | None = None) -> Survey:
-    """Return what a walk found, in counts."""
+    """Return the counts of what a walk found."""
     piles: dict[tuple[str, str], Pile] = {}
     junk: dict[str, int] = {}
     telling: list[tuple[str, int]] = []

@@ -1,10 +1,10 @@
-"""Pictures made of integers: what a JPEG of one costs to store and to decode is what a photograph of its size costs.
+"""Generate pictures from integers that cost as much to store and decode as photographs of their size.
 
-Only integer additions, products and shifts (floating point gave other pixels with AVX-512 masked),
-so that a seed gives the same pixels on every CPU. What is imitated are the statistics of natural images
-(D. L. Ruderman, "The statistics of natural images", 1994; A. B. Lee, D. Mumford, J. Huang, "Occlusion models for
-natural images", 2001): power that falls with the square of the frequency (octaves of value noise), regions with
-sharp edges, texture that differs by region, and colours that go with brightness.
+Only integer additions, products and shifts are used, so that a seed gives the same pixels on every CPU (floating point
+gave other pixels without AVX-512). The pictures imitate statistics of natural images (D. L. Ruderman, "The statistics
+of natural images", 1994; A. B. Lee, D. Mumford, J. Huang, "Occlusion models for natural images", 2001): power that
+falls with the square of the frequency (octaves of value noise), regions with sharp edges, texture that differs by
+region, and colours that correlate with brightness.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COARSEST = 7
 
 
 def mix(*words: int) -> int:
-    """64 bits that depend on all ``words`` (splitmix64's finaliser: G. L. Steele and others, 2014)."""
+    """Return 64 bits that depend on all ``words`` (splitmix64's finaliser: G. L. Steele and others, 2014)."""
     state = 0
     for word in words:
         state = (state + _GOLDEN + word) & _MASK
@@ -35,7 +35,7 @@ def mix(*words: int) -> int:
 
 
 def random_bytes(key: int, count: int) -> Plane:
-    """``count`` bytes, the same for the same ``key`` anywhere: splitmix64 over a counter."""
+    """Return ``count`` bytes that depend on ``key`` alone: splitmix64 over a counter."""
     words = np.arange((count + 7) // 8, dtype=np.uint64)
     words *= np.uint64(_GOLDEN)
     words += np.uint64(key)
@@ -48,19 +48,19 @@ def random_bytes(key: int, count: int) -> Plane:
 
 
 class Draws:
-    """Single numbers for one picture, in a fixed order."""
+    """A reproducible sequence of numbers for one picture."""
 
     def __init__(self, key: int) -> None:
         self._key = key
         self._count = 0
 
     def below(self, limit: int) -> int:
-        """A number from 0 to ``limit`` - 1."""
+        """Draw a number from 0 to ``limit`` - 1."""
         self._count += 1
         return (mix(self._key, self._count) * limit) >> 64
 
     def bell(self, limit: int) -> int:
-        """The same, four of them averaged: middling numbers are likelier."""
+        """Draw the mean of four such numbers: middle values are more likely."""
         return sum(self.below(limit) for _ in range(4)) // 4
 
 
@@ -68,7 +68,7 @@ class Draws:
 class Scene:
     """What one picture looks like.
 
-    ``texture`` and ``grain`` are strengths of detail; ``smoothness`` 4 to 7: each step halves the number of regions.
+    ``texture`` and ``grain`` are strengths of detail; each step of ``smoothness`` (4 to 7) halves the regions' number.
     """
 
     height: int
@@ -80,7 +80,7 @@ class Scene:
 
 
 def draw(scene: Scene, key: int) -> tuple[Plane, Plane | None, Plane | None]:
-    """Luma and, unless grey, two chroma planes (all at full size) of one picture."""
+    """Draw one picture: luma and, unless grey, two chroma planes, all uint8 at full size."""
     draws = Draws(mix(key, 1))
     form = _octaves(mix(key, 2), scene.height, scene.width, finest=2, stop=1)  # at half size
     regions = ((form + np.int16(1024)) >> np.int16(scene.smoothness)).astype(np.uint8) & np.uint8(63)
@@ -97,7 +97,7 @@ def draw(scene: Scene, key: int) -> tuple[Plane, Plane | None, Plane | None]:
 
 
 def _texture(scene: Scene, key: int, rough: Field) -> Field:
-    """Fine octaves, as strong as their region is rough (0 to 255), and a little grain everywhere."""
+    """Return fine octaves, scaled by their region's roughness (0 to 255), plus a little grain everywhere."""
     middle = _centred(mix(key, 10), rough.shape) * np.int16(scene.texture) >> np.int16(4)
     coarse = _double(_centred(mix(key, 11), (-(-rough.shape[0] // 2), -(-rough.shape[1] // 2))), *rough.shape)
     middle += coarse * np.int16(scene.texture) >> np.int16(4)
@@ -110,7 +110,7 @@ def _texture(scene: Scene, key: int, rough: Field) -> Field:
 
 
 def _chroma(scene: Scene, key: int, regions: Plane, half: Field) -> Plane:
-    """One chroma plane: a colour a region, a slow drift, a share of the brightness, and a little noise."""
+    """Return one chroma plane: a colour per region, a slow drift, a share of the brightness, and a little noise."""
     colour = _table(key, 64, 24)[regions] + (half >> np.int16(4))
     colour += _octaves(mix(key, 1), scene.height, scene.width, finest=5, stop=1) >> np.int16(4)
     colour += _centred(mix(key, 2), colour.shape) * np.int16(scene.texture) >> np.int16(9)
@@ -118,19 +118,19 @@ def _chroma(scene: Scene, key: int, regions: Plane, half: Field) -> Plane:
 
 
 def _table(key: int, entries: int, spread: int) -> Field:
-    """``entries`` numbers from -spread to spread."""
+    """Return ``entries`` numbers from -spread to spread."""
     values = random_bytes(key, entries).astype(np.int16) - np.int16(128)
     return values * np.int16(spread) >> np.int16(7) if spread < 256 else values * np.int16(2)
 
 
 def _centred(key: int, shape: tuple[int, ...]) -> Field:
-    """White noise from -128 to 127."""
+    """Return white noise from -128 to 127."""
     count = shape[0] * shape[1]
     return random_bytes(key, count).view(np.int8).astype(np.int16).reshape(shape)
 
 
 def _octaves(key: int, height: int, width: int, *, finest: int, stop: int) -> Field:
-    """Value noise with a value every 2^7 … 2^``finest`` pixels, at a scale of 2^``stop`` pixels; about -500 to 500."""
+    """Return value noise of cells of 2^7 … 2^``finest`` pixels, at a scale of 2^``stop`` pixels; about -500 to 500."""
     field = np.zeros((2, 2), np.int16)
     for level in range(_COARSEST, stop - 1, -1):
         rows, columns = ((height - 1) >> level) + 2, ((width - 1) >> level) + 2
@@ -144,7 +144,7 @@ def _octaves(key: int, height: int, width: int, *, finest: int, stop: int) -> Fi
 
 
 def _double(field: Field, rows: int, columns: int) -> Field:
-    """``field`` at twice its size, points between two being their mean, cut to ``rows`` × ``columns``."""
+    """Return ``field`` at twice its size by linear interpolation, cut to ``rows`` × ``columns``."""
     wide = np.empty((field.shape[0], 2 * field.shape[1]), np.int16)
     wide[:, 0::2] = field
     wide[:, 1:-1:2] = (field[:, :-1] + field[:, 1:]) >> np.int16(1)
@@ -157,7 +157,7 @@ def _double(field: Field, rows: int, columns: int) -> Field:
 
 
 def _soften(field: Field) -> Field:
-    """Edges as a lens leaves them: the mean of each point and its neighbours to the right and below."""
+    """Blur edges as a lens does: average each point with its neighbours to the right and below."""
     soft = field.copy()
     soft[:, :-1] = (field[:, :-1] + field[:, 1:]) >> np.int16(1)
     soft[:-1] = (soft[:-1] + soft[1:]) >> np.int16(1)

@@ -1,4 +1,4 @@
-"""A list of images: lines of path and label, CSV or JSON Lines, as people and their tools write them.
+"""Read a list of images: lines of path and label, CSV or JSON Lines, as people and their tools write them.
 
 Standard library only.
 """
@@ -22,9 +22,9 @@ from .look import count_of
 from .survey import IMAGES, SPLITS, find_junk, suffix_of, walk
 
 _MOST_LINE = 64 * 1024
-"""Characters: a path and a label; a file without ends of lines must not be held whole."""
+"""Most characters of a line (a path and a label): a file without line ends must not be read into memory whole."""
 _LOOKED_AT = 200
-"""Lines by which columns are told."""
+"""Number of lines that decide which columns hold what."""
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -35,17 +35,17 @@ _COCO_KEYS = ("images", "annotations", "categories", "info", "licenses")
 
 
 def is_json(path: Path) -> bool:
-    """Whether a file of labels is one JSON object, as an instances JSON is, and neither CSV nor JSON Lines."""
+    """Return whether a file of labels is one JSON object (an instances JSON), not CSV or JSON Lines."""
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
             line = next((line for line in iter(lambda: stream.readline(_MOST_LINE), "") if line.strip()), "")
     except OSError:
-        return True  # its reader says what is wrong
+        return True  # its reader reports what is wrong
     return line.lstrip().startswith(("{", "[")) and _parse_object(line) is None
 
 
 def _parse_object(line: str) -> dict[str, object] | None:
-    """Return the object of a line of JSON Lines; None for what is none, and for an instances JSON."""
+    """Return the object on a line of JSON Lines; None for anything else and for an instances JSON."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -61,12 +61,12 @@ def read_table(
     roots: Sequence[str] = (),
     list_files: ListFiles | None = None,
 ) -> CocoLabels:
-    """Paths and labels of a list, sorted by path; classes in the order of their names (numbers as numbers).
+    """Return paths and labels of a list, sorted by path; classes are sorted by name (numbers by value).
 
-    Columns are told by their headings, else by what they hold; names without a suffix are looked for in ``folder``, or
-    among ``list_files`` where the images lie on another machine. ``split``: only the rows of that part; ``roots``:
-    what paths may begin with that are written as they are on the host. Raises DatasetError, with file and line, for
-    what is no such line and for a path that comes twice.
+    Columns are determined by their headings, otherwise by their contents. Names without a suffix are looked up in
+    ``folder``, or among ``list_files`` if the images lie on another machine. ``split``: read only the rows of that
+    part. ``roots``: folders that absolute paths may begin with, as on the host. Raises DatasetError, with file and
+    line, for a line without path and label and for a path that occurs twice.
     """
     if folder is not None:
         roots = (*roots, os.path.abspath(folder), os.path.realpath(folder))
@@ -87,7 +87,7 @@ def read_table(
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read the list {path}: {error}", hint=_HINT) from error
     if split is not None and not rows:
-        known = ", ".join(sorted(filter(None, parts))[:8]) or "none, for it has no column of parts"
+        known = ", ".join(sorted(filter(None, parts))[:8]) or "none: the list has no column of parts"
         raise DatasetError(f"{path} has no rows of the part {split!r} (it has {known})", hint="correct `split`")
     return _sort(rows, tuple(_say(path, columns, parts, names, split)), is_plain=_is_plain(columns, names, split))
 
@@ -114,9 +114,9 @@ def _walk_files(folder: Path) -> list[str]:
 
 
 class _Names:
-    """Names of a list as paths below the folder of images, whose files are listed when a name does not tell its file.
+    """Paths below the image folder by the names of a list; the folder is listed only if a name does not suffice.
 
-    It counts what was otherwise than a plain path, and holds what separates columns.
+    Counts the names that were not plain paths, and holds the list's delimiter.
     """
 
     def __init__(self, roots: Sequence[str], list_files: ListFiles | None) -> None:
@@ -127,18 +127,18 @@ class _Names:
         self.separator = ","
 
     def is_file(self, cell: str) -> bool:
-        """Whether a cell names a file of the folder, without its suffix perhaps."""
+        """Return whether a cell names a file of the folder, perhaps without its suffix."""
         text = self._plain(cell)
         return bool(text) and not is_image_name(text) and bool(self._stems.get(text))
 
     def resolve(self, cell: str, where: str) -> str:
-        """Return the path that a cell means. Raises DatasetError where it lies elsewhere, or may be several."""
+        """Return the path that a cell names. Raises DatasetError if it is outside the folder or ambiguous."""
         text = cell.strip()
         self.backslashes += "\\" in text
         plain = self._plain(text)
         path = os.path.normpath(plain)
         if path.startswith(("/", "../")) or path in {".", ".."} or _DRIVE.match(path):
-            cure = "write paths relative to the folder of images, or below it"
+            cure = "write paths relative to that folder, or absolute ones below it"
             raise DatasetError(f"{where}: {shorten(cell)} is not below the folder of images", hint=cure)
         self.absolute += text.startswith("/") or bool(_DRIVE.match(text))
         if suffix_of(path) in IMAGES or self._list_files is None:
@@ -146,19 +146,19 @@ class _Names:
         found = self._stems.get(path, [])
         if len(found) > 1:
             cure = "write the names with their suffix"
-            raise DatasetError(f"{where}: {shorten(cell)} may be {found[0]} or {found[1]}", hint=cure)
+            raise DatasetError(f"{where}: {shorten(cell)} is ambiguous: {found[0]} or {found[1]}", hint=cure)
         self.by_stem_count += 1
         return found[0] if found else f"{path}.jpg"
 
     def _plain(self, cell: str) -> str:
-        """Return a cell with slashes, relative to the folder where it is below it."""
+        """Return a cell with forward slashes, and relative to the folder if it lies below it."""
         text = cell.strip().replace("\\", "/")
         root = next((root for root in self._roots if text.startswith(root)), "")
         return text[len(root) :]
 
     @property
     def _stems(self) -> dict[str, list[str]]:
-        """Images of the folder by their paths without suffix, and by their names alone."""
+        """Images of the folder by their path without suffix, and by their name without suffix."""
         if self._by_stem is None:
             self._by_stem = {}
             for path in self._list_files() if self._list_files is not None else ():
@@ -170,7 +170,7 @@ class _Names:
 
 
 def _tell_columns(path: Path, rows: list[list[str]], names: _Names) -> Columns:
-    """Return the columns of a list by its first rows. Raises DatasetError where they cannot be told."""
+    """Return the columns of a list by its first rows. Raises DatasetError if they cannot be determined."""
     if not rows:
         raise DatasetError(f"{path} is empty: it lists no image", hint=_HINT)
     if max(map(len, rows)) == 2 and is_image_name(rows[0][0]):
@@ -193,28 +193,28 @@ def _add_row(
         raise DatasetError(f"{where}: a control character in {shorten(cells)}", hint=_HINT)
     path = names.resolve(cells[0], where)
     if path in rows:
-        raise DatasetError(f"{where}: {path[:80]} stands here twice, first in line {rows[path][0]}", hint=_HINT)
+        raise DatasetError(f"{where}: {path[:80]} is listed twice, first in line {rows[path][0]}", hint=_HINT)
     rows[path] = (number, cells[1].strip())
 
 
 def _say(path: Path, columns: Columns, parts: Counter[str], names: _Names, split: str | None) -> Iterator[str]:
-    """Yield what is worth telling of how a list was read."""
+    """Yield sentences about how a list was read, if it was not plain."""
     if (columns.path, columns.label) != (0, 1):
-        yield f"of {path.name} column {columns.path + 1} holds the paths and column {columns.label + 1} the labels"
+        yield f"{path.name}: column {columns.path + 1} holds the paths and column {columns.label + 1} the labels"
     if columns.ignored:
-        yield f"of {path.name} these columns are ignored: {', '.join(columns.ignored[:8])}"
+        yield f"{path.name}: these columns are ignored: {', '.join(columns.ignored[:8])}"
     if columns.split is not None and split is None:
         found = ", ".join(f"{part or 'none'}: {count}" for part, count in sorted(parts.items())[:6])
         first = min(filter(None, parts), key=_rank, default="train")
         yield (
-            f"of {path.name} the column of parts ({found}) is ignored, so all rows are read; `--split {first}` (in an "
-            f"inventory `split: {first}`) takes the rows of one"
+            f"{path.name}: the column of parts ({found}) is ignored, so all rows are read; `--split {first}` (in an "
+            f"inventory `split: {first}`) reads the rows of one part"
         )
     if names.by_stem_count:
         count = count_of(names.by_stem_count, "name")
-        yield f"{count} of {path.name} without a suffix: found by the file's name up to it"
+        yield f"{count} in {path.name} without a suffix: found by the file name without suffix"
     if names.absolute:
-        yield f"{count_of(names.absolute, 'absolute path')} of {path.name} taken as below the folder of images"
+        yield f"{count_of(names.absolute, 'absolute path')} in {path.name} read as paths below the folder of images"
 
 
 def _rank(part: str) -> tuple[int, str]:
@@ -223,13 +223,13 @@ def _rank(part: str) -> tuple[int, str]:
 
 
 def _is_plain(columns: Columns, names: _Names, split: str | None) -> bool:
-    """Return whether the list is lines of path and label, and nothing else."""
+    """Return whether the list consists of lines of path and label and nothing else."""
     odd = names.by_stem_count or names.absolute or names.backslashes or columns.ignored or split
     return not odd and names.separator in ",\t" and (columns.path, columns.label, columns.split) == (0, 1, None)
 
 
 def _split(stream: TextIO, path: Path, names: _Names) -> Iterator[tuple[int, list[str]]]:
-    """Each line that holds something, with its number, split; a line's quotes end on it. Raises DatasetError."""
+    """Yield (number, cells) of each line that is not empty; a quote must end on its line. Raises DatasetError."""
     first = list(itertools.islice(_lines(stream, path), 1))
     if first and _parse_object(first[0][1]) is not None:
         names.separator = "JSON"
@@ -247,7 +247,7 @@ def _split(stream: TextIO, path: Path, names: _Names) -> Iterator[tuple[int, lis
 
 
 def _lines(stream: TextIO, path: Path, number: int = 1) -> Iterator[tuple[int, str]]:
-    """Each line that is not blank with its number, the first of them ``number``. Raises DatasetError for a long one."""
+    """Yield (number, line) of each non-blank line, counting from ``number``. Raises DatasetError for a long one."""
     while line := stream.readline(_MOST_LINE):
         if len(line) == _MOST_LINE:
             raise DatasetError(f"{path}:{number}: a line of more than {_MOST_LINE} characters", hint=_HINT)
@@ -257,12 +257,12 @@ def _lines(stream: TextIO, path: Path, number: int = 1) -> Iterator[tuple[int, s
 
 
 def _split_objects(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Each object of JSON Lines as a row, below a heading of the first one's keys. Raises DatasetError."""
+    """Yield each object of JSON Lines as a row, after a heading of the first object's keys. Raises DatasetError."""
     keys: list[str] | None = None
     for number, line in lines:
         said = _parse_object(line)
         if said is None:
-            raise DatasetError(f"{path}:{number}: no JSON object: {shorten(line)}", hint=_HINT)
+            raise DatasetError(f"{path}:{number}: not a JSON object: {shorten(line)}", hint=_HINT)
         if keys is None:
             keys = [str(key) for key in said]
             yield number, keys

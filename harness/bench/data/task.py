@@ -1,4 +1,4 @@
-"""A preparation task in a job: its request, its events, what it leaves when it gives up. Standard library only."""
+"""A preparation task in a job: its request, its events, and its failure file. Standard library only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .parallel import usable_cpus
 
 
 class Job:
-    """A job's folder, seen from inside: ``request`` is what to do, ``paths`` where things are."""
+    """A job's folder, seen from inside the job: ``request`` says what to do, ``paths`` where things are."""
 
     def __init__(self, folder: Path) -> None:
         self.results = folder / RESULTS
@@ -29,23 +29,23 @@ class Job:
 
     @property
     def cpus(self) -> int:
-        """How many CPUs to use: those asked for, as far as this process may use them."""
+        """The number of CPUs to use: the requested ones, at most those that this process may use."""
         return min(len(self.request.limits.cpus) or usable_cpus(), usable_cpus())
 
     def path(self, name: str) -> Path:
-        """Where ``name`` is. Raises DatasetError where the request has no such path."""
+        """Return where ``name`` is. Raises DatasetError if the request has no such path."""
         if name not in self.paths:
-            raise DatasetError(f"the request has no path named {name}", hint="this is a fault of the controller")
+            raise DatasetError(f"the request has no path named {name}", hint="this is a bug: please report it")
         return Path(self.paths[name])
 
     def emit(self, event: str, **fields: str | int | None) -> None:
-        """Add a line to ``events.jsonl``; ``t`` is seconds since the start."""
+        """Add a line to ``events.jsonl``; ``t`` is in seconds since the start."""
         line = json.dumps({"event": event, "t": round(time.monotonic() - self._start, 3), **fields})
         with open(self.results / EVENTS, "a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
     def _rename(self, message: str) -> str:
-        """``message`` with the paths of the host (``shown`` in the request) instead of those inside the job."""
+        """Return ``message`` with the host's paths (``shown`` in the request) instead of those inside the job."""
         for name, shown in self.request.shown.items():
             if name in self.paths:
                 inside = rf"(?<![\w/.-]){re.escape(self.paths[name])}(?![\w.-])"
@@ -53,21 +53,21 @@ class Job:
         return message
 
     def enter(self, phase: str) -> None:
-        """Begin a phase."""
+        """Begin a phase and report it."""
         self.phase = phase
         self.emit("phase", name=phase)
 
     def progress(self, done: int, total: int, unit: str = "images") -> None:
-        """``done`` of ``total`` images, or what else is counted, in the present phase."""
+        """Report that ``done`` of ``total`` images (or other units) are done in the current phase."""
         self.emit("progress", phase=self.phase, images=done, total=total, unit=unit)
 
     def finish(self, dataset: Mapping[str, object]) -> None:
-        """Leave ``dataset.json`` and say that all is done."""
+        """Write ``dataset.json`` and report that the task is done."""
         write_json(self.results / DATASET, dataset)
         self.emit("done", images=as_count(dataset.get("images")))
 
     def fail(self, error: BaseException) -> None:
-        """Leave ``failure.json``."""
+        """Write ``failure.json``."""
         kind, message, hint = _explain(error)
         lines = traceback.format_exception(error)
         hint = None if hint is None else self._rename(hint)
@@ -76,7 +76,7 @@ class Job:
 
 
 def _explain(error: BaseException) -> tuple[str, str, str | None]:
-    """(kind, message, hint) of a failure."""
+    """Return (kind, message, hint) of a failure."""
     if isinstance(error, DatasetError):
         return error.kind, error.message, error.hint
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -87,7 +87,7 @@ def _explain(error: BaseException) -> tuple[str, str, str | None]:
 
 
 def run_task(task: Callable[[Job], Mapping[str, object]], arguments: list[str]) -> int:
-    """Run ``task`` on the job folder that the arguments name; the exit code is 0, or 1 with ``failure.json`` left."""
+    """Run ``task`` on the job folder named by the arguments; return 0, or 1 after writing ``failure.json``."""
     if len(arguments) != 1:
         print("one argument is needed: the job's folder", file=sys.stderr)  # noqa: T201
         return 2

@@ -1,4 +1,4 @@
-"""What makes a data set unusable, said so that its owner can mend it. Standard library only."""
+"""Errors that make a data set unusable, worded so that its owner can correct it. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LABELS_HINT = (
 
 
 class DatasetError(Exception):
-    """A data set is missing, empty, damaged, or cannot be made; ``hint`` is what to do about it.
+    """Raised for a data set that is missing, empty or damaged, or cannot be made; ``hint`` says what to do about it.
 
-    ``kind`` is the ``kind`` of ``failure.json``: ``data``, or ``disk_full`` while one is made.
+    ``kind`` is the ``kind`` of ``failure.json``: ``data``, or ``disk_full`` while a set is made.
     """
 
     def __init__(self, message: str, *, hint: str, kind: str = "data") -> None:
@@ -29,33 +29,33 @@ class DatasetError(Exception):
 
 
 def absent_folder(folder: object, hint: str) -> DatasetError:
-    """Say that a folder is not there."""
+    """Build the error for a folder that does not exist."""
     return DatasetError(f"there is no folder {folder}", hint=hint)
 
 
 def not_a_folder(folder: object, hint: str) -> DatasetError:
-    """Say that a path is no folder."""
+    """Build the error for a path that is not a folder."""
     return DatasetError(f"{folder} is not a folder", hint=hint)
 
 
 def closed_folder(folder: object, why: str | None, uid: int | None) -> DatasetError:
-    """Say that a folder cannot be read by the user who measures."""
+    """Build the error for a folder that the user who measures cannot read."""
     user = "the user that measures" + ("" if uid is None else f" (uid {uid})")
     return DatasetError(f"cannot read the folder {folder}: {why}", hint=f"let {user} read and enter it")
 
 
 def no_record_files(path: object) -> DatasetError:
-    """Say that a folder, or a pattern, holds no TFRecord files."""
+    """Build the error for a folder or pattern without TFRecord files."""
     return DatasetError(f"{path} names no TFRecord files: zero images", hint=RECORDS_HINT)
 
 
 def unreadable_labels(path: object, why: str | None) -> DatasetError:
-    """Say that the file of labels of a pair or list cannot be read."""
+    """Build the error for a file of labels that cannot be read."""
     return DatasetError(f"cannot read {path}: {why}", hint=LABELS_HINT)
 
 
 def no_images(folder: object) -> DatasetError:
-    """Say that no file of a set is an image by its name."""
+    """Build the error for a set in which no file is an image by its name."""
     return DatasetError(
         f"{folder} has no images: zero files ending in .jpg, .jpeg or .png",
         hint="give a folder with one folder of images per class, or a COCO pair whose images have annotations",
@@ -63,11 +63,11 @@ def no_images(folder: object) -> DatasetError:
 
 
 def shorten(value: object, most: int = 80) -> str:
-    """Return what somebody else wrote, as Python writes it, short enough for a message."""
+    """Return the ``repr`` of a foreign value, short enough for a message."""
     try:
         shown = repr(value)
     except ValueError:
-        return "a number of very many digits"
+        return "a number with very many digits"
     return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
@@ -80,10 +80,10 @@ def refused_files(
     suffixes: Sequence[str] = (),
     damaged: int | None = None,
 ) -> DatasetError:
-    """Name the files, (path, reason), that not every loader can read: ``count`` of ``total``.
+    """Build the error that names the files, (path, reason), that not every loader can read: ``count`` of ``total``.
 
-    ``suffixes`` are those of files whose format is the reason; so many others are ``damaged`` (None: all), and where
-    none is, ``bad`` names one file of each suffix.
+    ``suffixes`` are those of files whose format is the reason; ``damaged`` is the number of others (None: all). If none
+    is damaged, ``bad`` names one file of each suffix.
     """
     is_damaged = damaged is None or damaged > 0
     names = "\n".join(f"  {path}: {reason}" for path, reason in bad)
@@ -92,7 +92,7 @@ def refused_files(
     steps = [f"convert {', '.join(suffixes)}, which removes the originals: `{convert}`"] if suffixes else []
     if set(suffixes) & set(SOME_READ.values()):
         steps.append("or measure only loaders that read them (`--only loader=…`; docs/data.md says which do)")
-    steps += ["mend or remove the others" if suffixes else "mend or remove them"] if is_damaged else []
+    steps += ["repair or remove the others" if suffixes else "repair or remove them"] if is_damaged else []
     return DatasetError(
         f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
         hint="; ".join([*steps, f"or leave them out: {LEAVE_OUT}"]),
