@@ -87,7 +87,7 @@ class TestWrapped(EngineTest):
         engine = ProcessEngine(
             LocalConnection("here"), scratch=str(tmp_path / "other"), python=wrapper, starter=sys.executable
         )
-        with pytest.raises(Exception, match=r'closes open files: give it a wrapper that ends with `exec … "\$@"`'):
+        with pytest.raises(Exception, match=r'closes open files: use a wrapper that ends with `exec … "\$@"`'):
             engine.submit(make("end"))
         assert os.listdir(tmp_path / "other/jobs") == []
 

@@ -166,7 +166,7 @@ class TestProcess(EngineTest):
         pid = json.loads((Path(handle.id) / "process.json").read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
         state = self.wait(engine, handle)
-        assert state.exit_code is None and "without leaving an outcome" in state.error
+        assert state.exit_code is None and "without writing an outcome" in state.error
         deadline = time.monotonic() + 10
         while processes_of([request.name]) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -328,7 +328,7 @@ class TestProcess(EngineTest):
         if state.exit_code == 0:
             assert starts.read_text() == "started\n"
         else:
-            assert detached and "without leaving an outcome" in state.error
+            assert detached and "without writing an outcome" in state.error
         engine.cancel([handle])
         self.assert_no_trace(engine, [handle])
 

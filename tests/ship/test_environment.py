@@ -231,14 +231,14 @@ def test_a_maker_that_was_killed_leaves_nothing_that_is_taken_for_one(bench: Ben
 def test_what_cannot_be_installed_is_told_and_leaves_nothing(bench: Bench, store: tuple[Path, list[Wheel]]) -> None:
     no_pip = [wheel for wheel in bench.wheels if wheel.package != "pip"]
     bench.lock(*no_pip)
-    with pytest.raises(HarnessError, match="no pip is among the wheels"):
+    with pytest.raises(HarnessError, match="the wheels that were sent do not include pip"):
         bench.ship()
     broken = store[0] / "broken-1-py3-none-any.whl"
     broken.write_bytes(b"no archive")
     wheel = Wheel("broken", "1", broken.name, 10, hashlib.sha256(b"no archive").hexdigest())
     bench.files[wheel.file] = broken
     bench.lock(*bench.wheels, wheel)
-    with pytest.raises(HarnessError, match="its packages cannot be installed"):
+    with pytest.raises(HarnessError, match="cannot install its packages"):
         bench.ship()
     assert [name for name in bench.made if not name.startswith(".made")] == ["wheels"]
 

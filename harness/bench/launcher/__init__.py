@@ -1,5 +1,5 @@
-"""Start a job on a host and confine it: cgroup, folders, its end. Standard library only.
+"""Start a job on a host and confine it: its cgroup, its folders, its removal. Standard library only.
 
-Comes in: a job's description from the engine. Goes out: the supervisor's process in its cgroup, and its state. Begin
-with ``jobs.py``.
+Input: a job's description from the engine. Output: the supervisor's process in its cgroup, and its state. Begin with
+``jobs.py``.
 """

@@ -1,4 +1,4 @@
-"""The cgroup of a job, read from inside: limit, use, peaks and kills, for version 1 and version 2.
+"""Read the cgroup of a job from inside: limit, use, peaks and kills, for version 1 and version 2.
 
 Standard library only, and cheap: the supervisor reads it five times a second.
 
@@ -14,19 +14,19 @@ from typing import NamedTuple
 from ..protocol.atomic import read_text
 
 SHARED_VARIABLE = "HARNESS_CGROUP"
-"""An engine that could make no cgroup for a job sets this to ``shared``: what can be read is not the job's own.
-``own`` says that everything in it is the job's; without a word that is so only for PID 1 of a container."""
+"""``shared``: the engine could not create a cgroup for the job, so what can be read is not only the job's.
+``own``: everything in the cgroup belongs to the job. Unset: that is true only for PID 1 of a container."""
 
 _UNLIMITED = 2**62
-"""Version 1 says LONG_MAX, rounded to pages, where there is no limit."""
+"""Version 1 reports LONG_MAX, rounded to pages, if there is no limit."""
 
 
 class Reading(NamedTuple):
-    """One look at a cgroup, in bytes; None is what this kernel does not tell.
+    """One reading of a cgroup, in bytes; None for what this kernel does not report.
 
-    ``anon`` is what cannot be given back without swap: anonymous memory plus tmpfs
-    and shared memory (version 1: ``total_rss + total_shmem``, version 2: ``anon + shmem``).
-    ``total`` counts page cache too. ``oom_kills`` is a count since the cgroup was made.
+    ``anon`` is memory that cannot be freed without swap: anonymous memory plus tmpfs and shared memory (version 1:
+    ``total_rss + total_shmem``, version 2: ``anon + shmem``). ``total`` includes page cache. ``oom_kills`` counts since
+    the cgroup was created.
     """
 
     anon: int | None = None
@@ -44,18 +44,18 @@ class Cgroup(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As evidence names it: ``cgroup-v1`` or ``cgroup-v2``."""
+        """The name used in evidence: ``cgroup-v1`` or ``cgroup-v2``."""
         return f"cgroup-v{self.version}"
 
     def limit_bytes(self) -> int | None:
-        """The memory limit that holds, whichever level sets it; None where there is none."""
+        """Return the effective memory limit, whichever level sets it; None if there is none."""
         if self.version == 1:
             levels = [_number(os.path.join(folder, "memory.limit_in_bytes")) for folder in self.levels()]
             return _finite(_least([self._stat().get("hierarchical_memory_limit"), *levels]))
         return _least(_number(os.path.join(folder, "memory.max")) for folder in self.levels())
 
     def swap_limit_bytes(self) -> int | None:
-        """The limit of memory *and* swap together; None where there is none or swap is not accounted."""
+        """Return the limit of memory and swap together; None if there is none or swap is not accounted."""
         if self.version == 1:
             return _finite(self._stat().get("hierarchical_memsw_limit"))
         swap = _least(_number(os.path.join(folder, "memory.swap.max")) for folder in self.levels())
@@ -63,7 +63,7 @@ class Cgroup(NamedTuple):
         return None if swap is None or memory is None else memory + swap
 
     def read(self) -> Reading:
-        """What is used now."""
+        """Return the memory in use now."""
         stat = self._stat()
         if self.version == 1:
             anon = _sum(stat.get("total_rss"), stat.get("total_shmem", 0))
@@ -76,16 +76,16 @@ class Cgroup(NamedTuple):
         return Reading(anon, total, _number(os.path.join(self.folder, "memory.swap.current")), kills)
 
     def major_faults(self) -> int | None:
-        """Pages that had to be read from disk, since the cgroup was made."""
+        """Return the number of pages that had to be read from disk since the cgroup was created."""
         return self._stat().get("total_pgmajfault" if self.version == 1 else "pgmajfault")
 
     def peak_bytes(self) -> int | None:
-        """The most that was ever used, page cache counted; None before Linux 5.19 on version 2."""
+        """Return the highest memory use, page cache included; None before Linux 5.19 on version 2."""
         name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
         return _number(os.path.join(self.folder, name))
 
     def processes(self) -> list[int]:
-        """All processes in it and below it."""
+        """Return the pids of all processes in the cgroup and below it."""
         found: list[int] = []
         for folder, _, files in os.walk(self.folder):
             if "cgroup.procs" in files:
@@ -96,7 +96,7 @@ class Cgroup(NamedTuple):
         return _fields(os.path.join(self.folder, "memory.stat"))
 
     def levels(self) -> list[str]:
-        """The cgroup's folder and those above it, as far as they can be seen."""
+        """Return the cgroup's folder and its parents, as far as they are visible."""
         levels, folder = [self.folder], self.folder
         while folder != self.root and len(folder) > len(self.root):
             folder = os.path.dirname(folder)
@@ -105,10 +105,10 @@ class Cgroup(NamedTuple):
 
 
 def find_own(proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
-    """The memory cgroup of this process, or None where there is no memory controller.
+    """Return the memory cgroup of this process; None if there is no memory controller.
 
-    In a container ``/proc/self/cgroup`` may name a path of the host that is not visible: what is mounted
-    is then the container's own cgroup. ``proc`` and ``prefix`` (put before mount points) are for recorded files.
+    In a container ``/proc/self/cgroup`` may name a host path that is not visible; the mounted hierarchy is then the
+    container's own cgroup. ``proc`` and ``prefix`` (put before mount points) are for recorded files in tests.
     """
     for version, probe in ((1, "memory.usage_in_bytes"), (2, "memory.current")):
         found = locate(version, proc, prefix)
@@ -122,7 +122,7 @@ def find_own(proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
 
 
 def locate(version: int, proc: str = "/proc/self", prefix: str = "") -> Cgroup | None:
-    """This process's place in the hierarchy of one version, whether or not memory is controlled there."""
+    """Return this process's place in the hierarchy of one version, whether or not it controls memory."""
     paths = _own_paths(read_text(os.path.join(proc, "cgroup")))
     mounts = _mounts(read_text(os.path.join(proc, "mountinfo")))
     if version not in mounts or version not in paths:
@@ -132,18 +132,18 @@ def locate(version: int, proc: str = "/proc/self", prefix: str = "") -> Cgroup |
 
 
 def find_job(environment: dict[str, str] | None = None) -> Cgroup | None:
-    """The cgroup that holds this job and nothing else; None where the engine could make none."""
+    """Return the cgroup that holds this job and nothing else; None if the engine could not create one."""
     variables = os.environ if environment is None else environment
     return None if variables.get(SHARED_VARIABLE) == "shared" else find_own()
 
 
 def is_job_alone() -> bool:
-    """Whether all that runs in this process's cgroup belongs to its job, and may be ended with it."""
+    """Return whether all processes in this process's cgroup belong to its job and may be ended with it."""
     return os.getpid() == 1 or os.environ.get(SHARED_VARIABLE) == "own"
 
 
 def swap_total_bytes(path: str = "/proc/meminfo") -> int | None:
-    """The machine's swap: where it is 0, no job can have used any."""
+    """Return the machine's swap in bytes; if it is 0, no job can have used any."""
     for line in read_text(path).splitlines():
         if line.startswith("SwapTotal:"):
             return int(line.split()[1]) * 1024
@@ -163,7 +163,7 @@ def _own_paths(text: str) -> dict[int, str]:
 
 
 def _mounts(text: str) -> dict[int, tuple[str, str]]:
-    """By version: what of the hierarchy is mounted, and where; the first mount of each counts."""
+    """Return by version (mounted part of the hierarchy, mount point); the first mount of each version counts."""
     mounts: dict[int, tuple[str, str]] = {}
     for line in text.splitlines():
         left, _, right = line.partition(" - ")
@@ -178,7 +178,7 @@ def _mounts(text: str) -> dict[int, tuple[str, str]]:
 
 
 def _inside(path: str, top: str, point: str) -> str:
-    """The folder of a cgroup ``path`` in a hierarchy of which ``top`` is mounted at ``point``."""
+    """Return the folder of cgroup ``path`` in a hierarchy of which ``top`` is mounted at ``point``."""
     rest = path if top == "/" else path.removeprefix(top)
     outside = top not in ("/", path) and not path.startswith(top + "/")
     folder = os.path.normpath(point + "/" + rest)
@@ -186,7 +186,7 @@ def _inside(path: str, top: str, point: str) -> str:
 
 
 def _fields(path: str) -> dict[str, int]:
-    """A file of ``name number`` lines."""
+    """Parse a file of ``name number`` lines."""
     fields: dict[str, int] = {}
     for line in read_text(path).splitlines():
         name, _, value = line.partition(" ")

@@ -1,4 +1,4 @@
-"""What confines a job of the ``process`` engine: a cgroup with its limit read back, CPUs, read-only data, its own /tmp.
+"""Confine a job of the ``process`` engine: a cgroup with a verified limit, CPUs, read-only data, a private /tmp.
 
 Standard library only; runs on the host, in the process that then becomes the supervisor.
 """
@@ -18,11 +18,11 @@ from .jobs import Trouble
 from .removal import CGROUP_PREFIX, remove_cgroup
 
 SCOPE_VARIABLE = "HARNESS_SCOPE"
-"""Set inside the systemd scope that was made for a job."""
+"""Set inside the systemd scope that was created for a job."""
 
 LEAF = "job"
 SHM_BYTES = 2**30
-"""Shared memory of a job, by which its processes hand over batches; like every tmpfs it counts against the limit."""
+"""Size of a job's shared memory, through which its processes pass batches; like any tmpfs it counts as its memory."""
 _SHM = "/dev/shm"
 
 _CLONE_NEWNS = 0x00020000
@@ -36,11 +36,11 @@ _CURE = "run as root, or as a user with a systemd session of cgroup version 2, o
 
 
 def scope_command(name: str) -> list[str]:
-    """The command line before a job's own that gives it a delegated cgroup; empty where that is not needed or not had.
+    """Return the command prefix that gives a job a delegated cgroup; empty if that is not needed or not possible.
 
-    On cgroup version 2 systemd owns the tree: a scope with ``Delegate=yes`` is the part of it that
-    one may use (systemd.resource-control(5)). ``OOMPolicy=continue`` exists for scopes since systemd 253;
-    before, a scope always goes on.
+    On cgroup version 2 systemd owns the tree; a scope with ``Delegate=yes`` is the part of it that others may use
+    (systemd.resource-control(5)). ``OOMPolicy=continue`` exists for scopes since systemd 253; before that, a scope
+    always continues after an OOM kill.
     """
     if locate_memory_version() != 2 or not os.path.isdir("/run/systemd/system"):
         return []
@@ -57,7 +57,7 @@ def scope_command(name: str) -> list[str]:
 
 
 def locate_memory_version() -> int | None:
-    """The version of the hierarchy that controls memory on this machine."""
+    """Return the version of the cgroup hierarchy that controls memory on this machine."""
     if locate(1) is not None:
         return 1
     own = locate(2)
@@ -68,7 +68,7 @@ def locate_memory_version() -> int | None:
 
 
 def place_cgroup(name: str) -> tuple[int, str]:
-    """(version, path) of the cgroup that a job is to have; nothing is made. Raises Trouble with the reason."""
+    """Return (version, path) of the cgroup for a job; nothing is created. Raises Trouble with the reason."""
     base = name if name.startswith(CGROUP_PREFIX) else CGROUP_PREFIX + name
     version = locate_memory_version()
     own = locate(version) if version else None
@@ -77,7 +77,7 @@ def place_cgroup(name: str) -> tuple[int, str]:
     if version == 1:
         parent = next((place for place in (own.folder, own.root) if os.access(place, os.W_OK)), None)
         if parent is None or os.statvfs(parent).f_flag & os.ST_RDONLY:
-            raise Trouble("cgroups of version 1 may not be made by this user", _CURE)
+            raise Trouble("this user may not create cgroups of version 1", _CURE)
         return 1, os.path.join(parent, base)
     if os.environ.get(SCOPE_VARIABLE):
         return 2, os.path.join(own.folder, LEAF)
@@ -88,7 +88,7 @@ def place_cgroup(name: str) -> tuple[int, str]:
 
 
 def _hands_memory_down(place: str) -> bool:
-    """Whether cgroups below ``place`` can limit memory; asks for it where nobody lives there."""
+    """Return whether cgroups below ``place`` can limit memory; enables that if the kernel allows it."""
     control = os.path.join(place, "cgroup.subtree_control")
     if "memory" not in read_text(control).split() and "memory" in read_text(f"{place}/cgroup.controllers").split():
         with contextlib.suppress(OSError):
@@ -97,16 +97,16 @@ def _hands_memory_down(place: str) -> bool:
 
 
 def enter_cgroup(version: int, path: str, memory_bytes: int | None) -> list[str]:
-    """Make a cgroup afresh, set its limit, read that back, and move this process in; what to warn of.
+    """Create a cgroup, set its limit, verify it and move this process into it; return warnings.
 
-    Memory and swap together get the same limit: none of it may be swapped out.
+    Memory and swap together get the same limit, so that nothing can be swapped out.
     """
     try:
         remove_cgroup(path)
         os.mkdir(path)
         if version == 2 and os.environ.get(SCOPE_VARIABLE):
-            # Processes may live in leaves only: leave the scope's own level, then let it hand memory down.
-            # What wraps this interpreter, as a container's own process, lives there, too.
+            # Processes may live in leaves only: leave the scope's own level, then let it delegate memory.
+            # A wrapper of this interpreter, such as a container's first process, lives there as well.
             for pid in read_text(os.path.join(os.path.dirname(path), "cgroup.procs")).split():
                 with contextlib.suppress(ProcessLookupError):
                     _write(os.path.join(path, "cgroup.procs"), pid)
@@ -114,12 +114,12 @@ def enter_cgroup(version: int, path: str, memory_bytes: int | None) -> list[str]
         warnings = [] if memory_bytes is None else set_limit(version, path, memory_bytes)
         _write(os.path.join(path, "cgroup.procs"), str(os.getpid()))
     except OSError as error:
-        raise Trouble(f"the cgroup {path} cannot be made: {error.strerror}", _CURE) from error
+        raise Trouble(f"cannot create the cgroup {path}: {error.strerror}", _CURE) from error
     return warnings
 
 
 def set_limit(version: int, path: str, memory_bytes: int) -> list[str]:
-    """Set and read back. Raises Trouble where the kernel holds another limit, OSError where it refuses."""
+    """Set the limits and read them back. Raises Trouble if the kernel keeps another limit, OSError if it refuses."""
     swap = os.path.join(path, "memory.memsw.limit_in_bytes" if version == 1 else "memory.swap.max")
     memory = os.path.join(path, "memory.limit_in_bytes" if version == 1 else "memory.max")
     _write(memory, str(memory_bytes))
@@ -128,14 +128,14 @@ def set_limit(version: int, path: str, memory_bytes: int) -> list[str]:
         _write(swap, str(memory_bytes) if version == 1 else "0")
     held = Cgroup(version, path, path).limit_bytes()
     if held is None or held > memory_bytes:
-        raise Trouble(f"a limit of {memory_bytes} bytes was set, but {path} holds {held}", _CURE)
+        raise Trouble(f"a limit of {memory_bytes} bytes was set, but the kernel keeps {held} for {path}", _CURE)
     if has_swap_limit or swap_total_bytes() == 0:
         return []
-    return ["swap is not accounted: what the limit denies in memory may have been swapped out"]
+    return ["swap is not accounted: memory above the limit may have been swapped out"]
 
 
 def try_limit() -> dict[str, object]:
-    """Whether a limit can be set here: makes a cgroup, sets one, removes it."""
+    """Find out whether a memory limit can be set here, by creating a cgroup, limiting and removing it."""
     version: int | None = None
     path = ""
     pid = os.getpid()
@@ -157,14 +157,14 @@ def try_limit() -> dict[str, object]:
 
 
 class MountPoint(NamedTuple):
-    """Where something is mounted, and with which flags of mount(2), reading alone not among them."""
+    """A mount point and its flags of mount(2), without the read-only flag."""
 
     path: str
     flags: int
 
 
 def mounts_below(folder: str, mountinfo: str) -> list[MountPoint]:
-    """Return what is mounted inside a folder, itself left out, outer ones first; its path has no links (proc(5))."""
+    """Return the mounts inside a folder (not itself), outer ones first; ``folder`` must have no links (proc(5))."""
     found = []
     for line in mountinfo.splitlines():
         fields = line.split(" ")
@@ -177,34 +177,34 @@ def mounts_below(folder: str, mountinfo: str) -> list[MountPoint]:
 
 
 def _unescape(path: str) -> str:
-    """Return a path in which the kernel wrote spaces, line ends and backslashes in octal."""
+    """Return a path of mountinfo with the octal escapes of spaces, line ends and backslashes decoded."""
     for code, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         path = path.replace(code, letter)
     return path
 
 
 def read_mountinfo() -> str:
-    """Return the mounts that this process sees."""
+    """Return the text of mountinfo: the mounts that this process sees."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
         return stream.read()
 
 
 def private_memory(used: Sequence[str]) -> dict[str, int]:
-    """Shared memory of a job's own, and its bytes: what a killed one leaves there goes with it.
+    """Return the folder of private shared memory and its size in bytes; what a killed job leaves there disappears.
 
-    None where it is not there, or where one of the paths that the job uses lies in it.
+    Empty if the machine has no such folder, or if a path that the job uses lies in it.
     """
     is_free = os.path.isdir(_SHM) and not any(_is_inside(path, _SHM) for path in used)
     return {_SHM: SHM_BYTES} if is_free else {}
 
 
 def seal(read_only: Sequence[str], writable: Sequence[str], private: Mapping[str, int]) -> str | None:
-    """Give this process its own view of the file system, as a container would have it.
+    """Give this process its own view of the file system, similar to a container's.
 
-    ``read_only`` paths are bound read-only with all that is mounted inside them (except ``writable`` ones there),
-    ``private`` folders become a tmpfs of at most so many bytes each, which counts against the memory limit. Returns
-    why it cannot be (not root), or None. Raises Trouble for a mount inside a read-only path that stays writable.
-    Mounts of the host still arrive; nothing goes back.
+    ``read_only`` paths are bind-mounted read-only with all mounts inside them (except ``writable`` ones there);
+    ``private`` folders become tmpfs of the given sizes in bytes, which count as the job's memory. Returns why this is
+    not possible (not root, for example), or None. Raises Trouble for a mount inside a read-only path that stays
+    writable. New mounts of the host still appear inside; mounts made inside are not visible outside.
     """
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -215,9 +215,9 @@ def seal(read_only: Sequence[str], writable: Sequence[str], private: Mapping[str
             raise OSError(number, os.strerror(number), target)
 
     if os.geteuid() != 0:
-        return "only root can bind data read-only"
+        return "only root can mount data read-only"
     if libc.unshare(_CLONE_NEWNS) != 0:
-        return f"no mount namespace: {os.strerror(ctypes.get_errno())}"
+        return f"cannot create a mount namespace: {os.strerror(ctypes.get_errno())}"
     try:
         mount(None, "/", None, _MS_REC | _MS_SLAVE)
         held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in writable]
@@ -237,20 +237,20 @@ def seal(read_only: Sequence[str], writable: Sequence[str], private: Mapping[str
         for path, size in private.items():
             mount("tmpfs", path, "tmpfs", _MS_NOSUID_NODEV, f"size={size},mode=700")
     except OSError as error:
-        return f"{error.filename or 'a folder'} cannot be bound: {error.strerror}"
+        return f"{error.filename or 'a folder'} cannot be mounted: {error.strerror}"
     return None
 
 
 def nested_mount(nested: str, folder: str, why: str) -> Trouble:
     """Build the error for a mount inside read-only data that a job could write to."""
     return Trouble(
-        f"{nested} is mounted inside {folder}, and a job could write there: it cannot be made read-only ({why})",
-        "mount it read-only on the host, or name a folder without it in the inventory",
+        f"{nested} is mounted inside {folder} and cannot be made read-only ({why}), so a job could write there",
+        "mount it read-only on the host, or name a folder without that mount in the inventory",
     )
 
 
 def adopt_orphans() -> None:
-    """What the benchmark leaves behind becomes a child of this process, to be reaped and ended by it."""
+    """Make this process the parent of orphans of the benchmark, so that it can reap and end them."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

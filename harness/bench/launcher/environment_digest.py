@@ -1,4 +1,4 @@
-"""The resolved environment of a Python: what takes the place of an image where there is no container."""
+"""The installed packages of a Python as a digest, which identifies an environment where there is no container image."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from ..protocol.atomic import read_text
 
 _MOST_BYTES = 2**20
 SEAL = "harness-environment.json"
-"""In an environment that was made of a lock: its digest, and what it held then."""
+"""File in an environment that was made from a lock: the lock's digest, and the packages installed then."""
 
 _WANTED = {"grain": "grain", "simplejpeg": "simplejpeg", "pandas": "pandas", "pillow": "PIL"}
-"""Packages beside TensorFlow that the payload imports, and their modules."""
+"""Packages besides TensorFlow that the payload imports, and their modules."""
 
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tf-nightly", "tf-nightly-cpu")
 
 
 def describe() -> dict[str, object]:
-    """``digest`` over Python's version, the architecture and all distributions; TensorFlow is not imported.
+    """Return the environment with a ``digest`` over Python, architecture and all packages; TensorFlow is not imported.
 
-    An environment that was made here of a lock has the lock's digest, for as long as nobody changes what it holds.
-    ``executable`` is the interpreter itself, ``missing`` the packages of which single loaders are made and that are not
-    there. ``lacks``, ``managed``, ``venv`` and ``libc`` say what would have to be known to install them;
-    ``build``: what TensorFlow says of itself.
+    An environment made from a lock has the lock's digest as long as its packages are unchanged. ``executable`` is the
+    interpreter, ``missing`` the packages that single loaders need and that are not installed. ``lacks``, ``managed``,
+    ``venv`` and ``libc`` are needed to decide how packages could be installed; ``build`` is TensorFlow's build info.
     """
     versions = _find_versions(None)
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -63,7 +62,7 @@ def list_distributions(places: list[str]) -> list[str]:
 
 
 def _find_versions(places: list[str] | None) -> dict[str, str]:
-    """Return the version of each distribution in some folders, None for those that this Python imports from."""
+    """Return the version of each distribution in some folders; None: in those that this Python imports from."""
     versions: dict[str, str] = {}
     for distribution in metadata.distributions() if places is None else metadata.distributions(path=places):
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
@@ -73,7 +72,7 @@ def _find_versions(places: list[str] | None) -> dict[str, str]:
 
 
 def _read_seal(distributions: list[str]) -> str | None:
-    """Return the digest that this environment was sealed with, if it still holds what it held then."""
+    """Return the digest from the environment's seal, if its packages have not changed since."""
     try:
         sealed = bounded_json.parse_object(read_text(os.path.join(sys.prefix, SEAL)))
     except bounded_json.Unreadable:
@@ -83,7 +82,7 @@ def _read_seal(distributions: list[str]) -> str | None:
 
 
 def _find_libc() -> str | None:
-    """Return ``glibc 2.36``; None for another C library, as musl."""
+    """Return for example ``glibc 2.36``; None for another C library such as musl."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):
@@ -91,7 +90,7 @@ def _find_libc() -> str | None:
 
 
 def read_build(folders: Sequence[str]) -> object:
-    """Return what ``tf.sysconfig.get_build_info()`` would, from the file that it reads: an import takes seconds."""
+    """Return what ``tf.sysconfig.get_build_info()`` returns, read from its file, since an import takes seconds."""
     for folder in folders:
         try:
             with open(os.path.join(folder, "python", "platform", "build_info.py"), encoding="utf-8") as stream:
@@ -104,12 +103,12 @@ def read_build(folders: Sequence[str]) -> object:
 
 
 def _find_lacking() -> list[str]:
-    """Return what would install packages and is not there; distributions leave out of ``venv`` what makes it work."""
+    """Return the missing tools for installing packages; some distributions ship ``venv`` without ensurepip."""
     modules = {"pip": "pip", "venv": "ensurepip"}
     return [name for name, module in modules.items() if importlib.util.find_spec(module) is None]
 
 
 def _managed() -> bool:
-    """Whether packages of this Python are its distribution's (PEP 668)."""
+    """Return whether the packages of this Python are managed by the operating system (PEP 668)."""
     in_environment = sys.prefix != sys.base_prefix
     return not in_environment and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))

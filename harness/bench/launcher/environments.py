@@ -1,7 +1,7 @@
-"""An environment for jobs on a host: made of wheels that were sent there, whole or not at all, with no network.
+"""Make an environment for jobs on a host from wheels that were sent there, all or nothing, without network.
 
-Standard library only. It is made under another name, sealed by a marker that says what it holds, and only then gets its
-own name: whoever is killed meanwhile leaves ``.making-…`` behind, which the next one sweeps up.
+Standard library only. It is made under a temporary name, sealed by a file that lists its packages, and then renamed. A
+process that is killed meanwhile leaves ``.making-…`` behind, which the next one removes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TAIL = 600
 
 
 class WheelFields(TypedDict):
-    """A file in the folder of wheels, and the line of a requirements file that asks for it by its hash."""
+    """A file in the folder of wheels, and the requirements line that asks for it by its hash."""
 
     file: str
     sha256: str
@@ -34,9 +34,9 @@ class WheelFields(TypedDict):
 
 
 def make(folder: str, name: str, digest: str, wheels: list[WheelFields]) -> dict[str, object]:
-    """Make ``folder/name`` of the wheels in ``folder/wheels`` where it is not there. Raises Trouble, OSError.
+    """Make ``folder/name`` from the wheels in ``folder/wheels`` unless it exists. Raises Trouble, OSError.
 
-    ``digest`` is the identity of what it holds. pip is one of the wheels, and runs out of its own file.
+    ``digest`` identifies its contents. pip is one of the wheels and runs from its own file.
     """
     os.makedirs(folder, mode=0o755, exist_ok=True)
     sweep(folder)
@@ -47,7 +47,7 @@ def make(folder: str, name: str, digest: str, wheels: list[WheelFields]) -> dict
     try:
         _install(making, os.path.join(folder, "wheels"), wheels)
         jobs.write_object(os.path.join(making, SEAL), {"digest": digest, "distributions": _list(making)})
-        _remove(target)  # one without a seal: somebody took it away, or an earlier version made it
+        _remove(target)  # one without a seal, or whose Python is gone
         os.rename(making, target)
     finally:
         _remove(making)
@@ -55,7 +55,7 @@ def make(folder: str, name: str, digest: str, wheels: list[WheelFields]) -> dict
 
 
 def sweep(folder: str) -> None:
-    """Remove what killed makers left behind."""
+    """Remove what killed processes left behind."""
     for name in jobs.names_in(folder):
         if name.startswith(MAKING):
             pid, _, start = name.rpartition("-")[0].rpartition("-")[2], "", name.rpartition("-")[2]
@@ -64,7 +64,7 @@ def sweep(folder: str) -> None:
 
 
 def _runs(target: str) -> bool:
-    """Whether the Python of an environment is still there: an upgrade of the system may have taken it away."""
+    """Return whether the Python of an environment still starts: a system upgrade may have removed it."""
     command = [os.path.join(target, "bin", "python"), "-S", "-E", "-c", ""]
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
@@ -75,18 +75,18 @@ def _runs(target: str) -> bool:
 def _install(making: str, store: str, wheels: list[WheelFields]) -> None:
     for wheel in wheels:
         if _hash(os.path.join(store, wheel["file"])) != wheel["sha256"]:
-            raise Trouble(f"{wheel['file']} is not there as it was sent", "run the same command again")
+            raise Trouble(f"{wheel['file']} is missing or differs from what was sent", "run the same command again")
     pip = next((wheel["file"] for wheel in wheels if wheel["file"].startswith("pip-")), None)
     if pip is None:
-        raise Trouble("no pip is among the wheels that were sent", "report this: a lock is wrong")
-    _run([sys.executable, "-m", "venv", "--without-pip", making], _VENV_TIMEOUT_S, "the environment cannot be made")
+        raise Trouble("the wheels that were sent do not include pip", "please report this: a lock file is wrong")
+    _run([sys.executable, "-m", "venv", "--without-pip", making], _VENV_TIMEOUT_S, "cannot create the environment")
     requirements = os.path.join(making, "requirements.txt")
     with open(requirements, "w", encoding="utf-8") as stream:
         stream.writelines(f"{wheel['requirement']}\n" for wheel in wheels if wheel["file"] != pip)
     options = ["--no-index", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--quiet"]
     program = [os.path.join(making, "bin", "python"), os.path.join(store, pip, "pip"), "--isolated", "install"]
     command = [*program, *options, "--disable-pip-version-check", "--find-links", store, "-r", requirements]
-    _run(command, _INSTALL_TIMEOUT_S, "its packages cannot be installed")
+    _run(command, _INSTALL_TIMEOUT_S, "cannot install its packages")
 
 
 def _list(making: str) -> list[str]:
@@ -102,10 +102,10 @@ def _run(command: list[str], timeout_s: int, failure: str) -> None:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, env=variables, check=False
         )
     except subprocess.TimeoutExpired:
-        raise Trouble(f"{failure}: it took more than {timeout_s} s", "see the load and the disk of the host") from None
+        raise Trouble(f"{failure}: it took more than {timeout_s} s", "check the host's load and disk") from None
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-_TAIL:]
-        raise Trouble(f"{failure}: {said}", "see that its disk has room, and that its Python is whole")
+        raise Trouble(f"{failure}: {said}", "check that its disk has free space and its Python is complete")
 
 
 def _hash(path: str) -> str:

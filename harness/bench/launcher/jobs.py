@@ -1,17 +1,17 @@
-"""Jobs of the ``process`` engine on their host: what each is, and how to look at it.
+"""Jobs of the ``process`` engine on their host: their files and their state.
 
 Standard library only. A job is a folder ``<scratch>/jobs/<name>``::
 
     job.json        name, labels, limits, folders: written before the folder gets its name
-    request.json    what the payload reads
+        request.json    the payload's input
     payload/        the benchmark's code
-    cgroup          the path of its cgroup, written before that is made
+        cgroup          the path of its cgroup, written before that is created
     process.json    pid, start time of the pid, boot id: written before the supervisor begins
     lock            held (flock) while the job is started or ended
     results/        what comes back
 
-The folder appears whole, by ``rename``: whoever is killed while making one leaves ``.staging-…``
-behind, and whoever is killed while removing one ``.trash-…``; both are swept up by the next.
+The folder appears complete, by ``rename``. A process that is killed while making one leaves ``.staging-…`` behind, and
+one that is killed while removing one leaves ``.trash-…``; the next process removes both.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from ..protocol import bounded_json
 from ..protocol.atomic import read_text, write_file
 
 JOB_VARIABLE = "HARNESS_JOB"
-"""Set to the job's folder for all of its processes: so they are found where no cgroup holds them."""
+"""Set to the job's folder in all of its processes, so that they can be found if no cgroup holds them."""
 
 
 FILE_BYTES = 32 * 2**20
 ALL_BYTES = 256 * 2**20
 MOST_FILES = 256
-"""Of what a job left, no more than this is fetched."""
+"""Limits on the results of a job that are fetched."""
 
 _LOCK_PATIENCE_S = 20.0
 
 
 class Trouble(Exception):
-    """What could not be done on the host; ``hint`` is what to do about it."""
+    """Raised when something cannot be done on the host; ``hint`` says what to do about it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Trouble(Exception):
 
 
 class MountFields(TypedDict):
-    """A folder or file of the host that a job may use; ``ephemeral``: made for it, and removed with it."""
+    """A folder or file of the host that a job may use; ``ephemeral``: it is made for the job and removed with it."""
 
     name: str
     source: str
@@ -60,7 +60,7 @@ class MountFields(TypedDict):
 
 
 class JobFields(TypedDict):
-    """``job.json``. ``ephemeral`` are folders that are removed with the job."""
+    """The contents of ``job.json``. ``ephemeral`` are folders that are removed with the job."""
 
     name: str
     labels: dict[str, str]
@@ -73,7 +73,7 @@ class JobFields(TypedDict):
 
 
 class State(TypedDict, total=False):
-    """What is known of a job; only ``phase`` is always there."""
+    """What is known of a job; only ``phase`` is always present."""
 
     phase: Literal["created", "running", "exited", "gone"]
     started_at: str | None
@@ -85,18 +85,18 @@ class State(TypedDict, total=False):
 
 
 class Found(TypedDict):
-    """A job that is there."""
+    """A job that exists on the host."""
 
     name: str
     labels: dict[str, str]
 
 
 def look(folder: str) -> State:
-    """The state of one job.
+    """Return the state of one job.
 
-    ``created`` is a job whose benchmark never began (its submission was cut): submitting it again starts
-    it. A process counts as alive only with the start time and boot id that were written
-    down, so that no recycled number is taken for it.
+    ``created`` is a job whose benchmark never began (its submission was interrupted): submitting it again starts it. A
+    process counts as alive only if its start time and boot id match those in the file, so that a reused pid is not
+    mistaken for it.
     """
     if not os.path.isfile(os.path.join(folder, "job.json")):
         return {"phase": "gone"}
@@ -114,14 +114,14 @@ def look(folder: str) -> State:
         return {**state, "phase": "running"}
     if os.path.exists(os.path.join(results, "log.txt")):
         is_rebooted = process.get("boot_id") != boot_id()
-        why = "the machine was restarted" if is_rebooted else "the supervisor ended without leaving an outcome"
+        why = "the machine was restarted" if is_rebooted else "the supervisor ended without writing an outcome"
         said = tail(os.path.join(folder, "supervisor.log"))
         return {**state, "phase": "exited", "exit_code": None, "error": f"{why}: {said}" if said else why}
     return {**state, "phase": "created"}
 
 
 def find(jobs: str) -> list[Found]:
-    """All jobs of a folder: name and labels, sorted by name."""
+    """Return name and labels of all jobs in a folder, sorted by name."""
     found: list[Found] = []
     for name in sorted(names_in(jobs)):
         job = read_object(os.path.join(jobs, name, "job.json"))
@@ -132,9 +132,9 @@ def find(jobs: str) -> list[Found]:
 
 
 def pack(folder: str, stream: IO[bytes]) -> None:
-    """The results as a tar: regular files only, no link followed, each of bounded size.
+    """Write the results to ``stream`` as a tar: regular files only, no link followed, each of bounded size.
 
-    Raises Trouble where they are more than is fetched: of some of them nobody could tell how the job ended.
+    Raises Trouble if they exceed the limits: an incomplete set of files could hide how the job ended.
     """
     import tarfile
 
@@ -147,7 +147,7 @@ def pack(folder: str, stream: IO[bytes]) -> None:
         room -= sum(min(_size_of(os.path.join(place, name)), FILE_BYTES) for name in names)
         if len(paths) > MOST_FILES or room < 0:
             raise Trouble(
-                f"the job left more than {MOST_FILES} files, or {ALL_BYTES} bytes", "see what the job writes there"
+                f"the job left more than {MOST_FILES} files, or {ALL_BYTES} bytes", "check what the job writes"
             )
     with tarfile.open(fileobj=stream, mode="w|") as archive:
         for path in paths:
@@ -167,7 +167,7 @@ def _size_of(path: str) -> int:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[int | None]:
-    """Hold a job's lock; yields its descriptor, or None where the job was removed meanwhile."""
+    """Hold a job's lock; yield its descriptor, or None if the job was removed meanwhile."""
     path = os.path.join(folder, "lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -194,19 +194,19 @@ def _lock(descriptor: int, folder: str) -> None:
             if error.errno not in (errno.EWOULDBLOCK, errno.EINTR) or time.monotonic() > deadline:
                 raise Trouble(
                     f"{folder} cannot be locked: {error.strerror}",
-                    "see that nobody else starts or ends this job, and that scratch is on a file system with locks",
+                    "check that no other process starts or ends this job, and that scratch's file system has locks",
                 ) from error
         time.sleep(0.02)
 
 
 def is_alive(process: dict[str, object]) -> bool:
-    """Whether the process that was written down is the one that now has its number."""
+    """Return whether the process in ``process.json`` is the one that now has its pid."""
     pid = process.get("pid")
     return isinstance(pid, int) and process.get("boot_id") == boot_id() and start_time(pid) == process.get("start_time")
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began, in clock ticks since the boot (``/proc/<pid>/stat``, field 22); None for a dead one."""
+    """Return when a process began, in clock ticks since boot (``/proc/<pid>/stat``, field 22); None for a dead one."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
             fields = stream.read().rpartition(b")")[2].split()
@@ -216,20 +216,20 @@ def start_time(pid: int) -> str | None:
 
 
 def boot_id() -> str:
-    """Names this run of the kernel."""
+    """Return the id of this boot of the kernel."""
     return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
 def read_job(folder: str) -> JobFields:
-    """What is written down of a job that has its name: ``job.json`` was whole before that. Raises Trouble."""
+    """Return the contents of ``job.json``, which is complete once the folder has its name. Raises Trouble."""
     try:
         return cast(JobFields, bounded_json.read(os.path.join(folder, "job.json")))
     except bounded_json.Unreadable as error:
-        raise Trouble(f"{folder}/job.json: {error}", "end this job: it wrote over what is known of it") from None
+        raise Trouble(f"{folder}/job.json: {error}", "end this job: it overwrote its own description") from None
 
 
 def read_object(path: str) -> dict[str, object]:
-    """A JSON object; empty where there is none, a cut one, a link, or more than anybody writes there."""
+    """Return a JSON object from a file; empty if the file is missing, truncated, a link or too large."""
     try:
         value = bounded_json.read(path)
     except (OSError, ValueError):
@@ -238,7 +238,7 @@ def read_object(path: str) -> dict[str, object]:
 
 
 def write_object(path: str, value: Mapping[str, object]) -> None:
-    """Whole or not at all, and through to the disk."""
+    """Write a JSON object to a file, atomically and synced to disk."""
     write_file(path, json.dumps(value, indent=1, sort_keys=True))
 
 
@@ -251,7 +251,7 @@ def _texts(value: object) -> list[str]:
 
 
 def _oom_killed(folder: str) -> bool | None:
-    """What the kernel counted in the job's cgroup, which outlives the job's processes."""
+    """Return whether the kernel counted OOM kills in the job's cgroup, which outlives the job's processes."""
     group = read_text(os.path.join(folder, "cgroup")).strip()
     for name in ("memory.oom_control", "memory.events"):
         for line in read_text(os.path.join(group, name)).splitlines() if group else []:
@@ -261,7 +261,7 @@ def _oom_killed(folder: str) -> bool | None:
 
 
 def _read_regular(path: str, most: int) -> bytes | None:
-    """The first bytes of a regular file; None for anything else, links above all."""
+    """Return the first bytes of a regular file; None for anything else, such as links."""
     try:
         with bounded_json.open_plain(path) as stream:
             return stream.read(most)
@@ -270,7 +270,7 @@ def _read_regular(path: str, most: int) -> bytes | None:
 
 
 def names_in(folder: str) -> list[str]:
-    """What a folder holds; nothing where it is not there."""
+    """Return the names in a folder; empty if it does not exist."""
     try:
         return os.listdir(folder)
     except FileNotFoundError:
@@ -278,5 +278,5 @@ def names_in(folder: str) -> list[str]:
 
 
 def tail(path: str) -> str:
-    """The last lines of a log, in one."""
+    """Return the last lines of a log, joined into one."""
     return " | ".join(read_text(path, 4096).strip().splitlines()[-3:])[-400:]

@@ -1,9 +1,9 @@
-"""Starts a job of the ``process`` engine on its host: whole or not at all, once, confined, detached.
+"""Start a job of the ``process`` engine on its host: atomically, once, confined and detached.
 
-Standard library only; what one verb alone needs is imported there, because a poll is to cost little.
-The engine sends this module's source (and those that it needs) over its connection, and
-``answer`` does one verb. A job then starts itself with
-``python -S -E -m bench.launcher.launch JOB_FOLDER`` out of its own payload, and becomes its supervisor.
+Standard library only; modules that only one verb needs are imported there, because polling must be cheap. The engine
+sends the source of this module (and of those that it imports) over its connection, and ``answer`` executes one verb. A
+job then starts itself with ``python -S -E -m bench.launcher.launch JOB_FOLDER`` from its own copy of the payload, and
+becomes its supervisor.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _START_PATIENCE_S = 60.0
 _KEPT = re.compile(
     r"PATH|LANG|LC_.*|TZ|USER|LOGNAME|LD_LIBRARY_PATH|PYTHONPATH|PYTHONUSERBASE|VIRTUAL_ENV|CUDA_.*|NVIDIA_.*|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS"
 )
-"""Of the environment that a job is started from, only this reaches it: nobody's settings change what is measured."""
+"""Variables of the host's environment that reach a job; no other setting of the user can change what is measured."""
 
 
 class EnvironmentFields(TypedDict):
-    """An environment that is to be made: its name, its identity, and its wheels in the folder of environments."""
+    """An environment to be made: its name, its digest, and its wheels in the folder of environments."""
 
     name: str
     digest: str
@@ -47,10 +47,10 @@ class EnvironmentFields(TypedDict):
 
 
 class Order(TypedDict, total=False):
-    """What the engine asks for: a verb, the jobs that it is about, and of a submission all that the job is.
+    """A request of the engine: a verb, the jobs that it concerns, and for a submission the complete job.
 
-    ``boot`` is the code that starts this module on a host, ``python`` the words of the command that is the interpreter
-    of jobs; it may be another one than that which runs this.
+    ``boot`` is the code that starts this module on a host. ``python`` is the command, as words, of the interpreter for
+    jobs; it may differ from the one that runs this module.
     """
 
     verb: str
@@ -71,14 +71,14 @@ class Order(TypedDict, total=False):
 
 
 class Report(TypedDict):
-    """Why a job did not start, and what to do."""
+    """The reason why a job did not start, and what to do about it."""
 
     message: str
     hint: str
 
 
 def answer(request: Order, stdin: IO[bytes], stdout: IO[bytes]) -> None:
-    """Do one verb of the engine; the answer is one JSON object, or for ``results`` a tar."""
+    """Execute one verb of the engine; write one JSON object as the answer, or a tar for ``results``."""
     folder = os.path.join(os.path.abspath(os.path.expanduser(request["scratch"])), "jobs")
     names = [str(name) for name in request.get("names") or []]
     value: Mapping[str, object]
@@ -96,7 +96,7 @@ def answer(request: Order, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         value = {"refused": trouble.message, "hint": trouble.hint}
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        value = {"refused": what, "hint": f"see that {folder} may be written and its disk has room"}
+        value = {"refused": what, "hint": f"check that {folder} is writable and its disk has free space"}
     stdout.write(json.dumps(value).encode())
 
 
@@ -136,7 +136,7 @@ def _do(request: Order, folder: str, names: list[str], stdin: IO[bytes]) -> Mapp
 
 
 def submit(request: Order, folder: str, stdin: IO[bytes]) -> dict[str, object]:
-    """Make the job's folder where there is none, and start what has not begun; ``{"id": folder}``."""
+    """Make the job's folder unless it exists, and start the job unless it has begun; return ``{"id": folder}``."""
     name = request["name"]
     check_name(name)
     os.makedirs(folder, mode=0o755, exist_ok=True)
@@ -149,21 +149,19 @@ def submit(request: Order, folder: str, stdin: IO[bytes]) -> dict[str, object]:
 
 
 def check_name(name: str) -> None:
-    """Raises Trouble for what could not be, or should not be, the name of a folder."""
+    """Raise Trouble if ``name`` is not fit to be the name of a folder."""
     if not NAME.fullmatch(name):
         raise Trouble(f"{name!r} cannot name a job", "use letters, digits, '.', '_' and '-'")
 
 
 def _make(request: Order, folder: str, job: str, stdin: IO[bytes]) -> None:
-    """Everything of the job under another name, then its own name at once."""
+    """Make the job's folder with all its files under a temporary name, then rename it."""
     mounts = request["mounts"]
     for mount in mounts:
         if mount["ephemeral"] and not os.path.basename(mount["source"]).startswith(removal.CACHE_PREFIX):
-            raise Trouble(
-                f"{mount['source']} is no name for an ephemeral folder", f"begin it with {removal.CACHE_PREFIX}"
-            )
+            raise Trouble(f"{mount['source']} cannot name an ephemeral folder", f"begin it with {removal.CACHE_PREFIX}")
         if mount["read_only"] and not os.path.exists(mount["source"]):
-            raise Trouble(f"{mount['name']}: {mount['source']} is not there", "see the inventory's data and weights")
+            raise Trouble(f"{mount['name']}: {mount['source']} does not exist", "check data and weights")
     staging = os.path.join(folder, f"{removal.STAGING}{request['name']}-{os.getpid()}-{jobs.start_time(os.getpid())}")
     os.mkdir(staging, 0o700)
     try:
@@ -171,7 +169,7 @@ def _make(request: Order, folder: str, job: str, stdin: IO[bytes]) -> None:
             os.mkdir(os.path.join(staging, part))
         archive = stdin.read(request["archive_bytes"])
         if len(archive) != request["archive_bytes"]:
-            raise Trouble("the payload arrived cut", "run the same command again")
+            raise Trouble("the payload arrived incomplete", "run the same command again")
         _unpack(archive, os.path.join(staging, "payload"))
         paths = {mount["name"]: mount["source"] for mount in mounts}
         jobs.write_object(os.path.join(staging, "request.json"), {**request["request"], "paths": paths})
@@ -186,14 +184,14 @@ def _make(request: Order, folder: str, job: str, stdin: IO[bytes]) -> None:
             "ephemeral": [mount["source"] for mount in mounts if mount["ephemeral"]],
         }
         jobs.write_object(os.path.join(staging, "job.json"), fields)
-        with contextlib.suppress(OSError):  # somebody else was first: theirs counts
+        with contextlib.suppress(OSError):  # another process was first: its folder is used
             os.rename(staging, job)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _unpack(archive: bytes, target: str) -> None:
-    """The regular files of the payload; by hand, as tarfile's filters are younger than Debian 12's Python 3.11.2."""
+    """Extract the payload's regular files, without tarfile's filters: Debian 12's Python 3.11.2 does not have them."""
     import tarfile
 
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -208,11 +206,11 @@ def _unpack(archive: bytes, target: str) -> None:
 
 
 def _start(job: str, python: list[str]) -> None:
-    """Start a job that has not begun; one that cannot be started leaves no trace."""
+    """Start a job that has not begun; remove one that cannot be started."""
     with jobs.locked(job) as lock:
         if lock is None or jobs.look(job)["phase"] != "created":
             return
-        removal.clear(job)  # of a start that was cut
+        removal.clear(job)  # leftovers of an interrupted start
         try:
             for mount in jobs.read_job(job)["mounts"]:
                 if mount["ephemeral"]:
@@ -222,18 +220,18 @@ def _start(job: str, python: list[str]) -> None:
             refusal = _detach(job, python, lock)
             if refusal is None and not os.path.exists(os.path.join(job, "process.json")):
                 said = jobs.tail(os.path.join(job, "supervisor.log"))
-                refusal = {"message": f"the job did not start: {said}", "hint": "see whether that Python works there"}
+                refusal = {"message": f"the job did not start: {said}", "hint": "check that Python on the host"}
         except OSError as error:
-            refusal = {"message": f"{error.filename}: {error.strerror}", "hint": "see the folders of the inventory"}
+            refusal = {"message": f"{error.filename}: {error.strerror}", "hint": "check the inventory's folders"}
     if refusal is not None:
         removal.end(job)
         raise Trouble(refusal["message"], refusal["hint"])
 
 
 def _detach(job: str, python: list[str], lock: int) -> Report | None:
-    """Fork twice, so that nothing holds the job to this command; None, or why it did not start.
+    """Start the job in a process detached from this one by a double fork; return None, or why it did not start.
 
-    The job says in one line how it began: a wrapper around its interpreter may hold the pipe for as long as it runs.
+    The job reports its start in one line, since a wrapper around its interpreter may keep the pipe open while it runs.
     """
     reader, writer = os.pipe()
     first = os.fork()
@@ -254,14 +252,14 @@ def _detach(job: str, python: list[str], lock: int) -> Report | None:
         if not piece or piece.endswith(b"\n"):
             break
     else:
-        said = json.dumps({"message": "the job did not start in time", "hint": "see the host's load"}).encode()
+        said = json.dumps({"message": "the job did not start in time", "hint": "check the host's load"}).encode()
     os.close(reader)
     value: Report | None = json.loads(said) if said else None
     return value
 
 
 def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn:
-    """In the detached process: become ``bench.launcher.launch`` of the job's own payload."""
+    """Become ``bench.launcher.launch`` of the job's own payload; runs in the detached process."""
     try:
         null = os.open(os.devnull, os.O_RDONLY)
         log = os.open(os.path.join(job, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -274,7 +272,7 @@ def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn
         scope = confine.scope_command(os.path.basename(job))
         variables = {
             **kept_environment(),
-            "HOME": os.path.expanduser("~"),  # of a wrapper around Python; the job itself gets another
+            "HOME": os.path.expanduser("~"),  # for a wrapper around Python; the job gets its own
             "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local"),
             jobs.JOB_VARIABLE: job,
             _LOCK_VARIABLE: str(lock),
@@ -287,7 +285,7 @@ def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn
     except OSError as error:
         report: Report = {
             "message": f"{python[0]} could not be started: {error}",
-            "hint": "see that this Python is there",
+            "hint": "check that this Python exists",
         }
         _tell(writer, report)
     finally:
@@ -295,18 +293,18 @@ def _exec_start(job: str, python: list[str], lock: int, writer: int) -> NoReturn
 
 
 def kept_environment() -> dict[str, str]:
-    """Return what reaches a job of the environment that it is started from."""
+    """Return the variables of this process's environment that reach a job."""
     return {key: value for key, value in os.environ.items() if _KEPT.fullmatch(key)}
 
 
 def main(job: str) -> NoReturn:
-    """In the job's own process: confine it, write down what it is, and become the supervisor."""
+    """Confine this process, write ``process.json``, and become the supervisor; runs in the job's own process."""
     lock, writer = int(os.environ.pop(_LOCK_VARIABLE)), int(os.environ.pop(_REPORT_VARIABLE))
     try:
         for descriptor in (lock, writer):
-            os.set_inheritable(descriptor, False)  # the supervisor's birth lets go of both
+            os.set_inheritable(descriptor, False)  # both close when the supervisor starts
     except OSError:
-        sys.exit('the command of this Python closes open files: give it a wrapper that ends with `exec … "$@"`')
+        sys.exit('the command of this Python closes open files: use a wrapper that ends with `exec … "$@"`')
     try:
         variables = _confine(job)
         argv = [sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", job]
@@ -321,13 +319,13 @@ def main(job: str) -> NoReturn:
 
 
 def _tell(writer: int, report: Report | None) -> None:
-    """Tell who started the job why it did not start, or None; whoever that was may have died meanwhile."""
+    """Report why the job did not start, or None; the process that started it may have died meanwhile."""
     with contextlib.suppress(BrokenPipeError):
         os.write(writer, json.dumps(report).encode() + b"\n")
 
 
 def seal_job(job: str, asked: jobs.JobFields, variables: dict[str, str], warnings: list[str]) -> None:
-    """Give the job its own view of the file system and its environment, and write down that it has begun."""
+    """Give the job its own view of the file system and its environment, and write ``process.json``."""
     from . import confine
 
     home, temporary = os.path.join(job, "home"), os.path.join(job, "tmp")
@@ -352,7 +350,7 @@ def seal_job(job: str, asked: jobs.JobFields, variables: dict[str, str], warning
 
 
 def _confine(job: str) -> dict[str, str]:
-    """Cgroup, CPUs, folders; the environment for the supervisor."""
+    """Put this process into its cgroup, CPUs and folders; return the environment for the supervisor."""
     from . import confine
 
     asked = jobs.read_job(job)
@@ -375,9 +373,9 @@ def _confine(job: str) -> dict[str, str]:
 
 
 def _try(request: Order) -> dict[str, object]:
-    """Try a limit as a job would have it: in a scope where systemd must make one, by the interpreter of jobs.
+    """Try to set a memory limit as for a job: in a systemd scope if one is needed, with the interpreter for jobs.
 
-    ``ends_with_user``: systemd ends the scope when it ends what the user has started.
+    ``ends_with_user``: systemd ends the scope when it ends the user's processes.
     """
     import subprocess
 
@@ -393,7 +391,7 @@ def _try(request: Order) -> dict[str, object]:
         done = subprocess.run(command, input=again, capture_output=True, timeout=40, env=environment, check=False)
         value: dict[str, object] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
-        reason = "systemd makes no delegated scope for this user" if scope else f"{python} did not run"
+        reason = "systemd creates no delegated scope for this user" if scope else f"{python} did not run"
         return {"version": confine.locate_memory_version(), "can_limit": False, "reason": reason}
     return {**value, "ends_with_user": bool(scope) and os.geteuid() != 0}
 

@@ -1,6 +1,6 @@
-"""How a job of the ``process`` engine ends without a trace: processes, cgroup, ephemeral folders, its own folder.
+"""End a job of the ``process`` engine without leftovers: processes, cgroup, ephemeral folders, its own folder.
 
-Standard library only. Nothing is removed that does not carry one of the prefixes below.
+Standard library only. Only files and cgroups with one of the prefixes below are removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REMOVE = (
     'rm -rf -- "$1" 2>/dev/null || { find "$1" -type d ! -perm -u=rwx -exec chmod u+rwx -- {} \\; ; rm -rf -- "$1"; }',
     "sh",
 )
-"""Before the path of a folder: removes it, also where a job took its own right to enter it away."""
+"""Command that removes the folder named after it, even if a job took away its own permission to enter it."""
 
 _KILL_PATIENCE_S = 15.0
 
@@ -42,9 +42,9 @@ def sweep(jobs: str) -> None:
 
 
 def end(folder: str) -> None:
-    """Kill all processes of a job and remove its cgroup, its ephemeral folders and itself. Idempotent.
+    """Kill all processes of a job and remove its cgroup, its ephemeral folders and its folder. Idempotent.
 
-    What cannot be removed is told when the job itself is gone: nobody shall find it again for that.
+    What cannot be removed is reported after the job itself is gone, so that a job is not found again because of that.
     """
     if not os.path.isdir(folder):
         return
@@ -58,18 +58,18 @@ def end(folder: str) -> None:
     if not _is_removed(trash):
         left.append(trash)
     if left:
-        raise Trouble(f"{', '.join(left)} could not be removed whole", "remove it by hand")
+        raise Trouble(f"{', '.join(left)} could not be removed completely", "remove it by hand")
 
 
 def clear(folder: str) -> None:
-    """Everything of a job but its folder: processes, cgroup, ephemeral folders."""
+    """Remove everything of a job except its folder: processes, cgroup, ephemeral folders."""
     kill(folder)
     for path in ephemeral_folders(folder):
         remove_ephemeral(path)
 
 
 def kill(folder: str) -> None:
-    """End all processes of a job, and remove its cgroup."""
+    """Kill all processes of a job, and remove its cgroup."""
     group = read_text(os.path.join(folder, "cgroup")).strip()
     if os.path.basename(group).startswith(CGROUP_PREFIX) or os.path.basename(os.path.dirname(group)).startswith(
         CGROUP_PREFIX
@@ -79,13 +79,13 @@ def kill(folder: str) -> None:
 
 
 def ephemeral_folders(folder: str) -> list[str]:
-    """The folders that live and die with a job, as far as it is known."""
+    """Return the folders that are removed with a job, if its description can be read."""
     paths = read_object(os.path.join(folder, "job.json")).get("ephemeral")
     return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
 
 
 def remove_cgroup(group: str) -> None:
-    """Kill what is in a cgroup until nothing is, and remove it."""
+    """Kill the processes in a cgroup until none is left, and remove it. Raises Trouble on timeout."""
     deadline = time.monotonic() + _KILL_PATIENCE_S
     while os.path.isdir(group):
         for folder, _, _ in os.walk(group, topdown=False):
@@ -97,14 +97,14 @@ def remove_cgroup(group: str) -> None:
                 os.rmdir(folder)
         if os.path.isdir(group):
             if time.monotonic() > deadline:
-                raise Trouble(f"processes in {group} cannot be killed", "see what they wait for (ps -o stat,wchan)")
+                raise Trouble(f"processes in {group} cannot be killed", "check what they wait for (ps -o stat,wchan)")
             time.sleep(0.02)
 
 
 def remove_ephemeral(path: str) -> None:
-    """Remove one per-invocation folder; anything that does not carry the prefix, or is a link, stays."""
+    """Remove the ephemeral folder of one run; a folder without the prefix, or a link, is kept. Raises Trouble."""
     if not _is_removed_ephemeral(path):
-        raise Trouble(f"the cache folder {path} could not be removed whole", "remove it by hand")
+        raise Trouble(f"the cache folder {path} could not be removed completely", "remove it by hand")
 
 
 def _is_removed_ephemeral(path: str) -> bool:
@@ -121,7 +121,7 @@ def _is_removed(path: str) -> bool:
 
 
 def _kill_marked(folder: str) -> None:
-    """Kill every process that carries the job's mark in its environment."""
+    """Kill every process that has the job's folder in its environment. Raises Trouble on timeout."""
     mark = f"{JOB_VARIABLE}={folder}".encode()
     deadline = time.monotonic() + _KILL_PATIENCE_S
     while True:
@@ -134,7 +134,7 @@ def _kill_marked(folder: str) -> None:
         if not marked:
             return
         if time.monotonic() > deadline:
-            raise Trouble(f"processes {marked} of {folder} cannot be killed", "see what they wait for")
+            raise Trouble(f"processes {marked} of {folder} cannot be killed", "check what they wait for")
         for pid in marked:
             _kill(pid)
         time.sleep(0.02)

@@ -1,7 +1,7 @@
-"""A job of the ``slurm`` engine on its node: Slurm has confined it, so that the limit is read back and not set.
+"""Start a job of the ``slurm`` engine on its node: Slurm confines it, so the limit is read and not set.
 
-Standard library only. The job's script becomes ``python -S -E -m bench.launcher.slurm_job JOB_FOLDER`` out of the
-job's own payload, and that its supervisor.
+Standard library only. The job's script becomes ``python -S -E -m bench.launcher.slurm_job JOB_FOLDER`` from the job's
+own copy of the payload, which then becomes the supervisor.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from .cgroup import SHARED_VARIABLE, Cgroup, find_own
 from .jobs import Trouble
 
 REFUSED = "refused.json"
-"""In the job's folder: why it did not begin."""
+"""File in the job's folder that says why the job did not begin."""
 _NUMBER_VARIABLE, _RESTARTS_VARIABLE = "SLURM_JOB_ID", "SLURM_RESTART_COUNT"
 
 
 def main(job: str) -> NoReturn:
-    """Confine this process as far as Slurm has not, write down what it is, and become the supervisor."""
+    """Confine this process as far as Slurm has not, write ``process.json``, and become the supervisor."""
     try:
         variables = _prepare(job)
         argv = [sys.executable, "-S", "-E", "-m", "bench.supervisor.supervisor", job]
@@ -34,12 +34,10 @@ def main(job: str) -> NoReturn:
 
 
 def _prepare(job: str) -> dict[str, str]:
-    """CPUs, folders, and whose cgroup this is; the environment for the supervisor."""
+    """Prepare CPUs and folders, and find out whose cgroup this is; return the environment for the supervisor."""
     asked = jobs.read_job(job)
     if os.environ.get(_RESTARTS_VARIABLE, "0") != "0" or os.path.exists(os.path.join(job, "process.json")):
-        raise Trouble(
-            "Slurm started the job a second time (requeued): what it had measured is of no use", "run it again"
-        )
+        raise Trouble("Slurm started the job a second time (requeued): its measurements are discarded", "run it again")
     variables = {**launch.kept_environment(), jobs.JOB_VARIABLE: job}
     variables["PYTHONUSERBASE"] = os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local")
     group = find_group()
@@ -47,7 +45,7 @@ def _prepare(job: str) -> dict[str, str]:
         variables[SHARED_VARIABLE] = "shared"
         if asked["memory_bytes"] is not None:
             raise Trouble(
-                "memory cannot be limited: Slurm keeps no cgroup for the job", "ask for ConstrainRAMSpace=yes"
+                "memory cannot be limited: Slurm keeps no cgroup for the job", "ask for ConstrainRAMSpace=yes in Slurm"
             )
     elif set(group.processes()) == {os.getpid()}:
         variables[SHARED_VARIABLE] = "own"
@@ -58,23 +56,23 @@ def _prepare(job: str) -> dict[str, str]:
         elif not mount["read_only"]:
             os.makedirs(mount["source"], exist_ok=True)
         elif not os.path.exists(mount["source"]):
-            raise Trouble(f"{mount['name']}: {mount['source']} is not there on the node", "see the inventory's paths")
+            raise Trouble(f"{mount['name']}: {mount['source']} is not on the node", "check the inventory's paths")
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     launch.seal_job(job, asked, variables, [])
     if asked["gpus"] and given:
-        variables["CUDA_VISIBLE_DEVICES"] = given  # Slurm's own choice: of another job it may have been another one
+        variables["CUDA_VISIBLE_DEVICES"] = given  # chosen by Slurm, for this job
     return variables
 
 
 def find_group() -> Cgroup | None:
-    """The memory cgroup in which Slurm put this job; None where that is none of the job's own."""
+    """Return the memory cgroup that Slurm made for this job; None if it made none."""
     number, own = os.environ.get(_NUMBER_VARIABLE, ""), find_own()
     is_jobs = own is not None and bool(number) and f"/job_{number}/" in f"{own.folder}/"
     return own if is_jobs else None
 
 
 def describe_limit() -> dict[str, object]:
-    """Tell whether and how Slurm limits the memory of the job that this runs in; bytes."""
+    """Return whether and how Slurm limits the memory of the job that this runs in; limits in bytes."""
     group = find_group()
     return {
         "cgroup": None if group is None else group.version,
@@ -85,10 +83,10 @@ def describe_limit() -> dict[str, object]:
 
 
 def _choose_cpus(wanted: list[int]) -> None:
-    """Stay on these CPUs; where Slurm gave others, on as many of those."""
+    """Pin this process to the wanted CPUs; if Slurm gave others, to the same number of those. Raises Trouble."""
     allowed = os.sched_getaffinity(0)
     if len(allowed) < len(wanted):
-        raise Trouble(f"Slurm gave {len(allowed)} CPUs, {len(wanted)} were asked for", "see `cpus:` in the inventory")
+        raise Trouble(f"Slurm gave {len(allowed)} CPUs, {len(wanted)} were requested", "check `cpus:` in the inventory")
     if wanted:
         os.sched_setaffinity(0, sorted(allowed, key=lambda cpu: (cpu not in wanted, cpu))[: len(wanted)])
 
