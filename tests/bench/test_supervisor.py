@@ -190,7 +190,7 @@ def test_nothing_starts_without_the_limit_that_was_asked(job: Any) -> None:
     assert outcome["child"] == {"exit_code": None, "signal": None, "cpu_s": None, "max_rss_bytes": None}
     assert outcome["memory"]["limit_effective"] is None
     failure = json.loads((folder / "results/failure.json").read_text())
-    assert failure["kind"] in protocol.FAILURE_KINDS and "1000000000 bytes was asked" in failure["message"]
+    assert failure["kind"] in protocol.FAILURE_KINDS and "1000000000 bytes was requested" in failure["message"]
     assert not (folder / "results/on").exists()
 
 
@@ -199,7 +199,7 @@ def test_a_request_that_makes_no_sense_is_evidence_too(job: Any, text: str) -> N
     folder = job("")
     (folder / "request.json").write_text(text)
     assert finish(folder)["child"]["exit_code"] is None
-    assert "no task that is known" in json.loads((folder / "results/failure.json").read_text())["message"]
+    assert "unknown task" in json.loads((folder / "results/failure.json").read_text())["message"]
 
 
 def test_the_page_cache_is_dropped_before_the_child_begins(job: Any, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""A child of the supervisor: started in a session of its own, first to die for want of memory, reaped, and ended whole.
+"""Run a child of the supervisor: in its own session, the first victim of the OOM killer, reaped, ended completely.
 
-Standard library only. ``os.fork`` and ``exec`` by hand, because a supervisor that
-is PID 1 reaps every process itself, and because each imported module is memory.
+Standard library only. It uses ``os.fork`` and ``exec`` directly, because a supervisor that is PID 1 reaps every process
+itself, and because each imported module takes memory.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Mapping, Sequence
 from ..launcher.cgroup import Cgroup
 
 PIPE_BYTES = 2**20
-"""Between two looks a child may write as much as this before it waits."""
+"""Bytes that a child may write between two reads before it blocks."""
 
 _PR_SET_PDEATHSIG = 1
 _CANNOT_EXEC = 127
 
 
 class Child:
-    """One running program. ``output`` is the reading end of its stdout and stderr, not blocking."""
+    """A running program. ``output`` is the non-blocking read end of its stdout and stderr."""
 
     def __init__(self, argv: Sequence[str], *, environment: Mapping[str, str], oom_score_adj: int | None) -> None:
         self.output, writer = os.pipe()
@@ -47,7 +47,7 @@ class Child:
         return self.usage is not None
 
     def read(self) -> bytes:
-        """What it wrote since the last look."""
+        """Return what it wrote since the last read."""
         pieces: list[bytes] = []
         size = 0
         with contextlib.suppress(BlockingIOError):
@@ -57,18 +57,18 @@ class Child:
         return b"".join(pieces)
 
     def send(self, number: int) -> None:
-        """A signal for its whole process group."""
+        """Send a signal to its whole process group."""
         if not self.is_done:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
     def close(self) -> None:
-        """Let go of its output."""
+        """Close its output."""
         os.close(self.output)
 
 
 def reap(child: Child | None) -> bool:
-    """Reap whatever has ended, orphans too; True if it was ``child``."""
+    """Reap all processes that have ended, including orphans; return whether ``child`` was among them."""
     found = False
     while True:
         try:
@@ -85,7 +85,7 @@ def reap(child: Child | None) -> bool:
 
 
 def end(child: Child, patience_s: float = 3.0) -> None:
-    """Ask a child to end (SIGTERM), and wait for it; SIGKILL after ``patience_s``."""
+    """Ask a child to end (SIGTERM) and wait for it; send SIGKILL after ``patience_s``."""
     deadline = time.monotonic() + patience_s
     child.send(signal.SIGTERM)
     while not child.is_done and os.path.exists(f"/proc/{child.pid}"):
@@ -97,10 +97,10 @@ def end(child: Child, patience_s: float = 3.0) -> None:
 
 
 def end_others(cgroup: Cgroup | None, patience_s: float = 5.0) -> int:
-    """Kill every other process of the job, and reap; how many are left (0 is the rule).
+    """Kill and reap every other process of the job; return how many are left (normally 0).
 
-    Others are those of the job's cgroup, or, as PID 1, everybody; without either, the children:
-    orphans among them, where the launcher made this process their reaper.
+    These are the processes of the job's cgroup, or for PID 1 all processes; without either, this process's descendants,
+    including orphans if the launcher made this process their reaper.
     """
     deadline = time.monotonic() + patience_s
     while True:
@@ -143,7 +143,7 @@ def _children_by_parent() -> dict[int, list[int]]:
 def _become(
     argv: Sequence[str], environment: Mapping[str, str], writer: int, parent: int, oom_score_adj: int | None
 ) -> None:
-    """In the new process: never returns."""
+    """Set up the new process and execute the program; never returns."""
     try:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
@@ -167,7 +167,7 @@ def _become(
 
 
 def _follow(parent: int) -> None:
-    """Die with the supervisor: nothing may measure on without somebody who writes the evidence."""
+    """Let this process die with the supervisor: nothing must go on measuring without it."""
     with contextlib.suppress(Exception):
         import ctypes
 

@@ -1,4 +1,4 @@
-"""Whether a job fills the disk that its own folder lies on, which no engine limits. Standard library only."""
+"""Detect a job that fills the disk of its own folder, which no engine limits. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 
 MOST_BYTES = 16 * 2**30
-"""What a benchmark may write beside its cache: results are megabytes, weights and links to files less than this."""
+"""Most bytes that a benchmark may write besides its cache: results have megabytes, weights and links less than this."""
 
 _EVERY_S = 5.0
 
 
 class FillWatch:
-    """Looks at the room of a disk, and only where so much of it went at the files that may have taken it."""
+    """A watch on a disk's free space, which measures the job's files only after a large decrease."""
 
     def __init__(self, folders: Sequence[str], most_bytes: int = MOST_BYTES) -> None:
         self._folders = folders
@@ -21,7 +21,7 @@ class FillWatch:
         self._next_look = 0.0
 
     def look(self, now: float) -> str | None:
-        """Return why a job is ended; None while it may go on. ``now`` in seconds."""
+        """Return why the job must be ended, or None; ``now`` in seconds."""
         if now < self._next_look:
             return None
         self._next_look = now + _EVERY_S
@@ -32,7 +32,7 @@ class FillWatch:
         used = sum(map(_used_bytes, self._folders))
         if used <= self._most:
             return None
-        return f"it wrote {used} bytes into its own folder, where at most {self._most} are meant to be: use its cache"
+        return f"the job wrote {used} bytes into its own folder, where {self._most} are allowed: use its cache folder"
 
 
 def _free_bytes(folders: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def _free_bytes(folders: Sequence[str]) -> int:
 
 
 def _used_bytes(folder: str) -> int:
-    """What is allocated to the files below a folder."""
+    """Return the bytes allocated to the files below a folder."""
     used = 0
     for place, _, names in os.walk(folder):
         for name in names:

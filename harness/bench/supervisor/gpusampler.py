@@ -1,8 +1,8 @@
-"""A process of its own that watches the GPUs of a job through NVML, and leaves what it saw in ``gpu.json``.
+"""Watch the GPUs of a job through NVML, in a separate process, and write the results to ``gpu.json``.
 
-``python -m bench.supervisor.gpusampler FILE [GPU…]``, GPUs by UUID or index, all where none is named. SIGTERM ends it.
-It needs ``nvidia-ml-py``, which is in the GPU image; what cannot be read is None, and without NVML the file says so.
-NVML's names and meanings: NVIDIA Management Library API reference.
+``python -m bench.supervisor.gpusampler FILE [GPU…]``, GPUs by UUID or index, all if none is named. SIGTERM ends it. It
+needs ``nvidia-ml-py``, which is in the GPU image. Values that cannot be read are None; without NVML the file has an
+error. NVML's names and meanings: NVIDIA Management Library API reference.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ THROTTLING = {
     0x40: "hardware thermal slow-down",
     0x80: "power brake",
 }
-"""nvmlClocksEventReason…: what slows a GPU though it has work; power capping (0x04) is normal under load."""
+"""nvmlClocksEventReason…: reasons that slow down a busy GPU; power capping (0x04) is normal under load."""
 
 
 class GpuSeen(TypedDict):
-    """What was seen of one GPU; None is what it does not tell."""
+    """The results for one GPU; None for what it does not report."""
 
     index: int
     name: str | None
@@ -49,7 +49,7 @@ class GpuSeen(TypedDict):
 
 
 class GpusSeen(TypedDict):
-    """``gpu.json``, beside what the sampler itself took."""
+    """The contents of ``gpu.json``, except the sampler's own CPU time and memory."""
 
     driver: str | None
     samples: int
@@ -60,7 +60,7 @@ class GpusSeen(TypedDict):
 
 
 class GpuWatch:
-    """One GPU. ``own`` says whether a process belongs to the job."""
+    """A watch on one GPU. ``own`` returns whether a process belongs to the job."""
 
     def __init__(self, nvml: Any, handle: Any, index: int, own: Callable[[int], bool]) -> None:
         self._nvml, self._handle, self._own = nvml, handle, own
@@ -73,11 +73,11 @@ class GpuWatch:
         self._lost: str | None = None
 
     def take(self) -> None:
-        """One sample."""
+        """Take one sample."""
         nvml = self._nvml
         try:
             rates = nvml.nvmlDeviceGetUtilizationRates(self._handle)
-            if self._before is None:  # nothing of the job has begun to use it
+            if self._before is None:  # the job does not use it yet
                 self._before = float(rates.gpu) / 100
             self._use.add(float(rates.gpu) / 100)
         except nvml.NVMLError as error:
@@ -94,7 +94,7 @@ class GpuWatch:
         self._foreign = max(self._foreign, sum(not self._own(process.pid) for process in running))
 
     def as_fields(self) -> GpuSeen:
-        """What was seen; utilisation is the share of time in which some kernel ran, which is not a model's share."""
+        """Return the results; utilisation is the share of time in which any kernel ran, not of capacity."""
         total = self._ask("nvmlDeviceGetMemoryInfo")
         return {
             "index": self.index,
@@ -124,10 +124,10 @@ def _word(value: Any) -> str | None:
 
 
 def is_own(pid: int) -> bool:
-    """Whether a process is of this job, by its cgroup.
+    """Return whether a process belongs to this job, by its cgroup.
 
-    In a container NVML names processes by numbers that mean nothing there: then nothing can be said, and
-    ``utilisation.before`` is what tells of others.
+    In a container NVML reports pids that are not valid there, so the answer is always True; ``utilisation.before`` then
+    shows use by others.
     """
     try:
         with (
@@ -144,7 +144,7 @@ def _is_in_container() -> bool:
 
 
 def find_gpus(nvml: Any, wanted: Sequence[str]) -> list[tuple[int, Any]]:
-    """(index, handle) of the GPUs that were asked for; all where none was."""
+    """Return (index, handle) of the requested GPUs; all if none is requested."""
     found = []
     for index in range(nvml.nvmlDeviceGetCount()):
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
@@ -155,7 +155,7 @@ def find_gpus(nvml: Any, wanted: Sequence[str]) -> list[tuple[int, Any]]:
 
 
 def watch(nvml: Any, wanted: Sequence[str], is_over: Callable[[float], bool]) -> GpusSeen:
-    """Sample until ``is_over(seconds)``, which also waits; the content of ``gpu.json``."""
+    """Sample until ``is_over(seconds)``, which also waits, returns True; return the contents of ``gpu.json``."""
     begun = time.monotonic()
     nvml.nvmlInit()
     try:
@@ -182,7 +182,7 @@ def watch(nvml: Any, wanted: Sequence[str], is_over: Callable[[float], bool]) ->
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``FILE [GPU…]``; 0 where the file could be written."""
+    """Watch for ``FILE [GPU…]`` until a signal comes; return 0."""
     target, wanted = Path(arguments[0]), list(arguments[1:])
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 

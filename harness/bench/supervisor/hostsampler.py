@@ -1,7 +1,7 @@
-"""What the host does while a child is measured: load, foreign CPU use, steal, clocks, throttling, swap, pressure, disk.
+"""Watch the host during a measurement: load, foreign CPU use, steal, clocks, throttling, swap, pressure, disk.
 
-Standard library only, and cheap: a few files of ``/proc`` and ``/sys`` a second, the larger ones at start and end.
-Inside a container these files tell of the whole machine, which is what is wanted. What a machine does not tell is None.
+Standard library only, and cheap: it reads a few files of ``/proc`` and ``/sys`` per second, the larger ones at start
+and end. Inside a container these files describe the whole machine, as intended. What a machine does not report is None.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .pauses import PausesSeen, PauseWatch
 
 EVERY_S = 1.0
 SLOW_EVERY = 5
-"""Clocks and temperatures are read with every so many samples."""
+"""Clocks and temperatures are read with every ``SLOW_EVERY``-th sample."""
 _TICKS_PER_S = float(os.sysconf("SC_CLK_TCK"))
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _CPU = "/sys/devices/system/cpu"
@@ -27,7 +27,7 @@ _SENSORS = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "coretemp", "k10temp",
 
 
 class DiskUse(TypedDict):
-    """Reads and writes of a device, in bytes, and what one took in the mean, in seconds."""
+    """Reads and writes of a device: their number, bytes and mean latency in seconds."""
 
     device: str
     reads: int
@@ -39,7 +39,7 @@ class DiskUse(TypedDict):
 
 
 class HostSeen(TypedDict):
-    """What the host did while a child was measured; None is what the machine does not tell."""
+    """What the host did during a measurement; None for what the machine does not report."""
 
     seconds: float
     samples: int
@@ -60,7 +60,7 @@ class HostSeen(TypedDict):
 
 
 class _Counters(NamedTuple):
-    """What is read at start and end only; ``memory``, ``io`` and ``cpu`` are seconds of pressure."""
+    """Counters that are read at start and end only; ``memory``, ``io`` and ``cpu`` are seconds of pressure."""
 
     swapped: int | None
     throttled: int | None
@@ -71,7 +71,7 @@ class _Counters(NamedTuple):
 
 
 class Series:
-    """Mean, least and most of numbers as they come."""
+    """Mean, minimum and maximum of a series of numbers."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -80,7 +80,7 @@ class Series:
         self.most: float | None = None
 
     def add(self, value: float | None) -> None:
-        """One more; None is none."""
+        """Add a number; None is ignored."""
         if value is not None:
             self.count += 1
             self.total += value
@@ -88,13 +88,13 @@ class Series:
             self.most = value if self.most is None else max(self.most, value)
 
     def as_fields(self) -> dict[str, float | None]:
-        """``mean``, ``min`` and ``max``; None without a number."""
+        """Return ``mean``, ``min`` and ``max``; None each without any number."""
         mean = round(self.total / self.count, 4) if self.count else None
         return {"mean": mean, "min": self.least, "max": self.most}
 
 
 class HostSampler:
-    """Watches from ``begin`` to ``end``. ``place`` is a path on the disk that the data is read from."""
+    """A sampler of the host from ``begin`` to ``end``. ``place`` is a path on the disk that holds the data."""
 
     def __init__(self, cgroup: Cgroup | None, place: str | None, root: str = "") -> None:
         self._cgroup = cgroup
@@ -104,7 +104,7 @@ class HostSampler:
         self._pid: int | None = None
 
     def begin(self, pid: int) -> None:
-        """The child that counts has started."""
+        """Start sampling for the measured child ``pid``."""
         self._pid = pid
         self._count = 0
         self._clocks = self._find(f"{_CPU}/cpu[0-9]*/cpufreq/scaling_cur_freq")[:_WATCHED_CPUS]
@@ -118,14 +118,14 @@ class HostSampler:
         self._pauses = PauseWatch(lambda: self._process_cpu(pid))
 
     def wait(self, wait: Callable[[float], None], seconds: float) -> None:
-        """Let ``wait`` wait so long, and see whether it took much longer."""
+        """Call ``wait(seconds)``, and record whether it took much longer."""
         if self._pid is None:
             wait(seconds)
         else:
             self._pauses.wait(wait, seconds)
 
     def take(self) -> None:
-        """A sample, where one is due."""
+        """Take a sample if one is due."""
         now = time.monotonic()
         if self._pid is None or now < self._next:
             return
@@ -143,7 +143,7 @@ class HostSampler:
         self._count += 1
 
     def end(self, own_cpu_s: float | None) -> HostSeen | None:
-        """What was seen; ``own_cpu_s`` is what the child and this process used in all. None where nothing began."""
+        """Return the results, None if nothing began; ``own_cpu_s`` is the CPU time of the child and this process."""
         if self._pid is None:
             return None
         seconds = max(1e-6, time.monotonic() - self._begun)
@@ -181,7 +181,7 @@ class HostSampler:
         self._last, self._last_own, self._last_at = cpu, own, now
 
     def _read_cpu(self) -> dict[str, float] | None:
-        """Seconds of all CPUs since the boot, from the first line of ``/proc/stat`` (proc(5))."""
+        """Return the seconds of all CPUs since boot, from the first line of ``/proc/stat`` (proc(5))."""
         words = self._text("/proc/stat", 512).partition("\n")[0].split()
         if words[:1] != ["cpu"] or len(words) < 8:
             return None
@@ -194,7 +194,7 @@ class HostSampler:
         }
 
     def _read_own(self) -> float | None:
-        """CPU seconds of the job's processes; what they have waited for counts too."""
+        """Return the CPU seconds of the job's processes, including their reaped children."""
         pids = [self._pid] if self._cgroup is None else self._cgroup_pids()
         found = [seconds for pid in pids if pid is not None and (seconds := self._process_cpu(pid)) is not None]
         return sum(found) if found else None
@@ -228,14 +228,14 @@ class HostSampler:
         )
 
     def _read_pressure(self, name: str) -> float | None:
-        """Seconds in which some task waited (Documentation/accounting/psi.rst of the kernel)."""
+        """Return the seconds in which some task waited (Documentation/accounting/psi.rst of the kernel)."""
         for line in self._text(f"/proc/pressure/{name}").splitlines():
             if line.startswith("some"):
                 return int(line.rpartition("total=")[2]) / 1e6
         return None
 
     def _read_disk(self) -> tuple[str, list[int]] | None:
-        """(name, counters) of the device that holds the data (Documentation/admin-guide/iostats.rst)."""
+        """Return (name, counters) of the device that holds the data (Documentation/admin-guide/iostats.rst)."""
         if self._place is None:
             return None
         try:
@@ -284,7 +284,7 @@ def _share(after: float | None, before: float | None, seconds: float) -> float |
 
 
 def _disk_fields(after: tuple[str, list[int]] | None, before: tuple[str, list[int]] | None) -> DiskUse | None:
-    """Reads and writes, and what one took in the mean; None without a device of its own."""
+    """Return reads and writes with their mean latency; None if the device is unknown."""
     if after is None or before is None or after[0] != before[0]:
         return None
     reads, _, sectors, read_ms, writes, _, written, write_ms, *_ = (

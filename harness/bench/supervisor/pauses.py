@@ -1,8 +1,8 @@
-"""Whether a job stood still while it was measured: its supervisor woke far too late, or its machine slept.
+"""Detect whether a job was paused during a measurement: its supervisor woke far too late, or the machine slept.
 
-Standard library only. A process that asks to be woken in a fifth of a second and wakes after nine was stopped with its
-cgroup or its machine, where the benchmark did nothing meanwhile either; where that went on, the supervisor alone had to
-wait. Both numbers are kept, and judged when all is over.
+Standard library only. If a process that asks to be woken in 0.2 s wakes after nine, its cgroup or machine was stopped
+and the benchmark did nothing meanwhile; or the benchmark went on, and only the supervisor had to wait. Both numbers are
+kept and judged afterwards.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable
 from typing import TypedDict
 
 LATE_S = 1.0
-"""A wake-up that comes by so much too late is kept: five times the pause between two samples."""
+"""A wake-up that is late by at least this is recorded: five times the time between two samples."""
 
 
 class PausesSeen(TypedDict):
-    """Late wake-ups: how many, and the seconds by which they were late, in all and at the most.
+    """Late wake-ups: their number, and the seconds by which they were late, in total and at most.
 
-    ``cpus`` are what the benchmark kept busy in them, ``cpus_else`` in all other waits; None where nothing is known.
-    ``suspended_s`` is how long the machine slept.
+    ``cpus`` is the number of CPUs that the benchmark kept busy during them, ``cpus_else`` during all other waits; None
+    if not known. ``suspended_s`` is how long the machine slept.
     """
 
     count: int
@@ -31,7 +31,7 @@ class PausesSeen(TypedDict):
 
 
 class PauseWatch:
-    """Waits, and looks at the clock before and after; ``read_cpu_s`` is the benchmark's CPU time so far."""
+    """A watch that reads the clock before and after each wait; ``read_cpu_s`` returns the benchmark's CPU time."""
 
     def __init__(self, read_cpu_s: Callable[[], float | None]) -> None:
         self._read_cpu_s = read_cpu_s
@@ -40,7 +40,7 @@ class PauseWatch:
         self._paused, self._usual = _Spent(), _Spent()
 
     def wait(self, wait: Callable[[float], None], seconds: float) -> None:
-        """Let ``wait`` wait so long."""
+        """Call ``wait(seconds)`` and record how late it returned."""
         cpu_before_s, before = self._read_cpu_s(), time.monotonic()
         wait(seconds)
         waited_s = time.monotonic() - before
@@ -53,7 +53,7 @@ class PauseWatch:
         (self._paused if is_late else self._usual).add(waited_s, cpu_before_s, self._read_cpu_s())
 
     def seen(self) -> PausesSeen:
-        """What was seen so far."""
+        """Return the results so far."""
         return {
             "count": self._count,
             "seconds": round(self._late_s, 3),
@@ -65,7 +65,7 @@ class PauseWatch:
 
 
 class _Spent:
-    """Seconds, and the CPU time used in them."""
+    """Elapsed seconds, and the CPU time used in them."""
 
     def __init__(self) -> None:
         self._seconds = self._cpu_s = 0.0
@@ -80,5 +80,5 @@ class _Spent:
 
 
 def _asleep_s() -> float:
-    """How long this machine has slept since its boot: of its two clocks one goes on meanwhile (clock_gettime(2))."""
+    """Return how long this machine has slept since boot: only one of the two clocks includes it (clock_gettime(2))."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()

@@ -1,4 +1,4 @@
-"""Samples of a job's memory and of the disk beneath its cache, taken while a child runs. Standard library only."""
+"""Sample a job's memory and the disk of its cache while a child runs. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _DISK_EVERY = 5
 
 
 class Sampler:
-    """Takes samples, keeps peaks, and writes ``samples.jsonl``: at most about a thousand lines, evenly thinned.
+    """A sampler that keeps peaks and writes ``samples.jsonl``: at most about a thousand lines, evenly thinned out.
 
-    Peaks are over *all* samples. ``cgroup`` None: nothing but the disk can be watched.
+    Peaks are over *all* samples. ``cgroup`` None: only the disk can be watched.
     """
 
     def __init__(self, path: str, cgroup: Cgroup | None, disk: str | None, most_lines: int = MOST_LINES) -> None:
@@ -36,12 +36,12 @@ class Sampler:
         self.oom_at_s: float | None = None
 
     def begin(self) -> None:
-        """The child that counts starts now: times and peaks are from here."""
+        """Start the clock and reset the peaks, when the measured child starts."""
         self._begun = time.monotonic()
         self.peak = Reading()
 
     def take(self) -> Reading:
-        """One sample."""
+        """Take one sample."""
         reading = Reading()
         if self._disk is not None and self.count % _DISK_EVERY == 0:
             self._watch_disk(self._disk)
@@ -57,18 +57,18 @@ class Sampler:
         return reading
 
     def close(self) -> None:
-        """Everything to the disk."""
+        """Close ``samples.jsonl``."""
         with contextlib.suppress(OSError):
             self._stream.close()
 
     def memory(self) -> dict[str, object]:
-        """The object ``memory`` of ``outcome.json``."""
+        """Return the object ``memory`` of ``outcome.json``."""
         group = self._cgroup
         limit = group.limit_bytes() if group else None
         kills = self.peak.oom_kills
         swap = self.peak.swap
         if swap is None and swap_total_bytes() == 0:
-            swap = 0  # the machine has none: proven, though not accounted
+            swap = 0  # the machine has no swap: known without accounting
         return {
             "limit_effective": limit,
             "swap_limit": group.swap_limit_bytes() if group else None,
@@ -98,7 +98,7 @@ class Sampler:
                 self._stream.write(line + "\n")
                 self._stream.flush()
         except (OSError, ValueError):
-            pass  # no room: the peaks are kept all the same
+            pass  # the disk is full: the peaks are still kept
 
     def _rewrite(self) -> None:
         with replace_file(self._path, sync=False) as stream:

@@ -1,9 +1,8 @@
-"""The supervisor: starts a job's benchmark as its child, watches it, outlives it, and writes the evidence.
+"""Supervise a job: start its benchmark as a child, watch it, outlive it, and write the results.
 
-``python -S -E -m bench.supervisor.supervisor JOB_FOLDER``, with ``payload/`` as the working folder. It is
-PID 1 in a container. Standard library only and small: its own CPU time and memory
-are part of ``outcome.json``, which is written last and atomically, whatever
-becomes of the child. It exits with 0 when it could write that.
+``python -S -E -m bench.supervisor.supervisor JOB_FOLDER``, with ``payload/`` as the working folder. It is PID 1 in a
+container. Standard library only and small: its own CPU time and memory are part of ``outcome.json``, which is written
+last and atomically, whatever happens to the child. It exits with 0 if it could write that file.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from .thrashing import ThrashWatch
 
 TICK_S = 0.2
 GROWING_TICK_S = 0.05
-"""While memory grows by more than ``GROWTH`` of its limit from one look to the next: the peak before a sudden end.
-The host, which costs more to look at, is looked at in the usual rhythm."""
+"""Interval while memory grows by more than ``GROWTH`` of its limit per sample, to catch the peak before a sudden end.
+The host, which is more expensive to sample, is sampled at the usual interval."""
 GROWTH = 0.02
 GRACE_S = 10.0
-"""From SIGTERM to SIGKILL, when the time is up."""
+"""Seconds from SIGTERM to SIGKILL after the job's timeout."""
 STOP_GRACE_S = 5.0
-"""The same when the supervisor itself was told to end: engines do not wait for ever."""
+"""The same if the supervisor itself was told to end: engines do not wait forever."""
 
 RESERVE = ".reserve"
-"""Room for the evidence, taken from the disk before anything can fill it."""
+"""File that reserves disk space for the results before the job can fill the disk."""
 _RESERVE_BYTES = 64 * 1024
 
 MODULES = {
@@ -55,7 +54,7 @@ MODULES = {
 
 
 class PageCache(TypedDict):
-    """The page cache's state that was asked for, and what making it took; ``unproven``: why it may not be so."""
+    """The requested state of the page cache, and the cost of setting it; ``unproven`` says why it may not hold."""
 
     state: str
     dropped_files: int | None
@@ -65,7 +64,7 @@ class PageCache(TypedDict):
 
 
 class Stop:
-    """Whether this process was told to end; a signal also wakes the waiting loop."""
+    """Whether this process was told to end; a signal also interrupts ``wait``."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -76,7 +75,7 @@ class Stop:
             signal.signal(number, self._ask)
 
     def wait(self, seconds: float) -> None:
-        """Until a signal comes or the time has passed."""
+        """Wait until a signal comes or the time has passed."""
         ready, _, _ = select.select([self.waker], [], [], max(0.0, seconds))
         if ready:
             with contextlib.suppress(BlockingIOError):
@@ -87,7 +86,7 @@ class Stop:
 
 
 class Supervisor:
-    """One job."""
+    """The supervisor of one job."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -111,13 +110,13 @@ class Supervisor:
         self._host_seen: HostSeen | None = None
 
     def run(self) -> int:
-        """The whole job; 0 when the evidence is on the disk."""
+        """Run the whole job; return 0 if the results are on disk."""
         started_at = _now()
         child: Child | None = None
         reserve_room(self._folder / RESERVE)
         try:
             child = self._work()
-        except Exception as error:  # the evidence is written all the same
+        except Exception as error:  # the results are still written
             self._fail(f"the supervisor failed: {type(error).__name__}: {error}")
         end_others(self._cgroup if is_job_alone() else None)
         self._log.close()
@@ -147,11 +146,11 @@ class Supervisor:
         return 0
 
     def _work(self) -> Child | None:
-        """Check the limit, make the page cache's state, run the child that counts."""
+        """Check the limit, set the state of the page cache, run the measured child."""
         task = self._request.task
         module = MODULES.get(task)
         if module is None:
-            self._fail(f"request.json names no task that is known: {task!r}")
+            self._fail(f"request.json has an unknown task: {task!r}")
             return None
         if not self._is_limit_enforced():
             return None
@@ -168,22 +167,22 @@ class Supervisor:
         return child
 
     def _watch_gpus(self) -> Child | None:
-        """Start the sampler of the GPUs that were asked for, a process of its own."""
+        """Start the sampler of the requested GPUs in a separate process; None if there are none."""
         gpus = self._limits.gpus
         return self._start("bench.supervisor.gpusampler", str(self._results / protocol.GPU), *gpus) if gpus else None
 
     def _is_limit_enforced(self) -> bool:
-        """Read the limit back, before anything runs: a child without the limit that was asked may harm its host."""
+        """Verify the limit before anything runs: a child without the requested limit may harm its host."""
         asked = self._limits.memory_bytes
         effective = self._cgroup.limit_bytes() if self._cgroup else None
         if asked is None or (effective is not None and effective <= asked):
             return True
         held = "there is none" if effective is None else f"it is {effective} bytes"
-        self._fail(f"a memory limit of {asked} bytes was asked for, but inside the job {held}: nothing was started")
+        self._fail(f"a memory limit of {asked} bytes was requested, but inside the job {held}: nothing was started")
         return False
 
     def _make_page_cache(self, state: str) -> None:
-        """Drop the pages of data and cache, in a process of its own: walking a large set takes memory."""
+        """Drop the pages of data and cache in a separate process, since walking a large set takes memory."""
         made: PageCache = {
             "state": state, "dropped_files": None, "dropped_bytes": None, "seconds": None, "unproven": None
         }  # fmt: skip
@@ -210,7 +209,7 @@ class Supervisor:
         )
 
     def _attend(self, child: Child, *, log: bool) -> Child:
-        """Watch a child to its end, and see that it has one."""
+        """Watch a child until it ends, and end it if it must."""
         self._answer = b""
         self._sampler.begin()
         if log:
@@ -261,7 +260,7 @@ class Supervisor:
         return len(data)
 
     def _disk(self) -> str | None:
-        """The folder whose disk a job may fill."""
+        """Return the folder on whose disk a job writes most."""
         name = "data" if self._request.task == "generate" else "cache"
         return self._paths.get(name)
 
@@ -273,13 +272,13 @@ class Supervisor:
 
 
 def reserve_room(path: Path) -> None:
-    """Take a little room from the disk, to be given back for the evidence."""
+    """Reserve a little disk space, to be released for the results."""
     with contextlib.suppress(OSError), open(path, "wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
 
 
 def own_figures(samples: int, cpu_before_s: float) -> dict[str, float | None]:
-    """What this process itself uses: CPU time since it began its job (its imports are before), anonymous memory now."""
+    """Return what this process itself uses: CPU time since it began its job (without imports), anonymous memory now."""
     anon: int | None = None
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as stream:
         for line in stream:
@@ -300,13 +299,13 @@ def _describe(child: Child | None) -> dict[str, float | None]:
 
 
 def _now() -> str:
-    """UTC in ISO 8601, without the weight of ``datetime``."""
+    """Return the time as UTC in ISO 8601, without importing ``datetime``."""
     seconds = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``JOB_FOLDER``."""
+    """Supervise ``JOB_FOLDER``; return the exit code."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -S -E -m bench.supervisor.supervisor JOB_FOLDER\n")
         return 2

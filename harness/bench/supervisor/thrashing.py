@@ -1,9 +1,9 @@
-"""Notices a job that has stopped getting anywhere at its memory limit. Standard library only.
+"""Detect a job that makes no progress at its memory limit. Standard library only.
 
-Just below a limit the kernel need not kill: as long as there is a page of program code to drop and to read again,
-it does that, a thousand times a second, for minutes or for ever, while nothing moves (seen with a memory cache that
-filled up to 98 % of its limit: the last 8 MB of page cache were read over and over). Such a job has run out of
-memory as surely as a killed one, so the supervisor ends it and says why; systemd-oomd and earlyoom act alike.
+Just below a limit the kernel need not kill: as long as it can drop a page of program code and read it again, it does
+that, a thousand times a second, for minutes or forever, without progress (seen with a memory cache that filled 98 % of
+its limit: the last 8 MB of page cache were read over and over). Such a job has run out of memory as much as a killed
+one, so the supervisor ends it and says why; systemd-oomd and earlyoom do the same.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import TypedDict
 from ..launcher.cgroup import Cgroup
 
 NEAR = 0.90
-"""The share of the limit that anonymous memory has taken."""
+"""Least share of the limit that anonymous memory takes."""
 FAULTS_PER_S = 50.0
-"""Major faults: pages that were dropped and had to be read from disk again."""
+"""Least rate of major faults: pages that were dropped and had to be read from disk again."""
 PATIENCE_S = 20.0
-"""For so long all of this must hold, without a line of progress."""
+"""Seconds for which all of this must hold, without a line of progress."""
 
 
 class Thrashing(TypedDict):
-    """How a job stood still: for how long, how often pages were read again, and bytes of anonymous memory."""
+    """How a job thrashed: for how long, how often pages were read again, and bytes of anonymous memory."""
 
     seconds: float
     major_faults_per_s: int
@@ -30,7 +30,7 @@ class Thrashing(TypedDict):
 
 
 class ThrashWatch:
-    """Looks at a job now and then. ``progress`` is a file that grows while the job gets on."""
+    """A watch on a job. ``progress`` is a file that grows while the job makes progress."""
 
     def __init__(self, cgroup: Cgroup | None, progress: str) -> None:
         self._cgroup = cgroup
@@ -42,7 +42,7 @@ class ThrashWatch:
         self.finding: Thrashing | None = None
 
     def look(self, now: float, anon: int | None) -> bool:
-        """Whether the job thrashes: ``anon`` bytes of anonymous memory at ``now`` (monotonic seconds)."""
+        """Return whether the job thrashes, with ``anon`` bytes of anonymous memory at ``now`` (monotonic seconds)."""
         size = self._progress_size()
         is_near = self._limit is not None and anon is not None and anon >= NEAR * self._limit
         if not is_near or size != self._size or self._cgroup is None:
