@@ -110,7 +110,7 @@ IN_USER_CODE = (
             "InvalidArgumentError",
             NODE + "Cannot batch tensors with different shapes in component 0. First element had shape [97,129,3] and "
             "element 1 had shape [99,139,3]. [Op:IteratorGetNext] name: ",
-            "its images have different shapes, [97,129,3] and [99,139,3], so that they make no batch (are all of them "
+            "its images have different shapes, [97,129,3] and [99,139,3], so they cannot be batched (are all of them "
             "resized?)",
         ),
         (
@@ -125,7 +125,7 @@ IN_USER_CODE = (
             "data",
             "NotFoundError",
             NODE + "/harness/mounts/data/cat/1.jpg; No such file or directory\n\t [[{{node ReadFile}}]]",
-            "data: it looks for a file that is not there: cat/1.jpg",
+            "data: it looks for a file that does not exist: cat/1.jpg",
         ),
         (
             "error",

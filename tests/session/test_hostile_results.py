@@ -39,14 +39,14 @@ def sparse(name, size):
 """
 
 ACTS: dict[str, tuple[str, str]] = {
-    "a deep outcome": ('outcome(b"[" * 100_000)', "no JSON|deeper than 32"),
-    "a deep whole outcome": ('outcome(b"[" * 90_000 + b"]" * 90_000)', "outcome.json: it is deeper"),
+    "a deep outcome": ('outcome(b"[" * 100_000)', "not JSON|deeper than 32"),
+    "a deep whole outcome": ('outcome(b"[" * 90_000 + b"]" * 90_000)', "outcome.json: it is nested deeper"),
     "an outcome of many digits": ('outcome(b"{\\"wall_s\\": " + b"9" * 5000 + b"}")', "number of 5000 digits"),
     "a peak beyond all memory": ('outcome(b"{\\"memory\\": {\\"peak_anon\\": 1e400}}")', "number that is too large"),
     "an outcome that is a folder": ('os.mkdir(results / "outcome.json")', ""),
     "a deep failure": (
         'text("failure.json", b"{\\"a\\":" * 20_000 + b"1" + b"}" * 20_000)',
-        "failure.json: it is deeper",
+        "failure.json: it is nested deeper",
     ),
     "a failure that is a folder": ('os.mkdir(results / "failure.json"); text("failure.json/x", b"1")', ""),
     "half characters": (

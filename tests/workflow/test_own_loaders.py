@@ -80,10 +80,10 @@ def test_what_is_wrong_with_a_loader_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def other(context): ...\nCACHES = make()\n")
     with pytest.raises(ValueError, match="has no function 'make'; it has: other"):
         find_own_loader(f"{tmp_path}/a.py:make")
-    with pytest.raises(ValueError, match=r"a.py:2: CACHES must be written out"):
+    with pytest.raises(ValueError, match=r"a.py:2: CACHES must be a literal"):
         read_constants(f"{tmp_path}/a.py", "other")
     (tmp_path / "b.py").write_text("def make(:\n")
-    with pytest.raises(ValueError, match="is no Python"):
+    with pytest.raises(ValueError, match="is not valid Python"):
         find_own_loader(f"{tmp_path}/b.py:make")
     with pytest.raises(ValueError, match="did you mean tfdata"):
         read_loader("tfdat")

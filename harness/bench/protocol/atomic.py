@@ -1,6 +1,6 @@
-"""Files written whole or not at all (under a temporary name, through to the disk, then renamed), and read where there.
+"""Write files atomically (under a temporary name, synced to disk, then renamed), and read their text.
 
-Standard library only. The controller writes its files by this, too.
+Standard library only. The controller uses it as well.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from typing import IO
 
 TEXT_BYTES = 2**20
-"""Of a file of the kernel, or of a log of ours; a job may have put another in its place."""
+"""Most bytes that are read of a kernel file or of our log; a job may have put another file in its place."""
 
 
 @contextlib.contextmanager
 def replace_file(path: str | os.PathLike[str], *, mode: int | None = None, sync: bool = True) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends, and goes when the block fails.
+    """Open a temporary file beside ``path`` that replaces it when the block ends, and is removed if the block fails.
 
-    ``mode`` are its permissions, by default what the umask leaves. Without ``sync`` it may be empty after a power
-    failure: for what can be had again, where waiting for the disk costs too much.
+    ``mode`` are its permissions, by default those that the umask leaves. Without ``sync`` the file may be empty after a
+    power failure: for data that can be made again, if waiting for the disk costs too much.
     """
     folder, name = os.path.split(os.path.abspath(path))
     temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.part")
@@ -40,16 +40,16 @@ def replace_file(path: str | os.PathLike[str], *, mode: int | None = None, sync:
 
 
 def write_file(path: str | os.PathLike[str], content: str | bytes, *, mode: int | None = None) -> None:
-    """Write a file whole or not at all, and through to the disk; text as UTF-8."""
+    """Write a file atomically and sync it to disk; text as UTF-8."""
     with replace_file(path, mode=mode) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
 
 
 def read_text(path: str | os.PathLike[str], most: int = TEXT_BYTES) -> str:
-    """Return the end of the text of a file, so many bytes of it; empty where it cannot be read."""
+    """Return the last ``most`` bytes of a file as text; empty if it cannot be read."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            with contextlib.suppress(OSError):  # those of the kernel have no end before they are read
+            with contextlib.suppress(OSError):  # kernel files cannot seek from the end
                 stream.seek(-most, os.SEEK_END)
             return stream.read(most).decode(errors="replace")
     except OSError:

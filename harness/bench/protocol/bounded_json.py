@@ -1,7 +1,7 @@
-"""JSON from outside, parsed in one place and within bounds: of hosts, of jobs, of files. Standard library only.
+"""Parse JSON from hosts, jobs and files in one place and within bounds. Standard library only.
 
-What is read is plain JSON: numbers are finite and of 64 bits, text can be written as UTF-8, nothing is deep. Whatever
-is not is ``Unreadable``, which says why in a few words; text that is no UTF-8, or half of a character, is shown as �.
+Values are plain JSON: numbers are finite and of 64 bits, text can be encoded as UTF-8, nesting is limited. Anything
+else raises ``Unreadable`` with the reason in a few words. Text that is not UTF-8, or a lone surrogate, is shown as �.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from collections.abc import Iterator
 from io import BufferedReader
 
 MOST_BYTES = 4 * 2**20
-"""Of one text. What hosts and jobs say takes some kilobytes; what is kept of a large lab, some hundred."""
+"""Of one text. Hosts and jobs send some kilobytes; what is stored of a large lab has some hundred."""
 
 MOST_VALUES = 200_000
-"""In one text: Python takes up to 250 bytes for a value of three, 2.3 GB for 64 MiB of them."""
+"""In one text: Python takes up to 250 bytes for a value of three characters, 2.3 GB for 64 MiB of them."""
 
 MOST_DEPTH = 32
-"""Nobody's own is deeper than ten; what copies, checks and writes a value calls itself for each."""
+"""Our own values are nested at most ten deep; copying, checking and writing a value is recursive."""
 
 MOST_LINE_BYTES = 256 * 1024
-"""Of one line of many; an epoch's are a hundred times smaller."""
+"""Of one line of many; the lines of an epoch are a hundred times smaller."""
 
 MOST_LINES_BYTES = 64 * 2**20
-"""Of a file of lines, which is read one after the other: two a second are half of it in a day."""
+"""Of a file of lines, which is read line by line: two lines per second give half of it in a day."""
 
 INTEGERS = 2**63
-"""No whole number is this large, or smaller than its opposite: tables (Parquet, pandas) have 64 bits for one."""
+"""Bound of the absolute value of integers: tables (Parquet, pandas) store them in 64 bits."""
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Unreadable(ValueError):
-    """What is no JSON, or beyond the bounds: the text says why."""
+    """Raised for text that is not JSON or exceeds the bounds; the message says why."""
 
 
 class NotJson(Unreadable):
-    """What is no JSON at all, or a cut one."""
+    """Raised for text that is not JSON at all, or is truncated."""
 
 
 def parse(text: bytes | str, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> object:
@@ -61,35 +61,35 @@ def parse(text: bytes | str, *, most_bytes: int = MOST_BYTES, most_values: int =
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise NotJson(f"it is no JSON: {error}") from None
+        raise NotJson(f"it is not JSON: {error}") from None
 
 
 def check_size(raw: bytes, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> None:
-    """Raise Unreadable for a text whose value would take too much memory, whoever parses it."""
+    """Raise Unreadable for a text whose value would take too much memory in any parser."""
     if len(raw) > most_bytes:
         raise Unreadable(f"it is larger than {most_bytes} bytes")
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > most_values:
-        raise Unreadable(f"it holds more than {most_values} values")
+        raise Unreadable(f"it contains more than {most_values} values")
 
 
 def parse_object(text: bytes | str, *, most_bytes: int = MOST_BYTES) -> dict[str, object]:
     """Return the JSON object of a text. Raises Unreadable."""
     value = parse(text, most_bytes=most_bytes)
     if not isinstance(value, dict):
-        raise Unreadable("it is no JSON object")
+        raise Unreadable("it is not a JSON object")
     return value
 
 
 def read(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> object:
-    """Return the value of a plain file; links are not followed. Raises Unreadable, and OSError (FileNotFoundError)."""
+    """Return the value of a regular file; links are not followed. Raises Unreadable, OSError (FileNotFoundError)."""
     with open_plain(path) as stream:
         return parse(stream.read(most_bytes + 1), most_bytes=most_bytes, most_values=most_values)
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[dict[str, object]]:
-    """Yield the objects of a file of lines; what is no JSON (a cut last line) is left out.
+    """Yield the objects of a file of JSON lines; a line that is not JSON (a truncated last one) is skipped.
 
-    Raises Unreadable at a line that is beyond the bounds, and OSError (FileNotFoundError).
+    Raises Unreadable at a line that exceeds the bounds, and OSError (FileNotFoundError).
     """
     with open_plain(path) as stream:
         number = left = 0
@@ -108,7 +108,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[dict[str, object]]:
 
 
 def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> BufferedReader:
-    """Open a plain file for reading: no pipe, no device, no folder, and no link but with ``follow``.
+    """Open a regular file for reading: no pipe, device or folder, and a link only with ``follow``.
 
     Raises Unreadable, and OSError.
     """
@@ -118,15 +118,15 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> Buffere
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise
-        raise Unreadable("it is no file") from None
+        raise Unreadable("it is not a regular file") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Unreadable("it is no file")
+        raise Unreadable("it is not a regular file")
     return open(descriptor, "rb")
 
 
 def clean_halves(text: str) -> str:
-    """Return text that can be written as UTF-8: half of a character is shown as �."""
+    """Return text that can be encoded as UTF-8: lone surrogates become �."""
     return text if text.isascii() else _HALVES.sub("�", text)
 
 
@@ -143,22 +143,22 @@ def _bounded(value: object, depth: int) -> object:
 
 
 def _too_deep() -> Unreadable:
-    return Unreadable(f"it is deeper than {MOST_DEPTH} levels")
+    return Unreadable(f"it is nested deeper than {MOST_DEPTH} levels")
 
 
 def _parse_int(text: str) -> int:
     number = int(text) if len(text) <= 20 else INTEGERS
     if not -INTEGERS < number < INTEGERS:
-        raise Unreadable(f"it holds a number of {len(text)} digits")
+        raise Unreadable(f"it contains a number of {len(text)} digits")
     return number
 
 
 def _parse_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise Unreadable("it holds a number that is too large")
+        raise Unreadable("it contains a number that is too large")
     return number
 
 
 def _refuse_constant(text: str) -> float:
-    raise Unreadable(f"it holds {text}, which is no number of JSON")
+    raise Unreadable(f"it contains {text}, which is not a number in JSON")

@@ -1,4 +1,4 @@
-"""Why a benchmark gave up: its own failures, and the class of everybody else's. Standard library only."""
+"""Classify and explain why a benchmark failed: by its own failures or by exceptions. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .protocol import Failure, make_failure
 
 NO_SPACE = "No space left on device"
 DAMAGED_CACHE = "the cache is damaged:"
-"""How the message begins that says so: TensorFlow hands on the words of an exception alone."""
+"""The beginning of the message of a damaged cache: TensorFlow passes on only an exception's text."""
 
 _UNREADABLE = (
     "Unknown image file format",
@@ -30,7 +30,7 @@ _GPU_MEMORY = ("device:GPU", "GPU_0_bfc", "Out of memory while trying to allocat
 
 
 class BenchmarkFailure(Exception):
-    """A failure that the payload itself found.
+    """Raised for a failure that the payload itself detects.
 
     ``kind`` is one of ``protocol.FAILURE_KINDS``; the message says what to do.
     """
@@ -41,10 +41,10 @@ class BenchmarkFailure(Exception):
 
 
 def classify(error: BaseException) -> str:
-    """The kind of a failure, from the exception alone.
+    """Return the kind of a failure, from the exception alone.
 
-    TensorFlow reports a full disk, an exhausted host and an exhausted GPU all as
-    ``ResourceExhaustedError``: the message tells them apart.
+    TensorFlow reports a full disk, exhausted host memory and exhausted GPU memory all as ``ResourceExhaustedError``;
+    the message distinguishes them.
     """
     if isinstance(error, BenchmarkFailure):
         return error.kind
@@ -66,7 +66,7 @@ def classify(error: BaseException) -> str:
 def describe(
     error: BaseException, *, phase: str | None = None, epoch: int | None = None, step: int | None = None
 ) -> Failure:
-    """What ``failure.json`` says: the kind, where it happened, and the traceback as lines."""
+    """Return the fields of ``failure.json``: the kind, where it happened, and the traceback as lines."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return make_failure(
         classify(error),
@@ -81,7 +81,7 @@ def describe(
 
 _HALF_READ = 2000
 MOST_WORDS, MOST_OWN_WORDS = 240, 900
-"""Characters of somebody else's message that are shown, and of our own."""
+"""Most characters that are shown of a foreign message, and of our own."""
 _NOISE = (
     re.compile(r"\{\{[^{}]*\}\}"),
     re.compile(r"\[\[[^\[\]]*\]\]"),
@@ -92,7 +92,7 @@ _NOISE = (
     re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[abfnrtv0])"),
     re.compile(r"(?<!\d)\d+ root error\(s\) found\.|\(\d+\) \w+: "),
 )
-"""What TensorFlow adds to a message: nodes, operations, iterators; and written-out control characters."""
+"""What TensorFlow adds to a message: nodes, operations, iterators; and escaped control characters."""
 _MISSING = re.compile(
     r"(?<![^\s;'\"\]])(?P<path>[^\s;'\"\]]+); No such file|No such file or directory: '(?P<quoted>[^']+)'"
 )
@@ -105,15 +105,15 @@ _KNOWN = tuple(
     for pattern, words in (
         (
             rf"Cannot batch tensors with different shapes.*had shape ({_SHAPE}).*had shape ({_SHAPE})",
-            "its images have different shapes, {0} and {1}, so that they make no batch (are all of them resized?)",
+            "its images have different shapes, {0} and {1}, so they cannot be batched (are all of them resized?)",
         ),
         (
             r"all input arrays must have the same shape|inhomogeneous shape",
-            "its images have different shapes, so that they make no batch (are all of them resized?)",
+            "its images have different shapes, so they cannot be batched (are all of them resized?)",
         ),
         (
             rf"Cannot add tensor to the batch.*\[tensor\]: ({_SHAPE}), \[batch\]: ({_SHAPE})",
-            "its images have different shapes, {1} and {0}, so that they make no batch (are all of them resized?)",
+            "its images have different shapes, {1} and {0}, so they cannot be batched (are all of them resized?)",
         ),
         (
             rf"must be equal, but are .* Shapes are ({_SHAPE}) and ({_SHAPE})",
@@ -121,11 +121,11 @@ _KNOWN = tuple(
         ),
         (
             rf"Shape of tensor \S+ ({_SHAPE}) is not compatible with expected shape ({_SHAPE})",
-            "an image has the shape {0}, and {1} was expected",
+            "an image has the shape {0}, but {1} was expected",
         ),
         (
             rf"yielded an element of shape ({_SHAPE}) where an element of shape ({_SHAPE}) was expected",
-            "what it delivers has the shape {0}, and {1} was declared",
+            "its output has the shape {0}, but {1} was declared",
         ),
         (
             r"expected to contain (\d+) elements but contained at least (\d+)",
@@ -137,7 +137,7 @@ _KNOWN = tuple(
         ),
         (
             r"could not be converted to the expected type. The expected type was (\w+)",
-            "what it delivers is of another type than {0}, which was declared",
+            "its output has another type than the declared {0}",
         ),
         (
             r"conversion requested dtype (\w+) for Tensor with dtype (\w+)",
@@ -148,7 +148,7 @@ _KNOWN = tuple(
 
 
 def plain_text(text: str, most: int = MOST_WORDS) -> str:
-    """Make one printable line of at most ``most`` characters of a message, without what only TensorFlow understands."""
+    """Return a message as one printable line of at most ``most`` characters, without TensorFlow's internal details."""
     text = _without_noise(_cut(text))
     words = "".join(sign if sign.isprintable() else " " for sign in text).split()
     line = " ".join(words)
@@ -156,7 +156,7 @@ def plain_text(text: str, most: int = MOST_WORDS) -> str:
 
 
 def _cut(text: str) -> str:
-    """The beginning and the end of a long text: a message may be of any length, and is looked through many times."""
+    """Return the beginning and end of a long text, since a message may have any length and is searched many times."""
     return text if len(text) <= 2 * _HALF_READ else text[:_HALF_READ] + "\n" + text[-_HALF_READ:]
 
 
@@ -168,17 +168,17 @@ def _without_noise(text: str) -> str:
 
 
 def is_short(error: BaseException) -> bool:
-    """Whether a data set of tf.data ended, with fewer batches than it has to have."""
+    """Return whether a tf.data data set ended with fewer batches than it must have."""
     return "elements but contained only" in str(error)
 
 
 def explain(error: BaseException) -> str:
-    """Say in one plain line why somebody's loader failed: its common faults in words, else the exception's own."""
+    """Explain in one plain line why a loader failed: common faults in words, otherwise the exception itself."""
     return explain_text(type(error).__name__, str(error), classify(error))
 
 
 def explain_text(name: str, text: str, kind: str) -> str:
-    """Say in one plain line what an exception means; ``name`` is its type, empty for what is plain already."""
+    """Explain in one plain line what an exception means; ``name`` is its type, empty for text that is plain already."""
     text = _cut(text)
     if name in ("", BenchmarkFailure.__name__):
         return plain_text(text, MOST_OWN_WORDS)
@@ -190,9 +190,9 @@ def explain_text(name: str, text: str, kind: str) -> str:
         missing = _MISSING.search(text)
         if missing:
             place = "/".join((missing["path"] or missing["quoted"]).split("/")[-2:])
-            return f"it looks for a file that is not there: {plain_text(place)}"
+            return f"it looks for a file that does not exist: {plain_text(place)}"
         return f"it cannot read an image: {plain_text(text)}"
-    if inner:  # one of Python's, inside one of TensorFlow's
+    if inner:  # a Python exception inside a TensorFlow exception
         name, text = inner[-1]["type"], inner[-1]["text"]
     said = plain_text(text)
     return f"it raised {name}: {said}" if said and said != name else f"it raised {name}"

@@ -1,4 +1,4 @@
-"""Loaders and caches: what each can make, what it is for. Standard library only: a controller reads it too."""
+"""The registry of loaders and caches: what each supports, and its purpose. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from .specs import CacheSpec, Loaders, LoaderSpec
 
 
 class _Loaders(dict[str, LoaderSpec]):
-    """The loaders by name; a name like ``path/to/my_loader.py:make`` is a user's own (``own.py``)."""
+    """Loaders by name; a name like ``path/to/my_loader.py:make`` is a user's own (``own_loader.py``)."""
 
     def __missing__(self, name: str) -> LoaderSpec:
         return find_own_loader(name)
 
 
 def _find() -> _Loaders:
-    """Return the loaders of all files in ``loader_specs``, in the order in which they are listed."""
+    """Return the loaders of all files in ``loader_specs``, in the order of lists and tables."""
     files = sorted(
         load_constants(f"{__package__.rpartition('.')[0]}.loader_specs", "LOADERS", Loaders), key=lambda file: file.rank
     )
@@ -25,7 +25,7 @@ def _find() -> _Loaders:
 LOADERS: _Loaders = _find()
 
 CEILING = next(name for name, spec in LOADERS.items() if spec.is_automatic)
-"""The loader of the cases that tell what the model alone can consume."""
+"""The loader of the cases that measure the model limit."""
 
 CACHES: dict[str, CacheSpec] = {
     spec.name: spec
@@ -33,28 +33,28 @@ CACHES: dict[str, CacheSpec] = {
         CacheSpec(
             "none",
             "every epoch reads and decodes every image",
-            "no memory and no disk to spare",
+            "hosts without spare memory or disk space",
             keeps_order=False,
         ),
-        CacheSpec("memory", "tf.data cache(): images stay in memory", "sets that fit: the fastest from epoch 2 on"),
+        CacheSpec("memory", "tf.data cache(): images stay in memory", "sets that fit: fastest from epoch 2 on"),
         CacheSpec(
             "file",
             "tf.data cache(path): one file, one reader; uint8 takes a quarter of float32",
-            "sets that do not fit in memory, with disk to spare",
+            "sets that do not fit in memory, with spare disk space",
             is_on_disk=True,
         ),
         CacheSpec(
             "array",
-            "one raw file of pixels, written at their numbers, gathered in another order each epoch by several readers",
-            "sets of any size, with disk to spare: the page cache keeps what fits, and `shuffle` stays true",
+            "one raw file of pixels, read by several readers in another order in each epoch",
+            "sets of any size, with spare disk space: the page cache keeps what fits, each epoch is shuffled anew",
             elements=("float32", "uint8"),
             is_on_disk=True,
             keeps_order=False,
         ),
         CacheSpec(
             "save",
-            "Dataset.save and load: shards, written first, read in parallel",
-            "a set prepared once for many trainings; fast disks that one reader does not fill",
+            "Dataset.save and load: shards, written before the first epoch, read in parallel",
+            "a set prepared once for many trainings; fast disks that one reader cannot saturate",
             is_on_disk=True,
             compressions=("none", "gzip"),
             is_built_first=True,
@@ -62,13 +62,13 @@ CACHES: dict[str, CacheSpec] = {
         CacheSpec(
             "snapshot",
             "Dataset.snapshot: shards, filled while the first epoch runs, read in parallel",
-            "as file, where one reader is too slow",
+            "as `file`, if one reader is too slow",
             is_on_disk=True,
             compressions=("none", "gzip", "snappy"),
         ),
         CacheSpec(
             "tfrecord",
-            "the JPEGs themselves in a few large TFRecord files, decoded every epoch",
+            "the JPEGs themselves in a few large TFRecord files, decoded in every epoch",
             "hard disks and network disks, where small files are slow",
             elements=("encoded",),
             is_on_disk=True,
@@ -77,7 +77,7 @@ CACHES: dict[str, CacheSpec] = {
         CacheSpec(
             "tfrecord-resized",
             "resized images in TFRecord files: uint8 pixels, or JPEGs of quality 95 (encoded: approximate)",
-            "the least disk and the least decoding for one image size",
+            "the least disk space and decoding for one image size",
             elements=("uint8", "encoded"),
             is_on_disk=True,
             compressions=("none", "gzip"),
@@ -88,32 +88,32 @@ CACHES: dict[str, CacheSpec] = {
 
 
 def keeps_order(cache: str) -> bool:
-    """Whether every epoch has the order in which a cache was filled."""
+    """Return whether every epoch has the order in which a cache was filled."""
     return CACHES[cache].keeps_order
 
 
 def is_on_disk(cache: str) -> bool:
-    """Whether a cache has files."""
+    """Return whether a cache has files."""
     return CACHES[cache].is_on_disk
 
 
 def native_interpolation(loader: str) -> str:
-    """The interpolation that ``native`` means for a loader."""
+    """Return the interpolation that ``native`` means for a loader."""
     return LOADERS[loader].native
 
 
 def is_own(loader: str) -> bool:
-    """Whether a name is a user's own loader, ``path/to/file.py:function``, or one of an installed package."""
+    """Return whether a name is a user's own loader, ``path/to/file.py:function``, or one of an installed package."""
     return loader not in LOADERS
 
 
 def is_automatic(loader: str) -> bool:
-    """Whether a loader is added by the program itself; a user's own never is, and its file is not read."""
+    """Return whether a loader is added automatically; false for a user's own, whose file is not read."""
     spec = LOADERS.get(loader)
     return spec is not None and spec.is_automatic
 
 
 def is_yardstick(loader: str) -> bool:
-    """Whether a loader is the yardstick. A user's own never is: its file is not read."""
+    """Return whether a loader is the yardstick; false for a user's own, whose file is not read."""
     spec = LOADERS.get(loader)
     return spec is not None and spec.is_yardstick

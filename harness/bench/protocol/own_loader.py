@@ -1,10 +1,10 @@
-"""A user's own loader: ``path/to/my_loader.py:make``, or an entry point of an installed package. Standard library only.
+"""Read a user's own loader: ``path/to/my_loader.py:make``, or a package's entry point. Standard library only.
 
-The file is never imported here: what it can make is read from the constants at its top, so that a controller without
+The file is never imported here: its capabilities are read from the constants at its top, so that a controller without
 TensorFlow can plan with it::
 
-    SUMMARY = "what it is, in one line"
-    CACHES = ("none",)                    # each of these may be left out; shown: what then counts
+        SUMMARY = "a description in one line"
+        CACHES = ("none",)                    # each may be left out; these are the defaults
     INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
     NATIVE = "nearest"
     ELEMENTS = ("float32",)
@@ -12,9 +12,9 @@ TensorFlow can plan with it::
     KINDS = ("folder", "coco")
     AUGMENTS = ("none",)
     DECODINGS = ("exact",)
-    WORKERS = ""                          # "threads" or "processes", where it goes by context.worker_count
+        WORKERS = ""                          # "threads" or "processes", if it uses context.worker_count
 
-In a job it stands beside the package, in ``own/<file's name>``, where the payload brought it.
+In a job the file lies beside the package, in ``own/<file's name>``, where the payload put it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     import ast
 
 FOLDER = "own"
-"""In a payload: beside the package."""
+"""Folder in a payload, beside the package."""
 ENTRY_POINTS = "harness.loaders"
 
 
 class Constants(NamedTuple):
-    """What stands at the top of a loader's file, in capitals there; with what counts where it does not."""
+    """The constants at the top of a loader's file, where they are in capitals, with their defaults."""
 
     summary: str = ""
     caches: tuple[str, ...] = ("none",)
@@ -48,18 +48,18 @@ class Constants(NamedTuple):
 
 
 def split_own(name: str) -> tuple[str, str] | None:
-    """(path, function) of ``path/to/my_loader.py:make``; None for any other name."""
+    """Split ``path/to/my_loader.py:make`` into (path, function); return None for any other name."""
     path, colon, function = name.rpartition(":")
     return (path, function) if colon and path.endswith(".py") and function.isidentifier() else None
 
 
 def own_place(path: str) -> str:
-    """Where a loader's file lies in a payload."""
+    """Return where a loader's file lies in a payload."""
     return f"{FOLDER}/{os.path.basename(path)}"
 
 
 def find_own_loader(name: str) -> LoaderSpec:
-    """What a user's loader is. Raises KeyError for a name that is none, ValueError for a file that cannot be read."""
+    """Return the spec of a user's loader. Raises KeyError for an unknown name, ValueError for an unreadable file."""
     own = split_own(name)
     if own is None:
         from importlib import metadata  # only now, like `ast` below: every command reads the registry
@@ -77,7 +77,7 @@ def find_own_loader(name: str) -> LoaderSpec:
         name=name,
         maker=maker,
         summary=constants.summary or f"a loader of your own ({where})",
-        for_what="yours",
+        for_what="your own code",
         caches=constants.caches,
         interpolations=constants.interpolations,
         native=constants.native,
@@ -91,14 +91,14 @@ def find_own_loader(name: str) -> LoaderSpec:
 
 
 def locate(path: str) -> str:
-    """Where the file is: in a job beside the package, else where its path says."""
+    """Return where the file is: in a job beside the package, otherwise at its path."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     beside = os.path.join(os.path.dirname(package), FOLDER, os.path.basename(path))
     return beside if os.path.isfile(beside) else os.path.expanduser(path)
 
 
 def read_constants(path: str, function: str) -> Constants:
-    """The constants at the top of a loader's file, with defaults. Raises ValueError("what is wrong\\nwhat to do")."""
+    """Return the constants at the top of a loader's file. Raises ValueError("what is wrong\\nwhat to do")."""
     import ast
 
     try:
@@ -108,7 +108,7 @@ def read_constants(path: str, function: str) -> Constants:
         cure = "the path is relative to where you start `harness`"
         raise ValueError(f"the loader's file {path} cannot be read: {error.strerror}\n{cure}") from None
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise ValueError(f"the loader's file {path} is no Python: {error}\nmend it") from None
+        raise ValueError(f"the loader's file {path} is not valid Python: {error}\ncorrect it") from None
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     if function not in names:
         found = ", ".join(sorted(names)) or "none"
@@ -123,14 +123,14 @@ def read_constants(path: str, function: str) -> Constants:
 
 
 def _replaced(constants: Constants, key: str, node: ast.expr, path: str) -> Constants:
-    """Take over what a file says of one constant. Raises ValueError where it is of another type, or computed."""
+    """Replace one constant by the file's value. Raises ValueError if that has another type or is computed."""
     import ast
 
     default = Constants._field_defaults[key.lower()]
     try:
         value = ast.literal_eval(node)
     except ValueError:
-        raise ValueError(f"{path}:{node.lineno}: {key} must be written out\nlike {default!r}") from None
+        raise ValueError(f"{path}:{node.lineno}: {key} must be a literal\nwrite it like {default!r}") from None
     value = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
     if not isinstance(value, type(default)):
         raise ValueError(f"{path}:{node.lineno}: {key} is {value!r}\nwrite it like {default!r}")

@@ -1,20 +1,20 @@
-"""What travels between the controller and the payload: names of files, and their fields. Standard library only.
+"""The files exchanged between controller and payload: their names and fields. Standard library only.
 
-No dataclass here: the supervisor would pay for the import in memory and time.
+This module defines no dataclass: the supervisor would pay for the import in memory and time.
 
 A job's folder (``/harness`` in a container)::
 
-    payload/bench/…        this package
-    request.json           what to do
-    results/               all that comes back
-        outcome.json       the supervisor's evidence, written last and atomically
-        events.jsonl       what the benchmark did, line by line (see ``EVENT_KINDS``)
-        environment.json   versions, devices, budgets
-        failure.json       why the benchmark gave up, in one object (FAILURE_KINDS)
-        dataset.json       task ``dataset`` and ``generate``: what the set is
-        samples.jsonl      the supervisor's samples of memory
-        gpu.json           what the GPU sampler saw, where there are GPUs; task ``gpus``: how many there are
-        log.txt            stdout and stderr of the benchmark
+        payload/bench/…        this package
+        request.json           the task and its parameters
+        results/               everything that is fetched
+            outcome.json       the supervisor's results, written last and atomically
+            events.jsonl       the benchmark's events, line by line (see ``EVENT_KINDS``)
+            environment.json   versions, devices, budgets
+            failure.json       why the benchmark failed, in one object (FAILURE_KINDS)
+            dataset.json       tasks ``dataset`` and ``generate``: the description of the set
+            samples.jsonl      the supervisor's samples of memory
+            gpu.json           the GPU sampler's results, if there are GPUs; task ``gpus``: their number
+            log.txt            stdout and stderr of the benchmark
 
 It is started as ``python -m bench.supervisor.supervisor JOB_FOLDER`` with ``payload/`` as the
 working directory.
@@ -25,21 +25,20 @@ request.json::
     task        measure | dataset | generate | probe | gpus | samework | rehearse | stages
     case        the case's parameters                              (measure)
     data        {"kind": "folder" | "coco" | "tfrecord", "name": …}         (measure, dataset)
-                of TFRecord files also pattern, image_feature, label_feature   (dataset)
+                                for TFRecord files also pattern, image_feature, label_feature   (dataset)
     generate    {"profile": …, "images": …, "seed": …}             (generate)
     limits      {"memory_bytes": int|null, "cpus": [int], "gpus": [str], "oom_score_adj": 1000}
-    variants    [{"key", "kind", "case"}]: loaders to prove           (samework; the answer is dataset.json)
-    settings    [{"key", "case", "data", "images", "batches"}]: cases to rehearse      (rehearse; likewise)
-                the same without batches: loaders whose stages are told apart      (stages; likewise)
+        variants    [{"key", "kind", "case"}]: loaders to check           (samework; the answer is dataset.json)
+        settings    [{"key", "case", "data", "images", "batches"}]: cases for trial runs   (rehearse; likewise)
+                    the same without batches: loaders whose stages are measured        (stages; likewise)
     timeout_s   float
-    seed        int: of shuffling; differs by round
-    links       bool: make a tree of links, one folder a class     (dataset)
+        seed        int: for shuffling; differs by round
+        links       bool: make a tree of links, one folder per class   (dataset)
     paths       {name: path inside the job}: data, annotations, dataset, cache, weights  (added by the engine)
 
-``paths``: ``data`` is the folder of images (for ``generate``: where to make it, writable);
-``annotations`` the instances JSON of a COCO pair; ``dataset`` the folder, in the host's scratch, that
-task ``dataset`` writes (manifest, hashes, links) and ``measure`` reads; ``cache`` the
-invocation's own cache folder; ``weights`` a file.
+``paths``: ``data`` is the folder of images (for ``generate``: where to make it, writable); ``annotations`` is the
+instances JSON of a COCO pair; ``dataset`` is the folder, in the host's scratch, that task ``dataset`` writes (manifest,
+hashes, links) and ``measure`` reads; ``cache`` is the run's own cache folder; ``weights`` is a file.
 """
 
 from __future__ import annotations
@@ -68,10 +67,10 @@ SAMPLES = "samples.jsonl"
 GPU = "gpu.json"
 LOG = "log.txt"
 WORK_FOLDERS = ("scratch", "keras")
-"""Beside ``results``: where a benchmark may write; made before it starts, for the job folder itself may be root's."""
+"""Folders beside ``results`` that a benchmark may write to, made before it starts: root may own the job's folder."""
 MANIFEST = "manifest.tsv"
-"""In the ``dataset`` folder: path relative to ``data``, label index, width, height, bytes, content hash;
-tab-separated, one header line."""
+"""File in the ``dataset`` folder with the columns path relative to ``data``, label index, width, height, bytes, content
+hash; tab-separated, one header line."""
 CLASSES = "classes.json"
 
 FAILURE_KINDS = ("oom", "gpu_oom", "disk_full", "gpu_missing", "data", "weights", "error")
@@ -79,18 +78,18 @@ FAILURE_KINDS = ("oom", "gpu_oom", "disk_full", "gpu_missing", "data", "weights"
 
 EVENT_KINDS = ("phase", "progress", "epoch", "done")
 """The value of ``event`` in each line, with ``t``, seconds since the benchmark's start. ``phase``: name.
-``progress``: epoch, step, images (the first step, twice a second, each twentieth more). ``epoch``: the fields of a
-record's epoch. ``done``: cache_bytes and whatever else ended well."""
+``progress``: epoch, step, images (for the first step, twice a second, each twentieth more). ``epoch``: the fields of a
+record's epoch. ``done``: cache_bytes and other results."""
 
 
 _TIMEOUT_S = 3600.0
 _HALF_LOG_BYTES = 2**20
-"""``supervisor.caplog`` leaves no log that is longer than twice this."""
+"""Half of the most that ``supervisor.caplog`` leaves of a log."""
 _NOTHING: Mapping[str, str] = {}
 
 
 class Limits(NamedTuple):
-    """What a job may use: bytes of memory (None for no limit), numbers of CPUs, ids of GPUs."""
+    """The resources of a job: bytes of memory (None for no limit), numbers of CPUs, ids of GPUs."""
 
     memory_bytes: int | None = None
     cpus: tuple[int, ...] = ()
@@ -99,9 +98,9 @@ class Limits(NamedTuple):
 
 
 class Request(NamedTuple):
-    """``request.json``: what every task has, and in ``said`` what one of them has alone.
+    """The contents of ``request.json``: fields of every task, and in ``said`` those of one task.
 
-    ``paths`` are folders and files by name, inside the job; ``shown`` the same as the host's user knows them.
+    ``paths`` are folders and files by name, inside the job; ``shown`` are the same as the host's user knows them.
     """
 
     task: str
@@ -113,7 +112,7 @@ class Request(NamedTuple):
     said: Mapping[str, object] = _NOTHING
 
     def as_fields(self) -> dict[str, object]:
-        """Return the content of ``request.json``."""
+        """Return the contents of ``request.json``."""
         limits = self.limits
         return {
             **self.said,
@@ -133,7 +132,7 @@ class Request(NamedTuple):
 
 
 class Failure(TypedDict):
-    """``failure.json``: what went wrong, where, and the trace's lines. ``hint``: what to do, of preparations alone."""
+    """The contents of ``failure.json``: what failed, where, and the traceback; for preparations a ``hint``."""
 
     kind: str
     message: str
@@ -156,7 +155,7 @@ def make_failure(
     epoch: int | None = None,
     step: int | None = None,
 ) -> Failure:
-    """Return what ``failure.json`` says of an error, or of what no exception tells."""
+    """Return the contents of ``failure.json`` for an error, or for a failure without an exception."""
     name = None if error is None else type(error).__name__
     return {
         "kind": kind,
@@ -171,7 +170,7 @@ def make_failure(
 
 
 def read_request(folder: Path) -> Request:
-    """Return a job's request; what is not there, or of another type than it has to be, has its default."""
+    """Return a job's request; fields that are missing or of the wrong type get their defaults."""
     found = as_object(read_json(folder / REQUEST))
     limits, timeout_s = as_object(found.get("limits")), found.get("timeout_s")
     known = ("format", "task", "limits", "timeout_s", "seed", "paths", "shown")
@@ -202,7 +201,7 @@ def as_list(value: object) -> list[object]:
 
 
 def as_count(value: object) -> int | None:
-    """Return a whole number; None for anything else."""
+    """Return an integer; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -212,17 +211,17 @@ def as_number(value: object) -> float | None:
 
 
 def as_text(value: object) -> str | None:
-    """Return a text; None for anything else."""
+    """Return a string; None for anything else."""
     return value if isinstance(value, str) else None
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write whole or not at all, and through to the disk."""
+    """Write a value as JSON, atomically and synced to disk."""
     write_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> object:
-    """The value of a file, or None where there is none or it was cut. Raises bounded_json.Unreadable."""
+    """Return the value of a JSON file; None if it is missing or truncated. Raises bounded_json.Unreadable."""
     try:
         return bounded_json.read(path)
     except (FileNotFoundError, bounded_json.NotJson):
@@ -230,13 +229,13 @@ def read_json(path: Path) -> object:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, object]]:
-    """All whole lines of a JSON-lines file; a cut last one is left out. Raises bounded_json.Unreadable."""
+    """Yield the complete lines of a JSON-lines file; skip a truncated last one. Raises bounded_json.Unreadable."""
     with contextlib.suppress(FileNotFoundError):
         yield from bounded_json.read_lines(path)
 
 
 def read_log(path: Path) -> str:
-    """The text of a log; of one that is longer than ours ever are, its beginning and its end."""
+    """Return the text of a log; of one that is longer than ours, its beginning and its end."""
     try:
         with bounded_json.open_plain(path) as stream:
             text = stream.read(_HALF_LOG_BYTES)

@@ -1,4 +1,4 @@
-"""What a loader and a cache say of themselves. Standard library only: a controller reads it too."""
+"""Specifications of loaders and caches. Standard library only: a controller reads them too."""
 
 from __future__ import annotations
 
@@ -9,40 +9,39 @@ DECODINGS = ("exact", "fast-dct", "plain-upscaling", "scaled", "cropped")
 """How JPEGs are decoded; see ``loaders/decoding.py``. All but ``exact`` are approximate."""
 
 DELIVERS = ("float32", "uint8")
-"""Types of batches: from 0 to 1, or grey levels."""
+"""Types of batches: float32 from 0 to 1, or uint8 from 0 to 255."""
 INTERPOLATIONS = ("nearest", "bilinear", "bilinear-antialias", "native")
 ALL_CACHES = ("none", "memory", "file", "array", "save", "snapshot", "tfrecord", "tfrecord-resized")
 NEW_ORDER = "a new permutation of all images each epoch"
 OWN_ORDER = "as the loader says"
-"""How images are ordered, as a loader says it: what ``shuffle`` means, and what nobody knows."""
+"""Descriptions of a loader's order of images: a full permutation, and an unknown order of a user's own loader."""
 
 STAGES = ("read", "decode", "resize", "scale", "cache", "augment", "batch")
-"""What a pipeline does with an image, in which order is each loader's own. ``scale``: to float32 from 0 to 1."""
+"""The stages of a pipeline; each loader has its own order of them. ``scale``: to float32 from 0 to 1."""
 
 FILE_KINDS = ("folder", "coco")
-"""Data sets of a file an image."""
+"""Kinds of data sets with one file per image."""
 ALL_KINDS = (*FILE_KINDS, "tfrecord")
 ALL_FORMATS = ("BMP", "GIF", "WEBP")
-"""Formats of images beside JPEG and PNG, as Pillow calls them."""
+"""Image formats besides JPEG and PNG, by Pillow's names."""
 
 
 @dataclass(frozen=True)
 class LoaderSpec:
-    """A loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
+    """The properties of a loader: ``maker`` is ``module:function`` inside this package, imported where it runs.
 
     ``native`` is the interpolation that its users get by default. ``elements`` is what its caches can hold,
-    ``delivers`` the types of its batches,
-    ``kinds`` which data sets it reads, ``formats`` which images beside JPEG and PNG (of BMP, GIF and WEBP, as Pillow
-    calls them), with Pillow's pixels, ``augments`` what it can do *after* its cache (a loader that could only do it
-    before would freeze it, and is refused), ``decodings`` ways of decoding JPEGs. ``can_reorder``: ``deterministic:
-    false`` changes something. ``packages`` are imported beyond TensorFlow and Pillow. ``is_yardstick``: what others
-    are held against, per CPU second. ``is_single_threaded``: it decodes in one thread;
-    ``workers`` is what prepares its images, ``threads`` or ``processes``, where their number can be set; at least
-    ``least_workers`` of them; up to ``inline_workers`` there are none, and the caller's own thread does it.
-    ``takes_buffer``: its images can pass a shuffle buffer of a given size.
-    ``frames_for_lists``, ``links_for_lists``: it reads anything but a folder of classes through a data frame of pandas,
-    or a tree of links. ``recipe`` is the template of its code to paste in ``report/recipes/templates`` (empty: it is
-    made for measuring alone), ``variant`` which of the loaders of that template it is.
+    ``delivers`` the types of its batches, ``kinds`` the data sets that it reads, ``formats`` the images that it reads
+    besides JPEG and PNG (of BMP, GIF and WEBP, Pillow's names) with Pillow's pixels, ``augments`` the augmentation that
+    it can do *after* its cache (before the cache it would be frozen, and is refused), ``decodings`` its ways of
+    decoding JPEGs. ``can_reorder``: ``deterministic: false`` has an effect. ``packages`` are imported besides
+    TensorFlow and Pillow. ``is_yardstick``: others are compared with it, per CPU second. ``is_single_threaded``: it
+    decodes in one thread. ``workers`` says what prepares its images, ``threads`` or ``processes``, if their number can
+    be set, to at least ``least_workers``; up to ``inline_workers`` the caller's own thread does it. ``takes_buffer``:
+    its images can pass a shuffle buffer of a given size. ``frames_for_lists``, ``links_for_lists``: it reads anything
+    but a folder of classes through a pandas data frame, or through a tree of links. ``recipe`` is the template of its
+    code to paste in ``report/recipes/templates`` (empty: there is none), ``variant`` which of that template's loaders
+    it is.
     """
 
     name: str
@@ -73,13 +72,13 @@ class LoaderSpec:
     variant: str = ""
 
     def needs_pandas(self, kind: str) -> bool:
-        """Return whether data of a kind is read through a data frame."""
+        """Return whether data of a kind is read through a pandas data frame."""
         return self.frames_for_lists and kind != "folder"
 
 
 @dataclass(frozen=True)
 class Loaders:
-    """The loaders of one file of ``loader_specs``; ``rank`` is their place in lists and tables."""
+    """The loaders of one file of ``loader_specs``; ``rank`` is their position in lists and tables."""
 
     rank: int
     specs: tuple[LoaderSpec, ...]
@@ -87,11 +86,11 @@ class Loaders:
 
 @dataclass(frozen=True)
 class CacheSpec:
-    """A cache: where images are kept between epochs.
+    """The properties of a cache: where images are kept between epochs.
 
-    ``elements`` is what it can hold; ``is_on_disk``: it has files, in the job's own cache folder; ``compressions``
-    how these can be written. ``is_built_first``: it is written whole before its first epoch delivers an image (the
-    time counts in that epoch); others fill while the first epoch runs. ``keeps_order``: each epoch has the order in
+    ``elements`` is what it can hold; ``is_on_disk``: it has files, in the job's own cache folder, that can be written
+    with ``compressions``. ``is_built_first``: it is written completely before its first epoch delivers an image (the
+    time counts in that epoch); other caches fill during the first epoch. ``keeps_order``: each epoch has the order in
     which the first one filled it.
     """
 
