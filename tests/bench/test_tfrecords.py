@@ -118,9 +118,9 @@ def test_what_is_no_sound_file_is_refused_with_its_record(records: Path) -> None
     file = next(records.glob("*-00000-of-*"))
     whole = file.read_bytes()
     for content, words in (
-        (whole[:-9], "record 12 at byte .*: the file ends inside it"),
-        (whole[:-3], "record 12 at byte .*: the file ends inside it"),
-        (b"\x00" * 40, "record 1 at byte 0: this is no TFRecord, or it is damaged"),
+        (whole[:-9], "record 12 at byte .*: the file ends inside this record"),
+        (whole[:-3], "record 12 at byte .*: the file ends inside this record"),
+        (b"\x00" * 40, "record 1 at byte 0: not a TFRecord, or damaged"),
         (gzip.compress(whole), "compressed with gzip"),
         (b"", "is empty"),
         (
@@ -135,7 +135,7 @@ def test_what_is_no_sound_file_is_refused_with_its_record(records: Path) -> None
     length = struct.pack("<Q", 5)
     crc = whole_crc(length)
     file.write_bytes(length + crc + b"\xff\xff\xff\xff\xff" + b"\0" * 4)
-    with pytest.raises(DatasetError, match="is no Example"):
+    with pytest.raises(DatasetError, match="is not an Example"):
         list_tfrecord(records)
 
 

@@ -480,5 +480,5 @@ def test_the_block_is_plain_json_of_gzip(page: Any) -> None:
 
 def test_the_page_says_what_each_measured_loader_is_and_that_image_data_generator_is_deprecated(reading: Any) -> None:
     words = reading.words
-    assert "keras-idg : Keras ImageDataGenerator (deprecated by Keras) as it comes: PIL, one thread." in words
+    assert "keras-idg : Keras ImageDataGenerator (deprecated by Keras) with its defaults: PIL, one thread." in words
     assert "grain :" not in words

@@ -1,5 +1,5 @@
-"""What loaders say of themselves: each module holds ``LOADERS``, of one or a few that belong together.
+"""Specifications of the loaders: each module defines ``LOADERS`` for one loader or a few related ones.
 
-Standard library only: a controller without TensorFlow reads it. To add a loader, add a file;
-docs/contributing/loader.md shows one. There is no table to edit.
+Standard library only: a controller without TensorFlow reads them. To add a loader, add a file as shown in
+docs/contributing/loader.md; there is no table to edit.
 """

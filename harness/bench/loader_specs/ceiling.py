@@ -1,4 +1,4 @@
-"""``ceiling``: what the model alone can consume."""
+"""Specification of ``ceiling``, which measures the model limit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LOADERS = Loaders(
         LoaderSpec(
             name="ceiling",
             maker="loaders.ceiling:make",
-            summary="one batch, decoded once and repeated: what the model alone can consume",
-            for_what="added to every training experiment by itself; no loader can be faster",
+            summary="one batch, decoded once and repeated: the model limit, without a loader's cost",
+            for_what="added to every training experiment automatically; no loader can be faster",
             caches=("none",),
             interpolations=INTERPOLATIONS,
             native="bilinear",

@@ -1,4 +1,4 @@
-"""``decoder``, the yardstick."""
+"""Specification of ``decoder``, the yardstick."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LOADERS = Loaders(
         LoaderSpec(
             name="decoder",
             maker="loaders.decoder:make",
-            summary="libjpeg-turbo through simplejpeg in plain threads: read, decode, pick pixels, nothing else",
-            for_what="the yardstick: how many images a CPU second can give at equal pixels",
+            summary="libjpeg-turbo through simplejpeg in plain threads: only reading, decoding and resizing",
+            for_what="the yardstick: the images per CPU second that are possible at equal pixels",
             caches=("none",),
             interpolations=("nearest", "native"),
             native="nearest",

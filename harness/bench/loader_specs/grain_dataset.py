@@ -1,4 +1,4 @@
-"""``grain``, read ahead by its threads, and by processes."""
+"""Specifications of ``grain`` (threads) and ``grain-processes``."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LOADERS = Loaders(
         _grain(
             "grain",
             "threads",
-            "Google's Grain: random access, PIL, read ahead by its threads",
-            "projects with JAX beside TensorFlow; exact restarts",
+            "Google's Grain: random access, PIL, prefetching by threads",
+            "projects that also use JAX; exact restarts",
         ),
         _grain(
             "grain-processes",
             "processes",
-            "the same with `mp_prefetch`: batches made by processes, which are started anew in each epoch",
-            "Python code for each image that holds the interpreter's lock; long epochs",
+            "Grain with `mp_prefetch`: batches made by processes, which are restarted in each epoch",
+            "Python code per image that holds the GIL; long epochs",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""``keras-directory``."""
+"""Specification of ``keras-directory``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOADERS = Loaders(
             name="keras-directory",
             maker="loaders.keras_directory:make",
             summary="keras.utils.image_dataset_from_directory: tf.data behind one call",
-            for_what="what Keras names in place of ImageDataGenerator, with preprocessing layers to augment",
+            for_what="Keras' replacement for ImageDataGenerator; augmentation by preprocessing layers",
             caches=("none",),
             interpolations=("nearest", "bilinear", "native"),
             native="bilinear",

@@ -1,4 +1,4 @@
-"""``keras-idg``, and the same with workers of threads and of processes."""
+"""Specifications of ``keras-idg``, alone and with workers as threads or processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOADERS = Loaders(
         _keras_idg(
             "keras-idg",
             "",
-            "Keras ImageDataGenerator (deprecated by Keras) as it comes: PIL, one thread",
+            "Keras ImageDataGenerator (deprecated by Keras) with its defaults: PIL, one thread",
             "what many existing projects run; the usual baseline",
             is_single_threaded=True,
         ),
@@ -44,7 +44,7 @@ LOADERS = Loaders(
             "keras-idg-processes",
             "processes",
             "Keras ImageDataGenerator (deprecated by Keras) with `workers` = CPUs and `use_multiprocessing=True`",
-            "one line changed, memory to spare: each process is a copy, and its batches pass through pipes",
+            "one line changed, if memory allows: each process is a copy, and batches pass through pipes",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""``keras-pydataset``."""
+"""Specification of ``keras-pydataset``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOADERS = Loaders(
             name="keras-pydataset",
             maker="loaders.keras_pydataset:make",
             summary="a keras.utils.PyDataset with `workers` = CPUs: PIL in threads, one class of twenty lines",
-            for_what="Python code of one's own for each image, without tf.data",
+            for_what="your own Python code for each image, without tf.data",
             caches=("none",),
             interpolations=("nearest", "bilinear-antialias", "native"),
             native="nearest",

@@ -1,4 +1,4 @@
-"""``tfdata`` as a first try, as its guide says, and tuned."""
+"""Specifications of the tf.data loaders: sequential, as the guide recommends, and tuned."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ LOADERS = Loaders(
         _tfdata(
             "tfdata-sequential",
             "sequential",
-            "tf.data as a first try writes it: map and batch, nothing parallel, no prefetching",
-            "to see what AUTOTUNE and prefetching are worth",
+            "tf.data in its simplest form: map and batch, nothing parallel, no prefetching",
+            "to see the effect of AUTOTUNE and prefetching",
             can_reorder=False,
         ),
         _tfdata(
@@ -57,7 +57,7 @@ LOADERS = Loaders(
         _tfdata(
             "tfdata-tuned",
             "tuned",
-            "tf.data with map and batch in one, scaling after batching, one thread an operation",
+            "tf.data with fused map and batch, scaling after batching, one thread per operation",
             "new code that should be as fast as tf.data can be",
             can_reorder=True,
         ),

@@ -1,4 +1,4 @@
-"""The loaders: ``make(context) -> Loader``, by their names in the registry or as files of a user's own."""
+"""The loaders: ``make(context) -> Loader``, found by their names in the registry or as files of the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_maker(name: str) -> Callable[[LoaderContext], Loader]:
-    """The function that makes a loader; its module is imported only now."""
+    """Return the function that makes a loader; its module is imported only now."""
     kind, _, rest = LOADERS[name].maker.partition(":")
     if kind == "entry":
         return _checked(name, next(iter(metadata.entry_points(group=ENTRY_POINTS, name=rest))).load())
@@ -34,7 +34,7 @@ def find_maker(name: str) -> Callable[[LoaderContext], Loader]:
 
 
 def _checked(name: str, make: Callable[[LoaderContext], Any]) -> Callable[[LoaderContext], Loader]:
-    """A user's function may give a ``tf.data.Dataset`` of batches alone; the rest follows from the context."""
+    """Wrap a user's function that may return a ``tf.data.Dataset`` of batches, so that it returns a Loader."""
     import tensorflow as tf
 
     from .interface import Loader
@@ -46,8 +46,8 @@ def _checked(name: str, make: Callable[[LoaderContext], Any]) -> Callable[[Loade
             return found
         if not hasattr(found, "element_spec"):
             what = type(found).__name__
-            raise BenchmarkFailure("error", f"{name} gave a {what}: give a tf.data.Dataset of batches, or a Loader")
-        if int(found.cardinality()) < 0:  # unknown: `fit` would run a step too many
+            raise BenchmarkFailure("error", f"{name} returned a {what}: return a tf.data.Dataset or a Loader")
+        if int(found.cardinality()) < 0:  # unknown: `fit` would run one step too many
             steps = -(-len(context.paths) // context.batch_size)
             found = found.apply(tf.data.experimental.assert_cardinality(steps))
         return Loader(

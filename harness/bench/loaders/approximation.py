@@ -1,4 +1,4 @@
-"""How far approximate pixels are from the exact ones: measured on the case's own images, at its own size."""
+"""Measure how far approximate pixels are from exact ones, on the case's own images at its own size."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .interface import LoaderContext, PixelError
 from .tfrecords import read_place
 
 SAMPLE = 32
-"""Images, spread evenly over the set."""
+"""Number of images, spread evenly over the set."""
 
 
 def is_approximate(context: LoaderContext) -> bool:
-    """Whether the case asks for other pixels than exact decoding gives."""
+    """Return whether the case's pixels differ from those of exact decoding."""
     return context.decoding != "exact" or (context.cache == "tfrecord-resized" and context.element == "encoded")
 
 
 def measure_error(context: LoaderContext) -> PixelError | None:
-    """Mean and largest difference to exact decoding, in grey levels; None where the case is exact.
+    """Return the mean and largest difference from exact decoding, from 0 to 255; None if the case is exact.
 
-    It takes tens of milliseconds, before the clock.
+    Takes tens of milliseconds, before the clock starts.
     """
     if not is_approximate(context):
         return None

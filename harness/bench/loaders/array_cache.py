@@ -1,7 +1,7 @@
-"""``cache: array``: finished batches are written record by record while the first epoch runs, and gathered afterwards.
+"""Implement ``cache: array``: batches are written record by record in the first epoch, and gathered afterwards.
 
-Each epoch has an order of its own, for any record is read as easily as the next one. Batches are gathered by as many
-readers as there are CPUs, into memory that is used again when nobody holds a batch any more.
+Each epoch has its own order, since any record can be read as easily as the next one. Batches are gathered by one reader
+per CPU, into memory that is reused once no reference to its batch is left.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .record_file import Blocks, RecordFile, Records
 from .store import Store
 
 READ_AHEAD = 4
-"""Batches, beside the one that each reader works on."""
+"""Batches that are prefetched besides the one that each reader works on."""
 
 
 class Gatherer:
-    """Makes batches of a file's records; ``is_scaled``: of uint8 as float32 from 0 to 1."""
+    """A maker of batches from a file's records; ``is_scaled``: uint8 records become float32 from 0 to 1."""
 
     def __init__(self, file: RecordFile, context: LoaderContext, *, is_scaled: bool) -> None:
         self._file = file
@@ -40,15 +40,15 @@ class Gatherer:
         self._mutex = threading.Lock()
 
     def order(self) -> NDArray[Any]:
-        """The numbers of all images: without ``shuffle`` as they come, else in another order each time.
+        """Return the numbers of all images in the order of an epoch: as stored, or with ``shuffle`` a new permutation.
 
-        In each run the orders are the same.
+        The sequence of permutations depends on the seed alone.
         """
         with self._mutex:
             return self._all if self._random is None else self._random.permutation(self._all)
 
     def gather(self, numbers: NDArray[Any]) -> tuple[Records, NDArray[Any]]:
-        """One batch: the records of these numbers, and their labels."""
+        """Return one batch: the records with these numbers, and their labels."""
         batch = self._blocks.take((len(numbers), *self._shape), self.dtype)
         if not self._is_scaled:
             self._file.read_into(batch, numbers)
@@ -62,14 +62,14 @@ class Gatherer:
 
 
 def keep_array(filling: Any, context: LoaderContext, parallel: Any, *, is_scaled: bool) -> tuple[Any, Store]:
-    """The data set of (images, labels) in batches, and its files.
+    """Return a data set of (images, labels) in batches that uses the array cache, and the cache's files.
 
-    ``filling`` are batches of (images, numbers in the manifest's order), as they are kept. An epoch that begins while
-    the file is not whole comes from it, and writes it; any later one comes from the file. ``is_scaled``: what comes
-    out is scaled, which the file is not.
+    ``filling`` yields batches of (images, numbers in the manifest's order), in the form to be cached. An epoch that
+    begins while the file is incomplete uses ``filling`` and writes the file; later ones read the file. ``is_scaled``:
+    images are scaled after the cache.
 
-    An epoch is set up as cheaply as can be, for that takes as long as reading hundreds of images: what it does not take
-    is not set up, and orders and labels are NumPy's.
+    Starting an epoch is kept cheap, for it costs as much time as reading hundreds of images: parts that an epoch does
+    not use are not started, and orders and labels are NumPy arrays.
     """
     prefix = find_prefix(context)
     shape = (*context.image_size, CHANNELS)

@@ -1,4 +1,4 @@
-"""Augmentation after the cache: other pixels each epoch, whatever is kept."""
+"""Augment images after the cache, so that pixels differ in each epoch whatever is cached."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import tensorflow as tf
 from .interface import CHANNELS, LoaderContext
 
 PAD_SHARE = 16
-"""flip-crop shifts an image by up to a sixteenth of its sides, as the small-image benchmarks do (4 of 32 pixels)."""
+"""flip-crop shifts an image by up to 1/16 of its sides, as is usual for small images (4 of 32 pixels)."""
 
 
 def augment(dataset: Any, context: LoaderContext, parallel: Any) -> Any:
-    """``flip-crop``: half of the images mirrored, each cut at random from itself with reflected borders.
+    """Apply ``flip-crop``: mirror half of the images, and crop each at random after padding it by reflection.
 
-    The random numbers come from ``Dataset.random`` with the case's seed: others in each epoch, the same in each run.
+    Random numbers come from ``Dataset.random`` with the case's seed: they differ by epoch, and repeat in each run.
     """
     if context.augment == "none":
         return dataset

@@ -1,8 +1,7 @@
-"""What TensorFlow may use: threads and memory of the container, not of its host.
+"""Set TensorFlow's budgets of threads and memory to the container's limits instead of the host's.
 
-tf.data takes half of the host's free memory as its budget (``kRamBudgetShare = 0.5`` of
-``sysinfo().freeram``, computed once) and does not see a cgroup's limit; of a
-container's CPUs it sees the cpuset (``sched_getaffinity``), not a quota.
+tf.data takes half of the host's free memory as its budget (``kRamBudgetShare = 0.5`` of ``sysinfo().freeram``, computed
+once) and ignores the cgroup's limit. It respects a container's cpuset (``sched_getaffinity``), but not a CPU quota.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ import os
 from dataclasses import asdict, dataclass
 
 RAM_SHARE = 0.5
-"""TensorFlow's own share of what is free, kept."""
+"""The share of free memory that TensorFlow itself takes."""
 LEAST_RAM_BYTES = 64 * 2**20
-"""Below this tf.data could not hold a few batches."""
+"""With less than this tf.data could not hold a few batches."""
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What is set (None: left to TensorFlow) and what TensorFlow would have assumed. Bytes, CPUs, threads.
+    """Budgets that are set (None: left to TensorFlow) and that TensorFlow would have assumed. Bytes, CPUs, threads.
 
-    ``assumed_ram_bytes`` is the budget that it would have taken, so half of the host's free memory.
+    ``assumed_ram_bytes`` is TensorFlow's own budget: half of the host's free memory.
     """
 
     ram_budget_bytes: int | None
@@ -30,7 +29,7 @@ class Budgets:
     assumed_cpus: int
 
     def as_fields(self) -> dict[str, int | None]:
-        """The fields of ``environment.json``: what was set, what would have been assumed, and so what tf.data took."""
+        """Return the fields of ``environment.json``: budgets set, assumed without that, and in effect."""
         took_ram = self.assumed_ram_bytes if self.ram_budget_bytes is None else self.ram_budget_bytes
         return {
             **asdict(self),
@@ -42,14 +41,14 @@ class Budgets:
 
 
 def compute_ram_budget(limit_bytes: int, anon_bytes: int, cache_bytes: int) -> int:
-    """Half of what a limit leaves beside the process and a cache in memory; at least ``LEAST_RAM_BYTES``."""
+    """Return half of what a limit leaves besides the process and a memory cache; at least ``LEAST_RAM_BYTES``."""
     return max(LEAST_RAM_BYTES, int((limit_bytes - anon_bytes - cache_bytes) * RAM_SHARE))
 
 
 def compute_budgets(mode: str, *, limit_bytes: int, anon_bytes: int, cache_bytes: int) -> Budgets:
-    """The budgets for ``mode`` ``container`` (from limit and affinity) or ``default`` (none set).
+    """Return the budgets for ``mode`` ``container`` (from limit and affinity) or ``default`` (none set).
 
-    ``anon_bytes`` is what the process already needs, ``cache_bytes`` what a cache in memory will.
+    ``anon_bytes`` is what the process uses already, ``cache_bytes`` what a memory cache will use.
     """
     cpus = len(os.sched_getaffinity(0))
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # glibc: sysinfo().freeram
@@ -64,7 +63,7 @@ def compute_budgets(mode: str, *, limit_bytes: int, anon_bytes: int, cache_bytes
 
 
 def read_available_bytes() -> int:
-    """Memory that the machine could give now, in bytes: for a run without any limit."""
+    """Return the memory that the machine could provide now, in bytes; used if there is no limit."""
     with open("/proc/meminfo", encoding="ascii") as stream:
         for line in stream:
             if line.startswith("MemAvailable:"):
@@ -73,7 +72,7 @@ def read_available_bytes() -> int:
 
 
 def set_threads(mode: str) -> None:
-    """Give TensorFlow's two thread pools the CPUs that the process may use. Before its first operation."""
+    """Size TensorFlow's two thread pools by the CPUs of this process; must be called before its first operation."""
     if mode != "container":
         return
     import tensorflow as tf

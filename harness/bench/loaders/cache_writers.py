@@ -1,4 +1,4 @@
-"""Caches of tf.data pipelines: where elements are kept between epochs."""
+"""Cache writers of tf.data pipelines: where elements are stored between epochs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .interface import CHANNELS, LoaderContext
 from .store import Store
 
 SHARDS = 4
-"""Files of a cache that is written in shards: each is read by a reader of its own."""
+"""Number of files of a sharded cache; each is read by its own reader."""
 JPEG_QUALITY = 95
-"""Of images that are stored resized and encoded again."""
+"""JPEG quality of images that are stored resized."""
 
 _GRAPH_COMPRESSION = {"none": None, "gzip": "GZIP", "snappy": "SNAPPY"}
 _Kept = tuple[Any, Store]
 
 
 def keep(dataset: Any, context: LoaderContext) -> tuple[Any, Store | None]:
-    """The data set (of (element, label) pairs) with its cache, and the cache's files where it has some."""
+    """Return the data set of (element, label) pairs with its cache, and the cache's files if it has any."""
     if context.cache == "none":
         return dataset, None
     if context.cache == "memory":
@@ -33,22 +33,20 @@ def keep(dataset: Any, context: LoaderContext) -> tuple[Any, Store | None]:
 
 
 def find_prefix(context: LoaderContext) -> str:
-    """The path of the case's cache on disk. Raises BenchmarkFailure where the job has no folder for it."""
+    """Return the path of the case's cache on disk. Raises BenchmarkFailure if the job has no folder for it."""
     if context.cache_prefix is None:
-        raise BenchmarkFailure("error", f"a cache `{context.cache}` was asked for, but the job has no folder for it")
+        raise BenchmarkFailure("error", f"a cache `{context.cache}` is requested, but the job has no folder for it")
     return context.cache_prefix
 
 
 def refuse_unwhole(store: Store, context: LoaderContext) -> None:
-    """Raise where a cache is to be reused and cannot be."""
+    """Raise BenchmarkFailure if the cache is to be reused but is incomplete."""
     if context.is_reused and not store.is_whole():
-        raise BenchmarkFailure(
-            "error", f"the cache {context.cache_prefix} that was to be reused is not there or not whole"
-        )
+        raise BenchmarkFailure("error", f"the cache {context.cache_prefix} to be reused is missing or incomplete")
 
 
 def is_file_whole(prefix: str) -> bool:
-    """Whether TensorFlow would read from this cache file instead of filling it: it looks for the index alone."""
+    """Return whether TensorFlow would read this cache file instead of filling it: it only checks for the index."""
     return os.path.exists(prefix + ".index") or os.path.exists(prefix + "_0.index")
 
 
@@ -61,7 +59,7 @@ def _shard(index: Any, _pair: Any) -> Any:
 
 
 def _unshard(datasets: Any) -> Any:
-    """All shards at once, one element of each in turn: the order in which they were written."""
+    """Interleave all shards, one element of each in turn: this restores the order in which they were written."""
     return datasets.interleave(lambda shard: shard, cycle_length=SHARDS, num_parallel_calls=tf.data.AUTOTUNE)
 
 
@@ -79,14 +77,14 @@ def _refuse_incomplete(path: str, compression: Any, dataset: Any, images: int) -
         return
     for _ in dataset:
         pass
-    raise BenchmarkFailure("data", f"only {kept} of {images} images came while the cache was written")
+    raise BenchmarkFailure("data", f"only {kept} of {images} images arrived while the cache was written")
 
 
 def _keep_save(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
-    """Each element is kept with its number, by which it finds its shard (8 bytes).
+    """Cache elements with their numbers (8 bytes each), which determine their shards.
 
-    ``save`` of TensorFlow 2.21 waits for ever for its own writers when an image fails: none may fail inside it. So
-    what fails is left out there, missed by the count, and read once more to say what it is.
+    ``save`` of TensorFlow 2.21 waits forever for its own writers if an image fails, so failing images are left out
+    there. If the count shows that some are missing, the data set is read once more to raise the original error.
     """
     numbered = dataset.enumerate()
     compression = _GRAPH_COMPRESSION[context.compression]
@@ -96,7 +94,7 @@ def _keep_save(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
         _refuse_incomplete(path, compression, dataset, len(context.paths))
 
     spec = numbered.element_spec
-    loaded = tf.data.Dataset.from_tensors(0).flat_map(  # opened when an epoch begins: it may not be there yet
+    loaded = tf.data.Dataset.from_tensors(0).flat_map(  # opened when an epoch begins: it may not exist before
         lambda _: tf.data.Dataset.load(prefix, element_spec=spec, compression=compression, reader_func=_unshard)
     )
     return loaded.map(_drop_index), Store(prefix, write=write)
@@ -109,7 +107,7 @@ def _keep_snapshot(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
 
 
 def is_snapshot_whole(prefix: str) -> bool:
-    """Whether the folder holds one finished snapshot: its metadata says so (``finalized``)."""
+    """Return whether the folder has a finished snapshot, according to its metadata (``finalized``)."""
     from tensorflow.core.protobuf import snapshot_pb2
 
     for path in glob.glob(os.path.join(glob.escape(prefix), "*", "snapshot.metadata")):
@@ -122,12 +120,12 @@ def is_snapshot_whole(prefix: str) -> bool:
 
 
 def _keep_tfrecord(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
-    """Files of bytes (JPEGs) and labels, as ``tf.train.Example``."""
+    """Cache files' bytes (JPEGs) and labels, as ``tf.train.Example``."""
     return _read_records(prefix, context), Store(prefix, write=lambda path: _write_records(dataset, path, context))
 
 
 def _keep_resized(dataset: Any, context: LoaderContext, prefix: str) -> _Kept:
-    """Resized images: their plain uint8 pixels, or JPEGs of them."""
+    """Cache resized images, as plain uint8 pixels or as JPEGs."""
     is_encoded = context.element == "encoded"
 
     def to_bytes(image: Any, label: Any) -> tuple[Any, Any]:
@@ -151,7 +149,7 @@ def _decode(data: Any) -> Any:
 
 
 def encode_again(image: Any) -> Any:
-    """What becomes of an image that is stored resized and encoded."""
+    """Return an image as it is after being stored resized and encoded."""
     return _decode(_encode(image))
 
 
@@ -181,7 +179,7 @@ _FEATURES = {"image": tf.io.FixedLenFeature((), tf.string), "label": tf.io.Fixed
 
 
 def _read_records(folder: str, context: LoaderContext) -> Any:
-    """(bytes, int32 label) in the order in which they were written."""
+    """Return a data set of (bytes, int32 label) in the order in which they were written."""
     compression = _compression(context)
     shards = tf.data.Dataset.from_tensor_slices(_shard_paths(folder))
     records = shards.interleave(

@@ -1,4 +1,4 @@
-"""``ceiling``: one batch, decoded once and repeated: what the model alone can consume."""
+"""Implement ``ceiling``: one batch, decoded once and repeated, which gives the model limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tfrecords import read_place
 
 
 def make(context: LoaderContext) -> Loader:
-    """As many images as the data set has, all from its first batch; a short last batch stays short."""
+    """Make a loader of as many images as the data set has, all from its first batch; a short last batch stays short."""
     count = len(context.paths)
     size = min(context.batch_size, count)
     first = replace(context, paths=context.paths[:size], labels=context.labels[:size])

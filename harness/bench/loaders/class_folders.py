@@ -1,4 +1,4 @@
-"""A folder with one folder per class, for loaders that take nothing else: the data set's own, or a tree of links."""
+"""Provide a folder with one folder per class for loaders that require it: the data set's own, or a tree of links."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .interface import LoaderContext
 
 LINKS = "links"
 _MOST_NAME_BYTES = 240
-"""File systems take 255."""
+"""Most bytes of a name; file systems allow 255."""
 
 
 def find_class_folders(context: LoaderContext) -> tuple[str, list[str]]:
-    """(folder, names of its sub-folders in the order of the classes): one folder a class, with the listed images alone.
+    """Return (folder, names of its class folders in the order of the classes), with the listed images alone.
 
-    Its tree of links where one was made, the data set's own folder where it is that, else a tree of links in scratch.
+    It is the data set's tree of links if one was made, its own folder if that has the form, else a new tree in scratch.
     """
     names = [class_folder(name) for name in context.classes]
     if not context.is_subset:
@@ -33,7 +33,7 @@ def _sub_folders(folder: str) -> list[str]:
 
 
 def _make_links(context: LoaderContext, names: list[str]) -> str:
-    """Empty classes get an empty folder, so that the numbers of the others stay what they are."""
+    """Make the tree of links; empty classes get an empty folder, so that the numbers of the others do not change."""
     tree = os.path.join(context.scratch, "classes")
     for name in names:
         os.makedirs(os.path.join(tree, name), exist_ok=True)
@@ -44,13 +44,13 @@ def _make_links(context: LoaderContext, names: list[str]) -> str:
 
 
 def class_folder(name: str) -> str:
-    """The folder of a class: its name, wherever that can be a file name that Keras does not pass over as hidden."""
+    """Return the folder name of a class: its own name, unless that is no file name or Keras would skip it as hidden."""
     escaped = _escape(name) if "/" in name or "\0" in name else name
     return _shorten("%2E" + escaped[1:] if escaped.startswith(".") else escaped or "%")
 
 
 def link_name(path: str) -> str:
-    """The name of an image's link: its path, with slashes written so that no two paths meet."""
+    """Return the name of an image's link: its path with slashes escaped, so that no two paths collide."""
     return _shorten(_escape(path))
 
 
@@ -59,7 +59,7 @@ def _escape(text: str) -> str:
 
 
 def _shorten(name: str) -> str:
-    """Replace the start of a name that no file can have by its digest; the end has the suffix that Keras reads."""
+    """Replace the start of a name that is too long by its digest; the end keeps the suffix that Keras needs."""
     raw = os.fsencode(name)
     if len(raw) <= _MOST_NAME_BYTES:
         return name

@@ -1,7 +1,7 @@
-"""``decoder``, the yardstick: libjpeg-turbo in a thread a CPU, and nothing that can be left out.
+"""Implement ``decoder``, the yardstick: libjpeg-turbo in one thread per CPU, and nothing that can be omitted.
 
-simplejpeg is a thin binding of libjpeg-turbo whose calls let other threads run. With its exact DCT and smooth
-upscaling it gives PIL's and TensorFlow's pixels to the bit.
+simplejpeg is a thin binding of libjpeg-turbo that releases the GIL. With its exact DCT and smooth upsampling its pixels
+equal those of PIL and TensorFlow bit for bit.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .pixels import STAGES, finish_batch, is_batched, pick_nearest, read_image
 from .tfrecords import read_place
 
 AHEAD = 2
-"""Batches that are made beside the one that each thread works on."""
+"""Batches made in advance, besides the one that each thread works on."""
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 
 
 class DecodedBatches:
-    """Batches of images, made by threads and delivered in order; each call of ``epoch`` is a new permutation.
+    """Batches of images, made by threads and delivered in order; each call of ``epoch`` uses a new permutation.
 
-    ``others`` counts the images that Pillow has read, by why: other formats, and JPEGs that simplejpeg refuses.
+    ``others`` counts images that Pillow read instead, by reason: other formats, and JPEGs that simplejpeg refuses.
     """
 
     def __init__(self, context: LoaderContext) -> None:
@@ -48,7 +48,7 @@ class DecodedBatches:
         }
 
     def epoch(self) -> Iterator[tuple[Any, Any]]:
-        """One epoch: (images, labels int32)."""
+        """Yield the batches (images, labels int32) of one epoch."""
         if self._context.shuffle:
             self._numbers.shuffle(self._order)
         size = self._context.batch_size
@@ -84,35 +84,35 @@ class DecodedBatches:
             return self._read_otherwise(path, "png" if data.startswith(_PNG) else "other_formats")
         try:
             image = simplejpeg.decode_jpeg(data, "RGB", **self.options)
-        except ValueError as error:  # of what libjpeg only warns of: every other loader reads it
+        except ValueError as error:  # also for what libjpeg only warns of
             return self._read_otherwise(path, name_fault(str(error)))
         return image if self._context.until == "decode" else pick_nearest(image, self._context.image_size)
 
     def _read_otherwise(self, path: str, why: str) -> Any:
-        """Read an image with Pillow, and count it: these figures are then not of libjpeg-turbo alone."""
+        """Read an image with Pillow, and count it: the figures are then not of libjpeg-turbo alone."""
         with self._mutex:
             self.others[why] += 1
         return read_image(path, self._context)
 
 
 class DecoderLoader(Loader):
-    """Delivers numpy batches in loading, and the same through a generator in training."""
+    """A loader that delivers NumPy batches in loading, and the same through a generator in training."""
 
     def __init__(self, batches: DecodedBatches, **fields: Any) -> None:
         super().__init__(**fields)
         self._made = batches
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
-        """One epoch."""
+        """Yield the batches of one epoch."""
         yield from self._made.epoch()
 
     def other_decoder(self) -> dict[str, int]:
-        """Return how many images so far Pillow has read, by why."""
+        """Return how many images Pillow has read so far, by reason."""
         return dict(self._made.others)
 
 
 def make(context: LoaderContext) -> Loader:
-    """Threads that decode; ``model.fit`` gets them through ``from_generator``."""
+    """Make a loader that decodes in threads; ``model.fit`` uses it through ``from_generator``."""
     made = DecodedBatches(context)
     height, width = context.image_size
     spec = (tf.TensorSpec((None, height, width, CHANNELS), context.deliver), tf.TensorSpec((None,), tf.int32))

@@ -1,11 +1,11 @@
-"""From a file's bytes to an image of the asked size: the same pixels in every loader, or said to be others.
+"""Turn a file's bytes into an image of the requested size: equal pixels in every loader, or marked approximate.
 
-``decoding`` beside ``exact`` (integer DCT, smooth upscaling of colours: to the bit what PIL gives) are approximate:
+All values of ``decoding`` except ``exact`` (integer DCT, smooth chroma upsampling, as PIL bit for bit) are approximate:
 
 * ``fast-dct``: TensorFlow's default, a less exact DCT;
-* ``plain-upscaling``: colours are upscaled by repeating them;
-* ``scaled``: where an image is at least twice (4, 8 times) the target, libjpeg decodes it at half (…) the size;
-* ``cropped``: only the central square is decoded, and then resized: another picture, as crops of training are.
+* ``plain-upscaling``: chroma is upsampled by repetition;
+* ``scaled``: if an image is at least 2 (4, 8) times the target, libjpeg decodes it at 1/2 (1/4, 1/8) of its size;
+* ``cropped``: only the central square is decoded and resized, so the picture differs, as crops in training do.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Decode = Callable[[Any], Any]
 
 
 def make_decode(context: LoaderContext) -> Decode:
-    """A function bytes -> image of the target size in grey levels: uint8 with ``nearest``, float32 with others.
+    """Return a function bytes -> image of the target size, values 0 to 255; uint8 for ``nearest``, else float32.
 
-    ``nearest`` takes the same pixels as PIL's where ``(x + 1/2) × width / target`` meets no whole number (targets 128,
-    256, 512: difference 0.00 on photographs). At 224 it does in every seventh column of common sizes, where rounding
-    decides for one neighbour or the other: 7 % of the pixels, 0.8 grey levels in the mean.
+    ``nearest`` picks the same pixels as PIL unless ``(x + 1/2) × width / target`` is a whole number (targets 128, 256,
+    512: difference 0.00 on photographs). At 224 that happens in every seventh column of common sizes, and rounding
+    decides between two neighbours: 7 % of the pixels differ, by 0.8 of 255 in the mean.
     """
     decode, resize = make_plain_decode(context), make_resize(context)
     return lambda data: resize(decode(data))
 
 
 def make_resize(context: LoaderContext) -> Callable[[Any], Any]:
-    """A function image as it was decoded -> image of the target size."""
+    """Return a function that resizes a decoded image to the target size."""
     method, has_antialias = _parse_interpolation(context.interpolation)
     height, width = context.image_size
 
@@ -53,11 +53,11 @@ def make_resize(context: LoaderContext) -> Callable[[Any], Any]:
 
 
 def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
-    """The pixels at ``(i + 1/2) × side / target``, in whole numbers: the yardstick's to the bit.
+    """Return the pixels at ``(i + 1/2) × side / target``, in integers: equal to the yardstick's bit for bit.
 
-    ``tf.image.resize(image, size, method="nearest")`` takes the same but where it rounds (nowhere at 128, 256, 512 px),
-    in twice the CPU time: it divides and calls a copy for each pixel. Here all places are computed at once, and the
-    rows are taken first, whole: of what is left, a column's pixels lie near each other.
+    ``tf.image.resize(image, size, method="nearest")`` picks the same except where it rounds (nowhere at 128, 256, 512
+    px), in twice the CPU time: it divides and copies for each pixel. Here all indices are computed at once, and whole
+    rows are taken first, so that the pixels of a column are then close in memory.
     """
     shape = tf.shape(image)
     rows, columns = ((2 * tf.range(target) + 1) * shape[axis] // (2 * target) for axis, target in enumerate(size))
@@ -65,10 +65,10 @@ def pick_nearest(image: Any, size: tuple[int, int]) -> Any:
 
 
 def make_plain_decode(context: LoaderContext) -> Decode:
-    """A function bytes -> image of the size that it was decoded at.
+    """Return a function bytes -> image of the size at which it was decoded.
 
-    ``decode_jpeg`` reads PNGs, too, and goes by the content: whatever a file is called, its pixels are exact. Where a
-    set has other files, those that are no JPEGs are given to ``decode_image``.
+    ``decode_jpeg`` also reads PNGs and goes by content, not by suffix, so pixels are exact in any case. If a set has
+    files of other formats, files that are not JPEGs go to ``decode_image``.
     """
     options = {"channels": CHANNELS, "dct_method": _dct_method(context)}
     if context.decoding == "plain-upscaling":
@@ -87,16 +87,16 @@ def make_plain_decode(context: LoaderContext) -> Decode:
 
 
 def _decode_other(data: Any) -> Any:
-    """A BMP, GIF, WebP or PNG, of a GIF the first picture."""
+    """Decode a BMP, GIF (its first frame), WebP or PNG."""
     image = tf.io.decode_image(data, channels=CHANNELS, expand_animations=False)
     return tf.ensure_shape(image, (None, None, CHANNELS))
 
 
 def _refuse_others(context: LoaderContext) -> None:
-    """Raise where a data set has other files than JPEGs, by their names."""
+    """Raise BenchmarkFailure if a data set has files other than JPEGs, by their names."""
     other = next((path for path in context.paths if not path.lower().endswith(_JPEG_SUFFIXES)), None)
     if other is not None:
-        raise BenchmarkFailure("data", f"decoding `{context.decoding}` reads JPEGs only, and {other} is none")
+        raise BenchmarkFailure("data", f"decoding `{context.decoding}` reads only JPEGs, and {other} is not one")
 
 
 def _make_scaled(size: tuple[int, int], options: dict[str, Any]) -> Decode:
@@ -114,26 +114,26 @@ def _make_scaled(size: tuple[int, int], options: dict[str, Any]) -> Decode:
 
 
 def _central_square(data: Any) -> Any:
-    """(y, x, height, width)."""
+    """Return (y, x, height, width) of the central square."""
     shape = tf.io.extract_jpeg_shape(data)
     side = tf.minimum(shape[0], shape[1])
     return tf.stack([(shape[0] - side) // 2, (shape[1] - side) // 2, side, side])
 
 
 def scale(image: Any) -> Any:
-    """Grey levels of any type to float32 from 0 to 1; of uint8 in one pass, the same numbers to the bit."""
+    """Convert pixels of any type to float32 from 0 to 1; uint8 in one pass, with bit-identical results."""
     if image.dtype == tf.uint8:
         return tf.quantization.dequantize(tf.bitcast(image, tf.quint8), 0.0, 1.0)
     return tf.cast(image, tf.float32) * SCALE
 
 
 def to_uint8(image: Any) -> Any:
-    """Grey levels as uint8: unchanged where they are (``nearest``), else rounded (by at most half a level)."""
+    """Convert pixels to uint8: unchanged for uint8 (``nearest``), else rounded."""
     return image if image.dtype == tf.uint8 else tf.saturate_cast(tf.round(image), tf.uint8)
 
 
 def describe_decoder(context: LoaderContext) -> str:
-    """What decodes: for equal pixels with the exact DCT, as PIL does; for native ones with TensorFlow's default."""
+    """Return the decoder's name and DCT: exact as PIL's for equal pixels, TensorFlow's default for native ones."""
     dct = _dct_method(context) or "default"
     extra = "" if context.decoding in ("exact", "fast-dct") else f", {context.decoding}"
     return f"tf.io.decode_jpeg, {dct} DCT{extra}"

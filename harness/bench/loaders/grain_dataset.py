@@ -1,4 +1,4 @@
-"""``grain`` and ``grain-processes``: a map data set over files, read ahead by threads, or by processes."""
+"""Implement ``grain`` and ``grain-processes``: a map data set over files, prefetched by threads or processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .pixels import STAGES, finish_batch, is_batched, list_images, read_image
 from .workers import watch_workers
 
 BUFFERED = 64
-"""Images read ahead."""
+"""Number of images that are prefetched."""
 
 
 PROCESS_THREADS = 1
@@ -25,7 +25,7 @@ PROCESS_THREADS = 1
 
 
 class GrainLoader(Loader):
-    """Each epoch is the map data set once more, in another order."""
+    """A loader that iterates the map data set once per epoch, each time in another order."""
 
     def __init__(self, context: LoaderContext, *, has_processes: bool, **fields: Any) -> None:
         super().__init__(**fields)
@@ -35,11 +35,11 @@ class GrainLoader(Loader):
         self._watch: threading.Event | None = None
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
-        """One epoch."""
+        """Yield the batches of one epoch."""
         yield from self.epochs(1)
 
     def epochs(self, times: int) -> Iterator[tuple[Any, Any]]:
-        """So many epochs by the same workers: to start processes takes longer than many an epoch."""
+        """Yield ``times`` epochs from the same workers: starting processes can take longer than an epoch."""
         self._epoch += 1
         if self._has_processes and self._watch is None:
             self._watch = watch_workers(self._context)
@@ -55,9 +55,9 @@ class GrainLoader(Loader):
 def make_epochs(
     context: LoaderContext, epoch: int, times: int = 1, *, has_processes: bool = False
 ) -> Iterator[tuple[Any, Any]]:
-    """The batches (images, labels) of an epoch, or of so many from it on."""
+    """Yield the batches (images, labels) of ``times`` epochs, beginning with number ``epoch``."""
     files, labels, workers = context.files, context.labels, context.worker_count
-    plain = replace(context, give_up=None, budgets=None)  # what is sent to processes
+    plain = replace(context, give_up=None, budgets=None)  # this is sent to processes
 
     def load(number: int) -> tuple[Any, Any]:
         return read_image(files[number], plain), labels[number]
@@ -81,17 +81,17 @@ def make_epochs(
 
 
 def make_threads(context: LoaderContext) -> Loader:
-    """``grain``: read ahead by threads."""
+    """Make ``grain``, which prefetches by threads."""
     return make(context)
 
 
 def make_processes(context: LoaderContext) -> Loader:
-    """``grain-processes``: batches made by processes, watched, for a killed one would hang it."""
+    """Make ``grain-processes``, whose processes make batches and are watched, since a killed one would hang it."""
     return make(context, has_processes=True)
 
 
 def make(context: LoaderContext, *, has_processes: bool = False) -> Loader:
-    """``model.fit`` gets it through ``from_generator``."""
+    """Make a Grain loader; ``model.fit`` uses it through ``from_generator``."""
     height, width = context.image_size
     spec = (tf.TensorSpec((None, height, width, CHANNELS), context.deliver), tf.TensorSpec((None,), tf.int32))
     loader = GrainLoader(

@@ -1,34 +1,34 @@
-"""Faults of a JPEG after which libjpeg goes on: every loader reads such a file, the yardstick with another decoder.
+"""Detect faults of a JPEG that libjpeg tolerates: every loader reads such a file, the yardstick with another decoder.
 
-simplejpeg, with which the yardstick decodes, is strict: it refuses what libjpeg only warns of. Where it is installed
-the check of a data set asks it, too.
+simplejpeg, the yardstick's decoder, is strict: it refuses what libjpeg only warns of. If it is installed, the check of
+a data set uses it, too.
 """
 
 from __future__ import annotations
 
 try:
     import simplejpeg
-except ImportError:  # a controller may do without
+except ImportError:  # optional on a controller
     simplejpeg = None
 
 BYTES_BEFORE_END, FAULTS = "bytes_before_end", "jpeg_faults"
 NOTES = (BYTES_BEFORE_END, FAULTS)
-"""Notes on such files, in counts of unusual files and of images that another decoder read."""
+"""Notes on such files, used in counts of unusual files and of images that another decoder read."""
 
 
 def can_look() -> bool:
-    """Whether such faults can be found here."""
+    """Return whether such faults can be detected here."""
     return simplejpeg is not None
 
 
 def name_fault(message: str) -> str:
-    """Return the note for what simplejpeg says of a file that it refuses."""
+    """Return the note for simplejpeg's message on a file that it refuses."""
     return BYTES_BEFORE_END if "extraneous bytes before marker 0xd9" in message else FAULTS
 
 
 def find_fault(content: bytes) -> str | None:
     """Return the note for a JPEG that simplejpeg refuses, None for one that it reads. Needs simplejpeg."""
-    try:  # all of the entropy-coded data is decoded, the rest of the work is done for an eighth of the size
+    try:  # decodes all entropy-coded data; the rest of the work is done at an eighth of the size
         simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=8)
     except ValueError as error:
         return name_fault(str(error))

@@ -1,4 +1,4 @@
-"""``keras-directory``: ``keras.utils.image_dataset_from_directory``, and the scaling that its guide shows beside it."""
+"""Implement ``keras-directory``: ``keras.utils.image_dataset_from_directory`` and the scaling of Keras' guide."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .interface import CHANNELS, SCALE, Loader, LoaderContext, refuse_other_file
 from .tfdata import make_options
 
 BUFFERED = 8
-"""Batches in Keras' own shuffle buffer, of decoded images."""
+"""Batches of decoded images in Keras' own shuffle buffer."""
 STAGES = ("read", "decode", "resize", "batch", "scale")
 
 
 def make(context: LoaderContext) -> Loader:
-    """From a folder with one folder per class; from a COCO pair through its tree of links.
+    """Make the loader from a folder with one folder per class; a COCO pair is read through its tree of links.
 
-    It shuffles the list of files once, and then within a buffer of eight batches. It decodes with TensorFlow's default
-    (a faster, less exact DCT): no argument of it changes that.
+    Keras shuffles the list of files once, and then within a buffer of eight batches. It decodes with TensorFlow's
+    default (a faster, less exact DCT), which no argument changes.
     """
     where, names = find_class_folders(context)
     dataset = keras.utils.image_dataset_from_directory(
@@ -57,7 +57,7 @@ def make(context: LoaderContext) -> Loader:
 
 
 def _load_files(files: list[str], context: LoaderContext) -> Any:
-    """What Keras' function does with each file, call by call, up to a stage: it cannot be told to stop there itself."""
+    """Do what Keras' function does with each file, up to a stage, since that function cannot stop there itself."""
 
     def load(path: Any) -> Any:
         data = tf.io.read_file(path)

@@ -1,4 +1,4 @@
-"""Keras ImageDataGenerator: as it comes (PIL, one thread), with threads, and with processes."""
+"""Implement the loaders of Keras' ImageDataGenerator: with its defaults (PIL, one thread), threads or processes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PIL_NAMES = {"nearest": "nearest", "bilinear-antialias": "bilinear"}  # PIL's b
 
 
 def make(context: LoaderContext) -> Loader:
-    """``keras-idg``: one thread, as it comes."""
+    """Make ``keras-idg``: one thread, with Keras' defaults."""
     return build(context)
 
 
 def make_threads(context: LoaderContext) -> Loader:
-    """``keras-idg-threads``: Keras 3 takes workers only as properties of the iterator (``fit`` has no argument)."""
+    """Make ``keras-idg-threads``: Keras 3 takes workers only as properties of the iterator, not in ``fit``."""
     loader = build(context)
     permute_first(loader, context)
     loader.dataset.workers = loader.workers = context.worker_count
@@ -34,7 +34,7 @@ def make_threads(context: LoaderContext) -> Loader:
 
 
 def make_processes(context: LoaderContext) -> Loader:
-    """``keras-idg-processes``: the same with processes, watched, for a killed one would hang it."""
+    """Make ``keras-idg-processes``, whose processes are watched, since a killed one would hang it."""
     loader = build(context)
     permute_first(loader, context)
     loader.dataset.workers = loader.workers = context.worker_count
@@ -44,17 +44,17 @@ def make_processes(context: LoaderContext) -> Loader:
 
 
 def permute_first(loader: SequenceLoader, context: LoaderContext) -> None:
-    """Make the first epoch's order before there are workers.
+    """Permute the order of the first epoch before there are workers.
 
-    Keras makes it when the first batch is asked for: two workers that ask at once make two orders, each takes its batch
-    from another one, and the first epoch repeats images and leaves others out.
+    Keras permutes it when the first batch is requested. Two workers that ask at once would permute it twice, each would
+    take its batch from another permutation, and the first epoch would repeat some images and omit others.
     """
-    np.random.seed(context.seed % 2**32)  # the numbers that Keras draws the order from
+    np.random.seed(context.seed % 2**32)  # Keras draws the order from NumPy's global state
     loader.dataset.on_epoch_end()
 
 
 def build(context: LoaderContext) -> SequenceLoader:
-    """``flow_from_directory`` for a folder with one folder per class, ``flow_from_dataframe`` for the others."""
+    """Make the iterator by ``flow_from_directory`` for class folders, else by ``flow_from_dataframe``."""
     as_asked = {"rescale": SCALE} if context.is_scaled else {"dtype": "uint8"}
     generator = tf.keras.preprocessing.image.ImageDataGenerator(**as_asked)
     settings: dict[str, Any] = {
@@ -92,8 +92,8 @@ def build(context: LoaderContext) -> SequenceLoader:
 class PartialBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
     """What an iterator of ImageDataGenerator does with an image, call by call, up to a stage.
 
-    It cannot be told to stop there itself. How many images it were is all that is handed on: what comes before the
-    batch passes no pipe between processes.
+    The iterator cannot stop there itself. A batch is only the number of its images, so that nothing large passes a pipe
+    between processes.
     """
 
     def __init__(self, iterator: Any, generator: Any, context: LoaderContext) -> None:

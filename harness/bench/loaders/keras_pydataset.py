@@ -1,4 +1,4 @@
-"""``keras-pydataset``: what Keras' documentation tells to write instead of a generator, with a worker a CPU."""
+"""Implement ``keras-pydataset``, which Keras' documentation recommends over a generator, with one worker per CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .pixels import STAGES, make_batch, read_image
 
 
 class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
-    """Batches of images by their number; a new permutation of all images each epoch."""
+    """A sequence of batches of images by number, with a new permutation of all images in each epoch."""
 
     def __init__(self, context: LoaderContext) -> None:
         super().__init__(workers=context.worker_count, use_multiprocessing=False)
@@ -42,12 +42,12 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         return images, np.array([self._context.labels[number] for number in chosen], np.int32)
 
     def on_epoch_end(self) -> None:
-        """Another order."""
+        """Permute the images for the next epoch."""
         self._permute()
 
 
 def make(context: LoaderContext) -> Loader:
-    """PIL in threads: its decoding lets other threads run."""
+    """Make the loader: PIL decodes in threads, since it releases the GIL."""
     height, width = context.image_size
     return SequenceLoader(
         dataset=ImageBatches(context),

@@ -1,4 +1,4 @@
-"""Indexed sequences of Keras (``PyDataset``): iterated as ``model.fit`` does, with its workers."""
+"""Loaders of Keras' indexed sequences (``PyDataset``), iterated as ``model.fit`` does, with its workers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .interface import Loader
 
 @dataclass
 class SequenceLoader(Loader):
-    """A loader whose ``dataset`` is a ``PyDataset``: indexed, and told of each epoch's end."""
+    """A loader whose ``dataset`` is a ``PyDataset``: it is indexed, and notified of each epoch's end."""
 
     watch: threading.Event | None = None
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
-        """One epoch in the way of ``model.fit``: by index, or with more than one worker through Keras' own queue."""
+        """Yield one epoch as ``model.fit`` does: by index, or with more than one worker through Keras' own queue."""
         if self.dataset.workers <= (0 if self.dataset.use_multiprocessing else 1):
             for index in range(self.steps):
                 yield self.dataset[index]
@@ -34,7 +34,7 @@ class SequenceLoader(Loader):
         adapter.on_epoch_end()
 
     def close(self) -> None:
-        """Stop watching and let go of the data set."""
+        """Stop watching the workers and release the data set."""
         if self.watch is not None:
             self.watch.set()
         super().close()

@@ -1,4 +1,4 @@
-"""The file list of a data set: what every loader reads, in one order, with one label each. Standard library only."""
+"""The manifest of a data set: the list of images and labels that every loader reads. Standard library only."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PLAIN = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 class Manifest:
     """A data set as columns of equal length, sorted by path (as bytes).
 
-    ``paths`` are relative to the folder of images, with ``/``; ``labels`` index
-    ``classes``; ``widths`` and ``heights`` are pixels as stored (EXIF rotation is not
-    applied: no loader here applies it); ``sizes`` are bytes of the file; ``hashes`` SHA-256 of its content, in hex.
+    ``paths`` are relative to the folder of images, with ``/``; ``labels`` are indices into ``classes``; ``widths`` and
+    ``heights`` are in pixels as stored (no loader here applies EXIF rotation); ``sizes`` are in bytes; ``hashes`` are
+    SHA-256 of the contents, in hex.
     """
 
     paths: tuple[str, ...]
@@ -44,18 +44,18 @@ class Manifest:
         return len(self.paths)
 
     def columns(self) -> tuple[Sequence[object], ...]:
-        """The columns in the order in which a manifest is written."""
+        """Return the columns in the order in which a manifest is written."""
         return (self.paths, self.labels, self.widths, self.heights, self.sizes, self.hashes)
 
     def head(self, count: int | None) -> Manifest:
-        """``count`` images spread evenly over the list (so that every class keeps its share); all of them for None."""
+        """Return ``count`` images spread evenly over the list, so that every class keeps its share; None: all."""
         total = len(self)
         if count is None or count >= total:
             return self
         return self._choose([index * total // count for index in range(count)])
 
     def head_of_files(self, count: int | None) -> Manifest:
-        """``count`` images, the first of each TFRecord file, by the files' shares: what reading their heads gives."""
+        """Return ``count`` images, the first ones of each TFRecord file in proportion to its size; None: all."""
         total = len(self)
         if count is None or count >= total:
             return self
@@ -80,15 +80,15 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in a ``dataset`` folder.
+    """Read the manifest in a ``dataset`` folder.
 
-    Raises FileNotFoundError where none was made, ValueError (with file and line) where one is damaged.
+    Raises FileNotFoundError if there is none, ValueError (with file and line) if it is damaged.
     """
     classes = tuple(json.loads((folder / CLASSES).read_text(encoding="utf-8")))
     source = folder / MANIFEST
     lines = source.read_bytes().split(b"\n")
     if lines[0].decode().split("\t") != list(COLUMNS) or lines[-1] != b"":
-        raise ValueError(f"{source}:1: not a whole manifest of this version")
+        raise ValueError(f"{source}:1: not a complete manifest of this version")
     rows = [_read_row(line, source, number) for number, line in enumerate(lines[1:-1], start=2)]
     for number, row in enumerate(rows, start=2):
         if not 0 <= row[1] < len(classes):
@@ -106,7 +106,7 @@ def _read_row(line: bytes, source: Path, number: int) -> tuple[str, int, int, in
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write ``classes.json`` and then ``manifest.tsv`` into ``folder``, each whole or not at all.
+    """Write ``classes.json`` and then ``manifest.tsv`` into ``folder``, each atomically.
 
     Raises ValueError for a path that is not UTF-8.
     """
@@ -125,12 +125,12 @@ def _lines(manifest: Manifest) -> Iterable[bytes]:
 
 
 def escape(path: str) -> str:
-    """``path`` on one line and in one column: backslash, tab, line feed and carriage return are written as in C."""
+    """Escape backslash, tab, line feed and carriage return as in C, so that ``path`` fits in one line and column."""
     return "".join(_ESCAPES.get(letter, letter) for letter in path)
 
 
 def unescape(text: str) -> str:
-    """What ``escape`` was given. Raises ValueError for an unknown escape."""
+    """Reverse ``escape``. Raises ValueError for an unknown escape."""
     if "\\" not in text:
         return text
     letters = iter(text)

@@ -1,6 +1,6 @@
-"""How well an order is mixed: how far images move from the order in which they are stored, and which stay neighbours.
+"""Measure how well an order is mixed: how far images move from their stored order, and which stay neighbours.
 
-What a buffer of tf.data does to an order does not depend on what it holds: the same operation is run on numbers.
+The effect of a tf.data shuffle buffer does not depend on what it holds, so the same operation is run on numbers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _AT_ONCE = 65_536
 
 
 class Mixing(TypedDict):
-    """``buffer`` is in images. ``displacement``: how far an image moves, in the mean, as a share of the set.
+    """How well an order is mixed. ``buffer`` is in images; ``displacement`` is the mean move as a share of the set.
 
-    ``neighbours_kept``: the share of images whose next one is their neighbour in the order in which they are stored.
-    A full permutation moves an image by a third of the set, and keeps two neighbours.
+    ``neighbours_kept`` is the share of images that are followed by the same image as in the stored order. A full
+    permutation moves an image by a third of the set in the mean, and keeps two neighbours.
     """
 
     buffer: int
@@ -26,7 +26,7 @@ class Mixing(TypedDict):
 
 
 def measure_mixing(images: int, buffer: int, seed: int) -> Mixing:
-    """Mix ``images`` numbers in a buffer of so many; 0 or 1: their order stays."""
+    """Shuffle ``images`` numbers with a buffer of the given size and measure the result; 0 or 1: no shuffling."""
     numbers = tf.data.Dataset.range(images)
     if buffer > 1:
         numbers = numbers.shuffle(min(buffer, images), seed=seed)

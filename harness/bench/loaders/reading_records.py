@@ -1,4 +1,4 @@
-"""TFRecord files as a data set's source: read file by file from end to end, as tf.data is at its best."""
+"""Read TFRecord files as a data set's source: sequentially, file by file, as suits tf.data best."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..protocol.specs import NEW_ORDER
 from .interface import LoaderContext
 
 READERS = 16
-"""Files read at once, at the most."""
+"""Most files that are read at once."""
 BUFFERED = 8
-"""Batches in the shuffle buffer, as ``image_dataset_from_directory`` has them: encoded images, before any decoding."""
+"""Batches of encoded images in the shuffle buffer, as many as in ``image_dataset_from_directory``."""
 
 
 def read_records(context: LoaderContext, parallel: Any) -> tuple[Any, str]:
-    """A data set of (encoded image, int32 label), and how it is ordered. ``parallel`` is None, or AUTOTUNE.
+    """Return a data set of (encoded image, int32 label), and a description of its order.
 
-    Files of records cannot be permuted image by image: the files are, and images within a buffer.
-    A cache freezes the order of its first pass; it is then the same by the seed. The cache ``array`` does not, and has
-    the image's number for its label.
+    ``parallel`` is None or AUTOTUNE. Records cannot be permuted image by image, so files are permuted, and then images
+    within a buffer. A cache freezes the order of its first pass, which then depends on the seed. The cache ``array``
+    does not, and gets the image's number in place of its label.
     """
     counts = context.stored
     firsts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
@@ -58,13 +58,13 @@ def read_records(context: LoaderContext, parallel: Any) -> tuple[Any, str]:
 
 
 def records_buffer(context: LoaderContext) -> int:
-    """How many encoded images the buffer behind the records holds; with a cache the buffer asked for is behind that."""
+    """Return how many encoded images are buffered after reading; the requested buffer follows a cache if any."""
     is_asked = context.shuffle_buffer is not None and context.cache == "none"
     return context.shuffle_buffer or 1 if is_asked else BUFFERED * context.batch_size
 
 
 def name_order(context: LoaderContext, before: str) -> str:
-    """The order that a shuffle buffer of the size asked for makes of another one."""
+    """Return the description of an order after a shuffle buffer of the requested size, applied to ``before``."""
     size = context.shuffle_buffer or 0
     return NEW_ORDER if size >= len(context.paths) else f"{before}, then a buffer of {size:,} images"
 
@@ -74,7 +74,7 @@ def _open(name: Any, _first: Any, count: Any) -> Any:
 
 
 def _open_numbered(name: Any, first: Any, count: Any) -> Any:
-    """(number in the manifest's order, record)."""
+    """Return a data set of (number in the manifest's order, record)."""
     numbered = _open(name, first, count).enumerate(tf.cast(first, tf.int64))
     return numbered.map(lambda number, record: (tf.cast(number, tf.int32), record))
 

@@ -1,11 +1,11 @@
-"""A cache in one raw file: records of one size, each at its number, written and read in any order.
+"""A cache in one raw file: records of equal size, each at its number, written and read in any order.
 
-``<prefix>.array`` holds the records and nothing else. ``<prefix>.seal``, written when all are there, says how many they
-are, of what they are made, and what each sums up to: without it, or where it does not fit, there is no cache. What
-another process has written is held to those sums as it is read for the first time.
+``<prefix>.array`` holds the records and nothing else. ``<prefix>.seal``, written when all records are complete, states
+their number, their type and their checksums; without a matching seal the cache does not count. Records that another
+process has written are verified against the checksums when they are first read.
 
-Records are read with ``preadv``, each for itself: of a file that was mapped instead, each touched page would bring its
-neighbours from storage, and a file that is cut ends a process that has mapped it (SIGBUS).
+Records are read with ``preadv``, one by one. With a memory-mapped file, each page would also bring its neighbours from
+storage, and truncating the file would kill the process (SIGBUS).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..protocol.failure import DAMAGED_CACHE, BenchmarkFailure
 FORMAT = 1
 DATA, SEAL = ".array", ".seal"
 SUM_BYTES = 8
-"""Of each record, in the seal."""
+"""Bytes of each record's checksum in the seal."""
 _MOST_HEAD = 4096
 _HUGE_PAGE = 2 * 2**20
 
@@ -40,10 +40,10 @@ Sums = NDArray[np.uint64]
 
 
 class RecordFile:
-    """``count`` arrays of one shape and type. Whoever reads or writes gives their numbers, from 0.
+    """``count`` arrays of one shape and type, read and written by their numbers, from 0.
 
-    Several threads may read and write at once. A record that was written stays as it is: when several epochs that
-    fill the file run at once, as Keras' look at its first batches is one, the first to come writes it.
+    Several threads may read and write at once. A written record is never changed: if several epochs fill the file at
+    once (Keras reads the first batches of an epoch in advance), the first one writes a record.
     """
 
     def __init__(self, prefix: str, count: int, shape: tuple[int, ...], dtype: str) -> None:
@@ -60,19 +60,19 @@ class RecordFile:
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if self._descriptor is not None:
-            close(self._descriptor)  # ``os`` may be gone when the interpreter ends
+            close(self._descriptor)  # ``os`` may be unloaded when the interpreter ends
 
     def is_whole(self) -> bool:
-        """Whether all records are there, of the right kind, as their seal says."""
+        """Return whether all records exist and match their seal."""
         return self._read_seal() is not None
 
     def open(self) -> bool:
-        """Open the file for an epoch: to be read where it is whole (then True), else to be written."""
+        """Open the file for an epoch; return True if it is complete and can be read, False if it is to be written."""
         with self._mutex:
             sums = self._read_seal()
             if sums is None:
                 if self._missing == 0:
-                    raise self._damage("it was cut or removed while it was in use")
+                    raise self._damage("it was truncated or removed while in use")
                 self._open(os.O_RDWR | os.O_CREAT)
                 return False
             if self._missing:
@@ -87,10 +87,10 @@ class RecordFile:
         if flags & os.O_CREAT:
             remove_file(self._seal_path)
             os.ftruncate(self._descriptor, self._count * self._size)
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no more is read than what was asked for
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no readahead
 
     def write(self, records: Records, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Write records at their numbers, and return these; the last that is missing seals the file."""
+        """Write records at their numbers, and return the numbers; seal the file once no record is missing."""
         assert self._descriptor is not None
         sums = sum_records(records)
         for number, record, total in zip(numbers.tolist(), records, sums, strict=True):
@@ -107,7 +107,7 @@ class RecordFile:
         return numbers
 
     def read_into(self, records: Records, numbers: NDArray[Any]) -> None:
-        """Read the records of these numbers into an array of as many, whose bytes lie one after the other."""
+        """Read the records with these numbers into a contiguous array."""
         assert self._descriptor is not None
         flat, listed, size = records.data.cast("B"), numbers.tolist(), self._size
         if listed == list(range(listed[0], listed[0] + len(listed))):
@@ -128,24 +128,24 @@ class RecordFile:
             got += more
 
     def _prove(self, records: Records, numbers: NDArray[Any]) -> None:
-        """Hold records that another process has written to their sums, each the first time that it is read."""
+        """Verify the checksums of records that another process has written, each when it is first read."""
         is_unproven = self._is_unproven
         assert is_unproven is not None
         if not is_unproven[numbers].any():
             return
         is_wrong = sum_records(records) != self._sums[numbers]
         if is_wrong.any():
-            raise self._damage(f"record {numbers[is_wrong.argmax()]} is not what was written")
+            raise self._damage(f"record {numbers[is_wrong.argmax()]} differs from what was written")
         is_unproven[numbers] = False
         if not is_unproven.any():
             self._is_unproven = None
 
     def _seal(self) -> None:
-        with replace_file(self._seal_path, sync=False) as stream:  # what a power failure leaves does not add up
+        with replace_file(self._seal_path, sync=False) as stream:  # after a power failure the checksums do not match
             stream.write(self._make_head(self._sums.tobytes()) + b"\n" + self._sums.tobytes())
 
     def _read_seal(self) -> Sums | None:
-        """The sums of a file that is whole and of this kind; None for any other."""
+        """Return the checksums of a file that is complete and of this kind; None for any other."""
         try:
             with open(self._seal_path, "rb") as stream:
                 head, _, sums = stream.read(_MOST_HEAD + (self._count + 1) * SUM_BYTES).partition(b"\n")
@@ -157,7 +157,7 @@ class RecordFile:
         return np.frombuffer(sums, np.uint64)
 
     def _make_head(self, sums: bytes) -> bytes:
-        """The first line of the seal: what the records are, what they were made for, and a digest of it all."""
+        """Return the first line of the seal: type and purpose of the records, and a digest of all."""
         fields = {
             "format": FORMAT,
             "made_for": self._made_for,
@@ -169,11 +169,11 @@ class RecordFile:
         return json.dumps({**fields, "digest": hashlib.sha256(text.encode() + sums).hexdigest()}).encode()
 
     def _damage(self, words: str) -> BenchmarkFailure:
-        return BenchmarkFailure("data", f"{DAMAGED_CACHE} {self.path}: {words}; remove it, and it is made again")
+        return BenchmarkFailure("data", f"{DAMAGED_CACHE} {self.path}: {words}; remove the file, and it is made again")
 
 
 def sum_records(records: Records) -> Sums:
-    """What the bytes of each record sum up to, eight at a time: two that were exchanged, or one that is cut, differ."""
+    """Return the sum of each record's bytes, eight at a time: exchanged or truncated records give other sums."""
     rows = np.ascontiguousarray(records).reshape(len(records), -1).view(np.uint8)
     whole = rows.shape[1] // SUM_BYTES * SUM_BYTES
     words = np.ascontiguousarray(rows[:, :whole]).view(np.uint64)
@@ -188,7 +188,7 @@ def _write_whole(descriptor: int, part: memoryview, offset: int) -> None:
 
 
 def remove_file(path: str) -> None:
-    """Remove a file where there is one."""
+    """Remove a file if it exists."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -196,10 +196,10 @@ def remove_file(path: str) -> None:
 
 
 class Blocks:
-    """Memory for batches of at most ``size`` bytes, used again when nobody holds a batch any more, nor a part of one.
+    """A pool of memory for batches of at most ``size`` bytes, reused when no reference to a batch or its parts is left.
 
-    What is given back to the kernel comes again as pages of zeros, one fault each: for batches of megabytes that is
-    more work than reading them.
+    Memory returned to the kernel comes back as zeroed pages, with one page fault each; for batches of megabytes that
+    costs more than reading them.
     """
 
     def __init__(self, size: int) -> None:
@@ -207,15 +207,15 @@ class Blocks:
         self._free: deque[mmap.mmap] = deque()
 
     def take(self, shape: tuple[int, ...], dtype: str) -> Records:
-        """Return an array that nobody else has. Its values are whatever was there."""
+        """Return an array that shares memory with no other; its values are undefined."""
         try:
             block = self._free.pop()
         except IndexError:
             block = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             if self._size >= _HUGE_PAGE:
-                with contextlib.suppress(OSError):  # a kernel without them
+                with contextlib.suppress(OSError):  # a kernel without huge pages
                     block.madvise(mmap.MADV_HUGEPAGE)
         flat = np.frombuffer(block, dtype, math.prod(shape))
-        # Every view of an array keeps this one, the first that is no view of another: it is the last to go.
+        # All views keep a reference to this array, the base of all others, so it is freed last.
         weakref.finalize(flat, self._free.append, block).atexit = False
         return flat.reshape(shape)

@@ -1,4 +1,4 @@
-"""A cache on disk: its files, whether it is whole, how it is built. Standard library only."""
+"""A cache on disk: its files, whether it is complete, how it is built. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PART = ".part"
-"""What is being built ends in it; it is renamed when it is whole."""
+"""Suffix of a cache that is being built; it is renamed when it is complete."""
 
 
 @dataclass
 class Store:
-    """Files and folders whose paths begin with ``prefix``.
+    """The files and folders of a cache, whose paths begin with ``prefix``.
 
-    ``write(path)`` builds the cache at ``path``, where it is built before its first
-    epoch; None where it fills while that epoch runs. ``check(prefix)`` says whether it is whole.
+    ``write(path)`` builds the cache at ``path`` if it is built before its first epoch; None if it fills during that
+    epoch. ``check(prefix)`` returns whether it is complete.
     """
 
     prefix: str
@@ -24,11 +24,11 @@ class Store:
     write: Callable[[str], None] | None = None
 
     def is_whole(self) -> bool:
-        """Whether it can be read instead of being filled."""
+        """Return whether the cache can be read instead of being filled."""
         return self.check(self.prefix)
 
     def build(self) -> bool:
-        """Write it, whole or not at all, if it is written first and is not there. Whether it was written."""
+        """Write the cache atomically if it is built in advance and does not exist; return whether it was written."""
         if self.write is None or self.is_whole():
             return False
         part = self.prefix + PART
@@ -38,11 +38,11 @@ class Store:
         return True
 
     def files(self) -> list[str]:
-        """All its files, also half-written ones."""
+        """Return all its files, including incomplete ones."""
         return [file for path in find_paths(self.prefix) for file in walk_files(path)]
 
     def flush(self) -> None:
-        """Bring all files through to the disk."""
+        """Sync all files to disk."""
         for path in self.files():
             descriptor = os.open(path, os.O_RDONLY)
             try:
@@ -52,7 +52,7 @@ class Store:
 
 
 def find_paths(prefix: str) -> list[str]:
-    """Files and folders named ``prefix`` itself, ``<prefix>_…``, ``<prefix>.…`` or ``<prefix>-…``.
+    """Return files and folders named ``prefix`` itself, ``<prefix>_…``, ``<prefix>.…`` or ``<prefix>-…``.
 
     TensorFlow adds data, index, lock and temporary files; a hash of the pipeline follows a hyphen.
     """
@@ -66,14 +66,14 @@ def find_paths(prefix: str) -> list[str]:
 
 
 def walk_files(path: str) -> list[str]:
-    """The file at ``path``, or all files below it."""
+    """Return the file at ``path``, or all files below it."""
     if not os.path.isdir(path):
         return [path]
     return [os.path.join(folder, name) for folder, _, names in sorted(os.walk(path)) for name in sorted(names)]
 
 
 def remove_path(path: str) -> None:
-    """Remove a file or a folder with all that is in it; nothing where there is none."""
+    """Remove a file, or a folder with its contents, if it exists."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
@@ -81,6 +81,6 @@ def remove_path(path: str) -> None:
 
 
 def clear(prefix: str) -> None:
-    """Remove every cache that begins with ``prefix``, of whatever pipeline, whole or not."""
+    """Remove every cache whose path begins with ``prefix``, of any pipeline, complete or not."""
     for path in find_paths(prefix):
         remove_path(path)

@@ -1,4 +1,4 @@
-"""The ladder of tf.data: ``tfdata-sequential``, ``tfdata`` (AUTOTUNE) and ``tfdata-tuned``, with every cache."""
+"""Implement the tf.data loaders: ``tfdata-sequential``, ``tfdata`` (AUTOTUNE), ``tfdata-tuned``, with every cache."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .interface import Loader, LoaderContext
 from .reading_records import name_order, read_records, records_buffer
 
 _ALONE = ("cache", "augment", "batch")
-"""Stages that are an operation of their own; those between them are done by one map."""
+"""Stages that are a tf.data operation each; the stages between them are combined in one map."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """How a pipeline of the ladder is written. ``parallel`` is what maps are given: None, or AUTOTUNE."""
+    """A variant of the tf.data pipeline. ``parallel`` is the maps' ``num_parallel_calls``: None, a number, AUTOTUNE."""
 
     parallel: Any
     is_prefetched: bool = True
@@ -33,12 +33,12 @@ class Rung:
 
 
 def make(context: LoaderContext) -> Loader:
-    """``tfdata``: paths, shuffled → read, decode, resize and scale in parallel → cache → batch → prefetch."""
+    """Make ``tfdata``: shuffled paths → read, decode, resize and scale in parallel → cache → batch → prefetch."""
     return build(context, Rung(tf.data.AUTOTUNE))
 
 
 def make_sequential(context: LoaderContext) -> Loader:
-    """``tfdata-sequential``: the same without a thing in parallel."""
+    """Make ``tfdata-sequential``: the same pipeline without parallelism and prefetching."""
     loader = build(context, Rung(None, is_prefetched=False))
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -47,7 +47,7 @@ def make_sequential(context: LoaderContext) -> Loader:
 
 
 def make_tuned(context: LoaderContext) -> Loader:
-    """``tfdata-tuned``: images are written into their batch, and scaled there; an operation has one thread."""
+    """Make ``tfdata-tuned``: images are decoded into their batch and scaled there, with one thread per operation."""
     rung = Rung(tf.data.AUTOTUNE, is_scaled_in_batches=True)
     loader = build(context, rung)
     options = tf.data.Options()
@@ -59,20 +59,20 @@ def make_tuned(context: LoaderContext) -> Loader:
 
 
 def build(context: LoaderContext, rung: Rung) -> Loader:
-    """The pipeline. ``workers`` of the context are its parallel calls and the threads of its pool, else AUTOTUNE's.
+    """Build the pipeline; ``workers`` of the context sets its parallel calls and pool threads, else AUTOTUNE does.
 
-    What its cache holds, the context's ``element`` says; what follows the cache runs every epoch:
+    The context's ``element`` says what the cache holds; stages after the cache run in every epoch:
 
-    * float32: the finished image, as the article kept it;
-    * uint8: the resized image; then cast and scaling, where batches are not to stay uint8;
-    * encoded: the file as it is; then all the rest.
+    * float32: the finished image;
+    * uint8: the resized image, followed by cast and scaling unless batches are to stay uint8;
+    * encoded: the file's bytes, followed by all other stages.
 
-    Without a cache the list of paths is shuffled whole before each epoch. A cache freezes the order in which images
-    came: the list is then permuted once, by the seed, and every later epoch has the same order. A shuffle
-    buffer behind a cache on disk would hold images and so cost memory, and behind a memory cache it would delay the
-    first batch until the cache is full: there is one where ``shuffle_buffer`` asks for it. Without a cache, one that
-    does not hold all images mixes them as they come from their files in the order of their paths, as ``map``,
-    ``shuffle``, ``batch`` does. The cache ``array`` freezes none: it holds images by their numbers, in batches.
+    Without a cache the whole list of paths is shuffled before each epoch. A cache freezes the order in which images
+    came, so the list is permuted once, by the seed, and every epoch has the same order. A shuffle buffer after a cache
+    on disk would take memory for images, and after a memory cache it would delay the first batch until the cache is
+    full, so there is one only if ``shuffle_buffer`` asks for it. Without a cache, a buffer smaller than the set mixes
+    images as they come from their files in the order of paths, as ``map``, ``shuffle``, ``batch`` does. The cache
+    ``array`` freezes no order: it holds images by number.
     """
     if context.workers is not None and rung.parallel is not None:
         rung = replace(rung, parallel=context.workers or None)
@@ -101,7 +101,7 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
             dataset = _map_images(dataset, rung, together, context)
     if context.until is None:
         steps = -(-len(context.paths) // context.batch_size)
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # `fit` runs a step too many otherwise
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))  # else `fit` runs one step too many
     if context.until is None and rung.is_prefetched:
         dataset = dataset.prefetch(READ_AHEAD if context.cache == "array" else tf.data.AUTOTUNE)
     dataset = dataset.with_options(make_options(context))
@@ -121,33 +121,33 @@ def build(context: LoaderContext, rung: Rung) -> Loader:
 
 
 def _augment(dataset: Any, rung: Rung, context: LoaderContext) -> Any:
-    """The data set with its images augmented one by one; what comes out of the cache ``array`` are batches."""
+    """Augment the images of a data set one by one; the cache ``array`` delivers batches, which are split for that."""
     if context.cache != "array":
         return augment(dataset, context, rung.parallel)
     return augment(dataset.unbatch(), context, rung.parallel).batch(context.batch_size)
 
 
 def _find_kind(stage: str, context: LoaderContext) -> str:
-    """What a stage is done by: an operation of its own, or one map with its neighbours."""
+    """Return which operation does a stage: one of its own, or one map shared with neighbouring stages."""
     if stage == "scale" and context.cache == "array" and context.augment == "none" and context.element == "uint8":
-        return "cache"  # as a batch is gathered
+        return "cache"  # done while a batch is gathered
     return stage if stage in _ALONE else "images"
 
 
 def mixes_images(context: LoaderContext) -> bool:
-    """Whether images pass a buffer without a cache: one that does not hold all, for then their files are permuted."""
+    """Return whether images pass a shuffle buffer without a cache: one smaller than the set; otherwise paths do."""
     size, is_plain = context.shuffle_buffer, context.cache == "none" and context.features is None
     return context.shuffle and is_plain and size is not None and size < len(context.paths)
 
 
 def mix(dataset: Any, context: LoaderContext) -> Any:
-    """The data set behind the shuffle buffer that was asked for, if one was."""
+    """Add the requested shuffle buffer to the data set, if any."""
     size = context.shuffle_buffer if context.shuffle else None
     return dataset if size is None else dataset.shuffle(size, seed=context.seed, reshuffle_each_iteration=True)
 
 
 def count_mixed(context: LoaderContext) -> int | None:
-    """How many images each epoch is mixed in: ``Loader.buffer``."""
+    """Return how many images the shuffle buffer of an epoch mixes (``Loader.buffer``)."""
     if not context.shuffle:
         return None
     if context.cache == "array":
@@ -160,9 +160,9 @@ def count_mixed(context: LoaderContext) -> int | None:
 
 
 def count_mixed_bytes(context: LoaderContext, held: Any) -> int | None:
-    """Bytes of a full buffer; ``held`` is the spec of an image in it. None where that is not known.
+    """Return the bytes of a full buffer; ``held`` is the spec of an image in it. None if that is not known.
 
-    Behind a cache in memory the buffer refers to what is cached; of files that are permuted it holds the names.
+    After a memory cache the buffer only refers to cached images; if file names are permuted it holds the names.
     """
     if context.cache == "memory":
         return 0
@@ -174,7 +174,7 @@ def count_mixed_bytes(context: LoaderContext, held: Any) -> int | None:
 
 
 def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
-    """The stages of a pipeline in their order: where its cache is, and where it scales."""
+    """Return the stages of a pipeline in their order, which depends on the cache and on where images are scaled."""
     if context.cache == "array":
         before, after = (("scale",), ()) if context.element == "float32" else ((), ("scale",))
         augmenting = () if context.augment == "none" else ("augment",)
@@ -193,14 +193,14 @@ def order_stages(context: LoaderContext, rung: Rung) -> tuple[str, ...]:
 
 
 def _last_kept(context: LoaderContext) -> str:
-    """The stage whose images the cache holds."""
+    """Return the stage whose output the cache holds."""
     if context.cache == "tfrecord" or (context.element == "encoded" and context.cache != "tfrecord-resized"):
         return "read"
     return "scale" if context.element == "float32" else "resize"
 
 
 def _map_images(dataset: Any, rung: Rung, stages: tuple[str, ...], context: LoaderContext) -> Any:
-    """One map for neighbouring stages: of images, or of batches where ``scale`` comes after them."""
+    """Apply neighbouring stages in one map, over images, or over batches if ``scale`` follows them."""
     resize = make_resize(context)
     is_uint8 = not context.is_scaled or (context.cache != "none" and _last_kept(context) == "resize")
     steps: dict[str, Callable[[Any], Any]] = {
@@ -221,9 +221,9 @@ def _map_images(dataset: Any, rung: Rung, stages: tuple[str, ...], context: Load
 
 
 def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> Any:
-    """(path, label) → (bytes, label) → ``step``, which is None where the bytes themselves are wanted.
+    """Map (path, label) to (bytes, label) and apply ``step``, which is None if the bytes themselves are wanted.
 
-    TFRecord files have been read by then: ``ordered`` is (bytes, label).
+    For TFRecord files ``ordered`` is (bytes, label) already.
     """
     if context.features is not None:
         return ordered if step is None else ordered.map(step, num_parallel_calls=rung.parallel)
@@ -236,7 +236,7 @@ def _map_files(ordered: Any, rung: Rung, step: Any, context: LoaderContext) -> A
 
 
 def order_files(context: LoaderContext) -> tuple[Any, str]:
-    """A data set of (path, label), and how it is ordered; the cache ``array`` has the file's number for its label."""
+    """Return a data set of (path, label) and its order; for the cache ``array`` the label is the file's number."""
     files, is_array = context.files, context.cache == "array"
     labels = list(range(len(files))) if is_array else list(context.labels)
     if not context.shuffle:
@@ -258,7 +258,7 @@ def _pair(files: list[str], labels: list[int]) -> Any:
 
 
 def make_options(context: LoaderContext) -> Any:
-    """Order and budgets, as ``tf.data.Options``."""
+    """Return ``tf.data.Options`` with the case's order and budgets."""
     options = tf.data.Options()
     options.deterministic = context.deterministic
     budgets = context.budgets
@@ -268,7 +268,7 @@ def make_options(context: LoaderContext) -> Any:
         options.threading.private_threadpool_size = budgets.threadpool_size
     if context.workers is not None:
         options.threading.private_threadpool_size = max(1, context.workers)
-    if context.cache == "array":  # to rewrite the pipeline for each epoch takes as long as reading hundreds of images
+    if context.cache == "array":  # rewriting the pipeline in each epoch costs as much as hundreds of images
         options.experimental_optimization.apply_default_optimizations = False
         options.autotune.enabled = False
     return options

@@ -1,10 +1,10 @@
-"""TFRecord files of ``tf.train.Example``: where the image and the label of each lie. Standard library only.
+"""Locate image and label in TFRecord files of ``tf.train.Example``. Standard library only.
 
-An image has a path like ``train-00000-of-00004.tfrecord@1234+160000.jpg``: its file, the first byte of its encoded
-image there, how many there are, and what their beginning says that they are. So whatever reads files can read it, and
-nothing is read twice. The format: https://www.tensorflow.org/tutorials/load_data/tfrecord (length, masked CRC32C of
-the length, data, masked CRC32C of the data); an Example is a protocol buffer of maps, of which only the two
-features that matter are looked at. The CRC of the data is TensorFlow's to check, when it reads.
+An image has a path like ``train-00000-of-00004.tfrecord@1234+160000.jpg``: its file, the offset and length of the
+encoded image in bytes, and a suffix by its first bytes. So any code that reads files can read it, and nothing is read
+twice. The format: https://www.tensorflow.org/tutorials/load_data/tfrecord (length, masked CRC32C of the length, data,
+masked CRC32C of the data). An Example is a protocol buffer of maps, of which only two features are read. The CRC of
+the data is left to TensorFlow, which checks it when it reads.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ..protocol.dataset_errors import DatasetError
 
 IMAGE_FEATURES = ("image/encoded", "image", "image_raw", "jpeg")
 LABEL_FEATURES = ("image/class/label", "label")
-"""Where an image and its label are looked for, if nothing is said: the names of TensorFlow's own converters,
-of tensorflow-datasets, and of TensorFlow's tutorials."""
+"""Features in which an image and its label are looked for by default: the names used by TensorFlow's converters,
+by tensorflow-datasets, and in TensorFlow's tutorials."""
 FORMAT = "examples.json"
-"""In a ``dataset`` folder: the features' names and the classes' labels, for whatever reads the records."""
+"""File in a ``dataset`` folder with the features' names and the classes' labels, for readers of the records."""
 
 RECORD_FILE = re.compile(r"\.tfrecords?(\.\d+|-\d+-of-\d+)?$|-\d{5}-of-\d{5}$|\.tfrec$", re.IGNORECASE)
 _PLACE = re.compile(r"(?P<file>.*)@(?P<offset>\d+)\+(?P<length>\d+)\.(jpg|png|bin)$", re.DOTALL)
@@ -46,7 +46,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Example:
-    """One record: where its encoded image lies in the file (bytes), its first bytes, and its label."""
+    """One record: offset and length of its encoded image (bytes), its label, and a suffix by the first bytes."""
 
     offset: int
     length: int
@@ -55,23 +55,23 @@ class Example:
 
 
 def read_features(dataset: Path) -> Features:
-    """What the check of a set left beside its manifest."""
+    """Return the features that the check of a set wrote beside its manifest."""
     found = json.loads((dataset / FORMAT).read_text(encoding="utf-8"))
     return Features(found["image"], found["label"], tuple(found["labels"]))
 
 
 def is_record_file(name: str) -> bool:
-    """Whether a file is one of records, by its name: ``….tfrecord``, ``….tfrecord-00000-of-00004`` and the like."""
+    """Return whether a file name is one of TFRecord files: ``….tfrecord``, ``….tfrecord-00000-of-00004`` and others."""
     return RECORD_FILE.search(name) is not None
 
 
 def place_of(file: str, example: Example) -> str:
-    """The path of an image inside a file of records."""
+    """Return the path of an image inside a TFRecord file."""
     return f"{file}@{example.offset:012d}+{example.length}{example.suffix}"
 
 
 def split_place(path: str) -> tuple[str, int, int] | None:
-    """(file, offset, length) of such a path; None for any other, and for a file that is really called so."""
+    """Split such a path into (file, offset, length); None for other paths, and for a file that has such a name."""
     found = _PLACE.fullmatch(path)
     if found is None or os.path.exists(path):
         return None
@@ -79,19 +79,19 @@ def split_place(path: str) -> tuple[str, int, int] | None:
 
 
 def file_of(path: str) -> str:
-    """The file on disk that holds an image."""
+    """Return the file on disk that holds an image."""
     place = split_place(path)
     return path if place is None else place[0]
 
 
 def split_pattern(path: str) -> tuple[str, str]:
-    """(folder, pattern) of ``FOLDER/PATTERN``, or of a folder alone: then every file of records in it."""
+    """Split ``FOLDER/PATTERN`` into (folder, pattern); an empty pattern means all records in the folder."""
     folder, _, name = path.rpartition("/")
     return (folder or "/", name) if any(sign in name for sign in "*?[") else (path, "")
 
 
 def read_place(path: str) -> bytes:
-    """The encoded image at a path, which is a file or a place inside a file of records."""
+    """Read the encoded image at a path, which is a file or a place inside a TFRecord file."""
     place = split_place(path)
     if place is None:
         with open(path, "rb", buffering=0) as stream:
@@ -104,7 +104,7 @@ def read_place(path: str) -> bytes:
 
 
 def read_examples(path: Path, features: Features) -> list[Example]:
-    """Every record of a file. Raises DatasetError, with the record's number and byte, for what is none."""
+    """Return every record of a file. Raises DatasetError, with the record's number and byte, for a damaged one."""
     if path.stat().st_size == 0:
         return []
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -112,9 +112,9 @@ def read_examples(path: Path, features: Features) -> list[Example]:
 
 
 def find_features(path: Path, image: str | None, label: str | None) -> Features:
-    """The features to read, as asked or as the first record has them. Raises DatasetError."""
+    """Return the features to read, as requested or as the first record has them. Raises DatasetError."""
     if path.stat().st_size == 0:
-        raise DatasetError(f"{path} is empty (zero bytes)", hint="remove it, or make it again")
+        raise DatasetError(f"{path} is empty (zero bytes)", hint="remove it, or write it again")
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         span = next(_spans(data, path), None)
         names = [name for name, _, _ in _entries(data, *span, path, 1)] if span else []
@@ -131,23 +131,23 @@ def find_features(path: Path, image: str | None, label: str | None) -> Features:
 
 
 def _spans(data: mmap.mmap, path: Path) -> Iterator[tuple[int, int]]:
-    """(first byte, end) of the data of each record."""
+    """Yield (first byte, end) of the data of each record. Raises DatasetError."""
     at, number = 0, 0
     while at < len(data):
         number += 1
         where = f"{path}: record {number} at byte {at}"
-        hint = "make the file again; a copy that was cut off ends so"
+        hint = "write the file again; it may be an incomplete copy"
         if at + _HEAD > len(data):
-            raise DatasetError(f"{where}: the file ends inside it", hint=hint)
+            raise DatasetError(f"{where}: the file ends inside this record", hint=hint)
         if _masked_crc(data[at : at + 8]) != _number(data, at + 8):
             if data[:2] == _GZIP:
                 cure = "unpack it (gzip -d), or write it without compression: images are compressed already"
                 raise DatasetError(f"{path} is compressed with gzip", hint=cure)
-            raise DatasetError(f"{where}: this is no TFRecord, or it is damaged (checksum of its length)", hint=hint)
+            raise DatasetError(f"{where}: not a TFRecord, or damaged (checksum of its length)", hint=hint)
         begin = at + _HEAD
         end = begin + struct.unpack("<Q", data[at : at + 8])[0]
         if end + _FOOT > len(data):
-            raise DatasetError(f"{where}: the file ends inside it", hint=hint)
+            raise DatasetError(f"{where}: the file ends inside this record", hint=hint)
         yield begin, end
         at = end + _FOOT
 
@@ -163,21 +163,21 @@ def _read_example(data: mmap.mmap, begin: int, end: int, features: Features, pat
         if kind != _BYTES_LIST or last > end:
             raise ValueError
     except (ValueError, IndexError):
-        raise DatasetError(f"{where}: its {features.image} is not one value of bytes", hint=_FORM) from None
+        raise DatasetError(f"{where}: its {features.image} is not a single bytes value", hint=_FORM) from None
     try:
         label = _read_label(data, *_only_value(data, *places[features.label]))
     except (ValueError, IndexError):
-        raise DatasetError(f"{where}: its {features.label} is not one whole number or text", hint=_FORM) from None
+        raise DatasetError(f"{where}: its {features.label} is not a single integer or text", hint=_FORM) from None
     return Example(first, last - first, label, _suffix(data[first : first + 4]))
 
 
 _FORM = "each record must be a tf.train.Example with one encoded image (bytes) and one label (int64, or text as bytes)"
 _BYTES_LIST, _INT64_LIST = 1, 3
-"""Fields of ``tf.train.Feature``."""
+"""Field numbers of ``tf.train.Feature``."""
 
 
 def _shown(names: Iterable[str]) -> str:
-    """The names of features, as many as go into a message."""
+    """Return the names of features for a message, shortened."""
     return ", ".join(ascii(name)[1:-1] for name in sorted(names))[:400] or "none"
 
 
@@ -186,18 +186,18 @@ def _suffix(head: bytes) -> str:
 
 
 def _entries(data: mmap.mmap, begin: int, end: int, path: Path, number: int) -> Iterator[tuple[str, int, int]]:
-    """(name, first byte, end) of each feature of an Example: Example.features.feature is a map."""
+    """Yield (name, first byte, end) of each feature of an Example, whose ``features.feature`` is a map."""
     try:
         for field, first, last in _fields(data, begin, end):
             for _, low, high in _fields(data, first, last) if field == 1 else ():
                 entry = {part: (left, right) for part, left, right in _fields(data, low, high)}
                 yield data[slice(*entry[1])].decode(), *entry.get(2, (high, high))
     except (ValueError, KeyError, IndexError):
-        raise DatasetError(f"{path}: record {number} at byte {begin - _HEAD} is no Example", hint=_FORM) from None
+        raise DatasetError(f"{path}: record {number} at byte {begin - _HEAD} is not an Example", hint=_FORM) from None
 
 
 def _only_value(data: mmap.mmap, begin: int, end: int) -> tuple[int, int, int]:
-    """(kind of list, first byte, end) of a Feature's only value. Raises ValueError where it has not one."""
+    """Return (kind of list, first byte, end) of a Feature's only value. Raises ValueError if it has none or several."""
     ((kind, first, last),) = _fields(data, begin, end)
     if kind == _BYTES_LIST:
         ((_, first, last),) = _fields(data, first, last)
@@ -210,7 +210,7 @@ def _read_label(data: mmap.mmap, kind: int, first: int, last: int) -> int | str:
     if kind != _INT64_LIST or first >= last or data[first] >> 3 != 1:
         raise ValueError
     at = first + 1
-    if data[first] & 7 == _BYTES:  # packed, as everybody writes it
+    if data[first] & 7 == _BYTES:  # packed, as is usual
         size, at = _varint(data, at)
         if at + size != last:
             raise ValueError
@@ -221,7 +221,7 @@ def _read_label(data: mmap.mmap, kind: int, first: int, last: int) -> int | str:
 
 
 def _fields(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(number, first byte, end) of each field of a message that has a length; others are passed over."""
+    """Yield (number, first byte, end) of each length-delimited field of a message; other fields are skipped."""
     at = begin
     while at < end:
         key, at = _varint(data, at)
@@ -237,7 +237,7 @@ def _fields(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int, i
         else:
             raise ValueError("no field of this version")
     if at != end:
-        raise ValueError("it ends in the middle")
+        raise ValueError("a field ends after its message")
 
 
 def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
@@ -250,7 +250,7 @@ def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
         if shift > 63:
-            raise ValueError("a number that has no end")
+            raise ValueError("a varint is too long")
 
 
 def _number(data: mmap.mmap | bytes, at: int) -> int:
@@ -271,7 +271,7 @@ _TABLE = _crc_table()
 
 
 def _masked_crc(data: bytes) -> int:
-    """CRC32C, masked as TFRecord does it. One byte at a time: for lengths and small sets."""
+    """Return the CRC32C, masked as in TFRecord. Bytewise and slow: for lengths and small sets."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
@@ -280,7 +280,7 @@ def _masked_crc(data: bytes) -> int:
 
 
 def pack_record(image: bytes, label: int, features: Features) -> bytes:
-    """One record of a small set, as TensorFlow writes it."""
+    """Encode one record of a small set as TensorFlow does."""
 
     def field(number: int, content: bytes) -> bytes:
         return _write_varint(number << 3 | _BYTES) + _write_varint(len(content)) + content

@@ -1,4 +1,4 @@
-"""Watches the worker processes of Keras and Grain: one that is killed takes its batch with it; Keras would wait on."""
+"""Watch the worker processes of Keras and Grain: a killed one loses its batch, and Keras would wait for it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from .interface import LoaderContext
 
 PERIOD_S = 0.2
 _ENDED_AS_USUAL = (None, 0, -signal.SIGTERM)
-"""Exit codes of workers that run, and of those that their pool has ended."""
+"""Exit codes of running workers, and of those that their pool has ended."""
 
 
 def watch_workers(context: LoaderContext) -> threading.Event:
-    """Look at this process' workers until the event is set; a lost one ends this process (``context.give_up``).
+    """Watch this process's workers until the event is set; a lost one ends this process (``context.give_up``).
 
-    Python's pool silently replaces a worker that died, and drops its task. A worker was lost whose exit code is none
-    that a pool's end leaves behind (0, or SIGTERM): killed for memory where the cgroup counted a kill, else otherwise.
+    Python's pool silently replaces a dead worker, and drops its task. A worker is lost if its exit code differs from
+    those at the pool's end (0, or SIGTERM): killed for memory if the cgroup counted a kill, otherwise for another
+    reason.
     """
     stop = threading.Event()
     threading.Thread(target=_watch, args=(context, stop), name="watch-workers", daemon=True).start()
@@ -42,10 +43,10 @@ def _watch(context: LoaderContext, stop: threading.Event) -> None:
 def _failure(is_killed: bool) -> BenchmarkFailure:
     if is_killed:
         return BenchmarkFailure("oom", "a worker process was killed at the memory limit, and its batch is lost")
-    return BenchmarkFailure("error", "a worker process ended in the middle, and its batch is lost: see the log")
+    return BenchmarkFailure("error", "a worker process ended unexpectedly, and its batch is lost: see the log")
 
 
 def count_kills() -> int | None:
-    """OOM kills in this job's cgroup so far."""
+    """Return the number of OOM kills in this job's cgroup so far; None if there is no cgroup."""
     own = find_own()
     return None if own is None else own.read().oom_kills
