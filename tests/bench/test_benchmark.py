@@ -204,8 +204,8 @@ def test_a_damaged_image_is_the_data_sets_fault(forker: Forker, tmp_path: Path, 
 
 def test_what_no_loader_makes_is_refused_before_tensorflow_starts(tmp_path: Path, made: Made) -> None:
     wrong = {
-        "unknown": ({"loader": "teleport"}, "no loader is called `teleport`"),
-        "cache": ({"loader": "keras-idg", "cache": "file"}, "keras-idg makes no cache `file`, only none"),
+        "unknown": ({"loader": "teleport"}, "there is no loader `teleport` here"),
+        "cache": ({"loader": "keras-idg", "cache": "file"}, "keras-idg does not support cache `file`, only none"),
         "filter": ({"loader": "keras-idg", "interpolation": "bilinear"}, "makes no interpolation `bilinear`"),
         "element": ({"cache": "tfrecord"}, "cache tfrecord has no element `float32`, only encoded"),
     }

@@ -37,7 +37,7 @@ def test_what_cannot_be_read_has_its_default(tmp_path: Path, text: str) -> None:
 def test_a_case_that_makes_no_sense_is_refused_in_words(tmp_path: Path) -> None:
     case = {"loader": "tfdata", "batch_size": "many"}
     write_json(tmp_path / REQUEST, Request("measure", said={"case": case, "data": {"kind": "folder"}}).as_fields())
-    with pytest.raises(BenchmarkFailure, match="`batch_size` is 'many', and no whole number"):
+    with pytest.raises(BenchmarkFailure, match="`batch_size` is 'many', not a whole number"):
         read_request(tmp_path)
 
 

@@ -175,7 +175,7 @@ def test_weights_come_from_a_file_or_not_at_all(tmp_path: Path) -> None:
     loaded = build_model(replace(SETTING, weights="x"), weights_path=str(tmp_path / "mine.weights.h5"), **options)
     assert np.array_equal(_values(loaded)[0], _values(base)[0])
     for path in (None, str(tmp_path / "absent.h5")):
-        with pytest.raises(BenchmarkFailure, match="no file of weights for `imagenet`") as caught:
+        with pytest.raises(BenchmarkFailure, match="the job has no file of weights for `imagenet`") as caught:
             build_model(replace(SETTING, weights="imagenet"), weights_path=path, **options)
         assert caught.value.kind == "weights"
     with pytest.raises(BenchmarkFailure, match="does not hold weights of mobilenet") as caught:

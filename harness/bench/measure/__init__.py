@@ -1,5 +1,5 @@
-"""Measure one case: read the data, build loader and model, run the epochs, write what was seen.
+"""Measure one case: read the data, build loader and model, run the epochs, write the results.
 
-Comes in: a request with its case. Goes out: the journal of epochs and ``result.json``. Begin with ``benchmark.py`` and
+Input: a request with its case. Output: ``events.jsonl`` and ``environment.json``. Begin with ``benchmark.py`` and
 ``invocation.py``.
 """

@@ -1,8 +1,8 @@
-"""The benchmark: what the supervisor starts. ``python -m bench.measure.benchmark JOB_FOLDER``.
+"""The program that the supervisor starts: ``python -m bench.measure.benchmark JOB_FOLDER``.
 
-Nothing heavy is imported here. With ``cache_reuse: reused`` this process first runs
-another (``--fill START``) that fills the cache file, drops the pages of data set
-and cache, and then measures itself: so a fill's memory never counts in what is measured.
+Nothing heavy is imported here. With ``cache_reuse: reused`` this process first runs a child (``--fill START``) that
+fills the cache file, then drops the pages of data set and cache, and measures itself. So the memory of filling is never
+part of a measurement.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FILL = "--fill"
 
 
 def main(arguments: list[str]) -> int:
-    """Run a job; 0 where all ended well, 1 where ``failure.json`` says why not, 2 for wrong arguments."""
+    """Run a job; return 0 on success, 1 after writing ``failure.json``, 2 for wrong arguments."""
     if len(arguments) not in (1, 3) or (len(arguments) == 3 and arguments[1] != FILL):
         sys.stderr.write(f"usage: python -m bench.measure.benchmark JOB_FOLDER [{FILL} START]\n")
         return 2
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(job: Path, results: Path, journal: Journal, *, is_fill: bool) -> int:
-    """Fill, or fill in a child and measure, or measure."""
+    """Fill the cache, or fill it in a child and measure, or measure; return the exit code."""
     request = read_request(job)
     build_s: float | None = None
     if request.is_reused and request.cache_prefix is not None and not is_fill:
@@ -63,9 +63,9 @@ def run(job: Path, results: Path, journal: Journal, *, is_fill: bool) -> int:
 
 
 def fill_in_child(job: Path, journal: Journal) -> int:
-    """Run the child that fills the cache; its exit code.
+    """Run the child that fills the cache and return its exit code.
 
-    A signal that ended it ends this process too, so that the supervisor sees it.
+    If a signal ended the child, this process ends itself by the same signal, so that the supervisor sees it.
     """
     command = [sys.executable, "-m", f"{__package__}.benchmark", str(job), FILL, repr(journal.start)]
     journal.return_to_phase("fill")
@@ -76,7 +76,7 @@ def fill_in_child(job: Path, journal: Journal) -> int:
 
 
 def read_build_seconds(results: Path) -> float | None:
-    """Seconds that the fill took, its flush included; None where it did not say."""
+    """Return the seconds that filling took, including its flush; None if the child did not report them."""
     build_s = None
     for line in read_lines(results / EVENTS):
         if line.get("event") == "phase" and line.get("name") == "filled":
@@ -85,7 +85,7 @@ def read_build_seconds(results: Path) -> float | None:
 
 
 def drop_pages(request: MeasureRequest) -> None:
-    """A later training does not find the dump in memory; with ``page_cache: warm`` it is left there."""
+    """Drop the cache's pages, so that a later training does not find them; not with ``page_cache: warm``."""
     if request.page_cache != "warm":
         pagecache.drop([request.path("cache")], prove=False)
 
@@ -94,5 +94,5 @@ if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    # All evidence is in files by now; TensorFlow's threads have been seen to crash while an interpreter ends.
+    # All results are in files by now; TensorFlow's threads have been seen to crash while an interpreter ends.
     os._exit(status)

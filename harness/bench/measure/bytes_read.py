@@ -1,4 +1,4 @@
-"""What an epoch must have read, from wherever: what stands beside the bytes that storage delivered."""
+"""Compute the bytes that an epoch must have read, to compare with the bytes that storage delivered."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def needed_bytes(request: MeasureRequest, loader: Loader, sizes: Sequence[int], index: int) -> int | None:
-    """Bytes of the files that epoch ``index`` (from 1) must go through; None where the loader reads no files at all.
+    """Return the bytes of the files that epoch ``index`` (from 1) must read; None if the loader reads no files.
 
-    Without a cache that is the data set. A cache in memory reads it once. One on disk reads it once while it
-    fills, and then itself; one that is written before the first epoch, or reused, reads itself from the start.
+    Without a cache that is the data set. With a memory cache the data set is read once. With a cache on disk it is read
+    once while the cache fills, and then the cache; a cache written in advance, or reused, is read from the first epoch.
     """
     if is_automatic(request.loader):
         return None
@@ -32,8 +32,8 @@ def needed_bytes(request: MeasureRequest, loader: Loader, sizes: Sequence[int], 
 
 
 def is_counted(paths: Sequence[str]) -> bool:
-    """Whether the kernel counts what is read below these paths as coming from storage.
+    """Return whether the kernel counts reads below these paths as coming from storage.
 
-    On file systems that keep a cache of their own (NFS, ZFS, FUSE, tmpfs, 9p) its count is not about storage.
+    On file systems with a cache of their own (NFS, ZFS, FUSE, tmpfs, 9p) its count is not about storage.
     """
     return all(why_unproven(file_system_of(path)) is None for path in paths)

@@ -1,4 +1,4 @@
-"""The hash of a pipeline: a cache made by another one is never read, for its path is another. Standard library only."""
+"""Hash a pipeline, so that a cache made by another one is never read: its path differs. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def pipeline_hash(request: MeasureRequest, manifest: Manifest) -> str:
-    """Twelve hex digits over all that decides what a cache holds: images, labels, order, pixels, format, and our code.
+    """Return 12 hex digits over all that decides a cache's contents: images, labels, order, pixels, format, our code.
 
-    What comes after the cache (batches, augmentation, the model) is no part of it.
+    What follows the cache (batches, augmentation, the model) is not included.
     """
     digest = hashlib.sha256()
     settings = {

@@ -1,4 +1,4 @@
-"""A GPU asked for is a GPU used: TensorFlow falls back to the CPU with one line in a log, so it is asked and tried."""
+"""Check that requested GPUs are used, by listing and trying them: TensorFlow falls back to the CPU with a log line."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import Any
 from ..protocol.failure import BenchmarkFailure
 
 CACHE_BYTES = 2**32
-"""The most that CUDA takes as ``CUDA_CACHE_MAXSIZE``: all kernels of TensorFlow are more than its default."""
+"""The maximum of ``CUDA_CACHE_MAXSIZE``: TensorFlow's kernels exceed the default."""
 _VERSION_FILE = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The GPUs that TensorFlow has, by name, and where a product of two matrices ran."""
+    """The GPUs that TensorFlow uses, by name, and the device on which a matrix product ran."""
 
     gpus: tuple[str, ...]
     matmul_device: str
 
     def as_fields(self) -> dict[str, list[str] | str]:
-        """The fields of ``environment.json``."""
+        """Return the fields of ``environment.json``."""
         return {"gpus": list(self.gpus), "matmul_device": self.matmul_device}
 
 
 def restrict_gpus(asked: list[str]) -> None:
-    """Let CUDA see only what was asked for; to be called before TensorFlow is imported.
+    """Let CUDA see only the requested GPUs; must be called before TensorFlow is imported.
 
-    UUIDs name the same GPU inside a container and outside; a number does not: then it is the first ones of those that
-    whoever started this process lets it see.
+    UUIDs name the same GPU inside a container and outside; a number does not. For numbers, the first GPUs that this
+    process was allowed to see are used.
     """
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not asked:
@@ -45,13 +45,13 @@ def restrict_gpus(asked: list[str]) -> None:
 
 
 def keep_compiled(folder: str | None) -> None:
-    """Have the driver keep what it compiles of PTX for later processes; to be called before TensorFlow is imported."""
+    """Let the driver cache kernels compiled from PTX for later processes; call it before importing TensorFlow."""
     if folder is not None:
         os.environ.update(CUDA_CACHE_PATH=folder, CUDA_CACHE_MAXSIZE=str(CACHE_BYTES))
 
 
 def check_devices(asked: list[str]) -> Devices:
-    """The devices in use. Raises BenchmarkFailure ``gpu_missing`` where they are not those that were asked for."""
+    """Return the devices in use. Raises BenchmarkFailure ``gpu_missing`` if they are not the requested ones."""
     import tensorflow as tf
 
     if not asked:
@@ -65,13 +65,13 @@ def check_devices(asked: list[str]) -> Devices:
             device = _find_matmul_device(tf)
         if "GPU" not in device:
             message = explain_missing(len(asked), len(found), _build_info(tf), read_driver())
-            raise BenchmarkFailure("gpu_missing", f"{message} A product of two matrices ran on {device}.")
+            raise BenchmarkFailure("gpu_missing", f"{message} A matrix product ran on {device}.")
     names = [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in found]
     return Devices(tuple(names), device)
 
 
 def explain_missing(asked: int, found: int, cuda: dict[str, str] | None, driver: str | None) -> str:
-    """What is missing, and the cure: no CUDA in TensorFlow, no driver, or a driver that is too old."""
+    """Return what is missing and how to fix it: TensorFlow without CUDA, no driver, or a driver that is too old."""
     head = f"{asked} GPU{'s' if asked != 1 else ''} asked for, TensorFlow sees {found}."
     has = f"NVIDIA driver {driver}" if driver else "no NVIDIA driver"
     if cuda is None:
@@ -83,14 +83,14 @@ def explain_missing(asked: int, found: int, cuda: dict[str, str] | None, driver:
 
 
 def read_cuda() -> dict[str, str] | None:
-    """The CUDA and cuDNN that TensorFlow was built for; None for a build without."""
+    """Return the CUDA and cuDNN versions that TensorFlow was built for; None for a build without CUDA."""
     import tensorflow as tf
 
     return _build_info(tf)
 
 
 def read_driver() -> str | None:
-    """The version of the NVIDIA driver, or None where there is none."""
+    """Return the version of the NVIDIA driver; None if there is none."""
     if _VERSION_FILE.exists():
         return parse_driver(_VERSION_FILE.read_text(encoding="utf-8", errors="replace"))
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -102,7 +102,7 @@ def read_driver() -> str | None:
 
 
 def parse_driver(text: str) -> str | None:
-    """The driver's version in the text of ``/proc/driver/nvidia/version`` or of ``nvidia-smi``."""
+    """Return the driver's version in the text of ``/proc/driver/nvidia/version`` or of ``nvidia-smi``."""
     found = re.search(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b", text)
     return found.group(1) if found else None
 
@@ -118,5 +118,5 @@ def _find_matmul_device(tf: Any) -> str:
     matrix = tf.ones((64, 64))
     product = tf.linalg.matmul(matrix, matrix)
     if float(product[0, 0]) != 64.0:
-        raise BenchmarkFailure("error", f"a product of two matrices on {product.device} is wrong")
+        raise BenchmarkFailure("error", f"a matrix product on {product.device} is wrong")
     return str(product.device).rpartition("/device:")[2]

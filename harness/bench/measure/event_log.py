@@ -1,4 +1,4 @@
-"""The benchmark's journal, ``events.jsonl``: line by line, so that a killed run says how far it came."""
+"""The benchmark's event log, ``events.jsonl``, written line by line, so that a killed run shows how far it came."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TypedDict
 
 PROGRESS_INTERVAL_S = 0.5
 PROGRESS_GROWTH = 1.05
-"""A line also whenever the run has seen so many times the images of the last line: a run that fills its memory and is
-killed within half a second says how far it came too. Some 300 lines in a run of a million images."""
+"""A progress line is also written when the images seen have grown by this factor since the last line: even a run that
+is killed for memory within half a second shows how far it came. Some 300 lines in a run of a million images."""
 
 
 class Epoch(TypedDict):
-    """One whole epoch, as a record keeps it; None is what was not measured."""
+    """One complete epoch, as in a record; None for what was not measured."""
 
     index: int
     images: int
@@ -30,11 +30,10 @@ class Epoch(TypedDict):
 
 
 class Journal:
-    """Appends events to a file. ``t`` is seconds of monotonic time since ``start`` (a value of ``time.monotonic``).
+    """A log that appends events to a file. ``t`` is in seconds of monotonic time since ``start`` (``time.monotonic``).
 
-    Each line is ``{"event": …, "t": …, …}`` and reaches the kernel before the next
-    step starts, so that SIGKILL loses none. ``phase``, ``epoch`` and ``step`` are where
-    the benchmark is now; a failure is reported with them.
+    Each line is ``{"event": …, "t": …, …}`` and reaches the kernel before the next step starts, so that SIGKILL loses
+    none. ``phase``, ``epoch`` and ``step`` are the benchmark's current position; a failure is reported with them.
     """
 
     def __init__(self, path: Path, start: float | None = None) -> None:
@@ -47,23 +46,23 @@ class Journal:
         self._before = self._seen = self._said = 0
 
     def enter_phase(self, name: str, **fields: object) -> None:
-        """A new phase begins: import, build, fill, warmup, measure, flush."""
+        """Begin a new phase and log it: import, build, fill, warmup, measure, flush."""
         self.phase = name
         self._write("phase", name=name, **fields)
 
     def return_to_phase(self, name: str) -> None:
-        """Back in a phase that was entered before: its line stays the only one."""
+        """Return to a phase that was logged before, without another line."""
         self.phase = name
 
     def begin_epoch(self, index: int) -> None:
-        """Epoch ``index`` (from 1) is about to start; no line is written."""
+        """Begin epoch ``index`` (from 1); no line is written."""
         self.epoch, self.step = index, 0
         self._before, self._last_progress = self._seen, float("-inf")
 
     def report_step(self, step: int, images: int) -> None:
-        """``images`` came in this epoch up to ``step`` (from 1).
+        """Report that ``images`` images came in this epoch up to ``step`` (from 1).
 
-        Written for the first step, then twice a second, and when the run's images grew by ``PROGRESS_GROWTH``.
+        A line is written for the first step, then twice a second, and whenever images grew by ``PROGRESS_GROWTH``.
         """
         self.step, self._seen = step, self._before + images
         now = time.monotonic()
@@ -72,11 +71,11 @@ class Journal:
             self._write("progress", epoch=self.epoch, step=step, images=images, phase=self.phase)
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """One whole epoch."""
+        """Log a complete epoch."""
         self._write("epoch", **epoch)
 
     def finish(self, **fields: str | float | None) -> None:
-        """All ended well."""
+        """Log that the benchmark succeeded."""
         self._write("done", **fields)
 
     def close(self) -> None:

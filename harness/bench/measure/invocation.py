@@ -1,4 +1,4 @@
-"""One invocation inside its process: prepare TensorFlow, build loader and model, warm up, measure, flush."""
+"""Perform one run inside its process: prepare TensorFlow, build loader and model, warm up, measure, flush."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 BYTES_PER_VALUE = {"float32": 4, "uint8": 1}
 PATIENCE_S = 5.0
-"""For the end of a cache file that a thread is about to reach."""
+"""How long to wait for the end of a cache file that another thread is about to write."""
 
 
 class Work(TypedDict, total=False):
-    """What is there to be measured, as loader and model say it. ``replicas``: copies of a model that share a batch."""
+    """What loader and model will actually do. ``replicas``: copies of a model that share a batch."""
 
     image_size: list[int] | None
     workers: int | None
@@ -54,7 +54,7 @@ class Work(TypedDict, total=False):
 
 
 class Mixing(TypedDict):
-    """How an epoch is ordered: in a buffer of so many images, and how well that mixes them (``loaders/mixing.py``)."""
+    """How an epoch is shuffled: with a buffer of this many images, and how well that mixes (``loaders/mixing.py``)."""
 
     buffer: int
     buffer_bytes: int | None
@@ -63,7 +63,7 @@ class Mixing(TypedDict):
 
 
 class Environment(Software):
-    """``environment.json``: what the figures were measured with."""
+    """The contents of ``environment.json``: the software and settings of a measurement."""
 
     interpolation: str
     decoder: str | None
@@ -80,7 +80,7 @@ class Environment(Software):
 
 @dataclass
 class Bench:
-    """What is ready to be measured."""
+    """A loader and model that are ready to be measured."""
 
     request: MeasureRequest
     context: LoaderContext
@@ -116,7 +116,7 @@ def measure(request: MeasureRequest, job: Path, results: Path, journal: Journal,
 
 
 def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
-    """Fill a cache in one epoch of loading; phase ``filled`` says what it took. Nothing of it is a measured epoch."""
+    """Fill a cache in one epoch of loading, which is not measured; the phase ``filled`` logs its cost."""
     journal.enter_phase("fill")
     request = replace(request, mode="load", model=None, gpus=[], is_reused=False)
     manifest = read_data(request)
@@ -128,7 +128,7 @@ def fill(request: MeasureRequest, job: Path, journal: Journal) -> None:
 
 
 def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
-    """Import TensorFlow with threads and devices set as asked. Raises BenchmarkFailure ``gpu_missing``."""
+    """Import TensorFlow with the requested threads and devices. Raises BenchmarkFailure ``gpu_missing``."""
     prepare_process(str(job / "keras"))
     if not LOADERS[request.loader].needs_pandas(request.kind):
         leave_out_pandas()
@@ -139,9 +139,9 @@ def import_tensorflow(request: MeasureRequest, job: Path) -> Devices:
 
 
 def build(request: MeasureRequest, manifest: Manifest, job: Path, *, keep_caches: bool = False) -> Bench:
-    """Make the loader and, where one is trained, the model: it comes first, so that tf.data's budget is what it leaves.
+    """Make the model, if one is trained, and the loader; the model first, so that tf.data's budget is what it leaves.
 
-    ``keep_caches``: caches of earlier pipelines stay beside this one's.
+    ``keep_caches``: do not remove caches of earlier pipelines.
     """
     model = _build_model(request, manifest)
     budgets = compute_case_budgets(request, manifest)
@@ -152,7 +152,7 @@ def build(request: MeasureRequest, manifest: Manifest, job: Path, *, keep_caches
 
 
 def read_data(request: MeasureRequest) -> Manifest:
-    """The images to use. Raises BenchmarkFailure ``data`` where the data set has none, or was never checked."""
+    """Return the images to use. Raises BenchmarkFailure ``data`` if the data set has none or was never checked."""
     folder = Path(request.path("dataset"))
     try:
         manifest = read_manifest(folder)
@@ -185,7 +185,7 @@ def _build_model(request: MeasureRequest, manifest: Manifest) -> Any | None:
 def make_context(
     request: MeasureRequest, manifest: Manifest, job: Path, budgets: Budgets, *, is_reused: bool = False
 ) -> LoaderContext:
-    """What the loader may know. ``is_reused``: its cache was filled before."""
+    """Return the input of the loader. ``is_reused``: its cache was filled before."""
     scratch = job / "scratch"
     scratch.mkdir(exist_ok=True)
     links = os.path.join(request.path("dataset"), "links")
@@ -222,14 +222,14 @@ def make_context(
 
 
 def size_buffer(asked: int | str, images: int) -> int | None:
-    """How many images a shuffle buffer holds, of so many; None where its size is left to the loader."""
+    """Return the size of the shuffle buffer in images, at most ``images``; None if it is left to the loader."""
     if asked == "auto":
         return None
     return min(asked, images) if isinstance(asked, int) else images
 
 
 def give_up(failure: BenchmarkFailure, job: Path) -> None:
-    """End the process at once with its reason written, whatever its other threads wait for."""
+    """Kill all children, write the failure and end the process at once, whatever its other threads wait for."""
     for child in list_children():
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -238,7 +238,7 @@ def give_up(failure: BenchmarkFailure, job: Path) -> None:
 
 
 def make_loader(name: str, context: LoaderContext) -> Loader:
-    """A loader by its name in the registry; its module is imported only now."""
+    """Make a loader by its name in the registry; its module is imported only now."""
     from ..loaders import find_maker
 
     made: Loader = find_maker(name)(context)
@@ -246,16 +246,16 @@ def make_loader(name: str, context: LoaderContext) -> Loader:
 
 
 def limit_bytes(request: MeasureRequest) -> int:
-    """Memory that this process may use: the smaller of the cgroup's limit and the asked one, else what is available."""
+    """Return the memory that this process may use: the smaller of cgroup and requested limit, else all available."""
     cgroup = find_own()
     limits = [request.limit_bytes, cgroup.limit_bytes() if cgroup else None]
     return min((limit for limit in limits if limit is not None), default=read_available_bytes())
 
 
 def memory_cache_bytes(request: MeasureRequest, sizes: Sequence[int]) -> int:
-    """What a cache in memory will hold, in bytes; 0 without one. ``sizes`` are those of the files.
+    """Return what a memory cache will hold, in bytes; 0 without one. ``sizes`` are those of the files.
 
-    images × height × width × channels × bytes per value, or the files as they are.
+    It is images × height × width × channels × bytes per value, or the size of the encoded files.
     """
     if request.cache != "memory":
         return 0
@@ -266,7 +266,7 @@ def memory_cache_bytes(request: MeasureRequest, sizes: Sequence[int]) -> int:
 
 
 def compute_case_budgets(request: MeasureRequest, manifest: Manifest) -> Budgets:
-    """The budgets of this case, from what the process needs by now."""
+    """Return the budgets of this case, based on the memory that the process uses now."""
     return compute_budgets(
         request.budgets,
         limit_bytes=limit_bytes(request),
@@ -276,7 +276,7 @@ def compute_case_budgets(request: MeasureRequest, manifest: Manifest) -> Budgets
 
 
 def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> Environment:
-    """The fields of ``environment.json``."""
+    """Return the fields of ``environment.json``."""
     budgets = bench.context.budgets.as_fields() if bench.context.budgets else {}
     return {
         **describe_software(),
@@ -295,10 +295,10 @@ def describe(request: MeasureRequest, bench: Bench, devices: Devices) -> Environ
 
 
 def _describe_work(bench: Bench) -> Work:
-    """What is there to be measured, in the words of the case: asked of loader and model, not of the request."""
+    """Describe what will be measured in the terms of the case, as loader and model report it, not the request."""
     spec = bench.loader.element_spec
     shape = getattr(spec[0], "shape", None) if isinstance(spec, tuple) and spec else None
-    size = list(shape[1:3]) if shape is not None and shape.rank == 4 else None  # a user's own may say anything
+    size = list(shape[1:3]) if shape is not None and shape.rank == 4 else None  # a user's own loader may have any shape
     made = getattr(spec[0], "dtype", None) if isinstance(spec, tuple) and spec else None
     deliver = getattr(made, "name", None)
     model = bench.model
@@ -317,7 +317,7 @@ def warm_up(bench: Bench) -> float:
 
 
 def warm_page_cache(bench: Bench) -> None:
-    """For ``page_cache: warm``: read all files once. Refuses where they cannot stay in memory beside the process."""
+    """Read all files once for ``page_cache: warm``. Raises BenchmarkFailure if they do not fit in the memory left."""
     request = bench.request
     if request.page_cache != "warm":
         return
@@ -328,7 +328,7 @@ def warm_page_cache(bench: Bench) -> None:
         raise BenchmarkFailure(
             "error",
             f"`page_cache: warm` needs {files_bytes} bytes for the files beside {limit - room} bytes of memory in use, "
-            f"and the limit is {limit} bytes: raise `memory_limit`, or take `page_cache: cold-start`",
+            f"and the limit is {limit} bytes: raise `memory_limit`, or use `page_cache: cold-start`",
         )
     pagecache.warm(bench.context.stored)
 
@@ -339,7 +339,7 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[[E
 
     def prepare(index: int) -> None:
         is_cold = bench.request.page_cache == "cold"
-        # Before the first epoch also for cold-start: Keras has looked at two batches by now.
+        # Before the first epoch also for cold-start: Keras has read two batches by now.
         if is_cold or (bench.request.page_cache == "cold-start" and index == 1):
             pagecache.drop([*bench.context.places, *loader.cache_files()], prove=False)
 
@@ -347,7 +347,7 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[[E
         if index != 1:
             return None
         if bench.request.is_reused and measure_cache(loader) != held:
-            raise BenchmarkFailure("error", "the cache grew while it was to be reused: it was filled a second time")
+            raise BenchmarkFailure("error", "the reused cache grew: it was filled a second time")
         return None if bench.request.is_reused else flush_cache(loader, journal)
 
     held = measure_cache(loader)
@@ -368,12 +368,12 @@ def run_epochs(bench: Bench, journal: Journal, epochs: int, publish: Callable[[E
 
 
 def flush_cache(loader: Loader, journal: Journal) -> float | None:
-    """Bring a filled file cache through to the disk; seconds, or None without one. Its index must be there."""
+    """Sync a filled file cache to disk; return the seconds, None without one. Raises BenchmarkFailure if incomplete."""
     if loader.store is None:
         return None
     if not _becomes_whole(loader.store):
         raise BenchmarkFailure(
-            "error", f"after a whole epoch the cache {loader.cache_prefix} is not whole: nothing was kept"
+            "error", f"after a whole epoch the cache {loader.cache_prefix} is incomplete: nothing was stored"
         )
     phase = journal.phase or "measure"
     journal.enter_phase("flush")
@@ -385,10 +385,10 @@ def flush_cache(loader: Loader, journal: Journal) -> float | None:
 
 
 def _becomes_whole(store: stores.Store) -> bool:
-    """Whether a cache is whole, or is so in a moment.
+    """Return whether a cache is complete, now or within ``PATIENCE_S``.
 
-    TensorFlow writes the index of a cache file when its reader asks for more than the last image: which a thread that
-    reads ahead does by itself, but maybe only after ``fit`` has had its last batch.
+    TensorFlow writes the index of a cache file when its reader asks for more than the last image. A prefetching thread
+    does that by itself, but perhaps only after ``fit`` has had its last batch.
     """
     deadline = time.monotonic() + PATIENCE_S
     while not store.is_whole():
@@ -399,12 +399,12 @@ def _becomes_whole(store: stores.Store) -> bool:
 
 
 def measure_cache(loader: Loader) -> int | None:
-    """Bytes of the cache's files; None without a file cache."""
+    """Return the bytes of the cache's files; None without a file cache."""
     return sum(os.stat(path).st_size for path in loader.cache_files()) if loader.cache_prefix else None
 
 
 def clear_cache(request: MeasureRequest) -> None:
-    """Remove what an earlier run left of this cache: TensorFlow would read it, or stumble over its lock file."""
+    """Remove what an earlier run left of this cache: TensorFlow would read it, or fail on its lock file."""
     if request.cache_prefix is not None:
         stores.clear(request.cache_prefix)
 
@@ -426,7 +426,7 @@ def _measure_error(context: LoaderContext) -> PixelError | None:
 
 
 def load_training() -> ModuleType:
-    """Imported late: it imports TensorFlow, before which environment and devices must be set."""
+    """Import ``training`` late: it imports TensorFlow, before which environment and devices must be set."""
     from . import training
 
     return training

@@ -1,12 +1,12 @@
-"""tf.data's iterators are taken down outside the clock.
+"""Keep the teardown of tf.data's iterators out of the measured time.
 
-Where nothing holds an iterator that is at its end, Python takes it down at once: within its own epoch's clock in
-loading, within the next one's in ``model.fit``. That may wait, without any CPU time, for as long as the iterator lived:
+Python tears down an iterator as soon as no reference to it is left: in loading within the clock of its own epoch, in
+``model.fit`` within the next one's. The teardown may wait, without using CPU time, for as long as the iterator lived:
 seen with 2.21, 2.5 s after an epoch of 2.6 s and 10.1 s after one of 10.3 s, in some of ten epochs, and never with
-autotuning off. (It fits its thread, TensorFlow's ``Model::OptimizeLoop``, which sleeps for a period that doubles each
-time, from 10 ms to 60 s, if that now and then misses that it is told to end.) So an epoch of a small set took twice its
-time, with idle cores. Nothing is delivered meanwhile, and in an epoch of many minutes it is nothing: it is no part of
-what an epoch takes.
+autotuning off. (A likely cause is TensorFlow's ``Model::OptimizeLoop``, a thread that sleeps for a period that doubles
+each time, from 10 ms to 60 s, and may sometimes miss the notification to stop.) So an epoch of a small set took twice
+its time, with idle cores. No image is delivered meanwhile, and in an epoch of many minutes the wait does not matter, so
+it is not counted as part of an epoch.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from typing import Any
 
 
 class HeldIterators:
-    """The iterators that were made since the last release, and in the time before it."""
+    """The iterators that were made since the last release, and those made before it."""
 
     def __init__(self) -> None:
         self._newer: list[Any] = []
         self._older: list[Any] = []
 
     def add(self, iterator: Any) -> None:
-        """One more that was made."""
+        """Hold one more iterator."""
         self._newer.append(iterator)
 
     def release_older(self) -> None:
-        """An epoch begins: let go of those from before the last one. ``model.fit`` holds an epoch's own, and a spare
-        one, until the first step of the next epoch."""
+        """Release the iterators from before the last epoch, at the start of an epoch. ``model.fit`` uses an epoch's own
+        iterator, and a spare one, until the first step of the next epoch."""
         self._newer, self._older = [], self._newer
 
     def release(self) -> None:
-        """Let go of all."""
+        """Release all iterators."""
         self._newer, self._older = [], []
 
 
 @contextmanager
 def hold_iterators() -> Iterator[HeldIterators]:
-    """Within it each iterator of a tf.data data set is held, whoever makes it, those for several GPUs too.
+    """Hold each tf.data iterator that is made within the block, including those for several GPUs.
 
-    None is where TensorFlow is not loaded.
+    Yields an object that holds none if TensorFlow is not loaded.
     """
     held = HeldIterators()
     tf = sys.modules.get("tensorflow")
@@ -60,7 +60,7 @@ def hold_iterators() -> Iterator[HeldIterators]:
 
 @contextmanager
 def _holding(kind: Any, held: HeldIterators) -> Iterator[None]:
-    """Within it the iterators of a kind of data set are held."""
+    """Hold the iterators of one kind of data set that are made within the block."""
     make = kind.__iter__
 
     def make_and_hold(dataset: Any) -> Any:

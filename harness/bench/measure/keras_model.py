@@ -1,4 +1,4 @@
-"""The model that a training case trains: a classifier on a base of ``keras.applications``."""
+"""Build the model of a training case: a classifier on a base of ``keras.applications``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def build_model(
     precision: str,
     deliver: str = "float32",
 ) -> Any:
-    """A compiled model for images (batch, height, width, 3) from 0 to 1 and integer labels.
+    """Return a model for images (batch, height, width, 3) from 0 to 1 and integer labels; only an emulated one is
+    compiled.
 
-    Where ``deliver`` is uint8 it is for grey levels, and begins with the layer that scales them.
+    If ``deliver`` is uint8, the model takes values from 0 to 255 and begins with the layer that scales them.
     ``setting`` is a case's ``model``. ``weights_path`` is the file for ``weights`` other than ``none``: nothing is ever
-    downloaded, and a file that is missing or does not fit is a failure ``weights``, never another model in silence.
+    downloaded. Raises BenchmarkFailure ``weights`` if the file is missing or does not fit.
     """
     keras.mixed_precision.set_global_policy(precision)
     if setting.is_emulated:
@@ -48,23 +49,23 @@ def build_model(
 
 
 def make_rescaling() -> Any:
-    """The layer that makes of uint8 what the loaders deliver as float32: the same numbers."""
+    """Return the layer that scales uint8 to the same float32 values that the loaders deliver."""
     return keras.layers.Rescaling(SCALE)
 
 
 def build_base(setting: ModelSetting, image_size: tuple[int, int]) -> Any:
-    """The base without its top, with random weights."""
+    """Return the base without its top, with random weights. Raises BenchmarkFailure for an unknown name."""
     make = find_application(setting.name)
     options: dict[str, float] = {}
     if "alpha" in inspect.signature(make).parameters:
         options["alpha"] = setting.alpha
     elif setting.alpha != 1.0:
-        raise BenchmarkFailure("error", f"the model {make.__name__} has no `alpha`: leave it out, or take mobilenet")
+        raise BenchmarkFailure("error", f"the model {make.__name__} has no `alpha`: leave it out, or use mobilenet")
     return make(include_top=False, weights=None, input_shape=(*image_size, 3), **options)
 
 
 def find_application(name: str) -> Any:
-    """The function of ``keras.applications`` with this name, whatever its capitals and separators."""
+    """Return the function of ``keras.applications`` with this name, ignoring case and separators."""
     makers = {_plain(key): value for key, value in vars(keras.applications).items() if key[:1].isupper()}
     try:
         return makers[_plain(name)]
@@ -74,15 +75,15 @@ def find_application(name: str) -> Any:
 
 
 def load_weights(base: Any, setting: ModelSetting, path: str | None) -> None:
-    """Load the weights of the base from a file."""
-    cure = "give the file of weights without the top (…_no_top.h5) as `weights: PATH`, or take `weights: none`"
+    """Load the weights of the base from a file. Raises BenchmarkFailure ``weights``."""
+    cure = "give the file of weights without the top (…_no_top.h5) as `weights: PATH`, or use `weights: none`"
     if path is None or not os.path.isfile(path):
-        raise BenchmarkFailure("weights", f"no file of weights for `{setting.weights}` came with the job: {cure}")
+        raise BenchmarkFailure("weights", f"the job has no file of weights for `{setting.weights}`: {cure}")
     before = sum_kernels(base)
     try:
         base.load_weights(path)
         if any(old == new for old, new in zip(before, sum_kernels(base), strict=True)):
-            raise ValueError("Keras passed over layers that the file does not have, and warned only")
+            raise ValueError("Keras skipped layers that the file does not have, with a warning only")
     except (OSError, ValueError, KeyError) as error:
         name = os.path.basename(path)
         raise BenchmarkFailure(
@@ -91,7 +92,7 @@ def load_weights(base: Any, setting: ModelSetting, path: str | None) -> None:
 
 
 def sum_kernels(base: Any) -> list[float]:
-    """The sum of each kernel's values. All start at random, so one that stays as it was came from no file."""
+    """Return the sum of each kernel's values; all start at random, so an unchanged one was not loaded from the file."""
     return [float(np.sum(one.value.numpy(), dtype=np.float64)) for one in base.variables if len(one.shape) > 1]
 
 

@@ -1,4 +1,4 @@
-"""Loading: part 1 of the article. A loader's epochs are iterated, and nothing is done with the images."""
+"""Measure loading: iterate a loader's epochs and do nothing with the images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .meter import Meter
 
 
 def load(loader: Loader, epochs: int, meter: Meter) -> None:
-    """Iterate ``epochs`` epochs; images are counted as they come. Iterators are taken down between the clocks."""
+    """Iterate ``epochs`` epochs and count images as they come; iterators are torn down between the clocks."""
     with hold_iterators() as held:
         for _ in range(epochs):
             meter.begin()

@@ -1,4 +1,4 @@
-"""What task ``measure`` was asked: ``request.json`` as values. Standard library only."""
+"""The request of the task ``measure``: ``request.json`` as typed values. Standard library only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CACHE_NAME = "images"
 
 @dataclass(frozen=True)
 class ModelSetting:
-    """A case's ``model``: a base of ``keras.applications``, or ``emulated`` with its pace.
+    """A case's ``model``: a base of ``keras.applications``, or ``emulated`` with its speed.
 
-    ``trainable`` false freezes the base; ``xla`` None leaves the choice to Keras; ``like`` is where a pace comes from.
+    ``trainable`` false freezes the base; ``xla`` None leaves the choice to Keras; ``like`` names the source of a speed.
     """
 
     name: str = "mobilenet"
@@ -33,15 +33,15 @@ class ModelSetting:
 
     @property
     def is_emulated(self) -> bool:
-        """Whether a step only takes as long as an accelerator's would."""
+        """Whether a step computes nothing and only takes as long as on an accelerator."""
         return self.name == "emulated"
 
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """One case to measure, with all that belongs to it. Sizes in bytes; ``image_size`` is (height, width) in pixels.
+    """One case to measure, with everything it needs. Sizes in bytes; ``image_size`` is (height, width) in pixels.
 
-    ``interpolation`` is what ``native`` became; ``model`` is None where nothing is trained.
+    ``interpolation`` is the actual one if the case says ``native``; ``model`` is None if nothing is trained.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class MeasureRequest:
     shuffle_buffer: int | str = "auto"
 
     def path(self, name: str) -> str:
-        """A path of the job; raises BenchmarkFailure where the engine gave none."""
+        """Return a path of the job. Raises BenchmarkFailure if the engine gave none of this name."""
         try:
             return self.paths[name]
         except KeyError:
@@ -82,16 +82,16 @@ class MeasureRequest:
 
     @property
     def cache_prefix(self) -> str | None:
-        """What the paths of all caches of this job begin with; None without a cache on disk."""
+        """The path with which all caches of this job begin; None without a cache on disk."""
         return f"{self.path('cache')}/{CACHE_NAME}" if CACHES[self.cache].is_on_disk else None
 
 
 def read_request(job: Path) -> MeasureRequest:
-    """The request in a job's folder. Raises BenchmarkFailure where it asks for what no loader here makes."""
+    """Read the request in a job's folder. Raises BenchmarkFailure if no loader here can satisfy it."""
     request = protocol.read_request(job)
     case, kind = as_object(request.said.get("case")), str(as_object(request.said.get("data")).get("kind"))
     if not case:
-        raise BenchmarkFailure("error", f"{job / protocol.REQUEST} is no request to measure")
+        raise BenchmarkFailure("error", f"{job / protocol.REQUEST} is not a request to measure")
     check_case(case)
     loader = str(case["loader"])
     check_kind(loader, kind)
@@ -132,7 +132,7 @@ def read_request(job: Path) -> MeasureRequest:
 
 
 def parse_model(value: object) -> ModelSetting | None:
-    """Read a case's ``model``; None where nothing is trained."""
+    """Read a case's ``model``; return None if nothing is trained."""
     if not isinstance(value, dict):
         return None
     said, xla, alpha = as_object(value), value.get("xla"), as_number(value.get("alpha"))
@@ -151,7 +151,7 @@ def parse_model(value: object) -> ModelSetting | None:
 def _count(said: Mapping[str, object], name: str, default: int) -> int:
     value = as_count(said.get(name, default))
     if value is None:
-        raise BenchmarkFailure("error", f"`{name}` is {said[name]!r}, and no whole number")
+        raise BenchmarkFailure("error", f"`{name}` is {said[name]!r}, not a whole number")
     return value
 
 
@@ -160,20 +160,20 @@ def _text(said: Mapping[str, object], name: str, default: str) -> str:
 
 
 def check_kind(loader: str, kind: str) -> None:
-    """Refuse a data set that a loader cannot read."""
+    """Raise BenchmarkFailure if the loader cannot read data sets of this kind."""
     kinds = LOADERS[loader].kinds
     if kind not in kinds:
-        raise BenchmarkFailure("error", f"{loader} reads no data of kind {kind}, only {', '.join(kinds)}")
+        raise BenchmarkFailure("error", f"{loader} cannot read data of kind {kind}, only {', '.join(kinds)}")
 
 
 def check_case(case: Mapping[str, object]) -> None:
-    """Refuse what the registry does not offer: it would otherwise be measured as something else."""
+    """Raise BenchmarkFailure for a setting that the registry does not offer, as something else would be measured."""
     try:
         spec = LOADERS[str(case["loader"])]
     except KeyError:
         known = ", ".join(LOADERS)
-        cure = "a loader of a package must be installed where the benchmark runs, so in its image"
-        message = f"no loader is called `{case['loader']}` here; there are {known}; {cure}"
+        cure = "a loader of a package must be installed where the benchmark runs (in its image)"
+        message = f"there is no loader `{case['loader']}` here, only {known}; {cure}"
         raise BenchmarkFailure("error", message) from None
     except ValueError as error:
         raise BenchmarkFailure("error", str(error).replace("\n", ": ")) from None
@@ -188,11 +188,11 @@ def check_case(case: Mapping[str, object]) -> None:
     for name, default, offered in offers:
         value = case.get(name, default)
         if value not in offered:
-            raise BenchmarkFailure("error", f"{spec.name} makes no {name} `{value}`, only {', '.join(offered)}")
+            raise BenchmarkFailure("error", f"{spec.name} does not support {name} `{value}`, only {', '.join(offered)}")
     workers = as_count(case.get("workers"))
     if workers is not None and (not spec.workers or workers < spec.least_workers):
-        least = f"at least {spec.least_workers}" if spec.workers else "none that can be set"
-        raise BenchmarkFailure("error", f"{spec.name} takes no {workers} workers, but {least}")
+        least = f"it needs at least {spec.least_workers}" if spec.workers else "their number cannot be set"
+        raise BenchmarkFailure("error", f"{spec.name} cannot use {workers} workers: {least}")
     if case.get("shuffle_buffer", "auto") != "auto" and not spec.takes_buffer:
         raise BenchmarkFailure("error", f"{spec.name} has no shuffle buffer whose size can be set")
     cache = CACHES[_text(case, "cache", "none")]
@@ -202,7 +202,8 @@ def check_case(case: Mapping[str, object]) -> None:
     ):
         value = case.get(name, default)
         if value not in offered:
-            raise BenchmarkFailure("error", f"cache {cache.name} has no {name} `{value}`, only {', '.join(offered)}")
+            message = f"cache {cache.name} does not support {name} `{value}`, only {', '.join(offered)}"
+            raise BenchmarkFailure("error", message)
     is_float = cache.name != "none" and _text(case, "element", "float32") == "float32"
     if is_float and case.get("deliver") == "uint8":
-        raise BenchmarkFailure("error", "a cache of float32 delivers no uint8: it holds what is scaled already")
+        raise BenchmarkFailure("error", "a float32 cache cannot deliver uint8: it holds scaled images")

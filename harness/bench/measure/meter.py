@@ -1,4 +1,4 @@
-"""The clock of an epoch, the same for loading and for training. Standard library only."""
+"""Measure an epoch, in the same way for loading and training. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .usage import Usage, read_all_anon_bytes, read_usage
 
 
 class Meter:
-    """Measures epochs of ``images`` images each.
+    """A meter of epochs of ``images`` images each.
 
-    ``prepare(index)`` runs before an epoch's clock (page cache), ``settle(index)`` after it and
-    gives the seconds of a flush or None; ``publish`` takes each whole epoch. ``needed(index)`` are the
-    bytes that an epoch must have read; ``is_counted``: the kernel counts what comes from storage here. ``others()`` are
-    the images so far that another decoder than the loader's own has read, by why; None where it has no other.
+    ``prepare(index)`` runs before an epoch's clock starts (page cache). ``settle(index)`` runs after it and returns the
+    seconds of a flush or None. ``publish`` receives each complete epoch. ``needed(index)`` returns the bytes that an
+    epoch must have read; ``is_counted``: the kernel counts reads from storage here. ``others()`` returns how many
+    images another decoder than the loader's own has read so far, by reason; None if it has no other.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Meter:
         self._begun = time.perf_counter()
 
     def begin(self) -> None:
-        """The next epoch begins: its clock starts last."""
+        """Begin the next epoch; its clock starts last."""
         self._index += 1
         self._prepare(self._index)
         self._journal.begin_epoch(self._index)
         self._start_clock()
 
     def step(self, images: int) -> None:
-        """One more batch is done; ``images`` were delivered in this epoch so far."""
+        """Record a batch; ``images`` were delivered in this epoch so far."""
         if self._first_batch_s is None:
             self._first_batch_s = time.perf_counter() - self._begun
         self._steps += 1
@@ -65,13 +65,13 @@ class Meter:
         self._journal.report_step(self._steps, images)
 
     def end(self) -> None:
-        """The epoch is over. Raises BenchmarkFailure where it delivered more or fewer images than the data set has."""
+        """End the epoch. Raises BenchmarkFailure if it delivered more or fewer images than the data set has."""
         seconds = time.perf_counter() - self._begun
         after = read_usage()
         if self._images != self._expected:
             raise BenchmarkFailure(
                 "error",
-                f"epoch {self._index} delivered {self._images} of {self._expected} images: its figures say nothing",
+                f"epoch {self._index} delivered {self._images} of {self._expected} images: its figures are invalid",
             )
         others, anon_bytes = self._others(), read_all_anon_bytes()
         flush_s = self._settle(self._index)

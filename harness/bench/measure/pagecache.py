@@ -1,12 +1,11 @@
-"""The page cache's state, made and proven: drop the pages of files, or read them all once.
+"""Set the state of the page cache and verify it: drop the pages of files, or read the files once.
 
-Standard library only. ``python -m bench.measure.pagecache drop|warm PATH…`` does it in a process of
-its own and prints the result as one JSON object.
+Standard library only. ``python -m bench.measure.pagecache drop|warm PATH…`` does it in its own process and prints the
+result as one JSON object.
 
-Dropping needs no root: ``posix_fadvise(POSIX_FADV_DONTNEED)`` on a file open for reading,
-after its dirty pages were written (a dirty page is not dropped). The proof is the
-process's own ``/proc/self/io``: a byte of a dropped file must come from storage.
-``mincore`` proves nothing: it lies to whoever does not own the file.
+Dropping does not need root: ``posix_fadvise(POSIX_FADV_DONTNEED)`` on a file open for reading, after its dirty pages
+were written (a dirty page is not dropped). It is verified by the process's own ``/proc/self/io``: a byte of a dropped
+file must come from storage. ``mincore`` does not help: it gives wrong answers to users who do not own the file.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 _ELSEWHERE = {
-    "nfs": "the NFS server keeps a cache of its own",
-    "nfs4": "the NFS server keeps a cache of its own",
-    "cifs": "the SMB server keeps a cache of its own",
-    "smb3": "the SMB server keeps a cache of its own",
-    "ceph": "the Ceph servers keep caches of their own",
-    "lustre": "the Lustre servers keep caches of their own",
-    "beegfs": "the BeeGFS servers keep caches of their own",
-    "gpfs": "GPFS keeps its own page pool",
-    "zfs": "ZFS keeps its own cache (ARC), which posix_fadvise does not reach",
-    "9p": "the machine below keeps a cache of its own",
-    "virtiofs": "the machine below keeps a cache of its own",
+    "nfs": "the NFS server has its own cache",
+    "nfs4": "the NFS server has its own cache",
+    "cifs": "the SMB server has its own cache",
+    "smb3": "the SMB server has its own cache",
+    "ceph": "the Ceph servers have their own caches",
+    "lustre": "the Lustre servers have their own caches",
+    "beegfs": "the BeeGFS servers have their own caches",
+    "gpfs": "GPFS has its own page pool",
+    "zfs": "ZFS has its own cache (ARC), which posix_fadvise does not reach",
+    "9p": "the host machine has its own cache",
+    "virtiofs": "the host machine has its own cache",
     "tmpfs": "tmpfs lives in memory: nothing is ever read from storage",
     "ramfs": "ramfs lives in memory: nothing is ever read from storage",
 }
@@ -40,7 +39,7 @@ _PIECE = 2**20
 
 
 class Dropped(NamedTuple):
-    """What was dropped, and why that may not be the whole truth (``unproven``, None where it is proven)."""
+    """What was dropped; ``unproven`` says why pages may remain in a cache, None if it is verified that none does."""
 
     files: int
     bytes: int
@@ -49,7 +48,7 @@ class Dropped(NamedTuple):
 
 
 class Warmed(NamedTuple):
-    """What was read into the page cache."""
+    """The files and bytes that were read into the page cache."""
 
     files: int
     bytes: int
@@ -57,10 +56,10 @@ class Warmed(NamedTuple):
 
 
 def drop(paths: Iterable[str | os.PathLike[str]], *, prove: bool = True) -> Dropped:
-    """Drop the pages of files and of all files below folders. Links are followed, each file is taken once.
+    """Drop the pages of files and of all files below folders. Links are followed, each file is visited once.
 
-    ``unproven`` says why storage may still not be asked: a file system with a cache of its own, or sampled
-    files of which bytes did not come from storage afterwards. ``prove=False`` leaves the sampling out.
+    ``unproven`` says why later reads may not come from storage: a file system with its own cache, or sampled files
+    whose bytes did not come from storage afterwards. ``prove=False`` skips the sampling.
     """
     begun = time.monotonic()
     places = [os.fspath(path) for path in paths]
@@ -75,7 +74,7 @@ def drop(paths: Iterable[str | os.PathLike[str]], *, prove: bool = True) -> Drop
         files, total = files + 1, total + size
         if size and files % stride == 0:
             sample.append(path)
-            if len(sample) == 2 * _PROBES:  # stay spread over all files, however many come
+            if len(sample) == 2 * _PROBES:  # keep the sample spread over all files
                 sample, stride = sample[1::2], 2 * stride
     reason = _reason_of(places)
     if reason is None and failed:
@@ -86,7 +85,7 @@ def drop(paths: Iterable[str | os.PathLike[str]], *, prove: bool = True) -> Drop
 
 
 def warm(paths: Iterable[str | os.PathLike[str]]) -> Warmed:
-    """Read files, and all files below folders, once from end to end."""
+    """Read files, and all files below folders, once completely."""
     begun = time.monotonic()
     files = total = 0
     buffer = bytearray(_PIECE)
@@ -99,7 +98,7 @@ def warm(paths: Iterable[str | os.PathLike[str]]) -> Warmed:
 
 
 def walk(places: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """(path, bytes) of every regular file, each once though links may name it twice; no circle is followed."""
+    """Yield (path, bytes) of every regular file, each once even if several links lead to it; loops are not followed."""
     seen: set[tuple[int, int]] = set()
     waiting = list(places)
     while waiting:
@@ -120,7 +119,7 @@ def walk(places: Sequence[str]) -> Iterator[tuple[str, int]]:
 
 
 def file_system_of(path: str, mountinfo: str = "/proc/self/mountinfo") -> str | None:
-    """The type of the file system that holds a path: of its longest mount point, the last mounted there."""
+    """Return the type of the file system that holds a path: the last one mounted at its longest mount point."""
     place, best, kind = os.path.realpath(path), "", None
     try:
         with open(mountinfo, encoding="utf-8", errors="replace") as stream:
@@ -140,24 +139,24 @@ def file_system_of(path: str, mountinfo: str = "/proc/self/mountinfo") -> str | 
 
 
 def why_unproven(kind: str | None) -> str | None:
-    """Why dropping pages on a type of file system proves nothing; None where it can."""
+    """Return why dropping pages cannot be verified on a type of file system; None if it can."""
     if kind is None:
         return "the file system is not known"
     if kind == "fuse" or kind.startswith("fuse."):
-        return f"{kind}: the program behind a FUSE file system may keep a cache of its own"
+        return f"{kind}: the program behind a FUSE file system may have its own cache"
     reason = _ELSEWHERE.get(kind)
     return None if reason is None else f"{kind}: {reason}"
 
 
 def _reason_of(places: Sequence[str]) -> str | None:
-    """The first place whose file system keeps a cache out of reach. An overlay's files are sampled like others."""
+    """Return why pages of one of the places cannot be verified, or None. An overlay's files are sampled like others."""
     reasons = (why_unproven(file_system_of(place)) for place in places if os.path.exists(place))
     return next((reason for reason in reasons if reason), None)
 
 
 def _write_dirty(places: Sequence[str]) -> None:
-    """Write what is dirty, once for each file system: cheaper than fsync of a hundred thousand clean files."""
-    import ctypes  # only here, and in a process of its own
+    """Write dirty pages, once per file system, which is cheaper than fsync of a hundred thousand clean files."""
+    import ctypes  # imported only here, in a separate process
 
     libc = ctypes.CDLL(None)
     devices: set[int] = set()
@@ -188,7 +187,7 @@ def _drop_one(path: str) -> bool:
 
 
 def _doubt(sample: Sequence[str]) -> str | None:
-    """Read one byte of each file: it must come from storage. Their pages are dropped again afterwards."""
+    """Read one byte of each file and return how many did not come from storage, as text; pages are dropped again."""
     kept = 0
     for path in sample:
         before = storage_bytes()
@@ -209,7 +208,7 @@ def _doubt(sample: Sequence[str]) -> str | None:
 
 
 def storage_bytes(path: str = "/proc/self/io") -> int | None:
-    """Bytes that this process made storage deliver; None where the kernel does not count them."""
+    """Return the bytes that this process has read from storage; None if the kernel does not count them."""
     try:
         with open(path, encoding="ascii") as stream:
             for line in stream:
@@ -221,7 +220,7 @@ def storage_bytes(path: str = "/proc/self/io") -> int | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``drop PATH…`` or ``warm PATH…``; the result on stdout."""
+    """Run ``drop PATH…`` or ``warm PATH…``, print the result, and return the exit code."""
     verb, places = (arguments[0], arguments[1:]) if arguments else ("", [])
     if verb not in ("drop", "warm"):
         sys.stderr.write("usage: python -m bench.measure.pagecache drop|warm PATH…\n")

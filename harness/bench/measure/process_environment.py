@@ -1,4 +1,4 @@
-"""``environment.json``: what the figures were measured with. Versions are read without importing anything heavy."""
+"""Describe the software of a measurement for ``environment.json``, without importing anything heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JPEG = "from PIL import features as f; print(f.version_feature('libjpeg_turbo')
 
 
 class Software(TypedDict):
-    """Versions of what decodes, loads and trains; None is not installed. ``cpu_affinity`` are CPU numbers."""
+    """Versions of what decodes, loads and trains; None if not installed. ``cpu_affinity`` are CPU numbers."""
 
     python: str
     tensorflow: str | None
@@ -26,7 +26,7 @@ class Software(TypedDict):
 
 
 def find_version(*names: str) -> str | None:
-    """The version of the first of these distributions that is installed."""
+    """Return the version of the first of these distributions that is installed."""
     for name in names:
         try:
             return version(name)
@@ -36,7 +36,7 @@ def find_version(*names: str) -> str | None:
 
 
 def describe_software() -> Software:
-    """Versions of Python, TensorFlow, Keras, NumPy, Pillow and of the JPEG library that Pillow decodes with."""
+    """Return the versions of Python, TensorFlow, Keras, NumPy, Pillow and Pillow's JPEG library."""
     return {
         "python": platform.python_version(),
         "tensorflow": find_version(*_TENSORFLOW),
@@ -49,7 +49,7 @@ def describe_software() -> Software:
 
 
 def _read_jpeg_version() -> str | None:
-    """In a process of its own: PIL would otherwise stay in the memory of loaders that do without it."""
+    """Return the version in a separate process: PIL would otherwise take memory in loaders that do not use it."""
     try:
         answer = subprocess.run([sys.executable, "-c", _JPEG], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -58,10 +58,10 @@ def _read_jpeg_version() -> str | None:
 
 
 def prepare_process(keras_home: str) -> None:
-    """Settings that TensorFlow and Keras read when they are imported.
+    """Set the environment that TensorFlow and Keras read when they are imported.
 
-    Their warnings and errors stay in the log, their information does not. Keras gets a home of its own: it would
-    write into the user's, and a ``keras.json`` there could change the work.
+    Their warnings and errors are logged, their information is not. Keras gets its own home folder, since it would write
+    into the user's, and a ``keras.json`` there could change the work.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -69,5 +69,5 @@ def prepare_process(keras_home: str) -> None:
 
 
 def leave_out_pandas() -> None:
-    """Keep pandas out: Keras imports it where it is installed, 32 MB of memory that only data frames need."""
+    """Prevent Keras from importing pandas, which takes 32 MB of memory and is needed for data frames only."""
     sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Training on several GPUs at once: a copy of the model on each, every batch shared among them.
+"""Train on several GPUs at once: one copy of the model on each, and every batch split among them.
 
-``tf.distribute.MirroredStrategy``, as ``model.fit`` takes it: one input pipeline for all, whose batches (of
-``batch_size`` images in all) Keras has split among the copies and sent ahead to each; gradients are summed over them.
+This is ``tf.distribute.MirroredStrategy`` with ``model.fit``: one input pipeline for all, whose batches (of
+``batch_size`` images in all) Keras splits among the copies and prefetches to each; gradients are summed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 
 def list_devices() -> list[str]:
-    """The names of the GPUs that TensorFlow has."""
+    """Return the names of the GPUs that TensorFlow uses."""
     import tensorflow as tf
 
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
 def replicas_scope(gpus: int) -> AbstractContextManager[Any]:
-    """Within it a model is made and compiled for so many GPUs; nothing is changed for one or none."""
+    """Return a context in which a model is made and compiled for ``gpus`` GPUs; it does nothing for one or none."""
     if gpus < 2:
         return nullcontext()
     import tensorflow as tf
@@ -28,5 +28,5 @@ def replicas_scope(gpus: int) -> AbstractContextManager[Any]:
 
 
 def count_replicas(model: Any) -> int:
-    """How many copies of a model are trained at once."""
+    """Return how many copies of a model are trained at once."""
     return int(model.distribute_strategy.num_replicas_in_sync)

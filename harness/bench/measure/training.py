@@ -1,4 +1,4 @@
-"""Training: part 2 of the article. ``model.fit`` on a loader's data set, measured by a callback."""
+"""Measure training: ``model.fit`` on a loader's data set, observed by a callback."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .meter import Meter
 
 
 class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no types
-    """Images that the training step really got in this epoch: a short last batch counts what it holds.
+    """A metric of the images that the training step received in this epoch; a short last batch counts its own size.
 
-    With several copies of the model each has a count of its own. Keras logs the mean of what they say, so each says its
-    count as many times over as there are copies: then the mean is the sum.
+    Each copy of the model has its own count. Keras logs the mean over the copies, so each reports its count times the
+    number of copies; the mean is then the sum.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no typ
         self.count = self.add_variable(shape=(), initializer="zeros", dtype="int64", name="count")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """One batch more."""
+        """Count the images of one batch."""
         del y_pred, sample_weight
         self.count.assign_add(keras.ops.cast(keras.ops.shape(y_true)[0], "int64"))
 
     def result(self) -> Any:
-        """Images so far."""
+        """Return the images so far."""
         count = tf.convert_to_tensor(self.count.value)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas == 1 or tf.distribute.in_cross_replica_context():
@@ -39,7 +39,7 @@ class ImageCount(keras.metrics.Metric):  # type: ignore[misc] # Keras has no typ
 
 
 class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
-    """Drives a meter. Keras asks for a batch only after ``on_train_batch_begin``: a first batch ends with its step."""
+    """A callback that drives a meter. Keras asks for a batch after ``on_train_batch_begin``, within its step."""
 
     def __init__(self, meter: Meter, loader: Loader, held: HeldIterators) -> None:
         super().__init__()
@@ -48,26 +48,26 @@ class EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
         self._loader = loader
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock; Keras makes the epoch's iterator only after this, and only then lets go of the last one."""
+        """Start the clock; Keras makes the epoch's iterator after this, and only then releases the last one."""
         self._held.release_older()
         self._meter.begin()
         self._loader.fill()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count."""
+        """Report the step and the images seen so far to the meter."""
         self._meter.step(round((logs or {})["images"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop the clock, when an emulated accelerator is done with the last batch."""
+        """Stop the clock, once an emulated accelerator has finished the last batch."""
         if hasattr(self.model, "wait_for_device"):
             self.model.wait_for_device()
         self._meter.end()
 
 
 def compile_model(model: Any, xla: bool | None = None) -> None:
-    """As the article and its readers do: Adam, cross-entropy of integer labels, accuracy; and the count of images.
+    """Compile a model as is usual: Adam, cross-entropy of integer labels, accuracy; with the count of images.
 
-    ``xla`` None leaves it to Keras whether XLA compiles the step.
+    ``xla`` None leaves to Keras whether XLA compiles the step.
     """
     model.compile(
         optimizer=keras.optimizers.Adam(),
@@ -78,10 +78,10 @@ def compile_model(model: Any, xla: bool | None = None) -> None:
 
 
 def warm_up(loader: Loader, model: Any | None) -> float:
-    """Trace (and on a GPU compile) what an epoch will run, on zeros of the loader's own element spec. Returns seconds.
+    """Trace (and on a GPU compile) what an epoch will run, with zeros of the loader's element spec; return the seconds.
 
-    The loader's data is not touched. Both shapes of an epoch come by, the full and the short last batch;
-    the model's variables and its optimizer's are put back.
+    The loader's data is not read. Both batch shapes of an epoch are traced, the full and the short last one; variables
+    of the model and its optimizer are restored.
     """
     begun = time.perf_counter()
     sizes = find_batch_sizes(loader)
@@ -101,17 +101,17 @@ def warm_up(loader: Loader, model: Any | None) -> float:
 
 
 def find_batch_sizes(loader: Loader) -> list[int]:
-    """The sizes of batches in an epoch, each once: the full one, and that of a short last one."""
+    """Return the different batch sizes of an epoch: the full one, and that of a short last batch."""
     full, rest = divmod(loader.images, loader.batch_size)
     return ([loader.batch_size] if full else []) + ([rest] if rest else [])
 
 
 def _make_zeros(spec: Any, size: Any) -> tuple[Any, ...]:
-    """One batch of ``size`` zeros, made by TensorFlow: the allocator then is as in a program without a warm-up.
+    """Return one batch of ``size`` zeros, made by TensorFlow, to keep the allocator as in a program without a warm-up.
 
-    After a single array that a Python generator handed over it is not: glibc gives the memory of tf.data's batches
-    back to the kernel and asks for it again, 100 page faults an image, 10 to 15 % of CPU time in every epoch that is
-    then measured (128 px, ``benchmarks/overhead.py``).
+    After a single array from a Python generator it is not: glibc then returns the memory of tf.data's batches to the
+    kernel and requests it again, 100 page faults per image, 10 to 15 % of CPU time in every measured epoch (128 px,
+    ``benchmarks/overhead.py``).
     """
     return tuple(
         tf.ensure_shape(tf.zeros(tf.concat([[size], part.shape[1:]], 0), part.dtype), part.shape) for part in spec
@@ -119,9 +119,9 @@ def _make_zeros(spec: Any, size: Any) -> tuple[Any, ...]:
 
 
 def train(model: Any, loader: Loader, epochs: int, meter: Meter) -> None:
-    """``model.fit`` over all epochs in one call, as users do: what a call costs beyond its epochs is paid once.
+    """Run ``model.fit`` over all epochs in one call, as users do, so that the cost of a call is paid once.
 
-    ``shuffle`` of ``fit`` would permute batches of a Keras iterator; each loader has its own order already.
+    ``shuffle`` of ``fit`` would permute batches of a Keras iterator, but each loader has its own order already.
     """
     with hold_iterators() as held:
         recorder = EpochRecorder(meter, loader, held)

@@ -1,4 +1,4 @@
-"""What this process has used so far: CPU time, bytes from storage, anonymous memory. Standard library only."""
+"""Read what this process has used so far: CPU time, bytes from storage, anonymous memory. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Usage:
-    """Counters at one moment: seconds of CPU and bytes, children included; None where it is not told."""
+    """Counters at one moment: seconds of CPU and bytes, children included; None if the kernel does not report it."""
 
     cpu_s: float
     bytes_read: int | None
 
 
 def read_usage() -> Usage:
-    """The counters of this process now."""
+    """Return the counters of this process now."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     children = list_children()
     read = _read_field("/proc/self/io", "read_bytes:")
@@ -27,7 +27,7 @@ def read_usage() -> Usage:
 
 
 def list_children() -> list[int]:
-    """Processes that this one started and that still run: what they use the kernel adds to ours when they end."""
+    """Return the running child processes; the kernel adds their usage to this process when they end."""
     found: list[int] = []
     try:
         for thread in os.listdir("/proc/self/task"):
@@ -52,19 +52,19 @@ def _read_bytes(pid: int) -> int:
 
 
 def read_anon_bytes() -> int | None:
-    """Anonymous memory of this process, in bytes: what it needs, without file pages."""
+    """Return the anonymous memory of this process in bytes, without file pages."""
     kib = _read_field("/proc/self/status", "RssAnon:")
     return None if kib is None else kib * 1024
 
 
 def read_all_anon_bytes() -> int | None:
-    """Anonymous memory of this process and what its children share with none, in bytes."""
+    """Return the anonymous memory of this process plus the private memory of its children, in bytes."""
     own = read_anon_bytes()
     return None if own is None else own + sum(map(read_private_bytes, list_children()))
 
 
 def read_private_bytes(pid: int) -> int:
-    """Memory of another process that it shares with none, in bytes; 0 where it has ended."""
+    """Return the private memory of another process in bytes; 0 if it has ended."""
     return 1024 * (_read_field(f"/proc/{pid}/smaps_rollup", "Private_Dirty:") or 0)
 
 

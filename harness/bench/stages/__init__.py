@@ -1,5 +1,5 @@
-"""What the stages of a pipeline cost: the same loader made to stop earlier and earlier, and the differences.
+"""Measure the stages of a pipeline: the same loader is stopped earlier and earlier, and differences are taken.
 
-Comes in: cases that stand for others, of a preparation job. Goes out: CPU seconds an image by stage. Nothing that
-measures imports anything of it. Begin with ``stage_costs.py``.
+Input: cases that represent others, in a preparation job. Output: CPU seconds per image and stage. Nothing that measures
+imports this package. Begin with ``stage_costs.py``.
 """

@@ -1,4 +1,4 @@
-"""CPU time of pipelines that are run in turn, and what their differences say of stages. Standard library only."""
+"""Run pipelines in turn, take their CPU time, and derive the costs of stages. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from statistics import median
 from ..measure.usage import read_usage
 
 Run = Callable[[int], object]
-"""Makes so many epochs of a pipeline."""
+"""Runs the given number of epochs of a pipeline."""
 
 WHOLE = "whole"
-"""The name of the pipeline that is not cut; others have the name of their last stage."""
+"""The name of the complete pipeline; others have the name of their last stage."""
 WANTED_S = 0.25
-"""CPU seconds of a pass: as many epochs are made as take so long, so that what a pass costs once is little of it."""
+"""Wanted CPU seconds of a pass: it has so many epochs that the fixed cost of a pass is a small part of it."""
 ONCE_SHARE = 0.5
-"""Where to begin a pass takes longer (workers start), epochs take this share of it, to stand out of its noise."""
+"""If the fixed cost of a pass is larger (workers start), its epochs take at least this share of it, to exceed noise."""
 MOST_TIMES = 40
 LEAST_ROUNDS, MOST_ROUNDS = 3, 9
 PATIENCE_S = 12.0
-"""No round is begun after it, where there were the least."""
+"""No round begins after this time, once the least number was run."""
 AGREEMENT = 0.1
-"""As far from the whole, as a share of it, the sum of the stages may be."""
+"""Accepted difference between the sum of stages and the whole, as a share of the whole."""
 
 
 def take_cpu_s(run: Run, times: int = 1) -> float:
-    """Return the CPU seconds that this process and its children used while so many epochs were made."""
+    """Return the CPU seconds that this process and its children used for ``times`` epochs."""
     before = read_usage().cpu_s
     run(times)
     return read_usage().cpu_s - before
 
 
 class Samples:
-    """CPU seconds of passes that were made in turn. ``pipelines`` are of so many ``images``, ``WHOLE`` among them.
+    """The CPU seconds of passes run in turn over ``pipelines`` of ``images`` images each, ``WHOLE`` among them.
 
-    All have run before. ``one_image`` is the whole pipeline on one image alone: from it comes what a pass costs once,
-    however many images it has, which is left out.
+    All have run before. ``one_image`` is the whole pipeline on one image: it gives the fixed cost of a pass, which is
+    subtracted.
     """
 
     def __init__(self, pipelines: Mapping[str, Run], one_image: Run, images: int) -> None:
@@ -51,7 +51,7 @@ class Samples:
                 self._found[name] = [take_cpu_s(self._pipelines[name], times)]
 
     def _choose_times(self) -> dict[str, int]:
-        """Return how many epochs a pass of each pipeline is to have."""
+        """Return how many epochs a pass of each pipeline has."""
         once_s = self._alone[0]
         if once_s <= WANTED_S:
             return {name: _fit_times(taken[0]) for name, taken in self._found.items()}
@@ -63,18 +63,18 @@ class Samples:
 
     @property
     def rounds(self) -> int:
-        """How often each pipeline was run."""
+        """The number of times that each pipeline was run."""
         return len(self._alone)
 
     def add_round(self) -> None:
-        """Run each once more, in the other direction than in the round before."""
+        """Run each pipeline once more, in the opposite order of the round before."""
         names = list(self._pipelines)
         for name in reversed(names) if self.rounds % 2 else names:
             self._found[name].append(take_cpu_s(self._pipelines[name], self._times[name]))
         self._alone.append(take_cpu_s(self._one_image))
 
     def each_s(self) -> dict[str, float]:
-        """Return the CPU seconds of an image in each pipeline: of the median of its passes."""
+        """Return the CPU seconds per image of each pipeline, by the median of its passes."""
         taken = {name: median(seconds) for name, seconds in self._found.items()}
         alone_s = median(self._alone)
         whole_s = max(0.0, taken[WHOLE] - alone_s) / max(1, self._images * self._times[WHOLE] - 1)
@@ -90,7 +90,7 @@ def cost_in_turn(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Samples:
-    """Run pipelines in turn until the costs of ``stages`` sum to the whole's, but not for ever."""
+    """Run pipelines in turn until the costs of ``stages`` sum up to the whole's, or until a limit is reached."""
     begun = clock()
     samples = Samples(pipelines, one_image, images)
     while samples.rounds < LEAST_ROUNDS or (
@@ -110,16 +110,16 @@ def _fit_times(seconds: float) -> int:
 
 
 def find_differences(each_s: Mapping[str, float], stages: Sequence[str]) -> dict[str, float]:
-    """Return what each stage costs: its pipeline's CPU time less that of the one that stops before it.
+    """Return the cost of each stage: its pipeline's CPU time minus that of the one that stops before it.
 
-    A pipeline that goes further costs no less: where noise says so, neighbours are taken together, with their mean.
+    A pipeline with more stages cannot cost less; if it does by noise, neighbours are replaced by their mean.
     """
     risen = fit_rising([each_s[stage] for stage in stages])
     return {stage: after - before for stage, before, after in zip(stages, [0.0, *risen], risen, strict=False)}
 
 
 def fit_rising(values: Sequence[float]) -> list[float]:
-    """Return the numbers that never fall and are nearest to those given, by squares."""
+    """Return the non-decreasing sequence closest to the values, by least squares (pool adjacent violators)."""
     pools: list[tuple[float, int]] = []
     for value in values:
         mean, count = value, 1

@@ -1,12 +1,12 @@
-"""Task ``stages``: what an image costs in each stage of a loader, in CPU time, on the real data.
+"""Run task ``stages``: measure the CPU time per image of each stage of a loader, on the real data.
 
-``python -m bench.stages.stage_costs JOB_FOLDER``; ``settings`` of the request are cases that stand for others, each
-with its ``key`` and its ``images``. What is left in ``dataset.json``: ``settings`` by key, each the fields of
+``python -m bench.stages.stage_costs JOB_FOLDER``. ``settings`` of the request are cases that represent others, each
+with its ``key`` and its ``images``. The result in ``dataset.json`` is ``settings`` by key, each with the fields of
 ``StageCosts`` or the ``reason`` why there are none.
 
-A loader that can stop early (``Loader.stages``) is made once for each of its stages, from the same code as ever, and
-once whole. They are run in turn on the same images, whose files are in the page cache by then. Where the images of a
-pipeline that stops are not wanted by anybody, they are counted inside tf.data, or where they were made.
+A loader that can stop early (``Loader.stages``) is made once for each of its stages, from the same code as usual, and
+once complete. They are run in turn on the same images, whose files are in the page cache by then. The images of a
+pipeline that stops early are only counted, inside tf.data or where they are made.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
     from ..loaders.manifest import Manifest
 
 ALONE = "one image"
-"""The name of the whole pipeline on one image."""
+"""The name of the complete pipeline on one image."""
 FILL_ROUNDS = 3
-"""How often a cache is filled, in a pipeline made afresh each time."""
+"""How often a cache is filled, each time in a new pipeline."""
 
 
 class StageCost(TypedDict):
-    """CPU seconds an image of one stage."""
+    """The CPU seconds per image of one stage."""
 
     name: str
     cpu_s: float
 
 
 class PassCosts(TypedDict):
-    """CPU seconds an image of a pass: all of it, and those of its stages in their order."""
+    """The CPU seconds per image of a pass: in all, and by stage in their order."""
 
     cpu_s: float
     stages: list[StageCost]
 
 
 class StageCosts(TypedDict):
-    """What was found of one setting; the controller reads it into its own ``StageCosts``."""
+    """The results of one setting; the controller reads them into its own ``StageCosts``."""
 
     images: int
     rounds: int
@@ -64,7 +64,7 @@ class StageCosts(TypedDict):
 
 @dataclass
 class Maker:
-    """Makes the pipelines of one case, each with a folder and a cache of its own."""
+    """A maker of the pipelines of one case, each with its own folder and cache."""
 
     request: MeasureRequest
     manifest: Manifest
@@ -72,7 +72,7 @@ class Maker:
     _made: int = 0
 
     def make(self, until: str | None = None, *, images: int | None = None) -> Loader:
-        """Make the loader, up to a stage, on all images or on the first ones."""
+        """Make the loader, up to a stage, for all images or the first ``images``."""
         self._made += 1
         place = self.folder / f"pipeline-{self._made}"
         cache = Path(self.request.path("cache")) / f"pipeline-{self._made}"
@@ -88,7 +88,7 @@ class Maker:
 
 
 def cost_stages(folder: Path, images: int) -> StageCosts:
-    """Find what an image costs in each stage of one setting, on its first ``images`` images."""
+    """Measure the cost per image of each stage of one setting, on its first ``images`` images."""
     request = replace(read_request(folder), max_images=images, is_reused=False, mode="load", model=None, gpus=[])
     manifest = invocation.read_data(request)
     invocation.import_tensorflow(request, folder)
@@ -107,7 +107,7 @@ def cost_stages(folder: Path, images: int) -> StageCosts:
         loader.close()
     each_s = samples.each_s()
     if each_s[WHOLE] <= 0:
-        raise BenchmarkFailure("error", "what its images cost is lost in what it costs to begin a pass over them")
+        raise BenchmarkFailure("error", "the cost per image is too small compared with the fixed cost of a pass")
     steady = find_differences(each_s, later)
     first = None
     if "cache" in stages:
@@ -124,7 +124,7 @@ def cost_stages(folder: Path, images: int) -> StageCosts:
 
 
 def _fill_again(maker: Maker) -> dict[str, float]:
-    """Fill the cache in pipelines made afresh; CPU seconds of the first epoch of each."""
+    """Fill the cache in new pipelines; return the CPU seconds of each one's first epoch."""
     taken: dict[str, float] = {}
     for name, until, images in (("cache", "cache", None), (WHOLE, None, None), (ALONE, None, 1)):
         loader = maker.make(until, images=images)
@@ -138,10 +138,10 @@ def _fill_again(maker: Maker) -> dict[str, float]:
 def _cost_fill(
     fills: list[dict[str, float]], images: int, before: Mapping[str, float], after: Mapping[str, float]
 ) -> tuple[float, dict[str, float]]:
-    """Return what an image costs while the cache is filled, whole and by stages.
+    """Return the cost per image while the cache is filled, in all and by stages.
 
-    ``before`` are the stages before the cache, ``after`` those from it on as they are later. What a first epoch costs
-    once, of however many images, is left out: that of one image tells it.
+    ``before`` are the costs of stages before the cache, ``after`` those from it on in later epochs. The fixed cost of a
+    first epoch, which that of one image gives, is subtracted.
     """
 
     def cost(name: str) -> float:
@@ -152,7 +152,7 @@ def _cost_fill(
 
 
 def _run_first(loader: Loader, run: Run) -> float:
-    """Make the first epoch, for which a cache that is written before it is written; the CPU seconds of both."""
+    """Run the first epoch, after writing a cache that is built in advance; return the CPU seconds of both."""
 
     def run_once(times: int) -> None:
         loader.fill()
@@ -166,12 +166,12 @@ def _as_pass(cpu_s: float, stages: Mapping[str, float]) -> PassCosts:
 
 
 def is_tfdata(loader: Loader) -> bool:
-    """Whether a loader is iterated as a ``tf.data.Dataset`` and in no way of its own."""
+    """Return whether a loader is iterated as a plain ``tf.data.Dataset``."""
     return type(loader).batches is Loader.batches
 
 
 def make_run(loader: Loader, *, is_whole: bool) -> Run:
-    """Return what makes epochs of a loader: whole as it is measured, and what stops early without a Python loop."""
+    """Return a function that runs epochs: as in a measurement if complete, without a Python loop if it stops early."""
     if not is_tfdata(loader):
         return lambda times: _drain(loader.epochs(times))
     if is_whole:
@@ -192,14 +192,14 @@ def _drain(batches: Iterable[object]) -> None:
 
 
 def find_nodes(loader: Loader) -> list[Node] | None:
-    """Return what tf.data tells of its operations after one epoch of a loader."""
+    """Return what tf.data reports about its operations after one epoch of a loader."""
     iterator = iter(loader.dataset)
     _drain(iterator)
     return read_nodes(iterator)
 
 
 def task(job: Job) -> Mapping[str, object]:
-    """Find the costs of each setting in a process of its own; one that fails leaves its reason."""
+    """Measure the costs of each setting in its own process; a failing one leaves its reason."""
     return {"images": None, "settings": run_settings(job, _cost_apart)}
 
 

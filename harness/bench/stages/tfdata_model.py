@@ -1,8 +1,8 @@
-"""What tf.data's own model tells of each operation of a pipeline: the one place that asks it.
+"""Read the statistics of tf.data's own model about each operation of a pipeline.
 
-Its times have elapsed in an operation itself, without those before it, in all of its threads together: they are no CPU
-time, and an operation that sleeps takes as much of it as one that computes. ``get_model_proto`` has no documentation
-(before TensorFlow 2.18 it was no public name), and where it is not there, or autotuning is off, there is no answer.
+Its times are elapsed times in an operation itself, without those before it, summed over all its threads. They are not
+CPU times: an operation that sleeps counts like one that computes. ``get_model_proto`` is undocumented (and was not
+public before TensorFlow 2.18); if it does not exist, or autotuning is off, there is no result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..protocol.protocol import as_number
 
 
 class Node(TypedDict):
-    """An operation: elements that it made, seconds in it, bytes that it made, threads (None where it has one)."""
+    """An operation: its output elements, seconds in it, output bytes, threads (None if it has one)."""
 
     name: str
     elements: int
@@ -23,16 +23,16 @@ class Node(TypedDict):
 
 
 def read_nodes(iterator: Any) -> list[Node] | None:
-    """Return the operations of an iterator's pipeline, the source first; None where TensorFlow does not tell them.
+    """Return the operations of an iterator's pipeline, the source first; None if TensorFlow does not report them.
 
-    The iterator must have come to its end, and still be held.
+    The iterator must be exhausted, and still be referenced.
     """
     try:
         from tensorflow.python.data.experimental.ops.iterator_model_ops import get_model_proto
 
         model = get_model_proto(iterator)
         nodes = [_read_node(model.nodes[key]) for key in sorted(model.nodes, reverse=True)]
-    except Exception:  # whatever it is: a name or a field that is not there, or an iterator that has no model
+    except Exception:  # any reason: a name or field is missing, or the iterator has no model
         return None
     return [node for node in nodes if node["name"] not in ("", "Root")]
 
