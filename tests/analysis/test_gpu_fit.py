@@ -144,7 +144,11 @@ def test_a_driver_that_is_too_old_keeps_the_gpus_from_jobs() -> None:
         (GpuProbe(1, 1), "ok", "a job that asked for them got 1"),
         (GpuProbe(1, None), "ok", "containers get GPUs by nvidia"),
         (GpuProbe(2, 1), "failure", "a job that asked for 2 GPUs got 1"),
-        (GpuProbe(1, 0, "the driver's library is not in it"), "failure", "got none: the driver's library is not in it"),
+        (
+            GpuProbe(1, 0, "the driver's library was not found"),
+            "failure",
+            "got none: the driver's library was not found",
+        ),
         (GpuProbe(1, None, "nvidia-container-cli: failed"), "failure", "got none: nvidia-container-cli: failed"),
     ],
 )

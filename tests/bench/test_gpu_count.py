@@ -41,8 +41,8 @@ def _no_ctypes() -> Any:
     [
         (lambda: Library(2), 2, None),
         (lambda: Library(0), 0, None),
-        (lambda: Library(1, init=100), 0, "the driver answers cuInit with error 100"),
-        (_missing, 0, "the driver's library (libcuda.so.1) is not in it"),
+        (lambda: Library(1, init=100), 0, "the driver returned error 100 for cuInit"),
+        (_missing, 0, "the driver's library (libcuda.so.1) was not found"),
         (_no_ctypes, None, None),
     ],
 )

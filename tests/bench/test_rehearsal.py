@@ -164,5 +164,5 @@ def test_each_setting_is_told_what_it_is_and_one_that_ends_leaves_its_reason(
     found: Any = rehearsal.task(Job(tmp_path))["settings"]
     assert list(found) == ["keras-idg", "tfdata", "killed", "wrong"] and len(imported) == 1
     assert found["tfdata"]["images"] == 7 and len(found["tfdata"]["runs"]) == rehearsal.RUNS
-    assert found["killed"] == {"reason": "it was ended by signal 9, and said nothing"}
+    assert found["killed"] == {"reason": "it was killed by signal 9, without an error message"}
     assert found["wrong"] == {"reason": "it raised ValueError: no such thing"}

@@ -113,7 +113,7 @@ PLANTED = {
     "ends_nowhere": "its epoch does not end: more than 108 images came, the set has 27",
     "shifts_labels": "labels are shifted against the images by 1: wrong labels for 5 of 27",
     "counts_from_one": "labels are wrong: they count from 1, not from 0",
-    "other_classes": "its classes have other numbers than the data set's",
+    "other_classes": "its classes are numbered differently from the data set's",
     "one_hot": "labels are one-hot vectors of 5 values, not numbers",
     "other_filter": "pixels are not those of nearest but of bilinear (another filter) (81 of 81 pictures",
     "to_255": "values go from 0 to 255, not from 0 to 1",
@@ -137,10 +137,10 @@ PLANTED = {
     "hidden_half": "serves pictures from a cache that it does not declare: 13 of 27 images were still the old ones",
     "fails_to_batch": "ends with an error: its images have different shapes, [",
     "fails_by_shape": "ends with an error: two shapes do not match: [64,96,3] and [32,48,3]",
-    "fails_by_type": "ends with an error: what it delivers is of another type than float32, which was declared",
+    "fails_by_type": "ends with an error: its output has another type than the declared float32",
     "fails_in_python": "ends with an error: it raised KeyError: ' colour'",
     "fails_at_once": "ends with an error: it raised SystemExit: no licence",
-    "misses_a_file": "ends with an error: it looks for a file that is not there: ant/000.jpg.gone",
+    "misses_a_file": "ends with an error: it looks for a file that does not exist: ant/000.jpg.gone",
     "wrong_pairs": "ends with an error: it raised TypeError: its batches are 3 values, not pairs of images and labels",
 }
 """What is said of each loader of ``faulty_loaders.py``: one line, with these words in it."""
@@ -313,7 +313,7 @@ def test_a_damaged_array_cache_is_never_measured(
 
     monkeypatch.setattr(invocation, "build", damage_and_build)
     found = problems(sets, tmp_path / "v", cache="array", element="uint8", cache_reuse="reused")
-    said = "the cache is damaged" if fault == "exchanged" else "not there or not whole"
+    said = "the cache is damaged" if fault == "exchanged" else "missing or incomplete"
     assert any(said in line for line in found), found
 
 

@@ -1,5 +1,5 @@
-"""What is proven before anything is measured: same work, memory and speed in small, a limit that holds.
+"""Checks before measuring: the same-work check, trial runs for memory and speed, a memory limit that is enforced.
 
-Comes in: a request with the settings of a session. Goes out: ``dataset.json`` with what was found for each. Begin with
-``samework.py``.
+Input: a request with the settings of a session. Output: ``dataset.json`` with the result of each. Begin with
+``same_work.py``.
 """

@@ -1,4 +1,4 @@
-"""Settings of a request, each in a process of its own that is forked from one that has imported TensorFlow."""
+"""Run each setting of a request in its own process, forked from one that has imported TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Setting:
-    """A case that stands for others, with what the request says of it; ``request`` is what its process is told."""
+    """A case that represents others, and the request for its process; ``said`` are the request's fields about it."""
 
     key: str
     said: Mapping[str, object]
@@ -32,25 +32,25 @@ class Setting:
     folder: Path
 
     def count(self, name: str) -> int:
-        """Return a whole number that the request says of it."""
+        """Return an integer field of the setting."""
         return as_count(self.said[name]) or 0
 
     @property
     def needs_pandas(self) -> bool:
-        """Whether its data is read through a data frame."""
+        """Whether its data is read through a pandas data frame."""
         case, data = as_object(self.request.said.get("case")), as_object(self.request.said.get("data"))
         try:
             return LOADERS[str(case["loader"])].needs_pandas(str(data["kind"]))
         except (KeyError, ValueError):
-            return False  # a loader that is not there, or cannot be read: its own process says so
+            return False  # a missing or unreadable loader: its own process reports it
 
 
 def run_settings(job: Job, run: Callable[[Setting], Mapping[str, object] | str]) -> Mapping[str, object]:
-    """Run each of the request's ``settings``; what ``run`` returns by key, of a text ``{"reason": …}``.
+    """Run each of the request's ``settings``; return the results by key, for a text ``{"reason": …}``.
 
-    A process is forked from one that has imported TensorFlow, which takes longer than most settings, and used nothing
-    of it. Where pandas is needed, it is forked before that, and imports for itself; so are all where there are GPUs,
-    for CUDA does not outlive a fork.
+    Processes are forked from one that has imported TensorFlow, which takes longer than most settings, but has not used
+    it. A setting that needs pandas is forked before that import and imports everything itself; so are all settings on
+    GPUs, since CUDA does not survive a fork.
     """
     job.enter("run")
     results: dict[str, Mapping[str, object]] = {}
@@ -68,7 +68,7 @@ def run_settings(job: Job, run: Callable[[Setting], Mapping[str, object] | str])
 
 
 def _read_setting(job: Job, number: int, value: object) -> Setting:
-    """Read one of the request's ``settings``; its process has a folder and a cache of its own."""
+    """Read one of the request's ``settings``; its process gets its own folder and cache."""
     task = job.request.task
     said, folder = as_object(value), job.results.parent / "scratch" / f"{task}-{number}"
     cache = Path(job.paths.get("cache", str(folder))) / f"{task}-{number}"
@@ -84,7 +84,7 @@ def _make_folders(setting: Setting) -> None:
 
 
 def import_tensorflow(folder: Path) -> None:
-    """Import TensorFlow and Keras, and start nothing of them."""
+    """Import TensorFlow and Keras without starting anything."""
     prepare_process(str(folder / "keras"))
     leave_out_pandas()
     import keras
@@ -94,7 +94,7 @@ def import_tensorflow(folder: Path) -> None:
 
 
 def run_apart(setting: Setting, work: Callable[[], Mapping[str, object]]) -> dict[str, Any] | str:
-    """Fork a process for one setting and wait for its answer; a text says why there is none."""
+    """Fork a process for one setting and wait for its answer; return a text that says why there is none."""
     answer = setting.folder / ANSWER
     answer.unlink(missing_ok=True)
     sys.stdout.flush()
@@ -116,16 +116,16 @@ def run_apart(setting: Setting, work: Callable[[], Mapping[str, object]]) -> dic
         value: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
         return str(value["reason"]) if "reason" in value else value
     code = os.waitstatus_to_exitcode(status)
-    said = f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"
-    return f"{said}, and said nothing"
+    said = f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code}"
+    return f"{said}, without an error message"
 
 
 def _answer(answer: Path, work: Callable[[], Mapping[str, object]]) -> None:
-    """In the forked process: leave an answer and end, whatever happens; nothing of the parent's is run or flushed."""
+    """Write the answer and exit, whatever happens; runs in the forked process, without the parent's cleanup."""
     try:
         write_json(answer, work())
     except BaseException as error:
         write_json(answer, {"reason": explain(error)[:300]})
     finally:
-        # Not through the interpreter's end: TensorFlow's threads have been seen to crash in it.
+        # Skip the interpreter's shutdown: TensorFlow's threads have been seen to crash in it.
         os._exit(0)

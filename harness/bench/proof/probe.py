@@ -1,9 +1,8 @@
-"""Task ``probe``: take more memory than the limit allows, and be killed for it. Standard library only.
+"""Run task ``probe``: use more memory than the limit allows, and be killed for it. Standard library only.
 
-A limit that is only written down proves nothing. This process fills memory page by page until the
-kernel ends it; the supervisor's ``outcome.json`` then holds an OOM kill and signal 9.
-Where it survives, it stops a little above the limit, so that no host is harmed,
-and says so in ``failure.json``.
+A limit that is only configured proves nothing. This process fills memory page by page until the kernel kills it; the
+supervisor's ``outcome.json`` then has an OOM kill and signal 9. If it survives, it stops a little above the limit, so
+that no host is harmed, and writes ``failure.json``.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from ..protocol import protocol
 
 STEP_BYTES = 8 * 2**20
 BEYOND_BYTES = 64 * 2**20
-"""As far above its limit it goes before it believes that there is none."""
+"""Bytes above the limit at which the limit counts as not enforced."""
 
 
 def exceed(limit: int) -> None:
-    """Fill ``limit`` + 64 MiB of memory; returning means that no limit held."""
+    """Fill ``limit`` + 64 MiB of memory; a return means that no limit was enforced."""
     held: list[bytearray] = []
     page = b"\x55" * STEP_BYTES
     for _ in range((limit + BEYOND_BYTES) // STEP_BYTES + 1):
@@ -29,14 +28,14 @@ def exceed(limit: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``JOB_FOLDER``; returns, with 1, only where the limit is not enforced."""
+    """Run the probe for ``JOB_FOLDER``; return 1, which happens only if the limit is not enforced."""
     folder = Path(arguments[0])
     limit = protocol.read_request(folder).limits.memory_bytes
     if limit is None:
-        message = "no memory limit was asked for: there is nothing to prove"
+        message = "no memory limit was requested: there is nothing to test"
     else:
         exceed(limit)
-        message = f"{limit + BEYOND_BYTES} bytes could be used under a limit of {limit} bytes: it is not enforced"
+        message = f"{limit + BEYOND_BYTES} bytes could be used under a limit of {limit} bytes: it does not hold"
     failure = protocol.make_failure("error", message, phase="probe")
     protocol.write_json(folder / protocol.RESULTS / protocol.FAILURE, failure)
     sys.stderr.write(message + "\n")

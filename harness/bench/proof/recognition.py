@@ -1,9 +1,9 @@
-"""Recognise what is wrong with a picture of the indexed set, and which picture it is all the same.
+"""Recognise what is wrong with a picture of the indexed set, and still identify the picture.
 
-A loader that mirrors, crops or recolours its pictures makes every pixel wrong; its user needs to know which of these it
-does. So a picture that is not as it should be is compared with the results of likely faults, the simple ones first; the
-first that explains it within the tolerance is named. Range, type and shape are of whole batches, labels and missing
-pictures of whole epochs.
+If a loader mirrors, crops or recolours its pictures, every pixel is wrong, and its user needs to know which of these it
+does. So a wrong picture is compared with the results of likely faults, the simple ones first, and the first one that
+explains it within the tolerance is named. Range, type and shape are checked for whole batches, labels and missing
+pictures for whole epochs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from ..data.indexed import FILTERS, Pixels, central_square, decode, read_index, resize
 
 TOLERANCES = {"nearest": 2.5, "bilinear": 2.0, "bilinear-antialias": 2.0}
-"""Grey levels, mean over a picture: TensorFlow's default DCT differs from PIL's by 1.2 to 1.4 here, a wrong filter by
-8 and more."""
+"""Mean difference over a picture (0 to 255): TensorFlow's default DCT differs from PIL's by 1.2 to 1.4 here, a wrong
+filter by 8 and more."""
 HALVED_TOLERANCE = 6.0
-"""How a picture is halved and enlarged again differs from one library to the next."""
+"""Larger, since libraries differ in how they halve and enlarge a picture."""
 CROPPED_TOLERANCE = 12.0
-"""For means over blocks of a picture, whose window is found on a grid only."""
+"""For means over blocks of a picture, whose crop window is found on a grid only."""
 _COARSE = (8, 12)
 _SHARES = (0.5, 0.6, 2 / 3, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.95)
-"""Of height and width that common crops keep."""
+"""Shares of height and width that common crops keep."""
 _LEVELS = 255.0
 
 _VIEWS: dict[str, tuple[slice, slice]] = {
@@ -35,15 +35,15 @@ _VIEWS: dict[str, tuple[slice, slice]] = {
     "upside down": (slice(None, None, -1), slice(None)),
     "turned by 180 degrees": (slice(None, None, -1), slice(None, None, -1)),
 }
-"""What a picture looks like, and how it is undone (the same again)."""
+"""Views of a picture, with the index that undoes each of them."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Match(NamedTuple):
-    """Which ``picture`` an image shows (None: none of the set, or not sure which), and what is wrong with it.
+    """The ``picture`` that an image shows (None: none of the set, or ambiguous), and what is wrong with the image.
 
-    ``difference`` is the mean difference to what was asked for, in grey levels; None where the index cannot be read.
-    ``detail`` tells more of the last fault.
+    ``difference`` is the mean difference to the expected picture (0 to 255); None if the index cannot be read.
+    ``detail`` describes the last fault more closely.
     """
 
     picture: int | None
@@ -53,9 +53,9 @@ class Match(NamedTuple):
 
 
 class Reference:
-    """The pictures of a set (JPEGs by index) as they are to be delivered: of one size and filter, whole or cropped.
+    """The pictures of a set (JPEGs by index) as they must be delivered, in one size and with one filter.
 
-    ``is_cropped``: the central square of each is what is to be delivered.
+    ``is_cropped``: the central square of each must be delivered.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Reference:
         self._resized: dict[tuple[int, str], Pixels] = {}
 
     def match(self, image: Pixels) -> Match:
-        """Find the picture that an image (values from 0 to 1) shows, and what was done to it."""
+        """Find the picture that an image (values from 0 to 1) shows, and the faults of the image."""
         index = self.identify(image)
         difference = None if index is None else _difference(image, self._picture(index, self._asked))
         if difference is not None and difference <= self.tolerance:
@@ -87,11 +87,11 @@ class Reference:
             if found is not None:
                 return found._replace(difference=difference)
         if difference is None:
-            return Match(None, ("its pictures are not those of the set",))
+            return Match(None, ("its pictures are not those of the test set",))
         return Match(index, (f"its pixels are not those of {self._asked}",), difference)
 
     def identify(self, image: Pixels) -> int | None:
-        """Read the index; a central square has lost bits of it, and is compared with all."""
+        """Return the index of an image, or None; a central square has lost bits and is compared with all pictures."""
         if not self._is_cropped:
             index = read_index(image)
             return index if index in self._encoded else None
@@ -118,7 +118,7 @@ class Reference:
         return self._resized[key]
 
     def _find_view(self, image: Pixels, _index: int | None) -> Match | None:
-        """Mirrored, turned, with exchanged or no colours, resized with another filter, or several of these at once."""
+        """Match images that are mirrored, turned, with swapped or no colours, or resized with another filter."""
         best: tuple[float, Match] | None = None
         for view, undo in _VIEWS.items():
             seen = image[undo]
@@ -135,7 +135,7 @@ class Reference:
         return None if best is None else best[1]
 
     def _find_halved(self, image: Pixels, index: int | None) -> Match | None:
-        """Of half the resolution, enlarged again."""
+        """Match images that were halved and enlarged again."""
         if index is None:
             return None
         allowed = min(HALVED_TOLERANCE, _difference(image, self._picture(index, self._asked)) / 2)
@@ -147,7 +147,7 @@ class Reference:
         return None
 
     def _halved(self, index: int, likely: int) -> Iterator[Pixels]:
-        """A picture halved and enlarged in several ways, the likely one first and once more in its place."""
+        """Yield a picture halved and enlarged in several ways, the likely one first and once more in its place."""
         source = self._source(index)
         even = np.pad(source, ((0, source.shape[0] % 2), (0, source.shape[1] % 2), (0, 0)), mode="edge")
         height, width = even.shape[0] // 2, even.shape[1] // 2
@@ -161,7 +161,7 @@ class Reference:
             yield resize(pixels, self.size, name)
 
     def _find_tones(self, image: Pixels, index: int | None) -> Match | None:
-        """Inverted, or of other brightness or contrast: a straight line leads from one to the other."""
+        """Match inverted images, and those with other brightness or contrast, by a linear function."""
         seen, fault = image, "its brightness or contrast is changed"
         if index is None:
             seen, fault = 1 - image, "its pictures are inverted (dark is bright)"
@@ -175,7 +175,7 @@ class Reference:
         return Match(index, (fault,)) if is_line else None
 
     def _find_cropped(self, image: Pixels, index: int | None) -> Match | None:
-        """A part of a picture, or a picture with borders."""
+        """Match images that are a part of a picture, or a picture with borders."""
         inner = _without_borders(image)
         if inner is not None and not self._is_cropped and (found := self.identify(inner)) is not None:
             return Match(found, ("its pictures have borders (padded to the size instead of resized)",))
@@ -186,12 +186,12 @@ class Reference:
         if _LEVELS * best > CROPPED_TOLERANCE or not places[nearest]:
             return None
         if index is not None and best > 0.5 * distances[places.index("", known.index(index))]:
-            return None  # about as like the whole of the picture that it says to be
+            return None  # the whole picture with that index fits about as well
         return Match(None, ("its pictures are cropped",), detail=f"about {places[nearest]}")
 
     @functools.cached_property
     def _windows(self) -> tuple[list[int], list[str], Pixels]:
-        """Likely crops of all pictures, as means over a few blocks: whose, which ("": the whole), and these means."""
+        """Means over a few blocks of likely crops of all pictures: (picture, crop in words ("": the whole), means)."""
         known, places, coarse = [], [], []
         for index in sorted(self._encoded):
             source = self._source(index)
@@ -205,12 +205,12 @@ class Reference:
 
 
 def _difference(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Mean difference in grey levels."""
+    """Return the mean difference on the scale 0 to 255."""
     return _LEVELS * float(np.abs(one - other).mean())
 
 
 def _colourings(image: Pixels, wanted: Pixels) -> Iterator[tuple[str, Pixels, Pixels]]:
-    """(fault, what is wanted of it, what was given) for each way of treating colours."""
+    """Yield (fault, expected image, given image) for each way of changing colours."""
     yield "", wanted, image
     yield "exchanged", wanted, image[..., ::-1]
     if _LEVELS * float(np.ptp(image, axis=-1).max()) < 1.5:
@@ -229,7 +229,7 @@ def _say_view(view: str, colours: str, made: str, asked: str) -> Iterator[str]:
 
 
 def _without_borders(image: Pixels) -> Pixels | None:
-    """What lies between borders of one colour; None where there are none."""
+    """Return the part between borders of one colour; None if there are no borders."""
     rows, columns = (np.ptp(image, axis=(axis, 2)) > 1 / _LEVELS for axis in (1, 0))
     inner = image[np.ix_(rows, columns)]
     return inner if inner.shape != image.shape and min(inner.shape[:2]) >= 16 else None
@@ -241,7 +241,7 @@ def _coarsen(image: Pixels) -> Pixels:
 
 
 def _block_means(sums: NDArray[Any], window: tuple[float, float, float, float]) -> NDArray[Any]:
-    """Means over blocks of a window (top, left, bottom, right), from sums over all pixels above and to the left."""
+    """Return means over blocks of a window (top, left, bottom, right), from an integral image."""
     top, left, bottom, right = window
     rows = np.linspace(top, bottom, _COARSE[0] + 1).round().astype(int)
     columns = np.linspace(left, right, _COARSE[1] + 1).round().astype(int)
@@ -253,7 +253,7 @@ def _block_means(sums: NDArray[Any], window: tuple[float, float, float, float]) 
 
 
 def _crops(height: int, width: int, size: tuple[int, int]) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    """Likely windows of a picture, as (words, (top, left, bottom, right))."""
+    """Yield likely crop windows of a picture, as (words, (top, left, bottom, right))."""
     sides = [(f"the {{}} {100 * share:.0f} % of height and width", share * height, share * width) for share in _SHARES]
     sides.append(("the {} square", float(min(height, width)), float(min(height, width))))
     sides.append(("the {} part of the target's size", float(size[0]), float(size[1])))
@@ -276,9 +276,9 @@ _CORNERS = tuple(
 
 
 class Batch(NamedTuple):
-    """A batch as values from 0 to 1 (None where it has another shape), and what is wrong with it by kind.
+    """A batch as values from 0 to 1 (None if it has another shape), and its faults by kind.
 
-    ``is_comparable``: its pixels can be compared with those of the set.
+    ``is_comparable``: its pixels can be compared with the set's.
     """
 
     images: Pixels | None
@@ -287,7 +287,7 @@ class Batch(NamedTuple):
 
 
 def read_batch(images: NDArray[Any], size: tuple[int, int], most: int) -> Batch:
-    """Look at type, shape and range of a batch, and undo what is wrong with its range."""
+    """Check type, shape and range of a batch, and correct a wrong range."""
     if images.ndim != 4 or images.shape[1:] != (*size, 3):
         return Batch(None, {"shape": _say_shape(images.shape, size)})
     faults = {}
@@ -300,7 +300,7 @@ def read_batch(images: NDArray[Any], size: tuple[int, int], most: int) -> Batch:
         return Batch(values, faults)
     if not np.isfinite(values).all():
         return Batch(
-            np.nan_to_num(values, posinf=1, neginf=0), {**faults, "range": "some values are no numbers"}, False
+            np.nan_to_num(values, posinf=1, neginf=0), {**faults, "range": "some values are not numbers"}, False
         )
     fault, slope, shift, is_comparable = _judge_range(float(values.min()), float(values.max()))
     if fault is not None:
@@ -310,9 +310,9 @@ def read_batch(images: NDArray[Any], size: tuple[int, int], most: int) -> Batch:
 
 
 def _judge_range(bottom: float, top: float) -> tuple[str | None, float, float, bool]:
-    """Say what is wrong with a range, which factor and summand mend it, and whether they do.
+    """Return what is wrong with a range, the factor and summand that correct it, and whether they do.
 
-    Each picture of the set has dark and bright parts: grey levels of at most 40 and at least 215.
+    Each picture of the set has dark and bright parts: values of at most 40 and at least 215 (of 255).
     """
     if bottom >= -0.01 and 0.5 <= top <= 1.01:
         return None, 1.0, 0.0, True
@@ -329,7 +329,7 @@ def _judge_range(bottom: float, top: float) -> tuple[str | None, float, float, b
 
 
 def _say_shape(shape: tuple[int, ...], size: tuple[int, int]) -> str:
-    """What is wrong with the shape of a batch."""
+    """Return what is wrong with the shape of a batch."""
     height, width = size
     found, wanted = tuple(shape[1:]), (height, width, 3)
     said = f"its images have the shape {_times(found)}, not {_times(wanted)}"
@@ -351,7 +351,7 @@ def _times(shape: Sequence[int]) -> str:
 
 
 def explain_labels(wanted: Sequence[int], given: Sequence[int], classes: Sequence[str]) -> str | None:
-    """Say what is wrong with the labels of an epoch, in the order of delivery; None where nothing is."""
+    """Return what is wrong with the labels of an epoch, in the order of delivery; None if nothing is."""
     pairs = list(zip(wanted, given, strict=True))
     wrong = [(right, label) for right, label in pairs if right != label]
     if not wrong:
@@ -370,13 +370,13 @@ def explain_labels(wanted: Sequence[int], given: Sequence[int], classes: Sequenc
     if all(mapping[right] == label for right, label in pairs) and len(set(mapping.values())) == len(mapping):
         few = sorted(set(wrong))[:3]
         named = ", ".join(f"{_class(label, classes)} for {_class(right, classes)}" for right, label in few)
-        return f"its classes have other numbers than the data set's, so wrong labels: {named}"
+        return f"its classes are numbered differently from the data set's, so labels are wrong: {named}"
     named = "; ".join(f"{_class(label, classes)} instead of {_class(right, classes)}" for right, label in wrong[:3])
     return f"it delivers wrong labels for {len(wrong)} of {total} images: {named}{' …' if len(wrong) > 3 else ''}"
 
 
 def _agree(wanted: Sequence[int], given: Sequence[int], offset: int) -> float:
-    """The share of labels that are those of the image so many places before."""
+    """Return the share of labels that equal the wanted label ``offset`` places before."""
     pairs = [(wanted[i - offset], label) for i, label in enumerate(given) if 0 <= i - offset < len(wanted)]
     return sum(right == label for right, label in pairs) / max(1, len(pairs))
 
@@ -386,7 +386,7 @@ def _class(label: int, classes: Sequence[str]) -> str:
 
 
 def explain_counts(places: int, seen: Mapping[int, int], batch: int) -> dict[str, str]:
-    """Say what is wrong with how often each place of the set came in an epoch, by kind; empty where all came once."""
+    """Return what is wrong with how often each place of the set came in an epoch, by kind; empty if each came once."""
     missing = [place for place in range(places) if not seen.get(place)]
     repeated = [place for place in range(places) if seen.get(place, 0) > 1]
     if missing and len(missing) == places % batch and not repeated:

@@ -1,13 +1,13 @@
-"""Task ``rehearse``: each loader setting in small on the real data, to see how much memory it takes and how fast it is.
+"""Run task ``rehearse``, the trial runs: each loader setting on a few images, for its memory and speed.
 
-``python -m bench.proof.rehearsal JOB_FOLDER``; ``settings`` of the request are cases that stand for others, each with
-its ``key``, its ``images`` and how many ``batches`` its cases deliver. What is left in ``dataset.json``: ``settings``
-by key, each the fields of ``rehearse`` or the ``reason`` why there are none.
+``python -m bench.proof.rehearsal JOB_FOLDER``. ``settings`` of the request are cases that represent others, each with
+its ``key``, its ``images`` and the number of ``batches`` that its cases deliver. The result in ``dataset.json`` is
+``settings`` by key, each with the fields of ``rehearse`` or the ``reason`` why there are none.
 
-What a limit ends a program by is the most that it holds at any moment, so memory is watched all the time, not only
-between batches. And most of what a program holds beside its cache comes with its batches (``arenas.py``): seen with
-2.21 on two CPUs at 224 px, 20 MB a batch from 206 to 850 MB, most of it after the first epoch. So passes go on until
-there were as many batches as the cases deliver, or ``PATIENCE_S`` are over.
+A limit ends a program by its highest memory use at any moment, so memory is watched all the time, not only between
+batches. And most of a program's memory besides its cache grows with its batches (the controller's ``arenas.py``): seen
+with 2.21 on two CPUs at 224 px, 20 MB per batch from 206 to 850 MB, most of it after the first epoch. So passes go on
+until they delivered as many batches as the cases do, or ``PATIENCE_S`` are over.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from ..measure.usage import list_children, read_anon_bytes, read_private_bytes
 from .apart import Setting, run_apart, run_settings
 
 LOOK_S = 0.004
-"""From one look at memory to the next."""
+"""Seconds between two readings of memory."""
 PATIENCE_S = 8.0
-"""So long, after the first pass, passes go on for the sake of memory; one later pass there always is. As long as a
-setting has taken less, it is run again, ``RUNS`` times at most."""
+"""Time limit after the first pass for further passes, whose purpose is memory; at least one later pass is made. A
+setting that takes less time is run again, at most ``RUNS`` times in all."""
 RUNS = 3
-"""Which arena a batch is taken from is chance: the mean of some runs is closer to the next one than one run is."""
+"""The arena from which a batch is allocated is random: a mean over runs predicts the next run better than one run."""
 _BATCHES_IN_WORK = 3.0
-"""Batches that tf.data and its consumer hold at once where memory is scarce."""
+"""Batches that tf.data and its consumer hold at once if memory is scarce."""
 
 
 class MemoryWatch:
-    """The most anonymous memory that this process and those that it started have held; looked at by a thread."""
+    """The highest anonymous memory of this process and its children, watched by a thread."""
 
     def __init__(self) -> None:
         self._peak = 0
@@ -52,7 +52,7 @@ class MemoryWatch:
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
     def take(self) -> int:
-        """Return the most since the last call, in bytes."""
+        """Return the highest memory since the last call, in bytes."""
         self._beside = sum(map(read_private_bytes, list_children()))
         self._look()
         peak, self._peak = self._peak, 0
@@ -75,7 +75,7 @@ class MemoryWatch:
 
 
 class Trace(Journal):
-    """A journal that notes with each batch how many images came before its end and the most memory since the last."""
+    """An event log that keeps for each batch the images so far and the highest memory since the last batch."""
 
     def __init__(self, path: Path, watch: MemoryWatch) -> None:
         super().__init__(path)
@@ -85,24 +85,24 @@ class Trace(Journal):
         self._done = 0
 
     def report_step(self, step: int, images: int) -> None:
-        """Note a point."""
+        """Keep a point (images so far, highest memory in bytes)."""
         self.points.append((self._done + images, self._watch.take()))
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """Keep the figures of a whole epoch."""
+        """Keep the figures of a complete epoch."""
         self._done += epoch["images"]
         self.epochs.append(epoch)
 
 
 class Run(TypedDict):
-    """Bytes that a program held before its first batch, and (images so far, most bytes) of each batch."""
+    """The bytes that a program held before its first batch, and (images so far, highest bytes) of each batch."""
 
     start_bytes: int
     points: list[tuple[int, int]]
 
 
 class Rehearsed(TypedDict):
-    """What was found of one setting; the controller reads it into a ``Rehearsal``."""
+    """The results of one setting; the controller reads them into a ``Rehearsal``."""
 
     images: int
     batches_wanted: int
@@ -113,17 +113,17 @@ class Rehearsed(TypedDict):
 
 
 def rehearse(folder: Path, images: int, batches: int) -> Rehearsed:
-    """Run one setting on its first ``images`` images, in at least two passes and until there were so many ``batches``.
+    """Run one setting on its first ``images`` images, in at least two passes and until ``batches`` batches came.
 
-    Returns ``images`` and ``batches_wanted``; ``first_s`` and ``steady_s``, seconds an image of the first and of a
-    later pass; ``cache_bytes``, of a cache's files, else None; ``runs``, one here: ``start_bytes``, what the program
-    held before its first batch, and ``points``, (images so far, most bytes since the point before) for each batch.
+    Returns ``images`` and ``batches_wanted``; ``first_s`` and ``steady_s``, seconds per image of the first and of a
+    later pass; ``cache_bytes``, the size of a cache's files, else None; ``runs``, one here: ``start_bytes``, the memory
+    before the first batch, and ``points``, (images so far, highest bytes since the point before) for each batch.
     """
     request = replace(read_request(folder), max_images=images, is_reused=False, page_cache="cold-start")
     with MemoryWatch() as watch:
         manifest = invocation.read_data(request)
         invocation.import_tensorflow(request, folder)
-        # A limit that is just enough: what tf.data keeps ahead where there is plenty is no need.
+        # A limit that is just enough: with more, tf.data would prefetch more than it needs.
         cache_bytes = invocation.memory_cache_bytes(request, manifest.sizes)
         least = (read_anon_bytes() or 0) + cache_bytes + 2 * max(LEAST_RAM_BYTES, _in_work_bytes(request) // 2)
         bench = invocation.build(replace(request, limit_bytes=least), manifest, folder)
@@ -148,11 +148,11 @@ def rehearse(folder: Path, images: int, batches: int) -> Rehearsed:
 
 
 class _Enough(Exception):
-    """Raised out of an epoch's end when there were passes enough."""
+    """Raised at the end of an epoch when enough passes were made."""
 
 
 def run_passes(bench: invocation.Bench, trace: Trace, most: int) -> None:
-    """Run at most so many passes, and at least two; none is begun after ``PATIENCE_S``, counted from the second."""
+    """Run two to ``most`` passes; none is begun when ``PATIENCE_S`` have passed since the end of the first."""
     begun = time.monotonic()
 
     def publish(epoch: Epoch) -> None:
@@ -173,12 +173,12 @@ def _in_work_bytes(request: MeasureRequest) -> int:
 
 
 def task(job: Job) -> Mapping[str, object]:
-    """Rehearse each setting in a process of its own; one that fails leaves its reason."""
+    """Make a trial run of each setting in its own process; a failing one leaves its reason."""
     return {"images": None, "settings": run_settings(job, _rehearse_often)}
 
 
 def _rehearse_often(setting: Setting) -> Mapping[str, object] | str:
-    """Run a setting, and again while that is quick; times are those of the first run. A text says why it failed."""
+    """Run a setting, and again while that is quick; times are from the first run. Return a text if it failed."""
 
     def work() -> Rehearsed:
         return rehearse(setting.folder, setting.count("images"), setting.count("batches"))

@@ -1,13 +1,12 @@
-"""Task ``samework``: every loader of a session does the same work, proven on a set whose images carry their index.
+"""Run task ``samework``: check that every loader of a session does the same work, on images that carry an index.
 
-``python -m bench.proof.same_work JOB_FOLDER``; ``variants`` of the request are the cases to try, each with its ``key``
-and the ``kind`` of its data. One start of TensorFlow serves all of them. What it leaves in
-``dataset.json``: ``variants`` by key, each ``{"is_proven", "problems", "pixel_difference", …}``; a difference
-is a mean over a picture, in grey levels.
+``python -m bench.proof.same_work JOB_FOLDER``. ``variants`` of the request are the cases to try, each with its ``key``
+and the ``kind`` of its data. TensorFlow is started once for all. The result in ``dataset.json`` is ``variants`` by key,
+each ``{"is_proven", "problems", "pixel_difference", …}``; a difference is a mean over a picture, on the scale 0 to 255.
 
-Each loader delivers one epoch; then the contents of all files are exchanged, and it goes on. A loader without a cache
-has to deliver the new pictures then, one with a cache those that it was filled with. The epoch that begins with the
-exchange is not judged for that, for a loader may have read ahead.
+Each loader delivers one epoch; then the contents of all files are exchanged, and it continues. After that a loader
+without a cache must deliver the new pictures, and one with a cache those that the cache was filled with. The epoch that
+begins with the exchange is not judged in this respect, since a loader may have read ahead.
 """
 
 from __future__ import annotations
@@ -38,28 +37,28 @@ if TYPE_CHECKING:
     from ..measure.measure_request import MeasureRequest
 
 SIZE = (64, 96)
-"""(height, width): not square, so that exchanged sides show."""
+"""(height, width): not square, so that swapped sides are detected."""
 BATCH = 8
 APPROXIMATE_TOLERANCE = 6.0
-"""For approximate decodings, whose error is measured on the case's own images besides: less than a wrong filter's."""
+"""For approximate decoding, whose error is also measured on the case's own images; smaller than a wrong filter's."""
 _MOST_AHEAD = 3
-"""Epochs that are given to a loader that goes on with old pictures: it may have read several epochs ahead."""
+"""Epochs after which a loader must have stopped delivering old pictures; it may have read several epochs ahead."""
 _MOST_TORN = 4
-"""Pictures that may have been read while their files were exchanged: half the old, half the new. A fault that no more
-show, and none before the exchange, is a loader's only if it comes again."""
+"""Pictures that may have been read while their files were exchanged: half old, half new. A fault in at most this many
+pictures, and in none before the exchange, counts only if it occurs again."""
 _TRIES = 3
 _MOST_IMAGES = 4 * COUNT
-"""An epoch that delivers more has no end."""
+"""An epoch that delivers more images is treated as endless."""
 _MOST_TRACE = 16_000
-"""Characters of a traceback that are kept for the log."""
+"""Most characters of a traceback that are kept for the log."""
 _NOT_ITS_FAULT = ("oom", "gpu_oom", "disk_full")
-"""Failures of the host: whether the loader does the same work is then not known."""
+"""Failures of the host: whether the loader does the same work is then unknown."""
 
 Batches = Iterable[tuple[Any, Any]]
 
 
 class Findings:
-    """What is wrong with one variant: each kind of fault is told once."""
+    """The faults of one variant, each kind reported once."""
 
     def __init__(self) -> None:
         self._words: dict[str, str] = {}
@@ -70,17 +69,17 @@ class Findings:
         self._is_seen_at_once = False
 
     def begin_epoch(self, number: int) -> None:
-        """Note that an epoch is judged."""
+        """Record that an epoch is judged."""
         self._epochs.add(number)
 
     def add(self, words: str, *, kind: str = "", epoch: int | None = None) -> None:
-        """Add a fault; of one ``kind`` the first stays. ``epoch`` where it is one epoch's."""
+        """Add a fault; of one ``kind`` the first is kept. ``epoch``: the fault is specific to this epoch."""
         self._words.setdefault(kind or words, words)
         if epoch is not None:
             self._where.setdefault(kind or words, set()).add(epoch)
 
     def add_picture(self, match: Match) -> None:
-        """Add what is wrong with one picture, if anything is."""
+        """Add the faults of one picture, if any."""
         self._compared += 1
         for fault in match.faults:
             self._words.setdefault(fault, fault)
@@ -88,7 +87,7 @@ class Findings:
             self._is_seen_at_once |= self._epochs == {1}
 
     def may_be_torn(self, *, has_failed: bool) -> bool:
-        """Whether all that is wrong may come from pictures that were read while their files were exchanged."""
+        """Return whether all faults may come from pictures that were read while their files were exchanged."""
         faulty = sum(map(len, self._pictures.values()))
         is_late = len(self._epochs) > 1 and not self._is_seen_at_once
         return is_late and faulty <= _MOST_TORN and (has_failed or faulty > 0)
@@ -115,7 +114,7 @@ class Findings:
 
 @dataclass
 class _Epoch:
-    """What came in one epoch: pictures by index, pictures that are none of the set, labels as wanted and given."""
+    """The contents of one epoch: pictures by index, unidentified pictures, expected and given labels."""
 
     seen: Counter[int] = field(default_factory=Counter)
     unknown: int = 0
@@ -127,9 +126,9 @@ class _Epoch:
 
 @dataclass
 class Judge:
-    """Holds what one loader delivers to the set. ``worst`` is the largest difference of a picture, in grey levels.
+    """A judge of what one loader delivers. ``worst`` is the largest difference of a picture, on the scale 0 to 255.
 
-    ``layer`` is what a model begins with where a loader is to deliver uint8: judged is what comes out of it.
+    ``layer`` is the model's first layer for loaders that deliver uint8: its output is judged.
     """
 
     reference: Reference
@@ -139,13 +138,13 @@ class Judge:
     layer: Callable[[Any], Any] | None = None
 
     def judge_epoch(self, number: int, batches: Batches) -> Counter[int]:
-        """Judge all of an epoch but how new its pictures are; how often it delivered each picture, by index."""
+        """Judge an epoch except for how new its pictures are; return how often it delivered each picture, by index."""
         self.found.begin_epoch(number)
         epoch = _Epoch()
         try:
             self._judge_batches(epoch, batches)
         except Exception as error:
-            if is_short(error):  # what came and what did not is known all the same
+            if is_short(error):  # the images delivered so far can still be judged
                 self._judge_counts(number, epoch)
             raise
         if not epoch.is_endless:
@@ -201,7 +200,8 @@ class Judge:
             labels = labels[:, 0]
         if labels.shape != (images,) or labels.dtype.kind not in "iuf":
             shape = " × ".join(map(str, labels.shape))
-            self.found.add(f"its labels are {shape} values of type {labels.dtype} for {images} images: one number each")
+            words = f"its labels are {shape} values of type {labels.dtype} for {images} images"
+            self.found.add(f"{words}: one number per image is expected")
             return [None] * images
         return [int(label) for label in labels]
 
@@ -212,7 +212,7 @@ class Judge:
         return match.picture
 
     def _judge_counts(self, number: int, epoch: _Epoch) -> None:
-        """Where some pictures could not be told apart, only their number can be judged."""
+        """Judge how often images came; if some pictures could not be identified, only by their total number."""
         if epoch.unknown:
             if epoch.delivered != self.places:
                 words = f"it delivers {epoch.delivered} of {self.places} images"
@@ -226,16 +226,16 @@ class Judge:
 
 
 def count_stale(seen: Mapping[int, int]) -> int:
-    """Count the pictures that the files held before the exchange."""
+    """Return the number of pictures that the files held before the exchange."""
     return sum(times for index, times in seen.items() if index < STRIDE)
 
 
 def judge_freshness(judge: Judge, loader: Loader, made: IndexedSet, cache: str) -> None:
-    """Exchange the files' contents after the first epoch, and see which pictures the loader goes on with."""
+    """Exchange the files' contents after the first epoch, and check which pictures the loader delivers then."""
     is_declared = cache != "none"
     judge.judge_epoch(1, loader.batches())
     made.show(1, keep_times=is_declared)
-    judge.judge_epoch(2, loader.batches())  # it may have been read ahead
+    judge.judge_epoch(2, loader.batches())  # this epoch may have been read ahead
     if is_declared:
         seen = judge.judge_epoch(3, loader.batches())
         fresh = sum(seen.values()) - count_stale(seen)
@@ -256,7 +256,7 @@ def judge_freshness(judge: Judge, loader: Loader, made: IndexedSet, cache: str) 
 
 
 def judge_restart(judge: Judge, request: MeasureRequest, made: IndexedSet, folder: Path) -> None:
-    """See that a cache on disk that was kept is filled anew when the data have changed."""
+    """Check that an existing cache on disk is filled again if the data have changed."""
     made.show(1)
     loader = open_loader(request, made, 1, folder, is_kept=True)
     stale = count_stale(judge.judge_epoch(4, loader.batches()))
@@ -264,14 +264,14 @@ def judge_restart(judge: Judge, request: MeasureRequest, made: IndexedSet, folde
     if stale:
         judge.found.add(
             f"it serves pictures from a cache of other data: {stale} of {made.count} images were still the old ones "
-            "after the data had changed and it was started again"
+            "after the data had changed and the loader was started again"
         )
 
 
 def open_loader(
     request: MeasureRequest, made: IndexedSet, generation: int, folder: Path, *, is_kept: bool = False
 ) -> Loader:
-    """Make the loader, its cache filled where it is to be reused. ``is_kept``: caches of earlier loaders stay."""
+    """Make the loader, with its cache filled if it is to be reused. ``is_kept``: keep caches of earlier loaders."""
     from ..measure import invocation
 
     manifest = made.manifest(generation)
@@ -288,12 +288,12 @@ def open_loader(
 
 @functools.cache
 def make_reference(made: IndexedSet, interpolation: str, tolerance: float | None, is_cropped: bool) -> Reference:
-    """Make what the pictures of a set are held to: once for all loaders."""
+    """Make the reference that a set's pictures are compared with; shared by all loaders."""
     return Reference(made.pictures, SIZE, interpolation, tolerance=tolerance, is_cropped=is_cropped)
 
 
 class Proof(TypedDict, total=False):
-    """What was found of one variant; the controller reads it into a ``WorkProof``. ``seconds`` is how long it took."""
+    """The result for one variant; the controller reads it into a ``WorkProof``. ``seconds`` is its duration."""
 
     is_proven: bool
     problems: list[str]
@@ -306,7 +306,7 @@ class Proof(TypedDict, total=False):
 
 
 class Variant(NamedTuple):
-    """A loader to try: the case that stands for it, and the kind of its data."""
+    """A loader to try: the case that represents it, and the kind of its data."""
 
     key: str
     kind: str
@@ -314,7 +314,7 @@ class Variant(NamedTuple):
 
     @property
     def needs_pandas(self) -> bool:
-        """Whether its data is read through a data frame."""
+        """Whether its data is read through a pandas data frame."""
         return LOADERS[str(self.case["loader"])].needs_pandas(self.kind)
 
 
@@ -325,7 +325,7 @@ def read_variant(value: object) -> Variant:
 
 
 def try_variant(variant: Variant, folder: Path, made: Mapping[str, IndexedSet]) -> Proof:
-    """Run one loader over the set. ``folder`` is its own; ``made`` are the sets by kind."""
+    """Run one loader over the set. ``folder`` is the variant's own; ``made`` are the sets by kind."""
     begun = time.monotonic()
     for number in range(_TRIES):
         proof, may_be_torn = _try_once(variant, folder / f"again-{number}" if number else folder, made)
@@ -335,7 +335,7 @@ def try_variant(variant: Variant, folder: Path, made: Mapping[str, IndexedSet]) 
 
 
 def _try_once(variant: Variant, folder: Path, made: Mapping[str, IndexedSet]) -> tuple[Proof, bool]:
-    """Run one loader over the set; also whether what is wrong may come from the exchange of the files."""
+    """Run one loader over the set; also return whether its faults may come from the exchange of the files."""
     from ..measure.measure_request import read_request
 
     indexed = made[variant.kind]
@@ -360,7 +360,7 @@ def _try_once(variant: Variant, folder: Path, made: Mapping[str, IndexedSet]) ->
         loader = open_loader(request, indexed, 0, folder)
         with closing(loader):
             if loader.images != indexed.count:
-                problems.append(f"it says that it has {loader.images} images, the set has {indexed.count}")
+                problems.append(f"it reports {loader.images} images, but the set has {indexed.count}")
             judge_freshness(judge, loader, indexed, request.cache)
         if is_on_disk(request.cache):
             judge_restart(judge, request, indexed, folder)
