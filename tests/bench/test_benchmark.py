@@ -172,7 +172,7 @@ def test_a_gpu_that_is_not_there_is_a_failure_with_its_cure(forker: Forker, tmp_
     assert outcome.code == 1
     assert outcome.failure is not None
     assert outcome.failure["kind"] == "gpu_missing"
-    assert "1 GPU asked for, TensorFlow sees 0" in outcome.failure["message"]
+    assert "1 GPU requested, but TensorFlow sees 0" in outcome.failure["message"]
     assert "no NVIDIA driver" in outcome.failure["message"]
     assert not outcome.named("epoch")
 

@@ -160,7 +160,7 @@ def test_what_labelling_tools_write_is_read_and_said(tmp_path: Path) -> None:
     assert (found.classes, found.is_plain) == (("class x", "class y", "class z"), False)
     assert found.said == (
         "labels.json: 5 ids are strings: used as they are",
-        "labels.json: 3 annotations have no id: of equal areas the first in the file is used",
+        "labels.json: 3 annotations have no id: among equal areas the first in the file is used",
         "labels.json: 2 annotations have no usable area: the area of the box is used",
         "labels.json: 2 file names begin with ./ or have backslashes: read as plain paths",
         "labels.json: 1 category has no image: kept as a class",

@@ -63,7 +63,7 @@ def test_a_list_is_read_however_it_is_written(form: str, tmp_path: Path) -> None
 def test_names_without_suffix_are_found_by_the_stem(tmp_path: Path) -> None:
     found = read(tmp_path, "image,level\n10_left,0\n10_right,2\n", "10_left.jpeg", "train/10_right.jpg")
     assert (found.paths, found.classes) == (("10_left.jpeg", "train/10_right.jpg"), ("0", "2"))
-    assert "2 names in labels.csv without a suffix: found by the file name without suffix" in found.said
+    assert "2 names in labels.csv without a suffix: each matched to the image with that name" in found.said
 
 
 def test_a_name_without_suffix_that_may_be_two_files_is_refused(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ PLANTED = {
     "repeats_one": "delivers images more than once: 1 too many (picture ",
     "half_twice": "delivers one half of the images twice and leaves the rest out (13 of 27)",
     "never_ends": "it delivers more batches than the data set has, 5 or more instead of 4",
-    "ends_nowhere": "its epoch does not end: more than 108 images came, the set has 27",
+    "ends_nowhere": "its epoch does not end: more than 108 images came, but the set has 27",
     "shifts_labels": "labels are shifted against the images by 1: wrong labels for 5 of 27",
     "counts_from_one": "labels are wrong: they count from 1, not from 0",
     "other_classes": "its classes are numbered differently from the data set's",

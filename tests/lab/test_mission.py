@@ -159,7 +159,7 @@ def no_gpus(mission: Lab, records: list[Record]) -> None:
     """The runtime was asked for both GPUs, by each job that trains and by no other; none was there."""
     for record in records:
         assert record.case.gpus == "auto" and (record.cause or "").startswith("gpu_missing"), record.cause
-        assert "2 GPUs asked for, TensorFlow sees 0" in (record.cause or "")
+        assert "2 GPUs requested, but TensorFlow sees 0" in (record.cause or "")
     seen = [one for env in seen_gpus(mission.hosts["ws05"]) for one in env if one.startswith("NVIDIA_VISIBLE")]
     wanted = "NVIDIA_VISIBLE_DEVICES=" + ",".join(GPU_UUIDS)
     assert seen.count(wanted) >= len(records), seen

@@ -312,7 +312,7 @@ def test_a_list_is_read_before_its_check_and_what_it_says_is_told(is_local: bool
     assert state.said == (
         "labels.csv: column 2 holds the paths and column 1 the labels",
         "labels.csv: these columns are ignored: who",
-        "2 names in labels.csv without a suffix: found by the file name without suffix",
+        "2 names in labels.csv without a suffix: each matched to the image with that name",
     )
     write_labels(tmp_path, "labels.csv", "image,healthy,rust\n10_left,0,1\n11_left,1,0\n")
     with pytest.raises(DatasetError) as caught:

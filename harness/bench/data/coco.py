@@ -70,7 +70,7 @@ class _Oddities:
         if self.text_ids:
             yield f"{name}: {self.text_ids:,} ids are strings: used as they are"
         if self.without_id:
-            yield f"{name}: {self.without_id:,} annotations have no id: of equal areas the first in the file is used"
+            yield f"{name}: {self.without_id:,} annotations have no id: among equal areas the first in the file is used"
         if self.without_area:
             yield f"{name}: {self.without_area:,} annotations have no usable area: the area of the box is used"
         if self.renamed:

@@ -212,7 +212,7 @@ def _say(path: Path, columns: Columns, parts: Counter[str], names: _Names, split
         )
     if names.by_stem_count:
         count = count_of(names.by_stem_count, "name")
-        yield f"{count} in {path.name} without a suffix: found by the file name without suffix"
+        yield f"{count} in {path.name} without a suffix: each matched to the image with that name"
     if names.absolute:
         yield f"{count_of(names.absolute, 'absolute path')} in {path.name} read as paths below the folder of images"
 

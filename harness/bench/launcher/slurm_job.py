@@ -45,7 +45,8 @@ def _prepare(job: str) -> dict[str, str]:
         variables[SHARED_VARIABLE] = "shared"
         if asked["memory_bytes"] is not None:
             raise Trouble(
-                "memory cannot be limited: Slurm keeps no cgroup for the job", "ask for ConstrainRAMSpace=yes in Slurm"
+                "memory cannot be limited: Slurm keeps no cgroup for the job",
+                "ask for ConstrainRAMSpace=yes in cgroup.conf",
             )
     elif set(group.processes()) == {os.getpid()}:
         variables[SHARED_VARIABLE] = "own"

@@ -193,6 +193,6 @@ def refuse_other_files(loader: str, found: int, context: LoaderContext, where: s
     if found != len(context.paths):
         raise BenchmarkFailure(
             "data",
-            f"{loader} finds {found} images in {where}, the data set has {len(context.paths)}. Files were added or "
+            f"{loader} finds {found} images in {where}, but the data set has {len(context.paths)}. Files were added or "
             "removed since the check, or have a format that this loader does not read: see `harness data describe`.",
         )

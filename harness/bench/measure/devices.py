@@ -72,7 +72,7 @@ def check_devices(asked: list[str]) -> Devices:
 
 def explain_missing(asked: int, found: int, cuda: dict[str, str] | None, driver: str | None) -> str:
     """Return what is missing and how to fix it: TensorFlow without CUDA, no driver, or a driver that is too old."""
-    head = f"{asked} GPU{'s' if asked != 1 else ''} asked for, TensorFlow sees {found}."
+    head = f"{asked} GPU{'s' if asked != 1 else ''} requested, but TensorFlow sees {found}."
     has = f"NVIDIA driver {driver}" if driver else "no NVIDIA driver"
     if cuda is None:
         return f"{head} This TensorFlow was built without CUDA (found: {has}): use the GPU image, or ask for `gpus: 0`."

@@ -29,8 +29,10 @@ class HeldIterators:
         self._newer.append(iterator)
 
     def release_older(self) -> None:
-        """Release the iterators from before the last epoch, at the start of an epoch. ``model.fit`` uses an epoch's own
-        iterator, and a spare one, until the first step of the next epoch."""
+        """Release the iterators from before the last epoch; called at the start of an epoch.
+
+        ``model.fit`` uses an epoch's own iterator, and a spare one, until the first step of the next epoch.
+        """
         self._newer, self._older = [], self._newer
 
     def release(self) -> None:

@@ -23,8 +23,7 @@ def build_model(
     precision: str,
     deliver: str = "float32",
 ) -> Any:
-    """Return a model for images (batch, height, width, 3) from 0 to 1 and integer labels; only an emulated one is
-    compiled.
+    """Return a model for images (batch, height, width, 3) from 0 to 1 and integer labels, compiled only if emulated.
 
     If ``deliver`` is uint8, the model takes values from 0 to 255 and begins with the layer that scales them.
     ``setting`` is a case's ``model``. ``weights_path`` is the file for ``weights`` other than ``none``: nothing is ever

@@ -80,7 +80,7 @@ def drop(paths: Iterable[str | os.PathLike[str]], *, prove: bool = True) -> Drop
     if reason is None and failed:
         reason = f"{failed} files could not be opened"
     if reason is None and prove and sample:
-        reason = _doubt(sample[:_PROBES])
+        reason = _find_kept(sample[:_PROBES])
     return Dropped(files, total, time.monotonic() - begun, reason)
 
 
@@ -186,7 +186,7 @@ def _drop_one(path: str) -> bool:
     return True
 
 
-def _doubt(sample: Sequence[str]) -> str | None:
+def _find_kept(sample: Sequence[str]) -> str | None:
     """Read one byte of each file and return how many did not come from storage, as text; pages are dropped again."""
     kept = 0
     for path in sample:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         message = "no memory limit was requested: there is nothing to test"
     else:
         exceed(limit)
-        message = f"{limit + BEYOND_BYTES} bytes could be used under a limit of {limit} bytes: it does not hold"
+        message = f"{limit + BEYOND_BYTES} bytes could be used: the limit of {limit} bytes is not enforced"
     failure = protocol.make_failure("error", message, phase="probe")
     protocol.write_json(folder / protocol.RESULTS / protocol.FAILURE, failure)
     sys.stderr.write(message + "\n")

@@ -161,7 +161,7 @@ class Judge:
             if epoch.delivered > _MOST_IMAGES:
                 epoch.is_endless = True
                 self.found.add(
-                    f"its epoch does not end: more than {_MOST_IMAGES} images came, the set has {self.places}"
+                    f"its epoch does not end: more than {_MOST_IMAGES} images came, but the set has {self.places}"
                 )
                 return
             read = read_batch(images, SIZE, BATCH)

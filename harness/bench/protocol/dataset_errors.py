@@ -41,7 +41,7 @@ def not_a_folder(folder: object, hint: str) -> DatasetError:
 def closed_folder(folder: object, why: str | None, uid: int | None) -> DatasetError:
     """Build the error for a folder that the user who measures cannot read."""
     user = "the user that measures" + ("" if uid is None else f" (uid {uid})")
-    return DatasetError(f"cannot read the folder {folder}: {why}", hint=f"let {user} read and enter it")
+    return DatasetError(f"cannot read the folder {folder}: {why}", hint=f"give {user} permission to read and enter it")
 
 
 def no_record_files(path: object) -> DatasetError:
