@@ -31,20 +31,20 @@ LOADERS = Loaders(
             "keras-idg",
             "",
             "Keras ImageDataGenerator (deprecated by Keras) with its defaults: PIL, one thread",
-            "what many existing projects run; the usual baseline",
+            "many existing projects; the usual baseline",
             is_single_threaded=True,
         ),
         _keras_idg(
             "keras-idg-threads",
             "threads",
             "Keras ImageDataGenerator (deprecated by Keras) with `workers` = CPUs: threads of one process",
-            "one line changed in an existing project",
+            "existing projects, with one line changed",
         ),
         _keras_idg(
             "keras-idg-processes",
             "processes",
             "Keras ImageDataGenerator (deprecated by Keras) with `workers` = CPUs and `use_multiprocessing=True`",
-            "one line changed, if memory allows: each process is a copy, and batches pass through pipes",
+            "existing projects, with one line changed and memory for a copy per process; batches pass through pipes",
         ),
     ),
 )

@@ -44,7 +44,7 @@ LOADERS = Loaders(
             "tfdata-sequential",
             "sequential",
             "tf.data in its simplest form: map and batch, nothing parallel, no prefetching",
-            "to see the effect of AUTOTUNE and prefetching",
+            "comparison: the effect of AUTOTUNE and prefetching",
             can_reorder=False,
         ),
         _tfdata(

@@ -62,7 +62,7 @@ CACHES: dict[str, CacheSpec] = {
         CacheSpec(
             "snapshot",
             "Dataset.snapshot: shards, filled while the first epoch runs, read in parallel",
-            "as `file`, if one reader is too slow",
+            "the same as `file`, if one reader is too slow",
             is_on_disk=True,
             compressions=("none", "gzip", "snappy"),
         ),
