@@ -128,7 +128,7 @@ def _augment(dataset: Any, rung: Rung, context: LoaderContext) -> Any:
 
 
 def _find_kind(stage: str, context: LoaderContext) -> str:
-    """Return which operation does a stage: one of its own, or one map shared with neighbouring stages."""
+    """Return which operation does a stage: a separate one, or a map shared with neighbouring stages."""
     if stage == "scale" and context.cache == "array" and context.augment == "none" and context.element == "uint8":
         return "cache"  # done while a batch is gathered
     return stage if stage in _ALONE else "images"

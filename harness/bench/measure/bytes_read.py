@@ -34,6 +34,6 @@ def needed_bytes(request: MeasureRequest, loader: Loader, sizes: Sequence[int], 
 def is_counted(paths: Sequence[str]) -> bool:
     """Return whether the kernel counts reads below these paths as coming from storage.
 
-    On file systems with a cache of their own (NFS, ZFS, FUSE, tmpfs, 9p) its count is not about storage.
+    On file systems that have their own cache (NFS, ZFS, FUSE, tmpfs, 9p) its count is not about storage.
     """
     return all(why_unproven(file_system_of(path)) is None for path in paths)

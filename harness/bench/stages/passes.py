@@ -14,7 +14,7 @@ Run = Callable[[int], object]
 WHOLE = "whole"
 """The name of the complete pipeline; others have the name of their last stage."""
 WANTED_S = 0.25
-"""Wanted CPU seconds of a pass: it has so many epochs that the fixed cost of a pass is a small part of it."""
+"""Wanted CPU seconds of a pass: its number of epochs makes the fixed cost of a pass a small part of it."""
 ONCE_SHARE = 0.5
 """If the fixed cost of a pass is larger (workers start), its epochs take at least this share of it, to exceed noise."""
 MOST_TIMES = 40
