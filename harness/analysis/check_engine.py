@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.analysis.host_check import Check, LimitProbe, Outcome, Refused
-from harness.values.engine_names import NO_WORDS, EngineFacts
+from harness.values.engine_names import NO_WORDS, PAGE_BYTES, EngineFacts
 from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
 from harness.values.text import join_words
 from harness.values.units import format_bytes
-
-PAGE_BYTES = 65536
-"""The kernel rounds a limit to whole pages, of at most 64 KiB."""
 
 _SWAP_CURE = (
     "boot with `swapaccount=1` (cgroup v1: GRUB_CMDLINE_LINUX in /etc/default/grub, `sudo update-grub`, reboot), "

@@ -164,7 +164,11 @@ def _build(
         invocation,
         status=ending.status,
         cause=ending.cause,
-        evidence={**ending.evidence, "engine_warnings": list(state.warnings)},
+        evidence={
+            **ending.evidence,
+            "engine_warnings": list(state.warnings),
+            "limit_step_bytes": setup.engine_facts.limit_step_bytes,
+        },
         epochs=tuple(_epochs(results.events)),
         memory=_memory(invocation, outcome.memory or JobMemory()),
         cache=cache,

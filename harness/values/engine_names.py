@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 AUTO = "auto"
 """Asks for the first engine, by rank, that answers and has its image."""
 
+PAGE_BYTES = 65536
+"""The kernel rounds a memory limit to whole pages, of at most 64 KiB."""
+
 KINDS = "harness.engine.kinds"
 """The package in which each module is an engine."""
 
@@ -51,7 +54,8 @@ class EngineFacts:
     where that is not known. ``folder`` is where it keeps its jobs on the host, None for the scratch. Without an image,
     ``interpreter`` is the Python that jobs run in, and ``lacks`` are packages that this has not. ``ends_with_user``:
     systemd ends its jobs when their user has logged out and does not linger. ``to_come`` says what must be brought to
-    the host before it can run jobs. ``uses_images`` and ``words`` are as its file says: whoever finds an engine adds
+    the host before it can run jobs. ``limit_step_bytes``: a memory limit is rounded down to multiples of it, by the
+    kernel or by the engine. ``uses_images`` and ``words`` are as its file says: whoever finds an engine adds
     them.
     """
 
@@ -71,6 +75,7 @@ class EngineFacts:
     lacks: tuple[str, ...] = ()
     ends_with_user: bool = False
     to_come: str = ""
+    limit_step_bytes: int = PAGE_BYTES
     reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     uses_images: bool = True

@@ -176,6 +176,27 @@ def test_a_job_of_which_nothing_came_back_says_nothing_of_its_limit() -> None:
     assert ids(make(status="oom", **down)) == ("invalid", ["limit-unproven"])  # it died of a limit that nobody saw
 
 
+@pytest.mark.parametrize(
+    ("engine", "step", "missing", "found"),
+    [
+        ("slurm", 2**20, 2**20 - 1, []),
+        ("slurm", 2**20, 2**20, ["limit-not-enforced"]),
+        ("slurm", None, 2**20 - 1, []),  # a record of a version that did not record the step
+        ("docker", 65536, 2**16 - 1, []),
+        ("docker", 65536, 2**20 - 1, ["limit-not-enforced"]),
+        ("docker", None, 2**20 - 1, ["limit-not-enforced"]),
+        ("podman", 65536, 2**20 - 1, ["limit-not-enforced"]),
+        ("process", 65536, 2**20 - 1, ["limit-not-enforced"]),
+    ],
+)
+def test_a_limit_may_be_rounded_only_as_its_engine_counts(
+    engine: str, step: int | None, missing: int, found: list[str]
+) -> None:
+    evidence = {**make().evidence, **({} if step is None else {"limit_step_bytes": step})}
+    limited = memory(limit_effective=10**9 - missing, swap_limit=10**9 - missing)
+    assert ids(make(engine=engine, evidence=evidence, memory=limited))[1] == found
+
+
 def test_missing_swap_accounting_is_forgiven_where_no_swap_was_used() -> None:
     assert ids(make(memory=memory(swap_limit=None))) == ("valid", [])
 

@@ -59,6 +59,7 @@ class TestProcess(EngineTest):
     def test_the_probe_says_what_there_is(self, engine: Any) -> None:
         facts = engine.probe("ignored")
         assert facts.engine == "process" and facts.can_limit_memory and facts.can_limit_cpus
+        assert facts.limit_step_bytes == 65536
         assert facts.cgroup_version in (1, 2) and facts.reasons == ()
         assert facts.version.startswith("2.")
         assert len(facts.image_digest) == 64 and facts.image_digest == engine.probe("other").image_digest

@@ -62,6 +62,7 @@ class TestJobs(EngineTest):
         assert not list((tmp_path / "slurm-commands").iterdir())
         found = make_engine(cluster, tmp_path / "scratch").probe("")
         assert found.can_limit_memory and found.can_limit_swap and found.cgroup_version == 1
+        assert found.limit_step_bytes == 2**20
         assert "partition all, node n1, TensorFlow" in found.version
 
     def test_a_constraint_keeps_the_node_that_it_got(self, cluster: Cluster, tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.analysis.findings import Entry, Family, find, join_rules
-from harness.values.record import Finding, Record
+from harness.values.engine_names import PAGE_BYTES
+from harness.values.record import Finding, Record, count
 from harness.values.units import format_bytes
 
-_PAGE = 65536
-_MIB = 2**20
-"""Slurm counts memory in whole ones, and a limit is rounded down to them."""
+_UNRECORDED_STEPS = {"slurm": 2**20}
+"""By engine, of records that do not say to which multiples their engine rounded a limit down."""
 _SWAP_CURE = "turn swap accounting on (kernel parameter swapaccount=1) or swap off"
 
 ENTRIES = {
@@ -96,7 +96,7 @@ def _find_limits(record: Record) -> Iterator[Finding]:
     warnings = [str(text) for text in told] if isinstance(told, list) else []
     discarded = [text for text in warnings if "memory" in text.lower() and "discard" in text.lower()]
     asked, effective = record.memory.limit_asked, record.memory.limit_effective
-    is_other = asked is not None and effective is not None and not -_MIB < effective - asked < _PAGE
+    is_other = asked is not None and effective is not None and not _is_rounded(record, effective - asked)
     if asked is not None and (discarded or is_other):
         said = discarded[0] if discarded else f"asked {format_bytes(asked)}, effective {format_bytes(effective)}"
         hint = "enable the memory controller on the host; `harness check` shows whether a limit holds"
@@ -107,6 +107,12 @@ def _find_limits(record: Record) -> Iterator[Finding]:
     for text in warnings:
         if text not in discarded and "swap" not in text.lower():
             yield find("engine-warning", text, "read it; the engine did not do all that was asked")
+
+
+def _is_rounded(record: Record, difference: int) -> bool:
+    """Whether a limit that is read back differs from the one that was asked no more than by rounding."""
+    step = count(record.evidence, "limit_step_bytes") or _UNRECORDED_STEPS.get(record.engine, PAGE_BYTES)
+    return -step < difference < PAGE_BYTES
 
 
 def _find_swap(record: Record) -> Iterator[Finding]:

@@ -235,6 +235,7 @@ class SlurmEngine:
             can_limit_swap=can_limit and swap is not None and limit is not None and swap <= limit,
             can_limit_cpus=True,
             gpu_support="direct",
+            limit_step_bytes=MIB,
             reasons=reasons,
             findings=tuple(find("limit-impossible", reason, WORDS.limit_cure) for reason in reasons),
         )
