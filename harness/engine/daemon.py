@@ -37,7 +37,7 @@ ClientFactory = Callable[[float], "APIClient"]
 class DaemonWords:
     """How an engine with Docker's API is spoken of: its name, how it is started, where to look when it refuses.
 
-    ``another``: what to look for where something else answers in its place.
+    ``another``: what to look for where something else answers in its place. ``room``: how room for images is made.
     """
 
     title: str = "Docker"
@@ -46,6 +46,7 @@ class DaemonWords:
     log: str = "look at the Docker daemon's log (journalctl -u docker)"
     state: str = "see whether the Docker daemon runs (systemctl status docker); then run the same command again"
     another: str = _NO_ENGINE
+    room: str = "make room on the host (`docker image prune`), or give Docker another data-root; then run this again"
 
 
 DOCKER = DaemonWords()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from harness.bench.protocol.bounded_json import parse_object
 from harness.hosts.connection import Connection
-from harness.hosts.folders import read_free_bytes
 from harness.hosts.own_folders import make_own_folder
 from harness.hosts.temporary import temporary_folder
 from harness.ship.datasource import ANNOTATIONS, FILES, OnProgress, SourceFile, SourceSet
 from harness.ship.filetransfer import FileStamp, hash_files, list_files, read_known, send_files
+from harness.ship.room import refuse_full
 from harness.ship.slots import TransferSlots, refuse_stopped
-from harness.values.errors import DataError, HostNotReady, HostUnreachable
+from harness.values.errors import DataError, HostUnreachable
 from harness.values.event import DataShipped, speed_of
 from harness.values.units import format_bytes
 
@@ -169,7 +169,9 @@ class DataShip:
         needed = sum(file.size for file in missing)
         with self.slots.take(needed, self._wait):
             begun = time.monotonic()
-            self._refuse_full(needed)
+            hint = "make room there, or name another `scratch:` in the inventory"
+            what = f"data set {self.source.name}"
+            refuse_full(self.connection, self._base, needed + _MARGIN_BYTES, what=what, hint=hint)
             make_own_folder(self.connection, self.scratch, self._base)
             self.connection.run(["rm", "-f", "--", posixpath.join(self._base, _MARK)])
             self._remove(extra)
@@ -211,16 +213,6 @@ class DataShip:
     def _is_marked(self) -> bool:
         shipped = find_shipped(self.connection, self.scratch, self.source.name)
         return shipped is not None and shipped.fingerprint == self.source.fingerprint
-
-    def _refuse_full(self, needed: int) -> None:
-        free = read_free_bytes(self.connection, self._base)
-        if free is not None and free < needed + _MARGIN_BYTES:
-            hint = "make room there, or name another `scratch:` in the inventory"
-            message = (
-                f"no room for data set {self.source.name}: {format_bytes(needed)} are to come, "
-                f"{format_bytes(free)} are free at {self.scratch}"
-            )
-            raise HostNotReady(message, where=self.connection.host, hint=hint)
 
     def _wait(self) -> None:
         self._refuse_stopped()

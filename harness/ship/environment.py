@@ -11,15 +11,15 @@ from pathlib import Path
 from harness.bench.launcher.environment_digest import SEAL
 from harness.engine.interface import PythonEngine
 from harness.hosts.connection import Connection
-from harness.hosts.folders import read_free_bytes
 from harness.hosts.own_folders import make_own_folder
 from harness.ship.datasource import OnProgress, SourceFile
 from harness.ship.definition import read_definition
 from harness.ship.filetransfer import hash_files, list_files, send_files
+from harness.ship.room import refuse_full
 from harness.ship.slots import TransferSlots, refuse_stopped
 from harness.ship.wheel_cache import fetch_wheels
 from harness.values.engine_names import HostPython
-from harness.values.errors import EngineUnavailable, HostNotReady, HostUnreachable
+from harness.values.errors import EngineUnavailable, HostUnreachable
 from harness.values.event import ImageShipped, speed_of
 from harness.values.platforms import MACHINES, PYTHONS_OF_HOSTS, find_host_obstacle
 from harness.values.units import format_bytes
@@ -146,7 +146,7 @@ class EnvironmentShip:
 
         What arrived stays when the link breaks. Raises EngineError, DataError, HostNotReady, HostUnreachable.
         """
-        self._refuse_full(self._find_missing())
+        self._refuse_full()
         files = fetch_wheels(self.environment.wheels, self.environment.lock.platform, self.on_progress)
         needed: int | None = None
         lost: HostUnreachable | None = None
@@ -198,16 +198,10 @@ class EnvironmentShip:
         ]
         return self.engine.make_environment(self.environment.name, self.environment.lock.digest, wheels)
 
-    def _refuse_full(self, missing: list[Wheel]) -> None:
-        needed = sum(wheel.size for wheel in missing) + self.environment.installed_bytes
-        free = read_free_bytes(self.connection, self._folder)
-        if free is not None and free < needed + _MARGIN_BYTES:
-            message = (
-                f"no room for the {self.environment.words}: about {format_bytes(needed + _MARGIN_BYTES)} are needed, "
-                f"{format_bytes(free)} are free at {self.scratch}"
-            )
-            hint = f"make room there, name another `scratch:` in the inventory, or {_INSTEAD}"
-            raise HostNotReady(message, where=self.connection.host, hint=hint)
+    def _refuse_full(self) -> None:
+        needed = sum(wheel.size for wheel in self._find_missing()) + self.environment.installed_bytes + _MARGIN_BYTES
+        hint = f"make room there, name another `scratch:` in the inventory, or {_INSTEAD}"
+        refuse_full(self.connection, self._folder, needed, what=f"the {self.environment.words}", hint=hint)
 
     def _wait(self) -> None:
         self._refuse_stopped()

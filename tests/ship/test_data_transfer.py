@@ -16,7 +16,7 @@ from harness.bench.data.dataset import describe
 from harness.bench.data.generate import describe_made, make
 from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
-from harness.ship import datatransfer, filetransfer
+from harness.ship import datatransfer, filetransfer, room
 from harness.ship.datasource import SourceSets, read_source_set
 from harness.ship.datatransfer import DataShip, find_shipped, shipped_folder
 from harness.ship.slots import TransferSlots
@@ -199,7 +199,7 @@ def test_an_interrupted_ship_keeps_what_arrived(tmp_path: Path, photos: Path) ->
 def test_a_full_disk_is_told_before_a_byte_is_sent(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datatransfer, "read_free_bytes", lambda connection, path: 70_000_000 - 2_500_000)
+    monkeypatch.setattr(room, "read_free_bytes", lambda connection, path: 70_000_000 - 2_500_000)
     link = Link()
     with pytest.raises(HostNotReady, match="no room for data set set") as caught:
         send(link, tmp_path / "scratch", photos, tmp_path=tmp_path)

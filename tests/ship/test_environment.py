@@ -27,7 +27,7 @@ from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.ship import environment as environments_of_hosts
-from harness.ship import filetransfer, transfers, wheel_cache
+from harness.ship import filetransfer, room, transfers, wheel_cache
 from harness.ship.engine_choice import find_engine
 from harness.ship.environment import EnvironmentShip, choose_environment, find_made
 from harness.ship.slots import TransferSlots
@@ -288,7 +288,7 @@ def test_gpus_get_their_libraries_where_there_are_any(monkeypatch: pytest.Monkey
 def test_a_disk_that_is_too_full_is_told_before_anything_is_fetched(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environments_of_hosts, "read_free_bytes", lambda *_: 10**9)
+    monkeypatch.setattr(room, "read_free_bytes", lambda *_: 10**9)
     with pytest.raises(HostNotReady, match=r"no room for the environment cpu-.*are needed, 1 GB are free at"):
         bench.ship()
     assert bench.fetched == 0 and not (bench.scratch / "environments").exists()

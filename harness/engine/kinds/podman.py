@@ -53,6 +53,7 @@ class PodmanEngine(DockerEngine):
         log=_INFO,
         state=f"{_INFO}; then run the same command again",
         another="see what answers in Podman's place: `podman version` on the host, CONTAINER_HOST and DOCKER_HOST",
+        room="make room on the host (`podman image prune`), or give Podman another graphroot; then run this again",
     )
 
     def probe(self, image: str) -> EngineFacts:

@@ -18,9 +18,8 @@ from harness.engine.dockerinfo import (
     seek_image,
 )
 from harness.hosts.connection import Connection
-from harness.hosts.folders import read_free_bytes
+from harness.ship.room import refuse_full
 from harness.ship.transfer.image_archive import familiar_name
-from harness.values.errors import HostNotReady
 from harness.values.units import format_bytes
 
 if TYPE_CHECKING:
@@ -109,21 +108,13 @@ def chain_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(chains)
 
 
-def refuse_full(client: APIClient, connection: Connection | None, host: str, size: int) -> None:
+def refuse_full_store(client: APIClient, connection: Connection | None, size: int, hint: str) -> None:
     """Raise HostNotReady where ``size`` bytes of layers have no room; nothing where that cannot be told."""
     if connection is None or not size:
         return
-    folders = image_folders(read_info(client))
-    for folder in folders:
-        free = read_free_bytes(connection, folder)
-        needed = _TIMES * size + _MARGIN_BYTES
-        if free is not None and free < needed:
-            hint = "make room on the host (docker image prune), or give Docker another data-root"
-            message = (
-                f"no room for the image: {format_bytes(size)} are to come, a load needs about twice that for a moment, "
-                f"and {format_bytes(free)} are free at {folder}"
-            )
-            raise HostNotReady(message, where=host, hint=hint)
+    needs = f"{format_bytes(size)} are to come, a load needs about twice that for a moment"
+    for folder in image_folders(read_info(client)):
+        refuse_full(connection, folder, _TIMES * size + _MARGIN_BYTES, what="the image", hint=hint, needs=needs)
 
 
 def image_folders(info: EngineInfo) -> list[str]:

@@ -24,7 +24,7 @@ from harness.ship.transfer.image_loading import (
 )
 from harness.ship.transfer.image_sources import Order
 from harness.ship.transfer.image_stream import CorruptBlob, Part, archive_bytes, build_parts
-from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full
+from harness.ship.transfer.presence import HostImage, HostImages, read_images, refuse_full_store
 from harness.ship.transfer.shipment import CachedImage
 from harness.values.errors import HostNotReady, HostUnreachable, ImageUnavailable
 from harness.values.event import ImageShipped, speed_of
@@ -137,14 +137,14 @@ class ImageShip:
         parts = build_parts(image, self.order.reference, diff_ids)
         size = bytes_of(image, diff_ids)
         with self._talking("take an image"):
-            refuse_full(self.target.client, self.connection, self.target.host, size)
+            refuse_full_store(self.target.client, self.connection, size, self.target.spoken.room)
             try:
                 self._load_held(parts, anchor)
                 prove_image(self.target.client, self.order.reference, image)
             except LoadRefused as refused:
                 self._undo(there)
                 if refused.is_disk_full:
-                    raise disk_full(self.target.host, size, refused.reason) from refused
+                    raise disk_full(self.target, size, refused.reason) from refused
                 return refused
             except (CorruptBlob, HostNotReady):
                 self.target.close()
@@ -242,8 +242,8 @@ def bytes_of(image: CachedImage, diff_ids: tuple[str, ...]) -> int:
     return sum({layer.digest: layer.size for layer in image.layers if f"sha256:{layer.digest}" in diff_ids}.values())
 
 
-def disk_full(host: str, size: int, reason: str) -> HostNotReady:
+def disk_full(target: Target, size: int, reason: str) -> HostNotReady:
     """The engine had no room; what it had begun it has given back."""
-    hint = "make room on the host (docker image prune), then run the same command again"
     needed = f"{format_bytes(size)} were to come, and a load needs about twice that for a moment"
-    return HostNotReady(f"the disk of its images is full: {reason}; {needed}", where=host, hint=hint)
+    message = f"the disk of its images is full: {reason}; {needed}"
+    return HostNotReady(message, where=target.host, hint=target.spoken.room)
