@@ -7,21 +7,27 @@ from collections.abc import Iterable, Iterator
 from harness.analysis.host_check import Check, Outcome
 from harness.analysis.protection import DiskReserve, disk_allowance, reserve_of
 from harness.values.data import DataState
+from harness.values.engine_names import EngineWords
 from harness.values.facts import DiskFacts, Facts
 from harness.values.units import format_bytes
 
 LOAD_FACTOR = 2.0
-"""`docker load` needs about twice the image for a moment."""
+"""The load of an image needs about twice the image for a moment."""
 
 
-def check_disks(facts: Facts, disk_reserve: DiskReserve, image_bytes: int | None) -> Iterator[Check]:
-    """Where caches and images go; ``image_bytes`` is the size of an image that must still come, None otherwise."""
+def check_disks(
+    facts: Facts, disk_reserve: DiskReserve, image_bytes: int | None, words: EngineWords
+) -> Iterator[Check]:
+    """Where caches and images go; ``image_bytes`` is the size of an image that must still come, None otherwise.
+
+    ``words`` are those of the engine that keeps the images.
+    """
     for name, disk in facts.disks.items():
         if name.startswith("data:"):
             continue
         if name == "images":
             if image_bytes is not None:
-                yield _check_image_store(disk, image_bytes)
+                yield _check_image_store(disk, image_bytes, words.room)
             continue
         yield _check_cache_disk(name, disk, reserve_of(disk_reserve, name))
 
@@ -62,17 +68,16 @@ def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> C
     return Check("disk", name, "ok", message)
 
 
-def _check_image_store(disk: DiskFacts, image_bytes: int) -> Check:
+def _check_image_store(disk: DiskFacts, image_bytes: int, cure: str) -> Check:
     needed = round(LOAD_FACTOR * image_bytes)
     if disk.free_bytes is None:
-        return Check("disk", "images", "unproven", f"{disk.path}: what is free could not be read")
+        message = f"{disk.path}: what is free could not be read"
+        return Check("disk", "images", "unproven", message, f"try `df {disk.path}` there")
     message = (
         f"{disk.path}: {format_bytes(disk.free_bytes)} free, the image needs {format_bytes(needed)} while it is loaded"
     )
     if disk.free_bytes < needed:
-        return Check(
-            "disk", "images", "failure", message, "free some space there: `docker system df`, `docker image prune`"
-        )
+        return Check("disk", "images", "failure", message, cure)
     return Check("disk", "images", "ok", message)
 
 

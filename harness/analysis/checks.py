@@ -11,7 +11,7 @@ from harness.analysis.gpu_fit import check_gpus
 from harness.analysis.host_check import Check, GpuProbe, LimitProbe, LockView, Refused
 from harness.analysis.protection import DiskReserve, busy_load, busy_reason
 from harness.values.data import DataState
-from harness.values.engine_names import EngineFacts
+from harness.values.engine_names import NO_WORDS, EngineFacts
 from harness.values.errors import HarnessError, HostError
 from harness.values.facts import Facts, hardware_label
 
@@ -50,7 +50,7 @@ def judge_host(
         *(check_logout(facts, engine) if is_remote else ()),
         *check_gpus(facts, engine, used_gpus, gpu_probe),
         *check_hardware(facts, memory_reserve),
-        *check_disks(facts, disk_reserve, image_bytes),
+        *check_disks(facts, disk_reserve, image_bytes, engine.words if engine else NO_WORDS),
         *check_data(data),
     ]
 

@@ -27,8 +27,9 @@ class EngineWords:
 
     ``title``: what does or does not answer: "a TITLE answers". ``instead``: said where it is used because a better one
     does not answer. ``image``: comes before the digest of what runs the benchmark. ``limit_cure``: how memory limits
-    are had. ``evidence``: where to look when a limit did not hold. ``gpu_cure``: how GPUs are given to it.
-    ``caution``: what is less certain of figures that were measured with it, empty where nothing is.
+    are had. ``evidence``: where to look when a limit did not hold. ``gpu_cure``: how GPUs are given to it. ``room``:
+    how room for images is made. ``caution``: what is less certain of figures that were measured with it, empty where
+    nothing is.
     """
 
     title: str
@@ -37,6 +38,7 @@ class EngineWords:
     limit_cure: str
     evidence: str
     gpu_cure: str
+    room: str = "make room there"
     caution: str = ""
 
 
@@ -51,12 +53,12 @@ class EngineFacts:
 
     ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
     nothing need be done for it, None where they cannot; ``cuda`` what the TensorFlow of its jobs was built for, None
-    where that is not known. ``folder`` is where it keeps its jobs on the host, None for the scratch. Without an image,
-    ``interpreter`` is the Python that jobs run in, and ``lacks`` are packages that this has not. ``ends_with_user``:
-    systemd ends its jobs when their user has logged out and does not linger. ``to_come`` says what must be brought to
-    the host before it can run jobs. ``limit_step_bytes``: a memory limit is rounded down to multiples of it, by the
-    kernel or by the engine. ``uses_images`` and ``words`` are as its file says: whoever finds an engine adds
-    them.
+    where that is not known. ``folder`` is where it keeps jobs and images on the host, None for the scratch. Without an
+    image, ``interpreter`` is the Python that jobs run in, and ``lacks`` are packages that this has not.
+    ``ends_with_user``: systemd ends its jobs when their user has logged out and does not linger. ``to_come`` says what
+    must be brought to the host before it can run jobs. ``limit_step_bytes``: a memory limit is rounded down to
+    multiples of it, by the kernel or by the engine. ``uses_images`` and ``words`` are as its file says: whoever finds
+    an engine adds them.
     """
 
     engine: str

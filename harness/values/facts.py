@@ -52,7 +52,7 @@ class Facts(_Frozen):
 
     Text is cut and without control characters, numbers have bounds: nothing that a host says reaches further.
 
-    ``disks``: ``scratch``, ``images`` (the Docker Engine's), those of the inventory by name, and ``data:NAME``.
+    ``disks``: ``scratch``, ``images`` (where the engine keeps them), those of the inventory by name, and ``data:NAME``.
     ``silent_gpus``: NVIDIA devices on the PCI bus (``vendor:device``) whose driver does not answer.
     ``nvidia_runtime``: how containers get GPUs: ``runtime``, ``cdi``, or both joined by a comma.
     ``clock_offset_s``: the host's clock minus the controller's, as far as it certainly differs.

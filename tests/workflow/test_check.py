@@ -14,7 +14,7 @@ from machine import HERE, Machine
 from PIL import Image
 
 from harness.console import Console
-from harness.engine.kinds import docker
+from harness.engine.kinds import docker, podman
 from harness.engine.spec import Means
 from harness.hosts.facts import read_facts
 from harness.ship.transfer.image_sources import ImageSources
@@ -134,6 +134,26 @@ def test_the_image_store_must_have_room_for_an_image_that_is_to_come(
         _, host = checks_of(machine.inventory("here", engine="docker"), capsys)
         said = [one["outcome"] for one in host["checks"] if (one["id"], one["subject"]) == ("disk", "images")]
         assert said == ([] if outcome is None else [outcome])
+
+
+def test_the_engine_says_where_its_images_lie(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine.folder / "containers" / "storage"
+
+    class Lacking:
+        def __init__(self, _means: Means) -> None: ...
+
+        def probe(self, image: str) -> EngineFacts:
+            return EngineFacts(engine="podman", version="4.3", folder=str(store))
+
+    monkeypatch.setattr(podman, "SPEC", replace(podman.SPEC, make=cast("Any", Lacking)))
+    monkeypatch.setattr(checking, "find_holder", lambda *_arguments, **_named: None)
+    monkeypatch.setattr(ImageSources, "size_of", lambda _images, _reference: 10**15)
+    _, host = checks_of(machine.inventory("here", engine="podman"), capsys)
+    (said,) = [one for one in host["checks"] if (one["id"], one["subject"]) == ("disk", "images")]
+    assert said["outcome"] == "failure" and said["message"].startswith(f"{store}: ")
+    assert "0 B free" not in said["message"] and "`podman image prune`" in said["cure"]
 
 
 def test_an_engine_that_does_not_answer(

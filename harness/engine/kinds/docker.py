@@ -415,6 +415,7 @@ SPEC = EngineSpec(
         limit_cure="boot with `cgroup_enable=memory` and start dockerd again; see the warnings of `docker info`",
         evidence="the warnings of `docker info`",
         gpu_cure="`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`",
+        room=daemon.DOCKER.room,
     ),
     make=_make,
     may_have_jobs=_may_have_jobs,

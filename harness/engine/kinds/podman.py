@@ -180,6 +180,7 @@ SPEC = EngineSpec(
         limit_cure="with root, or with cgroup version 2 and delegated controllers, Podman limits memory",
         evidence="`podman info` (cgroupControllers) on the host",
         gpu_cure=f"`{_GENERATE}`",
+        room=PodmanEngine.spoken.room,
     ),
     make=_make,
     may_have_jobs=_may_have_jobs,

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 IMAGE_STORE = "/var/lib/docker"
 """Where a Docker Engine keeps images unless told otherwise; its disk is the fact ``images``."""
+IMAGES = "images"
+"""The name of that disk."""
 
 READ_TIMEOUT_S = 120.0
 
@@ -65,8 +67,8 @@ def list_facts(
     folders = data_folders if isinstance(data_folders, Mapping) else {path: path for path in data_folders}
     found += [disk_facts.disk_fact(f"data:{name}", path) for name, path in folders.items()]
     against_scratch = disk_facts.scratch_fact(scratch, folders.values())
-    if "images" not in named:
-        found.append(disk_facts.disk_fact("images", IMAGE_STORE, only_if_there=True))
+    if IMAGES not in named:
+        found.append(disk_facts.disk_fact(IMAGES, IMAGE_STORE, only_if_there=True))
     return (*find_facts(), *found, against_scratch)
 
 
@@ -95,6 +97,12 @@ def read_facts(
     return facts.model_copy(
         update={"read_at": datetime.now(UTC).isoformat(timespec="seconds"), "clock_offset_s": offset}
     )
+
+
+def read_disk(connection: Connection, path: str) -> DiskFacts | None:
+    """What a folder of the host lies on, and how much is free there; None where the host does not tell."""
+    fact = disk_facts.disk_fact(IMAGES, path)
+    return _parse(fact, read_sections(connection, (fact,)), connection.host)
 
 
 def read_available_bytes(connection: Connection) -> int | None:

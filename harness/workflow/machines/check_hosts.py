@@ -16,6 +16,7 @@ from harness.bench.protocol.image_formats import SOME_READ
 from harness.engine.interface import Payload
 from harness.engine.jobs import JobHost
 from harness.engine.reached import Reached
+from harness.hosts.facts.facts_script import IMAGES, read_disk
 from harness.hosts.lock import find_holder, make_owner
 from harness.inventory import Host, load_inventory, read_parts, select_hosts
 from harness.ship.data_inspection import inspect_data
@@ -28,6 +29,7 @@ from harness.ship.slots import TransferSlots
 from harness.ship.transfer.image_sources import ImageSources
 from harness.ship.transfers import Transfers
 from harness.values.errors import DataError, HarnessError, HostError
+from harness.values.facts import Facts
 from harness.values.text import name_inventory, plural
 from harness.workflow.host_engines import is_session_alive
 from harness.workflow.host_links import Links
@@ -128,15 +130,16 @@ def _check_host(
     search = find_engine(reached, requested, transfers if may_ship else None, console.handle)
     states = {name: inspect_data(reached, name, formats=tuple(SOME_READ))[1] for name in reached.data}
     limit_probe, gpu_probe = _prove(console, reached, search.chosen, payload)
+    image_bytes = _size_to_come(search.chosen, transfers.images)
     checks = judge_host(
-        reached.facts,
+        reached.facts if image_bytes is None else _with_image_store(reached, search.chosen),
         search.chosen.facts if search.chosen else None,
         [(refusal.spec.name, refusal.error) for refusal in search.refused],
         limit_probe=limit_probe,
         data=states.values(),
         used_gpus=reached.gpus,
         gpu_probe=gpu_probe,
-        image_bytes=_size_to_come(search.chosen, transfers.images),
+        image_bytes=image_bytes,
         memory_reserve=host.variables.memory_reserve,
         disk_reserve=host.variables.disk_reserve,
         lock_owner=find_holder(reached.connection, make_owner("check"), is_alive=is_session_alive(reached)),
@@ -168,6 +171,17 @@ def _size_to_come(chosen: ChosenEngine | None, images: ImageSources) -> int | No
     if chosen is None or not chosen.image or chosen.facts.image_digest is not None:
         return None
     return images.size_of(chosen.image)
+
+
+def _with_image_store(reached: Reached, chosen: ChosenEngine | None) -> Facts:
+    """Return a host's facts with the disk on which its engine keeps images, as the engine names it."""
+    facts, folder = reached.facts, chosen.facts.folder if chosen else None
+    known = facts.disks.get(IMAGES)
+    if folder is None or IMAGES in reached.disks or (known is not None and known.path == folder):
+        return facts
+    disks = {name: disk for name, disk in facts.disks.items() if name != IMAGES}
+    store = read_disk(reached.connection, folder)
+    return facts.model_copy(update={"disks": disks if store is None else {**disks, IMAGES: store}})
 
 
 def _prove(
