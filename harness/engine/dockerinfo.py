@@ -40,6 +40,11 @@ _PHASES: dict[str, JobPhase] = {  # Docker's words, and Podman's own
     "dead": "exited",
 }
 _NEVER = "0001-01-01T00:00:00Z"
+DELEGATE = (
+    "let the user limit: `sudo systemctl edit user@.service`, [Service] Delegate=cpu cpuset io memory pids, then log "
+    "in again"
+)
+"""The cure where an engine without root has no controllers under cgroup version 2."""
 _PODMAN = "Podman Engine"
 
 
@@ -99,6 +104,11 @@ class EngineInfo(_Answer):
     runtimes: dict[str, object] = {}
     discovered_devices: tuple[Device, ...] = ()
     security_options: tuple[_Text, ...] = ()
+
+    @property
+    def is_rootless(self) -> bool:
+        """Whether it runs without root."""
+        return any("rootless" in option for option in self.security_options)
 
 
 class Settings(_Answer):
@@ -279,10 +289,11 @@ def engine_facts(
 ) -> EngineFacts:
     """Facts out of ``GET /version`` and ``GET /info``; ``image`` is what jobs would run in, None where it is absent."""
     reasons = []
+    who, cure = ("rootless Docker", DELEGATE) if info.is_rootless else ("Docker", "boot with `cgroup_enable=memory`")
     if not info.memory_limit:
-        reasons.append("the kernel gives Docker no memory controller: boot with cgroup_enable=memory")
+        reasons.append(f"{who} has no memory controller under cgroup version {info.cgroup_version}: {cure}")
     if not info.can_limit_cpus:
-        reasons.append("the kernel gives Docker no cpuset controller")
+        reasons.append(f"{who} has no cpuset controller")
     return EngineFacts(
         engine=name,
         version=version.version or info.server_version or "unknown",
@@ -296,6 +307,7 @@ def engine_facts(
         folder=info.docker_root_dir if info.docker_root_dir.startswith("/") else None,
         gpu_support=gpu_support(info),
         cuda=None if image is None else cuda_of(image),
+        ends_with_user=info.is_rootless,
         reasons=tuple(reasons),
         findings=_findings(info),
     )
@@ -328,12 +340,12 @@ def _findings(info: EngineInfo) -> tuple[Finding, ...]:
                 "boot with swapaccount=1, or turn swap off",
             )
         )
-    if any("rootless" in option for option in info.security_options):
+    if info.is_rootless:
         findings.append(
             find(
                 "rootless-docker",
-                "Docker runs rootless: users inside a container are others outside, limits need delegation",
-                "use the system's Docker Engine, or `engine: process`",
+                "Docker runs rootless: its limits need delegated controllers",
+                f"{DELEGATE}; or use the system's Docker Engine, or `engine: process`",
             )
         )
     return tuple(findings)

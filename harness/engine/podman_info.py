@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.analysis.findings import find
-from harness.engine.dockerinfo import Created, EngineInfo, EngineVersion, Image, cuda_of, image_digest, read_answer
+from harness.engine.dockerinfo import (
+    DELEGATE,
+    Created,
+    EngineInfo,
+    EngineVersion,
+    Image,
+    cuda_of,
+    image_digest,
+    read_answer,
+)
 from harness.values.engine_names import EngineFacts
 
 if TYPE_CHECKING:
@@ -22,10 +31,6 @@ _API = "v4.0.0/libpod"
 _V1_CURE = (
     "boot with cgroup version 2 (kernel parameter `systemd.unified_cgroup_hierarchy=1`), or use the system's Podman: "
     "run as root, or let root start podman.socket for this user"
-)
-_V2_CURE = (
-    "let the user limit: `sudo systemctl edit user@.service`, [Service] Delegate=cpu cpuset io memory pids, then log "
-    "in again"
 )
 
 
@@ -96,7 +101,7 @@ def podman_facts(
     reasons, findings = [], []
     if not can_limit:
         why = f"{who} has no memory controller under cgroup version {group}"
-        cure = (_V1_CURE if group == 1 else _V2_CURE) if podman.is_rootless else "boot with `cgroup_enable=memory`"
+        cure = (_V1_CURE if group == 1 else DELEGATE) if podman.is_rootless else "boot with `cgroup_enable=memory`"
         reasons.append(f"{why}: {cure}")
         findings.append(find("limit-impossible", f"memory cannot be limited: {why}", cure))
     if not podman.can_limit_cpus:
@@ -118,6 +123,7 @@ def podman_facts(
         storage=podman.store.driver or None,
         folder=podman.store.folder if podman.store.folder.startswith("/") else None,
         gpu_support=gpu_support,
+        ends_with_user=podman.is_rootless,
         reasons=tuple(reasons),
         findings=tuple(findings),
     )

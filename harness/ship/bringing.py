@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.analysis.check_engine import check_logout
 from harness.analysis.findings import find
 from harness.engine.jobs import JobHost
 from harness.engine.reached import Reached
@@ -86,6 +87,9 @@ def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: 
     emit(EngineChosen(reached.name, facts.engine, facts.version, reason + where))
     if chosen.image and facts.image_digest is not None:
         emit(ImageReady(reached.name, facts.image_digest, chosen.how, chosen.seconds))
+    for check in () if reached.is_local else check_logout(reached.facts, facts):
+        if check.outcome == "warning":
+            emit(SessionFinding.of(find("logout-ends-jobs", check.message, check.cure or ""), reached.name))
     return chosen
 
 

@@ -204,6 +204,8 @@ def test_an_ssh_address_is_refused_with_the_way_to_go(monkeypatch: pytest.Monkey
 
 def test_a_rootless_daemon_is_said(fake: support.FakeDaemon) -> None:
     fake.info["SecurityOptions"] = ["name=seccomp,profile=builtin", "name=rootless"]
-    (found,) = _engine(fake.address).probe("").findings
+    facts = _engine(fake.address).probe("")
+    (found,) = facts.findings
+    assert facts.ends_with_user
     assert (found.id, found.severity) == ("rootless-docker", "warning")
     assert "engine: process" in str(found.hint)

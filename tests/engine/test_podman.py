@@ -145,6 +145,7 @@ def test_without_root_under_cgroup_version_2_what_was_delegated_can_be_limited()
     assert (facts.can_limit_memory, facts.can_limit_swap, facts.can_limit_cpus) == (True, True, False)
     none = facts_of(["pids"], group="v2", rootless=True)
     assert not none.can_limit_memory and "Delegate=" in none.reasons[0]
+    assert none.ends_with_user and not facts_of(["memory"], group="v2").ends_with_user
 
 
 # -- Docker's engine where Podman answers ------------------------------------------------------------------------------

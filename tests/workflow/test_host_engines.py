@@ -16,10 +16,11 @@ from harness.engine.spec import EngineSpec
 from harness.hosts.local import LocalConnection
 from harness.inventory import load_inventory
 from harness.ship import engine_choice
+from harness.ship.bringing import bring
 from harness.ship.engine_choice import EngineSearch, find_engine
 from harness.values.engine_names import EngineFacts
 from harness.values.errors import EngineUnavailable, HostUnreachable, ImageUnavailable
-from harness.values.event import Event
+from harness.values.event import Event, SessionFinding
 from harness.values.facts import Facts
 from harness.workflow import host_engines
 
@@ -34,12 +35,14 @@ class Fake:
     def __init__(self, name: str, answers: bool, images: Sequence[str]) -> None:
         self.name, self.host, self.answers, self.images = name, "here", answers, images
         self.probed: list[str] = []
+        self.ends_with_user = False
 
     def probe(self, image: str) -> EngineFacts:
         self.probed.append(image)
         if not self.answers:
             raise EngineUnavailable(f"no {self.name}", where="here", hint=f"start {self.name}")
-        return EngineFacts(self.name, "1", image_digest="d" * 64 if image in self.images else None)
+        digest = "d" * 64 if image in self.images else None
+        return EngineFacts(self.name, "1", image_digest=digest, ends_with_user=self.ends_with_user)
 
 
 class Lab:
@@ -134,6 +137,25 @@ def test_what_is_asked_for_is_taken_or_its_own_error_raised(lab: Lab) -> None:
         lab.find("second").take()
     assert caught.value.hint == "start second" and lab.find("second").chosen is None
     assert lab.find("first").take().choice.reason == "asked for by `engine: first`"
+
+
+@pytest.mark.parametrize(
+    ("connection", "lingers", "ends_with_user", "warnings"),
+    [("ssh", False, True, 1), ("ssh", True, True, 0), ("ssh", False, False, 0), ("local", False, True, 0)],
+)
+def test_a_run_says_before_its_jobs_that_a_logout_would_end_them(
+    lab: Lab, tmp_path: Path, connection: str, lingers: bool, ends_with_user: bool, warnings: int
+) -> None:
+    lab.add("first", images=["ours:1"]).ends_with_user = ends_with_user
+    text = f"all: {{hosts: {{here: {{ansible_connection: {connection}, harness: {{image: 'ours:1'}}}}}}}}"
+    (tmp_path / "j.yaml").write_text(text)
+    host = load_inventory(tmp_path / "j.yaml").host("here")
+    reached = replace(lab.reached, host=host, facts=Facts(lingers=lingers, kills_at_logout=False))
+    nothing: Any = SimpleNamespace(weights={}, missing_weights={}, sources={}, missing_data={})
+    bring(reached, nothing, "auto", TRANSFERS, lab.events.append)
+    found = [event for event in lab.events if isinstance(event, SessionFinding)]
+    assert [(one.id, one.severity) for one in found] == [("logout-ends-jobs", "warning")] * warnings
+    assert all("`loginctl enable-linger`" in one.hint for one in found)
 
 
 def test_a_host_that_is_lost_meanwhile_is_no_engine_that_is_silent(lab: Lab) -> None:

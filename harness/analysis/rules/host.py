@@ -40,6 +40,15 @@ ENTRIES = {
         ),
         cure="nothing: the same command measures it again. See who pauses the machine where it comes often.",
     ),
+    "logout-ends-jobs": Entry(
+        "warning",
+        "host",
+        cause=(
+            "the host's user does not linger, and the engine's jobs belong to that user's session: systemd ends them "
+            "when the link to the host is lost for longer than some seconds. Those jobs end as `lost`."
+        ),
+        cure="`loginctl enable-linger` on the host, as that user. Until then keep the link up.",
+    ),
     "host-unwatched": Entry(
         "info",
         "invocation",

@@ -68,8 +68,8 @@ ENTRIES = {
     "rootless-docker": Entry(
         "warning",
         "host",
-        cause="Docker runs rootless: limits need delegated controllers, and file owners differ inside and outside.",
-        cure="use the system's Docker Engine, or `engine: process`.",
+        cause="Docker runs rootless: its limits need controllers that systemd delegates to the user.",
+        cure="let systemd delegate them (docs/engines.md), or use the system's Docker Engine.",
     ),
     "engine-warning": Entry(
         "warning",
