@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import docker_support as support
@@ -209,3 +210,11 @@ def test_a_rootless_daemon_is_said(fake: support.FakeDaemon) -> None:
     assert facts.ends_with_user
     assert (found.id, found.severity) == ("rootless-docker", "warning")
     assert "engine: process" in str(found.hint)
+
+
+def test_a_job_of_a_rootless_daemon_is_root_inside_which_is_its_user_outside(fake: support.FakeDaemon) -> None:
+    _engine(fake.address).submit(_request())
+    fake.info["SecurityOptions"] = ["name=rootless"]
+    _engine(fake.address).submit(replace(_request(), name="harness-job-2"))
+    assert [body["User"] for body in fake.created] == ["1000:1000", "0:0"]
+    assert "uid=0,gid=0" in fake.created[1]["HostConfig"]["Tmpfs"]["/tmp"]

@@ -93,6 +93,7 @@ class DockerEngine:
         self._address = address or daemon.local_address()
         self._connect = connect or (lambda timeout_s: daemon.connect_local(timeout_s, address))
         self._client: APIClient | None = None
+        self._is_rootless: bool | None = None
         self._submitting = threading.Lock()
 
     def probe(self, image: str) -> EngineFacts:
@@ -297,7 +298,7 @@ class DockerEngine:
 
         try:
             with self._talking(f"start the container of {request.name}") as client:
-                archive = io.BytesIO(build_job_archive(request, self._owner))
+                archive = io.BytesIO(build_job_archive(request, self._job_owner(client)))
                 client.put_archive(handle.id, JOB_FOLDER, archive)
                 client.start(handle.id)
         except APIError as error:
@@ -312,8 +313,15 @@ class DockerEngine:
     ) -> Created:
         """Have the container of a job made. Raises what the client raises."""
         support = gpu_support(read_info(client)) if request.gpus else None
-        body = build_create(request, self._owner, gpu_support=support, warnings=warnings, nested=nested)
+        owner = self._job_owner(client)
+        body = build_create(request, owner, gpu_support=support, warnings=warnings, nested=nested)
         return create_container(client, body, request.name)
+
+    def _job_owner(self, client: APIClient) -> Owner:
+        """Return the user of a job inside its container: of a rootless Docker, root inside is its user outside."""
+        if self._is_rootless is None:
+            self._is_rootless = read_info(client).is_rootless
+        return Owner(0, 0) if self._is_rootless else self._owner
 
     # -- steps of cancel ---------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from harness.engine import daemon
+from harness.engine.container import Owner
 from harness.engine.dockerinfo import Created, read_info, read_version, seek_image
 from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
 from harness.engine.kinds.docker import DockerEngine
@@ -88,6 +89,9 @@ class PodmanEngine(DockerEngine):
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All containers that carry our labels, or those of one session."""
         return _again(lambda: super(PodmanEngine, self).list(session))
+
+    def _job_owner(self, client: APIClient) -> Owner:
+        return self._owner
 
     def _protects_nested(self, client: APIClient) -> bool:
         return False
