@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.engine.kinds.slurm import JobFiles, read_state
+from harness.engine.slurm_state import JobFiles, read_state
 from harness.hosts.connection import Completed
 from harness.hosts.slurm.commands import (
     Ended,

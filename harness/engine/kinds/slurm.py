@@ -1,53 +1,42 @@
 """The ``slurm`` engine: each job is one batch job of Slurm on a node, the supervisor inside as ever.
 
 Of the login node nothing is used but commands (sbatch, squeue, scontrol, sacct, scancel) and files: a job is a folder
-on a file system that it shares with the node::
-
-    job.json        name, labels, limits, folders      request.json    what the payload reads
-    payload/        the benchmark's code               batch.sh        the script of the job
-    number          Slurm's number of the job          process.json    written when it begins on the node
-    results/        what comes back                    refused.json    written where it cannot begin there
-
-The folder appears whole, by a rename. A job is found again by its name, which is that of its folder; one whose folder
-is gone by its name and its comment.
+on a file system that it shares with the node (``engine/slurm_folder.py``). A job is found again by its name, which is
+that of its folder; one whose folder is gone by its name and its comment.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import shlex
 import sys
-import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from harness.analysis.findings import find
 from harness.bench.launcher.launch import NAME as JOB_NAME
 from harness.bench.launcher.removal import REMOVE
 from harness.bench.protocol import bounded_json
-from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
+from harness.bench.protocol.protocol import as_count, as_object, as_text
+from harness.engine import slurm_scripts as scripts
 from harness.engine.container import is_ephemeral
 from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
 from harness.engine.job_archive import RESULTS_BYTES, extract_results
 from harness.engine.kinds.process import HOST_PYTHON, read_boot, read_sources
 from harness.engine.refusal import refuse_job
+from harness.engine.slurm_folder import batch_script, pack_folder
+from harness.engine.slurm_state import JobFiles, ephemeral_of, is_active, parse_files, parse_jobs, read_state
 from harness.engine.spec import EngineSpec, Means
 from harness.hosts.answers import first_line, reading
 from harness.hosts.connection import Completed, Connection, OutputTooLong, last_line
 from harness.hosts.slurm.commands import (
     ACCOUNTING_FORMAT,
-    ACTIVE,
     MIB,
     QUEUE_FORMAT,
-    QUEUED,
     Ended,
-    QueueRow,
     container_command,
     explain_failure,
     parse_accounting,
@@ -73,123 +62,6 @@ _SEEN_LATE_S = 5.0
 """What a job wrote before its end may be seen so much later through a shared file system."""
 _SUBMIT_TIMEOUT_S, _CANCEL_TIMEOUT_S, _FETCH_TIMEOUT_S = 180.0, 240.0, 120.0
 _SLICE_BYTES = 256 * 1024
-_MOST_WORDS = 1000
-
-_MAKE = r"""
-jobs=$1 name=$2
-job=$jobs/$name
-shift 2
-umask 022
-mkdir -p -- "$jobs" || exit 74
-for mount in "$@"; do
-  shift
-  [ "$mount" = -- ] && break
-  [ -e "$mount" ] || { echo "$mount is not there" >&2; exit 78; }
-done
-if [ -d "$job" ]; then
-  cat > /dev/null
-else
-  staging=$(mktemp -d "$jobs/.staging-$name-XXXXXX") || exit 74
-  trap 'rm -rf -- "$staging"' EXIT
-  tar -xf - -C "$staging" --no-same-owner && chmod 755 "$staging" || exit 74
-  mv -T -- "$staging" "$job" 2>/dev/null || [ -d "$job" ] || exit 74
-fi
-exec 9> "$job/lock" && flock -w 100 9 || exit 73
-if [ ! -s "$job/number" ]; then
-  queued=$(squeue --noheader --user="$(id -u)" --name="$name" --format=%A) || exit 75
-  number=${queued%%[!0-9]*}
-  [ -n "$number" ] || number=$("$@" < "$job/batch.sh") || exit 76
-  [ -s "$job/number" ] || { echo "${number%%;*}" > "$job/number.part" && mv -f "$job/number.part" "$job/number"; }
-fi
-cat "$job/number"
-"""
-_FILES = r"""
-jobs=$1 format=$2
-shift 2
-squeue --noheader --states=all --user="$(id -u)" --format="$format" || exit 75
-echo --
-for name; do
-  job=$jobs/$name
-  [ -f "$job/job.json" ] && is=there || is=gone
-  if [ ! -e "$job/results/outcome.json" ]; then
-    # Over NFS a folder's content may be old: a change of our own makes the client ask for it.
-    mkdir "$job/.look" 2>/dev/null && rmdir "$job/.look"
-    mkdir "$job/results/.look" 2>/dev/null && rmdir "$job/results/.look"
-  fi
-  [ -e "$job/results/outcome.json" ] && outcome=yes || outcome=no
-  printf '%s\0%s\0%s\0' "$name" "$is" "$outcome"
-  for file in number process.json refused.json; do
-    head -c 8192 "$job/$file" 2>/dev/null | tr -d '\000'
-    printf '\0'
-  done
-done
-"""
-_ENDED = r"""
-all=$1
-shift
-if found=$(sacct --noheader --parsable2 --allocations --jobs="$all" --format="$1" 2>/dev/null) && [ -n "$found" ]; then
-  echo accounting
-  printf '%s\n' "$found"
-  exit 0
-fi
-shift
-echo controller
-for number; do scontrol --oneliner show job "$number" 2>/dev/null; done
-exit 0
-"""
-_LIST = r"""
-for file in "$1"/*/job.json; do [ -f "$file" ] && head -c 262144 "$file" && echo; done
-echo --
-exec squeue --noheader --user="$(id -u)" --format="%A|%j|%k"
-"""
-_END = r"""
-jobs=$1
-shift
-user=$(id -u)
-all=$(IFS=,; echo "$*")
-looks=0
-while :; do
-  left=$(squeue --noheader --user="$user" --name="$all" --format=%A) || exit 75
-  [ -n "$left" ] || break
-  if [ $looks = 0 ]; then
-    for name; do
-      scancel --quiet --user="$user" --name="$name" --full --signal=KILL 2>/dev/null
-      scancel --quiet --user="$user" --name="$name" || exit 75
-    done
-  fi
-  looks=$((looks + 1))
-  [ $looks -gt 150 ] && { echo "jobs do not end: $left" >&2; exit 77; }
-  if [ $looks -lt 20 ]; then sleep 0.2; else sleep 1; fi
-done
-for name; do [ -f "$jobs/$name/job.json" ] && head -c 262144 "$jobs/$name/job.json" && echo; done
-exit 0
-"""
-_TRASH = r"""
-jobs=$1
-shift
-for name; do [ -d "$jobs/$name" ] && mv -T -- "$jobs/$name" "$jobs/.trash-$name-$$"; done
-for folder in "$jobs"/.trash-*; do
-  [ -d "$folder" ] || continue
-  rm -rf -- "$folder" 2>/dev/null && continue
-  find "$folder" -type d ! -perm -u=rwx -exec chmod u+rwx -- {} \;
-  rm -rf -- "$folder"
-done
-find "$jobs" -maxdepth 1 -name '.staging-*' -mmin +60 -exec rm -rf -- {} + 2>/dev/null
-find "${jobs%/jobs}/COMMANDS" -mindepth 1 -maxdepth 1 -mmin +2880 -exec rm -rf -- {} + 2>/dev/null
-exit 0
-""".replace("COMMANDS", COMMANDS)
-
-
-@dataclass(frozen=True)
-class JobFiles:
-    """What a job's folder says of it, as far as the shared file system shows it by now."""
-
-    name: str
-    is_there: bool
-    has_outcome: bool = False
-    number: str | None = None
-    process: Mapping[str, object] | None = None
-    refused: Mapping[str, object] | None = None
 
 
 class SlurmEngine:
@@ -254,14 +126,15 @@ class SlurmEngine:
         }
         sources = [mount.source for mount in request.mounts if mount.read_only]
         command = self._sbatch(request)
+        script = batch_script(self._connection.slurm, f"{self._jobs}/{request.name}", request, self._python)
         done = self._run(
-            _MAKE,
+            scripts.MAKE,
             self._jobs,
             request.name,
             *sources,
             "--",
             *command,
-            input_bytes=self._pack(request, labels),
+            input_bytes=pack_folder(request, labels, script),
             timeout_s=_SUBMIT_TIMEOUT_S,
         )
         number = done.text.strip()
@@ -274,20 +147,20 @@ class SlurmEngine:
         names = [handle.name for handle in handles]
         if not names:
             return []
-        done = self._run(_FILES, self._jobs, QUEUE_FORMAT, *names)
+        done = self._run(scripts.LOOK, self._jobs, QUEUE_FORMAT, *names)
         if done.returncode != 0:
             raise explain_failure(done, self.host, "the queue cannot be read")
         queue, _, rest = done.text.partition("--\n")
         with reading(self.host, "what the login node says of jobs", done.stdout, kind=EngineError):
-            files = _parse_files(rest, names)
+            files = parse_files(rest, names)
         rows = parse_queue(queue)
-        by_name = {row.name: row for row in rows if _is_active(row)}
+        by_name = {row.name: row for row in rows if is_active(row)}
         by_number = {row.id: row for row in rows}
         found = [by_name.get(one.name) or by_number.get(one.number or "") for one in files]
         over = [
             one.number
             for one, row in zip(files, found, strict=True)
-            if one.is_there and one.number and not _is_active(row)
+            if one.is_there and one.number and not is_active(row)
         ]
         ended = self._read_ended(over) if over else {}
         return [
@@ -319,15 +192,15 @@ class SlurmEngine:
         names = [handle.name for handle in handles if JOB_NAME.fullmatch(handle.name)]
         if not names:
             return
-        done = self._run(_END, self._jobs, *names, timeout_s=_CANCEL_TIMEOUT_S)
+        done = self._run(scripts.END, self._jobs, *names, timeout_s=_CANCEL_TIMEOUT_S)
         if done.returncode == 77:
             message, cure = last_line(done.stderr), "see `squeue` and `scontrol show node` on the login node"
             raise EngineError(message, where=self.host, hint=cure)
         if done.returncode != 0:
             raise explain_failure(done, self.host, "jobs cannot be cancelled")
-        folders = [path for fields in _parse_jobs(done.text) for path in _ephemeral_of(fields)]
+        folders = [path for fields in parse_jobs(done.text) for path in ephemeral_of(fields)]
         left = [path for path in folders if not self._is_removed(path)]
-        self._run(_TRASH, self._jobs, *names, timeout_s=_CANCEL_TIMEOUT_S)
+        self._run(scripts.TRASH, self._jobs, *names, timeout_s=_CANCEL_TIMEOUT_S)
         for name in names:
             self._ended_since.pop(name, None)
         if left:
@@ -336,12 +209,12 @@ class SlurmEngine:
 
     def list(self, session: str | None = None) -> list[JobHandle]:
         """All jobs of a session, or of any, rebuilt from the shared file system and the queue alone."""
-        done = self._run(_LIST, self._jobs)
+        done = self._run(scripts.LIST, self._jobs)
         if done.returncode != 0:
             raise explain_failure(done, self.host, "the queue cannot be read")
         there, _, queue = done.text.rpartition("--\n")
         found: dict[str, JobHandle] = {}
-        for fields in _parse_jobs(there):
+        for fields in parse_jobs(there):
             name, labels = str(fields["name"]), as_object(fields.get("labels"))
             texts = {key: str(value) for key, value in labels.items()}
             found[name] = JobHandle(host=self.host, name=name, id=name, labels=texts)
@@ -377,51 +250,6 @@ class SlurmEngine:
             node=self._connection.node,
         )
 
-    def _pack(self, request: JobRequest, labels: Mapping[str, str]) -> bytes:
-        """Return the job's folder as a tar."""
-        mounts = [vars(mount) for mount in request.mounts]
-        fields = {
-            "name": request.name,
-            "labels": labels,
-            "memory_bytes": request.memory_bytes,
-            "cpus": list(request.cpus),
-            "gpus": list(request.gpus),
-            "tmp_bytes": request.tmp_bytes,
-            "mounts": mounts,
-            "ephemeral": [mount.source for mount in request.mounts if mount.ephemeral],
-        }
-        paths = {mount.name: mount.source for mount in request.mounts}
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w") as archive:
-            for name in ("payload", "results", "home", "tmp"):
-                folder = tarfile.TarInfo(name)
-                folder.type, folder.mode, folder.mtime = tarfile.DIRTYPE, 0o755, int(time.time())
-                archive.addfile(folder)
-            _add(archive, "job.json", json.dumps(fields))
-            _add(archive, "request.json", json.dumps({**request.request, "paths": paths}))
-            _add(archive, "batch.sh", self._script(request))
-            with tarfile.open(fileobj=io.BytesIO(request.payload.archive)) as payload:
-                for entry in payload:
-                    content = payload.extractfile(entry) if entry.isreg() else None
-                    if content is not None:
-                        _add(archive, f"payload/{entry.name}", content.read())
-        return stream.getvalue()
-
-    def _script(self, request: JobRequest) -> str:
-        """Return the script of a job: it notes its number and becomes the job's supervisor."""
-        job = f"{self._jobs}/{request.name}"
-        folders = {mount.source: not mount.read_only for mount in request.mounts} | {job: True}
-        around = container_command(
-            self._connection.slurm, folders, start=f"{job}/payload", with_gpus=bool(request.gpus)
-        )
-        words = [*around, *self._python, "-S", "-E", "-m", "bench.launcher.slurm_job", job]
-        return (
-            f"#!/bin/sh\njob={shlex.quote(job)}\n"
-            'echo "$SLURM_JOB_ID" > "$job/number.job" && mv -f "$job/number.job" "$job/number"\n'
-            'cd "$job/payload" || exit 1\n'
-            f'exec {shlex.join(words)} < /dev/null >> "$job/supervisor.log" 2>&1\n'
-        )
-
     def _read_version(self) -> str:
         done = self._connection.run(["sbatch", "--version"])
         if done.returncode != 0:
@@ -445,7 +273,7 @@ class SlurmEngine:
 
     def _read_ended(self, numbers: Sequence[str]) -> dict[str, Ended]:
         """Ask the accounting of jobs that have ended; without one the controller, which forgets after minutes."""
-        done = self._run(_ENDED, ",".join(numbers), ACCOUNTING_FORMAT, *numbers)
+        done = self._run(scripts.ASK_ENDED, ",".join(numbers), ACCOUNTING_FORMAT, *numbers)
         kind, _, text = done.text.partition("\n")
         found = parse_accounting(text) if kind == "accounting" else parse_job(text)
         return {one.id: one for one in found}
@@ -464,7 +292,7 @@ class SlurmEngine:
             if isinstance(error, HostUnreachable | EngineUnavailable):
                 return error
         if done.returncode != 73:
-            self._run(_TRASH, self._jobs, name)
+            self._run(scripts.TRASH, self._jobs, name)
         message = last_line(done.stderr)
         cure = "see the paths of the inventory, which login node and node must share, and its `slurm:`"
         return refuse_job(f"Slurm takes no job: {message}" if done.returncode == 76 else message, self.host, cure)
@@ -476,107 +304,11 @@ class SlurmEngine:
         return self._connection.run([*REMOVE, path], timeout_s=_CANCEL_TIMEOUT_S).returncode == 0
 
 
-def read_state(files: JobFiles, row: QueueRow | None, ended: Ended | None) -> JobState:
-    """Return a job's state from its folder, the queue, and what Slurm remembers of one that has ended. Pure."""
-    if not files.is_there:
-        return JobState("queued" if row is not None and _is_active(row) else "gone")
-    process, refused = files.process or {}, files.refused
-    warnings = tuple(clean_text(one, _MOST_WORDS) for one in as_list(process.get("warnings"))[:20])
-    started_at = clean_text(as_text(process.get("started_at")) or "", 60) or None
-    if row is not None and row.state in QUEUED and refused is None:
-        return JobState("queued", waits_for=None if row.reason in ("", "None") else row.reason)
-    if row is not None and _is_active(row):
-        return JobState("running", started_at=started_at, warnings=warnings)
-    state = ended.state if ended is not None else row.state if row is not None else ""
-    oom_killed = True if state == "OUT_OF_MEMORY" else False if state else None
-    if refused is not None:
-        message = clean_text(as_text(refused.get("message")) or "it gave no reason", _MOST_WORDS)
-        return JobState(
-            "exited", 1, oom_killed, message, started_at, ended_as="lost" if "requeued" in message else None
-        )
-    ended_as, why = _ENDINGS.get(state, (None, None))
-    if why is not None and ended is not None and ended.reason not in ("", "None"):
-        why = f"{why} ({ended.reason})"
-    if files.has_outcome:
-        return JobState("exited", 0, oom_killed, why, started_at, warnings=warnings, ended_as=ended_as)
-    if not state and files.number is None and not process:
-        return JobState("created")
-    if not state:
-        return JobState("exited", None, None, "Slurm no longer knows the job", started_at, ended_as="lost")
-    code = None if ended is None else 128 + ended.signal if ended.signal else ended.exit_code
-    why = why or f"the job ended as {state} and its supervisor left no outcome"
-    return JobState("exited", code or None, oom_killed, why, started_at, warnings=warnings, ended_as=ended_as)
-
-
-_ENDINGS: Mapping[str, tuple[Literal["timeout", "lost"], str]] = {
-    "TIMEOUT": ("timeout", "Slurm ended it at the job's time limit"),
-    "DEADLINE": ("lost", "it waited in the queue for longer than `slurm: queue:` allows"),
-    "NODE_FAIL": ("lost", "its node failed"),
-    "BOOT_FAIL": ("lost", "its node did not boot"),
-    "PREEMPTED": ("lost", "Slurm preempted it for another job"),
-    "CANCELLED": ("lost", "it was cancelled, as with `scancel`"),
-    "REVOKED": ("lost", "it was moved to another cluster"),
-}
-"""What Slurm does with a job, by its state: the status, and the reason in words."""
-
-
-def _is_active(row: QueueRow | None) -> bool:
-    return row is not None and row.state in QUEUED | ACTIVE
-
-
-def _parse_files(text: str, names: Sequence[str]) -> list[JobFiles]:
-    """Read what the login node says of each job's folder. Raises ValueError."""
-    fields = text.split("\0")
-    if len(fields) != 6 * len(names) + 1:
-        raise ValueError("jobs are missing")
-    found = []
-    for index, wanted in enumerate(names):
-        name, there, outcome, number, process, refused = fields[6 * index : 6 * index + 6]
-        if name != wanted:
-            raise ValueError("another job")
-        has_number = number.strip().isdigit() and len(number) < 20
-        found.append(
-            JobFiles(
-                name,
-                there == "there",
-                outcome == "yes",
-                number.strip() if has_number else None,
-                _parse_object(process),
-                _parse_object(refused),
-            )
-        )
-    return found
-
-
-def _parse_object(text: str) -> Mapping[str, object] | None:
-    try:
-        return bounded_json.parse_object(text.encode()) if text.strip() else None
-    except bounded_json.Unreadable:
-        return None
-
-
-def _parse_jobs(text: str) -> list[dict[str, object]]:
-    """Read the lines of ``job.json`` files; what is no job of ours is passed over."""
-    found = (_parse_object(line) for line in text.splitlines())
-    return [dict(one) for one in found if one is not None and JOB_NAME.fullmatch(str(one.get("name")))]
-
-
-def _ephemeral_of(fields: Mapping[str, object]) -> Iterable[str]:
-    return (path for path in as_list(fields.get("ephemeral")) if isinstance(path, str) and is_ephemeral(path))
-
-
 def _explain_no_limit(has_group: bool, limit: int | None) -> str:
     if not has_group:
         return "memory cannot be limited: Slurm keeps no memory cgroup for its jobs there"
     held = "none" if limit is None else f"{limit} bytes"
     return f"memory cannot be limited: {_PROBE_BYTES} bytes were asked for, the limit inside the job is {held}"
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes | str) -> None:
-    data = content.encode() if isinstance(content, str) else content
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
-    archive.addfile(entry, io.BytesIO(data))
 
 
 class _Nowhere:
