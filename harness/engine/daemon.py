@@ -61,8 +61,13 @@ class DaemonRefused(ConnectionRefusedError):
 
 
 def local_address() -> str:
-    """Where this machine's engine listens: ``DOCKER_HOST``, or Docker's own default."""
-    return os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+    """Where this machine's engine listens: ``DOCKER_HOST``, or Docker's own default.
+
+    Where that may not be used and this user has a rootless engine, where that listens.
+    """
+    own = f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/docker.sock"
+    is_rootless = os.access(own, os.W_OK) and not os.access(DEFAULT_SOCKET.removeprefix("unix://"), os.W_OK)
+    return os.environ.get("DOCKER_HOST") or (f"unix://{own}" if is_rootless else DEFAULT_SOCKET)
 
 
 def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None) -> APIClient:
@@ -72,7 +77,7 @@ def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None
     from harness.engine.bounded_client import BoundedClient
 
     settings = {"base_url": base_url} if base_url else kwargs_from_env()
-    address = str(settings.get("base_url", DEFAULT_SOCKET))
+    address = str(settings.get("base_url") or local_address())
     if address.startswith("ssh://"):
         raise OSError("an engine behind ssh:// is reached as a host of an inventory, not through DOCKER_HOST")
     return BoundedClient(address, "auto", timeout_s, tls=settings.get("tls", False))  # type: ignore[arg-type]  # float

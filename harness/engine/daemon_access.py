@@ -23,6 +23,7 @@ done
 
 
 _UNIX = "unix://"
+_SYSTEM = ("/var/run/docker.sock", "/run/docker.sock")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ class DaemonAccess:
         if self.docker_host:
             return self.docker_host.removeprefix(_UNIX) if self.docker_host.startswith(_UNIX) else None
         return self.usable[0] if self.usable else None
+
+    @property
+    def command(self) -> list[str]:
+        """The docker CLI's command that leads to the engine: to a rootless one where no other may be used."""
+        own = self.usable[0] if self.usable and not self.docker_host else _SYSTEM[0]
+        where = [] if own in _SYSTEM else ["--host", f"{_UNIX}{own}"]
+        return [self.cli or "docker", *where, "system", "dial-stdio"]
 
 
 def parse_access(text: str) -> DaemonAccess:

@@ -110,7 +110,7 @@ class Dialer:
             self._forget_access()
             raise refusal
         if access.cli is not None:
-            return self._connection.open_channel([access.cli, "system", "dial-stdio"], timeout_s=timeout_s)
+            return self._connection.open_channel(access.command, timeout_s=timeout_s)
         assert access.socket is not None  # else it was refused
         try:
             return self._connection.open_unix(access.socket, timeout_s=timeout_s)

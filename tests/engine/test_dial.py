@@ -309,6 +309,22 @@ def test_what_stands_there_is_judged(access: DaemonAccess, words: str | None) ->
 
 
 @pytest.mark.parametrize(
+    ("usable", "docker_host", "words"),
+    [
+        (("/var/run/docker.sock", "/run/user/1/docker.sock"), None, []),
+        (("/run/user/1/docker.sock",), None, ["--host", "unix:///run/user/1/docker.sock"]),
+        (("/run/user/1/docker.sock",), "tcp://127.0.0.1:2375", []),
+        ((), "tcp://127.0.0.1:2375", []),
+    ],
+)
+def test_a_rootless_engine_is_named_where_no_other_may_be_used(
+    usable: tuple[str, ...], docker_host: str | None, words: list[str]
+) -> None:
+    access = DaemonAccess("/usr/bin/docker", "u", docker_host, usable)
+    assert access.command == ["/usr/bin/docker", *words, "system", "dial-stdio"]
+
+
+@pytest.mark.parametrize(
     ("newest", "oldest", "agreed"),
     [
         ("1.41", "1.12", "1.41"),
