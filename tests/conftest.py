@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
+import itertools
 import os
 import resource
 import shutil
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from marks import find_marks, may_select, named_marks
 from own_lock import use_lock
 
 if TYPE_CHECKING:
@@ -54,8 +56,22 @@ def _note_cpu_time() -> None:
     note("cpu", str(round(sum(each.ru_utime + each.ru_stime for each in used))))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts TensorFlow is skipped where that is not installed."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not load a file of which ``-m`` selects no test: to import TensorFlow for nothing takes seconds."""
+    expression = config.option.markexpr
+    if not expression or collection_path.suffix != ".py" or may_select(expression, collection_path.read_text()):
+        return None
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse marks that ``may_select`` cannot see; skip what starts TensorFlow where that is not installed."""
+    marks = find_marks(config.option.markexpr)
+    for path, tests in itertools.groupby(items, key=lambda item: item.path):
+        held = marks & {mark.name for test in tests for mark in test.iter_markers()}
+        if unseen := held - named_marks(path.read_text(), held):
+            raise pytest.UsageError(f"{path}: write `mark.{min(unseen)}` in this file, else -m does not load it")
     if importlib.util.find_spec("tensorflow") is None:
         for item in items:
             if item.get_closest_marker("tensorflow") is not None:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
+pytestmark = pytest.mark.tensorflow
 RUN = Path(__file__).with_name("replicas_run.py")
 
 
-@pytest.mark.tensorflow
 def test_two_devices_share_each_batch_of_one_pipeline(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
