@@ -19,6 +19,8 @@ from hypothesis import settings
 from marks import find_marks, may_select, named_marks
 from own_lock import use_lock
 
+from harness.hosts.facts.facts_script import read_busy_cpus
+
 if TYPE_CHECKING:
     from slurm_support import Cluster
     from sshd_support import Server
@@ -93,6 +95,7 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
         for name, place in kept.items():
             patch.setenv(name, os.environ.get(name, str(home / place)))
+        patch.setattr(read_busy_cpus, "__defaults__", (0.1,))
         use_lock(lock)
         yield
     shutil.rmtree(lock, ignore_errors=True)

@@ -13,66 +13,58 @@ import pytest
 from harness.hosts.local import LocalConnection
 from harness.hosts.lock import acquire, make_owner, read_lock
 
-CONTENDER = """
-import sys
+CONTENDERS = """
+import os, sys
 from dataclasses import replace
 from harness.hosts.local import LocalConnection
 from harness.hosts.lock import acquire, make_owner
 from harness.values.errors import HostLocked
-path, number, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
-connection = LocalConnection()
-# Of another machine each: nobody can know of the others whether they run.
-owner = replace(make_owner("session-" + number), owner="u@c" + number, machine="m" + number)
-print("ready", flush=True)
-sys.stdin.readline()
-won = 0
-inside = 0
-for _ in range(rounds):
-    try:
-        lock = acquire(connection, owner, is_alive=lambda session: False, stale_after_s=100, path=path)
-    except HostLocked:
-        continue
-    won += 1
-    if rounds > 1:
-        # A witness that only one may hold at a time.
+path, contenders, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+gate, opener = os.pipe()
+
+def contend(number):
+    connection = LocalConnection()
+    # Of another machine each: nobody can know of the others whether they run.
+    owner = replace(make_owner("session-%d" % number), owner="u@c%d" % number, machine="m%d" % number)
+    os.close(opener)
+    os.read(gate, 1)
+    won = inside = 0
+    for _ in range(rounds):
         try:
-            with open(path + ".inside", "x"):
-                pass
-        except FileExistsError:
-            inside += 1
-        else:
-            import os
-            os.unlink(path + ".inside")
-        lock.release()
-print(won, inside, flush=True)
+            lock = acquire(connection, owner, is_alive=lambda session: False, stale_after_s=100, path=path)
+        except HostLocked:
+            continue
+        won += 1
+        if rounds > 1:
+            # A witness that only one may hold at a time.
+            try:
+                with open(path + ".inside", "x"):
+                    pass
+            except FileExistsError:
+                inside += 1
+            else:
+                os.unlink(path + ".inside")
+            lock.release()
+    os.write(1, b"%d %d %d\\n" % (number, won, inside))
+    os._exit(0)
+
+for number in range(contenders):
+    if os.fork() == 0:
+        contend(number)
+os.close(opener)  # now they go, all at once
+for _ in range(contenders):
+    assert os.wait()[1] == 0
 """
 
 
 def race(path: str, contenders: int, rounds: int) -> list[tuple[int, int]]:
     """Start contenders, let them go at once; for each how often it won, and how often it was not alone."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CONTENDER, path, str(number), str(rounds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(contenders)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    results = []
-    for process in processes:
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == 0
-        won, inside = out.split()
-        results.append((int(won), int(inside)))
-    return results
+    command = [sys.executable, "-c", CONTENDERS, path, str(contenders), str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    results = sorted([int(word) for word in line.split()] for line in done.stdout.splitlines())
+    assert len(results) == contenders
+    return [(won, inside) for _, won, inside in results]
 
 
 def test_one_of_many_wins_a_free_machine(tmp_path: Path) -> None:

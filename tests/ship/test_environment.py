@@ -118,13 +118,23 @@ class Host(LocalConnection):
         return super().run([*self.before, *argv], **options)
 
 
-class Bench:
-    """A host whose Python has nothing, not even pip, and a lock of the tiny wheels."""
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has nothing, not even pip, as Debian's python3 without python3-venv."""
+    folder = tmp_path_factory.mktemp("python") / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = folder.glob("lib/*/site-packages")
+    (site / "sitecustomize.py").write_text("import sys\nsys.modules['ensurepip'] = None\n")
+    return folder
 
-    def __init__(self, folder: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "bare"], check=True)
-        (site,) = folder.glob("bare/lib/*/site-packages")  # as Debian's python3 is without python3-venv
-        (site / "sitecustomize.py").write_text("import sys\nsys.modules['ensurepip'] = None\n")
+
+class Bench:
+    """A host with a bare Python, and a lock of the tiny wheels."""
+
+    def __init__(
+        self, folder: Path, bare: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(bare, folder / "bare", symlinks=True)
         self.folder, self.wheels = folder, store[1]
         self.scratch = folder / "scratch"
         self.host = Host()
@@ -154,8 +164,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(tmp_path, store, monkeypatch)
+def bench(tmp_path: Path, bare: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, bare, store, monkeypatch)
 
 
 def test_it_is_made_without_pip_and_without_a_network_and_is_named_by_its_lock(bench: Bench) -> None:
