@@ -7,8 +7,12 @@ from outer_engine import docker
 from workstations import Host
 
 # What was proven of an image stays: it is no part of what tests look at, and takes a while. The data set is what
-# stub_dataset.py says of it: ten files in two classes, which nobody decodes.
+# stub_dataset.py says of it: ten files in two classes, which nobody decodes. Prints the tags of the images.
 _TIDY = rf"""
+if ! pidof dockerd >/dev/null; then
+	bash /lab/boot/dockerd.sh
+	until docker version >/dev/null 2>&1; do sleep 0.2; done
+fi
 mkdir -p /home/bench/.cache/harness {DATA}
 find /home/bench/.cache/harness -mindepth 1 -maxdepth 1 ! -name samework -exec rm -rf {{}} +
 rm -rf {DATA}/* /tmp/harness* /home/filler
@@ -21,7 +25,7 @@ containers=$(docker ps -aq)
 [ -z "$containers" ] || docker rm -f -v $containers
 volumes=$(docker volume ls -q)
 [ -z "$volumes" ] || docker volume rm -f $volumes
-:
+docker images --format '{{{{.Tag}}}}'
 """
 
 
@@ -47,10 +51,6 @@ def restore(host: Host, image: str) -> None:
         host.unpause()
     if state not in ("running", "paused"):
         host.start()
-    if not host.exec("sh", "-c", "pidof dockerd || :"):
-        host.exec("bash", "/lab/boot/dockerd.sh")
-        host.wait()
-    host.shell(_TIDY)
-    if image.split(":")[1] not in host.docker("images", "--format", "{{.Tag}}").split():
+    if image.split(":")[1] not in host.shell(_TIDY).split():
         take_image(host)
         give_image(host, image)

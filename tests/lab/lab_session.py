@@ -224,10 +224,13 @@ class Controller:
             found[:] = self.lab.hosts[host].docker("ps", "--format", "{{.Names}}", *filters).split()
             return bool(found)
 
-        self.wait_until(look, process)
+        self.wait_until(lambda: "InvocationStarted" in self.kinds(host), process)  # asking the host costs CPU time
+        self.wait_until(look, process, pause_s=0.5)
         return found[0]
 
-    def wait_until(self, condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], process: subprocess.Popen[str] | None = None, *, pause_s: float = 0.1
+    ) -> None:
         """Until something is so; a controller that has ended before is a failure."""
         deadline = time.monotonic() + DEADLINE_S / 2
         while not condition():
@@ -237,7 +240,7 @@ class Controller:
             assert not has_ended, f"the controller ended early: {self._said(self._running.index(process))}"  # type: ignore[arg-type]
             said = self._said(self._running.index(process)) if process else ""
             assert time.monotonic() < deadline, f"it did not come about in time; {said}"
-            time.sleep(0.1)
+            time.sleep(pause_s)
 
     def assert_complete(self, *hosts: str, expected: Mapping[str, str] | None = None) -> None:
         """Each invocation of these hosts has one newest record, of the status ``expected`` by loader, else ok."""
@@ -263,7 +266,7 @@ class Controller:
 
             deadline = time.monotonic() + 10  # sshd ends what it ran for a connection a moment after it
             while not look() and time.monotonic() < deadline:
-                time.sleep(0.3)
+                time.sleep(0.5)
             assert not left, (name, left)
 
     def _outputs(self, number: int) -> tuple[str, str]:
