@@ -19,6 +19,8 @@ from harness.bench.loaders.manifest import Manifest, read_manifest, write_manife
 from harness.bench.loaders.tfrecords import Features, pack_record, read_features, read_place
 
 CLASSES = ("cat", "dog", "empty one", "zebra")
+ENOUGH_WORKERS = {"grain-processes": 1}
+"""Of loaders whose workers each import TensorFlow, which takes seconds, where a test is not about their number."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench_images import Made, make_images
+from bench_images import ENOUGH_WORKERS, Made, make_images
 from forked import Forker, read_events
 
 from harness.bench.launcher.confine import try_limit
@@ -74,7 +74,7 @@ def write_job(
         place.mkdir(exist_ok=True)
     case = {
         "data": "made", "loader": loader, "cache": cache, "element": choose_element(cache), "image_size": [SIDE, SIDE],
-        "batch_size": 4, "epochs": 2, **changes,
+        "batch_size": 4, "epochs": 2, "workers": ENOUGH_WORKERS.get(loader), **changes,
     }  # fmt: skip
     paths = {"data": str(made.folder), "dataset": str(made.dataset), "cache": str(kept)}
     request = {"case": case, "data": {"kind": made.kind}, "limits": {}, "seed": 3, "paths": paths}

@@ -18,7 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 np = pytest.importorskip("numpy")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
 
-from bench_images import Made, make_images, read_reference  # noqa: E402
+from bench_images import ENOUGH_WORKERS, Made, make_images, read_reference  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from harness.bench.loaders import decoding, pixels  # noqa: E402
@@ -65,7 +65,7 @@ def test_every_image_comes_once_in_each_epoch_with_its_label(
     sets: dict[str, Made], tmp_path: Path, name: str, kind: str
 ) -> None:
     made = sets[kind]
-    loader = make_loader(name, made.context(tmp_path / "scratch"))
+    loader = make_loader(name, made.context(tmp_path / "scratch", workers=ENOUGH_WORKERS.get(name)))
     reference = read_reference(made, (32, 32), Image.Resampling.NEAREST)
     tolerance = 3.0 if name == "keras-directory" else 0.01  # decode_image has no exact DCT
     assert loader.images == 13
@@ -169,7 +169,7 @@ def test_mixing_is_told_by_how_far_images_move() -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_without_shuffling_images_come_by_path(sets: dict[str, Made], tmp_path: Path, name: str) -> None:
     made = sets["folder"]
-    loader = make_loader(name, made.context(tmp_path / "scratch", shuffle=False))
+    loader = make_loader(name, made.context(tmp_path / "scratch", shuffle=False, workers=ENOUGH_WORKERS.get(name)))
     found, _ = _identify(_epoch(loader)[0], read_reference(made, (32, 32), Image.Resampling.NEAREST))
     assert found == list(range(13))
 
@@ -178,7 +178,8 @@ def test_without_shuffling_images_come_by_path(sets: dict[str, Made], tmp_path: 
 def test_a_subset_is_the_same_for_all_loaders(sets: dict[str, Made], tmp_path: Path, name: str, kind: str) -> None:
     made = sets[kind]
     part = made.manifest.head_of_files(5) if kind == "tfrecord" else made.manifest.head(5)
-    context = made.context(tmp_path / "scratch", paths=part.paths, labels=part.labels, is_subset=True)
+    chosen = {"paths": part.paths, "labels": part.labels, "is_subset": True}
+    context = made.context(tmp_path / "scratch", **chosen, workers=ENOUGH_WORKERS.get(name))
     images, labels = _epoch(make_loader(name, context))
     found, _ = _identify(images, read_reference(made, (32, 32), Image.Resampling.NEAREST))
     assert sorted(made.manifest.paths[index] for index in found) == sorted(part.paths)

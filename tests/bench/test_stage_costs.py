@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from bench_images import Made, make_images
+from bench_images import ENOUGH_WORKERS, Made, make_images
 
 from harness.bench.protocol.loader_registry import LOADERS
 from harness.bench.stages import passes
@@ -223,7 +223,8 @@ def setting_of(loader: str, **changes: object) -> dict[str, Any]:
 @needs_tensorflow
 def test_every_loader_can_be_stopped_after_each_of_its_stages(tmp_path: Path) -> None:
     made = make_images(tmp_path / "set")
-    plain = [setting_of(name) for name, spec in LOADERS.items() if not spec.is_automatic]
+    real = [name for name, spec in LOADERS.items() if not spec.is_automatic]
+    plain = [setting_of(name, workers=ENOUGH_WORKERS.get(name)) for name in real]
     caches = [("memory", "float32"), ("file", "uint8"), ("save", "uint8"), ("tfrecord", "encoded")]
     kept = [setting_of("tfdata-tuned", cache=cache, element=element) for cache, element in caches]
     found: dict[str, Any] = {}

@@ -18,7 +18,7 @@ np = pytest.importorskip("numpy")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed here: extra `process-cpu`")
 
 import keras  # noqa: E402
-from bench_images import Made, make_images  # noqa: E402
+from bench_images import ENOUGH_WORKERS, Made, make_images  # noqa: E402
 
 from harness.bench.measure import emulation, load_epochs, training  # noqa: E402
 from harness.bench.measure.event_log import Journal  # noqa: E402
@@ -81,7 +81,7 @@ def test_every_loader_trains_without_tracing_after_the_warm_up(
     monkeypatch.setattr(training.ImageCount, "update_state", count_traces)
     model = _model() if name == "tfdata-tuned" else _small_model()
     training.compile_model(model)
-    loader = make_loader(name, made.context(tmp_path / "scratch"))
+    loader = make_loader(name, made.context(tmp_path / "scratch", workers=ENOUGH_WORKERS.get(name)))
     before = _values(model)
     assert training.warm_up(loader, model) > 0
     assert all(np.array_equal(old, new) for old, new in zip(before, _values(model), strict=True))
