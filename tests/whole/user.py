@@ -209,7 +209,7 @@ def wait_until(is_true: Any, *, seconds: float = 300.0, what: str = "it never ca
     deadline = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < deadline, what
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def end(process: subprocess.Popen[str], number: int = signal.SIGINT, *, group: bool = False) -> tuple[int, str, str]:
