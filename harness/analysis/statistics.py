@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 import statistics as descriptive
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,12 +141,16 @@ def more_rounds_needed(ratio: Estimate, evidence: float = EVIDENCE) -> int | Non
     """Rounds to add until the interval settles, if mean and spread stay as they are; None above ``MOST_ROUNDS``."""
     if ratio.log_deviation is None:
         return LEAST_PAIRS - ratio.n
-    centre = math.log(ratio.value)
-    for n in range(ratio.n + 1, ratio.n + MOST_ROUNDS + 1):
-        half = critical_t(n, evidence) * ratio.log_deviation / math.sqrt(n)
-        if math.isfinite(half) and kind_of(_exponential(centre - half), _exponential(centre + half)) != "unknown":
-            return n - ratio.n
-    return None
+    centre, deviation = math.log(ratio.value), ratio.log_deviation
+
+    def settles(n: int) -> bool:
+        half = critical_t(n, evidence) * deviation / math.sqrt(n)
+        return math.isfinite(half) and kind_of(_exponential(centre - half), _exponential(centre + half)) != "unknown"
+
+    # Of more numbers the interval is narrower, so that what settles it at one count settles it at each larger one.
+    counts = range(ratio.n + 1, ratio.n + MOST_ROUNDS + 1)
+    place = bisect_left(counts, True, key=settles)
+    return None if place == len(counts) else counts[place] - ratio.n
 
 
 def kind_of(low: float, high: float) -> VerdictKind:
