@@ -62,6 +62,7 @@ def test_what_one_host_answers_costs_that_host_alone(
 ) -> None:
     with one_case() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+        patch.setenv("CONTAINER_HOST", "unix:///nowhere.sock")
         make_pets(folder)
         lab = Lab(folder, engine=engine, **({"image": "lab-image:1"} if engine == "docker" else {}))
         if is_held:

@@ -31,7 +31,8 @@ Kind = Callable[[bytes], bytes]
 @pytest.fixture(autouse=True)
 def _no_engine_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """No engine of this machine takes part."""
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    for variable in ("DOCKER_HOST", "CONTAINER_HOST"):
+        monkeypatch.setenv(variable, "unix:///nowhere.sock")
 
 
 def make_lab(folder: Path, engine: str, *, is_held: bool = False) -> Lab:
@@ -88,12 +89,9 @@ def try_garbage(tmp_path: Path, engine: str, command: str, number: int, kind: Ki
     assert_contained(command, done, lab, time.process_time() - begun)
 
 
-_LONG = ("ship", "run")
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=[pytest.mark.slow] if name in _LONG else []) for name in COMMANDS]
+    "command", [pytest.param(name, marks=[pytest.mark.slow] if name == "run" else []) for name in COMMANDS]
 )
 def test_each_answer_in_turn_is_one_kind_of_garbage(tmp_path: Path, engine: str, command: str) -> None:
     first = list(COMMANDS).index(command)

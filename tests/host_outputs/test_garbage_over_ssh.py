@@ -42,7 +42,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key not in ("SSH_AUTH_SOCK", "HARNESS_DEBUG")}
-    environment |= {"HOME": str(folder / "home"), "DOCKER_HOST": "unix:///nowhere.sock"}
+    nowhere = dict.fromkeys(("DOCKER_HOST", "CONTAINER_HOST"), "unix:///nowhere.sock")
+    environment |= {"HOME": str(folder / "home"), **nowhere}
     command = [sys.executable, "-c", "from harness.cli import main; main()", *words]
     return subprocess.run(
         command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, cwd=folder, check=False
