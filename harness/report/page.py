@@ -95,7 +95,8 @@ def render_template(name: str, values: Mapping[str, object]) -> str:
         f"default-src 'none'; script-src '{hash_source(script)}'; style-src '{hash_source(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return _load_templates().get_template(name).render(
+    template = _load_templates().get_template(name)
+    return template.render(
         **values,
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
