@@ -283,6 +283,12 @@ def test_quick_has_the_four_rows_of_the_article_in_both_modes_under_one_limit() 
     assert (experiment.rounds, experiment.budget_s) == ("auto", 780.0)
 
 
+def test_article_plus_has_the_caches_of_ours_in_a_quarter_of_the_bytes() -> None:
+    cases = expand(load_experiment("article+")).cases
+    ours = {case.cache for case in cases if case.loader == "tfdata-tuned" and case.element == "uint8"}
+    assert ours == {"file", "array", "save"}
+
+
 def test_article_is_the_article() -> None:
     cases = expand(load_experiment("article")).cases
     pipelines = [case for case in cases if not is_automatic(case.loader)]
