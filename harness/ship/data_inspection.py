@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -324,7 +325,14 @@ def _read_list(reached: Reached, source: DataSet) -> tuple[str, ...]:
         folder, list_files = (Path(place), None) if is_here else (None, partial(_list_files, reached, place))
         roots = [place] if is_here else [place, reached.connection.run(["readlink", "-f", "--", place]).text.strip()]
         try:
-            return read_table(kept, folder, split=source.split, roots=roots, list_files=list_files).said
+            return read_table(
+                kept,
+                folder,
+                split=source.split,
+                roots=roots,
+                list_folder=posixpath.dirname(path),
+                list_files=list_files,
+            ).said
         except OutputTooLong:
             return ()
         except dataset_errors.DatasetError as fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import tempfile
 import threading
 import time
@@ -91,6 +92,8 @@ def read_source_set(
         named.append((pair, ANNOTATIONS))
     if not listing.paths:
         raise DataError(f"data set {name} at {path} has no images", hint="see it with `harness data describe`")
+    if not listing.is_movable:
+        raise _refuse_bound(listing.folder, pair)
     files = _Hashed(keep or _hash_folder(), listing.folder).read(named, on_progress or (lambda text, share: None))
     entries = [(file.place.removeprefix(f"{FILES}/"), file.size, file.sha256) for file in files[: len(listing.files)]]
     has_classes = listing.kind == "folder" and listing.is_labelled
@@ -104,6 +107,15 @@ def read_source_set(
         images=len(listing.paths),
         classes=len(listing.classes),
         fingerprint=fingerprint_of(entries, listing.annotations),
+    )
+
+
+def _refuse_bound(folder: Path, pair: Path | None) -> DataError:
+    """Return why a list is not sent whose paths say where the images lie on this machine."""
+    describe = shlex.join(["harness", "data", "describe", str(folder), "--annotations", str(pair)])
+    return DataError(
+        f"the paths in {pair} say where the images lie on this machine, and would not be found on another",
+        hint=f"write a list whose paths are relative to the images, and name that: {describe} --write-list new.csv",
     )
 
 

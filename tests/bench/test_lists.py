@@ -85,6 +85,53 @@ def test_a_column_of_parts_is_ignored_and_said_or_chosen_by(tmp_path: Path) -> N
         read(tmp_path, text, split="test")
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("path,label\nimages/cat/1.jpg,cat\nimages/dog/2.jpg,dog\n", ("cat/1.jpg", "dog/2.jpg")),
+        ("path,label\n./images/cat/1.jpg,cat\nimages\\dog\\2.jpg,dog\n", ("cat/1.jpg", "dog/2.jpg")),
+        ("image,level\nimages/10_left,cat\nimages/10_right,dog\n", ("10_left.jpg", "10_right.jpg")),
+        ("images/10_left,cat\nimages/10_right,dog\n", ("10_left.jpg", "10_right.jpg")),
+    ],
+)
+def test_paths_relative_to_the_folder_of_the_list_are_read_and_said(
+    tmp_path: Path, text: str, names: tuple[str, ...]
+) -> None:
+    found = read(tmp_path, text, *names)
+    assert (found.paths, [found.classes[label] for label in found.labels]) == (names, ["cat", "dog"])
+    assert found.said[-1].startswith(
+        "the paths in labels.csv are read from its own folder, for none is found in the fold"
+    )
+    assert not found.is_plain and not found.is_movable
+
+
+def test_a_list_below_the_images_may_name_them_from_where_it_lies(tmp_path: Path) -> None:
+    read(tmp_path, FORMS["commas"])
+    labels = tmp_path / "images" / "cat" / "labels.csv"
+    labels.write_text("path,label\n1.jpg,cat\n../dog/2.jpg,dog\n")
+    assert list_coco(tmp_path / "images", labels).paths == ("cat/1.jpg", "dog/2.jpg")
+
+
+def test_paths_that_are_there_in_the_folder_of_images_are_relative_to_it(tmp_path: Path) -> None:
+    names = ("images/1.jpg", "1.jpg")
+    found = read(tmp_path, "path,label\nimages/1.jpg,cat\nimages/2.jpg,dog\n", *names)
+    assert found.paths == ("images/1.jpg", "images/2.jpg") and found.is_plain
+
+
+def test_a_list_of_more_than_the_folder_of_images_says_which_folder_it_is_of(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r":3: 'test/2\.jpg' is not below the folder of images") as caught:
+        read(tmp_path, "path,label\nimages/cat/1.jpg,cat\ntest/2.jpg,dog\n")
+    assert caught.value.hint == f"give {tmp_path} as the folder of images: the paths of this list are relative to it"
+
+
+def test_a_list_is_read_where_it_is_mounted_as_where_it_lies_on_the_host(tmp_path: Path) -> None:
+    read(tmp_path, FORMS["commas"])
+    labels = tmp_path / "elsewhere.csv"
+    labels.write_text("path,label\nphotos/cat/1.jpg,cat\nphotos/dog/2.jpg,dog\n")
+    found = list_coco(tmp_path / "images", labels, roots=["/srv/set/photos"], list_folder="/srv/set")
+    assert found.paths == ("cat/1.jpg", "dog/2.jpg")
+
+
 def test_paths_as_they_are_on_the_host_are_read_where_the_images_are_mounted(tmp_path: Path) -> None:
     found = read(tmp_path, "path,label\n/srv/photos/cat/1.jpg,cat\n", roots=("/srv/photos",))
     assert found.paths == ("cat/1.jpg",)

@@ -207,6 +207,18 @@ def test_a_full_disk_is_told_before_a_byte_is_sent(
     assert link.sent == []
 
 
+@pytest.mark.parametrize("path", ["FOLDER/images/1.jpg", "images/1.jpg"])
+def test_a_list_that_names_images_by_where_they_lie_here_is_not_sent(tmp_path: Path, path: str) -> None:
+    images, labels = tmp_path / "images", tmp_path / "labels.csv"
+    images.mkdir()
+    (images / "1.jpg").write_bytes(JPEG_LIKE)
+    labels.write_text(f"path,label\n{path.replace('FOLDER', str(tmp_path))},cat\n")
+    with pytest.raises(DataError, match="say where the images lie on this machine") as caught:
+        read_source_set("set", images, labels, keep=tmp_path / "hashes")
+    describe_here = f"harness data describe {images} --annotations {labels} --write-list new.csv"
+    assert caught.value.hint is not None and caught.value.hint.endswith(describe_here)
+
+
 def test_a_coco_pair_arrives_with_its_annotations(tmp_path: Path) -> None:
     made = tmp_path / "made"
     make("coco", 12, 3, made)

@@ -34,7 +34,8 @@ class CocoLabels:
 
     ``classes`` are all categories, sorted by id; ``left_out`` counts images without annotations; ``orphans`` counts
     annotations of images that are not listed. ``said`` are sentences on how the file was read. ``is_plain``: the file
-    is written as COCO's own tools write it and was read without any correction.
+    is written as COCO's own tools write it and was read without any correction. ``is_movable``: it is read the same
+    wherever images and file lie.
     """
 
     paths: tuple[str, ...]
@@ -44,6 +45,7 @@ class CocoLabels:
     orphans: int
     said: tuple[str, ...] = ()
     is_plain: bool = True
+    is_movable: bool = True
 
 
 Id = int | str

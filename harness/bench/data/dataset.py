@@ -425,8 +425,15 @@ def run(job: Job) -> Mapping[str, object]:
     is_skipping, split = bool(data.get("skip_unreadable")), as_text(data.get("split"))
     job.enter("list")
     if data.get("kind") == "coco":
-        roots = [job.request.shown["data"]] if "data" in job.request.shown else []
-        listing = list_coco(job.path("data"), job.path("annotations"), split=split, formats=formats, roots=roots)
+        shown = job.request.shown
+        listing = list_coco(
+            job.path("data"),
+            job.path("annotations"),
+            split=split,
+            formats=formats,
+            roots=[shown["data"]] if "data" in shown else [],
+            list_folder=os.path.dirname(shown["annotations"]) if "annotations" in shown else None,
+        )
     elif data.get("kind") == "tfrecord":
         place = job.path("data") / str(data.get("pattern") or "")
         listing = list_tfrecord(place, as_text(data.get("image_feature")), as_text(data.get("label_feature")))

@@ -38,7 +38,7 @@ class Listing:
     on what the set is and what is left out. ``is_plain``: Keras would read the folder the same way (one folder per
     class, and no image that is not listed), or every reader of such files would read the labels' file the same way.
     ``is_labelled``: images have labels. ``fault`` is why the set cannot be measured, as far as names show.
-    ``labels_file`` is the instances JSON or the list.
+    ``labels_file`` is the instances JSON or the list; ``is_movable``: it is read the same on another machine.
     """
 
     kind: str
@@ -58,6 +58,7 @@ class Listing:
     split: str | None = None
     fault: DatasetError | None = None
     labels_file: Path | None = None
+    is_movable: bool = True
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -161,15 +162,19 @@ def list_coco(
     split: str | None = None,
     formats: Sequence[str] = (),
     roots: Sequence[str] = (),
+    list_folder: str | None = None,
 ) -> Listing:
     """Return the images of a COCO pair (``read_coco``), or of a folder with a list of labels (``read_table``).
 
     The first line of the labels' file decides which: an instances JSON is one object. ``roots`` are the folders that
-    absolute paths in the list may begin with. Raises DatasetError.
+    absolute paths in the list may begin with; ``list_folder`` is where the list lies on the host. Raises DatasetError.
     """
     scan(folder, PAIR_HINT)
     is_table = not is_json(annotations)
-    labels = read_table(annotations, folder, split=split, roots=roots) if is_table else read_coco(annotations)
+    if is_table:
+        labels = read_table(annotations, folder, split=split, roots=roots, list_folder=list_folder)
+    else:
+        labels = read_coco(annotations)
     digest = hash_file(annotations)
     taken = taken_with(formats)
     rows = [(path, label) for path, label in zip(labels.paths, labels.labels, strict=True) if suffix_of(path) in taken]
@@ -188,6 +193,7 @@ def list_coco(
         is_plain=labels.is_plain,
         split=split if is_table else None,
         labels_file=annotations,
+        is_movable=labels.is_movable,
     )
 
 

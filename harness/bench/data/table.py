@@ -59,25 +59,28 @@ def read_table(
     *,
     split: str | None = None,
     roots: Sequence[str] = (),
+    list_folder: str | None = None,
     list_files: ListFiles | None = None,
 ) -> CocoLabels:
     """Return paths and labels of a list, sorted by path; classes are sorted by name (numbers by value).
 
     Columns are determined by their headings, otherwise by their contents. Names without a suffix are looked up in
     ``folder``, or among ``list_files`` if the images lie on another machine. ``split``: read only the rows of that
-    part. ``roots``: folders that absolute paths may begin with, as on the host. Raises DatasetError, with file and
-    line, for a line without path and label and for a path that occurs twice.
+    part. ``roots``: folders that absolute paths may begin with, as on the host. ``list_folder``: the list's own folder
+    there (by default that of ``path``), which paths may be relative to. Raises DatasetError, with file and line, for a
+    line without path and label and for a path that occurs twice.
     """
     if folder is not None:
         roots = (*roots, os.path.abspath(folder), os.path.realpath(folder))
         list_files = list_files or partial(_walk_files, folder)
-    names = _Names(roots, list_files)
+    names = _Names(roots, list_files, list_folder or os.path.dirname(os.path.abspath(path)))
     rows: dict[str, tuple[int, str]] = {}
     try:
         with open(path, encoding="utf-8-sig") as stream:
             lines = _split(stream, path, names)
             head = list(itertools.islice(lines, _LOOKED_AT))
             columns = _tell_columns(path, [row for _, row in head], names)
+            names.choose_base([row for _, row in head[columns.has_heading :]], columns.path)
             parts: Counter[str] = Counter()
             for number, row in itertools.chain(head[1:] if columns.has_heading else head, lines):
                 part = row[columns.split].strip() if columns.split is not None and columns.split < len(row) else ""
@@ -89,10 +92,12 @@ def read_table(
     if split is not None and not rows:
         known = ", ".join(sorted(filter(None, parts))[:8]) or "none: the list has no column of parts"
         raise DatasetError(f"{path} has no rows of the part {split!r} (it has {known})", hint="correct `split`")
-    return _sort(rows, tuple(_say(path, columns, parts, names, split)), is_plain=_is_plain(columns, names, split))
+    said = tuple(_say(path, columns, parts, names, split))
+    is_movable = not (names.absolute or names.is_from_list)
+    return _sort(rows, said, is_plain=_is_plain(columns, names, split), is_movable=is_movable)
 
 
-def _sort(rows: dict[str, tuple[int, str]], said: tuple[str, ...], *, is_plain: bool) -> CocoLabels:
+def _sort(rows: dict[str, tuple[int, str]], said: tuple[str, ...], *, is_plain: bool, is_movable: bool) -> CocoLabels:
     names = {label for _, label in rows.values()}
     are_numbers = all(_NUMBER.match(name) for name in names)
     classes = sorted(names, key=lambda name: (int(name), name) if are_numbers else (0, name))
@@ -106,6 +111,7 @@ def _sort(rows: dict[str, tuple[int, str]], said: tuple[str, ...], *, is_plain: 
         orphans=0,
         said=said,
         is_plain=is_plain,
+        is_movable=is_movable,
     )
 
 
@@ -116,31 +122,55 @@ def _walk_files(folder: Path) -> list[str]:
 class _Names:
     """Paths below the image folder by the names of a list; the folder is listed only if a name does not suffice.
 
-    Counts the names that were not plain paths, and holds the list's delimiter.
+    Counts the names that were not plain paths, and holds the list's delimiter. ``is_from_list``: relative paths are
+    relative to the list's own folder.
     """
 
-    def __init__(self, roots: Sequence[str], list_files: ListFiles | None) -> None:
+    def __init__(self, roots: Sequence[str], list_files: ListFiles | None, list_folder: str) -> None:
         self._list_files = list_files
+        self._list_folder = list_folder
         self._roots = [f"{root.rstrip('/')}/" for root in roots]
         self._by_stem: dict[str, list[str]] | None = None
         self.by_stem_count = self.absolute = self.backslashes = 0
+        self.is_from_list = False
         self.separator = ","
+
+    def choose_base(self, rows: Sequence[Sequence[str]], column: int) -> None:
+        """Decide what the paths of these rows are relative to: the folder of images, unless none of them is there.
+
+        Then it is the list's own folder, where some of them name images from there.
+        """
+        cells = [row[column] for row in rows if column < len(row) and not _is_absolute(row[column])]
+        below = [path for cell in cells if (path := self._below(cell)) is not None]
+        is_same = below == [os.path.normpath(self._plain(cell)) for cell in cells]
+        if self._list_files is None or not below or is_same:
+            return
+        is_found = any(self._is_there(self._plain(cell)) for cell in cells)
+        self.is_from_list = not is_found and any(map(self._is_there, below))
 
     def is_file(self, cell: str) -> bool:
         """Return whether a cell names a file of the folder, perhaps without its suffix."""
         text = self._plain(cell)
-        return bool(text) and not is_image_name(text) and bool(self._stems.get(text))
+        if not text or is_image_name(text) or self._list_files is None:
+            return False
+        return bool(self._stems.get(text)) or bool(self._stems.get(self._below(cell) or ""))
 
     def resolve(self, cell: str, where: str) -> str:
         """Return the path that a cell names. Raises DatasetError if it is outside the folder or ambiguous."""
-        text = cell.strip()
+        text, is_absolute = cell.strip(), _is_absolute(cell)
         self.backslashes += "\\" in text
-        plain = self._plain(text)
+        if self.is_from_list and not is_absolute:
+            plain = self._below(cell)
+            if plain is None:
+                cure = f"give {self._list_folder} as the folder of images: the paths of this list are relative to it"
+                raise DatasetError(f"{where}: {shorten(cell)} is not below the folder of images", hint=cure)
+        else:
+            plain = self._plain(text)
         path = os.path.normpath(plain)
         if path.startswith(("/", "../")) or path in {".", ".."} or _DRIVE.match(path):
             cure = "write paths relative to that folder, or absolute ones below it"
             raise DatasetError(f"{where}: {shorten(cell)} is not below the folder of images", hint=cure)
-        self.absolute += text.startswith("/") or bool(_DRIVE.match(text))
+        self.absolute += is_absolute
         if suffix_of(path) in IMAGES or self._list_files is None:
             return path
         found = self._stems.get(path, [])
@@ -156,6 +186,18 @@ class _Names:
         root = next((root for root in self._roots if text.startswith(root)), "")
         return text[len(root) :]
 
+    def _below(self, cell: str) -> str | None:
+        """Return a cell, read from the list's own folder, as a path below the folder of images; None if it is not."""
+        text = os.path.normpath(os.path.join(self._list_folder, cell.strip().replace("\\", "/")))
+        root = next((root for root in self._roots if text.startswith(root)), None)
+        return None if root is None else text[len(root) :]
+
+    def _is_there(self, path: str) -> bool:
+        """Whether a path below the folder of images names a file there, without its suffix perhaps."""
+        path = os.path.normpath(path)
+        found = self._stems.get(os.path.splitext(path)[0] if is_image_name(path) else path, [])
+        return path in found if is_image_name(path) else bool(found)
+
     @property
     def _stems(self) -> dict[str, list[str]]:
         """Images of the folder by their path without suffix, and by their name without suffix."""
@@ -167,6 +209,12 @@ class _Names:
                     for key in {stem, stem.rpartition("/")[2]}:
                         self._by_stem.setdefault(key, []).append(path)
         return self._by_stem
+
+
+def _is_absolute(cell: str) -> bool:
+    """Return whether a cell is an absolute path, of Windows too."""
+    text = cell.strip()
+    return text.startswith("/") or bool(_DRIVE.match(text))
 
 
 def _tell_columns(path: Path, rows: list[list[str]], names: _Names) -> Columns:
@@ -213,6 +261,8 @@ def _say(path: Path, columns: Columns, parts: Counter[str], names: _Names, split
     if names.by_stem_count:
         count = count_of(names.by_stem_count, "name")
         yield f"{count} in {path.name} without a suffix: each matched to the image with that name"
+    if names.is_from_list:
+        yield f"the paths in {path.name} are read from its own folder, for none is found in the folder of images"
     if names.absolute:
         yield f"{count_of(names.absolute, 'absolute path')} in {path.name} read as paths below the folder of images"
 
@@ -224,7 +274,7 @@ def _rank(part: str) -> tuple[int, str]:
 
 def _is_plain(columns: Columns, names: _Names, split: str | None) -> bool:
     """Return whether the list consists of lines of path and label and nothing else."""
-    odd = names.by_stem_count or names.absolute or names.backslashes or columns.ignored or split
+    odd = names.by_stem_count or names.absolute or names.backslashes or names.is_from_list or columns.ignored or split
     return not odd and names.separator in ",\t" and (columns.path, columns.label, columns.split) == (0, 1, None)
 
 
