@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,14 +135,22 @@ class SessionFolder:
                 hint="choose another place with --output or --name, or move it away",
             )
 
-    def remove(self) -> None:
-        """Take away a session that holds no record; what is not of a session stays."""
+    def list_absent(self) -> tuple[Path, ...]:
+        """Return the folder and those around it that are not there yet, the innermost first."""
+        return tuple(path for path in (self.path, *self.path.parents) if not path.exists())
+
+    def remove(self, made: Iterable[Path] = ()) -> None:
+        """Remove a session that holds no record, and the empty ones of the folders that were ``made`` for it.
+
+        What is not of a session stays.
+        """
         for path in (self.session_file, self.records_file, self.events_file, self.report_file, self.path / ".lock"):
             path.unlink(missing_ok=True)
         for name in ("facts", "logs", _LEFT_OUT):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        for path in dict.fromkeys((self.path, *made)):
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def find_folder(

@@ -9,21 +9,24 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import fleet_session
 import pytest
-from fleet_clock import SimulatedClock
+from fleet_clock import SimulatedClock, SimulatedEvent
 from fleet_session import EXPERIMENT, INVOCATIONS, Outcome, make_fleet, plan_fleet, run_fleet
 
 from harness.console import Console
+from harness.records.folder import SessionFolder
 from harness.records.recap import Recap, recap_session
 from harness.records.session_data import read_session
 from harness.session.run_options import RunOptions
 from harness.values.event import Event, HostBegun, HostFinished, SessionStarted
 from harness.workflow.local.show_status import show_status
 from harness.workflow.many_hosts import NONE_READY
-from harness.workflow.run import shared
+from harness.workflow.run import run, shared
 from harness.workflow.run.run import run_session
+from harness.workflow.stops import INTERRUPTED, Stops
 
 HOSTS = 20
 
@@ -233,6 +236,31 @@ def test_a_session_that_no_host_was_ready_for_is_not_said_to_have_ended(
     folder = tmp_path / "reports" / "other"
     assert not folder.exists() and "ended" not in said and said.count(" unreachable") == 2
     assert f"\nnothing was measured: the session's folder {folder} was removed again\n" in said
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("is_ready", [False, True])
+def test_ctrl_c_before_the_first_record_keeps_a_session_only_once_a_host_is_ready(
+    tmp_path: Path, *, is_ready: bool
+) -> None:
+    clock = SimulatedClock()
+    stops = Stops(SimulatedEvent(clock), SimulatedEvent(clock))  # type: ignore[arg-type]
+    note_host = shared.Shared.note_host
+
+    def note(self: shared.Shared, *prepared: Any) -> None:
+        note_host(self, *prepared)
+        stops.ask("stop")
+
+    fleet = make_fleet(1, clock, troubled=0.0)
+    with fleet_session.fleet_world(tmp_path, fleet, clock) as files, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "Stops", lambda: stops)
+        patch.setattr(shared.Shared, "note_host", note)
+        if not is_ready:
+            stops.ask("stop")
+        assert run_session(Console(), RunOptions(**files, name="other")) == INTERRUPTED
+    folder = SessionFolder(tmp_path / "reports" / "other")
+    assert folder.exists() == (tmp_path / "reports").exists() == is_ready
+    assert not is_ready or not read_session(folder.path).records
 
 
 def test_nothing_is_sent_to_a_host_that_has_nothing_left_to_do(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +294,55 @@ def test_code_goes_to_a_file_and_everything_to_programs(
     with pytest.raises(ConfigurationError, match=r"--write: mine\.py is there already"):
         give(target=photos, write=Path("mine.py"))
     assert Path("mine.py").read_text() == "years of work"
+
+
+def test_a_refused_question_leaves_no_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(error: BaseException) -> None:
+        def look(*_: object, **__: object) -> list[Room]:
+            raise error
+
+        monkeypatch.setattr(advise, "look_at_hosts", look)
+        with pytest.raises(type(error)):
+            give(target=photos, host="bench@ws03", ship=True)
+
+    for error in (DataError("no images"), HostNotReady("no key", hint="log in once"), KeyboardInterrupt()):
+        refuse(error)
+        assert not Path("reports").exists()
+    Path("reports").mkdir()
+    refuse(DataError("no images"))
+    assert list(Path("reports").iterdir()) == []
+    monkeypatch.setattr(advise, "look_at_hosts", lambda *_, **__: [replace(ROOM, memory=1_000)])
+    with pytest.raises(ConfigurationError, match="nothing fits"):
+        give(target=photos, memory="1GB")
+    assert list(Path("reports").iterdir()) == []
+
+
+def test_the_inventory_of_a_refused_question_stays_where_the_cure_names_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_console: object, _hosts: object, _question: object, inventory: Path, **_: object) -> list[Room]:
+        raise HostNotReady("damaged lock", hint=f"take it away with `harness unlock {inventory}`")
+
+    monkeypatch.setattr(advise, "look_at_hosts", look)
+    with pytest.raises(HostNotReady):
+        give(target=photos)
+    (session,) = Path("reports").iterdir()
+    assert [path.name for path in session.iterdir()] == ["inventory.yaml"]
+
+
+def test_a_question_that_no_host_was_ready_for_leaves_no_folder(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(_console: object, options: RunOptions) -> Measured:
+        folder = SessionFolder(options.output / str(options.name))
+        session = read_session(SessionBuilder(str(options.name)).write(folder.path))
+        folder.remove()
+        return Measured(3, folder, session)
+
+    monkeypatch.setattr(advise, "measure_session", measure)
+    monkeypatch.setattr(advise, "look_at_hosts", lambda *_, **__: [ROOM])
+    assert give(target=photos, as_json=True) == 3
+    assert not Path("reports").exists()
+    printed = capsys.readouterr()
+    assert "nothing was measured: the session's folder reports/my-photos-advise-" in printed.err
+    assert [json.loads(printed.out)[name] for name in ("session", "inventory", "experiment")] == [None] * 3

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.candidates import Lack, Trials, choose_trials
+from harness.analysis.candidates import Trials, choose_trials
 from harness.bench.protocol.atomic import read_text
 from harness.inventory import load_inventory, read_parts, select_hosts
 from harness.records.folder import EXPERIMENT_FILE, INVENTORY_FILE, SessionFolder, find_folder
-from harness.records.recap import recap_session
+from harness.records.recap import Recap, recap_session
 from harness.report.answers import Answer, answer_sessions, say_answers, say_lack
 from harness.report.writing import write_result
 from harness.session.advise_options import AdviseOptions
 from harness.session.run_options import RunOptions
-from harness.values.errors import ConfigurationError
+from harness.values.errors import ConfigurationError, HarnessError
 from harness.values.names import name_pipeline, name_value
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.advise.looking import look_at_hosts
 from harness.workflow.advise.question import Question, read_question
 from harness.workflow.advise.written import change_budget, write_experiment
 from harness.workflow.recap_screen import tell_recap
-from harness.workflow.run.run import Measured, measure_session
+from harness.workflow.run.run import Measured, measure_session, say_removed
 
 if TYPE_CHECKING:
     from harness.console import Console
@@ -48,6 +48,33 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
         is_fresh=options.is_fresh,
     )
     folder.refuse_foreign()
+    made: tuple[Path, ...] = folder.list_absent()
+    cures: list[str] = []
+    try:
+        advised = _measure(console, folder, question, options)
+        cures = [host.next for host in advised.recap.hosts]
+        return _answer(console, advised, options, write=write, as_json=as_json)
+    except HarnessError as error:
+        cures = [error.hint or ""]
+        raise
+    finally:
+        if not folder.exists():
+            _take_back(console, folder, made, cures)
+
+
+@dataclass(frozen=True)
+class _Advised:
+    """What was chosen and measured for a question, and with which files."""
+
+    trials: Trials
+    measured: Measured
+    recap: Recap
+    inventory: Path
+    experiment: Path
+
+
+def _measure(console: Console, folder: SessionFolder, question: Question, options: AdviseOptions) -> _Advised:
+    """Look at the hosts, choose what to measure and measure it as a session. Raises HarnessError."""
     inventory = _place_inventory(folder, question, options)
     read = read_parts(load_inventory(inventory, options.limit), options.split, skip_unreadable=options.skip_unreadable)
     hosts = select_hosts(read, options.limit)
@@ -57,20 +84,38 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
         raise _refuse_all(trials)
     experiment = _place_experiment(console, folder, question, trials, options)
     measured = measure_session(console, _run_options(options, inventory, experiment, folder))
+    recap = recap_session(measured.session, is_live=False)
+    return _Advised(trials, measured, recap, inventory, experiment)
+
+
+def _take_back(console: Console, folder: SessionFolder, made: Sequence[Path], cures: Sequence[str]) -> None:
+    """Remove what was written for a session that was not begun, unless a cure names the inventory beside it."""
+    inventory = folder.path / INVENTORY_FILE
+    if not folder.path.exists() or any(str(inventory) in cure for cure in cures):
+        return
+    for name in (INVENTORY_FILE, EXPERIMENT_FILE):
+        (folder.path / name).unlink(missing_ok=True)
+    folder.remove(made)
+    if not folder.path.exists():
+        console.note(say_removed(folder))
+
+
+def _answer(console: Console, advised: _Advised, options: AdviseOptions, *, write: Path | None, as_json: bool) -> int:
+    """Print the answers, or write them; returns the exit code of the session."""
+    trials, measured, recap = advised.trials, advised.measured, advised.recap
     more = shlex.join(options.argv_to_continue)
     answers = answer_sessions([measured.session], trials.lacks, epochs=options.epochs, more=more)
-    recap = recap_session(measured.session, is_live=False)
     if measured.exit_code:
         tell_recap(console, recap, measured.folder)
     if write is not None:
         _write_code(console, answers, write)
     missing = sorted({case.mode for case in trials.cases} - {answer.mode for answer in answers})
     if as_json:
-        told = _as_json(answers, trials.lacks, measured, inventory, experiment, options)
-        stood = [{"host": one.host, "state": one.state, "why": one.why, "next": one.next} for one in recap.hosts]
-        console.result_json({**told, "not_measured": missing, "hosts": stood})
+        hosts = [{"host": one.host, "state": one.state, "why": one.why, "next": one.next} for one in recap.hosts]
+        printed = _as_json(answers, advised, options)
+        console.result_json({**printed, "not_measured": missing, "hosts": hosts})
     else:
-        _tell(console, answers, measured, inventory, experiment, is_written=write is not None)
+        _print(console, answers, advised, is_written=write is not None)
         for mode in missing:
             name = name_value("mode", mode).capitalize()
             console.result(f"{name} was not measured in this time; this goes on:  {more}")
@@ -168,36 +213,24 @@ def _run_options(options: AdviseOptions, inventory: Path, experiment: Path, fold
     )
 
 
-def _tell(
-    console: Console,
-    answers: Sequence[Answer],
-    measured: Measured,
-    inventory: Path,
-    experiment: Path,
-    *,
-    is_written: bool,
-) -> None:
-    """Print the answers, the code of each, and where the rest stands."""
+def _print(console: Console, answers: Sequence[Answer], advised: _Advised, *, is_written: bool) -> None:
+    """Print the answers, the code of each unless it was written to a file, and the files that were used."""
     if not answers:
         return
     console.result("\n".join(say_answers(answers)))
     if not is_written:
         for recipe in dict.fromkeys(answer.recipe for answer in answers if answer.recipe is not None):
             console.result(f"\n{recipe.code or recipe.note}")
-    console.note(f"measured with {inventory} and {experiment}")
-    if measured.folder.report_file.exists():
-        console.result(measured.folder.report_file.resolve().as_uri())
+    console.note(f"measured with {advised.inventory} and {advised.experiment}")
+    report = advised.measured.folder.report_file
+    if report.exists():
+        console.result(report.resolve().as_uri())
 
 
-def _as_json(
-    answers: Sequence[Answer],
-    lacks: Sequence[Lack],
-    measured: Measured,
-    inventory: Path,
-    experiment: Path,
-    options: AdviseOptions,
-) -> dict[str, object]:
-    report = measured.folder.report_file
+def _as_json(answers: Sequence[Answer], advised: _Advised, options: AdviseOptions) -> dict[str, object]:
+    """Return the answers for programs, with what does not fit and the files that were used."""
+    folder, report = advised.measured.folder, advised.measured.folder.report_file
+    is_begun = folder.exists()
     return {
         "answers": [answer.as_json() for answer in answers],
         "does_not_fit": [
@@ -210,13 +243,13 @@ def _as_json(
                 "instead": None if lack.instead is None else name_pipeline(lack.instead),
                 "instead_needed_bytes": lack.instead_needed,
             }
-            for lack in lacks
+            for lack in advised.trials.lacks
         ],
         "more": shlex.join(options.argv_to_continue),
-        "session": str(measured.folder.path),
+        "session": str(folder.path) if is_begun else None,
         "report": report.resolve().as_uri() if report.exists() else None,
-        "inventory": str(inventory),
-        "experiment": str(experiment),
+        "inventory": str(advised.inventory) if is_begun else None,
+        "experiment": str(advised.experiment) if is_begun else None,
     }
 
 

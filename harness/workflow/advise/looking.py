@@ -72,10 +72,12 @@ def look_at_hosts(
     seen = [each.outcome for each in answers if isinstance(each.outcome, _Sight)]
     for host, each in zip(hosts, answers, strict=True):
         if each.error is not None and each.error.hint is not None:
-            hint = each.error.hint.replace("INVENTORY", shlex.quote(str(inventory)))
-            each.error.hint = hint.replace("harness run --ship-data", "this command with --ship")
-            if "harness trust" in hint and question.inventory is None:
-                each.error.hint += f"; or log in once, which keeps it for all questions: {_say_login(host)}"
+            hint = name_inventory(each.error.hint, inventory)
+            hint = hint.replace("harness run --ship-data", "this command with --ship")
+            before, trust, _ = hint.partition("harness trust ")
+            if trust and question.inventory is None:
+                hint = f"{before}log in once, which keeps it for all questions: {_say_login(host)}"
+            each.error.hint = hint
     if not seen:
         raise _refuse_all(console, answers)
     for each in answers:

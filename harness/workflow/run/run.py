@@ -96,7 +96,7 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
     is_new = found.content is None
     for line in say_kept_names(found):
         console.note(line)
-    content = _session_content(found)
+    content, made = _session_content(found), folder.list_absent()
     journal = Journal(folder)
     shared = Shared(folder, content, journal, payload, _emit(console, journal))
     try:
@@ -110,10 +110,15 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
     finally:
         journal.close()
         if is_new and not shared.content.hosts:
-            folder.remove()  # no host was ready: an empty session must not stand in a real one's way
-            gone = "was removed again" if not folder.path.exists() else "holds no session"
-            console.note(f"nothing was measured: the session's folder {folder.path} {gone}")
+            folder.remove(made)  # no host was ready: an empty session must not stand in a real one's way
+            if not folder.path.exists():
+                console.note(say_removed(folder))
         console.close()
+
+
+def say_removed(folder: SessionFolder) -> str:
+    """Say that a session that was not begun has left no folder."""
+    return f"nothing was measured: the session's folder {folder.path} was removed again"
 
 
 def _run(console: Console, options: RunOptions, found: FoundSession, shared: Shared) -> Measured:
