@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from harness.bench.protocol.atomic import write_file
@@ -19,36 +19,58 @@ from harness.values.record import Record
 _V = TypeVar("_V")
 
 
-def rename_host(folder: SessionFolder, old: str, new: str) -> int | None:
-    """Carry what a session holds of a host over to its new name; returns of how many invocations.
+@dataclass(frozen=True)
+class Renamed:
+    """What a session holds once a host has its new name; ``count``: so many invocations were carried over.
 
-    None where that was done before, and no more is left of ``old``.
+    ``count`` is None where that was done before, and no more is left of the old name.
+    """
+
+    content: SessionContent
+    records: list[Record]
+    count: int | None
+
+
+def rename_host(folder: SessionFolder, old: str, new: str) -> int | None:
+    """Carry what a session holds of a host over to its new name; returns of how many invocations (see ``carry_over``).
 
     Each file is written whole or not at all, records first: the same command finishes what was cut off. Raises
-    SessionError where the session has nothing of ``old`` and never had, records of both, or is being worked on.
+    SessionError where it cannot be (``carry_over``), or the session is being worked on.
     """
     with take_folder(folder):
-        content, records = read_content(folder), read_records(folder)
-        hosts = {record.host for record in records}
-        where = str(folder.path)
-        if old not in hosts and old not in content.hosts:
-            if HostRenamed(new, old, 0) in _read_renames(folder):
-                return None
-            known = ", ".join(sorted(hosts)) or "none"
-            hint = f"it has records of {known}; the records of a host that was renamed before are not renamed again"
-            raise SessionError(f"this session has nothing of a host {old!r}", where=where, hint=hint)
-        if old in hosts and new in hosts:
-            hint = "only records of one of them can be carried over; take the other out of the session, or use --fresh"
-            raise SessionError(f"this session has records of both {old!r} and {new!r}", where=where, hint=hint)
-        moved = [_rename_record(record, new) if record.host == old else record for record in records]
-        write_file(folder.records_file, "".join(f"{record.model_dump_json()}\n" for record in moved))
+        found = carry_over(folder, read_content(folder), read_records(folder), old, new)
+        if found.count is None:
+            return None
+        write_file(folder.records_file, "".join(f"{record.model_dump_json()}\n" for record in found.records))
         facts = folder.facts_folder / f"{old}.json"
         if facts.is_file():
             target = folder.facts_folder / f"{new}.json"
             target.parent.mkdir(parents=True, exist_ok=True)
             facts.replace(target)
-        folder.write(_rename_in_content(content, old, new))
-        return len({record.invocation for record in records if record.host == old})
+        folder.write(found.content)
+        return found.count
+
+
+def carry_over(
+    folder: SessionFolder, content: SessionContent, records: Sequence[Record], old: str, new: str
+) -> Renamed:
+    """Return what a session holds under a host's new name; changes nothing on disk.
+
+    Raises SessionError where the session has nothing of ``old`` and never had, or records of both.
+    """
+    hosts, where = {record.host for record in records}, str(folder.path)
+    if old not in hosts and old not in content.hosts:
+        if HostRenamed(new, old, 0) in _read_renames(folder):
+            return Renamed(content, list(records), None)
+        known = ", ".join(sorted(hosts)) or "none"
+        hint = f"it has records of {known}; the records of a host that was renamed before are not renamed again"
+        raise SessionError(f"this session has nothing of a host {old!r}", where=where, hint=hint)
+    if old in hosts and new in hosts:
+        hint = "only records of one of them can be carried over; take the other out of the session, or use --fresh"
+        raise SessionError(f"this session has records of both {old!r} and {new!r}", where=where, hint=hint)
+    moved = [_rename_record(record, new) if record.host == old else record for record in records]
+    count = len({record.invocation for record in records if record.host == old})
+    return Renamed(_rename_in_content(content, old, new), moved, count)
 
 
 def _read_renames(folder: SessionFolder) -> list[HostRenamed]:

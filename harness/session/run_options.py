@@ -69,6 +69,10 @@ class SessionOptions:
     when_idle: Annotated[
         bool, typer.Option("--when-idle", help="Begin a case only while nobody else computes on the host.")
     ] = False
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--rename", metavar="OLD=NEW", help="The records of host OLD become those of NEW; repeatable."),
+    ] = None
     forks: ForksOption = DEFAULT_FORKS
     ship_data: Annotated[
         bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
@@ -84,10 +88,6 @@ class SessionOptions:
 class RunOptions(SessionOptions):
     """What the command line of ``run`` says; the line that repeats it is made from these fields, too."""
 
-    rename: Annotated[
-        list[str] | None,
-        typer.Option("--rename", metavar="OLD=NEW", help="A host has a new name: carry its records over; repeatable."),
-    ] = None
     base_image: BaseImageOption = None
     max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS
     max_fail_percent: Annotated[

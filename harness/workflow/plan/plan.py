@@ -40,7 +40,7 @@ from harness.workflow.many_hosts import Answer, ask_hosts, exit_code, state_of
 from harness.workflow.plan.plan_tables import PlannedSession, ShownPlan, plans_as_json, print_plans
 from harness.workflow.planning import HostPlan, PlannedData, PlannedHost, plan_session
 from harness.workflow.reaching import reach
-from harness.workflow.renamed_hosts import say_kept_names
+from harness.workflow.renamed_hosts import preview_renames, say_kept_names
 from harness.workflow.resolve import Resolved, absent_data, resolve, wanted_engine
 from harness.workflow.round_planning import count_begun, find_needed, judge_host, say_count
 from harness.workflow.side_by_side import find_session_copies, note_seen, refuse_clash, refuse_copy
@@ -75,6 +75,7 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
     engines = {host.name: wanted_engine(host, options.engine) for host in resolved.hosts}
     session = find_session(resolved, options)
     records = read_records(session.folder) if session.content is not None else []
+    session, records, renamed = preview_renames(session, records, options.rename or ())
     sendable = frozenset(local_places(resolved.inventory.hosts)) if options.ship_data else frozenset()
     links = Links(console)
 
@@ -93,7 +94,7 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
         for answer in answers
     ]
     plans, clash = _compare(console, session, plans, options, links)
-    notes, is_new = tuple(say_kept_names(session)), session.content is None
+    notes, is_new = (*renamed, *say_kept_names(session, records)), session.content is None
     shown = PlannedSession(session.resolved, str(session.folder.path), plans, is_new=is_new, notes=notes)
     error = absent_data(session.resolved) or clash
     if as_json:

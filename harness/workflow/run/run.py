@@ -20,6 +20,7 @@ from harness.analysis.stopping import EQUAL_DEATHS, LEAST_ROUNDS, MOST_ROUNDS
 from harness.records.content import SessionContent, SessionExperiment, SessionInventory, SessionRules
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal, now_utc
+from harness.records.reading import read_records
 from harness.records.recap import recap_session
 from harness.records.session_data import SessionData, read_session
 from harness.session.run_options import RunOptions
@@ -94,8 +95,10 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
         found = find_session(resolved, options)
     resolved, folder, payload = found.resolved, found.folder, found.payload
     is_new = found.content is None
-    for line in say_kept_names(found):
-        console.note(line)
+    if found.content is not None:
+        records = read_records(found.folder, lambda _fault: None)  # faults are reported where records are needed
+        for line in say_kept_names(found, records):
+            console.note(line)
     content, made = _session_content(found), folder.list_absent()
     journal = Journal(folder)
     shared = Shared(folder, content, journal, payload, _emit(console, journal))
