@@ -50,6 +50,10 @@ class SessionFolder:
         return self.path / "events.jsonl"
 
     @property
+    def progress_file(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
     def facts_folder(self) -> Path:
         return self.path / "facts"
 
@@ -144,7 +148,8 @@ class SessionFolder:
 
         What is not of a session stays.
         """
-        for path in (self.session_file, self.records_file, self.events_file, self.report_file, self.path / ".lock"):
+        files = (self.session_file, self.records_file, self.events_file, self.progress_file, self.report_file)
+        for path in (*files, self.path / ".lock"):
             path.unlink(missing_ok=True)
         for name in ("facts", "logs", _LEFT_OUT):
             shutil.rmtree(self.path / name, ignore_errors=True)

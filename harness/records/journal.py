@@ -8,12 +8,14 @@ import fcntl
 import json
 import os
 import threading
+import time
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import IO, TextIO
 
 from harness.bench.protocol import bounded_json
+from harness.bench.protocol.atomic import replace_file
 from harness.records.folder import SessionFolder
 from harness.records.reading import Fault, read_records, refuse
 from harness.values.errors import SessionError
@@ -21,6 +23,7 @@ from harness.values.event import Event, InvocationRunning, LoggedEvent, Progress
 from harness.values.record import Record
 
 _TAIL_BYTES = 64 * 1024
+_PROGRESS_EVERY_S = 1.0
 _LOCK_NAME = ".lock"
 
 
@@ -49,6 +52,8 @@ class Journal:
         self._folder = folder
         self._mutex = threading.Lock()
         self._known: dict[str, list[Record]] | None = None
+        self._progress: dict[str, object] = {}
+        self._progress_at = -_PROGRESS_EVERY_S
         files = (folder.records_file, folder.events_file)
         try:
             self._lock_stream = take_folder(folder)
@@ -86,10 +91,28 @@ class Journal:
             self.unreadable.append(fault)
 
     def write_event(self, event: Event) -> None:
-        """Append an event with its time. ``Progress`` and ``InvocationRunning`` are for the console alone."""
-        if isinstance(event, Progress | InvocationRunning):
+        """Append an event with its time. ``InvocationRunning`` is for the console alone.
+
+        Of ``Progress`` the newest of each host is kept in a file of its own, which ``harness status`` reads.
+        """
+        if isinstance(event, InvocationRunning):
+            return
+        if isinstance(event, Progress):
+            self._keep_progress(event)
             return
         self._append(self._events, _write_finite(LoggedEvent(now_utc(), event).to_json()))
+
+    def _keep_progress(self, event: Progress) -> None:
+        """Write what is under way on each host, at most once a second; where it cannot be written, it is not shown."""
+        if event.host is None:
+            return
+        with self._mutex:
+            self._progress[event.host] = {"at": now_utc(), "what": event.what, "fraction": event.fraction}
+            if time.monotonic() - self._progress_at < _PROGRESS_EVERY_S:
+                return
+            self._progress_at = time.monotonic()
+            with contextlib.suppress(OSError), replace_file(self._folder.progress_file, sync=False) as stream:
+                stream.write(_write_finite(self._progress).encode(errors="backslashreplace"))
 
     def give_sign(self) -> None:
         """Leave a sign of life, which ``heard_at`` reads: a case may run for hours without a line."""
@@ -97,7 +120,9 @@ class Journal:
             os.utime(self._lock_stream.fileno())
 
     def close(self) -> None:
-        """Let the folder go. Nothing is left to write, so that a full disk is not told a second time."""
+        """Close the files and release the folder. Nothing is left to write, so a full disk is not reported again."""
+        with contextlib.suppress(OSError):
+            self._folder.progress_file.unlink(missing_ok=True)
         for stream in (self._records, self._events, self._lock_stream):
             with contextlib.suppress(OSError):
                 stream.close()

@@ -22,6 +22,7 @@ from harness.values.errors import SessionError
 from harness.values.event import Event, LoggedEvent
 from harness.values.facts import Facts
 from harness.values.record import Record
+from harness.values.text import clean_text
 
 MOST_LINE_BYTES = 8 * 2**20
 """Of a line of records or events: all that a job leaves, each of its files within its own bounds."""
@@ -221,6 +222,33 @@ def parse_facts(host: str, value: object, on_fault: OnFault, where: str) -> Fact
     except ValidationError as error:
         on_fault(Fault(f"facts of {host} are not of this format: {_say_first(error)}", where, _RESTORE))
     return None
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """What is made, sent or proven on a host before its first case, in words, and when that was written (UTC)."""
+
+    at: str
+    text: str
+
+
+def read_under_way(folder: SessionFolder) -> dict[str, UnderWay]:
+    """Read what a controller prepares on each host now; what cannot be read is left out."""
+    try:
+        value = bounded_json.read(folder.progress_file)
+    except (OSError, ValueError):
+        return {}
+    hosts = value if isinstance(value, dict) else {}
+    found = {str(host): _parse_under_way(one) for host, one in hosts.items()}
+    return {host: one for host, one in found.items() if one is not None}
+
+
+def _parse_under_way(value: object) -> UnderWay | None:
+    if not isinstance(value, Mapping) or not isinstance(value.get("what"), str):
+        return None
+    share = value.get("fraction")
+    percent = f" ({share:.0%})" if isinstance(share, int | float) and 0 <= share <= 1 else ""
+    return UnderWay(clean_text(value.get("at"), 40), clean_text(value["what"], 200) + percent)
 
 
 def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:

@@ -26,6 +26,7 @@ from harness.analysis.outcomes import (
 )
 from harness.analysis.signs import Kind
 from harness.records.progress import STEPS, HostProgress, find_round, read_progress, say_place, say_rounds
+from harness.records.reading import UnderWay
 from harness.records.session_data import SessionData
 from harness.values.event import (
     CommandStarted,
@@ -158,12 +159,17 @@ class _Command:
 
 
 def recap_session(
-    session: SessionData, *, is_live: bool | None = None, now: datetime | None = None, heard_at: str | None = None
+    session: SessionData,
+    *,
+    is_live: bool | None = None,
+    now: datetime | None = None,
+    heard_at: str | None = None,
+    under_way: Mapping[str, UnderWay] | None = None,
 ) -> Recap:
     """Return where a session stands.
 
     ``is_live``: whether a controller works on it now, None where that is not known. ``heard_at`` is the last sign of
-    life of its controller, where that is later than its last event.
+    life of its controller, where that is later than its last event. ``under_way``: what it prepares on each host.
     """
     command = _find_command(session, is_live=is_live, heard_at=heard_at)
     names = case_labels(record.case for record in session.records)
@@ -176,7 +182,7 @@ def recap_session(
         state=command.state,
         since=command.began_at if command.state == "running" else command.heard_at,
         counts=count_outcomes(session.records),
-        hosts=tuple(_recap_hosts(session, command, now or datetime.now(UTC))),
+        hosts=tuple(_recap_hosts(session, command, now or datetime.now(UTC), under_way or {})),
         failures=tuple(_gather(failed, labels, command.began_at)),
         skips=tuple(_gather(skipped, labels, None)),
         command=command.text,
@@ -219,7 +225,9 @@ def _last(events: Sequence[LoggedEvent], *kinds: type[Event]) -> LoggedEvent | N
     return next((logged for logged in reversed(events) if isinstance(logged.event, kinds)), None)
 
 
-def _recap_hosts(session: SessionData, command: _Command, now: datetime) -> Iterator[HostRecap]:
+def _recap_hosts(
+    session: SessionData, command: _Command, now: datetime, under_way: Mapping[str, UnderWay]
+) -> Iterator[HostRecap]:
     every: dict[str, list[LoggedEvent]] = {}
     newest: dict[str, list[LoggedEvent]] = {}
     for found, events in ((every, session.events), (newest, command.events)):
@@ -233,7 +241,8 @@ def _recap_hosts(session: SessionData, command: _Command, now: datetime) -> Iter
         own = records.get(host, [])
         begun, is_open = find_round(every.get(host, []))
         place = say_place(begun, say_rounds(session.content), is_open)
-        yield _recap_host(host, own, every.get(host, []), newest.get(host, []), command, now, place)
+        text = _say_under_way(under_way.get(host), command)
+        yield _recap_host(host, own, every.get(host, []), newest.get(host, []), command, now, place, text)
 
 
 def _recap_host(
@@ -244,6 +253,7 @@ def _recap_host(
     command: _Command,
     now: datetime,
     place: str,
+    under_way: str,
 ) -> HostRecap:
     outcomes = count_outcomes(records)
     done = sum(not is_done_again(record) for record in records)
@@ -253,6 +263,7 @@ def _recap_host(
     standing = _stand(host, newest, command, progress, left=None if planned is None else planned - done)
     failed = {kind: number for kind, number in outcomes.items() if kind in NO_RESULT}
     why = standing.why or _say_commonest([record for record in records if outcome_of(record).kind in failed])
+    why = under_way if standing.state == "preparing" and under_way else why
     return HostRecap(
         host=host,
         state=standing.state,
@@ -265,6 +276,13 @@ def _recap_host(
         place=place,
         progress=progress if command.state == "running" else HostProgress(host),
     )
+
+
+def _say_under_way(found: UnderWay | None, command: _Command) -> str:
+    """Return what is prepared on a host; empty where that is of an earlier command."""
+    written, begun = parse_moment(None if found is None else found.at), parse_moment(command.began_at)
+    is_old = written is None or (begun is not None and written < begun)
+    return "" if found is None or is_old else found.text
 
 
 def _find_planned(every: Sequence[LoggedEvent], done: int, rounds: int | None) -> int | None:

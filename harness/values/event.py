@@ -347,7 +347,7 @@ class SessionFinding(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """Something long is under way (an image build, a data set); console only, never on disk."""
+    """Something long is under way (an image build, a data set): for the console and ``harness status``."""
 
     host: str | None
     what: str

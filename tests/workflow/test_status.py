@@ -16,7 +16,15 @@ from harness.records.journal import Journal
 from harness.records.session_data import read_session
 from harness.report.recap import view_recap
 from harness.values.errors import SessionError
-from harness.values.event import InvocationStarted, RoundAdded, RoundStarted, SessionStarted
+from harness.values.event import (
+    CommandStarted,
+    HostBegun,
+    InvocationStarted,
+    Progress,
+    RoundAdded,
+    RoundStarted,
+    SessionStarted,
+)
 from harness.workflow.local.show_status import show_status
 
 
@@ -71,6 +79,33 @@ def test_a_session_that_somebody_works_on_runs(tmp_path: Path, capsys: pytest.Ca
     head, columns, first, _ = capsys.readouterr().out.splitlines()
     assert ": running; " in head and "tfdata, no cache" in first and " measuring since 20" in first
     assert columns.split() == ["host", "state", "done", "round", "failed", "runs", "now", "left"]
+
+
+def test_what_is_sent_to_a_host_is_shown_while_it_is_prepared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SessionFolder(tmp_path / "lab-one-1")
+    folder.write(SessionContent(name=folder.name, session=folder.name, experiment_name="one"))
+
+    def show() -> str:
+        show_status(Console(), folder.path, tmp_path, as_json=False)
+        return capsys.readouterr().out
+
+    journal = Journal(folder)
+    try:
+        journal.write_event(CommandStarted(folder.name, str(folder.path), False, ("ws1", "ws2")))
+        journal.write_event(HostBegun("ws1"))
+        journal.write_event(Progress("ws1", "sending harness-cpu: 312 MB of 1.56 GB", 0.2))
+        _, _, first, second, *_ = show().splitlines()
+        assert "preparing since 20" in first and first.endswith("  sending harness-cpu: 312 MB of 1.56 GB (20%)")
+        assert "waiting" in second and "MB" not in second
+        folder.progress_file.write_text('{"ws1": {"at": "2020-01-01T00:00:00Z", "what": "sending, earlier command"}}')
+        assert "preparing since 20" in (old := show()) and "earlier command" not in old
+        folder.progress_file.write_text('{"ws1": {"at": 1, "what": [')
+        assert "preparing since 20" in show()
+    finally:
+        journal.close()
+    assert not folder.progress_file.exists()
 
 
 def test_the_report_is_named_where_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.records.reading import Fault
+from harness.records.reading import Fault, read_under_way
 from harness.records.recap import recap_session
 from harness.records.session_data import read_session
 from harness.workflow.local.reports import choose_session
@@ -26,7 +26,13 @@ def show_status(console: Console, session: Path | None, output: Path, *, as_json
             console.note(f"note: {fault.message}")
 
     found = read_session(folder.path, kinds=None, on_fault=tell)
-    recap = recap_session(found, is_live=found.is_live, now=datetime.now(UTC), heard_at=found.heard_at)
+    recap = recap_session(
+        found,
+        is_live=found.is_live,
+        now=datetime.now(UTC),
+        heard_at=found.heard_at,
+        under_way=read_under_way(folder),
+    )
     if as_json:
         places = {"folder": str(folder.path), "report": str(folder.report_file)}
         console.result_json({**asdict(recap), "is_live": found.is_live, **places})
