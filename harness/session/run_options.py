@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
@@ -129,6 +131,16 @@ class RunOptions(SessionOptions):
     def argv_to_continue(self) -> tuple[str, ...]:
         """The command that goes on with this session: it begins no other, and does nothing once more."""
         return say_command("run", self, without=("is_fresh", "rerun_failed", "rename"))
+
+    def say_how_to_continue(self, seconds: float | None = None) -> str:
+        """Return the command that goes on with this session; ``seconds`` is the time that it needs to be given."""
+        command = shlex.join(self.argv_to_continue)
+        return command if seconds is None else f"{command}  (with `budget: {in_minutes(seconds)}` in its experiment)"
+
+
+def in_minutes(seconds: float) -> str:
+    """Return a duration as options and experiments write it, in whole minutes and not shorter."""
+    return f"{math.ceil(seconds / 60)}min"
 
 
 def say_command(name: str, options: DataclassInstance, *, without: Collection[str] = ()) -> tuple[str, ...]:

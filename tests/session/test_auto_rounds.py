@@ -19,6 +19,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session.invocations import HostDigests, Invocation
+from harness.session.run_options import RunOptions
 from harness.values.event import Event, RoundAdded, SessionFinding
 from harness.values.record import Epoch, Record
 from harness.workflow.resolve import Resolved
@@ -40,6 +41,7 @@ class Host:
         *,
         seconds: float | None = None,
         rounds: str = "auto",
+        budget: str = "",
         loaders: str = "[keras-idg, tfdata]",
         disturbed: Callable[[Invocation], bool] = lambda _item: False,
     ) -> None:
@@ -48,6 +50,7 @@ class Host:
         self.journal = Journal(self.folder)
         self.folder.write(SessionContent(name="auto"))
         text = f"parameters: {{data: tiny, loader: {loaders}, memory_limit: 900MB}}\nrounds: {rounds}\n"
+        text += f"budget: {budget}\n" if budget else ""
         experiment = parse_experiment(text, "auto.yaml")
         matrix = expand(experiment)
         self.resolved = Resolved(None, (), experiment, "", matrix, matrix.cases, is_part=False)  # type: ignore[arg-type]
@@ -89,6 +92,7 @@ class Host:
             self.journal,
             self,  # type: ignore[arg-type]
             self.events.append,
+            RunOptions(Path("lab.yaml")),
         )
         run_rounds(rounds)
         return read_records(self.folder)
@@ -211,3 +215,17 @@ def test_what_a_budget_left_out_of_fixed_rounds_is_counted(tmp_path: Path) -> No
     assert last_round(host.measure()) == 2
     ((name, message),) = host.said()
     assert name == "budget-over" and ": 6 invocations were not begun" in message
+
+
+def test_a_budget_that_is_nearly_used_before_the_first_round_is_told_with_the_command_for_more(tmp_path: Path) -> None:
+    host = Host(tmp_path, noisy(0.001), seconds=3.0, budget="100s")
+    host.measure()
+    (event,) = [one for one in host.events if isinstance(one, SessionFinding) and one.id == "budget-short"]
+    assert event.message.startswith(
+        "97.0 s of the budget of 1 min 40 s were used before the first round: 3.0 s of it is"
+    )
+    assert "this goes on with a budget of its own:  harness run lab.yaml" in event.hint
+    host.events.clear()
+    host.seconds_left, host.is_over = 99.0, False
+    host.measure()
+    assert "budget-short" not in [name for name, _ in host.said()]

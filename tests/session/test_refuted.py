@@ -20,6 +20,7 @@ from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.session.collect import SessionIdentity, build_skipped
 from harness.session.invocations import HostDigests, Invocation, is_done, plan_host, remaining
+from harness.session.run_options import RunOptions
 from harness.session.runner import HostRunner, RunSettings
 from harness.session.setup import HostSetup
 from harness.values.case import Case
@@ -147,6 +148,7 @@ def test_a_search_for_its_limits_leaves_one_record(setup: HostSetup, tmp_path: P
         journal=journal,
         runner=HostRunner(settings, refuted, journal, events.append, threading.Event()),
         emit=events.append,
+        options=RunOptions(Path("lab.yaml")),
     )
     for _ in range(2):
         identities = search_limits([case], on)

@@ -19,6 +19,7 @@ from harness.records.journal import Journal
 from harness.records.reading import read_records
 from harness.session.collect import SessionIdentity
 from harness.session.invocations import HostDigests
+from harness.session.run_options import RunOptions
 from harness.session.runner import HostRunner, RunSettings
 from harness.values.event import Event, InvocationFinished, SessionFinding
 from harness.values.record import TRIAL, TWIN
@@ -58,6 +59,7 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
             journal=journal,
             runner=HostRunner(timed, setup, journal, events.append, threading.Event()),
             emit=events.append,
+            options=RunOptions(Path("lab.yaml")),
         )
         return search_limits([case], on)
 

@@ -227,6 +227,15 @@ def test_the_command_that_goes_on_asks_the_same(monkeypatch: pytest.MonkeyPatch)
     assert options.argv_to_continue == tuple(words)
 
 
+def test_the_command_that_goes_on_may_be_given_more_time() -> None:
+    asked = AdviseOptions(target=Path("photos"), time="30s")
+    run = advise._AdvisedRun(inventory=Path("reports/x/inventory.yaml"), asked=asked)  # noqa: SLF001 - what it asks for
+    assert run.say_how_to_continue() == "harness advise photos --time 30s"
+    assert run.say_how_to_continue(130.0) == "harness advise photos --time 3min"
+    ordinary = RunOptions(inventory=Path("lab.yaml"))
+    assert ordinary.say_how_to_continue(130.0) == "harness run lab.yaml  (with `budget: 3min` in its experiment)"
+
+
 # -- the whole way, with a session that is invented --------------------------------------------------------------------
 
 ROOM = Room("localhost", "folder", SetSize(images=4, bytes=10_000), 10**9, 10**11, 2)

@@ -119,6 +119,18 @@ ENTRIES = {
         ),
         cure="nothing, if that answer is enough; else the same command with a budget of its own, or a quieter host.",
     ),
+    "budget-short": Entry(
+        "warning",
+        "session",
+        cause=(
+            "bringing what the cases need, the same-work check and the trial runs left less of the budget than the "
+            "first round is expected to take."
+        ),
+        cure=(
+            "the same command goes on with a budget of its own, and prepares nothing again; where even that is too "
+            "short, the hint has the time to give."
+        ),
+    ),
     "budget-over": Entry(
         "warning",
         "session",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from harness.records.recap import Recap, recap_session
 from harness.report.answers import Answer, answer_sessions, say_answers, say_lack
 from harness.report.writing import write_result
 from harness.session.advise_options import AdviseOptions
-from harness.session.run_options import RunOptions
+from harness.session.run_options import RunOptions, in_minutes
 from harness.values.errors import ConfigurationError, HarnessError
 from harness.values.names import name_pipeline, name_value
 from harness.values.units import format_bytes, format_duration
@@ -186,17 +186,22 @@ def _place_experiment(
 class _AdvisedRun(RunOptions):
     """What is run for an answer: the command that goes on with it is the one that asked."""
 
-    command: tuple[str, ...] = ()
+    asked: AdviseOptions = field(default_factory=AdviseOptions)
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
         """The command that goes on with this session."""
-        return self.command
+        return self.asked.argv_to_continue
+
+    def say_how_to_continue(self, seconds: float | None = None) -> str:
+        """Return the command that goes on with this session; ``seconds`` is the time that it needs to be given."""
+        asked = self.asked if seconds is None else replace(self.asked, time=in_minutes(seconds))
+        return shlex.join(asked.argv_to_continue)
 
 
 def _run_options(options: AdviseOptions, inventory: Path, experiment: Path, folder: SessionFolder) -> RunOptions:
     return _AdvisedRun(
-        command=options.argv_to_continue,
+        asked=options,
         inventory=inventory,
         experiment=str(experiment),
         name=folder.name,

@@ -273,8 +273,7 @@ class HostWork:
             shared.journal,
             runner,
             shared.emit,
-            rerun_failed=options.rerun_failed,
-            argv=options.argv_to_continue,
+            options,
         )
         identities = run_rounds(rounds) | search_limits(self._resolved.cases, rounds)
         self._tell_closing_checks(reached, rounds.read())

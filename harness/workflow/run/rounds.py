@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.findings import find
-from harness.analysis.stopping import MOST_ROUNDS, Standing
+from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS, Standing
 from harness.analysis.time_left import seconds_left
 from harness.records.folder import SessionFolder
 from harness.records.journal import Journal
 from harness.session.invocations import HostDigests, Invocation, coming_of
+from harness.session.run_options import RunOptions
 from harness.session.runner import HostRunner
 from harness.session.setup import HostSetup
 from harness.values.event import Event, HostFinished, HostPlanned, RoundAdded, SessionFinding, SessionStarted
@@ -20,6 +21,9 @@ from harness.values.units import format_duration
 from harness.workflow.planning import HostPlan, PlannedHost, plan_session
 from harness.workflow.resolve import Resolved
 from harness.workflow.round_planning import count_begun, find_needed, find_settled, judge_host, say_open
+
+_LITTLE = 0.1
+"""Of a budget: less is too little for a round whose time is not known."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,7 @@ class HostRounds:
     journal: Journal
     runner: HostRunner
     emit: Callable[[Event], None]
-    rerun_failed: bool = False
-    argv: tuple[str, ...] = ()
+    options: RunOptions
 
     @property
     def host(self) -> PlannedHost:
@@ -53,7 +56,7 @@ class HostRounds:
 
     def plan(self, records: Sequence[Record], added: frozenset[str] | None = None) -> HostPlan:
         """Plan what the host has to do, and what is left of it."""
-        again = self.rerun_failed
+        again = self.options.rerun_failed
         found = plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
         self.emit(HostPlanned(self.setup.host, found.in_session, found.rounds.count, found.in_round))
         return found
@@ -69,6 +72,7 @@ def run_rounds(on: HostRounds) -> set[str]:
     experiment, host = on.resolved.experiment, on.setup.host
     plan = on.plan(on.read())
     _tell_start(on, plan)
+    _tell_short_budget(on, plan)
     while True:
         left = _run(on, plan)
         if experiment.rounds != "auto":
@@ -119,9 +123,27 @@ def _tell_start(on: HostRounds, plan: HostPlan) -> None:
     name, place, left_s = on.folder.name, str(on.folder.path), plan.seconds_left(records)
     counts = {str(kind): number for kind, number in plan.count_outcomes(records).items()}
     started = SessionStarted(
-        name, place, bool(records), plan.done, plan.planned, on.argv, counts, on.setup.host, left_s
+        name, place, bool(records), plan.done, plan.planned, on.options.argv_to_continue, counts, on.setup.host, left_s
     )
     on.emit(started)
+
+
+def _tell_short_budget(on: HostRounds, plan: HostPlan) -> None:
+    """Tell where what was prepared has left too little of the budget for the first round, with the command for more."""
+    budget_s, left_s = on.resolved.experiment.budget_s, on.runner.seconds_left
+    if budget_s is None or left_s is None or not plan.todo or on.read():
+        return
+    needed_s = seconds_left(coming_of([each for each in plan.todo if each.round == plan.todo[0].round]), [])
+    if left_s >= (_LITTLE * budget_s if needed_s is None else needed_s):
+        return
+    used, left = format_duration(max(0.0, budget_s - left_s)), format_duration(left_s) if left_s >= 1 else "nothing"
+    about = "" if needed_s is None else f", and the first round takes about {format_duration(needed_s)}"
+    budget = format_duration(budget_s)
+    message = f"{used} of the budget of {budget} were used before the first round: {left} of it is left{about}"
+    wanted_s = LEAST_ROUNDS * (needed_s or 0.0)
+    command = on.options.say_how_to_continue(wanted_s if wanted_s > budget_s else None)
+    hint = f"what was prepared is kept, and this goes on with a budget of its own:  {command}"
+    on.emit(SessionFinding.of(find("budget-short", message, hint), on.setup.host))
 
 
 def _run(on: HostRounds, plan: HostPlan) -> int:

@@ -46,7 +46,7 @@ def _search(case: Case, name: str, on: HostRounds) -> set[str]:
             reason = f"the trial under {format_bytes(step.limit)} {_say_end(trial, records)}"
             break
         identities.add(trial.identity)
-        todo = remaining([trial], records, rerun_failed=on.rerun_failed)
+        todo = remaining([trial], records, rerun_failed=on.options.rerun_failed)
         if on.runner.is_over:
             reason = "its time is up"
             break
