@@ -1,9 +1,9 @@
-"""Which pipelines to measure for an answer: by who writes them, by what they need, and by the time that there is. Pure.
+"""Choose the pipelines to measure for an answer: by who writes them, by what they need, and by the time. Pure.
 
-``CANDIDATES`` lists them in the order in which they are worth a measurement; the first that reads the data is the
-baseline. Of ours only those are taken that are predicted to hold the whole set; of the usual ones also such as run out
-of memory, where the whole set is measured: that is an answer, too. A part of a set is measured where the whole does not
-go into the time.
+``CANDIDATES`` lists them in the order in which they are measured; the first that reads the data is the baseline. Of
+ours only those are chosen that are predicted to hold the whole set. A usual one that is predicted to run out of memory
+is measured, too, where the whole set is measured: its end is part of the answer. A part of the set is measured where
+the whole set would take too long.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from harness.values.prediction import Prediction
 from harness.values.record import SetSize
 
 MOST_CACHES: Mapping[Mode, int] = {"load": 2, "train": 1}
-"""Of ours, beside the one without a cache, which tells from which epoch they pay."""
+"""Caches of ours that are measured, beside our pipeline without one, by which is told from which epoch they pay."""
 LEAST_CASES: Mapping[Mode, int] = {"load": 4, "train": 3}
-"""So many are measured on a part of the set before fewer are on all of it."""
+"""The least number of cases: fewer are not measured on the whole set, but this many on a part of it."""
 TRAINING_SHARE = 0.6
-"""Of the time, where loading and training are both measured."""
+"""Training's share of the time, where loading and training are both measured."""
 
 _PARTS = (500, 1_000, 3_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 PARTS: Mapping[Mode, tuple[int, ...]] = {"load": _PARTS[2:], "train": _PARTS}
-"""Numbers of images to measure where the whole set takes too long. Fewer are loaded from a cache in less time than a
-verdict needs (``short_epochs``)."""
+"""Numbers of images to measure where the whole set takes too long. Smaller parts are loaded from a cache in less time
+than a verdict needs (``short_epochs``)."""
 PREPARATION_S = 20.0
-"""Of a host: the data are read and the loaders' work is proven."""
+"""Seconds on a host before its first trial run: the data are read and the same-work check is made."""
 REHEARSAL_S = 10.0
-"""Of each pipeline, before the first round."""
+"""Seconds of the trial run of each pipeline, before the first round."""
 BESIDE_S = 2.0
-"""What an invocation takes beside what is predicted of it: it is brought, looked after and fetched."""
+"""Seconds that a run takes beside what is predicted of it: it is submitted, polled and fetched."""
 PROGRAM_BYTES = 1_500_000_000
-"""More than a program takes beside its cache: where files and this fit into memory, they stay there."""
+"""More than a program takes beside its cache: files stay in memory where they and this fit."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A pipeline as parameters of a case. ``is_usual``: many write it so; else it is one of ours.
+    """A pipeline as parameters of a case. ``is_usual``: many people write it so; else it is one of ours.
 
-    ``trains``: it is tried in training, too, where each case takes longer.
+    ``trains``: it is measured in training, too, where each case takes longer.
     """
 
     values: Mapping[str, object] = field(hash=False)
@@ -69,7 +69,7 @@ CANDIDATES = (
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody wants to know: of which data, in which setting. Without ``model`` of loading alone."""
+    """The setting of a question. Without ``model`` loading alone is measured."""
 
     data: str
     image_size: tuple[int, int] = (224, 224)
@@ -80,15 +80,16 @@ class Wish:
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """What is measured."""
+        """What is measured: loading, and training where there is a model."""
         return ("load",) if self.model is None else ("load", "train")
 
 
 @dataclass(frozen=True)
 class Room:
-    """What a host has: its data, and what a case may use there. None is what nobody knows.
+    """What a host has: its data, and what a case may use there. None is what is not known.
 
-    ``memory`` is the limit that will be enforced, ``disk`` what caches may fill. Without labels nothing is trained.
+    ``memory`` is the limit that will be enforced, ``disk`` what caches may fill. Without labels training is not
+    measured.
     """
 
     host: str
@@ -109,7 +110,7 @@ class Room:
 class Lack:
     """A pipeline that does not hold the whole set on a host.
 
-    ``instead`` is the same with smaller elements, that fits or, where ``is_instead_sure`` is false, may fit.
+    ``instead`` is the same pipeline with a smaller cache, which fits or, where ``is_instead_sure`` is false, may fit.
     """
 
     case: Case
@@ -125,9 +126,9 @@ class Lack:
 
 @dataclass(frozen=True)
 class Trials:
-    """The cases to measure, the baseline first, none where nothing fits; ``lacks`` is what does not fit anywhere.
+    """The cases to measure, the baseline first, none where nothing fits; ``lacks`` is what fits on no host.
 
-    ``seconds`` is a rough guess of how long all take.
+    ``seconds`` is a rough estimate of the time of all.
     """
 
     cases: tuple[Case, ...]
@@ -136,7 +137,7 @@ class Trials:
 
 
 def choose_trials(wish: Wish, rooms: Sequence[Room], time_s: float) -> Trials:
-    """Choose what to measure on these hosts (at least one) in so many seconds."""
+    """Choose the cases to measure on these hosts (at least one) in ``time_s`` seconds."""
     cases: list[Case] = []
     lacks: list[Lack] = []
     spent = PREPARATION_S
@@ -152,12 +153,12 @@ def choose_trials(wish: Wish, rooms: Sequence[Room], time_s: float) -> Trials:
 
 
 def list_candidates(wish: Wish) -> list[Case]:
-    """Return all cases that may be measured, whatever fits."""
+    """Return all cases that may be measured, whether they fit or not."""
     return [_make_case(each, wish, mode) for mode in wish.modes for each in CANDIDATES]
 
 
 def find_lack(case: Case, room: Room) -> Lack | None:
-    """Return why a case does not hold the whole set on a host; None where it does, may do, or nobody knows."""
+    """Return why a case does not hold the whole set on a host; None where it does, may do, or that is not known."""
     found = room.predict(case)
     if found is None:
         return None
@@ -172,7 +173,7 @@ def find_lack(case: Case, room: Room) -> Lack | None:
 
 
 def _find_instead(case: Case, room: Room) -> tuple[Case | None, int | None, bool]:
-    """Return the same pipeline with smaller elements where that should fit, its need, and whether it surely does."""
+    """Return the same pipeline with a smaller cache where that should fit, its need, and whether it surely fits."""
     cache = CACHES[case.cache]
     for element in cache.elements:
         other = case.model_copy(update={"element": element})
@@ -188,7 +189,7 @@ def _find_instead(case: Case, room: Room) -> tuple[Case | None, int | None, bool
 
 
 def _sort_out(wish: Wish, mode: Mode, rooms: Sequence[Room]) -> tuple[list[Case], list[Case], list[Lack]]:
-    """Return what fits in the order of trying, usual ones that run out of memory, and why things do not fit."""
+    """Return the cases that fit, in their order; usual ones that run out of memory; and why each does not fit."""
     fitting: list[Case] = []
     dying: list[Case] = []
     lacks: list[Lack] = []
@@ -212,6 +213,7 @@ def _sort_out(wish: Wish, mode: Mode, rooms: Sequence[Room]) -> tuple[list[Case]
 
 
 def _make_case(each: Candidate, wish: Wish, mode: Mode) -> Case:
+    """Return a candidate as a case in the setting of the question."""
     return Case.model_validate(
         {
             "data": wish.data,
@@ -231,7 +233,7 @@ def _can_read(case: Case, room: Room) -> bool:
 
 
 def _fit_into(time_s: float, fitting: Sequence[Case], dying: Sequence[Case], rooms: Sequence[Room]) -> list[Case]:
-    """Return as many cases as go into the time: on the whole set where enough of them do, else on a part of it."""
+    """Return as many cases as the time allows: on the whole set where that is enough of them, else on a part of it."""
     if not fitting:
         return []
     mode = fitting[0].mode
@@ -257,7 +259,7 @@ def _fit_into(time_s: float, fitting: Sequence[Case], dying: Sequence[Case], roo
 
 
 def _on_part(cases: Sequence[Case], part: int | None, rooms: Sequence[Room]) -> list[Case]:
-    """Return the cases on so many images; each epoch from storage where the files of all would not stay in memory."""
+    """Return the cases on ``part`` images; each epoch reads from storage if all files would not stay in memory."""
     if part is None:
         return list(cases)
     changes: dict[str, object] = {"max_images": part}
@@ -272,7 +274,7 @@ def _stays_in_memory(room: Room) -> bool:
 
 
 def _seconds_of_all(cases: Sequence[Case], rooms: Sequence[Room]) -> float:
-    """Return about how long the least number of rounds takes on the slowest host, with the repeat check of each."""
+    """Return about how many seconds the least number of rounds takes on the slowest host, with the repeat check."""
     return max(_seconds_on(cases, room) for room in rooms)
 
 

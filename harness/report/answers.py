@@ -1,6 +1,6 @@
 """Answers for a terminal and for programs: in two or three sentences what to use, what it costs and what does not fit.
 
-What is not settled has a provisional answer, with the command that measures more.
+An answer that is not settled is provisional, and has the command that measures more.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from harness.values.units import format_bytes
 _ANSWERED: frozenset[Kind] = frozenset({"winner", "survivor", "baseline", "same", "bound", "open"})
 _MOST_UNFIT = 3
 _TIGHT = 0.9
-"""A pipeline that takes more of its limit may not live on a busier day."""
+"""A share of the limit: a pipeline that takes more may run out of memory on a busier day."""
 _MOST_SPAN = 20.0
-"""An interval that is wider says nothing."""
+"""Upper by lower bound: a wider interval is not printed."""
 _CHEAPEST = ("none", "memory")
 
 
@@ -40,9 +40,9 @@ _CHEAPEST = ("none", "memory")
 class Answer:
     """What to do in one setting and memory limit on one hardware.
 
-    ``case`` is the pipeline to use, None where nothing has a result that holds; ``recipe`` its code. ``ratio`` is to
-    the baseline. ``pays_from`` is an epoch, ``never``, or None where there is no cache or nobody knows. ``unfit`` are
-    pipelines that do not hold the whole set, in words.
+    ``case`` is the pipeline to use, None where none has a result that holds; ``recipe`` its code. ``ratio`` is to the
+    baseline. ``pays_from`` is an epoch, ``never``, or None where there is no cache or that is not known. ``unfit`` has
+    a sentence for each pipeline that does not hold the whole set.
     """
 
     hardware: str
@@ -69,7 +69,7 @@ class Answer:
         return "" if self.case is None else name_pipeline(self.case)
 
     def as_json(self) -> dict[str, object]:
-        """Return it for programs."""
+        """Return the answer as a JSON object, for programs."""
         ratio = self.ratio
         return {
             "hardware": self.hardware,
@@ -98,10 +98,10 @@ class Answer:
 def answer_sessions(
     sessions: Sequence[SessionData], lacks: Sequence[Lack] = (), *, epochs: int | None = None, more: str = ""
 ) -> list[Answer]:
-    """Return the answers of sessions, one a hardware, setting and span of memory limits.
+    """Return the answers of sessions, one for each hardware, setting and span of memory limits.
 
-    ``lacks`` is what was known not to fit before, ``epochs`` how many a user's trainings have, ``more`` the command
-    that measures more.
+    ``lacks`` are the pipelines that were predicted not to fit, ``epochs`` is the number of epochs of the user's
+    trainings, and ``more`` the command that measures more.
     """
     groups = group_sessions(sessions)
     return [
@@ -130,7 +130,7 @@ def say_answers(answers: Sequence[Answer]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One span of memory limits of one setting, and what else is known of it."""
+    """One span of memory limits of one setting, with what its answer needs beside the records."""
 
     setting: Setting
     spans: Sequence[Span]
@@ -144,7 +144,7 @@ class _Asked:
         return self.spans[self.place].choice
 
     def answer(self, hardware: str, name: str, sessions: Sequence[SessionData]) -> Answer:
-        """Return the answer, with the code of the pipeline that it names."""
+        """Return the answer for this span, with the code of the pipeline that it names."""
         choice, setting = self.choice, self.setting
         row = _pick_row(choice, setting)
         baseline = choice.baseline
@@ -175,14 +175,15 @@ class _Asked:
         return self.choice.kind in _ANSWERED and not is_provisional(self.choice)
 
     def _write(self, row: Row | None, answer: str, text: str) -> tuple[str, ...]:
-        """Return the sentences; the command that measures more stands behind the first as it is, to be pasted."""
+        """Return the sentences; the first ends with the command that measures more, where there is one."""
         first, *others = [clean_text(said, 1000) for said in self._say(row, answer, text)]
         is_open = row is not None and is_provisional(self.choice)
         if self.more and self.choice.kind == "alone" and len(self.setting.pipelines_at(self.choice.limit)) == 1:
-            return (f"{first} Nothing else was measured yet; this goes on:  {self.more}", *others)
+            return (f"{first} Nothing else was measured yet; to go on:  {self.more}", *others)
         return (f"{first}, or measure more:  {self.more}" if is_open and self.more else first, *others)
 
     def _say(self, row: Row | None, answer: str, text: str) -> Iterator[str]:
+        """Yield what to use and how sure that is, then what it costs."""
         choice, setting = self.choice, self.setting
         if choice.kind == "short" and row is not None:
             yield self._say_short(row)
@@ -199,7 +200,7 @@ class _Asked:
             yield from self._say_cost(row)
 
     def _say_provisional(self, row: Row) -> str:
-        """Say what is known of the leader so far."""
+        """Return what is known so far of the fastest pipeline."""
         name, ratio, baseline = name_pipeline(row.case), row.ratio, self.choice.baseline
         part = f", measured on {part}" if (part := name_part(self.setting)) else ""
         if ratio is None or baseline is None:
@@ -215,12 +216,12 @@ class _Asked:
         return f"{name} is between {say_times(ratio.low)} and {say_times(ratio.high)} {other}{part}"
 
     def _say_short(self, row: Row) -> str:
-        """Say what the figures of epochs are that are too short for a verdict: nobody has a larger set to measure."""
+        """Return the figures of epochs that are too short for a verdict: the user may have no larger set to measure."""
         setting, baseline = self.setting, self.choice.baseline
         shorts = [found for one in self.choice.level if (found := one.summary.short_epochs(setting.metric)) is not None]
         short = min(shorts, key=lambda found: found.seconds)
         seconds, cure = format_number(short.seconds), say_cure(short.images_needed)
-        text = f"No verdict, for epochs of {seconds} s are too short for one ({cure})"
+        text = f"No verdict: epochs of {seconds} s are too short for one ({cure})"
         rate, other = _rate_of(row, setting), _rate_of(baseline, setting)
         if baseline is None or baseline is row or row.ratio is None or rate is None or other is None:
             return f"{text}: with so few images any pipeline will do, and {name_pipeline(row.case)} was the fastest."
@@ -229,14 +230,14 @@ class _Asked:
         return f"{text}; but {name_pipeline(row.case)} was {times}: take it."
 
     def _say_cost(self, row: Row) -> Iterator[str]:
-        """Say what the pipeline takes, and in which epoch its cache has paid for itself."""
+        """Yield what the pipeline takes, and from which epoch its cache pays for itself."""
         summary = row.summary
         peak = format_bytes(summary.peak_anon_bytes)
-        limit = f" of {format_bytes(summary.limit_bytes)}" if summary.limit_bytes is not None else ""
-        if summary.peak_anon_bytes and summary.limit_bytes and summary.peak_anon_bytes > _TIGHT * summary.limit_bytes:
-            limit += ", which is nearly all of it"
+        is_tight = (summary.peak_anon_bytes or 0) > _TIGHT * (summary.limit_bytes or float("inf"))
+        nearly = ", nearly all used" if is_tight else ""
+        limit = f" (limit {format_bytes(summary.limit_bytes)}{nearly})" if summary.limit_bytes is not None else ""
         if row.case.cache == "none":
-            yield f"It keeps no cache, and took {peak} of memory{limit}."
+            yield f"It keeps no cache and took {peak} of memory{limit}."
         else:
             cost = " ".join(say_cache_cost(row)).removesuffix(".")
             yield f"{cost or 'It keeps a cache'}; the program took {peak} of memory{limit}."
@@ -244,20 +245,20 @@ class _Asked:
             yield line
 
     def _say_training(self, row: Row, epochs: int) -> str:
-        """Say how long a user's own number of epochs takes on the whole set, and what else would do for so few."""
+        """Return how long the user's epochs take on the whole set, and whether the cache pays within them."""
         own, baseline = _total_s(row, epochs), self.choice.baseline
         if own is None:
             return ""
-        text = f"{plural(epochs, 'epoch')} over all images come to about {format_seconds(own)}"
+        text = f"{plural(epochs, 'epoch')} over all images take about {format_seconds(own)}"
         other = None if baseline is None or baseline is row else _total_s(baseline, epochs)
         if other is not None and baseline is not None:
-            text += f", with {name_pipeline(baseline.case)} to {format_seconds(other)}"
+            text += f", with {name_pipeline(baseline.case)} about {format_seconds(other)}"
         if isinstance(row.payback, PaysFrom) and row.payback.epoch > epochs:
             text += f"; the cache does not pay within them: take {row.case.loader} without one"
         return f"{text}."
 
     def _say_unfit(self) -> Iterator[str]:
-        """Say what does not hold the whole set, what it would need, and what of its kind does."""
+        """Yield which pipelines do not hold the whole set, what each would need, and which similar one fits."""
         living = self.setting.pipelines_at(self.choice.limit)
         dead = [row for row in living if "oom" in row.summary.statuses]
         aside = [row for row in self.choice.aside if row.outlook is not None and row.outlook.lacks is not None]
@@ -271,52 +272,57 @@ class _Asked:
 
 
 def say_lack(lack: Lack) -> str:
-    """``tfdata with memory cache does not fit: it needs about 1.58 GB …; as uint8 it needs about 780 MB and fits``."""
+    """Return ``tfdata with memory cache does not fit: it needs about 1.58 GB …``, with what would fit."""
     return _say_one_unfit(lack, None, ())
 
 
 def _say_one_unfit(lack: Lack | None, row: Row | None, living: Sequence[Row]) -> str:
-    """Say what does not fit: by prediction, by what became of it where it was measured (``row``), or by both.
+    """Return why a pipeline does not fit: by prediction, by its measurement (``row``), or by both.
 
-    What of its kind fits is said as it was measured, else as it is predicted.
+    The same pipeline with a smaller cache that fits is named as it was measured, else as it is predicted.
     """
     case = lack.case if lack is not None else row.case if row is not None else None
     assert case is not None
     text = f"{name_pipeline(case)} does not fit{_say_deaths(row)}"
     need = lack.needed if lack is not None else _predict_need(row)
     if need is not None:
-        held = f", {format_bytes(lack.cache_bytes)} of it the cache" if lack and lack.cache_bytes else ""
+        held = f" ({format_bytes(lack.cache_bytes)} of it the cache)" if lack and lack.cache_bytes else ""
         of = lack.of if lack is not None else "memory"
-        has = f", and has {format_bytes(lack.available)}" if lack and lack.available is not None else ""
+        has = f", and {format_bytes(lack.available)} is available" if lack and lack.available is not None else ""
         text += f": it needs about {format_bytes(need)} of {of}{held if of == 'memory' else ''}{has}"
     kin = [one for one in living if one.case.cache == case.cache and one.case.element != case.element]
     seen = min(kin, key=lambda one: one.case.loader != case.loader, default=None)
     if seen is not None and seen.summary.peak_anon_bytes is not None:
         by = "" if seen.case.loader == case.loader else f" ({seen.case.loader})"
         took = format_bytes(seen.summary.peak_anon_bytes)
-        text += f"; as {seen.case.element}{by} it took {took} of memory and fits"
+        text += f"; {_name_element(seen.case)}{by} it took {took} of memory and fits"
     elif lack is not None and lack.instead is not None:
         fits = "fits" if lack.is_instead_sure else "may fit"
-        text += f"; as {lack.instead.element} it needs about {format_bytes(lack.instead_needed)} and {fits}"
+        text += f"; {_name_element(lack.instead)} it needs about {format_bytes(lack.instead_needed)} and {fits}"
     return text + "."
 
 
+def _name_element(case: Case) -> str:
+    """Return ``cached as uint8``: what a cache holds, in words."""
+    return f"cached as {'encoded files' if case.element == 'encoded' else case.element}"
+
+
 def say_times(value: float) -> str:
-    """``3 % slower than``, ``2.30 times as fast as``: a ratio of rates before the name of the other."""
+    """Return ``3 % slower than`` or ``2.30 times as fast as``: a ratio of rates before the name of the other."""
     if value < 1:
         return f"{100 * (1 - value):.0f} % slower than"
     return f"{value:.2f} times as fast as" if value < 10 else f"{format_number(value)} times as fast as"
 
 
 def _predict_need(row: Row | None) -> int | None:
-    """Return the memory that was predicted of a row's whole set before it ran; None where nobody knew."""
+    """Return the memory that was predicted for the whole set before a row was measured; None if nothing was."""
     found = row.summary.records[0].predictions if row is not None else None
     whole = None if found is None else found.whole_set or found
     return None if whole is None or whole.peak_memory_bytes is None else whole.peak_memory_bytes.expected
 
 
 def _say_deaths(row: Row | None) -> str:
-    """`` (it ran out of memory in 2 of 2 runs under 1 GB)``; empty where it did not."""
+    """Return `` (it ran out of memory in 2 of 2 runs under 1 GB)``; empty where it did not."""
     if row is None:
         return ""
     died, runs = row.summary.statuses.get("oom", 0), len(row.summary.records)
@@ -326,7 +332,7 @@ def _say_deaths(row: Row | None) -> str:
 
 
 def _pick_row(choice: Choice, setting: Setting) -> Row | None:
-    """Return the row whose code is to be given: what is named, else the cheapest that is as good, else the fastest."""
+    """Return the row whose code is printed: the one that is named, else the cheapest as good, else the fastest."""
     if choice.kind == "bound":
         return min(choice.level, key=lambda row: _CHEAPEST.index(row.case.cache) if row.case.cache in _CHEAPEST else 2)
     if choice.kind == "same":
@@ -339,7 +345,7 @@ def _pick_row(choice: Choice, setting: Setting) -> Row | None:
 
 
 def _name_epoch(row: Row | None) -> int | str | None:
-    """Return from which epoch a row's cache pays for itself, or ``never``; None where nobody knows."""
+    """Return from which epoch a row's cache pays for itself, or ``never``; None where that is not known."""
     payback = None if row is None else row.payback
     match payback:
         case PaysFrom(epoch):
@@ -350,12 +356,13 @@ def _name_epoch(row: Row | None) -> int | str | None:
 
 
 def _rate_of(row: Row | None, setting: Setting) -> float | None:
+    """Return a row's images/s; None where it has no result that counts."""
     found = None if row is None or not row.summary.used else row.summary.rate(setting.metric)
     return None if found is None else found.value
 
 
 def _total_s(row: Row, epochs: int) -> float | None:
-    """Return the seconds of so many epochs on the whole set, by images; None where they were not measured."""
+    """Return the seconds that ``epochs`` take on the whole set, by its images; None where they were not measured."""
     summary = row.summary
     if summary.fill_s is None or (epochs > 1 and summary.steady_epoch_s is None):
         return None

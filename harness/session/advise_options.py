@@ -1,4 +1,4 @@
-"""What ``harness advise`` may be asked: each option once, with its flag, type, default and help."""
+"""The options of ``harness advise``: each once, with its flag, type, default and help."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RemoteOption = Annotated[
 
 @dataclass(frozen=True)
 class AdviseOptions:
-    """What the command line of ``advise`` says. The command is made from these fields, and the one that goes on."""
+    """The options of ``advise``. The command line is made from these fields, and so is the command that continues."""
 
     target: Annotated[
         Path | None,
@@ -45,24 +45,25 @@ class AdviseOptions:
     ship: Annotated[bool, typer.Option("--ship", help="Send the folder of this machine to the host.")] = False
     limit: LimitOption = None
     size: Annotated[
-        str, typer.Option("--size", metavar="PIXELS", help="Of images: 224, or HEIGHTxWIDTH like 256x320.")
+        str, typer.Option("--size", metavar="PIXELS", help="Size of the images: 224, or HEIGHTxWIDTH like 256x320.")
     ] = "224"
     memory: Annotated[
         str | None,
         typer.Option(
             "--memory",
             metavar="SIZE",
-            help="What a pipeline may use, like 16GB; without it, what the machine can give.",
+            help="Memory that a pipeline may use, like 16GB; by default what is available.",
         ),
     ] = None
     model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="Measure training it, too: mobilenet, resnet50, …")
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Measure training, too: mobilenet, resnet50, …"),
     ] = None
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Of your trainings: does a cache pay within them?")
+        int | None, typer.Option("--epochs", min=1, help="Epochs of your trainings: does a cache pay within them?")
     ] = None
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images a batch.")] = 32
-    time: Annotated[str, typer.Option("--time", metavar="TIME", help="How long it may take, like 90s or 1h.")] = "10min"
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images per batch.")] = 32
+    time: Annotated[str, typer.Option("--time", metavar="TIME", help="How long to measure, like 90s or 1h.")] = "10min"
     output: OutputOption = ReportsFolder
     engine: EngineOption = None
     split: SplitOption = None
@@ -76,5 +77,5 @@ class AdviseOptions:
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
-        """The command that goes on with this session, for as long again."""
+        """The command that continues this session for as long again."""
         return say_command("advise", self, without=("is_fresh", "rerun_failed"))

@@ -41,7 +41,7 @@ def assert_answered(controller: Controller, ended: Ended, folder: str) -> None:
     """Each host has measured; what was found, what to do and the code to paste were said."""
     assert ended.code == 0, ended.said
     for host in controller.hosts:
-        assert f"{host}: " in ended.stderr and "of memory to give" in ended.stderr, ended.said
+        assert f"{host}: " in ended.stderr and "of memory available" in ended.stderr, ended.said
         assert {record.status for record in controller.records(host)} == {"ok"}, ended.said
     assert f'IMAGES = "{folder}"' in ended.stdout, ended.said
     assert controller.session().report_file.as_uri() in ended.stdout, ended.said
@@ -63,14 +63,16 @@ def test_a_folder_of_this_machine_is_sent_once(session: Make, lab: Lab) -> None:
     sent = advise(controller, *words, "--ship")
     there = "/home/bench/.cache/harness/shipped/my-photos/files"
     assert_answered(controller, sent, there)
-    assert f"{photos}: 10 images, 1 kB (100 B an image); this is sent to hosts that lack it" in sent.stderr, sent.said
+    assert f"{photos}: 10 images, 1 kB (100 B per image); sent to hosts that lack these images" in sent.stderr, (
+        sent.said
+    )
     assert "left out because they do not belong to the set: `Thumbs.db` (1 file)" in sent.stderr, sent.said
     (photos / "a" / "new.jpg").write_bytes(b"new")
     again = advise(controller, *words, "--ship")
     assert again.code == 0 and controller.kinds("ws1").count("DataShipped") == 1, again.said
     inventory = Path("reports") / controller.session().name / "inventory.yaml"
-    cure = f"this sends what is new:  harness ship {inventory} --data my-photos"
-    assert f"that is what was sent before, of 10 images; {cure}" in again.stderr, again.said
+    cure = f"to send what is new:  harness ship {inventory} --data my-photos"
+    assert f"these are the 10 images that were sent before; {cure}" in again.stderr, again.said
 
 
 def test_a_folder_of_the_other_machine_is_read_there(session: Make, lab: Lab) -> None:

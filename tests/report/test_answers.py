@@ -50,7 +50,7 @@ def test_a_settled_answer_says_what_how_much_how_sure_and_what_it_costs(answer: 
     assert use.startswith("Use tfdata-tuned with uint8 memory cache: ")
     assert "images/s of keras-idg, 1 host, 3 pairs of invocations (" in use and use.endswith(" images/s).")
     assert cost.startswith("The memory cache pays for itself from epoch 2; it takes ")
-    assert cost.endswith("; the program took 820 MB of memory of 1 GB.")
+    assert cost.endswith("; the program took 820 MB of memory (limit 1 GB).")
     assert found.is_settled and found.pays_from == 2
     assert MORE not in " ".join(found.sentences)
     assert found.recipe is not None and "dataset = dataset.cache()" in found.recipe.code
@@ -68,7 +68,7 @@ def test_two_rounds_give_a_provisional_answer_with_code_and_the_command_that_giv
 
 def test_where_only_the_baseline_was_measured_the_command_that_goes_on_is_said(answer: Any) -> None:
     found = answer(rounds("keras-idg", rate=50, count=1))
-    assert found.sentences[0].endswith(f"Nothing else was measured yet; this goes on:  {MORE}")
+    assert found.sentences[0].endswith(f"Nothing else was measured yet; to go on:  {MORE}")
     dead = [make_oom(make_case(loader="tfdata", cache="memory", mode="load", memory_limit=GB), round=1)]
     assert MORE not in " ".join(answer(rounds("keras-idg", rate=50, count=1) + dead).sentences)
 
@@ -95,8 +95,8 @@ def test_what_does_not_fit_is_said_with_what_it_needs_and_what_does(answer: Any)
     )
     records = IDG + rounds("tfdata", rate=100)
     assert answer(records, lack).unfit == (
-        "tfdata with memory cache does not fit: it needs about 1.58 GB of memory, 1.2 GB of it the cache, and has "
-        "1 GB; as uint8 it needs about 780 MB and fits.",
+        "tfdata with memory cache does not fit: it needs about 1.58 GB of memory (1.2 GB of it the cache), and "
+        "1 GB is available; cached as uint8 it needs about 780 MB and fits.",
     )
     died = [make_oom(case, round=number) for number in (1, 2)]
     assert (
@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_said_with_what_it_needs_and_what_does(answer: Any)
     (said,) = answer(records + died + rounds("tfdata", "memory", case=UINT8, rate=120)).unfit
     assert said == (
         "tfdata with memory cache does not fit (it ran out of memory in 2 of 2 runs under 1 GB); "
-        "as uint8 it took 820 MB of memory and fits."
+        "cached as uint8 it took 820 MB of memory and fits."
     )
 
 
@@ -114,14 +114,14 @@ def test_own_epochs_are_counted_and_a_cache_that_pays_too_late_is_said(answer: A
     plain = rounds("tfdata", rate=100, first_rate=100, whole=4_000)
     slow_to_fill = rounds("tfdata", "file", rate=200, first_rate=20, whole=4_000)
     found = answer(rounds("keras-idg", rate=10, whole=4_000) + plain + slow_to_fill, epochs=3)
-    assert found.sentences[-1].startswith("3 epochs over all images come to about ")
+    assert found.sentences[-1].startswith("3 epochs over all images take about ")
     assert found.sentences[-1].endswith("; the cache does not pay within them: take tfdata without one.")
 
 
 def test_epochs_that_are_too_short_have_figures_and_no_verdict(answer: Any) -> None:
     found = answer(rounds("keras-idg", rate=50) + rounds("tfdata", "memory", rate=1_000, case=UINT8))
     assert re.match(
-        r"No verdict, for epochs of 0\.4\d+ s are too short for one \(about \d+ images in an epoch would do\); "
+        r"No verdict: epochs of 0\.4\d+ s are too short for one \(about \d+ images in an epoch would do\); "
         r"but tfdata with uint8 memory cache was \d+\.\d times as fast as keras-idg \([\d.,]+ against [\d.]+ images/s\)"
         r": take it\.",
         found.sentences[0],

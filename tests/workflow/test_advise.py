@@ -131,7 +131,7 @@ def test_of_a_folder_that_is_sent_is_said_what_it_is(
     assert (room.kind, room.is_labelled) == ("folder", False)
     assert room.size is not None and room.size.images == 4
     said = capsys.readouterr().err
-    assert f"{flat}: 4 images" in said and "this is sent to hosts that lack it" in said
+    assert f"{flat}: 4 images" in said and "sent to hosts that lack these images" in said
     assert "4 images without class folders, so without labels" in said
     assert "these images have no labels: loading is measured, training is not" in said
     (flat / "5.tif").write_bytes(b"no image")
@@ -170,12 +170,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "two folders": ({"target": Path("my photos"), "host": "ws03:/srv"}, "--host: two folders"),
     "sent where it is": ({"host": "ws03:/srv", "ship": True}, "--ship: nothing has to be sent"),
     "no host": ({"target": Path("my photos"), "host": "a b"}, "--host: 'a b' is no host"),
-    "no time": ({"target": Path("my photos"), "time": "0"}, "--time: in no time"),
+    "no time": ({"target": Path("my photos"), "time": "0"}, "--time: a time above 0 is needed"),
     "odd time": ({"target": Path("my photos"), "time": "soon"}, "--time: 'soon' is not a duration"),
     "odd size": ({"target": Path("my photos"), "size": "big"}, "--size: an image size is"),
     "odd memory": ({"target": Path("my photos"), "memory": "16G"}, "--memory: '16G' is not a size"),
     "odd model": ({"target": Path("my photos"), "model": "mobilnet"}, "--model: unknown model.*\n.*mobilenet"),
-    "data of a folder": ({"target": Path("my photos"), "data": "x"}, "--data: this is of an inventory"),
+    "data of a folder": ({"target": Path("my photos"), "data": "x"}, "--data: this option needs an inventory"),
     "among the images": ({"target": Path("my photos"), "output": Path("my photos/reports")}, "among the images"),
 }
 
@@ -300,7 +300,7 @@ def test_code_goes_to_a_file_and_everything_to_programs(
         give(target=photos, write=Path("nowhere/best.py"))
     assert give(target=photos, write=Path("best.py"), as_json=True) == 0  # its own is written again
     Path("mine.py").write_text("years of work")
-    with pytest.raises(ConfigurationError, match=r"--write: mine\.py is there already"):
+    with pytest.raises(ConfigurationError, match=r"--write: mine\.py exists and was not written by this command"):
         give(target=photos, write=Path("mine.py"))
     assert Path("mine.py").read_text() == "years of work"
 

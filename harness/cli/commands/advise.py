@@ -29,9 +29,9 @@ def advise(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a few pipelines on a folder of images and say which to use, how sure that is, and what it costs.
+    """Measure a few pipelines on a folder of images; print which to use, how sure that is, and what it costs.
 
-    What it measured is a session with an inventory and an experiment beside it; the same command goes on with it.
+    The measurements are a session, with an inventory and an experiment beside it; the same command continues it.
     """
     from harness.workflow.advise.advise import give_advice
 
@@ -39,7 +39,7 @@ def advise(
 
 
 def register(app: typer.Typer) -> None:
-    """Add it to the program."""
+    """Add the command to the program."""
     app.command(epilog=_EPILOG)(advise)
 
 

@@ -1,4 +1,4 @@
-"""``harness advise``: look at a folder, choose what to measure, measure it as a session, and say what follows."""
+"""``harness advise``: look at a folder, choose what to measure, measure it as a session, and print the answer."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 NAME = "advise"
 _WRITTEN = "# Written by harness advise.\n"
-"""The first line of code that is written: only such a file is written again."""
+"""The first line of a file of code: only a file that begins so is overwritten."""
 
 
 def give_advice(console: Console, options: AdviseOptions, *, write: Path | None, as_json: bool) -> int:
-    """Answer what was asked; returns the exit code of the session. Raises HarnessError before anything was measured."""
+    """Answer a question and return the exit code of its session. Raises HarnessError before anything was measured."""
     question = read_question(options)
     if write is not None:
         _refuse_place(write)
@@ -64,7 +64,7 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
 
 @dataclass(frozen=True)
 class _Advised:
-    """What was chosen and measured for a question, and with which files."""
+    """The cases that were chosen for a question, their session, and the files that it was made from."""
 
     trials: Trials
     measured: Measured
@@ -118,31 +118,34 @@ def _answer(console: Console, advised: _Advised, options: AdviseOptions, *, writ
         _print(console, answers, advised, is_written=write is not None)
         for mode in missing:
             name = name_value("mode", mode).capitalize()
-            console.result(f"{name} was not measured in this time; this goes on:  {more}")
+            console.result(f"{name} was not measured in this time; to measure it:  {more}")
     return measured.exit_code
 
 
 def _refuse_place(place: Path) -> None:
-    """Raise ConfigurationError where code may not be written: there is no folder, or a file of the user's own."""
+    """Raise ConfigurationError where ``--write`` names no folder, or a file that this command did not write."""
     if not place.parent.is_dir():
-        raise ConfigurationError(f"there is no folder {place.parent}", where="--write", hint="name a file in one")
+        raise ConfigurationError(f"there is no folder {place.parent}", where="--write", hint="name another place")
     if place.exists() and not (place.is_file() and read_text(place).startswith(_WRITTEN)):
         hint = "name another file, or move that one away"
-        raise ConfigurationError(f"{place} is there already, and a file of your own", where="--write", hint=hint)
+        raise ConfigurationError(f"{place} exists and was not written by this command", where="--write", hint=hint)
 
 
 def _refuse_all(trials: Trials) -> ConfigurationError:
-    """Return why nothing can be measured: no loader reads the data, or nothing fits into the memory."""
+    """Return the error for a question without a case: no loader reads the data, or nothing fits memory or disk."""
     if not trials.lacks:
         return ConfigurationError("no loader reads such data", hint="`harness loaders` shows what each reads")
     least = min(trials.lacks, key=lambda lack: lack.needed)
     need = f"even {name_pipeline(least.case)} needs about {format_bytes(least.needed)} of {least.of}"
-    message = f"nothing fits: {need}, and has {format_bytes(least.available)}"
-    return ConfigurationError(message, where="--memory", hint="give more, or make images (--size) or batches smaller")
+    message = f"nothing fits: {need}, and {format_bytes(least.available)} is available"
+    cure = "give more memory" if least.of == "memory" else "make room on the disk"
+    where = "--memory" if least.of == "memory" else None
+    hint = f"{cure}, or make images (--size) or batches (--batch) smaller"
+    return ConfigurationError(message, where=where, hint=hint)
 
 
 def _place_inventory(folder: SessionFolder, question: Question, options: AdviseOptions) -> Path:
-    """Return the inventory of a question: the user's own, or one that is written beside the session."""
+    """Return the inventory of a question: the user's file, or one that is written into the session's folder."""
     if question.inventory is not None:
         return question.inventory
     place = folder.path / INVENTORY_FILE
@@ -159,13 +162,13 @@ def _place_inventory(folder: SessionFolder, question: Question, options: AdviseO
 def _place_experiment(
     console: Console, folder: SessionFolder, question: Question, trials: Trials, options: AdviseOptions
 ) -> Path:
-    """Write what is measured beside the session; what it began with stays, but for the time that it may take now."""
+    """Write the experiment into the session's folder; of one that is there already only the budget is changed."""
     place, time_s = folder.path / EXPERIMENT_FILE, question.time_s
     if folder.exists() and place.is_file():
         write_result(change_budget(place.read_text(encoding="utf-8"), time_s), place, what="experiment")
         return place
     head = [
-        f"What `{shlex.join(options.argv_to_continue)}` measures. To measure the same elsewhere, edit it and",
+        f"The cases of `{shlex.join(options.argv_to_continue)}`. To measure them elsewhere, edit this file, then:",
         f"  harness run INVENTORY --experiment {shlex.quote(str(place))}",
     ]
     text = write_experiment(
@@ -184,7 +187,7 @@ def _place_experiment(
 
 @dataclass(frozen=True)
 class _AdvisedRun(RunOptions):
-    """What is run for an answer: the command that goes on with it is the one that asked."""
+    """The options of the session of a question: the command that continues it is ``harness advise``."""
 
     asked: AdviseOptions = field(default_factory=AdviseOptions)
 
@@ -259,7 +262,7 @@ def _as_json(answers: Sequence[Answer], advised: _Advised, options: AdviseOption
 
 
 def _write_code(console: Console, answers: Sequence[Answer], place: Path) -> None:
-    """Write the code of the last answer (of training, where that was measured) to a file that runs as it is."""
+    """Write the code of an answer, of training where that was measured, to a file that runs as it is."""
     from harness.report.recipes.recipe import add_main
 
     recipes = [answer.recipe for answer in _wanted_first(answers) if answer.recipe is not None]

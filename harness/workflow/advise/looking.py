@@ -1,4 +1,4 @@
-"""One look at the hosts of a question before anything is measured: what their data are, and what a case may use."""
+"""Look at the hosts of a question before anything is measured: what their data are, and what a case may use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Sight:
-    """What was seen of one host: ``data`` and ``machine`` in words, a line each."""
+    """One host: what it has (``room``), and the lines to print of its data and of the machine."""
 
     room: Room
     data: tuple[str, ...]
@@ -45,7 +45,7 @@ class _Sight:
 
 @dataclass(frozen=True)
 class _Sent:
-    """The data set of this machine that is sent to hosts that lack it."""
+    """The data set of this machine, which is sent to hosts that lack it."""
 
     size: SetSize
     kind: str
@@ -55,9 +55,9 @@ class _Sent:
 def look_at_hosts(
     console: Console, hosts: Sequence[Host], question: Question, inventory: Path, *, forks: int
 ) -> list[Room]:
-    """Say in a few lines what the data and the hosts are; return what each that answered has.
+    """Print in a few lines what the data and the hosts are; return what each host that answered has.
 
-    Raises HarnessError where none of them can be used.
+    Raises HarnessError where no host can be used.
     """
     links = Links(console)
     sent = _look_here(console, hosts, question.wish) if question.is_sent else None
@@ -76,7 +76,7 @@ def look_at_hosts(
             hint = hint.replace("harness run --ship-data", "this command with --ship")
             before, trust, _ = hint.partition("harness trust ")
             if trust and question.inventory is None:
-                hint = f"{before}log in once, which keeps it for all questions: {_say_login(host)}"
+                hint = f"{before}log in once, which keeps the key: {_say_login(host)}"
             each.error.hint = hint
     if not seen:
         raise _refuse_all(console, answers)
@@ -95,7 +95,7 @@ def look_at_hosts(
 
 
 def _refuse_all(console: Console, answers: Sequence[Answer[_Sight]]) -> HarnessError:
-    """Tell why hosts cannot be used, none of which can; return the first one's error, with the exit code for that."""
+    """Print why each host cannot be used; return the first host's error, with the exit code for all."""
     for each in answers[1:]:
         tell_failure(console, each)
     error = answers[0].error
@@ -105,6 +105,7 @@ def _refuse_all(console: Console, answers: Sequence[Answer[_Sight]]) -> HarnessE
 
 
 def _look(reached: Reached, wish: Wish, sent: _Sent | None, inventory: Path) -> _Sight:
+    """Look at one host. Raises DataError where it has no data that can be measured, ConfigurationError."""
     source, state = inspect_data(reached, wish.data, formats=formats_of(list_candidates(wish)))
     is_there = source is not None and not state.problem
     if sent is None and not is_there:
@@ -127,7 +128,7 @@ def _look(reached: Reached, wish: Wish, sent: _Sent | None, inventory: Path) -> 
     is_older = sent is not None and isinstance(source, ShippedData) and size is not None
     if is_older and sent is not None and size is not None and size.images != sent.size.images:
         cure = name_inventory(f"harness ship INVENTORY --data {wish.data}", inventory)
-        said.append(f"  that is what was sent before, of {size.images:,} images; this sends what is new:  {cure}")
+        said.append(f"  these are the {size.images:,} images that were sent before; to send what is new:  {cure}")
     return _Sight(room, tuple(said), _say_machine(reached, room))
 
 
@@ -138,6 +139,7 @@ def _say_login(host: Host) -> str:
 
 
 def _kind_of(reached: Reached, name: str, found: DataSpec | None) -> str | None:
+    """Return the kind of a data set: as it was found, else as the inventory describes it; None if that is not known."""
     source = found or reached.data.get(name)
     if isinstance(source, DataSet) and source.generate is not None:
         return PROFILE_KINDS[source.generate.profile]
@@ -147,22 +149,22 @@ def _kind_of(reached: Reached, name: str, found: DataSpec | None) -> str | None:
 
 
 def _limit(reached: Reached, wish: Wish) -> int:
-    """Return what a case may use. Raises ConfigurationError where that is more than the host can give."""
+    """Return the memory that a case may use. Raises ConfigurationError where the host cannot give what was asked."""
     available = reached.memory_available
     if not isinstance(wish.memory_limit, int):
         return available
     if wish.memory_limit > available:
         raise ConfigurationError(
-            f"{format_bytes(wish.memory_limit)} is more than {reached.name} can give now: {format_bytes(available)} "
-            "are available after the reserve",
+            f"{format_bytes(wish.memory_limit)} is more than {reached.name} can give now: {format_bytes(available)} is "
+            "available after the reserve",
             where="--memory",
-            hint="ask for less, or leave --memory out to use what there is",
+            hint="ask for less, or leave --memory out to use what is available",
         )
     return wish.memory_limit
 
 
 def _look_here(console: Console, hosts: Sequence[Host], wish: Wish) -> _Sent | None:
-    """Say what of this machine is sent to hosts that lack it; None where this machine has it not.
+    """Print what is sent from this machine to hosts that lack it; return it, or None where this machine lacks it too.
 
     Raises DataError.
     """
@@ -187,31 +189,34 @@ def _look_here(console: Console, hosts: Sequence[Host], wish: Wish) -> _Sent | N
         hint = "see `harness data describe` for all that is wrong with it"
         message = f"{error.filename} is named by the data set and cannot be read: {error.strerror}"
         raise DataError(message, hint=hint) from error
-    console.note(f"{listing.folder}: {_say_size(size)}; this is sent to hosts that lack it")
+    console.note(f"{listing.folder}: {_say_size(size)}; sent to hosts that lack these images")
     for sentence in listing.said:
         console.note(f"  {sentence}")
     return _Sent(size, listing.kind, listing.is_labelled)
 
 
 def _say_size(size: SetSize) -> str:
+    """Return how many images there are, and their bytes where these are known."""
     text = plural(size.images, "image") if size.images == 1 else f"{size.images:,} images"
     if size.bytes is None:
         return text
-    return f"{text}, {format_bytes(size.bytes)} ({format_bytes(round(size.bytes / size.images))} an image)"
+    return f"{text}, {format_bytes(size.bytes)} ({format_bytes(round(size.bytes / size.images))} per image)"
 
 
 def _say_machine(reached: Reached, room: Room) -> str:
+    """Return what a machine is, and the memory and disk that cases may use there."""
     gpus = ", ".join(gpu.name or "a GPU" for gpu in reached.facts.gpus) if room.has_gpu else "no GPU"
     disk = "" if room.disk is None else f", {format_bytes(room.disk)} of disk for caches"
     can_give = format_bytes(reached.memory_available)
-    limit = f"{can_give} of memory to give"
+    limit = f"{can_give} of memory available"
     if room.memory != reached.memory_available:
-        limit = f"{format_bytes(room.memory)} of memory, as asked, of the {can_give} that it can give"
+        limit = f"{format_bytes(room.memory)} of memory as asked ({can_give} available)"
     return f"{reached.name}: {plural(room.cpus, 'CPU')}, {gpus}, {limit}{disk}"
 
 
 def _say_decoded(images: int, wish: Wish) -> str:
-    """Say what all images are once they are decoded, which is what a cache holds."""
+    """Return how many bytes all images take once they are decoded, which is what a cache holds."""
     height, width = wish.image_size
     floats, bytes_ = (cache_bytes(images, wish.image_size, element=one) for one in ("float32", "uint8"))
-    return f"at {height} × {width} all of them are {format_bytes(floats)} as float32, {format_bytes(bytes_)} as uint8"
+    sizes = f"{format_bytes(floats)} as float32, {format_bytes(bytes_)} as uint8"
+    return f"decoded at {height} × {width}, all images take {sizes}"

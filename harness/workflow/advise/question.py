@@ -1,4 +1,4 @@
-"""What ``harness advise`` is asked: of which data, on which hosts, in which setting. Read once."""
+"""The question that ``harness advise`` is asked: which data, which hosts, which setting. Read once from the options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.values.units import parse_duration_s
 
 LOCALHOST = "localhost"
 MEASURED_EPOCHS = 2
-"""The first, which fills a cache, and a later one."""
+"""The first epoch, which fills a cache, and a later one."""
 _USUAL_NAME = "images"
 _INVENTORY_SUFFIXES = (".yaml", ".yml", ".json")
 _HOST = re.compile(
@@ -33,14 +33,14 @@ _HOST = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?(?::(?P<folder>[/~].*))?"
 )
 _ANNOTATIONS = ("", "..", "../annotations", "annotations")
-"""Below the folder of images: where labels lie that are named without a folder."""
+"""Where a file of labels is looked for that is named without a folder; relative to the folder of images."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be answered. ``inventory`` is the user's own file; None where one has to be written.
+    """A question. ``inventory`` is the user's file; None where one has to be written, whose content is ``hosts``.
 
-    ``hosts`` is then its content; ``is_sent``: the data are sent from this machine to hosts that lack them.
+    ``is_sent``: the data are sent from this machine to hosts that lack them.
     """
 
     wish: Wish
@@ -58,7 +58,7 @@ class Question:
 
 
 def read_question(options: AdviseOptions) -> Question:
-    """Read what was asked. Raises ConfigurationError."""
+    """Read the question from the options. Raises ConfigurationError."""
     time_s = _read_time(options.time)
     target = None if options.target is None else _absolute(expand_home(options.target))
     if target is not None and target.is_file() and target.suffix.lower() in _INVENTORY_SUFFIXES:
@@ -73,12 +73,13 @@ def read_question(options: AdviseOptions) -> Question:
         )
     for value, flag in ((options.data, "--data"), (options.limit, "--limit")):
         if value is not None:
-            hint = "name an inventory file before it, or leave it out"
-            raise ConfigurationError("this is of an inventory, and none is named", where=flag, hint=hint)
-    return _ask_of_folder(options, target, time_s)
+            hint = "name an inventory file, or leave this option out"
+            raise ConfigurationError("this option needs an inventory, and none is named", where=flag, hint=hint)
+    return _read_folder(options, target, time_s)
 
 
-def _ask_of_folder(options: AdviseOptions, target: Path | None, time_s: float) -> Question:
+def _read_folder(options: AdviseOptions, target: Path | None, time_s: float) -> Question:
+    """Read a question about one folder, on this machine or another. Raises ConfigurationError."""
     host = None if options.host is None else _read_host(options.host)
     there = host["folder"] if host is not None else None
     if target is None and there is None:
@@ -119,24 +120,25 @@ def _ask_of_folder(options: AdviseOptions, target: Path | None, time_s: float) -
 
 
 def _identify(options: AdviseOptions, place: str) -> str:
-    """Return what tells questions apart: another time to measure is the same question."""
-    said = (place, options.annotations, options.data, options.host, options.limit, options.size, options.memory)
-    more = (options.model, options.epochs, options.batch, options.engine, options.split, options.skip_unreadable)
-    return digest_of([None if one is None else str(one) for one in (*said, *more)])[:8]
+    """Return a digest of all options that make another question; the time to measure makes none."""
+    data = (place, options.annotations, options.data, options.host, options.limit, options.size, options.memory)
+    setting = (options.model, options.epochs, options.batch, options.engine, options.split, options.skip_unreadable)
+    return digest_of([None if one is None else str(one) for one in (*data, *setting)])[:8]
 
 
 def _read_time(text: str) -> float:
+    """Return ``--time`` in seconds. Raises ConfigurationError."""
     try:
         seconds = parse_duration_s(text)
     except ValueError as error:
         raise ConfigurationError(str(error), where="--time", hint="like 90s, 10min or 2h") from None
     if seconds <= 0:
-        raise ConfigurationError("in no time nothing is measured", where="--time", hint="like 90s, 10min or 2h")
+        raise ConfigurationError("a time above 0 is needed", where="--time", hint="like 90s, 10min or 2h")
     return seconds
 
 
 def _read_wish(options: AdviseOptions, data: str) -> Wish:
-    """Read the setting by the words of an experiment. Raises ConfigurationError that names the option."""
+    """Read the setting, its values as an experiment has them. Raises ConfigurationError that names the option."""
     size = int(options.size) if options.size.isascii() and options.size.isdigit() else options.size
     image_size = _read_parameter("image_size", size, "--size")
     assert isinstance(image_size, tuple)
@@ -155,6 +157,7 @@ def _read_wish(options: AdviseOptions, data: str) -> Wish:
 
 
 def _read_parameter(name: str, value: object, flag: str) -> object:
+    """Return a parameter of an experiment. Raises ConfigurationError that names the option ``flag``."""
     from pydantic import ValidationError
 
     try:
@@ -166,13 +169,14 @@ def _read_parameter(name: str, value: object, flag: str) -> object:
 
 
 def _choose_data(options: AdviseOptions, inventory: Path) -> str:
-    """Return which data set of an inventory is meant. Raises ConfigurationError."""
+    """Return the name of the inventory's data set that is meant. Raises ConfigurationError."""
     for is_given, flag in (
         (options.host is not None, "--host"),
         (options.annotations is not None, "--annotations"),
     ):
         if is_given:
-            raise ConfigurationError("the inventory says this", where=flag, hint="leave it out, or name a folder")
+            hint = "leave this option out, or name a folder instead of the inventory"
+            raise ConfigurationError("the inventory already says this", where=flag, hint=hint)
     hosts = select_hosts(load_inventory(inventory, options.limit), options.limit)
     names = sorted({name for host in hosts for name in host.variables.data})
     if not names:
@@ -182,7 +186,7 @@ def _choose_data(options: AdviseOptions, inventory: Path) -> str:
         return names[0]
     if options.data is None:
         raise ConfigurationError(
-            f"the inventory has several data sets: {join_words(names)}", hint=f"say which, like --data {names[0]}"
+            f"the inventory has several data sets: {join_words(names)}", hint=f"name one, like --data {names[0]}"
         )
     if options.data not in names:
         near = near_miss(options.data, names)
@@ -192,6 +196,7 @@ def _choose_data(options: AdviseOptions, inventory: Path) -> str:
 
 
 def _read_host(text: str) -> dict[str, str | None]:
+    """Return the parts of ``--host``. Raises ConfigurationError."""
     match = _HOST.fullmatch(text.strip())
     if match is None:
         hint = "like ws03, bench@ws03.lab.example:2222, or bench@ws03.lab.example:/srv/photos"
@@ -200,10 +205,10 @@ def _read_host(text: str) -> dict[str, str | None]:
 
 
 def _find_here(folder: Path, annotations: Path | None) -> tuple[Path, Path | None]:
-    """Return images and labels on this machine. Raises ConfigurationError where one of them is not there."""
+    """Return the folder of images and the file of labels on this machine. Raises ConfigurationError."""
     if folder.is_file():
         hint = "name its folder, or an inventory (YAML)"
-        raise ConfigurationError("this is a file, and no inventory", where=str(folder), hint=hint)
+        raise ConfigurationError("this is a file and not an inventory", where=str(folder), hint=hint)
     if not folder.is_dir():
         names = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         near = near_miss(folder.name, names)
@@ -221,22 +226,23 @@ def _find_here(folder: Path, annotations: Path | None) -> tuple[Path, Path | Non
 
 
 def _describe(folder: Path | str, annotations: Path | None) -> dict[str, object]:
-    """Return the entry of an inventory for a folder: a look at it says what lies in it."""
+    """Return the entry of an inventory for a folder, and for its file of labels where one is named."""
     return {"folder": str(folder)} if annotations is None else {"images": str(folder), "annotations": str(annotations)}
 
 
 def _describe_there(folder: str, annotations: Path | None) -> dict[str, object]:
+    """Return the entry of an inventory for a folder of another machine. Raises ConfigurationError."""
     if annotations is not None and not str(annotations).startswith(("/", "~")):
         hint = "write an absolute path, or begin with ~/"
-        raise ConfigurationError("a relative path says nothing on another machine", where="--annotations", hint=hint)
+        raise ConfigurationError("a relative path cannot be found on another machine", where="--annotations", hint=hint)
     return _describe(folder, annotations)
 
 
 def _refuse_inside(output: Path, folder: Path) -> None:
-    """Raise ConfigurationError where the session would lie among the images, as if it were a class of them."""
+    """Raise ConfigurationError where the session's folder would lie among the images, like a class."""
     place = _absolute(output)
     if place.is_relative_to(folder):
-        hint = "stand in another folder, or name one with --output"
+        hint = "change to another folder, or name one with --output"
         message = f"sessions would be written into {folder}, among the images"
         raise ConfigurationError(message, where=str(place), hint=hint)
 

@@ -1,4 +1,4 @@
-"""The experiment that ``harness advise`` measures, as a file to edit: YAML that reads back as its cases."""
+"""The experiment that ``harness advise`` measures, as a file to edit: YAML that is read back as its cases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALWAYS = ("data", "mode", "loader", "cache", "memory_limit", "image_size", "int
 def write_experiment(
     cases: Sequence[Case], *, name: str, description: str, notes: Sequence[str], time_s: float, head: Sequence[str]
 ) -> str:
-    """Return the text of an experiment of these cases, the first of which is the baseline; ``head`` stands above it."""
+    """Return the text of an experiment of these cases, the first of which is the baseline; ``head`` is its comment."""
     first = cases[0]
     document: dict[str, object] = {"name": name, "description": description}
     if notes:
@@ -46,7 +46,7 @@ def write_experiment(
 
 
 def change_budget(text: str, time_s: float) -> str:
-    """Return the text of such an experiment with another budget; its comments stay."""
+    """Return the text of an experiment with another budget; the comments at its head stay."""
     head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
     document: Mapping[str, Any] = yaml.safe_load(text)
     return head + _dump({**document, "budget": round(time_s, 1)})
@@ -57,7 +57,7 @@ def _dump(document: Mapping[str, object]) -> str:
 
 
 def _write(case: Case, parameter: str) -> object:
-    """Return the value of a parameter as an experiment has it."""
+    """Return the value of a parameter as it is written in an experiment."""
     value = getattr(case, parameter)
     match parameter:
         case "image_size":
