@@ -31,9 +31,9 @@ def know(controller: Controller, lab: Lab) -> None:
 
 
 def advise(controller: Controller, *words: str) -> Ended:
-    """Ask, in little time; returns what was said."""
+    """Ask for an answer in a minute, enough for a round of jobs that take a moment; returns what was printed."""
     driver = (*SMALL, "--image", controller.image)
-    asked = ("advise", *words, "--time", "2min", "--allow-busy")
+    asked = ("advise", *words, "--time", "1min", "--allow-busy")
     return controller.end(controller.start_command(*asked, driver=driver))
 
 
@@ -59,7 +59,8 @@ def test_a_folder_of_this_machine_is_sent_once(session: Make, lab: Lab) -> None:
     (photos / "Thumbs.db").touch()
     words = (str(photos), "--host", "bench@ws1")
     refused = advise(controller, *words)
-    assert refused.code == 2 and "this command with --ship" in refused.stderr, refused.said
+    assert refused.code == 2 and "; or send it: this command with --ship" in refused.stderr, refused.said
+    assert not controller.output.exists(), "a refused question leaves no folder"
     sent = advise(controller, *words, "--ship")
     there = "/home/bench/.cache/harness/shipped/my-photos/files"
     assert_answered(controller, sent, there)

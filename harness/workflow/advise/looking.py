@@ -72,12 +72,7 @@ def look_at_hosts(
     seen = [each.outcome for each in answers if isinstance(each.outcome, _Sight)]
     for host, each in zip(hosts, answers, strict=True):
         if each.error is not None and each.error.hint is not None:
-            hint = name_inventory(each.error.hint, inventory)
-            hint = hint.replace("harness run --ship-data", "this command with --ship")
-            before, trust, _ = hint.partition("harness trust ")
-            if trust and question.inventory is None:
-                hint = f"{before}log in once, which keeps the key: {_say_login(host)}"
-            each.error.hint = hint
+            each.error.hint = _fit_hint(each.error.hint, host, question, inventory)
     if not seen:
         raise _refuse_all(console, answers)
     for each in answers:
@@ -92,6 +87,20 @@ def look_at_hosts(
     if largest is not None:
         console.note(_say_decoded(largest, question.wish))
     return [one.room for one in seen]
+
+
+def _fit_hint(hint: str, host: Host, question: Question, inventory: Path) -> str:
+    """Return a cure with what ``advise`` itself can do; for one folder it names no inventory where it need not."""
+    if question.inventory is not None:
+        return name_inventory(hint, inventory).replace("harness run --ship-data", "this command with --ship")
+    before, found, _ = hint.partition("harness trust ")
+    if found:
+        return f"{before}log in once, which keeps the key: {_say_login(host)}"
+    before, found, _ = hint.partition("; or bring it: ")
+    if found:
+        is_here = question.wish.data in local_places([host])
+        return f"{before}; or send it: this command with --ship" if is_here else before
+    return name_inventory(hint, inventory)
 
 
 def _refuse_all(console: Console, answers: Sequence[Answer[_Sight]]) -> HarnessError:
