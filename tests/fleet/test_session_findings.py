@@ -11,17 +11,22 @@ from typing import Any, cast
 
 import pytest
 from fleet_clock import SimulatedClock
-from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
+from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, fleet_world, make_fleet, run_fleet
 
 from harness.analysis.stage_settings import stage_key
+from harness.console import Console
 from harness.engine.interface import Engine
 from harness.engine.kinds import docker
+from harness.records.session_data import read_session
 from harness.report import page
+from harness.session.run_options import RunOptions
 from harness.ship.kept_settings import Found
 from harness.values.errors import EngineUnavailable
+from harness.values.event import SessionFinding
 from harness.values.rehearsal import Rehearsal
 from harness.values.stages import StageCosts
 from harness.workflow.run import proving, stage_costing
+from harness.workflow.run.run import run_session
 
 
 def fleet_of(count: int, clock: SimulatedClock, **troubles: str) -> list[Workstation]:
@@ -178,3 +183,18 @@ def test_a_loader_whose_stages_could_not_be_found_is_said(tmp_path: Path, monkey
     (found,) = findings_of(outcome, "stages-unknown")
     assert (found["host"], found["severity"]) == ("ws0000", "info") and "signal 9" in found["message"]
     assert outcome.code == 0 and len(outcome.records) == INVOCATIONS
+
+
+def test_the_same_work_check_and_the_trial_runs_count_against_the_budget(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    with fleet_world(tmp_path, fleet_of(1, clock), clock) as files:
+        with Path(files["experiment"]).open("a") as stream:
+            stream.write("budget: 100s\n")
+        assert run_session(Console(quiet=True), RunOptions(**files, name="short")) == 0
+    session = read_session(tmp_path / "reports" / "short", kinds=None)
+    found = {each.id: each for each in session.events_of(SessionFinding)}
+    assert found["budget-short"].message.startswith(
+        "1 min 40 s of the budget of 1 min 40 s were used before the first round: nothing of it is left, and the first"
+    )
+    assert "harness run " in found["budget-short"].hint and "(with `budget: " in found["budget-short"].hint
+    assert "4 invocations were not begun" in found["budget-over"].message and not session.records
