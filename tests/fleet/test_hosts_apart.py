@@ -12,7 +12,6 @@ from fleet_clock import SimulatedClock
 from fleet_session import INVOCATIONS, Workstation, fleet_world, make_fleet, run_fleet
 
 from harness.console import Console
-from harness.records.folder import list_folders
 from harness.session.run_options import RunOptions, SessionOptions
 from harness.values.errors import ConfigurationError, DataError, SessionError
 from harness.workflow.machines import check_hosts as checking
@@ -76,7 +75,7 @@ class TestOneNameForOtherFiles:
         assert "images and bytes differ" in said.message
         assert all(cure in (said.hint or "") for cure in ("a name of their own", "ship --data", "--own-data"))
         assert not any(one.program.work_s for one in fleet)
-        assert not list_folders(tmp_path / "reports")
+        assert not (tmp_path / "reports").exists()
 
     def test_check_and_plan_say_it(
         self,
@@ -107,7 +106,7 @@ class TestOneNameForOtherFiles:
         for name in ("ws0000", "ws0001", "ws0002"):
             assert f"{name}: not ready: data set 'pets' is not the same files everywhere (contents differ)" in said
         assert "fingerprint 444444444444" in said and "fingerprint dddddddddddd" in said and "--own-data" in said
-        assert not list_folders(tmp_path / "reports")
+        assert not (tmp_path / "reports").exists()
         assert not any(one.program.measured or one.jobs.jobs or one.machine.lock for one in fleet)
 
     def test_each_on_its_own_files_is_never_pooled(self, tmp_path: Path, clock: SimulatedClock) -> None:
