@@ -32,7 +32,7 @@ $(STAMPS)/run: pyproject.toml locks/$(TF_EXTRA).txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/test: $(STAMPS)/run locks/test.txt
+$(STAMPS)/test: $(STAMPS)/run $(STAMPS)/docs locks/test.txt
 	$(LOCKED) locks/test.txt
 	@mkdir -p $(STAMPS) && touch $@
 

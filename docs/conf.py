@@ -13,18 +13,19 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 INDEX = "docs/index.md"
-LINK = re.compile(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)")
+LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+\.md)(?:#[^)]*)?\)")
+DRAWING = re.compile(r"```mermaid\n(.*?)```", re.S)
 
 
-def read_sections(text: str) -> dict[str, list[str]]:
-    """Return the pages that each section of the index links to, each page once, as paths from the repository's root."""
-    sections: dict[str, list[str]] = {}
+def read_sections(text: str) -> dict[str, dict[str, str]]:
+    """Return the pages that each section of the index is the first to link to, by path from the root, with the text."""
+    sections: dict[str, dict[str, str]] = {}
     seen: set[str] = set()
     for section in text.split("\n## ")[1:]:
-        title, _, body = section.partition("\n")
-        pages = [posixpath.normpath(posixpath.join("docs", link)) for link in LINK.findall(body)]
-        sections[title] = [page for page in dict.fromkeys(pages) if page not in seen]
-        seen.update(pages)
+        heading, _, body = section.partition("\n")
+        links = {posixpath.normpath(posixpath.join("docs", page)): title for title, page in LINK.findall(body)}
+        sections[heading] = {page: title for page, title in links.items() if page not in seen}
+        seen.update(links)
     return sections
 
 
@@ -44,15 +45,18 @@ myst_disable_syntax = ["myst_line_comment", "myst_block_break"]  # no part of Ma
 html_theme = "furo"
 html_title = f"harness {release}"
 html_copy_source = False
+html_use_index = False
 
 
 def adapt_page(_: Any, name: str, source: list[str]) -> None:
-    """Show drawings of Mermaid as text, and add a hidden table of contents to the index for each of its sections."""
-    source[0] = source[0].replace("```mermaid\n", "```text\n")  # drawing it needs a script from the network
+    """Fold drawings of Mermaid, and add a hidden table of contents to the index for each of its sections."""
+    # To draw them, a page would load a script from the network.
+    folded = "<details><summary>The drawing as text of Mermaid</summary>\n\n```text\n\\1```\n\n</details>"
+    source[0] = DRAWING.sub(folded, source[0])
     if name == root_doc:
-        for title, pages in SECTIONS.items():
-            entries = "\n".join("/" + page.removesuffix(".md") for page in pages)
-            source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{entries}\n```\n"
+        for heading, pages in SECTIONS.items():
+            entries = [f"{title[0].upper()}{title[1:]} </{page.removesuffix('.md')}>" for page, title in pages.items()]
+            source[0] += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {heading}", "", *entries, "```", ""])
 
 
 def write_front_page(app: Any, _: Exception | None) -> None:
