@@ -42,8 +42,12 @@ exclude_patterns = [".*", "build", "node_modules", "reports"]  # not searched fo
 myst_heading_anchors = 4
 myst_disable_syntax = ["myst_line_comment", "myst_block_break"]  # no part of Markdown: "%" may begin a line of text
 
+highlight_language = "none"  # of blocks that name no language: commands with comments
+
 html_theme = "furo"
 html_title = f"harness {release}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_use_index = False
 
