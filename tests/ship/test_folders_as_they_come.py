@@ -356,7 +356,7 @@ def test_formats_are_read_where_every_loader_reads_them(tmp_path: Path) -> None:
     assert (found.images, found.formats) == (6, {"BMP": 2, "GIF": 1, "JPEG": 2, "WEBP": 1})
     _, state = look_at_host(DataSet(folder=str(root)), tmp_path, formats)
     assert (state.problem, state.images) == (None, 6)
-    assert "2 BMP (as dog/5.bmp), 1 GIF (as cat/4.gif) and 1 WebP (as cat/3.webp): read where" in state.said[1]
+    assert "2 BMP (as dog/5.bmp), 1 GIF (as cat/4.gif) and 1 WebP (as cat/3.webp): read if" in state.said[1]
     (root / "cat" / "3.webp").rename(root / "cat" / "3.jpg")
     with pytest.raises(DatasetError, match=r"cat/3\.jpg: it is a WEBP file"):
         prepare(list_path(root, formats=formats), tmp_path / "kept", cpus=1, formats=formats)
