@@ -67,7 +67,7 @@ def test_names_without_suffix_are_found_by_the_stem(tmp_path: Path) -> None:
 
 
 def test_a_name_without_suffix_that_may_be_two_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r":3: '2' may be (2\.jpg or 2\.jpeg|2\.jpeg or 2\.jpg)") as caught:
+    with pytest.raises(DatasetError, match=r":3: '2' is ambiguous: (2\.jpg or 2\.jpeg|2\.jpeg or 2\.jpg)") as caught:
         read(tmp_path, "id,label\n1,cat\n2,dog\n", "1.jpg", "2.jpg", "2.jpeg")
     assert caught.value.hint == "write the names with their suffix"
 

@@ -55,7 +55,7 @@ def test_names_that_are_not_utf8_are_refused_and_nothing_is_left(tmp_path: Path)
 @pytest.mark.parametrize(
     ("damage", "place"),
     [
-        (lambda text: text[:-10], r"tsv:1: not a whole"),
+        (lambda text: text[:-10], r"tsv:1: not a complete"),
         (lambda text: text.replace("path", "file", 1), r"tsv:1: "),
         (lambda text: text.replace("b.jpg\t1", "b.jpg\tone"), r"tsv:3: not a line"),
         (lambda text: text.replace("b.jpg\t1", "b.jpg\t7"), r"tsv:3: label 7 has no class"),
