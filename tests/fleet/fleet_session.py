@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -130,11 +131,11 @@ class Outcome:
     folder: SessionFolder
     fleet: list[Workstation]
 
-    @property
+    @cached_property
     def records(self) -> list[Record]:
         return read_records(self.folder)
 
-    @property
+    @cached_property
     def events(self) -> list[dict[str, Any]]:
         return [logged.to_json() for logged in read_events(self.folder)]
 
