@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from harness.bench.data.dataset import examine, refusal_of, summarise
 from harness.bench.data.listing import Listing, list_coco
 from harness.bench.protocol.dataset_errors import DatasetError
 
@@ -155,3 +156,10 @@ def test_what_cannot_be_known_is_one_clear_message(text: str, words: str, tmp_pa
     with pytest.raises(DatasetError) as caught:
         read(tmp_path, text)
     assert words in caught.value.message and caught.value.hint
+
+
+def test_a_name_without_a_file_is_a_fault_of_the_list(tmp_path: Path) -> None:
+    listing = read(tmp_path, "path,label\ncat/1.jpg,cat\nbird/7.jpg,dog\n")
+    fault = refusal_of(summarise(examine(listing, cpus=1)), listing)
+    assert fault is not None and "bird/7.jpg: there is no such file" in fault.message
+    assert (fault.hint or "").startswith("correct the names in the file of labels, or add these images; or leave them")

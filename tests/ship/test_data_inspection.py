@@ -212,7 +212,7 @@ def test_what_a_folder_is_is_said_by_the_look_at_it_alone(tmp_path: Path, monkey
     reached = Reached(host, HERE, Facts(uid=os.getuid()), str(tmp_path), {}, 10**9, {"set": source})
     _, state = inspect_data(reached, "set", formats=("BMP",))
     assert [sentence.partition(":")[0] for sentence in state.said] == [
-        "one folder of images per class", "1 BMP (as a/2.bmp)",
+        "one folder of images per class", "1 BMP file (a/2.bmp)",
     ]  # fmt: skip
 
 

@@ -155,18 +155,18 @@ ROWS = {
     ),
     "formats that no loader takes": Row(
         (*PAIR, "cat/3.heic", "dog/4.HEIC"),
-        "2 HEIC (as cat/3.heic): no loader reads these, so they are left out; `find ",
+        "2 HEIC files (such as cat/3.heic): no loader reads this format, so it is left out; `find ",
         PAIR,
     ),
     "formats that are left out": Row(
         (*PAIR, "cat/3.tif", "cat/5.webp"),
-        "1 TIFF (as cat/3.tif) and 1 WebP (as cat/5.webp): left out, since not every loader reads them; `find ",
+        "1 TIFF file (cat/3.tif) and 1 WebP file (cat/5.webp): left out, since not every loader reads them; `find ",
         PAIR,
         asked={"skip_unreadable": True},
     ),
     "one folder in a folder": Row(
         ("photos/cat/1.jpg", "photos/dog/2.jpg"),
-        "the only class photos has subfolders: if these are the classes, give its path instead",
+        "the only class photos has subfolders: if these are the classes, give the path of photos/",
         ("photos/cat/1.jpg", "photos/dog/2.jpg"),
         ("photos",),
     ),
@@ -356,7 +356,9 @@ def test_formats_are_read_where_every_loader_reads_them(tmp_path: Path) -> None:
     assert (found.images, found.formats) == (6, {"BMP": 2, "GIF": 1, "JPEG": 2, "WEBP": 1})
     _, state = look_at_host(DataSet(folder=str(root)), tmp_path, formats)
     assert (state.problem, state.images) == (None, 6)
-    assert "2 BMP (as dog/5.bmp), 1 GIF (as cat/4.gif) and 1 WebP (as cat/3.webp): read if" in state.said[1]
+    assert state.said[1].startswith(
+        "2 BMP files (such as dog/5.bmp), 1 GIF file (cat/4.gif) and 1 WebP file (cat/3.webp): read"
+    )
     (root / "cat" / "3.webp").rename(root / "cat" / "3.jpg")
     with pytest.raises(DatasetError, match=r"cat/3\.jpg: it is a WEBP file"):
         prepare(list_path(root, formats=formats), tmp_path / "kept", cpus=1, formats=formats)

@@ -21,6 +21,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 from ..loaders import jpeg
 from ..loaders.tfrecords import split_place
 from ..protocol.bounded_json import open_plain
+from ..protocol.dataset_errors import NO_FILE
 from ..protocol.image_formats import SOME_READ, SUFFIXES
 from ..protocol.unusual_files import OUTCOMES
 
@@ -88,7 +89,7 @@ def inspect_file(path: str) -> Inspection:
             stream.seek(first)
             content = stream.read(_MOST_BYTES if length < 0 else length)
     except FileNotFoundError:
-        return Inspection(0, 0, "", cause="missing", problem="there is no such file")
+        return Inspection(0, 0, "", cause="missing", problem=NO_FILE)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         return Inspection(0, 0, "", cause="unreadable", problem=why)

@@ -233,7 +233,12 @@ def count_formats(piles: Sequence[Pile]) -> list[tuple[str, int, str]]:
 
 def say_formats(place: str, formats: Sequence[tuple[str, int, str]], outcome: str) -> str:
     """Return a sentence that names files by format, states the outcome and gives the command that converts them."""
-    counts = _join([f"{count} {name_suffix(suffix)} (as {first})" for suffix, count, first in formats])
+    counts = _join(
+        [
+            f"{count_of(count, f'{name_suffix(suffix)} file')} ({'such as ' if count > 1 else ''}{first})"
+            for suffix, count, first in formats
+        ]
+    )
     convert = command_to_convert(place, [suffix for suffix, _, _ in formats])
     return f"{counts}: {outcome} `{convert}` converts them and removes the originals"
 
@@ -241,7 +246,9 @@ def say_formats(place: str, formats: Sequence[tuple[str, int, str]], outcome: st
 def _say_passed_over(place: str, survey: Survey) -> Iterator[str]:
     piles = survey.choose(PASSED_OVER)
     if piles:
-        yield say_formats(place, count_formats(piles), "no loader reads these, so they are left out;")
+        formats = count_formats(piles)
+        outcome = "this format, so it is" if len(formats) == 1 else "these formats, so they are"
+        yield say_formats(place, formats, f"no loader reads {outcome} left out;")
 
 
 def _say_junk(survey: Survey) -> Iterator[str]:
@@ -279,7 +286,7 @@ def _say_classes(survey: Survey, classes: Sequence[str], images: int, loose: int
         yield f"{count_of(loose, 'image')} beside the class folders ({first}): without a class, so left out"
     own = {pile.folder for pile in survey.choose(TAKEN, classes[0])}
     if len(classes) == 1 and len(own) > 1 and classes[0] not in own:
-        yield f"the only class {classes[0]} has subfolders: if these are the classes, give its path instead"
+        yield f"the only class {classes[0]} has subfolders: if these are the classes, give the path of {classes[0]}/"
 
 
 def _say_flat(survey: Survey, images: int) -> Iterator[str]:

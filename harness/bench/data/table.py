@@ -28,7 +28,7 @@ _LOOKED_AT = 200
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DRIVE = re.compile(r"[A-Za-z]:/")
-_HINT = "write a line `path<tab>label` (or `path,label`) for each image; paths are relative to `images`"
+_HINT = "write a line `path<tab>label` (or `path,label`) for each image, with paths relative to the folder of images"
 ListFiles: TypeAlias = Callable[[], Iterable[str]]
 """Returns the paths of all files below a folder of images."""
 _COCO_KEYS = ("images", "annotations", "categories", "info", "licenses")

@@ -71,6 +71,10 @@ def shorten(value: object, most: int = 80) -> str:
     return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
+NO_FILE = "there is no such file"
+"""Why an image that a file of labels names cannot be read."""
+
+
 def refused_files(
     folder: object,
     bad: Sequence[tuple[str, str]],
@@ -92,7 +96,10 @@ def refused_files(
     steps = [f"convert {', '.join(suffixes)}, which removes the originals: `{convert}`"] if suffixes else []
     if set(suffixes) & set(SOME_READ.values()):
         steps.append("or measure only loaders that read them (`--only loader=…`; docs/data.md says which do)")
-    steps += ["repair or remove the others" if suffixes else "repair or remove them"] if is_damaged else []
+    cure = "repair or remove the others" if suffixes else "repair or remove them"
+    if all(reason == NO_FILE for _, reason in bad):
+        cure = "correct the names in the file of labels, or add these images"
+    steps += [cure] if is_damaged else []
     return DatasetError(
         f"{count} of {total} files in {folder} cannot be read by every loader:\n{names}{rest}",
         hint="; ".join([*steps, f"or leave them out: {LEAVE_OUT}"]),
