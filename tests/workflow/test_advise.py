@@ -29,7 +29,7 @@ from harness.records.session_data import read_session
 from harness.session.advise_options import AdviseOptions
 from harness.session.run_options import RunOptions
 from harness.values.case import ModelSetting
-from harness.values.errors import ConfigurationError, DataError, HostNotReady
+from harness.values.errors import ConfigurationError, DataError, HostNotReady, SessionError
 from harness.values.facts import Facts
 from harness.values.record import SetSize
 from harness.workflow.advise import advise, looking
@@ -351,6 +351,9 @@ def test_the_inventory_of_a_refused_question_stays_where_the_cure_names_it(
         give(target=photos)
     (session,) = Path("reports").iterdir()
     assert [path.name for path in session.iterdir()] == ["inventory.yaml"]
+    Path("a file").touch()
+    with pytest.raises(SessionError, match="cannot make this folder: Not a directory"):
+        give(target=photos, output=Path("a file"))
 
 
 def test_a_question_that_no_host_was_ready_for_leaves_no_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -50,16 +51,19 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
     folder.refuse_foreign()
     made: tuple[Path, ...] = folder.list_absent()
     cures: list[str] = []
+    is_measured = False
     try:
         advised = _measure(console, folder, question, options)
-        cures = [host.next for host in advised.recap.hosts]
+        cures, is_measured = [host.next for host in advised.recap.hosts], True
         return _answer(console, advised, options, write=write, as_json=as_json)
     except HarnessError as error:
         cures = [error.hint or ""]
         raise
     finally:
         if not folder.exists():
-            _take_back(console, folder, made, cures)
+            _take_back(folder, made, cures)
+            if is_measured and not folder.path.exists():
+                console.note(say_removed(folder))
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,15 @@ def _measure(console: Console, folder: SessionFolder, question: Question, option
     return _Advised(trials, measured, recap, inventory, experiment)
 
 
-def _take_back(console: Console, folder: SessionFolder, made: Sequence[Path], cures: Sequence[str]) -> None:
+def _take_back(folder: SessionFolder, made: Sequence[Path], cures: Sequence[str]) -> None:
     """Remove what was written for a session that was not begun, unless a cure names the inventory beside it."""
     inventory = folder.path / INVENTORY_FILE
-    if not folder.path.exists() or any(str(inventory) in cure for cure in cures):
+    if any(str(inventory) in cure for cure in cures):
         return
-    for name in (INVENTORY_FILE, EXPERIMENT_FILE):
-        (folder.path / name).unlink(missing_ok=True)
-    folder.remove(made)
-    if not folder.path.exists():
-        console.note(say_removed(folder))
+    with contextlib.suppress(OSError):  # where nothing could be written, nothing is there
+        for name in (INVENTORY_FILE, EXPERIMENT_FILE):
+            (folder.path / name).unlink(missing_ok=True)
+        folder.remove(made)
 
 
 def _answer(console: Console, advised: _Advised, options: AdviseOptions, *, write: Path | None, as_json: bool) -> int:
