@@ -66,7 +66,7 @@ test: $(STAMPS)/test ## Set up and run every check and test; each part prints it
 	@BIN=$(BIN) tests/run_all.sh
 
 .PHONY: quick-test
-quick-test: $(STAMPS)/test ## Style, types, layers and the pure tests: nothing is installed, started or measured
+quick-test: $(STAMPS)/test ## Style, types, layers, documents, pure tests: nothing is installed, started or measured
 	@BIN=$(BIN) tests/run_all.sh quick
 
 FUZZ ?= tests/fuzz tests/host_outputs/test_garbage.py
