@@ -215,9 +215,9 @@ def test_a_loader_of_ones_own_runs_like_the_others(forker: Forker, made: Made, t
     job = _request(made, tmp_path / "job", loader=f"{path}:make", cache="none", epochs=1)
     end = forker.run(job)
     assert (end.code, end.images) == (0, [13]), end.log
-    with pytest.raises(BenchmarkFailure, match="gave a int"):
+    with pytest.raises(BenchmarkFailure, match="returned a int"):
         find_maker(f"{path}:wrong")(made.context(tmp_path / "s"))
-    with pytest.raises(BenchmarkFailure, match="makes no cache `file`, only none, memory"):
+    with pytest.raises(BenchmarkFailure, match="does not support cache `file`, only none, memory"):
         check_case({"loader": f"{path}:make", "cache": "file"})
 
 
