@@ -9,7 +9,7 @@ from harness.analysis.findings import load_families
 
 PAGE = Path(__file__).resolve().parent / "findings.md"
 BEGIN = "<!-- findings: begin (make findings) -->"
-WIDTH = 140
+WIDTH = 120
 
 
 def write() -> str:

@@ -1,9 +1,9 @@
-"""Advice: which pipeline to use from which memory limit on, as far as the verdicts of one setting carry it.
+"""Advice: which pipeline to use from which memory limit on, by the verdicts of one setting.
 
-Pure: a setting with its comparisons goes in, spans of memory limits with one choice each come out; words are made
-elsewhere. Advice is about the whole data set: what does not hold there, by what was measured and by what it will need
-(``whole_set``), is set aside and handed on, to be said. Among rows that are level with the fastest the cheapest is
-chosen: no cache before a memory cache before files on a disk. No winner is named among model-bound cases.
+Pure: from a setting with its comparisons to spans of memory limits with one choice each; ``harness.report.advice``
+writes the sentences. Advice is about the whole data set: a row whose result does not hold there (``whole_set``) is set
+aside and passed on, so that the report names it. Among rows that are as fast as the fastest, the cheapest is chosen: no
+cache before a memory cache before files on a disk. No winner is named among cases whose bottleneck is the model.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from harness.analysis.statistics import THRESHOLD
 from harness.values.comparability import PIPELINE, without_cache
 
 CORES_RATIO = 1.5
-"""A gain of images/s that is this many times the gain per CPU second is called a gain of cores."""
+"""If the gain in images/s is this many times the gain per CPU second, it comes from more cores."""
 
 WORK_RATIO = 1.15
-"""Images per CPU second within this factor are called alike."""
+"""Images per CPU second within this factor count as equal."""
 
 Kind = Literal[
     "winner",
@@ -41,33 +41,32 @@ Kind = Literal[
     "set-aside",
     "short",
 ]
-"""What a limit's verdicts say.
+"""The kinds of answers for a memory limit.
 
-``winner``: faster than the baseline, and surely; ``bound``: all that live reach the ceiling, so no loader can win;
-``survivor``: the baseline has no result, this is the fastest that has; ``few``: too few pairs for an interval;
-``open``: not settled against the baseline; ``same``: all within 5 % of the baseline; ``baseline``: nothing is faster
-by more than 5 %; ``unpaired``: no round has a result of both the baseline and another; ``alone``: only the baseline
-has a result; ``dead``: all ran out of memory; ``unmeasured``: nothing has a result, for other reasons; ``set-aside``:
-what has a result has none that holds on the whole data set; ``short``: epochs are too short for a verdict, those of
-``level``.
+``winner``: certainly faster than the baseline; ``bound``: all rows with a result reach the model limit, so no loader
+can win; ``survivor``: the fastest row with a result, where the baseline has none; ``few``: too few pairs for an
+interval; ``open``: not settled against the baseline; ``same``: all within 5 % of the baseline; ``baseline``: no row is
+more than 5 % faster; ``unpaired``: no round has results of both the baseline and another row; ``alone``: only the
+baseline has a result; ``dead``: all ran out of memory; ``unmeasured``: no row has a result, for other reasons;
+``set-aside``: no result holds on the whole data set; ``short``: epochs of ``level`` are too short for a verdict.
 """
 
 Gain = Literal["cores", "cores-and-cache", "cheaper"]
-"""Where a gain comes from: more cores at work, those and the cache, or less work an image."""
+"""The source of a gain: more busy cores, more cores and the cache, or less work for each image."""
 
 _CHEAPEST = ("none", "memory")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What one memory limit says.
+    """The answer for one memory limit.
 
-    ``row`` is the pipeline to use (or the one that leads, where nothing is sure), ``found`` its comparison with the
-    baseline, ``level`` what may be chosen as well; ``within`` is by what share of it ``row`` and those may differ at
-    the most, None where that is not known. ``dead`` is what ran out of memory. ``plain`` is the same loader without a
-    cache, where the gain is told from the cache's. ``pairs`` is how many pairs (without a comparison: how
-    many invocations) the answer rests on, ``disturbance`` what disturbed some of them; ``left_out`` were disturbed and
-    do not count. ``aside`` are rows with a result that does not hold on the whole data set, the fastest first.
+    ``row`` is the pipeline to use (or the leading one, where nothing is certain), ``found`` its comparison with the
+    baseline, ``level`` the rows that may be used as well; ``within`` is the share by which these and ``row`` differ at
+    most, None where it is not known. ``dead`` are the rows that ran out of memory. ``plain`` is the same loader without
+    a cache, where the gain of the cache is separated. ``pairs`` counts the pairs (without a comparison: the runs) on
+    which the answer is based, ``disturbance`` is what disturbed some of them; ``left_out`` counts disturbed pairs that
+    do not count. ``aside`` are rows whose result does not hold on the whole data set, the fastest first.
     """
 
     limit: int | str
@@ -87,14 +86,14 @@ class Choice:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """All rows that the answer names."""
+        """Return all rows that the answer names."""
         named = [row for row in (self.row, self.baseline, *self.level) if row is not None]
         return tuple({id(row): row for row in named}.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Neighbouring memory limits, smallest first, that say the same; ``choice`` is the most cautious of them."""
+    """Neighbouring memory limits with the same answer, smallest first; ``choice`` is the most cautious one."""
 
     limits: tuple[int | str, ...]
     choice: Choice
@@ -102,14 +101,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class SettingAdvice:
-    """All that is advised for one setting."""
+    """The advice for one setting."""
 
     setting: Setting
     spans: tuple[Span, ...]
 
 
 def advise(setting: Setting) -> SettingAdvice:
-    """Spans of memory limits with one choice each, the smallest first."""
+    """Return spans of memory limits with one choice each, the smallest first."""
     spans: list[Span] = []
     for limit in setting.limits:
         choice = choose(setting, limit)
@@ -122,7 +121,7 @@ def advise(setting: Setting) -> SettingAdvice:
 
 
 def choose(setting: Setting, limit: int | str) -> Choice:
-    """What the verdicts at one memory limit say, and how undisturbed what they rest on was."""
+    """Choose the answer at one memory limit, with the number and the disturbance of the pairs behind it."""
     choice = _choose(setting, limit)
     found = _comparisons_behind(choice, setting)
     if found:
@@ -140,7 +139,7 @@ def choose(setting: Setting, limit: int | str) -> Choice:
 
 
 def _comparisons_behind(choice: Choice, setting: Setting) -> list[Comparison]:
-    """The comparisons that an answer rests on: one, or where nothing stands out all of them."""
+    """Return the comparisons behind an answer: one, or all of them where no row is better than the others."""
     if choice.found is not None:
         return [choice.found]
     if choice.kind == "bound":
@@ -171,7 +170,7 @@ def _choose_among(rows: Sequence[Row], setting: Setting, limit: int | str, basel
         only_oom = bool(rows) and all(set(row.summary.statuses) == {"oom"} for row in rows)
         return Choice(limit, "dead" if only_oom else "unmeasured", baseline=baseline, dead=dead)
     short = tuple(row for row in living if row.summary.short_epochs(setting.metric) is not None)
-    if short and (len(living) > 1 or len(setting.pipelines_at(limit)) == 1):  # else it is what lives, however fast
+    if short and (len(living) > 1 or len(setting.pipelines_at(limit)) == 1):  # else it is the only one with a result
         return Choice(limit, "short", baseline=baseline, level=short, dead=dead)
     if baseline is None or baseline not in living:
         return _choose_survivor(limit, living, setting, baseline, dead)
@@ -227,12 +226,12 @@ def _choose_compared(
 
 
 def can_gain(found: Comparison) -> bool:
-    """Whether the first of a comparison may be faster than the other by more than 5 %, as far as is known."""
+    """Return whether the first of a comparison may be more than 5 % faster than the other."""
     return found.ratio is None or found.ratio.high is None or found.ratio.high > THRESHOLD
 
 
 def _within(best: Row, level: Sequence[Row], setting: Setting) -> float | None:
-    """Return by what share rows may differ from the best at the most; None where that is not known."""
+    """Return the share by which rows differ from the best at most; None where it is not known."""
     ratios = [compare_rows(row, best, setting).ratio for row in level]
     bounds = [max(ratio.high, 1 / ratio.low) for ratio in ratios if ratio is not None and ratio.low and ratio.high]
     return max(bounds) - 1 if bounds and len(bounds) == len(ratios) else None
@@ -241,14 +240,14 @@ def _within(best: Row, level: Sequence[Row], setting: Setting) -> float | None:
 def _pick_cheapest(
     faster: Sequence[tuple[Row, Comparison]], compared: Sequence[tuple[Row, Comparison]], setting: Setting
 ) -> tuple[Row, Comparison, tuple[Row, ...]]:
-    """The fastest, or of those that are surely as fast the cheapest; and what was not told apart from the fastest."""
+    """Return the cheapest of the rows that are certainly as fast as the fastest, and the rows not proven slower."""
     fastest, found = max(faster, key=lambda pair: _value(pair[1]))
-    twins = [(fastest, found)]
+    equals = [(fastest, found)]
     for row, own in faster:
         is_at_ceiling = bool(row.model_bound and fastest.model_bound)
         if row is not fastest and (is_at_ceiling or _verdict(row, fastest, setting) == "same"):
-            twins.append((row, own))
-    best, found = min(twins, key=lambda pair: (_cost(pair[0]), -_value(pair[1])))
+            equals.append((row, own))
+    best, found = min(equals, key=lambda pair: (_cost(pair[0]), -_value(pair[1])))
     level = tuple(row for row, _ in compared if row is not best and _is_level(row, fastest, setting))
     return best, found, level
 
@@ -276,7 +275,7 @@ def _is_cores(row: Row, found: Comparison) -> bool:
 
 
 def _is_alike(one: Choice, other: Choice) -> bool:
-    if one.aside or other.aside:  # what is said of these is said of one limit
+    if one.aside or other.aside:  # the text about these names one limit
         return False
     return one.kind == other.kind and _key(one.row) == _key(other.row)
 
@@ -295,7 +294,7 @@ def _caution(choice: Choice) -> float:
 
 
 def compare_rows(row: Row, other: Row, setting: Setting) -> Comparison:
-    """Return how a row compares with another one of its setting."""
+    """Compare a row with another row of its setting."""
     metric = setting.metric
     return compare(row.summary.measurements(metric), other.summary.measurements(metric), setting.evidence)
 
@@ -305,9 +304,9 @@ def _verdict(row: Row, other: Row, setting: Setting) -> str:
 
 
 def _is_level(row: Row, best: Row, setting: Setting) -> bool:
-    """Whether a row may be chosen as well as the fastest: it is as fast, or may be faster by more than 5 %.
+    """Return whether a row may be used as well as the fastest: it is as fast, or may be more than 5 % faster.
 
-    At the ceiling both are as fast as can be.
+    Two rows that reach the model limit are equally fast.
     """
     if row is best or (row.model_bound and best.model_bound):
         return True

@@ -1,4 +1,4 @@
-"""Checks of the engine: does it answer, has it the image, does it enforce limits. Pure."""
+"""Checks of the engine: whether it answers, has the image and enforces limits. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SWAP_CURE = (
 def check_engine(
     facts: Facts, used: EngineFacts | None, refused: Sequence[Refused], probe: LimitProbe | None
 ) -> Iterator[Check]:
-    """The engine that a session would use here, after those that it would rather have used."""
+    """Check the engine that a session would use here, after the preferred ones that cannot be used."""
     if used is None and not refused:
-        yield Check("engine", "", "unproven", "no engine was asked")
+        yield Check("engine", "", "unproven", "no engine was checked")
     for name, error in refused:
         subject = "image" if isinstance(error, ImageUnavailable) else "engine"
         if used is None:
@@ -36,9 +36,9 @@ def check_engine(
     stored = f", storage {used.storage}" if used.storage else ""
     yield Check("engine", used.engine, "ok", f"{used.engine} {used.version}{stored}")
     if used.to_come:
-        cure = "`harness run` brings it, or `harness ship`"
+        cure = "`harness run` or `harness ship` sends it"
         yield Check(
-            "python", "", "unproven", f"{used.interpreter} lacks TensorFlow: the {used.to_come} is to be brought", cure
+            "python", "", "unproven", f"{used.interpreter} has no TensorFlow; the {used.to_come} is not sent yet", cure
         )
     else:
         yield _check_image(used)
@@ -55,9 +55,9 @@ def _check_image(used: EngineFacts) -> Check:
         none = "" if used.uses_images else "none is used: jobs run with "
         return Check("image", used.engine, "ok", f"{none}{used.words.image} {used.image_digest[:19]}")
     if not used.uses_images:
-        return Check("image", used.engine, "failure", "it could not say what would run", used.words.evidence)
-    cure = "`harness run` makes it, or `harness image build`"
-    return Check("image", used.engine, "unproven", "the image is not there yet", cure)
+        return Check("image", used.engine, "failure", "it did not report what it would run", used.words.evidence)
+    cure = "`harness run` or `harness image build` makes it"
+    return Check("image", used.engine, "unproven", "the image is not on the host yet", cure)
 
 
 def _check_python(used: EngineFacts) -> Check:
@@ -80,37 +80,36 @@ def _check_cgroup(facts: Facts, used: EngineFacts) -> Check:
 def _check_limit(used: EngineFacts, probe: LimitProbe | None) -> Check:
     if not used.can_limit_memory:
         why = f": {'; '.join(used.reasons)}" if used.reasons else ""
-        message = f"memory cannot be limited, limited cases will be skipped{why}"
+        message = f"memory cannot be limited, so cases with a memory limit will be skipped{why}"
         return Check("memory-limit", "", "warning", message, used.words.limit_cure)
     if probe is None:
         return Check(
             "memory-limit",
             "",
             "unproven",
-            f"{used.engine} says that it limits memory; no job has tried",
-            "`harness check --ship` tries one",
+            f"{used.engine} reports that it limits memory; no job has tried it",
+            "`harness check --ship` tries it with a job",
         )
     return judge_probe(probe, used.words.evidence)
 
 
 def judge_probe(probe: LimitProbe, evidence: str = NO_WORDS.evidence) -> Check:
-    """Whether a limit holds: it must be read back as asked *and* have ended what outgrew it.
+    """Judge whether a limit holds: it must be read back as asked *and* the job that exceeded it must be killed.
 
-    ``evidence`` is where to look when it did not.
+    ``evidence`` is where to look if it does not hold.
     """
     asked = format_bytes(probe.asked_bytes)
     cure = f"see {evidence}, and the log of the probe"
     if probe.effective_bytes is not None and probe.effective_bytes > probe.asked_bytes + PAGE_BYTES:
-        message = f"a limit of {asked} became {format_bytes(probe.effective_bytes)}: the engine discards limits"
+        message = f"a limit of {asked} became {format_bytes(probe.effective_bytes)}: the engine does not enforce limits"
         return Check("memory-limit", "", "failure", message, cure)
     if probe.was_killed and probe.effective_bytes is not None:
-        return Check(
-            "memory-limit", "", "ok", f"a limit of {asked} is enforced ({probe.enforced_by}): what outgrew it was ended"
-        )
+        message = f"a limit of {asked} is enforced ({probe.enforced_by}): a job that exceeded it was killed"
+        return Check("memory-limit", "", "ok", message)
     if probe.was_killed:
-        message = f"what outgrew {asked} was ended, but the limit could not be read back from inside"
+        message = f"a job that exceeded {asked} was killed, but the limit could not be read back in the container"
         return Check("memory-limit", "", "warning", message, cure)
-    message = f"a limit of {asked} did not hold: {probe.failure or 'what outgrew it was not ended'}"
+    message = f"a limit of {asked} did not hold: {probe.failure or 'a job that exceeded it was not killed'}"
     return Check("memory-limit", "", "failure", message, cure)
 
 
@@ -129,16 +128,16 @@ def _check_swap(facts: Facts, used: EngineFacts, probe: LimitProbe | None) -> Ch
 
 
 def check_logout(facts: Facts, used: EngineFacts | None) -> Iterator[Check]:
-    """Whether jobs outlive a link that is lost: systemd may end what a user has started after the last logout."""
+    """Check whether jobs survive a lost connection: systemd may end a user's processes after the last logout."""
     if used is None or facts.lingers is None:
         return
     if not used.ends_with_user and (used.uses_images or not facts.kills_at_logout):
         return
     if facts.lingers:
-        yield Check("logout", "", "ok", "this user lingers: jobs go on when the link is lost")
+        yield Check("logout", "", "ok", "lingering is enabled for this user: jobs continue when the connection is lost")
         return
-    message = "this user does not linger: systemd ends a job when the link is lost for longer than some seconds"
-    cure = "`loginctl enable-linger` there, as this user (or `sudo loginctl enable-linger USER`)"
+    message = "lingering is not enabled for this user: systemd ends jobs some seconds after the connection is lost"
+    cure = "run `loginctl enable-linger` there as this user (or `sudo loginctl enable-linger USER`)"
     yield Check("logout", "", "warning", message, cure)
 
 
@@ -147,11 +146,11 @@ def _check_cpus(facts: Facts, used: EngineFacts) -> Check:
     if not used.can_limit_cpus:
         why = f": {'; '.join(used.reasons)}" if used.reasons else ""
         return Check(
-            "cpus", "", "warning", f"jobs cannot be held to CPUs{why}", "see that the cpuset controller is mounted"
+            "cpus", "", "warning", f"jobs cannot be bound to CPUs{why}", "check that the cpuset controller is mounted"
         )
     if not usable or logical is None:
         return Check("cpus", "", "unproven", "the number of CPUs could not be read")
     if usable < logical:
-        message = f"{usable} of {logical} CPUs may be used by this user"
+        message = f"this user may use {usable} of {logical} CPUs"
         return Check("cpus", "", "warning", message, "see `taskset -p $$` and the cpuset of this user")
     return Check("cpus", "", "ok", f"{logical} CPUs")

@@ -33,9 +33,9 @@ def check_disks(
 
 
 def check_data(states: Iterable[DataState]) -> Iterator[Check]:
-    """Check each data set of the inventory: is it there, what it is, how many images, its fingerprint.
+    """Check each data set of the inventory: whether it is there, what it is, how many images, its fingerprint.
 
-    One that cannot be used keeps the host from measuring only where no other can be.
+    A data set that cannot be used makes the host not ready only if no other data set can be used.
     """
     states = list(states)
     is_any_usable = any(state.problem is None for state in states)
@@ -49,7 +49,7 @@ def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> C
     where = f"{disk.path} ({disk.filesystem or 'unknown file system'}, {disk.kind})"
     if disk.free_bytes is None:
         return Check(
-            "disk", name, "unproven", f"{where}: what is free could not be read", f"try `df {disk.path}` there"
+            "disk", name, "unproven", f"{where}: the free space could not be read", f"try `df {disk.path}` there"
         )
     if disk.is_writable is False:
         cure = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
@@ -61,9 +61,9 @@ def _check_cache_disk(name: str, disk: DiskFacts, disk_reserve: int | None) -> C
         cure = f"free some space on {disk.path}, or name another folder with `scratch:` or `disks:`"
         return Check("disk", name, "failure" if name == "scratch" else "warning", message, cure)
     if disk.kind == "memory":
-        return Check("disk", name, "warning", f"{message}; it lies in memory", "name a folder on a real disk")
+        return Check("disk", name, "warning", f"{message}; it is in memory", "name a folder on a disk")
     if disk.kind == "network":
-        cure = "name a folder on a local disk: on a network disk the page cache's state stays unproven"
+        cure = "name a folder on a local disk: on a network disk the state of the page cache cannot be proven"
         return Check("disk", name, "warning", message, cure)
     return Check("disk", name, "ok", message)
 
@@ -89,7 +89,7 @@ def _check_data(state: DataState, outcome_if_bad: Outcome) -> Check:
     count = "" if state.images is None else f", {'at most ' if state.is_bound else ''}{state.images:,} images"
     size = "" if state.bytes is None else f", {format_bytes(state.bytes)}"
     if state.fingerprint is None:
-        cure = "`harness run` reads every file once and computes its fingerprint; so does `harness data describe`"
+        cure = "`harness run` or `harness data describe` computes its fingerprint, for which every file is read once"
         return Check("data", state.name, "unproven", f"{state.place}{count}{size}: {state.source}", cure)
     known = f"fingerprint {state.fingerprint[:12]} ({state.source})"
     return Check("data", state.name, "ok", f"{state.place}{count}{size}, {known}")

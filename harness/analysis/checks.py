@@ -1,4 +1,4 @@
-"""From facts to what works on a host and what does not, each with its cure: ``harness check``. Pure."""
+"""The checks of ``harness check``: from facts to what works on a host and what does not, with a cure each. Pure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def judge_host(
     allow_busy: bool = False,
     is_remote: bool = False,
 ) -> list[Check]:
-    """All checks of one host, in the order in which a reader mends things.
+    """Return all checks of one host, in the order in which a user fixes things.
 
-    ``facts`` is the error where there are none. ``engine`` is what the engine to be used says of itself, None where
-    there is none; ``refused`` are those that were tried before it.
-    ``used_gpus`` are ids of the GPUs that jobs may use, None for all; ``image_bytes`` is the size of an image that must
-    still be brought. ``is_remote``: it is reached over a link, which may be lost.
+    ``facts`` is an error where they could not be read. ``engine`` are the facts of the engine to use, None where there
+    is none; ``refused`` are the engines that were tried before it. ``used_gpus`` are ids of the GPUs that jobs may use,
+    None for all; ``image_bytes`` is the size of an image that must still be sent. ``is_remote``: the host is reached
+    over a connection, which may be lost.
     """
     if isinstance(facts, HarnessError):
         state = facts.state if isinstance(facts, HostError) else "not_ready"
@@ -56,9 +56,9 @@ def judge_host(
 
 
 def host_state(checks: Iterable[Check]) -> str:
-    """``ready``, ``unreachable``, ``not_ready``, ``locked`` or ``busy``: the first that holds.
+    """Return ``unreachable``, ``not_ready``, ``locked``, ``busy`` or ``ready``: the first that applies.
 
-    What must be mended comes before what passes by itself.
+    What a user must fix comes before what passes by itself.
     """
     failed = [check for check in checks if check.outcome == "failure"]
     if any(check.id == "host" and check.subject == "unreachable" for check in failed):
@@ -78,20 +78,20 @@ def _describe(facts: Facts) -> str:
 def _check_lock(owner: LockView | None) -> list[Check]:
     if owner is None:
         return []
-    cure = "wait for it to end, or, if you know that it is dead, `harness unlock INVENTORY`"
-    return [Check("lock", owner.session, "failure", f"another session holds it: {owner.describe()}", cure)]
+    cure = "wait for that session to end, or run `harness unlock INVENTORY` if it no longer runs"
+    return [Check("lock", owner.session, "failure", f"another session has locked it: {owner.describe()}", cure)]
 
 
 def _check_load(facts: Facts, allow_busy: bool) -> Check:
     if facts.load_1m is None:
-        return Check("load", "", "unproven", "its load could not be read")
+        return Check("load", "", "unproven", "the load could not be read")
     reason = busy_reason(facts)
     if reason is None:
         return Check(
             "load", "", "ok", f"load {facts.load_1m:.2f} in the last minute (busy above {busy_load(facts):.1f})"
         )
     if allow_busy:
-        return Check("load", "", "warning", f"{reason}; allowed", "figures from a busy host are worth less")
+        return Check("load", "", "warning", f"{reason}; allowed", "figures from a busy host are less reliable")
     cure = (
         "wait until it is quiet (see `top` there), or allow it: `allow_busy: true` in the inventory, "
         "or `harness run --allow-busy`"

@@ -13,10 +13,10 @@ from harness.values.record import MACHINE, Record
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One invocation, reduced to one number of which more is better (images/s).
+    """A run, reduced to one number of which more is better (images/s).
 
-    ``disturbed_by`` are the ids of findings that make it degraded; empty for one that nothing disturbed. ``attempt`` is
-    above 1 for one that was repeated. ``computer`` is the name of its machine, where ``host`` is another name of it.
+    ``disturbed_by`` are the ids of the findings that disturbed it, empty for an undisturbed run. ``attempt`` is above 1
+    for a repeated run. ``computer`` is the name of its machine, where ``host`` is another name of it.
     """
 
     session: str
@@ -29,17 +29,17 @@ class Measurement:
 
     @property
     def machine(self) -> tuple[str, str]:
-        """Names of two sessions' hosts may be equal by accident."""
+        """Identify the machine: hosts of two sessions may have the same name by accident."""
         return (self.session, self.computer or self.host)
 
     @property
     def place(self) -> tuple[str, str, int]:
-        """What it shares with those that it is paired with."""
+        """Return what paired measurements share: session, host and round."""
         return (self.session, self.host, self.round)
 
 
 def measure(record: Record, value: float) -> Measurement:
-    """Return a record as one number."""
+    """Return a record and its value as a measurement."""
     computer = str(record.environment.get(MACHINE) or "")
     return Measurement(record.session, record.host, record.round, value, disturbances(record), record.attempt, computer)
 
@@ -54,13 +54,13 @@ class HostRatio:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A case against its baseline on hosts of one hardware.
+    """A case compared with its baseline on hosts of one hardware.
 
-    ``ratio`` is None where no round has both. ``unpaired`` counts measurements of the case
-    whose round has no baseline. ``agreeing`` counts hosts whose own ratio lies on the same
-    side as the whole (or within the threshold of 1 where the verdict is ``same``). ``disturbance`` is of the pairs that
-    count; ``left_out`` counts disturbed pairs that do not, because there are enough undisturbed ones.
-    ``images_needed``: where epochs are too short for a verdict, how many images in one would do.
+    ``ratio`` is None where no round has both. ``unpaired`` counts measurements of the case whose round has no baseline.
+    ``agreeing`` counts hosts whose ratio is on the same side of 1 as that of all (or within the threshold, where the
+    verdict is ``same``). ``disturbance`` is that of the pairs that count; ``left_out`` counts disturbed pairs that do
+    not count, because there are enough undisturbed ones. ``images_needed`` is the number of images that an epoch needs,
+    where epochs are too short for a verdict.
     """
 
     ratio: Estimate | None
@@ -74,10 +74,10 @@ class Comparison:
 
 
 def pair_rounds(case: Iterable[Measurement], baseline: Iterable[Measurement]) -> list[tuple[Measurement, Measurement]]:
-    """Return one pair of each round that has both: the undisturbed one, else the first.
+    """Return one pair for each round that has both: the undisturbed pair, else the first.
 
-    Where one of the two was repeated, the other was measured beside it once more; of several undisturbed pairs the one
-    that was measured at one time counts, and the earlier one.
+    Where one of the two was repeated, the other was repeated with it. Of several undisturbed pairs, one whose runs were
+    measured together is preferred, and then the earlier one.
     """
     own, other = _gather_rounds(case), _gather_rounds(baseline)
     return [_choose_pair(found, other[key]) for key, found in own.items() if key in other]
@@ -107,11 +107,11 @@ def _choose_pair(case: list[Measurement], baseline: list[Measurement]) -> tuple[
 
 
 def compare(case: Sequence[Measurement], baseline: Sequence[Measurement], evidence: float = EVIDENCE) -> Comparison:
-    """Ratio case ÷ baseline over all rounds that have both; a pair is disturbed where one of the two is.
+    """Compare a case with its baseline by the ratios of all rounds that have both.
 
-    All pairs that count (``selection``) of the hosts at hand count alike: what is claimed is claimed of these
-    hosts; a host that goes its own way widens the interval and is missing in ``agreeing``. ``evidence`` is what rules
-    a ratio out (``statistics``).
+    A pair is disturbed where one of its runs is. All pairs that count (``selection``) have the same weight: the result
+    is about these hosts; a host that differs widens the interval and is missing in ``agreeing``. ``evidence`` is the
+    threshold that rules a ratio out (``statistics``).
     """
     pairs = pair_rounds(case, baseline)
     chosen = select(

@@ -1,9 +1,9 @@
-"""How much of its data set a case ran on, and whether the rate that it had there holds on the whole set. Pure.
+"""How much of its data set a case ran on, and whether its rate holds on the whole set. Pure.
 
-It does not where its files were read from memory and all files of the set would not fit there. Page cache counts
-against a memory limit, in both versions of cgroups: of a set larger than what the limit leaves beside the program,
-each epoch reads at least the rest from storage. So a part of it that fits is a measurement of another machine; and
-where a whole set was served from memory though it does not fit, something else kept its files there.
+A rate does not hold if files were read from memory and the files of the whole set would not fit there. Page cache
+counts against a memory limit in both versions of cgroups: of a set that is larger than what the limit leaves beside the
+program, each epoch reads at least the rest from storage. So a part of the set that fits in memory measures another
+machine; and where a whole set came from memory though it does not fit, another program kept its files there.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ from harness.bench.protocol.loader_registry import CACHES, is_automatic
 from harness.values.record import Epoch, Record
 
 SERVED_TOLERANCE = 0.1
-"""A share of an epoch's bytes: so much more may have come from memory than what the limit allows to."""
+"""Tolerated share of an epoch's bytes that came from memory beyond what the limit allows."""
 
 Epochs = Literal["first", "steady"]
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many images of its set a case ran on; ``set_images`` is None where the size of the set is not known."""
+    """The images of its set on which a case ran; ``set_images`` is None where the size of the set is not known."""
 
     images: int
     set_images: int | None
 
     @property
     def is_part(self) -> bool:
-        """Whether it did not run on the whole set, as far as is known."""
+        """Return whether it did not run on the whole set, as far as is known."""
         return self.set_images is None or self.images < self.set_images
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Why a rate is not given for the whole set: its files came from memory, which cannot hold those of the whole set.
+    """Why a rate does not hold on the whole set: files came from memory, which cannot hold those of the whole set.
 
-    These are ``set_bytes`` (None: not known); the limit leaves ``room_bytes`` for them beside the program.
-    ``is_cache``: they are the cache's files. ``is_counted`` is False where it is not known what came from memory.
+    The files of the whole set have ``set_bytes`` (None: not known); the limit leaves ``room_bytes`` for them beside the
+    program. ``is_cache``: they are the cache's files. ``is_counted`` is False where it is not known what came from
+    memory.
     """
 
     is_cache: bool
@@ -51,7 +52,7 @@ class Withdrawal:
 
 
 def cover(record: Record) -> Coverage | None:
-    """Return how much of its set a record's case ran on (or was to run on, where it did not end an epoch)."""
+    """Return how much of its set a record's case ran on (or should have, where it did not finish an epoch)."""
     case, known = record.case, record.set_size.images if record.set_size else None
     if known is None and record.predictions is not None and record.predictions.whole_set is not None:
         known = record.predictions.whole_set.images
@@ -62,7 +63,7 @@ def cover(record: Record) -> Coverage | None:
     asked = case.max_images if known is None else min(case.max_images, known)
     images = delivered or asked
     if known is None and images < case.max_images:
-        known = images  # it asked for more and got all
+        known = images  # more images were requested, so these are all
     return Coverage(images, known if known is None else max(known, images))
 
 
@@ -78,8 +79,8 @@ def doubt_rate(
     """Return why the rate of some epochs does not hold on the whole set; None where it does.
 
     ``cache_bytes`` are those of its cache there, ``room_bytes`` what its limit leaves for files beside the program.
-    Where all files fit beside the program, memory may serve them there, too. Where they do not, memory may have
-    served no larger a share of what was measured than it could serve of the whole.
+    Where all files of the whole set fit beside the program, they may come from memory. Where they do not, the share
+    that came from memory must not exceed the share of the whole set that fits there.
     """
     if is_automatic(record.case.loader):
         return None
@@ -99,7 +100,7 @@ def doubt_rate(
     read = total(epoch.bytes_read for epoch in measured)
     if read is None or not needed:
         is_cold = record.case.page_cache == "cold" and unproven(record) is None
-        if is_cold or not is_part:  # of a whole set the limit itself lets no more stay in memory
+        if is_cold or not is_part:  # for a whole set the limit enforces this
             return None
         return Withdrawal(is_cache, whole, room, limit, is_counted=False)
     allowed = 0.0 if whole is None or room is None else room / whole
@@ -115,14 +116,14 @@ def _reads_cache(record: Record, measured: Sequence[Epoch]) -> bool:
 
 
 def _scale(needed: int | None, epochs: int, coverage: Coverage | None) -> int | None:
-    """What an epoch reads on the whole set, by images; None where it is not known."""
+    """Return the bytes that an epoch reads on the whole set, by images; None where they are not known."""
     if needed is None or coverage is None or coverage.set_images is None:
         return None
     return round(needed / epochs * coverage.set_images / coverage.images)
 
 
 def total(values: Iterable[int | None]) -> int | None:
-    """Return the sum; None where one of them is not known, or there are none."""
+    """Return the sum of the values; None where one of them is not known, or there are none."""
     known = list(values)
     if not known or any(value is None for value in known):
         return None

@@ -1,4 +1,4 @@
-"""How long a case will take: as rehearsed, else from constants, within a factor of two. Pure."""
+"""How long a case will take: by its trial run, else from constants, within a factor of two. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.values.rehearsal import Rehearsal
 
 @dataclass(frozen=True)
 class Rates:
-    """What time is estimated from. Defaults: COCO's photographs (0.28 megapixels, 160 kB) on an ordinary x86 core.
+    """Constants for estimates of time. Defaults: COCO's photographs (0.28 megapixels, 160 kB) on a common x86 core.
 
-    ``decode_s``: CPU seconds to read, decode and resize an image (seen at 256 px, images per CPU second: 245–380
-    for ImageDataGenerator, 280–375 for tf.data). ``macs_per_cpu_s``: multiply-adds a core does in a model's
-    step, ``step_s_per_image`` what a step costs besides (seen: 26 ms an image for MobileNet at alpha 1 and 256 px,
-    1.15 ms at alpha 0.25 and 128 px). ``gpu_images_s``: what a GPU eats. ``start_s`` and ``build_s``: TensorFlow's
-    start, and tracing a model.
+    ``decode_s``: CPU seconds to read, decode and resize an image (measured at 256 px, images per CPU second: 245–380
+    for ImageDataGenerator, 280–375 for tf.data). ``macs_per_cpu_s``: multiply-adds of a core in a model's step,
+    ``step_s_per_image``: other costs of a step (measured: 26 ms per image for MobileNet at alpha 1 and 256 px, 1.15 ms
+    at alpha 0.25 and 128 px). ``gpu_images_s``: images/s of a GPU. ``start_s`` and ``build_s``: start of TensorFlow,
+    and tracing of a model.
     """
 
     start_s: float = 9.0
@@ -36,17 +36,17 @@ class Rates:
 DEFAULT_RATES = Rates()
 
 _MOBILENET_MACS = 569e6
-"""At alpha 1 and 224 × 224 (Howard et al. 2017, table 6); it goes about with alpha² and with the pixels."""
+"""At alpha 1 and 224 × 224 (Howard et al. 2017, table 6); about proportional to alpha² and to the pixels."""
 
 
 def _threads(case: Case, cpus: int) -> int:
-    spec = LOADERS.get(case.loader)  # a user's own file, which may be gone, is not read
+    spec = LOADERS.get(case.loader)  # the file of a user's own loader may be missing
     workers = cpus if case.workers is None else case.workers
     return 1 if spec is not None and spec.is_single_threaded else max(1, min(cpus, case.cpus or cpus, workers))
 
 
 def step_cpu_s(case: Case, rates: Rates = DEFAULT_RATES) -> float:
-    """CPU seconds that training spends on an image, without a GPU; 0 for loading."""
+    """Return the CPU seconds that training takes for an image without a GPU; 0 for loading."""
     if case.mode != "train" or case.model is None or case.model.is_emulated:
         return 0.0
     height, width = case.image_size
@@ -56,7 +56,7 @@ def step_cpu_s(case: Case, rates: Rates = DEFAULT_RATES) -> float:
 
 
 def emulated_s(case: Case, images: int) -> float:
-    """Seconds that the emulated accelerator of a case needs for so many images."""
+    """Return the seconds that the emulated accelerator of a case needs for so many images."""
     model = case.model
     if model is None or not (model.images_per_second or model.step_seconds):
         return 0.0
@@ -66,7 +66,7 @@ def emulated_s(case: Case, images: int) -> float:
 
 
 def epoch_s(case: Case, size: SetSize, *, index: int, cpus: int = 4, has_gpu: bool = False, rates: Rates) -> float:
-    """Seconds of an epoch (``index`` from 1): input and model share the CPUs; with a GPU the slower one decides."""
+    """Return the seconds of an epoch, from 1: input and model share the CPUs; with a GPU the slower of both counts."""
     count = images_of(case, size.images)
     all_cpus = max(1, min(cpus, case.cpus or cpus))
     held = case_cache_bytes(case, size) or 0
@@ -96,9 +96,9 @@ def duration_s(
     dies_after: int | None = None,
     rehearsal: Rehearsal | None = None,
 ) -> float:
-    """Predict the seconds of one invocation, start included: as rehearsed, else by rates.
+    """Predict the seconds of one run, start included: by its trial run, else from constants.
 
-    ``dies_after``: the images after which a limit is expected to end it; None where it is not.
+    ``dies_after``: the images after which it is expected to run out of memory; None where it is not.
     """
     count = images_of(case, size.images)
     if rehearsal is not None:

@@ -1,6 +1,6 @@
-"""The catalogue of findings: every id that a record or a session can carry, how grave it is, and what it means.
+"""The catalogue of findings: every id that a record or a session can have, its severity, and what it means.
 
-The findings stand in the families of ``rules``; ``make findings`` writes ``docs/findings.md`` from them.
+The families in ``rules`` define the findings; ``make findings`` writes ``docs/findings.md`` from them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from harness.values.record import Finding, Record, Severity
 
 Scope = Literal["invocation", "session", "host"]
 Judge = Callable[[Record, Facts | None, Sequence[Record]], Iterable[Finding]]
-"""Findings of one invocation, from its record, its host's facts and its peers (other records of the session)."""
+"""Returns the findings of a run, from its record, its host's facts and other records of the session."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """``severity``: an ``error`` makes an invocation invalid, a ``warning`` degraded, an ``info`` leaves it valid.
+    """A finding of the catalogue: an ``error`` makes a run invalid, a ``warning`` degraded, an ``info`` neither.
 
     ``reason`` is the finding in a few words, for lists and tables: "invalid: does other work". ``cause`` and ``cure``
-    are what the page of findings says of it; ``grades`` stands there instead of the severity where it has several.
+    are its text in docs/findings.md, and ``grades`` replaces the severity there where a finding has several.
     """
 
     severity: Severity
@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Family:
-    """Findings about one thing: ``rank`` is the place among the others, ``judge`` finds those of an invocation."""
+    """Findings about one subject: ``rank`` is its place among the families, ``judge`` finds those of a run."""
 
     rank: int
     title: str
@@ -48,7 +48,7 @@ class Family:
 
 
 def join_rules(*rules: Callable[[Record], Iterable[Finding]]) -> Judge:
-    """Make one rule of several that look at the record alone."""
+    """Join several rules that need only the record into one."""
     return lambda record, _facts, _peers: itertools.chain.from_iterable(rule(record) for rule in rules)
 
 
@@ -60,11 +60,11 @@ def load_families() -> tuple[Family, ...]:
 
 @cache
 def catalogue() -> Mapping[str, Entry]:
-    """Return all findings by their ids. Raises TypeError where two families have the same."""
+    """Return all findings by their ids. Raises TypeError where two families define the same id."""
     found: dict[str, Entry] = {}
     for family in load_families():
         if twice := found.keys() & family.entries.keys():
-            raise TypeError(f"findings stand in two families: {', '.join(sorted(twice))}")
+            raise TypeError(f"two families define the same findings: {', '.join(sorted(twice))}")
         found |= family.entries
     return found
 
@@ -72,9 +72,9 @@ def catalogue() -> Mapping[str, Entry]:
 BUSY = frozenset(
     {"host-busy", "cpu-stolen", "cpu-throttled", "host-swapping", "cores-idle", "gpu-shared", "gpu-throttled"}
 )
-"""Findings that say that the host was busy or throttled: what a quiet hour would mend."""
+"""Findings of a busy or throttled host, which may not occur at another time."""
 
 
 def find(identifier: str, message: str, hint: str, *, severity: Severity | None = None) -> Finding:
-    """Make a finding of the catalogue, the only way; ``severity`` where this one has another grade than its entry."""
+    """Make a finding of the catalogue; ``severity`` replaces that of its entry."""
     return Finding(id=identifier, severity=severity or catalogue()[identifier].severity, message=message, hint=hint)

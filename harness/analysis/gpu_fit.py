@@ -1,4 +1,4 @@
-"""Whether GPUs can be used: their driver, the code that TensorFlow has for them, and how jobs get at them. Pure."""
+"""Whether GPUs can be used: their driver, TensorFlow's code for them, and how jobs access them. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.values.units import format_bytes
 MINIMUM_DRIVERS: dict[int, str] = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """The oldest Linux driver for each major version of CUDA.
 
-Within one major version any driver from this on will do ("minor version compatibility"): NVIDIA, CUDA
+Within one major version any driver from this version on works ("minor version compatibility"): NVIDIA, CUDA
 Compatibility, table 1 (https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html: ≥ 450, 525,
 580), in full as in table 3 of the CUDA Toolkit Release Notes (https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/:
 12.0 GA ≥ 525.60.13, 13.0 GA ≥ 580.65.06); 450.80.02 is the note to the first table.
@@ -36,11 +36,11 @@ CUDA_ERROR_INVALID_PTX: versions 2.16 to 2.20 and a nightly 2.21 on RTX 50 (gith
 """
 
 Fit = Literal["exact", "ptx", "none", "unknown"]
-"""How TensorFlow runs on a GPU: with code that it brings, with PTX that the driver compiles, or not at all."""
+"""How TensorFlow runs on a GPU: with its binary code, with PTX that the driver compiles, or not at all."""
 
 
 class _Speaking(NamedTuple):
-    """What sentences about one host depend on."""
+    """Properties of a host on which the messages depend."""
 
     uses_images: bool
     architecture: str | None
@@ -51,16 +51,16 @@ class _Speaking(NamedTuple):
 
     @property
     def instead(self) -> str:
-        """What a user can do where a GPU cannot be used."""
+        """Return what a user can do where a GPU cannot be used."""
         if self.uses_images:
-            return "`gpus: 0` in the inventory measures the CPUs, `image:` names an image of your own"
-        return "`gpus: 0` in the inventory measures the CPUs"
+            return "set `gpus: 0` in the inventory to measure the CPUs, or `image:` to use your own image"
+        return "set `gpus: 0` in the inventory to measure the CPUs"
 
 
 def find_fit(capability: Capability | None, build: CudaBuild | None) -> Fit:
     """Decide how a build of TensorFlow runs on a GPU.
 
-    Binary code runs on its own compute capability and on later ones of the same major version; PTX is compiled for all
+    Binary code runs on its compute capability and on later ones of the same major version; PTX can be compiled for all
     later ones (CUDA C++ Programming Guide, "Application Compatibility").
     """
     if build is not None and build.cuda is None:
@@ -78,23 +78,25 @@ def find_fit(capability: Capability | None, build: CudaBuild | None) -> Fit:
 def check_gpus(
     facts: Facts, engine: EngineFacts | None, used: Sequence[str] | None = None, probe: GpuProbe | None = None
 ) -> Iterator[Check]:
-    """Check a host's GPUs. ``used`` are ids of those that jobs may use, None for all; ``engine`` is what is used.
+    """Check a host's GPUs. ``used`` are ids of those that jobs may use, None for all.
 
-    ``probe`` is what a job that asked for GPUs found.
+    ``engine`` is the engine that will be used, ``probe`` the result of a job that requested GPUs.
     """
     speaking = _Speaking(engine is None or engine.uses_images, facts.architecture)
     if facts.silent_gpus:
         message = (
-            f"{len(facts.silent_gpus)} NVIDIA GPU(s) on the PCI bus ({', '.join(facts.silent_gpus)}), no driver answers"
+            f"no driver answers for {plural(len(facts.silent_gpus), 'NVIDIA GPU')} on the PCI bus "
+            f"({', '.join(facts.silent_gpus)})"
         )
-        cure = "run `nvidia-smi` there: install the driver, or reboot if it was updated since the last start"
+        cure = "run `nvidia-smi` there: install the driver, or reboot if the driver was updated since the last boot"
         yield Check("gpu", "", "warning", message, cure)
     elif not facts.gpus:
         yield Check("gpu", "", "ok", f"no NVIDIA GPU{': the CPU image is used' if speaking.uses_images else ''}")
     unknown = [one for one in used or () if one.isdigit() and int(one) >= len(facts.gpus)]
     if unknown:
-        message = f"the inventory names GPU {join_words(unknown)}, the host has {plural(len(facts.gpus), 'GPU')}"
-        yield Check("gpu", ", ".join(unknown), "failure", message, "correct `gpus:` in the inventory: it counts from 0")
+        message = f"the inventory names GPU {join_words(unknown)}, but the host has {plural(len(facts.gpus), 'GPU')}"
+        cure = "correct `gpus:` in the inventory; numbers start at 0"
+        yield Check("gpu", ", ".join(unknown), "failure", message, cure)
     build = locked_build(facts.architecture) if engine is None else engine.cuda
     taken = list(_used_of(facts, used))
     for gpu in facts.gpus:
@@ -109,7 +111,7 @@ def check_gpus(
 
 
 def find_obstacle(facts: Facts, engine: EngineFacts | None, used: Sequence[str]) -> str | None:
-    """Say why no job can use the GPUs of a host, and what to do; None where nothing is known to be in the way."""
+    """Return why no job can use the GPUs of a host, and what to do; None where no obstacle is known."""
     if not used:
         return None
     failed = [check for check in check_gpus(facts, engine, used) if check.outcome == "failure"]
@@ -133,11 +135,11 @@ def _check_driver(gpu: GpuFacts, build: CudaBuild | None, speaking: _Speaking) -
     minimum = minimum_driver(build.cuda)
     enough = is_driver_enough(gpu.driver, minimum) if gpu.driver is not None and minimum is not None else None
     if minimum is None or enough is None:
-        message = f"whether driver {gpu.driver or '?'} serves CUDA {build.cuda} is not known"
+        message = f"whether driver {gpu.driver or '?'} supports CUDA {build.cuda} is not known"
         yield Check("driver", gpu.name, "unproven", message)
         return
     if enough:
-        message = f"driver {gpu.driver} serves CUDA {build.cuda} (≥ {minimum})"
+        message = f"driver {gpu.driver} supports CUDA {build.cuda} (≥ {minimum})"
         yield Check("driver", gpu.name, "ok", message)
         return
     message = f"driver {gpu.driver} is too old for {speaking.whose} CUDA {build.cuda}: {minimum} or newer is needed"
@@ -154,7 +156,7 @@ def _check_code(gpu: GpuFacts, build: CudaBuild | None, speaking: _Speaking) -> 
             "the GPU's compute capability" if capability is None else f"what {speaking.whose} CUDA code was built for"
         )
         return Check(
-            "gpu-code", gpu.name, "unproven", f"{what} is not known: whether it can be used is seen when it is"
+            "gpu-code", gpu.name, "unproven", f"{what} is not known: a first job shows whether the GPU can be used"
         )
     if build.cuda is None:
         message = "this TensorFlow was built without CUDA"
@@ -171,37 +173,37 @@ def _check_code(gpu: GpuFacts, build: CudaBuild | None, speaking: _Speaking) -> 
         return Check("gpu-code", gpu.name, "failure", message, f"{speaking.instead}, with {age} TensorFlow")
     message = (
         f"TensorFlow has no code for compute capability {capability} (built for {oldest} to {newest}): the driver "
-        "compiles it at the first start, which takes minutes; what it made is kept in the scratch"
+        "compiles it at the first start, which takes minutes; the result is kept in the scratch folder"
     )
     first = first_cuda(capability)
     if first is not None and _version(build.cuda) < first:
         message += (
-            f"; and CUDA {build.cuda} does not know this GPU ({first[0]}.{first[1]} does): such packages are reported "
+            f"; CUDA {build.cuda} does not know this GPU ({first[0]}.{first[1]} does), and such packages are reported "
             "to fail with CUDA_ERROR_INVALID_PTX"
         )
-    cure = f"let one case try it first; where it fails, {speaking.instead}, with a TensorFlow for {capability}"
+    cure = f"run one case first; if it fails, {speaking.instead}, with a TensorFlow for {capability}"
     return Check("gpu-code", gpu.name, "warning", message, cure)
 
 
 def _check_access(facts: Facts, engine: EngineFacts | None, probe: GpuProbe | None) -> Check:
-    """Check whether jobs get at the GPUs."""
+    """Check whether jobs can access the GPUs."""
     support = (engine.gpu_support if engine is not None else None) or None
     cure = (NO_WORDS if engine is None else engine.words).gpu_cure
     if support == "direct":
-        cure = "run `nvidia-smi` there as this user, and see who may open /dev/nvidia*"
+        cure = "run `nvidia-smi` there as this user, and check the permissions of /dev/nvidia*"
     if support is not None and probe is not None and probe.problem is not None:
         asked = plural(probe.asked, "GPU")
-        return Check("nvidia-runtime", "", "failure", f"a job that asked for {asked} got none: {probe.problem}", cure)
+        return Check("nvidia-runtime", "", "failure", f"a job that requested {asked} got none: {probe.problem}", cure)
     if support is not None and probe is not None and probe.found is not None and probe.found < probe.asked:
-        message = f"a job that asked for {plural(probe.asked, 'GPU')} got {probe.found}"
+        message = f"a job that requested {plural(probe.asked, 'GPU')} got {probe.found}"
         return Check("nvidia-runtime", "", "failure", message, cure)
-    proven = "" if probe is None or probe.found is None else f" (a job that asked for them got {probe.found})"
+    proven = "" if probe is None or probe.found is None else f" (a job that requested them got {probe.found})"
     if support == "direct":
-        return Check("nvidia-runtime", "", "ok", f"jobs see the GPUs without one{proven}")
+        return Check("nvidia-runtime", "", "ok", f"jobs access the GPUs without a container runtime{proven}")
     if support is not None:
         return Check("nvidia-runtime", "", "ok", f"containers get GPUs by {support}{proven}")
     if facts.nvidia_runtime is not None:
-        message = f"the NVIDIA container toolkit is installed ({facts.nvidia_runtime}), but the engine does not name it"
+        message = f"the NVIDIA container toolkit is installed ({facts.nvidia_runtime}), but the engine does not list it"
         return Check("nvidia-runtime", "", "warning" if engine is not None else "unproven", message, cure)
     cure = f"`sudo apt install nvidia-container-toolkit` (from NVIDIA's repository), then {cure}"
     return Check("nvidia-runtime", "", "failure", "containers cannot get the GPU: no NVIDIA runtime and no CDI", cure)
@@ -217,13 +219,13 @@ def _version(cuda: str) -> tuple[int, ...]:
 
 
 def minimum_driver(cuda: str) -> str | None:
-    """The oldest driver for a CUDA version (``12.5``); None for one that this table does not know."""
+    """Return the oldest driver for a CUDA version (``12.5``); None for one that is not in the table."""
     match = re.match(r"(\d+)(?:\.|\Z)", cuda.strip())
     return MINIMUM_DRIVERS.get(int(match[1])) if match else None
 
 
 def is_driver_enough(driver: str, minimum: str) -> bool | None:
-    """Whether a driver is as new as the minimum; None where its version cannot be read."""
+    """Return whether a driver is as new as the minimum; None where its version cannot be parsed."""
     have, need = _parts(driver), _parts(minimum)
     return None if have is None or need is None else have >= need
 

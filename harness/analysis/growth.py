@@ -1,4 +1,4 @@
-"""Growth over epochs: whether a program needs more memory with each one, and when that reaches its limit. Pure."""
+"""Growth of memory over epochs, and when it would reach the limit. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from statistics import linear_regression
 from harness.values.record import Epoch
 
 LEAST_EPOCHS = 4
-"""Behind the first, which fills caches and buffers: fewer show a slope, and not whether it goes on."""
+"""Epochs after the first, which fills caches and buffers: fewer do not show whether growth continues."""
 STEADY_SHARE = 0.7
-"""The later half of the epochs has to grow by so much of what the earlier half did: what fills up slows down."""
+"""The later half of the epochs must grow by this share of the earlier half: what fills up slows down."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """``bytes_per_epoch`` is the slope of a line through the ends of ``epochs`` epochs behind the first.
+    """The slope of a line through the memory at the ends of ``epochs`` epochs after the first.
 
-    ``last_bytes`` is held at the end of the last. ``is_steady``: it grows, and has not slowed down.
+    ``last_bytes`` is the memory at the end of the last epoch. ``is_steady``: it grows, and has not slowed down.
     """
 
     bytes_per_epoch: float
@@ -27,12 +27,12 @@ class Growth:
     is_steady: bool
 
     def epochs_until(self, limit_bytes: int) -> float | None:
-        """Return how many epochs more would reach a limit, if it goes on so; None where it does not grow steadily."""
+        """Return after how many more epochs a limit would be reached; None where it does not grow steadily."""
         return max(0.0, limit_bytes - self.last_bytes) / self.bytes_per_epoch if self.is_steady else None
 
 
 def find_growth(epochs: Sequence[Epoch]) -> Growth | None:
-    """Return the growth over the epochs behind the first; None where fewer than two of them know their memory."""
+    """Return the growth over the epochs after the first; None where the memory of fewer than two is known."""
     known = [(epoch.index, epoch.anon_bytes) for epoch in epochs if epoch.index > 1 and epoch.anon_bytes is not None]
     if len(known) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Whether the hosts of a session were what they were said to be, before and after. Pure."""
+"""Changes of hosts during a session, and differences between them. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ VERSIONS = {
     "pillow": "Pillow",
     "kernel": "kernel",
 }
-"""What a record's environment must share with the others of its host, and what it is called."""
+"""Fields of a record's environment that must be equal in all records of a host, with their names in messages."""
 
 
 def compare_facts(before: Facts, after: Facts) -> Iterator[Finding]:
-    """What changed on a host while a session ran on it."""
+    """Yield what changed on a host while a session ran on it."""
     changes = []
     lost = [gpu.name for gpu in before.gpus if gpu.uuid not in {other.uuid for other in after.gpus}]
     if lost:
-        changes.append(f"{', '.join(lost)} is gone")
+        changes.append(f"{', '.join(lost)} is missing")
     for name, words in (("kernel", "kernel"), ("governor", "governor"), ("turbo", "turbo"), ("cpu_model", "CPU")):
         old, new = getattr(before, name), getattr(after, name)
         if old != new and old is not None and new is not None:
@@ -36,15 +36,15 @@ def compare_facts(before: Facts, after: Facts) -> Iterator[Finding]:
     if before.boot_id != after.boot_id and before.boot_id is not None and after.boot_id is not None:
         changes.append("it was restarted")
     if changes:
-        hint = "measure again what ran on it since: `--rerun-failed` does what failed, `--fresh` all"
+        hint = "measure again what ran after the change: `--rerun-failed` repeats what failed, `--fresh` all"
         yield find("host-changed", f"the host changed while the session ran: {'; '.join(changes)}", hint)
     yield from check_clock(after)
 
 
 def compare_environments(records: Iterable[Record]) -> Iterator[Finding]:
-    """Versions that changed between the records of one host in one session: what a resumed session may have met.
+    """Yield the versions that changed between the records of a host, as may happen in a resumed session.
 
-    What a record does not know (a skipped one knows nothing) is no change.
+    A value that a record does not have (a skipped one has none) is not a change.
     """
     seen: dict[str, dict[str, int]] = {}
     for record in records:
@@ -57,12 +57,12 @@ def compare_environments(records: Iterable[Record]) -> Iterator[Finding]:
         if len(counts) > 1
     ]
     if changes:
-        message = f"its invocations were not made in one environment: {'; '.join(changes)}"
-        yield find("environment-changed", message, "start anew with `--fresh` if the change may matter")
+        message = f"its runs did not have the same environment: {'; '.join(changes)}"
+        yield find("environment-changed", message, "start a new session with `--fresh` if the change may matter")
 
 
 def _versions(record: Record) -> Iterator[tuple[str, str]]:
-    """Yield what must be equal in all records of a host, with the name that it has in a message."""
+    """Yield what must be equal in all records of a host, with its name in messages."""
     for key, name in VERSIONS.items():
         if (value := record.environment.get(key)) is not None:
             yield name, str(value)
@@ -72,15 +72,15 @@ def _versions(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def check_clock(facts: Facts) -> Iterator[Finding]:
-    """A clock that is off the controller's."""
+    """Yield a finding if a host's clock differs from the controller's."""
     offset = facts.clock_offset_s
     if offset is not None and abs(offset) > MOST_OFFSET_S:
-        hint = "`sudo timedatectl set-ntp true` there; durations come from monotonic clocks and are not concerned"
-        yield find("clock-offset", f"its clock is {offset:+.0f} s off the controller's", hint)
+        hint = "run `sudo timedatectl set-ntp true` there; durations are not affected (they use monotonic clocks)"
+        yield find("clock-offset", f"the host's clock differs from the controller's by {offset:+.0f} s", hint)
 
 
 class PreparedHost(Protocol):
-    """What a session's file says of a host (``records.content``); ``image`` is the reference of its definition."""
+    """The entry of a host in a session's file (``records.content``); ``image`` is the reference of its definition."""
 
     @property
     def engine(self) -> str: ...
@@ -93,10 +93,10 @@ class PreparedHost(Protocol):
 
 
 def compare_hosts(hosts: Mapping[str, PreparedHost]) -> Iterator[Finding]:
-    """Hosts that run one image definition must have the same image, and the same payload."""
+    """Yield findings where hosts of one image definition have different images, or different payloads."""
     by_image: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name, host in hosts.items():
-        if host.image_digest and host.image:  # without an image each host has packages of its own
+        if host.image_digest and host.image:  # without an image each host has different packages
             by_image.setdefault((host.engine, host.image), {}).setdefault(host.image_digest, []).append(name)
     for (_, image), digests in sorted(by_image.items()):
         if len(digests) > 1:
@@ -104,8 +104,8 @@ def compare_hosts(hosts: Mapping[str, PreparedHost]) -> Iterator[Finding]:
                 f"{digest[:12]} on {', '.join(sorted(names))}" for digest, names in sorted(digests.items())
             )
             message = f"the image {image} is not the same on all hosts: {listed}"
-            yield find("image-differs", message, "their figures must not be laid side by side: ship one image to all")
+            yield find("image-differs", message, "their figures must not be compared: send one image to all hosts")
     payloads = {host.payload_digest for host in hosts.values() if host.payload_digest}
     if len(payloads) > 1:
         message = f"{len(payloads)} versions of the benchmark's code measured in this session"
-        yield find("payload-differs", message, "start anew with --fresh")
+        yield find("payload-differs", message, "start a new session with --fresh")

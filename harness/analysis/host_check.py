@@ -1,4 +1,4 @@
-"""What a check is, and what checks are made from."""
+"""The types of checks and of their inputs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Outcome = Literal["ok", "warning", "failure", "unproven"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing about a host: whether it works, in words, and the cure where it does not.
+    """The check of one property of a host, with the cure where it does not work.
 
-    ``failure`` keeps the host from measuring; ``warning`` lets it measure less, or worse; ``unproven`` could not be
+    A host with a ``failure`` cannot measure; with a ``warning`` it measures less, or less well; ``unproven`` was not
     tried yet. ``subject`` names one of several (a disk, a data set).
     """
 
@@ -27,23 +27,23 @@ class Check:
 
 
 Refused = tuple[str, HarnessError]
-"""An engine that was tried first and cannot be used: its name, and why."""
+"""An engine that was tried first and cannot be used: its name and the error."""
 
 
 class LockView(Protocol):
-    """What the checks read of a lock's owner."""
+    """What the checks need to know about the owner of a lock."""
 
     @property
     def session(self) -> str:
-        """The session that holds it."""
+        """Return the session that holds the lock."""
 
     def describe(self) -> str:
-        """Who, for what, since when."""
+        """Return who holds the lock, for what, and since when."""
 
 
 @dataclass(frozen=True)
 class LimitProbe:
-    """What came of a job that was made to outgrow its limit; bytes. None is what could not be read."""
+    """The result of a job that exceeds its limit on purpose, in bytes. None is what could not be read."""
 
     asked_bytes: int
     effective_bytes: int | None
@@ -56,7 +56,7 @@ class LimitProbe:
 
 @dataclass(frozen=True)
 class GpuProbe:
-    """What came of a job that asked for ``asked`` GPUs: how many it found, or the problem. None: it could not tell."""
+    """The result of a job that requested ``asked`` GPUs: how many it found, or the problem. None: not known."""
 
     asked: int
     found: int | None
@@ -64,12 +64,12 @@ class GpuProbe:
 
 
 def limit_probe_of(asked_bytes: int, left: object, failure: object) -> LimitProbe:
-    """From a probe job's ``outcome.json`` and, where it survived, ``failure.json`` (bench/protocol/protocol.py)."""
+    """Build a probe's result from its job's ``outcome.json`` and ``failure.json`` (bench/protocol/protocol.py)."""
     try:
         outcome = JobOutcome.model_validate(left or {})
         message = JobFailure.model_validate(failure or {}).message or None
     except ValueError as error:
-        outcome, message = JobOutcome(), f"what the probe left makes no sense: {' '.join(str(error).split())[:300]}"
+        outcome, message = JobOutcome(), f"the probe's result cannot be parsed: {' '.join(str(error).split())[:300]}"
     if left is None and message is None:
         message = "the probe left no outcome"
     memory, child = outcome.memory or JobMemory(), outcome.child or ChildEnd()

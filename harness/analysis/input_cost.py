@@ -1,8 +1,9 @@
-"""What an image costs in training: the model's time, and what input adds, told apart where it was measured. Pure.
+"""Time per image in training: the model, and what the input adds, split where that was measured. Pure.
 
-The model's time is the ceiling's. What input adds in epochs that begin cold is told apart by a warm run of the same
-case (``stalls``); like is held against like: the first epoch where only that one is cold. Elsewhere stands
-what came from storage: none of it, and all of it is preparation; near what the disk can give, and it is fetch.
+The time of the model is that of the model limit. In epochs that begin cold, a warm run of the same case splits the time
+of the input into preparation and fetch (``stalls``); where only the first epoch is cold, first epochs are compared.
+Elsewhere the rate of reading from storage shows it: without any reading all of it is preparation, near the rate of the
+disk it is fetch.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ Which = Literal["steady", "first"]
 
 @dataclass(frozen=True, slots=True)
 class InputCost:
-    """One row in epochs of one kind, ``first`` or ``steady``: ``image_s`` seconds an image, and its ``stalls``.
+    """The cost of a row in its first or its later epochs: ``image_s`` seconds per image, and its ``stalls``.
 
-    ``read_bytes_s`` came from storage a second, ``read_share`` of the bytes that had to be read: medians over the
-    invocations; None where they could not be counted.
+    ``read_bytes_s`` is the rate of reading from storage, ``read_share`` its share of the bytes that had to be read,
+    both as medians of the runs; None where they could not be counted.
     """
 
     row: Row
@@ -39,7 +40,7 @@ class InputCost:
 
     @property
     def parts_s(self) -> tuple[float, float | None, float | None, float]:
-        """Seconds an image of the model, of preparation and of fetch (None where not told apart), and of all input."""
+        """Return the seconds per image of model, preparation and fetch (None where not split), and of all input."""
         model_s = self.image_s * (self.stalls.utilisation or 0.0)
         preparation, fetch = self.stalls.preparation, self.stalls.fetch
         return (
@@ -51,8 +52,10 @@ class InputCost:
 
 
 def split_costs(group: HardwareGroup, setting: Setting) -> list[InputCost]:
-    """The costs of each training row that has a rate: of its steady epochs, and of its cold ones where a warm run
-    tells them apart. Empty without a ceiling."""
+    """Return the costs of each training row with a rate; none without a model limit.
+
+    They are of its later epochs, and of its first one where only that is cold and a warm run splits its time.
+    """
     ceiling = setting.ceiling
     model = ceiling.rate() if ceiling else None
     if model is None:
@@ -83,7 +86,7 @@ def _cost(row: Row, which: Which, rate: Estimate, model: Estimate, warm: Estimat
 
 
 def _read(record: Record, which: Which) -> tuple[float, float | None] | None:
-    """Bytes a second from storage, and their share of what had to be read; None where they were not counted."""
+    """Return bytes per second from storage, and their share of what had to be read; None where not counted."""
     epochs: list[Epoch] = [epoch for epoch in record.epochs if (epoch.index > 1) == (which == "steady")]
     read, needed = total(epoch.bytes_read for epoch in epochs), total(epoch.bytes_needed for epoch in epochs)
     seconds = sum(epoch.seconds for epoch in epochs)
@@ -93,7 +96,7 @@ def _read(record: Record, which: Which) -> tuple[float, float | None] | None:
 
 
 def _find_warm(group: HardwareGroup, summary: CaseSummary, files: str) -> CaseSummary | None:
-    """The same case with the same files in memory: an extra run, or a case that the experiment asked for."""
+    """Return the same case with its files in memory: an extra run, or another case of the experiment."""
     if summary.case.page_cache == "warm" or summary.case.cache != "none":
         return None
     wanted = warm_twin(summary.case).case_id

@@ -1,4 +1,4 @@
-"""The knee of a ladder of workers: the number from which on more of them gain nothing. Pure."""
+"""The knee of a ladder of workers: the number from which on more workers gain nothing. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from harness.analysis.statistics import THRESHOLD
 from harness.values.case import Case
 
 Kind = Literal["knee", "none", "short"]
-"""``knee``: no larger number is faster by more than 5 %; ``none``: the most that were measured are the fastest;
-``short``: epochs are too short to say."""
+"""``knee``: no larger number is more than 5 % faster; ``none``: the largest number is the fastest; ``short``: epochs
+are too short for a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Ladder:
     """One pipeline at one memory limit with several numbers of workers: ``rows`` by their number, those with a rate.
 
     ``knee`` is the row beyond which nothing is gained; the last one where ``kind`` is ``none`` or ``short``.
-    ``is_settled``: whole intervals say so, and not the means alone.
+    ``is_settled``: the whole intervals show it, and not just the averages.
     """
 
     rows: tuple[Row, ...]
@@ -32,12 +32,12 @@ class Ladder:
 
     @property
     def case(self) -> Case:
-        """The pipeline, without a number of workers."""
+        """Return the pipeline without a number of workers."""
         return self.knee.case.model_copy(update={"workers": None})
 
 
 def find_ladders(setting: Setting) -> list[Ladder]:
-    """Return a ladder for each pipeline and limit of a setting that has a rate with at least two numbers of workers."""
+    """Return a ladder for each pipeline and limit of a setting with rates of at least two numbers of workers."""
     groups: dict[Case, list[Row]] = {}
     for row in setting.rows:
         has_rate = bool(row.summary.used) and row.summary.rate(setting.metric) is not None
@@ -60,7 +60,7 @@ def _judge(rows: Sequence[Row], setting: Setting) -> Ladder:
 
 
 def _is_faster(found: Comparison) -> bool:
-    """Whether the first of a comparison is faster by more than 5 % in the mean; unknown is not ruled out."""
+    """Return whether the first of a comparison is more than 5 % faster on average, or may be where it is unknown."""
     return found.ratio is None or found.ratio.value > THRESHOLD
 
 

@@ -1,8 +1,8 @@
-"""``memory_limit: search``: the smallest limit in which a case lives, and the one from which it is at full speed. Pure.
+"""``memory_limit: search``: the smallest limit in which a case runs, and the smallest one with full speed. Pure.
 
-Bisection on the logarithm of the limit, twice: on living, then on speed. Each trial is an ordinary invocation under an
-ordinary limit, so that what is known already is never measured again. Deaths repeat themselves, speeds do not: the
-largest limit is tried twice, and a limit is called slow only when a second run there was slow, too.
+Two bisections on the logarithm of the limit: for whether the case runs, then for its speed. Each trial is an ordinary
+run under an ordinary limit, so that known results are never measured again. Running out of memory repeats itself,
+speeds vary: the largest limit is tried twice, and a limit counts as slow only when a second run there was slow, too.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from harness.values.case import Case
 from harness.values.record import Record
 
 RESOLUTION = 1.05
-"""Two limits closer than this are one."""
+"""Two limits within this factor count as one."""
 FULL_SPEED = 0.95
-"""Of the best rate seen."""
+"""Share of the best rate that counts as full speed."""
 LEAST_BYTES = 128 * 2**20
-"""Below it not even TensorFlow's import ends."""
+"""With less memory not even the import of TensorFlow succeeds."""
 _STEP = 10**6
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is known of one limit. ``rates`` in images/s of its invocations, empty where one of them did not live:
-    it died of memory (``has_died``), or was not done in time. ``is_short`` says that an epoch was too short for them
-    to mean anything."""
+    """What is known about one limit: ``rates`` are the images/s of its runs, empty where one of them did not finish.
+
+    Such a run was out of memory (``has_died``), or not done in time. ``is_short``: an epoch was too short for the rates
+    to mean anything.
+    """
 
     limit: int
     rates: tuple[float, ...]
@@ -39,13 +41,13 @@ class Trial:
 
     @property
     def best(self) -> float:
-        """The best rate: what disturbs a run makes it slower, hardly ever faster."""
+        """Return the best rate: a disturbance makes a run slower, and hardly ever faster."""
         return max(self.rates, default=0.0)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What to run next: a limit in bytes, and which of its invocations this is, from 1."""
+    """The next trial: a limit in bytes, and the number of the run under this limit, from 1."""
 
     limit: int
     number: int = 1
@@ -53,8 +55,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Found:
-    """Limits in bytes; None where the case lives at none that the host can give, or its speed cannot be judged, for
-    the reason that ``doubt`` gives."""
+    """The limits that were found, in bytes.
+
+    They are None where the case runs under no limit of the host, or where its speed cannot be judged, because of
+    ``doubt``.
+    """
 
     lives_from: int | None
     full_speed_from: int | None
@@ -62,7 +67,7 @@ class Found:
 
 
 def trials_of(records: Iterable[Record], case: Case, host: str) -> list[Trial]:
-    """What is known of a case under any limit on a host, smallest limit first; one death under a limit counts."""
+    """Return what is known of a case under all limits on a host, smallest first; a single OOM under a limit counts."""
     known: dict[int, list[Record]] = {}
     for record in records:
         limit = record.memory.limit_asked
@@ -82,7 +87,7 @@ def _make_trial(limit: int, records: Sequence[Record]) -> Trial:
 
 
 def next_step(trials: Sequence[Trial], *, most: int, least: int = LEAST_BYTES) -> Step | None:
-    """What to try next; None where all is known that can be. The largest limit, ``most``, comes first."""
+    """Return the next trial, beginning with the largest limit ``most``; None where the search is finished."""
     if not any(trial.limit >= most for trial in trials):
         return Step(most)
     for low, high in _living_edge(trials, least):
@@ -101,7 +106,7 @@ def next_step(trials: Sequence[Trial], *, most: int, least: int = LEAST_BYTES) -
 
 
 def steps_left(trials: Sequence[Trial], *, most: int) -> int:
-    """About how many trials are still to come: each bisection halves the logarithm of what is open."""
+    """Estimate how many trials are left: each one halves the logarithm of the open interval."""
     if not any(trial.limit >= most for trial in trials):
         return 1 + _halvings(LEAST_BYTES, most)
     edges = [*_living_edge(trials, LEAST_BYTES), *((slow.limit, fast.limit) for slow, fast in _speed_edge(trials))]
@@ -110,7 +115,7 @@ def steps_left(trials: Sequence[Trial], *, most: int) -> int:
 
 
 def conclude(trials: Sequence[Trial]) -> Found:
-    """The two limits, as far as the trials tell."""
+    """Return the two limits, as far as the trials show them."""
     lives = _lives_from(trials)
     if lives is None:
         return Found(None, None)
@@ -119,7 +124,7 @@ def conclude(trials: Sequence[Trial]) -> Found:
 
 
 def _between(low: int, high: int) -> int | None:
-    """The limit in the middle, on logarithms; None where the two are one."""
+    """Return the limit in the middle, on logarithms; None where the two count as one."""
     if high / low <= RESOLUTION:
         return None
     middle = round(math.sqrt(low * high) / _STEP) * _STEP
@@ -131,14 +136,14 @@ def _halvings(low: int, high: int) -> int:
 
 
 def _living_edge(trials: Sequence[Trial], least: int) -> Iterator[tuple[int, int]]:
-    """The largest limit below which it died, and the smallest from which it lives; nothing where it never does."""
+    """Yield the largest limit with an OOM and the smallest one in which the case runs; nothing where it never runs."""
     lives = _lives_from(trials)
     if lives is not None:
         yield max((trial.limit for trial in trials if not trial.rates and trial.limit < lives), default=least), lives
 
 
 def _speed_edge(trials: Sequence[Trial]) -> Iterator[tuple[Trial, Trial]]:
-    """The largest slow limit and the smallest fast one; nothing where speed cannot be judged, or nothing is slow."""
+    """Yield the largest slow limit and the smallest fast one; nothing where speed cannot be judged, or none is slow."""
     if _lives_from(trials) is None or _doubt_speed(trials):
         return
     fast = _fast_from(trials)
@@ -148,13 +153,13 @@ def _speed_edge(trials: Sequence[Trial]) -> Iterator[tuple[Trial, Trial]]:
 
 
 def _lives_from(trials: Sequence[Trial]) -> int | None:
-    """The smallest limit above every one at which it died."""
+    """Return the smallest limit above all limits with an OOM."""
     died = max((trial.limit for trial in trials if not trial.rates), default=0)
     return min((trial.limit for trial in trials if trial.rates and trial.limit > died), default=None)
 
 
 def _doubt_speed(trials: Sequence[Trial]) -> str | None:
-    """Why speeds say nothing here, or None."""
+    """Return why speeds cannot be judged; None where they can."""
     alive = [trial for trial in trials if trial.rates]
     top = alive[-1]
     if any(trial.is_short for trial in alive):
@@ -169,7 +174,7 @@ def _doubt_speed(trials: Sequence[Trial]) -> str | None:
 
 
 def _fast_from(trials: Sequence[Trial]) -> Trial:
-    """The smallest limit from which on every trial is at full speed."""
+    """Return the smallest limit from which on every trial has full speed."""
     alive = [trial for trial in trials if trial.rates]
     full = max(trial.best for trial in alive)
     fast = alive[-1]
@@ -182,7 +187,7 @@ def _fast_from(trials: Sequence[Trial]) -> Trial:
 
 @dataclass(frozen=True)
 class Answer:
-    """One searched case on one host; ``trials`` are the limits that were tried, smallest first."""
+    """The result for a searched case on one host; ``trials`` are the limits that were tried, smallest first."""
 
     case: Case
     host: str
@@ -191,12 +196,12 @@ class Answer:
 
     @property
     def is_open(self) -> bool:
-        """Whether trials are still to come: the search was stopped, or its time was up."""
+        """Return whether the search is not finished: it was stopped, or its budget was used up."""
         return next_step(self.trials, most=self.trials[-1].limit) is not None
 
 
 def find_limits(setting: Setting) -> list[Answer]:
-    """The answers of a setting, in the order of its trials; empty where nothing was searched."""
+    """Return the answers of a setting, in the order of its trials; empty where nothing was searched."""
     cases = {row.case.model_copy(update={"memory_limit": "search"}): None for row in setting.trials}
     records = [record for row in (*setting.trials, *setting.rows) for record in row.summary.records]
     hosts = sorted({record.host for row in setting.trials for record in row.summary.records})

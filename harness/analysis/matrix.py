@@ -1,6 +1,6 @@
-"""The matrix: records sorted into hardware, setting, memory limit and row, each row compared with its baseline.
+"""The matrix: records grouped by hardware, setting, memory limit and row, each row compared with its baseline.
 
-A *setting* is everything that two cases must share to be comparable; what is left (loader,
+A *setting* is everything that two cases must share to be comparable; the other parameters (loader,
 cache with its element, disk and reuse, memory limit) are the rows and columns of its table.
 """
 
@@ -35,13 +35,13 @@ from harness.values.record import ABSENT, TRIAL, TWIN, WARM_RUN, Record
 
 @dataclass(frozen=True)
 class Row:
-    """One case beside its baseline at the same memory limit.
+    """A case, compared with its baseline at the same memory limit.
 
-    ``baseline`` is the baseline at this limit, None where none was measured. ``comparison`` is of the setting's metric,
-    ``per_cpu`` of images per CPU second; both None for the baseline itself and where one of the two has no result.
-    ``against_ceiling`` is None without a ceiling; ``payback`` is of the case's cache, counted against the same loader
-    without one; None where the case has no cache. ``outlook`` is what the case comes to on the whole data set; None
-    where it has no result.
+    ``baseline`` is None where none was measured at this limit. ``comparison`` is of the setting's metric, ``per_cpu``
+    of images per CPU second; both are None for the baseline itself and where one of the two has no result.
+    ``against_ceiling`` is None without a model limit; ``payback`` is that of the case's cache against the same loader
+    without one, None for a case without a cache. ``outlook`` is the expectation for the whole data set, None where the
+    case has no result.
     """
 
     summary: CaseSummary
@@ -56,22 +56,23 @@ class Row:
 
     @property
     def case(self) -> Case:
-        """The case of all its invocations."""
+        """Return the case of all its runs."""
         return self.summary.case
 
     @property
     def ratio(self) -> Estimate | None:
-        """How much faster it is than the baseline; None where that is not known."""
+        """Return the ratio to the baseline; None where it is not known."""
         return self.comparison.ratio if self.comparison is not None else None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Cases of one setting on one hardware. ``metric`` is what ratios are made of: steady; first where epochs are 1.
+    """Cases of one setting on one hardware.
 
-    ``trials`` are what ``memory_limit: search`` tried: limits of their own, compared with nothing. ``evidence`` is what
-    rules a ratio out on this hardware. ``files`` is the fingerprint of the data set: what was measured on other files
-    is another setting, whatever its name.
+    ``metric`` states which epochs ratios are of: later ones, or the first where there is only one. ``trials`` are the
+    runs of ``memory_limit: search``, whose limits are not compared. ``evidence`` is the threshold that rules a ratio
+    out on this hardware. ``files`` is the fingerprint of the data set: other files are another setting, even under the
+    same name.
     """
 
     key: str
@@ -85,22 +86,22 @@ class Setting:
 
     @property
     def limits(self) -> list[int | str]:
-        """Memory limits, smallest first, ``none`` last."""
+        """Return the memory limits, smallest first, ``none`` last."""
         found: set[int | str] = {row.case.memory_limit for row in self.rows}
         return sorted(found, key=_limit_order)
 
     @property
     def coverages(self) -> list[Coverage]:
-        """How many images of their sets its cases ran on: one, unless hosts have different sets."""
+        """Return how many images of their sets its cases ran on: one entry, unless hosts have different sets."""
         found = {coverage for row in (*self.rows, *self.trials) for coverage in row.summary.coverages}
         return sorted(found, key=lambda one: (one.images, one.set_images or 0))
 
     def rows_at(self, limit: int | str) -> list[Row]:
-        """The rows of one memory limit."""
+        """Return the rows of one memory limit."""
         return [row for row in self.rows if row.case.memory_limit == limit]
 
     def pipelines_at(self, limit: int | str) -> list[Row]:
-        """The rows of one memory limit to choose among: neither extra runs nor the yardstick."""
+        """Return the rows of one memory limit that advice may name: neither extra runs nor the yardstick."""
         rows = [row for row in self.rows_at(limit) if row.summary.alias is None]
         return [row for row in rows if not is_yardstick(row.case.loader)]
 
@@ -109,8 +110,8 @@ class Setting:
 class HardwareGroup:
     """Hosts of one hardware and all that was measured on them.
 
-    ``warm_runs`` are settings of extra runs only, which tell preparation from storage in others: nothing is advised
-    of them.
+    ``warm_runs`` are settings with only extra runs, which separate preparation from storage in other settings; there is
+    no advice on them.
     """
 
     hardware: str
@@ -121,7 +122,7 @@ class HardwareGroup:
 
 
 def build_matrix(records: Iterable[Record], baseline: object = None) -> list[HardwareGroup]:
-    """Group records by hardware and setting, and compare; ``records`` may hold several attempts of an invocation.
+    """Group records by hardware and setting, and compare; ``records`` may hold several attempts of a run.
 
     ``baseline`` is the experiment's: a loader's name, a mapping of parameters to a value or a list of
     values, or None for ``keras-idg``.
@@ -153,9 +154,9 @@ def _build_group(hardware: str, records: Sequence[Record], wanted: Mapping[str, 
 
 
 def _split_by_files(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Sort records by the files that they were measured on: the fingerprint of each set.
+    """Group records by the files on which they were measured: the fingerprint of each set.
 
-    What was never measured for want of its data stands with the first files that others have by that name.
+    A record without a fingerprint, because its data were missing, is put with the first files under that name.
     """
     first: dict[str, str] = {}
     for record in records:
@@ -179,7 +180,7 @@ def _summarise(records: Sequence[Record]) -> list[CaseSummary]:
 def _build_settings(
     files: str, summaries: Sequence[CaseSummary], wanted: Mapping[str, object], evidence: float
 ) -> Iterator[Setting]:
-    """Yield the settings of what was measured on the same files."""
+    """Yield the settings of the cases that were measured on the same files."""
     ceilings = [summary for summary in summaries if is_automatic(summary.case.loader)]
     by_setting: dict[str, list[CaseSummary]] = {}
     for summary in summaries:
@@ -191,7 +192,7 @@ def _build_settings(
 
 
 def _count_comparisons(summaries: Sequence[CaseSummary]) -> int:
-    """Count what is compared here: of each setting and limit all cases with a result but one."""
+    """Count the comparisons: for each setting and limit all cases with a result except one."""
     asked = [each for each in summaries if each.alias is None and each.used and not is_automatic(each.case.loader)]
     counts = Counter(comparable_key(each.case) for each in asked)
     return sum(count - 1 for count in counts.values())
@@ -227,7 +228,7 @@ def _build_setting(
 
 
 def _is_trial(summary: CaseSummary, tried: Collection[str]) -> bool:
-    """Whether it is a trial of a search, or its twin; ``tried`` are cases that a search alone has tried."""
+    """Return whether it is a trial of a search or its repeat check; ``tried`` are cases that only a search has run."""
     return summary.alias == TRIAL or (summary.alias == TWIN and summary.case_id in tried)
 
 
@@ -266,40 +267,40 @@ def _build_row(
 
 
 def _longest_need(metric: Metric, *summaries: CaseSummary) -> int | None:
-    """How many images an epoch of these cases needs, where one of them is too short; else None."""
+    """Return how many images an epoch of these cases needs, where epochs of one are too short; else None."""
     short = [found for summary in summaries if (found := summary.short_epochs(metric)) is not None]
     return max((found.images_needed for found in short), default=None)
 
 
 def _without_verdict(comparison: Comparison, images_needed: int | None) -> Comparison:
-    """A comparison as it is, but for its verdict where epochs are too short for one."""
+    """Return a comparison, without its verdict where epochs are too short for one."""
     if images_needed is None:
         return comparison
     return replace(comparison, verdict=Verdict("unknown"), images_needed=images_needed)
 
 
 def _outlook_of(summary: CaseSummary, metric: Metric, known: Mapping[str, CaseSummary]) -> Outlook | None:
-    """What a case comes to on its whole set; by the same case on all images, where this hardware has measured it."""
+    """Return the outlook of a case on its whole set, by the same case on all images where that was measured."""
     whole = known.get(lift_subset(summary.case).case_id) if summary.case.max_images is not None else None
     epochs: Epochs = "first" if metric == "first" else "steady"
     return look_ahead(summary.used, epochs, whole.records if whole is not None else ())
 
 
 def _payback_of(cached: CaseSummary, uncached: CaseSummary | None, outlooks: Mapping[int, Outlook | None]) -> Payback:
-    """The payback of a cache, not known where one of the two rates does not hold on the whole set."""
+    """Return the payback of a cache; it is not known where one of the two rates does not hold on the whole set."""
     for summary in (cached, uncached):
         outlook = outlooks[id(summary)] if summary is not None else None
         if outlook is not None and outlook.withdrawal is not None and summary is not None:
             what = "its cache" if summary.case.cache != "none" else "its files"
             return PaybackUnknown(
                 f"{summary.case.loader} with cache {summary.case.cache} was measured with {what} in memory, "
-                "which the whole set does not allow"
+                "which is not possible for the whole set"
             )
     return payback_of(cached, uncached)
 
 
 def _against_ceiling(case: CaseSummary, ceiling: CaseSummary, metric: Metric) -> Comparison:
-    """Paired by rounds; where no round has both (it hardly drifts) over the averages of each host."""
+    """Compare a case with the model limit, by rounds; where no round has both, by the averages of each host."""
     paired = compare(case.measurements(metric), ceiling.measurements(_ceiling_metric(ceiling, metric)))
     if paired.ratio is not None:
         return paired
@@ -311,13 +312,13 @@ def _against_ceiling(case: CaseSummary, ceiling: CaseSummary, metric: Metric) ->
 
 
 def _ceiling_metric(ceiling: CaseSummary, metric: Metric) -> Metric:
-    """The metric itself where the ceiling has it, else one that it has."""
+    """Return the metric if the model limit has it, else one that it has."""
     wanted: tuple[Metric, ...] = (metric, "steady", "first")
     return next((one for one in wanted if ceiling.averaged(one)), metric)
 
 
 def _find_ceiling(case: Case, ceilings: Sequence[CaseSummary]) -> CaseSummary | None:
-    """The ceiling of the same model setting; whatever its memory limit and interpolation, for it decodes one batch."""
+    """Return the model limit of the same model setting; memory limit and interpolation do not matter for it."""
     fitting = [other for other in ceilings if other.used and ceiling_key(other.case) == ceiling_key(case)]
     return min(fitting, key=lambda c: c.alias or "", default=None)
 

@@ -1,6 +1,6 @@
-"""How much memory a case holds after so many batches, by formula or as rehearsed; its peak, and when a limit ends it.
+"""How much memory a case needs after so many batches, by formula or by its trial run; its peak, and when it is OOM.
 
-What counts against a limit and cannot be given back is a cache in memory, which grows with the images, and the program
+What counts against a limit and cannot be reclaimed is a cache in memory, which grows with the images, and the program
 beside it, which grows with the batches until glibc's arenas are full (``analysis/arenas.py``). Pure.
 """
 
@@ -19,39 +19,41 @@ from harness.values.prediction import Interval
 from harness.values.rehearsal import MemoryRun, Rehearsal
 
 OUTSIDE_BYTES = 10 * 10**6
-"""What a limit holds beside the program: the supervisor (7 MB), and the kernel's own memory for the job."""
+"""Memory within a limit besides the program: the supervisor (7 MB), and memory of the kernel for the job."""
 PAGE_TABLE_SHARE = 0.0025
-"""Page tables, in the memory that they map (seen: 2.9 MB for 777 MB, above what any program has)."""
+"""Page tables as a share of the memory that they map (measured: 2.9 MB more for 777 MB)."""
 
 START_BYTES = {"load": 206 * 10**6, "train": 262 * 10**6}
-"""A program that has imported TensorFlow 2.21 and built its pipeline (in training also its model), without pixels."""
+"""A program that has imported TensorFlow 2.21 and built its pipeline (in training also its model), without images."""
 FRAMES_BYTES = 37 * 10**6
-"""What ImageDataGenerator and PIL add."""
+"""Additional memory of ImageDataGenerator and PIL."""
 ACTIVATION_FACTOR = 23.0
-"""Bytes of activations of MobileNet with its base frozen, in input bytes of the batch, at alpha 1."""
+"""Bytes of activations of MobileNet with a frozen base at alpha 1, per input byte of the batch."""
 BATCHES_AT_ONCE = 1.2
-"""Batches that exist at once beside what arenas keep, where these keep batches; where they do not:"""
+"""Batches that exist at the same time beside those in arenas, where arenas keep batches."""
 MAPPED_AT_ONCE = 2.7
+"""Batches that exist at the same time where arenas do not keep them."""
 FAST_TAU, SLOW_TAU = 16.0, 50.0
-"""Arenas fill with ``1 - exp(-batches / (tau * cpus))``, at most by a batch with each batch; slowly where batches come
-one by one, as without a model or cache."""
+"""Arenas fill with ``1 - exp(-batches / (tau * cpus))``, by at most one batch with each batch; slowly where batches
+come one by one, as without a model or cache."""
 
 REHEARSED_SPREAD = 0.10
-"""How far a program beside its cache is from its rehearsal: which arena a batch is taken from is chance."""
+"""How much a program without its cache may differ from its trial run: the arena of a batch is chosen by chance."""
 CACHE_SPREAD = 0.03
-"""Tensors that stay, above their own bytes."""
+"""How much the cached tensors may differ from their bytes."""
 FORMULA_SPREAD = 0.15
-"""Of both ends of the formula, which lie apart themselves."""
+"""Added to both ends of the interval of the formula."""
 
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """Bytes that a program holds beside its cache after 0, 1, 2, … batches, and bytes of its cache an image.
+    """Bytes of a program without its cache after 0, 1, 2, … batches, and bytes of its cache per image.
 
-    ``low``, ``expected`` and ``high`` have one value for each batch, and the last one counts for all that come after.
-    ``image_bytes`` is 0 without a cache in memory. The first ``first_pass`` values were seen in a first epoch; where
-    arenas keep nothing, a longer one grows at most as later epochs did, which hold a batch or two more (cached images
-    come faster than they are taken); expected is the more of that, the longer it is. None: it grows like all others.
+    ``low``, ``expected`` and ``high`` have a value for each batch; the last one applies to all later batches.
+    ``image_bytes`` is 0 without a cache in memory. The first ``first_pass`` values were measured in a first epoch.
+    Where arenas keep nothing, a longer first epoch grows at most as much as later epochs did, which hold one or two
+    more batches (cached images arrive faster than they are used), and approaches that with its length. None: the first
+    epoch grows like all others.
     """
 
     batch_size: int
@@ -62,7 +64,7 @@ class MemoryModel:
     first_pass: int | None = None
 
     def with_more(self, low: float, expected: float, high: float) -> MemoryModel:
-        """Return the same with so many bytes more from the first batch on."""
+        """Return the model with so many more bytes from the first batch on."""
         return replace(
             self,
             low=tuple(size + low for size in self.low),
@@ -71,7 +73,7 @@ class MemoryModel:
         )
 
     def held(self, images: int, batches: int) -> Interval:
-        """Return the most that counts against a limit when so many images are cached and so many batches have come."""
+        """Return the largest memory within a limit after so many cached images and so many batches."""
         cached = images * self.image_bytes
         return Interval(
             low=_limited(self.low, batches, cached * (1 - CACHE_SPREAD)),
@@ -80,11 +82,11 @@ class MemoryModel:
         )
 
     def peak(self, images: int, epochs: int) -> Interval:
-        """Return the most that a case of so many images and epochs holds."""
+        """Return the largest memory of a case with so many images and epochs."""
         return self.held(images, epochs * -(-images // self.batch_size))
 
     def images_until(self, limit_bytes: int, images: int) -> Interval:
-        """Return how many images of the first epoch come before a limit ends the program; all: it is not then."""
+        """Return after how many images of the first epoch a limit is reached; all images if it is not reached then."""
         each, first = self.image_bytes, self.first_pass
         middle = list(self.expected)
         if first is not None:
@@ -114,8 +116,8 @@ def _limited(beside: Sequence[float], batches: int, cached: float) -> int:
 
 
 def model_by_formula(case: Case, image_bytes: float, cpus: int) -> MemoryModel:
-    """Build the model of a case from constants; ``cpus`` is what it may use."""
-    spec = LOADERS.get(case.loader)  # a user's own file, which may be gone when a report is made, is not read
+    """Build the memory model of a case from constants; ``cpus`` is the number that it may use."""
+    spec = LOADERS.get(case.loader)  # the file of a user's own loader may be missing
     batch = _batch_bytes(case)
     has_frames = spec is not None and spec.frames_for_lists
     start = float(START_BYTES[case.mode] + (FRAMES_BYTES if has_frames else 0))
@@ -135,7 +137,7 @@ def model_by_formula(case: Case, image_bytes: float, cpus: int) -> MemoryModel:
 
 
 def model_as_rehearsed(case: Case, image_bytes: float, rehearsal: Rehearsal, cpus: int) -> MemoryModel:
-    """Build the model of a case from its rehearsal; what was still growing at its end is expected to grow on."""
+    """Build the memory model of a case from its trial run; memory that grew at its end is expected to grow on."""
     held = list(zip(*(_beside(run, image_bytes, rehearsal.images) for run in rehearsal.runs), strict=False))
     seen = [fmean(values) for values in held]
     kept = arenas.most_kept(cpus, _batch_bytes(case))
@@ -152,14 +154,14 @@ def model_as_rehearsed(case: Case, image_bytes: float, rehearsal: Rehearsal, cpu
 
 
 def _beside(run: MemoryRun, image_bytes: float, images: int) -> list[float]:
-    """Return the most that a program has held beside its cache after 0, 1, 2, … batches."""
+    """Return the largest memory of a program without its cache after 0, 1, 2, … batches."""
     beside = [float(run.start_bytes)]
     beside += [max(0.0, peak - image_bytes * min(count, images)) for count, peak in run.points]
     return list(accumulate(beside, max))
 
 
 def _grow_on(seen: list[float], most: float, batches: int) -> list[float]:
-    """Return how bytes go on to ``most`` until so many batches, at first as in the second half of what was seen."""
+    """Return how memory grows to ``most`` until so many batches, beginning with the rate of the second half."""
     last = len(seen) - 1
     room = most - seen[last]
     rate = (seen[last] - seen[last // 2]) / (last - last // 2)

@@ -1,8 +1,8 @@
-"""How noisy a session is: twins, drift, spread, passes that came out short. Pure.
+"""How noisy a session is: its repeat checks, drift, spread, and short or idle epochs. Pure.
 
-A session runs one case twice in each round, the second time under the alias ``b``: what such twins differ
-by is what two equal loaders may differ by here (an A/A test: R. Kohavi and others, "Controlled
-experiments on the web", Data Mining and Knowledge Discovery 18, 2009, section 3.3).
+A session runs one case twice in each round, the second time under the alias ``b``: the two runs differ as much as two
+equal loaders may differ here (an A/A test: R. Kohavi and others, "Controlled experiments on the web", Data Mining and
+Knowledge Discovery 18, 2009, section 3.3).
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from harness.values.case import Case
 from harness.values.record import TRIAL, TWIN, Epoch, Finding, Record, number
 
 IDLE_SHARE = 0.75
-"""A pass that kept fewer CPUs busy than this share of its peers' median …"""
+"""An epoch had idle cores if it kept fewer CPUs busy than this share of the median of its peers …"""
 SLOW_SHARE = 0.85
-"""… and was slower than this share of their median rate, had idle cores."""
+"""… and was slower than this share of their median rate."""
 FIRST_SHARE = 0.90
 SPREAD = 0.10
 DRIFT = 0.05
 LEAST_PEERS = 2
 QUIET_NOISE = 0.10
-"""Up to this noise of an invocation each comparison is judged as if it were the only one (docs/methodology.md)."""
+"""Up to this noise of a run each comparison is judged alone (docs/methodology.md)."""
 
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """What twins of one host differ by. ``typical`` and ``largest`` are factors above 1: exp of the root mean square,
-    and of the largest, of log ratios. ``ratio`` is twin ÷ original with its 95 % interval; ``disturbed`` counts the
-    pairs that were disturbed."""
+    """The differences within the repeat checks of a host.
+
+    ``typical`` and ``largest`` are factors above 1: exp of the root mean square, and of the largest, of log ratios.
+    ``ratio`` is second run ÷ first run with its 95 % interval; ``disturbed`` counts the disturbed pairs.
+    """
 
     host: str
     case_id: str
@@ -49,14 +51,14 @@ class NoiseFloor:
 
     @property
     def noise(self) -> float:
-        """What one invocation is off by: the standard deviation of its logarithm, of which a pair has two."""
+        """Return the noise of one run: the standard deviation of its logarithm; a pair has that of two runs."""
         return math.log(self.typical) / math.sqrt(2)
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the noise is surely above ``QUIET_NOISE``: its lower bound of 90 % is, if it is normal.
+        """Return whether the noise is above ``QUIET_NOISE`` by its 90 % lower bound, for normal noise.
 
-        The quantile of χ² is E. B. Wilson and M. M. Hilferty's ("The distribution of chi-square", PNAS 17, 1931).
+        The quantile of χ² is that of E. B. Wilson and M. M. Hilferty ("The distribution of chi-square", PNAS 17, 1931).
         """
         part = 2 / (9 * self.pairs)
         return self.noise / math.sqrt((1 - part + 1.2816 * math.sqrt(part)) ** 3) > QUIET_NOISE
@@ -76,14 +78,14 @@ class Drift:
 
 
 def rate_of(record: Record) -> float | None:
-    """Images per second of the steady epochs, or of the only one; None where it has none."""
+    """Return the images/s of the later epochs, or of the only one; None for a run without a rate."""
     steady = [epoch for epoch in record.epochs if epoch.index > 1] or list(record.epochs)
     seconds, images = math.fsum(epoch.seconds for epoch in steady), sum(epoch.images for epoch in steady)
     return images / seconds if record.status == "ok" and seconds > 0 and images else None
 
 
 def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
-    """Findings about one invocation's own passes, beside those of its peers (records of the same session)."""
+    """Yield findings about the epochs of a run, compared with those of its peers (records of the same session)."""
     if record.status != "ok":
         return
     yield from _find_short(record)
@@ -103,7 +105,7 @@ def find_noise(record: Record, peers: Sequence[Record]) -> Iterator[Finding]:
 
 
 def parallelism(epoch: Epoch) -> float | None:
-    """CPUs that an epoch kept busy: CPU seconds per second; None where CPU time was not counted."""
+    """Return how many CPUs an epoch kept busy: CPU seconds per second; None where CPU time was not counted."""
     return epoch.cpu_s / epoch.seconds if epoch.cpu_s is not None and epoch.seconds > 0 else None
 
 
@@ -112,14 +114,12 @@ def _find_short(record: Record) -> Iterator[Finding]:
     short = None if shortest is None else find_short(shortest.seconds, shortest.images)
     if shortest is None or short is None:
         return
-    message = (
-        f"epoch {shortest.index} took {shortest.seconds:.3f} s: below {LEAST_EPOCH_S} s a figure carries no verdict"
-    )
+    message = f"epoch {shortest.index} took {shortest.seconds:.3f} s: epochs below {LEAST_EPOCH_S} s get no verdict"
     yield find("too-short", message, f"{say_cure(short.images_needed)}: {MORE_IMAGES}")
 
 
 def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:
-    """Cores that others used were not idle: of those tells ``host-busy``."""
+    """Yield a finding for epochs with idle cores; cores that other programs used are ``host-busy``."""
     foreign, cpus = number(record.io, "host", "foreign_cpus", "mean") or 0.0, number(record.io, "host", "cpus")
     for epoch in record.epochs:
         own = parallelism(epoch)
@@ -138,69 +138,69 @@ def _find_idle(record: Record, same: Sequence[Record]) -> Iterator[Finding]:
         rate = epoch.images / epoch.seconds
         if own < IDLE_SHARE * usual and rate < SLOW_SHARE * usual_rate:
             message = (
-                f"epoch {epoch.index} kept {own:.2f} CPUs busy at {rate:.0f} images/s, its peers {usual:.2f} at "
+                f"epoch {epoch.index} kept {own:.2f} CPUs busy at {rate:.0f} images/s, similar epochs {usual:.2f} at "
                 f"{usual_rate:.0f}: cores were idle"
             )
-            yield find("cores-idle", message, "run more rounds; if it comes often, fix tf.data's threads for all cases")
+            yield find("cores-idle", message, "run more rounds; if it is frequent, set tf.data's threads for all cases")
 
 
 def _find_first(record: Record, same: Sequence[Record], peers: Sequence[Record]) -> Iterator[Finding]:
-    """The first invocation of a session on a host, where it is slower than all others of its case."""
+    """Yield a finding if the first run of a session on a host is slower than all others of its case."""
     here = [each.started_at for each in (*peers, record) if each.host == record.host and each.started_at is not None]
     rates = [rate for other in same if (rate := rate_of(other)) is not None]
     own = rate_of(record)
     if own is None or len(rates) < LEAST_PEERS or record.started_at is None or record.started_at > min(here):
         return
     if own < FIRST_SHARE * min(rates):
-        message = f"the session's first invocation here: {own:.0f} images/s, later ones at least {min(rates):.0f}"
-        yield find("first-slower", message, "the host was not yet warm: more rounds outweigh it")
+        message = f"the first run on this host: {own:.0f} images/s, later runs at least {min(rates):.0f}"
+        yield find("first-slower", message, "the host was not warm yet: more rounds reduce its effect")
 
 
 def noise_floors(records: Iterable[Record]) -> list[NoiseFloor]:
-    """The noise floor of each host that ran twins, from the pairs that count (``selection``).
+    """Return the noise floor of each host with repeat checks, from the pairs that count (``selection``).
 
-    ``records`` may hold several attempts of an invocation.
+    ``records`` may hold several attempts of a run.
     """
     found: dict[tuple[str, str], tuple[list[Measurement], list[Measurement]]] = {}
     for record in records:
         rate = rate_of(record)
         if rate is not None and is_countable(record) and record.alias in (None, TRIAL, TWIN):
-            twins, firsts = found.setdefault((record.host, record.case_id), ([], []))
-            (twins if record.alias == TWIN else firsts).append(measure(record, rate))
+            repeats, firsts = found.setdefault((record.host, record.case_id), ([], []))
+            (repeats if record.alias == TWIN else firsts).append(measure(record, rate))
     floors = (measure_floor(host, case_id, *halves) for (host, case_id), halves in sorted(found.items()))
     return [floor for floor in floors if floor is not None]
 
 
 def measure_floor(
-    host: str, case_id: str, twins: Sequence[Measurement], firsts: Sequence[Measurement]
+    host: str, case_id: str, repeats: Sequence[Measurement], firsts: Sequence[Measurement]
 ) -> NoiseFloor | None:
-    """Return what twins of one host differ by, from the pairs that count; None without a pair."""
+    """Return the noise floor of the repeat checks of one host, from the pairs that count; None without a pair."""
     chosen = select(
-        pair_rounds(twins, firsts),
+        pair_rounds(repeats, firsts),
         machine=lambda pair: pair[0].machine,
         disturbed_by=lambda pair: (*pair[0].disturbed_by, *pair[1].disturbed_by),
     )
-    pairs = [(twin.value, first.value) for twin, first in chosen.used]
+    pairs = [(repeat.value, first.value) for repeat, first in chosen.used]
     ratio = estimate_ratio(pairs)
     if ratio is None:
         return None
-    logs = [abs(math.log(twin / first)) for twin, first in pairs]
+    logs = [abs(math.log(repeat / first)) for repeat, first in pairs]
     typical = math.exp(math.sqrt(math.fsum(log * log for log in logs) / len(logs)))
     return NoiseFloor(host, case_id, len(pairs), typical, math.exp(max(logs)), ratio, chosen.disturbance.count)
 
 
 def evidence_for(floors: Iterable[NoiseFloor], comparisons: int) -> float:
-    """Return how much evidence rules a ratio out, where so many comparisons are made on hosts with these floors.
+    """Return the evidence that rules a ratio out, for so many comparisons on hosts with these noise floors.
 
-    ``EVIDENCE``, unless the repeat check of a host shows that its noise is above 10 %: then as many times that as there
-    are comparisons, so that any false verdict stays as rare as one is.
+    It is ``EVIDENCE``, unless the repeat check of a host shows noise above 10 %: then it is multiplied by the number of
+    comparisons, so that any false verdict is as rare as with a single comparison.
     """
     is_noisy = any(floor.is_noisy for floor in floors)
     return EVIDENCE * max(1, comparisons) if is_noisy else EVIDENCE
 
 
 def drifts(records: Iterable[Record]) -> list[Drift]:
-    """The drift of each host with three rounds or more, over all cases together: each case's log rate less its mean."""
+    """Return the drift of each host with at least three rounds, by the log rates of all cases minus their means."""
     by_host: dict[str, dict[tuple[str, str | None], dict[int, float]]] = {}
     for record in records:
         rate = rate_of(record)
@@ -226,7 +226,7 @@ def _fit_drift(host: str, cases: dict[tuple[str, str | None], dict[int, float]])
 
 
 def find_session_noise(records: Sequence[Record], name: Callable[[Case], str]) -> list[tuple[str, Finding]]:
-    """Findings about a session's noise, each with its host; ``name`` is what a case is called."""
+    """Return findings about a session's noise, each with its host; ``name`` returns the name of a case."""
     found: list[tuple[str, Finding]] = []
     for floor in noise_floors(records):
         found += [(floor.host, one) for one in _judge_floor(floor)]
@@ -234,7 +234,7 @@ def find_session_noise(records: Sequence[Record], name: Callable[[Case], str]) -
         if abs(math.log(drift.factor)) > math.log1p(DRIFT) and drift.is_sure:
             verb = "rose" if drift.factor > 1 else "fell"
             message = f"all rates {verb} by {100 * abs(drift.factor - 1):.0f} % over {drift.rounds} rounds"
-            hint = "comparisons are paired by rounds and do not suffer; absolute figures do: see clocks and temperature"
+            hint = "ratios are not affected (paired by rounds), absolute figures are: see clocks and temperature"
             found.append((drift.host, find("drift", message, hint)))
     return [*found, *_find_spread(records, name)]
 
@@ -245,15 +245,15 @@ def _judge_floor(floor: NoiseFloor) -> Iterator[Finding]:
         pairs += f", {floor.disturbed} of them disturbed"
     if floor.typical > THRESHOLD:
         message = (
-            f"one case run twice differs by {100 * (floor.typical - 1):.0f} % here ({pairs}): that is the noise floor"
+            f"two runs of one case differ by {100 * (floor.typical - 1):.0f} % here ({pairs}): this is the noise floor"
         )
         yield find(
-            "noise-floor", message, "differences below it mean nothing here: quieten the host, or run more rounds"
+            "noise-floor", message, "smaller differences mean nothing here: reduce other load, or run more rounds"
         )
     ratio = floor.ratio
     if ratio.low is not None and ratio.high is not None and (ratio.low > THRESHOLD or ratio.high < 1 / THRESHOLD):
         message = f"a case differs from itself by a factor of {ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
-        yield find("twins-differ", message, "no verdict of this host is to be believed before this is explained")
+        yield find("twins-differ", message, "do not rely on verdicts of this host until this is explained")
 
 
 def _find_spread(records: Sequence[Record], name: Callable[[Case], str]) -> Iterator[tuple[str, Finding]]:
@@ -269,7 +269,7 @@ def _find_spread(records: Sequence[Record], name: Callable[[Case], str]) -> Iter
         deviation = math.sqrt(math.fsum((log - centre) ** 2 for log in logs) / (len(logs) - 1))
         if deviation > SPREAD:
             message = (
-                f"{name(group[0].case)}: {len(logs)} invocations spread by "
+                f"{name(group[0].case)}: {len(logs)} runs vary by "
                 f"{100 * math.expm1(deviation):.0f} % (standard deviation)"
             )
-            yield host, find("spread", message, "see which rounds differ, and the findings of those; run more rounds")
+            yield host, find("spread", message, "see which rounds differ and what their findings are; run more rounds")

@@ -1,7 +1,7 @@
-"""Outcomes: how the end of an invocation is shown, everywhere.
+"""Outcomes: how the end of a run is shown on console and page and in exports.
 
-An outcome joins the status (how the invocation ended) with the validity (whether it may be believed). What is invalid
-is never called ok, and never counted as ok. Console, page and exports take sign, word and tint from ``signs``.
+An outcome joins the status (how the run ended) with the validity (whether its figures can be used). An invalid run is
+never shown or counted as ok. ``signs`` has the sign, word and tint of each outcome.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from harness.analysis.signs import LOOKS, Kind, Look
 from harness.values.record import FAILED, Finding, Record, Severity, Status, Validity
 
 WORST_FIRST: tuple[Kind, ...] = tuple(reversed(list(LOOKS)))
-"""What needs a cure first."""
+"""The outcomes in the order in which they need attention."""
 
 NO_RESULT: frozenset[Kind] = frozenset({"lost", "timeout", "disk_full", "error", "invalid"})
-"""Outcomes that leave nothing to use: they are listed at a session's end, and make a run exit with 1."""
+"""Outcomes without usable figures: they are listed at the end of a session, and `harness run` exits with 1."""
 
 _SEVERITY: Mapping[Kind, Severity] = {"invalid": "error", "degraded": "warning"}
 _MOST_REASONS = 3
@@ -26,19 +26,19 @@ _MOST_REASONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one invocation is shown. ``reason`` is a few words, empty where the kind says all."""
+    """How a run is shown; ``reason`` is a few words, empty where the kind is enough."""
 
     kind: Kind
     reason: str = ""
 
     @property
     def look(self) -> Look:
-        """Sign, word and tint."""
+        """Return sign, word and tint."""
         return LOOKS[self.kind]
 
     @property
     def text(self) -> str:
-        """``ok``, ``invalid: does other work``: the words without the sign."""
+        """Return the words without the sign: ``ok``, ``invalid: does other work``."""
         return f"{self.look.word}: {self.reason}" if self.reason else self.look.word
 
     def __str__(self) -> str:
@@ -49,11 +49,11 @@ _OK = Outcome("ok")
 
 
 def judge_outcome(status: Status, validity: Validity, findings: Sequence[Finding] = ()) -> Outcome:
-    """Name the outcome of an invocation.
+    """Return the outcome of a run.
 
-    What is invalid is shown as invalid: also an error that came of it, a loader that was not measured because it does
-    other work, and a death under a limit that was not enforced. A timeout, a full disk and what was lost stay what they
-    are, for the findings do not explain them.
+    An invalid run is shown as invalid, also if it ended with an error for that reason, was not measured because its
+    loader does other work, or ran out of memory under a limit that was not enforced. A timeout, a full disk and a lost
+    run keep their status, since findings do not explain them.
     """
     if status in FAILED and not (status == "error" and validity == "invalid"):
         return Outcome(status, _say_reasons("invalid", findings, "invalid: ") if validity == "invalid" else "")
@@ -66,16 +66,16 @@ def judge_outcome(status: Status, validity: Validity, findings: Sequence[Finding
 
 
 def outcome_of(record: Record) -> Outcome:
-    """Name the outcome of a record."""
+    """Return the outcome of a record."""
     if record.status == "ok" and record.validity == "valid":
-        return _OK  # nearly all of very many
+        return _OK  # the usual case, for speed
     return judge_outcome(record.status, record.validity, record.findings)
 
 
 def explain_outcome(record: Record) -> str:
-    """Say in one line why an invocation has no usable result, or what disturbed it; empty where it is ok.
+    """Return in one line why a run has no usable result, or what disturbed it; empty where it is ok.
 
-    Of what is invalid the findings say why: the error that came of it, often in a library's words, is for its log.
+    For an invalid run these are its findings; the error that followed from them is in its log.
     """
     kind = outcome_of(record).kind
     severity = _SEVERITY.get("invalid" if record.validity == "invalid" else kind)
@@ -92,12 +92,12 @@ def count_outcomes(records: Iterable[Record]) -> dict[Kind, int]:
 
 
 def say_counts(counts: Mapping[Kind, int]) -> str:
-    """``6 ok, 2 disturbed, 11 invalid``; empty where nothing is counted."""
+    """Return ``6 ok, 2 disturbed, 11 invalid``; empty where nothing is counted."""
     return ", ".join(f"{counts[kind]} {look.word}" for kind, look in LOOKS.items() if counts.get(kind))
 
 
 def say_places(records: Iterable[Record], most: int = 8) -> str:
-    """``ws01, rounds 1, 2, 3; ws02, round 1``: the hosts and rounds of records; of many hosts the first ones."""
+    """Return the hosts and rounds of records, ``ws01, rounds 1, 2, 3; ws02, round 1``; of many hosts the first."""
     by_host: dict[str, set[int]] = {}
     for record in records:
         by_host.setdefault(record.host, set()).add(record.round)
@@ -111,7 +111,7 @@ def say_places(records: Iterable[Record], most: int = 8) -> str:
 
 
 def name_reason(finding: str) -> str:
-    """A finding, by its id, in a few words."""
+    """Return the reason of a finding in a few words, by its id."""
     entry = catalogue().get(finding)
     return (entry.reason if entry else "") or finding.replace("-", " ")
 
@@ -125,5 +125,5 @@ def _say_reasons(kind: Kind, findings: Sequence[Finding], before: str = "") -> s
 
 
 def is_done_again(record: Record) -> bool:
-    """Whether the same command measures an invocation again: it is lost, or its host was paused meanwhile."""
+    """Return whether the same command measures a run again: it is lost, or its host was paused meanwhile."""
     return record.status == "lost" or any(finding.id == "host-paused" for finding in record.findings)

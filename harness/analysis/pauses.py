@@ -1,19 +1,19 @@
-"""Whether a job stood still while it was measured, from what its supervisor saw (``io.host.pauses``). Pure."""
+"""Whether a job was paused while it was measured, from the supervisor's data (``io.host.pauses``). Pure."""
 
 from __future__ import annotations
 
 from harness.values.record import Record, number
 
 SUSPENDED_S = 1.0
-"""A machine that slept for so long was paused."""
+"""A machine that was suspended for this long was paused."""
 STILL_SHARE = 0.5
-"""A benchmark that kept fewer CPUs busy than this share of what it does else stood still with its supervisor."""
+"""A benchmark that used less than this share of its usual CPUs was paused together with its supervisor."""
 
 
 def paused_seconds(record: Record) -> float:
-    """Return for how many seconds nothing of a job ran; 0 where it went on, or where nobody watched.
+    """Return for how many seconds a job did not run; 0 where it continued, or where this was not watched.
 
-    Waiting for memory, in which a supervisor may stand as long under a tight limit, is none: that is the job's own.
+    Waiting for memory under a tight limit, which may stop the supervisor as long, does not count as a pause.
     """
     late_s = number(record.io, "host", "pauses", "seconds") or 0.0
     suspended_s = number(record.io, "host", "pauses", "suspended_s") or 0.0

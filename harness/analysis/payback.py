@@ -1,6 +1,6 @@
-"""Payback: the epoch from which a cache has cost no more time in all than none, never, or not known. Pure.
+"""Payback: the epoch from which a cache pays for itself, never, or not known. Pure.
 
-Three values of three types, so that nobody can take what was not measured for what never happens.
+The three results are three types, so that a result that is not known cannot be confused with never.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PaysFrom:
-    """The cache has paid for its filling at the end of this epoch."""
+    """At the end of this epoch the cache has paid for its filling."""
 
     epoch: int
 
     def training(self, epochs: int) -> int:
-        """Return the training, of so many epochs each, in which a cache that is kept between them has paid."""
+        """Return the number of the training, with so many epochs each, in which a kept cache has paid."""
         return max(1, math.ceil(self.epoch / epochs))
 
 
 @dataclass(frozen=True, slots=True)
 class NeverPays:
-    """The cache never pays: its later epochs take no less time (in seconds) than those without it."""
+    """The cache never pays: later epochs (in seconds) are not shorter than without it."""
 
     cached_epoch_s: float
     uncached_epoch_s: float
@@ -30,13 +30,13 @@ class NeverPays:
 
 @dataclass(frozen=True, slots=True)
 class PaybackUnknown:
-    """Whether the cache pays was not measured; ``reason`` says what is missing."""
+    """Whether the cache pays is not known; ``reason`` states what is missing."""
 
     reason: str
 
 
 MOST_EPOCHS = 10**6
-"""A cache that is still behind after so many epochs never pays."""
+"""A cache that has not paid after so many epochs never pays."""
 
 Payback = PaysFrom | NeverPays | PaybackUnknown
 
@@ -44,10 +44,10 @@ Payback = PaysFrom | NeverPays | PaybackUnknown
 def find_payback(
     *, fill_s: float, cached_epoch_s: float, uncached_first_s: float, uncached_epoch_s: float
 ) -> PaysFrom | NeverPays:
-    """Return the first epoch after which a training with the cache is no longer behind one without, and stays so.
+    """Return the first epoch after which a training with the cache has taken no longer than one without it.
 
-    Smallest k with fill + (k - 1) · cached ≤ first + (k - 1) · uncached, all in seconds, where the later epochs with
-    the cache are the faster ones. With the article's 42, 14, 23 and 23 minutes: the fourth.
+    It is the smallest k with fill + (k - 1) · cached ≤ first + (k - 1) · uncached, all in seconds, if later epochs are
+    faster with the cache. With the article's 42, 14, 23 and 23 minutes it is 4.
     """
     gain_s, behind_s = uncached_epoch_s - cached_epoch_s, fill_s - uncached_first_s
     if gain_s >= 0 and behind_s <= 0:
@@ -58,7 +58,7 @@ def find_payback(
 
 
 def payback_fields(payback: Payback, epochs: int) -> dict[str, int | str | None]:
-    """Return what a record keeps of a payback, by epochs and by trainings: a number, ``never``, null if not known."""
+    """Return the fields of a record for a payback, by epoch and by training: a number, ``never``, or null."""
     match payback:
         case PaysFrom(epoch):
             return {"payback_epoch": epoch, "payback_training": payback.training(epochs)}

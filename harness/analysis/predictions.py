@@ -1,7 +1,7 @@
-"""What a case will need before it runs: cache, memory, disk, time; for the case and for its whole data set. Pure.
+"""Predictions of what a case needs: cache, memory, disk and time, for the case and for its whole data set. Pure.
 
-`plan`, `run` and every other command ask here. The bytes of a cache follow from arithmetic and hold to a fraction of a
-per cent. Memory is an interval: as rehearsed on the host where that was possible, else by formula, which is wider.
+`plan`, `run` and all other commands use these. The bytes of a cache are computed and right to a fraction of a per cent.
+Memory is an interval: by a trial run on the host where that was possible, else by formula, which is wider.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def predict(
     has_gpu: bool = False,
     rehearsals: Mapping[str, Rehearsal] | None = None,
 ) -> Prediction | None:
-    """Predict what a record keeps as ``predictions``; None where nothing is known to predict from.
+    """Predict the needs of a case, which its record keeps as ``predictions``; None where nothing is known.
 
-    ``size`` is the size of the data set, None where it is not known: a case with ``max_images`` is then taken
-    to have them all. ``limit`` is the limit that will be enforced, in bytes; ``rehearsals`` are by ``setting_key``.
+    ``size`` is the size of the data set, None where it is not known: a case with ``max_images`` is then assumed to
+    have as many. ``limit`` is the limit that will be enforced, in bytes; ``rehearsals`` are by ``setting_key``.
     """
     if size is None and case.max_images is None:
         return None
@@ -68,7 +68,7 @@ def predict(
 def predict_need(
     case: Case, size: SetSize, *, limit: int | None, cpus: int = 4, rehearsal: Rehearsal | None = None
 ) -> Need:
-    """Predict what a case needs on a set, from its rehearsal where there was one."""
+    """Predict what a case needs on a set, from its trial run where there was one."""
     count = images_of(case, size.images)
     cache = case_cache_bytes(case, size)
     if cache is None and rehearsal is not None and rehearsal.cache_bytes is not None:
@@ -92,7 +92,7 @@ def predict_need(
 
 
 def judge_fit(peak: Interval | None, limit_bytes: int | None) -> Fit:
-    """Judge a predicted peak against the limit that will be enforced."""
+    """Compare a predicted peak with the limit that will be enforced."""
     if peak is None or limit_bytes is None:
         return "unknown"
     if peak.high <= limit_bytes:
@@ -103,7 +103,7 @@ def judge_fit(peak: Interval | None, limit_bytes: int | None) -> Fit:
 def explain_fit(
     fit: Fit, peak: Interval | None, cache: int | None, limit_bytes: int | None, *, is_rehearsed: bool
 ) -> str:
-    """Say in numbers what a case needs and whether its limit allows that; ``cache`` are bytes of it in memory."""
+    """Return in numbers what a case needs and whether it fits its limit; ``cache`` is its cache in memory, in bytes."""
     if peak is None:
         return "how much memory it needs is not known"
     need = f"about {format_bytes(peak.expected)} of memory"
@@ -111,17 +111,17 @@ def explain_fit(
     if limit_bytes is None:
         return f"needs {need}"
     limit = f"limit of {format_bytes(limit_bytes)}"
-    by = "" if is_rehearsed else " by formula, not rehearsed"
+    by = "" if is_rehearsed else " by formula, without a trial run"
     span = f"{format_bytes(peak.low)} to {format_bytes(peak.high)}"
     return {
         "fits": f"needs {need}, less than its {limit}",
-        "may not fit": f"may not fit: needs {need} ({span}{by}), its {limit} lies between",
+        "may not fit": f"may not fit: needs {need} ({span}{by}), and its {limit} is within that",
         "does not fit": f"would need {need}, more than its {limit}",
     }.get(fit, f"needs {need}")
 
 
 def model_memory(case: Case, size: SetSize, *, cpus: int, rehearsal: Rehearsal | None = None) -> MemoryModel | None:
-    """Build the model of a case's memory, by formula where it was not rehearsed; None where its cache is not known."""
+    """Build the model of a case's memory, by formula without a trial run; None where its cache is not known."""
     cached = case_cache_bytes(case, size) if case.cache == "memory" else 0
     if cached is None:
         return None
@@ -135,10 +135,10 @@ def model_memory(case: Case, size: SetSize, *, cpus: int, rehearsal: Rehearsal |
 
 
 def _buffered(case: Case, size: SetSize, cpus: int, rehearsal: Rehearsal | None) -> tuple[float, float, float]:
-    """Return the least, the expected and the most bytes of a case's shuffle buffer, beside what its rehearsal had.
+    """Return the least, expected and most bytes of a case's shuffle buffer, minus those of its trial run.
 
-    What a buffer held stays in its arena when it is freed, and the next epoch's thread may have another one: peaks of
-    2.5 to 5.1 times what it holds were seen behind a cache on disk, of 2.1 to 2.6 without one, on two CPUs.
+    The memory of a freed buffer stays in its arena, and the thread of the next epoch may use another arena: peaks of
+    2.5 to 5.1 times the buffer were measured behind a cache on disk, and of 2.1 to 2.6 without one, on two CPUs.
     """
     file_bytes = (size.bytes or 0) / max(1, size.images)
     held = buffer_bytes(case, images_of(case, size.images), file_bytes)
@@ -149,12 +149,12 @@ def _buffered(case: Case, size: SetSize, cpus: int, rehearsal: Rehearsal | None)
 
 
 def _find_payback(case: Case, images: int, rehearsals: Mapping[str, Rehearsal]) -> Payback:
-    """Find when a cache pays for its filling, by the rehearsals with it and without any."""
+    """Find when a cache pays for itself, by the trial runs with it and without a cache."""
     if case.cache == "none":
         return PaybackUnknown("there is no cache")
     cached, uncached = rehearsals.get(setting_key(case)), rehearsals.get(setting_key(without_cache(case)))
     if cached is None or uncached is None:
-        return PaybackUnknown("the same loader without a cache was not rehearsed")
+        return PaybackUnknown("the same loader without a cache had no trial run")
     return find_payback(
         fill_s=cached.first_s * images,
         cached_epoch_s=cached.steady_s * images,

@@ -1,4 +1,4 @@
-"""What a measurement may take of its host (rule 2 of the measuring rules), and whether others use it now. Pure."""
+"""What a measurement may use of its host (rule 2 of the measuring rules), and whether the host is busy. Pure."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ DISK_RESERVE_BYTES = 5 * 2**30
 DISK_RESERVE_SHARE = 0.05
 BUSY_LOAD_PER_CPU = 0.5
 BUSY_LOAD_LEAST = 1.5
-"""One program that ends, or an installation that ran just before, does not make a small machine busy."""
+"""A single program that has just ended, such as an installation, does not make a small machine busy."""
 
 
 def default_memory_reserve(facts: Facts) -> int:
-    """Bytes of memory that stay the host's: the larger of 2 GiB and 10 % of its RAM."""
+    """Return the bytes of memory that are reserved for the host: the larger of 2 GiB and 10 % of its RAM."""
     return max(MEMORY_RESERVE_BYTES, round(MEMORY_RESERVE_SHARE * (facts.ram_bytes or 0)))
 
 
 def available_limit(facts: Facts, memory_reserve: int | None = None) -> int:
-    """What ``memory_limit: none`` means on this host: bytes available now minus the reserve; never below 0.
+    """Return the bytes that ``memory_limit: none`` means on this host: available now minus the reserve, at least 0.
 
-    ``memory_reserve`` of the inventory takes the place of the default. Raises HostNotReady where
-    the host does not say what is available: a limit is never guessed.
+    ``memory_reserve`` of the inventory replaces the default. Raises HostNotReady where the host does not report its
+    available memory: a limit is never guessed.
     """
     if facts.available_bytes is None or facts.ram_bytes is None:
         raise HostNotReady(
-            "the host does not say how much memory is available, so that no limit can protect it",
-            hint="see that /proc/meminfo has MemTotal and MemAvailable there (Linux ≥ 3.14)",
+            "the host does not report how much memory is available, so no limit can protect it",
+            hint="check that /proc/meminfo has MemTotal and MemAvailable there (Linux ≥ 3.14)",
         )
     reserve = default_memory_reserve(facts) if memory_reserve is None else memory_reserve
     return max(0, facts.available_bytes - reserve)
 
 
 DiskReserve: TypeAlias = int | Mapping[str, int] | None
-"""What the inventory says of the reserve: bytes of each disk, or by the disk's name; None for the default."""
+"""The reserve in the inventory: bytes for each disk, or by the name of a disk; None for the default."""
 
 
 def reserve_of(reserve: DiskReserve, disk: str) -> int | None:
-    """Return the reserve of one disk, by its name; None for the default."""
+    """Return the reserve of a disk by its name; None for the default."""
     return reserve.get(disk) if isinstance(reserve, Mapping) else reserve
 
 
 def disk_allowance(disk: DiskFacts, disk_reserve: int | None = None) -> int:
-    """Bytes that caches may fill: what is free minus the larger of 5 % of the disk and 5 GiB; never below 0.
+    """Return the bytes that caches may fill: free minus the larger of 5 % of the disk and 5 GiB, at least 0.
 
-    ``disk_reserve`` of the inventory (``reserve_of``) takes the place of the default. Where the disk does not say what
-    is free, nothing may be filled: ask ``disk.free_bytes`` first where unknown and full must be told apart.
+    ``disk_reserve`` of the inventory (``reserve_of``) replaces the default. Where the free space is not known, nothing
+    may be filled: check ``disk.free_bytes`` first where unknown and full must be distinguished.
     """
     if disk_reserve is None:
         disk_reserve = max(DISK_RESERVE_BYTES, round(DISK_RESERVE_SHARE * (disk.total_bytes or 0)))
@@ -58,17 +58,17 @@ def disk_allowance(disk: DiskFacts, disk_reserve: int | None = None) -> int:
 
 
 def busy_load(facts: Facts) -> float:
-    """The load average of a minute above which a host counts as busy."""
+    """Return the load average of a minute above which a host counts as busy."""
     cpus = len(facts.usable_cpus) or facts.logical_cpus or 1
     return max(BUSY_LOAD_LEAST, BUSY_LOAD_PER_CPU * cpus)
 
 
 def busy_reason(facts: Facts, allow_busy: bool = False) -> str | None:
-    """Why a host is too busy to measure on; None where it is not, or where that is allowed or cannot be known."""
+    """Return why a host is too busy to measure; None where it is not, where that is allowed, or not known."""
     if allow_busy or facts.load_1m is None:
         return None
     most = busy_load(facts)
     if facts.load_1m <= most:
         return None
     cpus = len(facts.usable_cpus) or facts.logical_cpus or 1
-    return f"others use it: load {facts.load_1m:.1f} in the last minute on {cpus} CPUs, busy above {most:.1f}"
+    return f"other programs use it: load {facts.load_1m:.1f} in the last minute on {cpus} CPUs (busy above {most:.1f})"

@@ -1,8 +1,7 @@
-"""How an invocation ended, decided from its evidence alone (rule 3 of the measuring rules).
+"""How a run ended, decided only from its evidence (rule 3 of the measuring rules).
 
-Evidence of an OOM is three-valued: the engine's own flag, the cgroup's count of
-OOM kills, and the signal that ended the benchmark. Exit code 137 alone proves nothing:
-anybody can send SIGKILL.
+There are three kinds of evidence for an OOM: the flag of the engine, the cgroup's count of OOM kills, and the signal
+that ended the benchmark. Exit code 137 alone proves nothing, since anybody can send SIGKILL.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from harness.values.record import Status
 from harness.values.results import ChildEnd, JobEvent, JobFailure, JobMemory, JobOutcome, Json, Thrashing
 
 _BY_A_SIGNAL = 128
-"""What an exit code has above the number of the signal that ended the process."""
+"""Added to the number of the signal in the exit code of a process that a signal ended."""
 _HOST_DIED = 255
-"""What Docker reports for a container that was running when its host lost power."""
+"""Docker's exit code of a container that was running when its host lost power."""
 
 
 @parsed(frozen=True)
 class Evidence:
-    """What was found after an invocation.
+    """The evidence after a run.
 
-    ``outcome`` is the supervisor's, ``failure`` the benchmark's own word, ``events`` its lines;
-    the others are the engine's: ``ended_by_engine`` is what it did with the job, ``engine_error`` why in words.
-    None is what was not there or cannot be known. Raises ValueError for what makes no sense.
+    ``outcome`` is from the supervisor, ``failure`` and ``events`` are from the benchmark, the others from the engine:
+    ``ended_by_engine`` is how the engine ended the job, ``engine_error`` its message. None is what was missing or
+    cannot be known. Raises ValueError for values that cannot be parsed.
     """
 
     outcome: JobOutcome | None
@@ -45,7 +44,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Ending:
-    """A status, its cause in words, and the evidence for it."""
+    """The status of a run, its cause in words, and the evidence."""
 
     status: Status
     cause: str | None = None
@@ -53,7 +52,7 @@ class Ending:
 
 
 def judge_ending(evidence: Evidence) -> Ending:
-    """Name the status of one invocation."""
+    """Decide the status of a run."""
     seen = _seen(evidence)
     status, cause = _decide(evidence)
     return Ending(status, cause, seen)
@@ -75,16 +74,16 @@ def _decide(evidence: Evidence) -> tuple[Status, str | None]:
     if evidence.failure is not None:
         return _from_failure(evidence.failure)
     if outcome.terminated:
-        return "lost", "stopped from outside: its supervisor was told to end, as when an engine or a host goes down"
+        return "lost", "stopped from outside: its supervisor was told to end, as when an engine or a host shuts down"
     if child.signal:
         return (
             "error",
             f"the benchmark was ended from outside by {_signal_name(child.signal)}; no OOM kill was counted",
         )
     if child.exit_code != 0:
-        return "error", f"the benchmark ended with exit code {child.exit_code} and left no reason; see its log"
+        return "error", f"the benchmark ended with exit code {child.exit_code} and gave no reason; see its log"
     if not any(event.event == "done" for event in evidence.events):
-        return "error", "the benchmark ended without saying that it was done"
+        return "error", "the benchmark ended without reporting that it was done"
     return "ok", None
 
 
@@ -98,13 +97,13 @@ def _without_outcome(evidence: Evidence) -> tuple[Status, str]:
     if evidence.phase == "gone":
         return "lost", "the job is no longer on the host: removed from outside, or the host was reset"
     if evidence.exit_code == _HOST_DIED:
-        return "lost", "the host or its engine went down in the middle"
+        return "lost", "the host or its engine went down during the run"
     if evidence.exit_code == _BY_A_SIGNAL + signal.SIGKILL:
-        return "error", "killed from outside (SIGKILL, and neither engine nor cgroup saw an OOM)"
+        return "error", "killed from outside (SIGKILL; neither engine nor cgroup counted an OOM kill)"
     if evidence.engine_error:
         return "error", f"the engine could not run it: {evidence.engine_error}"
     if evidence.exit_code is not None and 0 < evidence.exit_code < _BY_A_SIGNAL:
-        return "error", f"its supervisor ended with exit code {evidence.exit_code} and left no outcome; see its log"
+        return "error", f"its supervisor ended with exit code {evidence.exit_code} and wrote no outcome; see its log"
     return "lost", "the job ended without evidence"
 
 
@@ -116,11 +115,11 @@ def _from_failure(failure: JobFailure) -> tuple[Status, str]:
     kind = failure.kind or "error"
     message = explain_text(failure.type or "", failure.message or "no message", kind)
     if kind == "oom":
-        return "oom", f"out of memory inside the limit, refused and not killed: {message}"
+        return "oom", f"an allocation within the limit was refused: {message}"
     if kind == "gpu_oom":
-        return "oom", f"the GPU's memory ran out: {message}"
+        return "oom", f"the memory of the GPU was not enough: {message}"
     if kind == "disk_full":
-        return "disk_full", f"the disk filled up: {message}"
+        return "disk_full", f"the disk is full: {message}"
     names = {"gpu_missing": "gpu_missing: ", "data": "data: ", "weights": "weights: "}
     return "error", names.get(kind, "") + message
 
@@ -134,8 +133,8 @@ def _oom_cause(child: ChildEnd, evidence: Evidence) -> str:
 
 def _thrash_cause(found: Thrashing, evidence: Evidence) -> str:
     return (
-        f"at its memory limit it got nowhere for {found.seconds} s ({found.major_faults_per_s} pages a "
-        f"second read again) and was ended; {_progress_words(evidence.events)}"
+        f"at its memory limit it made no progress for {found.seconds} s ({found.major_faults_per_s} pages per "
+        f"second were read again) and was ended; {_progress_words(evidence.events)}"
     )
 
 
@@ -147,7 +146,7 @@ def _progress_words(events: Sequence[JobEvent]) -> str:
 
 
 def last_progress(events: Sequence[JobEvent]) -> JobEvent | None:
-    """The last ``progress`` event, or None before the first batch."""
+    """Return the last ``progress`` event; None before the first batch."""
     return next((event for event in reversed(events) if event.event == "progress"), None)
 
 

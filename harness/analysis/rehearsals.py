@@ -1,7 +1,7 @@
-"""Which cases of a session are rehearsed, and on how many images. Pure.
+"""Which cases of a session have a trial run (a *rehearsal*), and on how many images. Pure.
 
-A rehearsal runs a loader setting in small on the real data of the real host, before the first case. It speaks for all
-cases that differ only in what does not change memory and speed of an image: limits, epochs, a part of the set.
+A trial run is a short run of a loader setting on the real data and the real host, before the first case. It applies to
+all cases that differ only in limits, epochs or the part of the set, which do not change memory and time per image.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ SETTING = (
     "precision", "cpus", "gpus", "augment", "decoding", "cache_compression", "cache_disk", "budgets", "shuffle",
     "deterministic", "workers", "shuffle_buffer",
 )  # fmt: skip
-"""What must be equal for one rehearsal to speak for two cases."""
+"""Parameters that must be equal for one trial run to apply to two cases."""
 
 LEAST_BATCHES = 4
-"""In a first pass, however slow a model is."""
+"""Batches of a first pass, even if a model is slow."""
 PASS_S = 20.0
-"""What a pass is to take at most, by formula."""
+"""Longest duration of a pass, by formula."""
 MEMORY_SHARE = 1 / 3
-"""Of what the host can give, for a rehearsed cache in memory."""
+"""Share of the host's available memory for a cache in memory."""
 
 
 def setting_key(case: Case) -> str:
-    """Twelve hex digits, equal for cases that one rehearsal speaks for."""
+    """Return twelve hex digits that are equal for cases with the same trial run."""
     setting = case.model_dump(mode="json")
     return digest_of({name: setting.get(name) for name in SETTING})[:12]
 
 
 def representative(case: Case) -> Case:
-    """Return the case that is rehearsed for a setting."""
+    """Return the case that is run as the trial run of a setting."""
     changes = {"cache_reuse": "fresh", "memory_limit": "none", "page_cache": "cold-start"}
     return case.model_copy(update={**changes, "max_images": None, "epochs": 2})
 
 
 def images_to_rehearse(case: Case, size: SetSize, *, cpus: int, has_gpu: bool, memory_bytes: int | None) -> int:
-    """Return on how many images a setting is rehearsed: all of a small set, fewer where a model is slow."""
+    """Return the number of images of a trial run: all of a small set, fewer where a model is slow."""
     whole = representative(case)
     seconds = epoch_s(whole, size, index=1, cpus=cpus, has_gpu=has_gpu, rates=DEFAULT_RATES) / max(1, size.images)
     most = min(MOST_IMAGES, int(PASS_S / seconds)) if seconds else MOST_IMAGES
@@ -56,6 +56,6 @@ def images_to_rehearse(case: Case, size: SetSize, *, cpus: int, has_gpu: bool, m
 
 
 def batches_to_rehearse(cases: Iterable[Case], size: SetSize, *, cpus: int) -> int:
-    """Return how many batches tell what cases of one setting hold at last, on the whole set."""
+    """Return after how many batches the memory of cases of a setting no longer grows on the whole set."""
     most = max(case.epochs * -(-size.images // case.batch_size) for case in cases)
     return min(most, count_batches(cpus))

@@ -1,4 +1,4 @@
-"""Whether the data sets that hosts call by one name hold the same files. Pure."""
+"""Whether data sets with the same name have the same files on all hosts. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from harness.values.text import cap_list, join_words
 from harness.values.units import format_bytes
 
 CLASH_HINT = (
-    "give the other files a name of their own under `harness: data:`; or take that entry out and send one set to all "
-    "(`harness ship --data`); or measure each host on its own files (`harness run --own-data`): they are "
-    "then neither pooled nor compared"
+    "give the other files a different name under `harness: data:`; or remove that entry and send one set to all hosts "
+    "(`harness ship --data`); or measure each host on its files (`harness run --own-data`), which are then not compared"
 )
 
 
 @dataclass(frozen=True)
 class HeldSet:
-    """A data set as a host has it; what is not known is None.
+    """A data set on a host; what is not known is None.
 
-    ``kind`` is how it lies there (folder, coco, tfrecord), ``source`` where or how it was made, in words.
+    ``kind`` is its form (folder, coco, tfrecord), ``source`` where it is from or how it was made, in words.
     """
 
     source: str = ""
@@ -29,25 +28,25 @@ class HeldSet:
     fingerprint: str | None = None
 
     def may_equal(self, other: HeldSet) -> bool:
-        """Return whether both may be the same files: by their fingerprints, else by what else is known."""
+        """Return whether both may be the same files: by their fingerprints, else by the other fields."""
         if self.fingerprint is not None and other.fingerprint is not None:
             return self.fingerprint == other.fingerprint
         return not any(self.differences(other))
 
     def differences(self, other: HeldSet) -> Iterator[str]:
-        """Yield what is known of both and differs."""
+        """Yield the names of fields that are known of both and differ."""
         for name in ("kind", "images", "bytes"):
             mine, others = getattr(self, name), getattr(other, name)
             if mine is not None and others is not None and mine != others:
                 yield name
 
     def learn(self, other: HeldSet) -> HeldSet:
-        """Return the same with what another host knows of these files."""
+        """Return the set with the fields that another host knows of these files."""
         known = {name: value for name, value in vars(other).items() if value is not None}
         return replace(self, **{name: value for name, value in known.items() if getattr(self, name) is None})
 
     def describe(self) -> str:
-        """Return it in words."""
+        """Return a description in words."""
         said = [self.kind or "", "" if self.images is None else f"{self.images:,} images"]
         said.append("" if self.bytes is None else format_bytes(self.bytes))
         said.append(f"fingerprint {self.fingerprint[:12]}" if self.fingerprint else "fingerprint not known yet")
@@ -56,19 +55,19 @@ class HeldSet:
 
 @dataclass(frozen=True)
 class DataClash:
-    """One name for several sets of files: each with the hosts that have it."""
+    """A name that hosts use for different sets of files: each set with its hosts."""
 
     name: str
     sides: tuple[tuple[tuple[str, ...], HeldSet], ...]
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """All hosts that have a set of this name."""
+        """Return all hosts that have a set of this name."""
         return tuple(host for hosts, _ in self.sides for host in hosts)
 
     @property
     def message(self) -> str:
-        """Both sides, and what differs."""
+        """Return the sides, and what differs."""
         said = [
             f"{cap_list(hosts, 6)} {'has' if len(hosts) == 1 else 'have'} {held.describe()}"
             for hosts, held in self.sides
@@ -77,11 +76,11 @@ class DataClash:
         found = dict.fromkeys(name for _, held in self.sides[1:] for name in first.differences(held))
         what = join_words(found) or "contents"
         verb = "differs" if list(found) == ["kind"] else "differ"
-        return f"data set {self.name!r} is not the same files everywhere ({what} {verb}): {'; '.join(said)}"
+        return f"data set {self.name!r} has different files on different hosts ({what} {verb}): {'; '.join(said)}"
 
     @property
     def hint(self) -> str:
-        """What can be done about it."""
+        """Return what can be done about it."""
         return CLASH_HINT
 
 
@@ -94,7 +93,7 @@ def find_clashes(held: Mapping[str, Mapping[str, HeldSet]], names: Iterable[str]
 
 def _sort(name: str, held: Mapping[str, Mapping[str, HeldSet]]) -> tuple[tuple[tuple[str, ...], HeldSet], ...]:
     sides: list[tuple[list[str], HeldSet]] = []
-    # who knows most comes first: what it has is what others are held to
+    # hosts with a fingerprint come first: others are compared with them
     order = sorted((host for host in held if name in held[host]), key=lambda host: held[host][name].fingerprint is None)
     for host in order:
         own = held[host][name]

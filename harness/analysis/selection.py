@@ -1,9 +1,8 @@
 """Which measurements count (measuring rule 13): the undisturbed ones where there are enough, else all. Pure.
 
-An invocation that was disturbed is repeated once at the end of its round; both attempts stay, and the undisturbed one
-counts, else the first. The one place of these rules: averages of a case, ratios of pairs, the noise floor and the end
-of a session with ``rounds: auto`` all ask here. What does not count is handed back beside what does, so that it can be
-said.
+A disturbed run is repeated once at the end of its round; both attempts stay, and the undisturbed one counts, else the
+first. Averages of a case, ratios of pairs, the noise floor and the end of a session with ``rounds: auto`` all use these
+rules. Measurements that do not count are returned, too, so that the report can name their number.
 """
 
 from __future__ import annotations
@@ -16,28 +15,25 @@ from harness.analysis.findings import BUSY
 from harness.values.record import Record
 
 LEAST_UNDISTURBED = 3
-"""With fewer undisturbed measurements on a machine all of them count: no interval comes of fewer."""
+"""With fewer undisturbed measurements on a machine all count, since fewer give no interval."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What disturbed some of the measurements that count.
-
-    ``count`` of them were disturbed; ``findings`` are the ids that say by what.
-    """
+    """The number of disturbed measurements among those that count, and the ids of the findings that disturbed them."""
 
     count: int = 0
     findings: tuple[str, ...] = ()
 
     @property
     def is_busy(self) -> bool:
-        """Whether the host was at fault: others used it, or it throttled or swapped."""
+        """Return whether the host was the cause: it was busy, throttled or swapping."""
         return not BUSY.isdisjoint(self.findings)
 
     def plus(self, other: Disturbance) -> Disturbance:
-        """Return the disturbance of two selections together."""
+        """Return the disturbance of two selections."""
         return Disturbance(self.count + other.count, tuple(sorted({*self.findings, *other.findings})))
 
 
@@ -46,7 +42,7 @@ UNDISTURBED = Disturbance()
 
 @dataclass(frozen=True, slots=True)
 class Selection(Generic[T]):
-    """``used`` count, in their order; ``left_out`` are disturbed ones that do not."""
+    """The items that count, in their order, and disturbed ones that do not."""
 
     used: tuple[T, ...]
     left_out: tuple[T, ...]
@@ -56,10 +52,10 @@ class Selection(Generic[T]):
 def select(
     items: Iterable[T], *, machine: Callable[[T], Hashable], disturbed_by: Callable[[T], Iterable[str]]
 ) -> Selection[T]:
-    """Select of each machine the undisturbed items, where there are at least ``LEAST_UNDISTURBED``, else all of them.
+    """Select the undisturbed items of each machine where there are at least ``LEAST_UNDISTURBED``, else all of them.
 
-    It is decided by machine so that none whose owner works all day falls out of what is said of its kind.
-    ``disturbed_by`` names the findings that disturbed an item; empty where nothing did.
+    Each machine is selected separately, so that one that is always in use is not missing from the result of its kind.
+    ``disturbed_by`` returns the findings that disturbed an item, none for an undisturbed one.
     """
     known = [(item, machine(item), frozenset(disturbed_by(item))) for item in items]
     quiet: dict[Hashable, int] = {}
@@ -74,12 +70,12 @@ def select(
 
 
 def is_countable(record: Record) -> bool:
-    """Whether a record may count at all: it ended well, and nothing makes it invalid."""
+    """Return whether a record may count: it is ok and not invalid."""
     return record.status == "ok" and record.validity != "invalid"
 
 
 def disturbances(record: Record) -> tuple[str, ...]:
-    """Return the ids of the findings that make a record degraded; empty for one that nothing disturbed."""
+    """Return the ids of the findings that disturbed a record; empty for an undisturbed one."""
     if record.validity != "degraded":
         return ()
     return tuple(finding.id for finding in record.findings if finding.severity == "warning") or ("degraded",)
@@ -87,7 +83,7 @@ def disturbances(record: Record) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What is known of one invocation: all its records, oldest first.
+    """All attempts of a run, oldest first.
 
     Those that were ``measured`` count in pairs; all but the first of them are repeats.
     """
@@ -96,17 +92,17 @@ class Attempts:
 
     @property
     def identity(self) -> str:
-        """The identity of the invocation."""
+        """Return the identity of the run."""
         return self.records[0].invocation
 
     @property
     def next_number(self) -> int:
-        """The number of the attempt that would come next."""
+        """Return the number of the next attempt."""
         return self.records[-1].attempt + 1
 
     @property
     def measured(self) -> tuple[Record, ...]:
-        """The attempts that ended well, without those of a loader that was found to do other work since."""
+        """Return the attempts that succeeded, without those before its loader was found to do other work."""
         found: list[Record] = []
         for record in self.records:
             if record.status == "skipped" and record.validity == "invalid":
@@ -117,12 +113,12 @@ class Attempts:
 
     @property
     def counting(self) -> tuple[Record, ...]:
-        """The attempts that say something of the invocation: those that were measured, else the newest."""
+        """Return the attempts that were measured, else the newest one."""
         return self.measured or self.records[-1:]
 
     @property
     def current(self) -> Record:
-        """The record that stands for the invocation: the newest undisturbed one, else the first that was measured."""
+        """Return the record that represents the run: the newest undisturbed one, else the first measured one."""
         measured = self.measured
         if not measured:
             return self.records[-1]
@@ -130,7 +126,7 @@ class Attempts:
 
     @property
     def is_repeated(self) -> bool:
-        """Whether it was measured and then done once more, whatever came of that; a lost attempt is none."""
+        """Return whether it was measured and then repeated, with any result except lost."""
         measured = self.measured
         return bool(measured) and any(
             record.attempt > measured[0].attempt and record.status != "lost" for record in self.records
@@ -138,12 +134,12 @@ class Attempts:
 
     @property
     def wants_repeat(self) -> bool:
-        """Whether it was disturbed and is to be done once more."""
+        """Return whether it was disturbed and must still be repeated."""
         return bool(self.measured) and bool(disturbances(self.current)) and not self.is_repeated
 
 
 def gather_attempts(records: Iterable[Record]) -> list[Attempts]:
-    """Return all attempts of each invocation of each session; of two records of one attempt the last written."""
+    """Return all attempts of each run of each session; the last record of an attempt counts."""
     found: dict[tuple[str, str], dict[int, Record]] = {}
     for record in records:
         found.setdefault((record.session, record.invocation), {})[record.attempt] = record
@@ -151,12 +147,12 @@ def gather_attempts(records: Iterable[Record]) -> list[Attempts]:
 
 
 def current_records(records: Iterable[Record]) -> dict[str, Record]:
-    """Return the record that stands for each invocation of a session, by identity."""
+    """Return the record that represents each run of a session, by identity."""
     return {attempts.identity: attempts.current for attempts in gather_attempts(records)}
 
 
 def select_records(records: Iterable[Record]) -> Selection[Record]:
-    """Select the records of one case, one an invocation, that its averages are made of."""
+    """Select the records of a case, one for each run, for its averages."""
     return select(
         (record for record in records if is_countable(record)),
         machine=lambda record: (record.session, record.host),

@@ -1,9 +1,9 @@
-"""Two sessions compared: the same cases on the same hardware before and after a change (a driver, a new disk).
+"""Comparison of two sessions: the same cases on the same hardware before and after a change (a driver, a new disk).
 
-Rounds of two sessions have nothing in common, so nothing is paired: hosts that are in both are compared with
-themselves; where none is, hosts of equal hardware are. Where a parameter has one value in all of the old session and
-another in all of the new one, cases that differ in it alone are the same case; whether their rates may be compared is
-another question, which ``why_not_compared`` answers.
+Rounds of two sessions cannot be paired: a host that is in both sessions is compared with itself; without such a host,
+hosts of equal hardware are compared. Where a parameter has one value in the whole old session and another one in the
+whole new session, cases that differ only in it are the same case; ``why_not_compared`` decides whether their rates may
+be compared.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from harness.values.record import Record
 Side = Literal["both", "old", "new"]
 
 WORK = ("data", "mode", "model", "image_size", "interpolation", "augment", "precision", "deliver")
-"""Parameters that say what is done to an image, and to which: rates of two values of one are not compared."""
+"""Parameters that define the work and the images: rates with different values are not compared."""
 
 _SAID = {"data": "data set"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """A parameter that has other values in the new session: ``old`` and ``new`` are the values, in order."""
+    """A parameter with different values in the new session; ``old`` and ``new`` are its values, in order."""
 
     name: str
     old: tuple[object, ...]
@@ -39,16 +39,16 @@ class Change:
 
     @property
     def is_general(self) -> bool:
-        """Whether all cases of each side have one value."""
+        """Return whether all cases of each side have one value."""
         return len(self.old) == len(self.new) == 1
 
 
 @dataclass(frozen=True)
 class CasePair:
-    """One case in two sessions; ``ratio`` (new ÷ old images/s) is None where one side has no result.
+    """A case in two sessions; ``ratio`` (new ÷ old images/s) is None where one side has no result.
 
-    ``side`` says where the case stands at all. ``case`` is the new
-    session's, or what it would be there; ``not_compared`` says why the rates of the two sides say nothing together.
+    ``side`` states which sessions have the case. ``case`` is that of the new session, or what it would be there;
+    ``not_compared`` is why the rates of both sides cannot be compared.
     """
 
     case: Case
@@ -61,18 +61,18 @@ class CasePair:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """The records of both sides, the old one's first."""
+        """Return the records of both sides, those of the old session first."""
         return tuple(record for side in (self.old, self.new) if side is not None for record in side.records)
 
     @property
     def has_broken(self) -> bool:
-        """Whether it had a result and now has none, though it does the same work."""
+        """Return whether the case had a result and now has none, although it does the same work."""
         if self.not_compared is not None:
             return False
         return bool(self.old and self.old.used and self.new and not self.new.used)
 
     def is_slower_than(self, percent: float) -> bool:
-        """Whether it is surely slower, and by more than this; a case that broke is slower than anything."""
+        """Return whether the case is certainly slower, and by more than this; a case without a result counts, too."""
         if self.has_broken:
             return True
         ratio = self.ratio
@@ -81,7 +81,7 @@ class CasePair:
 
 @dataclass(frozen=True)
 class HardwarePair:
-    """One hardware in two sessions. ``old_hardware`` differs where the same hosts are other hardware now."""
+    """A hardware in two sessions; ``old_hardware`` differs where the same hosts have new hardware."""
 
     old_hardware: str | None
     new_hardware: str | None
@@ -101,13 +101,13 @@ def find_changes(old: Sequence[HardwareGroup], new: Sequence[HardwareGroup]) -> 
 
 
 def _values_of(name: str, cases: Iterable[Case]) -> tuple[object, ...]:
-    """The values of a parameter; loading has no model, which is none of its values."""
+    """Return the values of a parameter; the missing model of loading is not a value."""
     found = dict.fromkeys(getattr(case, name) for case in cases)
     return tuple(value for value in found if not (name == "model" and value is None))
 
 
 def why_not_compared(old: CaseSummary, new: CaseSummary) -> str | None:
-    """Say why the rates of a case in two sessions are of different work; None where they may be compared."""
+    """Return why the rates of a case in two sessions are of different work; None where they may be compared."""
     for name in WORK:
         before, after = getattr(old.case, name), getattr(new.case, name)
         if before != after:
@@ -121,7 +121,7 @@ def why_not_compared(old: CaseSummary, new: CaseSummary) -> str | None:
     if old.case.max_images != new.case.max_images:
         return f"{_say_cap(old.case)} against {_say_cap(new.case)}"
     if _prints(old).isdisjoint(_prints(new)):
-        return f"other files in data set {new.case.data}"
+        return f"different files in data set {new.case.data}"
     return None
 
 
@@ -135,12 +135,12 @@ def _say_cap(case: Case) -> str:
 
 
 def _images(summary: CaseSummary) -> int | None:
-    """Images of a whole epoch, where one was completed."""
+    """Return the images of a whole epoch; None where none was completed."""
     return next((record.epochs[0].images for record in summary.records if record.epochs), None)
 
 
 def compare_sessions(old: Sequence[HardwareGroup], new: Sequence[HardwareGroup]) -> list[HardwarePair]:
-    """All hardware of either session, matched by what it is, else by the hosts that are in both."""
+    """Pair all hardware of two sessions, by its name, else by the hosts that are in both."""
     general = {change.name: change.new[0] for change in find_changes(old, new) if change.is_general}
     left = list(old)
     pairs = []
@@ -175,7 +175,7 @@ def _pair_groups(old: HardwareGroup | None, new: HardwareGroup | None, general: 
 
 
 def _by_case(found: Iterable[tuple[Case, CaseSummary]]) -> dict[Case, list[CaseSummary]]:
-    """Return the summaries of each case: one for each set of files that it was measured on."""
+    """Return the summaries of each case, one for each set of files on which it was measured."""
     by_case: dict[Case, list[CaseSummary]] = {}
     for case, summary in found:
         by_case.setdefault(case, []).append(summary)
@@ -185,7 +185,7 @@ def _by_case(found: Iterable[tuple[Case, CaseSummary]]) -> dict[Case, list[CaseS
 def _pair_files(
     old: Sequence[CaseSummary], new: Sequence[CaseSummary]
 ) -> Iterable[tuple[CaseSummary | None, CaseSummary | None]]:
-    """Pair what was measured on the same files; of what is left over, one with another, which says why not."""
+    """Pair summaries of the same files; the others are paired with each other, and are then not compared."""
     left = list(old)
     rest = []
     for summary in new:
@@ -203,7 +203,7 @@ def _prints(summary: CaseSummary) -> set[str]:
 
 
 def _as_new(case: Case, general: Mapping[str, object]) -> Case:
-    """A case of the old session with what has changed for all; loading has no model that could change."""
+    """Return a case of the old session with all general changes; loading has no model that could change."""
     changed = {name: value for name, value in general.items() if name != "model" or case.model is not None}
     return case.model_copy(update=changed)
 

@@ -1,4 +1,4 @@
-"""Epochs that are too short for a verdict: their figures are shown, and nothing is advised of them. Pure."""
+"""Epochs that are too short for a verdict: their figures are shown, but there is no advice. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 LEAST_EPOCH_S = 0.5
-"""An epoch shorter than this carries no verdict (docs/methodology.md says why)."""
+"""Epochs shorter than this get no verdict (docs/methodology.md has the reasons)."""
 
 _MARGIN = 1.2
-"""The number of images that is asked for is to be enough on a faster day as well."""
+"""Margin of the number of images that is recommended, for faster runs."""
 
 
 MORE_IMAGES = "`max_images`, or a larger data set"
@@ -18,27 +18,27 @@ MORE_IMAGES = "`max_images`, or a larger data set"
 
 @dataclass(frozen=True, slots=True)
 class ShortEpochs:
-    """Epochs of so many seconds and images, in the mean."""
+    """The mean seconds and images of epochs that are too short."""
 
     seconds: float
     images: float
 
     @property
     def images_needed(self) -> int:
-        """How many images an epoch needs to be long enough, rounded up to two digits."""
+        """Return how many images an epoch needs to be long enough, rounded up to two digits."""
         wanted = self.images * LEAST_EPOCH_S / self.seconds * _MARGIN
         step = 10.0 ** max(0, math.floor(math.log10(wanted)) - 1)
         return int(math.ceil(wanted / step) * step)
 
 
 def find_short(seconds: float | None, images: float | None) -> ShortEpochs | None:
-    """Return an epoch that is too short; None for a longer one, or where there is none."""
+    """Return an epoch if it is too short; None for a longer one, or where there is none."""
     if not seconds or not images or seconds >= LEAST_EPOCH_S:
         return None
     return ShortEpochs(seconds, images)
 
 
 def say_cure(*images_needed: int) -> str:
-    """``about 4,200 images in an epoch would do``; of several cases the range."""
+    """Return ``about 4,200 images in an epoch are enough``; for several cases the range."""
     span = " to ".join(dict.fromkeys(f"{pick(images_needed):,}" for pick in (min, max)))
-    return f"about {span} images in an epoch would do"
+    return f"about {span} images in an epoch are enough"

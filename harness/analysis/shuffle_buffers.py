@@ -1,4 +1,4 @@
-"""What a shuffle buffer costs in memory and waiting, how well it mixes, and which one to take. Pure."""
+"""What a shuffle buffer costs in memory and time, how well it mixes, and which one to use. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.values.case import Case
 from harness.values.record import Record, number
 
 ENOUGH = 0.9
-"""A buffer mixes as well as another one where it moves images by so much of what that does."""
+"""A buffer mixes as well as another one if it moves images at least this share of the distance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """One size: how far it moves an image (share of the set), which neighbours it keeps, how long a first batch takes.
+    """A buffer: how far it moves an image (share of the set), which neighbours it keeps, the wait for the first batch.
 
-    None for what is not known, as where the case has no result.
+    None for what is not known, for example without a result.
     """
 
     row: Row
@@ -29,15 +29,15 @@ class Buffer:
 
     @property
     def has_result(self) -> bool:
-        """Whether it has a rate that counts."""
+        """Return whether it has a rate that counts."""
         return bool(self.row.summary.used)
 
 
 @dataclass(frozen=True, slots=True)
 class Buffers:
-    """One pipeline at one memory limit with several buffers, the smallest first; ``best`` is the one to take.
+    """A pipeline at one memory limit with several buffers, the smallest first; ``best`` is the one to use.
 
-    ``is_slower``: that one is surely slower than another, which mixes less. ``best`` is None where none can be advised.
+    ``is_slower``: it is certainly slower than another one that mixes less. ``best`` is None where none can be advised.
     """
 
     sizes: tuple[Buffer, ...]
@@ -46,12 +46,12 @@ class Buffers:
 
     @property
     def case(self) -> Case:
-        """The pipeline, without the size of its buffer."""
+        """Return the pipeline without the size of its buffer."""
         return self.sizes[0].row.case.model_copy(update={"shuffle_buffer": "auto"})
 
 
 def find_buffers(setting: Setting) -> list[Buffers]:
-    """Return the buffers of each pipeline and limit of a setting that was measured with at least two of them."""
+    """Return the buffers of each pipeline and limit of a setting with at least two buffers."""
     groups: dict[Case, list[Row]] = {}
     for row in setting.rows:
         if row.summary.alias is None:
@@ -60,7 +60,7 @@ def find_buffers(setting: Setting) -> list[Buffers]:
 
 
 def _judge(sizes: Sequence[Buffer], setting: Setting) -> Buffers:
-    """Take the one that needs the least memory, of those that mix as well as the best and are not surely slower."""
+    """Choose the buffer with the least memory of those that mix as well as the best and are not certainly slower."""
     known = [size for size in sizes if size.has_result and size.displacement is not None]
     if len(known) < 2 or any(size.row.summary.short_epochs(setting.metric) is not None for size in known):
         return Buffers(tuple(sizes), None)
@@ -92,7 +92,7 @@ def _view(row: Row) -> Buffer:
 
 
 def wait_first_batch(record: Record) -> float | None:
-    """Return the mean seconds until an epoch's first batch, of the epochs behind the first, or of the only one."""
+    """Return the mean seconds until the first batch of an epoch, of the later epochs, or of the only one."""
     epochs = [epoch for epoch in record.epochs if epoch.index > 1] or record.epochs
     waits = [epoch.first_batch_s for epoch in epochs if epoch.first_batch_s is not None]
     return fmean(waits) if waits else None

@@ -1,4 +1,4 @@
-"""The signs, words and tints of console and page, one table for each kind of judgement."""
+"""The signs, words and tints of console and page: one table for each kind of result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.values.record import Severity
 Tint = Literal["none", "quiet", "good", "open", "bad"]
 
 Kind = Literal["ok", "degraded", "skipped", "oom", "lost", "timeout", "disk_full", "error", "invalid"]
-"""What an invocation is counted as: its status, or its validity where that says more."""
+"""The outcomes of runs: a status, or a validity that is more important."""
 
 
 class Look(NamedTuple):
-    """A sign, a word and the name of a tint: never colour alone."""
+    """A sign, a word and the name of a tint, so that nothing depends on colour alone."""
 
     sign: str
     word: str
@@ -34,7 +34,7 @@ LOOKS: Mapping[Kind, Look] = {
     "error": Look("!", "error", "bad"),
     "invalid": Look("✗", "invalid", "bad"),
 }
-"""In the order of counts: what is fine first, what needs a cure last."""
+"""In the order of counts: ok first, what needs attention last."""
 
 VERDICTS: Mapping[VerdictKind, Look] = {
     "faster": Look("▲", "faster", "good"),

@@ -1,4 +1,4 @@
-"""What an image costs in each stage of a loader: the bars of a report, and the stage that has most of it. Pure."""
+"""CPU time per image in each stage of a loader: the bars of a report, and the dominant stage. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from harness.values.record import Record
 from harness.values.stages import OTHER, PassCosts, StageCosts
 
 DOMINANT_SHARE = 0.5
-"""A stage that has so much of an image's CPU time, or more, is named."""
+"""A stage with at least this share of an image's CPU time is named."""
 LEAST_S = 0.0005
-"""CPU seconds of an image below which no stage is worth a word."""
+"""A stage with fewer CPU seconds per image is not named."""
 BUSY_SHARE = 0.7
-"""Where so much of the CPUs, or more, is at work, more readers have nothing to run on."""
+"""Where at least this share of the CPUs is busy, more readers do not help."""
 
 Which = Literal["steady", "first"]
 
 
 def costs_of(records: Iterable[Record]) -> StageCosts | None:
-    """Return what was found for a case: of several hosts that of the middle one, by a whole image."""
+    """Return the costs of a case; with several hosts those of the host with the median cost of an image."""
     by_host = {record.host: record.stages for record in records if record.stages is not None}
     found = sorted(by_host.values(), key=lambda costs: costs.steady.cpu_s)
     return found[(len(found) - 1) // 2] if found else None
@@ -32,9 +32,10 @@ def costs_of(records: Iterable[Record]) -> StageCosts | None:
 
 @dataclass(frozen=True)
 class StageBar:
-    """The costs of one row in epochs of one kind. ``parts_s``: seconds by stage; empty where they are not told apart.
+    """The costs of a row in its first or its later epochs.
 
-    ``nodes_s`` are elapsed seconds an image by the operations of a user's own pipeline: no CPU time.
+    ``parts_s`` are seconds by stage, empty where they are not split. ``nodes_s`` are elapsed seconds per image of the
+    operations of a user's own pipeline, which are not CPU time.
     """
 
     row: Row
@@ -45,9 +46,9 @@ class StageBar:
 
 
 def list_bars(setting: Setting) -> list[StageBar]:
-    """Return a bar for each row whose costs are known: of later epochs, and of the first where that fills a cache.
+    """Return a bar for each row whose costs are known: of later epochs, and of a first epoch that fills a cache.
 
-    Where cases have one epoch alone, that one. Rows that differ in their memory limit alone share one bar.
+    Where cases have only one epoch, the bar is of that one. Rows that differ only in their memory limit share a bar.
     """
     bars: dict[str, list[StageBar]] = {}
     for row in setting.rows:
@@ -71,10 +72,7 @@ def _make_bar(row: Row, which: Which, costs: PassCosts, of_case: StageCosts) -> 
 
 @dataclass(frozen=True)
 class Dominant:
-    """The stage that has most of an image's CPU time; ``is_busy``: the CPUs have little left beside it.
-
-    ``is_busy`` is None where that is not known.
-    """
+    """The stage with most of an image's CPU time; ``is_busy``: the CPUs are busy (None: not known)."""
 
     row: Row
     stage: str
@@ -83,13 +81,13 @@ class Dominant:
 
     @property
     def is_single_threaded(self) -> bool:
-        """Whether the loader does all of it in one thread."""
+        """Return whether the loader has only one thread."""
         loader = self.row.case.loader
         return not is_own(loader) and LOADERS[loader].is_single_threaded
 
 
 def find_dominant(row: Row, setting: Setting) -> Dominant | None:
-    """Return the stage that has at least half of an image's CPU time; None where none has, or it is little anyway."""
+    """Return the stage with at least half of an image's CPU time; None where there is none, or it takes little."""
     costs = costs_of(row.summary.records)
     if costs is None:
         return None
@@ -106,7 +104,7 @@ def find_dominant(row: Row, setting: Setting) -> Dominant | None:
 
 
 def _is_busy(row: Row) -> bool | None:
-    """Whether the case had the CPUs at work that it could use: CPU seconds a second, of the later epochs."""
+    """Return whether a case kept the CPUs busy that it could use, by the CPU time of its later epochs."""
     found = []
     for record in row.summary.used:
         epochs = record.epochs[1:] or record.epochs

@@ -1,4 +1,4 @@
-"""Which cases share the costs of their stages, and on how many images these are looked for. Pure."""
+"""Which cases share the costs of their stages, and on how many images these are measured. Pure."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ STAGE_SETTING = (
     "data", "loader", "cache", "image_size", "batch_size", "interpolation", "element", "deliver", "cpus", "augment",
     "decoding", "cache_compression", "cache_disk", "budgets", "shuffle", "deterministic",
 )  # fmt: skip
-"""What must be equal for two cases to share the costs of their stages: nothing of what is done with the images."""
+"""Parameters that must be equal for two cases to share the costs of their stages."""
 
 MOST_IMAGES = 96
 _PIPELINES = 8
-"""As many caches there are at most at once: a pipeline for each stage, and the whole one."""
+"""Most caches at the same time: a pipeline for each stage, and the whole one."""
 _MEMORY_SHARE = 1 / 3
-"""Of what the host can give, for all of them."""
+"""Share of the host's available memory for all of these caches."""
 _VALUE_BYTES, _CHANNELS = 4, 3
 
 
 def stage_key(case: Case) -> str:
-    """Return twelve hex digits, equal for cases whose stages cost the same."""
+    """Return twelve hex digits that are equal for cases whose stages have the same costs."""
     setting = case.model_dump(mode="json")
     return digest_of({name: setting.get(name) for name in STAGE_SETTING})[:12]
 
 
 def stage_case(case: Case) -> Case:
-    """Return the case that is run for all of one ``stage_key``: loading, without any limit."""
+    """Return the case that is run for all cases of one ``stage_key``: loading, without a limit."""
     setting = {name: getattr(case, name) for name in STAGE_SETTING}
     return Case(**setting, mode="load", memory_limit="none", epochs=2, gpus=0)
 
 
 def images_to_cost(case: Case, size: SetSize, memory_bytes: int | None) -> int:
-    """Return on how many images: a whole batch at least, and fewer where their caches would not fit in memory."""
+    """Return the number of images to measure: at least a batch, and fewer where caches would not fit in memory."""
     wanted = max(MOST_IMAGES, case.batch_size)
     height, width = case.image_size
     if memory_bytes is not None:

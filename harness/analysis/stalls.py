@@ -1,8 +1,8 @@
-"""What a training case lost to its input: utilisation of the accelerator, preparation stall, fetch stall. Pure.
+"""Time that training waits for its input: utilisation of the accelerator, preparation stall, fetch stall. Pure.
 
-The differential follows J. Mohan, A. Phanishayee, A. Raniwala and V. Chidambaram, "Analyzing and mitigating data
-stalls in DNN training" (VLDB 14(5), 2021): the model alone (ceiling), files from memory (warm), from storage (cold).
-The thresholds are those of TensorFlow's profiler (``op_stats_to_input_pipeline_analysis``: 5 and 20 % waiting).
+The differential method is that of J. Mohan, A. Phanishayee, A. Raniwala and V. Chidambaram, "Analyzing and mitigating
+data stalls in DNN training" (VLDB 14(5), 2021): the model alone (model limit), files from memory (warm), from storage
+(cold). The thresholds are those of TensorFlow's profiler (``op_stats_to_input_pipeline_analysis``: 5 and 20 % waiting).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Bound = Literal["model-bound", "moderately input-bound", "input-bound"]
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """Of one case. ``utilisation``: time that the model needs ÷ time that it took, at most 1; None without a ceiling.
+    """The stalls of a case. ``utilisation``: time of the model alone ÷ time of training; None without a model limit.
 
     ``preparation`` and ``fetch`` are shares of the same time, None without a warm run; the three add up to 1.
     """
@@ -33,7 +33,7 @@ class Stalls:
 
 
 def judge_utilisation(utilisation: float | None) -> Bound | None:
-    """In words: a share of waiting below 5 % is model-bound, below 20 % moderately input-bound, else input-bound."""
+    """Return what bounds a case: ``model-bound`` below 5 % waiting, ``moderately input-bound`` below 20 %."""
     if utilisation is None:
         return None
     waiting = 1 - utilisation
@@ -43,10 +43,10 @@ def judge_utilisation(utilisation: float | None) -> Bound | None:
 
 
 def find_stalls(cold_images_s: float, *, ceiling_images_s: float | None, warm_images_s: float | None = None) -> Stalls:
-    """The stalls of a case from its rate and those of its ceiling and of its warm run.
+    """Return the stalls of a case from its rate, the model limit and the rate of its warm run.
 
-    Preparation is (warm − ceiling) ÷ cold and fetch (cold − warm) ÷ cold, by seconds an image. Where noise turns their
-    order round, neither is below 0 nor above what the model waited.
+    Preparation is (warm − model limit) ÷ cold and fetch (cold − warm) ÷ cold, by seconds per image. Where noise
+    reverses their order, both are limited to 0 and to the time that the model waited.
     """
     if not ceiling_images_s:
         return Stalls(None, None)
@@ -60,12 +60,12 @@ def find_stalls(cold_images_s: float, *, ceiling_images_s: float | None, warm_im
 
 
 def warm_twin(case: Case) -> Case:
-    """The same case with its files in memory from the start."""
+    """Return the same case with its files in memory from the start."""
     return case.model_copy(update={"page_cache": "warm"})
 
 
 def wants_warm_twin(case: Case, *, data_bytes: int, peak_bytes: int, limit_bytes: int) -> bool:
-    """Whether an extra warm run of a case can be made: it trains, reads files each epoch, and they fit beside it."""
+    """Return whether an extra warm run is possible: the case trains, reads files each epoch, and they fit in memory."""
     return (
         case.mode == "train"
         and case.cache == "none"

@@ -1,21 +1,21 @@
 """Statistics for few, long runs: pure functions on plain numbers.
 
-The unit of replication is the invocation (Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013):
-an invocation is reduced to one number before it comes here. Rates and ratios are positive and vary by factors, so
-everything is done on logarithms and transformed back: a mean of logs is the log of the geometric mean (Fleming and
-Wallace, "How not to lie with statistics", CACM 29(3), 1986).
+The unit of replication is the run (Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013):
+a run is reduced to one number before. Rates and ratios are positive and vary by factors, so all statistics are
+computed on logarithms and transformed back: a mean of logs is the log of the geometric mean (Fleming and Wallace, "How
+not to lie with statistics", CACM 29(3), 1986).
 
-Its interval may be looked at after every round. It is a confidence sequence: the chance that the truth lies outside
-it at any round whatever is at most 5 %, so a session may end when an interval has said what it was to say. It comes
-from the scale-invariant mixture t-test. For n numbers, their t-statistic t against a mean μ, ν = n − 1, and a prior
-variance g of the effect in units of the noise,
+The interval may be evaluated after every round. It is a confidence sequence: the probability that the true value is
+outside of it after any of the rounds is at most 5 %, so a session may end as soon as an interval settles its question.
+It is derived from the scale-invariant mixture t-test. For n numbers, their t-statistic t against a mean μ, ν = n − 1,
+and a prior variance g of the effect in units of the noise,
 
     BF(μ) = (1 + ng)^(−1/2) · [(1 + t²/(ν(1 + ng))) / (1 + t²/ν)]^(−n/2)
 
-is evidence against μ that stays below 20 at all rounds with a chance of at least 95 %, if μ is true and the numbers
-are normal. The interval is all μ with BF(μ) < 20 (T. L. Lai, "On confidence sequences", Annals of Statistics 4, 1976;
-P. Grünwald, R. de Heide and W. Koolen, "Safe testing", JRSS B 86, 2024; M. F. Pérez-Ortiz and others, "E-statistics,
-group invariance and anytime-valid testing", Annals of Statistics 52, 2024).
+is the evidence against μ, which stays below 20 in all rounds with a probability of at least 95 % if μ is true and the
+numbers are normal. The interval is all μ with BF(μ) < 20 (T. L. Lai, "On confidence sequences", Annals of Statistics
+4, 1976; P. Grünwald, R. de Heide and W. Koolen, "Safe testing", JRSS B 86, 2024; M. F. Pérez-Ortiz and others,
+"E-statistics, group invariance and anytime-valid testing", Annals of Statistics 52, 2024).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ THRESHOLD = 1.05
 """Ratios between 1/1.05 and 1.05 make no practical difference."""
 
 EVIDENCE = 20.0
-"""A mean against which there is as much evidence is ruled out: 1 in 20 true ones ever is, however often one looks."""
+"""Evidence that rules a mean out: this happens to 1 in 20 true means at most, however often one evaluates it."""
 
 PRIOR_VARIANCE = 10.0
-"""g: the variance of the effects that are looked for, in units of the variance of one number (docs/methodology.md)."""
+"""g: the variance of the expected effects, in units of the variance of one number (docs/methodology.md)."""
 
 LEAST_PAIRS = 3
-"""Of fewer numbers there is no interval."""
+"""Fewer numbers have no interval."""
 
 MOST_ROUNDS = 200
-"""More rounds than this are not worth asking for."""
+"""More rounds than this are never recommended."""
 
 VerdictKind = Literal["faster", "slower", "same", "unknown"]
 
@@ -62,10 +62,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an interval says against the threshold.
+    """The verdict of an interval against the threshold.
 
-    ``side`` is where an undecided interval leans if it excludes 1. ``more_rounds`` would
-    probably settle it; None where nothing is open, or where ``MOST_ROUNDS`` would not do.
+    ``side`` is the side of 1 of an undecided interval that excludes 1. ``more_rounds`` would probably settle it; None
+    where it is settled, or where ``MOST_ROUNDS`` would not be enough.
     """
 
     kind: VerdictKind
@@ -78,7 +78,7 @@ def critical_t(n: int, evidence: float = EVIDENCE) -> float:
     """Return the |t| from which on the mean of n numbers is ruled out; infinite where no t is enough.
 
     BF(μ) < evidence, solved for t²: with K = 1 + ng and R = (evidence·√K)^(2/n) it is t² (1 − R/K) < ν (R − 1), which
-    every t fulfils where R ≥ K.
+    holds for every t where R ≥ K.
     """
     if n < LEAST_PAIRS:
         return math.inf
@@ -88,7 +88,7 @@ def critical_t(n: int, evidence: float = EVIDENCE) -> float:
 
 
 def estimate_geometric_mean(values: Sequence[float], evidence: float = EVIDENCE) -> Estimate | None:
-    """Geometric mean of positive numbers, with mean ± t·s/√n of the logs as its interval; None for no numbers.
+    """Estimate the geometric mean of positive numbers, with the interval mean ± t·s/√n of the logs; None without any.
 
     Raises ValueError for a number that is not positive and finite.
     """
@@ -105,7 +105,7 @@ def estimate_geometric_mean(values: Sequence[float], evidence: float = EVIDENCE)
 
 
 def _with_interval(centre: float, n: int, deviation: float, factor: float) -> Estimate:
-    """Return the estimate of a mean of logs; ``factor`` is the critical t, of which an infinite one is no interval."""
+    """Return the estimate of a mean of logs; ``factor`` is the critical t, where infinite means no interval."""
     if math.isinf(factor):
         return Estimate(_exponential(centre), n, log_deviation=deviation)
     half = factor * deviation / math.sqrt(n)
@@ -113,15 +113,15 @@ def _with_interval(centre: float, n: int, deviation: float, factor: float) -> Es
 
 
 def estimate_ratio(pairs: Sequence[tuple[float, float]], evidence: float = EVIDENCE) -> Estimate | None:
-    """Ratio of paired numbers (case, baseline), one pair a round: geometric mean of case ÷ baseline; None for no pairs.
+    """Estimate the ratio of pairs (case, baseline), one for each round, as a geometric mean; None without any pair.
 
-    Pairing takes out what a round has in common (drift of the host).
+    Pairing removes what the runs of a round have in common, such as drift of the host.
     """
     return estimate_geometric_mean([case / baseline for case, baseline in pairs], evidence)
 
 
 def judge_ratio(ratio: Estimate | None, evidence: float = EVIDENCE) -> Verdict:
-    """The verdict of a ratio (higher is faster) by its interval against [1/1.05, 1.05]."""
+    """Return the verdict of a ratio (higher is faster) by its interval against [1/1.05, 1.05]."""
     if ratio is None:
         return Verdict("unknown")
     if ratio.low is None or ratio.high is None:
@@ -138,7 +138,7 @@ def judge_ratio(ratio: Estimate | None, evidence: float = EVIDENCE) -> Verdict:
 
 
 def more_rounds_needed(ratio: Estimate, evidence: float = EVIDENCE) -> int | None:
-    """Rounds to add until the interval settles, if mean and spread stay as they are; None above ``MOST_ROUNDS``."""
+    """Return how many more rounds settle a ratio if mean and spread stay the same; None above ``MOST_ROUNDS``."""
     if ratio.log_deviation is None:
         return LEAST_PAIRS - ratio.n
     centre, deviation = math.log(ratio.value), ratio.log_deviation
@@ -154,7 +154,7 @@ def more_rounds_needed(ratio: Estimate, evidence: float = EVIDENCE) -> int | Non
 
 
 def kind_of(low: float, high: float) -> VerdictKind:
-    """Return what an interval of a ratio says against the threshold."""
+    """Return the kind of verdict of an interval of a ratio."""
     if low > THRESHOLD:
         return "faster"
     if high < 1 / THRESHOLD:
@@ -165,19 +165,19 @@ def kind_of(low: float, high: float) -> VerdictKind:
 
 
 def _exponential(x: float) -> float:
-    """exp(x) that ends at the largest float instead of overflowing."""
+    """Return exp(x), limited to the largest float instead of overflowing."""
     return math.exp(min(x, 709.0))
 
 
 def estimate_unpaired_ratio(
     strata: Sequence[tuple[Sequence[float], Sequence[float]]], evidence: float = EVIDENCE
 ) -> Estimate | None:
-    """Ratio of numbers that have no pairs (new ÷ old, another day), a pair of samples a host; None without any.
+    """Estimate the ratio of unpaired samples, (new, old) for each host; None without any.
 
-    Mean over hosts of the differences of mean logs; its variance is the sum of s²/n over all samples, with the
-    degrees of freedom of Welch and Satterthwaite (Welch, "The generalization of Student's problem when several
-    different population variances are involved", Biometrika 34, 1947), which stand for the n − 1 of paired numbers in
-    the critical t. No interval where a sample has one number, or all have together fewer than three.
+    It is the mean over hosts of the differences of mean logs; its variance is the sum of s²/n over all samples, with
+    the degrees of freedom of Welch and Satterthwaite (Welch, "The generalization of Student's problem when several
+    different population variances are involved", Biometrika 34, 1947), which replace the n − 1 of paired numbers in the
+    critical t. There is no interval where a sample has one number, or all have together fewer than three.
     """
     logs = [([math.log(x) for x in new], [math.log(x) for x in old]) for new, old in strata if new and old]
     if not logs:
@@ -195,7 +195,7 @@ def estimate_unpaired_ratio(
         squares = math.fsum(p**2 / (len(sample) - 1) for p, sample in zip(parts, samples, strict=True))
         freedom = max(1, math.floor(variance**2 / squares))
     factor = critical_t(freedom + 1, evidence) if count >= LEAST_PAIRS else math.inf
-    # The deviation that a paired sample of this size would need for the same width: rounds to come are counted by it.
+    # The deviation of a paired sample of this size with the same width, by which further rounds are estimated.
     return _with_interval(centre, count, math.sqrt(variance * count), factor)
 
 

@@ -1,10 +1,10 @@
-"""When a session with ``rounds: auto`` may end, and who takes part in its next round. Pure.
+"""When a session with ``rounds: auto`` may end, and which cases are in its next round. Pure.
 
-Of each setting and memory limit two things are asked: how the best case stands against the baseline, and against each
-rival that could still be chosen. A comparison is closed when its interval has said it; when the rival can gain at most
-5 %; or when the interval, as wide as it will be after the last round that can be afforded, would not say it either.
-Cases that no open comparison needs stop taking part, except the baseline and the repeat check. One may decide so after
-each round because the intervals hold at all rounds at once (``statistics``).
+Each setting and memory limit has two questions: how the best case compares with the baseline, and with each rival that
+could still be chosen. A comparison is closed when its interval answers the question; when the rival can be at most 5 %
+faster; or when even the interval after the last round within the budget would not answer it. Cases that no open
+comparison needs are left out, except the baseline and the repeat check. This may be decided after each round because
+the intervals hold in all rounds at once (``statistics``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.values.record import Record
 LEAST_ROUNDS = 3
 MOST_ROUNDS = 20
 EQUAL_DEATHS = 2
-"""So many equal ends without a result under one limit settle a case."""
+"""A case is settled after so many equal ends without a result under one limit."""
 
 _DEATHS = ("oom", "timeout", "disk_full", "error")
 _LIMIT = math.log(THRESHOLD)
@@ -35,7 +35,7 @@ State = Literal["settled", "open", "hopeless"]
 
 @dataclass(frozen=True)
 class Question(Generic[K]):
-    """One comparison that an answer needs: ``case`` ÷ ``other``, the best ÷ the baseline or a rival ÷ the best."""
+    """A comparison that an answer needs: the best case ÷ the baseline, or a rival ÷ the best case."""
 
     case: K
     other: K
@@ -45,7 +45,7 @@ class Question(Generic[K]):
 
 @dataclass(frozen=True)
 class Contest(Generic[K]):
-    """The cases of one setting and limit: which is ``best`` by now, and what is asked about it."""
+    """The cases of one setting and limit: which is the ``best`` so far, and the questions about it."""
 
     best: K
     baseline: K | None
@@ -53,12 +53,12 @@ class Contest(Generic[K]):
 
     @property
     def open(self) -> tuple[Question[K], ...]:
-        """The questions that further rounds may answer."""
+        """Return the questions that further rounds may answer."""
         return tuple(question for question in self.questions if question.state == "open")
 
     @property
     def needed(self) -> frozenset[K]:
-        """The cases that an open question needs, with the baseline; none where none is open."""
+        """Return the cases that open questions need, with the baseline; none where no question is open."""
         cases = {case for question in self.open for case in (question.case, question.other)}
         return frozenset(cases | {self.baseline} if cases and self.baseline is not None else cases)
 
@@ -71,10 +71,10 @@ def hold_contest(
     rounds_left: int,
     bound: Collection[K] = (),
 ) -> Contest[K] | None:
-    """Say which case is best by now and which questions about it are open; None without two cases to compare.
+    """Return which case is the best so far and which questions about it are open; None without two cases to compare.
 
-    ``measured`` holds the cases that could be chosen and the baseline, ``bound`` those that are as fast as their model
-    allows, of which none can gain on another. ``rounds_left`` is how many more rounds can be afforded.
+    ``measured`` holds the cases that could be chosen and the baseline, ``bound`` those that reach the model limit,
+    which are equally fast. ``rounds_left`` is how many more rounds the budget allows.
     """
     if len(measured) < 2:
         return None
@@ -99,7 +99,7 @@ def hold_contest(
 def _standing(
     key: K, measured: Mapping[K, Sequence[Measurement]], baseline: K | None, against: Mapping[K, Comparison]
 ) -> float:
-    """How fast a case is, as the logarithm of its ratio to the baseline; without one of its mean."""
+    """Return the logarithm of a case's ratio to the baseline; without a baseline that of its mean."""
     if baseline is None:
         return math.fsum(math.log(each.value) for each in measured[key]) / max(1, len(measured[key]))
     if key == baseline:
@@ -109,7 +109,7 @@ def _standing(
 
 
 def _judge(ratio: Estimate | None, evidence: float, rounds_left: int, *, is_against_baseline: bool) -> State:
-    """Return the state of a question: whether it is closed now, or can be after the rounds that are left."""
+    """Return the state of a question: whether it is closed now, or can be closed by the remaining rounds."""
     pairs = 0 if ratio is None else ratio.n
     if ratio is not None and ratio.low is not None and ratio.high is not None:
         centre, half = math.log(ratio.value), (math.log(ratio.high) - math.log(ratio.low)) / 2
@@ -126,18 +126,18 @@ def _judge(ratio: Estimate | None, evidence: float, rounds_left: int, *, is_agai
 
 
 def _is_closed(centre: float, half: float, *, is_against_baseline: bool) -> bool:
-    """Whether an interval of a log ratio says what is asked: the first can gain at most 5 %, or is surely faster."""
+    """Return whether an interval of a log ratio closes a question: the first is at most 5 % or certainly faster."""
     return centre + half <= _LIMIT or (is_against_baseline and centre - half > _LIMIT)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the records of a host answer by now: one contest, of cases by case_id, a setting and limit."""
+    """The state of all questions of a host: a contest of cases, by case_id, for each setting and limit."""
 
     contests: tuple[Contest[str], ...]
 
     def among(self, cases: Collection[str]) -> Standing:
-        """Return what is asked of these cases alone."""
+        """Return only the questions about these cases."""
         contests = (
             replace(
                 contest, questions=tuple(one for one in contest.questions if one.case in cases and one.other in cases)
@@ -148,22 +148,22 @@ class Standing:
 
     @property
     def open(self) -> tuple[Question[str], ...]:
-        """All questions that further rounds may answer."""
+        """Return all questions that further rounds may answer."""
         return tuple(question for contest in self.contests for question in contest.open)
 
     @property
     def hopeless(self) -> tuple[Question[str], ...]:
-        """All questions that no round that can be afforded answers."""
+        """Return all questions that no round within the budget can answer."""
         return tuple(each for contest in self.contests for each in contest.questions if each.state == "hopeless")
 
     @property
     def needed(self) -> frozenset[str]:
-        """The cases that an open question needs, with their baselines."""
+        """Return the cases that open questions need, with their baselines."""
         return frozenset[str]().union(*(contest.needed for contest in self.contests))
 
 
 def judge_standing(groups: Iterable[HardwareGroup], rounds_left: int) -> Standing:
-    """Say of each setting and limit what is asked and whether it is answered."""
+    """Return the questions of each setting and limit, and whether they are answered."""
     found = [
         contest
         for group in groups
@@ -190,6 +190,6 @@ def _hold(setting: Setting, limit: int | str, rounds_left: int) -> Contest[str] 
 
 
 def is_settled(records: Iterable[Record]) -> bool:
-    """Whether the records of one case, one an invocation, hold so many equal deaths that more would say the same."""
+    """Return whether the records of a case, one for each run, end without a result often enough in the same way."""
     ends: Counter[str] = Counter(record.status for record in records)
     return any(ends[status] >= EQUAL_DEATHS for status in _DEATHS)

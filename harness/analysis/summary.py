@@ -1,8 +1,7 @@
-"""Summary of one case on one hardware: what its invocations come to.
+"""Summary of the runs of one case on one hardware.
 
-The first epoch is its own metric and is never mixed with the later ones (a fill
-epoch pays for the cache; a steady one uses it). Only ``ok`` invocations are averaged, ``invalid`` ones never,
-disturbed ones where too few others are there (``selection``).
+The first epoch is a separate metric and is never averaged with later ones (it fills the cache that they use). Only
+``ok`` runs are averaged, never invalid ones, and disturbed ones only where there are too few others (``selection``).
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ Metric = Literal["steady", "first", "per_cpu"]
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """One invocation in a few numbers; None for what it does not have.
+    """The figures of one run; None for those that it does not have.
 
     ``fill_s`` is the first epoch with the flush of its cache; ``steady_epoch_s`` the
     mean duration of epochs 2 to the last; ``images_per_cpu_s`` and ``parallelism`` (CPU
-    seconds per second) are of the steady epochs, or of the only one.
+    seconds per second) are of the later epochs, or of the only one.
     """
 
     first_epoch_s: float | None = None
@@ -46,14 +45,13 @@ class Reduction:
 
 @dataclass(frozen=True)
 class CaseSummary:
-    """All invocations of one case on hosts of one hardware.
+    """All runs of one case on hosts of one hardware.
 
-    ``records`` holds one of each invocation. ``countable`` are all attempts that may count in pairs, with their
-    numbers; ``used`` are the records behind the averages,
-    ``disturbance`` what disturbed some of them; ``left_out`` counts disturbed ones that are not averaged because there
-    are enough others, ``invalid`` those that ended well and are not valid. ``coverages`` are how many images of their
-    sets they ran on, one unless hosts have different sets. Peaks are the highest seen, ``limit_bytes`` the lowest limit
-    in force, whatever the status.
+    ``records`` has one record of each run. ``countable`` are all attempts that may count in pairs, with their figures;
+    ``used`` are the records behind the averages, ``disturbance`` what disturbed some of them; ``left_out`` counts
+    disturbed runs that are not averaged because there are enough others, ``invalid`` those with status ok that are
+    invalid. ``coverages`` are how many images of their sets they ran on, one entry unless hosts have different sets.
+    Peaks are the highest, and ``limit_bytes`` is the lowest enforced limit, of runs with any status.
     """
 
     case: Case
@@ -80,7 +78,7 @@ class CaseSummary:
     cache_predicted_bytes: int | None
 
     def rate(self, metric: Metric | None = None) -> Estimate | None:
-        """Return the mean images/s by a metric; without one that of the steady epochs, else of the first."""
+        """Return the mean images/s of a metric; without a metric that of later epochs, else of the first."""
         match metric:
             case "steady":
                 return self.steady_images_per_s
@@ -91,18 +89,18 @@ class CaseSummary:
         return self.steady_images_per_s or self.first_images_per_s
 
     def short_epochs(self, metric: Metric) -> ShortEpochs | None:
-        """Return the epochs that a metric is made of where they are too short for a verdict; else None."""
+        """Return the epochs of a metric if they are too short for a verdict; else None."""
         is_first = metric == "first" or self.steady_epoch_s is None
         seconds = self.first_epoch_s if is_first else self.steady_epoch_s
         rate = self.first_images_per_s if is_first else self.steady_images_per_s
         return find_short(seconds.value, seconds.value * rate.value) if seconds and rate else None
 
     def measurements(self, metric: Metric) -> list[Measurement]:
-        """Return one number for each invocation that may count, for ``compare``, which selects among pairs."""
+        """Return a measurement of each run that may count, for ``compare``, which selects among pairs."""
         return self._measured(metric, self.countable)
 
     def averaged(self, metric: Metric) -> list[Measurement]:
-        """Return the numbers behind the averages."""
+        """Return the measurements behind the averages."""
         used = {id(record) for record in self.used}
         return self._measured(metric, [pair for pair in self.countable if id(pair[0]) in used])
 
@@ -113,7 +111,7 @@ class CaseSummary:
 
 
 def metric_of(case: Case) -> Metric:
-    """Return what the ratios of a case are made of: the steady epochs, or the only one."""
+    """Return the metric of a case's ratios: later epochs, or the only one."""
     return "steady" if case.epochs > 1 else "first"
 
 
@@ -125,7 +123,7 @@ _METRICS: dict[Metric, Callable[[Reduction], float | None]] = {
 
 
 def reduce_record(record: Record) -> Reduction:
-    """The numbers of one invocation from its raw epochs."""
+    """Return the figures of a run from its raw epochs."""
     first = next((epoch for epoch in record.epochs if epoch.index == 1), None)
     steady = [epoch for epoch in record.epochs if epoch.index > 1]
     measured = steady or ([first] if first else [])
@@ -141,9 +139,9 @@ def reduce_record(record: Record) -> Reduction:
 
 
 def summarise_case(attempts: Sequence[Record]) -> CaseSummary:
-    """The summary of records that share a case (and alias) and a hardware; at least one record.
+    """Summarise records of one case (and alias) on one hardware; at least one record.
 
-    ``attempts`` may hold several of one invocation: those that were measured count in pairs, one of them in averages.
+    ``attempts`` may hold several of one run: those that were measured count in pairs, one of them in averages.
     """
     gathered = gather_attempts(attempts)
     records = [each.current for each in gathered]
@@ -180,10 +178,10 @@ def summarise_case(attempts: Sequence[Record]) -> CaseSummary:
 
 
 def is_model_bound(against_ceiling: Comparison) -> bool | None:
-    """Whether a training case is within noise of the ceiling (what the model alone can consume).
+    """Return whether a training case reaches the model limit, within noise.
 
-    True where the model waits for less than 5 % of the time (``stalls``): no loader can win
-    there. False where the 95 % interval of case ÷ ceiling lies wholly below 1. None: can't tell.
+    True where the model waits for less than 5 % of the time (``stalls``), so that no loader can be faster. False where
+    the whole 95 % interval of case ÷ model limit is below 1. None: not known.
     """
     ratio = against_ceiling.ratio
     if ratio is None or against_ceiling.images_needed is not None:
@@ -194,10 +192,10 @@ def is_model_bound(against_ceiling: Comparison) -> bool | None:
 
 
 def payback_of(cached: CaseSummary, uncached: CaseSummary | None) -> Payback:
-    """Return from which epoch on a cache pays against the same loader without one; unknown where one lacks numbers."""
+    """Return from which epoch a cache pays compared with the same loader without one; unknown without figures."""
     loader = cached.case.loader
     if cached.case.cache_reuse == "reused":
-        return PaybackUnknown("the cache was made before the measured training")
+        return PaybackUnknown("the cache was made before the run")
     if uncached is None:
         return PaybackUnknown(f"{loader} was not measured without a cache")
     for summary, name in ((uncached, f"{loader} without a cache"), (cached, "the case itself")):

@@ -1,4 +1,4 @@
-"""How long a host still needs: by what it has measured of the same cases, else by prediction. Pure."""
+"""How long a host still needs: by its runs of the same cases, else by prediction. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.values.prediction import Prediction
 from harness.values.record import Record
 
 _RAN = frozenset({"ok", "oom", "timeout"})
-"""The same end is expected again, after the same time."""
+"""Statuses of runs that are expected to take the same time again."""
 
 
 def seconds_left(coming: Iterable[tuple[str, Prediction | None]], records: Sequence[Record]) -> float | None:
-    """Return the seconds that invocations, given as (case_id, prediction), take; None where nobody can know.
+    """Return the seconds of runs, given as (case_id, prediction); None where they cannot be estimated.
 
-    A case that has run takes its median; one that has not what was predicted, by the pace at which this host has run
-    others; and one without a prediction the mean of what has run.
+    A case that has run takes its median; a new one its prediction times the pace of this host; one without a prediction
+    the mean of the others.
     """
     medians = _medians(records)
     pace = _pace(records)
@@ -35,7 +35,7 @@ def seconds_left(coming: Iterable[tuple[str, Prediction | None]], records: Seque
 
 
 def seconds_of(record: Record) -> float | None:
-    """Return how long an invocation took from start to end; None where it did not run to an end of its own."""
+    """Return how long a run took from start to end; None where it was not finished."""
     if record.status not in _RAN or record.started_at is None or record.finished_at is None:
         return None
     try:
@@ -56,7 +56,7 @@ def _medians(records: Iterable[Record]) -> dict[str, float]:
 
 
 def _pace(records: Iterable[Record]) -> float:
-    """Return how much longer invocations took than predicted, in the median; 1 where none has run."""
+    """Return how much longer runs took than predicted, in the median; 1 where none has run."""
     factors = [
         seconds / record.predictions.duration_s
         for record in records

@@ -1,7 +1,7 @@
-"""Whether an invocation may be believed: pure rules (``rules``) over its record, its host's facts and its peers.
+"""Validity of a run, by pure rules (``rules``) over its record, its host's facts and its peers.
 
-The same rules judge a record while its session runs and an old session when a report is made. ``peers`` are
-other records of the session: with more of them a rule can see more. ``docs/findings.md`` documents each finding.
+The same rules judge a record while its session runs, and again when a report is made. ``peers`` are other records of
+the session: with more of them a rule may find more. ``docs/findings.md`` documents each finding.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from harness.values.work import is_proven, work_key
 def judge_record(
     record: Record, facts: Facts | None = None, peers: Sequence[Record] = ()
 ) -> tuple[Validity, tuple[Finding, ...]]:
-    """Findings of one invocation, and the worst of them as its validity."""
+    """Return the validity and the findings of a run; the worst finding decides the validity."""
     if not record.evidence:
-        return record.validity, record.findings  # it left nothing to judge: skipped, refused or lost
+        return record.validity, record.findings  # there is nothing to judge: skipped, refused or lost
     found = [one for family in load_families() if family.judge for one in family.judge(record, facts, peers)]
     return worst(found), tuple(found)
 
 
 def judge_all(records: Iterable[Record], facts: Mapping[str, Facts] | None = None) -> list[Record]:
-    """All records of one session, judged again with all others as peers; findings of unknown ids are kept."""
+    """Judge all records of a session again, with all others as peers; findings with unknown ids are kept."""
     known = list(records)
     by_case: dict[tuple[str, str], list[Record]] = {}
     for record in known:
@@ -46,7 +46,7 @@ def judge_all(records: Iterable[Record], facts: Mapping[str, Facts] | None = Non
 
 
 def first_on_hosts(records: Iterable[Record]) -> list[Record]:
-    """The record of each host that began first."""
+    """Return the first record of each host, by its start."""
     first: dict[str, Record] = {}
     for record in records:
         if record.started_at is not None:
@@ -57,7 +57,7 @@ def first_on_hosts(records: Iterable[Record]) -> list[Record]:
 
 
 def worst(findings: Iterable[Finding]) -> Validity:
-    """What findings come to: an error is ``invalid``, a warning ``degraded``."""
+    """Return the validity of findings: ``invalid`` with an error, ``degraded`` with a warning, else ``valid``."""
     severities = {finding.severity for finding in findings}
     return "invalid" if "error" in severities else "degraded" if "warning" in severities else "valid"
 
@@ -67,5 +67,5 @@ def _without(identifier: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _work_of(record: Record) -> tuple[str, str]:
-    """Equal for records of one host whose loaders do the same work in the same way."""
+    """Return a key that is equal for records of one host whose loaders do the same work in the same way."""
     return record.host, work_key(record.case, record.case.data)

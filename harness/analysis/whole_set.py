@@ -1,7 +1,7 @@
-"""What a case that ran, perhaps on part of its data set, comes to on the whole set (measuring rule 17). Pure.
+"""The outlook of a case on its whole data set, after it ran on all or part of it (measuring rule 17). Pure.
 
-Does it live there? A memory cache grows with the images, the rest of the memory was measured; a cache on disk needs
-room there. Whether its rate holds is asked of ``coverage``.
+A memory cache grows with the images, and the rest of the memory was measured; a cache on disk needs space there.
+``coverage`` decides whether the rate holds.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from harness.values.prediction import Fit, Interval
 from harness.values.record import Record, count
 
 PROGRAM_SPREAD = (0.6, 1.3)
-"""What a program needs beside its cache on the whole set, as factors of its peak on a part: under a limit that leaves
-room tf.data keeps more batches ahead than it needs, and with more batches the arenas of the allocator fill."""
+"""Memory of a program without its cache on the whole set, as factors of its peak on a part: tf.data prepares more
+batches where the limit leaves memory, and the arenas of the allocator fill with more batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """One case on its whole set. ``coverage`` is None where nothing is known of the number of images.
+    """A case on its whole set. ``coverage`` is None where the number of images is not known.
 
-    ``fit`` says whether it lives there, ``lacks`` what it may run out of. ``is_measured``: that was seen.
-    ``memory`` and ``cache_bytes`` are needs of the whole set (None: not known; a cache of 0 bytes is none).
-    ``held`` is up to how many images it holds under its limit, None where there is no such number.
+    ``fit`` states whether it fits there, ``lacks`` what it may run out of. ``is_measured``: this was measured.
+    ``memory`` and ``cache_bytes`` are the needs of the whole set (None: not known; 0 bytes: no cache).
+    ``held`` is the number of images that fit under its limit, None where there is no such number.
     ``withdrawal`` is None where the rate holds.
     """
 
@@ -49,12 +49,12 @@ class Outlook:
 
     @property
     def is_part(self) -> bool:
-        """Whether the case ran on part of its set."""
+        """Return whether the case ran on part of its set."""
         return self.coverage is not None and self.coverage.is_part
 
     @property
     def holds(self) -> bool:
-        """Whether what was measured may be said of the whole set: it is not known to die there, and its rate holds."""
+        """Return whether the result holds on the whole set: the case is not known to fail there, and its rate holds."""
         return self.fit in ("fits", "unknown") and self.withdrawal is None
 
 
@@ -62,10 +62,10 @@ _ORDER: tuple[Fit, ...] = ("does not fit", "may not fit", "unknown", "fits")
 
 
 def look_ahead(records: Sequence[Record], epochs: Epochs, whole: Sequence[Record] = ()) -> Outlook | None:
-    """Return what the records of one case that count come to on the whole set; None without records.
+    """Return the outlook of a case from the records that count; None without records.
 
-    The worst of them decides, for they may be of different hosts. ``whole`` are records of the same case on all
-    images, where the session has them: what was seen there outweighs what is predicted.
+    The worst record decides, since they may be of different hosts. ``whole`` are records of the same case on all
+    images, if the session has them: a measurement replaces the prediction.
     """
     found = [look_ahead_one(record, epochs) for record in records]
     if not found:
@@ -87,7 +87,7 @@ def look_ahead(records: Sequence[Record], epochs: Epochs, whole: Sequence[Record
 
 
 def judge_record(record: Record) -> Outlook | None:
-    """Return what one record alone tells of the whole set: one that died on part of it tells that, too."""
+    """Return the outlook from one record; a record that ran out of memory on part of the set has one, too."""
     if record.status == "oom" and record.validity != "invalid":
         held = count(record.evidence, "last_images") if record.evidence.get("last_epoch") in (None, 1) else None
         return Outlook(
@@ -99,7 +99,7 @@ def judge_record(record: Record) -> Outlook | None:
 
 
 def look_ahead_one(record: Record, epochs: Epochs) -> Outlook:
-    """Return what one record that ended well comes to on its whole set."""
+    """Return the outlook from one ok record."""
     coverage = cover(record)
     limit = _limit_of(record)
     cache, peak = _whole_cache_bytes(record, coverage), record.memory.peak_anon
@@ -136,7 +136,7 @@ def _is_in_memory(case: Case) -> bool:
 
 
 def _whole_cache_bytes(record: Record, coverage: Coverage | None) -> int | None:
-    """Bytes of the cache on the whole set: those that were measured, by images, else by the formula."""
+    """Return the bytes of the cache on the whole set: measured ones scaled by images, else by the formula."""
     case = record.case
     if case.cache == "none":
         return 0
@@ -149,7 +149,7 @@ def _whole_cache_bytes(record: Record, coverage: Coverage | None) -> int | None:
 
 
 def _image_bytes(record: Record) -> float | None:
-    """Bytes of one image in a case's cache by the formula; of files as they are, their mean."""
+    """Return the bytes of an image in a case's cache by the formula; for encoded files their mean."""
     case = record.case
     found = image_bytes(case)
     if found is not None:
@@ -161,10 +161,10 @@ def _image_bytes(record: Record) -> float | None:
 
 
 def _whole_memory(record: Record, coverage: Coverage) -> Interval | None:
-    """Memory on the whole set: as rehearsed on this host, corrected by the peak on the part; else from that peak alone.
+    """Return the memory on the whole set: by the trial run, corrected by the peak on the part; else by that peak.
 
-    A peak below what was predicted of the part takes as much from the whole. One above it adds to the most that may be
-    needed and to nothing else: under a limit that leaves room tf.data keeps more batches ahead than it needs.
+    A peak below the prediction for the part lowers the values for the whole set. A peak above it raises only the upper
+    end, since tf.data prepares more batches than it needs where the limit leaves memory.
     """
     part, peak = record.predictions, record.memory.peak_anon
     whole = part.whole_set if part is not None else None
@@ -180,7 +180,7 @@ def _whole_memory(record: Record, coverage: Coverage) -> Interval | None:
 
 
 def _grow(record: Record, coverage: Coverage, peak: int) -> Interval | None:
-    """Memory on the whole set by arithmetic: a memory cache grows with the images, the program with its batches."""
+    """Compute the memory on the whole set: a memory cache grows with the images, the program with its batches."""
     each = _image_bytes(record) if _is_in_memory(record.case) else 0.0
     if each is None or coverage.set_images is None:
         return None
@@ -194,9 +194,9 @@ def _grow(record: Record, coverage: Coverage, peak: int) -> Interval | None:
 
 
 def _held(record: Record, coverage: Coverage, memory: Interval | None) -> int | None:
-    """Up to how many images a memory cache holds under its limit, between the part and the whole set.
+    """Return how many images a memory cache holds under its limit, between the part and the whole set.
 
-    None for a case whose need does not grow with its images.
+    None for a case whose memory does not grow with its images.
     """
     limit, peak, each = _limit_of(record), record.memory.peak_anon, _image_bytes(record)
     if not _is_in_memory(record.case) or limit is None or peak is None or not each:
@@ -210,20 +210,20 @@ def _held(record: Record, coverage: Coverage, memory: Interval | None) -> int | 
 
 
 def _judge_disk(record: Record, coverage: Coverage) -> Fit:
-    """Whether the cache's files would find room: what stayed free while part of them were there."""
+    """Return whether the whole cache would fit on the disk, by the free space while part of it was there."""
     if record.case.cache == "none" or not CACHES[record.case.cache].is_on_disk:
         return "fits"
     disk = record.io.get("disk")
     free = disk.get("free_bytes_min") if isinstance(disk, dict) else None
     whole = _whole_cache_bytes(record, coverage)
     if not isinstance(free, int) or whole is None or record.cache is None or record.cache.bytes is None:
-        return "fits"  # nothing says otherwise; a disk is looked at again before each invocation
+        return "fits"  # nothing is known against it; the disk is checked again before each run
     left = free - (whole - record.cache.bytes)
     return "does not fit" if left < 0 else "may not fit" if left < DISK_RESERVE_BYTES else "fits"
 
 
 def _see_whole(records: Sequence[Record]) -> tuple[Fit, int | None] | None:
-    """What the same case came to on all images, where the session measured that; and after how many it died."""
+    """Return the fit of the same case on all images, if measured, and after how many images it ran out of memory."""
     ended = [record for record in records if record.status in ("ok", "oom") and record.validity != "invalid"]
     dead = [record for record in ended if record.status == "oom"]
     if not ended:

@@ -1,4 +1,4 @@
-"""How near each loader comes to the yardstick, per CPU second: the least work that decoding can be. Pure."""
+"""How near each loader comes to the yardstick (the least work of decoding), per CPU second. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.values.case import Case
 from harness.values.record import Record
 
 _SETTING = ("data", "image_size", "interpolation", "decoding", "max_images", "mode", "batch_size")
-"""What a case must share with the yardstick's to be held against it; native pixels of two loaders are not the same."""
+"""Parameters that a case must share with the yardstick to be compared with it; native pixels cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Nearness:
-    """One case on one host: its images per CPU second, and its share of the yardstick's."""
+    """A case on one host: its images per CPU second, and its share of those of the yardstick."""
 
     host: str
     case: Case
@@ -27,9 +27,9 @@ class Nearness:
 
 
 def measure_nearness(records: Sequence[Record]) -> tuple[Nearness, ...]:
-    """Every case that has a yardstick on its host, nearest first. Steady epochs; geometric means over the rounds.
+    """Return every case with a yardstick on its host, nearest first, by geometric means over the rounds.
 
-    A cache may come out above 1: it does not decode. Empty where no yardstick was measured.
+    A case with a cache may be above 1, since it does not decode. Empty where no yardstick was measured.
     """
     rates: dict[tuple[str, Case], list[float]] = {}
     for record in records:

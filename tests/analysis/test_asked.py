@@ -15,7 +15,7 @@ from harness.values.record import Epoch, Finding, Memory, Record, SetSize
 
 SET = 1399
 FROZEN = "one permutation, frozen by the cache"
-ORDERED = f"another order in each epoch asked for, the images came so: {FROZEN}"
+ORDERED = f"a new order in each epoch requested, but the order was: {FROZEN}"
 
 
 def make(case: dict[str, Any], environment: dict[str, Any], **changes: Any) -> Record:
@@ -83,31 +83,36 @@ def test_what_ran_as_asked_has_no_finding(
 @pytest.mark.parametrize(
     ("case", "environment", "changes", "words"),
     [
-        ({"cpus": 64}, {"cpu_affinity": [0, 1, 2, 3, 4, 5, 6, 7]}, {}, "64 CPUs asked for, it ran on 8"),
-        ({}, {"offered": {"cpus": 1}}, {}, "1 CPU asked for, it ran on 8"),  # a cap that the engine does not hold
-        ({**TRAIN, "gpus": 2}, {"devices": {"gpus": ["RTX"]}}, {}, "2 GPUs asked for, it ran on 1"),
-        (TRAIN, {"offered": {"cpus": 8, "gpus": 1}}, {}, "all 1 GPUs of the host were asked for, training used 0"),
-        ({"epochs": 3}, {}, {"epochs": (EPOCH,)}, "3 epochs asked for, 1 ran"),
+        ({"cpus": 64}, {"cpu_affinity": [0, 1, 2, 3, 4, 5, 6, 7]}, {}, "64 CPUs requested, but it ran on 8"),
+        ({}, {"offered": {"cpus": 1}}, {}, "1 CPU requested, but it ran on 8"),  # a cap that the engine does not hold
+        ({**TRAIN, "gpus": 2}, {"devices": {"gpus": ["RTX"]}}, {}, "2 GPUs requested, but it ran on 1"),
+        (TRAIN, {"offered": {"cpus": 8, "gpus": 1}}, {}, "all 1 GPUs of the host requested, but training used 0"),
+        ({"epochs": 3}, {}, {"epochs": (EPOCH,)}, "3 epochs requested, but 1 ran"),
         (
             {"epochs": 1}, {}, {"epochs": (EPOCH.model_copy(update={"images": 1024}),)},
-            "1,399 images an epoch expected, 1,024 came",
+            "1,399 images per epoch expected, but it had 1,024",
         ),
         (
             {"epochs": 1, "batch_size": 32}, {}, {"epochs": (EPOCH.model_copy(update={"steps": 22}),)},
-            "batches of 32 asked for, they had about 64 images",
+            "batches of 32 requested, but they had about 64 images",
         ),
-        ({}, {"ran": {"image_size": [128, 128]}}, {}, "images of 256 × 256 asked for, they were 128 × 128"),
+        ({}, {"ran": {"image_size": [128, 128]}}, {}, "images of 256 × 256 requested, but they were 128 × 128"),
         (
             {**TRAIN, "precision": "mixed_float16"}, {"ran": {"precision": "float32"}}, {},
-            "precision mixed_float16 asked for, the model computed in float32",
+            "precision mixed_float16 requested, but the model used float32",
         ),
-        ({"mode": "train", "model": ModelSetting(xla=False)}, {}, {}, "xla false asked for, it was true"),
-        ({"workers": 4}, {"ran": {"workers": 2}}, {}, "4 workers asked for, the loader has 2"),
+        ({"mode": "train", "model": ModelSetting(xla=False)}, {}, {}, "xla false requested, but it was true"),
+        ({"workers": 4}, {"ran": {"workers": 2}}, {}, "4 workers requested, but the loader has 2"),
         (
             {"shuffle_buffer": 100}, {"mixing": {"buffer": 1399}}, {},
-            "a shuffle buffer of 100 images asked for, they were mixed in 1,399",
+            "a shuffle buffer of 100 images requested, but it had 1,399",
         ),
-        ({"deliver": "uint8"}, {"ran": {"deliver": "float32"}}, {}, "batches of uint8 asked for, they were float32"),
+        (
+            {"deliver": "uint8"},
+            {"ran": {"deliver": "float32"}},
+            {},
+            "batches of uint8 requested, but they were float32",
+        ),
     ],
 )  # fmt: skip
 def test_figures_that_are_not_those_of_the_case_are_invalid(
@@ -123,15 +128,15 @@ def test_figures_that_are_not_those_of_the_case_are_invalid(
 @pytest.mark.parametrize(
     ("case", "environment", "words"),
     [
-        ({"max_images": 5000}, {}, "max_images is 5,000, the set has 1,399: all of them ran"),
+        ({"max_images": 5000}, {}, "max_images is 5,000, but the set has 1,399: all of them ran"),
         (
             TRAIN, {"devices": {"gpus": ["RTX"]}, "offered": {"cpus": 8, "gpus": 2}},
-            "all 2 GPUs of the host were asked for, training used 1",
+            "all 2 GPUs of the host requested, but training used 1",
         ),
         ({"cache": "memory"}, {"order": FROZEN}, ORDERED),
         (
             {"loader": "tests/own.py:make"}, {"budgets": {"applied_to_loader": False}},
-            "budgets of the container asked for, the loader has its own",
+            "budgets of the container requested, but the loader ignores them",
         ),
     ],
 )  # fmt: skip
@@ -146,4 +151,5 @@ def test_all_differences_are_one_finding_with_the_worst_grade() -> None:
     record = make({"max_images": 5000, "cpus": 4}, {"cpu_affinity": [0]})
     (one,) = found(record)
     assert one.severity == "error"
-    assert one.message == "4 CPUs asked for, it ran on 1; max_images is 5,000, the set has 1,399: all of them ran"
+    message = "4 CPUs requested, but it ran on 1; max_images is 5,000, but the set has 1,399: all of them ran"
+    assert one.message == message

@@ -250,7 +250,7 @@ def test_the_probes_own_files_are_understood() -> None:
     assert (survived.was_killed, survived.failure) == (False, "not enforced")
     assert judge_probe(limit_probe_of(100, None, None)).outcome == "failure"
     garbled = limit_probe_of(100, {**outcome, "memory": "much"}, None)
-    assert "makes no sense" in (garbled.failure or "") and judge_probe(garbled).outcome == "failure"
+    assert "cannot be parsed" in (garbled.failure or "") and judge_probe(garbled).outcome == "failure"
 
 
 def test_swap() -> None:

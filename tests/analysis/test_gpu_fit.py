@@ -128,8 +128,8 @@ def test_only_the_gpus_that_jobs_may_use_are_judged() -> None:
 
 def test_a_gpu_that_is_named_and_not_there_is_refused() -> None:
     facts = Facts(gpus=(gpu_of("NVIDIA L4", "8.9"),))
-    assert "names GPU 1, the host has 1 GPU" in str(find_obstacle(facts, engine_of(), ("1",)))
-    assert "names GPU 1, the host has 0 GPUs" in str(find_obstacle(Facts(), engine_of(), ("1",)))
+    assert "names GPU 1, but the host has 1 GPU" in str(find_obstacle(facts, engine_of(), ("1",)))
+    assert "names GPU 1, but the host has 0 GPUs" in str(find_obstacle(Facts(), engine_of(), ("1",)))
 
 
 def test_a_driver_that_is_too_old_keeps_the_gpus_from_jobs() -> None:
@@ -141,9 +141,9 @@ def test_a_driver_that_is_too_old_keeps_the_gpus_from_jobs() -> None:
     ("probe", "outcome", "words"),
     [
         (None, "ok", "containers get GPUs by nvidia"),
-        (GpuProbe(1, 1), "ok", "a job that asked for them got 1"),
+        (GpuProbe(1, 1), "ok", "a job that requested them got 1"),
         (GpuProbe(1, None), "ok", "containers get GPUs by nvidia"),
-        (GpuProbe(2, 1), "failure", "a job that asked for 2 GPUs got 1"),
+        (GpuProbe(2, 1), "failure", "a job that requested 2 GPUs got 1"),
         (
             GpuProbe(1, 0, "the driver's library was not found"),
             "failure",

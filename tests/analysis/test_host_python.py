@@ -42,9 +42,9 @@ def test_packages_that_single_loaders_need_are_a_warning() -> None:
 def test_an_environment_that_is_to_come_is_no_failure() -> None:
     coming = replace(USED, image_digest=None, to_come="environment cpu-3.12-x86_64-0123")
     (check,) = checks("python", coming)
-    assert check.message.startswith("CPython 3.12.4 (/opt/tf/bin/python) lacks TensorFlow: the environment cpu-")
-    assert check.outcome == "unproven" and "the environment cpu-3.12-x86_64-0123 is to be brought" in check.message
-    assert check.cure == "`harness run` brings it, or `harness ship`"
+    assert check.message.startswith("CPython 3.12.4 (/opt/tf/bin/python) has no TensorFlow; the environment cpu-")
+    assert check.outcome == "unproven" and "the environment cpu-3.12-x86_64-0123 is not sent yet" in check.message
+    assert check.cure == "`harness run` or `harness ship` sends it"
     assert checks("image", coming) == []
 
 

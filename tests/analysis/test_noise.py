@@ -147,7 +147,7 @@ def test_a_host_that_changed_is_told() -> None:
     after = Facts(kernel="6.1", governor="powersave", boot_id="y", clock_offset_s=-30.0)
     changed, clock = compare_facts(before, after)
     assert (changed.id, clock.id) == ("host-changed", "clock-offset")
-    assert all(words in changed.message for words in ("T4 is gone", "powersave", "restarted"))
+    assert all(words in changed.message for words in ("T4 is missing", "powersave", "restarted"))
     assert "-30 s" in clock.message
 
 

@@ -57,23 +57,23 @@ def test_what_came_as_predicted_is_no_finding() -> None:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        (make("fits", status="oom", last_epoch=2, last_images=64), "predicted to fit in 450 MB, and died of memory"),
-        (make("does not fit", until=UNTIL), "predicted not to fit in 450 MB, and lived"),
-        (make("fits", peak_mb=365), "380 MB to 440 MB of memory were predicted, 365 MB were measured"),
-        (make("fits", peak_mb=470, limit_mb=420), "380 MB to 440 MB of memory were predicted, 470 MB were measured"),
+        (make("fits", status="oom", last_epoch=2, last_images=64), "predicted to fit in 450 MB, but ran out of memory"),
+        (make("does not fit", until=UNTIL), "predicted not to fit in 450 MB, but did"),
+        (make("fits", peak_mb=365), "380 MB to 440 MB of memory were predicted, but 365 MB measured"),
+        (make("fits", peak_mb=470, limit_mb=420), "380 MB to 440 MB of memory were predicted, but 470 MB measured"),
         (
             make("does not fit", status="oom", until=UNTIL, last_epoch=1, last_images=96),
-            "predicted to die after 160 to 224 images, and died after 96",
+            "predicted to run out of memory after 160 to 224 images, but did after 96",
         ),
         (
             make("does not fit", status="oom", until=UNTIL, last_epoch=2, last_images=32),
-            "predicted to die after 160 to 224 images, and died after 320",
+            "predicted to run out of memory after 160 to 224 images, but did after 320",
         ),
     ],
 )
 def test_what_did_not_come_as_predicted_is_said_and_lowers_no_validity(record: Record, said: str) -> None:
     (message,) = off(record)
-    assert said in message and message.endswith("(rehearsed)")
+    assert said in message and message.endswith("(by a trial run)")
     validity, findings = judge_record(record)
     assert [finding.severity for finding in findings if finding.id == "prediction-off"] == ["info"]
     without, _ = judge_record(record.model_copy(update={"predictions": None}))

@@ -1,4 +1,4 @@
-"""How an invocation ended, from every mix of evidence that was seen on real engines (and their documentation)."""
+"""How a run ended, from every mix of evidence that was seen on real engines (and their documentation)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def judge(
                 events=PROGRESS,
             ),
             "oom",
-            "got nowhere for 20.1 s",
+            "made no progress for 20.1 s",
         ),
         # SIGKILL without an OOM kill is somebody else's doing.
         (dict(outcome=outcome(signal=9), events=PROGRESS), "error", "SIGKILL"),
@@ -66,16 +66,16 @@ def judge(
         (dict(exit_code=255), "lost", "host or its engine"),
         (dict(exit_code=143), "lost", "without evidence"),
         (dict(exit_code=0), "lost", "without evidence"),
-        (dict(exit_code=1), "error", "its supervisor ended with exit code 1 and left no outcome"),
+        (dict(exit_code=1), "error", "its supervisor ended with exit code 1 and wrote no outcome"),
         (dict(phase="gone", exit_code=None), "lost", "no longer on the host"),
         (dict(outcome=outcome(signal=15, timed_out=True), events=PROGRESS), "timeout", "epoch 1"),
-        (dict(outcome=outcome(1), failure={"kind": "oom", "message": "MemoryError"}), "oom", "refused and not killed"),
+        (dict(outcome=outcome(1), failure={"kind": "oom", "message": "MemoryError"}), "oom", "was refused"),
         (dict(outcome=outcome(1), failure={"kind": "gpu_oom", "message": "x"}), "oom", "GPU"),
         (dict(outcome=outcome(1), failure={"kind": "disk_full", "message": "full"}), "disk_full", "full"),
         (dict(outcome=outcome(1), failure={"kind": "gpu_missing", "message": "m"}), "error", "gpu_missing: m"),
         (dict(outcome=outcome(1), failure={"kind": "error", "message": "boom"}), "error", "boom"),
         (dict(outcome=outcome(3)), "error", "exit code 3"),
-        (dict(outcome=outcome(0), events=PROGRESS), "error", "without saying that it was done"),
+        (dict(outcome=outcome(0), events=PROGRESS), "error", "without reporting that it was done"),
         (dict(outcome=outcome(0, terminated=True)), "lost", "stopped from outside"),
         (dict(exit_code=1, error="write /x: no space left on device"), "disk_full", "no space left"),
     ],
@@ -139,7 +139,7 @@ IN_USER_CODE = (
             "oom",
             "MemoryError",
             "MemoryError",
-            "out of memory inside the limit, refused and not killed: it raised MemoryError",
+            "an allocation within the limit was refused: it raised MemoryError",
         ),
     ],
 )

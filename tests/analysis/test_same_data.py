@@ -12,7 +12,7 @@ def test_both_sides_and_what_differs_are_named() -> None:
     (clash,) = find_clashes({"ws1": {"pets": MADE}, "ws3": {"pets": REAL}, "ws4": {"pets": REAL}})
     assert clash.hosts == ("ws1", "ws3", "ws4")
     assert clash.message == (
-        "data set 'pets' is not the same files everywhere (images differ): "
+        "data set 'pets' has different files on different hosts (images differ): "
         "ws1 has generated: dogs-and-cats, 300 images, seed 1; folder, 300 images, fingerprint not known yet; "
         "ws3, ws4 have /srv/pets; folder, 1,399 images, 230 MB, fingerprint 444444444444"
     )

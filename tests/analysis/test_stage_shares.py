@@ -118,13 +118,13 @@ def dominant(found: StageCosts, **changes: Any) -> str | None:
 def test_the_stage_that_has_most_of_the_time_is_said_with_what_helps() -> None:
     decoding = costs(read=0.3, decode=1.24, resize=0.3, batch=0.16)
     assert dominant(decoding) == (
-        "tfdata: 62 % of an image's CPU time is decoding: a cache helps, more readers do not."
+        "tfdata spends 62 % of an image's CPU time on decoding: a cache helps, more readers do not."
     )
-    assert dominant(decoding, busy=0.5) == "tfdata: 62 % of an image's CPU time is decoding: a cache helps."
+    assert dominant(decoding, busy=0.5) == "tfdata spends 62 % of an image's CPU time on decoding: a cache helps."
     alone = dominant(decoding, loader="keras-idg", busy=1.0)
     assert alone is not None and alone.endswith("a cache helps, and so does a loader that uses more than one thread.")
     handing = dominant(costs(read=0.3, decode=1.0, batch=3.0))
-    assert handing is not None and "batching: a smaller element or fewer copies help" in handing
+    assert handing is not None and "batching: uint8 images or fewer copies help" in handing
 
 
 def test_nothing_is_said_where_no_stage_has_most_or_it_is_little() -> None:

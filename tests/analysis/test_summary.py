@@ -118,7 +118,7 @@ def test_without_an_uncached_row_payback_is_not_known_and_not_never() -> None:
     assert payback_of(once, uncached) == PaybackUnknown("the case itself was measured in one epoch only")
     case = cached.case.model_copy(update={"cache": "file", "cache_reuse": "reused"})
     reused = summarise_case([record(seconds=(5.0, 5.0), case=case, case_id=case.case_id)])
-    assert payback_of(reused, uncached) == PaybackUnknown("the cache was made before the measured training")
+    assert payback_of(reused, uncached) == PaybackUnknown("the cache was made before the run")
     slower = summarise_case([record(seconds=(14.0, 12.0), cache="memory")])
     assert payback_of(slower, uncached) == NeverPays(12.0, 10.0)
 

@@ -1,4 +1,4 @@
-"""Which invocations may be believed: the same rules for a live record and an old session."""
+"""Which runs are valid: the same rules for a live record and an old session."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def check(person: Person, inventory: str, expected: int = 0) -> dict[str, str]:
     checks = {(one["id"], one["outcome"]): one["message"] for one in answers[GPU_HOST]["checks"]}
     assert "serves CUDA 12.5" in checks["driver", "ok"] and "8.9" in checks["gpu-code", "ok"]
     if expected:
-        assert "a job that asked for 2 GPUs got none" in checks["nvidia-runtime", "failure"]
+        assert "a job that requested 2 GPUs got none" in checks["nvidia-runtime", "failure"]
     else:
         assert checks["nvidia-runtime", "ok"] == "containers get GPUs by nvidia"
     return {host: one["state"] for host, one in answers.items()}

@@ -583,7 +583,7 @@ def test_a_small_disk_and_one_that_fills(tmp_path: Path, scratch: Path, small_di
         filler.kill()
         filler.wait()
     assert full.returncode == 1, full.stderr
-    assert_plain(full, ["▣ disk full", "the disk filled up: ", "--rerun-failed"])
+    assert_plain(full, ["▣ disk full", "the disk is full: ", "--rerun-failed"])
     assert "{{function_node" not in full.stderr
     assert "disk_full" in {record["status"] for record in user.records()}
     assert [path.name for path in small_disk.iterdir()] == ["foreign"]

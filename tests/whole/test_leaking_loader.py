@@ -61,8 +61,8 @@ def test_memory_that_grows_with_each_epoch_is_said_with_its_pace_and_its_end(tmp
     assert said["tfdata"] == []
     (message,) = said["mine.py:make"]
     pace, left = re.fullmatch(
-        r"memory grows by ([\d.]+) MB an epoch \(over 6 epochs, to [\d.]+ MB\): "
-        r"at this pace the limit of 700 MB is reached after (\d+) epochs more",
+        r"memory grows by ([\d.]+) MB per epoch \(over 6 epochs, to [\d.]+ MB\): "
+        r"at this rate the limit of 700 MB is reached after (\d+) more epochs",
         message,
     ).groups()  # type: ignore[union-attr] # where it does not match, the test has failed
     assert 3 * KEPT_MB - 2 < float(pace) < 3 * KEPT_MB + 4

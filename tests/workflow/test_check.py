@@ -184,7 +184,7 @@ def test_a_python_without_tensorflow_lacks_what_a_run_would_bring(
     _, host = checks_of(machine.inventory("here", python=f"{machine.folder}/bare/bin/python"), capsys)
     (said,) = [one for one in host["checks"] if one["id"] == "python"]
     assert (
-        said["outcome"] == "unproven" and "bare/bin/python) lacks TensorFlow: the environment cpu-" in said["message"]
+        said["outcome"] == "unproven" and "bare/bin/python) has no TensorFlow; the environment cpu-" in said["message"]
     )
-    assert said["cure"] == "`harness run` brings it, or `harness ship`"
+    assert said["cure"] == "`harness run` or `harness ship` sends it"
     assert host["state"] == "ready" and not (machine.scratch / "environments").exists()

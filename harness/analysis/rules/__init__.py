@@ -1,4 +1,4 @@
-"""The findings: each module is one family, its ``FAMILY``: what they are called, mean and come from, and a rule.
+"""The findings: each module defines one family, its ``FAMILY``, with names, causes and cures, and a rule.
 
-To add a finding, add a file (or an entry to one); docs/contributing/finding.md shows one. There is no table to edit.
+To add a finding, add a file or an entry; docs/contributing/finding.md shows an example. There is no table to edit.
 """

@@ -14,18 +14,21 @@ ENTRIES = {
     "cache-size-off": Entry(
         "warning",
         "invocation",
-        "cache of another size",
-        cause="the cache file is not `images × (height × width × 3 × bytes per value + label + index)` within 1 %.",
-        cure="see the log: it may not hold what it should.",
+        "wrong cache size",
+        cause=(
+            "the size of the cache file differs by more than 1 % from "
+            "`images × (height × width × 3 × bytes per value + label + index)`."
+        ),
+        cure="see the log: the cache may not contain all images.",
     ),
     "budget-beyond-limit": Entry(
         "info",
         "invocation",
         cause=(
-            "with `budgets: default` tf.data gave itself half of the *host's* free memory as a budget, more than "
-            "the container may use."
+            "with `budgets: default` tf.data chose half of the *host's* free memory as its budget, which is more than "
+            "the limit of the container."
         ),
-        cure="that is what this case shows; `budgets: container` tells tf.data the truth.",
+        cure="nothing: this case shows that behaviour; `budgets: container` sets the budget from the limit.",
     ),
 }
 
@@ -35,10 +38,10 @@ def _find_cache(record: Record) -> Iterator[Finding]:
     if record.status != "ok" or cache is None or cache.bytes is None or not cache.predicted_bytes:
         return
     if record.case.element == "encoded":
-        return  # files as they are: those of a part of a set may be larger than their mean
+        return  # the size is that of the files, and those of a part of a set may be larger than the mean
     if abs(cache.bytes / cache.predicted_bytes - 1) > _CACHE_TOLERANCE:
-        message = f"the cache holds {format_bytes(cache.bytes)}, the formula says {format_bytes(cache.predicted_bytes)}"
-        yield find("cache-size-off", message, "the cache may not hold what it should: see the log")
+        message = f"the cache has {format_bytes(cache.bytes)}, but {format_bytes(cache.predicted_bytes)} by the formula"
+        yield find("cache-size-off", message, "the cache may not contain all images: see the log")
 
 
 def _find_budget(record: Record) -> Iterator[Finding]:
@@ -48,8 +51,8 @@ def _find_budget(record: Record) -> Iterator[Finding]:
         return
     assumed = budgets.get("assumed_ram_bytes")
     if isinstance(assumed, int) and assumed > limit:
-        message = f"tf.data gave itself {format_bytes(assumed)} of memory in a container of {format_bytes(limit)}"
-        yield find("budget-beyond-limit", message, "`budgets: container` tells it the truth")
+        message = f"tf.data chose a budget of {format_bytes(assumed)} in a container of {format_bytes(limit)}"
+        yield find("budget-beyond-limit", message, "`budgets: container` sets the budget from the limit")
 
 
 FAMILY = Family(rank=40, title="Caches and budgets", entries=ENTRIES, judge=join_rules(_find_cache, _find_budget))

@@ -11,7 +11,7 @@ from harness.values.text import plural
 from harness.values.units import format_bytes
 
 MOST_EPOCHS = 100
-"""What a training has at most, as a rule: growth that would reach the limit later hardly matters."""
+"""Growth that would reach the limit after more epochs than a training usually has does not matter."""
 
 ENTRIES = {
     "memory-grows": Entry(
@@ -19,13 +19,13 @@ ENTRIES = {
         "invocation",
         "memory grows",
         cause=(
-            "the anonymous memory at the end of each epoch (`epochs[].anon_bytes`) grows steadily behind the first, "
-            f"and would reach the limit within {MOST_EPOCHS} epochs: the slope of a line through at least "
-            f"{LEAST_EPOCHS} of them, whose later half grew by no less than {STEADY_SHARE} of what the earlier did."
+            "the anonymous memory at the end of each epoch (`epochs[].anon_bytes`) grows steadily after the first "
+            f"epoch and would reach the limit within {MOST_EPOCHS} epochs, by a line through at least {LEAST_EPOCHS} "
+            f"epochs whose later half grew by at least {STEADY_SHARE} of the growth of the earlier half."
         ),
         cure=(
-            "measure with more `epochs` to see whether it goes on; a loader of your own may keep what it has "
-            "delivered; with TensorFlow's own, `MALLOC_ARENA_MAX=2` in the environment keeps glibc from hoarding."
+            "measure with more `epochs` to see whether it continues. A loader of your own may keep what it has "
+            "delivered; for loaders of TensorFlow, `MALLOC_ARENA_MAX=2` in the environment limits what glibc keeps."
         ),
     ),
 }
@@ -38,10 +38,10 @@ def _find_growth(record: Record) -> Iterator[Finding]:
         return
     each, last = format_bytes(round(growth.bytes_per_epoch)), format_bytes(growth.last_bytes)
     message = (
-        f"memory grows by {each} an epoch (over {growth.epochs} epochs, to {last}): at this pace the limit of "
-        f"{format_bytes(limit)} is reached after {plural(round(left), 'epoch')} more"
+        f"memory grows by {each} per epoch (over {growth.epochs} epochs, to {last}): at this rate the limit of "
+        f"{format_bytes(limit)} is reached after {plural(round(left), 'more epoch')}"
     )
-    yield find("memory-grows", message, "measure more epochs to see whether it goes on; look for what the loader keeps")
+    yield find("memory-grows", message, "measure more epochs to see whether it continues; check what the loader keeps")
 
 
 FAMILY = Family(rank=15, title="Growth", entries=ENTRIES, judge=join_rules(_find_growth))

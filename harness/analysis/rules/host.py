@@ -1,4 +1,4 @@
-"""What the host did while an invocation was measured, from the samples in its record (``io.host`` and ``gpu``)."""
+"""What the host did while a run was measured, from the samples in its record (``io.host`` and ``gpu``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.values.units import format_bytes
 
 FOREIGN_CPUS = 0.25
 FOREIGN_SHARE = 0.05
-"""Others may use a quarter of a CPU, or 5 % of all, whichever is more."""
+"""Other programs may use a quarter of a CPU or 5 % of all CPUs, whichever is more."""
 STEAL_SHARE = 0.01
 CLOCK_SHARE = 0.85
 SWAP_BYTES = 2**20
@@ -20,11 +20,11 @@ PRESSURE_SHARE = 0.10
 DISK_LATENCY_S = 0.05
 LEAST_READS = 100
 GPU_BEFORE = 0.05
-"""A desktop alone keeps a GPU less busy than this."""
+"""Utilisation of a GPU before a run that is above that of an idle desktop."""
 SUPERVISOR_ANON_BYTES = 16 * 2**20
 SUPERVISOR_CPU_SHARE = 0.01
 SHORT_S = 5.0
-"""Below this a start's own cost would count as a share."""
+"""In shorter runs the cost of the start would dominate the share."""
 
 
 ENTRIES = {
@@ -33,12 +33,12 @@ ENTRIES = {
         "invocation",
         "the host was paused",
         cause=(
-            "for more than a second nothing of the job ran: its supervisor woke so much later than it had asked for, "
+            "the job did not run for more than a second: its supervisor woke that much later than it had requested, "
             "and the benchmark used no CPU meanwhile (a frozen container, a virtual machine that was paused or moved); "
-            "or the machine slept. Its epochs hold that time, so that its figures say nothing. A supervisor that wakes "
-            "late while the benchmark goes on, or waits for memory, is no pause."
+            "or the machine was suspended. Its epochs include that time, so its figures cannot be used. A supervisor "
+            "that wakes late while the benchmark continues, or while it waits for memory, is not a pause."
         ),
-        cure="nothing: the same command measures it again. See who pauses the machine where it comes often.",
+        cure="nothing: the same command measures it again. If it is frequent, find out what pauses the machine.",
     ),
     "logout-ends-jobs": Entry(
         "warning",
@@ -53,110 +53,110 @@ ENTRIES = {
         "info",
         "invocation",
         cause="the record has no samples of its host: an older version wrote it, or `/proc` could not be read.",
-        cure="nothing; what others did meanwhile is not known.",
+        cure="nothing; the load of other programs is not known.",
     ),
     "host-busy": Entry(
         "warning",
         "invocation",
         "the host was busy",
         cause=(
-            "other programs used more than a quarter of a CPU (or 5 % of all CPUs, if that is more) in the mean "
-            "while this was measured."
+            "other programs used on average more than a quarter of a CPU (or 5 % of all CPUs, if that is more) during "
+            "the run."
         ),
-        cure="measure again when it is quiet. A session does not begin on a busy host unless `allow_busy` says so.",
+        cure="measure again when the host is idle. A session starts on a busy host only with `allow_busy`.",
     ),
     "cpu-stolen": Entry(
         "warning",
         "invocation",
         "CPU time was stolen",
         cause="the hypervisor gave more than 1 % of the CPU time to other machines (steal).",
-        cure="a machine of its own, or other hours.",
+        cure="use a machine that is not shared, or measure at another time.",
     ),
     "cpu-throttled": Entry(
         "warning",
         "invocation",
         "the CPU was throttled",
-        cause="the kernel counted thermal throttling while this was measured.",
-        cure="cooling; or a power cap low enough to be held all the time.",
+        cause="the kernel counted thermal throttling during the run.",
+        cure="improve the cooling, or set a power cap that the machine can hold all the time.",
     ),
     "clock-dropped": Entry(
         "info",
         "invocation",
-        cause="the CPUs' clock was in the mean below 85 % of the highest seen in the same invocation.",
-        cure="fix the clock while measuring: `sudo cpupower frequency-set -g performance`.",
+        cause="the mean clock of the CPUs was below 85 % of the highest clock in the same run.",
+        cure="set the governor while measuring: `sudo cpupower frequency-set -g performance`.",
     ),
     "governor-saves-power": Entry(
         "info",
         "invocation",
         cause="the CPU frequency governor is not `performance`.",
-        cure="the same.",
+        cure="set it while measuring: `sudo cpupower frequency-set -g performance`.",
     ),
     "host-swapping": Entry(
         "warning",
         "invocation",
         "the host was swapping",
-        cause="the host as a whole moved more than 1 MiB to or from swap while this was measured.",
-        cure="close what fills its memory.",
+        cause="the host moved more than 1 MiB to or from swap during the run.",
+        cure="end programs that use much memory.",
     ),
     "memory-pressure": Entry(
         "info",
         "invocation",
-        cause="in more than 10 % of the time something on the host waited for memory (PSI).",
-        cure="expected in a case whose limit is tight; elsewhere the host has too little memory.",
+        cause="some process on the host waited for memory in more than 10 % of the time (PSI).",
+        cure="expected in a case with a tight limit; elsewhere the host has too little memory.",
     ),
     "supervisor-heavy": Entry(
         "warning",
         "invocation",
-        "watching took too much",
-        cause="the harness's own supervisor took more than 1 % of a core or 16 MiB.",
+        "monitoring took too much",
+        cause="the supervisor of the harness used more than 1 % of a core or 16 MiB of memory.",
         cure="report it with the record.",
     ),
     "sampler-heavy": Entry(
         "warning",
         "invocation",
-        "watching took too much",
-        cause="the process that samples the GPUs took more than 1 % of a core.",
+        "monitoring took too much",
+        cause="the process that samples the GPUs used more than 1 % of a core.",
         cure="report it with the record.",
     ),
     "gpu-unwatched": Entry(
         "info",
         "invocation",
-        cause="no sample of a GPU that was used: NVML is not in the image, or did not answer.",
-        cure="the harness's GPU image has `nvidia-ml-py`; put it into your own.",
+        cause="there is no sample of a GPU that was used: NVML is not in the image, or did not answer.",
+        cure="use the GPU image of the harness, or install `nvidia-ml-py` in your image.",
     ),
     "gpu-shared": Entry(
         "warning",
         "invocation",
         "the GPU was shared",
-        cause="processes that are not the benchmark's used the GPU meanwhile.",
-        cure="`nvidia-smi` shows them.",
+        cause="other processes used the GPU during the run.",
+        cure="find them with `nvidia-smi`, and end them or use another GPU.",
     ),
     "gpu-throttled": Entry(
         "warning",
         "invocation",
         "the GPU was throttled",
-        cause="the GPU slowed itself (heat, power brake, hardware slow-down).",
-        cure="cooling, power supply, `nvidia-smi -q -d PERFORMANCE`.",
+        cause="the GPU reduced its clock (heat, power brake, hardware slow-down).",
+        cure="check cooling and power supply with `nvidia-smi -q -d PERFORMANCE`.",
     ),
     "gpu-lost": Entry(
         "error",
         "invocation",
         "the GPU was lost",
-        cause='the GPU stopped to answer while this was measured ("fallen off the bus").',
-        cure="`dmesg | grep Xid`; a reboot brings it back, a loose card does it again.",
+        cause='the GPU stopped answering during the run ("fallen off the bus").',
+        cure="see `dmesg | grep Xid`, reboot, and check the card's slot and power if it happens again.",
     ),
 }
 
 
 def judge(record: Record, facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
-    """Findings about host, supervisor and GPUs of one invocation."""
+    """Yield the findings about host, supervisor and GPUs of a run."""
     yield from _find_supervisor(record)
     yield from _find_pauses(record)
     host = record.io.get("host")
     if not isinstance(host, Mapping):
         if record.status == "ok":
-            hint = "it was measured by an older version, or /proc could not be read"
-            yield find("host-unwatched", "the host was not watched while this was measured", hint)
+            hint = "an older version measured it, or /proc could not be read"
+            yield find("host-unwatched", "the host was not monitored during the run", hint)
     else:
         yield from _find_cpus(host)
         yield from _find_clocks(host, facts)
@@ -173,16 +173,16 @@ def _find_supervisor(record: Record) -> Iterator[Finding]:
     is_busy = wall and cpu and wall > SHORT_S and cpu / wall > SUPERVISOR_CPU_SHARE
     if is_busy or (anon and anon > SUPERVISOR_ANON_BYTES):
         size = format_bytes(None if anon is None else int(anon))
-        message = f"the supervisor took {cpu} s of CPU in {wall} s and {size} of memory"
+        message = f"the supervisor used {cpu} s of CPU in {wall} s and {size} of memory"
         yield find("supervisor-heavy", message, "report this: it should be below 1 % of a core and 16.8 MB")
 
 
 def _find_pauses(record: Record) -> Iterator[Finding]:
-    """Of what ran out of memory the result does not hang on time."""
+    """Yield a finding about pauses; the result of an OOM does not depend on time."""
     seconds = paused_seconds(record)
     if seconds and record.status != "oom":
-        message = f"nothing ran for {seconds:.1f} s while this was measured: the job or its host was paused"
-        yield find("host-paused", message, "the same command measures it again; see who pauses this machine")
+        message = f"the job did not run for {seconds:.1f} s: the job or its host was paused"
+        yield find("host-paused", message, "the same command measures it again; find out what pauses this machine")
 
 
 def _find_cpus(host: Mapping[str, object]) -> Iterator[Finding]:
@@ -190,12 +190,12 @@ def _find_cpus(host: Mapping[str, object]) -> Iterator[Finding]:
     foreign, most = number(host, "foreign_cpus", "mean"), number(host, "foreign_cpus", "max")
     if foreign is not None and foreign > max(FOREIGN_CPUS, FOREIGN_SHARE * cpus):
         top = "" if most is None else f" (at most {most:.2f})"
-        message = f"others used {foreign:.2f} of {cpus:.0f} CPUs while this was measured{top}"
-        yield find("host-busy", message, "measure again when the host is quiet; `top` there shows who it is")
+        message = f"other programs used {foreign:.2f} of {cpus:.0f} CPUs during the run{top}"
+        yield find("host-busy", message, "measure again when the host is idle; `top` there shows the programs")
     steal = number(host, "steal_share")
     if steal is not None and steal > STEAL_SHARE:
         message = f"the hypervisor took {100 * steal:.1f} % of the CPU time for other machines"
-        yield find("cpu-stolen", message, "measure on a machine that is not shared, or when its neighbours are quiet")
+        yield find("cpu-stolen", message, "measure on a machine that is not shared, or at another time")
 
 
 def _find_clocks(host: Mapping[str, object], facts: Facts | None) -> Iterator[Finding]:
@@ -203,12 +203,12 @@ def _find_clocks(host: Mapping[str, object], facts: Facts | None) -> Iterator[Fi
     if throttled:
         heat = number(host, "temperature_c", "max")
         at = "" if heat is None else f", at {heat:.0f} °C"
-        message = f"the CPUs were throttled {throttled:.0f} times while this was measured{at}"
-        yield find("cpu-throttled", message, "see to its cooling, or cap its power so that it stays steady")
+        message = f"the CPUs were throttled {throttled:.0f} times during the run{at}"
+        yield find("cpu-throttled", message, "improve the cooling, or set a power cap that the machine can hold")
     mean, top = number(host, "clock_mhz", "mean"), number(host, "clock_mhz", "max")
     if mean and top and mean < CLOCK_SHARE * top:
-        message = f"the CPUs ran at {mean:.0f} MHz in the mean, {top:.0f} at the most"
-        yield find("clock-dropped", message, "fix the clock (`cpupower frequency-set -g performance`), see to cooling")
+        message = f"the CPUs ran at {mean:.0f} MHz on average and {top:.0f} at most"
+        yield find("clock-dropped", message, "`cpupower frequency-set -g performance`; check the cooling")
     governor = host.get("governor") or (facts.governor if facts else None)
     if governor is not None and governor != "performance":
         message = f"the CPU frequency governor is {governor}"
@@ -218,52 +218,53 @@ def _find_clocks(host: Mapping[str, object], facts: Facts | None) -> Iterator[Fi
 def _find_memory(host: Mapping[str, object]) -> Iterator[Finding]:
     swapped = number(host, "swapped_bytes")
     if swapped is not None and swapped > SWAP_BYTES:
-        message = f"the host moved {format_bytes(int(swapped))} to or from swap while this was measured"
-        yield find("host-swapping", message, "close what fills its memory, or turn swap off while measuring")
+        message = f"the host moved {format_bytes(int(swapped))} to or from swap during the run"
+        yield find("host-swapping", message, "end programs that use much memory, or turn swap off while measuring")
     pressure = number(host, "memory_pressure")
     if pressure is not None and pressure > PRESSURE_SHARE:
-        message = f"something waited for memory in {100 * pressure:.0f} % of the time (PSI)"
-        hint = "expected where a limit is tight; on a host without limits it has too little memory"
+        message = f"some process waited for memory in {100 * pressure:.0f} % of the time (PSI)"
+        hint = "expected with a tight limit; without a limit the host has too little memory"
         yield find("memory-pressure", message, hint)
 
 
 def _find_disk(host: Mapping[str, object]) -> Iterator[Finding]:
     latency, reads = number(host, "disk", "read_latency_s"), number(host, "disk", "reads")
     if latency is not None and latency > DISK_LATENCY_S and (reads or 0) >= LEAST_READS:
-        message = f"a read of {value_at(host, 'disk', 'device')} took {1000 * latency:.0f} ms in the mean"
-        yield find("disk-slow", message, "see whether somebody else uses this disk (`iostat -x 5`)")
+        message = f"a read of {value_at(host, 'disk', 'device')} took {1000 * latency:.0f} ms on average"
+        yield find("disk-slow", message, "check whether other programs use this disk (`iostat -x 5`)")
 
 
 def _find_gpus(record: Record) -> Iterator[Finding]:
     watch = record.io.get("gpu")
     if not isinstance(watch, Mapping):
         if record.gpu and record.status == "ok":
-            yield find("gpu-unwatched", "its GPUs were not watched: no sample came", "see the log; NVML may be missing")
+            message = "its GPUs were not monitored: there is no sample"
+            yield find("gpu-unwatched", message, "see the log; NVML may be missing")
         return
     if watch.get("error"):
         hint = "install nvidia-ml-py in the image; the harness's own GPU image has it"
-        yield find("gpu-unwatched", f"its GPUs were not watched: {watch['error']}", hint)
+        yield find("gpu-unwatched", f"its GPUs were not monitored: {watch['error']}", hint)
         return
     wall, cpu = number(record.io, "wall_s"), number(watch, "cpu_s")
     if wall and cpu and wall > SHORT_S and cpu / wall > SUPERVISOR_CPU_SHARE:
-        message = f"the GPU sampler took {cpu:.2f} s of CPU in {wall:.0f} s"
+        message = f"the GPU sampler used {cpu:.2f} s of CPU in {wall:.0f} s"
         yield find("sampler-heavy", message, "report this: it should be below 1 % of a core")
     for gpu in watch.get("gpus") or ():
         name = f"GPU {gpu.get('index')} ({gpu.get('name')})"
         if gpu.get("is_lost"):
-            hint = "see `nvidia-smi` and `dmesg | grep Xid` there; a reboot brings it back"
-            yield find("gpu-lost", f"{name} stopped to answer: {gpu.get('reason')}", hint)
+            hint = "see `nvidia-smi` and `dmesg | grep Xid` there, and reboot the host"
+            yield find("gpu-lost", f"{name} stopped answering: {gpu.get('reason')}", hint)
         before = number(gpu, "utilisation", "before")
         if gpu.get("foreign_processes") or (before is not None and before > GPU_BEFORE):
             share = "?" if before is None else f"{100 * before:.0f}"
             message = (
-                f"others use {name}: {gpu.get('foreign_processes') or 0} processes, {share} % busy before it was needed"
+                f"{name} is shared: {gpu.get('foreign_processes') or 0} other processes, {share} % busy before the run"
             )
-            yield find("gpu-shared", message, "see `nvidia-smi` there and end them, or measure another GPU")
+            yield find("gpu-shared", message, "find them with `nvidia-smi` there and end them, or use another GPU")
         if gpu.get("throttled"):
             message = f"{name} was slowed: {', '.join(str(why) for why in gpu['throttled'])}"
             yield find(
-                "gpu-throttled", message, "see to its cooling and its power limit (`nvidia-smi -q -d PERFORMANCE`)"
+                "gpu-throttled", message, "check its cooling and its power limit (`nvidia-smi -q -d PERFORMANCE`)"
             )
 
 

@@ -1,4 +1,4 @@
-"""Findings about noise: of one invocation, and of a host over a session (``analysis.noise``)."""
+"""Findings about noise: of a run, and of a host over a session (``analysis.noise``)."""
 
 from __future__ import annotations
 
@@ -11,62 +11,66 @@ ENTRIES = {
         "invocation",
         "too short to time",
         cause=(
-            "an epoch took less than 0.5 s: so short that the start of its pipeline and one hiccup decide its figure. "
-            "It is shown, and carries no verdict and no advice."
+            "an epoch took less than 0.5 s: so short that the start of its pipeline and single disturbances dominate "
+            "its figure. The figure is shown, but there is no verdict and no advice."
         ),
-        cure="more images (`max_images`, a larger set): the message says how many would do.",
+        cure="measure more images (`max_images`, or a larger set): the message states how many are enough.",
     ),
     "cores-idle": Entry(
         "warning",
         "invocation",
         "cores were idle",
         cause=(
-            "in one pass the CPUs were less than 75 % as busy as in its peers (the same case's other passes) and "
-            "it was slower than 85 % of them: a parallel map that woke with one thread, or a scheduler that left "
-            "a core idle. Seen on two cores: 760–830 images/s, now and then exactly 400. Cores that others used "
-            "are not idle: that is `host-busy`. (What TensorFlow waits for when it takes an epoch's iterator "
-            "down, up to as long as the epoch, is outside the clock.)"
+            "in one epoch the CPUs were less than 75 % as busy as in other epochs of the case, and the rate was below "
+            "85 % of theirs: a parallel map that used one thread, or a scheduler that left a core idle. Example on two "
+            "cores: 760–830 images/s, and sometimes exactly 400. Cores that other programs used are not idle: that is "
+            "`host-busy`. (The time that TensorFlow waits when it deletes the iterator of an epoch, up to the length "
+            "of the epoch, is not measured.)"
         ),
-        cure="more rounds; where it comes often, compare with `budgets: container`, which fixes the thread pools.",
+        cure="run more rounds; if it is frequent, compare with `budgets: container`, which fixes the thread pools.",
     ),
     "first-slower": Entry(
         "warning",
         "invocation",
         "first on its host, slower",
         cause=(
-            "a host's first invocation of the session was more than 10 % slower than all later ones of its case: "
-            "clocks, caches of the engine's image, an idle disk."
+            "the first run of a session on a host was more than 10 % slower than all later runs of its case, for "
+            "example because of clocks, caches of the engine's image, or an idle disk."
         ),
-        cure="more rounds outweigh it; it is marked, and not left out.",
+        cure="run more rounds, which reduce its effect; the run is marked but not left out.",
     ),
     "noise-floor": Entry(
         "warning",
         "session",
         cause=(
-            "each round runs one case twice, under the alias `b` (the repeat check, A/A). The two differ by more than "
-            "5 %: so much may two equal loaders differ by on this host."
+            "each round runs one case twice, the second time under the alias `b` (the repeat check, A/A). The two runs "
+            "differ by more than 5 %, so two equal loaders may differ as much on this host."
         ),
-        cure="quieten the host (`host-busy`, clocks), or run more rounds: a paired interval accounts for it.",
+        cure="reduce other load (`host-busy`, clocks), or run more rounds: the interval accounts for the noise.",
     ),
     "twins-differ": Entry(
         "warning",
         "session",
-        cause="the interval of that repeat check lies wholly beyond 5 %: a case is surely faster than itself.",
+        cause=(
+            "the whole interval of the repeat check differs from 1 by more than 5 %: a case is certainly faster than "
+            "itself."
+        ),
         cure=(
-            "no verdict of this host is to be believed before this is explained; look for what happens at fixed times."
+            "do not rely on verdicts of this host until this is explained; look for events at fixed times, such as "
+            "scheduled jobs."
         ),
     ),
     "drift": Entry(
         "warning",
         "session",
-        cause="over the rounds the rates of all cases moved together by more than 5 %.",
-        cure="ratios are taken within rounds and do not suffer; absolute figures do. Look at temperature and clocks.",
+        cause="over the rounds the rates of all cases changed together by more than 5 %.",
+        cure="check temperature and clocks. Ratios are not affected (paired by rounds), absolute figures are.",
     ),
     "spread": Entry(
         "warning",
         "session",
-        cause="the invocations of one case have a standard deviation above 10 %.",
-        cure="look at the findings of the single ones; run more rounds.",
+        cause="the runs of one case have a standard deviation above 10 %.",
+        cure="see the findings of the single runs; run more rounds.",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Findings about predictions: where they and what was measured differ by more than they should."""
+"""Findings about predictions that differ from the measurements by more than is tolerated."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ ENTRIES = {
         "info",
         "invocation",
         cause=(
-            "what was predicted of this invocation's memory and what became of it differ by more than they should: it "
-            "was said to fit and died, or not to fit and lived; its peak lies outside the predicted interval (above it "
-            "by more than tf.data may keep ahead, half of what the limit leaves); or its cache in memory died over "
-            "a tenth, and a batch, away from the predicted number of images. What was measured is not worse for it."
+            "the prediction of this run's memory was wrong: it was predicted to fit and ran out of memory, or not to "
+            "fit and did; its peak is outside the predicted interval (and above it by more than tf.data may use for "
+            "further batches, half of what the limit leaves); or it ran out of memory at a number of images that "
+            "differs from the prediction by more than 10 % and a batch. The measurement is not affected."
         ),
         cure=(
-            "believe what was measured, and leave a tenth of room near a limit. How predictions are made stands in "
-            "[methodology.md](methodology.md); a case that is off again and again is worth an issue."
+            "use the measurement, and leave 10 % of margin near a limit. [methodology.md](methodology.md) explains how "
+            "predictions are made; report a case that is often wrong."
         ),
     ),
 }
 
 
 def judge(record: Record, _facts: Facts | None, _peers: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what was predicted wrongly of one invocation; its validity does not depend on that."""
+    """Yield a finding about the wrong predictions of a run; its validity does not depend on them."""
     check = check_prediction(record)
     if check is not None and check.problems:
-        basis = "rehearsed" if check.predicted.basis == "rehearsal" else "by formula"
-        hint = "what was measured counts; near a limit leave a tenth of room, and tell the authors of this case"
+        basis = "by a trial run" if check.predicted.basis == "rehearsal" else "by formula"
+        hint = "the measurement counts; leave 10 % of margin near a limit, and report this case"
         yield find("prediction-off", f"{'; '.join(check.problems)} ({basis})", hint)
 
 

@@ -1,4 +1,4 @@
-"""Findings about a session and its hosts, which its stages tell as events."""
+"""Findings about a session and its hosts, which the session writes as events."""
 
 from __future__ import annotations
 
@@ -12,91 +12,91 @@ ENTRIES = {
             "records of one host in one session were made with different versions of Python, TensorFlow, kernel "
             "or engine, or a file of weights had another content."
         ),
-        cure="start anew with `--fresh` if the change may matter.",
+        cure="start a new session with `--fresh` if the change may matter.",
     ),
     "image-differs": Entry(
         "error",
         "session",
-        cause="hosts that run one image definition have images of different content.",
-        cure="`harness run --fresh` ships one image to all.",
+        cause="hosts with the same image definition have images with different contents.",
+        cure="`harness run --fresh` sends one image to all hosts.",
     ),
     "image-removed": Entry(
         "info",
         "session",
-        cause="somebody removed the image of the jobs from a host while cases were left to run there.",
-        cure="nothing: it was built or sent once more. Where that fails the host is set aside, and nothing recorded.",
+        cause="the image of the jobs was removed from a host before all its cases had run.",
+        cure="nothing: it was built or sent again. If that fails, the host is left out and nothing is recorded.",
     ),
     "data-elsewhere": Entry(
         "info",
         "session",
-        cause="the inventory gives a data set of the experiment to other hosts, and not to this one.",
-        cure="nothing, where that is meant; else name it under the host's `harness: data:`.",
+        cause="the inventory names a data set of the experiment for other hosts, but not for this one.",
+        cure="nothing, if that is intended; else name it under `harness: data:` of the host.",
     ),
     "payload-differs": Entry(
         "error",
         "session",
-        cause="records of one session were made by different code of the benchmark.",
-        cure="start anew with `--fresh`.",
+        cause="different versions of the benchmark's code made the records of one session.",
+        cure="start a new session with `--fresh`.",
     ),
     "clock-offset": Entry(
         "warning",
         "session",
         cause=(
-            "a host's clock is more than 5 s off the controller's: time stamps of its records cannot be laid "
-            "beside those of others. Durations are not concerned: they come from monotonic clocks."
+            "a host's clock differs from the controller's by more than 5 s, so time stamps of its records cannot be "
+            "compared with those of other hosts. Durations are not affected: they use monotonic clocks."
         ),
-        cure="`sudo timedatectl set-ntp true` there.",
+        cure="run `sudo timedatectl set-ntp true` there.",
     ),
     "host-changed": Entry(
         "warning",
         "session",
         cause=(
-            "facts read after a session differ from those read before it: a GPU that is gone, another kernel, a "
+            "facts that were read after a session differ from those before it: a missing GPU, another kernel, a "
             "reboot, another governor."
         ),
-        cure="see what happened on that host; run again what was measured after it.",
+        cure="find out what happened on that host, and repeat what was measured after the change.",
     ),
     "not-rehearsed": Entry(
         "info",
         "session",
         cause=(
-            "a loader setting was not run in small before the session (the message says which, and why), so that its "
-            "predictions are by formula: an interval so wide that near its limit nothing is known of it."
+            "a loader setting had no trial run before the session (the message states which setting, and why), so its "
+            "predictions are by formula: the interval is so wide that near its limit the result is not known."
         ),
-        cure="see the reason; the next session tries again. What was rehearsed is kept in the host's scratch.",
+        cure="see the reason; the next session tries again. Trial runs are kept in the host's scratch folder.",
     ),
     "stages-unknown": Entry(
         "info",
         "session",
         cause=(
-            "what an image costs in each stage of a loader (reading, decoding, …) could not be found before the "
-            "session's rounds; the message says of which loader, and why. No measured figure depends on it."
+            "the CPU time of each stage of a loader (reading, decoding, …) could not be measured before the rounds; "
+            "the message states of which loader, and why. No other figure depends on it."
         ),
-        cure="see the reason; the next session tries again. What was found is kept in the host's scratch.",
+        cure="see the reason; the next session tries again. Results are kept in the host's scratch folder.",
     ),
     "limit-found": Entry(
         "info",
         "session",
         cause=(
-            "a case with `memory_limit: search` was run under limits found by bisection: the smallest in which it "
-            "lives, and the one from which it reaches 95 % of its best speed. Both are known to 5 %. The largest "
-            "limit runs twice, and a limit is called slow only when a second run there was slow, too; where those "
-            "two runs differ by more than 5 %, or an epoch takes less than 0.1 s, the speed is not judged."
+            "a case with `memory_limit: search` was run under limits that a bisection chose: the result is the "
+            "smallest limit in which it runs, and the smallest one in which it reaches 95 % of its best speed, both "
+            "within 5 %. The largest limit runs twice, and a limit counts as slow only when a second run there was "
+            "slow, too; where the two runs differ by more than 5 %, or an epoch takes less than 0.5 s, the speed is "
+            "not judged."
         ),
         cure=(
-            "nothing; it is the answer. One death under a limit counts: near the edge run the case with several "
-            "rounds to see how wide the edge is."
+            "nothing; it is the result. One OOM under a limit counts: run the case with several rounds near the limit "
+            "to see how much it varies."
         ),
     ),
     "search-open": Entry(
         "warning",
         "session",
         cause=(
-            "such a search did not come to its end: the budget is used up, or a trial ended for another reason "
-            "than memory."
+            "such a search is not finished: the budget is used up, or a trial ended for another reason than memory."
         ),
         cure=(
-            "the same command goes on with it; trials that are known are not run again. For one that failed add "
+            "the same command continues the search without repeating trials. For a trial that failed add "
             "`--rerun-failed`."
         ),
     ),
@@ -104,8 +104,8 @@ ENTRIES = {
         "info",
         "session",
         cause=(
-            "with `rounds: auto` every comparison that the advice rests on is settled: the best case against the "
-            "baseline, and against each rival that could still be chosen."
+            "with `rounds: auto` every comparison behind the advice is settled: the best case with the baseline, and "
+            "with each rival that could still be chosen."
         ),
         cure="nothing.",
     ),
@@ -113,11 +113,11 @@ ENTRIES = {
         "warning",
         "session",
         cause=(
-            "with `rounds: auto` some comparison is not settled, and neither the rounds that the budget still allows "
-            "nor 20 in all would settle it; the message says which. The answer then names all that may be chosen, "
-            "and within what they are alike."
+            "with `rounds: auto` a comparison is not settled, and neither the rounds within the budget nor 20 rounds "
+            "would settle it; the message states which. The answer then names all pipelines that may be used, and by "
+            "how much they may differ."
         ),
-        cure="nothing, if that answer is enough; else the same command with a budget of its own, or a quieter host.",
+        cure="nothing, if that answer is enough; else use a larger budget, or reduce other load on the host.",
     ),
     "budget-short": Entry(
         "warning",
@@ -134,53 +134,53 @@ ENTRIES = {
     "budget-over": Entry(
         "warning",
         "session",
-        cause="the budget of the experiment was used up before all invocations had begun.",
-        cure="the same command goes on with them.",
+        cause="the budget of the experiment was used up before all runs had started.",
+        cure="the same command continues with the others.",
     ),
     "max-fail": Entry(
         "error",
         "session",
-        cause="more invocations or hosts failed than the session allows; it was ended.",
-        cure="see what failed first, in `harness status` and the logs; the same command continues.",
+        cause="more runs or hosts failed than the session allows, so it was ended.",
+        cure="see what failed first in `harness status` and in the logs; the same command continues the session.",
     ),
     "record-unreadable": Entry(
         "warning",
         "session",
         cause=(
-            "a line of `records.jsonl` is damaged, or holds figures that nobody can have measured: it counts as not "
-            "measured, so that `harness run` measures it again. The other records are read as ever."
+            "a line of `records.jsonl` is damaged, or has impossible figures: it counts as not measured, so "
+            "`harness run` measures it again. All other records are used."
         ),
-        cure="nothing has to be done; take the line out (keep a copy) to be told no more.",
+        cure="nothing has to be done; remove the line (keep a copy) to remove this finding.",
     ),
     "job-left": Entry(
         "warning",
         "session",
         cause=(
-            "a job has ended and is removed, but not all that it wrote: a folder of its cache belongs to another user, "
-            "or its disk refuses. The session goes on."
+            "a job has ended and was removed, but not all files that it wrote: a folder of its cache belongs to "
+            "another user, or the disk does not allow it. The session continues."
         ),
-        cure="remove the folder that the message names by hand: it takes room on that disk.",
+        cure="remove the folder that the message names: it takes space on that disk.",
     ),
     "lock-left": Entry(
         "info",
         "session",
-        cause="a host could not be reached when the session let it go, so that its lock stands there still.",
-        cure="nothing: the next session takes over the lock of one that is dead, or `harness unlock INVENTORY`.",
+        cause="a host could not be reached when the session ended there, so its lock is still on the host.",
+        cure="nothing: the next session takes over the lock of an ended session; or run `harness unlock INVENTORY`.",
     ),
     "cut-line": Entry(
         "info",
         "session",
-        cause="a controller was killed while it wrote; the half-written last line was cut off.",
-        cure="nothing: what it belonged to is measured again.",
+        cause="a controller was killed while it wrote, and the incomplete last line was removed.",
+        cure="nothing: that run is measured again.",
     ),
     "report-failed": Entry(
         "warning",
         "session",
         cause=(
-            "the page could not be written after a round: a full disk, or a defect of the report. Nothing that "
-            "was measured is lost."
+            "the page could not be written after a round, because of a full disk or a bug in the report. No "
+            "measurement is lost."
         ),
-        cure="make room; `harness report SESSION` makes it again from the records.",
+        cure="free space on the disk; `harness report SESSION` writes the page again from the records.",
     ),
 }
 
