@@ -1,4 +1,4 @@
-"""Advice in words: for each setting what to use from which memory limit on, how sure that is, what it depends on."""
+"""Advice in words: what to use in each setting from which memory limit on, how sure that is, what it depends on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.report.axes import say_buffers, say_knees
 from harness.report.deliveries import say_deliveries
 from harness.report.labels import describe_openness, say_ends
 from harness.report.recipes.measured import view_recipe
-from harness.report.scope import name_part, name_rate, name_setting, say_aside, say_scope
+from harness.report.scope import name_part, name_setting, say_aside, say_epochs, say_scope
 from harness.report.stage_words import say_dominant
 from harness.report.view import Advice, AdviceSpan, Recipe
 from harness.report.words import (
@@ -36,15 +36,15 @@ _MOST_RECIPES = 3
 
 
 def advise_group(group: HardwareGroup, sessions: Sequence[SessionData] = ()) -> list[Advice]:
-    """One advice a setting, the settings in their order: training before loading, equal pixels before native ones.
+    """Return one advice for each setting: training before loading, equal pixels before native ones.
 
-    ``sessions`` are what the code to paste is made of; without them there is none.
+    ``sessions`` are the source of the code to paste; without them there is no code.
     """
     return [view_advice(advise(setting), group, sessions) for setting in group.settings]
 
 
 def view_advice(advice: SettingAdvice, group: HardwareGroup, sessions: Sequence[SessionData] = ()) -> Advice:
-    """The sentence of a setting, its notes, and code to paste for each winner."""
+    """Build the sentence of a setting, its notes, and code to paste for each winner."""
     setting = advice.setting
     spans = tuple(view_span(advice.spans, place, setting) for place in range(len(advice.spans)))
     return Advice(
@@ -56,72 +56,77 @@ def view_advice(advice: SettingAdvice, group: HardwareGroup, sessions: Sequence[
 
 
 def say_advice(advice: Advice) -> str:
-    """The sentence as plain text, for a terminal and an index."""
+    """Return the sentence as plain text, for a terminal and an index."""
     said = [f"{span.where}: {span.answer + ', ' if span.answer else ''}{span.text}" for span in advice.spans]
-    return "; ".join(said) + "." if said else "limits were searched, nothing was compared."
+    return "; ".join(said) + "." if said else "a memory limit was searched; no pipelines were compared."
 
 
 def view_span(spans: Sequence[Span], place: int, setting: Setting) -> AdviceSpan:
-    """Say where a span holds, what to use there, and how sure that is."""
+    """Build the texts of a span: for which limits it holds, what to use there, and how sure that is."""
     choice = spans[place].choice
     where = _say_where(spans, place, setting)
     where = where[0].upper() + where[1:] if place == 0 else where
     answer = name_answer(choice)
     text = _SAID[choice.kind] if choice.kind in _SAID else _SAY[choice.kind](choice, setting)
     if len(spans[place].limits) > 1 and choice.found is not None:
-        text += f" (at {name_limit(choice.limit)}, where it is least)"
+        text += f" (at {name_limit(choice.limit)}, where the ratio is smallest)"
     text += _say_selection(choice) + say_scope(choice, setting)
     text = "; ".join([text, *say_aside(choice)])
     return AdviceSpan(clean_text(where), clean_text(answer, 500), clean_text(text, 2000))
 
 
 _MOST_WITHIN = 1.0
-"""What may differ by more than a factor of two is no answer."""
+"""Pipelines that may differ by more than a factor of two are no answer."""
 
 
 def is_narrow(choice: Choice) -> bool:
-    """Whether all that the answer names are alike, within a factor of two."""
+    """Return whether all pipelines that the answer names are alike, within a factor of two."""
     return choice.within is not None and choice.within <= _MOST_WITHIN
 
 
+def names_several(choice: Choice) -> bool:
+    """Return whether the answer names several pipelines of which any may be used."""
+    return bool(choice.level) and is_narrow(choice)
+
+
 def is_provisional(choice: Choice) -> bool:
-    """Whether more rounds may tell what to use."""
+    """Return whether more rounds may change the answer."""
     return choice.kind in ("few", "unpaired") or (choice.kind == "open" and not is_narrow(choice))
 
 
 def name_answer(choice: Choice) -> str:
-    """Name what to use: one pipeline, or those of which any may be taken; empty where that is not settled."""
+    """Name what to use: one pipeline, or several of which any may be used; empty where that is not settled."""
     if choice.row is None or choice.kind not in ("winner", "survivor", "baseline", "open"):
         return ""
-    if choice.level and is_narrow(choice):
+    if names_several(choice):
         return " or ".join(_name(row) for row in (choice.row, *choice.level))
     return "" if choice.kind == "open" else _name(choice.row)
 
 
 def _say_within(choice: Choice) -> str:
-    """``within 8 %: `` before an answer that names several pipelines."""
-    if not choice.level or choice.within is None or not is_narrow(choice):
+    """Return ``which differ by at most 8 %: `` for an answer that names several pipelines."""
+    if not names_several(choice) or choice.within is None:
         return ""
-    return f"within {format_percent(choice.within)}: "
+    return f"which differ by at most {format_percent(choice.within)}: "
 
 
 def _say_level(choice: Choice) -> str:
-    """What else may be the best, where the answer does not name it."""
+    """Name the other pipelines that may be the fastest, where the answer does not name them."""
     if not choice.level or is_narrow(choice):
         return ""
-    return f", not told apart from {join_words(_name(other) for other in choice.level)}"
+    return f", not proven faster than {join_words(_name(other) for other in choice.level)}"
 
 
 def _say_selection(choice: Choice) -> str:
-    """What disturbed that on which an answer rests, and what does not count for it."""
+    """State what disturbed the measurements behind an answer, and how many do not count."""
     said = [say_disturbance(choice.disturbance, choice.pairs)]
     if choice.left_out:
-        said.append(f"{plural(choice.left_out, 'disturbed pair')} more not counted")
+        said.append(f"{plural(choice.left_out, 'more disturbed pair')} not counted")
     return "".join(f", {part}" for part in said if part)
 
 
 def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
-    """Say for which limits a span speaks: what lives at a limit lives above it, what dies at one dies below it."""
+    """State for which limits a span holds: what runs at a limit also runs above it, what does not also not below."""
     limits, kind = spans[place].limits, spans[place].choice.kind
     if len(spans) == 1 and len(limits) > 1:
         return f"at every limit measured ({join_words(name_limit(limit) for limit in limits)})"
@@ -136,7 +141,7 @@ def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
 
 
 def _say_all(setting: Setting) -> str:
-    """What ``none`` came to: all that was available, which is a number on each host."""
+    """State what ``none`` meant: all memory that was available on each host."""
     found = {
         record.memory.limit_effective
         for row in setting.rows_at("none")
@@ -151,18 +156,18 @@ def _say_all(setting: Setting) -> str:
 def _say_winner(choice: Choice, setting: Setting) -> str:
     row, found, baseline = choice.row, choice.found, choice.baseline
     assert row is not None and baseline is not None and found is not None and found.ratio is not None
-    subject = f"{_name(row)} has " if choice.level and is_narrow(choice) else ""
-    text = f"{_say_within(choice)}{subject}{say_ratio(found.ratio)} the {name_rate(setting)} of {_name(baseline)}, "
-    text += _say_witnesses(choice)
+    subject = f"{_name(row)} has " if names_several(choice) else ""
+    text = f"{_say_within(choice)}{subject}{say_ratio(found.ratio)} the images/s of {_name(baseline)}"
+    text += f"{say_epochs(setting)}, {_say_witnesses(choice)}"
     ended = row.summary.statuses.get("ok", 0)
     if ended < len(row.summary.records):
-        text += f", though only {ended} of its {plural(len(row.summary.records), 'invocation')} ended well"
+        text += f", though only {ended} of its {plural(len(row.summary.records), 'run')} succeeded"
     return text + _say_level(choice)
 
 
 def _say_witnesses(choice: Choice) -> str:
     assert choice.found is not None and choice.found.ratio is not None
-    pairs, hosts = plural(choice.found.ratio.n, "pair") + " of invocations", len(choice.found.hosts)
+    pairs, hosts = plural(choice.found.ratio.n, "pair") + " of runs", len(choice.found.hosts)
     agreeing = f"{choice.found.agreeing} of {hosts} hosts agree" if hosts > 1 else "1 host"
     return f"{agreeing}, {pairs}"
 
@@ -170,7 +175,7 @@ def _say_witnesses(choice: Choice) -> str:
 def _say_bound(choice: Choice, setting: Setting) -> str:
     names = join_words(_name(row) for row in choice.level)
     why = f"{names} reach its limit, so no loader can win here"
-    return f"the model is the bottleneck: {why}; a faster model or a GPU would tell"
+    return f"the model is the bottleneck: {why}; only a faster model or a GPU would show a difference"
 
 
 def _say_survivor(choice: Choice, setting: Setting) -> str:
@@ -178,13 +183,13 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
     summary = choice.row.summary
     rate = summary.rate(setting.metric)
     text = f"{_say_within(choice)}{format_number(rate.value if rate else None)} images/s"
-    text += f"{' of ' + _name(choice.row) if _say_within(choice) else ''}, the most of what ended well; no ratio, for "
+    text += f"{' with ' + _name(choice.row) if _say_within(choice) else ''}, the highest rate here; no ratio, because "
     if choice.baseline is None:
         text += "the baseline was not measured here"
     elif is_yardstick(choice.baseline.case.loader):
-        text += f"the baseline {_name(choice.baseline)} is the yardstick, which is no pipeline to use"
+        text += f"the baseline {_name(choice.baseline)} is a yardstick and no pipeline to use"
     elif any(row is choice.baseline for row in choice.aside):
-        text += f"that of the baseline {_name(choice.baseline)} does not hold on the whole set"
+        text += f"the result of the baseline {_name(choice.baseline)} does not hold on the whole set"
     else:
         text += (
             f"the baseline {_name(choice.baseline)} has no result here ({say_ends(choice.baseline.summary.records)})"
@@ -195,19 +200,17 @@ def _say_survivor(choice: Choice, setting: Setting) -> str:
 def _say_few(choice: Choice, setting: Setting) -> str:
     assert choice.found is not None and choice.found.ratio is not None
     pairs = choice.found.ratio.n
-    few = (
-        "one pair of invocations gives no interval" if pairs == 1 else f"{pairs} pairs of invocations give no interval"
-    )
+    few = "one pair of runs gives no interval" if pairs == 1 else f"{pairs} pairs of runs give no interval"
     return f"not settled: {_say_leader(choice)}; {few}{_say_unpaired_rounds(choice, pairs)}"
 
 
 def _say_unpaired_rounds(choice: Choice, pairs: int) -> str:
-    """Why there are no more pairs: so few rounds, or rounds that have no result of both."""
+    """State why there are no more pairs: too few rounds, or rounds without a result of both."""
     rows = [row for row in (choice.row, choice.baseline) if row is not None]
     rounds = {(record.session, record.host, record.round) for row in rows for record in row.summary.records}
     if len(rounds) == pairs:
         missing = max(1, LEAST_PAIRS - pairs)
-        return f", at least {plural(missing, 'more round')} would"
+        return f", at least {plural(missing, 'more round')} {'is' if missing == 1 else 'are'} needed"
     return f": {pairs} of {len(rounds)} rounds {'has' if pairs == 1 else 'have'} a result of both"
 
 
@@ -220,24 +223,24 @@ def _say_open(choice: Choice, setting: Setting) -> str:
 
 def _say_leader(choice: Choice) -> str:
     assert choice.row is not None and choice.baseline is not None and choice.found is not None
-    return f"{_name(choice.row)} stands at {say_ratio(choice.found.ratio)} of {_name(choice.baseline)}"
+    return f"{_name(choice.row)} has {say_ratio(choice.found.ratio)} the images/s of {_name(choice.baseline)}"
 
 
 def _say_same(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
-    return f"no practical difference to {_name(choice.baseline)} (all within 5 %): take what is simplest"
+    return f"no practical difference from {_name(choice.baseline)} (all are within 5 %): use what is simplest"
 
 
 def _say_alone(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
     where = "here that holds on the whole set" if choice.aside else "here"
-    return f"no advice: nothing but the baseline {_name(choice.baseline)} has a result {where}"
+    return f"no advice: only the baseline {_name(choice.baseline)} has a result {where}"
 
 
 def _say_unpaired(choice: Choice, setting: Setting) -> str:
     assert choice.baseline is not None
     name = _name(choice.baseline)
-    return f"no verdict: no round has a result of both {name} and another, so nothing can be paired"
+    return f"no verdict: no round has results of both {name} and another pipeline"
 
 
 def _say_unmeasured(choice: Choice, setting: Setting) -> str:
@@ -245,14 +248,14 @@ def _say_unmeasured(choice: Choice, setting: Setting) -> str:
     if not rows:
         return "no advice: only the yardstick was measured here"
     ends = say_ends(record for row in rows for record in row.summary.records)
-    return f"no advice: nothing has a result here ({ends})"
+    return f"no advice: no pipeline has a result here ({ends})"
 
 
 def _say_dead(choice: Choice, setting: Setting) -> str:
-    if choice.baseline is None:  # as after a session that was stopped early: others may live
+    if choice.baseline is None:  # as after a session that was stopped early: other pipelines may fit
         names = join_words(_name(row) for row in choice.dead)
-        return f"no advice: of what was measured here all ran out of memory ({names}), and the rest is open"
-    return "no advice: every case ran out of memory; give the container more, or make batches and images smaller"
+        return f"no advice: all that was measured here ran out of memory ({names}); the rest was not measured"
+    return "no advice: every case ran out of memory; raise the memory limit, or use smaller batches or images"
 
 
 def _say_short(choice: Choice, setting: Setting) -> str:
@@ -260,7 +263,7 @@ def _say_short(choice: Choice, setting: Setting) -> str:
     names = join_words(dict.fromkeys(_name(row) for row in choice.level))
     span = " to ".join(dict.fromkeys(f"{1000 * pick(one.seconds for one in found):.0f}" for pick in (min, max)))
     return (
-        f"no advice: epochs of {names} took {span} ms, and below {LEAST_EPOCH_S} s their start decides; "
+        f"no advice: epochs of {names} took {span} ms, and below {LEAST_EPOCH_S} s their start dominates the rate; "
         f"{say_cure(max(one.images_needed for one in found))}"
     )
 
@@ -279,14 +282,14 @@ _SAY = {
     "short": _say_short,
 }
 _SAID = {
-    "baseline": "nothing is faster by more than 5 % than this, the baseline",
-    "set-aside": "no advice: nothing that was measured here holds on the whole set",
+    "baseline": "no other pipeline is more than 5 % faster than this, the baseline",
+    "set-aside": "no advice: no result here holds on the whole set",
 }
-"""What is the same for every choice of a kind."""
+"""Texts that are the same for every choice of a kind."""
 
 
 def _notes(advice: SettingAdvice) -> Iterable[str]:
-    """Sentences behind the first one, each said once."""
+    """Return the sentences after the first one, each once."""
     said: list[str] = []
     for span in advice.spans:
         choice = span.choice
@@ -297,29 +300,29 @@ def _notes(advice: SettingAdvice) -> Iterable[str]:
     rows = [row for span in advice.spans for row in (span.choice.row, span.choice.baseline) if row is not None]
     said += say_dominant(rows, advice.setting)
     if advice.setting.case.interpolation == "native":
-        said.append("Other pixels: each loader resizes in its own way here, so part of a difference is other work.")
+        said.append("Pixels differ: each loader resizes in its own way here, so a difference may come from that.")
     if advice.setting.metric == "first" and any(r.case.cache != "none" for r in advice.setting.rows):
-        said.append("One epoch only: a cache cannot show what it is for.")
+        said.append("Only one epoch was measured: a cache shows its effect from the second epoch on.")
     return dict.fromkeys(said)
 
 
 def say_cache_cost(row: Row) -> Iterable[str]:
-    """Say from which epoch a cache pays for itself, and what it takes; nothing where there is none."""
+    """State from which epoch a cache pays for itself, and what it takes; nothing where there is no cache."""
     case, payback = row.case, row.payback
     if payback is None:
         return
     size = say_cache_size(row)
     if case.cache_reuse == "reused":
-        yield f"The cache was made before{f'; it takes {size}' if size else ''}."
+        yield f"The cache was made before the run{f'; it takes {size}' if size else ''}."
         return
     text = say_payback(payback, f"the {case.cache} cache")
     if isinstance(payback, PaysFrom) and case.cache != "memory" and (training := payback.training(case.epochs)) > 1:
-        text += f", or, where it is kept, from the {name_ordinal(training)} training of {plural(case.epochs, 'epoch')}"
+        text += f", or from the {name_ordinal(training)} training of {plural(case.epochs, 'epoch')} if it is kept"
     yield f"{text[0].upper()}{text[1:]}{f'; it takes {size}' if size else ''}."
 
 
 def say_cache_size(row: Row) -> str:
-    """What a cache takes on the whole set: measured, else predicted, which is said; empty where neither is known."""
+    """State what a cache takes on the whole set: measured, else predicted; empty where neither is known."""
     summary, outlook = row.summary, row.outlook
     place = "memory" if summary.case.cache == "memory" else "disk"
     whole = outlook.coverage.set_images if outlook is not None and outlook.coverage is not None else None
@@ -337,8 +340,8 @@ def _say_gain(choice: Choice) -> Iterable[str]:
     work = row.per_cpu.ratio if row is not None and row.per_cpu else None
     if choice.gain == "cores" and row is not None and work is not None:
         yield (
-            f"The gain of {_name(row)} is threads, not the loader: per CPU second it delivers "
-            f"{say_ratio(work)} the images."
+            f"{_name(row)} is faster because it uses more threads, not because it does less work: per CPU second it "
+            f"delivers {say_ratio(work)} the images of the baseline."
         )
     elif choice.gain == "cores-and-cache" and choice.plain is not None:
         plain = choice.plain
@@ -347,13 +350,13 @@ def _say_gain(choice: Choice) -> Iterable[str]:
         if ratio is not None and own is not None:
             yield (
                 f"Of the {format_ratio(choice.found.ratio.value if choice.found and choice.found.ratio else None)}, "
-                f"{format_ratio(ratio.value)} is threads ({_name(plain)} without a cache delivers "
-                f"{say_ratio(own)} the images per CPU second), the rest is the cache."
+                f"{format_ratio(ratio.value)} comes from more threads ({_name(plain)} without a cache delivers "
+                f"{say_ratio(own)} the images per CPU second) and the rest from the cache."
             )
     elif choice.gain == "cheaper" and row is not None and work is not None:
         yield (
-            f"The gain of {_name(row)} is less work, not more threads: per CPU second it delivers "
-            f"{say_ratio(work)} the images."
+            f"{_name(row)} is faster because it does less work, not because it uses more threads: per CPU second it "
+            f"delivers {say_ratio(work)} the images of the baseline."
         )
 
 
@@ -371,7 +374,7 @@ def _say_oom(advice: SettingAdvice) -> Iterable[str]:
 
 
 def _say_limits(setting: Setting) -> Iterable[str]:
-    """A sentence a searched pipeline and host; nothing where nothing was searched."""
+    """Return a sentence for each searched pipeline and host; nothing where nothing was searched."""
     answers = find_limits(setting)
     has_hosts = len({answer.host for answer in answers}) > 1
     for answer in answers:
@@ -380,7 +383,7 @@ def _say_limits(setting: Setting) -> Iterable[str]:
 
 
 def _say_part(answer: Answer, setting: Setting) -> str:
-    """On what part of its set a case was searched, and what the whole set needs where a memory cache grows with it."""
+    """State on what part of its set a case was searched, and what a memory cache of the whole set would need."""
     part = name_part(setting)
     if not part:
         return ""
@@ -394,13 +397,13 @@ def _say_part(answer: Answer, setting: Setting) -> str:
 def _say_answer(answer: Answer, where: str) -> str:
     name, found = name_pipeline(answer.case), answer.found
     if found.lives_from is None:
-        return f"{name} lived under no limit that was tried{where}."
-    lives = f"{name} lives from a limit of {format_bytes(found.lives_from)} on{where}"
+        return f"{name} succeeded under no memory limit that was tried{where}."
+    fits = f"{name} runs from a memory limit of {format_bytes(found.lives_from)} on{where}"
     if answer.is_open:
-        return f"{lives}, as far as was tried: the search is not at its end."
+        return f"{fits}; the search is not finished."
     if found.full_speed_from is None:
-        return f"{lives}; its speed cannot be judged: {found.doubt}."
-    return f"{lives}, and is at full speed from {format_bytes(found.full_speed_from)} on (searched to 5 %)."
+        return f"{fits}; its speed cannot be judged: {found.doubt}."
+    return f"{fits}, and at full speed from {format_bytes(found.full_speed_from)} on (both within 5 %)."
 
 
 def _say_model_limit(advice: SettingAdvice) -> Iterable[str]:
@@ -409,7 +412,7 @@ def _say_model_limit(advice: SettingAdvice) -> Iterable[str]:
     names = list(dict.fromkeys(_name(row) for row in bound))
     if names and kinds != {"bound"}:
         verb = "reaches" if len(names) == 1 else "reach"
-        yield f"{join_words(names)} {verb} the model limit: with this model nothing can be faster."
+        yield f"{join_words(names)} {verb} the model limit: no loader can be faster with this model."
 
 
 def _recipes(advice: SettingAdvice, sessions: Sequence[SessionData]) -> Iterable[Recipe]:

@@ -1,9 +1,9 @@
-"""Anonymised sessions: names are taken out everywhere, digests, facts and figures stay.
+"""Anonymised sessions: names are removed everywhere, digests, facts and figures stay.
 
-Names that are known (hosts, groups, users, sessions, inventories, data sets, disks, folders) are replaced wherever
-they stand, also inside other text; what looks like a path, an address or an account is replaced by its shape. Logs are
-left out whole, for a program may print anything. A host or a user whose name is also a word of the format (``alpha``,
-``round``) is replaced where a name stands and inside other text, and not where the format has that word.
+Known names (of hosts, groups, users, sessions, inventories, data sets, disks, folders) are replaced wherever they
+occur, also inside other text; what looks like a path, an address or an account is replaced by its kind. Logs are left
+out, since a program may print anything. Where the name of a host or a user is also a word of the format (``alpha``,
+``round``), it is replaced in names and texts, but not where the format uses that word.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ PUBLIC_NAMES = frozenset(
     {"article", "article-short", "loading", "quick", "coco", "coco-mini", "dogs-and-cats", "scratch", "images", "all"}
     | {"ungrouped", "localhost", *engine_choices()}
 )
-"""Names that this project gives itself: they tell nothing of a lab, unless a host or a user is called so."""
+"""Names of this project, which reveal nothing about a lab unless a host or a user has such a name."""
 
 _PATH = re.compile(r"(?<![\w.:/])(?:~|file://|\.{1,2})?/(?!\s)[^\s'\"<>|;,:()\[\]{}]*|[A-Za-z]:\\[^\s'\"]*")
 _ADDRESS = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|(?<![\w:])(?:(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,6}|(?=[0-9a-fA-F:]*::)[0-9a-fA-F:]{4,39})(?![\w:])"
 )
-# Each begins where a run of its own characters begins, and takes the run whole: no part of a text is looked through
-# twice, however long it is.
+# Each pattern starts at the first of its characters and takes all that follow, so that no part of a long text is
+# searched twice.
 _ACCOUNT = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w.-]+")
 _URL = re.compile(r"(?<![\w.+-])[\w.+-]+://[^\s'\"<>]+")
 _DOMAIN = re.compile(
@@ -48,10 +48,10 @@ _SHAPES = ((_URL, "‹address›"), (_ACCOUNT, "‹account›"), (_PATH, "‹pat
 _DROPPED = frozenset({"description", "notes", "argv", "log_tail", "uuid", "device", "uid", "gid", "said", "examples"})
 _USER_KEYS = frozenset({"user", "ansible_user", "owner", "login", "username", "become_user"})
 _NAMED_BY_USERS = frozenset({"host", "user"})
-"""Kinds whose names tell of a lab even where they are words of this project."""
+"""Kinds whose names are replaced even where they are words of this project."""
 
 _NAME_MAPS = frozenset({"hosts", "groups", "children", "machines", "image_digests", "data", "sets", "disks"})
-"""Under these keys stand names, or fields by name."""
+"""Keys of values that are names, or fields by name."""
 
 _NAME_KEYS = (
     _NAME_MAPS
@@ -66,13 +66,13 @@ _KEPT_KEYS = frozenset(
 
 
 def anonymise(sessions: Sequence[SessionData]) -> list[SessionData]:
-    """The same sessions without names; equal names stay equal, also across sessions."""
+    """Return the sessions without names; equal names stay equal, also across sessions."""
     cleaner = _Cleaner(_collect_names(sessions))
     return [_clean_session(session, cleaner) for session in sessions]
 
 
 class _Cleaner:
-    """Replaces names in text; longer names first, so that none stays as a rest of another."""
+    """Replaces names in text, longer names first, so that no part of a longer name remains."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = {name.lower(): instead for name, instead in names.items()}
@@ -109,7 +109,7 @@ class _Cleaner:
         return value
 
     def fields(self, value: Mapping[str, JsonValue], of: str = "") -> dict[str, JsonValue]:
-        """Return the same fields without names, in keys and in values; ``of`` is the key under which they stand."""
+        """Return the fields without names, in keys and in values; ``of`` is the key that holds the fields."""
         if of not in _NAME_MAPS:
             return {k if _is_own_word(k) else self.text(k): self.value(inner, k) for k, inner in value.items()}
         return {self.text(k): self.value(inner, "" if isinstance(inner, Mapping) else of) for k, inner in value.items()}
@@ -155,7 +155,7 @@ def _is_own_word(text: str) -> bool:
 
 @cache
 def _format_words() -> frozenset[str]:
-    """Return the words of the format itself: names of fields, and values of which a field has one."""
+    """Return the words of the format: names of fields, and their enumerated values."""
     words: set[str] = set()
     seen: set[object] = set()
     places: list[object] = [Record, Facts, SessionContent]
@@ -209,11 +209,11 @@ def _clean_session(session: SessionData, cleaner: _Cleaner) -> SessionData:
 
 
 def _drop(_fault: Fault) -> None:
-    """What can no longer be read without its names is left out."""
+    """Ignore a fault: what cannot be parsed without its names is left out."""
 
 
 def _clean_content(content: SessionContent, cleaner: _Cleaner) -> SessionContent:
-    """The same without names, and without paths."""
+    """Return the content of a session without names and paths."""
     plain = cleaner.fields(redact_fields(content.plain()))
     if isinstance(inventory := plain.get("inventory"), dict):
         inventory.pop("path", None)
@@ -241,7 +241,7 @@ def _clean_facts(facts: Facts, cleaner: _Cleaner) -> Facts:
 
 
 def _clean_record(record: Record, cleaner: _Cleaner) -> Record:
-    """Hardware stays: it is made of facts, never of a name."""
+    """Return a record without names; its hardware stays, which consists of facts."""
     value = cleaner.fields(record.model_dump(mode="json"))
     gpus = [cleaner.fields(gpu.model_dump(mode="json")) | {"name": gpu.name} for gpu in record.gpu]
     return Record.model_validate({**value, "hardware": record.hardware, "log": None, "log_tail": None, "gpu": gpus})

@@ -15,7 +15,7 @@ from harness.analysis.payback import NeverPays, PaysFrom
 from harness.analysis.short_epochs import say_cure
 from harness.analysis.statistics import Estimate
 from harness.records.session_data import SessionData
-from harness.report.advice import is_provisional, say_cache_cost, view_span
+from harness.report.advice import is_provisional, names_several, say_cache_cost, view_span
 from harness.report.groups import group_sessions
 from harness.report.hardware import name_groups
 from harness.report.recipes.measured import view_recipe
@@ -193,7 +193,7 @@ class _Asked:
             rates = _rate_of(choice.row, setting), _rate_of(choice.baseline, setting)
             both = f" ({format_number(rates[0])} against {format_number(rates[1])} images/s)" if all(rates) else ""
             is_compared = choice.kind == "winner"
-            yield f"Use {answer}: {text}{both if is_compared else ''}."
+            yield f"Use {answer}{',' if names_several(choice) else ':'} {text}{both if is_compared else ''}."
         else:
             yield f"{text[0].upper()}{text[1:]}."
         if row is not None:

@@ -1,4 +1,4 @@
-"""The article, replayed: its rows beside what was measured here, in sessions of its presets or of COCO data only.
+"""The article, replayed: its figures beside those of sessions that use its presets or COCO images.
 
 The article trains MobileNet with its base frozen on COCO 2017 (117,266 images,
 18 GB) on a 16 GB workstation with one GPU, and loads 10,000 pictures of dogs and cats.
@@ -24,18 +24,18 @@ from harness.values.units import format_bytes
 ARTICLE = (
     "Sunny Chugh, “Dump Keras-ImageDataGenerator. Start Using TensorFlow-tf.data (Part 2)”, Towards Data Science, "
     "2020, towardsdatascience.com/dump-keras-imagedatagenerator-start-using-tensorflow-tf-data-part-2-fba7cda81203. "
-    "What it says of loading alone is from its Part 1, in The Startup."
+    "The figures for loading alone are from its Part 1, in The Startup."
 )
-"""The article as it is cited; docs/methodology.md says what of it is not known."""
+"""The citation of the article."""
 
 PRESETS = frozenset({"article", "article+", "article-short", "loading"})
-"""The experiments that replay the article; ``quick`` has its pipelines, but not its data."""
+"""The experiments that replay the article; ``quick`` has its pipelines but other data."""
 
 _COCO = re.compile(r"(?<![a-z])coco(?![a-z])", re.IGNORECASE)
 
 IMAGES = 117_266
 SMALL_SET = 20_000
-"""The article's small set has 10,000 images; one below this is called small here."""
+"""A set below this size counts as small; the article's small set has 10,000 images."""
 
 _MOST_LINES = 4
 
@@ -53,7 +53,7 @@ class _Claim:
 
 
 def view_article(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> ArticleView | None:
-    """The table, or None where no session replays the article: by its preset, or on COCO images."""
+    """Build the table; None where no session replays the article, by its preset or on COCO images."""
     coco = _coco_sets(sessions)
     replays = {number: _only_replays(group, coco) for number, group in enumerate(groups, start=1)}
     replays = {number: group for number, group in replays.items() if group.settings}
@@ -68,15 +68,15 @@ def view_article(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData
     reasons = tuple(reason for group in replays.values() for reason in _reasons(group))
     notes = (
         ARTICLE,
-        f"Minutes are what {IMAGES:,} images (COCO 2017, 80 classes) would take at the rate measured here: "
-        "scaled by images where the data set is another one, which is said beside them.",
-        "With weights: none a step costs the same as with trained weights; only what is learned differs.",
+        f"Minutes are those of {IMAGES:,} images (COCO 2017, 80 classes) at the rate measured here; "
+        "for another data set they are scaled by the number of images and marked as scaled.",
+        "With weights: none a step takes as long as with trained weights; only what the model learns differs.",
     )
     return ArticleView(columns, tuple(rows), reasons, notes)
 
 
 def _coco_sets(sessions: Sequence[SessionData]) -> set[tuple[str, str]]:
-    """(session, data set) of real COCO images: sets called so that were not generated with COCO's sizes."""
+    """Return (session, data set) of real COCO images: sets of this name that were not generated."""
     found = set()
     for session in sessions:
         made = {event.data for event in session.events_of(DataReady) if event.how.startswith("generated")}
@@ -86,7 +86,7 @@ def _coco_sets(sessions: Sequence[SessionData]) -> set[tuple[str, str]]:
 
 
 def _only_replays(group: HardwareGroup, coco: Collection[tuple[str, str]]) -> HardwareGroup:
-    """The rows of a hardware that replay the article, and no others."""
+    """Return a hardware group with only the rows that replay the article."""
 
     def is_replay(row: Row) -> bool:
         return any(r.experiment in PRESETS or (r.session, r.case.data) in coco for r in row.summary.records)
@@ -96,12 +96,12 @@ def _only_replays(group: HardwareGroup, coco: Collection[tuple[str, str]]) -> Ha
 
 
 def _reasons(group: HardwareGroup) -> Iterable[str]:
-    """Why this hardware's figures differ from the article's, from what was measured."""
+    """Yield why the figures of this hardware differ from those of the article."""
     label = split_hardware(group.hardware)[0]
     bound = sorted({_name(row) for setting in group.settings for row in setting.rows if row.model_bound})
     if bound:
         names = ", ".join(bound[:4])
-        yield f"{label}: the model is the bottleneck of {names}: its limit hides what the loader could do."
+        yield f"{label}: model. The model is the bottleneck of {names}, which hides what the loader could deliver."
     for setting in group.settings:
         plain = next((r for r in setting.rows if _is(r, "tfdata", "none") and r.summary.parallelism), None)
         base = next((r for r in setting.rows if r.is_baseline and r.summary.parallelism), None)
@@ -112,18 +112,18 @@ def _reasons(group: HardwareGroup) -> Iterable[str]:
         work = plain.per_cpu.ratio if plain.per_cpu else None
         per_cpu = f"; per CPU second {format_ratio(work.value)}" if work else ""
         yield (
-            f"{label}: cores. tfdata kept {format_number(used.value)} CPUs at work, {_name(base)} "
+            f"{label}: cores. tfdata kept {format_number(used.value)} CPUs busy, {_name(base)} "
             f"{format_number(own.value)} ({_where(setting, plain)}){per_cpu}."
         )
         break
     if any(setting.case.interpolation == "native" for setting in group.settings):
-        yield f"{label}: pixels. Where native pixels were measured, the loaders do not do the same work."
+        yield f"{label}: pixels. With native pixels the loaders do not do the same work."
     files = [r for setting in group.settings for r in setting.rows if r.case.cache == "file" and r.summary.used]
     if files:
         disk = label.rpartition(", ")[2]
         yield f"{label}: disk. The file cache is read from its {disk}; the article names no disk."
     if "no GPU" in label and any(setting.case.mode == "train" for setting in group.settings):
-        yield f"{label}: no GPU, so the model competes with the loader for the same cores; the article had a GPU."
+        yield f"{label}: GPU. Without one the model and the loader compete for the same cores; the article had a GPU."
 
 
 def _is(row: Row, loader: str, cache: str) -> bool:

@@ -1,4 +1,4 @@
-"""The table of all cases: one row a case and hardware; what is the same in all rows stands above it once."""
+"""The table of all cases: one row for each case and hardware; values that all rows share are listed above it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from harness.report.words import (
 from harness.values.case import Case
 from harness.values.comparability import LIMIT, PIPELINE
 from harness.values.names import ALIASES, name_limit, name_row, name_value
-from harness.values.text import NOTHING, cap_list, clean_text
+from harness.values.text import NOTHING, cap_list, clean_text, plural
 from harness.values.units import format_bytes
 
 MOST_ROWS = 800
-"""A page names its records' file for the rest."""
+"""More rows are left out, and the page refers to the export."""
 
 _SETTING_NAMES = ("data", "mode", "image_size", "interpolation", "model", "batch_size", "epochs", "page_cache")
 _NOT_SHOWN = frozenset({*PIPELINE, LIMIT})
@@ -38,7 +38,7 @@ _HEADINGS = {"image_size": "Size", "interpolation": "Pixels", "max_images": "Mos
 
 @dataclass(frozen=True)
 class _Entry:
-    """A row with what it stands in."""
+    """A row with its setting and its hardware group."""
 
     group: HardwareGroup
     setting: Setting
@@ -55,7 +55,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column that may be constant; such ones move above the table."""
+    """A column of a parameter; one that has the same value in all rows moves above the table."""
 
     name: str
     heading: str
@@ -63,7 +63,7 @@ class _Column:
 
 
 def view_cases(groups: Sequence[HardwareGroup]) -> CaseTable | None:
-    """The table; None where nothing was measured."""
+    """Build the table; None where nothing was measured."""
     entries = [
         _Entry(group, setting, row)
         for group in groups
@@ -94,12 +94,12 @@ _FIGURES = (
     CaseColumn("limit", "Memory limit", "", True),
     CaseColumn("status", "Status"),
     CaseColumn("first", "First epoch", "less is better", True),
-    CaseColumn("rate", "Images/s", "steady; more is better", True),
+    CaseColumn("rate", "Images/s", "later epochs, or the only one; more is better", True),
     CaseColumn("ratio", "Ratio to the baseline", "more is better", True),
     CaseColumn("verdict", "Verdict"),
-    CaseColumn("work", "Images per CPU second", "more is better", True),
-    CaseColumn("peak", "Peak memory", "share of the limit; less is better", True),
-    CaseColumn("held", "Cache", "measured; by the formula; less is better", True),
+    CaseColumn("work", "Images per CPU second", "equal to the baseline: a gain is threads; more is better", True),
+    CaseColumn("peak", "Peak memory", "without the page cache; share of the limit; less is better", True),
+    CaseColumn("held", "Cache", "measured; by the formula: number × size of images; less is better", True),
 )
 
 
@@ -116,7 +116,7 @@ def _picker(name: str) -> Callable[[_Entry], str]:
 
 
 def _data_picker(entries: Sequence[_Entry]) -> Callable[[_Entry], str]:
-    """Name a data set, with its files where other hosts have others by that name."""
+    """Return a picker of a data set's name, with its fingerprint where hosts have different files under that name."""
     files: dict[str, set[str]] = {}
     for entry in entries:
         files.setdefault(entry.case.data, set()).add(entry.setting.files)
@@ -133,7 +133,7 @@ def _labels(groups: Sequence[HardwareGroup]) -> dict[str, str]:
 
 
 def _shorts(groups: Sequence[HardwareGroup]) -> dict[str, str]:
-    """Hardware by its number in the headings and its CPU; nothing where there is one only."""
+    """Name each hardware by its number in the headings and its CPU; nothing where there is only one."""
     if len(groups) < 2:
         return {}
     return {g.hardware: f"{number}. {shorten_hardware(g.hardware)}" for number, g in enumerate(groups, start=1)}
@@ -227,13 +227,13 @@ def _tags(row: Row) -> Iterable[str]:
     if disturbed:
         yield disturbed
     if summary.left_out:
-        yield f"{summary.left_out} disturbed, not averaged"
+        yield f"{plural(summary.left_out, 'disturbed run')} left out of the average"
     if summary.invalid:
-        yield f"{summary.invalid} invalid, not averaged"
+        yield f"{plural(summary.invalid, 'invalid run')} left out of the average"
     if row.payback is not None and summary.used:
         yield _tag_payback(row.payback)
     if row.comparison is not None and row.comparison.unpaired:
-        yield f"{row.comparison.unpaired} unpaired"
+        yield f"{plural(row.comparison.unpaired, 'round')} without a result of the baseline"
 
 
 def _tag_payback(payback: Payback) -> str:
@@ -247,7 +247,7 @@ def _tag_payback(payback: Payback) -> str:
 
 
 def _by_host(entry: _Entry) -> Iterable[str]:
-    """Where several hosts are one row: what each came to, so that one that goes its own way shows."""
+    """Yield the ratio of each host where a row has several, so that a host that differs shows."""
     if len(entry.group.hosts) < 2:
         return
     found = entry.row.comparison.hosts if entry.row.comparison else ()

@@ -1,4 +1,4 @@
-"""What changed between two sessions: facts of hosts, versions, digests, data; and each case beside itself."""
+"""What changed between two sessions: parameters, data, versions and facts of hosts, and the rates of each case."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from harness.values.text import NOTHING, cap_list, clean_text, join_words, plura
 
 _VERSIONS = ("python", "tensorflow", "keras", "numpy", "pillow", "jpeg", "cuda", "engine_version")
 _RULES = ("name", "rounds", "baseline", "seed", "budget_s", "timeout_s", "stall_rounds", "interval")
-"""What an experiment says beside its parameters."""
+"""Fields of an experiment besides its parameters."""
 
 
 @dataclass(frozen=True)
 class ChangeRow:
     """One case: images/s before and after, with their intervals, ratio and verdict.
 
-    ``case`` says what changed for it; ``case_id`` and ``data``, its data set, are the new session's.
+    ``case`` is its name and what changed for it; ``case_id`` and ``data``, its data set, are the new session's.
     """
 
     case: str
@@ -45,7 +45,7 @@ class ChangeRow:
 
 @dataclass(frozen=True)
 class ChangeGroup:
-    """One hardware; ``note`` says how its hosts were matched. ``only`` names cases that one side alone has."""
+    """One hardware; ``note`` states how its hosts were matched, ``only`` names cases that just one session has."""
 
     heading: str
     note: str
@@ -68,14 +68,14 @@ class ChangeView:
     not_compared: int
 
     def to_json(self) -> dict[str, object]:
-        """The same for programs."""
+        """Return the comparison for programs."""
         return asdict(self)
 
 
 def view_changes(
     old: Sequence[SessionData], new: Sequence[SessionData], fail_slower_percent: float | None = None
 ) -> ChangeView:
-    """Compare two sides of one session or several each; pure."""
+    """Compare two sides, each of one or more sessions. Pure."""
     sides = [group_sessions(sessions) for sessions in (old, new)]
     pairs, changes = compare_sessions(*sides), find_changes(*sides)
     names = CaseNames(case.case for pair in pairs for case in pair.cases)
@@ -105,12 +105,12 @@ def _say_values(name: str, old: Sequence[object], new: Sequence[object]) -> str:
 
 
 def _changed_data(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
-    """Images an epoch and the files of each data set, where they differ."""
+    """Yield the images per epoch and the files of each data set, where they differ."""
     before, after = _data(old), _data(new)
     for name in sorted(before.keys() & after.keys()):
         (images, prints), (images_now, prints_now) = before[name], after[name]
         if images != images_now:
-            yield f"images an epoch of data set {name}: {_say_counts(images)} → {_say_counts(images_now)}"
+            yield f"images per epoch of data set {name}: {_say_counts(images)} → {_say_counts(images_now)}"
         yield from _change(f"files of data set {name} (fingerprint)", prints, prints_now)
 
 
@@ -119,7 +119,7 @@ def _say_counts(counts: set[int]) -> str:
 
 
 def _data(sessions: Sequence[SessionData]) -> dict[str, tuple[set[int], set[str]]]:
-    """Of each data set the images of whole epochs, and its fingerprints."""
+    """Return the images of whole epochs and the fingerprints of each data set."""
     found: dict[str, tuple[set[int], set[str]]] = {}
     for session in sessions:
         for record in session.records:
@@ -130,7 +130,7 @@ def _data(sessions: Sequence[SessionData]) -> dict[str, tuple[set[int], set[str]
 
 
 def _changed_rest(old: Sequence[SessionData], new: Sequence[SessionData]) -> Iterable[str]:
-    """The experiment's rules, images, versions, and the facts of hosts that are in both."""
+    """Yield changes in rules, images, versions, and in the facts of hosts that both sides have."""
     for name in _RULES:
         said = "experiment" if name == "name" else _say_parameter(name)
         yield from _change(said, _rules(old, name), _rules(new, name))
@@ -223,15 +223,15 @@ def _view_case(case: CasePair, name: str, percent: float | None) -> ChangeRow:
 
 
 def _name(case: CasePair, names: CaseNames, general: Sequence[Change], *, with_files: bool) -> str:
-    """Return a case's name with what changed for it; where one session alone has it, with what it has there.
+    """Return a case's name with what changed for it; for a case of just one session, with its values there.
 
-    ``with_files``: and the fingerprints of its files, where the case stands there more than once.
+    ``with_files`` adds the fingerprints of its files, for a case that occurs more than once.
     """
     said = [names.name(case.case)]
     for name in (change.name for change in general):
         values = [getattr(side.case, name) for side in (case.old, case.new) if side is not None]
         if name == "model" and values[0] is None:
-            continue  # loading has none that could change
+            continue  # loading has no model
         said.append(f"{_say_parameter(name)} {' → '.join(name_value(name, value) for value in values)}")
     if with_files:
         prints = sorted({record.data_fingerprint[:12] for record in case.records})
@@ -240,7 +240,7 @@ def _name(case: CasePair, names: CaseNames, general: Sequence[Change], *, with_f
 
 
 def _say_side(summary: CaseSummary | None) -> str:
-    """What a case came to in one session: its rate and what disturbed it, else how it ended."""
+    """Return a case's rate in one session and what disturbed it, or how the case ended without a rate."""
     if summary is None:
         return NOTHING
     rate = summary.rate()
@@ -251,7 +251,7 @@ def _say_side(summary: CaseSummary | None) -> str:
 
 
 def _say_lack(summary: CaseSummary | None) -> str:
-    """How a case ended that one session alone has, if it has no result there."""
+    """Return how a case of just one session ended, if it has no result there."""
     return "" if summary is None or summary.used else f", {say_ends(summary.records)}"
 
 
@@ -265,6 +265,6 @@ def _mark(case: CasePair) -> Mark:
         return Mark("", "nothing to compare", "none", "no result in either" if not (case.old and case.old.used) else "")
     if verdict.kind == "unknown":
         if ratio.low is None:
-            return label_look(VERDICTS["unknown"], "fewer than three invocations give no interval")
-        return label_look(VERDICTS["unknown"], f"leans {verdict.side}" if verdict.side else "")
+            return label_look(VERDICTS["unknown"], "fewer than three runs give no interval")
+        return label_look(VERDICTS["unknown"], f"so far {verdict.side}" if verdict.side else "")
     return label_look(VERDICTS[verdict.kind])

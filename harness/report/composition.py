@@ -1,4 +1,4 @@
-"""Composition: sessions in, the whole view out. Pure: the same sessions give the same view."""
+"""Composition of the page's view from sessions. Pure: the same sessions give the same view."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.outcomes import count_outcomes, outcome_of, say_places
 from harness.analysis.signs import LOOKS
-from harness.bench.protocol.loader_registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS, is_automatic
 from harness.records.progress import complete_rounds, planned_rounds
 from harness.records.session_data import SessionData
 from harness.report.article import view_article
@@ -27,7 +27,7 @@ _MOST_SUPERSEDED = 50
 
 
 def build_view(sessions: Sequence[SessionData], block: str | None = None, beside: str = "") -> View:
-    """All that the page says about these sessions; ``block`` are their packed records, else they lie ``beside``."""
+    """Build the view of these sessions; ``block`` are their packed records, or else the file ``beside`` has them."""
     records = [record for session in sessions for record in session.records]
     groups = group_sessions(sessions)
     cases = {r.case_id: r.case for session in sessions for r in (*session.measured, *session.superseded)}
@@ -62,7 +62,7 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
 
 
 def _explain_loaders(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """What each loader of this program that was measured is, in the registry's words and order."""
+    """Return what each measured loader of this program is, in the registry's words and order."""
     measured = {record.case.loader for record in records}
     return [(name, spec.summary) for name, spec in LOADERS.items() if name in measured]
 
@@ -72,7 +72,7 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
     hosts = sorted({record.host for record in records} | {host for session in sessions for host in session.facts})
     modes = {"train": "training", "load": "loading"}
     caches: dict[str, list[str]] = {}
-    for case in cases.values():
+    for case in (case for case in cases.values() if not is_automatic(case.loader)):
         caches.setdefault(name_row(case)[0], []).append(name_row(case)[1])
     rows = [f"{loader} ({', '.join(sorted(set(found)))})" for loader, found in sorted(caches.items())]
     said = [
@@ -90,16 +90,16 @@ def _summarise(sessions: Sequence[SessionData], records: Sequence[Record]) -> li
 
 def _say_volume(sessions: Sequence[SessionData], records: Sequence[Record]) -> str:
     cases, hosts = len({record.case_id for record in records}), len({record.host for record in records})
-    said = f"{plural(cases, 'case')}, {plural(len(records), 'invocation')} on {plural(hosts, 'host')}"
+    said = f"{plural(cases, 'case')}, {plural(len(records), 'run')} on {plural(hosts, 'host')}"
     return said if len(sessions) == 1 else f"{said}, {plural(len(sessions), 'session')}"
 
 
 def describe_progress(sessions: Sequence[SessionData]) -> str:
-    """``3 of 5 rounds``; for several sessions, one after the other."""
+    """Return ``3 of 5 rounds``; for several sessions, one after the other."""
     said = []
     for session in sessions:
         done, planned = complete_rounds(session), planned_rounds(session)
-        is_more = planned is None or done > planned  # it was asked for fewer rounds after it had run more
+        is_more = planned is None or done > planned  # it was started again for fewer rounds than it had run
         text = plural(done, "round") if is_more else f"{done} of {plural(planned or 0, 'round')}"
         if planned is not None and done < planned:
             text += " so far"
@@ -123,8 +123,6 @@ def _superseded(sessions: Sequence[SessionData], names: CaseNames) -> list[str]:
 
 def _data_note(block: str | None, beside: str) -> str:
     if block is not None:
-        return "This page carries its raw records: `harness report` and `harness export` read the file again."
+        return "This page contains its raw records: `harness report` and `harness export` can read this file."
     name = clean_text(beside, 120)
-    return (
-        f"There are too many records to carry: they lie beside this page in {name}; what stands here is made of them."
-    )
+    return f"The raw records are too many for this page: they are beside it in {name}."

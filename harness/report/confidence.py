@@ -33,7 +33,7 @@ MARKS: dict[Level, Mark] = {
 
 @dataclass(frozen=True)
 class Confidence:
-    """A level with its reasons: what the answer rests on first, then each doubt."""
+    """A level with its reasons: first what the answer is based on, then each doubt."""
 
     level: Level
     reasons: tuple[str, ...]
@@ -42,7 +42,7 @@ class Confidence:
 def rate_confidence(choice: Choice, setting: Setting) -> Confidence:
     """Rate an answer: high without a doubt, medium with one or two, low with more or while it is not settled.
 
-    The level is none where there is nothing to rely on: no pipeline has a result that holds.
+    The level is none where no pipeline has a result that holds.
     """
     if choice.kind in ("alone", "dead", "unmeasured", "set-aside"):
         return Confidence("none", (_NOTHING[choice.kind],))
@@ -54,36 +54,36 @@ def rate_confidence(choice: Choice, setting: Setting) -> Confidence:
 
 
 _NOTHING = {
-    "alone": "nothing but the baseline has a result",
+    "alone": "only the baseline has a result",
     "dead": "every case ran out of memory",
-    "unmeasured": "nothing has a result",
+    "unmeasured": "no pipeline has a result",
     "set-aside": "no result holds on the whole set",
 }
 
 
 def _has_few(choice: Choice) -> bool:
-    """Whether an answer without a ratio rests on fewer invocations than a ratio would need."""
+    """Return whether an answer without a ratio is based on fewer runs than a ratio would need."""
     return choice.kind == "survivor" and choice.pairs < LEAST_PAIRS
 
 
 def _base(choice: Choice, setting: Setting) -> Iterator[str]:
-    """Yield what an answer rests on."""
+    """Yield what an answer is based on."""
     ratio = choice.found.ratio if choice.found is not None else None
     if choice.kind == "short":
         yield "epochs are too short for a verdict"
     elif is_provisional(choice):
         yield "not settled" if choice.found is None else f"not settled: {describe_openness(choice.found)}"
     elif ratio is not None and choice.kind == "winner":
-        yield f"the whole 95 % interval, {format_range(ratio, is_ratio=True)}, is on one side of 1.05"
+        yield f"the whole 95 % interval ({format_range(ratio, is_ratio=True)}) is above 1.05"
     elif choice.kind in ("same", "baseline"):
-        yield "nothing else is faster by more than 5 %"
+        yield "no other pipeline is more than 5 % faster"
     elif choice.kind == "bound":
         yield "every pipeline is within noise of the model limit"
     if choice.pairs:
-        unit = "invocation" if choice.kind in ("survivor", "alone") else "pair"
+        unit = "run" if choice.kind in ("survivor", "alone") else "pair"
         hosts = len(choice.found.hosts) if choice.found is not None else 0
         where = f" on {plural(hosts, 'host')}" if hosts else ""
-        yield f"it rests on {plural(choice.pairs, unit)}{' of invocations' if unit == 'pair' else ''}{where}"
+        yield f"based on {plural(choice.pairs, unit)}{' of runs' if unit == 'pair' else ''}{where}"
 
 
 def _doubt(choice: Choice, setting: Setting) -> Iterator[str]:
@@ -97,14 +97,14 @@ def _doubt(choice: Choice, setting: Setting) -> Iterator[str]:
         if len(found.hosts) > found.agreeing:
             yield f"{found.agreeing} of {len(found.hosts)} hosts agree"
     if _has_few(choice):
-        yield f"fewer than {LEAST_PAIRS} invocations"
+        yield f"fewer than {LEAST_PAIRS} runs"
     if choice.kind == "survivor":
-        yield "the baseline has no result here, so nothing is compared"
+        yield "the baseline has no result here, so there is no ratio"
     if part := name_part(setting):
         yield f"measured on {part}"
     if row is not None and (bad := [r for r in row.summary.records if r.status != "ok"]):
-        yield f"{len(bad)} of its {plural(len(row.summary.records), 'invocation')} ended otherwise: {say_ends(bad)}"
+        yield f"{len(bad)} of its {plural(len(row.summary.records), 'run')} did not succeed: {say_ends(bad)}"
     if setting.case.interpolation == "native" and choice.kind in ("winner", "survivor", "open"):
-        yield "each loader resizes in its own way, so part of a difference is other work"
+        yield "each loader resizes in its own way, so a difference may come from that"
     if setting.case.model is not None and setting.case.model.is_emulated:
         yield "the accelerator is emulated"

@@ -1,4 +1,4 @@
-"""What uint8 delivered instead of float32 is worth: in training alone, where scaling is part of every step."""
+"""What uint8 batches gain over float32 batches: compared only in training, where each step includes the scaling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.values.names import name_pipeline
 
 
 def say_deliveries(setting: Setting, group: HardwareGroup) -> Iterable[str]:
-    """Say of a setting of uint8 how it stands against the same of float32, or why that is not said."""
+    """Yield how a setting with uint8 batches compares with the same setting with float32, or why it cannot."""
     case = setting.case
     if case.deliver != "uint8":
         return
     if case.mode == "load":
         yield (
-            "Its batches stay uint8, and scaling them is left to the model: its rates are not comparable with those "
-            "of float32, which are scaled; train with both to compare."
+            "The loader delivers uint8 batches, which the model has to scale: the rates cannot be compared with those "
+            "of float32 batches, which are scaled. Measure training with both to compare them."
         )
         return
     key = setting_key(case.model_copy(update={"deliver": "float32"}))
@@ -33,14 +33,14 @@ def say_deliveries(setting: Setting, group: HardwareGroup) -> Iterable[str]:
         ratio = compare_rows(best, best_other, setting).ratio
         if ratio is not None and ratio.low is not None:
             yield (
-                f"Across settings, in training, the layer that scales included: {name_pipeline(best.case)} with uint8 "
-                f"delivers {say_ratio(ratio)} the images of {name_pipeline(best_other.case)} with float32."
+                f"In training, scaling included: {name_pipeline(best.case)} with uint8 batches delivers "
+                f"{say_ratio(ratio)} the images/s of {name_pipeline(best_other.case)} with float32 batches."
             )
             return
 
 
 def _find_best(setting: Setting, limit: int | str) -> Row | None:
-    """The fastest of a limit, of those whose epochs are long enough to say so."""
+    """Return the fastest row of a limit among those whose epochs are long enough for a verdict."""
     rows = [row for row in setting.pipelines_at(limit) if row.summary.short_epochs(setting.metric) is None]
     rated = [(row.summary.rate(setting.metric), row) for row in rows if row.summary.used]
     living = [(found.value, row) for found, row in rated if found is not None and found.value > 0]

@@ -1,4 +1,4 @@
-"""Drawing: an Altair chart in, a small SVG out whose colours and font are the page's."""
+"""Drawing of charts: an Altair chart in, a small SVG with the colours and the font of the page out."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ if TYPE_CHECKING:
     from harness.analysis.matrix import HardwareGroup, Setting
 
 Shape = dict[str, JsonValue]
-"""A chart in the words of Vega-Lite, without data."""
+"""A Vega-Lite specification of a chart, without data."""
 Point = dict[str, str | float | None]
-"""What one mark of a chart shows, by field."""
+"""The data of one mark of a chart, by field."""
 
 MOST_POINTS = 200
-"""More invocations than this are shown as quantiles."""
+"""More runs than this are drawn as quantiles."""
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "stroke")
 WIDTH = 420
-"""Of the plot itself, in CSS pixels."""
+"""Width of the plot without its axis, in CSS pixels."""
 
 ROOM = 56
-"""In CSS pixels, at the right of words that stand beside bars."""
+"""CSS pixels kept free at the right of texts beside bars: they may be wider in the reader's font."""
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 200, 170
 _AXIS_FONT, _LABEL_LIMIT = 12, 230
 _ROWS = "rows"
+_MOST_STEP, _FEW_ROWS_HEIGHT = 60, 240
 _CHARTS = "harness.report.charts"
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart: ``headline`` says what it shows in a sentence, ``title`` what is drawn, with unit and direction.
+    """A drawn chart: ``headline`` states its result, ``title`` what is drawn, with unit and direction.
 
-    ``description`` is what a listener needs.
+    ``description`` gives its values to screen readers.
     """
 
     headline: str
@@ -58,9 +59,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class ChartSpec:
-    """A kind of chart: ``rank`` is its place beside the others, ``draw`` makes it for one setting of a hardware group.
+    """A kind of chart: ``rank`` is its place among the others, ``draw`` draws it for a setting of a hardware group.
 
-    ``draw`` returns None where the setting has nothing to show in it.
+    ``draw`` returns None where the setting has no data for it.
     """
 
     rank: int
@@ -68,44 +69,44 @@ class ChartSpec:
 
 
 def load_charts() -> tuple[ChartSpec, ...]:
-    """Return the kinds of charts that there are, found by their files, in the order in which a page shows them."""
+    """Return all kinds of charts, found by their files, in the order in which a page shows them."""
     return tuple(sorted(load_constants(_CHARTS, "CHART", ChartSpec), key=lambda chart: chart.rank))
 
 
 def name_facet(limit: int | str) -> str:
-    """The name of a memory limit above its part of a chart."""
+    """Return the name of a memory limit above its part of a chart."""
     return name_limit(limit) if isinstance(limit, str) else f"limit {name_limit(limit)}"
 
 
 def name_place(case: Case) -> str:
-    """``tfdata · file cache, limit 16 GiB``: where a case stands in a chart, for those who listen."""
+    """Return ``tfdata · file cache, limit 16 GiB``, which names a case's place in a chart for screen readers."""
     return f"{name_line(case)}, {name_facet(case.memory_limit)}"
 
 
 def place_of(case: Case) -> Point:
-    """The fields of a mark that say where a case stands in a chart: its row, and the part for its memory limit."""
+    """Return the fields of a mark that place a case in a chart: its row, and the part for its memory limit."""
     return {"row": name_line(case), "limit": name_facet(case.memory_limit)}
 
 
 def facet_names(setting: Setting, values: Sequence[Point] | None = None) -> tuple[str, ...]:
-    """The names of a setting's memory limits in their order; with ``values`` none where these are of one limit."""
+    """Return the names of a setting's memory limits in order; none where all ``values`` are of one limit."""
     is_one = values is not None and len({value["limit"] for value in values}) < 2
     return () if is_one else tuple(name_facet(limit) for limit in setting.limits)
 
 
 def line_names(setting: Setting) -> tuple[str, ...]:
-    """All rows of a setting in its order, each once: the order fixes colour and shape in every chart."""
+    """Return all rows of a setting in order, each once: the order fixes colour and shape in every chart."""
     return tuple(dict.fromkeys(name_line(row.case) for row in setting.rows if row.summary.alias is None))
 
 
 def keep_named(names: Sequence[str], field: str, values: Sequence[Point]) -> tuple[str, ...]:
-    """The names, in their order, that stand in this field of a mark."""
+    """Return the names that occur in a field of these values, in their order."""
     found = {value[field] for value in values}
     return tuple(name for name in names if name in found)
 
 
 def name_axis(names: Sequence[str]) -> alt.Axis:
-    """The axis of the rows, wide enough for their names in any font: what draws here does not know the reader's."""
+    """Return the axis of the rows, wide enough for their names, since the reader's font is not known here."""
     import altair as alt
 
     width = min(7.4 * max(map(len, names), default=0), _LABEL_LIMIT) + 8
@@ -113,43 +114,49 @@ def name_axis(names: Sequence[str]) -> alt.Axis:
 
 
 def colour_of(names: Sequence[str]) -> alt.Scale:
-    """The scale that keeps a row's colour in every chart of a setting."""
+    """Return the scale that gives a row the same colour in every chart of a setting."""
     import altair as alt
 
     return alt.Scale(domain=list(names), range=[SERIES[i % len(SERIES)] for i in range(len(names))])
 
 
 def shape_of(names: Sequence[str]) -> alt.Scale:
-    """The scale that keeps a row's shape."""
+    """Return the scale that gives a row the same shape in every chart of a setting."""
     import altair as alt
 
     return alt.Scale(domain=list(names), range=[SHAPES[i % len(SHAPES)] for i in range(len(names))])
 
 
 def data_by_name() -> alt.NamedData:
-    """The data of a chart, which come when it is drawn: Altair copies and checks what it holds at every step."""
+    """Return a placeholder for the data, which are added when a chart is drawn: Altair copies data at every step."""
     import altair as alt
 
     return alt.NamedData(_ROWS)
 
 
 def round_digits(value: float, digits: int = 4) -> float:
-    """The same number in so many significant digits: more would make a page longer, and nobody sees them."""
+    """Round a number to so many significant digits: more are not visible and make a page longer."""
     return float(f"{value:.{digits}g}")
 
 
 def thin_values(values: Sequence[float], most: int) -> list[float]:
-    """The values themselves, or of many ``most`` quantiles, smallest and largest included."""
+    """Return the values, sorted; more than ``most`` are replaced by as many quantiles with both extremes."""
     ordered = sorted(values)
     if len(ordered) <= most:
         return ordered
     return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
 
-def stack_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str], *, right: int = 4) -> Shape:
-    """Finish a chart of rows: one part a memory limit, one above the other, where there are several.
+def row_step(least: int, names: Sequence[str], facets: Sequence[str] = ()) -> int:
+    """Return the height of a row, in CSS pixels: few rows are higher, so that their chart fills its card."""
+    rows = max(1, len(names)) * max(1, len(facets))
+    return max(least, min(_MOST_STEP, _FEW_ROWS_HEIGHT // rows))
 
-    ``right`` is room at that side, in CSS pixels: words there may be wider in the reader's font than in this one.
+
+def stack_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str], *, right: int = 4) -> Shape:
+    """Finish a chart of rows, with one part for each memory limit, one above the other.
+
+    ``right`` is the free width at that side, in CSS pixels.
     """
     import altair as alt
 
@@ -158,7 +165,7 @@ def stack_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]
 
 
 def panel_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]) -> Shape:
-    """Finish a chart of epochs: one panel a memory limit, two side by side; as wide as two where there is one."""
+    """Finish a chart of epochs: a panel for each memory limit, two in a row; a single panel is as wide as two."""
     import altair as alt
 
     if not facets:
@@ -169,7 +176,7 @@ def panel_facets(layered: alt.LayerChart | alt.FacetChart, facets: Sequence[str]
 
 
 def finish_chart(chart: alt.TopLevelMixin, *, right: int = 4) -> Shape:
-    """An Altair chart in the page's colours, as Vega-Lite: without data, so that settings of one shape share it."""
+    """Return an Altair chart in the page's colours as Vega-Lite, without data, so that settings can share it."""
     import altair as alt
 
     configured = chart.configure(
@@ -209,7 +216,7 @@ def finish_chart(chart: alt.TopLevelMixin, *, right: int = 4) -> Shape:
 
 
 def draw(shape: Shape, values: Sequence[Point]) -> str:
-    """The SVG of values, without ids, fonts and roles of its own: the page gives name and font."""
+    """Draw values as SVG without ids, fonts and roles: the page adds a name and the font."""
     import vl_convert
 
     drawn = {**shape, "datasets": {_ROWS: list(values)}}
@@ -218,7 +225,7 @@ def draw(shape: Shape, values: Sequence[Point]) -> str:
 
 @cache
 def _grammar() -> str:
-    """The version of Vega-Lite that Altair writes, as vl-convert names it."""
+    """Return the version of Vega-Lite that Altair writes, as vl-convert names it."""
     import altair as alt
 
     major, minor, *_ = alt.SCHEMA_VERSION.lstrip("v").split(".")
@@ -232,10 +239,10 @@ _SPACE = "http://www.w3.org/2000/svg"
 
 
 def shrink_svg(svg: str) -> str:
-    """The same picture in fewer bytes: no empty boxes, no roles, no groups that do nothing, two decimals."""
+    """Return the same picture in fewer bytes: without empty boxes, roles and useless groups, with two decimals."""
     from xml.etree import ElementTree
 
-    root = ElementTree.fromstring(svg)  # noqa: S314 - vl-convert's own words, just made
+    root = ElementTree.fromstring(svg)  # noqa: S314 - vl-convert has just made it
     _shrink(root)
     body = "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
     body = _LONG.sub(r"\1", re.sub(r"(</?)ns\d+:", r"\1", re.sub(r' xmlns(?::\w+)?="[^"]*"', "", body)))
@@ -265,7 +272,7 @@ _DEFAULTS = frozenset(
 
 
 def name_svg(chart: Chart, key: str) -> str:
-    """The SVG with a title and a description for those who listen; ids begin with ``key``: none stands twice."""
+    """Return the SVG with a title and a description for screen readers; all ids begin with ``key``."""
     from markupsafe import escape
 
     named = f' class="chart" role="img" aria-labelledby="{key}-t {key}-d"'

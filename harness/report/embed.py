@@ -1,4 +1,4 @@
-"""Records inside the page: gzip and base64 in a data block, so that an old page can be read again."""
+"""Records inside a page: gzip and base64 in a data block, so that an old page can be read again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.values.record import Record
 
 MOST_EMBEDDED_BYTES = 2_000_000
-"""Above this, records lie in a file beside the page; with charts and tables a page stays below 5 MB."""
+"""Above this, records go into a file beside the page, so that a page stays below 5 MB."""
 
 SIDECAR_ENDING = "-records.json.gz"
 SUMMARY_ID = "harness-summary"
@@ -28,24 +28,24 @@ BLOCK_ID = "harness-records"
 _BLOCK = f'<script type="application/json" id="{BLOCK_ID}"'
 
 MOST_UNPACKED_BYTES = 512 * 2**20
-"""Of what a page carries: a hundred thousand records. A few kilobytes of gzip may hold a thousand times their size."""
+"""Unpacked records of a page, some 100,000: a few kilobytes of gzip may expand to a thousand times their size."""
 
 
 def compress_sessions(sessions: Sequence[SessionData]) -> bytes:
-    """All that a report was made of as JSON in gzip. Equal input, equal bytes."""
+    """Pack everything that a report is made of as JSON in gzip. Equal input gives equal bytes."""
     text = f'{{"format":1,"sessions":[{",".join(_write_session(session) for session in sessions)}]}}'
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 
 def pack_sessions(packed: bytes) -> str | None:
-    """What ``compress_sessions`` made as base64 text for a page; None above ``MOST_EMBEDDED_BYTES``."""
+    """Encode the result of ``compress_sessions`` as base64 for a page; None above ``MOST_EMBEDDED_BYTES``."""
     text = base64.b64encode(packed)
     return text.decode() if len(text) <= MOST_EMBEDDED_BYTES else None
 
 
 def find_block(page: str) -> bytes:
-    """The packed sessions that a page carries. Raises ValueError where it carries none, or damaged ones."""
-    # The page escapes all text from hosts, so that only the block itself can be found; the last one wins anyway.
+    """Return the packed sessions of a page. Raises ValueError where it has none, or they are damaged."""
+    # The page escapes all text from hosts, so that only the block itself can match; the last match is used.
     _, is_found, rest = page.rpartition(_BLOCK)
     _, is_open, rest = rest.partition('>"')
     text, is_closed, _ = rest.partition('"</script>')
@@ -55,15 +55,15 @@ def find_block(page: str) -> bytes:
 
 
 def unpack_sessions(page: str) -> list[dict[str, object]]:
-    """The sessions that a page carries, as ``_write_session`` wrote them. Raises ValueError."""
+    """Return the sessions of a page, as ``_write_session`` wrote them. Raises ValueError."""
     found = read_sessions(io.BytesIO(find_block(page)))
     return [{**session, "records": [bounded_json.parse(text) for text in records]} for session, records in found]
 
 
 def read_sessions(packed: IO[bytes]) -> list[tuple[dict[str, object], list[bytes]]]:
-    """The sessions that ``compress_sessions`` packed, each with the texts of its records. Raises ValueError.
+    """Read the sessions that ``compress_sessions`` packed, each with the texts of its records. Raises ValueError.
 
-    The text is never a value as a whole: a value takes many times the memory of its text.
+    The text is parsed in pieces, because parsed values take many times the memory of their text.
     """
     try:
         with gzip.GzipFile(fileobj=packed) as stream:
@@ -112,7 +112,7 @@ def _write_session(session: SessionData) -> str:
 
 
 def _write_record(record: Record) -> str:
-    """A record's JSON; text that no file of ours can hold (a lone surrogate) is written as its escape."""
+    """Return a record as JSON; text that UTF-8 cannot hold (a lone surrogate) is written as its escape."""
     try:
         return record.model_dump_json()
     except ValueError:

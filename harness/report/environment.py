@@ -1,4 +1,4 @@
-"""Environment: what each host is, and the digests, versions and seed that a repetition needs."""
+"""Environment: what each host is, and the digests, versions and seed that are needed to repeat a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_HOSTS = 100
 
 
 def view_hosts(sessions: Sequence[SessionData]) -> list[HostView]:
-    """Facts and engine of each host of each session."""
+    """View facts and engine of each host of each session."""
     views: list[HostView] = []
     for session in sessions:
         by_host: dict[str, list[Record]] = {host: [] for host in session.facts}
@@ -69,7 +69,7 @@ def _fact_pairs(facts: Facts) -> Iterable[tuple[str, str]]:
 
 
 def view_environment(sessions: Sequence[SessionData]) -> list[tuple[str, str]]:
-    """Digests, versions, data sets and seeds of all sessions, each said once."""
+    """View digests, versions, data sets and seeds of all sessions."""
     pairs: list[tuple[str, str]] = []
     for session in sessions:
         prefix = "" if len(sessions) == 1 else f"{session.name}: "
@@ -80,7 +80,7 @@ def view_environment(sessions: Sequence[SessionData]) -> list[tuple[str, str]]:
 def _session_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
     yield "session", session.name
     content = session.content
-    yield "begun", content.created_at or NOTHING
+    yield "started", content.created_at or NOTHING
     yield "seed", NOTHING if content.seed is None else str(content.seed)
     if "inventory" in content.model_fields_set:
         yield "inventory", content.inventory.path or content.inventory.name or NOTHING
@@ -92,7 +92,7 @@ def _session_pairs(session: SessionData) -> Iterable[tuple[str, str]]:
     for name in _VERSIONS:
         found = _listed(str(r.environment[name]) for r in session.records if r.environment.get(name) is not None)
         if found != NOTHING:
-            yield f"{name} that measured", found
+            yield f"{name} of the runs", found
 
 
 def _data_pairs(session: SessionData) -> Iterable[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""Exports of a session: one table of its newest records, four writers of it, and the records themselves.
+"""Exports of a session: one table of its newest records in four formats, and the records themselves.
 
 csv, json, markdown and parquet hold the same columns under the same names with the same values (``columns.COLUMNS``,
-documented in docs/results.md); ``records`` is what lies on the disk.
+documented in docs/results.md); ``records`` holds the records as they are on the disk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MARKDOWN = ("\\", "|", "<", "`", "*", "_", "[")
 
 
 def export_csv(records: Sequence[Record]) -> bytes:
-    """Write the table as CSV (RFC 4180), UTF-8; an empty cell is what was not measured."""
+    """Write the table as CSV (RFC 4180), UTF-8; a value that was not measured is an empty cell."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow([column.name for column in COLUMNS])
@@ -33,12 +33,12 @@ def export_csv(records: Sequence[Record]) -> bytes:
 
 
 def export_json(records: Sequence[Record]) -> bytes:
-    """Write the table as JSON: one array, an object a row; null is what was not measured."""
+    """Write the table as JSON: an array with an object for each row; a value that was not measured is null."""
     return (json.dumps(tabulate_rows(records), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def export_markdown(records: Sequence[Record]) -> bytes:
-    """Write the table as Markdown; an empty cell is what was not measured."""
+    """Write the table as Markdown; a value that was not measured is an empty cell."""
     from tabulate import tabulate
 
     rows = [[_escape(_say(value)) for value in row.values()] for row in tabulate_rows(records)]
@@ -47,14 +47,14 @@ def export_markdown(records: Sequence[Record]) -> bytes:
 
 
 def export_parquet(records: Sequence[Record]) -> bytes:
-    """Write the table as Parquet, with its types; null is what was not measured."""
+    """Write the table as Parquet, with its types; a value that was not measured is null."""
     stream = io.BytesIO()
     make_frame(records).to_parquet(stream, engine="pyarrow", index=False)
     return stream.getvalue()
 
 
 def export_lines(records: Sequence[Record]) -> bytes:
-    """Write the raw records as JSON lines, all that they hold; ``harness schema record`` describes them."""
+    """Write the raw records as JSON lines; ``harness schema record`` describes them."""
     lines = (json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) for record in records)
     return "".join(line + "\n" for line in lines).encode(errors="replace")
 
@@ -70,14 +70,14 @@ EXPORTERS: dict[str, Callable[[Sequence[Record]], bytes]] = {
 
 
 def export_records(source: Path, format: str, output: Path | None = None) -> bytes:
-    """The newest records of a session folder (or of a page that carries them) as the bytes of ``format``.
+    """Return the newest records of a session folder (or of a page that contains them) in a format.
 
     With ``output`` they are written there too, whole or not at all. Raises SessionError for an
     unknown format, no session, or a place that cannot be written.
     """
     exporter = EXPORTERS.get(format)
     if exporter is None:
-        raise SessionError(f"no format {format!r}", hint=f"there are {', '.join(EXPORTERS)}")
+        raise SessionError(f"no format {format!r}", hint=f"use one of {', '.join(EXPORTERS)}")
     records = [record for session in read_source(source) for record in session.records]
     content = exporter(records)
     if output is not None:
@@ -86,7 +86,7 @@ def export_records(source: Path, format: str, output: Path | None = None) -> byt
 
 
 def _say(value: Value) -> str:
-    """A value as text that reads back as the same value; empty for None."""
+    """Return a value as text that reads back as the same value; empty for None."""
     if value is None:
         return ""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Failures and limits reached: what, why, what to do, and how to do it again."""
+"""Failures and limits reached: what, why, what to do, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ MOST_SHOWN = 60
 
 _ORDER: tuple[str, ...] = WORST_FIRST
 _TO_DO: Mapping[str, str] = {
-    "oom": "A result, not a fault: this case does not fit into its limit. Give it more memory, or a cache on disk.",
-    "timeout": "Raise the experiment’s timeout, lower max_images or epochs, or leave this case out.",
-    "disk_full": "Make room on the disk named in the cause, or put caches on another one (disks, cache_disk).",
-    "error": "Read the cause and the log; mend it, then give the command below.",
-    "lost": "The host, its engine or the link went away; the same command does it again once the host can be measured.",
-    "skipped": "Mend the reason; the same command does it then by itself.",
-    "invalid": "See its log; mend what makes it invalid, then give the command below.",
+    "oom": "A result, not a fault: the case does not fit into its limit. Give it more memory, or a cache on disk.",
+    "timeout": "Raise the timeout of the experiment, lower max_images or epochs, or leave the case out.",
+    "disk_full": "Free space on the disk that the cause names, or put caches on another one (disks, cache_disk).",
+    "error": "Read the cause and the log, fix the error, then run the command below.",
+    "lost": "The host, its engine or the connection failed; the same command runs it again when the host is ready.",
+    "skipped": "Fix the reason; the same command then runs it.",
+    "invalid": "See the log, fix what makes the run invalid, then run the command below.",
 }
 _EVIDENCE = (
-    ("engine_oom_killed", "engine saw an OOM kill"),
+    ("engine_oom_killed", "OOM kill reported by the engine"),
     ("oom_kills", "OOM kills counted by the cgroup"),
     ("child_signal", "signal that ended the benchmark"),
-    ("child_exit_code", "its exit code"),
+    ("child_exit_code", "exit code of the benchmark"),
     ("engine_exit_code", "exit code of the container"),
     ("engine_error", "error of the engine"),
-    ("failure_type", "error inside"),
+    ("failure_type", "exception in the benchmark"),
 )
 _DROPPED_OPTIONS = {"--fresh": 0, "--rerun-failed": 0, "--only": 1}
 
 
 def view_failures(sessions: Sequence[SessionData], names: CaseNames) -> tuple[list[FailureView], list[str]]:
-    """View invocations that ended alike or are invalid for one reason, worst first.
+    """View runs that ended alike or are invalid for one reason, worst first.
 
-    Beyond ``MOST_SHOWN`` only a line each comes: its outcome, its name and where.
+    Those beyond ``MOST_SHOWN`` have one line each: outcome, name, hosts and rounds.
     """
     alike: dict[tuple[str, ...], list[Record]] = {}
     owner: dict[tuple[str, ...], SessionData] = {}
@@ -84,9 +84,9 @@ def _view_failure(records: Sequence[Record], session: SessionData, names: CaseNa
 
 
 def repeat_command(session: SessionData, record: Record) -> str:
-    """The command that does exactly this again: the session's own, narrowed to the case.
+    """Return the command that repeats a run: the session's command, narrowed to the case.
 
-    An ``oom`` is a result, which only a fresh session measures again. A trial is done again by its search, and an extra
+    An ``oom`` is a result, which only a fresh session measures again. A trial is repeated by its search, and an extra
     run for the stalls by the whole session: neither is a case of the experiment that ``--only`` could name.
     """
     again = "--fresh" if outcome_of(record).kind == "oom" else "--rerun-failed"

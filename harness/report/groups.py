@@ -1,4 +1,4 @@
-"""Hardware groups: for each its card, its advice, and per setting the matrix and the charts."""
+"""Hardware groups: the card and the advice of each, and the matrix and charts of each setting."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from harness.values.record import Record
 from harness.values.text import cap_list, clean_text, plural
 
 MOST_CHARTS = 60
-"""On a page; settings after that have their matrix and their rows in the table of cases."""
+"""On a page; later settings have only their matrix and their rows in the table of cases."""
 
 _MOST_SETTINGS = 24
 _MOST_LINES = 60
-"""A chart of more lines than this (cases × limits) is not drawn: nobody could read it."""
+"""A chart of more lines than this (cases × limits) is not drawn, because it could not be read."""
 
 
 @dataclass
@@ -38,13 +38,13 @@ class _Budget:
 
 
 def group_sessions(sessions: Sequence[SessionData]) -> list[HardwareGroup]:
-    """Sort the records of sessions by hardware and setting, compared with the baseline that the first of them names."""
+    """Group the records of sessions by hardware and setting, with the baseline that the first session names."""
     baseline = next(filter(None, (session.content.experiment.baseline for session in sessions)), None)
     return build_matrix([record for session in sessions for record in session.measured], baseline)
 
 
 def view_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData], names: CaseNames) -> list[GroupView]:
-    """Views of all hardware groups; each has its share of the charts."""
+    """View all hardware groups; each has its share of the charts."""
     share = max(1, MOST_CHARTS // max(1, len(groups)))
     headings = name_groups(groups, sessions)
     views = [
@@ -86,7 +86,7 @@ def _view_group(
 
 
 def _trouble(group: HardwareGroup, names: CaseNames) -> Iterator[Trouble]:
-    """Yield failures and limits reached here: a mark for each outcome and reason, with all cases that it befell."""
+    """Yield failures and limits reached here: a mark for each outcome and reason, with the cases that ended so."""
     alike: dict[Outcome, list[Record]] = {}
     for record in group.records:
         outcome = outcome_of(record)
@@ -106,7 +106,7 @@ def _view_setting(anchor: str, group: HardwareGroup, setting: Setting, budget: _
         detail.insert(0, name_model(case.model))
     detail += [name_coverage(coverage) for coverage in setting.coverages]
     charts = tuple(_charts(anchor, group, setting, budget))
-    no_charts = () if charts else ("No charts of this one: a page draws those of the first settings.",)
+    no_charts = () if charts else ("This setting has no charts: the page draws only those of the first settings.",)
     return SettingView(
         anchor=anchor,
         heading=name_setting(setting, group.settings),
@@ -134,22 +134,22 @@ def _notes(setting: Setting) -> Iterator[str]:
         found = setting.ceiling.rate()
         if found is not None:
             yield (
-                f"Model limit: {say_rate(found)} images/s is what the model alone can consume; "
+                f"Model limit: {say_rate(found)} images/s, the rate of the model alone; "
                 f"no loader can be faster. {say_thresholds()}"
             )
     elif setting.case.mode == "train":
-        yield "The model limit has no result: whether the model is the bottleneck is not known."
+        yield "The model limit has no result, so whether the model is the bottleneck is not known."
     if setting.case.interpolation == "native":
         yield (
-            "Other pixels: each loader resizes as its users get it, so these rows do not do the same work. "
-            "Compare loaders at equal pixels; compare what users would see here."
+            "Pixels differ: each loader resizes with its own default filter, so these cases do not do the same work. "
+            "To compare loaders at the same work, see the settings with equal pixels."
         )
     if setting.metric == "first":
-        yield "One epoch only: there is no steady state, and a cache cannot show what it is for."
+        yield "Only one epoch was measured: a cache shows its effect from the second epoch on."
 
 
 def view_glance(setting: Setting) -> Iterator[GlanceRow]:
-    """The matrix of a setting: a row a loader and cache, a cell a memory limit."""
+    """View the matrix of a setting: a row for each loader and cache, a cell for each memory limit."""
     by_name: dict[tuple[str, str], dict[int | str, Row]] = {}
     for row in setting.rows:
         if row.summary.alias is None:

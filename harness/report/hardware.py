@@ -1,4 +1,4 @@
-"""Cards of hardware: what hosts of one kind are, and where hosts called equal differ in fact or in result."""
+"""Cards of hardware: what hosts of one kind are, and where they differ in facts or in results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MOST_DIFFERENCES = 12
 _MOST_NAMES = 3
 _AMOUNT = re.compile(r"\b[0-9]+ GB\b")
 _FAR_OFF = 1.10
-"""A host whose rates are this far from the median of its equals is named."""
+"""A host is named if its rate differs by this factor from the median of the other hosts of its kind."""
 
 
 def view_card(group: HardwareGroup, sessions: Sequence[SessionData], names: CaseNames) -> HardwareCard:
-    """The card of one hardware."""
+    """View the card of one hardware."""
     known = _known_facts(group, sessions)
     hosts = [clean_text(host, 80) for host in group.hosts]
     differences = [*_differ_in_fact(known), *_differ_in_result(group, names)]
@@ -41,16 +41,16 @@ def view_card(group: HardwareGroup, sessions: Sequence[SessionData], names: Case
 
 
 def _known_facts(group: HardwareGroup, sessions: Sequence[SessionData]) -> dict[str, Facts]:
-    """Return the facts of a group's hosts, of sessions in which they were this hardware where there are some."""
+    """Return the facts of a group's hosts, from sessions in which they were this hardware where there are any."""
     found = [(host, s.facts[host]) for s in sessions for host in group.hosts if host in s.facts]
     same = {host: facts for host, facts in found if facts.hardware == group.hardware}
     return same or dict(found)
 
 
 def name_groups(groups: Sequence[HardwareGroup], sessions: Sequence[SessionData]) -> list[str]:
-    """Return a heading for each group: its hardware, and where another's is nearly that, what tells the two apart.
+    """Return a heading for each group: its hardware, and what distinguishes it from a group of similar hardware.
 
-    That is the inventory's names for its hosts, and facts that differ and no hardware's name says, as usable CPUs.
+    These are the inventory's names for its hosts, and facts that differ and are not in the name, such as usable CPUs.
     """
     labels = [split_hardware(group.hardware)[0] for group in groups]
     kinds = [_AMOUNT.sub("", label) for label in labels]
@@ -138,7 +138,7 @@ def _shared(known: Iterable[Facts], pick: Callable[[Facts], str]) -> str:
 
 
 def compare_facts(old: Facts, new: Facts) -> list[str]:
-    """What changed in a host between two sessions, in words."""
+    """Return what changed in a host between two sessions, in words."""
     found = []
     for name, pick in _COMPARED.items():
         before, after = pick(old), pick(new)
@@ -183,6 +183,6 @@ def _far_off(row: Row, setting: Setting, names: CaseNames) -> Iterable[str]:
         is_pair_named = len(rates) == 2 and rate > rest
         if max(rate / rest, rest / rate) > max(_FAR_OFF, THRESHOLD) and not is_pair_named:
             yield (
-                f"{clean_text(host, 40)} delivers {format_ratio(rate / rest)} the images/s of its equals "
+                f"{clean_text(host, 40)} delivers {format_ratio(rate / rest)} the images/s of the other hosts "
                 f"in {names.name(row.case)}"
             )

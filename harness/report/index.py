@@ -1,7 +1,7 @@
 """The index of all sessions of a folder: date, hosts, hardware and advice, read from the heads of their pages.
 
-Each page carries a few lines about itself, so that the index needs no records; a page that has none (another version
-wrote it) is listed by its name and still opens.
+Each page contains a summary, so that the index needs no records; a page without one (of another version) is listed by
+its name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_ADVICE = 6
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One page: ``advice`` are (hardware, sentence)."""
+    """A page in the index: ``advice`` are pairs of hardware and sentence."""
 
     link: str
     name: str
@@ -43,7 +43,7 @@ class IndexRow:
 
 
 def summarise_view(view: View, sessions: Sequence[SessionData]) -> str:
-    """What an index says about a page, as JSON that cannot end its script element."""
+    """Return the summary of a page for the index, as JSON that cannot end its script element."""
     dates = sorted(session.content.created_at for session in sessions)
     value = {
         "title": view.title,
@@ -61,7 +61,7 @@ def summarise_view(view: View, sessions: Sequence[SessionData]) -> str:
 
 
 def list_pages(output: Path) -> list[IndexRow]:
-    """All pages in the folders below ``output`` and those over several sessions beside them, the newest first."""
+    """List the pages in the folders below ``output`` and the pages of several sessions beside them, newest first."""
     pages = [*output.glob(f"*/{PAGE_NAME}"), *(p for p in output.glob("*.html") if p.name != INDEX_NAME)]
     rows = [_read_row(page, output) for page in pages if page.is_file()]
     return sorted(rows, key=lambda row: (row.date, row.name), reverse=True)

@@ -1,4 +1,4 @@
-"""Marks: how an outcome and a verdict are shown."""
+"""Labels: the marks of outcomes and verdicts."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from harness.values.text import NOTHING, clean_text, join_words, plural
 
 
 def label_look(look: Look, detail: str = "") -> Mark:
-    """A sign with its word and its tint."""
+    """Return a look as a mark: a sign with its word and its tint."""
     return Mark(look.sign, look.word, look.tint, detail)
 
 
 def label_outcome(outcome: Outcome, detail: str = "") -> Mark:
-    """An outcome as a mark."""
+    """Return an outcome as a mark."""
     return Mark(outcome.look.sign, clean_text(outcome.text), outcome.look.tint, detail)
 
 
 def label_status(summary: CaseSummary) -> Mark:
-    """The outcome of a case: one where all invocations ended alike, else a count of each, the worst first."""
+    """Label the outcome of a case: one where all runs ended alike, else a count of each, the worst first."""
     counts = count_outcomes(summary.records)
     order = [kind for kind in WORST_FIRST if kind in counts]
     worst = [record for record in summary.records if outcome_of(record).kind == order[0]]
     detail = describe_end(worst) if order[0] not in ("ok", "degraded") else ""
     if len(order) == 1:
-        number, outcome = plural(len(summary.records), "invocation"), shared_outcome(worst)
-        if outcome.kind == "degraded":  # it has a result: what disturbed it comes second
+        number, outcome = plural(len(summary.records), "run"), shared_outcome(worst)
+        if outcome.kind == "degraded":  # it has a result: the cause of the disturbance comes second
             outcome, detail = Outcome("degraded"), clean_text(outcome.reason)
         return label_outcome(outcome, _join(number, detail))
     look = LOOKS[order[0]]
@@ -47,13 +47,13 @@ def label_status(summary: CaseSummary) -> Mark:
 
 
 def shared_outcome(records: Sequence[Record]) -> Outcome:
-    """The outcome of records of one kind: with its reason where all have the same."""
+    """Return the outcome of records of one kind, with its reason where all have the same."""
     outcomes = {outcome_of(record) for record in records}
     return outcomes.pop() if len(outcomes) == 1 else Outcome(outcome_of(records[0]).kind)
 
 
 def say_ends(records: Iterable[Record]) -> str:
-    """How invocations ended, in words, the worst first: ``invalid: does other work and out of memory``."""
+    """Return how runs ended, the worst first: ``invalid: does other work and out of memory``."""
     by_kind: dict[Kind, list[Record]] = {}
     for record in records:
         by_kind.setdefault(outcome_of(record).kind, []).append(record)
@@ -61,9 +61,9 @@ def say_ends(records: Iterable[Record]) -> str:
 
 
 def describe_end(records: Sequence[Record]) -> str:
-    """Where or why invocations of one outcome ended: the place of an OOM, else what the first one says.
+    """Describe where or why runs of one outcome ended: the place of an OOM, else the reason of the first one.
 
-    Empty for invalid ones: their reason is part of the outcome, and in full it would fill a table.
+    Empty for invalid runs: their reason is part of the outcome, and the whole text is too long for a table.
     """
     kind = outcome_of(records[0]).kind
     place = describe_place(records) if kind == "oom" else ""
@@ -71,7 +71,7 @@ def describe_end(records: Sequence[Record]) -> str:
 
 
 def describe_place(records: Sequence[Record]) -> str:
-    """``in epoch 1, step 21–24, 12.4–12.9 s after the start``, as far as the evidence goes; else empty."""
+    """Return ``in epoch 1, step 21–24, 12.4–12.9 s after the start``, as far as it is known; else empty."""
     parts = []
     epochs, steps = _numbers(records, "last_epoch"), _numbers(records, "last_step")
     seconds = _numbers(records, "oom_at_s") or _numbers(records, "last_progress_s")
@@ -87,41 +87,41 @@ def describe_place(records: Sequence[Record]) -> str:
 
 
 def label_verdict(row: Row) -> Mark:
-    """The verdict of a row against its baseline."""
+    """Label the verdict of a row against its baseline."""
     if row.is_baseline:
         return Mark("●", "baseline", "quiet")
     comparison = row.comparison
     if comparison is None or comparison.ratio is None:
-        why = "no round has both it and the baseline"
+        why = "no round has results of both it and the baseline"
         if comparison is None:
             why = "no baseline to compare with" if row.baseline is None else "the baseline has no result here"
         return Mark("", NOTHING, "none", why if row.summary.used else "")
     kind = comparison.verdict.kind
-    if row.summary.alias is not None and kind == "unknown":  # of its noise more is said elsewhere
+    if row.summary.alias is not None and kind == "unknown":  # the caveats describe the noise
         return label_look(VERDICTS[kind], "")
     return label_look(VERDICTS[kind], describe_openness(comparison) if kind == "unknown" else _sureness(comparison))
 
 
 def describe_openness(comparison: Comparison) -> str:
-    """Why a verdict is open, and what would close it."""
+    """State why a verdict is open, and what would settle it."""
     verdict, ratio = comparison.verdict, comparison.ratio
     if ratio is None:
-        return "no round has both"
+        return "no round has results of both"
     if comparison.images_needed is not None:
         return f"epochs are too short: {say_cure(comparison.images_needed)}"
     if ratio.n < LEAST_PAIRS:
-        gives = "one pair of invocations gives" if ratio.n == 1 else f"{ratio.n} pairs of invocations give"
+        gives = "one pair of runs gives" if ratio.n == 1 else f"{ratio.n} pairs of runs give"
         return f"{gives} no interval: at least {LEAST_PAIRS - ratio.n} more"
-    lean = f"leans {verdict.side}; " if verdict.side else ""
+    lean = f"so far {verdict.side}; " if verdict.side else ""
     if verdict.more_rounds is None:
-        return f"{lean}more rounds would hardly settle it"
+        return f"{lean}more rounds would probably not settle it"
     return f"{lean}about {plural(verdict.more_rounds, 'more round')} would settle it"
 
 
 def label_glance(row: Row | None, setting: Setting) -> Mark:
-    """One cell of the small matrix: how it ended, and if well, the rate and the verdict."""
+    """Label a cell of the matrix: the rate and the verdict, or how the case ended without one."""
     if row is None:
-        return Mark("", NOTHING, "none", "not in the matrix")
+        return Mark("", NOTHING, "none", "not measured")
     summary = row.summary
     rate = summary.rate(setting.metric)
     if not summary.used or rate is None:
@@ -140,14 +140,14 @@ def label_glance(row: Row | None, setting: Setting) -> Mark:
 
 
 def _heat(ratio: float) -> int:
-    """Return how strongly a cell is tinted: one step more for each factor of two, 4 at the most."""
+    """Return how strongly a cell is tinted, 1 to 4: one step more for each factor of two."""
     return max(1, min(4, 1 + int(math.log2(max(ratio, 1.0)))))
 
 
 def say_doubts(summary: CaseSummary) -> str:
-    """What of a case with a rate has no result, and what disturbed the rate; empty where all is well.
+    """Return ``1 of 3 invalid: does other work; on a busy host`` for a case with a rate; empty without any doubt.
 
-    ``1 of 3 invalid: does other work; on a busy host``.
+    These are its runs without a result, and what disturbed the others.
     """
     said = []
     for kind in (kind for kind in WORST_FIRST if kind not in ("ok", "degraded")):
@@ -167,7 +167,7 @@ def _sureness(comparison: Comparison) -> str:
     hosts, pairs = len(comparison.hosts), comparison.ratio.n
     said = [plural(pairs, "pair"), say_disturbance(comparison.disturbance, pairs)]
     if comparison.left_out:
-        said.append(f"{plural(comparison.left_out, 'disturbed pair')} more not counted")
+        said.append(f"{plural(comparison.left_out, 'more disturbed pair')} not counted")
     if hosts > 1:
         said.append(f"{comparison.agreeing} of {hosts} hosts agree")
     return ", ".join(part for part in said if part)

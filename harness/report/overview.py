@@ -1,4 +1,4 @@
-"""The first screen: for each hardware group what to use, how much faster that is, what it takes, how sure it is."""
+"""The first screen: for each hardware group what to use, how much faster that is, what it costs, how sure it is."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from harness.values.text import NOTHING, clean_text
 _MOST_SETTINGS = 4
 _ANSWERLESS = {
     "alone": "no answer: only the baseline has a result",
-    "dead": "nothing fits",
-    "unmeasured": "no result",
-    "set-aside": "nothing that holds the whole set",
+    "dead": "no answer: every case ran out of memory",
+    "unmeasured": "no answer: no pipeline has a result",
+    "set-aside": "no answer: no result holds on the whole set",
 }
 
 
 def view_answers(advised: Sequence[SettingAdvice], group: HardwareGroup) -> tuple[OverviewAnswer, ...]:
-    """Return a group's answers, a setting each, those of the first settings."""
+    """Return a group's answers, one for each of its first settings."""
     asked = [advice for advice in advised if advice.spans][:_MOST_SETTINGS]
     return tuple(_view_answer(advice, name_setting(advice.setting, group.settings)) for advice in asked)
 
 
 def scale_bars(groups: Sequence[GroupView]) -> list[GroupView]:
-    """Give the ratios of all groups one scale: the largest has a bar of 100 % of the width."""
+    """Scale the bars of all groups: the largest ratio has a bar of 100 % of the width."""
     most = max((answer.times for group in groups for answer in group.answers), default=0.0)
     return [
         replace(
@@ -66,7 +66,7 @@ def _view_answer(advice: SettingAdvice, name: str) -> OverviewAnswer:
 
 
 def _pick_span(spans: Sequence[Span]) -> int:
-    """Return the place of the span that speaks for a setting: of those with an answer that of the most memory."""
+    """Return the place of the span that is shown for a setting: the one with an answer and the most memory."""
     for place in range(len(spans) - 1, -1, -1):
         if spans[place].choice.kind not in _ANSWERLESS:
             return place
@@ -78,9 +78,9 @@ def _name_use(choice: Choice) -> str:
     if choice.kind in _ANSWERLESS:
         return _ANSWERLESS[choice.kind]
     if choice.kind == "bound":
-        return "any: the model is the bottleneck"
+        return "any loader: the model is the bottleneck"
     if choice.kind == "same" and choice.baseline is not None:
-        return f"any: all are within 5 % of {name_pipeline(choice.baseline.case)}"
+        return f"any loader: all are within 5 % of {name_pipeline(choice.baseline.case)}"
     if answer := name_answer(choice):
         return clean_text(answer, 300)
     leader = choice.row if choice.kind in ("few", "open") else None
@@ -88,7 +88,7 @@ def _name_use(choice: Choice) -> str:
 
 
 def _ratio_of(choice: Choice) -> Estimate | None:
-    """Return how much faster than the baseline what is named is; None where that is not known."""
+    """Return the ratio of the named pipeline to the baseline; None where it is not known."""
     return choice.found.ratio if choice.found is not None else None
 
 
@@ -103,11 +103,11 @@ def _say_memory(spans: Sequence[Span], place: int, setting: Setting) -> str:
 
 
 def _say_cost(choice: Choice) -> str:
-    """Return what the answer takes of memory or disk and from which epoch that pays, or what would settle it."""
+    """Return how much memory or disk the answer takes and from which epoch it pays, or what would settle it."""
     if choice.kind == "short":
-        return "measure more images: epochs are too short"
+        return "epochs are too short: measure more images"
     if is_provisional(choice):
-        return describe_openness(choice.found) if choice.found is not None else "more rounds"
+        return describe_openness(choice.found) if choice.found is not None else "more rounds are needed"
     if choice.row is None or choice.kind in _ANSWERLESS:
         return NOTHING
     return _say_row_cost(choice.row)
@@ -117,12 +117,12 @@ def _say_row_cost(row: Row) -> str:
     if row.case.cache == "none":
         return "no cache"
     if row.case.cache_reuse == "reused":
-        return f"{say_cache_size(row)}; the cache was made before"
+        return f"{say_cache_size(row)}; the cache was made before the run"
     match row.payback:
         case PaysFrom(epoch):
             pays = f"pays for itself from epoch {epoch}"
         case NeverPays():
             pays = "does not pay for itself"
         case _:
-            pays = "from which epoch it pays for itself is not known"
+            pays = "whether it pays for itself is not known"
     return "; ".join(part for part in (say_cache_size(row), pays) if part)

@@ -1,4 +1,4 @@
-"""Colours: one name for each, a value in light and one in dark; everything on the page, charts too, uses the names."""
+"""Colours: one name for each, with a light and a dark value; the page and its charts use only the names."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ DARK: Mapping[str, str] = {
 }
 
 SERIES = tuple(f"var(--c{number})" for number in range(1, 9))
-"""Colours of a chart's rows, after Okabe and Ito ("Color Universal Design", 2008), darkened for white, lightened for
-black until they stand out from the paper; a shape stands beside each."""
+"""Colours of a chart's rows, after Okabe and Ito ("Color Universal Design", 2008), darkened for the light theme and
+lightened for the dark one until they contrast with the background; each row also has its own shape."""
 
 
 def write_colours() -> str:
-    """The rules that give the names their values: by the system's wish, or by the page's own switch."""
+    """Write the CSS rules that give the names their values: by the system's preference, or by the page's switch."""
     light, dark = _declare("light", LIGHT), _declare("dark", DARK)
     return (
         f":root {{ {light} }}\n"

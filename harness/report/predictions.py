@@ -1,4 +1,4 @@
-"""Predicted and measured, side by side: memory, the death of a cache, bytes of a cache."""
+"""Predicted and measured side by side: memory, when a case runs out of it, bytes of its cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GOOD = Mark("✓", "as predicted", "good")
 
 
 def view_predictions(groups: Sequence[HardwareGroup], names: CaseNames) -> PredictionTable | None:
-    """Build the table, what is off first; None where nothing was predicted."""
+    """Build the table, wrong predictions first; None where nothing was predicted."""
     found = []
     for group in groups:
         where = shorten_hardware(group.hardware) if len(groups) > 1 else ""
@@ -58,8 +58,8 @@ def _view_row(row: Row, checks: Sequence[PredictionCheck], where: str, names: Ca
 
 def _say_end(died: int, count: int) -> str:
     if died in (0, count):
-        return "died" if died else "lived"
-    return f"died in {died} of {plural(count, 'invocation')}"
+        return "out of memory" if died else "finished"
+    return f"out of memory in {died} of {plural(count, 'run')}"
 
 
 def _say_bytes(interval: Interval | None) -> str:
@@ -83,4 +83,4 @@ def _judge(checks: Sequence[PredictionCheck]) -> Mark:
     problems = dict.fromkeys(problem for check in checks for problem in check.problems)
     if not problems:
         return _GOOD
-    return Mark("!", "off", "open", clean_text("; ".join(list(problems)[:3]), 400))
+    return Mark("!", "wrong", "open", clean_text("; ".join(list(problems)[:3]), 400))

@@ -1,4 +1,4 @@
-"""The recap of a session on its page: what the last screen of ``harness run`` and ``harness status`` say, too."""
+"""The recap of a session on its page: the same values as on the last screen of ``harness run`` and ``status``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_LINES = 40
 
 
 def view_recap(session: SessionData) -> RecapView:
-    """View where a session stands. That somebody works on it is not said: a page is read later."""
+    """View the state of a session. Whether a controller still runs it is left out, since a page is read later."""
     recap = recap_session(session, is_live=None if session.is_live else session.is_live, heard_at=session.heard_at)
     alike = (*recap.failures, *recap.skips)
     more = [f"and {len(alike) - _MOST_LINES} more"] if len(alike) > _MOST_LINES else []

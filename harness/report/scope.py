@@ -1,4 +1,4 @@
-"""Settings in words: their names, on how much of a data set they were measured, and what of it does not hold on all."""
+"""Settings in words: their names, on how much of a data set they were measured, and what does not hold on all of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAID = frozenset({"data", "mode", "image_size", "interpolation", "model", "max_
 
 
 def name_coverage(coverage: Coverage) -> str:
-    """``300 of 1,399 images``, ``all 1,399 images``, ``300 images of a set whose size is not known``."""
+    """Return ``300 of 1,399 images``, ``all 1,399 images`` or ``300 images of a set whose size is not known``."""
     if coverage.set_images is None:
         return f"{coverage.images:,} images of a set whose size is not known"
     if not coverage.is_part:
@@ -28,22 +28,22 @@ def name_coverage(coverage: Coverage) -> str:
 
 
 def name_part(setting: Setting) -> str:
-    """On what part of its set a setting was measured; empty where it was all of it, or nothing is known."""
+    """Name the part of its set on which a setting was measured; empty where it was the whole set or is not known."""
     parts = [coverage for coverage in setting.coverages if coverage.is_part]
     return " or ".join(dict.fromkeys(name_coverage(coverage) for coverage in parts))
 
 
 def say_scope(choice: Choice, setting: Setting) -> str:
-    """What an answer was measured on that is not the whole set or not the same pixels; empty where it is."""
+    """State that an answer was measured on part of the set or with different pixels; empty where it was not."""
     said, part = [], name_part(setting)
-    if part and choice.kind != "set-aside":  # what is said of the rows themselves says it there
+    if part and choice.kind != "set-aside":  # there the text of each row states it
         said.append(f"measured on {part}{_say_need(choice)}")
     said += _say_pixels(choice)
     return "".join(f", {each}" for each in said)
 
 
 def _say_need(choice: Choice) -> str:
-    """What the whole set needs of memory, where the answer keeps it there."""
+    """State how much memory the whole set needs, where the answer is a memory cache."""
     row = choice.row
     if row is None or row.outlook is None or not row.outlook.is_part or row.case.cache != "memory":
         return ""
@@ -66,14 +66,14 @@ def _say_pixels(choice: Choice) -> Iterable[str]:
         for record in row.summary.records[:1]
     }
     if len(found) > 1 and (len(set(found.values())) > 1 or "its own filter" in found.values()):
-        yield f"with other pixels ({', '.join(f'{name}: {clean_text(how, 40)}' for name, how in found.items())})"
+        yield f"with different pixels ({', '.join(f'{name}: {clean_text(how, 40)}' for name, how in found.items())})"
     findings = {finding.id for row in rows for record in row.summary.used for finding in record.findings}
     if "approximate-pixels" in findings:
         yield "with approximate pixels"
 
 
 def say_aside(choice: Choice) -> list[str]:
-    """A part of a sentence for each row whose result does not hold on the whole set, the fastest first."""
+    """Return a clause for each row whose result does not hold on the whole set, the fastest first."""
     dying: list[str] = []
     withdrawn: dict[str, list[str]] = {}
     for row in choice.aside:
@@ -98,19 +98,19 @@ def _name_with_ratio(row: Row) -> str:
 
 
 def say_beyond(outlook: Outlook) -> str:
-    """Why what was measured does not hold on the whole set; "it" is the case."""
+    """State why a result does not hold on the whole set; "it" is the case."""
     if outlook.fit in ("does not fit", "may not fit") or outlook.withdrawal is None:
         return f"it {say_fit(outlook)}"
     return say_withdrawal(outlook.withdrawal, outlook)
 
 
 def say_fit(outlook: Outlook) -> str:
-    """``holds only up to about 860 of 1,399 images``: what becomes of a case that does or may not fit its whole set."""
+    """Return ``holds only up to about 860 of 1,399 images`` for a case that does or may not hold its whole set."""
     whole = outlook.coverage.set_images if outlook.coverage is not None else None
     everything = "the whole set" if whole is None else f"all {whole:,} images"
     limit, is_sure = format_bytes(outlook.limit_bytes), outlook.fit == "does not fit"
     if outlook.lacks == "disk":
-        verb = "needs" if is_sure else "may not find room: it needs"
+        verb = "needs" if is_sure else "may not fit on the disk: it needs"
         return f"{verb} {format_bytes(outlook.cache_bytes)} of disk for {everything}, more than is free there"
     if outlook.is_measured:
         after = f" after {outlook.held:,} of them" if outlook.held else ""
@@ -121,11 +121,11 @@ def say_fit(outlook: Outlook) -> str:
     held = f"{outlook.held:,} of {whole:,} images" if whole is not None else f"{outlook.held:,} images"
     if is_sure:
         return f"holds only up to about {held} under {limit}{need} (predicted)"
-    return f"may not hold {everything} under {limit}: about {held} fit surely{need} (predicted)"
+    return f"may not hold {everything} under {limit}: about {held} certainly fit{need} (predicted)"
 
 
 def say_withdrawal(withdrawal: Withdrawal, outlook: Outlook) -> str:
-    """``measured with the files in memory; the whole set (230 MB) exceeds the limit of 200 MB``, and what to do."""
+    """Return ``measured with the files in memory; the whole set (230 MB) exceeds the limit of 200 MB``, and a hint."""
     files, whole = ("cache file", "whole cache") if withdrawal.is_cache else ("files", "whole set")
     coverage, limit = outlook.coverage, format_bytes(withdrawal.limit_bytes)
     seen = f"measured with the {files} in memory"
@@ -144,22 +144,22 @@ def say_withdrawal(withdrawal: Withdrawal, outlook: Outlook) -> str:
 
 
 def tag_outlook(outlook: Outlook) -> Iterable[str]:
-    """Short labels of a row: on what part it was measured, and what of that does not hold on the whole set."""
+    """Return short labels of a row: on what part it was measured, and what does not hold on the whole set."""
     if outlook.is_part and outlook.coverage is not None:
         yield name_coverage(outlook.coverage)
         whole = outlook.coverage.set_images
         if outlook.fit in ("does not fit", "may not fit"):
-            held = f", about {outlook.held:,} images do" if outlook.held and outlook.fit == "does not fit" else ""
+            held = f", about {outlook.held:,} images fit" if outlook.held and outlook.fit == "does not fit" else ""
             seen = "measured" if outlook.is_measured else "predicted"
             yield f"whole set: {outlook.fit} ({seen}{held})"
         elif outlook.fit == "unknown" and whole is not None:
             yield "whether the whole set fits is not known"
     if outlook.withdrawal is not None:
-        yield "rate not for the whole set: files in memory"
+        yield "the rate does not hold on the whole set: files were in memory"
 
 
 def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
-    """``Training coco · 256 × 256 px · equal pixels (nearest)``, with what else differs ``among`` settings.
+    """Return ``Training coco · 256 × 256 px · equal pixels (nearest)``, with what else differs ``among`` settings.
 
     An emulated accelerator is always named.
     """
@@ -184,12 +184,17 @@ def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
 
 
 def name_rate(setting: Setting) -> str:
-    """``steady images/s``: what the rates of a setting are."""
-    return "steady images/s" if setting.metric == "steady" else "images/s"
+    """Return what the rates of a setting are: images/s, with the epochs that they are of."""
+    return f"images/s{say_epochs(setting)}"
+
+
+def say_epochs(setting: Setting) -> str:
+    """Return `` after the first epoch`` where a setting has more than one epoch; else empty."""
+    return " after the first epoch" if setting.metric == "steady" else ""
 
 
 def _varied(settings: Sequence[Setting]) -> list[str]:
-    """Parameters that differ between settings of the same mode, beside those that every name says."""
+    """Return the parameters that differ between settings of one mode, without those that are part of every name."""
     found: set[str] = set()
     for mode in ("train", "load"):
         dumps = [setting.case.model_dump(mode="json") for setting in settings if setting.case.mode == mode]

@@ -1,7 +1,7 @@
-"""What a report is made of: a session folder, or an old report that carries its records.
+"""Sources of a report: a session folder, or an old report that contains its records.
 
-Reading is tolerant: a cut last line, a line of another version or an unknown event
-costs that line and becomes a note on the page, never the report.
+Reading is tolerant: a cut last line, a line of another version or an unknown event is
+left out and becomes a note on the page; the report is made from the rest.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from harness.values.errors import SessionError
 from harness.values.text import clean_text
 
 _MOST_PAGE = 32 * 2**20
-"""Of a page that carries its records, in characters: ours stay below 5 MB, charts and tables with them."""
+"""Characters of a page that contains its records: pages of this program stay below 5 MB."""
 
 
 def read_source(path: Path) -> list[SessionData]:
-    """Read the sessions of a session folder (one) or of an old ``report.html`` (all that it was made of).
+    """Read the session of a session folder, or all sessions of an old ``report.html``.
 
-    A page that was too large to carry its records has them in a file beside it, or is the page of a session folder.
-    Raises SessionError where there is neither.
+    A page with too many records has them in a file beside it. Raises SessionError where there are none.
     """
     return _read_page(path) if path.is_file() else [read_session(path)]
 
@@ -37,11 +36,11 @@ def _read_page(page: Path) -> list[SessionData]:
             with page.open(encoding="utf-8") as text:
                 sessions = read_sessions(io.BytesIO(find_block(text.read(_MOST_PAGE))))
     except (OSError, ValueError) as error:
-        hint = "name the session folder instead; a page of very many records has them in a file beside it"
+        hint = "name the session folder instead; a page with too many records has them in a file beside it"
         raise SessionError(f"no records in this page: {clean_text(error)}", where=str(page), hint=hint) from error
     return [parse_session(session, records, page.name) for session, records in sessions]
 
 
 def name_sidecar(page: Path) -> Path:
-    """Where the records of a page lie that is too large to carry them."""
+    """Return the path of the file beside a page that has its records when the page cannot contain them."""
     return page.with_name(page.stem + SIDECAR_ENDING)

@@ -1,4 +1,4 @@
-"""What a session was started from, without secrets; and the ledger of what was sent where."""
+"""The inputs of a session, without secrets, and the list of what was sent to each host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_ROWS, _MOST_CHARACTERS = 200, 20_000
 
 
 def view_ledger(sessions: Sequence[SessionData]) -> Ledger | None:
-    """Images and data sets as they came to each host; None where no event tells."""
+    """List the images and data sets that each host received; None where no event reports any."""
     rows: list[tuple[str, ...]] = []
     for session in sessions:
         prefix = "" if len(sessions) == 1 else f"{session.name}: "
@@ -52,7 +52,7 @@ def _ledger_row(event: Event) -> tuple[str, ...] | None:
 
 
 def _ship_cells(event: ImageShipped | DataShipped) -> tuple[str, ...]:
-    """Bytes needed, sent and saved, how long it took, and 10⁶ bytes a second."""
+    """Return bytes needed, sent and saved, the duration, and 10⁶ bytes a second."""
     sizes = map(format_bytes, (event.bytes_needed, event.bytes_sent, event.bytes_saved))
     return (*sizes, _took(event.seconds), NOTHING if event.mb_per_s is None else f"{event.mb_per_s:.1f}")
 
@@ -62,7 +62,7 @@ def _took(seconds: float | None) -> str:
 
 
 def view_sources(sessions: Sequence[SessionData]) -> list[Source]:
-    """The experiment as it was resolved and what is known of the inventory, as YAML."""
+    """Return the resolved experiment and what is known of the inventory, as YAML."""
     import yaml
 
     found = []
@@ -78,7 +78,7 @@ def view_sources(sessions: Sequence[SessionData]) -> list[Source]:
 
 
 def redact(value: JsonValue) -> JsonValue:
-    """The same value with whatever is named like a secret taken out, at any depth."""
+    """Return the same value without fields whose names look like secrets, at any depth."""
     if isinstance(value, Mapping):
         return redact_fields(value)
     if isinstance(value, list | tuple):
@@ -87,7 +87,7 @@ def redact(value: JsonValue) -> JsonValue:
 
 
 def redact_fields(value: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the same fields with those that are named like a secret taken out, at any depth."""
+    """Return the same fields without those whose names look like secrets, at any depth."""
     return {key: REDACTED if _is_secret(key, inner) else redact(inner) for key, inner in value.items()}
 
 
@@ -96,7 +96,7 @@ def _is_secret(name: str, value: object) -> bool:
 
 
 def _plain(value: JsonValue) -> JsonValue:
-    """Only what YAML can say: text of odd characters as text, keys as text."""
+    """Return a value that YAML can express: keys as text, and text without control characters."""
     if isinstance(value, Mapping):
         return {clean_text(k, 200): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

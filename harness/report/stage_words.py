@@ -1,4 +1,4 @@
-"""The stages of a loader in words: their names, and what follows where one of them has most of an image's time."""
+"""The stages of a loader in words: their names, and what helps where one stage takes most of an image's CPU time."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ STAGE_NAMES = {
 
 _SPARED_BY_CACHE = ("read", "decode", "resize", "scale")
 _CURES = {
-    "cache": "a smaller element (uint8 takes a quarter of float32) helps",
-    "augment": "a simpler augmentation helps, or one that the model does",
-    "batch": "a smaller element or fewer copies help: threads instead of processes, scaling after batching",
+    "cache": "caching as uint8 helps, which takes a quarter of the bytes of float32",
+    "augment": "a simpler augmentation helps, or one that runs in the model",
+    "batch": "uint8 images or fewer copies help: threads instead of processes, scaling after batching",
 }
 
 
 def say_dominant(rows: Sequence[Row], setting: Setting) -> Iterable[str]:
-    """Say of each row which stage has at least half of an image's CPU time, and what helps against that."""
+    """Yield for each row which stage takes at least half of an image's CPU time, and what helps against that."""
     for row in rows:
         found = find_dominant(row, setting)
         if found is not None and not row.model_bound:
-            share = f"{100 * found.share:.0f} % of an image's CPU time is {STAGE_NAMES[found.stage]}"
-            yield clean_text(f"{name_pipeline(row.case)}: {share}: {_say_cure(found)}.", 300)
+            share = f"{100 * found.share:.0f} % of an image's CPU time on {STAGE_NAMES[found.stage]}"
+            yield clean_text(f"{name_pipeline(row.case)} spends {share}: {_say_cure(found)}.", 300)
 
 
 def _say_cure(found: Dominant) -> str:
-    """What helps: less work an image, or more CPUs at work where some are idle."""
+    """Return what helps: less work for each image, or more CPUs where some are idle."""
     if found.stage not in _SPARED_BY_CACHE:
         return _CURES[found.stage]
-    less = "a cache helps" if found.row.case.cache == "none" else "a cache of what comes after it helps"
+    less = "a cache helps" if found.row.case.cache == "none" else "a cache behind this stage helps"
     if found.is_busy is False:
         return f"{less}, and so does a loader that uses more than one thread" if found.is_single_threaded else less
     return f"{less}, more readers do not" if found.is_busy else less

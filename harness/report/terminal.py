@@ -1,4 +1,4 @@
-"""Advice and matrix for a terminal: the same words as on the page."""
+"""Advice and matrix for a terminal, with the same words as on the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.values.names import name_limit
 
 @dataclass(frozen=True)
 class TerminalTable:
-    """A matrix: columns, and rows of as many cells."""
+    """A matrix: its columns, and rows with one cell for each column."""
 
     title: str
     columns: tuple[str, ...]
@@ -26,7 +26,7 @@ class TerminalTable:
 
 @dataclass(frozen=True)
 class TerminalView:
-    """One hardware group: ``advice`` are whole sentences with their notes; ``is_open``: more rounds may settle some."""
+    """One hardware group: ``advice`` are sentences with their notes; ``is_open``: more rounds may settle some."""
 
     heading: str
     advice: tuple[str, ...]
@@ -35,7 +35,7 @@ class TerminalView:
 
 
 def view_terminal(sessions: Sequence[SessionData]) -> list[TerminalView]:
-    """What a terminal shows of sessions."""
+    """View sessions for a terminal."""
     views = []
     groups = group_sessions(sessions)
     for group, heading in zip(groups, name_groups(groups, sessions), strict=True):

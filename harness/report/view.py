@@ -1,4 +1,4 @@
-"""The view: all that the page says, as text and numbers ready to be set; the template decides nothing."""
+"""The view: everything on the page as text and numbers; the templates make no decisions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Mark:
-    """A judgement that is never colour alone: a sign, words, a tint's name and, below, a detail.
+    """A judgement: a sign, words, the name of a tint and a detail below, so that it is never colour alone.
 
-    ``heat``, 1 to 4, is how strong the tint of a cell of the matrix is; 0 for the tint as it is.
+    ``heat`` is the strength of the tint in a cell of the matrix, 1 to 4; 0 is the plain tint.
     """
 
     sign: str
@@ -23,7 +23,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A pipeline as code to paste; ``note`` says what it is, or, where ``code`` is empty, why there is none."""
+    """A pipeline as code to paste; ``note`` describes it, or where ``code`` is empty why there is none."""
 
     name: str
     code: str
@@ -32,7 +32,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class AdviceSpan:
-    """``where`` says from which memory limit on, ``answer`` the pipeline to use, if there is one."""
+    """The advice for a span of memory limits: ``where`` it holds, the pipeline to use if there is one, and a text."""
 
     where: str
     answer: str
@@ -41,7 +41,7 @@ class AdviceSpan:
 
 @dataclass(frozen=True)
 class Advice:
-    """One sentence about one setting (``lead``), a part a span of memory limits; ``notes`` say what it depends on."""
+    """The advice for one setting, named by ``lead``: a part for each span of memory limits, and ``notes``."""
 
     lead: str
     spans: tuple[AdviceSpan, ...]
@@ -51,7 +51,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class GlanceRow:
-    """One row of the matrix: a mark for each memory limit."""
+    """A row of the matrix: a mark for each memory limit."""
 
     loader: str
     cache: str
@@ -60,9 +60,9 @@ class GlanceRow:
 
 @dataclass(frozen=True)
 class ChartView:
-    """A chart: ``title`` says what it shows, ``caption`` what is drawn, with unit and direction.
+    """A chart: ``title`` states its result, ``caption`` what is drawn, with unit and direction.
 
-    ``svg`` is ready to be set, named and described for those who listen.
+    ``svg`` has a name and a description for screen readers.
     """
 
     title: str
@@ -86,7 +86,7 @@ class SettingView:
 
 @dataclass(frozen=True)
 class HardwareCard:
-    """What hosts of one kind are: ``facts`` in common, ``differences`` in fact or result with their hosts."""
+    """What hosts of one kind are: common ``facts``, and ``differences`` in facts or results with their hosts."""
 
     facts: Pairs
     hosts: str
@@ -120,7 +120,7 @@ class OverviewAnswer:
 
 @dataclass(frozen=True)
 class GroupView:
-    """One hardware. ``number`` and ``short`` name it where there are several; ``trouble``: what has no result."""
+    """One hardware. ``number`` and ``short`` name it where there are several; ``trouble`` lists what has no result."""
 
     anchor: str
     number: str
@@ -138,7 +138,7 @@ class GroupView:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the table of cases; ``order`` is what it is sorted by, empty where there is nothing to sort."""
+    """A cell of the table of cases; ``order`` is the key by which it is sorted, empty where it has no value."""
 
     text: str
     order: str = ""
@@ -150,7 +150,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One case on one hardware; ``keys`` are the values that filters look for, in their order."""
+    """A case on one hardware; ``keys`` are the values of the filters, in their order."""
 
     name: str
     tags: tuple[str, ...]
@@ -160,7 +160,7 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a table can be narrowed by; ``name`` stands in links."""
+    """A filter of a table; ``name`` is used in links."""
 
     name: str
     label: str
@@ -169,7 +169,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class CaseColumn:
-    """A column; ``name`` stands in links, ``note`` says unit and direction."""
+    """A column; ``name`` is used in links, ``note`` is its unit and direction."""
 
     name: str
     heading: str
@@ -179,7 +179,7 @@ class CaseColumn:
 
 @dataclass(frozen=True)
 class CaseTable:
-    """All cases: ``constants`` are what is the same in all of them and so stands above."""
+    """All cases: ``constants`` are the values that all of them share, which are listed above the table."""
 
     constants: Pairs
     filters: tuple[Filter, ...]
@@ -190,7 +190,7 @@ class CaseTable:
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """What was predicted of a case on one hardware, and what was measured, pair by pair; ``judged`` says how well."""
+    """What was predicted and measured for a case on one hardware; ``judged`` states how well both agree."""
 
     case: str
     where: str
@@ -216,7 +216,7 @@ class PredictionTable:
 
 @dataclass(frozen=True)
 class RecapView:
-    """Where a session stands: a row for each host (``columns`` say of what), and what ended alike."""
+    """The state of a session: a row for each host under ``columns``, and ``lines`` for runs that ended alike."""
 
     heading: str
     state: str
@@ -228,9 +228,9 @@ class RecapView:
 
 @dataclass(frozen=True)
 class Caveat:
-    """A caveat: something that limits how far the page may be believed, and what to do.
+    """A caveat: something that limits the results, and what to do about it.
 
-    ``cases`` are all it is of; ``id`` is the finding's, for docs/findings.md.
+    ``cases`` are those that it concerns; ``id`` is that of the finding in docs/findings.md.
     """
 
     mark: Mark
@@ -243,7 +243,7 @@ class Caveat:
 
 @dataclass(frozen=True)
 class FailureView:
-    """Invocations that ended alike, or are invalid for one reason: cause, evidence, a log, the way to do it again."""
+    """Runs that ended alike, or are invalid for one reason: cause, evidence, log, and the command that repeats them."""
 
     mark: Mark
     case: str
@@ -259,7 +259,7 @@ class FailureView:
 
 @dataclass(frozen=True)
 class ArticleRow:
-    """A row of the article, and what was measured here: lines for each hardware."""
+    """A row of the article's table, and the lines that were measured here on each hardware."""
 
     pipeline: str
     claim: str
@@ -268,7 +268,7 @@ class ArticleRow:
 
 @dataclass(frozen=True)
 class ArticleView:
-    """The article beside this session; ``columns`` are the hardware groups, ``reasons`` why ours differ."""
+    """The article beside this session; ``columns`` are the hardware groups, ``reasons`` why the figures differ."""
 
     columns: tuple[str, ...]
     rows: tuple[ArticleRow, ...]
@@ -294,7 +294,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Source:
-    """A file that a session was started from, as text without secrets."""
+    """An input file of a session, as text without secrets."""
 
     name: str
     text: str

@@ -1,4 +1,4 @@
-"""Numbers and names as the page says them: three significant digits, a unit beside each, one word for one thing."""
+"""Numbers and names in words: three significant digits, a unit beside each number, one word for one thing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.values.units import format_duration
 
 
 def format_number(value: float | None) -> str:
-    """``33.7``, ``1,230``, ``0.0123``: three significant digits."""
+    """Format a number with three significant digits: ``33.7``, ``1,230``, ``0.0123``."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if value == 0:
@@ -25,26 +25,26 @@ def format_number(value: float | None) -> str:
 
 
 def format_seconds(seconds: float | None) -> str:
-    """``0.612 s``, ``12.1 s``, ``3 min 20 s``."""
+    """Format a duration: ``0.612 s``, ``12.1 s``, ``3 min 20 s``."""
     if seconds is None or seconds >= 99.95:
         return format_duration(seconds)
     return f"{format_number(seconds)} s"
 
 
 def format_ratio(value: float | None) -> str:
-    """``3.90×``; never fewer digits than two after the point below 10."""
+    """Format a ratio: ``3.90×``; below 10 with at least two digits after the point."""
     if value is None:
         return NOTHING
     return f"{value:.2f}×" if value < 9.995 else f"{format_number(value)}×"
 
 
 def format_percent(share: float) -> str:
-    """``8 %``: a bound, so rounded up."""
+    """Format a bound in percent, rounded up: ``8 %``."""
     return f"{math.ceil(100 * share - 1e-9):.0f} %"
 
 
 def format_range(estimate: Estimate | None, *, is_ratio: bool = False) -> str:
-    """``134–145``: the 95 % interval, empty where there is none."""
+    """Format the 95 % interval, ``134–145``; empty where there is none."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
     if not is_ratio:
@@ -57,30 +57,30 @@ def _bare_ratio(value: float) -> str:
 
 
 def say_rate(estimate: Estimate) -> str:
-    """``139 (134–145)``: a number with its interval, where it has one."""
+    """Format a rate with its interval, where it has one: ``139 (134–145)``."""
     interval = format_range(estimate)
     return format_number(estimate.value) + (f" ({interval})" if interval else "")
 
 
 def say_ratio(ratio: Estimate | None) -> str:
-    """``3.90× (3.70–4.10)``: a ratio with its interval, where it has one."""
+    """Format a ratio with its interval, where it has one: ``3.90× (3.70–4.10)``."""
     interval = format_range(ratio, is_ratio=True)
     return format_ratio(ratio.value if ratio else None) + (f" ({interval})" if interval else "")
 
 
 def split_hardware(hardware: str) -> tuple[str, str]:
-    """A hardware key as words and its digest: ``A CPU, 8 CPUs, … #abc123``."""
+    """Split a hardware key, ``A CPU, 8 CPUs, … #abc123``, into its words and its digest."""
     label, mark, digest = hardware.rpartition(" #")
     return (clean_text(label), digest) if mark else (clean_text(hardware), "")
 
 
 def shorten_hardware(hardware: str) -> str:
-    """The first part of a hardware's name, its CPU, in at most 28 characters."""
+    """Return the first part of a hardware's name, its CPU, in at most 28 characters."""
     return clean_text(split_hardware(hardware)[0].partition(", ")[0], 28)
 
 
 def say_disturbance(disturbance: Disturbance, total: int) -> str:
-    """``on a busy host``, ``2 of 3 on a busy host``: what disturbed measurements that count; empty for nothing."""
+    """Return what disturbed measurements, ``on a busy host`` or ``2 of 3 on a busy host``; empty for nothing."""
     if not disturbance.count:
         return ""
     causes = cap_list([clean_text(name_reason(one), 40) for one in disturbance.findings], 4)
@@ -89,7 +89,7 @@ def say_disturbance(disturbance: Disturbance, total: int) -> str:
 
 
 def say_payback(payback: Payback, name: str) -> str:
-    """``The file cache pays for itself from epoch 4``: never and not known say why."""
+    """Return ``NAME pays for itself from epoch 4``, or that it does not or that this is not known, with the reason."""
     match payback:
         case PaysFrom(epoch):
             return f"{name} pays for itself from epoch {epoch}"
@@ -97,11 +97,11 @@ def say_payback(payback: Payback, name: str) -> str:
             with_it, without = format_seconds(cached_s), format_seconds(uncached_s)
             return f"{name} does not pay for itself: a later epoch takes {with_it} with it and {without} without"
         case PaybackUnknown(reason):
-            return f"from which epoch {name} pays for itself is not known: {clean_text(reason)}"
+            return f"whether {name} pays for itself is not known: {clean_text(reason)}"
 
 
 def name_ordinal(number: int) -> str:
-    """``second``, ``12th``."""
+    """Return an ordinal: ``second``, ``12th``."""
     words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
     if number <= len(words):
         return words[number - 1]

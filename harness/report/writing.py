@@ -1,4 +1,4 @@
-"""Writes what a user asked for: a page, a table, code."""
+"""Writing of what a user asked for: a page, a table, code."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MODE = 0o644
 
 
 def write_result(content: str | bytes, output: Path, *, what: str, option: str = "--output") -> Path:
-    """Write a file whole or not at all, and through to the disk; text as UTF-8. Raises SessionError.
+    """Write a file whole or not at all, flushed to the disk; text as UTF-8. Raises SessionError.
 
-    ``what`` it is and the ``option`` that names its place are for the error.
+    The error names ``what`` is written and the ``option`` that chooses its place.
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_file(output, content, mode=_MODE)
     except OSError as error:
-        hint = f"make room there, or choose another place with {option}"
+        hint = f"free space there, or choose another place with {option}"
         raise SessionError(f"the {what} cannot be written: {error.strerror}", where=str(output), hint=hint) from error
     return output

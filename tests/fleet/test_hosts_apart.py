@@ -73,7 +73,7 @@ class TestOneNameForOtherFiles:
         assert "ws0000 has /srv/data/pets; folder, 300 images, 30 MB" in said.message
         assert "ws0001, ws0002 have /srv/data/pets; folder, 1,399 images, 140 MB" in said.message
         assert "images and bytes differ" in said.message
-        assert all(cure in (said.hint or "") for cure in ("a name of their own", "ship --data", "--own-data"))
+        assert all(cure in (said.hint or "") for cure in ("a different name", "ship --data", "--own-data"))
         assert not any(one.program.work_s for one in fleet)
         assert not (tmp_path / "reports").exists()
 
@@ -88,11 +88,10 @@ class TestOneNameForOtherFiles:
         count_files(fleet[0], 300, 10**6)
         count_files(fleet[1], 301, 10**6)
         assert check(tmp_path, fleet, clock, monkeypatch, as_json=False) == 0
-        assert "! ws0000, ws0001: data pets: data set 'pets' is not the same files everywhere (images differ)" in (
-            capsys.readouterr().out
-        )
+        said = "data pets: data set 'pets' has different files on different hosts (images differ)"
+        assert f"! ws0000, ws0001: {said}" in (capsys.readouterr().out)
         assert plan(tmp_path, fleet, clock) == 2
-        assert "is not the same files everywhere" in capsys.readouterr().err
+        assert "has different files on different hosts" in capsys.readouterr().err
         assert plan(tmp_path, fleet, clock, own_data=True) == 0
 
     def test_what_only_the_check_of_all_files_finds_is_found_before_anything_is_measured(
@@ -104,7 +103,8 @@ class TestOneNameForOtherFiles:
             assert run_session(Console(), RunOptions(**files)) == 2
         said = " ".join(capsys.readouterr().err.split())
         for name in ("ws0000", "ws0001", "ws0002"):
-            assert f"{name}: not ready: data set 'pets' is not the same files everywhere (contents differ)" in said
+            clash = "data set 'pets' has different files on different hosts (contents differ)"
+            assert f"{name}: not ready: {clash}" in said
         assert "fingerprint 444444444444" in said and "fingerprint dddddddddddd" in said and "--own-data" in said
         assert not (tmp_path / "reports").exists()
         assert not any(one.program.measured or one.jobs.jobs or one.machine.lock for one in fleet)
@@ -116,7 +116,7 @@ class TestOneNameForOtherFiles:
         assert outcome.code == 0 and len(outcome.records) == 3 * INVOCATIONS
         page = outcome.folder.report_file.read_text()
         assert "files 444444444444" in page and "files dddddddddddd" in page
-        assert "one pair of invocations" in page and "2 pairs of invocations" in page and "3 pairs" not in page
+        assert "one pair of runs" in page and "2 pairs of runs" in page and "3 pairs" not in page
         again = run_fleet(tmp_path, fleet, clock)
         assert again.code == 0 and len(again.records) == 3 * INVOCATIONS
 
@@ -240,7 +240,7 @@ def test_data_that_a_host_was_never_meant_to_have_is_left_out(
     assert {record.case.data for record in outcome.records if record.host == "ws0000"} == {"pets", "birds"}
     (told,) = [event for event in outcome.events if event.get("id") == "data-elsewhere"]
     assert told["host"] == "ws0001" and "no data set 'birds': 3 cases left out here" in told["message"]
-    assert "nothing has a result here" not in outcome.folder.report_file.read_text()
+    assert "no pipeline has a result here" not in outcome.folder.report_file.read_text()
     with fleet_world(tmp_path, fleet, clock, data="[pets, birds]") as files:
         assert show_plan(Console(), SessionOptions(**files), is_offline=False, as_json=False) == 0
     said = " ".join(capsys.readouterr().out.split())

@@ -46,7 +46,7 @@ def test_a_cache_whose_loader_was_not_measured_without_one_is_not_called_useless
     words = say(rounds("keras-idg", rate=10) + rounds("tfdata", "memory", rate=125))
     assert re.search(r"tfdata with memory cache, 12\.\d×", words)
     assert (
-        "From which epoch the memory cache pays for itself is not known: tfdata was not measured without a cache; "
+        "Whether the memory cache pays for itself is not known: tfdata was not measured without a cache; "
         "it takes 78.8 MB of memory" in words
     )
     assert "does not pay" not in words
@@ -55,7 +55,7 @@ def test_a_cache_whose_loader_was_not_measured_without_one_is_not_called_useless
 def test_a_loader_that_died_without_a_cache_leaves_payback_unknown(say: Any) -> None:
     records = rounds("keras-idg", rate=10) + rounds("tfdata", status="oom", epochs=())
     words = say(records + rounds("tfdata", "file", rate=70))
-    assert "From which epoch the file cache pays for itself is not known: tfdata without a cache has no result" in words
+    assert "Whether the file cache pays for itself is not known: tfdata without a cache has no result" in words
 
 
 def test_the_yardstick_is_measured_and_not_advised(say: Any) -> None:
@@ -82,7 +82,8 @@ def test_three_measured_pairs_of_which_one_is_undisturbed_are_a_verdict_on_a_bus
     disturbed = [other.model_copy(update=BUSY) for other in others]
     words = say([first, *disturbed, *rounds("tfdata", rate=90)])
     assert re.search(
-        r"tfdata, \d\.\d+× \(\d\.\d+–\d+\.\d+\) the steady images/s of keras-idg, 1 host, 3 pairs of invocations, "
+        r"tfdata, \d\.\d+× \(\d\.\d+–\d+\.\d+\) the images/s of keras-idg after the first epoch, 1 host, "
+        r"3 pairs of runs, "
         r"2 of 3 on a busy host\.",
         words,
     )
@@ -92,16 +93,16 @@ def test_three_undisturbed_pairs_leave_the_others_out_and_say_so(say: Any) -> No
     base = [*rounds("keras-idg", rate=10, count=5)]
     base[3:] = [other.model_copy(update=BUSY) for other in base[3:]]
     words = say([*base, *rounds("tfdata", rate=90, count=5)], rounds=5)
-    assert "3 pairs of invocations, 2 disturbed pairs more not counted." in words
+    assert "3 pairs of runs, 2 more disturbed pairs not counted." in words
     assert "busy" not in words
 
 
 @pytest.mark.parametrize(
     ("case", "base", "said"),
     [
-        ({1}, {1}, "one pair of invocations gives no interval, at least 2 more rounds would."),
-        ({1}, {1, 2, 3}, "one pair of invocations gives no interval: 1 of 3 rounds has a result of both."),
-        ({1, 2}, {3}, "no verdict: no round has a result of both keras-idg and another, so nothing can be paired."),
+        ({1}, {1}, "one pair of runs gives no interval, at least 2 more rounds are needed."),
+        ({1}, {1, 2, 3}, "one pair of runs gives no interval: 1 of 3 rounds has a result of both."),
+        ({1, 2}, {3}, "no verdict: no round has results of both keras-idg and another pipeline."),
     ],
 )
 def test_why_there_is_no_interval_is_true(say: Any, case: Any, base: Any, said: str) -> None:
@@ -113,7 +114,7 @@ def test_why_there_is_no_interval_is_true(say: Any, case: Any, base: Any, said: 
 def test_invalid_invocations_are_no_result_and_say_so(say: Any) -> None:
     bad: dict[str, Any] = {"validity": "invalid"}
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90, **bad)])
-    assert "no advice: nothing has a result here (invalid: test invalid)." in words
+    assert "no advice: no pipeline has a result here (invalid: test invalid)." in words
     words = say([*rounds("keras-idg", rate=10, **bad), *rounds("tfdata", rate=90)])
     assert "the baseline keras-idg has no result here (invalid: test invalid)" in words
 
@@ -154,8 +155,9 @@ def test_advice_of_a_part_names_the_pipeline_for_the_whole_set(say: Any) -> None
     lead, answer, *_ = words.splitlines()
     assert "300 of 1,399 images" in lead
     assert re.search(
-        r"With 1 GB for the container: tfdata, \d\.\d\d× \(.*\) the steady images/s of keras-idg, 1 host, 3 pairs of "
-        r"invocations, measured on 300 of 1,399 images; tfdata with memory cache \(8\.\d\d× on the part that was "
+        r"With 1 GB for the container: tfdata, \d\.\d\d× \(.*\) the images/s of keras-idg after the first epoch, "
+        r"1 host, "
+        r"3 pairs of runs, measured on 300 of 1,399 images; tfdata with memory cache \(8\.\d\d× on the part that was "
         r"measured\) holds only up to about 1,1\d\d of 1,399 images under 1 GB, all 1,399 images need about 1\.1\d GB "
         r"\(predicted\)\.$",
         answer,
@@ -174,7 +176,7 @@ def test_a_memory_cache_that_holds_the_whole_set_says_what_it_needs(say: Any) ->
 def test_a_rate_with_the_files_in_memory_is_withdrawn_where_the_whole_set_exceeds_the_limit(say: Any) -> None:
     words = say(rounds("keras-idg", rate=30, **small()) + rounds("tfdata", rate=90, **small()))
     assert (
-        "no advice: nothing that was measured here holds on the whole set; no rate "
+        "no advice: no result here holds on the whole set; no rate "
         "is given for tfdata and keras-idg: measured with the files in memory, 300 of 1,399 images; the whole set "
         "(224 MB) exceeds the limit of 200 MB: measure with `page_cache: cold`." in words
     )
@@ -229,13 +231,13 @@ def test_other_pixels_stand_in_the_sentence(say: Any) -> None:
     native = {"interpolation": "native"}
     records = rounds("keras-idg", rate=30, case=native, environment={"interpolation": "nearest"})
     words = say(records + rounds("tfdata", rate=90, case=native, environment={"interpolation": "bilinear"}))
-    assert "with other pixels (tfdata: bilinear, keras-idg: nearest)." in words
+    assert "with different pixels (tfdata: bilinear, keras-idg: nearest)." in words
 
 
 def test_deaths_before_the_baseline_was_measured_say_nothing_of_the_rest(say: Any) -> None:
     words = say([make_oom(make_case(loader="tfdata", cache="memory", memory_limit=120 * 10**6))])
-    assert "all ran out of memory (tfdata with memory cache), and the rest is open" in words
-    assert "every case" not in words and "give the container more" not in words
+    assert "all that was measured here ran out of memory (tfdata with memory cache); the rest was not measured" in words
+    assert "every case" not in words and "raise the memory limit" not in words
 
 
 def test_a_death_speaks_for_smaller_limits_and_a_skipped_limit_for_itself_alone(say: Any) -> None:
@@ -257,7 +259,7 @@ def test_a_baseline_whose_rate_does_not_hold_leaves_no_ratio_and_the_reason(say:
     hungry = {**at(limit), "memory": memory(limit, 520_000_000)}
     small_cache = {**at(limit, element="uint8"), "memory": memory(limit, 365_000_000)}
     words = say(rounds("keras-idg", rate=30, **hungry) + rounds("tfdata", "memory", rate=257, **small_cache))
-    assert "no ratio, for that of the baseline keras-idg does not hold on the whole set, measured on 300 of" in words
+    assert "no ratio, because the result of the baseline keras-idg does not hold on the whole set, measured on" in words
     assert re.search(
         r"no rate is given for keras-idg: measured with the files in memory, 300 of 1,399 images; the whole set "
         r"\(224 MB\) exceeds the 170 MB that the limit of 700 MB leaves beside the program: measure with "
@@ -270,14 +272,14 @@ def test_what_does_not_hold_at_one_limit_is_said_of_this_limit_alone(say: Any) -
     tight, roomy = small(), {**at(GB), "memory": memory(GB, 140_000_000)}
     records = rounds("keras-idg", rate=30, **tight) + rounds("tfdata", rate=90, **tight)
     words = say(records + rounds("keras-idg", rate=30, **roomy) + rounds("tfdata", rate=90, **roomy))
-    assert "With 200 MB for the container: no advice: nothing that was measured here holds on the whole set" in words
+    assert "With 200 MB for the container: no advice: no result here holds on the whole set" in words
     assert re.search(r"from 1 GB on: tfdata, \d\.\d\d× ", words)
 
 
 def test_short_epochs_say_how_many_images_would_do(say: Any) -> None:
     words = say(rounds("keras-idg", rate=100) + rounds(loader="tfdata", cache="memory", rate=10_000))
     assert re.search(r"no advice: epochs of tfdata with memory cache took \d+ ms, and below 0.5 s their start", words)
-    assert re.search(r"about \d,\d00 images in an epoch would do", words) and "× the" not in words
+    assert re.search(r"about \d,\d00 images in an epoch are enough", words) and "× the" not in words
 
 
 def test_the_repeat_check_gets_no_advice_about_rounds() -> None:
@@ -302,8 +304,8 @@ def test_uint8_delivered_is_compared_with_float32_in_training_alone(say: Any) ->
     words = say(both)
     assert "· float32 delivered" in words and "· uint8 delivered" in words
     assert re.search(
-        r"in training, the layer that scales included: tfdata-tuned with uint8 array cache with uint8 delivers 1\.\d+×"
-        r"( \([^)]*\))? the images of tfdata-tuned with uint8 array cache with float32",
+        r"In training, scaling included: tfdata-tuned with uint8 array cache with uint8 batches delivers 1\.\d+×"
+        r"( \([^)]*\))? the images/s of tfdata-tuned with uint8 array cache with float32 batches",
         words,
     ), words
     loading = {"mode": "load", "model": None}
@@ -315,4 +317,4 @@ def test_uint8_delivered_is_compared_with_float32_in_training_alone(say: Any) ->
             + rounds("tfdata-tuned", rate=100, case={"deliver": deliver, **loading})
         ]
     )
-    assert "Across settings" not in words and "its rates are not comparable with those of float32" in words
+    assert "In training, scaling" not in words and "the rates cannot be compared with those of float32" in words

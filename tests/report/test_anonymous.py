@@ -151,4 +151,5 @@ def test_a_host_whose_name_is_a_word_of_the_format_is_renamed_everywhere(host: s
         None if getattr(logged.event, "host", None) is None else "host-1" for logged in before.events
     ]
     page = write_report([folder], tmp_path / "shared.html", is_anonymous=True).read_text()
+    page = re.sub(r'<a class="term"[^>]*>([^<]*)</a>', r"\1", page)  # terms of the glossary are no names
     assert "no route to host-1" in page and f"to {host}" not in page and f">{host}<" not in page

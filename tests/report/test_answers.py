@@ -48,7 +48,8 @@ def test_a_settled_answer_says_what_how_much_how_sure_and_what_it_costs(answer: 
     found = answer(IDG + plain + rounds("tfdata-tuned", "memory", case=UINT8, rate=400, first_rate=80))
     use, cost = found.sentences
     assert use.startswith("Use tfdata-tuned with uint8 memory cache: ")
-    assert "images/s of keras-idg, 1 host, 3 pairs of invocations (" in use and use.endswith(" images/s).")
+    assert "images/s of keras-idg after the first epoch, 1 host, 3 pairs of runs (" in use
+    assert use.endswith(" images/s).")
     assert cost.startswith("The memory cache pays for itself from epoch 2; it takes ")
     assert cost.endswith("; the program took 820 MB of memory (limit 1 GB).")
     assert found.is_settled and found.pays_from == 2
@@ -121,7 +122,7 @@ def test_own_epochs_are_counted_and_a_cache_that_pays_too_late_is_said(answer: A
 def test_epochs_that_are_too_short_have_figures_and_no_verdict(answer: Any) -> None:
     found = answer(rounds("keras-idg", rate=50) + rounds("tfdata", "memory", rate=1_000, case=UINT8))
     assert re.match(
-        r"No verdict: epochs of 0\.4\d+ s are too short for one \(about \d+ images in an epoch would do\); "
+        r"No verdict: epochs of 0\.4\d+ s are too short for one \(about \d+ images in an epoch are enough\); "
         r"but tfdata with uint8 memory cache was \d+\.\d times as fast as keras-idg \([\d.,]+ against [\d.]+ images/s\)"
         r": take it\.",
         found.sentences[0],
@@ -133,7 +134,7 @@ def test_no_result_at_all_has_no_code(answer: Any) -> None:
     case = make_case(loader="tfdata", cache="memory", mode="load", memory_limit=GB)
     found = answer([make_oom(case, round=number) for number in (1, 2)])
     assert found.sentences[0].startswith(
-        "No advice: of what was measured here all ran out of memory (tfdata with memory"
+        "No advice: all that was measured here ran out of memory (tfdata with memory"
     )
     assert found.case is None and found.recipe is None
 

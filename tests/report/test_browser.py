@@ -168,4 +168,4 @@ def test_the_first_screen_of_a_desk_reaches_the_first_chart(seen: dict[str, Any]
 
 
 def test_a_badge_of_confidence_opens_its_reasons_without_a_script(seen: dict[str, Any]) -> None:
-    assert any("6 pairs of invocations on 2 hosts" in reason for reason in seen["first"]["reasons"])
+    assert any("6 pairs of runs on 2 hosts" in reason for reason in seen["first"]["reasons"])

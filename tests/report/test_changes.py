@@ -163,7 +163,7 @@ def write_pets(folder: Path, name: str, images: Any, *, whole: int = 1_399, dies
 def test_a_part_is_not_compared_with_the_whole_set(tmp_path: Path) -> None:
     old, new = write_pets(tmp_path, "part-1", 300), write_pets(tmp_path, "whole-1", 1_399, dies=("memory",))
     view = compare(old, new, 10)
-    assert view.facts == ("max images: 300 → all", "images an epoch of data set pets: 300 → 1,399")
+    assert view.facts == ("max images: 300 → all", "images per epoch of data set pets: 300 → 1,399")
     (group,) = view.groups
     part = ", max images 300 → all"
     assert group.only == ()
@@ -184,7 +184,7 @@ def test_page_and_terminal_say_the_same_of_a_part_and_the_whole(tmp_path: Path) 
     said, html = " ".join(done.stdout.split()), " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
     for words in (
         "max images: 300 → all",
-        "images an epoch of data set pets: 300 → 1,399",
+        "images per epoch of data set pets: 300 → 1,399",
         "tfdata, memory cache, limit 1.5 GB, max images 300 → all",
         "≠ not compared 300 images against 1,399",
     ):
@@ -234,7 +234,7 @@ def test_the_same_count_of_other_files_is_not_compared(tmp_path: Path) -> None:
     old, new = write(tmp_path, "old-1", 80), write(tmp_path, "new-1", 160, data_fingerprint="4" * 64)
     view = compare(old, new)
     assert view.facts == ("files of data set coco-test (fingerprint): 333333333333 → 444444444444",)
-    assert {row.verdict.detail for row in view.groups[0].rows} == {"other files in data set coco-test"}
+    assert {row.verdict.detail for row in view.groups[0].rows} == {"different files in data set coco-test"}
 
 
 def test_a_condition_that_changed_for_all_is_compared_and_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One rule for how the end of an invocation is shown: what is invalid is never ok."""
+"""One rule for how the end of a run is shown: what is invalid is never ok."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.analysis.signs import LOOKS
 from harness.values.record import Finding
 
 WORK = find("work-differs", "mine does not do the same work as the others: it drops the last batch", "mend the loader")
-BUSY = find("host-busy", "others used 1.20 of 2 CPUs while this was measured", "measure again")
+BUSY = find("host-busy", "other programs used 1.20 of 2 CPUs during the run", "measure again")
 STOLEN = find("cpu-stolen", "the hypervisor took 4.0 % of the CPU time", "measure elsewhere")
 
 

@@ -53,14 +53,14 @@ def test_a_settled_answer_without_a_doubt_is_of_high_confidence(tmp_path: Path) 
     answer = answer_of(tmp_path, (IDG, 30), (FILE, 140))
     assert (answer.use, answer.confidence.text) == ("tfdata with file cache", "high")
     assert re.fullmatch(r"4\.\d\d×", answer.ratio) and re.fullmatch(r"\d\.\d\d–\d\.\d\d", answer.interval)
-    assert any("3 pairs of invocations on 1 host" in reason for reason in answer.reasons)
+    assert any("3 pairs of runs on 1 host" in reason for reason in answer.reasons)
 
 
 @pytest.mark.parametrize(
     ("how", "level", "reason"),
     [
         ({"validity": "degraded"}, "medium", "disturbed (test degraded)"),
-        ({"rounds": 2}, "low", "not settled: 2 pairs of invocations give no interval: at least 1 more"),
+        ({"rounds": 2}, "low", "not settled: 2 pairs of runs give no interval: at least 1 more"),
     ],
 )
 def test_each_doubt_lowers_confidence_and_is_a_reason(
@@ -82,12 +82,12 @@ def test_an_answer_of_a_part_of_the_set_is_of_medium_confidence(tmp_path: Path) 
 def test_a_dead_baseline_leaves_nothing_to_compare_with(tmp_path: Path) -> None:
     answer = answer_of(tmp_path, (IDG, None), (FILE, 140))
     assert (answer.use, answer.ratio, answer.confidence.text) == ("tfdata with file cache", "–", "medium")
-    assert "the baseline has no result here, so nothing is compared" in answer.reasons
+    assert "the baseline has no result here, so there is no ratio" in answer.reasons
 
 
 def test_where_all_died_nothing_is_relied_on(tmp_path: Path) -> None:
     answer = answer_of(tmp_path, (IDG, None), (MEMORY, None))
-    assert (answer.use, answer.cost, answer.confidence.text) == ("nothing fits", "–", "none")
+    assert (answer.use, answer.cost, answer.confidence.text) == ("no answer: every case ran out of memory", "–", "none")
     assert answer.reasons == ("every case ran out of memory",)
 
 
@@ -115,7 +115,7 @@ def test_no_title_promises_what_does_not_hold_on_the_whole_set(tmp_path: Path) -
     group = group_of(tmp_path, *cases, whole=4000)
     assert group.answers[0].use == "no answer: only the baseline has a result"
     titles = [chart.title for chart in group.settings[0].charts]
-    assert titles[0] == "How many images a second each pipeline delivers"
+    assert titles[0] == "Images/s of each pipeline"
     assert not any("pays for itself from epoch" in title for title in titles)
 
 
@@ -127,5 +127,5 @@ def test_a_session_that_was_cut_off_before_its_baseline_is_of_low_confidence_and
     builder.add(make_record(make_case(), rate=80, **at), make_record(IDG, rate=30, alias="b", **at))
     (group,) = view_of(builder, tmp_path).groups
     assert group.answers[0].confidence.text == "low"
-    assert "fewer than 3 invocations" in group.answers[0].reasons
-    assert "lives from" not in str(group.advice)
+    assert "fewer than 3 runs" in group.answers[0].reasons
+    assert "memory limit of" not in str(group.advice)

@@ -122,20 +122,17 @@ def test_the_page_says_what_was_found(reading: Any) -> None:
     assert "2 hosts: ws01, ws02" in words
     assert re.search(
         r"From 1\.5 GB on: tfdata with file cache , 4\.\d\d× "
-        r"\(\d\.\d\d–\d\.\d\d\) the steady images/s of keras-idg, 2 of 2 hosts agree, 6 pairs of invocations; "
+        r"\(\d\.\d\d–\d\.\d\d\) the images/s of keras-idg after the first epoch, 2 of 2 hosts agree, 6 pairs of runs; "
         r"from 6 GB on: tfdata with memory cache",
         words,
     )
-    assert (
-        "The file cache pays for itself from epoch 4, or, where it is kept, from the second training of 3 epochs"
-        in words
-    )
+    assert "The file cache pays for itself from epoch 4, or from the second training of 3 epochs if it is kept" in words
     assert "tfdata with memory cache runs out of memory at 1.5 GB." in words
     assert "in epoch 1, step 21–23" in words
     assert "cache pays for itself from epoch 4" in words
     assert "the model is the bottleneck" in words
     assert "needs 40.0 GB, the host can give 21.4 GB" in words
-    assert "Other pixels" in words
+    assert "Pixels differ" in words
     assert "With no limit (21.4 GB available)" in words
     assert "117,266 × 256 × 256 × 3 × 4 = 92.2 GB" in words
     assert "harness run inventory/lab.yaml --experiment test --only" in words
@@ -181,7 +178,7 @@ def test_too_many_records_lie_beside_the_page_and_are_read_from_there(
     page = write_report([lab], tmp_path / "large.html")
     reading = Reading(page.read_text())
     assert f'id="{BLOCK_ID}"' not in page.read_text()
-    assert "they lie beside this page in large-records.json.gz" in reading.words
+    assert "they are beside it in large-records.json.gz" in reading.words
     assert "large-records.json.gz" in [a["href"] for a in reading.all("a")]
     assert export_records(page, "json") == export_records(lab, "json")
     monkeypatch.undo()
@@ -269,7 +266,7 @@ def test_one_round_gives_no_verdict(tmp_path: Path) -> None:
     builder.add(make_record(make_case(loader="keras-idg"), rate=30), make_record(make_case(), rate=90))
     words = Reading(render(builder, tmp_path)).words
     assert "1 of 3 rounds so far" in words
-    assert "not settled: " in words and "one pair of invocations gives no interval" in words
+    assert "not settled: " in words and "one pair of runs gives no interval" in words
     assert "▲" not in words
 
 
@@ -287,7 +284,7 @@ def test_equal_images_per_cpu_second_are_called_cores(tmp_path: Path) -> None:
         builder.add(make_record(make_case(loader="keras-idg"), round=number, rate=30, per_cpu=350))
         builder.add(make_record(make_case(), round=number, rate=90, per_cpu=350))
     words = Reading(render(builder, tmp_path)).words
-    assert "The gain of tfdata is threads, not the loader: per CPU second it delivers" in words
+    assert "tfdata is faster because it uses more threads, not because it does less work: per CPU second it" in words
 
 
 def test_all_at_the_ceiling_is_no_race(tmp_path: Path) -> None:
@@ -306,15 +303,12 @@ def test_invalid_and_degraded_are_shown(tmp_path: Path) -> None:
         builder.add(make_record(make_case(), round=number, rate=90, validity="invalid" if number == 3 else "valid"))
     words = Reading(render(builder, tmp_path)).words
     assert "✓ 2 ok ~ 3 disturbed ✗ 1 invalid" in words
-    assert "1 invocation invalid: counted as such, in no average" in words
-    assert "3 invocations disturbed (the host was busy, throttled, …)" in words
+    assert "1 invalid run, left out of all averages" in words
+    assert "3 disturbed runs (the host was busy, throttled, …)" in words
     assert "tfdata, no cache, limit 1.5 GB: invalid: test invalid (ws01, round 3)" in words
     assert "keras-idg, limit 1.5 GB: disturbed: test degraded (ws01, rounds 1, 2, 3)" in words
-    assert "1 invalid, not averaged" in words
-    assert (
-        "2 pairs of invocations give no interval: 2 of 3 rounds have a result of both, disturbed (test degraded)"
-        in words
-    )
+    assert "1 invalid run left out of the average" in words
+    assert "2 pairs of runs give no interval: 2 of 3 rounds have a result of both, disturbed (test degraded)" in words
 
 
 def test_caveats(tmp_path: Path) -> None:
@@ -344,7 +338,8 @@ def test_a_caveat_of_short_epochs_asks_for_as_many_images_as_verdicts_and_advice
         builder.add(make_record(make_case(), round=number, rate=30_000, **short))
     view = build_view(read_source(builder.write(tmp_path / "s")))
     (caveat,) = [caveat for caveat in view.beliefs if caveat.id == "too-short"]
-    found = re.fullmatch(r"about ([\d,]+) to ([\d,]+) images in an epoch would do, by the case: .*", caveat.hint)
+    cure = r"about ([\d,]+) to ([\d,]+) images in an epoch are enough, depending on the case: .*"
+    found = re.fullmatch(cure, caveat.hint)
     assert found is not None, caveat.hint
     words = Reading(render(builder, tmp_path)).words
     said = set(re.findall(r"about ([\d,]+) images in an epoch", words))
@@ -358,13 +353,13 @@ def test_what_was_paused_has_one_cure(tmp_path: Path) -> None:
             finding = make_finding(name, "error")
             builder.add(make_record(make_case(), round=number, validity="invalid", findings=(finding,), evidence={}))
         beliefs = build_view(read_source(builder.write(tmp_path / "-".join(ids)))).beliefs
-        return [caveat.hint for caveat in beliefs if "counted as such, in no average" in caveat.message]
+        return [caveat.hint for caveat in beliefs if "left out of all averages" in caveat.message]
 
-    mend = "mend what the findings name, then run again with --rerun-failed"
+    mend = "fix what the findings name, then run the command again with --rerun-failed"
     assert invalid("host-paused") == ["the same command measures them again"]
     assert invalid("test-invalid") == [mend]
     assert invalid("host-paused", "test-invalid") == [
-        f"the same command measures what was paused again; of the others {mend}"
+        f"the same command measures the paused runs again; for the others {mend}"
     ]
 
 
@@ -408,7 +403,7 @@ def test_a_twin_that_differs_from_itself_is_said(tmp_path: Path) -> None:
         builder.add(make_record(make_case(), round=number, rate=100))
         builder.add(make_record(make_case(), round=number, rate=130, alias="b"))
     words = Reading(render(builder, tmp_path)).words
-    assert "noise: one case measured twice a round came to 1.30×" in words
+    assert "noise: one case was measured twice in each round, and the second runs had 1.30×" in words
     assert "differences of this size mean nothing here" in words
 
 
@@ -480,5 +475,5 @@ def test_the_block_is_plain_json_of_gzip(page: Any) -> None:
 
 def test_the_page_says_what_each_measured_loader_is_and_that_image_data_generator_is_deprecated(reading: Any) -> None:
     words = reading.words
-    assert "keras-idg : Keras ImageDataGenerator (deprecated by Keras) with its defaults: PIL, one thread." in words
-    assert "grain :" not in words
+    assert "keras-idg Keras ImageDataGenerator (deprecated by Keras) with its defaults: PIL, one thread" in words
+    assert "Loaders in this report" in words and "grain" not in words.partition("Loaders in this report")[2]

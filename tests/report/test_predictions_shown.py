@@ -53,9 +53,9 @@ def records() -> list[Record]:
 
 def test_pairs_stand_side_by_side() -> None:
     rows = {row.said: row for row in view(records())}
-    assert (rows["fits"].ended, rows["fits"].memory, rows["fits"].peak) == ("lived", "700 MB – 900 MB", "820 MB")
+    assert (rows["fits"].ended, rows["fits"].memory, rows["fits"].peak) == ("finished", "700 MB – 900 MB", "820 MB")
     dead = rows["does not fit"]
-    assert (dead.ended, dead.dies_after, dead.died_after) == ("died", "480 – 544 images", "500 images")
+    assert (dead.ended, dead.dies_after, dead.died_after) == ("out of memory", "480 – 544 images", "500 images")
     assert {row.judged.text for row in rows.values()} == {"as predicted"}
 
 
@@ -63,8 +63,8 @@ def test_what_is_off_stands_first_and_says_why() -> None:
     wrong = make_oom(CACHED, round=3, predictions=predicted(CACHED, fit="fits"))
     wrong = wrong.model_copy(update={"evidence": {"last_epoch": 2, "last_images": 32, "oom_kills": 1}})
     first, *others = view([*records()[:2], wrong])
-    assert (first.judged.text, first.said, first.ended) == ("off", "fits", "died")
-    assert "predicted to fit in 1 GB, and died of memory" in first.judged.detail
+    assert (first.judged.text, first.said, first.ended) == ("wrong", "fits", "out of memory")
+    assert "predicted to fit in 1 GB, but ran out of memory" in first.judged.detail
     assert [row.judged.text for row in others] == ["as predicted"]
 
 
@@ -100,4 +100,4 @@ def test_a_peak_that_nobody_watched_is_no_finding(peak: int | None) -> None:
     record = make_record(PLAIN, round=1, evidence=SEEN, predictions=predicted(PLAIN))
     record = record.model_copy(update={"memory": Memory(limit_asked=GB, limit_effective=GB, peak_anon=peak)})
     (row,) = view([record])
-    assert row.judged.text == ("as predicted" if peak is None else "off")
+    assert row.judged.text == ("as predicted" if peak is None else "wrong")

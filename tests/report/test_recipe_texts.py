@@ -148,7 +148,7 @@ def test_a_memory_cache_is_shuffled_whole_and_says_what_that_costs() -> None:
     code = write(make_case(loader="tfdata", cache="memory"), FOLDER, spare_bytes=0)
     after = code.partition(".cache()")[2]
     assert "dataset.shuffle(len(files), seed=SEED)" in after
-    assert "costs no memory; but the first epoch fills it" in comments(after)
+    assert "needs no memory; but the first epoch fills it" in comments(after)
     code = write(make_case(loader="tfdata", cache="memory", shuffle=False), FOLDER)
     assert "shuffle" not in code and "SEED" not in code
 
@@ -181,9 +181,9 @@ def test_the_differences_from_what_was_measured_are_said() -> None:
     code = write(make_case(loader="tfdata", max_images=300), FOLDER, versions="TensorFlow 2.21.0 and Keras 3.15.1")
     head = comments(code)
     assert "Measured with TensorFlow 2.21.0 and Keras 3.15.1." in head
-    assert "Measured on 300 images of the set; this takes all of them." in head and "RAM budget" in head
+    assert "Measured on 300 images of the set; this uses all of them." in head and "RAM budget" in head
     code = write(make_case(loader="tfdata"), FOLDER, host="ws01", others=("ws02",))
-    assert "The path is that of ws01; the data lie elsewhere on ws02." in code
+    assert "The path is that of ws01; the data are elsewhere on ws02." in code
 
 
 def test_an_emulated_accelerator_leaves_the_model_to_the_user() -> None:
@@ -238,7 +238,7 @@ def test_an_old_session_gets_a_placeholder_and_one_line_that_says_so(tmp_path: P
     code = write_recipe(make_case(loader="tfdata"), known)
     assert constants(code)["IMAGES"] == "/path/to/your/images"
     assert constants(code)["SUFFIXES"] == (".jpeg", ".jpg", ".png")
-    said = "This session did not record where its data lie. This is for one folder of images per class: fill in"
+    said = "This session did not record where its data are. This is for one folder of images per class: fill in"
     assert f"{said} the first constants." in comments(code)
 
 

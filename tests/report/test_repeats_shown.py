@@ -1,4 +1,4 @@
-"""A disturbed invocation that was repeated: the undisturbed pair counts, and the page says that there were two."""
+"""A disturbed run that was repeated: the undisturbed pair counts, and the page says that there were two."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def test_both_attempts_stay_in_the_session_and_in_a_page_of_it(tmp_path: Path) -
     assert (len(session.records), len(session.repeats), session.superseded) == (6, 2, ())
     assert sorted(record.attempt for record in session.repeats) == [1, 1]
     view = build_view([session])
-    assert "2 invocations done twice: what was disturbed" in " ".join(caveat.message for caveat in view.beliefs)
+    assert "2 runs repeated: a disturbed run is repeated once" in " ".join(caveat.message for caveat in view.beliefs)
     assert "2.98×" in view.groups[0].advice[0].spans[0].text

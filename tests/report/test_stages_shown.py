@@ -59,7 +59,7 @@ def page_of(folder: Path, stages: tuple[StageCosts | None, ...] = (PLAIN, KEPT, 
 
 
 def describe(page: str) -> str:
-    """The description of the chart, for those who listen."""
+    """Return the description of the chart for screen readers."""
     named = r"<title[^>]*>Milliseconds of CPU time[^<]*</title><desc[^>]*>([^<]*)</desc>"
     (described,) = set(re.findall(named, page))
     return unescape(described)
@@ -78,15 +78,15 @@ def test_a_case_has_a_bar_of_its_stages_and_the_rest_is_named(tmp_path: Path) ->
 def test_what_cannot_be_split_is_one_bar_with_what_tf_data_tells_and_that_is_no_cpu_time(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     text = describe(page)
-    assert "mine.py:make: not told apart 4.00 ms; elapsed in tf.data, not CPU: TensorSlice 0.0100 ms" in text
+    assert "mine.py:make: not split by stage 4.00 ms; elapsed time in tf.data, not CPU: TensorSlice 0.0100 ms" in text
     assert "ParallelMapV2 9.00 ms (×4)" in text
-    assert "time that has elapsed in an operation, not CPU" in page
+    assert "elapsed time in each operation of tf.data, which is not CPU time" in page
 
 
 def test_advice_says_which_stage_has_most_of_the_time(tmp_path: Path) -> None:
-    assert "tfdata: 60 % of an image's CPU time is decoding: a cache helps" in unescape(page_of(tmp_path))
+    assert "tfdata spends 60 % of an image's CPU time on decoding: a cache helps" in unescape(page_of(tmp_path))
     even = PLAIN.model_copy(update={"steady": passed(4.2, read=2.0, decode=2.0, resize=0.2)})
-    assert "of an image's CPU time is" not in unescape(page_of(tmp_path / "other", (even, KEPT, OWN)))
+    assert "of an image's CPU time on" not in unescape(page_of(tmp_path / "other", (even, KEPT, OWN)))
 
 
 def test_a_session_that_did_not_look_for_them_has_no_such_chart(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_page_lists_all_of_them_by_name(words: Any) -> None:
     for name in names:
         assert words.count(name) >= 4, f"{name}: failures, trouble, two caveats"
     assert "12 invalid: does other work" in words
-    assert "12 invocations invalid: counted as such, in no average" in words
+    assert "12 invalid runs, left out of all averages" in words
     assert "more like it" not in words and "and 4 more" not in words
 
 
@@ -88,8 +88,8 @@ def test_the_matrices_of_page_and_terminal_say_it(folder: Any, words: Any) -> No
         for place, cell in enumerate(row)
     }
     cell = next(text for (row, column), text in cells.items() if "mine.py" in row and text.startswith("✗"))
-    assert cell == "✗ invalid: does other work (2 invocations)"
-    assert "✗ invalid: does other work 2 invocations" in words
+    assert cell == "✗ invalid: does other work (2 runs)"
+    assert "✗ invalid: does other work 2 runs" in words
     assert not [text for (row, _), text in cells.items() if "mine.py" in row and "ok" in text.split()]
 
 
@@ -115,7 +115,7 @@ def test_advice_does_not_say_that_an_invalid_baseline_ended_ok(tmp_path: Path) -
     builder = SessionBuilder(rounds=1)
     builder.add(make_record(make_case(), findings=(WORK,), validity="invalid"))
     (view,) = view_terminal(read_source(builder.write(tmp_path / builder.name)))
-    assert "nothing has a result here (invalid: does other work)" in view.advice[0]
+    assert "no pipeline has a result here (invalid: does other work)" in view.advice[0]
 
 
 def finish(record: Any, label: str = "mine.py:make, no cache") -> Any:

@@ -1,4 +1,4 @@
-"""The charts: each module is one, and its ``CHART`` is all that the page needs of it; pure functions of a setting.
+"""The charts: each module is one kind, which the page finds by its ``CHART``; pure functions of a setting.
 
-To add a chart, add a file; docs/contributing/chart.md shows one. There is no table to edit.
+To add a chart, add a file; docs/contributing/chart.md shows an example. There is no table to edit.
 """

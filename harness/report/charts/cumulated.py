@@ -1,4 +1,4 @@
-"""Cumulated time over epochs: when a cache has paid for its filling."""
+"""Cumulated time over epochs: from which epoch a cache pays for itself."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOST_EPOCHS, _LEAST_EPOCHS = 40, 5
 
 
 def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
-    """Minutes up to each epoch, from the first epoch and the mean of the later ones; the break-even marked.
+    """Draw the time up to each epoch, from the first epoch and the mean of later ones, and mark the break-even.
 
-    Beyond the epochs that were measured it is drawn on from the steady epochs, dashed. None without a cache whose
-    payback is known, be it never.
+    Beyond the measured epochs the line is projected from later epochs, dashed. None where the payback of no cache is
+    known.
     """
     rows = [row for row in setting.rows if row.summary.alias is None and _has_times(row)]
     known = [row.payback for row in rows if isinstance(row.payback, PaysFrom | NeverPays)]
@@ -31,7 +31,7 @@ def chart_cumulated(_: HardwareGroup, setting: Setting) -> Chart | None:
     names = drawing.line_names(setting)
     shown = drawing.keep_named(names, "row", values)
     facets = drawing.facet_names(setting, values)
-    title = f"{unit} since the start over epochs, less is better; the mark: a cache pays for itself (dashed: projected)"
+    title = f"{unit} since the start, less is better; a mark: the cache pays for itself; dashed: projected"
     described = "; ".join(_say(row, row.payback) for row in rows if row.payback is not None)
     return Chart(_headline(rows), title, described, drawing.draw(_shape(names, shown, facets, last, unit), values))
 

@@ -1,4 +1,4 @@
-"""Epoch by epoch: how long each took, so that filling and steady state show."""
+"""Duration of each epoch, which shows how long a cache takes to fill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOTABLE = 1.2
 
 
 def chart_epochs(_: HardwareGroup, setting: Setting) -> Chart | None:
-    """Geometric mean of an epoch's seconds over all invocations, a line a case, a panel a memory limit."""
+    """Draw the geometric mean of each epoch's seconds: a line for each case, a panel for each memory limit."""
     rows = [row for row in setting.rows if row.summary.alias is None and row.summary.used]
     values = [value for row in rows for value in _epochs(row)]
     if setting.case.epochs < 2 or not values:
@@ -24,14 +24,14 @@ def chart_epochs(_: HardwareGroup, setting: Setting) -> Chart | None:
     names = drawing.line_names(setting)
     shown = drawing.keep_named(names, "row", values)
     facets = drawing.facet_names(setting, values)
-    title = "Seconds of each epoch, less is better; the first fills a cache"
+    title = "Seconds of each epoch, less is better; the first epoch fills a cache"
     headline = _headline(rows)
     drawn = drawing.draw(_shape(names, shown, facets, setting.case.epochs <= _MOST_NAMED), values)
     return Chart(headline, title, "; ".join(_say(row) for row in rows[:40]), drawn)
 
 
 def _headline(rows: list[Row]) -> str:
-    """Say how much longer the first epoch of the cache takes that changes most from the first epoch to the later."""
+    """Name the case with the largest difference between its first epoch and later ones, and how large it is."""
     known = [(row, row.summary.first_epoch_s, row.summary.steady_epoch_s) for row in rows]
     found = [(first.value / later.value, row) for row, first, later in known if first and later and later.value]
     ratio, row = max(found, key=lambda one: one[0], default=(1.0, rows[0]))

@@ -1,4 +1,4 @@
-"""Model, preparation, fetch: what an image costs in training, where the time goes, and how much the model waits."""
+"""Time per image in training: the model, preparation and fetch, and how much the model waits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from harness.report.words import format_number
 from harness.values.names import name_line, name_pipeline
 
 _STEP, _WIDTH = 26, 240
-"""Narrower than other charts: words stand beside the bars."""
-_PARTS = ("model alone", "preparation (CPU)", "fetch (storage)", "input, not told apart")
+"""Narrower than other charts, since there are texts beside the bars."""
+_PARTS = ("model alone", "preparation (CPU)", "fetch (storage)", "input (not split)")
 _COLOURS = ("var(--c8)", "var(--c1)", "var(--c2)", "var(--c3)")
 _FIRST = ", first epoch"
 _LEAST_SHARE = 0.1
-"""Where less of an epoch's bytes came from storage, the page cache served it."""
-TITLE = "Milliseconds an image: what the model needs alone, and what input adds; beside it, how much the model works"
+"""Where a smaller share of an epoch's bytes came from storage, the page cache served it."""
+TITLE = "Milliseconds per image: the model alone, and what the input adds; beside the bars, utilisation of the model"
 
 
 def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
-    """A bar a training case and kind of epoch: milliseconds an image for the model, and what input adds; the words
-    beside it say utilisation, what that is called and what came from storage. None without a ceiling."""
+    """Draw a bar for each training case and kind of epoch: milliseconds per image of the model, and of the input.
+
+    The text beside it is the utilisation and what came from storage. None without a model limit.
+    """
     costs = split_costs(group, setting)
     if not costs:
         return None
@@ -38,7 +40,7 @@ def chart_input_cost(group: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 def _headline(costs: list[InputCost]) -> str:
-    """Say with which pipeline the model waits longest for images, and for what share of the time."""
+    """Name the pipeline with which the model waits longest for images, and for what share of the time."""
     steady = [cost for cost in costs if cost.which == "steady"] or costs
     worst = min(steady, key=lambda cost: cost.stalls.utilisation or 0.0)
     if all(cost.stalls.bound == "model-bound" for cost in steady):
@@ -51,10 +53,10 @@ def _headline(costs: list[InputCost]) -> str:
 def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ...]) -> Shape:
     import altair as alt
 
-    x_axis = alt.Axis(tickCount=4)
+    x_axis, step = alt.Axis(tickCount=4), drawing.row_step(_STEP, names, facets)
     base = alt.Chart().encode(y=alt.Y("row:N", sort=names, title=None, axis=drawing.name_axis(names)))
-    bars = base.mark_bar(size=13, stroke="var(--paper)", strokeWidth=1).encode(
-        x=alt.X("ms:Q", title="Milliseconds an image, less is better", scale=alt.Scale(zero=True), axis=x_axis),
+    bars = base.mark_bar(size=step // 2, stroke="var(--paper)", strokeWidth=1).encode(
+        x=alt.X("ms:Q", title="Milliseconds per image, less is better", scale=alt.Scale(zero=True), axis=x_axis),
         color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(p)] for p in parts])),
         order=alt.Order("place:Q"),
     )
@@ -63,16 +65,16 @@ def _shape(names: tuple[str, ...], facets: tuple[str, ...], parts: tuple[str, ..
         .mark_text(align="left", dx=6, fontSize=11, color="var(--ink)")
         .encode(x=alt.X("total:Q", stack=None), text="words:N")
     )
-    layered = alt.layer(bars, words, data=drawing.data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
+    layered = alt.layer(bars, words, data=drawing.data_by_name()).properties(width=_WIDTH, height=alt.Step(step))
     return drawing.stack_facets(layered, facets, right=drawing.ROOM)
 
 
 def say_thresholds() -> str:
-    """What the words beside the bars mean."""
+    """Explain the texts beside the bars."""
     return (
-        "Utilisation is the time that the model needs ÷ the time that it took. A case that waits for less than "
-        f"{100 * MODERATE_SHARE:.0f} % of it has the model as its bottleneck, and no loader wins there; below "
-        f"{100 * HIGH_SHARE:.0f} % it is moderately input-bound, above that input-bound."
+        "Utilisation is the time that the model alone needs ÷ the time that training takes. Where the model waits for "
+        f"less than {100 * MODERATE_SHARE:.0f} % of the time, it is the bottleneck; up to {100 * HIGH_SHARE:.0f} % a "
+        "case is moderately input-bound, above that input-bound."
     )
 
 
@@ -84,13 +86,13 @@ def _parts(cost: InputCost) -> list[tuple[str, float]]:
 
 
 def _name(cost: InputCost, setting: Setting) -> str:
-    """The first epoch is named where the steady ones stand beside it."""
+    """Return the row of a bar; the first epoch is named where there is a bar for later ones, too."""
     line = name_line(cost.row.case)
     return line + _FIRST if cost.which == "first" and setting.metric == "steady" else line
 
 
 def _words(cost: InputCost) -> str:
-    """``57 %: input-bound, 12 MB/s read``."""
+    """Return ``57 %: input-bound, 12 MB/s read``."""
     stalls = cost.stalls
     bound = "the model is the bottleneck" if stalls.bound == "model-bound" else stalls.bound
     said = f"{100 * (stalls.utilisation or 0.0):.0f} %: {bound}"
@@ -99,7 +101,7 @@ def _words(cost: InputCost) -> str:
     if cost.read_bytes_s is None:
         return said
     if cost.read_share is not None and cost.read_share < _LEAST_SHARE:
-        return f"{said}, nothing read"
+        return f"{said}, nothing read from storage"
     return f"{said}, {format_number(cost.read_bytes_s / 1e6)} MB/s read"
 
 

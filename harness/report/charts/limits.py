@@ -1,4 +1,4 @@
-"""Images/s by memory limit: what a search tried, and where a case died."""
+"""Images/s by memory limit: the limits that a search tried, and where a case ran out of memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.values.text import clean_text
 from harness.values.units import format_bytes
 
 _HEIGHT = 190
-TITLE = "Images/s by memory limit, more is better; a cross is no result, a stroke the smallest limit in which it lives"
+TITLE = "Images/s by memory limit, more is better; a cross: no result; dashed: the smallest limit in which a case runs"
 
 
 def chart_limits(_: HardwareGroup, setting: Setting) -> Chart | None:
-    """A line a searched case over the limits tried (the best run of each), crosses at 0 where it died."""
+    """Draw a line for each searched case over the limits tried (the best run of each), and crosses without a result."""
     answers = find_limits(setting)
     values = [value for answer in answers for value in _values(answer, len({a.host for a in answers}) > 1)]
     if not values:
@@ -28,10 +28,10 @@ def chart_limits(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 def _headline(answers: list[Answer]) -> str:
-    """Say from which memory limit on the first searched case lives."""
+    """Name the smallest memory limit in which the first searched case runs."""
     answer = next((one for one in answers if one.found.lives_from is not None), None)
     if answer is None:
-        return "Nothing lived under a limit that was tried"
+        return "No run succeeded under a limit that was tried"
     return f"{name_pipeline(answer.case)} needs a limit of at least {format_bytes(answer.found.lives_from)}"
 
 
@@ -80,7 +80,7 @@ def _say(answer: Answer) -> str:
 def _say_trial(trial: Trial) -> str:
     if trial.rates:
         return f"{format_number(trial.best)} images/s"
-    return "died" if trial.has_died else "not done in time"
+    return "out of memory" if trial.has_died else "not done in time"
 
 
 CHART = ChartSpec(rank=60, draw=chart_limits)

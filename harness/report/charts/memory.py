@@ -1,4 +1,4 @@
-"""Peak memory against the limit and the prediction."""
+"""Peak memory, compared with the limit and the prediction."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from harness.values.units import format_bytes
 
 _STEP = 24
 _MOST_NAMED = 2
-_PARTS = ("peak, ended well", "peak, out of memory", "peak, no valid result", "predicted", "limit")
+_PARTS = ("peak", "peak, out of memory", "peak, no valid result", "predicted", "limit")
 _COLOURS = ("var(--soft)", "var(--bad-ink)", "var(--soft)", "var(--link)", "var(--ink)")
 _SHAPES = ("circle", "cross", "triangle-down", "diamond", "stroke")
 
 
 def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
-    """A bar to the highest peak seen, a diamond at the prediction, a stroke at the limit; None without a peak."""
+    """Draw a line to the highest peak, a diamond at the prediction and a tick at the limit; None without a peak."""
     rows = [row for row in setting.rows if row.summary.alias is None and row.summary.peak_anon_bytes is not None]
     if not rows:
         return None
     values = [value for row in rows for value in _values(row)]
     parts = drawing.keep_named(_PARTS, "part", values)
-    title = "Peak memory against the limit and the prediction"
+    title = "Peak memory, without the page cache, against the limit and the prediction"
     part = name_part(setting)
     headline = _headline(rows) + (f" (measured on {part})" if part else "")
     drawn = drawing.draw(_shape(drawing.line_names(setting), drawing.facet_names(setting), parts), values)
@@ -36,7 +36,7 @@ def chart_memory(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 def _headline(rows: list[Row]) -> str:
-    """Name what runs out of memory, else how much of its limit the largest takes."""
+    """Name the pipelines that run out of memory, else the largest share of a limit that one takes."""
     dead = list(dict.fromkeys(name_pipeline(row.case) for row in rows if "oom" in row.summary.statuses))
     if len(dead) > _MOST_NAMED:
         return f"{len(dead)} pipelines run out of memory"
@@ -45,7 +45,7 @@ def _headline(rows: list[Row]) -> str:
     known = [(row.summary.peak_anon_bytes, row.summary.limit_bytes) for row in rows]
     shares = [peak / limit for peak, limit in known if peak is not None and limit]
     if shares:
-        return f"Nothing runs out of memory: the highest peak is {100 * max(shares):.0f} % of its limit"
+        return f"No pipeline runs out of memory: the highest peak is {100 * max(shares):.0f} % of its limit"
     return f"The largest peak is {format_bytes(max(peak for peak, _ in known if peak is not None))}"
 
 
@@ -56,7 +56,7 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ..
     base = alt.Chart().encode(
         x=alt.X(
             "gb:Q",
-            title="GB (10⁹ bytes) of anonymous memory, less is better",
+            title="GB (10⁹ bytes), less is better",
             scale=alt.Scale(zero=True),
             axis=alt.Axis(tickCount=6),
         ),
@@ -69,7 +69,7 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], parts: tuple[str, ..
         base.transform_filter("datum.is_peak").mark_rule(strokeWidth=3).encode(x2=alt.datum(0)),
         base.transform_filter("datum.part != 'limit'").mark_point(size=60, filled=True, opacity=1).encode(shape=shape),
         data=drawing.data_by_name(),
-    ).properties(width=drawing.WIDTH, height=alt.Step(_STEP))
+    ).properties(width=drawing.WIDTH, height=alt.Step(drawing.row_step(_STEP, names, limits)))
     return drawing.stack_facets(layered, limits)
 
 
@@ -87,7 +87,7 @@ def _values(row: Row) -> list[Point]:
 
 
 def predicted_peak(row: Row) -> int | None:
-    """The peak that was predicted before the run (the median of what its records hold), in bytes."""
+    """Return the peak that was predicted before the runs (the median of their records), in bytes."""
     predictions = [record.predictions for record in row.summary.records if record.predictions is not None]
     found = [each.peak_memory_bytes.expected for each in predictions if each.peak_memory_bytes is not None]
     return round(median(found)) if found else None

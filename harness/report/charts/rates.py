@@ -1,4 +1,4 @@
-"""Images/s by case: a dot an invocation, the geometric mean and its 95 % interval; the dead say how they ended."""
+"""Images/s by case: a dot for each run, the geometric mean and its 95 % interval, or how the case ended."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from harness.analysis.statistics import Estimate
 from harness.report import drawing
 from harness.report.drawing import Chart, ChartSpec, Point, Shape
 from harness.report.labels import label_status
+from harness.report.scope import say_epochs
 from harness.report.words import format_number, format_ratio, say_rate
 from harness.values.names import name_pipeline
 
@@ -17,7 +18,7 @@ _STEP = 28
 
 
 def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
-    """One band a memory limit, one line a case; None where nothing has a rate."""
+    """Draw a part for each memory limit with a row for each case; None where no case has a rate."""
     rows = [row for row in setting.rows if row.summary.alias is None]
     if not any(row.summary.rate(setting.metric) for row in rows):
         return None
@@ -25,8 +26,8 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
     values, is_thinned = _collect(rows, setting)
     if ceiling is not None:
         values += [{"kind": "ceiling", "limit": limit, "x": ceiling.value} for limit in limits]
-    notes = ["Dots are invocations" + (" (quantiles of them)" if is_thinned else "")]
-    notes.append("the stroke is their geometric mean, the bar its 95 % interval")
+    notes = ["Dots are runs" + (" (quantiles of many)" if is_thinned else "")]
+    notes.append("the thick mark is their geometric mean, the line its 95 % interval")
     if ceiling is not None:
         notes.append(f"the dashed line is the model limit, {format_number(ceiling.value)} images/s")
     title = f"{_axis(setting)}. {', '.join(notes)}"
@@ -35,7 +36,7 @@ def chart_rates(_: HardwareGroup, setting: Setting) -> Chart | None:
 
 
 def _headline(setting: Setting) -> str:
-    """Say what the advice says of the largest memory limit of which it says something, in a few words."""
+    """Return the advice for the largest memory limit that has one, in a few words."""
     for limit in reversed(setting.limits):
         choice = choose(setting, limit)
         row, other = choice.row, "" if choice.baseline is None else name_pipeline(choice.baseline.case)
@@ -43,16 +44,16 @@ def _headline(setting: Setting) -> str:
             return f"{name_pipeline(row.case)} delivers {format_ratio(row.ratio.value)} the images/s of {other}"
         if choice.kind in _SAID:
             return _SAID[choice.kind].format(other)
-    return "How many images a second each pipeline delivers"
+    return "Images/s of each pipeline"
 
 
 _SAID: dict[Kind, str] = {
-    "same": "Nothing is faster than {} by more than 5 %",
-    "baseline": "Nothing is faster than {} by more than 5 %",
-    "few": "Whether anything is faster than {} is not settled",
-    "open": "Whether anything is faster than {} is not settled",
+    "same": "No pipeline is more than 5 % faster than {}",
+    "baseline": "No pipeline is more than 5 % faster than {}",
+    "few": "Whether a pipeline is faster than {} is not settled",
+    "open": "Whether a pipeline is faster than {} is not settled",
     "bound": "The model is the bottleneck with every pipeline",
-    "short": "Epochs are too short to tell pipelines apart",
+    "short": "Epochs are too short to compare pipelines",
 }
 
 
@@ -79,12 +80,13 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceil
     if has_ceiling:
         line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
         layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
-    layered = alt.layer(*layers, data=drawing.data_by_name()).properties(width=drawing.WIDTH, height=alt.Step(_STEP))
+    step = alt.Step(drawing.row_step(_STEP, names, limits))
+    layered = alt.layer(*layers, data=drawing.data_by_name()).properties(width=drawing.WIDTH, height=step)
     return drawing.stack_facets(layered, limits, right=drawing.ROOM)
 
 
 def _axis(setting: Setting) -> str:
-    return "Images/s in steady epochs, more is better" if setting.metric == "steady" else "Images/s, more is better"
+    return f"Images/s{say_epochs(setting)}, more is better"
 
 
 def _collect(rows: list[Row], setting: Setting) -> tuple[list[Point], bool]:

@@ -1,4 +1,4 @@
-"""CPU time an image by stage: where the time of each pipeline goes, as an extra run found it."""
+"""CPU time per image by stage of each pipeline, as measured in an extra run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from harness.report.drawing import (
     finish_chart,
     line_names,
     name_axis,
+    row_step,
 )
 from harness.report.stage_words import STAGE_NAMES
 from harness.report.words import format_number
@@ -25,23 +26,23 @@ from harness.values.names import name_line, name_pipeline
 from harness.values.text import clean_text
 
 _STEP, _WIDTH = 26, 300
-"""Narrower than other charts: words stand beside the bars."""
-_WHOLE = "not told apart"
+"""Narrower than other charts, since there are texts beside the bars."""
+_WHOLE = "not split by stage"
 _PARTS = (*STAGE_NAMES.values(), _WHOLE)
 _COLOURS = (*(f"var(--c{number})" for number in (2, 1, 3, 4, 5, 6, 7, 8)), "var(--quiet-ink)")
 _FIRST = ", first epoch"
 _MOST_NODES = 2
-"""Operations of a user's pipeline that stand beside its bar: those in which most time elapsed."""
+"""Operations of a user's pipeline that are named beside its bar: those in which most time elapsed."""
 _LEAST_SHARE = 0.01
-"""Of a bar, for a part to be drawn."""
+"""A part with a smaller share of its bar is not drawn."""
 TITLE = (
-    "Milliseconds of CPU time an image, by stage, less is better. An extra run before the rounds found it on this "
-    "host; what the first epoch of a cache costs once is left out"
+    "Milliseconds of CPU time per image, by stage, less is better. Measured in an extra run before the rounds; costs "
+    "of an epoch that do not depend on the number of images are left out"
 )
 
 
 def chart_stages(_: HardwareGroup, setting: Setting) -> Chart | None:
-    """A stacked bar a case, and another for the first epoch of one that fills a cache; None where nothing is known."""
+    """Draw a stacked bar for each case, and one for a first epoch that fills a cache; None where none is known."""
     bars = list_bars(setting)
     values = [value for bar in bars for value in _values(bar)]
     if not values:
@@ -51,15 +52,15 @@ def chart_stages(_: HardwareGroup, setting: Setting) -> Chart | None:
     parts = tuple(part for part in _PARTS if any(value["part"] == part for value in values))
     title = TITLE
     if any(bar.nodes_s for bar in bars):
-        title += ". Beside pipelines of your own: what tf.data tells, time that has elapsed in an operation, not CPU"
+        title += ". Beside your own pipelines: elapsed time in each operation of tf.data, which is not CPU time"
     return Chart(_headline(bars), title, "; ".join(map(_say, bars[:40])), draw(_shape(names, parts), values))
 
 
 def _headline(bars: list[StageBar]) -> str:
-    """Name the stage that has most of the CPU time of the pipeline that needs most of it for an image."""
+    """Name the largest stage of the pipeline that needs most CPU time for an image, and its share."""
     told = [bar for bar in bars if len(_parts(bar)) > 1]
     if not told:
-        return "CPU time of an image in each pipeline"
+        return "CPU time per image in each pipeline"
     bar = max(told, key=lambda one: one.cpu_s)
     name, most = max(_parts(bar), key=lambda part: part[1])
     share = 100 * most / sum(each for _, each in _parts(bar))
@@ -72,8 +73,9 @@ def _shape(names: tuple[str, ...], parts: tuple[str, ...]) -> Shape:
 
     base = alt.Chart().encode(y=alt.Y("row:N", sort=names, title=None, axis=name_axis(names)))
     colours = alt.Scale(domain=parts, range=[_COLOURS[_PARTS.index(part)] for part in parts])
-    title, axis = "CPU milliseconds an image, less is better", alt.Axis(tickCount=4)
-    bars = base.mark_bar(size=13, stroke="var(--paper)", strokeWidth=1).encode(
+    title, axis = "CPU milliseconds per image, less is better", alt.Axis(tickCount=4)
+    step = row_step(_STEP, names)
+    bars = base.mark_bar(size=step // 2, stroke="var(--paper)", strokeWidth=1).encode(
         x=alt.X("ms:Q", title=title, scale=alt.Scale(zero=True), axis=axis),
         color=alt.Color("part:N", scale=colours),
         order=alt.Order("place:Q"),
@@ -83,7 +85,7 @@ def _shape(names: tuple[str, ...], parts: tuple[str, ...]) -> Shape:
         .mark_text(align="left", dx=6, fontSize=11, color="var(--ink)")
         .encode(x=alt.X("total:Q", stack=None), text="words:N")
     )
-    layered = alt.layer(bars, words, data=data_by_name()).properties(width=_WIDTH, height=alt.Step(_STEP))
+    layered = alt.layer(bars, words, data=data_by_name()).properties(width=_WIDTH, height=alt.Step(step))
     return finish_chart(layered, right=ROOM)
 
 
@@ -92,7 +94,7 @@ def _name(bar: StageBar) -> str:
 
 
 def _parts(bar: StageBar) -> list[tuple[str, float]]:
-    """Name and seconds of what is drawn of a bar."""
+    """Return name and seconds of each drawn part of a bar."""
     if not bar.parts_s:
         return [(_WHOLE, bar.cpu_s)]
     total = sum(bar.parts_s.values())
@@ -100,7 +102,7 @@ def _parts(bar: StageBar) -> list[tuple[str, float]]:
 
 
 def _words(bar: StageBar) -> str:
-    """``2.81 ms, 64 % decoding``; of a user's own the operations in which most time elapsed."""
+    """Return ``2.81 ms, 64 % decoding``; for a user's pipeline the operations in which most time elapsed."""
     said = f"{format_number(1e3 * bar.cpu_s)} ms"
     parts = _parts(bar)
     if len(parts) > 1:
@@ -132,7 +134,7 @@ def _values(bar: StageBar) -> Iterator[Point]:
 
 def _say(bar: StageBar) -> str:
     said = ", ".join(f"{part} {format_number(1e3 * seconds)} ms" for part, seconds in _parts(bar))
-    nodes = f"; elapsed in tf.data, not CPU: {', '.join(map(_say_node, bar.nodes_s[:20]))}" if bar.nodes_s else ""
+    nodes = f"; elapsed time in tf.data, not CPU: {', '.join(map(_say_node, bar.nodes_s[:20]))}" if bar.nodes_s else ""
     return f"{_name(bar)}: {said}{nodes}"
 
 

@@ -1,4 +1,4 @@
-"""Images/s by the number of workers: where a line turns level is the knee."""
+"""Images/s by the number of workers; the knee is where a line becomes level."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def chart_workers(_: HardwareGroup, setting: Setting) -> Chart | None:
     values = [value for ladder in ladders for value in _points(ladder, setting)]
     names = tuple(dict.fromkeys(name_line(ladder.case) for ladder in ladders))
     counts = tuple(sorted({str(row.case.workers) for ladder in ladders for row in ladder.rows}, key=int))
-    title = "Images/s by the number of workers, more is better; a diamond is where more gain nothing"
+    title = "Images/s by the number of workers, more is better; a diamond: more workers gain nothing"
     shape = _shape(names, counts, drawing.facet_names(setting, values))
     said = list(say_knees(setting))
     return Chart(said[0].partition(" (")[0], title, " ".join(said), drawing.draw(shape, values))

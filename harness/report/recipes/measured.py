@@ -1,4 +1,4 @@
-"""The recipe of a row of the matrix: what its session says of its data and its runs, and the script for them."""
+"""The recipe of a row of the matrix: what its session recorded of data and runs, and the script for them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _VERSIONS = {"tensorflow": "TensorFlow", "keras": "Keras"}
 
 
 def view_recipe(row: Row, sessions: Sequence[SessionData]) -> Recipe:
-    """Write the code to paste for a row, or the sentence that says why there is none."""
+    """Write the code to paste for a row, or a sentence why there is none."""
     case, records = row.case, row.summary.records
     name = clean_text(name_pipeline(case))
     try:
         code = write_recipe(case, describe_measured(records, sessions))
     except NoRecipeError as reason:
         return Recipe(name, "", clean_text(reason, 500))
-    note = "Paste it into an empty file and run it: it delivers what was measured here, but for what its comments say."
+    note = "Paste it into an empty file and run it: it delivers what was measured here, except as its comments note."
     if {record.payload_digest for record in records} != {installed_digest()}:
-        note += " It is of the version of harness that made this page; another one measured."
+        note += " The code is that of the version of harness that made this page; another version measured."
     return Recipe(name, code, note)
 
 
 def describe_measured(records: Sequence[Record], sessions: Sequence[SessionData]) -> Measured:
-    """Gather what is known of the data and the runs of one case on one hardware."""
+    """Collect what is known about the data and the runs of one case on one hardware."""
     places = _find_places(records, sessions)
     host, place = places[0] if places else ("", None)
     here = None if place is None else (place.folder, place.annotations)
@@ -56,7 +56,7 @@ def describe_measured(records: Sequence[Record], sessions: Sequence[SessionData]
 
 
 def _find_places(records: Sequence[Record], sessions: Sequence[SessionData]) -> list[tuple[str, DataPlace]]:
-    """Where each host keeps the data, in the order of the records."""
+    """Return where each host keeps the data, in the order of the records."""
     found: dict[str, DataPlace] = {}
     for name, host, data in dict.fromkeys((record.session, record.host, record.case.data) for record in records):
         for session in (session for session in sessions if session.name == name):
@@ -67,7 +67,7 @@ def _find_places(records: Sequence[Record], sessions: Sequence[SessionData]) -> 
 
 
 def _find_kinds(session: SessionData, names: set[str]) -> Iterable[str]:
-    """What a session that did not record the places says of the kind of its data."""
+    """Yield the kinds of data of a session that did not record the places of its data."""
     for name, data in session.content.data.items():
         if name in names and data.kind in ("folder", "coco", "tfrecord"):
             yield data.kind

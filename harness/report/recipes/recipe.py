@@ -1,4 +1,4 @@
-"""The recipe of a case: which parts a script needs for it, and with what values; the text stands in ``templates``."""
+"""The recipe of a case: which parts its script needs, with which values; the texts are in ``templates``."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Values = Mapping[str, object]
 PLACEHOLDERS = ("/path/to/your/images", "/path/to/your/annotations", "/path/to/your/weights")
 
 _TAKEN_OUT = "‹"
-"""What an anonymised report has in place of a path begins so."""
+"""The first character of what replaces a path in an anonymised report."""
 _WIDTH = 112
 
 
 class NoRecipeError(Exception):
-    """There is no short script for a case; the text says why, and where its source stands."""
+    """Raised where there is no short script for a case; the text states why, and where the source is."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a case's data and of its runs; all of it may be unknown.
+    """What is known about a case's data and runs; all of it may be unknown.
 
-    ``kind`` is what an old session says of data whose ``place`` it did not record. ``spare_bytes`` is the memory that
+    ``kind`` is the kind of data in an old session that did not record its ``place``. ``spare_bytes`` is the memory that
     the limit left, ``cache_bytes`` what the cache held, ``others`` hosts that keep the data elsewhere than ``host``.
     """
 
@@ -59,7 +59,7 @@ class Measured:
 def write_recipe(case: Case, measured: Measured | None = None) -> str:
     """Write a script that makes ``dataset`` (and trains, where the case does). Raises NoRecipeError.
 
-    It delivers what the loader delivers: the same images, labels, pixels and order, but for what its comments say.
+    It delivers the same images, labels, pixels and order as the loader, except as its comments note.
     """
     known = measured or Measured()
     _refuse(case, known)
@@ -85,7 +85,7 @@ def write_recipe(case: Case, measured: Measured | None = None) -> str:
 
 
 def add_main(code: str) -> str:
-    """Return a script that can be run as it is: what only makes `dataset` then reads it once, and says how fast."""
+    """Return a script that can be run: one that only makes `dataset` also reads it once and prints the rate."""
     if "model.fit(" in code:
         return code
     return code + _MAIN
@@ -106,7 +106,7 @@ if __name__ == "__main__":
 
 
 def _form_of(place: DataPlace) -> str:
-    """Return the form of a data set as the templates know it: a folder may have no classes, or other files beside."""
+    """Return the form of a data set for the templates: a folder may have no classes, or contain other files."""
     if place.form != "folder" or (place.is_labelled and place.is_plain):
         return place.form
     return "mixed" if place.is_labelled else "flat"
@@ -116,7 +116,7 @@ def _refuse_odd(place: DataPlace) -> None:
     """Raise NoRecipeError where a few lines of code would read other images or labels than were measured."""
     write = f"`{_write_list_command(place)}` writes lines of path and label: measure with that list."
     if place.form in ("coco", "list") and not place.is_plain:
-        raise NoRecipeError(f"Its labels stand in their file so that a few lines of code cannot read it. {write}")
+        raise NoRecipeError(f"A few lines of code cannot read the labels of this file. {write}")
     if place.skipped_count > len(place.left_out):
         raise NoRecipeError(f"{place.skipped_count} images were left out, too many to name in code. {write}")
 
@@ -142,11 +142,11 @@ def _refuse(case: Case, known: Measured) -> None:
     source = f"Its source is harness/bench/{module}.py"
     if spec.workers == "processes" and not spec.recipe:
         raise NoRecipeError(
-            f"{case.loader} starts processes that import the script which starts them: that takes a module of its own, "
-            f"and what begins it behind `if __name__ == '__main__'`. {source}."
+            f"{case.loader} starts processes that import the script: that needs a separate module, and the start of "
+            f"the program behind `if __name__ == '__main__'`. {source}."
         )
     if not spec.recipe:
-        raise NoRecipeError(f"{case.loader} is made for measuring and is no pipeline to paste. {source}.")
+        raise NoRecipeError(f"{case.loader} is made for measuring and is not a pipeline to paste. {source}.")
     if (known.place.form if known.place is not None else known.kind) != "tfrecord":
         return
     if spec.recipe != "tfdata" or case.cache == "array":
@@ -156,11 +156,11 @@ def _refuse(case: Case, known: Measured) -> None:
             else f"{case.loader} reads each image at its place in"
         )
         raise NoRecipeError(
-            f"{which} the TFRecord files, of which the harness makes a list: "
-            f"that is no short code. {source}, with harness/bench/loaders/tfrecords.py."
+            f"{which} the TFRecord files by a list that the harness makes, which is not short code. "
+            f"{source}, with harness/bench/loaders/tfrecords.py."
         )
     if known.place is None or known.place.features is None:
-        raise NoRecipeError(f"This session did not record how its TFRecord files are read: run it again. {source}.")
+        raise NoRecipeError(f"This session did not record how to read its TFRecord files: run it again. {source}.")
 
 
 def _values_of_data(place: DataPlace) -> dict[str, object]:
@@ -182,14 +182,14 @@ def _values_of_data(place: DataPlace) -> dict[str, object]:
         "has_text_labels": place.features is not None and place.features.is_text,
         "record_file": RECORD_FILE.pattern,
         "suffixes": f"({', '.join(quote(suffix) for suffix in suffixes)}{',' if len(suffixes) == 1 else ''})",
-        "suffixes_note": "those that are there" if place.suffixes else "all that the harness takes",
+        "suffixes_note": "those of this data set" if place.suffixes else "all that the harness reads",
         "classes": classes,
         "class_count": ("len(classes)" if place.form != "tfrecord" else "len(LABELS)") if is_listed else "CLASSES",
     }
 
 
 def _write_labels(features: RecordFeatures, count: int) -> str | None:
-    """What stands in the records for each class, as code; None where that is simply the number of the class."""
+    """Return the labels of the records for each class, as code; None where they are the numbers of the classes."""
     if features.first is None:
         labels = [str(one) if isinstance(one, int) else quote(one) for one in features.labels]
         return write_list(labels) if labels else '["first class", "second class"]'
@@ -218,7 +218,7 @@ def _values_of_case(case: Case) -> dict[str, object]:
 
 
 def _values_of_workers(case: Case) -> dict[str, object]:
-    """How many workers there are, as code, where their number was asked for: else one a CPU."""
+    """Return the number of workers as code: the number of the case, else one for each CPU."""
     by_cpus, count = "len(os.sched_getaffinity(0))", case.workers
     return {"counts_cpus": count is None, "worker_count": by_cpus if count is None else str(count)}
 
@@ -250,9 +250,9 @@ def _values_of_cache(case: Case, place: DataPlace, known: Measured) -> dict[str,
 
 
 def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> dict[str, object]:
-    """What a pipeline of tf.data makes before its cache and after it, and where it scales: ``build`` of ``tfdata.py``.
+    """Return what a tf.data pipeline makes before and after its cache, and where it scales, as ``tfdata.py`` does.
 
-    ``float`` is the finished image, ``levels`` what decoding gives, ``uint8`` the same rounded, empty the file itself.
+    ``float`` is the finished image, ``levels`` the decoded one, ``uint8`` the same rounded, empty the file itself.
     """
     keeps_files = case.cache == "tfrecord" or (
         case.element == "encoded" and case.cache not in ("none", "tfrecord-resized")
@@ -289,21 +289,21 @@ def _values_of_pipeline(case: Case, *, is_tuned: bool, is_sequential: bool) -> d
 
 
 def _say(case: Case, known: Measured) -> Iterable[str]:
-    """The comment at the top: what this is, and in what it differs from what was measured."""
+    """Yield the comment at the top: what the script is, and how it differs from what was measured."""
     yield f"{clean_text(name_pipeline(case))}: makes `dataset`, ready for model.fit."
     if known.versions:
         yield f"Measured with {known.versions}."
     if known.place is None:
         kind = "a COCO pair" if known.kind == "coco" else "one folder of images per class"
-        unknown = "" if known == Measured() else "This session did not record where its data lie. "
+        unknown = "" if known == Measured() else "This session did not record where its data are. "
         assumed = "" if known.kind or known == Measured() else ", which is a guess"
         yield f"{unknown}This is for {kind}{assumed}: fill in the first constants."
     elif known.others:
-        yield f"The path is that of {known.host}; the data lie elsewhere on {', '.join(known.others)}."
+        yield f"The path is that of {known.host}; the data are elsewhere on {', '.join(known.others)}."
     if case.max_images is not None:
-        yield f"Measured on {case.max_images:,} images of the set; this takes all of them."
+        yield f"Measured on {case.max_images:,} images of the set; this uses all of them."
     if case.budgets == "container" and LOADERS[case.loader].recipe in ("tfdata", "keras_directory"):
-        yield "Left to TensorFlow: threads and tf.data's RAM budget; the harness set them from the container's limits."
+        yield "TensorFlow chooses threads and tf.data's RAM budget; the harness set them from the container's limits."
 
 
 @cache
@@ -320,7 +320,7 @@ def _environment() -> Environment:
 
 
 def _tidy(text: str) -> str:
-    """Put the parts' imports together behind the comment at the top, and two blank lines around each definition."""
+    """Move all imports below the comment at the top, and put two blank lines around each definition."""
     lines = [line.rstrip() for line in text.splitlines()]
     imports = {line for line in lines if line.startswith(("import ", "from "))}
     rest = [line for line in lines if line not in imports]
@@ -344,13 +344,13 @@ def _tidy(text: str) -> str:
 
 
 def quote(text: str | None, placeholder: str = "") -> str:
-    """Write a text as a Python literal; one that is unknown or was taken out becomes the placeholder."""
+    """Write a text as a Python literal; an unknown or removed text becomes the placeholder."""
     said = repr(placeholder if not text or _TAKEN_OUT in text else text)  # repr escapes what cannot be printed
     return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said and "\\'" not in said else said
 
 
 def write_list(items: Sequence[str]) -> str:
-    """Write a list of literals, in several lines where one would be too long."""
+    """Write a list of literals, in several lines where it is long."""
     rows = [""]
     for item in items:
         if rows[-1] and len(rows[-1]) + len(item) > _WIDTH:

@@ -1,14 +1,14 @@
 "use strict";
-// The page is complete without this: it adds a switch of theme, sorting, filters, links to a view, and downloads.
+// The page is complete without this script, which adds the theme switch, sorting, filters, links to a view, downloads.
 (() => {
   const root = document.documentElement;
   const find = (id) => document.getElementById(id);
 
-  // Theme: the system's, or the reader's own, kept where the browser lets a page keep something.
+  // Theme: the system's or the reader's choice, which is stored where the browser lets a page store something.
   const theme = find("theme");
   const themes = ["system", "light", "dark"];
   const recall = () => { try { return localStorage.getItem("harness-theme"); } catch { return null; } };
-  const keep = (name) => { try { localStorage.setItem("harness-theme", name); } catch { /* a file may keep nothing */ } };
+  const keep = (name) => { try { localStorage.setItem("harness-theme", name); } catch { /* the browser may refuse storage to a file */ } };
   const show = (name) => {
     if (name === "system") { delete root.dataset.theme; } else { root.dataset.theme = name; }
     theme.textContent = `Theme: ${name}`;
@@ -48,7 +48,7 @@
     });
   }
 
-  // The table of cases: state stands in the address, so that a link shows the same view again.
+  // The table of cases: its state is kept in the address, so that a link shows the same view again.
   const table = find("case-table");
   if (!table) { return; }
   const body = table.tBodies[0];
@@ -92,22 +92,22 @@
   };
 
   const write = () => {
-    const said = new URLSearchParams();
-    for (const select of selects) { if (select.value) { said.set(select.name, select.value); } }
-    if (state.sort) { said.set("sort", (state.desc ? "-" : "") + state.sort); }
-    const text = said.toString();
+    const query = new URLSearchParams();
+    for (const select of selects) { if (select.value) { query.set(select.name, select.value); } }
+    if (state.sort) { query.set("sort", (state.desc ? "-" : "") + state.sort); }
+    const text = query.toString();
     history.pushState(null, "", text ? `#cases&${text}` : "#cases");
   };
 
   const read = () => {
     const [place, ...rest] = location.hash.slice(1).split("&");
     if (place !== "cases" && place !== "") { return; }
-    const said = new URLSearchParams(rest.join("&"));
+    const query = new URLSearchParams(rest.join("&"));
     for (const select of selects) {
-      const value = said.get(select.name) ?? "";
+      const value = query.get(select.name) ?? "";
       select.value = Array.from(select.options).some((option) => option.value === value) ? value : "";
     }
-    const sort = said.get("sort") ?? "";
+    const sort = query.get("sort") ?? "";
     state.desc = sort.startsWith("-");
     state.sort = sort.replace(/^-/, "");
     draw();
