@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file, whole or not at all."""
+"""The page: one self-contained HTML file, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from harness.report.anonymous import anonymise
 from harness.report.changes import ChangeView
 from harness.report.composition import build_view
 from harness.report.embed import compress_sessions, pack_sessions
+from harness.report.glossary import GLOSSARY, link_terms
 from harness.report.index import INDEX_NAME, list_pages, summarise_view
 from harness.report.palette import write_colours
 from harness.report.source import name_sidecar, read_source
@@ -30,16 +31,15 @@ _TEMPLATES = Path(__file__).with_name("templates")
 def write_report(folders: Sequence[Path], output: Path, *, is_anonymous: bool = False) -> Path:
     """Make one page of session folders (or of old pages that carry their records) and return its path.
 
-    The same records give the same bytes. Beside a page that lies in its session's folder the index of all sessions is
-    written afresh. Raises SessionError where a source is no session, or ``output`` cannot be written; then the old page
-    stays.
+    The same records give the same bytes. A page in its session's folder is also listed in the index of all sessions.
+    Raises SessionError where a source is no session, or ``output`` cannot be written; the old page then stays.
     """
     sessions = read_sources(folders)
     return write_sessions(anonymise(sessions) if is_anonymous else sessions, output)
 
 
 def read_sources(folders: Sequence[Path]) -> list[SessionData]:
-    """The sessions of several sources, each once: the same session in two of them is taken from the last."""
+    """Read the sessions of several sources, each once: a session that two of them have is taken from the last."""
     found: dict[tuple[str, str], SessionData] = {}
     for folder in folders:
         for session in read_source(folder):
@@ -52,7 +52,7 @@ def read_sources(folders: Sequence[Path]) -> list[SessionData]:
 
 
 def write_sessions(sessions: Sequence[SessionData], output: Path) -> Path:
-    """Write the page of sessions; of very many records also a file beside it."""
+    """Write the page of sessions; very many records are written to a file beside it."""
     packed = compress_sessions(sessions)
     block = pack_sessions(packed)
     beside = name_sidecar(output)
@@ -68,7 +68,7 @@ def write_sessions(sessions: Sequence[SessionData], output: Path) -> Path:
 
 
 def render_page(sessions: Sequence[SessionData], *, block: str | None = None, beside: str = "") -> str:
-    """The HTML of sessions; ``block`` are their packed records (made here where None and ``beside`` is empty)."""
+    """Render sessions as HTML; ``block`` are their packed records (made here where None and ``beside`` is empty)."""
     if block is None and not beside:
         block = pack_sessions(compress_sessions(sessions))
     view = build_view(sessions, block, beside)
@@ -76,17 +76,17 @@ def render_page(sessions: Sequence[SessionData], *, block: str | None = None, be
 
 
 def render_view(view: View, summary: str = "{}", beside: str = "") -> str:
-    """The HTML of a view; every text is escaped, a name that the view lacks is an error."""
+    """Render a view as HTML; every text is escaped, and a name that the view does not have is an error."""
     from markupsafe import Markup
 
-    # Only this package's own words, base64 letters and drawn charts go past the escaping.
+    # Only texts of this package, base64 letters and charts are not escaped.
     block = Markup(view.data_block) if view.data_block is not None else None  # noqa: S704
-    values = {"view": view, "data_block": block, "beside": beside, "summary": Markup(summary)}  # noqa: S704
-    return render_template("report.html.j2", values)
+    values = {"view": view, "data_block": block, "beside": beside, "glossary": GLOSSARY}
+    return link_terms(render_template("report.html.j2", {**values, "summary": Markup(summary)}))  # noqa: S704
 
 
 def render_template(name: str, values: Mapping[str, object]) -> str:
-    """A template of this package with the stylesheet and the script, each named by its hash in the page's policy."""
+    """Render a template of this package with the stylesheet and the script, whose hashes are in the page's policy."""
     from markupsafe import Markup
 
     style = write_colours() + (_TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def render_template(name: str, values: Mapping[str, object]) -> str:
 
 @cache
 def _load_templates() -> Environment:
-    """Return the templates, each compiled once: to compile them takes half as long as to make a small page."""
+    """Return the templates, which are compiled once: this takes half as long as a small page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -118,25 +118,25 @@ def _load_templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["drawing"] = Markup  # charts: every text in them was escaped where it was set
+    environment.filters["drawing"] = Markup  # charts: their texts were escaped when they were drawn
     return environment
 
 
 def hash_source(text: str) -> str:
-    """The source expression that lets exactly this text through a Content-Security-Policy."""
+    """Return the source expression with which a Content-Security-Policy allows exactly this text."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def write_index(output: Path) -> Path:
-    """List all pages below ``output`` in its ``index.html``."""
+    """Write ``index.html`` of a folder: a list of all pages below it."""
     return write_page(render_template("index.html.j2", {"rows": list_pages(output)}), output / INDEX_NAME)
 
 
 def write_page(page: str, output: Path) -> Path:
-    """Write a page beside its name and move it there, so that a reader never sees half of it."""
+    """Write a page to a temporary file and rename it, so that a reader never sees half of it."""
     return write_result(page, output, what="report")
 
 
 def write_comparison(view: ChangeView, output: Path) -> Path:
-    """The page of two sessions compared."""
+    """Write the page that compares two sessions."""
     return write_page(render_template("compare.html.j2", {"view": view}), output)
