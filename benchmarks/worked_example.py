@@ -71,7 +71,7 @@ def describe(records: Sequence[Record]) -> Iterator[str]:
 
 
 def pick(rows: Sequence[CaseSummary], **wanted: str) -> CaseSummary:
-    """tf.data's row with these parameters, not a twin."""
+    """Return tf.data's row with these parameters, without repeat checks."""
     mine = (row for row in rows if row.case.loader == "tfdata" and row.alias is None)
     return next(row for row in mine if all(getattr(row.case, key) == value for key, value in wanted.items()))
 
@@ -122,7 +122,7 @@ def number(found: Estimate | None, digits: int = 0) -> str:
 
 
 def storage(row: CaseSummary) -> str:
-    """Megabytes, medians over the invocations."""
+    """Return megabytes, medians over the runs."""
     read = [mb([record.epochs[at].bytes_read for record in row.used]) for at in (0, 1)]
     needed = [mb([record.epochs[at].bytes_needed for record in row.used]) for at in (0, 1)]
     return f"{read[0]}, {read[1]} MB (needed: {needed[0]}, {needed[1]})"
@@ -137,9 +137,9 @@ def say_floor(records: Sequence[Record]) -> str:
     (floor,) = noise_floors(records)
     ratio = number(floor.ratio, 2)
     return (
-        f"**What is this machine's noise?** One case ran twice in each round and came to {ratio} of itself; "
-        f"single pairs differ by {100 * (floor.typical - 1):.0f} % as a rule and by {100 * (floor.largest - 1):.0f} % "
-        "at the most. A ratio below that means nothing here, whatever its decimals."
+        f"**What is this machine's noise?** One case ran twice in each round (the repeat check), with a ratio of "
+        f"{ratio}; single pairs typically differ by {100 * (floor.typical - 1):.0f} % and by "
+        f"{100 * (floor.largest - 1):.0f} % at most. A smaller difference means nothing here."
     )
 
 
@@ -151,8 +151,8 @@ def say_host(records: Sequence[Record]) -> str:
     foreign = [host["foreign_cpus"]["mean"] for host in watched]
     judged = ", ".join(f"{count} {validity}" for validity, count in counts.most_common())
     return (
-        f"**Who else was there?** Others used {min(foreign):.2f} to {max(foreign):.2f} CPUs while cases were measured. "
-        f"Of {len(records)} invocations are {judged}. Findings: {listed}."
+        f"**Was the machine busy?** Other programs used {min(foreign):.2f} to {max(foreign):.2f} CPUs during the runs. "
+        f"Of {len(records)} runs {judged}. Findings: {listed}."
     )
 
 
@@ -161,27 +161,27 @@ def say_verdict(plain: CaseSummary, base: CaseSummary) -> str:
     work = compare(plain.measurements("per_cpu"), base.measurements("per_cpu"))
     return (
         f"**Is tf.data faster than ImageDataGenerator?** By images/s {said(speed)}. "
-        f"By images per CPU second {said(work)}: what remains of the first beyond the second is cores, "
-        "not cheaper work."
+        f"By images per CPU second {said(work)}: where only the first ratio is above 1, the gain is more cores, "
+        "not less work."
     )
 
 
 def said(found: Comparison) -> str:
     more = f", {found.verdict.more_rounds} rounds more would settle it" if found.verdict.more_rounds else ""
-    return f"{number(found.ratio, 2)} times, so *{WORDS[found.verdict.kind]}*{more}"
+    return f"{number(found.ratio, 2)} times, verdict *{WORDS[found.verdict.kind]}*{more}"
 
 
 def say_work(plain: CaseSummary) -> str:
     work: Any = plain.used[0].environment["samework"]
     return (
-        "**Did they do the same work?** Proven before the first measurement: each indexed picture once an epoch, "
-        f"right labels, {work['pixel_difference']:.2f} grey levels off the reference in the mean."
+        "**Did they do the same work?** Checked before the first measurement: each indexed image once per epoch, "
+        f"right labels, and a mean difference of {work['pixel_difference']:.2f} grey levels from the reference."
     )
 
 
 def say_cold(plain: CaseSummary, cached: CaseSummary) -> str:
     return (
-        f"**Was it cold?** tf.data without a cache took {storage(plain)} from storage in its two epochs: what fits "
+        f"**Was it cold?** tf.data without a cache read {storage(plain)} from storage in its two epochs: what fits "
         "under the limit beside the program stays in the page cache. The cache file does not fit: "
         f"{storage(cached)}, so its second epoch reads the disk, as on a small machine."
     )
@@ -195,8 +195,8 @@ def say_death(row: CaseSummary) -> str:
     off = max(abs(seen_at / told_at - 1) for seen_at in seen for told_at in told)
     ends = ", ".join(f"{count} × {status}" for status, count in row.statuses.items())
     return (
-        f"**When does the memory cache die?** Predicted {span(told)} images, died after {span(seen)} ({ends}; at most "
-        f"{100 * off:.1f} % off)."
+        f"**When is the memory cache too large?** Predicted after {span(told)} images, out of memory after "
+        f"{span(seen)} ({ends}; difference at most {100 * off:.1f} %)."
     )
 
 
@@ -212,7 +212,7 @@ def say_times(row: CaseSummary) -> str:
     fill, later = row.fill_s.value, row.steady_epoch_s.value
     return (
         f"**Were times and sizes predicted?** File cache: first epoch {told.fill_s:.1f} s predicted, {fill:.1f} s "
-        f"measured; second {told.steady_s:.1f} and {later:.1f} s (the rehearsal has no limit: its file stays in "
+        f"measured; second {told.steady_s:.1f} and {later:.1f} s (the trial run has no limit: its file stays in "
         f"memory, here the disk is read). Bytes: {row.cache_predicted_bytes:,} by formula, {row.cache_bytes:,} on disk."
     )
 
@@ -222,8 +222,8 @@ def say_budgets(default: CaseSummary, told: CaseSummary) -> str:
     alone, truth = (each["took_ram_bytes"] for each in budgets)
     limit = default.limit_bytes or 0
     return (
-        f"**What did TensorFlow think?** Left alone, tf.data gave itself {alone / 1e9:.1f} GB in a job of "
-        f"{limit / 1e6:.0f} MB; told the truth, {truth / 1e6:.0f} MB."
+        f"**Which budget did tf.data use?** By default {alone / 1e9:.1f} GB in a job of {limit / 1e6:.0f} MB; "
+        f"with `budgets: container` {truth / 1e6:.0f} MB."
     )
 
 
@@ -232,7 +232,7 @@ def say_watching(records: Sequence[Record]) -> str:
     watched = [(supervisor, wall_s) for supervisor, wall_s in seen if supervisor and supervisor["cpu_s"] and wall_s]
     share = max(supervisor["cpu_s"] / wall_s for supervisor, wall_s in watched)
     memory = max(supervisor["anon_bytes"] for supervisor, _ in watched)
-    return f"**What did watching cost?** At most {100 * share:.2f} % of a core and {memory / 1e6:.1f} MB."
+    return f"**What did monitoring cost?** At most {100 * share:.2f} % of a core and {memory / 1e6:.1f} MB."
 
 
 if __name__ == "__main__":
