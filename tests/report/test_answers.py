@@ -133,9 +133,7 @@ def test_epochs_that_are_too_short_have_figures_and_no_verdict(answer: Any) -> N
 def test_no_result_at_all_has_no_code(answer: Any) -> None:
     case = make_case(loader="tfdata", cache="memory", mode="load", memory_limit=GB)
     found = answer([make_oom(case, round=number) for number in (1, 2)])
-    assert found.sentences[0].startswith(
-        "No advice: all that was measured here ran out of memory (tfdata with memory"
-    )
+    assert found.sentences[0].startswith("No advice: all that was measured here ran out of memory (tfdata with memory")
     assert found.case is None and found.recipe is None
 
 
