@@ -1,4 +1,4 @@
-"""A client of Docker's API that takes no more of an answer than an engine has to say."""
+"""A client of Docker's API that limits the size of each answer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from harness.bench.protocol import bounded_json
 from harness.values.errors import EngineUnavailable
 
 MOST_BYTES = 16 * 2**20
-"""Of an answer: a list of ten thousand containers. Streams (archives, images, logs) have bounds where they are read."""
+"""The most bytes of an answer: enough to list ten thousand containers. Streams have limits where they are read."""
 
 MOST_VALUES = 500_000
-"""In an answer; each takes up to 250 bytes of memory."""
+"""The most JSON values in an answer; each takes up to 250 bytes of memory."""
 
 _PIECE_BYTES = 64 * 1024
 
 
 class BoundedClient(APIClient):
-    """``APIClient``; an answer beyond the bounds is EngineUnavailable: what answers is no Docker Engine."""
+    """An ``APIClient`` that raises EngineUnavailable for an answer above the limits: no Docker Engine sends one."""
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
-        """Send a request; see ``requests.Session.send``."""
+        """Send a request and read the whole answer, unless it is a stream; see ``requests.Session.send``."""
         if options.get("stream"):
             return super().send(request, **options)
         answer = super().send(request, **{**options, "stream": True})
@@ -33,8 +33,8 @@ class BoundedClient(APIClient):
             bounded_json.check_size(body, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
         except bounded_json.Unreadable as error:
             answer.close()
-            hint = "see what answers in the Docker Engine's place: `docker version` on the host, and DOCKER_HOST"
-            raise EngineUnavailable(f"the answer of the Docker engine: {error}", hint=hint) from None
+            hint = "check what answers instead of a Docker Engine: `docker version` on the host, and DOCKER_HOST"
+            raise EngineUnavailable(f"the answer of the Docker Engine cannot be used: {error}", hint=hint) from None
         whole = Response()
         whole.status_code, whole.reason, whole.headers = answer.status_code, answer.reason, answer.headers
         whole.request, whole.url, whole.encoding = answer.request, answer.url, answer.encoding

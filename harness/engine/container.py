@@ -1,4 +1,4 @@
-"""A container as we ask a Docker Engine for it: pure functions from a job request to the body of a create request."""
+"""Build the body of Docker's create request from a job request. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOME = "/home/job"
 HOME_BYTES = 64 * 2**20
 PIDS_LIMIT = 4096
 LOG_BYTES = 2**20
-"""Docker's own log; results are files, so it only has to hold what goes wrong before the supervisor runs."""
+"""Size of Docker's own log. Results are files, so the log only holds errors from before the supervisor starts."""
 STOP_TIMEOUT_S = 20
 
 LABEL_NAME = LABEL_PREFIX + "name"
@@ -30,14 +30,14 @@ LABEL_MEMORY = LABEL_PREFIX + "memory"
 
 @dataclass(frozen=True)
 class Owner:
-    """The user of the connection, whose files a job reads and writes."""
+    """The user and group of the connection; a job reads and writes files as this user."""
 
     uid: int
     gid: int
 
 
 def mount_target(mount: Mount) -> str:
-    """Where a mount lies inside a container."""
+    """Return the path of a mount inside a container."""
     if mount.name == "annotations":
         return "/annotations.json"
     if mount.name == "weights":
@@ -46,28 +46,28 @@ def mount_target(mount: Mount) -> str:
 
 
 def job_paths(request: JobRequest) -> dict[str, str]:
-    """What the payload finds under ``paths`` in its request."""
+    """Return the paths of all mounts by name, which the payload finds under ``paths`` in its request."""
     return {mount.name: mount_target(mount) for mount in request.mounts}
 
 
 def ephemeral_folders(request: JobRequest) -> tuple[str, ...]:
-    """The folders that live and die with the job. Raises ValueError for one that could be somebody's data."""
+    """Return the folders that are made and removed with the job. Raises ValueError for a name without our prefix."""
     folders = tuple(mount.source for mount in request.mounts if mount.ephemeral)
     for folder in folders:
         if not is_ephemeral(folder):
-            raise ValueError(f"{folder} is not a folder of ours: its name must begin with {CACHE_PREFIX}")
+            raise ValueError(f"{folder} cannot be a cache folder: its name must begin with {CACHE_PREFIX}")
     return folders
 
 
 def is_ephemeral(folder: str) -> bool:
-    """True for an absolute, plain path whose last part has the prefix: nothing else is ever removed."""
+    """Return whether a path is absolute, normalized and has the prefix in its last part; no other folder is removed."""
     name = posixpath.basename(folder)
     is_plain = posixpath.isabs(folder) and posixpath.normpath(folder) == folder
     return is_plain and name.startswith(CACHE_PREFIX) and len(name) > len(CACHE_PREFIX)
 
 
 def labels_of(request: JobRequest, warnings: Sequence[str] = ()) -> dict[str, str]:
-    """All labels of the container: the request's, and what the engine must find again without us."""
+    """Return all labels of the container: the request's, and those by which a later controller finds the job."""
     labels = dict(request.labels)
     labels[LABEL_NAME] = request.name
     labels[LABEL_EPHEMERAL] = json.dumps(ephemeral_folders(request))
@@ -79,7 +79,7 @@ def labels_of(request: JobRequest, warnings: Sequence[str] = ()) -> dict[str, st
 
 
 def read_list_label(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
-    """A label that holds a JSON list of strings; empty where it is absent or not ours."""
+    """Return the strings of a label that holds a JSON list; empty where it is absent or has another form."""
     try:
         value = bounded_json.parse(labels.get(label) or "[]")
     except bounded_json.Unreadable:
@@ -95,7 +95,7 @@ def build_create(
     warnings: Sequence[str] = (),
     nested: Collection[str] = (),
 ) -> dict[str, object]:
-    """The body of ``POST /containers/create`` for a job.
+    """Return the body of ``POST /containers/create`` for a job.
 
     ``gpu_support`` is how this engine hands out GPUs (``nvidia`` or ``cdi``); ``warnings`` are
     kept as a label, so that a controller that comes later still knows them. ``nested`` are read-only sources with
@@ -118,7 +118,7 @@ def build_create(
 
 def job_environment(request: JobRequest) -> list[str]:
     """Return the variables of a job, as ``NAME=value``."""
-    # Where NVIDIA's is the default runtime, it hands out every GPU unless told otherwise.
+    # NVIDIA's runtime, where it is the default one, gives every GPU to a container unless this variable is set.
     gpus = [] if request.gpus else ["NVIDIA_VISIBLE_DEVICES=void"]
     return [f"HOME={HOME}", "USER=job", "LOGNAME=job", "TMPDIR=/tmp", "LANG=C.UTF-8", *gpus]
 
@@ -146,7 +146,7 @@ def _host_config(
         "AutoRemove": False,
     }
     if request.memory_bytes is not None:
-        # Memory and swap together: unset, Docker allows as much swap again.
+        # MemorySwap limits memory and swap together; by default Docker allows as much swap as memory on top.
         config["Memory"] = request.memory_bytes
         config["MemorySwap"] = request.memory_bytes
     if request.cpus:
@@ -158,12 +158,15 @@ def _host_config(
 
 def _bind(mount: Mount, has_nested: bool) -> dict[str, object]:
     bind = {"Type": "bind", "Source": mount.source, "Target": mount_target(mount), "ReadOnly": mount.read_only}
-    # Since API 1.44; without it an old kernel silently leaves what is mounted inside writable.
+    # Since API 1.44; without this option an old kernel leaves nested mounts writable without an error.
     return {**bind, "BindOptions": {"ReadOnlyForceRecursive": True}} if mount.read_only and has_nested else bind
 
 
 def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, object]:
-    """GPUs by id, in the form that the engine knows. Device ids exclude a count, and CDI takes no options."""
+    """Return the request for GPUs by id, in the form that the engine accepts.
+
+    Docker accepts device ids only with a count of 0, and CDI only without options.
+    """
     if gpu_support == "cdi":
         ids = [gpu if "=" in gpu else f"nvidia.com/gpu={gpu}" for gpu in gpus]
         return {"Driver": "cdi", "Count": 0, "DeviceIDs": ids, "Capabilities": None, "Options": None}
@@ -172,7 +175,7 @@ def device_request(gpus: Sequence[str], gpu_support: str | None) -> dict[str, ob
 
 
 def build_job_archive(request: JobRequest, owner: Owner) -> bytes:
-    """A tar of the job's folder: payload, request with its paths, and empty folders to write to, owned by the job."""
+    """Return a tar of the job's folder: payload, request with paths, and empty writable folders, owned by the job."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as target:
         _add(target, owner, protocol.PAYLOAD)
@@ -185,7 +188,7 @@ def build_job_archive(request: JobRequest, owner: Owner) -> bytes:
         for folder in (protocol.RESULTS, *protocol.WORK_FOLDERS):
             _add(target, owner, folder)
         end = target.offset + 2 * tarfile.BLOCKSIZE
-    # Without what fills up its last record: who reads an archive to its end may be gone before that is written.
+    # Without the padding of the last record: a reader may close the stream at the end marker, before the padding.
     return buffer.getvalue()[:end]
 
 

@@ -1,7 +1,7 @@
-"""A Docker daemon: how its client is made, and what its failures mean.
+"""Make clients of a Docker daemon and translate its failures.
 
-Everything that a broken connection can raise becomes one ``HostUnreachable``; every
-call has a deadline, so that a daemon that freezes is noticed as well as one that dies.
+Every exception of a broken connection becomes ``HostUnreachable``. Every call has a
+deadline, so that a frozen daemon is noticed like a dead one.
 """
 
 from __future__ import annotations
@@ -26,34 +26,36 @@ PROBE_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 120.0
 
 _MOST_WORDS = 2000
-"""Of a daemon's own words: an error of a build has some lines."""
-_NO_ENGINE = "see what answers in the Docker Engine's place: `docker version` on the host, and DOCKER_HOST"
+"""The most characters of a daemon's error; a build error has several lines."""
+_NO_ENGINE = "check what answers instead of a Docker Engine: `docker version` on the host, and DOCKER_HOST"
 
 ClientFactory = Callable[[float], "APIClient"]
-"""Makes a client whose calls end within the given seconds."""
+"""Makes a client whose calls end within the given number of seconds."""
 
 
 @dataclass(frozen=True)
 class DaemonWords:
-    """How an engine with Docker's API is spoken of: its name, how it is started, where to look when it refuses.
+    """The texts of errors and hints about an engine with Docker's API.
 
-    ``another``: what to look for where something else answers in its place. ``room``: how room for images is made.
+    ``title`` is its name. The others are hints: ``start`` where none answers, ``hangs`` where it answers too late,
+    ``log`` where it refuses, ``state`` where the connection was lost, ``another`` where a different program answers,
+    ``room`` where its disk is full.
     """
 
     title: str = "Docker"
     start: str = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
-    hangs: str = "the daemon hangs or is overloaded: see journalctl -u docker, then sudo systemctl restart docker"
-    log: str = "look at the Docker daemon's log (journalctl -u docker)"
-    state: str = "see whether the Docker daemon runs (systemctl status docker); then run the same command again"
+    hangs: str = "the daemon hangs or is overloaded: read journalctl -u docker, then sudo systemctl restart docker"
+    log: str = "read the Docker daemon's log (journalctl -u docker)"
+    state: str = "check that the Docker daemon runs (systemctl status docker); then run the same command again"
     another: str = _NO_ENGINE
-    room: str = "make room on the host (`docker image prune`), or give Docker another data-root; then run this again"
+    room: str = "free space on the host (`docker image prune`), or give Docker another data-root; then run this again"
 
 
 DOCKER = DaemonWords()
 
 
 class DaemonRefused(ConnectionRefusedError):
-    """An engine that cannot be used, for a reason that is known: ``cure`` is what to do about it."""
+    """An engine cannot be used for a known reason; ``cure`` says what to do."""
 
     def __init__(self, message: str, cure: str) -> None:
         super().__init__(message)
@@ -61,9 +63,9 @@ class DaemonRefused(ConnectionRefusedError):
 
 
 def local_address() -> str:
-    """Where this machine's engine listens: ``DOCKER_HOST``, or Docker's own default.
+    """Return the address of this machine's engine: ``DOCKER_HOST``, or Docker's own default.
 
-    Where that may not be used and this user has a rootless engine, where that listens.
+    Where this user may not use the default and has a rootless engine, it is the address of that engine.
     """
     own = f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/docker.sock"
     is_rootless = os.access(own, os.W_OK) and not os.access(DEFAULT_SOCKET.removeprefix("unix://"), os.W_OK)
@@ -71,7 +73,7 @@ def local_address() -> str:
 
 
 def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None) -> APIClient:
-    """A client of this machine's engine, API version negotiated. Raises what docker-py raises."""
+    """Return a client of this machine's engine with a negotiated API version. Raises what docker-py raises."""
     from docker.utils import kwargs_from_env
 
     from harness.engine.bounded_client import BoundedClient
@@ -79,12 +81,12 @@ def connect_local(timeout_s: float = CALL_TIMEOUT_S, base_url: str | None = None
     settings = {"base_url": base_url} if base_url else kwargs_from_env()
     address = str(settings.get("base_url") or local_address())
     if address.startswith("ssh://"):
-        raise OSError("an engine behind ssh:// is reached as a host of an inventory, not through DOCKER_HOST")
+        raise OSError("DOCKER_HOST is an ssh:// address; put that machine into the inventory as a host instead")
     return BoundedClient(address, "auto", timeout_s, tls=settings.get("tls", False))  # type: ignore[arg-type]  # float
 
 
 def open_client(host: str = "localhost", *, timeout_s: float = CALL_TIMEOUT_S) -> APIClient:
-    """A client of this machine's engine for building and finding images. Raises EngineUnavailable with the cure."""
+    """Return a client of this machine's engine for building and finding images. Raises EngineUnavailable."""
     try:
         connect_local(PROBE_TIMEOUT_S).close()
         return connect_local(timeout_s)
@@ -95,7 +97,7 @@ def open_client(host: str = "localhost", *, timeout_s: float = CALL_TIMEOUT_S) -
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all that led to it, also those that libraries keep among the arguments."""
+    """Yield an exception and its causes, including those that libraries keep among the arguments."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -110,7 +112,7 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_lost(error: BaseException) -> bool:
-    """True for whatever a client raises when the daemon, or the way to it, is gone or silent."""
+    """Return whether an exception means that the daemon or the connection to it is gone or silent."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
@@ -122,16 +124,17 @@ def is_lost(error: BaseException) -> bool:
 
 
 def is_no_engine(error: BaseException) -> bool:
-    """True where a client learned nothing: nobody answers, or refuses, or says what makes no sense."""
+    """Return whether an exception means that no engine gave a usable answer (none, a refusal, or an unreadable one)."""
     return isinstance(error, UNREADABLE) or status_of(error) is not None or is_lost(error)
 
 
 @contextmanager
 def talking(host: str, doing: str, forget: Callable[[], None], words: DaemonWords = DOCKER) -> Iterator[None]:
-    """Turn what a call raises into our errors: HostUnreachable when the link is gone, else EngineError.
+    """Translate exceptions of a call: HostUnreachable for a lost connection, EngineError otherwise.
 
-    An answer that makes no sense is an EngineError, too. ``forget`` is called when the link is gone: the old client is
-    dead for ever. Docker's NotFound and conflicts (409) pass through, for the caller to judge.
+    ``doing`` is the call as a verb phrase for messages, such as "list containers". An unreadable answer is an
+    EngineError. ``forget`` is called when the connection is lost, because the old client can no longer be used.
+    Docker's NotFound and conflicts (409) pass through for the caller to judge.
     """
     from docker.errors import APIError, NotFound
 
@@ -142,40 +145,40 @@ def talking(host: str, doing: str, forget: Callable[[], None], words: DaemonWord
     except APIError as error:
         if status_of(error) == 409:
             raise
-        raise EngineError(f"{words.title} would not {doing}: {explain(error)}", where=host, hint=words.log) from error
+        raise EngineError(f"{words.title} could not {doing}: {explain(error)}", where=host, hint=words.log) from error
     except EngineError:
         raise
     except UNREADABLE as error:
-        message = f"{words.title} would not {doing} so that it can be understood: {_misread(error)}"
+        message = f"{words.title} was asked to {doing}, and its answer cannot be read: {_misread(error)}"
         raise EngineError(message, where=host, hint=words.another) from error
     except Exception as error:
         if not is_lost(error):
             raise
         forget()
-        message = f"lost the {words.title} engine ({doing}): {_last_words(error)}"
+        message = f"lost the connection to the {words.title} engine ({doing}): {_last_words(error)}"
         raise HostUnreachable(message, where=host, hint=words.state) from error
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of an error that the daemon answered with."""
+    """Return the HTTP status of an error that the daemon answered with; None for any other exception."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def explain(error: BaseException) -> str:
-    """The daemon's own words."""
+    """Return the daemon's own message of an error."""
     return clean_lines(str(getattr(error, "explanation", None) or error).strip(), _MOST_WORDS)
 
 
 def unavailable(error: BaseException, host: str, address: str, words: DaemonWords = DOCKER) -> EngineUnavailable:
-    """No engine answers at ``address``: why, and what cures it."""
+    """Return the error for an engine that does not answer at ``address``, with the reason and a hint."""
     message, hint = _diagnose(list(causes_of(error)), address, words)
     return EngineUnavailable(message, where=host, hint=hint)
 
 
 def _misread(error: Exception) -> str:
-    """Say what made no sense, and how it began."""
+    """Return what is wrong with an unreadable answer, and the answer's first line."""
     said = error.said if isinstance(error, Unreadable) else getattr(error, "doc", None)  # JSON's errors have the text
-    return clean_text(error, 300) + (f": it said {first_line(said)}" if isinstance(said, bytes | str) else "")
+    return clean_text(error, 300) + (f": the answer was {first_line(said)}" if isinstance(said, bytes | str) else "")
 
 
 def _diagnose(causes: list[BaseException], address: str, words: DaemonWords) -> tuple[str, str]:
@@ -188,11 +191,11 @@ def _diagnose(causes: list[BaseException], address: str, words: DaemonWords) -> 
     if known is not None:
         return str(known), known.cure
     if isinstance(causes[0], UNREADABLE):
-        return f"what answers at {address} is no {words.title} Engine: {_misread(causes[0])}", words.another
-    said = " It is what DOCKER_HOST says." if os.environ.get("DOCKER_HOST") else ""
+        return f"the program that answers at {address} is no {words.title} Engine: {_misread(causes[0])}", words.another
+    said = " DOCKER_HOST names this address." if os.environ.get("DOCKER_HOST") else ""
     if has(PermissionError):
         cure = f"sudo usermod -aG docker {read_user()}, then log in again"
-        return f"the {words.title} socket {address} may not be used by {read_user()}.{said}", cure
+        return f"the {words.title} socket {address} is not accessible to {read_user()}.{said}", cure
     if has(Timeout, TimeoutError):
         return (
             f"the {words.title} engine at {address} did not answer within {PROBE_TIMEOUT_S:.0f} s.{said}",
@@ -206,6 +209,6 @@ def _diagnose(causes: list[BaseException], address: str, words: DaemonWords) -> 
 
 
 def _last_words(error: BaseException) -> str:
-    """The innermost reason in one line."""
+    """Return the shortest message among an exception and its causes, in one line."""
     words = [clean_text(cause) for cause in causes_of(error)]
     return min((word for word in words if word), key=len, default=type(error).__name__)

@@ -1,4 +1,4 @@
-"""What stands at the far end of a link to a Docker Engine, and why it cannot be used. Pure."""
+"""Find out how a remote host's Docker Engine can be reached, and why it cannot. Pure."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ _SYSTEM = ("/var/run/docker.sock", "/run/docker.sock")
 
 @dataclass(frozen=True)
 class DaemonAccess:
-    """What stands at the far end: the docker CLI, sockets that may be used, and (socket, group) that may not.
-
-    ``socket`` is the one to open where there is no CLI, as ``docker_host`` says; None where none is known.
-    """
+    """The ways to an engine on a remote host: its docker CLI, usable sockets, and (socket, group) of forbidden ones."""
 
     cli: str | None = None
     user: str = ""
@@ -41,6 +38,7 @@ class DaemonAccess:
 
     @property
     def socket(self) -> str | None:
+        """Return the socket to open where there is no CLI: DOCKER_HOST's, else the first usable one, else None."""
         if self.docker_host:
             return self.docker_host.removeprefix(_UNIX) if self.docker_host.startswith(_UNIX) else None
         return self.usable[0] if self.usable else None
@@ -54,7 +52,7 @@ class DaemonAccess:
 
 
 def parse_access(text: str) -> DaemonAccess:
-    """What the far end's script wrote."""
+    """Parse the output of the command of ``look_command``."""
     fields: dict[str, str] = {}
     usable: list[str] = []
     forbidden: list[tuple[str, str]] = []
@@ -77,10 +75,11 @@ def parse_access(text: str) -> DaemonAccess:
 
 
 def judge_access(access: DaemonAccess) -> DaemonRefused | None:
-    """Why no engine can be used, with the cure; None where one may be there."""
+    """Return why no engine can be used, with a cure; None where one may be there."""
     if access.docker_host and access.cli is None and access.socket is None:
-        cure = "install the docker CLI there, or take DOCKER_HOST out of that user's environment"
-        return DaemonRefused(f"DOCKER_HOST is {access.docker_host} there, and there is no docker CLI to reach it", cure)
+        cure = "install the docker CLI on the host, or remove DOCKER_HOST from that user's environment"
+        message = f"DOCKER_HOST is {access.docker_host} on the host, which has no docker CLI to reach that address"
+        return DaemonRefused(message, cure)
     if access.docker_host or access.usable:
         return None
     if access.forbidden:
@@ -88,30 +87,30 @@ def judge_access(access: DaemonAccess) -> DaemonRefused | None:
         who = access.user or "the user"
         group = group if group not in ("", "root") else "docker"
         cure = f"on the host: sudo usermod -aG {group} {who}, then run this again"
-        return DaemonRefused(f"the Docker socket {path} may not be used by {who}", cure)
-    cure = "start it there (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
+        return DaemonRefused(f"the Docker socket {path} is not accessible to {who}", cure)
+    cure = "start it on the host (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
     return DaemonRefused("there is no Docker socket at /var/run/docker.sock", cure)
 
 
 def look_command() -> list[str]:
-    """What is run there: it changes and waits for nothing."""
+    """Return the command that looks for a CLI and sockets on a host; it changes nothing and does not wait."""
     return ["sh", "-c", _LOOK]
 
 
 def explain_silence(errors: str) -> OSError:
-    """Why the far end went without an answer, from what ``docker system dial-stdio`` said."""
+    """Return why the engine gave no answer, from the errors of ``docker system dial-stdio``."""
     lines = [line for line in errors.strip().splitlines() if line.strip()]
-    said = lines[-1].strip() if lines else "it said nothing"
+    said = lines[-1].strip() if lines else "it wrote no error"
     lowered = errors.lower()
     if "podman" in lowered:
-        cure = "use `engine: podman`, which is made for it"
-        return DaemonRefused(f"the docker command there is Podman's: {said}", cure)
+        cure = "use `engine: podman`"
+        return DaemonRefused(f"the docker command on the host is Podman's: {said}", cure)
     if "permission denied" in lowered:
         cure = "on the host: sudo usermod -aG docker THE_USER, then run this again"
-        return DaemonRefused("the Docker socket may not be used by this user", cure)
+        return DaemonRefused("the Docker socket is not accessible to this user", cure)
     if "dial-stdio" in lowered and ("not a docker command" in lowered or "unknown" in lowered):
-        return DaemonRefused(f"the docker CLI there is too old: {said}", "Docker 18.09 or newer is needed there")
+        return DaemonRefused(f"the host's docker CLI is too old: {said}", "install Docker 18.09 or newer on the host")
     if "cannot connect" in lowered or "connection refused" in lowered or "no such file" in lowered:
-        cure = "start it there: sudo systemctl start docker"
-        return DaemonRefused(f"the Docker daemon does not run there: {said}", cure)
-    return ConnectionResetError(f"the engine's end was closed: {said}")
+        cure = "start it on the host: sudo systemctl start docker"
+        return DaemonRefused(f"the Docker daemon does not run on the host: {said}", cure)
+    return ConnectionResetError(f"the engine closed the connection: {said}")

@@ -1,7 +1,7 @@
-"""A Docker Engine behind SSH: the SDK over the host's one transport.
+"""Connect Docker's SDK to a Docker Engine on a remote host, over the host's one SSH transport.
 
-At the far end runs ``docker system dial-stdio``; where there is no docker CLI that a command without a login finds,
-sshd itself opens the engine's socket. Which of the two is found out once, with why neither can be used and its cure.
+The host runs ``docker system dial-stdio``. Where a non-login shell finds no docker CLI, sshd opens the engine's socket
+instead. Which of the two works is found out once; where neither does, the error names the reason and a cure.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
 NEWEST_API = "1.51"
-"""What this program was written for; a newer engine is spoken to in this version, or in the oldest that it knows."""
+"""The newest API version that this program uses; with a newer engine it uses this one, or the engine's oldest."""
 
 KEPT_CONNECTIONS = 2
-"""Each that is kept open for the next request is one of the host's eight channels."""
+"""How many connections stay open for the next request; each uses one of the host's eight channels."""
 
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 _LOOK_TIMEOUT_S = 30.0
 
 
 class ByteStream(Protocol):
-    """Bytes in and out, each wait with a deadline of ``timeout_s``; see ``harness.hosts.ssh.stream.Stream``."""
+    """A two-way byte stream whose waits end after ``timeout_s``; see ``harness.hosts.ssh.stream.Stream``."""
 
     timeout_s: float
 
@@ -59,7 +59,7 @@ class ByteStream(Protocol):
 
 
 class Streams(Protocol):
-    """What leads to a host's engine: an ``SSHConnection``, or this machine's ``LocalStreams``."""
+    """A connection that opens streams to a host's engine: an ``SSHConnection``, or this machine's ``LocalStreams``."""
 
     host: str
 
@@ -71,7 +71,7 @@ class Streams(Protocol):
 
 
 class Dialer:
-    """Opens HTTP connections to one host's engine and keeps a few; shared by all clients of the host."""
+    """A small pool of HTTP connections to one host's engine, shared by all clients of the host."""
 
     def __init__(self, connection: Streams) -> None:
         self._connection = connection
@@ -81,13 +81,14 @@ class Dialer:
 
     @property
     def address(self) -> str:
-        """Where the engine is, for messages."""
+        """Return the engine's address for messages."""
         return f"{self._connection.host} over SSH"
 
     def client(self, timeout_s: float) -> APIClient:
-        """A client whose calls end within ``timeout_s``; the API version is agreed on. A ``daemon.ClientFactory``.
+        """Return a client whose calls end within ``timeout_s``, with a negotiated API version.
 
-        Raises HostUnreachable, HostNotReady, and what ``daemon.is_lost`` knows.
+        It is a ``daemon.ClientFactory``. Raises HostUnreachable, HostNotReady, and exceptions for which
+        ``daemon.is_lost`` is true.
         """
         asking = self._make_client(NEWEST_API, timeout_s)
         try:
@@ -102,11 +103,11 @@ class Dialer:
         return client
 
     def dial(self, timeout_s: float) -> ByteStream:
-        """A new stream to the engine's API."""
+        """Open a new stream to the engine's API. Raises DaemonRefused where there is no way to the engine."""
         access = self._look()
         refusal = judge_access(access)
         if refusal is not None:
-            # What was wrong may be cured by now: the next one looks again.
+            # The cause may be repaired by then: the next call looks again.
             self._forget_access()
             raise refusal
         if access.cli is not None:
@@ -116,20 +117,20 @@ class Dialer:
             return self._connection.open_unix(access.socket, timeout_s=timeout_s)
         except ConnectionRefusedError as error:
             self._forget_access()
-            cure = "install the docker CLI there, or set `AllowStreamLocalForwarding yes` in its sshd_config"
+            cure = "install the docker CLI on the host, or set `AllowStreamLocalForwarding yes` in its sshd_config"
             raise DaemonRefused(
                 f"the host has no docker CLI, and its sshd does not open {access.socket}", cure
             ) from error
 
     def close(self) -> None:
-        """Let go of what is kept open."""
+        """Close the pooled connections."""
         with self._mutex:
             kept, self._kept = self._kept, []
         for one in kept:
             one.close()
 
     def take(self) -> _HTTPConnection | None:
-        """A kept connection that still lives."""
+        """Return a pooled connection that is still open; None where there is none."""
         while True:
             with self._mutex:
                 if not self._kept:
@@ -140,7 +141,7 @@ class Dialer:
             one.close()
 
     def give(self, one: _HTTPConnection) -> None:
-        """Keep a connection for the next request, or close it where enough are kept."""
+        """Put a connection back into the pool, or close it where the pool is full."""
         with self._mutex:
             if one.is_connected and len(self._kept) < KEPT_CONNECTIONS:
                 self._kept.append(one)
@@ -160,20 +161,20 @@ class Dialer:
 
 
 def agree_version(newest: str, oldest: str) -> str:
-    """The API version to speak: the engine's newest where this program knows it, and never below its oldest.
+    """Return the API version to use: the engine's newest, at most NEWEST_API, and never below the engine's oldest.
 
-    Empty: it does not say. Raises Unreadable for what is no version.
+    An empty argument means that the engine does not report it. Raises Unreadable for text that is no version.
     """
     for version in filter(None, (newest, oldest)):
         if not _VERSION.fullmatch(version):
-            raise Unreadable("its API version is none", version)
+            raise Unreadable("its API version is not valid", version)
     newest = newest or NEWEST_API
     wanted = newest if version_lt(newest, NEWEST_API) else NEWEST_API
     return oldest if oldest and version_lt(wanted, oldest) else wanted
 
 
 class _Adapter(BaseHTTPAdapter):
-    """requests' transport adapter whose one pool dials over the host's transport, whatever the URL and the proxies."""
+    """A transport adapter for requests whose one pool connects through the dialer, whatever the URL and proxies."""
 
     def __init__(self, dialer: Dialer, timeout_s: float) -> None:
         super().__init__()
@@ -191,7 +192,7 @@ class _Adapter(BaseHTTPAdapter):
 
 
 class _Pool(urllib3.connectionpool.HTTPConnectionPool):
-    """Takes connections from the dialer and gives them back, so that clients of a host share them."""
+    """A urllib3 pool that borrows its connections from the dialer, so that all clients of a host share them."""
 
     def __init__(self, dialer: Dialer, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s, maxsize=1)
@@ -226,7 +227,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
 
 
 class _Socket:
-    """As much of a socket as HTTP wants, over a stream. A deadline cannot be taken away, only moved."""
+    """The part of the socket interface that HTTP needs, over a stream. Its deadline can be changed, not removed."""
 
     def __init__(self, stream: ByteStream, timeout_s: float) -> None:
         self._stream = stream
@@ -240,7 +241,7 @@ class _Socket:
         return not self._is_closed and self._stream.is_open
 
     def settimeout(self, timeout_s: float | None) -> None:
-        # The SDK takes the deadline off streams (followed logs, archives): a frozen host would hold them for ever.
+        # The SDK removes the deadline of streams (followed logs, archives): a frozen host would block them forever.
         if timeout_s is not None:
             self._stream.timeout_s = self._timeout_s = timeout_s
 
@@ -266,7 +267,7 @@ class _Socket:
         self._stream.finish()
 
     def close(self) -> None:
-        """As a socket's: the stream goes when its last reader has gone, too."""
+        """Close as a socket does: the stream closes when its last reader is closed, too."""
         self._is_closed = True
         self._close_if_unused()
 

@@ -1,4 +1,4 @@
-"""What a Docker Engine answers, read into facts: of itself, of its images and of its containers."""
+"""Parse the answers of a Docker Engine about itself, its images and its containers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 LABEL_TENSORFLOW = f"{LABEL_PREFIX}tensorflow"
-"""Label of an image: what ``tf.sysconfig.get_build_info()`` says in it, as JSON."""
+"""Label of an image: the result of ``tf.sysconfig.get_build_info()`` in it, as JSON."""
 _NVIDIA = "nvidia.com/gpu"
-_PHASES: dict[str, JobPhase] = {  # Docker's words, and Podman's own
+_PHASES: dict[str, JobPhase] = {  # states of Docker, and those that only Podman has
     "created": "created",
     "configured": "created",
     "initialized": "created",
@@ -54,7 +54,7 @@ _Labels = Annotated[dict[str, str], Field(max_length=1000)]
 
 
 class _Answer(BaseModel):
-    """What is read of an engine's answer; the rest is passed over. Null is as good as nothing."""
+    """Base of the models of an engine's answers: unknown fields are ignored, and null counts as absent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_pascal, populate_by_name=True)
 
@@ -65,13 +65,13 @@ class _Answer(BaseModel):
 
 
 class Component(_Answer):
-    """One of the programs that an engine consists of."""
+    """A program that an engine consists of."""
 
     name: _Text = ""
 
 
 class EngineVersion(_Answer):
-    """``GET /version``."""
+    """The answer to ``GET /version``."""
 
     version: _Text = ""
     api_version: _Text = ""
@@ -80,18 +80,18 @@ class EngineVersion(_Answer):
 
     @property
     def is_podman(self) -> bool:
-        """Whether it is Podman that speaks Docker's API."""
+        """Return whether the engine is Podman, which serves Docker's API, too."""
         return any(component.name == _PODMAN for component in self.components)
 
 
 class Device(_Answer):
-    """A device that a daemon found by itself."""
+    """A device that the daemon discovered."""
 
     id: _Text = Field("", alias="ID")
 
 
 class EngineInfo(_Answer):
-    """``GET /info``."""
+    """The answer to ``GET /info``."""
 
     server_version: _Text = ""
     cgroup_version: Annotated[int, Field(ge=1, le=2)] = 1
@@ -121,13 +121,13 @@ class Settings(_Answer):
 
 
 class RootFS(_Answer):
-    """The layers of an image, from the lowest on, by the digests of their contents."""
+    """The layers of an image, lowest first, as the digests of their contents."""
 
     layers: tuple[str, ...] = ()
 
 
 class Image(_Answer):
-    """``GET /images/NAME/json``."""
+    """The answer to ``GET /images/NAME/json``."""
 
     id: str = ""
     settings: Settings = Field(Settings(), alias="Config")
@@ -139,7 +139,7 @@ class Image(_Answer):
 
 
 class State(_Answer):
-    """What a container does, or how it ended."""
+    """The state of a container, and how it ended."""
 
     status: _Text = ""
     exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
@@ -156,7 +156,7 @@ class HostConfig(_Answer):
 
 
 class Container(_Answer):
-    """``GET /containers/ID/json``."""
+    """The answer to ``GET /containers/ID/json``."""
 
     id: str
     state: State = State()
@@ -165,21 +165,21 @@ class Container(_Answer):
 
 
 class Created(_Answer):
-    """``POST /containers/create``."""
+    """The answer to ``POST /containers/create``."""
 
     id: str
     warnings: tuple[_Text, ...] = ()
 
 
 class Listed(_Answer):
-    """One of ``GET /containers/json`` or of ``GET /images/json``."""
+    """An entry of ``GET /containers/json`` or of ``GET /images/json``."""
 
     id: str
     labels: _Labels = {}
 
 
 class ListedImage(Listed):
-    """One of ``GET /images/json``, with what a user sees of it."""
+    """An entry of ``GET /images/json`` with the names and the size of the image."""
 
     repo_tags: tuple[_Text, ...] = ()
     size: _Count = 0
@@ -189,40 +189,40 @@ _A = TypeVar("_A", bound=BaseModel)
 
 
 def read_answer(kind: type[_A], said: object, what: str) -> _A:
-    """Return an engine's answer as what it is to be. Raises Unreadable."""
+    """Validate an engine's answer as a model; ``what`` names it in errors. Raises Unreadable."""
     try:
         return kind.model_validate(said)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, fault["loc"])) or "all of it"
-        raise Unreadable(f"{what} cannot be understood ({where}: {fault['msg']})", said) from error
+        where = ".".join(map(str, fault["loc"])) or "the whole answer"
+        raise Unreadable(f"{what} cannot be parsed ({where}: {fault['msg']})", said) from error
 
 
 def read_list(kind: type[_A], said: object, what: str) -> list[_A]:
-    """Return a list of such answers. Raises Unreadable."""
+    """Validate a list of answers as models. Raises Unreadable."""
     if not isinstance(said, list):
-        raise Unreadable(f"{what} is no list", said)
+        raise Unreadable(f"{what} is not a list", said)
     return [read_answer(kind, one, what) for one in said]
 
 
 def read_version(client: APIClient) -> EngineVersion:
-    """Ask an engine for its version. Raises Unreadable, and what the client raises."""
+    """Return an engine's version. Raises Unreadable, and what the client raises."""
     return read_answer(EngineVersion, client.version(), "its version")
 
 
 def read_info(client: APIClient) -> EngineInfo:
-    """Ask an engine what it is. Raises Unreadable, and what the client raises."""
-    return read_answer(EngineInfo, client.info(), "what it tells of itself")
+    """Return an engine's description of itself. Raises Unreadable, and what the client raises."""
+    return read_answer(EngineInfo, client.info(), "its answer to GET /info")
 
 
 def inspect_image(client: APIClient, reference: str) -> Image:
-    """Ask an engine for one image. Raises Unreadable, and what the client raises."""
+    """Return an engine's description of an image. Raises Unreadable, and what the client raises."""
     said = client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stub lacks types
     return read_answer(Image, said, f"the image {reference}")
 
 
 def seek_image(client: APIClient, reference: str) -> Image | None:
-    """Ask an engine for one image; None where it has it not."""
+    """Return an engine's description of an image; None where the engine does not have it."""
     from docker.errors import NotFound
 
     try:
@@ -237,33 +237,33 @@ def list_image_ids(client: APIClient) -> list[str]:
 
 
 def list_images(client: APIClient, *, label: str | None = None, reference: str | None = None) -> list[ListedImage]:
-    """Return the images that carry a label, or have a name. Raises Unreadable, and what the client raises."""
+    """Return the images with a label or a name. Raises Unreadable, and what the client raises."""
     filters = {key: value for key, value in (("label", label), ("reference", reference)) if value is not None}
     return read_list(ListedImage, client.images(filters=filters), "its list of images")
 
 
 def inspect_container(client: APIClient, name: str) -> Container:
-    """Ask an engine for one container. Raises Unreadable, and what the client raises."""
+    """Return an engine's description of a container. Raises Unreadable, and what the client raises."""
     return read_answer(Container, client.inspect_container(name), f"the container {name}")
 
 
 def list_containers(client: APIClient, labels: Sequence[str]) -> list[Listed]:
-    """Return the containers, running or not, that carry these labels. Raises Unreadable, and what the client raises."""
+    """Return the containers with these labels, running or not. Raises Unreadable, and what the client raises."""
     found = client.containers(all=True, filters={"label": list(labels)})
     return read_list(Listed, found, "its list of containers")
 
 
 def create_container(client: APIClient, body: Mapping[str, object], name: str) -> Created:
-    """Have an engine make a container. Raises Unreadable, and what the client raises."""
+    """Create a container. Raises Unreadable, and what the client raises."""
     created = client.create_container_from_config(body, name)  # type: ignore[no-untyped-call]  # stub lacks types
-    return read_answer(Created, created, "what it made")
+    return read_answer(Created, created, "its answer to the create request")
 
 
 def image_digest(inspected: Image) -> str:
-    """Return what an image *is*, on any image store: SHA-256 in hex over layers, Env, Cmd, User and architecture.
+    """Return the identity of an image: SHA-256 in hex over layers, Env, Cmd, User and architecture.
 
-    An image's ID is the digest of its configuration on one store and of its manifest on
-    the other; these five are what both say alike, and what decides how a program behaves in it.
+    An image's ID is the digest of its configuration in Docker's classic image store and of its manifest in
+    containerd's. Both stores report these five values alike, and they decide how a program behaves in the image.
     """
     settings = inspected.settings
     parts = {
@@ -277,7 +277,7 @@ def image_digest(inspected: Image) -> str:
 
 
 def cuda_of(inspected: Image) -> CudaBuild | None:
-    """Return what an image's label says of its TensorFlow; None where it has none, or none that is understood."""
+    """Return the CUDA build of an image's TensorFlow from its label; None where the label is absent or unreadable."""
     try:
         return read_build(bounded_json.parse(inspected.settings.labels.get(LABEL_TENSORFLOW) or "{}"))
     except bounded_json.Unreadable:
@@ -287,7 +287,7 @@ def cuda_of(inspected: Image) -> CudaBuild | None:
 def engine_facts(
     name: str, version: EngineVersion, info: EngineInfo, *, api_version: str | None, image: Image | None
 ) -> EngineFacts:
-    """Facts out of ``GET /version`` and ``GET /info``; ``image`` is what jobs would run in, None where it is absent."""
+    """Return an engine's facts from ``GET /version`` and ``GET /info``; ``image`` None where the engine lacks it."""
     reasons = []
     who, cure = ("rootless Docker", DELEGATE) if info.is_rootless else ("Docker", "boot with `cgroup_enable=memory`")
     if not info.memory_limit:
@@ -314,16 +314,16 @@ def engine_facts(
 
 
 def storage_of(info: EngineInfo) -> str:
-    """The storage driver, and which of the two image stores: they do not agree on image IDs."""
+    """Return the storage driver and the image store: image IDs differ between the classic and containerd's store."""
     status = {row[0]: row[1] for row in info.driver_status if len(row) == 2}
     is_containerd = status.get("driver-type", "").startswith("io.containerd.snapshotter")
     return f"{info.driver or 'unknown'} ({'containerd' if is_containerd else 'classic'} image store)"
 
 
 def gpu_support(info: EngineInfo) -> str | None:
-    """``nvidia`` (its runtime is registered), ``cdi`` (the daemon found NVIDIA devices itself), or None.
+    """Return ``nvidia`` (NVIDIA's runtime is registered), ``cdi`` (the daemon discovered NVIDIA devices), or None.
 
-    CDI is on by default in new engines, so that its folders prove nothing: only devices do.
+    CDI is enabled by default in new engines, so its folders prove nothing; only discovered devices do.
     """
     if "nvidia" in info.runtimes:
         return "nvidia"
@@ -336,7 +336,7 @@ def _findings(info: EngineInfo) -> tuple[Finding, ...]:
         findings.append(
             find(
                 "no-swap-accounting",
-                "this kernel does not account swap: a job under a memory limit may use swap unseen",
+                "this kernel does not account for swap: a job under a memory limit can use swap unnoticed",
                 "boot with swapaccount=1, or turn swap off",
             )
         )
@@ -352,16 +352,15 @@ def _findings(info: EngineInfo) -> tuple[Finding, ...]:
 
 
 def job_state(inspected: Container) -> JobState:
-    """Phase, exit code and evidence out of ``GET /containers/ID/json``.
+    """Return a job's phase, exit code and evidence from ``GET /containers/ID/json``. Raises Unreadable.
 
-    ``OOMKilled`` says that something in the container was killed, not that the
-    job failed of it: it can be true with exit code 0. What is being removed by
-    force shows this state as soon as it is killed: somebody took it, it did not end.
+    ``OOMKilled`` means that some process in the container was killed, not that the job failed: it can be true with
+    exit code 0. A container that is being removed by force has the state ``removing``: the job is then gone, not ended.
     """
     state = inspected.state
     phase = _PHASES.get(state.status)
     if phase is None:
-        raise Unreadable(f"the state of the container {inspected.id[:80]} is none that is known", state.status)
+        raise Unreadable(f"the state of the container {inspected.id[:80]} is unknown", state.status)
     is_over = phase == "exited"
     return JobState(
         phase=phase,
@@ -379,7 +378,7 @@ def _time(text: str) -> str | None:
 
 
 def _warnings(inspected: Container) -> tuple[str, ...]:
-    """What the daemon said when the container was created, and a limit that is not what was asked."""
+    """Return the daemon's warnings at creation, and one for a memory limit that differs from the requested one."""
     labels = inspected.settings.labels
     warnings = read_list_label(labels, LABEL_WARNINGS)
     asked = labels.get(LABEL_MEMORY)

@@ -1,8 +1,7 @@
-"""An engine: what runs a container on a host. Six verbs, the same for all of them.
+"""The interface of an engine, which runs jobs on a host: six methods, the same for all engines.
 
-A job is one container (or, for ``process``, one process group in its own cgroup).
-The job on the host is the truth: it runs detached, is found again by its labels,
-is polled, and leaves its results as files.
+A job is one container (or, for ``process``, one process group in its own cgroup). The controller keeps no state of a
+job: the job runs detached on the host, is found again by its labels, is polled, and leaves its results as files.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from harness.engine.daemon import DaemonWords
 
 JobPhase = Literal["created", "queued", "running", "exited", "gone"]
-"""``created``: it never began, and never will; ``queued``: it begins when it is its turn."""
+"""``created``: the job was never started and will not start; ``queued``: the job will start when its turn comes."""
 
 LABEL_PREFIX = "harness."
 """Labels of a job: ``harness.session``, ``harness.invocation``, ``harness.attempt``, ``harness.case``,
@@ -30,15 +29,15 @@ LABEL_PREFIX = "harness."
 ``harness.ephemeral``."""
 
 CACHE_PREFIX = "harness-cache-"
-"""Every ephemeral folder's name starts so; nothing else is ever removed."""
+"""The prefix of every ephemeral folder's name; no other folder is removed."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """The benchmark's code as a deterministic tar: its files lie under ``bench/``, a user's own loaders beside it.
+    """The benchmark's code as a deterministic tar: its files are under ``bench/``, a user's own loaders beside it.
 
-    ``digest`` is the SHA-256 of the code that measures, in hex; ``own`` that of each user's file, by its path in the
-    archive: a loader that is mended changes its own cases alone.
+    ``digest`` is the SHA-256 of the code that measures, in hex. ``own`` has the digest of each file of the user, by its
+    path in the archive, so that a changed loader changes only the identity of its own cases.
     """
 
     digest: str
@@ -47,22 +46,21 @@ class Payload:
 
     @property
     def key(self) -> str:
-        """Return a digest of all that measures: the benchmark's code and users' own."""
+        """Return a digest of all code that measures: the benchmark's and the user's."""
         parts = [self.digest, *(f"{path} {digest}" for path, digest in sorted(self.own.items()))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self.own else self.digest
 
     @cached_property
     def archive_digest(self) -> str:
-        """Return a digest of all that it holds, what prepares data and proves work included."""
+        """Return a digest of the whole archive, including the code that prepares data and runs checks."""
         return hashlib.sha256(self.archive).hexdigest()
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or folder of the host for a job, known to the payload as ``paths[name]``.
+    """A file or folder of the host that a job can see; the payload finds its path as ``paths[name]``.
 
-    ``ephemeral``: a per-invocation folder that submit makes and cancel removes,
-    ``CACHE_PREFIX`` in its name.
+    ``ephemeral``: a folder for one invocation, which submit makes and cancel removes; its name has ``CACHE_PREFIX``.
     """
 
     name: str
@@ -73,12 +71,11 @@ class Mount:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """Everything that an engine needs to start one job.
+    """All that an engine needs to start one job.
 
-    ``name`` is unique per identity and attempt: submitting it twice starts one job.
-    ``request`` is what the payload reads (``bench/protocol/protocol.py``), to which the engine
-    adds ``paths``. ``memory_bytes`` None means no limit (preparation jobs only). ``cpus``
-    are CPU numbers; ``gpus`` are device ids, empty for none.
+    ``name`` is unique per identity and attempt: submitting it twice starts one job. ``request`` is what the payload
+    reads (``bench/protocol/protocol.py``); the engine adds ``paths``. ``memory_bytes`` None means no limit (preparation
+    jobs only). ``cpus`` are CPU numbers; ``gpus`` are device ids, empty for none.
     """
 
     name: str
@@ -95,7 +92,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobHandle:
-    """Names one job on one host; rebuilt by ``list`` from the host alone."""
+    """A reference to one job on one host; ``list`` rebuilds it from the host alone."""
 
     host: str
     name: str
@@ -105,10 +102,10 @@ class JobHandle:
 
 @dataclass(frozen=True)
 class JobState:
-    """What the engine itself knows of a job; ``oom_killed`` is None where it cannot tell.
+    """The state of a job as the engine reports it; ``oom_killed`` is None where the engine does not know.
 
-    ``waits_for``: why a job is still queued. ``ended_as``: what the engine did with it, ``error`` in words; None where
-    it ended by itself.
+    ``waits_for`` is why a job is still queued. ``ended_as`` is how the engine ended the job, with the reason in
+    ``error``; None where the job ended by itself.
     """
 
     phase: JobPhase
@@ -123,53 +120,53 @@ class JobState:
 
 
 class Engine(Protocol):
-    """Runs jobs on one host."""
+    """An engine of one host."""
 
     name: str
     host: str
 
     def probe(self, image: str) -> EngineFacts:
-        """Ask what the engine is and whether ``image`` is there. Raises EngineUnavailable with the cure."""
+        """Return the engine's facts, and whether it has ``image``. Raises EngineUnavailable with a cure."""
         ...
 
     def submit(self, request: JobRequest) -> JobHandle:
-        """Start a job, detached; the same name again returns the one there.
+        """Start a job, detached, and return its handle; where a job of that name is there, return that one's handle.
 
         Raises JobRefused for a fault of the job; ImageUnavailable, NoRoomForJob and HostUnreachable for conditions of
-        the host, under which no job would start.
+        the host under which no job can start.
         """
         ...
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
-        """The states of jobs, in the same order; ``gone`` for one that the host does not know."""
+        """Return the states of jobs, in the same order; ``gone`` for a job that the host does not know."""
         ...
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the job's results, as far as they are, into ``destination``: no path outside, no links, capped size.
+        """Copy the results that the job has written so far into ``destination``, without links, up to a size limit.
 
-        Raises JobGone where somebody removed the job, ResultsRefused where it left more than is taken, EngineError
-        where its results cannot be read.
+        Raises JobGone where the job was removed, ResultsRefused where its results exceed a limit, EngineError where
+        they cannot be read.
         """
         ...
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """End jobs where they run and remove every trace of them (also of finished ones). Idempotent."""
+        """End jobs that run, and remove all that these and finished ones left on the host. Idempotent."""
         ...
 
     def list(self, session: str | None = None) -> list[JobHandle]:
-        """All jobs of a session (or of any) on this host, running or not."""
+        """Return the jobs of a session (None: of all sessions) on this host, running or not."""
         ...
 
 
 class PythonEngine(Engine, Protocol):
-    """An engine whose jobs run in a Python of the host; where that lacks packages, an environment is made there."""
+    """An engine whose jobs run in a Python of the host; an environment is made where packages are missing."""
 
     def describe_python(self) -> HostPython:
-        """Say which Python jobs would run in. Raises EngineUnavailable."""
+        """Return the Python in which jobs would run. Raises EngineUnavailable."""
         ...
 
     def make_environment(self, name: str, digest: str, wheels: Sequence[Mapping[str, str]]) -> str:
-        """Make an environment of wheels that lie on the host; returns its Python. Raises EngineError."""
+        """Make an environment from wheels on the host and return the path of its Python. Raises EngineError."""
         ...
 
     def use(self, python: str) -> None:
@@ -177,21 +174,24 @@ class PythonEngine(Engine, Protocol):
         ...
 
     def promise(self, tensorflow: str, to_come: str) -> EngineFacts:
-        """Say what the engine will be once an environment with this TensorFlow is there. Raises EngineUnavailable."""
+        """Return the facts that the engine will have with an environment of this TensorFlow. Raises EngineUnavailable.
+
+        ``to_come`` says what must be brought to the host before.
+        """
         ...
 
 
 class ImageEngine(Engine, Protocol):
-    """An engine whose jobs run in images, which are built, sent and looked for through a client of Docker's API."""
+    """An engine whose jobs run in images, which are built, sent and found through a client of Docker's API."""
 
     spoken: DaemonWords
-    """How it is spoken of where it refuses or is lost."""
+    """The texts of its errors and hints."""
 
     @property
     def client(self) -> APIClient:
-        """A client of the engine. Raises EngineUnavailable with the cure."""
+        """Return a client of the engine. Raises EngineUnavailable with a cure."""
         ...
 
     def close(self) -> None:
-        """Let the client go, so that the next call makes another; what runs goes on."""
+        """Close the client; the next call makes another one. Jobs continue."""
         ...

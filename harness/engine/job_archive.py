@@ -1,4 +1,4 @@
-"""Results out of a tar stream that a container wrote: nothing outside the folder, no links, a capped size."""
+"""Extract a job's results from an untrusted tar stream: no path outside the folder, no links, a limited size."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.values.errors import EngineError, ResultsRefused
 from harness.values.text import clean_text
 
 RESULTS_BYTES = 512 * 2**20
-"""More than this is no result: a log of some millions of lines is a tenth of it."""
+"""The most bytes of a job's results; a log of some millions of lines is a tenth of it."""
 
 MOST_FILES = 1000
-"""Of all kinds, folders and links among them. A job of ours leaves ten."""
+"""The most entries of the archive, including folders and links. A job usually leaves ten."""
 
 HEADER_BYTES = 64 * 1024
-"""Before a file: its name, times and sparse map. ``tarfile`` keeps all of it in memory, however long it says it is."""
+"""The most bytes of a header (name, times, sparse map); ``tarfile`` keeps a header of any length in memory."""
 
 _MOST_NAME_BYTES = 200
 _MOST_FOLDERS = 8
@@ -30,11 +30,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 def extract_results(
     chunks: Iterable[bytes], destination: Path, *, host: str, job: str, limit_bytes: int = RESULTS_BYTES
 ) -> None:
-    """Write the regular files of a tar into ``destination``, its first path component left out.
+    """Write the regular files of a tar into ``destination``, without their first path component.
 
-    Whatever is not a plain file or folder below it, or cannot be a file here, is passed over: what runs in a container
-    is not trusted. Each file is replaced whole. Raises ResultsRefused where it is more than is taken, EngineError where
-    the stream is cut or no tar, OSError where the disk is full.
+    Jobs are not trusted: an entry that is no plain file or folder below ``destination``, or cannot be written there, is
+    skipped. Each file is replaced atomically. Raises ResultsRefused above a limit, EngineError where the stream is cut
+    or not a tar, OSError where the disk is full.
     """
     destination.mkdir(parents=True, exist_ok=True)
     left, stream = limit_bytes, _Stream(chunks)
@@ -51,15 +51,15 @@ def extract_results(
                 if source is not None and (parts := _parts_of(member.name)):
                     _keep(source, destination, parts)
     except _TooMuch as error:
-        hint = "see what the job writes there"
+        hint = "check what the job writes to its results"
         raise ResultsRefused(f"the results are {error}", where=host, hint=hint) from error
     except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
         message = f"the results came as a broken archive: {clean_text(error)}"
-        raise EngineError(message, where=host, hint=f"look at the job {job}") from error
+        raise EngineError(message, where=host, hint=f"inspect the job {job}") from error
 
 
 def _parts_of(name: str) -> tuple[str, ...]:
-    """The place of a member below the folder of results; empty for one that is not taken."""
+    """Return the path of a member below the results folder; empty for a member that is skipped."""
     path = PurePosixPath(name)
     parts = path.parts[1:]
     is_plain = not path.is_absolute() and ".." not in path.parts and len(parts) <= _MOST_FOLDERS
@@ -68,7 +68,7 @@ def _parts_of(name: str) -> tuple[str, ...]:
 
 
 def _keep(source: IO[bytes], destination: Path, parts: tuple[str, ...]) -> None:
-    """Write one file; one that cannot be there (its folder is a file, it is a folder) is passed over."""
+    """Write one file; skip it where its path is a folder, or its folder is a file."""
     folder = destination.joinpath(*parts[:-1])
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,11 +81,11 @@ def _keep(source: IO[bytes], destination: Path, parts: tuple[str, ...]) -> None:
 
 
 class _TooMuch(Exception):
-    """More than anybody wants of a job."""
+    """A job's results exceed a limit."""
 
 
 class _Stream:
-    """A generator of chunks as the file that tarfile reads; of headers no more than is allowed."""
+    """A file object for tarfile over an iterator of chunks, which limits the size of headers."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
@@ -93,10 +93,11 @@ class _Stream:
         self._allowed = HEADER_BYTES
 
     def allow(self, size: int) -> None:
-        """Let a file of this size be read, and the header of the next."""
+        """Permit reading a file of this size and the header after it."""
         self._allowed = size + HEADER_BYTES
 
     def read(self, size: int) -> bytes:
+        """Return the next bytes, fewer only at the end. Raises _TooMuch where a header is too large."""
         parts, missing = [], size
         while missing > 0:
             if not self._rest:

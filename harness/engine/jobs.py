@@ -1,4 +1,4 @@
-"""The host that jobs run on, and the one place that makes the request of a job, whatever its task. Pure."""
+"""Build job requests of every task for a prepared host. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness.values.engine_names import EngineFacts
 from harness.values.errors import HostNotReady
 
 CUDA_FOLDER = "cuda-cache"
-"""In scratch: what drivers compiled of PTX for GPUs."""
+"""Folder in scratch for the code that GPU drivers compile from PTX."""
 _OOM_SCORE = 1000
-"""The benchmark is what the kernel ends first where memory runs out."""
+"""The benchmark's ``oom_score_adj``: the kernel kills the benchmark first where memory runs out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobHost:
-    """A host whose engine, image and payload are known: all that its jobs have in common.
+    """A host with its engine, image and payload: all that its jobs have in common.
 
     ``disks`` are folders by name, ``scratch`` among them. ``cpus`` and ``gpus`` are those that jobs may use.
     """
@@ -38,10 +38,10 @@ class JobHost:
 
     @classmethod
     def of(cls, reached: Reached, payload: Payload, engine: Engine, facts: EngineFacts, image: str) -> JobHost:
-        """Return a reached host as what jobs run on. Raises HostNotReady where its engine cannot say what would run."""
+        """Build the host of jobs from a reached host. Raises HostNotReady where the image's identity is unknown."""
         if facts.image_digest is None:
             raise HostNotReady(
-                "the engine could not say what would run", where=reached.name, hint="see `harness check`"
+                "the engine does not report the identity of its image", where=reached.name, hint="run `harness check`"
             )
         return cls(
             host=reached.name,
@@ -57,21 +57,21 @@ class JobHost:
 
     @property
     def scratch(self) -> str:
-        """The folder for what is made, sent and kept there."""
+        """Return the folder for data that are made, sent and kept on the host."""
         return self.disks["scratch"]
 
 
 def cuda_cache(on: JobHost, gpus: Sequence[str]) -> tuple[Mount, ...]:
-    """Return the folder in which a job keeps what is compiled for its GPUs; nothing for one without."""
+    """Return the mount of the folder for compiled GPU code; none for a job without GPUs."""
     return (Mount("cuda", f"{on.scratch}/{CUDA_FOLDER}", read_only=False),) if gpus else ()
 
 
 @dataclass(frozen=True)
 class HostData:
-    """A data set on a host: what it holds, and the mounts that a job needs to read it. Sizes in bytes.
+    """A data set on a host: its contents, and the mounts that a job needs to read it. Sizes in bytes.
 
-    ``place`` is where it lies there and what its files are, for the code that a report shows. ``is_labelled``: a model
-    can be trained with it; ``skipped_count`` images were left out; ``coding`` is how images are coded.
+    ``place`` is its location and the kind of its files, for the code that a report shows. ``is_labelled``: a model can
+    be trained with it. ``skipped_count`` is how many images were left out. ``coding`` is how its images are encoded.
     """
 
     name: str
@@ -104,9 +104,9 @@ def build_job(
     cpus: tuple[int, ...] | None = None,
     gpus: tuple[str, ...] = (),
 ) -> JobRequest:
-    """Return the request of a job: what the payload reads, and what the engine enforces.
+    """Return the request of a job: the part that the payload reads, and the limits that the engine enforces.
 
-    ``said`` is what the task alone has; ``cpus`` None for all that jobs of this host may use.
+    ``said`` are the fields of this task alone. ``cpus`` None means all CPUs that jobs of this host may use.
     """
     used = on.cpus if cpus is None else cpus
     request = protocol.Request(task, protocol.Limits(memory_bytes, used, gpus, _OOM_SCORE), timeout_s, seed, said=said)

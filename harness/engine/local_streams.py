@@ -1,4 +1,4 @@
-"""This machine's sockets and programs as streams, as an SSH connection gives those of another machine."""
+"""Streams to sockets and programs of this machine, with the interface of an SSH connection's streams."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _WAIT_S = 60.0
 
 
 class LocalStream:
-    """A socket with a deadline for each wait. ``process``: what stands at its other end, and ends when it is closed."""
+    """A socket with a deadline for each wait; ``process`` is the program at its other end, which ends with it."""
 
     errors = b""
-    """Where it is a program that stands there, it writes its errors to its output."""
+    """Always empty: a local program writes its errors to its output."""
 
     def __init__(
         self, connection: socket.socket, timeout_s: float, process: subprocess.Popen[bytes] | None = None
@@ -28,7 +28,7 @@ class LocalStream:
 
     @property
     def is_open(self) -> bool:
-        """Whether more may come."""
+        """Return whether more bytes may arrive."""
         try:
             self._connection.settimeout(0.0)
             return self._connection.recv(1, socket.MSG_PEEK) != b""
@@ -43,17 +43,17 @@ class LocalStream:
         self._connection.sendall(data)
 
     def recv(self, most_bytes: int = 128 * 1024) -> bytes:
-        """The next bytes; empty at the end."""
+        """Return the next bytes; empty at the end."""
         self._connection.settimeout(self.timeout_s)
         return self._connection.recv(most_bytes)
 
     def finish(self) -> None:
-        """Nothing more is sent."""
+        """Shut down the sending direction."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Let it go, and await the end of its program. Idempotent."""
+        """Close the socket, and wait for its program to end. Idempotent."""
         self._connection.close()
         process, self._process = self._process, None
         if process is not None:
@@ -62,7 +62,7 @@ class LocalStream:
 
 
 class LocalStreams:
-    """What of an ``SSHConnection`` is needed to speak to an engine, on this machine."""
+    """This machine's counterpart of an ``SSHConnection``, with the methods that an engine's client needs."""
 
     def __init__(self, connection: LocalConnection) -> None:
         self.host = connection.host
@@ -80,7 +80,7 @@ class LocalStreams:
         return LocalStream(connection, timeout_s)
 
     def open_channel(self, argv: Sequence[str], *, timeout_s: float = _WAIT_S) -> LocalStream:
-        """Start a program; when this process ends, however it does, its input ends. Raises OSError."""
+        """Start a program; its input is closed when this process ends for any reason. Raises OSError."""
         ours, its = socket.socketpair()
         with its:
             process = subprocess.Popen(

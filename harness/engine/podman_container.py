@@ -1,7 +1,7 @@
-"""A container as we ask Podman for it: the body of a create request of Podman's own API. Pure.
+"""Build the body of a create request of Podman's own API from a job request. Pure.
 
-Its copy of Docker's API knows no owner of a tmpfs, sets ``oom_score_adj`` where that is denied, and leaves GPUs out
-without a word.
+Podman's copy of Docker's API cannot set the owner of a tmpfs, sets ``oom_score_adj`` where that is not permitted, and
+ignores GPUs silently.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from harness.engine.interface import JobRequest, Mount
 _SIGTERM = 15
 _GPU = "nvidia.com/gpu"
 _ULIMITS = {"open files": ("nofile", 2**20), "processes": ("nproc", 2**15)}
-"""The hard limits of a job, and the most that is given: Podman takes its own number of processes down to 2**15."""
+"""Name and maximum of each hard limit of a job; Podman itself lowers the number of processes to 2**15."""
 _NAME = re.compile(r"""(?:^|[\s{,])["']?name["']?\s*:\s*["']?([A-Za-z0-9_.:-]{1,200})""", re.MULTILINE)
 
 
@@ -44,11 +44,11 @@ def build_podman_create(
     is_rootless: bool = False,
     can_limit_cpus: bool = True,
 ) -> dict[str, object]:
-    """The body of ``POST /libpod/containers/create`` for a job.
+    """Return the body of ``POST /libpod/containers/create`` for a job.
 
-    ``image`` is the image's id; ``devices`` are names of GPUs in CDI's form; ``ulimits`` are the host's own, by name:
-    Podman's defaults are more than root may have everywhere. Without root a user's own number is kept inside, so that
-    data and results are that user's there, too.
+    ``image`` is the image's id. ``devices`` are CDI names of GPUs. ``ulimits`` are the host's own limits by name,
+    because Podman's defaults exceed what root may have on some hosts. Rootless, the user's id is the same inside the
+    container (``keep-id``), so that data and results belong to that user inside, too.
     """
     body: dict[str, object] = {
         "name": request.name,
@@ -94,7 +94,7 @@ def _bind(mount: Mount) -> dict[str, object]:
 
 
 def _tmpfs(target: str, size: int) -> dict[str, object]:
-    """An empty folder in memory, for the container's one user."""
+    """Return the mount of an empty tmpfs that the container's user can write."""
     options = ["rw", "nosuid", "nodev", "noexec", "notmpcopyup", f"size={size}", "mode=1777"]
     return {"type": "tmpfs", "source": "tmpfs", "destination": target, "options": options}
 
@@ -102,7 +102,7 @@ def _tmpfs(target: str, size: int) -> dict[str, object]:
 def _limits(request: JobRequest, *, can_limit_cpus: bool) -> dict[str, object]:
     limits: dict[str, object] = {"pids": {"limit": PIDS_LIMIT}}
     if request.memory_bytes is not None:
-        # Memory and swap together: unset, as much swap again is allowed.
+        # The second value limits memory and swap together; by default Podman allows as much swap as memory on top.
         limits["memory"] = {"limit": request.memory_bytes, "swap": request.memory_bytes}
     if request.cpus and can_limit_cpus:
         limits["cpu"] = {"cpus": ",".join(str(cpu) for cpu in sorted(request.cpus))}
@@ -110,18 +110,18 @@ def _limits(request: JobRequest, *, can_limit_cpus: bool) -> dict[str, object]:
 
 
 def parse_ulimits(text: str) -> dict[str, int]:
-    """Return the hard limits of files and processes out of ``/proc/self/limits`` (proc(5)); none that is not there."""
+    """Return the hard limits of open files and processes in ``/proc/self/limits`` (proc(5)), as far as it has them."""
     found = re.findall(r"^Max (open files|processes)\s+\S+\s+(\d{1,12})\s", text, re.MULTILINE)
     return {_ULIMITS[name][0]: min(int(most), _ULIMITS[name][1]) for name, most in found}
 
 
 def find_gpu_names(specifications: str) -> frozenset[str]:
-    """Return the names of NVIDIA's devices in the host's CDI specifications, JSON or YAML."""
+    """Return the names of NVIDIA devices in the host's CDI specifications (JSON or YAML)."""
     return frozenset(_NAME.findall(specifications)) if _GPU in specifications else frozenset()
 
 
 def name_devices(gpus: Sequence[str], known: frozenset[str]) -> tuple[str, ...] | None:
-    """Return GPUs by their names in CDI; ``all`` where these are all of them; None where some have no name there."""
+    """Return the CDI names of GPUs, or ``all`` where a job uses every GPU; None where a GPU has no CDI name."""
     if set(gpus) <= known:
         return tuple(f"{_GPU}={gpu}" for gpu in gpus)
     numbers = [name for name in known if name.isdigit()]

@@ -1,7 +1,7 @@
-"""Podman's service, on this machine or behind SSH: the SDK over a stream to its socket.
+"""Connect Docker's SDK to Podman's service, on this machine or over SSH.
 
-A socket that somebody set up is used. Where none answers, ``podman system service`` is started for as long as we are
-there: it ends when its input does, which it does with this program, however that ends, and with the link.
+An existing socket is used where one answers. Otherwise ``podman system service`` is started. It ends when its input is
+closed, which happens when this program ends for any reason, or the connection is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.values.errors import EngineAbsent
 from harness.values.text import clean_text
 
 IDLE_S = 3600
-"""After so long without a request a service that we started ends, should it not have heard that we are gone."""
+"""A service that this program started ends after this time without a request, should its input not be closed."""
 
 _LOOK = f"""
 cli=$(command -v podman 2>/dev/null)
@@ -60,24 +60,24 @@ _START_TIMEOUT_S = 60.0
 _ASK = b"GET /version HTTP/1.0\r\nHost: localhost\r\n\r\n"
 _ANSWER = b'"Podman Engine"'
 _MOST_BYTES = 64 * 1024
-_INSTALL = "install it there (Debian, Ubuntu: apt-get install podman; Fedora, RHEL: dnf install podman)"
+_INSTALL = "install it on the host (Debian, Ubuntu: apt-get install podman; Fedora, RHEL: dnf install podman)"
 
 
 @dataclass(frozen=True)
 class _Way:
-    """How a service is reached: its socket, opened by what leads to the host, or by the program ``argv`` there."""
+    """A way to a service: its socket, opened directly, or through the program ``argv`` on the host."""
 
     socket: str
     argv: tuple[str, ...] = ()
 
 
 def look_command() -> list[str]:
-    """What is run there: it changes and waits for nothing."""
+    """Return the command that looks for a CLI and sockets on a host; it changes nothing and does not wait."""
     return ["sh", "-c", _LOOK]
 
 
 class PodmanDialer(Dialer):
-    """Opens connections to a host's Podman; which way leads there is found out once, and again when it is lost."""
+    """A ``Dialer`` for a host's Podman; it finds the way to Podman once, and again after a lost connection."""
 
     def __init__(self, streams: Streams) -> None:
         super().__init__(streams)
@@ -87,19 +87,19 @@ class PodmanDialer(Dialer):
 
     @property
     def address(self) -> str:
-        """Where Podman is, for messages."""
+        """Return Podman's address for messages."""
         return f"Podman's socket on {self._connection.host}"
 
     def dial(self, timeout_s: float) -> ByteStream:
-        """A new stream to Podman's API. Raises EngineAbsent, and what the way there raises."""
+        """Open a new stream to Podman's API. Raises EngineAbsent, DaemonRefused, and what the connection raises."""
         try:
             return self._enter(self._find(), timeout_s)
-        except (ConnectionRefusedError, FileNotFoundError):  # a service that nobody used has ended in between
+        except (ConnectionRefusedError, FileNotFoundError):  # an unused service has ended in the meantime
             self._forget_way()
             return self._enter(self._find(), timeout_s)
 
     def close(self) -> None:
-        """Let go of what is kept open; a service of our own ends."""
+        """Close the pooled connections, and end a service that this program started."""
         super().close()
         with self._finding:
             service, self._service, self._way = self._service, None, None
@@ -132,25 +132,25 @@ class PodmanDialer(Dialer):
                 if self._answers(way):
                     return way
         if access.docker_host is not None:
-            message = f"no Podman answers at {clean_text(access.docker_host, 200)}, which CONTAINER_HOST names there"
-            raise DaemonRefused(message, "start it, or take CONTAINER_HOST out of that user's environment")
+            message = f"no Podman answers at {clean_text(access.docker_host, 200)}, the host's CONTAINER_HOST"
+            raise DaemonRefused(message, "start it, or remove CONTAINER_HOST from that user's environment")
         if access.cli is None:
             raise self._refuse(access)
         return self._serve(access.cli)
 
     def _refuse(self, access: DaemonAccess) -> DaemonRefused | EngineAbsent:
-        """Say why no Podman is to be had where no command of that name is there."""
+        """Return the error for a host without a podman command."""
         if access.usable:
             message = f"no Podman answers at {access.usable[0]}, and there is no podman command"
             return DaemonRefused(message, f"{_INSTALL}, or set `AllowStreamLocalForwarding yes` in its sshd_config")
         if access.forbidden:
             who = access.user or "the user"
-            message = f"the Podman socket {access.forbidden[0][0]} may not be used by {who}"
-            return DaemonRefused(message, f"{_INSTALL}: then {who} has a Podman of that user's own")
+            message = f"the Podman socket {access.forbidden[0][0]} is not accessible to {who}"
+            return DaemonRefused(message, f"{_INSTALL}: {who} can then run a rootless Podman")
         return EngineAbsent("there is no Podman", where=self._connection.host, hint=_INSTALL)
 
     def _serve(self, cli: str) -> _Way:
-        """Start a service of our own. Raises DaemonRefused where it does not start."""
+        """Start a service. Raises DaemonRefused where it does not start."""
         argv = ["sh", "-c", _SERVE, "sh", cli, str(IDLE_S)]
         stream = self._connection.open_channel(argv, timeout_s=_START_TIMEOUT_S)
         try:
@@ -160,7 +160,8 @@ class PodmanDialer(Dialer):
             way = next((way for way in ways if self._answers(way)), None)
             if way is None:
                 reason = clean_text(rest, 300) or "it does not answer"
-                raise DaemonRefused(f"Podman's service does not start: {reason}", "see what `podman info` says there")
+                hint = "check the output of `podman info` on the host"
+                raise DaemonRefused(f"Podman's service does not start: {reason}", hint)
         except BaseException:
             stream.close()
             raise
@@ -168,7 +169,7 @@ class PodmanDialer(Dialer):
         return way
 
     def _answers(self, way: _Way) -> bool:
-        """Whether it is Podman that answers there."""
+        """Return whether Podman answers on this way."""
         try:
             with contextlib.closing(self._enter(way, _LOOK_TIMEOUT_S)) as stream:
                 stream.send(_ASK)
@@ -179,12 +180,12 @@ class PodmanDialer(Dialer):
 
 def _ways(socket: str, cli: str | None) -> Iterator[_Way]:
     yield _Way(socket)
-    if cli is not None:  # an sshd may not open sockets
+    if cli is not None:  # for hosts whose sshd does not open sockets
         yield _Way(socket, (cli, "--remote", "--url", f"unix://{socket}", "system", "dial-stdio"))
 
 
 def _read(stream: ByteStream, *, until: bytes) -> bytes:
-    """What comes up to ``until``, or to the end, or to more than an answer has."""
+    """Read up to ``until``, the end of the stream, or a size limit."""
     found = b""
     while until not in found and len(found) < _MOST_BYTES:
         piece = stream.recv()

@@ -1,4 +1,4 @@
-"""What Podman says of itself in its own API, read into facts: Docker's has no word on what a user may limit."""
+"""Parse Podman's description of itself in its own API; its copy of Docker's API does not tell what a user may limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 OLDEST = 4
-"""The first major version with the API that is used here."""
+"""The oldest major version with the API that is used here."""
 
 _API = "v4.0.0/libpod"
 _V1_CURE = (
@@ -54,34 +54,34 @@ class _Store(_Part):
 
 
 class PodmanInfo(_Part):
-    """``GET /libpod/info``."""
+    """The answer to ``GET /libpod/info``."""
 
     host: _Host = _Host()
     store: _Store = _Store()
 
     @property
     def is_rootless(self) -> bool:
-        """Whether it runs without root."""
+        """Return whether Podman runs without root."""
         return self.host.security.rootless
 
     @property
     def can_limit_cpus(self) -> bool:
-        """Whether jobs can be held to CPUs."""
+        """Return whether jobs can be limited to certain CPUs."""
         return "cpuset" in self.host.controllers
 
 
 def read_podman_info(client: APIClient) -> PodmanInfo:
-    """Ask Podman what it is. Raises Unreadable, and what the client raises."""
+    """Return Podman's description of itself. Raises Unreadable, and what the client raises."""
     answer = client.get(f"{client.base_url}/{_API}/info", timeout=client.timeout)
     client._raise_for_status(answer)  # type: ignore[attr-defined]  # noqa: SLF001 - stub lacks it
-    return read_answer(PodmanInfo, answer.json(), "what Podman tells of itself")
+    return read_answer(PodmanInfo, answer.json(), "Podman's answer to GET /libpod/info")
 
 
 def create_podman_container(client: APIClient, body: Mapping[str, object]) -> Created:
-    """Have Podman make a container. Raises Unreadable, and what the client raises."""
+    """Create a container. Raises Unreadable, and what the client raises."""
     answer = client.post(f"{client.base_url}/{_API}/containers/create", json=body, timeout=client.timeout)
     client._raise_for_status(answer)  # type: ignore[attr-defined]  # noqa: SLF001 - stub lacks it
-    return read_answer(Created, answer.json(), "what it made")
+    return read_answer(Created, answer.json(), "its answer to the create request")
 
 
 def podman_facts(
@@ -94,7 +94,7 @@ def podman_facts(
     image: Image | None,
     gpu_support: str | None,
 ) -> EngineFacts:
-    """Facts out of what Podman says in both APIs."""
+    """Return Podman's facts from its answers in both APIs."""
     group = 2 if podman.host.cgroup_version == "v2" else 1
     who = "rootless Podman" if podman.is_rootless else "Podman"
     can_limit = "memory" in podman.host.controllers
@@ -108,7 +108,7 @@ def podman_facts(
         reasons.append(f"{who} has no cpuset controller")
     can_limit_swap = can_limit and info.swap_limit
     if can_limit and not can_limit_swap:
-        message = "this kernel does not account swap: a job under a memory limit may use swap unseen"
+        message = "this kernel does not account for swap: a job under a memory limit can use swap unnoticed"
         findings.append(find("no-swap-accounting", message, "boot with swapaccount=1, or turn swap off"))
     return EngineFacts(
         engine=name,

@@ -1,4 +1,4 @@
-"""A host that answered: how it is reached, what it is, and which engines it has."""
+"""A host that answered: its connection, facts, folders and engines."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reached:
-    """A host that answered: how it is reached, what it is, and where things lie on it.
+    """A host that answered, with its connection, facts and folders.
 
-    ``data`` are the inventory's data sets with their paths as they are there, ``python`` the words of the interpreter
-    that it names, none where it names none.
+    ``data`` are the inventory's data sets with resolved paths. ``python`` is the command of the interpreter that the
+    inventory names, empty where it names none. ``memory_available`` is in bytes.
     """
 
     host: Host
@@ -38,12 +38,12 @@ class Reached:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine."""
+        """Return whether the host is this machine."""
         return self.host.connection == "local"
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """The CPUs that jobs may use: ``auto`` in the inventory for all usable, N for the first N, or a list of ids."""
+        """Return the CPUs that jobs may use; the inventory says ``auto`` (all usable), N (the first N), or a list."""
         usable = self.facts.usable_cpus or tuple(range(self.facts.logical_cpus or 1))
         wanted = self.host.variables.cpus
         if wanted == "auto":
@@ -52,24 +52,24 @@ class Reached:
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """Ids of the GPUs that jobs may use: ``auto`` for all, 0 for none, N for the first N, or a list of ids."""
+        """Return the ids of GPUs that jobs may use; the inventory says ``auto`` (all), N (the first N), or a list."""
         found = tuple(gpu.uuid or str(index) for index, gpu in enumerate(self.facts.gpus))
         wanted = self.host.variables.gpus
         if wanted == "auto":
             return found
         if isinstance(wanted, int):
             return found[:wanted]
-        # A number means another GPU inside a container, an id the same one.
+        # GPU numbers differ inside a container, ids do not.
         numbered = {str(index): name for index, name in enumerate(found)}
         return tuple(numbered.get(str(one), str(one)) for one in wanted)
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self.connection.close()
 
     @cached_property
     def engines(self) -> HostEngines:
-        """Its engines, none of them asked yet. Loaded when they are wanted: facts need none."""
+        """Return the host's engines, none of them queried yet. Imported on first use: facts do not need them."""
         from harness.engine.registry import HostEngines
         from harness.engine.spec import Means
 

@@ -1,4 +1,4 @@
-"""The engines that there are, found by their files, those of one host, and why a host gets the one that it gets."""
+"""Find the engines by their files, make those of one host, and explain which one a host uses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def load_engine(name: str) -> EngineSpec:
-    """Return what the file of an engine says of it."""
+    """Return the ``SPEC`` of an engine's module. Raises TypeError where it has none of that name."""
     spec = load_constant(f"{KINDS}.{name}", "SPEC", EngineSpec)
     if spec.name != name:
         raise TypeError(f"{KINDS}.{name} must hold an EngineSpec named {name!r}")
@@ -28,15 +28,15 @@ def load_engine(name: str) -> EngineSpec:
 
 
 def load_engines(requested: str = AUTO) -> tuple[EngineSpec, ...]:
-    """Return the engines that may be used where ``requested`` is asked for, in the order in which they are tried."""
+    """Return the engines that may be used for the inventory's ``engine: requested``, in the order of trying."""
     names = engine_names() if requested == AUTO else (requested,)
     return tuple(sorted(map(load_engine, names), key=lambda spec: (spec.rank, spec.name)))
 
 
 def open_own_client(timeout_s: float | None = None) -> APIClient:
-    """A client of this machine's first engine with images that answers. Raises EngineUnavailable with the cure.
+    """Return a client of the first engine with images that answers on this machine. Raises EngineUnavailable.
 
-    ``timeout_s`` is the longest wait for an answer, by default as long as a call may take.
+    ``timeout_s`` is the longest wait for an answer (default: the deadline of a call).
     """
     from harness.hosts.local import LocalConnection
 
@@ -58,33 +58,33 @@ def open_own_client(timeout_s: float | None = None) -> APIClient:
 
 
 class HostEngines:
-    """The engines of one host, each made when it is first asked for. One thread uses them."""
+    """The engines of one host, each made on first use. For one thread."""
 
     def __init__(self, means: Means) -> None:
         self.means = means
         self._made: dict[str, Engine] = {}
 
     def get(self, spec: EngineSpec) -> Engine:
-        """Return the host's engine of this kind, which may not have been asked anything yet."""
+        """Return the host's engine of this kind, without querying it."""
         if spec.name not in self._made:
             self._made[spec.name] = spec.make(self.means)
         return self._made[spec.name]
 
     def may_have_jobs(self, spec: EngineSpec) -> bool:
-        """Whether earlier sessions may have left jobs of this kind. Raises EngineUnavailable where it cannot tell."""
+        """Return whether earlier sessions may have left jobs of this kind. Raises EngineUnavailable if unknown."""
         return spec.may_have_jobs(self.get(spec), self.means)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An engine that was tried before and cannot be used: it does not answer, or no image can be had for it."""
+    """An engine that was tried first and cannot be used: it does not answer, or its image is not available."""
 
     spec: EngineSpec
     error: EngineUnavailable | ImageUnavailable
 
     @property
     def reason(self) -> str:
-        """Why not, in one sentence; the error has the cause and its cure."""
+        """Return the reason in one sentence; the error has the cause and its cure."""
         if isinstance(self.error, ImageUnavailable):
             return f"a {self.spec.words.title} answers, but no image could be had"
         return f"no {self.spec.words.title} answers{self.spec.remark()}"
@@ -92,11 +92,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Choice:
-    """Why this engine, in one sentence, and what a user must be told.
+    """The reason for a host's engine in one sentence, and a warning for the user where one is needed.
 
-    ``warning`` is there where it is not what would have been used had all been well, unless figures that are measured
-    with it are worth as much (it has no ``caution``) and no image is lacking. ``severity`` is how it is to be shown:
-    ``warning``, or ``error`` (in red) where a better engine answers but no image could be had.
+    There is a ``warning`` where a preferred engine was refused, unless this engine's figures are equally reliable (it
+    has no ``caution``) and no image is missing. ``severity`` is ``error`` (shown in red) where a preferred engine
+    answers but its image is not available, else ``warning``.
     """
 
     reason: str
@@ -105,7 +105,7 @@ class Choice:
 
 
 def explain_choice(requested: str, spec: EngineSpec, refused: Sequence[Refusal]) -> Choice:
-    """Say why ``spec`` is used where ``requested`` was asked for and others were refused before it."""
+    """Return why ``spec`` is used for ``engine: requested``, after the refusal of the engines in ``refused``."""
     if requested != AUTO:
         return Choice(f"asked for by `engine: {spec.name}`")
     if not refused:
@@ -119,7 +119,7 @@ def explain_choice(requested: str, spec: EngineSpec, refused: Sequence[Refusal])
 
 
 def explain_none(refused: Sequence[Refusal]) -> EngineError:
-    """Return the error of a host for which no engine is left."""
+    """Return the error for a host on which every engine was refused."""
     *before, last = refused
     if not before:
         return last.error

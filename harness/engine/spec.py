@@ -1,4 +1,4 @@
-"""What an engine's file says of the engine, for choosing it, making it and speaking of it."""
+"""The description of an engine in its module: how it is chosen, made and named."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.values.engine_names import EngineWords
 
 @dataclass(frozen=True)
 class Means:
-    """What a reached host gives to its engines.
+    """The parts of a reached host that its engines need.
 
-    ``scratch`` is its folder for what we put there; ``uid`` and ``gid`` are those of the connection's user. ``python``
-    is the command of the interpreter that is named for it, by words; empty where none is.
+    ``scratch`` is the host's folder for our files; ``uid`` and ``gid`` are those of the connection's user. ``python``
+    is the command of the interpreter that the inventory names, as words; empty where it names none.
     """
 
     connection: Connection
@@ -28,14 +28,13 @@ class Means:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """One engine. ``name`` is that of its file.
+    """The description of one engine; ``name`` is the name of its module.
 
-    ``rank``: ``auto`` tries the lowest first; of engines that come later it tells that a better one did not answer.
-    ``make`` makes the engine of a host, which asks nothing yet. ``may_have_jobs`` says whether jobs of earlier
-    sessions may be on the host; where that cannot be known it raises EngineUnavailable. ``uses_images``: its jobs run
-    in an image, and it is an ``ImageEngine``; ``uses_python``: in a Python of the host, and it is a ``PythonEngine``.
-    ``is_automatic``: ``auto`` may take it. ``remark`` is added where it does not answer: what is set on this machine
-    and may be why.
+    ``rank``: ``auto`` tries the lowest first. ``make`` makes the engine of a host without querying it.
+    ``may_have_jobs`` returns whether jobs of earlier sessions may be on the host; it raises EngineUnavailable where
+    that is unknown. ``uses_images``: jobs run in an image, and the engine is an ``ImageEngine``; ``uses_python``: jobs
+    run in a Python of the host, and it is a ``PythonEngine``. ``is_automatic``: ``auto`` may choose it. ``remark``
+    returns a text that is added where the engine does not answer: a setting of this machine that may be the cause.
     """
 
     name: str

@@ -257,7 +257,7 @@ def test_no_engine_and_a_dead_socket_are_told_with_their_cures(connection: SSHCo
     dialer = Dialer(connection)
     engine = engine_over(connection, dialer)
     dialer._look = lambda: DaemonAccess(user="bench", forbidden=(("/var/run/docker.sock", "docker"),))  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here
-    with pytest.raises(EngineUnavailable, match="may not be used by bench") as caught:
+    with pytest.raises(EngineUnavailable, match="is not accessible to bench") as caught:
         engine.probe("")
     assert "usermod -aG docker bench" in (caught.value.hint or "")
     dialer._look = lambda: DaemonAccess(user="bench")  # type: ignore[method-assign]  # noqa: SLF001 - what a host has is not to be had here

@@ -168,7 +168,7 @@ def test_a_socket_that_is_not_allowed_names_the_group(open_folder: Path) -> None
         finally:
             if os.getuid() == 0:
                 os.seteuid(0)
-    assert "may not be used" in caught.value.message
+    assert "is not accessible" in caught.value.message
     assert "usermod -aG docker" in str(caught.value.hint)
 
 

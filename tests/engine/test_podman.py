@@ -156,7 +156,7 @@ def test_podman_at_dockers_socket_is_called_by_its_own_name(tmp_path: Path, monk
     monkeypatch.setitem(support.VERSION, "Version", "4.3.1")
     with support.fake_daemon(tmp_path) as fake:
         engine = DockerEngine("ws01", LocalConnection("ws01"), uid=0, gid=0, address=fake.address)
-        with pytest.raises(EngineUnavailable, match=r"is Podman 4\.3\.1, no Docker Engine") as caught:
+        with pytest.raises(EngineUnavailable, match=r"Podman 4\.3\.1 answers .* instead of a Docker") as caught:
             engine.probe("x")
     assert "engine: podman" in str(caught.value.hint)
 
@@ -173,7 +173,7 @@ def test_a_docker_command_that_is_podmans_is_no_lost_link(connection: SSHConnect
     command.write_text("#!/bin/sh\necho \"Try 'podman system --help' for more information.\" >&2\nexit 125\n")
     command.chmod(0o755)
     engine = docker_over(connection, DaemonAccess(cli=str(command), usable=("/run/docker.sock",)))
-    with pytest.raises(EngineUnavailable, match="the docker command there is Podman's") as caught:
+    with pytest.raises(EngineUnavailable, match="the docker command on the host is Podman's") as caught:
         engine.probe("")
     assert "engine: podman" in str(caught.value.hint)
 

@@ -131,7 +131,7 @@ class FleetEngine:
         try:
             folders = ephemeral_folders(request)
         except ValueError as error:
-            raise JobRefused(str(error), where=self.host, hint="name it by the job") from error
+            raise JobRefused(str(error), where=self.host, hint="rename the folder") from error
         with self._jobs.mutex:
             if request.name not in self._jobs.jobs:
                 self._start(request, folders)
@@ -141,7 +141,7 @@ class FleetEngine:
         self._jobs.refuse(request)
         for mount in request.mounts:
             if not mount.ephemeral and self._connection.run(["test", "-e", mount.source]).returncode != 0:
-                hint = "see whether every path that the job mounts is on this host"
+                hint = "check that every path that the job mounts exists on this host"
                 raise JobRefused(f"{mount.source} is not there", where=self.host, hint=hint)
         for folder in folders:
             self._connection.run(["rm", "-rf", "--", folder])

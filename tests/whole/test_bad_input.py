@@ -307,7 +307,7 @@ def test_a_daemon_that_dies_in_the_middle(tmp_path: Path, image: str) -> None:
         daemon.kill()
         _, err = process.communicate(timeout=200)
         assert process.returncode == 3, err
-        assert "here: unreachable: lost the Docker engine" in err
+        assert "here: unreachable: lost the connection to the Docker engine" in err
         assert "then run the same command again" in err
         for bad in ("Traceback", "something unforeseen"):
             assert bad not in err
@@ -415,7 +415,7 @@ def test_a_socket_that_is_not_allowed(tmp_path: Path, nobody: Callable[..., subp
         done = nobody(user, "run", "inventory.yaml", "--experiment", "experiment.yaml",
                       DOCKER_HOST=f"unix://{tmp_path}/d.sock")  # fmt: skip
     assert done.returncode == 3
-    assert_plain(done, ["may not be used by nobody", "usermod -aG docker nobody"])
+    assert_plain(done, ["is not accessible to nobody", "usermod -aG docker nobody"])
 
 
 def test_what_may_not_be_read_or_written(

@@ -1,4 +1,4 @@
-"""The engines: each module is one, its name is the engine's, and its ``SPEC`` is all that the rest needs of it.
+"""The engines: one module each, named like the engine; the other packages use only its ``SPEC``.
 
-To add an engine, add a file; docs/contributing/engine.md shows one. There is no table to edit.
+To add an engine, add a file, as docs/contributing/engine.md shows. There is no table to edit.
 """

@@ -1,6 +1,6 @@
-"""The ``docker`` engine: jobs as containers of a Docker Engine, through its low-level API, warnings kept.
+"""The ``docker`` engine: it runs each job in a fresh container of a Docker Engine, in an image of a known identity.
 
-The best isolation: a fresh container for each job, in an image of a known identity.
+It uses the low-level API, which returns the daemon's warnings.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from harness.hosts.ssh import SSHConnection
 
 _REFUSED = (
-    "see whether every path that the job mounts is on this host, and its CPUs, GPUs and memory are as the plan says"
+    "check that every path that the job mounts exists on this host, and that its CPUs, GPUs and memory match the plan"
 )
 _REMOVAL_S = 30.0
 _RECURSIVE_API = "1.44"
@@ -67,11 +67,11 @@ NAME = "docker"
 
 
 class DockerEngine:
-    """Runs jobs in containers on one host.
+    """The Docker Engine of one host; implements ``harness.engine.interface.ImageEngine``.
 
-    ``connect`` makes a client with a deadline (default: this machine's engine, as ``DOCKER_HOST``
-    or Docker's default says); ``connection`` makes and removes ephemeral folders on the
-    host; ``uid`` and ``gid`` are that connection's user. One thread uses an engine, but for ``submit``.
+    ``connect`` makes a client with a deadline (default: of this machine's engine, at ``DOCKER_HOST`` or Docker's
+    default address). ``connection`` makes and removes ephemeral folders on the host; ``uid`` and ``gid`` are those of
+    its user. Only ``submit`` may be called by several threads at once.
     """
 
     name = NAME
@@ -97,18 +97,18 @@ class DockerEngine:
         self._submitting = threading.Lock()
 
     def probe(self, image: str) -> EngineFacts:
-        """What the engine is and can do, within seconds. Raises EngineUnavailable with the cure."""
+        """Return what the engine is and can do, within seconds. Raises EngineUnavailable with a cure."""
         with self._asking() as client:
             version, info = read_version(client), read_info(client)
             found = seek_image(client, image) if image else None
         if version.is_podman:
-            message = f"what answers at {self._address} is Podman {version.version}, no Docker Engine"
-            raise EngineUnavailable(message, where=self.host, hint="use `engine: podman`, which is made for it")
+            message = f"Podman {version.version} answers at {self._address} instead of a Docker Engine"
+            raise EngineUnavailable(message, where=self.host, hint="use `engine: podman`")
         return engine_facts(self.name, version, info, api_version=client.api_version, image=found)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[APIClient]:
-        """A client of its own for some seconds. Raises EngineUnavailable where nobody answers."""
+        """Context manager: yield a client with a short deadline, and close it. Raises EngineUnavailable."""
         try:
             with contextlib.closing(self._connect(daemon.PROBE_TIMEOUT_S)) as client:
                 yield client
@@ -118,22 +118,22 @@ class DockerEngine:
             raise
 
     def submit(self, request: JobRequest) -> JobHandle:
-        """Create, fill and start the job's container, or find the one that is there. Never pulls an image."""
+        """Create, fill and start the job's container, or return the existing one. Never pulls an image."""
         try:
             folders = ephemeral_folders(request)
         except ValueError as error:
-            raise JobRefused(str(error), where=self.host, hint="name it by the job") from error
+            raise JobRefused(str(error), where=self.host, hint="rename the folder") from error
         with self._submitting:
             return self._find(request.name) or self._launch(request, folders)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
-        """The states of jobs, by one list and an inspect of each that is there."""
+        """Return the states of jobs, by one list request and one inspect request for each existing container."""
         from docker.errors import NotFound
 
         if not handles:
             return []
         states: list[JobState] = []
-        with self._talking("tell the state of containers") as client:
+        with self._talking("report the state of containers") as client:
             found = list_containers(client, [LABEL_NAME])
             known = {one.id for one in found} | {one.labels.get(LABEL_NAME) for one in found}
             for handle in handles:
@@ -146,42 +146,45 @@ class DockerEngine:
         return states
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the results folder of a job, running or ended. Raises JobGone, ResultsRefused."""
+        """Copy the results folder of a job, running or ended. Raises JobGone, ResultsRefused, EngineError."""
         from docker.errors import APIError
 
         try:
-            with self._talking("hand out results") as client:
+            with self._talking("send results") as client:
                 stream, _ = client.get_archive(handle.id, f"{JOB_FOLDER}/results")
-                with contextlib.closing(stream):  # an archive that is not read to its end holds the container's lock
+                with contextlib.closing(stream):  # an archive that is not read to its end keeps the container locked
                     extract_results(stream, destination, host=self.host, job=handle.name)
         except (APIError, EngineError) as error:
-            # What is removed in this moment answers with many errors: there is none, it is marked, its folder is gone.
+            # A container that is being removed gives various errors: not found, marked for removal, folder missing.
             if self._phase(handle.id) in (None, "gone"):
                 hint = "it was removed by hand or by another session: run the same command again"
                 raise JobGone(f"the container of {handle.name} is gone", where=self.host, hint=hint) from error
             if isinstance(error, EngineError):
                 raise
-            hint = f"look at container {handle.name}"
+            hint = f"inspect the container {handle.name}"
             raise EngineError(daemon.explain(error), where=self.host, hint=hint) from error
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """Kill jobs where they run, then remove their ephemeral folders, then them: what is left is found by labels."""
+        """Kill jobs that run, then remove their ephemeral folders, then their containers.
+
+        The containers go last because their labels name the folders. Raises EngineError where a folder stays.
+        """
         for handle in handles:
             folders = filter(is_ephemeral, dict.fromkeys(self._kill(handle)))
             left = [error for folder in folders if (error := self._keeps(folder)) is not None]
             self._remove(handle.id)
-            if left:  # told when the job itself is gone: nobody shall find it again for that
+            if left:  # raised after the container is removed, so that the same job is not found again
                 raise left[0]
 
     def list(self, session: str | None = None) -> list[JobHandle]:
-        """All containers that carry our labels, or those of one session."""
+        """Return all jobs of this program on the host, or those of one session."""
         labels = [LABEL_NAME] + ([f"{LABEL_PREFIX}session={session}"] if session is not None else [])
         with self._talking("list containers") as client:
             return [self._handle(one.id, one.labels) for one in list_containers(client, labels)]
 
     @property
     def client(self) -> APIClient:
-        """A client of this engine, for those who look after images. Raises EngineUnavailable with the cure."""
+        """Return a client of this engine, for work with images. Raises EngineUnavailable with a cure."""
         if self._client is None:
             try:
                 self._client = self._connect(daemon.CALL_TIMEOUT_S)
@@ -192,14 +195,14 @@ class DockerEngine:
         return self._client
 
     def close(self) -> None:
-        """Let the client go; what runs goes on."""
+        """Close the client. Jobs continue."""
         self._forget()
 
     def _phase(self, container: str) -> JobPhase | None:
-        """What a container does; ``gone`` while it is being removed, None where there is none."""
+        """Return the phase of a container: ``gone`` while it is being removed, None where it does not exist."""
         from docker.errors import NotFound
 
-        with self._talking("tell the state of a container") as client:
+        with self._talking("report the state of a container") as client:
             try:
                 return job_state(inspect_container(client, container)).phase
             except NotFound:
@@ -208,9 +211,10 @@ class DockerEngine:
     # -- steps of submit ---------------------------------------------------------------------------------------
 
     def _find(self, name: str) -> JobHandle | None:
-        """The job of that name; one that was created but never started was cut off in between and is removed.
+        """Return the job of that name; None where there is none.
 
-        One that somebody removes at this moment is waited for: its name is free afterwards.
+        A container that was created but never started belongs to an interrupted submit and is removed. If a container
+        is being removed, the call waits, so that the name is free afterwards.
         """
         from docker.errors import NotFound
 
@@ -222,7 +226,8 @@ class DockerEngine:
             labels = inspected.settings.labels
             if labels.get(LABEL_NAME) != name:
                 hint = f"rename or remove it: {self.name} rm {name}"
-                raise JobRefused(f"a container named {name} is there and is not ours", where=self.host, hint=hint)
+                message = f"another program's container has the name {name}"
+                raise JobRefused(message, where=self.host, hint=hint)
             if job_state(inspected).phase not in ("created", "gone"):
                 return self._handle(inspected.id, labels)
         self._remove(inspected.id)
@@ -244,9 +249,10 @@ class DockerEngine:
         return handle
 
     def _find_nested(self, request: JobRequest) -> Collection[str]:
-        """Return read-only sources of a job with something mounted inside. Raises JobRefused where it stays writable.
+        """Return the read-only sources of a job that have other mounts inside.
 
-        Engines before 25 (API 1.44) make only the outermost mount read-only.
+        Raises JobRefused where these mounts would stay writable: engines before 25 (API 1.44) make only the outermost
+        mount read-only.
         """
         sources = [mount.source for mount in request.mounts if mount.read_only]
         if not sources:
@@ -257,7 +263,7 @@ class DockerEngine:
             inside = {name: mounts_below(real, mountinfo) for name, real in zip(sources, places, strict=True) if real}
         nested = {name: found[0].path for name, found in inside.items() if found}
         if nested:
-            with self._talking("tell its version") as client:
+            with self._talking("report its version") as client:
                 can_protect = self._protects_nested(client)
             if not can_protect:
                 folder, path = next(iter(nested.items()))
@@ -266,7 +272,7 @@ class DockerEngine:
         return nested
 
     def _protects_nested(self, client: APIClient) -> bool:
-        """Whether what is mounted inside a read-only folder can be made read-only, too."""
+        """Return whether the engine can make mounts inside a read-only folder read-only, too."""
         from docker.utils import version_lt
 
         return not version_lt(client.api_version, _RECURSIVE_API)
@@ -274,7 +280,7 @@ class DockerEngine:
     def _create(self, request: JobRequest, nested: Collection[str]) -> JobHandle:
         created = self._try_create(request, nested, ())
         if created.warnings:
-            # Labels cannot be added later, and a controller that comes back must know what was discarded.
+            # Labels cannot be added later, and a restarted controller must know which settings were discarded.
             self._remove(created.id)
             created = self._try_create(request, nested, created.warnings)
         return JobHandle(self.host, request.name, created.id, dict(request.labels) | {LABEL_NAME: request.name})
@@ -286,11 +292,11 @@ class DockerEngine:
             with self._talking(f"create the container of {request.name}") as client:
                 return self._post_create(client, request, nested, warnings)
         except NotFound as error:
-            hint = "build it with `harness image build`, or ship it"
+            hint = "build it with `harness image build`, or send it with `harness ship`"
             message = f"the image {request.image} is not on this host: {daemon.explain(error)}"
             raise ImageUnavailable(message, where=self.host, hint=hint) from error
         except APIError as error:
-            hint = "another controller made it at this moment: run the same command again"
+            hint = "another controller created it at the same moment: run the same command again"
             raise JobRefused(daemon.explain(error), where=self.host, hint=hint) from error
 
     def _start(self, request: JobRequest, handle: JobHandle) -> None:
@@ -311,7 +317,7 @@ class DockerEngine:
     def _post_create(
         self, client: APIClient, request: JobRequest, nested: Collection[str], warnings: Sequence[str]
     ) -> Created:
-        """Have the container of a job made. Raises what the client raises."""
+        """Send the create request of a job's container. Raises what the client raises."""
         support = gpu_support(read_info(client)) if request.gpus else None
         owner = self._job_owner(client)
         body = build_create(request, owner, gpu_support=support, warnings=warnings, nested=nested)
@@ -326,7 +332,7 @@ class DockerEngine:
     # -- steps of cancel ---------------------------------------------------------------------------------------
 
     def _kill(self, handle: JobHandle) -> tuple[str, ...]:
-        """End a container; the ephemeral folders that its labels name (those of the handle where it is gone)."""
+        """Kill a container and return the ephemeral folders in its labels (in the handle's labels where it is gone)."""
         from docker.errors import APIError, NotFound
 
         labels = handle.labels
@@ -340,7 +346,7 @@ class DockerEngine:
             except NotFound:
                 pass
             except APIError as error:
-                if daemon.status_of(error) != 409:  # 409: it ended by itself in between
+                if daemon.status_of(error) != 409:  # 409: it ended by itself in the meantime
                     raise
         return read_list_label(labels, LABEL_EPHEMERAL)
 
@@ -354,7 +360,7 @@ class DockerEngine:
             except NotFound:
                 return
             except APIError as error:
-                if daemon.status_of(error) != 409:  # 409: somebody removes it right now
+                if daemon.status_of(error) != 409:  # 409: it is already being removed
                     raise
         deadline = time.monotonic() + _REMOVAL_S
         while self._phase(container) is not None and time.monotonic() < deadline:
@@ -366,7 +372,7 @@ class DockerEngine:
         self._run("remove a cache folder", [*REMOVE, folder])
 
     def _keeps(self, folder: str) -> EngineError | None:
-        """Remove a folder; why it stays where it cannot be removed."""
+        """Remove a folder; return the error where it cannot be removed."""
         try:
             self._remove_folder(folder)
         except EngineError as error:
@@ -377,7 +383,7 @@ class DockerEngine:
         done = self._connection.run(argv, timeout_s=600.0)
         if done.returncode != 0:
             said = clean_text(done.stderr.decode(errors="replace"))
-            hint = "see who owns the folder above it, and whether its disk is full"
+            hint = "check who owns the parent folder, and whether its disk is full"
             raise EngineError(f"could not {doing}: {said or done.returncode}", where=self.host, hint=hint)
 
     def _handle(self, identifier: str, labels: Mapping[str, str]) -> JobHandle:
@@ -398,7 +404,7 @@ class DockerEngine:
 
 
 def _make(means: Means) -> DockerEngine:
-    """The Docker Engine of a host: on another machine over the SSH transport that leads there."""
+    """Return the Docker Engine of a host, reached over the host's SSH transport unless the host is this machine."""
     make = functools.partial(DockerEngine, means.connection.host, means.connection, uid=means.uid, gid=means.gid)
     if means.is_local:
         return make()
@@ -420,7 +426,7 @@ SPEC = EngineSpec(
         title="Docker Engine",
         instead="jobs run in containers of the Docker Engine instead",
         image="it is there, identity",
-        limit_cure="boot with `cgroup_enable=memory` and start dockerd again; see the warnings of `docker info`",
+        limit_cure="boot with `cgroup_enable=memory` and restart dockerd; see the warnings of `docker info`",
         evidence="the warnings of `docker info`",
         gpu_cure="`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`",
         room=daemon.DOCKER.room,

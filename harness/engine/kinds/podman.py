@@ -1,6 +1,7 @@
-"""The ``podman`` engine: jobs as containers of Podman, with root or without, through its service's own API.
+"""The ``podman`` engine: it runs each job in a fresh container of Podman, with root or rootless.
 
-Isolated as with ``docker``. What Docker's API says the same of (states, archives, images) is asked through that.
+Jobs are isolated as with ``docker``. Containers are created through Podman's own API; states, archives and images are
+requested through its copy of Docker's API.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ NAME = "podman"
 _T = TypeVar("_T")
 _RACES, _RACE_S = 10, 0.2
 _IN_BETWEEN = ("no such container", "/ns/mnt: no such file", "came as a broken archive")
-"""What comes of a container that ends or goes at this moment: what Podman says, and the archive that it breaks off."""
-_INFO = "see what `podman info` says there"
+"""Parts of the errors for a container that ends or is removed during a request, and for the archive cut off by that."""
+_INFO = "check the output of `podman info` on the host"
 _CDI = "cat /etc/cdi/* /var/run/cdi/* 2>/dev/null; :"
 _GENERATE = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 _GENERATE_BOTH = f"{_GENERATE} --device-name-strategy=index --device-name-strategy=uuid"
 
 
 class PodmanEngine(DockerEngine):
-    """Runs jobs in containers of one host's Podman; implements ``harness.engine.interface.ImageEngine``."""
+    """The Podman of one host; implements ``harness.engine.interface.ImageEngine``."""
 
     name = NAME
     spoken = daemon.DaemonWords(
@@ -53,19 +54,19 @@ class PodmanEngine(DockerEngine):
         hangs=_INFO,
         log=_INFO,
         state=f"{_INFO}; then run the same command again",
-        another="see what answers in Podman's place: `podman version` on the host, CONTAINER_HOST and DOCKER_HOST",
-        room="make room on the host (`podman image prune`), or give Podman another graphroot; then run this again",
+        another="check what answers instead of Podman: `podman version` on the host, CONTAINER_HOST and DOCKER_HOST",
+        room="free space on the host (`podman image prune`), or give Podman another graphroot; then run this again",
     )
 
     def probe(self, image: str) -> EngineFacts:
-        """What Podman is and can do here. Raises EngineUnavailable with the cure, EngineAbsent where none is."""
+        """Return what Podman is and can do here. Raises EngineUnavailable with a cure, EngineAbsent without Podman."""
         with self._asking() as client:
             version, info, podman = read_version(client), read_info(client), read_podman_info(client)
             found = seek_image(client, image) if image else None
             api_version = client.api_version
         major = version.version.split(".")[0]
         if not version.is_podman or not major.isdigit() or int(major) < OLDEST:
-            message = f"Podman {version.version or 'of no version'} answers, and {OLDEST}.0 or newer is needed"
+            message = f"Podman {version.version or 'of unknown version'} answers, but {OLDEST}.0 or newer is needed"
             raise EngineUnavailable(message, where=self.host, hint="install a newer one, or use another engine")
         return podman_facts(
             self.name,
@@ -78,16 +79,19 @@ class PodmanEngine(DockerEngine):
         )
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
-        """The states of jobs. Podman's word that nothing was killed for memory is none: the job's own count decides."""
+        """Return the states of jobs; ``oom_killed`` is True or None.
+
+        Podman reports false also where a process was killed for memory; then the supervisor's own count decides.
+        """
         states = _again(lambda: super(PodmanEngine, self).poll(handles))
         return [replace(state, oom_killed=state.oom_killed or None) for state in states]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the results folder of a job, running or ended. Raises JobGone, ResultsRefused."""
+        """Copy the results folder of a job, running or ended. Raises JobGone, ResultsRefused, EngineError."""
         _again(lambda: super(PodmanEngine, self).fetch(handle, destination))
 
     def list(self, session: str | None = None) -> list[JobHandle]:
-        """All containers that carry our labels, or those of one session."""
+        """Return all jobs of this program on the host, or those of one session."""
         return _again(lambda: super(PodmanEngine, self).list(session))
 
     def _job_owner(self, client: APIClient) -> Owner:
@@ -101,7 +105,7 @@ class PodmanEngine(DockerEngine):
     ) -> Created:
         image = seek_image(client, request.image)
         if image is None:
-            hint = "build it with `harness image build`, or ship it"
+            hint = "build it with `harness image build`, or send it with `harness ship`"
             raise ImageUnavailable(f"the image {request.image} is not on this host", where=self.host, hint=hint)
         podman = read_podman_info(client)
         body = build_podman_create(
@@ -117,7 +121,7 @@ class PodmanEngine(DockerEngine):
         return create_podman_container(client, body)
 
     def _name_gpus(self, request: JobRequest) -> Sequence[str]:
-        """Return a job's GPUs as the host's CDI specification names them. Raises JobRefused."""
+        """Return the names of a job's GPUs in the host's CDI specification. Raises JobRefused where some have none."""
         if not request.gpus:
             return ()
         devices = name_devices(request.gpus, self._gpu_names())
@@ -131,7 +135,7 @@ class PodmanEngine(DockerEngine):
 
 
 def _again(ask: Callable[[], _T]) -> _T:
-    """Ask once more where a container ended or was removed while Podman looked at it: it then has no answer at all."""
+    """Repeat a request that failed because a container ended or was removed while Podman inspected it."""
     for _ in range(_RACES):
         try:
             return ask()
@@ -147,7 +151,7 @@ _making = threading.Lock()
 
 
 def _local_dialer(connection: LocalConnection) -> PodmanDialer:
-    """One for all that this program asks its own machine: a service of our own is then started once."""
+    """Return the one dialer for this machine, so that this program starts at most one Podman service."""
     from harness.engine.local_streams import LocalStreams
     from harness.engine.podman_dial import PodmanDialer
 

@@ -1,7 +1,7 @@
-"""The ``process`` engine: the payload in a fresh process on the host's own Python, in a cgroup of its own.
+"""The ``process`` engine: it runs each job in a fresh process of the host's own Python, in a new cgroup.
 
-For hosts without a Docker Engine. Everything goes through a ``Connection``; each verb is one command: a
-few modules of ``harness.bench`` travel as source to the host's Python, so that nothing is installed there.
+It is for hosts without a container engine. Each operation ("verb") is one command through a ``Connection``: the source
+of a few modules of ``harness.bench`` is sent to the host's Python, so that nothing is installed on the host.
 """
 
 from __future__ import annotations
@@ -82,28 +82,28 @@ _PHASES: dict[str, JobPhase] = {phase: phase for phase in get_args(JobPhase)}
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.([0-9]{1,3}))?")
 _LIBC = re.compile(r"glibc ([0-9]{1,2})\.([0-9]{1,3})[0-9.]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_ANOTHER = "see whether another version of harness, or another program, answers there"
+_ANOTHER = "check whether another version of harness, or another program, answers on the host"
 _MOST_WARNINGS = 20
 _MOST_WORDS = 1000
-"""Of what a host says of a job in words."""
+"""The most characters of a text from a host about a job."""
 
 NAME = "process"
 HOST_PYTHON = "python3"
-"""What runs jobs on another machine, where nothing else is named."""
+"""The Python of jobs on another machine, unless the inventory names one."""
 
-_NAME_ANOTHER = "name a Python that has it by `harness: {python: …}` in the inventory"
+_NAME_ANOTHER = "name a Python that has it with `harness: {python: …}` in the inventory"
 
 LOADER_PACKAGES = ("grain", "simplejpeg", "pandas", "pillow")
-"""Packages without which some of the loaders cannot run."""
+"""Packages that some of the loaders need."""
 
 
 class ProcessEngine:
-    """Runs jobs as processes on one host; implements ``harness.engine.interface.Engine``.
+    """Jobs as processes on one host; implements ``harness.engine.interface.PythonEngine``.
 
-    ``scratch`` is the host's folder for jobs (``~`` is the connected user's home), ``python`` the interpreter of jobs
-    there, with TensorFlow: a program, or the words of a command that ends in one. ``starter`` is a plain Python that
-    starts jobs and looks after them, ``python`` itself where there is none. ``may_look``: where one of them cannot be
-    used, another one of the host may take its place.
+    ``scratch`` is the host's folder for jobs (``~`` is the connected user's home). ``python`` is the interpreter of
+    jobs, with TensorFlow: a program, or the words of a command that ends in one. ``starter`` is a plain Python that
+    starts and watches jobs (default: ``python``). ``may_look``: where one of them cannot be used, another Python of the
+    host may replace it.
     """
 
     name = NAME
@@ -127,11 +127,14 @@ class ProcessEngine:
 
     @property
     def _python(self) -> str:
-        """The interpreter of jobs, in words."""
+        """Return the command of the interpreter of jobs, for messages."""
         return shlex.join(self._command)
 
     def probe(self, image: str) -> EngineFacts:
-        """What this host's Python is, and whether memory can be limited; ``image`` means nothing here."""
+        """Return the facts of this host's Python, and whether memory can be limited; ``image`` is ignored.
+
+        Raises EngineUnavailable where TensorFlow is not installed.
+        """
         found = self._asked(self._describe)
         if found.get("tensorflow") is None and self._command == self._starter:
             others = self._find_others()
@@ -144,16 +147,17 @@ class ProcessEngine:
             lacks = tuple(name for name in ("pip", "venv") if name in as_list(found.get("lacks")))
             message = f"TensorFlow is not installed for {self._python}"
             if obstacle:
-                cure = f"install {PYTHONS_OF_HOSTS} there"
+                cure = f"install {PYTHONS_OF_HOSTS} on the host"
                 message += f": {obstacle}"
             else:
-                cure = f"run {advise_install(self._python, lacks, is_managed=found.get('managed') is True)} there"
+                install = advise_install(self._python, lacks, is_managed=found.get("managed") is True)
+                cure = f"run {install} on the host"
                 message += f", and it has no {' and no '.join(lacks)}" if lacks else ""
             raise EngineUnavailable(message, where=self.host, hint=f"{cure}, {_NAME_ANOTHER}, or use a Docker Engine")
         return self._make_facts(found)
 
     def _make_facts(self, found: Mapping[str, object]) -> EngineFacts:
-        """Read what a Python says of itself and of limits."""
+        """Build the engine's facts from the answer of a Python about itself and about limits."""
         tensorflow, digest = (as_text(found.get(name)) for name in ("tensorflow", "digest"))
         group = as_object(found.get("cgroup"))
         can_limit = bool(group.get("can_limit"))
@@ -176,13 +180,14 @@ class ProcessEngine:
         )
 
     def describe_python(self) -> HostPython:
-        """Say which Python jobs would run in. Raises EngineUnavailable."""
+        """Return the Python in which jobs would run. Raises EngineUnavailable."""
         found = self._asked(self._describe)
         self._interpreter = self._name_interpreter(found)
         version = _read_version(found)
         path, machine = as_text(found.get("executable")), as_text(found.get("machine"))
         if not any(version) or path is None or not path.startswith("/"):
-            raise EngineUnavailable(f"{self._python} does not say what it is", where=self.host, hint=_ANOTHER)
+            message = f"{self._python} does not report its version and path"
+            raise EngineUnavailable(message, where=self.host, hint=_ANOTHER)
         libc = _LIBC.fullmatch(as_text(found.get("libc")) or "")
         return HostPython(
             command=self._command,
@@ -195,24 +200,27 @@ class ProcessEngine:
         )
 
     def make_environment(self, name: str, digest: str, wheels: Sequence[Mapping[str, str]]) -> str:
-        """Make an environment of wheels that lie below scratch; returns its Python. Raises EngineError."""
+        """Make an environment from wheels below scratch and return the path of its Python. Raises EngineError."""
         wanted = {"name": name, "digest": digest, "wheels": [dict(wheel) for wheel in wheels]}
         found = self._checked(self._run("environment", timeout_s=_MAKE_TIMEOUT_S, environment=wanted).stdout)
         with self._reading("environment", found):
             return f"{_named(found['made'])}/bin/python"
 
     def use(self, python: str) -> None:
-        """Run jobs in another Python of the host from now on; what starts them stays."""
+        """Run jobs in another Python of the host from now on; the Python that starts them stays."""
         self._command = (python,)
 
     def promise(self, tensorflow: str, to_come: str) -> EngineFacts:
-        """Say what the engine will be once an environment with this TensorFlow is there. Raises EngineUnavailable."""
+        """Return the facts that the engine will have with an environment of this TensorFlow.
+
+        ``to_come`` says what must be brought to the host before. Raises EngineUnavailable.
+        """
         group = self._asked(lambda: self._read(self._run("limit").stdout))
         facts = self._make_facts({**group, "tensorflow": tensorflow})
         return replace(facts, image_digest=None, lacks=(), interpreter=self._interpreter, to_come=to_come)
 
     def _asked(self, ask: Callable[[], dict[str, object]]) -> dict[str, object]:
-        """Return an answer; without one the engine cannot be used. Raises EngineUnavailable."""
+        """Call ``ask`` and return its answer, with EngineError turned into EngineUnavailable."""
         try:
             return ask()
         except EngineUnavailable:
@@ -221,7 +229,7 @@ class ProcessEngine:
             raise EngineUnavailable(error.message, where=self.host, hint=error.hint) from error
 
     def _describe(self) -> dict[str, object]:
-        """Ask the interpreter of jobs what it is, and try whether its memory can be limited. Raises EngineError."""
+        """Ask the interpreter of jobs for its description, and try to limit its memory. Raises EngineError."""
         if self._command == self._starter:
             return self._read(self._run("probe", flags=()).stdout)
         found = self._read(self._run("describe", flags=(), interpreter=self._command).stdout)
@@ -230,12 +238,12 @@ class ProcessEngine:
         return {**found, **self._read(self._run("limit", python=list(self._command)).stdout)}
 
     def _name_interpreter(self, found: Mapping[str, object]) -> str:
-        """Return ``CPython 3.11.2 (python3, /usr/bin/python3)``: what was asked for, and what it came to."""
+        """Return a name such as ``CPython 3.11.2 (python3, /usr/bin/python3)``, with the command and the real path."""
         python, executable = (clean_text(as_text(found.get(name)) or "", 300) for name in ("python", "executable"))
         return f"{python} ({', '.join(dict.fromkeys(part for part in (self._python, executable) if part))})"
 
     def _find_others(self) -> list[FoundPython]:
-        """Look, once, for other Pythons of the host that can be used, those with TensorFlow first."""
+        """Return other usable Pythons of the host, those with TensorFlow first; nothing from the second call on."""
         if not self._may_look:
             return []
         self._may_look = False
@@ -243,9 +251,9 @@ class ProcessEngine:
         return sorted(able, key=lambda one: not one.has_tensorflow)
 
     def _take_starter(self) -> bool:
-        """Take another Python where the one that starts jobs does not run; whether there is one.
+        """Replace the Python that starts jobs, which does not run; return whether there is a replacement.
 
-        Jobs are run by it, too, where none was named for them; else that one may start itself.
+        The replacement also runs jobs where no Python was named for them. Without one, the named Python starts itself.
         """
         is_named, others = self._command != self._starter, self._find_others()
         if others:
@@ -256,7 +264,7 @@ class ProcessEngine:
         return is_named or bool(others)
 
     def submit(self, request: JobRequest) -> JobHandle:
-        """Start a job, detached; the same name again returns the one that is there."""
+        """Start a job, detached, and return its handle; where a job of that name is there, return that one's handle."""
         labels = {
             **request.labels,
             NAME_LABEL: request.name,
@@ -283,9 +291,9 @@ class ProcessEngine:
             return JobHandle(host=self.host, name=request.name, id=_named(found["id"]), labels=labels)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
-        """The states of jobs, in one command; on this machine without one.
+        """Return the states of jobs, with one command; on this machine without any.
 
-        To start Python takes some 40 ms of CPU time, and a local host's CPU time is the benchmark's own.
+        Starting Python takes about 40 ms of CPU time, which on this machine would be taken from the benchmark.
         """
         names = [handle.name for handle in handles]
         if not names:
@@ -301,13 +309,14 @@ class ProcessEngine:
         return states
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the results, as far as they are; files that were there are replaced one by one."""
+        """Copy the results that the job has written so far; existing files are replaced one by one."""
         destination.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=destination) as archive:
             try:
                 self._run("results", sink=archive, timeout_s=_FETCH_TIMEOUT_S, names=[handle.name])
             except OutputTooLong as error:
-                raise ResultsRefused(error.message, where=self.host, hint="see what the job writes there") from error
+                hint = "check what the job writes to its results"
+                raise ResultsRefused(error.message, where=self.host, hint=hint) from error
             archive.seek(0)
             if archive.read(1) == b"{":
                 archive.seek(0)
@@ -321,13 +330,13 @@ class ProcessEngine:
             extract_results(chunks, destination, host=self.host, job=handle.name)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """End jobs and remove every trace of them."""
+        """End jobs, and remove all that they left on the host."""
         if handles:
             names = [handle.name for handle in handles]
             self._checked(self._run("end", timeout_s=_CANCEL_TIMEOUT_S, names=names).stdout)
 
     def list(self, session: str | None = None) -> list[JobHandle]:
-        """All jobs of a session, or of any, rebuilt from the host alone."""
+        """Return the jobs of a session (None: of all sessions), rebuilt from the host alone."""
         found = self._checked(self._run("list").stdout)
         with self._reading("list", found):
             jobs_there = [as_object(job) for job in as_list(found["jobs"])]
@@ -343,15 +352,15 @@ class ProcessEngine:
         return [handle for handle in handles if session is None or handle.labels.get(SESSION_LABEL) == session]
 
     def _read(self, answer: bytes) -> dict[str, object]:
-        """Read the answer to a verb. Raises EngineError."""
+        """Parse the answer to a verb. Raises EngineError."""
         try:
             return bounded_json.parse_object(answer)
         except bounded_json.Unreadable as error:
             raise self._broken(Completed(0, answer, str(error).encode()), self._python) from None
 
     def _reading(self, verb: str, found: Mapping[str, object]) -> AbstractContextManager[None]:
-        """Make an answer that has other fields than it must an EngineError."""
-        what = f"what {self._python} answers to {verb!r}"
+        """Context manager: turn a missing or wrong field of an answer into an EngineError."""
+        what = f"the answer of {self._python} to {verb!r}"
         return reading(self.host, what, json.dumps(found)[:4000], kind=EngineError, hint=_ANOTHER)
 
     def _run(
@@ -388,7 +397,7 @@ class ProcessEngine:
         return done
 
     def _checked(self, answer: bytes) -> dict[str, object]:
-        """Read the answer to a verb. Raises EngineError where it was refused."""
+        """Parse the answer to a verb. Raises EngineError where it was refused."""
         value = self._read(answer)
         if "refused" in value:
             raise EngineError(_reason(value), where=self.host, hint=_words(value.get("hint")))
@@ -399,24 +408,24 @@ class ProcessEngine:
             return EngineUnavailable(
                 f"{python} cannot be run",
                 where=self.host,
-                hint=f"install {PYTHONS_OF_HOSTS} and TensorFlow there, or use a Docker Engine",
+                hint=f"install {PYTHONS_OF_HOSTS} and TensorFlow on the host, or use a Docker Engine",
             )
-        said = clean_text(last_line(done.stderr, "")) or f"it said {first_line(done.stdout)}"
+        said = clean_text(last_line(done.stderr, "")) or f"it printed {first_line(done.stdout)}"
         return EngineError(
             f"{python} gave no answer (exit code {done.returncode}): {said}",
             where=self.host,
-            hint=f"see that it is {PYTHONS_OF_HOSTS} and that the disk has room",
+            hint=f"check that it is {PYTHONS_OF_HOSTS} and that the disk is not full",
         )
 
 
 def read_boot() -> str:
-    """Return the code that starts the launcher on a host, out of the sources that come with a request."""
+    """Return the code that starts the launcher on a host from the sources in a request."""
     return _BOOT
 
 
 @functools.cache
 def read_sources() -> dict[str, str]:
-    """The modules that a verb may need on the host, imported there as they are needed."""
+    """Return the source of the modules that a verb may need on the host, by module name."""
     folder = resources.files("harness.bench")
     sources = {"bench": ""}
     for name in _MODULES:
@@ -427,11 +436,11 @@ def read_sources() -> dict[str, str]:
 
 
 def _job_state(host: str, found: Mapping[str, object]) -> JobState:
-    """Read what a host says of a job. Raises EngineError where that makes no sense."""
+    """Parse a host's description of a job's state. Raises EngineError where it is not valid."""
     phase, oom_killed = _PHASES.get(str(found.get("phase"))), found.get("oom_killed")
     if phase is None:
         said = clean_text(repr(found.get("phase")), 60)
-        raise EngineError(f"a job's phase is {said}, which is none", where=host, hint=_ANOTHER)
+        raise EngineError(f"a job has the unknown phase {said}", where=host, hint=_ANOTHER)
     code = as_count(found.get("exit_code"))
     return JobState(
         phase=phase,
@@ -445,30 +454,30 @@ def _job_state(host: str, found: Mapping[str, object]) -> JobState:
 
 
 def _read_version(found: Mapping[str, object]) -> tuple[int, int, int]:
-    """Return the version of a Python that says what it is; zeros where it does not."""
+    """Return the version in a Python's description of itself; zeros where there is none."""
     match = _VERSION.search(as_text(found.get("python")) or "")
     return (0, 0, 0) if match is None else (int(match[1]), int(match[2]), int(match[3] or 0))
 
 
 def _is_able(version: tuple[int, int, int]) -> bool:
-    """Whether jobs can run in a Python of this version."""
+    """Return whether jobs can run in a Python of this version."""
     return OLDEST_HOST_PYTHON <= version[:2] <= NEWEST_PYTHON
 
 
 def _words(said: object) -> str | None:
-    """Return what a host says in words, made harmless; None for anything that is no text."""
+    """Return a text from a host, shortened and without control characters; None for anything else."""
     return clean_text(said, _MOST_WORDS) if isinstance(said, str) else None
 
 
 def _reason(refused: Mapping[str, object]) -> str:
-    """Return why a host did not do what it was asked for."""
+    """Return the reason in a host's refusal."""
     return _words(refused.get("refused")) or "it gave no reason"
 
 
 def _named(said: object) -> str:
-    """Return a text of one line that names something. Raises ValueError."""
+    """Return a name from a host: one line of printable text. Raises ValueError for anything else."""
     if not isinstance(said, str) or not said.isprintable() or not 0 < len(said) < _MOST_WORDS:
-        raise ValueError("no name")
+        raise ValueError("no valid name")
     return said
 
 
@@ -492,7 +501,7 @@ def _make(means: Means) -> ProcessEngine:
 
 
 def _may_have_jobs(_engine: Engine, means: Means) -> bool:
-    """Where the folder of its jobs is not, it never ran; the host may have no Python to ask."""
+    """Return whether the folder of jobs exists; this works on hosts without a Python, too."""
     return means.connection.run(["test", "-d", f"{means.scratch}/jobs"]).returncode == 0
 
 
@@ -504,9 +513,9 @@ SPEC = EngineSpec(
         instead="jobs run as processes of this machine's own Python instead",
         image="this Python's packages, digest",
         limit_cure="run as root, or in `systemd-run --user --scope -p Delegate=yes`, or use another engine",
-        evidence="which cgroups this user may make",
+        evidence="which cgroups this user may create",
         gpu_cure="none is needed: processes see the GPUs directly",
-        caution=f"figures of `{NAME}` are not isolated as in a container",
+        caution=f"jobs of `{NAME}` are not isolated as in a container",
     ),
     make=_make,
     may_have_jobs=_may_have_jobs,
