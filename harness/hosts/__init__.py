@@ -1,5 +1,5 @@
-"""How a host is reached, what it is, and whose it is just now.
+"""Connections to hosts, facts about hosts, and the lock by which a session reserves a host.
 
-Comes in: a route from the inventory. Goes out: a connection (``run, open_channel, put, get``), facts, and the machine's
-lock. Begin with ``connection.py``; ``ssh`` and ``facts`` are folders of their own.
+Input: a route from the inventory. Output: a connection (``run, open_channel, put, get``), facts, and the machine's
+lock. Begin with ``connection.py``; ``ssh``, ``slurm`` and ``facts`` are subpackages.
 """

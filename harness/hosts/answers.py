@@ -1,6 +1,6 @@
-"""What a host said, read into values: whatever cannot be read is an error of that host alone, with its first line.
+"""Turn parsing failures of a host's answers into one error of that host, with the first line of the answer.
 
-Parsers here and above expect good answers and may raise as they like on others; ``reading`` stands around them.
+Parsers assume a well-formed answer and may raise any of ``UNREADABLE`` otherwise; ``reading`` wraps them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from harness.values.errors import HostError, HostNotReady
 from harness.values.text import clean_text
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What code raises that gets another text, type or size than it expects; pydantic's and JSON's are ValueErrors."""
+"""Exceptions that parsers raise for an unexpected text, type or size; pydantic's and JSON's errors are ValueErrors."""
 
 
 class Unreadable(ValueError):
-    """An answer that makes no sense, and what it was."""
+    """An answer cannot be parsed; ``said`` is the answer as text or bytes."""
 
     def __init__(self, message: str, said: object) -> None:
         super().__init__(message)
         self.said = said if isinstance(said, bytes | str) else json.dumps(said, default=str)[:4000]
 
 
-_HINT = "see what answers there in its place: a shell that greets, another program of that name, a disk that is full"
+_HINT = "check for a login shell that prints something, another program of the same name, or a full disk on the host"
 
 
 def first_line(said: bytes | str) -> str:
@@ -38,9 +38,10 @@ def first_line(said: bytes | str) -> str:
 def reading(
     host: str | None, what: str, said: bytes | str | None, *, kind: type[HostError] = HostNotReady, hint: str = _HINT
 ) -> Iterator[None]:
-    """Turn what parsing ``said`` raises into one error of the host: what cannot be understood, and how it begins.
+    """Context manager: turn an exception while parsing ``said`` into one error of the host.
 
-    ``said`` None: the answer is too long ago, or made of several.
+    ``what`` names the answer in the message, which also quotes its first line. ``said`` None: there is no single
+    answer to quote.
     """
     try:
         yield
@@ -51,23 +52,23 @@ def reading(
 def not_understood(
     host: str | None, what: str, said: bytes | str | None, *, kind: type[HostError] = HostNotReady, hint: str = _HINT
 ) -> HostError:
-    """Build the error for an answer that makes no sense."""
-    heard = "" if said is None else f": the host said {first_line(said)}"
+    """Build the error for an answer that cannot be parsed."""
+    heard = "" if said is None else f": the host answered {first_line(said)}"
     return kind(f"{what} cannot be understood{heard}", where=host, hint=hint)
 
 
 def _place_in(error: Exception) -> str:
-    """Return what pydantic finds wrong where, in brackets; nothing for other errors."""
+    """Return the field and the fault of a pydantic error, in brackets; an empty text for other errors."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
         return ""
     fault = error.errors(include_url=False, include_context=False)[0]
-    return f" ({'.'.join(map(str, fault['loc'])) or 'all of it'}: {fault['msg']})"
+    return f" ({'.'.join(map(str, fault['loc'])) or 'the whole answer'}: {fault['msg']})"
 
 
 def parse_int(text: str, *, most: int = 2**63) -> int | None:
-    """A whole number that is not negative and at most ``most``, or None."""
+    """Parse a whole number from 0 to ``most``; return None for anything else."""
     text = text.strip()
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
     return None if number is None or number > most else number

@@ -1,4 +1,4 @@
-"""A connection: how one host is reached. Commands are lists, quoted once, at the edge."""
+"""The interface of a connection to one host. Commands are lists of words, which only the connection quotes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from harness.values.errors import HostNotReady, HostUnreachable
 from harness.values.text import clean_text
 
 MOST_OUTPUT_BYTES = 32 * 2**20
-"""Of a command's stdout. Answers are some kilobytes, the list of a hundred thousand files is ten million bytes; a file
-of a host that anybody there may write, read with ``cat``, has no end. A command that may write more is given ``most``.
+"""The default limit of a command's stdout. Most answers have some kilobytes, a list of 100,000 files has 10 MB. The
+limit protects against endless output, for example of ``cat`` on a file that another user of the host made. A command
+that may write more is given ``most_bytes``.
 """
 
 MOST_ERROR_BYTES = 8 * 2**20
-"""The end of a command's stderr that is kept: the reason stands in its last line."""
+"""How many bytes from the end of a command's stderr are kept: its last line has the reason of a failure."""
 
 MOST_FETCHED_BYTES = 256 * 2**20
-"""Of a file that is fetched: the hashes of a million files are half of it."""
+"""The most bytes of a fetched file; a list of the hashes of a million files has half of that."""
 
 _LAST_BYTES = 64 * 1024
 
 
 class OutputTooLong(HostNotReady):
-    """A command wrote more than anybody wants of it, and was ended."""
+    """A command's output exceeded its limit, and the command was ended."""
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What a command left: its exit code, what it wrote to stdout (nothing where a sink took it), stderr's end."""
+    """The result of a command: exit code, stdout (empty where a sink took it), and the end of stderr."""
 
     returncode: int
     stdout: bytes
@@ -39,12 +40,12 @@ class Completed:
 
     @property
     def text(self) -> str:
-        """stdout as text, undecodable bytes replaced."""
+        """Return stdout as text, with undecodable bytes replaced."""
         return self.stdout.decode(errors="replace")
 
 
 class Connection(Protocol):
-    """One host. Every call has a deadline and raises ``HostUnreachable`` when it passes or the link is gone."""
+    """A connection to one host. Calls raise HostUnreachable when their deadline passes or the connection is lost."""
 
     host: str
 
@@ -57,27 +58,27 @@ class Connection(Protocol):
         most_bytes: int = MOST_OUTPUT_BYTES,
         sink: IO[bytes] | None = None,
     ) -> Completed:
-        """Run one command to its end; a nonzero exit code is returned, not raised; 127: there is no such program.
+        """Run one command to its end and return its result, whatever its exit code (127: there is no such program).
 
-        ``sink`` takes what it writes to stdout, in place of memory. Raises OutputTooLong beyond ``most_bytes``.
+        ``sink`` receives stdout instead of memory. Raises OutputTooLong above ``most_bytes``.
         """
         ...
 
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
-        """Write a file on the host, atomically."""
+        """Write a file on the host, atomically. Raises HostNotReady where it cannot be written."""
         ...
 
     def get(self, source: str, target: Path) -> None:
-        """Fetch one file. Raises FileNotFoundError; OutputTooLong beyond ``MOST_FETCHED_BYTES``."""
+        """Fetch one file. Raises FileNotFoundError, and OutputTooLong above ``MOST_FETCHED_BYTES``."""
         ...
 
     def close(self) -> None:
-        """Let the connection go; what runs on the host goes on."""
+        """Close the connection; programs on the host continue."""
         ...
 
 
 class Output:
-    """What comes out of a host, kept in memory or passed on to ``sink``, up to a limit."""
+    """The output of a command or file, kept in memory or passed to ``sink``, up to a limit."""
 
     def __init__(self, host: str, what: str, most_bytes: int, sink: IO[bytes] | None = None) -> None:
         self._host = host
@@ -88,11 +89,11 @@ class Output:
         self._kept = bytearray()
 
     def take(self, piece: bytes) -> None:
-        """Take the next bytes. Raises OutputTooLong."""
+        """Add the next bytes. Raises OutputTooLong above the limit."""
         self._taken += len(piece)
         if self._taken > self._most_bytes:
-            message = f"{self._what} gives more than {self._most_bytes} bytes, which is none of its answers"
-            hint = "see what it reads there: a file or a program of that host is not what it should be"
+            message = f"the output of {self._what} exceeds {self._most_bytes} bytes"
+            hint = "check what it reads on the host: a file or a program is not what it should be"
             raise OutputTooLong(message, where=self._host, hint=hint)
         if self._sink is None:
             self._kept += piece
@@ -101,24 +102,24 @@ class Output:
 
     @property
     def content(self) -> bytes:
-        """All that was kept in memory."""
+        """Return the bytes that were kept in memory."""
         return bytes(self._kept)
 
 
 def no_answer(host: str, program: str, timeout_s: float) -> HostUnreachable:
-    """Build the error for a command that outlived its deadline."""
+    """Build the error for a command that did not end before its deadline."""
     message = f"{program} gave no answer within {timeout_s:g} s and was ended"
-    hint = "see whether the machine or one of its disks hangs, then run the same command again"
+    hint = "check whether the machine or one of its disks hangs, then run the same command again"
     return HostUnreachable(message, where=host, hint=hint)
 
 
 def not_written(host: str, target: str, reason: str) -> HostNotReady:
     """Build the error for a file that could not be written."""
-    hint = f"see that {posixpath.dirname(target)} is there, may be written by this user and has room"
+    hint = f"check that {posixpath.dirname(target)} exists, that this user may write it, and that its disk is not full"
     return HostNotReady(f"{target} could not be written: {reason}", where=host, hint=hint)
 
 
 def last_line(text: bytes, otherwise: str = "no reason given") -> str:
-    """Return the last line of what a command wrote, for a message; ``otherwise`` where it wrote nothing."""
+    """Return the last line of a command's output for a message; ``otherwise`` where there is none."""
     lines = text[-_LAST_BYTES:].decode(errors="replace").strip().splitlines()
     return clean_text(lines[-1]) if lines else otherwise

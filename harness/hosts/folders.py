@@ -1,4 +1,4 @@
-"""Paths and folders on a host, over any connection."""
+"""Resolve paths and find folders on a host, over any connection."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from harness.values.errors import HostNotReady
 if TYPE_CHECKING:
     from harness.inventory import DataSet
 
-# The last dot keeps line ends that belong to a folder's name.
+# The trailing dot keeps line ends that belong to a folder's name.
 _PLACES_SCRIPT = 'printf "%s\\0%s\\0" "$HOME" "$(pwd; printf .)"'
 _LONGEST_PATH = 4096
 _FREE_SCRIPT = 'd=$1; while [ ! -e "$d" ]; do d=$(dirname "$d"); done; df -PB1 "$d" | tail -n 1'
 
 
 def read_home(connection: Connection) -> str:
-    """The connected user's home folder, absolute."""
+    """Return the connected user's home folder, absolute. Raises HostNotReady where there is none."""
     return _read_places(connection)[0]
 
 
 def resolve_path(connection: Connection, path: str) -> str:
-    """``path`` on the host, absolute and without ``..``: ``~`` and ``~user`` are expanded, links left as they are.
+    """Return ``path`` on the host as an absolute path without ``..``, with ``~`` and ``~user`` expanded.
 
-    A relative path starts in the folder in which commands start: home over SSH, the current
-    folder on this machine. Raises HostNotReady where a home folder is unknown.
+    Links are not resolved. A relative path is relative to the folder in which commands start: the home folder over SSH,
+    the current folder on this machine. Raises HostNotReady where a home folder is unknown.
     """
     if path.startswith("/"):
         return posixpath.normpath(path)
@@ -45,7 +45,7 @@ def resolve_word(connection: Connection, word: str) -> str:
 
 
 def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict[str, DataSet]:
-    """Return an inventory's data sets with their paths as they are on the host: absolute, ``~`` expanded."""
+    """Return an inventory's data sets with their paths resolved on the host."""
     return {
         name: source.model_copy(update={key: resolve_path(connection, path) for key, path in source.paths.items()})
         for name, source in data.items()
@@ -53,12 +53,12 @@ def resolve_sources(connection: Connection, data: Mapping[str, DataSet]) -> dict
 
 
 def data_folders(data: Mapping[str, DataSet]) -> dict[str, str]:
-    """Return the folder in which the images of each data set lie; a generated one has none yet."""
+    """Return the folder of each data set's images; generated data sets, which have none yet, are left out."""
     return {name: source.place for name, source in data.items() if source.place}
 
 
 def read_free_bytes(connection: Connection, path: str) -> int | None:
-    """Bytes that this user may still write where ``path`` is or would be made; None where df cannot tell."""
+    """Return the free bytes for this user on the disk of ``path``, which need not exist; None where df fails."""
     done = connection.run(["sh", "-c", _FREE_SCRIPT, "sh", path])
     fields = done.text.split()
     return parse_int(fields[3]) if done.returncode == 0 and len(fields) >= 6 else None
@@ -69,17 +69,18 @@ def _read_places(connection: Connection) -> tuple[str, str]:
     parts = done.text.split("\0")
     home, current = (parts[0], parts[1].removesuffix(".").removesuffix("\n")) if len(parts) > 2 else ("", "")
     if done.returncode != 0 or not _is_path(home):
-        said = " ($HOME is not set)" if len(parts) > 2 and not home else f": the host said {first_line(done.stdout)}"
+        is_unset = len(parts) > 2 and not home
+        said = " ($HOME is not set)" if is_unset else f": the host answered {first_line(done.stdout)}"
         raise HostNotReady(
             f"the user has no home folder{said}",
             where=connection.host,
-            hint="give absolute paths in the inventory, or set HOME for this user",
+            hint="use absolute paths in the inventory, or set HOME for this user",
         )
     return home, current if _is_path(current) else home
 
 
 def _is_path(text: str) -> bool:
-    """Return whether a text can be an absolute path: Linux takes no longer one (PATH_MAX)."""
+    """Return whether a text can be an absolute path, at most as long as Linux accepts (PATH_MAX)."""
     return text.startswith("/") and len(text) < _LONGEST_PATH
 
 
@@ -88,8 +89,8 @@ def _read_home_of(connection: Connection, user: str) -> str:
     fields = done.text.rstrip("\n").split(":")
     if done.returncode != 0 or len(fields) != 7 or not _is_path(fields[5]):
         raise HostNotReady(
-            f"there is no user {user!r} whose home folder ~{user} could be",
+            f"~{user} cannot be resolved: there is no user {user!r}",
             where=connection.host,
-            hint="give an absolute path in the inventory",
+            hint="use an absolute path in the inventory",
         )
     return fields[5]

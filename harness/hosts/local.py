@@ -1,4 +1,4 @@
-"""This machine as a host: the connection that needs no network."""
+"""The connection to this machine, which needs no network."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ _PIECE_BYTES = 128 * 1024
 class LocalConnection:
     """A ``Connection`` to the machine that the controller runs on.
 
-    Commands run in a process group of their own, so that a Ctrl-C meant for the
-    controller does not reach them, and so that a command that outlives its
-    deadline is killed with everything that it started.
+    Each command runs in a new process group. A Ctrl-C for the controller therefore does not reach it, and a command
+    that exceeds its deadline is killed with all that it started.
     """
 
     def __init__(self, host: str = "localhost") -> None:
@@ -43,11 +42,11 @@ class LocalConnection:
 
     @property
     def home(self) -> str:
-        """The user's home folder, absolute."""
+        """Return the user's home folder, absolute."""
         return str(Path("~").expanduser())
 
     def expand(self, path: str) -> str:
-        """``path`` absolute, with ``~`` expanded; links are left as they are."""
+        """Return ``path`` as an absolute path with ``~`` expanded; links are not resolved."""
         return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - resolve() would follow links
 
     def run(
@@ -89,7 +88,7 @@ class LocalConnection:
         return Completed(process.returncode, output.content, bytes(errors))
 
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
-        """Write a file, atomically and through to the disk. Raises HostNotReady where that cannot be."""
+        """Write a file atomically and flush it to the disk. Raises HostNotReady where it cannot be written."""
         try:
             with replace_file(target, mode=mode) as stream:
                 if isinstance(source, bytes):
@@ -101,14 +100,14 @@ class LocalConnection:
             raise not_written(self.host, target, error.strerror or str(error)) from error
 
     def get(self, source: str, target: Path) -> None:
-        """Copy one file, whole or not at all. Raises FileNotFoundError where there is no such file."""
+        """Copy one file, atomically. Raises FileNotFoundError, and OutputTooLong above ``MOST_FETCHED_BYTES``."""
         with Path(source).open("rb") as origin, replace_file(target, mode=0o644) as stream:
             output = Output(self.host, source, MOST_FETCHED_BYTES, stream)
             while piece := origin.read(_PIECE_BYTES):
                 output.take(piece)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: a local connection has nothing to close."""
 
 
 def _exchange(
@@ -118,7 +117,7 @@ def _exchange(
     take_error: Callable[[bytes], None],
     deadline: float,
 ) -> None:
-    """Feed a command and take what it writes, as it writes it. Raises TimeoutExpired."""
+    """Write a command's input and read its output at the same time, until it closes both. Raises TimeoutExpired."""
     rest = memoryview(input_bytes)
     with selectors.DefaultSelector() as selector:
         for pipe, taker in ((process.stdout, take), (process.stderr, take_error)):
@@ -145,7 +144,7 @@ def _exchange(
 
 
 def _feed(pipe: int, rest: memoryview) -> memoryview:
-    """Write what fits into a pipe; returns what is left, nothing where the command takes no more."""
+    """Write as much as fits into a pipe and return the rest; nothing where the command has closed the pipe."""
     try:
         return rest[os.write(pipe, rest[:_PIECE_BYTES]) :] if rest else rest
     except BlockingIOError:
@@ -160,7 +159,7 @@ def _keep_end(kept: bytearray, piece: bytes) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command with its whole group; somebody who left the group may still hold a pipe: let go of it."""
+    """Kill a command with its whole process group, and close the pipes, which a process outside the group may hold."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for pipe in (process.stdin, process.stdout, process.stderr):

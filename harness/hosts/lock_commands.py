@@ -1,13 +1,12 @@
-"""Command lines of the lock: pure builders of small POSIX scripts, quoted by the connection alone.
+"""Build the command lines of the lock: small POSIX scripts, which only the connection quotes. Pure.
 
-Every script that changes something holds ``flock`` on the lock's folder while it does, so that
-reading the owner, comparing and rewriting it are one step against all others; the kernel lets go of it when the
-script dies. The folder may be removed by a holder who owns it: whoever waited on the removed one
-sees that another has its name, and begins again.
+Every script that changes the lock holds ``flock`` on the lock's folder meanwhile, so that reading, comparing and
+rewriting the owner are atomic; the kernel releases it when the script dies. The holder that owns the folder may remove
+it: a script that waited for the removed folder notices that its name now belongs to another one, and starts again.
 
-The folder is writable for all, so that nothing in it is trusted: files are made anew (``set -C`` opens with
-O_EXCL), links are neither followed (``mv -T`` renames onto one, ``dd`` opens with O_NOFOLLOW) nor waited for, and of
-an owner's file no more than ``MOST_BYTES`` are read. What cannot be a lock is told in a line ``damaged …``.
+The folder is writable for all users, so its content is not trusted. Files are created with O_EXCL (``set -C``). Links
+are not followed (``mv -T`` replaces them, ``dd`` opens with O_NOFOLLOW), and pipes do not block. At most ``MOST_BYTES``
+of an owner's file are read. Content that cannot be a lock is reported in a line ``damaged …``.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from __future__ import annotations
 GUARD_WAIT_S = 20
 
 DONE, BUSY, FAILED, CHANGED, NO_FLOCK, TAKEN = 0, 73, 74, 75, 76, 78
-"""Exit codes: done; the guard could not be had; could not be written; not as expected; the host has no flock; a user
-took the lock away from its living holder."""
+"""Exit codes: done; flock timed out; the lock cannot be written; the lock is not as expected; the host has no flock; a
+user removed the lock of a holder that was alive."""
 
 _TAKEN_IS_OLD_MIN = 60
-"""In minutes: who has not asked for its lock by then is no more."""
+"""Age in minutes at which the note about a removed lock is deleted; a holder without heartbeats for so long is dead."""
 
 MOST_BYTES = 8192
-"""An owner's file is half a kilobyte; anybody on the host can put another there."""
+"""The most bytes that are read of an owner's file, which usually has 500; any user of the host can replace it."""
 
 ABSENT = "-"
-"""The stamp of a lock that nobody holds."""
+"""The stamp of a free lock."""
 
 _STATE = r"""
 umask 022
@@ -36,8 +35,8 @@ is_held() { [ -f "$owner" ] && [ ! -L "$owner" ]; }
 content() { dd if="$owner" iflag=nofollow,nonblock bs=MOST count=1 status=none 2>/dev/null | tr -d '\000'; }
 damage() {
   if [ -L "$dir" ]; then echo "$dir is a link"
-  elif [ -e "$dir" ] && [ ! -d "$dir" ]; then echo "$dir is no folder"
-  elif [ -d "$dir" ] && [ ! -x "$dir" ]; then echo "this user may not look into $dir"
+  elif [ -e "$dir" ] && [ ! -d "$dir" ]; then echo "$dir is not a folder"
+  elif [ -d "$dir" ] && [ ! -x "$dir" ]; then echo "this user may not enter $dir"
   elif [ -d "$owner" ] && [ ! -L "$owner" ]; then echo "$owner is a folder"
   fi
 }
@@ -58,7 +57,7 @@ state() {
 }
 """.replace("MOST", str(MOST_BYTES))
 
-# `act` runs with the guard; a redirection that fails ends `exec`, but not a compound command.
+# `act` runs while flock is held. A failed redirection ends the shell after `exec`, but not after a compound command.
 _GUARD = (
     (
         _STATE
@@ -187,33 +186,42 @@ run
 
 
 def claim_command(path: str, token: str, text: str, expected: str) -> list[str]:
-    """Write an owner where the lock's stamp is still ``expected`` (``ABSENT``: nobody); else exit with CHANGED.
+    """Return the command that writes an owner where the stamp is still ``expected`` (``ABSENT``: a free lock).
 
-    Both ways the state after it is printed.
+    It exits with CHANGED where the stamp differs, and prints the resulting state in both cases.
     """
     return ["sh", "-c", _CLAIM, "sh", path, token, text, expected]
 
 
 def beat_command(path: str, token: str) -> list[str]:
-    """A sign of life, by the host's own clock; CHANGED and the state where the lock is not ``token``'s."""
+    """Return the command that writes a heartbeat by the host's clock.
+
+    It exits with CHANGED and prints the state where the lock does not belong to ``token``.
+    """
     return ["sh", "-c", _BEAT, "sh", path, token]
 
 
 def release_command(path: str, token: str) -> list[str]:
-    """Give the lock up where it is ``token``'s; CHANGED where it is not."""
+    """Return the command that releases the lock where it belongs to ``token``; else it exits with CHANGED."""
     return ["sh", "-c", _RELEASE, "sh", path, token]
 
 
 def take_command(path: str, token: str, by: str) -> list[str]:
-    """Free the lock where it is ``token``'s, and leave word for its holder of who did; CHANGED where it is not."""
+    """Return the command that removes the lock of ``token`` and leaves a note for its holder that ``by`` did so.
+
+    It exits with CHANGED where the lock does not belong to ``token``.
+    """
     return ["sh", "-c", _TAKE, "sh", path, token, by]
 
 
 def break_command(path: str, expected: str = "") -> list[str]:
-    """Free the lock whoever holds it, and print who did; with ``expected``, only while its stamp is that."""
+    """Return the command that removes the lock, whoever holds it, and prints its state before.
+
+    With ``expected``, it removes the lock only where that is the stamp; else it exits with CHANGED.
+    """
     return ["sh", "-c", _BREAK, "sh", path, expected]
 
 
 def read_command(path: str) -> list[str]:
-    """Print the state; changes and waits for nothing."""
+    """Return the command that prints the lock's state; it changes nothing and does not wait."""
     return ["sh", "-c", _STATE + "state\n", "sh", path]

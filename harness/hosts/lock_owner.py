@@ -1,4 +1,4 @@
-"""Who holds a machine's lock: what the owner's file says, and when it is free to take. Pure, but for ``make_owner``."""
+"""Parse and format the holder of a machine's lock, and judge whether it is alive. Pure, except for ``make_owner``."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from harness.values.text import clean_text
 from harness.values.units import format_duration
 
 STALE_AFTER_S = 180.0
-"""A heartbeat is sent at least three times in this time."""
+"""A heartbeat older than this is stale, in seconds; a holder sends at least three in this time."""
 
 CONTROLLER_GONE = "its controller on this machine has ended"
 
 
 @dataclass(frozen=True)
 class LockOwner:
-    """One session on one controller; the last four are the host's, None before the lock is had.
+    """The holder of a lock: one session of one controller.
 
-    ``owner`` is user@controller. ``machine``, ``boot_of_controller``, ``pid`` and
-    ``pid_start`` name the controller's process for another one on the same machine: machine id and
-    PID namespace, its boot, its number and start time in clock ticks; empty where the
-    controller has no /proc. ``age_s`` is the time since the last sign of life and ``is_this_boot`` whether
-    the host has not been started anew since.
+    ``owner`` is user@controller. ``machine`` (machine id and PID namespace), ``boot_of_controller``, ``pid`` and
+    ``pid_start`` (start time in clock ticks) identify the controller's process to other processes on its machine; they
+    are empty where the controller has no /proc. The fields from ``boot`` on come from the host and are unset before the
+    lock is acquired. ``age_s`` is the time since the last heartbeat; ``is_this_boot`` is false where the host was
+    rebooted since.
     """
 
     owner: str
@@ -46,7 +46,7 @@ class LockOwner:
     is_this_boot: bool = True
 
     def describe(self, *, is_gone: bool = False) -> str:
-        """In words: who, for what, since when, and whether it was heard of lately.
+        """Return a text with owner, session, reason, start, and whether the holder is alive.
 
         ``is_gone``: its controller has certainly ended (``is_controller_gone``).
         """
@@ -54,16 +54,17 @@ class LockOwner:
         if is_gone:
             heard = f", {CONTROLLER_GONE}"
         elif self.age_s is not None and self.age_s <= STALE_AFTER_S:
-            heard = f", alive (a sign of life comes about each minute, the last {format_duration(self.age_s)} ago)"
+            heard = f", alive (last heartbeat {format_duration(self.age_s)} ago, one comes about every minute)"
         since = f" since {self.since}" if self.since else ""
         return f"{self.owner}, session {self.session} ({self.reason}){since}{heard}"
 
 
 @dataclass(frozen=True)
 class LockState:
-    """The lock at one moment: the stamp is what a change must find unchanged.
+    """The state of the lock at one moment.
 
-    ``damage`` is why it is neither free nor held by anybody who can be named.
+    A change of the lock succeeds only where ``stamp`` is unchanged. ``damage`` is why the lock is neither free nor has
+    a valid owner.
     """
 
     stamp: str
@@ -83,13 +84,13 @@ _SOUND = {
     "pid_start": re.compile(r"[0-9]{0,20}"),
     "beat": _SECONDS,
 }
-"""Each field of an owner's file, and what it may be."""
+"""The fields of an owner's file, and the pattern of each value."""
 
 _TEXT_FIELDS = ("token", "owner", "session", "reason", "machine", "boot_of_controller", "pid", "pid_start")
 
 
 def make_owner(session: str, reason: str = "measuring") -> LockOwner:
-    """This process as an owner, with a token of its own."""
+    """Return the owner for this process, with a new token."""
     pid = str(os.getpid())
     return LockOwner(
         owner=f"{read_user()}@{socket.gethostname()}",
@@ -104,36 +105,36 @@ def make_owner(session: str, reason: str = "measuring") -> LockOwner:
 
 
 def read_machine() -> str:
-    """This machine and PID namespace, as far as another process here can say the same; empty without /proc."""
+    """Return a text that identifies this machine and PID namespace to other processes here; empty without /proc."""
     namespace = _read_link("/proc/self/ns/pid")
     machine = _read_line("/etc/machine-id") or socket.gethostname()
     return f"{machine}/{namespace}" if namespace else ""
 
 
 def read_pid_start(pid: str) -> str:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); empty where there is none."""
+    """Return the start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); empty if it ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    # The name, in brackets, may itself hold spaces and brackets.
+    # The program's name, in brackets, may contain spaces and brackets.
     rest = text.rpartition(")")[2].split()
     state, started = (rest[0], rest[19]) if len(rest) > 19 else ("", "")
     return "" if state in ("Z", "X") else started
 
 
 def format_owner(owner: LockOwner) -> str:
-    """The controller's part of the owner's file: a word and a value a line; no value can hold a line end."""
+    """Return the controller's part of the owner's file: lines of a name and a value, without line ends in values."""
     lines = ["format 1"]
     lines += [f"{name} {clean_text(getattr(owner, name))}" for name in _TEXT_FIELDS]
     return "\n".join(lines)
 
 
 def parse_state(text: str) -> LockState:
-    """What the lock's scripts print: what they say themselves, and behind it what lies in the owner's file.
+    """Parse the output of the lock's scripts: their own fields, followed by the content of the owner's file.
 
-    Any user of the host may have written that file. One that gives no token names nobody, and a host that was started
-    anew since is free; else each of its fields must be what ``format_owner`` and the scripts write.
+    Any user of the host may have written that file. Without a token the lock has no owner. Each field must match what
+    ``format_owner`` and the scripts write; else the lock is damaged, or free where the host was rebooted since.
     """
     begin = _FORMAT.search(text)
     head = _read_fields(text if begin is None else text[: begin.start()])
@@ -168,7 +169,7 @@ def parse_state(text: str) -> LockState:
 
 
 def _read_fields(text: str) -> dict[str, str]:
-    """Return words with their values, a line each; the first of equal words counts."""
+    """Return the fields of lines with a name and a value; of equal names the first counts."""
     values: dict[str, str] = {}
     for line in text.split("\n"):
         word, _, value = line.partition(" ")
@@ -178,15 +179,15 @@ def _read_fields(text: str) -> dict[str, str]:
 
 
 def _is_sound(name: str, value: str) -> bool:
-    """Return whether a field of an owner's file can be ours."""
+    """Return whether a field of an owner's file has a known name and a valid value."""
     pattern = _SOUND.get(name)
     return value.isprintable() and pattern is not None and pattern.fullmatch(value) is not None
 
 
 def is_controller_gone(held: LockOwner, me: LockOwner, read_start: Callable[[str], str] = read_pid_start) -> bool:
-    """Whether the process that holds the lock has certainly ended: asked on the machine on which it ran.
+    """Return whether the controller that holds the lock has certainly ended.
 
-    False where nothing can be known: another machine, or another PID namespace.
+    This can be known only on the machine and in the PID namespace where it ran; elsewhere the result is False.
     """
     if not me.machine or held.machine != me.machine or held.owner.partition("@")[2] != me.owner.partition("@")[2]:
         return False
@@ -196,14 +197,14 @@ def is_controller_gone(held: LockOwner, me: LockOwner, read_start: Callable[[str
 
 
 def _age_s(uptime: str, beat: str) -> float | None:
-    """Since the last sign of life, by the host's own uptime: no step of any clock changes it."""
+    """Return the seconds since the last heartbeat by the host's uptime, which no change of a clock affects."""
     if not _SECONDS.fullmatch(uptime) or not _SECONDS.fullmatch(beat):
         return None
     return max(0.0, float(uptime) - float(beat))
 
 
 def read_user() -> str:
-    """Return the name of this machine's user, or its number where it has none."""
+    """Return the name of the user that runs this program, or the uid where it has no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

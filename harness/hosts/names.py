@@ -1,7 +1,7 @@
-"""Whether two names lead to one machine: what is written through one is looked for through the other.
+"""Find names of hosts that lead to the same machine: a file that is written through one name is seen through the other.
 
-Machine ids are cloned with disks, and containers share the boot id of their machine. A nonce that was made for this
-command alone, in a file beside the machine's lock, is on one machine only: where it is seen, the lock is the same.
+Machine ids are cloned with disks, and containers share the boot id of their machine. A file with a new nonce beside
+the machine's lock exists on one machine only: where two names show it, they share the lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ for file in "$1".*; do echo "${file##*.}"; done | head -n MOST
 
 
 class NameMarks:
-    """The nonces of one command, one for each name. Safe for many threads."""
+    """The nonces of one command, one for each name. Thread-safe."""
 
     def __init__(self, path: str = LOCK_PATH) -> None:
         self._prefix = f"{path}.{secrets.token_hex(16)}"
@@ -36,27 +36,27 @@ class NameMarks:
         self._seen: dict[str, frozenset[str]] = {}
 
     def leave(self, name: str, connection: Connection) -> None:
-        """Write the nonce of a name through it, and see whose are there. Raises HostNotReady, HostUnreachable."""
+        """Write the nonce of a name on its machine, and read all nonces there. Raises HostNotReady, HostUnreachable."""
         nonce = secrets.token_hex(16)
         with self._mutex:
             self._nonces[name] = nonce
         done = connection.run(["sh", "-c", MARK_SCRIPT, "sh", self._prefix, nonce])
         if done.returncode != 0:
             message = f"{self._prefix}.{nonce} cannot be written: {last_line(done.stderr)}"
-            raise HostNotReady(message, where=name, hint="see that /tmp has room and may be written")
+            raise HostNotReady(message, where=name, hint="check that /tmp is writable and not full")
         seen = frozenset(line for line in done.text.splitlines() if _NONCE.fullmatch(line))
         with self._mutex:
             self._seen[name] = seen
 
     def remove(self, name: str, connection: Connection) -> None:
-        """Take the nonce of a name away. Raises HostUnreachable."""
+        """Remove the nonce of a name from its machine. Raises HostUnreachable."""
         if name in self._nonces:
             connection.run(["rm", "-f", "--", f"{self._prefix}.{self._nonces[name]}"])
 
     def find_copies(self, order: Iterable[str]) -> Mapping[str, str]:
-        """Return, of names that lead to one machine, each but the first in ``order`` with that first one.
+        """Return the names that lead to the machine of an earlier name in ``order``, each with the first such name.
 
-        Of two that mark one machine the later sees the earlier's nonce: no name has to look twice.
+        Of two names of one machine the one that wrote later saw the other's nonce, so each name reads only once.
         """
         firsts: list[str] = []
         copies: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""Folders in a host's scratch that are ours: marked when we make them, and removed only where they carry the mark.
+"""Make, list and remove this program's folders in a host's scratch.
 
-A folder that was there before, whoever made it, has no mark; one of an earlier version gets it when a user says so,
-after its contents were shown.
+A new folder gets a mark, and only folders with the mark are removed. A folder that existed before gets no mark. A
+folder of an earlier version is marked at a user's request, after its contents were shown.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _REMOVE = _IS_MARKED + 'is_marked "$1" || exit 3\nrm -rf --one-file-system -- "$
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """A folder in scratch and what lies in it. ``bytes`` is None where counting took too long."""
+    """A folder in scratch and its contents. ``bytes`` is None where counting took too long."""
 
     path: str
     is_marked: bool
@@ -69,20 +69,17 @@ class OwnFolder:
 
 
 def make_own_folder(connection: Connection, scratch: str, path: str) -> None:
-    """Make a folder somewhere below scratch. The folder right below it gets the mark, if it was not there before.
-
-    Raises HostNotReady.
-    """
+    """Make a folder below scratch. Its top folder in scratch gets the mark if it is new. Raises HostNotReady."""
     name, _, rest = posixpath.relpath(path, scratch).partition("/")
     done = connection.run(["sh", "-c", _MAKE, "sh", scratch, name, rest])
     if done.returncode != 0:
-        hint = "name a folder that this user may write, with `scratch:` or `disks:` in the inventory"
+        hint = "name a folder that this user can write, with `scratch:` or `disks:` in the inventory"
         message = f"the folder {path} cannot be made: {last_line(done.stderr)}"
         raise HostNotReady(message, where=connection.host, hint=hint)
 
 
 def mark_folder(folder: Path) -> None:
-    """Make a folder of this machine with its mark, where it is not there. Raises OSError."""
+    """Make a folder with the mark on this machine, unless the folder exists. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir()
@@ -92,10 +89,10 @@ def mark_folder(folder: Path) -> None:
 
 
 def look_at_folders(connection: Connection, scratch: str, names: Iterable[str]) -> list[OwnFolder]:
-    """Return those folders of these names that are in scratch. Raises HostNotReady."""
+    """Return the folders of these names that exist in scratch. Raises HostNotReady."""
     wanted = [posixpath.join(scratch, name) for name in names]
     done = connection.run(["sh", "-c", _LOOK, "sh", *wanted], timeout_s=_LOOK_TIMEOUT_S)
-    with reading(connection.host, f"what lies in {scratch}", done.stdout):
+    with reading(connection.host, f"the list of folders in {scratch}", done.stdout):
         fields = done.text.split("\0")[:-1]
         rows = [fields[begin : begin + 5] for begin in range(0, len(fields), 5)]
         return [_read_row(row, wanted) for row in rows]
@@ -112,19 +109,19 @@ def _read_row(row: list[str], wanted: list[str]) -> OwnFolder:
 
 
 def adopt_folder(connection: Connection, path: str) -> None:
-    """Mark a folder that an earlier version made, because a user says so. Raises HostNotReady."""
+    """Mark a folder of an earlier version, at a user's request. Raises HostNotReady."""
     done = connection.run(["sh", "-c", _ADOPT, "sh", path])
     if done.returncode != 0:
         reason = last_line(done.stderr)
-        hint = "see that it is a folder and that this user may write it"
-        raise HostNotReady(f"{path} cannot be marked as ours: {reason}", where=connection.host, hint=hint)
+        hint = "check that it is a folder and that this user can write it"
+        raise HostNotReady(f"{path} cannot be marked: {reason}", where=connection.host, hint=hint)
 
 
 def remove_own_folder(connection: Connection, path: str) -> bool:
-    """Remove a folder that carries our mark, with all in it; False where it carries none. Raises HostNotReady."""
+    """Remove a marked folder with its contents; return False for one without the mark. Raises HostNotReady."""
     done = connection.run(["sh", "-c", _REMOVE, "sh", path], timeout_s=_REMOVE_TIMEOUT_S)
     if done.returncode not in (0, 3):
         reason = last_line(done.stderr)
-        hint = "see who owns what is in it, and whether something is mounted there"
-        raise HostNotReady(f"{path} could not be removed whole: {reason}", where=connection.host, hint=hint)
+        hint = "check who owns its contents, and whether something is mounted in it"
+        raise HostNotReady(f"{path} could not be removed completely: {reason}", where=connection.host, hint=hint)
     return done.returncode == 0

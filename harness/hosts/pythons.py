@@ -1,4 +1,4 @@
-"""The Pythons of a host: which there are by their usual names, their versions, and which have TensorFlow."""
+"""Find the Python interpreters of a host by their usual names, with their versions and whether they have TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.hosts.connection import Connection
 
 NAMES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
-"""Looked for in this order, in the PATH of the connection and in the usual folders."""
+"""Names in the order in which they are tried, in the PATH of the connection and in the usual folders."""
 
 _MOST = 4 * len(NAMES)
 _TIMEOUT_S = 120.0
@@ -28,7 +28,7 @@ _LINE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\t([01])\t(/[^\t]{1
 
 @dataclass(frozen=True)
 class FoundPython:
-    """An interpreter that runs: its path, its version as numbers, whether it finds TensorFlow."""
+    """A working Python interpreter: its path, its version, and whether TensorFlow is installed."""
 
     path: str
     version: tuple[int, int, int]
@@ -36,13 +36,13 @@ class FoundPython:
 
 
 def find_pythons(connection: Connection) -> list[FoundPython]:
-    """Return the Pythons of a host, in the order of their names; lines that make no sense are left out."""
+    """Return the Python interpreters of a host in the order of ``NAMES``; invalid lines are ignored."""
     done = connection.run(["sh", "-c", _LOOK, "sh", _SAY], timeout_s=_TIMEOUT_S)
     return parse_pythons(done.text)
 
 
 def parse_pythons(text: str) -> list[FoundPython]:
-    """Read the lines of the script: version, 1 with TensorFlow and 0 without, path."""
+    """Parse the script's lines: version, 1 with TensorFlow or 0 without, and path."""
     found = []
     for line in text.splitlines()[:_MOST]:
         match = _LINE.fullmatch(line)

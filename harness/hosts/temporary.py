@@ -1,4 +1,4 @@
-"""Temporary folders on the controller's own machine: what a killed controller left there is swept by the next."""
+"""Temporary folders on the controller's machine, which the next controller removes where one was killed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _CONTENT = "content"
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Yield an empty folder that is removed when the block ends, and by the next controller where it never does.
+    """Context manager: yield an empty folder, and remove it at the end.
 
-    A folder whose mark nobody holds (flock, which ends with its process) is one of a controller that was killed.
+    The folder has a lock file that is held with flock, which ends with the process. The next controller removes folders
+    whose lock file is not held: their controllers were killed.
     """
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         with (folder / f"{_MARK}.new").open("x") as mark:
             fcntl.flock(mark, fcntl.LOCK_EX)
-            Path(mark.name).rename(folder / _MARK)  # a mark is held from its first moment
+            Path(mark.name).rename(folder / _MARK)  # under its final name the file is locked from the beginning
             content = folder / _CONTENT
             content.mkdir()
             yield content
@@ -37,7 +38,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove folders of controllers of this user that were killed; what carries no mark of ours is somebody else's."""
+    """Remove the folders of this user's killed controllers; folders without a lock file are left alone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, Unreadable):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

@@ -146,7 +146,7 @@ def test_a_fact_that_is_needed_and_makes_no_sense(tmp_path: Path, fact: str, sai
     machine, true_fact = lab.bad.machine, lab.bad.machine._fact  # noqa: SLF001 - one fact of a simulated host
     machine._fact = lambda name: said if name == fact else true_fact(name)  # type: ignore[method-assign]  # noqa: SLF001
     done = run_command("facts", lab)
-    assert done.code == 1 and f"not_ready: {BAD}: its fact '{fact}'" in done.err
+    assert done.code == 1 and f"not_ready: {BAD}: the fact '{fact}'" in done.err
     assert said.split("\n", maxsplit=1)[0][:20] in done.err and GOOD in done.out
 
 

@@ -404,7 +404,7 @@ def test_state_is_parsed_without_a_host() -> None:
     assert (state.owner.age_s, state.owner.since, state.owner.is_this_boot) == (100.0, "2025-12-31T23:00:00Z", True)
     assert state.owner.describe() == (
         "ann@ctl, session s (run) since 2025-12-31T23:00:00Z, "
-        "alive (a sign of life comes about each minute, the last 1 min 40 s ago)"
+        "alive (last heartbeat 1 min 40 s ago, one comes about every minute)"
     )
     assert parse_state("").owner is None
     rebooted = parse_state(text.replace("boot_now b", "boot_now c")).owner

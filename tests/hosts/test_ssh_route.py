@@ -120,7 +120,7 @@ def test_the_system_s_file_comes_last(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("Host ws01\n  Port many\n", "port many is no number"), ("Host ws01\n  ProxyJump a b\n", "cannot be read")],
+    [("Host ws01\n  Port many\n", "port many is not a number"), ("Host ws01\n  ProxyJump a b\n", "cannot be read")],
 )
 def test_what_cannot_be_is_an_error_that_names_the_host(home: Path, text: str, words: str) -> None:
     with pytest.raises(HostNotReady, match=words) as caught:

@@ -263,7 +263,7 @@ def test_a_scratch_that_holds_a_users_own_files_is_refused(
     options = CleanOptions(data=True, adopt=True, yes=True)
     assert clean_hosts(Console(), inventory, options, limit=None, forks=1, as_json=False) == 3
     said = capsys.readouterr().err
-    assert "is not taken" in said and "~/.cache/harness" in said
+    assert "is refused" in said and "~/.cache/harness" in said
     assert (home / "data" / "thesis").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a host *is*: read afresh each time, in one round trip, each fact by a command and a pure parser."""
+"""Facts about a host: read anew for each command in one round trip, each by a command line and a pure parser."""
 
 from harness.hosts.facts.fact import Fact, Section
 from harness.hosts.facts.facts_script import (

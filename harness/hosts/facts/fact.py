@@ -1,4 +1,4 @@
-"""A fact: one command, and a pure parser of what it writes."""
+"""The interface of a fact: one command, and a pure parser of its output."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Fact(Generic[T_co]):
-    """What to run on a host, and how to read it.
+    """A command for a host, and the parser of its output.
 
-    ``parse`` gets all that the command wrote to stdout, whatever its exit code was: a
-    missing tool writes nothing. It returns None for what it does not understand, never a
-    guess and never 0. ``label``: what it is called where it is shown, for a fact that has
-    no field of its own in ``values.facts.Facts``; its value is then text, a number or a truth. ``is_needed``: nothing
-    can be measured without it, so that a host which answers, and not with that, is not ready.
+    ``parse`` gets the whole stdout of the command, whatever its exit code; a missing tool writes nothing. It returns
+    None for output that it cannot parse, never a guess and never 0. ``label`` is the displayed name of a fact without a
+    field in ``values.facts.Facts``; the value of such a fact is a text, number or boolean. ``is_needed``: nothing can
+    be measured without this fact, so a host on which it cannot be parsed is not ready.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Fact(Generic[T_co]):
 
 @dataclass(frozen=True)
 class Section:
-    """What one fact's command left on a host: a recording."""
+    """The recorded result of one fact's command on a host."""
 
     name: str
     command: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""All facts of a host: one script there whose output is cut into sections, pure parsers here; and how busy it is."""
+"""Read all facts of a host by one script, whose output is split into sections for pure parsers; and its CPU load."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness.values.text import clean_text
 T = TypeVar("T")
 
 IMAGE_STORE = "/var/lib/docker"
-"""Where a Docker Engine keeps images unless told otherwise; its disk is the fact ``images``."""
+"""Docker's default folder for images; its disk is the fact ``images``."""
 IMAGES = "images"
 """The name of that disk."""
 
@@ -32,10 +32,10 @@ READ_TIMEOUT_S = 120.0
 
 _KINDS = "harness.hosts.facts.kinds"
 MOST_FACT_BYTES = 256 * 1024
-"""Of what one fact's command writes: the longest honest answers are lists of PCI devices and of mounts, some 20 kB."""
+"""The most characters of one fact's output; the longest usual ones, lists of PCI devices and mounts, have 20 kB."""
 
 COMMAND_TIMEOUT_S = 15
-"""A tool that hangs (a dead network disk, a broken driver) costs this much and its own fact, not the others."""
+"""The deadline of each fact's command: a tool that hangs (dead network disk, broken driver) costs only its own fact."""
 
 _HEAD = """\
 export LC_ALL=C
@@ -49,7 +49,7 @@ _TICKS_PER_S = 100.0
 
 
 def find_facts() -> tuple[Fact[object], ...]:
-    """Return the facts that every host has: all that stand in the modules of the package ``kinds``."""
+    """Return the facts that are read from every host: all those in the modules of the package ``kinds``."""
     modules = (importlib.import_module(f"{_KINDS}.{name}") for name in module_names(_KINDS))
     found = {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Fact)}
     return tuple(found.values())
@@ -58,9 +58,9 @@ def find_facts() -> tuple[Fact[object], ...]:
 def list_facts(
     scratch: str, disks: Mapping[str, str] | None = None, data_folders: Mapping[str, str] | Sequence[str] = ()
 ) -> tuple[Fact[object], ...]:
-    """Every fact of a host; paths are absolute.
+    """Return all facts of a host, including those of its disks. Paths are absolute.
 
-    Disks are named ``scratch``, ``images``, as in ``disks``, and ``data:NAME`` (or ``data:PATH`` for a list).
+    The names of disks are ``scratch``, ``images``, those in ``disks``, and ``data:NAME`` (``data:PATH`` for a list).
     """
     named = {"scratch": scratch, **(disks or {})}
     found = [disk_facts.disk_fact(name, path) for name, path in named.items()]
@@ -79,9 +79,10 @@ def read_facts(
     disks: Mapping[str, str] | None = None,
     data_folders: Mapping[str, str] | Sequence[str] = (),
 ) -> Facts:
-    """What the host is just now, in one round trip. Paths are absolute (``folders.resolve_path``).
+    """Read the host's current facts in one round trip. Paths are absolute (``folders.resolve_path``).
 
-    Raises HostUnreachable, or HostNotReady where the host has no POSIX shell, or says what makes no sense.
+    Raises HostUnreachable; HostNotReady where the host has no POSIX shell, a needed fact cannot be parsed, or the
+    scratch folder must not be used.
     """
     before = time.time()
     sections = read_sections(connection, list_facts(scratch, disks, data_folders))
@@ -91,7 +92,7 @@ def read_facts(
     offset = None
     clock = _parse(system.CLOCK, sections, connection.host)
     if clock is not None:
-        # The host's clock was read somewhere between the two: its offset is known to half of that.
+        # The host's clock was read at some time between the two; the error of the offset is at most that interval.
         inside = min(max(clock, before), after)
         offset = round(clock - inside, 3)
     return facts.model_copy(
@@ -106,14 +107,17 @@ def read_disk(connection: Connection, path: str) -> DiskFacts | None:
 
 
 def read_available_bytes(connection: Connection) -> int | None:
-    """Memory available on the host just now, within the cgroups of this user; None where it does not say."""
+    """Return the bytes of memory that are available on the host within this user's cgroups; None if unknown."""
     if is_login_only(connection):
         return None
     return _available_bytes(read_sections(connection, (memory.MEMINFO, memory.CGROUP_ROOM)), connection.host)
 
 
 def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> dict[str, Section]:
-    """What each fact's command wrote on the host: a recording that the parsers take."""
+    """Run the facts' commands on the host and return their outputs by fact.
+
+    Raises HostNotReady where the host has no POSIX shell.
+    """
     mark = f"--harness-{secrets.token_hex(12)}"
     script = build_script(facts, mark)
     done = connection.run(["sh"], input=script.encode(), timeout_s=READ_TIMEOUT_S)
@@ -122,23 +126,26 @@ def read_sections(connection: Connection, facts: tuple[Fact[object], ...]) -> di
         reason = last_line(done.stderr, "")
         raise HostNotReady(
             f"facts cannot be read: the host's shell answered with exit code {done.returncode}"
-            + (f" ({reason})" if reason else f" and said {first_line(done.stdout)}"),
+            + (f" ({reason})" if reason else f" and printed {first_line(done.stdout)}"),
             where=connection.host,
-            hint="the user needs a POSIX shell: try `ssh HOST sh -c 'echo ok'`; it must print ok and nothing else",
+            hint="the user needs a POSIX shell: try `ssh HOST sh -c 'echo ok'`; it must print only ok",
         )
     return sections
 
 
 def refuse_scratch(host: str, scratch: str, sections: Mapping[str, Section]) -> None:
-    """Raise HostNotReady where a user's own files lie in the scratch folder, or it is a home folder or the root."""
+    """Raise HostNotReady where the scratch folder is the root or a home folder, or contains a home or data folder."""
     why = _parse(disk_facts.scratch_fact(scratch, ()), sections, host)
     if why:
-        hint = "give scratch a folder of its own, which need not be there yet, as `scratch: ~/.cache/harness`"
-        raise HostNotReady(f"scratch {scratch} is not taken: {clean_text(why)}", where=host, hint=hint)
+        hint = "use a separate folder, which need not exist yet, such as `scratch: ~/.cache/harness`"
+        raise HostNotReady(f"the scratch folder {scratch} is refused: {clean_text(why)}", where=host, hint=hint)
 
 
 def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Facts:
-    """Facts from a recording; None is what could not be read. Raises HostNotReady for what makes no sense."""
+    """Build facts from the sections of outputs; a fact that could not be read is None.
+
+    Raises HostNotReady for an output that is not valid.
+    """
 
     def parse(fact: Fact[T]) -> T | None:
         return _parse(fact, sections, host)
@@ -149,7 +156,7 @@ def build_facts(sections: Mapping[str, Section], host: str | None = None) -> Fac
     online = parse(processor.ONLINE_CPUS)
     answering = parse(gpus.GPUS) or ()
     at_logout = parse(logout.LOGOUT)
-    with reading(host, "what it is", None):
+    with reading(host, "its description", None):
         return Facts(
             cpu_model=parse(processor.CPU_MODEL) or parse(processor.LSCPU_MODEL) or parse(processor.DEVICE_TREE_MODEL),
             architecture=kernel[1] if kernel else None,
@@ -181,9 +188,9 @@ def _parse(fact: Fact[T], sections: Mapping[str, Section], host: str | None) -> 
     section = sections.get(fact.name)
     if section is None:
         return None
-    what = f"its fact {fact.name!r}"
+    what = f"the fact {fact.name!r}"
     if len(section.output) > MOST_FACT_BYTES:
-        raise not_understood(host, f"{what}, of {len(section.output)} characters,", section.output)
+        raise not_understood(host, f"{what} of {len(section.output)} characters", section.output)
     with reading(host, what, section.output):
         value = fact.parse(section.output)
     if value is None and fact.is_needed and section.output.strip():
@@ -198,7 +205,7 @@ def _read_disks(sections: Mapping[str, Section], host: str | None) -> dict[str, 
 
 
 def _available_bytes(sections: Mapping[str, Section], host: str | None) -> int | None:
-    """What the machine has, or the cgroups around this user's programs still allow, whichever is less."""
+    """Return the smaller of the machine's available memory and the room in this user's cgroups, in bytes."""
     ram = _parse(memory.MEMINFO, sections, host)
     if ram is None or ram.available is None:
         return None
@@ -207,9 +214,9 @@ def _available_bytes(sections: Mapping[str, Section], host: str | None) -> int |
 
 
 def build_script(facts: Iterable[Fact[object]], mark: str) -> str:
-    """The script that runs each fact's command and writes its output between lines that start with ``mark``.
+    """Return the script that runs each fact's command and writes its output between lines that start with ``mark``.
 
-    ``mark`` is a word that no output can hold by chance: a fresh random one each time.
+    ``mark`` is a random word, new for each script, so that no output contains it by chance.
     """
     parts = [_HEAD.format(seconds=COMMAND_TIMEOUT_S, mark=shlex.quote(mark))]
     for fact in facts:
@@ -220,7 +227,7 @@ def build_script(facts: Iterable[Fact[object]], mark: str) -> str:
 
 
 def split_sections(text: str, facts: Iterable[Fact[object]], mark: str) -> dict[str, Section]:
-    """What the script wrote, by fact. A section that the end of the output cut is left out."""
+    """Split the script's output into sections by fact; an incomplete last section is left out."""
     commands = {fact.name: fact.command for fact in facts}
     sections: dict[str, Section] = {}
     for chunk in text.split(f"{mark} ")[1:]:
@@ -232,7 +239,7 @@ def split_sections(text: str, facts: Iterable[Fact[object]], mark: str) -> dict[
 
 
 def parse_busy_ticks(text: str) -> float | None:
-    """Clock ticks that all CPUs together were not idle, from ``/proc/stat`` (proc(5)); None where it cannot be read."""
+    """Return the busy clock ticks of all CPUs together from ``/proc/stat`` (proc(5)); None where parsing fails."""
     for line in text.splitlines():
         words = line.split()
         if words[:1] == ["cpu"] and len(words) > 5:
@@ -242,7 +249,7 @@ def parse_busy_ticks(text: str) -> float | None:
 
 
 def read_busy_cpus(connection: Connection, watch_s: float = _WATCH_S) -> float | None:
-    """CPUs in use, averaged over a moment; None where the host does not tell."""
+    """Return how many CPUs are in use, averaged over ``watch_s`` seconds; None if unknown."""
     if is_login_only(connection):
         return None
     before, begun = parse_busy_ticks(connection.run(["cat", "/proc/stat"]).text), time.monotonic()

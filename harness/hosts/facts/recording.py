@@ -1,7 +1,7 @@
-"""A recording of a host's facts that can be sent to others: what each command wrote, without who and where. Pure.
+"""Record a host's facts, anonymized so that the recording can be shared: the output of each command. Pure.
 
-Taken out: names of the host and its users, addresses, serial numbers (UUIDs, MAC addresses, machine and boot
-ids), and names of servers from which disks are mounted. Equal words stay equal, so that parsers see what they saw.
+Replaced are: names of the host and its users, addresses, serial numbers (UUIDs, MAC addresses, machine and boot ids),
+and names of servers from which disks are mounted. Equal words get equal replacements, so that parsers still work.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SERIAL = re.compile(r"(?i)\b(serial(?:[ _-]?(?:number|no))?\s*[:=]\s*)(\S+)")
 
 
 class Anonymizer:
-    """Takes the same names out of many texts. ``names``: words that tell the host or a user."""
+    """An anonymizer that replaces the same words alike in many texts; ``names`` are names of the host and its users."""
 
     def __init__(self, names: Iterable[str]) -> None:
         found = sorted({name for name in names if len(name) > 1}, key=len, reverse=True)
@@ -35,7 +35,7 @@ class Anonymizer:
         self._kept: dict[str, dict[str, int]] = {}
 
     def clean(self, text: str) -> str:
-        """``text`` without them."""
+        """Return ``text`` with names, addresses and serial numbers replaced."""
         text = _HOME.sub(lambda found: found[1] + "user", text)
         text = _UUID.sub(lambda found: f"00000000-0000-0000-0000-{self._number('uuid', found[0]):012d}", text)
         text = _LONG_HEX.sub(lambda found: str(self._number("hex", found[0])).zfill(len(found[0])), text)
@@ -58,14 +58,14 @@ class Anonymizer:
 def build_recording(
     sections: Mapping[str, Section], facts: Sequence[Fact[object]], names: Iterable[str], *, source: str
 ) -> dict[str, object]:
-    """A JSON object: each fact's command, exit code, output by lines, and what its parser makes of that."""
+    """Return a JSON object with each fact's command, exit code, lines of output, and parsed value."""
     anonymizer = Anonymizer(names)
     recorded: dict[str, object] = {}
     for number, fact in enumerate(facts):
         section = sections.get(fact.name)
         if section is None:
             continue
-        # Names of disks and data sets are a user's own words.
+        # Users choose the names of disks and data sets, so these are replaced, too.
         kind, _, name = fact.name.partition(":")
         key = fact.name if not name or name in ("scratch", "images") else f"{kind}:{number}"
         output = anonymizer.clean(section.output)
@@ -79,7 +79,7 @@ def build_recording(
 
 
 def _parse(fact: Fact[object], output: str) -> object:
-    """Return what a fact's parser makes of an output; None where it cannot read it, which is recorded all the same."""
+    """Return the parsed value of an output; None where the parser fails."""
     try:
         return _as_json(fact.parse(output))
     except UNREADABLE:

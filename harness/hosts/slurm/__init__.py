@@ -1,5 +1,5 @@
-"""A node of a cluster behind a login node of Slurm.
+"""Connections to nodes of a Slurm cluster through its login node.
 
-Comes in: the login node's connection and what the inventory says of the cluster. Goes out: the same connection for
-commands and files, and another one whose commands run in jobs on the node. Begin with ``connection.py``.
+Input: the login node's connection and the inventory's settings of the cluster. Output: a connection for commands and
+files on the login node, and another one whose commands run as jobs on a node. Begin with ``connection.py``.
 """

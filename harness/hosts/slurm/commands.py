@@ -1,7 +1,7 @@
-"""Command lines of Slurm, and what its commands print: pure builders and parsers.
+"""Build Slurm's command lines and parse their output. Pure.
 
-A value of the inventory stands behind ``--option=`` in one word, and the inventory's own check keeps it from being
-anything but a value.
+A value of the inventory is always the end of one word ``--option=VALUE``, and the inventory refuses values that could
+be options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.values.text import clean_text
 
 MIB = 2**20
 COMMENT = "harness"
-"""The first word of the comment of all our jobs; the session follows."""
+"""The first word of the comment of all jobs of this program; the session follows."""
 
 QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 ACTIVE = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
@@ -26,7 +26,7 @@ NEVER = (
     "PartitionTimeLimit", "InvalidAccount", "InvalidQOS", "QOSNotAllowed", "AccountNotAllowed", "NodeDown",
     "Nodes required for job are DOWN", "AssocMaxWallDurationPerJobLimit", "JobHeldAdmin", "JobHeldUser",
 )  # fmt: skip
-"""How the reasons begin for which a job does not start until somebody changes something."""
+"""Beginnings of the reasons for which a job waits until an administrator or its owner changes something."""
 
 _AWAY = re.compile(
     "unable to contact slurm|connection refused|connection timed out|socket timed out|connect failure|"
@@ -36,13 +36,13 @@ _AWAY = re.compile(
 )
 _LINE = re.compile(r"[^|\n]*(?:\|[^|\n]*){4}")
 QUEUE_FORMAT = "%A|%j|%T|%V|%r"
-"""squeue's: number, name, state, when it was submitted, why it waits."""
+"""Format of squeue: job number, name, state, submission time, reason for waiting."""
 ACCOUNTING_FORMAT = "JobIDRaw,JobName,State,ExitCode,NodeList"
 
 
 @dataclass(frozen=True)
 class QueueRow:
-    """A job as squeue shows it; ``reason`` is why it waits."""
+    """A job in squeue's output; ``reason`` is why it waits."""
 
     id: str
     name: str
@@ -52,7 +52,7 @@ class QueueRow:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that has ended, as Slurm remembers it. ``exit_code`` and ``signal`` are those of its script."""
+    """An ended job in Slurm's records. ``exit_code`` and ``signal`` are those of its script."""
 
     id: str
     state: str
@@ -72,9 +72,10 @@ def sbatch_command(
     with_gpus: bool = False,
     node: str | None = None,
 ) -> list[str]:
-    """Return the command that submits one job, its script on stdin.
+    """Return the command that submits one job whose script is on stdin.
 
-    ``cpus`` and ``memory_bytes`` None for all that the node has. ``node`` is where a job of a constraint must run.
+    ``minutes`` is the time limit where the inventory names none. ``cpus`` and ``memory_bytes`` None mean all of the
+    node. ``node`` is the node on which a job of a constraint must run.
     """
     limit = slurm.time or minutes
     options: dict[str, str | int | None] = {
@@ -101,10 +102,10 @@ def sbatch_command(
 
 
 def container_command(slurm: Slurm, folders: Mapping[str, bool], *, start: str, with_gpus: bool) -> list[str]:
-    """Return the words before a job's own command that run it in a container; none where no container is wanted.
+    """Return the words that, before a job's command, run it in a container; none where no container is configured.
 
-    ``folders`` are those that it uses, each with whether it may write there; it starts in ``start``. None of these
-    command lines was run by this project's tests: what they say follows the documentation of each program.
+    ``folders`` are the folders that the job uses, each with whether it may write there; it starts in ``start``. The
+    command lines follow the documentation of each program; the tests of this project do not run them.
     """
     image = slurm.container_image or ""
     binds = [(path, "rw" if may_write else "ro") for path, may_write in folders.items()]
@@ -123,7 +124,7 @@ def container_command(slurm: Slurm, folders: Mapping[str, bool], *, start: str, 
 
 
 def parse_queue(text: str) -> list[QueueRow]:
-    """Read what squeue prints in ``QUEUE_FORMAT``; lines of another form are passed over."""
+    """Parse squeue's output in ``QUEUE_FORMAT``; lines of another form are ignored."""
     rows = [line.split("|", 4) for line in text.splitlines() if _LINE.match(line)]
     return [
         QueueRow(number, name, state, clean_text(reason, 200))
@@ -133,7 +134,7 @@ def parse_queue(text: str) -> list[QueueRow]:
 
 
 def parse_accounting(text: str) -> list[Ended]:
-    """Read what sacct prints in ``ACCOUNTING_FORMAT`` with ``--parsable2``."""
+    """Parse sacct's output in ``ACCOUNTING_FORMAT`` with ``--parsable2``."""
     found = []
     for line in text.splitlines():
         fields = line.split("|")
@@ -143,7 +144,7 @@ def parse_accounting(text: str) -> list[Ended]:
 
 
 def parse_job(text: str) -> list[Ended]:
-    """Read what ``scontrol --oneliner show job`` prints, a line for each job."""
+    """Parse the output of ``scontrol --oneliner show job``, one line for each job."""
     found = []
     for line in text.splitlines():
         fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
@@ -162,13 +163,13 @@ def _ended(number: str, state: str, code: str, reason: str) -> Ended:
 
 
 def explain_failure(done: Completed, host: str, what: str) -> HostError:
-    """Build the error for a command of Slurm that failed: Slurm is away for a while, not there, or refuses."""
+    """Build the error for a failed Slurm command: not installed, temporarily unavailable, or a refusal."""
     reason = last_line(done.stderr)
     if done.returncode == 127:
-        cure = "name a login node of the cluster, on which sbatch and squeue are in PATH for a command over SSH"
+        cure = "name a login node of the cluster on which a command over SSH finds sbatch and squeue in PATH"
         return EngineUnavailable(f"there is no Slurm: {reason}", where=host, hint=cure)
     if _AWAY.search(done.stderr[-8192:].decode(errors="replace")):
-        cure = "see `scontrol ping` there; jobs that run go on meanwhile"
+        cure = "see `scontrol ping` on the login node; running jobs continue meanwhile"
         return HostUnreachable(f"Slurm's controller does not answer: {reason}", where=host, hint=cure)
-    cure = "see the cluster's `slurm:` in the inventory, and `sinfo` on the login node"
+    cure = "check the cluster's `slurm:` in the inventory, and `sinfo` on the login node"
     return HostNotReady(f"{what}: {reason}", where=host, hint=cure)

@@ -1,4 +1,4 @@
-"""A login node as a connection: its commands and files; and commands that run as jobs on the node behind it."""
+"""Connections through a login node of Slurm: commands and files on it, and commands that run as jobs on a node."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from harness.values.errors import HostNotReady
 from harness.values.text import clean_text
 
 COMMANDS = "slurm-commands"
-"""The folder in scratch for commands that run as jobs."""
+"""Folder in scratch for the files of commands that run as jobs."""
 
 _SESSION = "check"
-"""Whose jobs these commands are, for `harness clean`."""
+"""The session in the comment of these jobs, for `harness clean`."""
 _MINUTES = 10
 _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.3, 0.1, 10.0
 _SEEN_LATE_S = 20.0
-"""What a job wrote before its end may be seen so much later through a shared file system."""
+"""How long after a job's end its files may become visible on a shared file system, in seconds."""
 _NUMBER = re.compile(r"([0-9]{1,12})(;.*)?\Z")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 
@@ -53,10 +53,10 @@ exec squeue --noheader --states=all --user="$(id -u)" --format="$2"
 
 
 class SlurmConnection:
-    """Implements ``harness.hosts.connection.Connection`` on a login node; ``slurm`` names one node or constraint.
+    """A ``Connection`` to a login node; ``slurm`` names one node or constraint behind it.
 
-    Nothing but commands and files of the login node are used: what the node *is* says ``on_node``, whose jobs tell
-    ``on_wait`` for what they wait in the queue.
+    Its own commands and files are those of the login node. ``on_node`` returns the connection whose commands run on the
+    node. ``on_wait`` is called with Slurm's reason while such a command waits in the queue.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class SlurmConnection:
         most_bytes: int = MOST_OUTPUT_BYTES,
         sink: IO[bytes] | None = None,
     ) -> Completed:
-        """Run a command on the login node."""
+        """Run a command on the login node; see ``Connection.run``."""
         return self.login.run(argv, input=input, timeout_s=timeout_s, most_bytes=most_bytes, sink=sink)
 
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
-        """Write a file through the login node: on the file system that it shares with the nodes."""
+        """Write a file through the login node, on the file system that it shares with the nodes."""
         self.login.put(source, target, mode=mode)
 
     def get(self, source: str, target: Path) -> None:
@@ -89,16 +89,16 @@ class SlurmConnection:
         self.login.get(source, target)
 
     def mark(self, scratch: str) -> str:
-        """Return how the comment of all jobs of this host begins: other hosts' jobs stand in the same queue."""
+        """Return the prefix of the comment of this host's jobs, which distinguishes them from other hosts' jobs."""
         return f"{COMMENT} {digest_of([self.host, scratch])[:12]}"
 
     @property
     def lock_suffix(self) -> str:
-        """What the lock of a login node's host has behind its name: a node is locked, not the login node."""
+        """Return the suffix of the lock's path: a node is locked, not the login node."""
         return f"-{digest_of([self.slurm.place, self.slurm.partition])[:12]}"
 
     def close(self) -> None:
-        """Let the login node go; jobs go on."""
+        """Close the connection to the login node; jobs continue."""
         self.login.close()
 
     def on_node(self, scratch: str, *, memory_bytes: int | None = None) -> NodeConnection:
@@ -107,9 +107,9 @@ class SlurmConnection:
 
 
 class NodeConnection:
-    """A ``Connection`` of which each command is a job of its own on the node; files go through the login node.
+    """A ``Connection`` that runs each command as a job on the node; files go through the login node.
 
-    Of a constraint the first job finds the node on which all later ones run.
+    For a constraint, Slurm chooses the node of the first job, and all later jobs run on that node.
     """
 
     def __init__(self, login: SlurmConnection, scratch: str, memory_bytes: int | None) -> None:
@@ -127,7 +127,7 @@ class NodeConnection:
         most_bytes: int = MOST_OUTPUT_BYTES,
         sink: IO[bytes] | None = None,
     ) -> Completed:
-        """Run a command in a job to its end; ``timeout_s`` counts from its start, the queue has a limit of its own."""
+        """Run a command in a job to its end; ``timeout_s`` counts from the job's start, the queue has another limit."""
         token = secrets.token_hex(8)
         folder = f"{self._scratch}/{COMMANDS}/{token}"
         try:
@@ -149,7 +149,7 @@ class NodeConnection:
         self._login.get(source, target)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the login node's connection is closed by its owner."""
 
     def _submit(self, argv: Sequence[str], input_bytes: bytes, folder: str, name: str) -> str:
         place = shlex.quote(folder)
@@ -206,30 +206,30 @@ class NodeConnection:
             raise
 
     def _not_started(self, reason: str) -> HostNotReady:
-        cure = "see `sinfo -R` and `scontrol show partition` on the login node, and `slurm:` in the inventory"
+        cure = "check `sinfo -R` and `scontrol show partition` on the login node, and `slurm:` in the inventory"
         return HostNotReady(f"Slurm starts no job there now: {reason}", where=self.host, hint=cure)
 
     def _lost(self, state: str) -> HostNotReady:
         if state == "DEADLINE":
-            waited = f"a job waited {self._login.slurm.queue:.0f} s in the queue and was taken back"
+            waited = f"a job waited {self._login.slurm.queue:.0f} s in the queue and was cancelled"
             cure = "try again later, or allow more with `slurm: queue: 12h`"
             return HostNotReady(waited, where=self.host, hint=cure)
-        message = f"the job that was to look at the node left nothing: it is {state}"
-        cure = f"see that {self._scratch} is on a file system that the node shares with the login node"
+        message = f"the job that reads the node's facts left no result; its state is {state}"
+        cure = f"check that {self._scratch} is on a file system that the node shares with the login node"
         return HostNotReady(message, where=self.host, hint=cure)
 
     def _note_node(self, folder: str) -> None:
-        """Keep the name of the node that Slurm chose."""
+        """Remember the name of the node that Slurm chose."""
         if self._login.node is None:
             name = clean_text(self._login.run(["head", "-c", "100", "--", f"{folder}/node"]).text)
             self._login.node = name if _NODE_NAME.fullmatch(name) else None
 
 
 def is_login_only(connection: Connection) -> bool:
-    """Whether commands of a connection run elsewhere than jobs do: what they tell of memory and load says nothing."""
+    """Return whether a connection's commands run on a login node, whose memory and load are not those of jobs."""
     return isinstance(connection, SlurmConnection)
 
 
 def on_machine(connection: Connection, scratch: str) -> Connection:
-    """Return the connection whose commands run where jobs do."""
+    """Return the connection whose commands run on the machine where jobs run."""
     return connection.on_node(scratch) if isinstance(connection, SlurmConnection) else connection

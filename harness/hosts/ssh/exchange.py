@@ -1,4 +1,4 @@
-"""What is exchanged with one command: its input and output, or a file's content."""
+"""Exchange input and output with one remote command, or the content of a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ trap 'rm -f -- "$t"' EXIT
 trap 'exit 1' HUP INT TERM
 trap '' PIPE
 cat > "$t" || exit 1
-[ "$(wc -c < "$t")" -eq "$3" ] || {{ echo "not all of it came" >&2; exit {_CUT}; }}
+[ "$(wc -c < "$t")" -eq "$3" ] || {{ echo "the content is incomplete" >&2; exit {_CUT}; }}
 [ ! -d "$1" ] || {{ echo "it is a folder" >&2; exit 1; }}
 chmod "$2" -- "$t" || exit 1
 sync -- "$t" 2>/dev/null
@@ -32,17 +32,17 @@ _GET = f'[ -e "$1" ] || exit {GONE}; exec cat -- "$1"'
 
 
 def put_command(target: str, mode: int, size: int) -> list[str]:
-    """Write what comes, atomically and through to the disk; a cut link's part takes nobody's place."""
+    """Return the command that writes its stdin to a file, atomically and flushed; incomplete input changes nothing."""
     return ["sh", "-c", _PUT, "sh", target, f"{mode:o}", str(size)]
 
 
 def get_command(source: str) -> list[str]:
-    """Write a file's content to stdout."""
+    """Return the command that writes a file's content to stdout."""
     return ["sh", "-c", _GET, "sh", source]
 
 
 def communicate(stream: Stream, input_bytes: bytes, output: Output, deadline: float) -> Completed:
-    """Feed a command and take all that it says, until it has ended. Raises OutputTooLong."""
+    """Send a command's input and read its output until it ends. Raises OutputTooLong, and Silent after the deadline."""
     rest, is_fed = memoryview(input_bytes), False
     while True:
         sent = 0
@@ -51,7 +51,7 @@ def communicate(stream: Stream, input_bytes: bytes, output: Output, deadline: fl
                 sent = stream.send_some(rest)
                 rest = rest[sent:]
             except OSError:
-                rest = memoryview(b"")  # it wants no more, or the link is cut, as reading will tell
+                rest = memoryview(b"")  # it closed its input, or the connection is lost, which reading will reveal
         if not rest and not is_fed:
             is_fed = True
             stream.finish()
@@ -70,7 +70,7 @@ def communicate(stream: Stream, input_bytes: bytes, output: Output, deadline: fl
 
 
 def send_file(stream: Stream, source: Path | bytes) -> None:
-    """Send a file's content; where the far end takes no more, its exit code will say why."""
+    """Send a file's content; where the command stops reading, its exit code tells why."""
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         try:
             while piece := file.read(SLICE_BYTES):

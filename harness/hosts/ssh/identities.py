@@ -1,4 +1,4 @@
-"""Who we are to a host: keys of the agent, key files, and passphrases, asked once, where somebody can answer."""
+"""Find the SSH keys for a login: keys of the agent, and key files, whose passphrases are asked for once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ AGENT_TIMEOUT_S = 30.0
 _DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 AskPassphrase = Callable[[str], str | None]
-"""Asks a person, and returns None where there is nobody to ask. It is never called by two threads at once."""
+"""Asks the user for a passphrase; returns None where nobody can be asked. Never called by two threads at once."""
 
 
 class KeyRing:
-    """Key files of this controller, each read once; safe for many threads. Keeps no passphrase."""
+    """The key files of this controller, each read once. Thread-safe. Passphrases are not kept."""
 
     def __init__(self, ask: AskPassphrase | None = None) -> None:
         self._ask = ask
@@ -27,7 +27,10 @@ class KeyRing:
         self._keys: dict[str, paramiko.PKey | str] = {}
 
     def load(self, path: str, *, may_ask: bool) -> paramiko.PKey | str:
-        """A private key, or in words why it cannot be used. An encrypted one is asked for once in a process."""
+        """Return a private key, or a text with the reason why it cannot be used.
+
+        With ``may_ask``, the passphrase of an encrypted key is asked for, once in a process.
+        """
         with self._mutex:
             kept = self._keys.get(path)
             if isinstance(kept, paramiko.PKey):
@@ -42,25 +45,25 @@ class KeyRing:
 
     def _open(self, path: str) -> paramiko.PKey | str:
         if self._ask is None:
-            return f"{path} is encrypted, and there is no terminal to ask for its passphrase: put it into ssh-agent"
+            return f"{path} is encrypted, and there is no terminal to ask for its passphrase: add the key to ssh-agent"
         for _ in range(3):
             passphrase = self._ask(f"passphrase of {path}")
             if passphrase is None:
-                return f"{path} is encrypted, and no passphrase was given: put it into ssh-agent, or run on a terminal"
+                return f"{path} is encrypted, and no passphrase was given: add it to ssh-agent, or run in a terminal"
             found = _read_key(path, passphrase)
             if found is not None:
                 return found
-        return f"{path} is encrypted, and no passphrase fitted"
+        return f"{path} is encrypted, and no passphrase was correct"
 
 
 @contextlib.contextmanager
 def gather_keys(
     ring: KeyRing, named: tuple[str, ...], extra: tuple[str, ...], *, only_named: bool
 ) -> Iterator[Iterator[tuple[str, paramiko.PKey | str]]]:
-    """Keys in the order in which they are offered, each with what it is; a text in a key's place says why it is none.
+    """Context manager: yield pairs of a name and a key in the order of offering; a text instead of a key is a reason.
 
-    Named files first (by the agent, where it holds them), then other keys of the agent, then the usual files,
-    and at the end those that need a passphrase.
+    First come named files (through the agent, where it holds them), then other keys of the agent, then the default
+    files, and last those that need a passphrase.
     """
     agent = _Agent()
     try:
@@ -104,7 +107,7 @@ def _offer(
 
 
 def _read_key(path: str, passphrase: str | None) -> paramiko.PKey | str | None:
-    """The key; a text where it cannot be used at all; None where a passphrase is needed, or the given one is wrong."""
+    """Return a key, None where it needs a passphrase or the given one is wrong, or a text why it cannot be used."""
     last: Exception | None = None
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
@@ -122,11 +125,11 @@ def _read_key(path: str, passphrase: str | None) -> paramiko.PKey | str | None:
             last = error
     if passphrase is not None:
         return None
-    return f"{path} is no ed25519, ECDSA or RSA key that can be read ({type(last).__name__})"
+    return f"{path} is not a readable ed25519, ECDSA or RSA key ({type(last).__name__})"
 
 
 def _read_public(path: str) -> bytes:
-    """The public part, from the file beside it; empty where there is none."""
+    """Return the public key from the file beside a private key; empty where there is none."""
     try:
         words = Path(f"{path}.pub").read_text(encoding="utf-8", errors="replace").split()
         return base64.b64decode(words[1], validate=True) if len(words) > 1 else b""
@@ -135,14 +138,14 @@ def _read_public(path: str) -> bytes:
 
 
 class _Agent:
-    """The user's agent; without one, or with one that is silent, there are no keys."""
+    """The user's SSH agent and its keys; without an agent, or without its answer, there are none."""
 
     def __init__(self) -> None:
         self.keys: list[paramiko.AgentKey] = []
         self._found: paramiko.Agent | None = None
         if not os.environ.get("SSH_AUTH_SOCK"):
             return
-        # paramiko waits for the agent without a deadline; while it signs, the login's own deadline holds.
+        # paramiko waits for the agent without a deadline; for signing, the login's own deadline applies.
         asking = threading.Thread(target=self._ask, daemon=True)
         asking.start()
         asking.join(AGENT_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Jump hosts: hosts on the way to others, each with one transport however many stand behind it."""
+"""Share the connections to jump hosts: one transport for each, however many hosts are reached through it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Door(Generic[L]):
 
 @dataclass
 class JumpHost(Generic[L]):
-    """A jump host that is open; ``users`` counts the links that lead through it, and changes under the door's mutex."""
+    """An open jump host; ``users`` counts the links through it and is changed under the door's mutex."""
 
     link: L
     door: _Door[L]
@@ -40,14 +40,14 @@ class JumpHost(Generic[L]):
 
     @property
     def transport(self) -> Transport:
-        """The transport on which channels to other hosts are opened."""
+        """Return the transport on which channels to other hosts are opened."""
         return self.link.transport
 
 
 class JumpHosts(Generic[L]):
-    """The jump hosts that the hosts of one command share; safe for many threads. The last to leave closes one.
+    """The jump hosts that the hosts of one command share; the last user closes one. Thread-safe.
 
-    ``connect`` makes the link to one jump host, itself through those before it.
+    ``connect`` makes the link to one jump host, through those before it.
     """
 
     def __init__(self, connect: Callable[[Route, KeyRing, JumpHosts[L], Patience], L]) -> None:
@@ -57,12 +57,12 @@ class JumpHosts(Generic[L]):
 
     @property
     def open_count(self) -> int:
-        """How many jump hosts are open now."""
+        """Return how many jump hosts are open."""
         with self._mutex:
             return sum(door.jump_host is not None for door in self._doors.values())
 
     def enter(self, hops: tuple[Route, ...], ring: KeyRing, patience: Patience) -> JumpHost[L]:
-        """The jump host at the end of ``hops``, opened if need be. Raises HostUnreachable, HostNotReady."""
+        """Return the last jump host of ``hops``, connected if necessary. Raises HostUnreachable, HostNotReady."""
         *before, last = hops
         key = tuple((hop.label, hop.identities, hop.proxy_command) for hop in hops)
         with self._mutex:
@@ -74,7 +74,7 @@ class JumpHosts(Generic[L]):
             return door.jump_host
 
     def leave(self, jump_host: JumpHost[L]) -> None:
-        """One link less leads through ``jump_host``."""
+        """Release a jump host that ``enter`` returned; the last user closes it."""
         with jump_host.door.mutex:
             jump_host.users -= 1
             if jump_host.users > 0:

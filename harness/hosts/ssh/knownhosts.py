@@ -1,7 +1,7 @@
-"""Host keys: what known_hosts files say of one, its fingerprint, and keeping one that a user accepted.
+"""Look up host keys in known_hosts files, format fingerprints, and store keys that a user accepted.
 
-The format is sshd(8)'s, SSH_KNOWN_HOSTS FILE FORMAT: hashed names, patterns, negation, ``[host]:port``, ``@revoked``.
-Certificates (``@cert-authority``) are not used.
+The format is that of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT: hashed names, patterns, negation, ``[host]:port``,
+``@revoked``. Certificates (``@cert-authority``) are not supported.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ Verdict = Literal["known", "unknown", "changed", "revoked"]
 
 @dataclass(frozen=True)
 class HostKey:
-    """A public host key: its type and blob."""
+    """A public host key: its type and its binary form."""
 
     type: str
     blob: bytes
 
     @property
     def fingerprint(self) -> str:
-        """As ``ssh-keygen -lf`` prints it."""
+        """Return the fingerprint as ``ssh-keygen -lf`` prints it."""
         digest = hashlib.sha256(self.blob).digest()
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
     @property
     def line(self) -> str:
-        """Type and key as known_hosts keeps them, without a name."""
+        """Return type and key as in a known_hosts line, without a host name."""
         return f"{self.type} {base64.b64encode(self.blob).decode()}"
 
 
 @dataclass(frozen=True)
 class KnownKey:
-    """One entry that names a host."""
+    """An entry of a known_hosts file for a host."""
 
     key: HostKey
     file: Path
@@ -52,9 +52,9 @@ class KnownKey:
 
 
 def find_keys(files: Iterable[Path], name: str) -> list[KnownKey]:
-    """All entries for a host; a file that is not there or cannot be read holds none.
+    """Return all entries for a host; files that are missing or unreadable count as empty.
 
-    As OpenSSH does, ``[host]:port`` falls back to ``host`` where nothing names the port.
+    As in OpenSSH, the entries of ``host`` are used where there is none for ``[host]:port``.
     """
     files = list(files)
     found = _find(files, name)
@@ -64,7 +64,7 @@ def find_keys(files: Iterable[Path], name: str) -> list[KnownKey]:
 
 
 def judge_key(known: Iterable[KnownKey], key: HostKey) -> Verdict:
-    """What the entries for a host say of the key that it showed."""
+    """Compare the key of a host with the known entries for that host."""
     entries = list(known)
     if any(entry.is_revoked and entry.key == key for entry in entries):
         return "revoked"
@@ -75,19 +75,19 @@ def judge_key(known: Iterable[KnownKey], key: HostKey) -> Verdict:
 
 
 def matches_pin(pin: str, key: HostKey) -> bool:
-    """Whether a key is the one that an inventory pins, by fingerprint or as a key line."""
+    """Return whether a key is the one that the inventory pins by fingerprint or as a key line."""
     if pin.startswith("SHA256:"):
         return pin.rstrip("=") == key.fingerprint
     return pin.split()[:2] == key.line.split()
 
 
 def keep_key(file: Path, name: str, key: HostKey) -> None:
-    """Add a key, taking the place of other keys of its type under that very name; whole or not at all, under a lock."""
+    """Add a key to a file, replacing keys of the same type under the same name; atomically and under a lock."""
     file.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        # What is not UTF-8 (a comment of long ago) stays as it is.
+        # Text that is not UTF-8 (an old comment) is kept unchanged.
         old = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if file.exists() else []
         lines = [line for line in old if not _is_entry(line, name, key.type)]
         text = "\n".join([*lines, f"{name} {key.line}"]) + "\n"
@@ -138,7 +138,7 @@ def _is_named(field: str, name: str) -> bool:
     is_named = False
     for pattern in field.lower().split(","):
         wanted = pattern.removeprefix("!")
-        # Brackets are no patterns in known_hosts: they stand around an address before its port.
+        # In known_hosts brackets are not pattern characters; they enclose an address before its port.
         if fnmatch.fnmatchcase(name.lower(), wanted.replace("[", "[[]")):
             if pattern.startswith("!"):
                 return False

@@ -1,4 +1,4 @@
-"""A link: one live transport to a host, over a socket, a proxy's process, or the jump hosts that lead to it."""
+"""Connect and log in to a host: a link is one transport over a socket, a proxy process, or jump hosts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _USER_TIMEOUT_MS = 30_000
 
 @dataclass
 class Link:
-    """A live transport, and what is let go with it."""
+    """A connected transport, and the function that releases its socket, proxy or jump host."""
 
     route: Route
     transport: Transport
@@ -41,30 +41,30 @@ class Link:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the transport has not been given up."""
+        """Return whether the transport is still connected."""
         return not self.transport.is_cut
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the peer was last heard."""
+        """Return the seconds since the last message from the peer."""
         return time.monotonic() - self.transport.packetizer.heard_at
 
     def why_cut(self) -> str:
-        """Why the transport ended."""
+        """Return why the transport ended."""
         error = self.transport.get_exception()
         if self.transport.packetizer.is_overdue:
             return "the peer does not answer"
-        return describe(error) if error is not None else "the link was cut"
+        return describe(error) if error is not None else "the connection was closed"
 
     def close(self) -> None:
-        """Let everything go."""
+        """Close the transport and release its socket, proxy or jump host."""
         with contextlib.suppress(Exception):
             self.transport.close()
         self.release()
 
 
 def make_jump_hosts() -> JumpHosts[Link]:
-    """Make what the hosts of one command share: the jump hosts on the way to them, none of them open yet."""
+    """Return a new set of jump hosts for the hosts of one command, none of them connected."""
     return JumpHosts(connect)
 
 
@@ -76,7 +76,10 @@ def connect(
     *,
     within_s: float = math.inf,
 ) -> Link:
-    """Connect and log in. Raises HostUnreachable, and HostNotReady for a key or a user that is not accepted."""
+    """Connect and log in within ``within_s`` seconds.
+
+    Raises HostUnreachable, and HostNotReady for a host key that is not trusted or a user that is not accepted.
+    """
     without: set[str] = set()
     deadline = time.monotonic() + within_s
     while True:
@@ -96,14 +99,14 @@ def connect(
             link.close()
             raise
         link.close()
-        # A pinned fingerprint does not tell the type of its key: the host may have it, too.
+        # A pinned fingerprint does not tell the key's type: try again without the type of the key that was shown.
         if route.pin is None or not route.pin.startswith("SHA256:") or len(without) > 2:
             raise refusal
         without.add(key.type)
 
 
 def fetch_key(route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link]) -> HostKey:
-    """The host key that a host shows; nobody is logged in there. Jump hosts on the way must be trusted already."""
+    """Return the host key that a host shows, without a login. Jump hosts on the way must be trusted already."""
     link, key = _negotiate(route, ring, jump_hosts, Patience(), frozenset(), math.inf)
     link.close()
     return key
@@ -112,7 +115,7 @@ def fetch_key(route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link]) -> HostK
 def _negotiate(
     route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link], patience: Patience, without: frozenset[str], rest_s: float
 ) -> tuple[Link, HostKey]:
-    """Up to the point where the host has proven that it has its key."""
+    """Open the route and exchange keys, so that the host has proven to own its key. Raises HostUnreachable."""
     try:
         way, release = _open_route(route, ring, jump_hosts, patience)
     except LOST as error:
@@ -149,7 +152,7 @@ def _files(route: Route) -> list[Path]:
 
 
 def _judge(route: Route, key: HostKey) -> HostNotReady | None:
-    """Why a host key is refused; None where it is trusted. A pin decides alone, but for a revoked key."""
+    """Return why a host key is refused; None where it is trusted. A pin decides alone, except for a revoked key."""
     known = find_keys(_files(route), route.key_name)
     verdict = judge_key(known, key)
     if route.pin is not None and verdict != "revoked":
@@ -173,15 +176,15 @@ def _log_in(transport: Transport, route: Route, ring: KeyRing) -> None:
             try:
                 if not transport.auth_publickey(route.user, key):
                     return
-                raise refused_login(route, tried, left_out, "it wants more than a key")
+                raise refused_login(route, tried, left_out, "it requires more than a key")
             except paramiko.BadAuthenticationType as error:
                 raise refused_login(
-                    route, tried, left_out, f"it takes only {', '.join(error.allowed_types)}"
+                    route, tried, left_out, f"it accepts only {', '.join(error.allowed_types)}"
                 ) from error
             except paramiko.AuthenticationException as error:
                 if "timeout" in str(error).lower():
-                    raise TimeoutError("no answer to our login") from error
-                why = "permission denied" if transport.is_active() else "it ended the connection (too many keys?)"
+                    raise TimeoutError("no answer to the login") from error
+                why = "permission denied" if transport.is_active() else "it closed the connection (too many keys?)"
             except paramiko.SSHException as error:
                 why = "too many keys" if "too many" in str(error).lower() else describe(error)
             except ValueError:
@@ -192,14 +195,15 @@ def _log_in(transport: Transport, route: Route, ring: KeyRing) -> None:
 def _open_route(
     route: Route, ring: KeyRing, jump_hosts: JumpHosts[Link], patience: Patience
 ) -> tuple[Way, Callable[[], None]]:
-    """A socket, or what is like one, to the host's sshd; and what lets go of the way."""
+    """Open a socket or channel to the host's sshd; return it with the function that releases the way."""
     if route.hops:
         jump_host = jump_hosts.enter(route.hops, ring, patience)
         try:
             channel = jump_host.transport.open_address(route.address, route.port, route.connect_timeout_s)
         except LOST as error:
             jump_hosts.leave(jump_host)
-            raise ConnectionError(f"{route.hops[-1].label} leads nowhere: {describe(error)}") from error
+            message = f"the jump host {route.hops[-1].label} cannot reach it: {describe(error)}"
+            raise ConnectionError(message) from error
         return channel, lambda: jump_hosts.leave(jump_host)
     if route.proxy_command:
         return start_proxy(route)
@@ -207,13 +211,16 @@ def _open_route(
 
 
 def is_worth_again(error: HostError) -> bool:
-    """Whether connecting may succeed in a moment: jump hosts drop connections when many come at once (MaxStartups)."""
+    """Return whether a retry may succeed: sshd drops connections when many come at once (MaxStartups)."""
     cause = error.__cause__
     return isinstance(cause, (EOFError, ConnectionResetError)) or "banner" in str(cause).lower()
 
 
 def start_proxy(route: Route) -> tuple[socket.socket, Callable[[], None]]:
-    """A process whose stdin and stdout are one real socket: deadlines work as on any other."""
+    """Start the ProxyCommand with a socket as its stdin and stdout, so that deadlines work as on any socket.
+
+    Return the socket, and the function that ends the process.
+    """
     ours, its = socket.socketpair()
     with its:
         process = subprocess.Popen(
@@ -234,7 +241,7 @@ def start_proxy(route: Route) -> tuple[socket.socket, Callable[[], None]]:
 
 
 def open_socket(route: Route) -> socket.socket:
-    """The first address of a name that answers, within the connect timeout each."""
+    """Connect to the first address of the host's name that answers; each has the connect timeout. Raises OSError."""
     last: OSError = TimeoutError("no address")
     for family, kind, protocol, _, address in _look_up(route):
         connection = socket.socket(family, kind, protocol)
@@ -250,7 +257,7 @@ def open_socket(route: Route) -> socket.socket:
 
 
 def _look_up(route: Route) -> list[_Address]:
-    """Addresses of a name; the system's resolver has no deadline, so it is asked in a thread of its own."""
+    """Return the addresses of a name. The resolver has no deadline, so it runs in a separate thread. Raises OSError."""
     found: list[_Address] = []
     failed: list[OSError] = []
 
@@ -271,7 +278,7 @@ def _look_up(route: Route) -> list[_Address]:
 
 
 def _harden(connection: socket.socket) -> None:
-    """Small packets at once; a peer that is gone is noticed by the kernel, too (tcp(7))."""
+    """Send small packets at once, and let the kernel detect a dead peer, too (tcp(7))."""
     for level, option, value in (
         (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),

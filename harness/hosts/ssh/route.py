@@ -1,8 +1,8 @@
-"""The way to a host: the inventory's own values over ``~/.ssh/config`` over SSH's defaults.
+"""Resolve the route to a host: the inventory's values, then ``~/.ssh/config``, then SSH's defaults.
 
 As with OpenSSH, the user's file comes before the system's and the first value counts; ``Include`` is followed.
-Honoured: HostName, Port, User, IdentityFile, IdentitiesOnly, ProxyJump (chains), ProxyCommand, UserKnownHostsFile,
-GlobalKnownHostsFile, HostKeyAlias, ConnectTimeout. Host keys are checked whatever StrictHostKeyChecking says.
+Supported: HostName, Port, User, IdentityFile, IdentitiesOnly, ProxyJump (chains), ProxyCommand, UserKnownHostsFile,
+GlobalKnownHostsFile, HostKeyAlias, ConnectTimeout. Host keys are always checked; StrictHostKeyChecking is ignored.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<address>\[[^]\s]+\]|[^
 
 @dataclass(frozen=True)
 class Target:
-    """What an inventory says of the way to one host; None is what it does not say.
+    """The inventory's settings for reaching one host; None where it has none.
 
-    ``proxy_jump`` and ``proxy_command``: "" for *directly, whatever ssh_config says*.
+    An empty ``proxy_jump`` or ``proxy_command`` means a direct connection, whatever ssh_config says.
     """
 
     name: str
@@ -49,9 +49,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Route:
-    """Everything that is needed to connect. ``hops`` are passed in their order; ``pin`` is a fingerprint or a key.
+    """All values that are needed to connect to a host.
 
-    ``key_name`` is the name under which known_hosts files keep the host's key.
+    ``hops`` are the jump hosts in order. ``pin`` is a fingerprint or a key. ``key_name`` is the name of the host's key
+    in known_hosts files.
     """
 
     host: str
@@ -71,12 +72,12 @@ class Route:
 
     @property
     def label(self) -> str:
-        """``user@address:port``, for messages."""
+        """Return ``user@address:port`` for messages."""
         return f"{self.user}@{self.address}:{self.port}"
 
 
 class _Config(paramiko.SSHConfig):
-    """Leaves the tokens of ProxyCommand and ProxyJump for later: the inventory may still change port and user."""
+    """An ssh_config that leaves tokens of ProxyCommand and ProxyJump, as the inventory may change port and user."""
 
     TOKENS_BY_CONFIG_KEY: dict[str, list[str]] = {  # noqa: RUF012 - paramiko declares it so
         key: [] if key.startswith("proxy") else tokens
@@ -85,7 +86,7 @@ class _Config(paramiko.SSHConfig):
 
 
 def read_config(user_file: Path | None = None, system_file: Path = _SYSTEM_CONFIG) -> paramiko.SSHConfig:
-    """The user's ssh_config (default: ``~/.ssh/config``), then the system's. Raises HostNotReady."""
+    """Read the user's ssh_config (default: ``~/.ssh/config``), then the system's. Raises HostNotReady."""
     config = _Config()
     for file in (user_file or Path.home() / ".ssh" / "config", system_file):
         try:
@@ -96,7 +97,7 @@ def read_config(user_file: Path | None = None, system_file: Path = _SYSTEM_CONFI
 
 
 def _lines(file: Path, depth: int = 0) -> Iterator[str]:
-    """A file's lines, those of included files in their places."""
+    """Yield the lines of a file, with the lines of included files in place of ``Include``."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -118,13 +119,14 @@ def _lines(file: Path, depth: int = 0) -> Iterator[str]:
 
 
 def resolve_route(target: Target, config: paramiko.SSHConfig) -> Route:
-    """The way to a host. Raises HostNotReady where ssh_config asks for what cannot be."""
+    """Return the route to a host. Raises HostNotReady for values of ssh_config that cannot be used."""
     return _resolve(target, config, depth=0)
 
 
 def _resolve(target: Target, config: paramiko.SSHConfig, *, depth: int) -> Route:
     if depth > _MOST_HOPS:
-        raise HostNotReady("ProxyJump leads in a circle", where=target.name, hint="see ~/.ssh/config and the inventory")
+        hint = "check ~/.ssh/config and the inventory"
+        raise HostNotReady("ProxyJump forms a loop", where=target.name, hint=hint)
     said = _lookup(config, target)
     address = str(said.get("hostname") or target.address)
     port = target.port or _number(said, "port", 22, target.name)
@@ -154,16 +156,16 @@ def _resolve(target: Target, config: paramiko.SSHConfig, *, depth: int) -> Route
 def _lookup(config: paramiko.SSHConfig, target: Target) -> Mapping[str, str | list[str]]:
     try:
         return config.lookup(target.address)
-    except Exception as error:  # Match exec wants another package, a canonical name another network
+    except Exception as error:  # `Match exec` needs a package, canonical names need the network
         raise HostNotReady(
             f"~/.ssh/config cannot be used for {target.address}: {error}",
             where=target.name,
-            hint="`Match exec` is not understood: give the values in the inventory",
+            hint="`Match exec` is not supported: give the values in the inventory",
         ) from error
 
 
 def _proxy(target: Target, said: Mapping[str, str | list[str]]) -> tuple[str, str]:
-    """ProxyJump and ProxyCommand, at most one of them; "" for none."""
+    """Return ProxyJump and ProxyCommand, of which at most one is not empty."""
     if target.proxy_jump is not None or target.proxy_command is not None:
         return target.proxy_jump or "", target.proxy_command or ""
     jump = str(said.get("proxyjump") or "")
@@ -173,7 +175,7 @@ def _proxy(target: Target, said: Mapping[str, str | list[str]]) -> tuple[str, st
 
 
 def _hops(jump: str, target: Target, config: paramiko.SSHConfig, depth: int) -> tuple[Route, ...]:
-    """The hops of ``[user@]host[:port][,…]``; only the first may itself stand behind others (ssh_config(5))."""
+    """Return the routes of ``[user@]host[:port][,…]``; only the first may have jump hosts itself (ssh_config(5))."""
     routes: list[Route] = []
     for number, text in enumerate(jump.split(",")):
         found = _HOP.match(text.strip())
@@ -197,7 +199,7 @@ def _hops(jump: str, target: Target, config: paramiko.SSHConfig, depth: int) -> 
 
 
 def _with_extra(route: Route, path: str) -> Route:
-    """A jump host takes the host's key too, after its own: OpenSSH would not offer it, and users expect it."""
+    """Return a jump host's route that also offers the target's key, last: users expect it, though OpenSSH does not."""
     return replace(route, extra_identities=(path,))
 
 
@@ -216,19 +218,19 @@ def _number(said: Mapping[str, str | list[str]], key: str, default: int, host: s
     if text.lower() == "none":
         return default
     if not text.isdecimal():
-        raise HostNotReady(f"~/.ssh/config: {key} {text} is no number", where=host, hint="write a whole number there")
+        raise HostNotReady(f"~/.ssh/config: {key} {text} is not a number", where=host, hint="write a whole number")
     return int(text)
 
 
 def ssh_command(route: Route) -> str:
-    """Return the command line of OpenSSH that goes the same way with the same keys, to be tried by hand."""
+    """Return the OpenSSH command line for the same route and keys, which a user can try."""
     words = ["ssh", "-p", str(route.port), *_key_options(route)]
     if route.key_name not in ("", route.address, f"[{route.address}]:{route.port}"):
         words += ["-o", f"HostKeyAlias={route.key_name}"]
     if route.proxy_command is not None:
         words += ["-o", f"ProxyCommand={route.proxy_command.replace('%', '%%')}"]
     elif len(route.hops) == 1 and (options := _key_options(route.hops[0])):
-        hop = route.hops[0]  # of a jump host, ssh takes neither keys nor known hosts from its own command line
+        hop = route.hops[0]  # `ssh -J` does not pass keys and known hosts of its command line to the jump host
         command = shlex.join(["ssh", "-W", "[%h]:%p", "-p", str(hop.port), *options, f"{hop.user}@{hop.address}"])
         words += ["-o", f"ProxyCommand={command}"]
     elif route.hops:

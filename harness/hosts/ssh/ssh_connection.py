@@ -1,4 +1,4 @@
-"""A host over SSH as a ``Connection``: one transport, at most eight channels at once, made anew when it was lost."""
+"""The ``Connection`` over SSH: one transport with at most eight channels, which reconnects after a loss."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from harness.hosts.ssh.transport import CHANNEL_TIMEOUT_S, Patience, Transport
 from harness.values.errors import HostNotReady, HostUnreachable
 
 MOST_CHANNELS = 8
-"""sshd's own default is ten sessions in a connection (MaxSessions)."""
+"""The most channels at once; sshd's default limit is ten sessions per connection (MaxSessions)."""
 
 RECONNECT_S = 20.0
-"""How long one call tries to get a lost link back; whoever wants to wait longer calls again."""
+"""How long one call tries to reconnect a lost link, in seconds; a caller that can wait longer calls again."""
 
 STALL_S = 60.0
-"""A transfer in which nothing moves for so long has failed."""
+"""A transfer without progress for this time, in seconds, has failed."""
 
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.2, 5.0
 _FIRST_TRIES = 4
@@ -53,17 +53,17 @@ _KILL_S = 5.0
 
 
 class ChannelRefused(ConnectionRefusedError):
-    """The host's sshd is well, but does not open this socket."""
+    """The host's sshd works, but refuses to open this socket."""
 
 
 class SSHConnection:
-    """Implements ``harness.hosts.connection.Connection``, and gives streams for what needs more than a command.
+    """A connection over SSH; implements ``harness.hosts.connection.Connection``, and opens streams. Thread-safe.
 
-    Connects at the first call. A call on a link that was lost connects anew, with growing pauses, for
-    ``RECONNECT_S`` at the most and never beyond its own deadline; a call during which the link goes raises
-    HostUnreachable and is not repeated. Safe for several threads. ``on_lost(why, silent_s)`` and ``on_back()``
-    are called when a link that was there is gone, last heard of ``silent_s`` ago, and when it is back.
-    ``jump_hosts`` are shared with other connections; without them this one opens the jump hosts on its way for itself.
+    It connects at the first call. A call on a lost link reconnects, with growing pauses, for at most ``RECONNECT_S``
+    and not beyond its own deadline. A call during which the link is lost raises HostUnreachable and is not repeated.
+    ``on_lost(why, silent_s)`` is called when a link is lost, ``silent_s`` seconds after the last message of the host,
+    and ``on_back()`` when it is connected again. ``jump_hosts`` are shared with other connections; without them this
+    connection opens its own.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SSHConnection:
         self._channels = threading.BoundedSemaphore(MOST_CHANNELS)
 
     def open(self) -> None:
-        """Connect now, where somebody may be asked for a passphrase. Raises HostUnreachable, HostNotReady."""
+        """Connect now; the user may be asked for a passphrase. Raises HostUnreachable, HostNotReady."""
         self._live(None)
 
     # -- commands ----------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class SSHConnection:
         most_bytes: int = MOST_OUTPUT_BYTES,
         sink: IO[bytes] | None = None,
     ) -> Completed:
-        """Run one command to its end; see ``Connection.run``. One that outlives its deadline is killed there."""
+        """Run one command to its end; see ``Connection.run``. After its deadline it is killed on the host."""
         deadline = time.monotonic() + timeout_s
         with self._lost_while(f"running {argv[0]}"), self._start(argv, timeout_s, deadline) as stream:
             stream.errors_kept = MOST_ERROR_BYTES
@@ -115,12 +115,12 @@ class SSHConnection:
                 raise no_answer(self.host, argv[0], timeout_s) from None
 
     def open_channel(self, argv: Sequence[str], *, timeout_s: float = STALL_S) -> Stream:
-        """Start a command as a stream; no wait for it is longer than ``timeout_s``. Close it: it is one of eight."""
+        """Start a command and return its stream, whose waits end after ``timeout_s``. The caller must close it."""
         with self._lost_while(f"starting {argv[0]}"):
             return self._start(argv, timeout_s, time.monotonic() + timeout_s)
 
     def open_unix(self, path: str, *, timeout_s: float = STALL_S) -> Stream:
-        """A stream to a Unix socket on the host, without any program there. Raises ConnectionRefusedError."""
+        """Open a stream to a Unix socket on the host through sshd. Raises ConnectionRefusedError where sshd refuses."""
         deadline = time.monotonic() + timeout_s
         with self._lost_while(f"opening {path}"):
             return self._open(lambda link, rest_s: link.open_unix(path, rest_s), timeout_s, deadline, has_mark=False)
@@ -128,7 +128,7 @@ class SSHConnection:
     # -- files -------------------------------------------------------------------------------------------------
 
     def put(self, source: Path | bytes, target: str, *, mode: int = 0o644) -> None:
-        """Write a file, atomically and through to the disk. Raises HostNotReady where that cannot be."""
+        """Write a file atomically and flush it to the disk. Raises HostNotReady where it cannot be written."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         argv = put_command(target, mode, size)
         with self._lost_while(f"writing {target}"), self._start(argv, STALL_S, time.monotonic() + STALL_S) as stream:
@@ -140,14 +140,14 @@ class SSHConnection:
             raise not_written(self.host, target, last_line(errors))
 
     def get(self, source: str, target: Path) -> None:
-        """Fetch one file, whole or not at all. Raises FileNotFoundError where there is none."""
+        """Fetch one file, atomically. Raises FileNotFoundError, HostNotReady, and OutputTooLong above the limit."""
         argv = get_command(source)
         with replace_file(target, mode=0o644) as file:
             code, errors = self._fetch(argv, source, file)
             if code == GONE:
                 raise FileNotFoundError(errno.ENOENT, "no such file on the host", source)
             if code != 0:
-                hint = "see that this user may read it"
+                hint = "check that this user may read it"
                 raise HostNotReady(f"{source} could not be read: {last_line(errors)}", where=self.host, hint=hint)
 
     def _fetch(self, argv: Sequence[str], source: str, file: IO[bytes]) -> tuple[int, bytes]:
@@ -159,7 +159,7 @@ class SSHConnection:
             return stream.wait_exit(), stream.errors
 
     def close(self) -> None:
-        """Let the connection go; what runs on the host goes on. A later call connects anew."""
+        """Close the connection; programs on the host continue. A later call connects again."""
         with self._connecting:
             link, self._link = self._link, None
             self._has_been_up = False
@@ -179,7 +179,7 @@ class SSHConnection:
         return stream
 
     def _end(self, stream: Stream) -> None:
-        """End a command that gave no answer: over SSH itself only what does not belong to root can be ended."""
+        """Kill a command that did not end in time, by a second command: SSH's signals do not reach root's programs."""
         if stream.process is not None and not stream.is_cut:
             deadline = time.monotonic() + _KILL_S
             with contextlib.suppress(*LOST), self._start(kill_command(stream.process), _KILL_S, deadline) as killer:
@@ -189,7 +189,7 @@ class SSHConnection:
     def _open(
         self, open_one: Callable[[Transport, float], Channel], timeout_s: float, deadline: float, *, has_mark: bool
     ) -> Stream:
-        """A channel, on a new link if need be: nothing has begun yet, so that it can be tried again."""
+        """Open a channel, on a new link if necessary; retrying is safe because no command has started."""
         if not self._channels.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Silent(f"all {MOST_CHANNELS} channels are in use")
         try:
@@ -216,7 +216,7 @@ class SSHConnection:
         return Stream(link.transport, channel, timeout_s=timeout_s, has_mark=has_mark, release=self._channels.release)
 
     def _live(self, deadline: float | None) -> Link:
-        """The link, made anew where it is gone; ``deadline`` None: the first time, as long as it takes."""
+        """Return the link, reconnected if it was lost; ``deadline`` None: without a time limit."""
         rest_s = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
         if not self._connecting.acquire(timeout=min(rest_s, 600.0)):
             raise Silent("still connecting")
@@ -256,14 +256,14 @@ class SSHConnection:
 
     @contextlib.contextmanager
     def _lost_while(self, doing: str) -> Iterator[None]:
-        """Whatever a broken link raises becomes HostUnreachable."""
+        """Context manager: turn the exceptions of a lost link into HostUnreachable, and NoShell into HostNotReady."""
         try:
             yield
         except ChannelRefused:
             raise
         except NoShell as error:
             hint = f"try `{ssh_command(self.route)} true`"
-            message = f"the login shell of {self.route.user} runs no commands; it says: {error}"
+            message = f"the login shell of {self.route.user} runs no commands; it printed: {error}"
             raise HostNotReady(message, where=self.host, hint=hint) from error
         except LOST as error:
             if self._connecting.acquire(timeout=1.0):
@@ -272,13 +272,13 @@ class SSHConnection:
                         self._drop()
                 finally:
                     self._connecting.release()
-            hint = "see whether the host is on and in the network; the same command goes on from here"
+            hint = "check that the host is on and in the network; the same command continues from here"
             raise HostUnreachable(
-                f"the link was lost while {doing}: {describe(error)}", where=self.host, hint=hint
+                f"the connection was lost while {doing}: {describe(error)}", where=self.host, hint=hint
             ) from error
 
 
 def _pause(pause_s: float) -> float:
-    """Wait, no two hosts equally long; the next pause."""
+    """Sleep for a random part of a pause, and return the next pause, twice as long."""
     time.sleep(pause_s * random.uniform(0.5, 1.0))
     return min(pause_s * 2, _MOST_PAUSE_S)

@@ -1,4 +1,4 @@
-"""A stream: one channel of a transport as bytes in and out, each wait with a deadline."""
+"""Streams: one channel of a transport for sending and receiving bytes, each wait with a deadline."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.hosts.ssh.command import split_greeting
 from harness.hosts.ssh.transport import Transport, execute
 
 SLICE_BYTES = 128 * 1024
-"""``Channel.sendall`` of one large text copies the rest for every packet: 48 MiB take 18 s, in slices 0.2 s."""
+"""Size of a slice of large data: ``Channel.sendall`` copies the rest for each packet (48 MiB: 18 s; sliced: 0.2 s)."""
 
 _KEPT_ERRORS = 16 * 1024
 _MOST_GREETING = 64 * 1024
 _FULL_PAUSE_S = 0.05
-"""How long at the most is waited before what the far end says meanwhile is looked at."""
+"""The longest wait for room to send, in seconds, before the peer's own output is read again."""
 
 
 class Silent(TimeoutError):
@@ -28,11 +28,11 @@ class Silent(TimeoutError):
 
 
 class NoShell(ConnectionError):
-    """The login shell did not run the command; the text is what it said instead."""
+    """The login shell did not run the command; the message is the shell's output."""
 
 
 class _Wake(threading.Event):
-    """What a channel's buffers take for an event: setting it wakes, clearing is the reader's own."""
+    """An event for a channel's buffers: ``set`` wakes the reader, ``clear`` does nothing, since the reader clears."""
 
     def __init__(self, event: threading.Event) -> None:
         super().__init__()
@@ -49,10 +49,10 @@ class _Wake(threading.Event):
 
 
 class Stream:
-    """The stdin and stdout of a command on a host, or a socket there; used by one thread.
+    """A stream to a command's stdin and stdout on a host, or to a socket there; for one thread.
 
-    ``send`` and ``recv`` raise ``Silent`` when nothing moved for ``timeout_s``, and OSError or EOFError when the link
-    is gone. ``has_mark``: the output begins after ``MARK``. ``release`` is called once, when it is closed.
+    ``send`` and ``recv`` raise Silent after ``timeout_s`` without progress, and OSError or EOFError when the link is
+    lost. ``has_mark``: the output begins after ``MARK``. ``release`` is called once, on closing.
     """
 
     def __init__(
@@ -81,33 +81,33 @@ class Stream:
 
     @property
     def is_open(self) -> bool:
-        """Whether more may come."""
+        """Return whether more bytes may arrive."""
         return not self._channel.closed and not self._channel.eof_received and self._transport.is_active()
 
     @property
     def is_cut(self) -> bool:
-        """Whether the link went, rather than the command ended."""
+        """Return whether the link is lost."""
         return self._transport.is_cut
 
     @property
     def exit_code(self) -> int | None:
-        """The command's exit code; -1 where a signal ended it, None while it runs or where the link went first."""
+        """Return the command's exit code: -1 after a signal, None while it runs or after the link was lost."""
         if self._channel.exit_status != -1 or (self._channel.closed and not self.is_cut):
             return int(self._channel.exit_status)
         return None
 
     @property
     def errors(self) -> bytes:
-        """The end of what the command wrote to stderr so far."""
+        """Return the end of the command's stderr so far."""
         self._drain_errors()
         return bytes(self._errors)
 
     def execute(self, command: str, timeout_s: float) -> None:
-        """Start a command, built by ``build_command``, in a channel that is a session."""
+        """Start a command of ``build_command`` in a session channel."""
         execute(self._channel, command, timeout_s)
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of ``data``; what the command says meanwhile to stderr is kept."""
+        """Send all of ``data``, and keep what the command writes to stderr meanwhile."""
         view = memoryview(data).cast("B")
         deadline = time.monotonic() + self.timeout_s
         while view:
@@ -117,34 +117,34 @@ class Stream:
                 continue
             self._drain_errors()
             if time.monotonic() > deadline:
-                raise Silent(f"nothing was taken for {self.timeout_s:g} s")
+                raise Silent(f"the host took no data for {self.timeout_s:g} s")
             self._await_room()
 
     def send_some(self, view: memoryview) -> int:
-        """Send what the far end takes just now. Raises OSError where it takes nothing any more."""
+        """Send as much as the peer accepts now, and return the byte count. Raises OSError where it closed its input."""
         try:
-            # No packet is larger: what is copied beyond it is copied again for the next one.
+            # At most one packet: bytes beyond it would be copied again for the next packet.
             sent = self._channel.send(bytes(view[: min(SLICE_BYTES, self._channel.out_max_packet_size)]))
         except TimeoutError:
             return 0
         if sent == 0:
-            raise ConnectionError("the far end takes no more")
+            raise ConnectionError("the peer accepts no more data")
         return sent
 
     def _await_room(self) -> None:
-        """Until the far end may take more, or a moment: a pause of a fixed length would let the link run dry."""
+        """Wait until the peer may accept more, at most ``_FULL_PAUSE_S``; a fixed pause would slow the transfer."""
         channel = self._channel
         with channel.out_buffer_cv:
             if channel.out_window_size == 0 and not channel.closed:
                 channel.out_buffer_cv.wait(_FULL_PAUSE_S)
 
     def finish(self) -> None:
-        """Nothing more is sent."""
+        """Shut down the sending direction."""
         with contextlib.suppress(OSError, EOFError):
             self._channel.shutdown_write()
 
     def recv(self, most_bytes: int = SLICE_BYTES) -> bytes:
-        """The next bytes; empty at the end. Raises ConnectionError where the link was cut before it."""
+        """Return the next bytes; empty at the end. Raises Silent, and ConnectionError where the link is lost."""
         deadline = time.monotonic() + self.timeout_s
         while True:
             found = self.recv_some(most_bytes)
@@ -152,19 +152,19 @@ class Stream:
                 return found
             if found is None:
                 if self.is_cut:
-                    raise ConnectionError("the link was cut")
+                    raise ConnectionError("the connection was closed")
                 return b""
             self.wait(deadline - time.monotonic())
             if time.monotonic() > deadline:
                 raise Silent(f"no answer within {self.timeout_s:g} s")
 
     def recv_some(self, most_bytes: int = SLICE_BYTES) -> bytes | None:
-        """What is there just now, perhaps nothing; None at the end."""
+        """Return the bytes that have arrived, possibly none; None at the end. Raises NoShell."""
         while True:
             self._drain_errors()
             if not self._channel.recv_ready():
                 is_over = self._channel.eof_received or self._channel.closed or self.is_cut
-                # Bytes may have come between the two looks.
+                # Bytes may have arrived between the two checks.
                 if not is_over or self._channel.recv_ready():
                     return b""
                 if self._awaits_mark and not self.is_cut:
@@ -188,23 +188,23 @@ class Stream:
         return b""
 
     def wait(self, timeout_s: float) -> None:
-        """Until something may have come."""
+        """Wait until bytes may have arrived, at most ``timeout_s``."""
         self._moved.wait(max(0.0, timeout_s))
         self._moved.clear()
 
     def wait_exit(self) -> int:
-        """The exit code, once the output has ended. Raises Silent, and ConnectionError where the link was cut."""
+        """Wait for the end and return the exit code. Raises Silent, and ConnectionError where the link is lost."""
         deadline = time.monotonic() + self.timeout_s
         while self.exit_code is None:
             if self.is_cut:
-                raise ConnectionError("the link was cut")
+                raise ConnectionError("the connection was closed")
             if time.monotonic() > deadline:
                 raise Silent(f"no exit code within {self.timeout_s:g} s")
             self.wait(min(1.0, deadline - time.monotonic()))
         return self.exit_code
 
     def close(self) -> None:
-        """Let the channel go. Idempotent."""
+        """Close the channel. Idempotent."""
         with contextlib.suppress(Exception):
             self._channel.close()
         release, self._release = self._release, None

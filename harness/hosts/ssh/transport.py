@@ -1,8 +1,9 @@
-"""paramiko's transport, made fit for hosts that freeze: ciphers that are fast and sound, deadlines, signs of life.
+"""paramiko's transport with deadlines, keepalives that detect a frozen host, and fast, secure ciphers.
 
-paramiko sends keepalives but never looks for an answer, waits without end for one where it is asked to, and starts a
-thread for each handshake that outlives it. Here a silent peer is asked for an answer (``watchdog``), and one that owes
-it is given up. Only public members of paramiko are used; tests/hosts/test_paramiko.py lists the undocumented ones.
+paramiko sends keepalives but ignores whether an answer comes, waits for one without a deadline where asked to, and
+starts a thread for each handshake that lives on after it. Here a silent peer is asked for an answer (``watchdog``), and
+the link is closed where none comes. Only public members of paramiko are used; tests/hosts/test_paramiko.py lists the
+undocumented ones.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from paramiko.message import Message
 from paramiko.packet import NeedRekeyException, Packetizer
 
 Way = socket.socket | Channel
-"""What leads to a host's sshd: a socket, or a channel of a transport to a jump host."""
+"""A way to a host's sshd: a socket, or a channel of the transport to a jump host."""
 
 SILENCE_S = 10.0
-"""A peer that said nothing for so long is asked for a sign of life."""
+"""After so many seconds without a message the peer is asked for an answer."""
 REPLY_S = 15.0
-"""How long it may owe the answer: a frozen peer is noticed within ``SILENCE_S + REPLY_S``, and a second."""
+"""Deadline of that answer: a frozen peer is detected within ``SILENCE_S + REPLY_S`` and one second."""
 
 BANNER_TIMEOUT_S = 15.0
 KEY_EXCHANGE_S = 30.0
@@ -36,9 +37,9 @@ CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "ae
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 
 _ANSWERS = (paramiko.AuthenticationException, paramiko.ChannelException)
-"""Refusals by a host that goes on to answer: they do not end the link."""
+"""Refusals by a host that still answers: they do not end the link."""
 
-# The library logs what it raises anyway; hosts never print.
+# The library logs exceptions that it also raises; only the console may print.
 _log = logging.getLogger("paramiko")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False
@@ -47,17 +48,17 @@ _log.setLevel(logging.CRITICAL + 1)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a silent peer has: until it is asked, and until it has answered. Seconds."""
+    """The deadlines for a silent peer in seconds: before it is asked for an answer, and for the answer."""
 
     silence_s: float = SILENCE_S
     reply_s: float = REPLY_S
 
 
 class WatchedPacketizer(Packetizer):
-    """Notes when the peer was last heard and whether the link is cut, and completes requests for channels.
+    """A packetizer that notes the peer's last message and a lost link, and completes requests for channels.
 
-    ``is_cut`` is known before channels are told: their end must not look like a clean one. ``open_fields`` are what is
-    appended to a request for a channel of a type whose fields paramiko does not write.
+    ``is_cut`` is set before channels are closed, so that their end does not look like a regular one. ``open_fields``
+    are appended to the request for a channel of a type whose fields paramiko does not write.
     """
 
     def __init__(self, way: socket.socket) -> None:
@@ -70,7 +71,7 @@ class WatchedPacketizer(Packetizer):
         self._handshake_until: float | None = None
 
     def read_message(self) -> tuple[int, Message]:
-        """Read one message; called by the transport's own thread."""
+        """Read one message, in the transport's own thread."""
         try:
             kind, message = super().read_message()
         except NeedRekeyException:
@@ -84,7 +85,7 @@ class WatchedPacketizer(Packetizer):
         return kind, message
 
     def send_message(self, data: Message) -> None:
-        """Send one message. What cannot be written ends the link at once: the thread that reads learns of it later."""
+        """Send one message. A failure marks the link as lost at once; the reading thread would notice it later."""
         if self.open_fields and data.asbytes()[:1] == cMSG_CHANNEL_OPEN:
             for field in self.open_fields:
                 data.add_int(field) if isinstance(field, int) else data.add_string(field)
@@ -96,20 +97,20 @@ class WatchedPacketizer(Packetizer):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the peer must be asked for a sign of life."""
+        """Return whether the peer must be asked for an answer now."""
         return self.asked_at is None and time.monotonic() - self.heard_at > self.silence_s
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the peer owes an answer for too long."""
+        """Return whether the peer's answer is overdue."""
         return self.asked_at is not None and time.monotonic() - self.asked_at > self.reply_s
 
     def start_handshake(self, timeout: float) -> None:
-        """Begin the handshake's deadline, without a thread of its own."""
+        """Start the handshake's deadline, without paramiko's extra thread."""
         self._handshake_until = time.monotonic() + timeout
 
     def handshake_timed_out(self) -> bool:
-        """Whether the handshake's deadline has passed."""
+        """Return whether the handshake's deadline has passed."""
         return self._handshake_until is not None and time.monotonic() > self._handshake_until
 
     def complete_handshake(self) -> None:
@@ -118,7 +119,7 @@ class WatchedPacketizer(Packetizer):
 
 
 class Transport(paramiko.Transport):
-    """One SSH connection. GCM first; no CBC, no SHA-1, no MD5."""
+    """One SSH connection; GCM is preferred, and CBC, SHA-1 and MD5 are disabled."""
 
     packetizer: WatchedPacketizer
 
@@ -135,7 +136,7 @@ class Transport(paramiko.Transport):
         self.channel_timeout = CHANNEL_TIMEOUT_S
 
     def prefer_key_types(self, types: list[str], without: frozenset[str] = frozenset()) -> None:
-        """Ask first for host keys of these types, as they are known; never for those ``without``."""
+        """Prefer host keys of these types, which are known for the host; never use those in ``without``."""
         options = self.get_security_options()
         wanted = [name for kind in types for name in _algorithms(kind) if name in options.key_types]
         rest = [name for name in options.key_types if name not in wanted]
@@ -153,25 +154,25 @@ class Transport(paramiko.Transport):
 
     @property
     def is_cut(self) -> bool:
-        """Whether the connection is over."""
+        """Return whether the connection has ended."""
         saved = self.saved_exception
         is_broken = saved is not None and not isinstance(saved, _ANSWERS)
         return not self.is_active() or self.packetizer.is_cut or is_broken
 
     def ask(self) -> None:
-        """Request an answer, whatever it is; return when it has come or the link is over. Takes a thread of its own."""
+        """Ask the peer for any answer, and wait until it comes or the link is closed; run this in a separate thread."""
         self.global_request("keepalive@openssh.com", wait=True)
 
     def open_command(self, timeout_s: float) -> Channel:
-        """A channel for one command."""
+        """Open a channel for one command."""
         return self._open("session", timeout_s)
 
     def open_address(self, address: str, port: int, timeout_s: float) -> Channel:
-        """A channel to where the far end itself connects (RFC 4254, 7.2)."""
+        """Open a channel to an address that the peer connects to (RFC 4254, 7.2)."""
         return self._open("direct-tcpip", timeout_s, target=(address, port))
 
     def open_unix(self, path: str, timeout_s: float) -> Channel:
-        """A channel to a Unix socket at the far end (OpenSSH's PROTOCOL, 2.4)."""
+        """Open a channel to a Unix socket on the peer (OpenSSH's PROTOCOL, 2.4)."""
         return self._open("direct-streamlocal@openssh.com", timeout_s, fields=(path, "", 0))
 
     def _open(
@@ -182,7 +183,10 @@ class Transport(paramiko.Transport):
         target: tuple[str, int] | None = None,
         fields: tuple[str | int, ...] = (),
     ) -> Channel:
-        """Open one channel at a time: paramiko tells whoever asks first why any channel was refused."""
+        """Open a channel, one at a time, because paramiko reports a refusal to the first thread that asks.
+
+        Raises TimeoutError, and what paramiko raises.
+        """
         deadline = time.monotonic() + timeout_s
         if not self._opening.acquire(timeout=timeout_s):
             raise TimeoutError("no channel was opened in time")
@@ -196,11 +200,14 @@ class Transport(paramiko.Transport):
 
 
 def execute(channel: Channel, command: str, timeout_s: float) -> None:
-    """Start a command in a channel, which is closed where it was not started in time: paramiko waits without end."""
+    """Start a command in a channel within ``timeout_s``, and close the channel otherwise; paramiko has no deadline.
+
+    Raises TimeoutError.
+    """
     deadline = time.monotonic() + timeout_s
 
     def give_up() -> None:
-        channel.event.set()  # a link that was cut a moment ago does not wake who waits
+        channel.event.set()  # a link that was just lost does not wake the waiting thread
         channel.close()
 
     timer = threading.Timer(timeout_s, give_up)
@@ -217,5 +224,5 @@ def execute(channel: Channel, command: str, timeout_s: float) -> None:
 
 
 def _algorithms(key_type: str) -> tuple[str, ...]:
-    """The signature algorithms of a key type: RSA keys have two that are sound."""
+    """Return the secure signature algorithms of a key type; RSA keys have two."""
     return ("rsa-sha2-512", "rsa-sha2-256") if key_type == "ssh-rsa" else (key_type,)

@@ -1,4 +1,4 @@
-"""The watchdog: one thread that asks silent peers for an answer and closes the links of those that give none."""
+"""The watchdog: one thread that asks silent peers for an answer, and closes the links of those that do not answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOOK_S = 0.5
 
 
 class Watchdog:
-    """Looks after transports as long as there are any."""
+    """A watchdog for transports; its thread runs while there are any."""
 
     def __init__(self, look_s: float = _LOOK_S) -> None:
         self._look_s = look_s
@@ -22,7 +22,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def watch(self, transport: Transport) -> None:
-        """From now on ``transport`` is closed when its peer is overdue."""
+        """Watch a transport from now on, and close it when its peer's answer is overdue."""
         transport.packetizer.heard_at = time.monotonic()
         with self._mutex:
             self._watched.add(transport)
@@ -40,7 +40,7 @@ class Watchdog:
                     self._thread = None
                     return
             for transport in living:
-                # To write, and to close, may block where the peer, or one on the way to it, is frozen.
+                # Writing and closing may block where the peer, or a jump host, is frozen.
                 if transport.packetizer.is_overdue:
                     threading.Thread(target=_close, args=(transport,), daemon=True).start()
                 elif transport.packetizer.is_silent:
@@ -62,4 +62,4 @@ def _close(transport: Transport) -> None:
 
 
 WATCHDOG = Watchdog()
-"""The one of this process."""
+"""The watchdog of this process."""

@@ -1,4 +1,4 @@
-"""The facts: every ``Fact`` that stands at the top of a module here is read from every host.
+"""The facts: every module-level ``Fact`` in this package is read from every host.
 
-To add a fact, add a file; docs/contributing/fact.md shows one. There is no table to edit.
+To add a fact, add a file, as docs/contributing/fact.md shows. There is no table to edit.
 """

@@ -1,4 +1,4 @@
-"""Facts about disks: what a folder lies on, how fast a kind that is, and how much is free."""
+"""Facts about disks: the file system and kind of disk of a folder, and its free space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.values.facts import DiskFacts
 _DF_LINE = re.compile(
     r"(?P<device>\S.*?) (?P<type>\S+) (?P<total>[0-9]{1,18}) [0-9]+ (?P<free>[0-9]{1,18}) (?:[0-9]+%|-) /"
 )
-"""Of a line whose words are one space apart: linear, whatever the line."""
+"""For a line whose words are separated by single spaces; matching takes linear time for any line."""
 _NETWORK = re.compile(
     r"(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|lustre|gpfs|beegfs|afs|9p|davfs|orangefs"
     r"|fuse\.(sshfs|ceph|glusterfs|rclone|s3fs|gcsfuse|juicefs))\Z"
@@ -26,9 +26,9 @@ _WORST_FIRST = ("network", "virtual", "hdd", "ssd", "nvme", "memory")
 
 
 def classify_device(name: str, rotational: str, model: str) -> str:
-    """The kind of one block device that has no other below it.
+    """Return the kind of a block device that has no other device below it.
 
-    A paravirtual disk says ``rotational`` whatever lies behind it, so that its flag is not believed.
+    A paravirtual disk always has the flag ``rotational``, whatever the real disk is, so the flag is ignored there.
     """
     if re.match(r"(zram|ram|pmem)\d", name):
         return "memory"
@@ -42,7 +42,7 @@ def classify_device(name: str, rotational: str, model: str) -> str:
 
 
 def parse_disk(text: str) -> DiskFacts | None:
-    """What the disk script writes: the folder, a line of ``df -PT``, and one line per device below."""
+    """Parse the disk script's output: the folder, a line of ``df -PT``, and one line per block device."""
     lines = text.splitlines()
     facts: dict[str, object] = {}
     kinds: list[str] = []
@@ -64,7 +64,7 @@ def parse_disk(text: str) -> DiskFacts | None:
 
 
 def _kind_of(filesystem: str, kinds: list[str]) -> str:
-    """The slowest of the devices decides; a file system without devices is told by its type."""
+    """Return the kind of the slowest device; without devices, the kind follows from the type of the file system."""
     if _NETWORK.match(filesystem):
         return "network"
     if filesystem in _MEMORY:
@@ -74,8 +74,8 @@ def _kind_of(filesystem: str, kinds: list[str]) -> str:
     return next((kind for kind in _WORST_FIRST if kind in kinds), "unknown")
 
 
-# A folder that will be made lies where its nearest parent lies. A device mapper, RAID or
-# bcache device is followed to those below it; a partition to its whole disk.
+# For a folder that does not exist yet, the nearest existing parent counts. A device mapper, RAID
+# or bcache device is followed to the devices below it, a partition to its disk.
 _DISK_SCRIPT = r"""
 leaves() {
   below=
@@ -116,19 +116,19 @@ done
 
 
 def parse_scratch(text: str) -> str:
-    """Why a scratch folder must not be used: the first line that the script writes; empty for one that may be."""
+    """Return why a scratch folder must not be used: the script's first line; empty where the folder may be used."""
     return text.strip().partition("\n")[0]
 
 
 def scratch_fact(scratch: str, data_folders: Iterable[str]) -> Fact[str]:
-    """The fact for what speaks against a scratch folder, once links and ``..`` are resolved.
+    """Return the fact that reports why a scratch folder must not be used, with links and ``..`` resolved.
 
-    Data sets and caches are made and removed in it, so that nothing of a user's own may lie there.
+    Data sets and caches are made and removed in it, so it must not contain a user's own files.
     """
     return Fact("scratch_place", ("sh", "-c", _SCRATCH_SCRIPT, "sh", scratch, *data_folders), parse_scratch)
 
 
 def disk_fact(name: str, path: str, *, only_if_there: bool = False) -> Fact[DiskFacts]:
-    """The fact for what ``path`` lies on; ``only_if_there``: nothing where there is no such path."""
+    """Return the fact about the disk of ``path``; with ``only_if_there``, it is None where the path does not exist."""
     script = f"[ -e {shlex.quote(path)} ] || exit 1\n{_DISK_SCRIPT}" if only_if_there else _DISK_SCRIPT
     return Fact(f"disk:{name}", ("sh", "-c", script, "sh", path), parse_disk)

@@ -1,4 +1,4 @@
-"""Facts about NVIDIA GPUs: those whose driver answers, those whose driver does not, and how containers get them."""
+"""Facts about NVIDIA GPUs: those with a working driver, those on the PCI bus, and how containers can get them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _MISSING = ("[n/a]", "n/a", "[not supported]", "[insufficient permissions]", "[u
 
 
 def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
-    """``nvidia-smi --query-gpu=… --format=csv``, columns told by their header; None where no driver answers.
+    """Parse ``nvidia-smi --query-gpu=… --format=csv`` by its header; None where no driver answers.
 
-    Memory is counted in MiB. What the driver does not say (``[N/A]``) is None; the compute capability, which drivers
-    before 510 do not know, is then told by the name.
+    The output counts memory in MiB. A value that the driver does not report (``[N/A]``) is None. Drivers before 510
+    do not report the compute capability; it is then derived from the GPU's name.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(lines) if "name" in _columns(line)), None)
@@ -45,25 +45,25 @@ def parse_nvidia_smi(text: str) -> tuple[GpuFacts, ...] | None:
 
 
 def parse_pci_gpus(text: str) -> tuple[str, ...] | None:
-    """NVIDIA display devices on the PCI bus, ``vendor:device`` in hex; a line each: vendor, device, class."""
+    """Parse lines of vendor, device and class; return NVIDIA display devices on the PCI bus as ``vendor:device``."""
     found = []
     for line in text.splitlines():
         fields = line.split()
-        # PCI class 03xx: display controllers; 0x10de is NVIDIA's vendor number.
+        # PCI class 03xx is display controllers; 0x10de is NVIDIA's vendor number.
         if len(fields) == 3 and fields[0] == "0x10de" and fields[2].startswith("0x03"):
             found.append(f"{fields[0][2:]}:{fields[1][2:]}")
     return tuple(found)
 
 
 def parse_nvidia_runtime(text: str) -> str | None:
-    """How a container may get a GPU: ``runtime``, ``cdi``, both joined by a comma, or None."""
+    """Return how a container can get a GPU: ``runtime``, ``cdi``, both joined by a comma, or None."""
     words = text.split()
     ways = [way for way in ("runtime", "cdi") if way in words]
     return ", ".join(ways) or None
 
 
 def _columns(header: str) -> list[str]:
-    """Names of a header's columns; units stand behind them in brackets."""
+    """Return the column names of a header, without the units in brackets."""
     return [column.strip().split(" [")[0] for column in header.split(",")]
 
 

@@ -1,7 +1,8 @@
-"""What systemd does to a user's processes when the last session of that user has ended (logind.conf(5), loginctl(1)).
+"""The fact whether systemd ends a user's processes after the user's last session (logind.conf(5), loginctl(1)).
 
-With it go the user's own service manager and all its scopes: jobs of the engine ``process`` on cgroup version 2,
-containers of a rootless engine. A user who lingers keeps them; root, and a machine without systemd, have none of this.
+systemd then ends the user's service manager with all its scopes, and with them jobs of the engine ``process`` on cgroup
+version 2 and containers of a rootless engine. With lingering enabled it does not. Root is not affected, nor is a
+machine without systemd.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from harness.hosts.facts.fact import Fact
 
 @dataclass(frozen=True)
 class Logout:
-    """``lingers``: the user's manager stays. ``kills``: even processes outside of it are ended (KillUserProcesses)."""
+    """The settings of logind for a user.
+
+    ``lingers``: the user's service manager stays after logout. ``kills`` (KillUserProcesses): processes outside the
+    service manager are ended, too.
+    """
 
     lingers: bool
     kills: bool | None = None
 
 
 def parse_logout(text: str) -> Logout | None:
-    """Read ``Linger=no`` and ``KillUserProcesses=no``; None where the host says nothing of lingering."""
+    """Parse lines such as ``Linger=no`` and ``KillUserProcesses=no``; None where there is no ``Linger``."""
     words = {"yes": True, "no": False}
     said = {}
     for line in text.splitlines():

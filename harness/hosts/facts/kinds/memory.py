@@ -1,4 +1,4 @@
-"""Facts about memory: of the machine, and of the cgroup that this user's programs live in."""
+"""Facts about memory: of the machine, and of the cgroups of this user's programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from harness.hosts.facts.fact import Fact, parse_int
 
 _MOST_KIB = 2**40
-"""1 PiB, in KiB: no machine has as much memory."""
+"""1 PiB in KiB, more than any machine has."""
 
 
 @dataclass(frozen=True)
 class MemoryFacts:
-    """/proc/meminfo in bytes."""
+    """The memory of a machine in bytes, from ``/proc/meminfo``."""
 
     total: int | None
     available: int | None
@@ -20,7 +20,7 @@ class MemoryFacts:
 
 
 def parse_meminfo(text: str) -> MemoryFacts | None:
-    """MemTotal, MemAvailable and SwapTotal; the file counts in KiB and writes ``kB``."""
+    """Parse MemTotal, MemAvailable and SwapTotal; the file counts in KiB but writes ``kB``."""
     values: dict[str, int] = {}
     for line in text.splitlines():
         name, _, rest = line.partition(":")
@@ -33,10 +33,10 @@ def parse_meminfo(text: str) -> MemoryFacts | None:
 
 
 def parse_cgroup_room(text: str) -> int | None:
-    """Bytes that the cgroups around this user's programs still allow; None where nothing limits them.
+    """Return how many more bytes the cgroups of this user's programs allow; None where there is no limit.
 
-    One line per level: limit, usage and file pages, inactive and active ones: both can be taken back, as in
-    /proc/meminfo's own MemAvailable (files that were read twice, as an image just shipped, are active).
+    One line per level has limit, usage, and the inactive and active file pages. Both kinds of file pages count as
+    available, because the kernel can reclaim them (pages that were read twice, as of an image just sent, are active).
     """
     rooms = []
     for line in text.splitlines():
@@ -44,7 +44,7 @@ def parse_cgroup_room(text: str) -> int | None:
         if len(fields) < 2:
             continue
         limit, usage, *files = (parse_int(field) for field in fields)
-        # v1 writes "no limit" as the largest multiple of a page.
+        # Cgroup version 1 writes the largest multiple of the page size where there is no limit.
         if limit is None or limit >= 2**62 or usage is None:
             continue
         rooms.append(max(0, limit - max(0, usage - sum(pages or 0 for pages in files))))

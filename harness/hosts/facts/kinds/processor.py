@@ -1,4 +1,4 @@
-"""Facts about the processors: model, number, which of them this user may run on, clock policy."""
+"""Facts about the processors: model, number, those that this user may use, and clock policy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from harness.hosts.facts.fact import Fact
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?\Z")
 _MOST_CPUS = 65536
 _EMPTY_NAMES = frozenset({"", "-", "unknown", "not specified"})
-# 32-bit ARM kernels write the core's generic name where others write a model.
+# 32-bit ARM kernels write a generic core name instead of a model.
 _GENERIC_ARM = re.compile(r"ARMv\d+ (compatible )?Processor", re.IGNORECASE)
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...] | None:
-    """CPU numbers of the kernel's list format: ``0-3,8`` (Documentation/admin-guide/cputopology.rst), in its order."""
+    """Parse the kernel's CPU list format, such as ``0-3,8`` (Documentation/admin-guide/cputopology.rst)."""
     numbers: list[int] = []
     for part in text.strip().split(","):
         match = _RANGE.match(part.strip())
@@ -29,7 +29,7 @@ def parse_cpu_list(text: str) -> tuple[int, ...] | None:
 
 
 def parse_cpuinfo_model(text: str) -> str | None:
-    """The model of x86, POWER and s390x processors; None on ARM, where the kernel does not name it."""
+    """Return the model of x86, POWER and s390x processors; None on ARM, where the kernel does not name it."""
     for key in ("model name", "cpu", "machine"):
         for line in text.splitlines():
             name, colon, value = line.partition(":")
@@ -39,7 +39,7 @@ def parse_cpuinfo_model(text: str) -> str | None:
 
 
 def parse_lscpu_model(text: str) -> str | None:
-    """``Model name`` of lscpu; several kinds of cores in one machine are joined by `` + ``."""
+    """Return lscpu's ``Model name``; several kinds of cores in one machine are joined by `` + ``."""
     vendor, models = None, []
     for line in text.splitlines():
         name, colon, value = line.partition(":")
@@ -57,12 +57,12 @@ def parse_lscpu_model(text: str) -> str | None:
 
 
 def parse_device_tree_model(text: str) -> str | None:
-    """The board's name: a device tree ends its strings with a zero byte."""
+    """Return the board's name from the device tree, whose strings end with a zero byte."""
     return _clean_name(text.split("\0", 1)[0])
 
 
 def parse_allowed_cpus(text: str) -> tuple[int, ...] | None:
-    """``Cpus_allowed_list`` of /proc/PID/status: affinity and cpuset together."""
+    """Return the CPUs in ``Cpus_allowed_list`` of /proc/PID/status, which reflects affinity and cpuset."""
     for line in text.splitlines():
         name, colon, value = line.partition(":")
         if colon and name.strip() == "Cpus_allowed_list":
@@ -71,13 +71,13 @@ def parse_allowed_cpus(text: str) -> tuple[int, ...] | None:
 
 
 def parse_governor(text: str) -> str | None:
-    """The frequency governor of all CPUs; more than one is joined by ``/``."""
+    """Return the frequency governor of the CPUs; different ones are joined by ``/``."""
     names = sorted({line.strip() for line in text.splitlines() if line.strip()})
     return "/".join(names) or None
 
 
 def parse_turbo(text: str) -> bool | None:
-    """Whether the clock may rise above its base: ``no_turbo N`` of intel_pstate, else ``boost N`` of cpufreq."""
+    """Return whether turbo is enabled, from ``no_turbo N`` of intel_pstate, else from ``boost N`` of cpufreq."""
     values = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
     if values.get("no_turbo") in ("0", "1"):
         return values["no_turbo"] == "0"

@@ -1,4 +1,4 @@
-"""The Pythons of a host by their usual names: what jobs of the engine ``process`` can run in."""
+"""The fact about a host's Python interpreters under their usual names, for jobs of the engine ``process``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LINE = re.compile(r"(python[0-9.]{1,6}) Python ([0-9]{1,3}\.[0-9]{1,3}\.[0-9a-z
 
 
 def parse_pythons(text: str) -> str | None:
-    """Read lines like ``python3 Python 3.11.2``: each version once, by the first name that has it."""
+    """Parse lines such as ``python3 Python 3.11.2``; each version is listed once, with the first name that has it."""
     found: dict[str, str] = {}
     for line in text.splitlines()[:20]:
         if (match := _LINE.fullmatch(line.strip())) is not None:

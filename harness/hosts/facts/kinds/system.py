@@ -1,4 +1,4 @@
-"""Facts about the system: release, kernel, control groups, boot, load, user, clock."""
+"""Facts about the system: release, kernel, cgroup version, boot id, load, user and clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 def parse_os_release(text: str) -> str | None:
-    """PRETTY_NAME of os-release(5), else NAME and VERSION_ID; later lines win."""
+    """Return PRETTY_NAME of os-release(5), else NAME and VERSION_ID; later lines win."""
     values: dict[str, str] = {}
     for line in text.splitlines():
         name, equals, value = line.strip().partition("=")
@@ -26,15 +26,15 @@ def parse_os_release(text: str) -> str | None:
 
 
 def parse_uname(text: str) -> tuple[str, str] | None:
-    """Kernel release and architecture of ``uname -r -m``."""
+    """Return the kernel's release and architecture from ``uname -r -m``."""
     fields = text.split()
     return (fields[0], fields[1]) if len(fields) == 2 else None
 
 
 def parse_cgroup_version(text: str) -> int | None:
-    """1 or 2, by which of them limits memory here: lines of /proc/mounts.
+    """Return the version of the cgroups that limit memory, 1 or 2, from lines of /proc/mounts.
 
-    A hybrid machine mounts both; the memory controller is then v1's.
+    A hybrid machine mounts both versions; its memory controller belongs to version 1.
     """
     is_v2 = False
     for line in text.splitlines():
@@ -48,13 +48,13 @@ def parse_cgroup_version(text: str) -> int | None:
 
 
 def parse_boot_id(text: str) -> str | None:
-    """The kernel's own name for this boot."""
+    """Return the kernel's boot id, a UUID; None for anything else."""
     text = text.strip()
     return text if _UUID.match(text) else None
 
 
 def parse_load_1m(text: str) -> float | None:
-    """The load average of the last minute: first field of /proc/loadavg."""
+    """Return the load average of the last minute, the first field of /proc/loadavg."""
     try:
         load = float(text.split(maxsplit=1)[0])
     except (IndexError, ValueError):
@@ -63,13 +63,13 @@ def parse_load_1m(text: str) -> float | None:
 
 
 def parse_user(text: str) -> tuple[int, int] | None:
-    """Numbers of the user and of its group."""
+    """Return the user's uid and gid."""
     numbers = [parse_int(line, most=_MOST_ID) for line in text.split()]
     return (numbers[0], numbers[1]) if len(numbers) == 2 and None not in numbers else None  # type: ignore[return-value]
 
 
 def parse_clock(text: str) -> float | None:
-    """Seconds since 1970 by the host's clock; whole ones where its ``date`` knows no nanoseconds."""
+    """Return the host's clock in seconds since 1970, without a fraction where its ``date`` has no nanoseconds."""
     match = re.match(r"([0-9]{9,11})(\.[0-9]{1,9})?(?![0-9])", text.strip())
     return float(match[0]) if match else None
 
