@@ -1,4 +1,4 @@
-"""Inventories: the machines, in Ansible's YAML shape, each value with the file and line that it came from."""
+"""Inventories: read hosts and their variables from Ansible's YAML format, each value with its file and line."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ __all__ = [
 
 
 def init_inventory_text() -> str:
-    """The commented inventory that ``harness init`` writes; it loads as it is."""
+    """Return the commented inventory that ``harness init`` writes; it is valid without changes."""
     return (files(__name__) / "starter.yaml").read_text(encoding="utf-8")

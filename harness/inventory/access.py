@@ -1,9 +1,10 @@
-"""How a host is reached, from Ansible's own variables.
+"""Read how a host is reached from Ansible's variables.
 
-Of ``ansible_ssh_args``, ``ansible_ssh_common_args`` and ``ansible_ssh_extra_args`` ProxyJump, ProxyCommand, Port and
-IdentityFile are honoured; what changes nothing here (``arguments.py``) is a note, anything else a mistake of the hosts
-that it holds for. As in OpenSSH the first of several counts, in the order of Ansible's ssh command line:
-``ansible_ssh_args``, ``ansible_port`` and ``ansible_ssh_private_key_file``, and the other two.
+Of ``ansible_ssh_args``, ``ansible_ssh_common_args`` and ``ansible_ssh_extra_args``, the options ProxyJump,
+ProxyCommand, Port and IdentityFile are supported. An option that has no effect here (``arguments.py``) gives a note,
+any other option is a mistake of the hosts to which it applies. As in OpenSSH the first of several values counts, in the
+order of Ansible's ssh command line: ``ansible_ssh_args``, ``ansible_port`` and ``ansible_ssh_private_key_file``, and
+the other two.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CONNECTION = ("ansible_connection",)
 ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 PYTHON = ("ansible_python_interpreter",)
 ACCESS_NAMES = (*ADDRESS, *PORT, *USER, *PRIVATE_KEY, *CONNECTION, *ARGUMENTS, *PYTHON)
-"""Ansible's variables that are read here; of two for one thing, the first counts, as in Ansible."""
+"""Ansible's variables that are read here; of two with the same meaning the first counts, as in Ansible."""
 
 _CONNECTIONS: dict[str, Literal["ssh", "local"]] = {
     "ssh": "ssh",
@@ -50,16 +51,16 @@ _FIELDS = {
     "port": "port",
     "identityfile": "private_key",
 }
-"""What of OpenSSH's arguments is honoured, by keyword: fields of ``Access``."""
+"""The supported arguments of OpenSSH, and their fields of ``Access``."""
 _PROXIES = ("proxy_jump", "proxy_command")
 _DISCOVERY = ("auto", "auto_legacy", "auto_silent", "auto_legacy_silent")
-"""Of ``ansible_python_interpreter``: the host's own Python is to be looked for."""
+"""Values of ``ansible_python_interpreter`` that mean: find a Python on the host."""
 _PASSWORD = re.compile(r"ansible_(\w+_)?(pass|password|passphrase)\Z")
 _BECOMING = re.compile(r"become|su_|sudo")
-VAULT_HINT = "write this value openly, or leave it out: encrypted values are kept, but cannot be read"
-_ELSEWHERE = "leave its hosts out (--limit 'all:!NAME'), or keep them in an inventory of their own"
+VAULT_HINT = "write this value in plain text, or leave it out: encrypted values are kept, but cannot be read"
+_ELSEWHERE = "leave its hosts out (--limit 'all:!NAME'), or keep them in a separate inventory"
 _SHELL = frozenset("'`\"$\\;&<>|(){}")
-"""What OpenSSH refuses in a host's name (``valid_hostname`` in ssh.c): it would reach the shell of a ProxyCommand."""
+"""Characters that OpenSSH refuses in host names (``valid_hostname``, ssh.c): a ProxyCommand passes names to a shell."""
 _MOST_ADDRESS = 255
 _MOST_ARGUMENTS = 4000
 _CONTROL = re.compile(r"[^\S \t\n]|[\0-\x08\x0e-\x1f\x7f]")
@@ -69,9 +70,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Access:
-    """How one host is reached, and which setting said so, by field.
+    """The values for reaching one host, and the setting that each field came from.
 
-    ``python`` is the interpreter that Ansible would use there, None where nobody named one.
+    ``python`` is the interpreter that Ansible would use on the host, None where none is named.
     """
 
     address: str
@@ -87,24 +88,24 @@ class Access:
 
 @dataclass
 class Judged:
-    """What was found in one host's access: ``mistakes`` make it unfit, ``warnings`` do not."""
+    """The problems of one host's access: ``mistakes`` make the host unusable, ``warnings`` do not."""
 
     mistakes: list[Mistake] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
 
 
 def is_password(name: str) -> bool:
-    """Whether a variable holds a password that a login would need."""
+    """Return whether a variable holds a password for the login."""
     return _PASSWORD.match(name) is not None and not is_login_of_another(name)
 
 
 def is_login_of_another(name: str) -> bool:
-    """Whether a variable holds a password for becoming another user on a host."""
+    """Return whether a variable holds a password for becoming another user on a host."""
     return _PASSWORD.match(name) is not None and _BECOMING.search(name) is not None
 
 
 def resolve_access(host: str, variables: Mapping[str, Setting], templates: Templates, judged: Judged) -> Access:
-    """Return the access of a host from its merged variables; what is wrong with them goes into ``judged``."""
+    """Return the access of a host from its merged variables; problems are added to ``judged``."""
     settings: dict[str, Setting] = {}
     for name in filter(is_password, variables):
         judged.mistakes.append(variables[name].mistake(f"{name}: passwords are not used here", _password_cure(name)))
@@ -117,7 +118,7 @@ def resolve_access(host: str, variables: Mapping[str, Setting], templates: Templ
             _check_written(setting)
             return parse(templates.expand(setting.value))
         except UnfitError as unfit:
-            # Who measures in containers needs no interpreter: a strange one is no mistake.
+            # Jobs in containers need no interpreter, so an unusable one is only a warning.
             told = judged.warnings if name in PYTHON else judged.mistakes
             told.extend(unfit.mistakes(name, setting))
             return None
@@ -172,7 +173,7 @@ def _password_cure(name: str) -> str:
 
 
 def _check_written(setting: Setting) -> None:
-    """Refuse what cannot be read, and a number that YAML made of something else."""
+    """Raise UnfitError for an encrypted value, and for a number that YAML made from other text."""
     if isinstance(setting.value, Opaque):
         raise UnfitError((f"found {describe(setting.value)}", VAULT_HINT))
     written = setting.document.written(setting.path)
@@ -215,7 +216,7 @@ def _refuse_shell(text: str, what: str) -> None:
             f"it holds {wrong!r}" if wrong and wrong != "-" else "it begins with '-'" if wrong else "it is too long"
         )
         raise UnfitError(
-            (f"`{clean_text(text, 60)}` cannot be {what}: {reason}", "OpenSSH refuses it too: write the name alone")
+            (f"`{clean_text(text, 60)}` cannot be {what}: {reason}", "OpenSSH refuses it, too: write only the name")
         )
 
 
@@ -233,10 +234,8 @@ def _as_connection(value: object) -> Literal["ssh", "local"]:
         return _CONNECTIONS[value]
     shown = clean_text(value, 60)
     guess = near_miss(shown, _CONNECTIONS, cutoff=0.75)
-    cure = (
-        f"did you mean {guess}?" if guess else f"hosts are reached by `ssh`, or are this machine, `local`: {_ELSEWHERE}"
-    )
-    raise UnfitError((f"no connection {shown!r} here", cure))
+    cure = f"did you mean {guess}?" if guess else f"only `ssh` and `local` (this machine) are supported: {_ELSEWHERE}"
+    raise UnfitError((f"the connection {shown!r} is not supported", cure))
 
 
 def _as_python(value: object) -> str:
@@ -247,12 +246,12 @@ def _as_python(value: object) -> str:
         return check_python(text)
     except ValueError as error:
         message, _, hint = str(error).partition("\n")
-        raise UnfitError((f"ignored: {message}", f"{hint}; or name it by `harness: {{python: …}}`")) from None
+        raise UnfitError((f"ignored: {message}", f"{hint}; or name it with `harness: {{python: …}}`")) from None
 
 
 def _as_arguments(value: object) -> Arguments:
     if not isinstance(value, str) or len(value) > _MOST_ARGUMENTS or _CONTROL.search(value):
-        _as_text(value)  # a number is text, too; the rest is no arguments
+        _as_text(value)  # a number counts as text, too; other values are refused
     found = read_arguments(str(value)[:_MOST_ARGUMENTS])
     refused: list[tuple[str, str]] = []
     for keyword, text in found.said.items():

@@ -1,4 +1,4 @@
-"""OpenSSH's arguments, as Ansible passes them on: what is honoured, what changes nothing here, and what is refused."""
+"""Read OpenSSH's arguments in Ansible's variables: some are supported, some have no effect here, others are refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WITH_VALUE = frozenset(f"-{letter}" for letter in "BbcDEeFIiJLlmOoPpQRSWw")
 _HONOURED = frozenset({"proxyjump", "proxycommand", "port", "identityfile"})
 
 _ONE_CONNECTION = "each host has one connection anyway"
-_WATCHED = "links are watched anyway"
+_WATCHED = "connections are always monitored"
 _DEADLINES = "every wait has a deadline anyway"
 _KEYS_ONLY = "only keys are used anyway"
 _NOTHING_FORWARDED = "nothing is forwarded anyway"
@@ -47,23 +47,23 @@ _HARMLESS = {
     "serveralivecountmax": _WATCHED,
     "tcpkeepalive": _WATCHED,
     "connecttimeout": _DEADLINES,
-    "connectionattempts": "what fails is tried again anyway",
-    "compression": "what is sent is chosen anyway",
-    "loglevel": "every error is told anyway",
+    "connectionattempts": "failed connections are retried anyway",
+    "compression": "files are compressed where that helps",
+    "loglevel": "every error is reported anyway",
     "batchmode": "nothing is asked anyway",
     "numberofpasswordprompts": _KEYS_ONLY,
-    "addkeystoagent": "the agent is left as it is",
+    "addkeystoagent": "keys are never added to the agent",
     "gssapiauthentication": _KEYS_ONLY,
     "gssapidelegatecredentials": _KEYS_ONLY,
-    "addressfamily": "the system's own order of addresses is taken",
+    "addressfamily": "the system's order of addresses is used",
     "requesttty": _NO_TERMINAL,
     "stdinnull": _NO_TERMINAL,
-    "ipqos": "the system's own priority is taken",
+    "ipqos": "the system's priority is used",
     "identitiesonly": "the named key is tried first",
     "escapechar": _NO_TERMINAL,
-    "visualhostkey": "nothing is drawn",
+    "visualhostkey": "host keys are not drawn",
 }
-"""Options that are not honoured and need not be, whatever they say: why."""
+"""Options that have no effect here, whatever their value, and the reason."""
 _HARMLESS_VALUES = {
     ("forwardagent", "no"): _NOTHING_FORWARDED,
     ("forwardx11", "no"): _NOTHING_FORWARDED,
@@ -77,7 +77,7 @@ _HARMLESS_VALUES = {
     ("pubkeyauthentication", "yes"): _KEYS_ONLY,
     ("preferredauthentications", "publickey"): _KEYS_ONLY,
 }
-"""Options that ask for what is done anyway: why."""
+"""Options with a value that has no effect here, and the reason."""
 _HOST_KEYS = (
     "remove it: host keys are always checked; give the key with `harness: {host_key: …}`, or see `harness trust`"
 )
@@ -96,21 +96,24 @@ _CURES = {
     "forwardagent": "remove it: an agent is never forwarded",
     "user": "set `ansible_user`",
     "hostname": "set `ansible_host`",
-    "-f": "remove it: ~/.ssh/config is read; write what this file says into it, or as ansible_… variables",
+    "-f": "remove it: ~/.ssh/config is read; copy this file's settings into it, or into ansible_… variables",
 }
-_CURE = "remove it: of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are understood"
+_CURE = "remove it: only ProxyJump, ProxyCommand, Port and IdentityFile are supported here"
 
 
 @dataclass
 class Arguments:
-    """``said``: what is honoured, by keyword in lower case, the first of each. ``notes``: what changes nothing."""
+    """Parsed arguments: ``said`` has the first value of each supported keyword (in lower case).
+
+    ``notes`` are pairs of message and hint about arguments that have no effect here.
+    """
 
     said: dict[str, str] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read_arguments(text: str) -> Arguments:
-    """Read OpenSSH's arguments. Raises UnfitError with a reason for each that is refused."""
+    """Parse OpenSSH's arguments. Raises UnfitError with a reason for each argument that is refused."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -124,7 +127,7 @@ def read_arguments(text: str) -> Arguments:
         if flag in _WITH_VALUE:
             value = value or (words.pop() if words else "")
         elif flag.startswith("-") and value:
-            words.append(f"-{value}")  # flags in one word, like -Cq
+            words.append(f"-{value}")  # several flags in one word, such as -Cq
             word, value = flag, ""
         keyword, value = _keyword(flag, value)
         name = keyword.lower()
@@ -135,9 +138,9 @@ def read_arguments(text: str) -> Arguments:
         if name in _HONOURED and value:
             found.said.setdefault(name, value)
         elif reason and (value or flag != "-o"):
-            found.notes.append((f"`{shown}` changes nothing: {reason}", "leave it, or remove it"))
+            found.notes.append((f"`{shown}` has no effect: {reason}", "keep it, or remove it"))
         else:
-            refused.append((f"`{shown}` is not honoured", _CURES.get(name, _CURE)))
+            refused.append((f"`{shown}` is not supported", _CURES.get(name, _CURE)))
     if refused:
         raise UnfitError(*refused)
     return found

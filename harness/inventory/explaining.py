@@ -1,4 +1,4 @@
-"""Where each value of a host comes from."""
+"""List the values of a host with the file and line of each, for ``harness plan --explain``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ACCESS = ("address", "port", "user", "connection", "private_key", "proxy_jump",
 
 
 class Explained(NamedTuple):
-    """One value; ``file`` is ``default`` and ``line`` None where nobody set it."""
+    """A value and its origin; ``file`` is ``default`` and ``line`` None where it is not set."""
 
     key: str
     value: object
@@ -26,7 +26,7 @@ class Explained(NamedTuple):
 
 
 def explain_host(host: Host) -> list[Explained]:
-    """Each value of a host with the file and line that it came from, secrets redacted."""
+    """Return the values of a host with the file and line of each, secrets redacted."""
     explained = [_explain(host, key, getattr(host, key)) for key in _ACCESS]
     for name, value in host.variables.model_dump().items():
         for key, leaf in _leaves(f"{OWN}.{name}", value):
@@ -35,7 +35,7 @@ def explain_host(host: Host) -> list[Explained]:
 
 
 def write_value(host: Host, explained: Explained) -> str:
-    """Return a value for a table: a size as it was written (``16GiB``), where it was not written as a number."""
+    """Return a value for a table; a size such as ``16GiB`` as it was written in the file."""
     origin, value = host.origins.get(explained.key), explained.value
     is_read = isinstance(value, int) and not isinstance(value, bool)
     return origin.text if is_read and origin is not None and origin.text is not None else str(value)
@@ -58,7 +58,7 @@ def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def redact(key: str, value: object) -> object:
-    """The value, or ``[redacted]`` where its name or tag says that it is nobody's business."""
+    """Return the value, or ``[redacted]`` where its name or its tag marks it as a secret."""
     if isinstance(value, Opaque) or (value is not None and _SECRET.search(key.rpartition(".")[2])):
         return REDACTED
     if isinstance(value, Mapping):

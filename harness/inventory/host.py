@@ -1,4 +1,4 @@
-"""What an inventory is once it has been read: frozen, each value with the file and line that it came from."""
+"""The model of an inventory: immutable hosts, each value with its file and line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.values.errors import Mistake
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value stands; lines count from 1. ``text``: a single value as it was written there, else None."""
+    """The file and line of a value; lines count from 1. ``text`` is a scalar value as written there, else None."""
 
     file: str
     line: int | None
@@ -25,14 +25,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Host:
-    """One machine of the inventory.
+    """A machine of the inventory.
 
-    ``groups`` from the most general to the most specific, without ``all`` and ``ungrouped``. ``port`` and
-    ``user`` are None where SSH's own default holds. ``private_key`` is a path on the controller, ``~`` not
-    expanded; ``proxy_jump`` is OpenSSH's ``[user@]host[:port][,…]``; ``proxy_command`` is a shell command
-    with OpenSSH's tokens (``%h``, ``%p``, ``%r``) in it; at most one of the two is set. ``foreign``: variables
-    of other programs, kept and ignored. ``inventory`` is the file that was asked for. ``origins``: by dotted key, like
-    ``name``, ``address``, ``harness.data.coco.folder`` or ``foreign.ntp_server``; what is not in it is a default.
+    ``groups`` are ordered from general to specific, without ``all`` and ``ungrouped``. ``port`` and ``user`` are None
+    where SSH's default applies. ``private_key`` is a path on the controller, with ``~`` unexpanded. ``proxy_jump`` is
+    OpenSSH's ``[user@]host[:port][,…]``, ``proxy_command`` a shell command with OpenSSH's tokens (``%h``, ``%p``,
+    ``%r``); at most one of the two is set. ``foreign`` are other programs' variables, kept and ignored. ``inventory``
+    is the inventory's file. ``origins`` has the origin of each value that is not a default, by dotted key such as
+    ``name``, ``harness.data.coco.folder`` or ``foreign.ntp_server``.
     """
 
     name: str
@@ -52,10 +52,11 @@ class Host:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All hosts, in the file's order; ``groups``: host names by group, level by level, also ``all``, ``ungrouped``.
+    """All hosts of an inventory, in the order of the file.
 
-    ``unfit``: what is wrong with how a host is reached, by its name; such a host is in ``groups`` and ``listed``, not
-    in ``hosts``.
+    ``groups`` are host names by group, level by level, including ``all`` and ``ungrouped``. ``unfit`` has the mistakes
+    of hosts that cannot be reached as written, by host name; such a host is in ``groups`` and ``listed``, not in
+    ``hosts``.
     """
 
     path: Path
@@ -68,11 +69,11 @@ class Inventory:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all hosts, those that are unfit among them, in the file's order."""
+        """Return the names of all hosts, including unfit ones, in the order of the file."""
         return self.listed or tuple(host.name for host in self.hosts)
 
     def host(self, name: str) -> Host:
-        """The host of a name. Raises KeyError."""
+        """Return the host with a name. Raises KeyError."""
         for host in self.hosts:
             if host.name == name:
                 return host
@@ -80,9 +81,9 @@ class Inventory:
 
 
 def read_parts(inventory: Inventory, split: str | None, *, skip_unreadable: bool) -> Inventory:
-    """Return an inventory whose data sets are read as a command line says: a part of them, unreadable images left out.
+    """Apply the command line's ``--split`` and ``--skip-unreadable`` to all data sets of an inventory.
 
-    What the command line does not say stays as the inventory has it.
+    Where an option is not given, the inventory's own value stays.
     """
     if split is None and not skip_unreadable:
         return inventory

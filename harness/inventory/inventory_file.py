@@ -1,4 +1,4 @@
-"""From an inventory file to an ``Inventory``: every mistake of all its files at once.
+"""Read an inventory file and the files beside it into an ``Inventory``, and report all mistakes at once.
 
 Precedence, weakest first (``VARIABLE_PRECEDENCE`` and ``VariableManager.get_vars`` of ansible-core): ``vars`` of
 ``all``; ``vars`` of the host's groups by depth, priority and name; ``group_vars/all``; ``group_vars/`` of those groups;
@@ -32,14 +32,14 @@ _INI_LINE = re.compile(r"^(\[[\w.:-]+\][ \t]*$|[^\s#:=]+[ \t]+ansible_\w+=)", re
 _TO_YAML = "`ansible-inventory -i FILE --list --yaml --output hosts.yaml`"
 _DATA_KEYS = ("folder", "images", "annotations", "tfrecord")
 _MOST_SETTINGS = 1_000_000
-"""Variables of all hosts together, those of a group counted for each of its hosts: each takes some 200 bytes."""
+"""The most variables of all hosts together; a group's count for each of its hosts. Each takes about 200 bytes."""
 
 
 def load_inventory(path: Path, limit: str | None = None) -> Inventory:
-    """Read an inventory file and what stands beside it. Raises ConfigurationError with every mistake at once.
+    """Read an inventory file and the variable files beside it. Raises ConfigurationError with all mistakes.
 
-    How a host is reached must be right for the hosts of the pattern ``limit``; what is wrong with others is kept in
-    ``Inventory.unfit``.
+    Mistakes in how a host is reached are raised only for the hosts of the pattern ``limit``; those of other hosts are
+    kept in ``Inventory.unfit``.
     """
     document = _load(path)
     notes = Notes()
@@ -51,7 +51,7 @@ def load_inventory(path: Path, limit: str | None = None) -> Inventory:
     judged = {name: Judged() for name in tree.hosts}
     hosts = _make_hosts(tree, files, notes, judged)
     files.warn_strays(tree.groups, tree.hosts)
-    groups = {name: tree.members(name) for name in tree.groups}  # walking them may be a mistake, too
+    groups = {name: tree.members(name) for name in tree.groups}  # this may find mistakes, too
     if not groups[UNGROUPED]:
         del groups[UNGROUPED]
     unfit = {name: tuple(found.mistakes) for name, found in judged.items() if found.mistakes}
@@ -76,7 +76,7 @@ def load_inventory(path: Path, limit: str | None = None) -> Inventory:
 
 
 def split_login(host: Host) -> tuple[Host, ...]:
-    """Return the hosts that a login node of Slurm stands for, each with its own node; none for any other host."""
+    """Return the hosts that a login node of Slurm represents, one for each node; none for any other host."""
     places = () if host.variables.slurm is None else host.variables.slurm.places()
     return tuple(
         replace(host, name=f"{host.name}/{one.place}", variables=host.variables.model_copy(update={SLURM: one}))
@@ -85,12 +85,12 @@ def split_login(host: Host) -> tuple[Host, ...]:
 
 
 def _with_nodes(names: Iterable[str], nodes: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
-    """Return names of hosts with those of its nodes in the place of each login node."""
+    """Return host names with each login node replaced by its nodes."""
     return tuple(each for name in names for each in ([node.name for node in nodes[name]] if name in nodes else [name]))
 
 
 def _names_of(inventory: Inventory, limit: str | None, *, is_whole: bool) -> Iterable[str]:
-    """The hosts that are asked for; all of them where the file is wrong and the pattern, too."""
+    """Return the names that ``limit`` selects; all names where both the file and the pattern are wrong."""
     try:
         return select_names(inventory, limit)
     except ConfigurationError:
@@ -100,7 +100,7 @@ def _names_of(inventory: Inventory, limit: str | None, *, is_whole: bool) -> Ite
 
 
 def _load(path: Path) -> Document:
-    hint = f"an INI file? make YAML of it: {_TO_YAML}"
+    hint = f"convert an INI file to YAML: {_TO_YAML}"
     is_ini = False
     with contextlib.suppress(OSError, ConfigurationError):  # load_document says what is wrong
         is_ini = path.is_file() and bool(_INI_LINE.search(read_bounded(path).decode(errors="replace")))
@@ -130,7 +130,7 @@ def _in_order(mistakes: Iterable[Mistake], path: Path) -> list[Mistake]:
 
 
 def _make_hosts(tree: Tree, files: VarFiles, notes: Notes, judged: Mapping[str, Judged]) -> list[Host | None]:
-    """Return all hosts; no more of them than have ``_MOST_SETTINGS`` variables together, and a mistake then."""
+    """Return all hosts; stop with a mistake where they have more than ``_MOST_SETTINGS`` variables together."""
     hosts: list[Host | None] = []
     count = 0
     for name, entry in tree.hosts.items():
@@ -138,8 +138,8 @@ def _make_hosts(tree: Tree, files: VarFiles, notes: Notes, judged: Mapping[str, 
         chain = _chain_of(name, entry, groups, tree, files)
         count += sum(map(_count, chain))
         if count > _MOST_SETTINGS:
-            message = f"{name}: with this host all have more than {_MOST_SETTINGS} variables together"
-            hint = "keep the hosts that are measured, or what other programs need, in a file of its own"
+            message = f"{name}: the hosts up to this one have more than {_MOST_SETTINGS} variables"
+            hint = "keep the hosts that are measured in a separate file, without the variables of other programs"
             notes.mistakes.append(entry.setting.mistake(message, hint))
             break
         hosts.append(_make_host(name, groups, chain, tree, notes, judged[name]))
@@ -152,7 +152,7 @@ def _count(layer: Layer) -> int:
 
 
 def _chain_of(name: str, entry: Entry, groups: Sequence[Group], tree: Tree, files: VarFiles) -> list[Layer]:
-    """Return what says something of a host, weakest first."""
+    """Return the layers of variables that apply to a host, weakest first."""
     return [
         *tree.groups[ALL].layers,
         *(layer for group in groups for layer in group.layers),
@@ -171,7 +171,7 @@ def _make_host(
     is_local = access.connection == "local"
     if name == "localhost" and is_local and "connection" not in access.settings:
         for key in sorted({"address", "port", "user"} & access.settings.keys()):
-            message = f"localhost: its {key} is ignored, it is this machine"
+            message = f"localhost: its {key} is ignored, because localhost is this machine"
             judged.warnings.append(
                 access.settings[key].mistake(message, "set `ansible_connection: ssh` to reach it by SSH")
             )
@@ -201,7 +201,7 @@ def _make_host(
 
 
 def _check_variables(merged: Merged, name: str, is_local: bool, notes: Notes) -> HostVariables | None:
-    """The variables of one host; None where a mistake in them has been told already, where it stands."""
+    """Return the checked variables of one host; None where they have a mistake, which is already reported."""
     from pydantic import ValidationError
 
     try:
@@ -212,10 +212,10 @@ def _check_variables(merged: Merged, name: str, is_local: bool, notes: Notes) ->
         setting = next(merged.own[key] for key in keys if key in merged.own)
         notes.mistakes.append(setting.mistake(f"{OWN}.{message}", hint))
     if (variables.slurm is None) != (variables.engine != SLURM):
-        lacking = "the cluster's nodes" if variables.slurm is None else f"`engine: {SLURM}`"
+        lacking = "the setting `slurm:`" if variables.slurm is None else f"`engine: {SLURM}`"
         setting = next(merged.own[key] for key in (SLURM, "engine") if key in merged.own)
         hint = "`engine: slurm` and `slurm: {partition: …, nodes: […]}` go together: see docs/slurm.md"
-        notes.mistakes.append(setting.mistake(f"{OWN}: {lacking} is not said", hint))
+        notes.mistakes.append(setting.mistake(f"{OWN}: {lacking} is missing", hint))
     return variables
 
 
@@ -237,10 +237,9 @@ def _add_origins(origins: dict[str, Origin], key: str, setting: Setting) -> None
 
 
 def place_folders(own: Mapping[str, Setting], *, is_local: bool, mistakes: list[Mistake]) -> dict[str, Setting]:
-    """The settings with relative paths made absolute: from the file that holds them, on this machine.
+    """Return the settings with relative paths made absolute, relative to the file that contains them.
 
-    On another machine a relative path means nothing, and is a mistake. A YAML file under ``experiment``
-    is one of this machine in any case.
+    For another machine a relative path is a mistake. A YAML file under ``experiment`` is always on this machine.
     """
     placed: dict[str, Setting] = {}
     for key, setting in own.items():
@@ -266,7 +265,7 @@ def _place(setting: Setting, is_local: bool, mistakes: list[Mistake]) -> object:
         return _from_file(path, setting)
     mistakes.append(
         setting.mistake(
-            f"{path!r}: a relative path says nothing on another machine", "write an absolute path, or begin with ~/"
+            f"{path!r}: a relative path has no meaning on another machine", "write an absolute path, or begin with ~/"
         )
     )
     return path
@@ -278,18 +277,18 @@ def _from_file(path: str, setting: Setting) -> str:
     return os.path.normpath(Path(setting.document.file).absolute().parent / path)
 
 
-_CURE = "name a folder apart from the data, like /nvme/harness"
+_CURE = "name a folder outside the data, such as /nvme/harness"
 
 
 def folder_conflicts(variables: HostVariables, *, is_local: bool) -> Iterator[tuple[tuple[str, str], str, str]]:
-    """Each place of caches that meets a data folder: (keys of the two, what is wrong, what to do)."""
+    """Yield each cache folder that overlaps a data folder: (keys of the two, message, hint)."""
     for name, data in variables.data.items():
         for kind in {"folder", "images", "tfrecord"} & data.paths.keys():
             path = data.paths[kind]
             for disk, place in variables.cache_disks.items():
                 key = "scratch" if disk == "scratch" else f"disks.{disk}"
                 relation = _relation(place, path, is_local)
-                if relation is None or (relation == "lies around" and disk != "scratch"):
+                if relation is None or (relation == "contains" and disk != "scratch"):
                     continue  # a disk may hold data beside its caches; scratch may not
                 yield (key, f"data.{name}"), f"{key} ({place}) {relation} data.{name}.{kind} ({path})", _CURE
 
@@ -299,8 +298,8 @@ def _relation(place: str, data: str, is_local: bool) -> str | None:
     if first == second:
         return "is the same folder as"
     if first.startswith(second.rstrip("/") + "/"):
-        return "lies inside"
-    return "lies around" if second.startswith(first.rstrip("/") + "/") else None
+        return "is inside"
+    return "contains" if second.startswith(first.rstrip("/") + "/") else None
 
 
 def _normal(path: str, is_local: bool) -> str:

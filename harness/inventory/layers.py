@@ -1,8 +1,8 @@
-"""Layers: the variables of one place (a ``vars:``, a host, a file of group_vars), each with its origin; their merging.
+"""Merge layers: the variables of one place (a ``vars:``, a host, a file of group_vars), each with its origin.
 
-A chain of layers, weakest first, is what Ansible's precedence makes for a host. Of an ordinary variable the
-strongest place counts, whole, as in Ansible. ``harness:`` merges key by key over the chain, and its ``data``
-and ``disks`` name by name, so that a host adds a data set to those of its group.
+Ansible's precedence gives a host a chain of layers, weakest first. As in Ansible, the strongest layer's value of an
+ordinary variable replaces the others. ``harness:`` merges key by key over the chain, and its ``data`` and ``disks``
+name by name, so that a host can add a data set to those of its group.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from harness.values.document import Document
 from harness.values.errors import Mistake
 
 OWN = "harness"
-"""The one key under which this project's variables stand."""
+"""The key that contains all variables of this project."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A value and where it stands: ``path`` leads to it in ``document``."""
+    """A value and its place: ``path`` within ``document``."""
 
     value: object
     document: Document = field(repr=False)
@@ -30,16 +30,16 @@ class Setting:
 
     @cached_property
     def origin(self) -> Origin:
-        """File, line, and what stands there."""
+        """Return the file, the line and the text of the value."""
         text = self.value if isinstance(self.value, str) else None
         return Origin(self.document.file, self.document.line_of(self.path), text)
 
     def mistake(self, message: str, hint: str | None = None) -> Mistake:
-        """A mistake at this place."""
+        """Return a mistake at this place."""
         return self.document.mistake(self.path, message, hint)
 
     def below(self) -> dict[str, Setting]:
-        """The setting of each key of a mapping that is text; none where the value is something else."""
+        """Return the settings in a mapping by key, for keys that are text; none where the value is no mapping."""
         items = self.value.items() if isinstance(self.value, Mapping) else ()
         return {key: Setting(value, self.document, (*self.path, key)) for key, value in items if isinstance(key, str)}
 
@@ -49,7 +49,7 @@ Layer = Mapping[str, Setting]
 
 @dataclass
 class Notes:
-    """What reading collects: mistakes stop the loading at its end, warnings do not."""
+    """The problems that are collected while reading: after all files, mistakes are raised, warnings are not."""
 
     mistakes: list[Mistake] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
@@ -57,13 +57,13 @@ class Notes:
 
 @dataclass(frozen=True)
 class Merged:
-    """One host's variables: ``own`` below ``harness:`` (by key; by ``key.name`` for data and disks), and all others."""
+    """A host's merged variables: ``own`` below ``harness:`` (by key, data and disks by ``key.name``), and others."""
 
     own: Mapping[str, Setting]
     others: Mapping[str, Setting]
 
     def own_values(self) -> dict[str, object]:
-        """The mapping that ``harness:`` would be if it stood in one place."""
+        """Return the merged ``harness:`` as one mapping."""
         values: dict[str, object] = {}
         by_name: dict[str, dict[str, object]] = {}
         for key, setting in self.own.items():
@@ -76,7 +76,7 @@ class Merged:
 
 
 def merge_layers(chain: Iterable[Layer]) -> Merged:
-    """One host's variables from its layers, weakest first."""
+    """Merge the layers of one host, weakest first."""
     own: dict[str, Setting] = {}
     others: dict[str, Setting] = {}
     for layer in chain:

@@ -1,8 +1,8 @@
-"""Choosing hosts with Ansible's patterns: ``gpu:!ws03``, ``ws*``, ``a:&b``, ``~regex``, ``group[1:3]``, ``@file``.
+"""Select hosts with Ansible's patterns: ``gpu:!ws03``, ``ws*``, ``a:&b``, ``~regex``, ``group[1:3]``, ``@file``.
 
-Source of the rules: ``split_host_pattern``, ``order_patterns`` and ``InventoryManager`` in ansible-core's
-``inventory/manager.py``. Unlike there, a part that matches nothing is an error: a mistyped ``!ws3`` would
-otherwise measure the host that it should leave out.
+The rules are those of ``split_host_pattern``, ``order_patterns`` and ``InventoryManager`` in ansible-core's
+``inventory/manager.py``. Unlike there, a part that matches nothing is an error: with a mistyped ``!ws3`` the host that
+should be left out would be measured.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _WHERE = "--limit"
 
 
 def select_hosts(inventory: Inventory, pattern: str | None) -> tuple[Host, ...]:
-    """The hosts of a pattern, each once; all of them for None.
+    """Return the hosts of a pattern, each once; all hosts for None.
 
-    Raises ConfigurationError where it matches nothing, or a host that cannot be reached as the inventory says.
+    Raises ConfigurationError where the pattern matches nothing, or an unfit host.
     """
     names = select_names(inventory, pattern)
     if mistakes := dict.fromkeys(mistake for name in names for mistake in inventory.unfit.get(name, ())):
@@ -37,7 +37,7 @@ def select_hosts(inventory: Inventory, pattern: str | None) -> tuple[Host, ...]:
 
 
 def select_names(inventory: Inventory, pattern: str | None) -> tuple[str, ...]:
-    """The names of the hosts of a pattern, those among them that are unfit. Raises as ``select_hosts``."""
+    """Return the host names of a pattern, including unfit hosts. Raises ConfigurationError where it matches nothing."""
     if pattern is None:
         return inventory.names
     parts = [part for text in _split(pattern, inventory) for part in _read_file(text)]
@@ -55,26 +55,26 @@ def select_names(inventory: Inventory, pattern: str | None) -> tuple[str, ...]:
             chosen = {name: None for name in chosen if name not in left_out}
     if not chosen or not pattern.strip():
         hint = f"hosts: {_some(inventory.names)}; groups: {_some(inventory.groups)}"
-        raise ConfigurationError(f"no host is left by {clean_text(pattern, 80)!r}", where=_WHERE, hint=hint)
+        raise ConfigurationError(f"the pattern {clean_text(pattern, 80)!r} selects no host", where=_WHERE, hint=hint)
     return tuple(chosen)
 
 
 def _split(pattern: str, inventory: Inventory) -> list[str]:
-    """Parts at commas, and each of them at colons outside brackets."""
+    """Split a pattern at commas, and each part at colons outside brackets."""
     parts: list[str] = []
     known = {*inventory.groups, *inventory.names}
     for text in (piece.strip() for piece in pattern.split(",")):
         is_whole = text.lstrip("!&") in known or text.startswith("@")
         is_open = text.rfind("[") > text.rfind("]")
         if not is_whole and (is_open or _PART.sub("", text).strip(": \t")):
-            hint = "every [ needs its ], as in ws[1-3] or gpu[0]"
-            raise ConfigurationError(f"{text!r} is not a pattern of hosts", where=_WHERE, hint=hint)
+            hint = "every [ needs a ], as in ws[1-3] or gpu[0]"
+            raise ConfigurationError(f"{text!r} is not a host pattern", where=_WHERE, hint=hint)
         parts += [text] if is_whole else _PART.findall(text)
     return [part for part in parts if part]
 
 
 def _read_file(part: str) -> list[str]:
-    """The patterns of ``@file``, one a line; any other part as it is."""
+    """Return the patterns in ``@file``, one per line; any other part unchanged."""
     if not part.startswith("@"):
         return [part]
     path = expand_home(part[1:])
@@ -83,20 +83,20 @@ def _read_file(part: str) -> list[str]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
         raise ConfigurationError(
-            f"{path} cannot be read: {reason}", where=_WHERE, hint="@FILE names a file with one pattern a line"
+            f"{path} cannot be read: {reason}", where=_WHERE, hint="@FILE names a file with one pattern per line"
         ) from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _match(part: str, inventory: Inventory) -> list[str]:
-    """The hosts of one part, without its ``!`` or ``&``."""
+    """Return the host names that match one part of a pattern, without ``!`` or ``&``."""
     names = inventory.names
     if part in names:
         return [part]
     expression, subscript = part, None
     found = None if part.startswith("~") else _SUBSCRIPT.match(part)
     if found and (_matching(inventory.groups, found[1]) or _matching(names, found[1])):
-        expression, subscript = found[1], found  # else it is a set of characters, as in ws[1-3]
+        expression, subscript = found[1], found  # else the brackets are a set of characters, as in ws[1-3]
     groups = _matching(inventory.groups, expression)
     hosts = [name for group in groups for name in inventory.groups[group]]
     if not groups or expression.startswith("~") or _GLOB.search(expression):
@@ -105,12 +105,12 @@ def _match(part: str, inventory: Inventory) -> list[str]:
         guess = near_miss(expression, [*inventory.groups, *names])
         hint = f"did you mean {guess}?" if guess else f"hosts: {_some(names)}; groups: {_some(inventory.groups)}"
         raise ConfigurationError(f"no host or group matches {part!r}", where=_WHERE, hint=hint)
-    # Ansible counts a host once for each group that matches, and only then looks at the subscript.
+    # Ansible counts a host once for each matching group, and then applies the subscript.
     return [*dict.fromkeys(hosts if subscript is None else _subscribe(hosts, subscript, part))]
 
 
 def _subscribe(hosts: list[str], subscript: re.Match[str], part: str) -> list[str]:
-    """``[0]``, ``[-1]``, ``[1:3]`` (its end included) or ``[1:]`` of a list."""
+    """Apply a subscript ``[0]``, ``[-1]``, ``[1:3]`` (end included) or ``[1:]`` to a list of host names."""
     most = len(hosts)
     _, index, start, end = subscript.groups()
     if index is not None:
@@ -123,7 +123,7 @@ def _subscribe(hosts: list[str], subscript: re.Match[str], part: str) -> list[st
     if not chosen:
         hint = f"{subscript[1]} has {most} hosts, counted from 0"
         if len({*hosts}) < most:
-            hint += "; one that stands in several of its groups counts in each"
+            hint += "; a host in several of the matching groups counts once for each"
         raise ConfigurationError(f"no host matches {part!r}", where=_WHERE, hint=hint)
     return chosen
 

@@ -1,7 +1,7 @@
-"""Host names with ranges, as Ansible expands them: ``ws[01:12]``, ``ws[a:f]``, ``ws[01:12:2]``, several in one name.
+"""Expand ranges in host names as Ansible does: ``ws[01:12]``, ``ws[a:f]``, ``ws[01:12:2]``, several in one name.
 
-Source of the rules: ``expand_hostname_range`` in ansible-core's ``plugins/inventory/__init__.py``.
-Where it would do something that nobody means (an empty or endless range), this raises.
+The rules are those of ``expand_hostname_range`` in ansible-core's ``plugins/inventory/__init__.py``, except that an
+empty or endless range is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from harness.values.units import parse_whole
 
 MOST_HOSTS = 10_000
 MOST_NAME = 200
-"""Bytes of a name: it becomes part of file names, which have 255."""
+"""The most bytes of a host name: it becomes part of file names, which may have 255."""
 _MOST_PATTERN = 1000
 _MOST_NUMBER = 10**15
 _HOST_NAME = re.compile(r"[^\W_][\w.:%-]*\Z")
@@ -23,22 +23,25 @@ _BRACKETED_WITH_PORT = re.compile(r"\[([^\]]+)\]:([0-9]+)\Z")
 
 
 def split_port(pattern: str) -> tuple[str, int | None]:
-    """``ws[01:12]:2222`` → (``ws[01:12]``, 2222), 0 for no port; IPv6 needs brackets for that: ``[fe80::1]:22``."""
+    """Split ``ws[01:12]:2222`` into ``ws[01:12]`` and 2222; 0 for a number that is no port, None without a number.
+
+    An IPv6 address with a port needs brackets: ``[fe80::1]:22``.
+    """
     match = _BRACKETED_WITH_PORT.match(pattern) or _WITH_PORT.match(pattern)
     return (match[1], parse_whole(match[2], 65535) or 0) if match else (pattern, None)
 
 
 def expand_host_pattern(pattern: str) -> list[str]:
-    """The host names of a key under ``hosts:``, without its port. Raises ValueError("what\\nwhat to do")."""
+    """Return the host names of a key under ``hosts:`` without its port. Raises ValueError("message\\nhint")."""
     if len(pattern) > _MOST_PATTERN:
-        raise ValueError(f"a host's name of {len(pattern)} characters\nwrite a shorter one")
+        raise ValueError(f"a host name of {len(pattern)} characters is too long\nwrite a shorter one")
     names = _expand(pattern)
     for name in names:
         if len(name.encode(errors="replace")) > MOST_NAME:
-            raise ValueError(f"the host's name {name[:30]}… has more than {MOST_NAME} bytes\nwrite a shorter one")
+            raise ValueError(f"the host name {name[:30]}… has more than {MOST_NAME} bytes\nwrite a shorter one")
         if not _HOST_NAME.match(name):
             raise ValueError(
-                f"{_shown(name)} cannot be a host's name: it becomes part of file names\n"
+                f"{_shown(name)} cannot be a host name: host names become part of file names\n"
                 "use letters, digits, '.', '_' and '-'; an address goes into `ansible_host`"
             )
     return names
@@ -62,8 +65,8 @@ def _range_items(inside: str, pattern: str) -> list[str]:
     bounds = inside.split(":")
     if len(bounds) not in {2, 3}:
         raise ValueError(
-            f"{_shown(pattern)}: what stands in [] is not a range\n"
-            "write it like ws[01:12], ws[a:f] or ws[01:12:2]; a lone name needs no []"
+            f"{_shown(pattern)}: the text in [] is not a range\n"
+            "write it like ws[01:12], ws[a:f] or ws[01:12:2]; a single name needs no []"
         )
     begin, end = bounds[0] or "0", bounds[1]
     step_text = bounds[2] if len(bounds) == 3 else "1"
@@ -94,7 +97,7 @@ def _numbers(begin: str, end: str, step: int, pattern: str) -> list[str]:
         )
     first, last = parse_whole(begin, _MOST_NUMBER), parse_whole(end, _MOST_NUMBER)
     if first is None or last is None:
-        raise ValueError(f"{_shown(pattern)} counts too far\nis a digit too many?")
+        raise ValueError(f"{_shown(pattern)}: the numbers are too large\nis a digit too many?")
     numbers = range(first, last + 1, step)
     if len(numbers) > MOST_HOSTS:
         raise ValueError(f"{_shown(pattern)} means more than {MOST_HOSTS} hosts\nis a digit too many?")

@@ -1,4 +1,4 @@
-"""The JSON Schema of inventory files, made from the models that check them."""
+"""Build the JSON Schema of inventory files from the models that validate them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEXT = {"type": ["string", "null"]}
 
 
 def inventory_schema() -> dict[str, object]:
-    """A schema for a whole file: groups as Ansible has them, ``harness:`` typed, variables of other programs free."""
+    """Return the schema of an inventory file: Ansible's groups, a typed ``harness:``, and any other variables."""
     own = variables.HostVariables.model_json_schema(ref_template="#/$defs/{model}")
     definitions = own.pop("$defs", {})
     definitions["HostVariables"] = own
@@ -39,7 +39,10 @@ def inventory_schema() -> dict[str, object]:
 
 
 def _describe(properties: dict[str, dict[str, object]], model: type[BaseModel]) -> None:
-    """Add what stands under each field of a model. Pydantic would read the source whenever the model is imported."""
+    """Add the docstring of each field of a model as its description.
+
+    Pydantic could do this, but it would read the source at every import of the model.
+    """
     (body,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(body, ast.ClassDef)
     for field, text in pairwise(body.body):
@@ -72,7 +75,7 @@ def _group() -> dict[str, object]:
 def _variables() -> dict[str, object]:
     port = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}, {"type": "null"}]}
     named: dict[str, object] = dict.fromkeys((*ADDRESS, *USER, *PRIVATE_KEY), _TEXT)
-    arguments = "Of these arguments ProxyJump, ProxyCommand, Port and IdentityFile are honoured; see docs/inventory.md."
+    arguments = "Only ProxyJump, ProxyCommand, Port and IdentityFile are supported here; see docs/inventory.md."
     named |= {name: {"description": arguments, **_TEXT} for name in ARGUMENTS}
     return {
         "type": ["object", "null"],

@@ -1,7 +1,7 @@
-"""Templates in what says how a host is reached: ``{{ name }}`` of a plain variable, and nothing else of Jinja's.
+"""Expand templates in variables about how a host is reached: only ``{{ name }}`` of a plain variable is supported.
 
-A template can name variables that are templates. Each is expanded once, and no text grows beyond a bound, so that no
-file makes this long.
+A template can name variables that are templates. Each is expanded once, and the size of the text is limited, so that no
+file makes the expansion slow.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from harness.values.text import clean_text
 _TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _OF_A_HOST = ("inventory_hostname", "inventory_hostname_short")
 _KNOWN = (*_OF_A_HOST, "inventory_dir", "inventory_file", "ansible_playbook_python")
-"""What Ansible itself knows of a host, its file, and the Python that runs it."""
+"""Variables that Ansible itself sets: names of the host, of the inventory file, and of Ansible's Python."""
 _BEGINNINGS = ("{{", "{%", "{#")
 _MOST_TEXT = 2000
-"""Characters of one expanded value; a long ProxyCommand has some 200."""
+"""The most characters of one expanded value; a long ProxyCommand has 200."""
 _MOST_LEVELS = 20
 _CLOSE = 0.8
 _MOST_GUESSED = 1000
-"""Variables among which a mistyped one is looked for, for each host anew."""
-_CURE = "only {{ name }} of a plain variable is understood: write the value"
+"""The most variables among which the name closest to a mistyped one is searched for; the search is per host."""
+_CURE = "only {{ name }} of a plain variable is supported: write the value"
 
 
 def is_template(text: str) -> bool:
-    """Whether Ansible would not take a text as it stands."""
+    """Return whether Ansible would treat a text as a template."""
     return not isinstance(text, UnsafeText) and any(mark in text for mark in _BEGINNINGS)
 
 
@@ -42,7 +42,7 @@ def _guess(name: str, names: tuple[str, ...]) -> str | None:
 
 
 class Templates:
-    """What templates of one host can name: its variables, and what Ansible itself knows of the host and the file."""
+    """Expands the templates of one host, from its variables and those that Ansible itself sets."""
 
     def __init__(self, host: str, file: Path, variables: Mapping[str, Setting]) -> None:
         self._variables = variables
@@ -52,7 +52,7 @@ class Templates:
         self._open: list[str] = []
 
     def expand(self, value: object) -> object:
-        """Return a value with its templates replaced. Raises UnfitError for what cannot be."""
+        """Return a value with its templates replaced. Raises UnfitError for a template that cannot be expanded."""
         if not isinstance(value, str) or not is_template(value):
             return value
         shown = clean_text(value, 80)
@@ -65,7 +65,7 @@ class Templates:
         text = "".join([*parts, value[end:]])
         if len(text) > _MOST_TEXT:
             raise UnfitError(
-                (f"the template `{shown}` means more than {_MOST_TEXT} characters", "write the value itself")
+                (f"the template `{shown}` expands to more than {_MOST_TEXT} characters", "write the value itself")
             )
         if any(mark in text for mark in _BEGINNINGS):
             raise UnfitError((f"the template `{shown}` cannot be read", _CURE))
@@ -79,7 +79,7 @@ class Templates:
             names = (*_KNOWN, *self._variables) if len(self._variables) <= _MOST_GUESSED else _KNOWN
             guess = _guess(name, names)
             hint = f"did you mean {{{{ {guess} }}}}?" if guess and guess != name else "write the value itself"
-            raise UnfitError((f"the template's {name} is no text or number that is known here", hint))
+            raise UnfitError((f"the template's {name} is not a known variable with a text or number", hint))
         if name in self._open or len(self._open) == _MOST_LEVELS:
             raise UnfitError((f"the template `{shown}` refers to itself", "write the value itself"))
         self._open.append(name)

@@ -1,6 +1,6 @@
-"""The tree of groups and hosts in an inventory file: Ansible's YAML shape.
+"""Read the tree of groups and hosts of an inventory file in Ansible's YAML format.
 
-Source of the rules: ansible-core's ``plugins/inventory/yaml.py`` and ``inventory/group.py``.
+The rules are those of ansible-core's ``plugins/inventory/yaml.py`` and ``inventory/group.py``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PRIORITY = "ansible_group_priority"
 _MOST_PRIORITY = 10**9
 _MOST_STEPS = 2_000_000
 _MOST_NAMES = 100_000
-"""Names of hosts that all ranges of a file mean together, those that stand in it again counted again."""
+"""The most host names in a file with all ranges expanded; a name that is listed again counts again."""
 _COLONS = "write a colon after each name, as in `ws01:`"
 _Path = tuple[str | int, ...]
 
 
 @dataclass
 class Group:
-    """A group while the file is read: ``hosts`` and ``children`` are its own, by name, in the file's order."""
+    """A group while the file is read; ``hosts`` and ``children`` are its direct ones, by name, in the file's order."""
 
     name: str
     hosts: dict[str, None] = field(default_factory=dict)
@@ -41,9 +41,7 @@ class Group:
 
 @dataclass
 class Entry:
-    """A host while the file is read: where it stands first, its variables in each place, in the file's order, and the
-    groups in which it stands itself.
-    """
+    """A host while the file is read: its first place, its variables by place in the file's order, its direct groups."""
 
     setting: Setting
     layers: list[Layer] = field(default_factory=list)
@@ -51,7 +49,7 @@ class Entry:
 
 
 class Tree:
-    """Groups and hosts of one file; ``all`` and ``ungrouped`` are always there."""
+    """The groups and hosts of one file, always including the groups ``all`` and ``ungrouped``."""
 
     def __init__(self, document: Document, notes: Notes) -> None:
         self.groups: dict[str, Group] = {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)}
@@ -67,15 +65,15 @@ class Tree:
 
     @property
     def file(self) -> Path:
-        """The inventory file."""
+        """Return the path of the inventory file."""
         return Path(self._document.file)
 
     def parents(self, name: str) -> list[str]:
-        """Groups that have ``name`` among their own children."""
+        """Return the names of groups with ``name`` among their direct children."""
         return sorted(self._parents.get(name, ()))
 
     def ancestors(self, name: str) -> set[str]:
-        """All groups above a group."""
+        """Return the names of all groups above a group."""
         found: set[str] = set()
         open_names = [name]
         while open_names and self._has_time(1):
@@ -89,20 +87,20 @@ class Tree:
         self._parents.setdefault(child, set()).add(parent)
 
     def _has_time(self, steps: int) -> bool:
-        """Count steps through the tree; a file whose groups cannot be walked in time is a mistake."""
+        """Count steps through the tree and return whether the limit is not reached; add a mistake when it is."""
         if self._steps <= _MOST_STEPS < self._steps + steps:
-            self._mistake((), "the groups stand below one another in too many ways", "write fewer groups")
+            self._mistake((), "the groups contain one another in too many ways", "write fewer groups")
         self._steps += steps
         return self._steps <= _MOST_STEPS
 
     def groups_of(self, host: str) -> list[Group]:
-        """All groups of a host but ``all``, weakest first: by depth, then priority, then name."""
+        """Return all groups of a host except ``all``, weakest first: by depth, then priority, then name."""
         direct = self.hosts[host].groups
         names = {*direct, *(above for name in direct for above in self.ancestors(name))} - {ALL}
         return sorted((self.groups[name] for name in names), key=lambda g: (g.depth, g.priority, g.name))
 
     def members(self, name: str) -> tuple[str, ...]:
-        """The hosts of a group and of all groups below it, level by level, as Ansible orders them."""
+        """Return the hosts of a group and of all groups below it, level by level, in Ansible's order."""
         hosts: dict[str, None] = {}
         level, seen = [name], {name}
         while level and self._has_time(sum(1 + len(self.groups[group].hosts) for group in level)):
@@ -144,7 +142,7 @@ class Tree:
 
     def _add_child(self, parent: str, child: str, path: _Path) -> None:
         if child in (parent, ALL) or child in self.ancestors(parent):
-            self._mistake(path, f"group {child} would stand below itself", f"remove it from the children of {parent}")
+            self._mistake(path, f"group {child} would contain itself", f"remove it from the children of {parent}")
         elif child in self.groups:
             self._link(parent, child)
 
@@ -170,12 +168,12 @@ class Tree:
         name = clean_text(key, 60)
         guess = near_miss(name, _SECTIONS)
         if guess:
-            self._mistake(path, f"{name}: no part of a group", f"did you mean {guess}?")
+            self._mistake(path, f"{name}: not a key of a group", f"did you mean {guess}?")
         elif name == OWN or name.startswith("ansible_"):
-            self._mistake(path, f"{name}: variables of a group stand under `vars:`", f"put it under {group}: vars:")
+            self._mistake(path, f"{name}: variables of a group belong under `vars:`", f"put it under {group}: vars:")
         else:
-            hint = f"a group holds {', '.join(_SECTIONS)}; groups below it stand under `children:`"
-            self._warn(path, f"{name}: ignored, it is no part of a group", hint)
+            hint = f"the keys of a group are {', '.join(_SECTIONS)}; groups below it belong under `children:`"
+            self._warn(path, f"{name}: ignored, it is not a key of a group", hint)
 
     def _read_vars(self, group: Group, section: object, path: _Path) -> None:
         layer = dict(read_layer(self._document, path, section, self._notes))
@@ -227,7 +225,7 @@ class Tree:
             return
         layer = read_layer(self._document, path, value, self._notes)
         if port == 0:
-            message = f"what stands behind the colon in {clean_text(key, 60)} is not a port"
+            message = f"the number after the colon in {clean_text(key, 60)} is not a port"
             self._mistake(path, message, "write a number from 1 to 65535")
         elif port is not None:
             layer = {"ansible_port": Setting(port, self._document, path), **layer}
@@ -238,7 +236,10 @@ class Tree:
             entry.groups[group.name] = None
 
     def _settle(self) -> None:
-        """Groups without parents go below ``all``, hosts without groups into ``ungrouped``; depth: the longest way."""
+        """Put groups without parents below ``all`` and hosts without groups into ``ungrouped``; set each group's depth.
+
+        The depth is the length of the longest path from ``all``.
+        """
         for name in self.groups:
             if name != ALL and not self.parents(name):
                 self._link(ALL, name)

@@ -1,4 +1,4 @@
-"""A value of the inventory that cannot be used."""
+"""The error for a value of the inventory that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from harness.values.errors import Mistake
 
 
 class UnfitError(ValueError):
-    """A value that cannot be used: each reason with what to do about it."""
+    """A value cannot be used; ``reasons`` are pairs of a message and a hint."""
 
     def __init__(self, *reasons: tuple[str, str]) -> None:
         super().__init__(reasons[0][0])
         self.reasons = reasons
 
     def mistakes(self, name: str, setting: Setting) -> list[Mistake]:
-        """Return the reasons, at the place of the variable."""
+        """Return the reasons as mistakes at the place of the variable ``name``."""
         return [setting.mistake(f"{name}: {message}", hint) for message, hint in self.reasons]

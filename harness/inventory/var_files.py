@@ -1,8 +1,8 @@
-"""``group_vars/`` and ``host_vars/`` beside an inventory file.
+"""Read ``group_vars/`` and ``host_vars/`` beside an inventory file.
 
-Source of the rules: ``find_vars_files`` in ansible-core's ``parsing/dataloader.py``: of ``NAME`` (folder or file),
-``NAME.yml``, ``NAME.yaml`` and ``NAME.json`` the first that is there is read, and no other; in a folder all files,
-sorted, folders below it too, hidden ones and backups left out.
+The rules are those of ``find_vars_files`` in ansible-core's ``parsing/dataloader.py``: of ``NAME`` (folder or file),
+``NAME.yml``, ``NAME.yaml`` and ``NAME.json`` only the first that exists is read. In a folder all files are read,
+sorted, with subfolders, but without hidden files and backups.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SUFFIXES = ("", ".yml", ".yaml", ".json")
 
 
 class VarFiles:
-    """The two folders beside one inventory file; each file is read once."""
+    """The two folders of variables beside one inventory file; each file is read once."""
 
     def __init__(self, base: Path, notes: Notes) -> None:
         self._base = base
@@ -28,15 +28,15 @@ class VarFiles:
         self._layers: dict[Path, Layer] = {}
 
     def group_layers(self, name: str) -> list[Layer]:
-        """The layers of a group, weakest first."""
+        """Return the layers of a group, weakest first."""
         return self._layers_of(self._base / GROUP_FOLDER, name)
 
     def host_layers(self, name: str) -> list[Layer]:
-        """The layers of a host, weakest first."""
+        """Return the layers of a host, weakest first."""
         return self._layers_of(self._base / HOST_FOLDER, name)
 
     def warn_strays(self, groups: Collection[str], hosts: Collection[str]) -> None:
-        """Warn of files whose name is nearly that of a group or host."""
+        """Warn about files whose name is close to that of a group or host."""
         for folder, names in ((GROUP_FOLDER, groups), (HOST_FOLDER, hosts)):
             if not (self._base / folder).is_dir():
                 continue
@@ -82,14 +82,14 @@ class VarFiles:
             layer = dict(read_layer(document, (), document.value, self._notes))
             priority = layer.pop("ansible_group_priority", None)
             if priority is not None:
-                message = "ansible_group_priority: ignored, it counts in the inventory file only"
+                message = "ansible_group_priority: ignored, it has an effect only in the inventory file"
                 self._notes.warnings.append(priority.mistake(message, "move it under the group's `vars:` there"))
             self._layers[path] = layer
         return self._layers[path]
 
 
 def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """The files of a folder and of those below it; one that a link leads back to is read once."""
+    """Return the files of a folder and its subfolders; a link back to a parent folder is not followed."""
     files = []
     above = (*above, folder.resolve())
     for path in sorted(folder.iterdir(), key=lambda p: p.name):

@@ -1,6 +1,7 @@
-"""Reading one mapping of variables into a layer: what holds for every host of the file is judged here, once.
+"""Read a mapping of variables into a layer, and check once what applies to every host of the file.
 
-How a host is reached is judged host by host (``access.py``): what is wrong with a host that is not asked for is none.
+Variables about how a host is reached are checked for each host (``access.py``), because mistakes of hosts that are not
+selected do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _OWN_KEYS = tuple(HostVariables.model_fields)
 
 
 def read_layer(document: Document, path: tuple[str | int, ...], value: object, notes: Notes) -> Layer:
-    """The layer of the mapping ``value`` at ``path``; None and values that are no mapping give an empty one."""
+    """Return the layer of the mapping ``value`` at ``path``; an empty layer for anything but a mapping."""
     if value is None:
         return {}
     if isinstance(value, Opaque):
@@ -43,7 +44,7 @@ def read_layer(document: Document, path: tuple[str | int, ...], value: object, n
 
 
 def _is_fit(name: str, setting: Setting, notes: Notes) -> bool:
-    """Judge one variable; whether it can be merged with others."""
+    """Check one variable, and return whether it can be merged with others."""
     if name == OWN:
         return _judge_own(setting, notes)
     if name not in ACCESS_NAMES and not is_password(name):
@@ -80,9 +81,9 @@ def _texts(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[s
 
 @cache
 def _misplaced(name: str) -> tuple[tuple[str, str], ...]:
-    """A warning where a foreign variable looks like one of ours, or like one of Ansible's that is read here."""
+    """Return a warning for a foreign variable whose name is close to one of ours or to one that is read here."""
     if is_login_of_another(name):
-        return ((f"{name}: ignored, harness never becomes another user", "leave it, or keep it out of this file"),)
+        return ((f"{name}: ignored, harness never becomes another user", "keep it, or remove it from this file"),)
     bare = name.removeprefix(f"{OWN}_").removeprefix(f"{OWN}.")
     if bare != name or _is_close(name, _OWN_KEYS):
         key = near_miss(bare, _OWN_KEYS) or bare

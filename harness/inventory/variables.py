@@ -1,4 +1,4 @@
-"""What a user may say about a host under ``harness:``, checked. Field texts are what editors show (JSON Schema)."""
+"""The variables of a host under ``harness:``, validated. Editors show the docstrings of fields (JSON Schema)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 DEFAULT_SCRATCH = "~/.cache/harness"
 SCRATCH_DISK = "scratch"
-"""The disk that every host has: its scratch folder."""
+"""The name of the disk of the scratch folder, which every host has."""
 
 ANY_PYTHON = "auto"
-"""Names no interpreter: a host's own is looked for."""
+"""The value that names no interpreter: one is searched for on the host."""
 
 _MOST_COMMAND = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -63,7 +63,7 @@ def _show_engines(schema: JsonDict) -> None:
 
 def _check_disk_name(text: str) -> str:
     if text == SCRATCH_DISK:
-        raise ValueError("the disk name `scratch` is taken: it is the scratch folder\nset `scratch: …` instead")
+        raise ValueError("the disk name `scratch` is reserved for the scratch folder\nset `scratch: …` instead")
     return text
 
 
@@ -71,21 +71,23 @@ def _check_folder(text: str) -> str:
     if not text.strip() or any(ord(c) < 32 for c in text):
         raise ValueError("an empty or broken path\nwrite an absolute path, or one that begins with ~/")
     if "$" in text:
-        raise ValueError(f"{text!r}: variables of the shell are not expanded\nwrite the path itself, or begin with ~/")
+        raise ValueError(f"{text!r}: shell variables are not expanded\nwrite the path itself, or begin with ~/")
     if text.startswith("~") and text != "~" and not text.startswith("~/"):
-        raise ValueError(f"{text!r}: only the own home folder is known\nwrite an absolute path, or begin with ~/")
+        raise ValueError(
+            f"{text!r}: home folders of other users are not supported\nwrite an absolute path, or begin with ~/"
+        )
     return text
 
 
 def _check_place(text: str) -> str:
     if text.rstrip("/") in {"", "~"}:
-        raise ValueError(f"{text!r} is too wide a place to write and clean in\nname a folder of its own")
+        raise ValueError(f"{text!r} holds other files, and caches are removed there\nname a separate folder")
     return text
 
 
 def _check_image(text: str) -> str:
     if not text or any(c.isspace() for c in text) or text.startswith(("-", "http:", "https:")):
-        raise ValueError(f"{text!r} is not the name of an image or registry\nwrite it like host:5000/name:tag")
+        raise ValueError(f"{text!r} is not the name of an image or registry\nwrite it as host:5000/name:tag")
     return text
 
 
@@ -99,7 +101,7 @@ def _check_text(text: str) -> str:
 
 def _check_part(text: str) -> str:
     if not text.strip() or "/" in text or text in {".", ".."} or any(ord(c) < 32 for c in text):
-        raise ValueError(f"{text!r} cannot be a part of a data set\nwrite the name of a folder in it, like `val`")
+        raise ValueError(f"{text!r} cannot be a part of a data set\nwrite the name of a folder in it, such as `val`")
     return text
 
 
@@ -113,19 +115,23 @@ def _check_host_key(text: str) -> str:
 
 
 def check_python(text: str) -> str:
-    """Return the command of an interpreter. Raises ValueError, its second line what to do."""
-    cure = "write a path, or a command like `apptainer exec /srv/tf.sif python3`; nothing of it goes through a shell"
+    """Check the command of an interpreter and return it unchanged. Raises ValueError("message\\nhint")."""
+    cure = "write a path, or a command such as `apptainer exec /srv/tf.sif python3`; it is not run by a shell"
     try:
         words = shlex.split(text)
     except ValueError:
         raise ValueError(f"{text!r}: a quote is not closed\n{cure}") from None
     if not words or not words[0] or len(text) > _MOST_COMMAND or any(ord(c) < 32 for c in text):
-        raise ValueError(f"no command, or one of control characters or of more than {_MOST_COMMAND} characters\n{cure}")
+        raise ValueError(
+            f"the command is empty, has control characters, or has more than {_MOST_COMMAND} characters\n{cure}"
+        )
     for word in words:
         if "$" in word or "`" in word:
-            raise ValueError(f"{word!r}: variables and commands of the shell are not expanded\n{cure}")
+            raise ValueError(f"{word!r}: shell variables and commands are not expanded\n{cure}")
         if word.startswith("~") and not word.startswith("~/"):
-            raise ValueError(f"{word!r}: only the own home folder is known\nwrite an absolute path, or begin with ~/")
+            raise ValueError(
+                f"{word!r}: home folders of other users are not supported\nwrite an absolute path, or begin with ~/"
+            )
     if words[0].startswith("-") or ("/" in words[0] and not words[0].startswith(("/", "~/"))):
         hint = "write an absolute path, one that begins with ~/, or the name of a program in PATH"
         raise ValueError(f"{words[0]!r} cannot be the program of an interpreter\n{hint}")
@@ -136,7 +142,7 @@ def _check_ids(ids: tuple[int | str, ...]) -> tuple[int | str, ...]:
     if not ids:
         raise ValueError("an empty list\nname at least one, or write auto (all) or 0 (none)")
     if len(set(ids)) != len(ids):
-        raise ValueError("the same one stands here twice\nkeep one")
+        raise ValueError("a value is listed twice\nkeep one")
     return ids
 
 
@@ -180,29 +186,29 @@ class _Checked(BaseModel):
 
 
 class Generate(_Checked):
-    """A data set that is made on the host: the same seed gives the same bytes everywhere."""
+    """A data set that is generated on the host; the same seed gives the same bytes on every host."""
 
     profile: Literal["coco", "dogs-and-cats"]
-    """`coco`: COCO's sizes, 80 classes, about 160 kB an image; `dogs-and-cats`: 2 classes, about 22 kB an image."""
+    """`coco`: COCO's sizes, 80 classes, about 160 kB per image; `dogs-and-cats`: 2 classes, about 22 kB per image."""
     images: Annotated[StrictInt, Field(ge=1)]
-    """How many images."""
+    """The number of images."""
     seed: Number = 1
-    """The same seed, the same images."""
+    """The seed of the random generator; the same seed gives the same images."""
     size: Annotated[StrictInt, Field(ge=16, le=8192)] | None = None
-    """Side of the images in pixels, all of them square; default: many sizes, as the profile has them."""
+    """Side of the images in pixels, which are then square; default: the profile's various sizes."""
     quality: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
-    """Quality of the JPEGs; default: as the profile has them."""
+    """Quality of the JPEGs; default: the profile's."""
     progressive: StrictBool = False
     """Progressive JPEGs; default: baseline."""
 
     @property
     def control(self) -> Control:
-        """What all its images have in common."""
+        """Return the properties that all images have in common."""
         return Control(self.size, self.quality, self.progressive)
 
     @property
     def words(self) -> str:
-        """Return ``coco, 64 images, seed 1, 1024px-q75``."""
+        """Return a description such as ``coco, 64 images, seed 1, 1024px-q75``."""
         said = f"{self.profile}, {self.images} images, seed {self.seed}"
         return f"{said}, {self.control.key}" if self.control.key else said
 
@@ -217,13 +223,13 @@ class DataSet(_Checked):
     annotations: Folder | None = None
     """The instances JSON of a COCO pair, or a list: CSV or TSV lines of path (below `images`) and label."""
     tfrecord: Folder | None = None
-    """A folder of TFRecord files (each record a tf.train.Example), or FOLDER/PATTERN like /data/flowers-train*."""
+    """A folder of TFRecord files (each record a tf.train.Example), or FOLDER/PATTERN such as /data/flowers-train*."""
     image_feature: Annotated[str, AfterValidator(_check_text)] | None = None
-    """The feature with the encoded image; default: image/encoded, image, image_raw or jpeg, whichever is there."""
+    """The feature with the encoded image; default: the first present of image/encoded, image, image_raw and jpeg."""
     label_feature: Annotated[str, AfterValidator(_check_text)] | None = None
     """The feature with the label, a number or a text; default: image/class/label or label."""
     generate: Generate | None = None
-    """A set that is made on the host."""
+    """A data set that is generated on the host."""
     split: Annotated[str, AfterValidator(_check_part)] | None = None
     """Which part of a folder with parts (`train`, `val`, …), or of a list with a column of parts; default: `train`."""
     skip_unreadable: StrictBool | None = None
@@ -231,12 +237,12 @@ class DataSet(_Checked):
 
     @property
     def kind(self) -> Literal["folder", "coco", "tfrecord", "generate"]:
-        """Which of the four forms this is."""
+        """Return which of the four forms the data set has."""
         return "folder" if self.folder else "generate" if self.generate else "tfrecord" if self.tfrecord else "coco"
 
     @property
     def paths(self) -> dict[str, str]:
-        """The paths that the user named, by key; empty for a generated set."""
+        """Return the paths in the inventory by key; empty for a generated set."""
         named = {
             "folder": self.folder,
             "images": self.images,
@@ -247,13 +253,13 @@ class DataSet(_Checked):
 
     @property
     def place(self) -> str:
-        """The folder in which its images or records lie; empty for a set that is made."""
+        """Return the folder of the images or records; empty for a generated set."""
         from harness.bench.loaders.tfrecords import split_pattern
 
         return self.folder or self.images or (split_pattern(self.tfrecord)[0] if self.tfrecord else "")
 
     def read_as(self, split: str | None, *, skip_unreadable: bool) -> DataSet:
-        """Return the set as a command line has it read; one of records or one that is made as it is."""
+        """Return the set with the command line's ``--split`` and ``--skip-unreadable``, where they apply."""
         if self.kind in ("tfrecord", "generate"):
             return self
         asked = {"split": split} if split is not None else {}
@@ -290,64 +296,64 @@ class DataSet(_Checked):
 
 
 def _give(source: object, passed: dict[str, object]) -> object:
-    """Return a data set, as it is written, with what it does not say itself."""
+    """Return a data set as written, with the values of ``passed`` for keys that it does not set."""
     if not isinstance(source, dict) or not ("folder" in source or "images" in source):
         return source
     return passed | {key: value for key, value in source.items() if value is not None}
 
 
 class HostVariables(_Checked):
-    """What a host or group says under `harness:`."""
+    """The variables of a host or group under `harness:`."""
 
     engine: EngineName = AUTO
-    """What runs the benchmark, by its name; `auto` takes the first that answers: Docker, Podman, processes."""
+    """The engine that runs the benchmark; `auto` takes the first that answers: Docker, Podman, processes."""
     python: Python = ANY_PYTHON
-    """The interpreter of jobs of the engine `process`: a path, or a command; `auto` looks for the host's own."""
+    """The Python interpreter for the engine `process`: a path, or a command; `auto` finds the host's own."""
     slurm: Slurm | None = None
-    """The cluster behind this host, which is its login node: with `engine: slurm` only."""
+    """The Slurm cluster of which this host is the login node; only with `engine: slurm`."""
     image: Image | None = None
-    """The container image; without it the project's own is built or shipped."""
+    """The container image; default: the project's own, which is built or sent."""
     registry: Image | None = None
     """An image registry that hosts can pull from."""
     data: dict[Name, DataSet] = {}
     """Data sets by name. The experiment names the one to use."""
     scratch: Place = DEFAULT_SCRATCH
-    """Where caches, generated and shipped data go. Never inside a data folder."""
+    """Folder for caches, generated and sent data. Never inside a data folder."""
     disks: dict[DiskName, Place] = {}
-    """More folders where caches may go, by name; `scratch` is always one."""
+    """More folders for caches, by name; `scratch` is always available."""
     experiment: Annotated[str, AfterValidator(_check_text)] | None = None
-    """What to run where no `--experiment` is given: a preset's name, or a YAML file relative to this one."""
+    """The experiment where no `--experiment` is given: a preset's name, or a YAML file relative to this one."""
     cpus: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] | CpuIds = "auto"
     """The most CPUs an experiment may have: `auto` (all), a number, or a list of CPU numbers."""
     gpus: Literal["auto"] | Number | Ids = "auto"
     """The most GPUs an experiment may have: `auto` (all), 0 (none), a number, or a list of ids."""
     memory_reserve: Size | None = None
-    """Memory that stays free, like 4GiB. Default: the larger of 2 GiB and 10 %."""
+    """Memory that stays free, such as 4GiB. Default: the larger of 2 GiB and 10 %."""
     disk_reserve: Reserve | None = None
-    """Disk that stays free: of each disk, like 20GB, or by the disk's name. Default: the larger of 5 GiB and 5 %."""
+    """Free space to keep: on each disk, such as 20GB, or by disk name. Default: the larger of 5 GiB and 5 %."""
     split: Annotated[str, AfterValidator(_check_part)] | None = None
     """The part of each data set in folders or lists that does not name its own `split`."""
     skip_unreadable: StrictBool = False
-    """Leave out images that not every loader reads, of each data set that does not say so itself."""
+    """Leave out images that not every loader reads; for each data set without its own `skip_unreadable`."""
     allow_busy: StrictBool = False
-    """Measure although somebody else uses the host."""
+    """Measure even while other programs use the host."""
     host_key: Annotated[str, AfterValidator(_check_host_key)] | None = None
     """The host's SSH key or its SHA256 fingerprint, checked beside known_hosts."""
 
     @property
     def python_words(self) -> tuple[str, ...]:
-        """The words of the interpreter's command, as a shell would split them; none where none is named."""
+        """Return the words of the interpreter's command; none where none is named."""
         return () if self.python == ANY_PYTHON else tuple(shlex.split(self.python))
 
     @property
     def cache_disks(self) -> dict[str, str]:
-        """Every disk by name, scratch among them."""
+        """Return all disks for caches by name, including scratch."""
         return {SCRATCH_DISK: self.scratch, **self.disks}
 
     @model_validator(mode="before")
     @classmethod
     def _pass_on(cls, value: object) -> object:
-        """Give data sets what is said of all of them, where they say nothing of their own."""
+        """Pass the host's ``split`` and ``skip_unreadable`` to data sets that do not set them."""
         if not isinstance(value, dict) or not isinstance(sets := value.get("data"), dict):
             return value
         passed = {key: value[key] for key in ("split", "skip_unreadable") if value.get(key) is not None}
@@ -366,4 +372,4 @@ class HostVariables(_Checked):
 
 
 MERGED_BY_NAME = ("data", "disks")
-"""Keys whose entries merge name by name; every other key is replaced whole by the stronger place."""
+"""Keys whose entries merge name by name; the value of any other key is replaced by the stronger layer's."""

@@ -81,15 +81,15 @@ def test_options_that_change_nothing_are_noted(tmp_path: Path, name: str, argume
     inventory = load(tmp_path, with_host(f"{name}: {arguments} -J gate"))
     assert inventory.host("h").proxy_jump == "gate"
     assert inventory.warnings
-    assert all(w.line == 4 and " changes nothing: " in w.message and w.hint for w in inventory.warnings)
+    assert all(w.line == 4 and " has no effect: " in w.message and w.hint for w in inventory.warnings)
 
 
 def test_a_note_that_holds_for_many_hosts_is_told_once(tmp_path: Path) -> None:
     text = "all:\n  vars: {ansible_ssh_args: -o ControlMaster=auto}\n  hosts: {'ws[001:100]': }\n"
     (note,) = load(tmp_path, text).warnings
     assert str(note).endswith(
-        ":2: ansible_ssh_args: `-o ControlMaster=auto` changes nothing: each host has one connection anyway\n"
-        "  → leave it, or remove it"
+        ":2: ansible_ssh_args: `-o ControlMaster=auto` has no effect: each host has one connection anyway\n"
+        "  → keep it, or remove it"
     )
 
 
@@ -103,7 +103,7 @@ def test_a_note_that_holds_for_many_hosts_is_told_once(tmp_path: Path) -> None:
         ("-o CheckHostIP=no", "host keys are always checked"),
         ("-o ForwardAgent=yes", "an agent is never forwarded"),
         ("-CA", "an agent is never forwarded"),
-        ("-o PreferredAuthentications=password", "ProxyJump, ProxyCommand, Port and IdentityFile are understood"),
+        ("-o PreferredAuthentications=password", "ProxyJump, ProxyCommand, Port and IdentityFile are supported"),
         ("-o User=root", "set `ansible_user`"),
         ("-F lab.cfg", "~/.ssh/config is read"),
         ("-L 80:localhost:80", "are understood"),
@@ -114,7 +114,7 @@ def test_a_note_that_holds_for_many_hosts_is_told_once(tmp_path: Path) -> None:
 def test_other_options_stay_mistakes_with_their_cure(tmp_path: Path, arguments: str, cure: str) -> None:
     (said,) = refusal(tmp_path, with_host(f"ansible_ssh_args: {arguments}"))
     assert said.startswith("hosts.yaml:4: ansible_ssh_args: `")
-    assert "is not honoured" in said
+    assert "is not supported" in said
     assert cure in said
 
 
@@ -134,7 +134,7 @@ def test_other_options_stay_mistakes_with_their_cure(tmp_path: Path, arguments: 
 def test_what_is_more_than_a_name_in_a_template_is_refused(tmp_path: Path, written: str) -> None:
     (said,) = refusal(tmp_path, with_host(f"ansible_host: {written}"))
     assert said.startswith("hosts.yaml:4: ansible_host: the template `")
-    assert said.endswith("cannot be read\n  → only {{ name }} of a plain variable is understood: write the value")
+    assert said.endswith("cannot be read\n  → only {{ name }} of a plain variable is supported: write the value")
 
 
 def test_the_file_and_its_folder_are_known_to_templates(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_host_that_cannot_be_reached_counts_only_where_it_is_asked_for(tmp_pat
 
 def test_the_cure_for_a_foreign_connection_names_the_limit(tmp_path: Path) -> None:
     (said,) = refusal(tmp_path, FOREIGN % KINDS[0])
-    assert "(--limit 'all:!NAME'), or keep them in an inventory of their own" in said
+    assert "(--limit 'all:!NAME'), or keep them in a separate inventory" in said
 
 
 def test_what_a_host_says_otherwise_than_its_group_is_what_counts(tmp_path: Path) -> None:
@@ -232,8 +232,8 @@ def test_localhost_is_this_machine_and_what_it_ignores_is_said(tmp_path: Path) -
     inventory = load(tmp_path, "all:\n  vars: {ansible_user: bench, ansible_host: x}\n  hosts:\n    localhost:\n")
     assert inventory.host("localhost").connection == "local"
     assert [w.message for w in inventory.warnings] == [
-        "localhost: its address is ignored, it is this machine",
-        "localhost: its user is ignored, it is this machine",
+        "localhost: its address is ignored, because localhost is this machine",
+        "localhost: its user is ignored, because localhost is this machine",
     ]
 
 
@@ -328,12 +328,12 @@ def test_a_host_counts_once_for_each_group_before_the_subscript(tmp_path: Path, 
         (
             "ws01.lab.example ansible_host=192.0.2.1\nws02.lab.example\n",
             "hosts.yaml:1: an inventory is a mapping of groups, beginning with `all:`\n"
-            "  → an INI file? make YAML of it: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`",
+            "  → convert an INI file to YAML: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`",
         ),
         (
             "ws01 ansible_host=192.0.2.1 note: x\nws02: y z: q\n",
             "hosts.yaml:2: not valid YAML: a second ': ' in one value, or a line that is indented further than the one "
-            "above\n  → an INI file? make YAML of it: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`",
+            "above\n  → convert an INI file to YAML: `ansible-inventory -i FILE --list --yaml --output hosts.yaml`",
         ),
         (
             "all:\n  hosts:\n    ws01.lab.example\n    ws02.lab.example\n",

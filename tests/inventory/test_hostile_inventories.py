@@ -35,8 +35,8 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
             "disks: a mapping (`key: value` lines) is wanted, found the text '/nvme'",
         ),
         (HOST % "harness: {on: true}", 4, "a key must be text, and YAML reads this one as true"),
-        ("all:\n  hosts:\n    ws[1:99999999999999999999]:\n", 3, "counts too far"),
-        (f"all:\n  hosts:\n    ws[1:{'9' * 900}]:\n", 3, "counts too far"),
+        ("all:\n  hosts:\n    ws[1:99999999999999999999]:\n", 3, "the numbers are too large"),
+        (f"all:\n  hosts:\n    ws[1:{'9' * 900}]:\n", 3, "the numbers are too large"),
         ("all:\n  hosts:\n    ws[0:9999][0:9999][0:9999]:\n", 3, "means more than 10000 hosts"),
         (f"all:\n  hosts:\n    {'w' * 150}{'[10:10]' * 30}:\n", 3, "more than 200 bytes"),
         (f"all:\n  hosts:\n    {'w' * 201}:\n", 3, "more than 200 bytes"),
@@ -47,7 +47,7 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
         (HOST % f"ansible_port: {'9' * 4300}", 4, "a number of 4300 digits"),
         (HOST % f"ansible_port: '{'9' * 4300}'", 4, "is not a port"),
         (HOST % "ansible_port: '²'", 4, "is not a port"),
-        (EIGHT_TEMPLATES + "  hosts:\n    h: {ansible_host: '{{ t0 }}'}\n", 12, "means more than 2000 characters"),
+        (EIGHT_TEMPLATES + "  hosts:\n    h: {ansible_host: '{{ t0 }}'}\n", 12, "expands to more than 2000 characters"),
         ("all:\n  children:\n    ? a/../../b\n    : {hosts: {h: }}\n", 3, "cannot be a group's name"),
         (f"all:\n  children:\n    {'g' * 300}: {{hosts: {{h: }}}}\n", 3, "cannot be a group's name"),
         ("all:\n  hosts:\n    'ws[0000:9999]': &a {x: 1}\n" + "".join(
@@ -57,7 +57,7 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
         (HOST % 'ansible_ssh_private_key_file: "a\\0b"', 4, "write a text of one line"),
         ("a: &a\n  children:\n    b: {children: *a}\n", 1, "contains itself"),
         (f"all:\n  vars:\n    m0: &m0 {{k0: 1}}\n{MERGES}", 635, "*references multiply to more than 200000"),
-        (f"all:\n  vars: {{{MANY}}}\n  hosts:\n    'ws[000:999]':\n", 4, "ws333: with this host all have more than"),
+        (f"all:\n  vars: {{{MANY}}}\n  hosts:\n    'ws[000:999]':\n", 4, "ws333: the hosts up to this one have more"),
     ],
 )  # fmt: skip
 def test_each_is_one_mistake_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:

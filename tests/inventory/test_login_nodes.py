@@ -68,7 +68,7 @@ def test_times_are_read_as_slurm_reads_them(tmp_path: Path, said: str, minutes: 
         ("slurm: {constraint: '$(id)'}", "cannot be a constraint"),
         ("slurm: {constraint: ['a&b', 'a|b']}", "one name"),
         ("slurm: {nodes: [n1], gres: 'gpu:1 --uid=0'}", "cannot be a resource"),
-        ("slurm: {nodes: [n1], time: 'soon'}", "no time limit of Slurm"),
+        ("slurm: {nodes: [n1], time: 'soon'}", "not a time limit of Slurm"),
         ("slurm: {nodes: [n1], time: 0}", "not smaller than 1"),
         ("slurm: {nodes: [n1], queue: 'for ever'}", "not a duration"),
         ("slurm: {nodes: [n1], container: apptainer}", "go together"),
@@ -84,7 +84,7 @@ def test_what_is_no_value_is_refused_where_it_stands(tmp_path: Path, slurm: str,
 
 
 def test_engine_and_cluster_go_together(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="`engine: slurm` is not said"):
+    with pytest.raises(ConfigurationError, match="`engine: slurm` is missing"):
         load(tmp_path, "slurm: {nodes: [n1]}", engine="process")
-    with pytest.raises(ConfigurationError, match="the cluster's nodes is not said"):
+    with pytest.raises(ConfigurationError, match="the setting `slurm:` is missing"):
         load(tmp_path, "cpus: 1")

@@ -62,14 +62,14 @@ def test_a_command_is_split_into_words_and_no_more(tmp_path: Path, value: str, e
 
 @pytest.mark.parametrize(("value", "message"), [
     ("venv/bin/python", "'venv/bin/python' cannot be the program of an interpreter"),
-    ("$HOME/python", "'$HOME/python': variables and commands of the shell are not expanded"),
-    ("`which python3`", "variables and commands of the shell are not expanded"),
-    ("~bob/python", "'~bob/python': only the own home folder is known"),
+    ("$HOME/python", "'$HOME/python': shell variables and commands are not expanded"),
+    ("`which python3`", "shell variables and commands are not expanded"),
+    ("~bob/python", "'~bob/python': home folders of other users are not supported"),
     ("-m x", "'-m' cannot be the program of an interpreter"),
     ("'open", "a quote is not closed"),
-    ("''", "no command"),
-    ("  ", "no command"),
-    ("x" * 1001, "of more than 1000 characters"),
+    ("''", "the command is empty"),
+    ("  ", "the command is empty"),
+    ("x" * 1001, "more than 1000 characters"),
 ])  # fmt: skip
 def test_what_cannot_be_one_is_our_mistake_and_of_ansibles_a_note(tmp_path: Path, value: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
